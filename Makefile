@@ -1,0 +1,52 @@
+# Every target sets up what it needs: `make demo` works in a fresh clone.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+DEMO := .embench/demo
+
+# Real recordings, where they are at hand; tests that need them are skipped elsewhere.
+ifneq ($(wildcard ../shared/data),)
+export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
+endif
+
+.PHONY: setup demo test test-all lint bench board clean
+.DELETE_ON_ERROR:
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet torch -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
+	touch $@
+
+demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
+	$(BIN)/embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick \
+		--data-root $(DEMO) --runs $(DEMO)/runs
+
+$(DEMO)/amigos/EMBENCH_SYNTHETIC.json: | $(INSTALLED)
+	$(BIN)/embench data synthesize amigos --out $(DEMO)/amigos --subjects 10 --seed 0 --effect 1
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# pytest ends with 5 where it found no test, so neither target can pass on nothing. One thread for each of the two
+# workers: they share the machine, and sums of floats then come in one order.
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2
+
+test-all: setup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n 2
+
+bench: setup
+	set -e; for script in bench/bench_*.py; do $(BIN)/python $$script; done
+
+board: setup
+	$(BIN)/python bench/board.py
+
+clean:
+	rm -rf dist build $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find benchmark plugins tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

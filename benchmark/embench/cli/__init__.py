@@ -1,0 +1,125 @@
+"""The command line: parses, delegates, prints; and turns whatever goes wrong into an exit code and one message."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import shlex
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from embench.cli import baselines, data, doctor, grid, leaderboard, listing, run
+from embench.errors import EmbenchError
+
+app = typer.Typer(
+    name="embench",
+    help="One benchmark for emotion and affect recognition from physiological signals and video.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("grid")(grid.grid)
+app.command("list")(listing.list_plugins)
+app.command("info")(listing.info)
+app.command("doctor")(doctor.doctor)
+app.command("baselines")(baselines.baselines)
+app.add_typer(data.app, name="data")
+app.add_typer(leaderboard.app, name="leaderboard")
+
+# What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
+_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
+_GAVE_OUT = {"OutOfMemoryError", "BrokenProcessPool", "TerminatedWorkerError"}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"embench {version('embench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback when something fails.")] = False,
+) -> None:
+    """Options that stand before the command; `main` reads `--debug` wherever it stands."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line and returns its exit code."""
+    everything = list(sys.argv[1:] if arguments is None else arguments)
+    given = [argument for argument in everything if argument != "--debug"]
+    debug = len(given) < len(everything)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning  # type: ignore[assignment]  # a line for people, not for programmers
+        try:
+            code = typer.main.get_command(app).main(
+                given, prog_name="embench", standalone_mode=False
+            )
+            return code if isinstance(code, int) else 0
+        except SystemExit as error:
+            return error.code if isinstance(error.code, int) else 1
+        except BaseException as error:  # noqa: BLE001  # the one place where nothing may get past
+            if debug:
+                traceback.print_exc()
+            return _explain(error, given)
+
+
+def _explain(error: BaseException, given: Sequence[str]) -> int:
+    """Prints what went wrong and gives the exit code that says so."""
+    if isinstance(error, EmbenchError):
+        return _fail(f"{error.label}: {error}", error.exit_code)
+    if isinstance(error, typer.TyperException):
+        help_for = getattr(getattr(error, "ctx", None), "command_path", "embench")
+        text = error.format_message()
+        return _fail(text if not given else f"wrong arguments: {text}\n  what to do: {help_for} --help", 2)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return _fail("interrupted; what was finished is kept, and the same command goes on from there", 130)
+    if isinstance(error, MemoryError) or type(error).__name__ in _GAVE_OUT:
+        hint = "use a smaller --recipe, fewer --workers, or a machine with more memory"
+        return _fail(f"machine: memory or a worker gave out ({_one_line(error)})\n  what to do: {hint}", 5)
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        where = f"\n  where: {error.filename}" if error.filename else ""
+        hint = "free some space, or name a folder that can be written to"
+        return _fail(f"machine: {error.strerror}{where}\n  what to do: {hint}", 5)
+    return _fail(_bug(error, given), 70)
+
+
+def _bug(error: BaseException, given: Sequence[str]) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    line = shlex.join(["embench", *given])
+    return (
+        f"a bug in embench: {_one_line(error)}{place}\n"
+        f"  what to do: report this message together with what `embench --debug {shlex.join(given)}` prints\n"
+        f"  command: {line}\n"
+        f"  machine: Python {platform.python_version()}, {platform.platform()}"
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _fail(message: str, code: int) -> int:
+    first, _, rest = message.partition("\n")
+    typer.secho(first, fg=typer.colors.RED, err=True)
+    if rest:
+        typer.echo(rest, err=True)
+    return code
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    typer.secho(f"warning: {message}", fg=typer.colors.YELLOW, err=True)

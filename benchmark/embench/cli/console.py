@@ -1,0 +1,91 @@
+"""How things are printed: rich tables on a terminal, aligned text elsewhere, one JSON document with `--json`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import typer
+
+
+def say(text: str = "", *, bold: bool = False, colour: str | None = None) -> None:
+    """A line on stdout."""
+    typer.secho(text, bold=bold or None, fg=colour)
+
+
+def note(text: str) -> None:
+    """A line on stderr, for what is not the answer itself."""
+    typer.echo(text, err=True)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
+    """A table on stdout. Cells are text; a first cell that ends with `*` marks a row to stand out."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        grid = Table(title=title, title_justify="left", title_style="bold")
+        for header in headers:
+            grid.add_column(header, overflow="fold")
+        for row in rows:
+            grid.add_row(*(_escape(cell) for cell in row), style="bold" if row[0].endswith("*") else None)
+        Console().print(grid)
+        return
+    from tabulate import tabulate
+
+    if title:
+        say(title)
+    say(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+    say()
+
+
+def document(value: Any) -> None:
+    """The one JSON document of `--json`; numbers that JSON does not have become null."""
+    json.dump(_json(value), sys.stdout, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def stdout_kept(wanted: bool) -> Iterator[None]:
+    """While it lasts, whatever is printed goes to stderr, by plugins, libraries and workers too (with `--json`)."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        if _is_descriptor(sys.__stdout__, 1) and _is_descriptor(sys.__stderr__, 2):
+            kept = os.dup(1)
+            stack.callback(os.close, kept)
+            os.dup2(2, 1)
+            stack.callback(os.dup2, kept, 1)
+        yield
+
+
+def _is_descriptor(stream: Any, number: int) -> bool:
+    try:
+        return bool(stream is not None and stream.fileno() == number)
+    except (OSError, ValueError):
+        return False
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _escape(cell: str) -> str:
+    from rich.markup import escape
+
+    return escape(cell)

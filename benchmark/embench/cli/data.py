@@ -1,0 +1,230 @@
+"""`embench data`: what data there are, whether they are whole, and how they are made ready."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import DataRoot, Json, Workers
+from embench.errors import CheckFailed, DataError, UsageError
+
+if TYPE_CHECKING:
+    from embench.interfaces.dataset import Card, Dataset
+    from embench.protocols import Protocol
+    from embench.registry import Entry
+    from embench.store import Store
+
+app = typer.Typer(help="Look at data, generate them, check them, prepare them.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")]
+ProtocolName = Annotated[str, typer.Option("--protocol", help="Name of a protocol, or its file.")]
+_MARK = "EMBENCH_SYNTHETIC.json"
+
+
+@app.command("status")
+def status(
+    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]")] = None,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Tell which datasets are there, where they are looked for, and how to get the others."""
+    with console.stdout_kept(as_json):
+        from embench import registry
+        from embench.locations import data_folder
+
+        named = [registry.find("dataset", dataset)] if dataset else registry.entries("dataset")
+        facts = []
+        for entry in (e for e in named if not e.alias_of and not e.broken):
+            folder = data_folder(entry, data_root)
+            facts.append({
+                "dataset": entry.name,
+                "folder": str(folder),
+                "found": folder.is_dir(),
+                "generated": (folder / _MARK).is_file(),
+                "licence": entry.licence,
+            })  # fmt: skip
+        reader = _reader(named[0], data_root) if dataset and facts[0]["found"] else None
+        if reader is not None:
+            facts[0]["people"] = len(reader.subjects())
+    if as_json:
+        console.document(facts)
+    else:
+        said = {(True, True): "generated", (True, False): "found", (False, False): "missing"}
+        rows = [[str(f["dataset"]), said[bool(f["found"]), bool(f["generated"])], str(f["folder"])] for f in facts]
+        console.table(["dataset", "state", "folder"], rows)
+        if reader is not None:
+            console.say(f"{facts[0]['people']} people")
+    if dataset and not facts[0]["found"]:
+        raise _missing(named[0], Path(str(facts[0]["folder"])))
+
+
+@app.command("synthesize")
+def synthesize(
+    dataset: Name,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to; it must be empty or not be there.")],
+    subjects: Annotated[int, typer.Option("--subjects", min=1, help="People to make up.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    effect: Annotated[
+        float, typer.Option("--effect", min=0.0, max=1.0, help="Strength of the planted effect; 0 is none.")
+    ] = 1.0,
+) -> None:
+    """Write generated files in a dataset's exact format; whatever is computed from them says so."""
+    from embench import registry
+
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not empty", where="--out", hint="name a new folder")
+    entry = registry.find("dataset", dataset)
+    registry.load("dataset", entry.full_name).synthesize(out, subjects=subjects, seed=seed, effect=effect)
+    console.say(f"{out}: {subjects} made-up people in the format of {entry.name}, effect {effect:g}, seed {seed}")
+    if out.name == entry.name.partition("/")[0]:
+        console.say(f"use them with --data-root {out.parent}")
+
+
+@app.command("verify")
+def verify(dataset: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
+    """Read a dataset from end to end and tell what is missing, damaged or odd; exit 1 when something can't be used."""
+    with console.stdout_kept(as_json):
+        reader = _reader(_find(dataset), data_root)
+        findings = reader.verify()
+    if as_json:
+        console.document([{"severity": f.severity, "where": f.where, "what": f.what} for f in findings])
+    elif findings:
+        console.table(["severity", "where", "what"], [[f.severity, f.where, f.what] for f in findings])
+    else:
+        console.say(f"{reader.root}: nothing to say, everything can be used")
+    errors = [f for f in findings if f.severity == "error"]
+    if errors:
+        raise CheckFailed(f"{len(errors)} of {len(findings)} findings are errors", where=str(reader.root))
+
+
+@app.command("prepare")
+def prepare(
+    dataset: Name,
+    data_root: DataRoot = None,
+    protocol: ProtocolName = "subject-independent-v1",
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Filter, resample and store a dataset's signals; what was prepared before is not done again."""
+    with console.stdout_kept(as_json):
+        from embench.protocols import load
+
+        entry = _find(dataset)
+        store = _prepare(entry, _reader(entry, data_root), load(protocol), workers or 1)
+    if as_json:
+        console.document({
+            "dataset": entry.full_name,
+            "folder": str(store.path),
+            "key": store.key,
+            "synthetic": store.synthetic is not None,
+            "people": len(store.subjects),
+            "recordings": len(store.recordings),
+            "modalities": {name: {"channels": m.channels, "rate": m.rate} for name, m in store.modalities.items()},
+            "left_out": [dict(item) for item in store.left_out],
+        })  # fmt: skip
+        return
+    rows = [[n, str(len(m.channels)), f"{m.rate:g} Hz", m.unit] for n, m in store.modalities.items()]
+    console.table(["modality", "channels", "rate", "unit"], rows, title=entry.full_name)
+    if store.left_out:
+        keys = ["subject", "recording", "modality", "reason"]
+        console.table(keys, [[str(item.get(k, "")) for k in keys] for item in store.left_out], title="left out")
+    console.say(f"{len(store.subjects)} people, {len(store.recordings)} recordings")
+    console.say(f"files: {store.path}")
+
+
+@app.command("labels")
+def labels(
+    dataset: Name,
+    data_root: DataRoot = None,
+    protocol: ProtocolName = "subject-independent-v1",
+    as_json: Json = False,
+) -> None:
+    """Tell how many units of each target have which label, by the card's rule."""
+    with console.stdout_kept(as_json):
+        from embench.protocols import load
+
+        entry = _find(dataset)
+        reader, rules = _reader(entry, data_root), load(protocol)
+        counts = _label_counts(_prepare(entry, reader, rules, 1), reader.card, rules)
+    if as_json:
+        console.document(counts)
+        return
+    rows = [[str(value) for value in count.values()] for count in counts]
+    console.table([key.replace("_", " ") for key in counts[0]], rows, title=entry.full_name)
+
+
+def _label_counts(store: Store, card: Card, protocol: Protocol) -> list[dict[str, Any]]:
+    import numpy as np
+
+    from embench.protocols import label_units, make_units
+
+    raw_labels, counts = store.labels(), []
+    for target in card.targets:
+        kind: Any = store.label_kinds.get(target.label)
+        units = make_units(store.recordings, card, kind, protocol) if kind else []
+        _, made = label_units(units, raw_labels.get(target.label, {}), target.rule)
+        there = np.isfinite(made)
+        people = np.array([unit.subject for unit in units])[there]
+        varied = sum(len(set(made[there][people == person])) > 1 for person in set(people.tolist()))
+        values, number = np.unique(made[there], return_counts=True)
+        text = ", ".join(f"{v:g}: {n}" for v, n in zip(values.tolist(), number.tolist(), strict=True))
+        counts.append({
+            "target": target.name,
+            "kind": target.kind,
+            "units": len(units),
+            "without_label": int((~there).sum()),
+            "people": len(set(people.tolist())),
+            "people_with_several_labels": varied,
+            "labels": text if target.kind != "value" else f"mean {made[there].mean():.3g}" if there.any() else "",
+        })  # fmt: skip
+    return counts
+
+
+def _find(dataset: str) -> Entry:
+    from embench import registry
+
+    return registry.find("dataset", dataset)
+
+
+def _reader(entry: Entry, data_root: Path | None) -> Dataset:
+    from embench import registry
+    from embench.locations import data_folder
+
+    folder = data_folder(entry, data_root)
+    if not folder.is_dir():
+        raise _missing(entry, folder)
+    reader: Dataset = registry.load("dataset", entry.full_name)(folder)
+    return reader
+
+
+def _missing(entry: Entry, folder: Path) -> DataError:
+    from embench import registry
+
+    card = registry.load("dataset", entry.full_name).card
+    return DataError(
+        f"the files of {entry.name} are not there",
+        where=str(folder),
+        expected=f"{card.title} ({card.licence}), as its holder gives it out",
+        hint=f"{card.obtain}; or name their folder's parent with --data-root",
+    )
+
+
+def _prepare(entry: Entry, reader: Dataset, protocol: Protocol, workers: int) -> Store:
+    from embench import registry, store
+    from embench.cli.progress import Progress
+
+    with Progress() as progress:
+        return store.prepare(
+            reader,
+            entry.full_name,
+            registry.code_identity("dataset", entry.full_name),
+            rate_hz=protocol.rate_hz,
+            cache=store.cache_root(),
+            workers=workers,
+            progress=lambda done, total, who: progress.event(
+                {"event": "note", "text": f"prepared {who} ({done} of {total})"}
+            ),
+        )

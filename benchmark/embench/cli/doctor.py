@@ -1,0 +1,101 @@
+"""`embench doctor`: what this machine has, and what is broken."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from embench.cli import console
+from embench.cli.options import DataRoot
+from embench.errors import CheckFailed, EmbenchError
+
+_LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "soxr", "neurokit2", "transformers", "timm")
+_LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
+
+
+class Finding(NamedTuple):
+    what: str
+    detail: str
+    broken: bool = False
+
+
+def doctor(data_root: DataRoot = None) -> None:
+    """Look at versions, device, disk, data and plugins; exit 1 when something is broken."""
+    found = [*_versions(), *_device(), *_disk(), *_data(data_root), *_plugins()]
+    rows = [[f.what, "BROKEN" if f.broken else "ok", f.detail] for f in found]
+    console.table(["what", "state", "detail"], rows)
+    broken = [f.what for f in found if f.broken]
+    if broken:
+        raise CheckFailed(f"{len(broken)} broken: {', '.join(broken)}", where="embench doctor")
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("embench", version("embench"))
+    yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
+    for library in _LIBRARIES:
+        try:
+            yield Finding(library, version(library))
+        except PackageNotFoundError:
+            yield Finding(library, "not installed", broken=True)
+
+
+def _device() -> Iterator[Finding]:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Finding("device", f"torch can't be imported: {error}", broken=True)
+        return
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        yield Finding("device", f"cuda: {card.name}, {card.total_memory / 2**30:.0f} GB")
+    else:
+        yield Finding("device", "cpu: no CUDA device is there")
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding("threads", f"{usable} processors, torch uses {torch.get_num_threads()} threads")
+
+
+def _disk() -> Iterator[Finding]:
+    from embench.store import cache_root
+
+    cache = cache_root()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            pass
+    except OSError as error:
+        yield Finding("cache folder", f"{cache} can't be written: {error.strerror}", broken=True)
+        return
+    free = shutil.disk_usage(cache).free
+    yield Finding("cache folder", str(cache))
+    yield Finding("disk space", f"{free / 2**30:.1f} GB free beside the cache", broken=free < _LITTLE)
+
+
+def _data(given: Path | None) -> Iterator[Finding]:
+    from embench import registry
+    from embench.locations import data_folder, data_root
+
+    there = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, given).is_dir()]
+    names = ", ".join(e.name for e in there) or "none found"
+    yield Finding("data", f"{data_root(given)}: {names}")
+
+
+def _plugins() -> Iterator[Finding]:
+    from embench import registry
+
+    working = 0
+    for entry in registry.entries():
+        try:
+            if entry.broken:
+                yield Finding(f"{entry.kind} {entry.full_name}", f"{entry.broken} ({entry.source})", broken=True)
+                continue
+            registry.load(entry.kind, entry.full_name)
+            working += 1
+        except EmbenchError as error:
+            yield Finding(f"{entry.kind} {entry.full_name}", " ".join(str(error).split()), broken=True)
+    yield Finding("plugins", f"{working} can be used")

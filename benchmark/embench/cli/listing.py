@@ -1,0 +1,71 @@
+"""`embench list` and `embench info`: what registry files say, nothing imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import Json
+from embench.errors import UsageError
+
+if TYPE_CHECKING:
+    from embench.registry import Entry
+
+Kind = Annotated[str | None, typer.Argument(metavar="[KIND]", help="dataset, encoder, pretrainer, fusion, metric, ...")]
+
+
+def list_plugins(kind: Kind = None, as_json: Json = False) -> None:
+    """List the plugins there are; broken ones with what is wrong."""
+    from embench import registry
+
+    found = registry.entries(kind)
+    if as_json:
+        console.document([_facts(entry) for entry in found])
+        return
+    for group in dict.fromkeys(e.kind for e in found if not e.broken):
+        rows = [
+            [e.name, f"the same as {e.alias_of}" if e.alias_of else e.summary, ", ".join(e.modalities), e.home]
+            for e in found
+            if e.kind == group and not e.broken
+        ]
+        console.table(["name", "what it is", "modalities", "package"], rows, title=group)
+    broken = [[e.kind, e.full_name, e.broken or "", str(e.source)] for e in found if e.broken]
+    if broken:
+        console.table(["kind", "name", "what is wrong", "file"], broken, title="broken")
+
+
+def info(name: Annotated[str, typer.Argument(metavar="NAME", help="A name, or package/name.")]) -> None:
+    """Say what a plugin is and where it comes from."""
+    from embench import registry
+    from embench.registry.naming import did_you_mean
+
+    known = registry.entries()
+    found = [e for e in known if name in (e.name, e.full_name)]
+    if not found:
+        hint = did_you_mean(name, {e.name for e in known}) or "embench list"
+        raise UsageError(f"there is nothing called `{name}`", hint=hint)
+    for entry in found:
+        facts = {**_facts(entry), "comes from": registry.origin(entry)}
+        rows = [[key, ", ".join(v) if isinstance(v, list) else str(v)] for key, v in facts.items() if v]
+        console.table(["field", "value"], rows, title=entry.full_name)
+
+
+def _facts(entry: Entry) -> dict[str, object]:
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "full_name": entry.full_name,
+        "package": entry.package,
+        "version": entry.version,
+        "summary": entry.summary,
+        "paper": entry.paper,
+        "modalities": list(entry.modalities),
+        "licence": entry.licence,
+        "target": entry.target,
+        "revision": entry.revision,
+        "alias_of": entry.alias_of,
+        "broken": entry.broken,
+        "source": str(entry.source),
+    }

@@ -1,0 +1,127 @@
+"""What a run is doing, on stderr: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+_QUIET_S = 10.0
+"""Seconds between two epoch lines where lines are plain, so that a log stays readable."""
+
+
+class Progress:
+    """Receives the events of a run.
+
+    An event is a mapping with `event`: `plan` (`total` stages, `done` ones), `stage_started`, `epoch_ended` (`epoch`
+    from 1, `epochs`, `loss`), `stage_ended` (`done`, `total`), `note` (`text`). The stage's events have `stage`: `id`,
+    `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
+    """
+
+    def __init__(self) -> None:
+        self._bars: Bars | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._all: TaskID | None = None
+        self._began = self._last = time.monotonic()
+        self._done = self._total = self._first = 0
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bars
+
+            text, loss = TextColumn("{task.description}"), TextColumn("{task.fields[loss]}")
+            columns = (text, BarColumn(), MofNCompleteColumn(), loss, TimeRemainingColumn())
+            self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Shows one event; an unknown one is passed over."""
+        name = event["event"]
+        if name in ("plan", "stage_ended"):
+            self._done, self._total = int(event.get("done", self._done)), int(event.get("total", self._total))
+        if name == "plan":
+            self._first, self._began = self._done, time.monotonic()
+        if name == "note":
+            self._line(str(event.get("text", "")))
+        elif self._bars is not None:
+            self._draw(self._bars, name, event)
+        else:
+            self._print(name, event)
+
+    def _draw(self, bars: Bars, name: str, event: Mapping[str, Any]) -> None:
+        if self._all is None:
+            self._all = bars.add_task("stages", total=self._total or None, loss="")
+        bars.update(self._all, total=self._total or None, completed=self._done)
+        if name == "plan":
+            return
+        key = _title(event["stage"])
+        if name == "stage_ended":
+            if key in self._tasks:
+                bars.remove_task(self._tasks.pop(key))
+            return
+        if key not in self._tasks:
+            self._tasks[key] = bars.add_task(key, total=event.get("epochs"), loss="")
+        if name == "epoch_ended":
+            bars.update(self._tasks[key], total=event.get("epochs"), completed=event["epoch"], loss=_loss(event))
+
+    def _print(self, name: str, event: Mapping[str, Any]) -> None:
+        if name == "plan":
+            self._line(f"{self._total} stages, {self._done} of them done before")
+        elif name == "stage_started":
+            self._line(f"started {_title(event['stage'])}")
+        elif name == "stage_ended":
+            self._line(f"finished {_title(event['stage'])} ({self._done} of {self._total}{self._left()})")
+        elif name == "epoch_ended":
+            last = event["epoch"] == event.get("epochs")
+            if last or time.monotonic() - self._last >= _QUIET_S:
+                of = f" of {event['epochs']}" if event.get("epochs") else ""
+                self._line(f"{_title(event['stage'])}: epoch {event['epoch']}{of} {_loss(event)}".rstrip())
+
+    def _line(self, text: str) -> None:
+        self._last = time.monotonic()
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _left(self) -> str:
+        """How long the rest takes if stages go on as those so far."""
+        here = self._done - self._first
+        if here <= 0 or self._done >= self._total:
+            return ""
+        seconds = (time.monotonic() - self._began) / here * (self._total - self._done)
+        return f", about {duration(seconds)} left"
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _title(stage: Mapping[str, Any]) -> str:
+    parts = [str(stage.get("kind", "stage"))]
+    parts += [str(stage[key]) for key in ("modality", "target") if stage.get(key) is not None]
+    parts += [f"{key} {stage[key]}" for key in ("fold", "seed") if stage.get(key) is not None]
+    return " ".join(parts)
+
+
+def _loss(event: Mapping[str, Any]) -> str:
+    loss = event.get("loss")
+    return f"loss {loss:.4f}" if isinstance(loss, float | int) else ""

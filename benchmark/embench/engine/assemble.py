@@ -1,0 +1,267 @@
+"""Builds the data of a stage: from the store, the encoders' views and a grid of anchors to feeds and input specs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from embench import registry
+from embench.engine import device as machine
+from embench.engine.feed import Data, FeatureFeed, Feed, SignalFeed, resident
+from embench.engine.rows import Grid, Rows, anchors, by_recording, rows_of, spans_of, stage_view, view_length
+from embench.errors import PluginError
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import InputSpec
+from embench.interfaces.units import View
+from embench.signals.normalise import Moments
+from embench.store import Derived, Store, derive, open_store
+
+
+def encoder_of(params: Mapping[str, Any]) -> Encoder:
+    """The encoder instance that a stage's `modalities[m]` describes."""
+    encoder: Encoder = registry.load("encoder", params["encoder"])(Recipe.of(params["recipe"]))
+    return encoder
+
+
+def view_of(encoder: Encoder, name: str) -> View:
+    view = encoder.recipe.view
+    if view is None:
+        raise PluginError("an encoder's recipe must say what it sees of a unit", where=name, expected="recipe.view")
+    return view
+
+
+@dataclass(frozen=True)
+class Source:
+    """A prepared store with the units of the whole dataset, as a stage's `params["source"]` and task arrays hold it."""
+
+    store: Store
+    longest_s: float
+    shortest_s: float
+    normalise: str
+    all_recording: np.ndarray
+    all_start: np.ndarray
+    all_stop: np.ndarray
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any], places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> Source:
+        return cls(
+            open_store(places["stores"][params["store"]]),
+            params["longest_s"],
+            params["shortest_s"],
+            params["normalise"],
+            *(task[f"all_{name}"] for name in ("recording", "start", "stop")),
+        )
+
+    def position(self) -> dict[str, int]:
+        return {entry.id: i for i, entry in enumerate(self.store.recordings)}
+
+
+def grid_of(
+    source: Source,
+    modalities: Mapping[str, Any],
+    own: View | None,
+    recording: np.ndarray,
+    start: np.ndarray,
+    stop: np.ndarray,
+) -> Grid:
+    """The anchors of a stage over the given units."""
+    views = [view_of(encoder_of(m), m["encoder"]) for m in modalities.values()]
+    view = stage_view(own, views)
+    if view.kind == "unit" and view.length == "common":
+        view = View("unit")
+    return anchors(view, recording, start, stop)
+
+
+def assemble(
+    source: Source,
+    modalities: Mapping[str, Any],
+    grid: Grid,
+    device: str,
+    *,
+    all_view: View | None = None,
+    drop: tuple[str, ...] = (),
+    specs: Mapping[str, InputSpec] | None = None,
+    memory_bytes: int | None = None,
+) -> tuple[Data, dict[str, InputSpec]]:
+    """The feeds of every modality over a grid, and what the encoders' `build` is told.
+
+    Args:
+        all_view: the stage's own view, for encoders with features, whose rows are standardised over all units.
+        drop: modalities that are treated as absent in every row.
+        specs: those of the fitted model, where there is one.
+        memory_bytes: arrays go to the device while they fit in half of this (default: what is free).
+    """
+    budget = (machine.free_bytes(device) if memory_bytes is None else memory_bytes) // 2
+    feeds: dict[str, Feed] = {}
+    found: dict[str, InputSpec] = {}
+    for m, params in modalities.items():
+        encoder = encoder_of(params)
+        view = view_of(encoder, params["encoder"])
+        length_s = view_length(view, source.longest_s, source.shortest_s)
+        if encoder.reads == "features":
+            feeds[m], found[m] = _feature_feed(
+                source, m, encoder, params["code"], grid, view, length_s, all_view, device
+            )
+        else:
+            feeds[m], found[m], used = _signal_feed(
+                source, m, encoder, params["code"], grid, view, length_s, device, budget
+            )
+            budget -= used
+        if m in drop:
+            feeds[m] = _dropped(feeds[m])
+    return Data(feeds, len(grid), device), {m: specs[m] if specs else found[m] for m in modalities}
+
+
+def _dropped(feed: Feed) -> Feed:
+    if isinstance(feed, FeatureFeed):
+        return replace(feed, present=np.zeros_like(feed.present))
+    return replace(feed, rows=replace(feed.rows, high=feed.rows.low))
+
+
+def arrays_of(store: Store, m: str, encoder: Encoder, code: str) -> Derived:
+    """The array that windows are cut from: the prepared signal, joined modalities, or what the encoder streams."""
+    return derive.stream(store, m, encoder, code) if encoder.reads == "stream" else derive.joined(store, m)
+
+
+_MOMENTS: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
+"""Person statistics of arrays that this process has read already, by store and what was read."""
+
+
+def _person_moments(store: Store, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
+    """(R, C) mean and 1/std of each recording's person, over all of that person's recordings."""
+    people: dict[str, Moments] = {}
+    for entry in store.recordings:
+        span = derived.spans.get(entry.id)
+        if span is not None:
+            part = Moments.of(derived.array[:, span.offset : span.offset + span.samples])
+            people[entry.subject] = people[entry.subject].plus(part) if entry.subject in people else part
+    mean = np.zeros((len(store.recordings), derived.array.shape[0]), np.float32)
+    gain = np.ones_like(mean)
+    for r, entry in enumerate(store.recordings):
+        if entry.subject in people:
+            moments = people[entry.subject]
+            mean[r], gain[r] = moments.mean, 1.0 / moments.std
+    return mean, gain
+
+
+def _scale(source: Source, m: str, encoder: Encoder, code: str, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
+    if source.normalise == "none":
+        shape = (len(source.store.recordings), derived.array.shape[0])
+        return np.zeros(shape, np.float32), np.ones(shape, np.float32)
+    reads = f"{code} {sorted(encoder.recipe.prepare.items())}" if encoder.reads == "stream" else "prepared"
+    key = (str(source.store.path), f"{m} {reads}")
+    if key not in _MOMENTS:
+        _MOMENTS[key] = _person_moments(source.store, derived)
+    return _MOMENTS[key]
+
+
+def _signal_feed(
+    source: Source,
+    m: str,
+    encoder: Encoder,
+    code: str,
+    grid: Grid,
+    view: View,
+    length_s: float,
+    device: str,
+    budget: int,
+) -> tuple[SignalFeed, InputSpec, int]:
+    derived = arrays_of(source.store, m, encoder, code)
+    mean, gain = _scale(source, m, encoder, code, derived)
+    spans = [derived.spans.get(entry.id) for entry in source.store.recordings]
+    length = int(round(length_s * derived.rate))
+    needed = set(np.unique(grid.recording).tolist())
+    wanted = [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(spans)]
+    size = 4 * derived.array.shape[0] * (sum(w[1] for w in wanted if w) + 2 * length)
+    spec = InputSpec(m, (derived.array.shape[0], length), derived.channels, derived.rate)
+    if size > budget:
+        rows = rows_of(grid, view, length_s, derived.rate, spans)
+        return SignalFeed(derived.array, rows, device, mean, gain, grid.recording), spec, 0
+    packed, offsets = resident(derived.array, wanted, mean, gain, length, device)
+    moved = [None if s is None or o is None else replace(s, offset=o) for s, o in zip(spans, offsets, strict=True)]
+    rows = rows_of(grid, view, length_s, derived.rate, moved)
+    last = packed.shape[1] - length
+    rows = Rows(np.clip(rows.start, 0, last), rows.low, rows.high, rows.wanted, rows.length)
+    return SignalFeed(packed, rows, device), spec, size
+
+
+def _feature_feed(
+    source: Source,
+    m: str,
+    encoder: Encoder,
+    code: str,
+    grid: Grid,
+    view: View,
+    length_s: float,
+    all_view: View | None,
+    device: str,
+) -> tuple[FeatureFeed, InputSpec]:
+    everything = anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
+    table = features_of(source.store, m, encoder, code, everything, view, length_s)
+    first = next(iter(table.values()))
+    shape = first.shape[1:]
+    values = np.full((len(everything), *shape), np.nan, np.float32)
+    for r, at in by_recording(everything).items():
+        rows = table.get(source.store.recordings[r].id)
+        if rows is not None:
+            values[at] = rows
+    if source.normalise == "subject_unlabelled":
+        values = _standardise(values, np.array([source.store.recordings[r].subject for r in everything.recording]))
+    lookup = {
+        (r, round(a * 1000), round(b * 1000)): i
+        for i, (r, a, b) in enumerate(zip(everything.recording, everything.start, everything.stop, strict=True))
+    }
+    index = np.array(
+        [
+            lookup[r, round(a * 1000), round(b * 1000)]
+            for r, a, b in zip(grid.recording, grid.start, grid.stop, strict=True)
+        ],
+        dtype=np.int64,
+    )
+    chosen = values[index]
+    present = np.isfinite(chosen.reshape(len(chosen), -1)).any(1)
+    names = encoder.feature_names(m, source.store.modalities[m.split("+")[0]].channels)
+    return FeatureFeed(torch.from_numpy(chosen).to(device), present, device), InputSpec(m, shape, names)
+
+
+def features_of(
+    store: Store, m: str, encoder: Encoder, code: str, grid: Grid, view: View, length_s: float
+) -> Mapping[str, np.ndarray]:
+    """The encoder's features at every anchor, by recording; computed once, then read from disk."""
+    seconds = spans_of(grid, view, length_s)
+    spans = {store.recordings[r].id: seconds[at] for r, at in by_recording(grid).items()}
+    return derive.features(store, m, encoder, code, spans)
+
+
+def _standardise(values: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """Each feature z-scored over all of a person's rows, NaN left out; a constant feature becomes 0."""
+    out = values.astype(np.float64)
+    for person in np.unique(subject):
+        rows = subject == person
+        part = out[rows]
+        there = np.isfinite(part)
+        count = np.maximum(there.sum(0), 1)
+        mean = np.where(there, part, 0.0).sum(0) / count
+        std = np.sqrt(np.where(there, (part - mean) ** 2, 0.0).sum(0) / count)
+        out[rows] = (part - mean) / np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
+    return out.astype(np.float32)
+
+
+def with_stats(
+    specs: Mapping[str, InputSpec], modalities: Mapping[str, Any], data: Data, train: np.ndarray
+) -> dict[str, InputSpec]:
+    """The specs with what each encoder's `fit_stats` says of the training rows that are present."""
+    out = dict(specs)
+    for m, params in modalities.items():
+        encoder = encoder_of(params)
+        if type(encoder).fit_stats is not Encoder.fit_stats:
+            rows = train[data.feeds[m].present[train]]
+            x, mask = data.feeds[m].gather(rows)
+            stats = encoder.fit_stats(x.cpu().numpy(), None if mask is None else mask.cpu().numpy())
+            out[m] = replace(specs[m], stats={k: np.asarray(v, np.float32) for k, v in stats.items()})
+    return out

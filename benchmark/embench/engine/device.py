@@ -1,0 +1,63 @@
+"""The machine a stage runs on: device, precision, threads, seeds, free memory."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from embench.errors import MachineError
+
+
+def resolve(name: str) -> str:
+    """`cpu` or `cuda` from `auto`, `cpu` or `cuda`. Raises MachineError where a GPU is asked for and none is there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise MachineError("no CUDA device is there", where="--device cuda", hint="use --device cpu, or --device auto")
+    return name
+
+
+def settle(seed: int, threads: int) -> None:
+    """Makes what follows repeatable: seeds, threads, deterministic kernels."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+
+
+def free_bytes(device: str) -> int:
+    """Memory that is free on the device (for the CPU: of the machine), in bytes."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    with open("/proc/meminfo") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    raise MachineError("cannot tell how much memory is free", where="/proc/meminfo")
+
+
+@contextlib.contextmanager
+def training_precision(device: str) -> Iterator[None]:
+    """bf16 where a GPU does the work, float32 else; predictions are always float32."""
+    if device == "cuda":
+        with torch.autocast("cuda", torch.bfloat16):
+            yield
+    else:
+        yield
+
+
+def peak_memory_mb(device: str) -> float:
+    """Highest memory use so far: of the GPU where there is one, else of this process."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

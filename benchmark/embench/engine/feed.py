@@ -1,0 +1,189 @@
+"""Feeds a stage with batches: one array a modality, on the device where it fits, streamed by the same index where not.
+
+Each person is z-scored over all their own recordings (or as the protocol's `normalise` says) on the way in, by the
+same arithmetic on both ways, so that both give equal numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from embench.engine.rows import Rows
+from embench.interfaces.tokens import Batch
+
+
+@dataclass(frozen=True)
+class SignalFeed:
+    """Windows of one modality, cut from an array (C, total) by position.
+
+    Args:
+        array: float32, on the device or, where it does not fit, a read-only memory map on the host.
+        mean, gain: (R, C) per recording, and `owner` (n,) the recording of each row; None where `array` is normalised
+            already.
+    """
+
+    array: Tensor | np.ndarray
+    rows: Rows
+    device: str
+    mean: np.ndarray | None = None
+    gain: np.ndarray | None = None
+    owner: np.ndarray | None = None
+
+    @property
+    def present(self) -> np.ndarray:
+        return self.rows.present
+
+    def gather(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """Rows (b, C, T), zeros where nothing was recorded, and their mask (b, T), None where all rows are whole."""
+        x = self._resident(index) if isinstance(self.array, Tensor) else self._streamed(index, self.array)
+        if self.rows.whole:
+            return x, None
+        position = torch.from_numpy(self.rows.start[index])[:, None] + torch.arange(self.rows.length)
+        low, high = torch.from_numpy(self.rows.low[index])[:, None], torch.from_numpy(self.rows.high[index])[:, None]
+        mask = ((position >= low) & (position < high)).to(self.device, non_blocking=True)
+        return x.masked_fill(~mask[:, None, :], 0.0), mask
+
+    def _resident(self, index: np.ndarray) -> Tensor:
+        assert isinstance(self.array, Tensor)
+        windows = self.array.unfold(1, self.rows.length, 1)  # a view: (C, positions, T)
+        start = torch.from_numpy(self.rows.start[index]).to(self.device, non_blocking=True)
+        return windows[:, start].transpose(0, 1)
+
+    def _streamed(self, index: np.ndarray, array: np.ndarray) -> Tensor:
+        assert self.mean is not None and self.gain is not None and self.owner is not None
+        length, out = self.rows.length, np.zeros((len(index), array.shape[0], self.rows.length), np.float32)
+        for row, i in enumerate(index):
+            start = self.rows.start[i]
+            low, high = max(start, self.rows.low[i]), min(start + length, self.rows.high[i])
+            if high > low:
+                out[row, :, low - start : high - start] = array[:, low:high]
+        x = torch.from_numpy(out)
+        if self.device == "cuda":
+            x = x.pin_memory().to(self.device, non_blocking=True)
+        owner = self.owner[index]
+        mean = torch.from_numpy(self.mean[owner]).to(self.device)[..., None]
+        gain = torch.from_numpy(self.gain[owner]).to(self.device)[..., None]
+        return (x - mean) * gain
+
+
+@dataclass(frozen=True)
+class FeatureFeed:
+    """Feature rows (n, *shape) on the device, NaN inside a row where a value is missing."""
+
+    array: Tensor
+    present: np.ndarray
+    device: str
+
+    def gather(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        return self.array[torch.from_numpy(index).to(self.device)], None
+
+
+Feed = SignalFeed | FeatureFeed
+
+
+def resident(
+    array: np.ndarray,
+    spans: Sequence[tuple[int, int] | None],
+    mean: np.ndarray,
+    gain: np.ndarray,
+    pad: int,
+    device: str,
+) -> tuple[Tensor, list[int | None]]:
+    """The recordings that are needed, normalised, side by side on the device, with `pad` samples at both ends.
+
+    Args:
+        spans: (offset, samples) of each recording in `array`, None for those that are not needed.
+        mean, gain: (R, C).
+
+    Returns:
+        The array (C, total) and each recording's new offset.
+    """
+    total = 2 * pad + sum(span[1] for span in spans if span)
+    packed = torch.zeros((array.shape[0], total), dtype=torch.float32)
+    offsets: list[int | None] = []
+    at = pad
+    for r, span in enumerate(spans):
+        if span is None:
+            offsets.append(None)
+            continue
+        part = torch.from_numpy(np.array(array[:, span[0] : span[0] + span[1]]))
+        packed[:, at : at + span[1]] = (part - torch.from_numpy(mean[r])[:, None]) * torch.from_numpy(gain[r])[:, None]
+        offsets.append(at)
+        at += span[1]
+    return packed.to(device), offsets
+
+
+@dataclass(frozen=True)
+class Data:
+    """All rows (n) of a stage: a feed a modality, and for labelled stages `y` (n, targets) and `weight` (n,)."""
+
+    feeds: Mapping[str, Feed]
+    size: int
+    device: str
+    y: Tensor | None = None
+    weight: Tensor | None = None
+
+    @property
+    def present(self) -> np.ndarray:
+        """(n, modalities) bool."""
+        return np.stack([feed.present for feed in self.feeds.values()], 1)
+
+    def batch(self, index: np.ndarray) -> Batch:
+        """The rows at `index`, absent modalities packed away."""
+        x: dict[str, Tensor] = {}
+        mask: dict[str, Tensor | None] = {}
+        rows: dict[str, Tensor] = {}
+        for m, feed in self.feeds.items():
+            there = np.flatnonzero(feed.present[index])
+            rows[m] = torch.from_numpy(there).to(self.device, non_blocking=True)
+            x[m], mask[m] = feed.gather(index[there])
+        at = torch.from_numpy(index).to(self.device, non_blocking=True)
+        y = None if self.y is None else self.y[at]
+        weight = None if self.weight is None else self.weight[at]
+        return Batch(x, mask, rows, len(index), y, weight)
+
+    def batches(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
+        """Batches in the given order; the next one is made while the last one is used where anything is streamed."""
+        if all(isinstance(f, FeatureFeed) or isinstance(f.array, Tensor) for f in self.feeds.values()):
+            yield from (self.batch(index) for index in order)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            waiting = [pool.submit(self.batch, index) for index in order[:2]]
+            for position in range(len(order)):
+                ready = waiting.pop(0).result()
+                if position + 2 < len(order):
+                    waiting.append(pool.submit(self.batch, order[position + 2]))
+                yield ready
+
+
+def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
+    """Cuts row positions into batches of about `size` such that no batch has exactly one row, nor exactly one row with
+    some modality (statistics of a batch need two). Rows move to the batch before where that helps; a modality's only
+    row in the whole stage cannot be helped and stays.
+
+    Args:
+        order: (n,) row positions, shuffled.
+        present: (rows, modalities) bool, of all rows.
+    """
+    parts = [order[i : i + size] for i in range(0, len(order), size)]
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [np.concatenate(parts[-2:])]
+    for _ in range(2):
+        for b, part in enumerate(parts):
+            lonely = np.flatnonzero(present[part].sum(0) == 1)
+            for m in lonely:
+                row = part[present[part][:, m]]
+                if len(row) != 1 or len(parts[b]) <= 2:
+                    continue
+                others = [o for o in range(len(parts)) if o != b and present[parts[o]][:, m].sum() >= 1]
+                if others:
+                    near = min(others, key=lambda o: abs(o - b))
+                    parts[near] = np.concatenate([parts[near], row])
+                    part = parts[b] = part[part != row[0]]
+    return [part for part in parts if len(part)]

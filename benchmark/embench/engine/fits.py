@@ -1,0 +1,273 @@
+"""What each fitting stage does: pretraining, unimodal and fusion networks, estimators."""
+
+from __future__ import annotations
+
+import csv
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from embench import registry
+from embench.engine import network
+from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of, with_stats
+from embench.engine.feed import Data, FeatureFeed
+from embench.engine.loop import Progress, fit
+from embench.engine.rows import Grid, slide, stage_view, view_length
+from embench.engine.stage import Folder, Stage
+from embench.engine.supervised import Supervised, class_weights
+from embench.errors import DataError
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import InputSpec, TokenSpec
+from embench.interfaces.units import View
+from embench.nn import Model
+
+
+def own_view(params: Mapping[str, Any]) -> View | None:
+    """The view that a stage's own recipe states, if any."""
+    view = params["recipe"]["view"]
+    return None if view is None else View(**view)
+
+
+def labelled(stage: Stage) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
+    """Data with labels, specs, and the row positions of training and validation units."""
+    params, task = stage.params, stage.task
+    source = Source.of(params["source"], stage.places, task)
+    own = own_view(params)
+    grid = grid_of(source, params["modalities"], own, task["recording"], task["start"], task["stop"])
+    views = [view_of(encoder_of(m), m["encoder"]) for m in params["modalities"].values()]
+    data, specs = assemble(
+        source,
+        params["modalities"],
+        grid,
+        params["device"],
+        all_view=stage_view(own, views),
+        memory_bytes=stage.places.get("memory_bytes"),
+    )
+    there = data.present.any(1)
+    role = task["role"][grid.unit]
+    train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
+    if len(train) == 0:
+        raise DataError(
+            "no training unit has any of the modalities", where=stage.title, hint="choose other --modalities"
+        )
+    y = torch.from_numpy(task["y"][grid.unit].astype(np.float32)).to(params["device"])
+    weight = torch.from_numpy(grid.weights()).to(params["device"])
+    data = Data(data.feeds, data.size, data.device, y, weight)
+    return data, with_stats(specs, params["modalities"], data, train), train, val, grid
+
+
+def _supervised(model: Model, params: Mapping[str, Any], data: Data, train: np.ndarray, recipe: Recipe) -> Supervised:
+    outputs = network.targets_of(params)
+    assert data.y is not None and data.weight is not None
+    y, weight = data.y[train].cpu().numpy(), data.weight[train].cpu().numpy()
+    balanced = recipe.class_weight == "balanced"
+    classes = [class_weights(t, y[:, i], weight, balanced) for i, t in enumerate(outputs.targets)]
+    return Supervised(model, outputs, classes)
+
+
+def _start(model: Model, stage: Stage, root: Path) -> None:
+    """Pretrained weights, in the order in which the stages were asked for."""
+    for role, stage_id in stage.inputs.items():
+        kind, _, modality = role.partition(":")
+        if kind == "pretrained":
+            network.start_from(model, Folder(root, stage_id).file("weights.safetensors"), modality or None)
+    for modality, digest in stage.params.get("weights", {}).items():
+        network.start_from(model, Path(stage.places["weights"][digest]), modality)
+
+
+def _freeze(model: Model, modalities: Mapping[str, Any]) -> None:
+    for m, params in modalities.items():
+        if params["recipe"]["frozen"]:
+            model.encoders[m].requires_grad_(False)
+
+
+def unimodal(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+    """One modality's encoder with its own head."""
+    data, specs, train, val, _ = labelled(stage)
+    model = network.build_unimodal(stage.params["modalities"], specs, network.targets_of(stage.params))
+    return _train(model, specs, stage, folder, root, data, train, val)
+
+
+def fusion(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+    """A fusion: end to end with its encoders, or over the hidden layers of frozen unimodal nets."""
+    if stage.params["inputs"] == "hidden":
+        return _fusion_of_hidden(stage, folder, root)
+    data, specs, train, val, _ = labelled(stage)
+    model = network.build_fusion(stage.params, specs, network.targets_of(stage.params))
+    return _train(model, specs, stage, folder, root, data, train, val)
+
+
+def _train(
+    model: Model,
+    specs: Mapping[str, InputSpec],
+    stage: Stage,
+    folder: Folder,
+    root: Path,
+    data: Data,
+    train: np.ndarray,
+    val: np.ndarray,
+) -> dict[str, Any]:
+    recipe = Recipe.of(stage.params["recipe"])
+    _start(model, stage, root)
+    _freeze(model, stage.params["modalities"])
+    module = _supervised(model, stage.params, data, train, recipe).to(data.device)
+    state = fit(module, module, data, train, val, recipe, folder, stage.seed)
+    network.save(folder, model, specs)
+    return {
+        **_outcome(state, folder, train, val),
+        "parameters": network.size(model),
+        "flops": flops(model, data, train),
+    }
+
+
+def hidden_data(data: Data, frozen: Mapping[str, nn.Module], size: int = 256) -> Data:
+    """The same rows as hidden vectors (n, 1, H) of frozen nets, computed once."""
+    feeds: dict[str, Any] = {}
+    for m, module in frozen.items():
+        module.to(data.device).eval()
+        feed = data.feeds[m]
+        there = np.flatnonzero(feed.present)
+        parts = []
+        with torch.no_grad():
+            for i in range(0, len(there), size):
+                parts.append(module(*feed.gather(there[i : i + size])).x)
+        width = parts[0].shape[1:] if parts else (1, 1)
+        out = torch.zeros(data.size, *width, device=data.device)
+        if parts:
+            out[torch.from_numpy(there).to(data.device)] = torch.cat(parts)
+        feeds[m] = FeatureFeed(out, feed.present, data.device)
+    return Data(feeds, data.size, data.device, data.y, data.weight)
+
+
+def _frozen(stage: Stage, root: Path) -> tuple[dict[str, nn.Module], dict[str, TokenSpec], dict[str, InputSpec]]:
+    modules: dict[str, nn.Module] = {}
+    tokens, specs = {}, {}
+    for m in stage.params["modalities"]:
+        modules[m], tokens[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"])
+        specs.update(spec)
+    return modules, tokens, specs
+
+
+def _fusion_of_hidden(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+    params, recipe = stage.params, Recipe.of(stage.params["recipe"])
+    data, _, train, val, _ = labelled(stage)
+    modules, tokens, specs = _frozen(stage, root)
+    data = hidden_data(data, modules)
+    fused = network.fusion_of(params["fusion"]).build(tokens, network.targets_of(params))
+    model = Model({m: network.Given() for m in modules}, tokens, fused)
+    module = _supervised(model, params, data, train, recipe).to(data.device)
+    state = fit(module, module, data, train, val, recipe, folder, stage.seed)
+    network.save(folder, model, specs)
+    count = network.size(model) + sum(network.size(part) for part in modules.values())
+    return {**_outcome(state, folder, train, val), "parameters": count, "flops": flops(model, data, train)}
+
+
+def pretrain(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+    """A pretext task over windows that slide over whole recordings of the source's people."""
+    params, task = stage.params, stage.task
+    source = Source.of(params["source"], stage.places, task)
+    encoders = {m: encoder_of(p) for m, p in params["modalities"].items()}
+    views = [view_of(e, params["modalities"][m]["encoder"]) for m, e in encoders.items()]
+    view = stage_view(own_view(params), views)
+    length = max(view_length(v, source.longest_s, source.shortest_s) for v in views)
+    step = view.step_s or length
+    grid = slide(length, step, task["recording"], task["start"], task["stop"])
+    data, specs = assemble(
+        source, params["modalities"], grid, params["device"], memory_bytes=stage.places.get("memory_bytes")
+    )
+    role = task["role"][_owner(grid, task["recording"])]
+    there = data.present.any(1)
+    train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
+    if len(train) < 2:
+        raise DataError("no recording is long enough for one window to pretrain on", where=stage.title)
+    specs = with_stats(specs, params["modalities"], data, train)
+    if params["fusion"] is None:
+        modules, tokens = network.build_encoders(params["modalities"], specs)
+        model = Model(modules, tokens)
+    else:
+        model = network.build_fusion(params, specs, network.targets_of(params))
+    _start(model, stage, root)
+    recipe = Recipe.of(params["recipe"])
+    pretrainer = registry.load("pretrainer", params["pretrainer"]["name"])(recipe)
+    module = pretrainer.objective(model, specs, None).to(data.device)
+    state = fit(module, module, data, train, val, recipe, folder, stage.seed)
+    network.save(folder, model, specs)
+    people = sorted({source.store.recordings[r].subject for r in task["recording"].tolist()})
+    return {
+        **_outcome(state, folder, train, val),
+        "parameters": network.size(module),
+        "manifest": {"store": params["source"]["store"], "people": people, "labels": pretrainer.labels},
+    }
+
+
+def _owner(grid: Grid, recording: np.ndarray) -> np.ndarray:
+    """Each row's position among the task's recordings."""
+    position = {r: i for i, r in enumerate(recording.tolist())}
+    return np.array([position[r] for r in grid.recording.tolist()], np.int64)
+
+
+def feature_rows(data: Data) -> np.ndarray:
+    """(n, features): all modalities side by side, NaN where one is absent."""
+    parts = []
+    for feed in data.feeds.values():
+        assert isinstance(feed, FeatureFeed)
+        part = feed.array.cpu().numpy().reshape(data.size, -1).astype(np.float64)
+        part[~feed.present] = np.nan
+        parts.append(part)
+    return np.concatenate(parts, 1)
+
+
+def estimator(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+    """An estimator on the encoders' features, else on the hidden layer of frozen unimodal nets."""
+    params = stage.params
+    data, specs, train, val, grid = labelled(stage)
+    if params["inputs"] == "hidden":
+        modules, _, specs = _frozen(stage, root)
+        data = hidden_data(data, modules)
+    assert data.y is not None and data.weight is not None
+    X, y, weight = feature_rows(data), data.y[:, 0].cpu().numpy(), data.weight.cpu().numpy()
+    train, val = train[np.isfinite(y[train])], val[np.isfinite(y[val])]
+    subjects = task_subjects(stage)[grid.unit]
+    fitted = registry.load("fusion", params["fusion"]["name"])(Recipe.of(params["fusion"]["recipe"]), stage.seed)
+    checked = (X[val], y[val]) if len(val) and len(np.unique(y[val])) > 1 else None
+    fitted.fit(X[train], y[train], subjects[train], weight[train], checked)
+    folder.write("estimator.pkl", lambda path: path.write_bytes(pickle.dumps(fitted)))
+    network.save_specs(folder, specs)
+    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "parameters": 0}
+
+
+def task_subjects(stage: Stage) -> np.ndarray:
+    """The person of each unit of a stage."""
+    source = Source.of(stage.params["source"], stage.places, stage.task)
+    return np.array([source.store.recordings[r].subject for r in stage.task["recording"].tolist()])
+
+
+def flops(model: Model, data: Data, train: np.ndarray) -> int:
+    """Floating-point operations of one row's forward pass."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    full = data.present[train].all(1)
+    row = train[np.flatnonzero(full)[:1]] if full.any() else train[:1]
+    model.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(data.batch(row))
+    return int(counter.get_total_flops())
+
+
+def _outcome(state: Progress, folder: Folder, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
+    names = sorted({name for row in state.history for name in row}, key=["epoch", "loss", "val_loss"].index)
+
+    def write(path: Path) -> None:
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(state.history)
+
+    folder.write("history.csv", write)
+    kept = state.best_epoch if state.best is not None else state.epoch - 1
+    return {"epochs": state.epoch, "kept_epoch": kept, "rows": len(train), "val_rows": len(val)}

@@ -1,0 +1,176 @@
+"""The training loop: one for labelled and unlabelled stages, resumable from its checkpoint to the same numbers."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from embench.engine import device as machine
+from embench.engine.feed import Data, split
+from embench.engine.stage import Folder
+from embench.errors import PluginError
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import Batch
+
+CHECKPOINT_EVERY_S = 10.0
+
+Objective = Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
+
+
+def optimiser_of(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+    return kind(parameters, recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+
+
+def rate_at(recipe: Recipe, epoch: float) -> float:
+    """The learning rate's factor at an epoch (fractions count within warm-up and decay)."""
+    if epoch < recipe.warmup:
+        return (epoch + 1e-3) / recipe.warmup
+    if recipe.schedule == "step":
+        return recipe.factor ** (int(epoch) // recipe.every)
+    left = (recipe.epochs - epoch) / max(recipe.epochs - recipe.warmup, 1e-9)
+    if recipe.schedule == "linear":
+        return max(left, 0.0)
+    if recipe.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * (1 - max(left, 0.0))))
+    return 1.0
+
+
+@dataclass
+class Progress:
+    """Where a fit stands; all of it goes into the checkpoint."""
+
+    epoch: int = 0
+    best_loss: float = math.inf
+    best_epoch: int = -1
+    best: dict[str, Tensor] | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def fit(
+    module: nn.Module,
+    objective: Objective,
+    data: Data,
+    train: np.ndarray,
+    val: np.ndarray,
+    recipe: Recipe,
+    folder: Folder,
+    seed: int,
+    validate: Objective | None = None,
+) -> Progress:
+    """Trains `module` in place and leaves it with the weights that the recipe selects.
+
+    Args:
+        objective: batch -> (loss, figures); `validate` the same for validation rows (default: `objective`).
+        train, val: row positions in `data`; `val` may be empty.
+
+    Raises:
+        PluginError: when the loss is not finite.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimiser = optimiser_of(recipe, parameters)
+    state = _resume(module, optimiser, folder)
+    present = data.present
+    saved = time.monotonic()
+    check = validate or objective
+    select = recipe.selection == "early_stop" and len(val) > 0
+    while state.epoch < recipe.epochs:
+        order = np.random.default_rng([seed, state.epoch]).permutation(train)
+        loss = _epoch(module, objective, data, split(order, present, recipe.batch), optimiser, recipe, state.epoch)
+        figures = {"loss": loss}
+        if len(val):
+            figures["val_loss"] = _validate(module, check, data, val, recipe.batch)
+        state.history.append({"epoch": state.epoch, **figures})
+        score = figures.get("val_loss", loss)
+        if select and score < state.best_loss:
+            state.best_loss, state.best_epoch = score, state.epoch
+            state.best = copy.deepcopy({k: v.detach().cpu() for k, v in module.state_dict().items()})
+        state.epoch += 1
+        folder.event("epoch_ended", epoch=state.epoch, epochs=recipe.epochs, **figures)
+        if select and state.epoch - 1 - state.best_epoch >= recipe.patience:
+            break
+        if time.monotonic() - saved > CHECKPOINT_EVERY_S:
+            _checkpoint(module, optimiser, state, folder)
+            saved = time.monotonic()
+    if select and state.best is not None:
+        module.load_state_dict(state.best)
+    return state
+
+
+def _epoch(
+    module: nn.Module,
+    objective: Objective,
+    data: Data,
+    order: list[np.ndarray],
+    optimiser: torch.optim.Optimizer,
+    recipe: Recipe,
+    epoch: int,
+) -> float:
+    module.train()
+    total = torch.zeros((), dtype=torch.float64, device=data.device)
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    for step, batch in enumerate(data.batches(order)):
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.lr * rate_at(recipe, epoch + step / len(order))
+        optimiser.zero_grad(set_to_none=True)
+        with machine.training_precision(data.device):
+            loss, _ = objective(batch)
+        loss.backward()
+        if recipe.clip is not None:
+            nn.utils.clip_grad_norm_(parameters, recipe.clip)
+        optimiser.step()
+        total += loss.detach().double()
+    mean = float(total) / max(len(order), 1)
+    if not math.isfinite(mean):
+        raise PluginError(
+            f"the training loss became {mean} in epoch {epoch + 1}", hint="try a smaller lr: --set ...lr=1e-4"
+        )
+    return mean
+
+
+def _validate(module: nn.Module, objective: Objective, data: Data, val: np.ndarray, size: int) -> float:
+    """The loss on validation rows; draws from a copy of the random state, so that training does not notice."""
+    module.eval()
+    cuda = [torch.cuda.current_device()] if data.device == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(0)
+        sums, rows = 0.0, 0
+        for batch in data.batches([val[i : i + 4 * size] for i in range(0, len(val), 4 * size)]):
+            loss, _ = objective(batch)
+            sums, rows = sums + float(loss) * batch.size, rows + batch.size
+    return sums / rows
+
+
+def _checkpoint(module: nn.Module, optimiser: torch.optim.Optimizer, state: Progress, folder: Folder) -> None:
+    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+    content = {
+        "module": module.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "state": vars(state),
+        "rng": torch.get_rng_state(),
+        "cuda_rng": cuda,
+    }
+    folder.write("checkpoint.pt", lambda path: torch.save(content, path))
+
+
+def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder) -> Progress:
+    path = folder.file("checkpoint.pt")
+    if not path.is_file():
+        return Progress()
+    content = torch.load(path, weights_only=True)
+    module.load_state_dict(content["module"])
+    optimiser.load_state_dict(content["optimiser"])
+    torch.set_rng_state(content["rng"].cpu())
+    if content["cuda_rng"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(content["cuda_rng"].cpu())
+    return Progress(**content["state"])

@@ -1,0 +1,196 @@
+"""Networks of a stage: built from plugins, started from pretrained weights, saved and loaded with what they were told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from embench import registry
+from embench.engine.assemble import encoder_of
+from embench.engine.stage import Folder
+from embench.errors import PluginError
+from embench.interfaces.fusion import Fusion
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
+from embench.interfaces.units import LabelRule, Target
+from embench.nn import Model
+
+
+def targets_of(params: Mapping[str, Any]) -> OutputSpec:
+    """The stage's targets; label rules are the planner's and the evaluator's and are not handed on."""
+    return OutputSpec(tuple(Target(t["name"], t["kind"], LabelRule(), "", t["n"]) for t in params["targets"]))
+
+
+class HiddenEncoder(nn.Module):
+    """A fitted unimodal net as an encoder whose one token is its head's hidden layer; frozen, dropout off."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, head
+        self.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> HiddenEncoder:
+        return super().train(False)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
+        return Tokens(self.head(self.encoder(x, mask)).hidden.unsqueeze(1))
+
+
+class Given(nn.Module):
+    """An encoder for tokens that were computed before: (B, L, D) as they are."""
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
+        return Tokens(x)
+
+
+def _example(spec: InputSpec) -> Tensor:
+    return torch.zeros(2, *spec.shape)
+
+
+def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> TokenSpec:
+    """What a module makes of a sample, found by showing it two of zeros."""
+    module.eval()
+    with torch.no_grad():
+        tokens: Tokens = module(_example(spec), None)
+    module.train()
+    return TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None, head)
+
+
+def build_encoders(
+    modalities: Mapping[str, Any], specs: Mapping[str, InputSpec]
+) -> tuple[dict[str, nn.Module], dict[str, TokenSpec]]:
+    encoders = {m: encoder_of(params).build(specs[m]) for m, params in modalities.items()}
+    return encoders, {m: token_spec(module, specs[m]) for m, module in encoders.items()}
+
+
+def build_unimodal(modalities: Mapping[str, Any], specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
+    """One encoder and its own head."""
+    encoders, tokens = build_encoders(modalities, specs)
+    (m,) = modalities
+    return Model(encoders, tokens, head=encoder_of(modalities[m]).head(tokens[m], outputs))
+
+
+def fusion_of(params: Mapping[str, Any]) -> Fusion:
+    fusion: Fusion = registry.load("fusion", params["name"])(Recipe.of(params["recipe"]))
+    return fusion
+
+
+def build_fusion(params: Mapping[str, Any], specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
+    """Encoders and their fusion, trained end to end."""
+    encoders, tokens = build_encoders(params["modalities"], specs)
+    return Model(encoders, tokens, fusion_of(params["fusion"]).build(tokens, outputs))
+
+
+def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, TokenSpec, dict[str, InputSpec]]:
+    """A fitted unimodal stage's net as a frozen encoder."""
+    model, specs, _ = load(root, stage_id)
+    (m,) = specs
+    assert isinstance(model, Model) and model.head is not None
+    frozen = HiddenEncoder(model.encoders[m], model.head)
+    width = token_spec(frozen, specs[m]).dim
+    return frozen, TokenSpec(1, width, False, width), specs
+
+
+def save(folder: Folder, model: nn.Module, specs: Mapping[str, InputSpec]) -> None:
+    """Weights as safetensors; input specs and their statistics beside them."""
+    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    folder.write("weights.safetensors", lambda path: save_file(state, str(path)))
+    save_specs(folder, specs)
+
+
+def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
+    plain = {
+        m: {**{k: v for k, v in asdict(s).items() if k not in ("stats", "dtype")}, "stats": sorted(s.stats)}
+        for m, s in specs.items()
+    }
+    folder.write("specs.json", lambda path: path.write_text(json.dumps(plain, indent=1)))
+    arrays = {f"{m}/{name}": value for m, s in specs.items() for name, value in s.stats.items()}
+
+    def write(path: Path) -> None:
+        with open(path, "wb") as file:
+            np.savez(file, **arrays)
+
+    folder.write("stats.npz", write)
+
+
+def load_specs(folder: Folder) -> dict[str, InputSpec]:
+    plain = json.loads(folder.file("specs.json").read_text())
+    with np.load(folder.file("stats.npz")) as arrays:
+        return {
+            m: InputSpec(
+                m,
+                tuple(s["shape"]),
+                tuple(s["channels"]),
+                s["rate"],
+                stats={name: arrays[f"{m}/{name}"] for name in s["stats"]},
+            )
+            for m, s in plain.items()
+        }
+
+
+def describe(folder: Folder) -> dict[str, Any]:
+    """Kind, params and inputs of a stage that was run."""
+    text: dict[str, Any] = json.loads(folder.file("stage.json").read_text())
+    return text
+
+
+def load(root: Path, stage_id: str) -> tuple[Model, dict[str, InputSpec], dict[str, Any]]:
+    """The fitted network of a unimodal or fusion stage, its input specs and its params, on the CPU in eval mode."""
+    folder = Folder(root, stage_id)
+    about = describe(folder)
+    params, outputs = about["params"], targets_of(about["params"])
+    specs = load_specs(folder)
+    if about["kind"] == "unimodal":
+        model = build_unimodal(params["modalities"], specs, outputs)
+        model.load_state_dict(load_file(folder.file("weights.safetensors")))
+    elif params["inputs"] == "hidden":
+        encoders, tokens = {}, {}
+        for m in params["modalities"]:
+            encoders[m], tokens[m], _ = hidden_encoder(root, about["inputs"][f"unimodal:{m}"])
+        model = Model(encoders, tokens, fusion_of(params["fusion"]).build(tokens, outputs))
+        state = {k.removeprefix("fusion."): v for k, v in load_file(folder.file("weights.safetensors")).items()}
+        assert model.fusion is not None
+        model.fusion.load_state_dict(state)
+    else:
+        model = build_fusion(params, specs, outputs)
+        model.load_state_dict(load_file(folder.file("weights.safetensors")))
+    return model.eval(), specs, about
+
+
+def start_from(model: Model, weights: Path, modality: str | None) -> int:
+    """Starts a model from pretrained weights: one encoder's, or all that pretraining shares with it.
+
+    Nothing under a module's `.head` is kept. Returns how many tensors were taken; raises PluginError where shapes
+    do not fit.
+    """
+    state = load_file(weights)
+    prefix = f"encoders.{modality}." if modality else ""
+    own = model.state_dict()
+    taken = {}
+    for name, value in state.items():
+        if not name.startswith(prefix) or name.startswith("head.") or ".head." in name or name not in own:
+            continue
+        if own[name].shape != value.shape:
+            raise PluginError(
+                f"pretrained weights do not fit: {name} is {tuple(value.shape)}, the network has {tuple(own[name].shape)}",
+                where=str(weights),
+                hint="pretrain with the same encoder recipe and modality",
+            )
+        taken[name] = value
+    if not taken:
+        raise PluginError("no pretrained weight fits this network", where=str(weights))
+    model.load_state_dict(taken, strict=False)
+    return len(taken)
+
+
+def size(model: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(p.numel() for p in model.parameters())

@@ -1,0 +1,111 @@
+"""Prediction of every unit of some people, in float32, with the check that no unit's answer depends on the others."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from embench.engine import network
+from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of
+from embench.engine.feed import Data
+from embench.engine.fits import feature_rows, hidden_data, own_view
+from embench.engine.rows import stage_view
+from embench.engine.stage import Folder, Stage
+from embench.engine.supervised import probabilities
+from embench.errors import PluginError
+
+ALONE, TOLERANCE, BATCH = 64, 1e-5, 256
+
+
+def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+    """Writes `predictions.npz`: `score` (units, n_out) float64, NaN for units that have none of the modalities."""
+    fitted = stage.inputs["fitted"]
+    about = network.describe(Folder(root, fitted))
+    params = about["params"]
+    source = Source.of(stage.params["source"], stage.places, stage.task)
+    own = own_view(params)
+    task = stage.task
+    grid = grid_of(source, params["modalities"], own, task["recording"], task["start"], task["stop"])
+    views = [view_of(encoder_of(m), m["encoder"]) for m in params["modalities"].values()]
+    data, _ = assemble(
+        source,
+        params["modalities"],
+        grid,
+        stage.params["device"],
+        all_view=stage_view(own, views),
+        drop=tuple(stage.params["drop"]),
+        specs=network.load_specs(Folder(root, fitted)),
+        memory_bytes=stage.places.get("memory_bytes"),
+    )
+    rows = np.flatnonzero(data.present.any(1))
+    shuffled = np.random.default_rng(stage.seed).permutation(rows)
+    if about["kind"] == "estimator":
+        answer = _estimator_answer(root, fitted, about, data, shuffled)
+    else:
+        answer = _network_answer(root, fitted, stage.params["device"], data, shuffled, task, grid.unit)
+    score = _mean_per_unit(answer, grid.unit, len(task["recording"]), data.size, shuffled)
+
+    def write(path: Path) -> None:
+        with open(path, "wb") as file:
+            np.savez(file, score=score)
+
+    folder.write("predictions.npz", write)
+    return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum())}
+
+
+def _mean_per_unit(answer: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
+    """Probabilities averaged up to the unit, in the order of the grid whatever order they came in."""
+    table = np.full((rows, answer.shape[1]), np.nan)
+    table[order] = answer
+    there = np.isfinite(table[:, 0])
+    total = np.zeros((units, answer.shape[1]))
+    np.add.at(total, unit[there], table[there])
+    count = np.bincount(unit[there], minlength=units)[:, None]
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _network_answer(
+    root: Path, fitted: str, device: str, data: Data, order: np.ndarray, task: Any, unit: np.ndarray
+) -> np.ndarray:
+    model, _, about = network.load(root, fitted)
+    outputs = network.targets_of(about["params"])
+    model.to(device)
+
+    def answer(index: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return probabilities(outputs, model(data.batch(index)).logits.float()).cpu().numpy()
+
+    together = np.concatenate([answer(order[i : i + BATCH]) for i in range(0, len(order), BATCH)])
+    some = np.linspace(0, len(order) - 1, min(ALONE, len(order))).astype(int)
+    alone = np.concatenate([answer(order[i : i + 1]) for i in some])
+    apart = np.abs(alone - together[some]).max(1)
+    if not np.isfinite(together).all():
+        raise PluginError("the network answered with a value that is not finite", where=_names(about))
+    if apart.max() > TOLERANCE:
+        worst = [f"unit {unit[order[some[i]]]} differs by {apart[i]:.2g}" for i in np.argsort(-apart)[:3]]
+        raise PluginError(
+            "a unit's prediction depends on the other units in its batch: " + ", ".join(worst),
+            where=_names(about),
+            expected=f"the same answer alone and in a batch, within {TOLERANCE:g}",
+            hint="in eval mode a network must use no statistic of the batch",
+        )
+    return together.astype(np.float64)
+
+
+def _names(about: Any) -> str:
+    params = about["params"]
+    names = [m["encoder"] for m in params["modalities"].values()]
+    return ", ".join([*names, params["fusion"]["name"]] if params.get("fusion") else names)
+
+
+def _estimator_answer(root: Path, fitted: str, about: Any, data: Data, order: np.ndarray) -> np.ndarray:
+    if about["params"]["inputs"] == "hidden":
+        frozen = {m: network.hidden_encoder(root, about["inputs"][f"unimodal:{m}"])[0] for m in data.feeds}
+        data = hidden_data(data, frozen)
+    estimator = pickle.loads(Folder(root, fitted).file("estimator.pkl").read_bytes())  # noqa: S301  our own file
+    score: np.ndarray = estimator.score(feature_rows(data)[order])
+    return score.reshape(len(order), -1).astype(np.float64)

@@ -1,0 +1,119 @@
+"""A stage of a run: what decides its result, the id made of that, and the folder its result lies in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.errors import MachineError
+
+REVISION = 1
+"""Rises when the same plugins and data give other numbers; part of every stage id."""
+
+Listener = Callable[[Mapping[str, Any]], None]
+
+
+def digest(value: Any) -> str:
+    """A short hash of plain values or an array: equal content, equal text."""
+    if isinstance(value, np.ndarray):
+        data = value.astype("U").tobytes() if value.dtype.kind == "O" else np.ascontiguousarray(value).tobytes()
+        return hashlib.sha256(data + str(value.shape).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the graph.
+
+    Args:
+        params: everything that decides the result, as plain values.
+        inputs: role -> id of the stage whose result it takes.
+        task: arrays that the worker needs (units, labels of its own training and validation units); their digests
+            are part of `params`.
+        places: folders and other facts that do not decide the result.
+        about: fold, seed, modality, target, for people who watch.
+    """
+
+    kind: str
+    params: Mapping[str, Any]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    task: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
+    places: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    about: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def id(self) -> str:
+        task = {name: digest(array) for name, array in self.task.items()}
+        return digest({"kind": self.kind, "params": dict(self.params), "inputs": dict(self.inputs), "task": task})[:20]
+
+    @property
+    def seed(self) -> int:
+        """Seeds torch, numpy and random."""
+        return int(self.id[:8], 16)
+
+    @property
+    def title(self) -> str:
+        words = [self.kind, *(f"{key} {value}" for key, value in self.about.items())]
+        return " ".join(words)
+
+
+class Folder:
+    """The folder of a stage's result: written aside and renamed file by file, finished when `result.json` is there."""
+
+    def __init__(self, root: Path, stage_id: str, listen: Listener | None = None) -> None:
+        self.path = Path(root) / stage_id
+        self.listen = listen
+
+    @property
+    def done(self) -> bool:
+        return (self.path / "result.json").is_file()
+
+    def result(self) -> dict[str, Any]:
+        result: dict[str, Any] = json.loads((self.path / "result.json").read_text())
+        return result
+
+    def file(self, name: str) -> Path:
+        return self.path / name
+
+    def write(self, name: str, write: Any) -> Path:
+        """Calls `write(path)` for a temporary path, then renames, so that a killed process leaves no half file."""
+        final = self.path / name
+        aside = self.path / f".{os.getpid()}-{name}"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write(aside)
+            os.replace(aside, final)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise MachineError(
+                f"cannot write {name}: {error.strerror or error}",
+                where=str(final),
+                hint="free some space, or choose another folder with --runs",
+            ) from error
+        return final
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Marks the stage as done and drops what only a resumed run would need."""
+        text = json.dumps(result, indent=1, sort_keys=True)
+        self.write("result.json", lambda path: path.write_text(text))
+        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+
+    def event(self, kind: str, **figures: Any) -> None:
+        """Appends to the stage's events, which the parent of a worker reads in order."""
+        event = {"event": kind, **figures}
+        with open(self.path / "events.jsonl", "a") as file:
+            file.write(json.dumps(event) + "\n")
+        if self.listen:
+            self.listen(event)
+
+    def clear(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,108 @@
+"""Runs one stage: takes its lock, skips what is done, seeds, dispatches, and turns faults into errors with a name."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from embench import registry
+from embench.engine import device as machine
+from embench.engine import fits
+from embench.engine.predict import predict
+from embench.engine.stage import Folder, Listener, Stage
+from embench.errors import EmbenchError, MachineError, PluginError
+
+_RUN: dict[str, Callable[[Stage, Folder, Path], dict[str, Any]]] = {
+    "pretrain": fits.pretrain,
+    "unimodal": fits.unimodal,
+    "fusion": fits.fusion,
+    "estimator": fits.estimator,
+    "predict": predict,
+}
+
+
+def run_stage(stage: Stage, root: Path, listen: Listener | None = None) -> dict[str, Any]:
+    """Runs a stage unless its result is there already; two processes that want the same one share it. `listen` is
+    called with what happens, beside it being written to the stage's events.
+
+    Raises:
+        EmbenchError: of the kind that names whose fault it is; the traceback lies in the stage's `error.txt`.
+    """
+    folder = Folder(root, stage.id, listen)
+    if folder.done:
+        return folder.result()
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        with open(folder.path / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.done:
+                return folder.result()
+            return _run(stage, folder, root)
+    except EmbenchError as error:
+        error.where = error.where or stage.title
+        raise
+    except Exception as error:
+        _keep(folder, traceback.format_exc())
+        raise _named(error, stage, folder) from error
+
+
+def _run(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+    about = {"kind": stage.kind, "params": stage.params, "inputs": stage.inputs, "about": stage.about}
+    folder.write("stage.json", lambda path: path.write_text(json.dumps(about, indent=1, sort_keys=True)))
+    began = time.monotonic()
+    threads = int(stage.params["threads"])
+    machine.settle(stage.seed, threads)
+    with threadpool_limits(threads):
+        result = _RUN[stage.kind](stage, folder, root)
+    result |= {"wall_s": time.monotonic() - began, "peak_memory_mb": machine.peak_memory_mb(stage.params["device"])}
+    folder.finish(result)
+    return result
+
+
+def _keep(folder: Folder, trace: str) -> None:
+    try:
+        (folder.path / "error.txt").write_text(trace)
+    except OSError:
+        return  # the disk is what failed; the error itself says so
+
+
+def _named(error: Exception, stage: Stage, folder: Folder) -> EmbenchError:
+    """Whose fault it is: the machine's, a plugin's (the innermost frame in one of the stage's plugins), or ours."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return MachineError(
+            f"out of memory in {stage.title}", hint="a smaller batch helps: --set fusion.batch=16; or fewer --workers"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
+        return MachineError(f"{error.strerror} in {stage.title}", where=str(error.filename), hint="free some space")
+    files = {origin.file: name for name, origin in _plugins(stage)}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename in files:
+            return PluginError(
+                f"{files[frame.filename]} failed in {stage.title}: {type(error).__name__}: {error}",
+                where=f"{frame.filename}:{frame.lineno}",
+                hint="the whole traceback is in the stage's error.txt; --debug prints it",
+            )
+    return EmbenchError(
+        f"a bug in embench, in {stage.title}: {type(error).__name__}: {error}",
+        where=str(folder.file("error.txt")),
+        hint="please report it with that file",
+    )
+
+
+def _plugins(stage: Stage) -> list[tuple[str, Any]]:
+    params = stage.params
+    named = [("encoder", m["encoder"]) for m in params.get("modalities", {}).values()]
+    if params.get("fusion"):
+        named.append(("fusion", params["fusion"]["name"]))
+    if params.get("pretrainer"):
+        named.append(("pretrainer", params["pretrainer"]["name"]))
+    return [(f"{kind} {name}", registry.source_of(kind, name)) for kind, name in named]

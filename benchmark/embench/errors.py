@@ -1,0 +1,80 @@
+"""What can go wrong, as one family of exceptions: each knows its exit code and says what to do next."""
+
+from __future__ import annotations
+
+
+class EmbenchError(Exception):
+    """A fault that a person can act on; the base of all errors embench raises on purpose.
+
+    Args:
+        what: what is wrong, in one sentence.
+        where: the file, field, plugin or option it was found in.
+        expected: what should have been there.
+        hint: what to do next, ideally a command.
+    """
+
+    exit_code = 70
+    label = "internal error"
+
+    def __init__(self, what: str, *, where: str | None = None, expected: str | None = None, hint: str | None = None):
+        self.what, self.where, self.expected, self.hint = what, where, expected, hint
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.expected:
+            lines.append(f"  expected: {self.expected}")
+        if self.hint:
+            lines.append(f"  what to do: {self.hint}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:  # survives the trip back from a worker process
+        return _rebuild, (type(self), self.what, self.where, self.expected, self.hint)
+
+
+def _rebuild(kind: type[EmbenchError], what: str, where: str | None, expected: str | None, hint: str | None) -> EmbenchError:
+    return kind(what, where=where, expected=expected, hint=hint)
+
+
+class CheckFailed(EmbenchError):
+    """A check (conformance, guard, audit) found a fault."""
+
+    exit_code = 1
+    label = "check failed"
+
+
+class UsageError(EmbenchError):
+    """The arguments are wrong, or name something that does not exist or does not fit."""
+
+    exit_code = 2
+    label = "wrong arguments"
+
+
+class DataError(EmbenchError):
+    """Data are missing, of another kind than promised, or damaged."""
+
+    exit_code = 3
+    label = "data"
+
+
+class PluginError(EmbenchError):
+    """A plugin raised, or broke its interface; `where` names it and its package."""
+
+    exit_code = 4
+    label = "plugin"
+
+
+class MachineError(EmbenchError):
+    """Disk, memory, device or a worker process gave out."""
+
+    exit_code = 5
+    label = "machine"
+
+
+class Unfinished(EmbenchError):
+    """Finished with failures: what is missing is named, what was done is kept."""
+
+    exit_code = 6
+    label = "finished with failures"

@@ -1,0 +1,190 @@
+"""Joins predictions with labels and controls: what `scores.json` is made of. Only `run` uses this module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.engine.stage import Folder
+from embench.errors import DataError
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
+from embench.planning.cohort import Cohort
+from embench.planning.graph import Answer
+from embench.planning.plan import Plan
+from embench.protocols import roles
+from embench.results.controls import control_scores
+from embench.results.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.results.scores import score
+from embench.store import Store
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    predictions: Predictions
+    labels: Labels
+    scores: dict[str, Any]
+
+
+def evaluate(plan: Plan, stages: Path) -> Evaluated:
+    """The scores of a plan whose stages are all done: of test people, or of validation people under `--dev`."""
+    cohort = plan.fit if plan.request.dev else plan.test
+    movement = movement_of(cohort)
+    parts: list[Predictions] = []
+    reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
+    for answer in plan.graph.answers:
+        with np.load(Folder(stages, answer.stage).file("predictions.npz")) as arrays:
+            table = arrays["score"]
+        at = 0
+        for target in answer.targets:
+            columns = table[:, at : at + target.outputs]
+            at += target.outputs
+            there = np.isfinite(columns[:, 0])
+            index = np.array(answer.units, np.int64)[there]
+            values = columns[there] if target.kind == "classes" else columns[there, 0]
+            decided = values.copy() if target.kind == "value" else plan.protocol.decision(values)
+            parts.append(_rows(MODEL, target, answer, cohort, index, values, decided))
+            for name, control in _controls(plan, cohort, target, answer, index, movement).items():
+                if isinstance(control, Undefined):
+                    reasons[target.name].setdefault(name, control.reason)
+                else:
+                    parts.append(_rows(name, target, answer, cohort, index, *control))
+    predictions = Predictions.concatenate([part for part in parts if len(part)])
+    if not (predictions["method"] == MODEL).any():
+        raise DataError("no unit has any of the modalities: nothing was predicted", where=plan.id)
+    labels = labels_of(cohort, sorted({i for a in plan.graph.answers for i in a.units}))
+    scores = score(
+        predictions,
+        labels,
+        targets=cohort.targets,
+        protocol=plan.protocol,
+        card=cohort.card,
+        groups=cohort.groups,
+        unit_length_s=cohort.length_s,
+        not_applicable=_without_answers(reasons, predictions),
+    )
+    scores["absent"] = _absent(plan, stages, cohort)
+    return Evaluated(predictions, labels, scores)
+
+
+def _without_answers(reasons: dict[str, dict[str, str]], predictions: Predictions) -> dict[str, dict[str, str]]:
+    """A control that answered in some folds only is not scored at all; the reason of a fold without says why."""
+    return reasons
+
+
+def _rows(
+    method: str,
+    target: Target,
+    answer: Answer,
+    cohort: Cohort,
+    index: np.ndarray,
+    values: np.ndarray,
+    decided: np.ndarray,
+) -> Predictions:
+    units = [cohort.units[i] for i in index]
+    n = len(units)
+    several = values.ndim == 2
+    columns: dict[str, Any] = {
+        "method": np.full(n, method),
+        "target": np.full(n, target.name),
+        "fold": np.full(n, answer.fold),
+        "seed": np.full(n, answer.seed),
+        "subject": np.array([u.subject for u in units], dtype=np.str_),
+        "recording": np.array([u.recording for u in units], dtype=np.str_),
+        "stimulus": np.array([u.stimulus for u in units], dtype=np.str_),
+        "unit": np.array([u.id for u in units], dtype=np.str_),
+        "start_s": np.array([u.start_s for u in units], np.float64),
+        "score": np.full(n, np.nan) if several else values.astype(np.float32).astype(np.float64),
+        "decision": decided,
+    }
+    if several:
+        columns |= {f"score_{k}": values[:, k].astype(np.float32).astype(np.float64) for k in range(values.shape[1])}
+    return Predictions(columns)
+
+
+def _controls(
+    plan: Plan, cohort: Cohort, target: Target, answer: Answer, index: np.ndarray, movement: np.ndarray | None
+) -> dict[str, Any]:
+    """Controls of a fold, fitted on the labels of its training people."""
+    if target.kind == "value":
+        return {}
+    if plan.fit is not cohort:
+        reason = Undefined("the method was trained on another dataset")
+        return dict.fromkeys(("stimulus_mean", "elapsed_time", "recording_length", "movement"), reason)
+    return dict(
+        control_scores(
+            cohort.units,
+            cohort.label[target.name],
+            np.array(answer.train, np.int64),
+            index,
+            durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
+            movement=movement,
+            seed=answer.seed,
+            classes=target.n,
+        )
+    )
+
+
+def labels_of(cohort: Cohort, index: Sequence[int]) -> Labels:
+    """The labels of units, raw and as the card's rule makes them; units without one are not listed."""
+    rows: list[tuple[Any, ...]] = []
+    for target in cohort.targets:
+        raw, label = cohort.raw[target.name], cohort.label[target.name]
+        for i in index:
+            if np.isfinite(label[i]):
+                unit = cohort.units[i]
+                rows.append((unit.subject, unit.recording, unit.id, target.name, ANY_SEED, raw[i], label[i]))
+    return Labels({name: np.array([row[k] for row in rows]) for k, name in enumerate(Labels.FIXED)})
+
+
+def movement_of(cohort: Cohort) -> np.ndarray | None:
+    """(units, 3 x axes) mean, SD and range of the accelerometer in each unit, NaN where it is missing."""
+    store: Store = cohort.store
+    if "acc" not in store.modalities:
+        return None
+    array, entry = store.array("acc"), store.modalities["acc"]
+    table = np.full((len(cohort.units), 3 * len(entry.channels)), np.nan)
+    for i, unit in enumerate(cohort.units):
+        span = store.recording(unit.recording).spans.get("acc")
+        part = array[:, span.cut(unit.start, unit.stop, entry.rate)] if span else array[:, :0]
+        if part.shape[1]:
+            table[i] = np.concatenate([part.mean(1), part.std(1), np.ptp(part, axis=1)])
+    return table
+
+
+def _absent(plan: Plan, stages: Path, cohort: Cohort) -> dict[str, int]:
+    """How many units had none of the modalities, by target."""
+    counts: dict[str, int] = {}
+    for answer in plan.graph.answers:
+        absent = int(Folder(stages, answer.stage).result()["absent"])
+        for target in answer.targets:
+            counts[target.name] = counts.get(target.name, 0) + absent
+    return counts
+
+
+def fold_rows(plan: Plan) -> list[dict[str, Any]]:
+    """The record of folds: who had which part, and who was left out and why."""
+    cohort = plan.fit
+    units = [cohort.units[i] for i in cohort.eligible]
+    kept = set(cohort.people) | set(plan.test.people)
+    rows = []
+    for seed, folds in plan.folds.items():
+        shown = folds if plan.fit is plan.test else []
+        for row in roles(units, shown):
+            reason = "" if row.subject in kept else "left out: none of the modalities"
+            rows.append({**row._asdict(), "seed": seed, "reason": reason})
+        if plan.fit is not plan.test:
+            groups, tested = cohort.groups, plan.test.groups
+            rows += [
+                {"subject": s, "group": groups[s], "fold": 0, "role": "train", "seed": seed, "reason": ""}
+                for s in cohort.people
+            ]
+            rows += [
+                {"subject": s, "group": tested[s], "fold": 0, "role": "test", "seed": seed, "reason": ""}
+                for s in plan.test.people
+            ]
+    return rows

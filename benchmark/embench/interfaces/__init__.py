@@ -1,0 +1,1 @@
+"""The five plugin interfaces and the frozen types they exchange."""

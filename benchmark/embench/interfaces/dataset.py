@@ -1,0 +1,115 @@
+"""The Dataset interface: a card that says what is in the data, and a reader that yields one recording at a time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from embench.errors import UsageError
+from embench.interfaces.recording import Recording
+from embench.interfaces.units import Target
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityCard:
+    """A modality as the release holds it. `applied` tells filters already in the files, as edges in Hz
+    (high-pass, low-pass), None where there is none."""
+
+    channels: tuple[str, ...]
+    rate: float
+    unit: str
+    applied: tuple[float | None, float | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Where rest lies in a recording, in s from its start, and whether it is part of a unit."""
+
+    start_s: float
+    stop_s: float
+    in_unit: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a reader of results must know about a dataset.
+
+    Args:
+        targets: what can be predicted, each with its label rule.
+        longest_s: length of the longest recording, in s: a fixed number, so that padding never depends on a fold.
+        skip_s: seconds to drop from the start of every signal (connection artefacts); time keeps counting from the
+            recording's own start.
+        labels_public: whether labels may be published; `unknown` is treated as `no`.
+        fixed_order: tasks come in one order for everybody, so that a clock can predict the label.
+        verified_on_real: `never`, or who read real files with this reader, when, and their fingerprint.
+    """
+
+    name: str
+    title: str
+    citation: str
+    doi: str
+    licence: str
+    obtain: str
+    modalities: Mapping[str, ModalityCard]
+    default_modalities: tuple[str, ...]
+    targets: tuple[Target, ...]
+    mains_hz: float
+    longest_s: float
+    labels_public: Literal["yes", "no", "unknown"]
+    fixed_order: bool
+    baseline: Baseline | None = None
+    skip_s: float = 0.0
+    verified_on_real: Literal["never"] | Mapping[str, str] = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing `verify` has to say: `error` (cannot be used), `warning` (used, but look), `note`."""
+
+    severity: Literal["error", "warning", "note"]
+    where: str
+    what: str
+
+
+class Dataset(ABC):
+    """A reader of one dataset in its released form.
+
+    Args:
+        root: the folder as its holder received it.
+
+    Raises:
+        DataError: from `subjects` and `recordings`, where files are missing, damaged or of another dataset.
+    """
+
+    card: ClassVar[Card]
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    @abstractmethod
+    def subjects(self) -> list[str]:
+        """The people found, in a fixed order. Raises DataError where the folder is not this dataset."""
+
+    @abstractmethod
+    def recordings(self, subject: str) -> Iterator[Recording]:
+        """One person's recordings, one at a time, so that memory does not grow with the dataset."""
+
+    @abstractmethod
+    def files(self, subject: str) -> list[Path]:
+        """The files that decide what `recordings(subject)` yields; their contents address the prepared data."""
+
+    def subject_info(self, subject: str) -> Mapping[str, str]:
+        """What is known of a person: sex, age band, handedness, site, device; absent where unknown."""
+        return {}
+
+    def verify(self) -> list[Finding]:
+        """Reads everything and tells what is missing, damaged or odd."""
+        raise NotImplementedError
+
+    @classmethod
+    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float) -> None:
+        """Writes generated files in the release's exact format below `out`, with the planted effect's strength 0 to 1."""
+        raise UsageError(f"{cls.card.name} has no synthesizer", hint="embench list dataset shows those that have one")

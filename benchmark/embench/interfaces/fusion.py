@@ -1,0 +1,71 @@
+"""The Fusion interface: from several modalities' tokens, some of them absent, to an answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+from torch import nn
+
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import OutputSpec, TokenSpec
+
+
+class Fusion(ABC):
+    """Joins modalities in one network.
+
+    Class attributes:
+        inputs: `tokens` trains encoders and fusion end to end; `hidden` asks for unimodal nets that are fitted and
+            frozen first, and gets their heads' hidden layer as one token; `unimodal` is no fusion at all: the
+            unimodal stage itself answers.
+        arity: least and greatest number of modalities, None where there is no limit.
+        offers: capabilities that others may need, such as `mixed_tokens`.
+        recipes: a recipe for each preset.
+    """
+
+    inputs: ClassVar[Literal["tokens", "hidden", "unimodal"]] = "tokens"
+    arity: ClassVar[tuple[int, int | None]] = (1, None)
+    offers: ClassVar[frozenset[str]] = frozenset()
+    recipes: ClassVar[Mapping[str, Recipe]]
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    @abstractmethod
+    def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        """A module `({m: Tokens}, {m: present (B,) bool}) -> Output` whose read-out lies under `.head`.
+
+        Rows where a modality is absent hold zeros and an empty mask: `embench.nn.FillAbsent` puts a learned token
+        there.
+        """
+
+
+class Estimator(ABC):
+    """A fusion without gradients: fitted on feature rows, one estimator a target.
+
+    Args:
+        recipe: its preset; sizes and switches in `recipe.build`.
+        seed: for whatever it draws.
+    """
+
+    recipes: ClassVar[Mapping[str, Recipe]]
+
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        self.recipe, self.seed = recipe, seed
+
+    @abstractmethod
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        subjects: np.ndarray,
+        weight: np.ndarray,
+        val: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        """Fits rows `X` (n, features), NaN where absent, to classes `y` (n,); `val` are validation people's rows."""
+
+    @abstractmethod
+    def score(self, X: np.ndarray) -> np.ndarray:
+        """(n,) probability of the positive class."""

@@ -1,0 +1,95 @@
+"""The Metric interface: from joined predictions to one number, or the reason why there is none."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from embench.interfaces.ranking import people_codes
+from embench.interfaces.units import Units
+
+
+@dataclass(frozen=True, slots=True)
+class Undefined:
+    """Why a number does not exist here; never a zero or a NaN in its place."""
+
+    reason: str
+
+
+class Metric(ABC):
+    """A score of one fold and seed.
+
+    Class attributes:
+        range: least and greatest value. `direction`: whether more or less is better.
+        kinds: the target kinds it can score.
+    """
+
+    range: ClassVar[tuple[float, float]]
+    direction: ClassVar[Literal["higher", "lower"]] = "higher"
+    kinds: ClassVar[frozenset[str]] = frozenset({"binary"})
+
+    @abstractmethod
+    def __call__(self, units: Units) -> float | Undefined:
+        """The score of all units given (one fold, one seed)."""
+
+    @abstractmethod
+    def chance(self, units: Units) -> float:
+        """What the best prediction that knows nothing of the units would score, given the labels' shares."""
+
+    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """The score of bootstrap samples of people: (R,), NaN where undefined. Override it where sums do it faster.
+
+        Args:
+            subjects: (P,) the people, in the order of `counts`' columns.
+            counts: (R, P) how often each person stands in each sample; every time as another person.
+        """
+        rows = [np.flatnonzero(units.subject == s) for s in subjects]
+        scores = np.full(len(counts), np.nan)
+        for r, count in enumerate(counts):
+            copies = [rows[p] for p in np.repeat(np.arange(len(subjects)), count.astype(int))]
+            if not copies:
+                continue
+            sample = units.take(np.concatenate(copies))
+            names = np.repeat(np.arange(len(copies)), [len(copy) for copy in copies])
+            value = self(replace(sample, subject=names))
+            scores[r] = np.nan if isinstance(value, Undefined) else value
+        return scores
+
+
+class ConfusionMetric(Metric):
+    """A score that depends only on how often each class is decided for each class; `of` is all it has to say."""
+
+    kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    @abstractmethod
+    def of(self, confusion: np.ndarray) -> np.ndarray:
+        """The score (R,) of `confusion` (R, K, K), counts of (label, decision); NaN where it is undefined."""
+
+    def __call__(self, units: Units) -> float | Undefined:
+        confusion = confusion_by_person(units, np.zeros(len(units), int), 1)
+        value = float(self.of(confusion)[0])
+        return value if np.isfinite(value) else Undefined(self.why_undefined(confusion[0]))
+
+    def why_undefined(self, confusion: np.ndarray) -> str:
+        """What is wrong with `confusion` (K, K), of which `of` made a NaN."""
+        return "no units" if not confusion.any() else "one class only"
+
+    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        confusion = confusion_by_person(units, people_codes(units, subjects), len(subjects))
+        return self.of(np.tensordot(counts.astype(float), confusion, axes=1))
+
+
+def confusion_by_person(units: Units, person: np.ndarray, people: int) -> np.ndarray:
+    """(people, K, K) counts of (label, decision), where `person` (n,) are positions below `people`."""
+    classes = units.score.shape[1] if units.kind == "classes" else 2
+    cell = (person * classes + units.y_true.astype(int)) * classes + units.decision.astype(int)
+    return np.bincount(cell, minlength=people * classes**2).reshape(people, classes, classes).astype(float)
+
+
+def class_shares(units: Units) -> np.ndarray:
+    """(K,) share of each class among the labels."""
+    return confusion_by_person(units, np.zeros(len(units), int), 1)[0].sum(1) / max(1, len(units))

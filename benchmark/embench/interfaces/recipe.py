@@ -1,0 +1,81 @@
+"""How one stage is trained: every choice a method makes, as one frozen record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from embench.interfaces.units import View
+
+PRESETS = ("paper", "small", "quick")
+"""`paper`: what the paper says. `small`: what a CPU can finish. `quick`: for trying things, never on a board."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a stage is trained; owned by the plugin whose stage it is.
+
+    Args:
+        optimiser, lr, betas, momentum, weight_decay: as torch names them; `adam` has coupled L2, `adamw` decoupled.
+        schedule: `step` multiplies lr by `factor` every `every` epochs; `cosine` and `linear` fall to 0 at the end;
+            each after `warmup` epochs of linear rise.
+        epochs, batch: passes over the rows and rows a step; `clip` bounds the gradient's norm.
+        selection: `last` keeps the last epoch; `early_stop` the best one on validation people, stopping after
+            `patience` epochs without a better one.
+        class_weight: `balanced` weighs classes inversely to their share of the training units.
+        targets: `each` trains one network a target, `joint` one for all.
+        view: what the method sees of a unit. A fusion may leave it None: then its anchors are those of the encoder
+            whose windows have the largest step, else the units.
+        frozen: keep pretrained encoders as they are.
+        prepare: what the encoder's `stream` and `features` see; part of their cache key. `input` is `filtered` (the
+            protocol's preprocessing, default) or `source` (the signal as the dataset gave it).
+        build: the network's own sizes and switches.
+        assumed: names of the fields that the paper leaves open.
+        datasets: fields that differ for a dataset, by its name.
+    """
+
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "step", "cosine", "linear"] = "constant"
+    every: int = 1
+    factor: float = 1.0
+    warmup: int = 0
+    epochs: int = 10
+    batch: int = 64
+    clip: float | None = None
+    selection: Literal["last", "early_stop"] = "last"
+    patience: int = 5
+    class_weight: Literal["none", "balanced"] = "none"
+    targets: Literal["each", "joint"] = "each"
+    view: View | None = None
+    frozen: bool = False
+    prepare: Mapping[str, Any] = field(default_factory=dict)
+    build: Mapping[str, Any] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def but(self, **changes: Any) -> Recipe:
+        """A copy with some fields changed; `build` and `prepare` are merged key by key."""
+        for name in ("build", "prepare"):
+            if name in changes:
+                changes[name] = {**getattr(self, name), **changes[name]}
+        return replace(self, **changes)
+
+    def on(self, dataset: str) -> Recipe:
+        """The recipe as it holds for a dataset."""
+        return replace(self.but(**self.datasets.get(dataset, {})), datasets={})
+
+    def mapping(self) -> dict[str, Any]:
+        """The recipe as plain values that JSON and YAML can hold."""
+        return {**asdict(self), "view": None if self.view is None else asdict(self.view)}
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, Any]) -> Recipe:
+        """The recipe that `mapping()` gave."""
+        tuples = {name: tuple(mapping[name]) for name in ("betas", "assumed") if name in mapping}
+        view = mapping.get("view")
+        return cls(**{**mapping, **tuples, "view": None if view is None else View(**view)})

@@ -1,0 +1,80 @@
+"""What a dataset yields: signals, videos and raw labels of one recording, with units and clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+MODALITIES = (
+    "eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands", "face_au", "video",
+)  # fmt: skip
+"""The field's names for what can be recorded; a joined input is written with a plus, as in `ecg+eda`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Evenly sampled values that start with the recording.
+
+    `data` is float32 of shape (channels, samples), in `unit`, at `rate` Hz; NaN marks samples that were lost.
+    `modality` is its name where the store hands it out, so that an encoder of several knows what it sees; a reader
+    leaves it empty.
+    """
+
+    data: np.ndarray
+    rate: float
+    channels: tuple[str, ...]
+    unit: str
+    time_axis: int = -1
+    modality: str = ""
+
+    @property
+    def duration_s(self) -> float:
+        return self.data.shape[self.time_axis] / self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A video file, decoded only when frames are asked for; `span` (start, stop) in s is the part that belongs."""
+
+    path: Path
+    fps: float
+    span: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A raw label, never thresholded.
+
+    `values` has shape (n,); `times` (n,) are seconds from the recording's start, or None for one value for the
+    whole recording. `condition` values index `classes`; NaN marks a moment without a label.
+    """
+
+    kind: Literal["rating", "continuous", "condition"]
+    values: np.ndarray
+    times: np.ndarray | None = None
+    classes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One uninterrupted recording of one person. A modality that is missing is absent from `signals`, never zeros.
+
+    `group` names the people recorded together (a dyad, a viewing group), else it is the subject. `start_s` (seconds
+    from the session's start) and `order` (position in the session) are None where the release hides them.
+    """
+
+    id: str
+    subject: str
+    stimulus: str
+    session: str
+    duration_s: float
+    group: str
+    start_s: float | None
+    order: int | None
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    video: Video | None = None
+    labels: Mapping[str, Label] = field(default_factory=dict)

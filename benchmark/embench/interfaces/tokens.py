@@ -1,0 +1,94 @@
+"""What encoders, pretrainers and fusions hand to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from embench.interfaces.units import Target
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What an encoder will be fed: `shape` without the batch, (C, T) for signals, anything for features.
+
+    `stats` holds what the encoder's own `fit_stats` returned on this fold's training people.
+    """
+
+    modality: str
+    shape: tuple[int, ...]
+    channels: tuple[str, ...]
+    rate: float | None = None
+    dtype: torch.dtype = torch.float32
+    stats: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+class Tokens(NamedTuple):
+    """`x` (B, L, D); `mask` (B, L), True where a token counts, None where all do; `summary` (B, D), such as a CLS
+    vector (which is not in `x`), or None."""
+
+    x: Tensor
+    mask: Tensor | None = None
+    summary: Tensor | None = None
+
+    def pooled(self) -> Tensor:
+        """(B, D): the summary if there is one, else the mean of the tokens that count."""
+        if self.summary is not None:
+            return self.summary
+        if self.mask is None:
+            return self.x.mean(1)
+        weight = self.mask.unsqueeze(-1).to(self.x.dtype)
+        return (self.x * weight).sum(1) / weight.sum(1).clamp_min(1)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSpec:
+    """What a fusion will be fed: `length` tokens of width `dim`, with a `summary` or not. `head` is the width of the
+    unimodal head's hidden layer; under `inputs = "hidden"` that layer is the one token (`length` 1, `dim` = `head`)."""
+
+    length: int
+    dim: int
+    summary: bool = False
+    head: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """The targets a network answers, in the order of its logits."""
+
+    targets: tuple[Target, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(target.outputs for target in self.targets)
+
+    def slices(self) -> list[slice]:
+        """Where each target's logits lie."""
+        ends = np.cumsum([0, *(target.outputs for target in self.targets)]).tolist()
+        return [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+
+
+class Output(NamedTuple):
+    """`logits` (B, n_out); `hidden` (B, H), the last hidden layer; `tokens` where a fusion mixes any."""
+
+    logits: Tensor
+    hidden: Tensor
+    tokens: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`size` samples. `x[m]` and `mask[m]` (valid samples (b, T), or None) hold only the rows that have modality m;
+    `rows[m]` (b,) says which rows those are. `y` (size, targets) is NaN where a label is missing; `weight` (size,)."""
+
+    x: Mapping[str, Tensor]
+    mask: Mapping[str, Tensor | None]
+    rows: Mapping[str, Tensor]
+    size: int
+    y: Tensor | None = None
+    weight: Tensor | None = None

@@ -1,0 +1,136 @@
+"""What is predicted and scored: targets with their label rules, units of time, views of them, and joined results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRule:
+    """How raw values inside a unit become its label; the dataset's card owns it.
+
+    Args:
+        aggregate: `value` (the one rating), `mean`, `majority`, or `unanimous` (None where values disagree).
+        cut: binary targets are 1 above it and 0 below it; None where values are classes already.
+        ties: where a value on the cut itself goes.
+        dead_band: values inside this closed interval have no label.
+        lag_s: labels are read this many seconds later than the signals (annotators react late).
+        annotator: who gave the values.
+        positive: for conditions made binary, the raw class indices that count as 1; the other ones listed in
+            `negative` count as 0, all else has no label.
+    """
+
+    aggregate: Literal["value", "mean", "majority", "unanimous"] = "value"
+    cut: float | None = None
+    ties: Literal["low", "high", "drop"] = "low"
+    dead_band: tuple[float, float] | None = None
+    lag_s: float = 0.0
+    annotator: str = "self"
+    positive: tuple[int, ...] = ()
+    negative: tuple[int, ...] = ()
+
+    def __call__(self, raw: np.ndarray) -> float | None:
+        """The label of a unit from the raw values (n,) that lie in it, or None where there is none."""
+        value = self.summary(raw)
+        if value is None:
+            return None
+        if self.positive:
+            return 1.0 if value in self.positive else 0.0 if value in self.negative else None
+        if self.dead_band and self.dead_band[0] <= value <= self.dead_band[1]:
+            return None
+        if self.cut is None:
+            return value
+        if value == self.cut:
+            return {"low": 0.0, "high": 1.0, "drop": None}[self.ties]
+        return float(value > self.cut)
+
+    def summary(self, raw: np.ndarray) -> float | None:
+        """One raw value for the unit, before any threshold; None where all values are missing."""
+        raw = np.asarray(raw, np.float64)
+        raw = raw[np.isfinite(raw)]
+        if raw.size == 0:
+            return None
+        if self.aggregate == "mean":
+            return float(raw.mean())
+        if self.aggregate == "value":
+            return float(raw[0])
+        values, counts = np.unique(raw, return_counts=True)
+        if self.aggregate == "unanimous" and len(values) > 1:
+            return None
+        if (counts == counts.max()).sum() > 1:
+            return None
+        return float(values[counts.argmax()])
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something to predict. `label` names the raw label it is made from; `kind` decides the loss and the metrics:
+    `binary` has one logit, `classes` has `n`, `value` has one output."""
+
+    name: str
+    kind: Literal["binary", "classes", "value"]
+    rule: LabelRule
+    label: str
+    n: int = 2
+    scale: tuple[float, float] | None = None
+
+    @property
+    def outputs(self) -> int:
+        return self.n if self.kind == "classes" else 1
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a method sees of a unit: all of it, windows inside it, or a stretch that ends where the unit ends."""
+
+    kind: Literal["unit", "window", "context"] = "unit"
+    length_s: float | None = None
+    step_s: float | None = None
+    length: Literal["native", "common"] = "native"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is scored: `start` to `stop` seconds of a recording. `start_s` counts from the session's start (NaN where
+    the release hides it); `id` is made from the recording and the grid alone, never from labels."""
+
+    id: str
+    recording: str
+    subject: str
+    stimulus: str
+    group: str
+    start: float
+    stop: float
+    start_s: float
+    order: float
+
+
+@dataclass(frozen=True)
+class Units:
+    """Predictions of one target joined with labels, as arrays over units (n,).
+
+    `score` is the probability of the positive class, (n, K) probabilities for `classes`, the value itself for `value`.
+    `length_s` is the nominal length of a unit in seconds, NaN where units are whole recordings.
+    """
+
+    kind: Literal["binary", "classes", "value"]
+    y_true: np.ndarray
+    score: np.ndarray
+    decision: np.ndarray
+    subject: np.ndarray
+    stimulus: np.ndarray
+    start_s: np.ndarray
+    fold: np.ndarray
+    group: np.ndarray
+    length_s: float = float("nan")
+
+    def __len__(self) -> int:
+        return len(self.y_true)
+
+    def take(self, index: np.ndarray) -> Units:
+        """The units at `index` (positions or a boolean mask); a position may come twice."""
+        arrays = ("y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group")
+        return replace(self, **{name: getattr(self, name)[index] for name in arrays})

@@ -1,0 +1,63 @@
+"""Entries of the boards, read from their folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embench.errors import CheckFailed, DataError
+from embench.results.export import board_name, why_not_publishable
+from embench.results.manifest import Manifest
+from embench.results.record import read_manifest, read_scores
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published run."""
+
+    folder: Path
+    run: Manifest
+    scores: dict[str, Any]
+
+    @property
+    def board(self) -> str:
+        return board_name(self.run.dataset.name)
+
+    @property
+    def targets(self) -> list[str]:
+        return list(self.scores["headlines"])
+
+    def score(self, target: str, metric: str) -> dict[str, Any] | None:
+        """The model's number, None where it is undefined or was not computed."""
+        return defined(self.scores["scores"].get(target, {}).get(metric))
+
+
+def defined(number: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if number is None or "undefined" in number else number
+
+
+def load_entries(root: Path) -> list[Entry]:
+    """All entries below `root`/<dataset>/<protocol>/<run-id>/, in the order of these names.
+
+    Raises:
+        DataError: one is damaged, or lies in a folder of another dataset, protocol or run.
+        CheckFailed: one may not be published at all.
+    """
+    entries = []
+    for path in sorted(Path(root).glob("*/*/*/run.yaml")):
+        folder = path.parent
+        if folder.name.startswith("."):
+            continue  # one that was being written when its process died
+        run, scores = read_manifest(folder), read_scores(folder)
+        named = board_name(run.dataset.name), run.protocol.name, run.id
+        if folder.parts[-3:] != named:
+            raise DataError("an entry lies in the wrong folder", where=str(folder), expected="/".join(named))
+        if reasons := why_not_publishable(run):
+            raise CheckFailed(f"an entry may not stand on a board: {'; '.join(reasons)}", where=str(folder))
+        if not {"headlines", "scores", "controls", "differences", "cleared_all", "not_cleared"} <= scores.keys():
+            raise DataError(
+                "the scores lack a part", where=str(folder / "scores.json"), expected="embench's own format"
+            )
+        entries.append(Entry(folder, run, scores))
+    return entries

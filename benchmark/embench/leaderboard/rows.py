@@ -1,0 +1,114 @@
+"""Rows of a board: who is ranked against whom, and what stands beside the rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from embench.leaderboard.entries import Entry, defined
+
+BESIDE = (
+    "auroc_within",
+    "auroc_within_stimulus",
+    "auroc_crossed",
+    "auroc_crossed_time",
+    "auroc",
+    "balanced_accuracy",
+    "f1_weighted",
+)
+"""The columns next to the headline."""
+
+Row = dict[str, Any]
+
+
+def ranked_rows(entries: Sequence[Entry], target: str) -> list[Row]:
+    """Rows of one dataset, protocol and target: methods by rank, then those without a rank, then the controls.
+
+    A rank holds among rows of one `target_access`, which are kept together. Not ranked, with the reason in `mark`: rows
+    of a protocol that leaks, rows pretrained on labels of the target, and rows whose headline is undefined.
+    """
+    rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
+    rows.sort(key=lambda row: (row["target_access"], row["unranked"], -_mean(row), row["id"]))
+    last: dict[str, int] = {}
+    for row in rows:
+        if not row["unranked"]:
+            row["rank"] = last[row["target_access"]] = last.get(row["target_access"], 0) + 1
+    return rows + _control_rows(entries, target)
+
+
+def _method_row(entry: Entry, target: str) -> Row:
+    run, headline = entry.run, entry.scores["headlines"][target]
+    marks = []
+    if run.protocol.leaks:
+        marks.append("leaks")
+    if run.pretrain_overlap == "labelled_target":
+        marks.append("pretrained on the target's labels")
+    number = entry.score(target, headline)
+    if number is None:
+        marks.append(f"{headline} undefined")
+    failed = [name.split(": ", 1)[1] for name in entry.scores["not_cleared"] if name.startswith(f"{target}: ")]
+    return {
+        "kind": "method",
+        "rank": None,
+        "unranked": bool(marks),
+        "mark": marks,
+        "id": run.id,
+        "encoders": {m: bare(name) for m, name in run.method.encoders.items()},
+        "fusion": bare(run.method.fusion) if run.method.fusion else None,
+        "pretrainers": [bare(name) for name in run.method.pretrainers],
+        "modalities": list(run.method.modalities),
+        "recipe": run.recipe.preset,
+        "assumed": list(run.recipe.assumed),
+        "target_access": run.target_access,
+        "pretrain_overlap": run.pretrain_overlap,
+        "people": run.cohort.size,
+        "headline": headline,
+        "score": number,
+        "scores": {name: entry.score(target, name) for name in BESIDE if name != headline},
+        "controls": len([1 for by_target in entry.scores["differences"].values() if target in by_target]),
+        "not_cleared": failed,
+        "cost": run.cost.model_dump(),
+        "test_looks": _of(run.test_looks, target),
+        "tried": _of(run.tried, target),
+        "seeds": list(run.seeds),
+    }
+
+
+def _control_rows(entries: Sequence[Entry], target: str) -> list[Row]:
+    """Each control once, as it scored in the entry with most people (the first by id of several)."""
+    rows: list[Row] = []
+    seen: set[str] = set()
+    for entry in sorted(entries, key=lambda entry: (-entry.run.cohort.size, entry.run.id)):
+        for name, by_target in sorted(entry.scores["controls"].items()):
+            numbers = by_target.get(target)
+            if name in seen or numbers is None or defined(numbers) is None:
+                continue
+            seen.add(name)
+            headline = entry.scores["headlines"][target]
+            rows.append(
+                {
+                    "kind": "control",
+                    "rank": None,
+                    "id": entry.run.id,
+                    "control": name,
+                    "people": entry.run.cohort.size,
+                    "headline": headline,
+                    "score": defined(numbers.get(headline)),
+                    "scores": {metric: defined(numbers.get(metric)) for metric in BESIDE if metric != headline},
+                    "seeds": list(entry.run.seeds),
+                }
+            )
+    return sorted(rows, key=lambda row: (-_mean(row), row["control"]))
+
+
+def bare(full_name: str) -> str:
+    """`package/name` without the package."""
+    return full_name.rsplit("/", 1)[-1]
+
+
+def _mean(row: Row) -> float:
+    return float(row["score"]["mean"]) if row["score"] else float("-inf")
+
+
+def _of(count: Any, target: str) -> Any:
+    return count.get(target) if isinstance(count, dict) else count

@@ -1,0 +1,126 @@
+"""Public building blocks for plugins: the whole model, the default head, the learned token for absent modalities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from embench.interfaces.tokens import Batch, Output, Tokens, TokenSpec
+
+
+class Head(nn.Module):
+    """The default read-out: LayerNorm and Linear on the pooled tokens, (B, D) -> (B, n_out)."""
+
+    def __init__(self, dim: int, outputs: int) -> None:
+        super().__init__()
+        self.norm, self.linear = nn.LayerNorm(dim), nn.Linear(dim, outputs)
+
+    def forward(self, tokens: Tokens) -> Output:
+        hidden = self.norm(tokens.pooled())
+        return Output(self.linear(hidden), hidden)
+
+
+class FillAbsent(nn.Module):
+    """Puts a learned token where a modality is absent, so that no attention row is fully masked.
+
+    An absent row comes back with one token that counts (the learned one, at the first position) and a learned
+    summary where the modality has a summary; present rows come back untouched.
+    """
+
+    def __init__(self, specs: Mapping[str, TokenSpec]) -> None:
+        super().__init__()
+        self.token = nn.ParameterDict({m: nn.Parameter(torch.randn(s.dim) * 0.02) for m, s in specs.items()})
+        self.summary = nn.ParameterDict(
+            {m: nn.Parameter(torch.randn(s.dim) * 0.02) for m, s in specs.items() if s.summary}
+        )
+
+    def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> dict[str, Tokens]:
+        return {m: self._fill(m, t, present[m]) for m, t in tokens.items()}
+
+    def _fill(self, modality: str, tokens: Tokens, present: Tensor) -> Tokens:
+        if bool(present.all()):
+            return tokens
+        absent = ~present
+        x, summary = tokens.x, tokens.summary
+        mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if tokens.mask is None else tokens.mask
+        first = torch.zeros_like(mask)
+        first[:, 0] = True
+        mask = torch.where(absent[:, None], first, mask)
+        x = torch.where(absent[:, None, None], self.token[modality].to(x.dtype), x)
+        if summary is not None:
+            summary = torch.where(absent[:, None], self.summary[modality].to(summary.dtype), summary)
+        return Tokens(x, mask, summary)
+
+
+def sinusoidal(length: int, dim: int) -> Tensor:
+    """(length, dim) fixed sinusoidal positions (Vaswani et al. 2017, section 3.5)."""
+    position = torch.arange(length).unsqueeze(1)
+    rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))
+    table = torch.zeros(length, dim)
+    table[:, 0::2] = torch.sin(position * rate)
+    table[:, 1::2] = torch.cos(position * rate)[:, : dim // 2]
+    return table
+
+
+class Model(nn.Module):
+    """Encoders and what joins them. `fusion` is a fusion's module, or None where one encoder's own head answers.
+
+    An encoder sees only rows that are there; absent rows come back as zeros with an empty mask.
+    """
+
+    def __init__(
+        self,
+        encoders: Mapping[str, nn.Module],
+        specs: Mapping[str, TokenSpec],
+        fusion: nn.Module | None = None,
+        head: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(dict(encoders))
+        self.specs = dict(specs)
+        self.fusion, self.head = fusion, head
+
+    def encode(self, batch: Batch) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
+        tokens, present = {}, {}
+        for m, encoder in self.encoders.items():
+            rows = batch.rows[m]
+            there = torch.zeros(batch.size, dtype=torch.bool, device=rows.device)
+            there[rows] = True
+            present[m] = there
+            if len(rows) == batch.size:
+                tokens[m] = encoder(batch.x[m], batch.mask[m])
+            elif len(rows):
+                tokens[m] = _scatter(encoder(batch.x[m], batch.mask[m]), rows, batch.size)
+            else:
+                tokens[m] = _nothing(self.specs[m], batch.size, rows.device)
+        return tokens, present
+
+    def forward(self, batch: Batch) -> Output:
+        tokens, present = self.encode(batch)
+        if self.fusion is not None:
+            output: Output = self.fusion(tokens, present)
+        else:
+            assert self.head is not None
+            output = self.head(next(iter(tokens.values())))
+        return output
+
+
+def _scatter(tokens: Tokens, rows: Tensor, size: int) -> Tokens:
+    def spread(part: Tensor) -> Tensor:
+        return part.new_zeros((size, *part.shape[1:])).index_copy(0, rows, part)
+
+    mask = tokens.mask
+    if mask is None:
+        mask = torch.ones(tokens.x.shape[:2], dtype=torch.bool, device=tokens.x.device)
+    full = torch.zeros((size, mask.shape[1]), dtype=torch.bool, device=mask.device)
+    full[rows] = mask
+    return Tokens(spread(tokens.x), full, None if tokens.summary is None else spread(tokens.summary))
+
+
+def _nothing(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
+    x = torch.zeros(size, spec.length, spec.dim, device=device)
+    mask = torch.zeros(size, spec.length, dtype=torch.bool, device=device)
+    return Tokens(x, mask, torch.zeros(size, spec.dim, device=device) if spec.summary else None)

@@ -1,0 +1,84 @@
+"""What a plan will cost: networks are built and a few rows are put through them, on the device that will train."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from embench.engine import device as machine
+from embench.engine import fits, network
+from embench.engine.stage import Stage
+from embench.planning.graph import Graph
+
+ROWS = 4
+
+
+def forecast(graph: Graph, workers: int) -> dict[str, Any]:
+    """`parameters` and `flops` (one row, forward) of one fold's networks, `expected_s` of all stages.
+
+    A pretraining row is taken to cost what a fitting row of the same encoders costs; stages over frozen nets cost next
+    to nothing beside the nets themselves and are left out.
+    """
+    fitting = [
+        s for s in graph.stages.values() if s.kind in ("unimodal", "fusion") and s.params.get("inputs") != "hidden"
+    ]
+    measured: dict[frozenset[str], tuple[int, int, float]] = {}
+    for stage in fitting:
+        kind = frozenset(stage.params["modalities"])
+        if kind not in measured:
+            measured[kind] = _measure(stage)
+    seconds = sum(
+        measured[frozenset(s.params["modalities"])][2] * int((s.task["role"] == 0).sum()) * s.params["recipe"]["epochs"]
+        for s in fitting
+    )
+    for stage in graph.stages.values():
+        if stage.kind == "pretrain":
+            seconds += _pretraining_s(stage, measured)
+    return {
+        "parameters": sum(m[0] for m in measured.values()),
+        "flops": sum(m[1] for m in measured.values()),
+        "expected_s": round(seconds / max(workers, 1), 1),
+    }
+
+
+def _pretraining_s(stage: Stage, measured: dict[frozenset[str], tuple[int, int, float]]) -> float:
+    which = frozenset(stage.params["modalities"])
+    costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
+    views = [m["recipe"]["view"] for m in stage.params["modalities"].values()]
+    step = max((v["step_s"] or v["length_s"] or 10.0) for v in views)
+    rows = float(((stage.task["stop"] - stage.task["start"]) // step)[stage.task["role"] == 0].sum())
+    return max(costs, default=0.0) * rows * float(stage.params["recipe"]["epochs"])
+
+
+def _measure(stage: Stage) -> tuple[int, int, float]:
+    """Parameters, FLOPs of a row, and seconds a row of training (forward and backward)."""
+    machine.settle(0, stage.params["threads"])
+    data, specs, train, _, _ = fits.labelled(_fewer(stage))
+    outputs = network.targets_of(stage.params)
+    if stage.kind == "unimodal":
+        model = network.build_unimodal(stage.params["modalities"], specs, outputs)
+    else:
+        model = network.build_fusion(stage.params, specs, outputs)
+    model.to(data.device)
+    flops = fits.flops(model, data, train)
+    model.train()
+    index = np.resize(train, ROWS)
+    times = []
+    for _ in range(2):
+        began = time.perf_counter()
+        model(data.batch(index)).logits.float().sum().backward()
+        if data.device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return network.size(model), flops, min(times) / ROWS
+
+
+def _fewer(stage: Stage) -> Stage:
+    """The same stage on a handful of its units."""
+    first = np.flatnonzero(stage.task["role"] == 0)[:ROWS]
+    own = ("recording", "start", "stop", "role", "y")
+    return replace(stage, task={k: v[first] if k in own else v for k, v in stage.task.items()})

@@ -1,0 +1,272 @@
+"""The graph of stages of a run: for every seed, fold and target what is pretrained, fitted, fused and predicted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.engine.stage import REVISION, Stage
+from embench.interfaces.dataset import Card
+from embench.interfaces.units import Target
+from embench.planning.cohort import Cohort
+from embench.planning.method import Method, Part, Pretraining
+from embench.protocols import Fold, Protocol
+
+TRAIN, VAL = 0, 1
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all stages of a run share; `weights` is modality -> digest of the file to start from."""
+
+    protocol: Protocol
+    device: str
+    threads: int
+    drop: tuple[str, ...] = ()
+    dev: bool = False
+    label_subjects: int | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Where the predictions of some targets for some units will be: stage, seed, fold, unit positions."""
+
+    stage: str
+    targets: tuple[Target, ...]
+    seed: int
+    fold: int
+    units: tuple[int, ...]
+    train: tuple[int, ...]
+
+
+@dataclass
+class Graph:
+    """Stages in an order in which each follows its inputs, and the answers they will give."""
+
+    stages: dict[str, Stage] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
+
+    def add(self, stage: Stage) -> str:
+        self.stages.setdefault(stage.id, stage)
+        return stage.id
+
+
+def source_params(cohort: Cohort, setting: Setting) -> dict[str, Any]:
+    return {
+        "store": cohort.store.key,
+        "longest_s": cohort.longest_s,
+        "shortest_s": cohort.shortest_s,
+        "normalise": setting.protocol.normalise,
+    }
+
+
+class Builder:
+    """Adds the stages of one seed and fold to a graph."""
+
+    def __init__(
+        self, graph: Graph, method: Method, fit: Cohort, test: Cohort, setting: Setting, sources: Mapping[str, Cohort]
+    ) -> None:
+        self.graph, self.method, self.setting, self.sources = graph, method, setting, sources
+        self.fit_on, self.test_on = fit, test
+        self.everything = {f"all_{k}": v for k, v in fit.arrays(range(len(fit.units))).items()}
+        self.position = {unit.id: i for i, unit in enumerate(fit.units)}
+        self.test_position = {unit.id: i for i, unit in enumerate(test.units)}
+
+    def fold(self, seed: int, fold: Fold) -> None:
+        """All stages of a fold, and the answers they give."""
+        keep, keep_test = set(self.fit_on.positions), set(self.test_on.positions)
+        train = [self.position[u] for u in fold.train if self.position[u] in keep]
+        val = [self.position[u] for u in fold.val if self.position[u] in keep]
+        if self.setting.dev:
+            test = val
+        else:
+            test = [self.test_position[u] for u in fold.test if self.test_position[u] in keep_test]
+        if not test or not train:
+            return
+        labelled = self._few(train, seed, fold.index)
+        pretrained = self._pretrain(seed, fold.index, train, val)
+        targets = self.fit_on.targets
+        joint = self.method.recipe.targets == "joint" and self.method.joins != "estimator"
+        for some in [targets] if joint else [(t,) for t in targets]:
+            fitted = self._fitted(some, seed, fold.index, labelled, val, pretrained)
+            about = {"seed": seed, "fold": fold.index, "target": ",".join(t.name for t in some)}
+            cohort = self.fit_on if self.setting.dev else self.test_on
+            stage = Stage(
+                "predict",
+                {**self._common(seed, fold.index, cohort), "drop": list(self.setting.drop)},
+                {"fitted": fitted},
+                {**cohort.arrays(test), **{f"all_{k}": v for k, v in cohort.arrays(range(len(cohort.units))).items()}},
+                self.setting.places,
+                about,
+            )
+            self.graph.answers.append(
+                Answer(self.graph.add(stage), some, seed, fold.index, tuple(test), tuple(labelled))
+            )
+
+    def _few(self, train: Sequence[int], seed: int, fold: int) -> list[int]:
+        """The training units of as many people as may be labelled, the same people whatever the method."""
+        if self.setting.label_subjects is None:
+            return list(train)
+        units = self.fit_on.units
+
+        def rank(person: str) -> str:
+            return hashlib.sha256(f"{seed}/{fold}/{person}".encode()).hexdigest()
+
+        people = sorted({units[i].subject for i in train}, key=rank)[: self.setting.label_subjects]
+        return [i for i in train if units[i].subject in people]
+
+    def _common(self, seed: int, fold: int, cohort: Cohort) -> dict[str, Any]:
+        return {
+            "engine": REVISION,
+            "device": self.setting.device,
+            "threads": self.setting.threads,
+            "seed": seed,
+            "fold": fold,
+            "source": source_params(cohort, self.setting),
+        }
+
+    def _modalities(self, which: Sequence[str]) -> dict[str, Any]:
+        return {m: _plain(self.method.encoders[m], "encoder") for m in which}
+
+    def _pretrain(self, seed: int, fold: int, train: Sequence[int], val: Sequence[int]) -> dict[str, str]:
+        """role -> stage id; steps on the same modality follow each other, the last one is what fitting starts from."""
+        last: dict[str, str] = {}
+        for step in self.method.pretraining:
+            role = f"pretrained:{step.modality}" if step.modality else "pretrained"
+            inputs = {role: last[role]} if role in last else {}
+            last[role] = self.graph.add(self._pretrain_stage(step, seed, fold, train, val, inputs))
+        return last
+
+    def _pretrain_stage(
+        self, step: Pretraining, seed: int, fold: int, train: Sequence[int], val: Sequence[int], inputs: dict[str, str]
+    ) -> Stage:
+        which = [step.modality] if step.modality else list(self.method.modalities)
+        if step.source is None:
+            cohort = self.fit_on
+            roles = {**_people(cohort, val, VAL), **_people(cohort, train, TRAIN)}
+        else:
+            cohort = self.sources[step.source]
+            roles = dict.fromkeys((entry.subject for entry in cohort.store.recordings), TRAIN)
+        recordings = [
+            (r, entry)
+            for r, entry in enumerate(cohort.store.recordings)
+            if entry.subject in roles and any(set(m.split("+")) <= set(entry.spans) for m in which)
+        ]
+        task = {
+            "recording": np.array([r for r, _ in recordings], np.int64),
+            "start": np.array([min(s.t0 for s in entry.spans.values()) for _, entry in recordings]),
+            "stop": np.array([entry.duration_s for _, entry in recordings]),
+            "role": np.array([roles[entry.subject] for _, entry in recordings], np.int64),
+            **{f"all_{k}": v for k, v in cohort.arrays(range(len(cohort.units))).items()},
+        }
+        params = {
+            **self._common(seed, fold, cohort),
+            "modalities": self._modalities(which),
+            "pretrainer": _plain(step.part, "name"),
+            "fusion": _plain(self.method.fusion, "name") if step.modality is None else None,
+            "recipe": step.part.recipe.mapping(),
+            "targets": _targets(self.fit_on.targets) if step.modality is None else [],
+        }
+        about = {"seed": seed, "fold": fold, **({"modality": step.modality} if step.modality else {})}
+        return Stage("pretrain", params, inputs, task, self.setting.places, about)
+
+    def _fitted(
+        self,
+        targets: tuple[Target, ...],
+        seed: int,
+        fold: int,
+        train: Sequence[int],
+        val: Sequence[int],
+        pretrained: Mapping[str, str],
+    ) -> str:
+        method, about = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
+        task = self._task(targets, train, val)
+        common = {**self._common(seed, fold, self.fit_on), "targets": _targets(targets)}
+        unimodal = {}
+        if method.joins in ("unimodal", "hidden") or method.on_hidden:
+            for m in method.modalities:
+                unimodal[f"unimodal:{m}"] = self._unimodal(m, common, targets, train, val, pretrained, about)
+        if method.joins == "unimodal":
+            return next(iter(unimodal.values()))
+        params = {
+            **common,
+            "modalities": self._modalities(method.modalities),
+            "fusion": _plain(method.fusion, "name"),
+            "recipe": method.fusion.recipe.mapping(),
+            "inputs": "hidden" if unimodal else "features" if method.joins == "estimator" else "tokens",
+        }
+        kind = "estimator" if method.joins == "estimator" else "fusion"
+        inputs = unimodal or dict(pretrained)
+        if not unimodal and self.setting.weights:
+            params["weights"] = dict(self.setting.weights)
+        return self.graph.add(Stage(kind, params, inputs, task, self.setting.places, about))
+
+    def _unimodal(
+        self,
+        m: str,
+        common: Mapping[str, Any],
+        targets: tuple[Target, ...],
+        train: Sequence[int],
+        val: Sequence[int],
+        pretrained: Mapping[str, str],
+        about: Mapping[str, Any],
+    ) -> str:
+        """The net of one modality, on the people who have it, so that every run that needs it shares it."""
+        spans = {entry.id: set(entry.spans) for entry in self.fit_on.store.recordings}
+
+        def sensed(index: Sequence[int]) -> list[int]:
+            return [i for i in index if set(m.split("+")) <= spans[self.fit_on.units[i].recording]]
+
+        params = {**common, "modalities": self._modalities([m]), "recipe": self.method.encoders[m].recipe.mapping()}
+        if m in self.setting.weights:
+            params["weights"] = {m: self.setting.weights[m]}
+        own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
+        task = self._task(targets, sensed(train), sensed(val))
+        return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, {**about, "modality": m}))
+
+    def _task(self, targets: tuple[Target, ...], train: Sequence[int], val: Sequence[int]) -> dict[str, np.ndarray]:
+        """Units of a fitting stage with the labels of its own training and validation units: all that it learns."""
+        y = np.stack([self.fit_on.label[t.name] for t in targets], 1)
+        index = np.array([*train, *val], np.int64)
+        role = np.array([TRAIN] * len(train) + [VAL] * len(val), np.int64)
+        there = np.isfinite(y[index]).any(1)
+        index, role = index[there], role[there]
+        return {**self.fit_on.arrays(index.tolist()), "role": role, "y": y[index], **self.everything}
+
+
+def _plain(part: Part, key: str) -> dict[str, Any]:
+    return {key: part.name, "code": part.code, "recipe": part.recipe.mapping()}
+
+
+def _targets(targets: Sequence[Target]) -> list[dict[str, Any]]:
+    return [{"name": t.name, "kind": t.kind, "n": t.n} for t in targets]
+
+
+def _people(cohort: Cohort, index: Sequence[int], role: int) -> dict[str, int]:
+    return dict.fromkeys((cohort.units[i].subject for i in index), role)
+
+
+def stage_folder(runs: Path) -> Path:
+    """Where stages lie, shared by all runs of a runs folder."""
+    return Path(runs) / "stages"
+
+
+def label_rules(card: Card) -> list[dict[str, Any]]:
+    """The card's label rules as plain values, for records and hashes."""
+    return [
+        {"name": t.name, "kind": t.kind, "label": t.label, "n": t.n, "rule": {k: v for k, v in _slots(t.rule).items()}}
+        for t in card.targets
+    ]
+
+
+def _slots(rule: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(rule).items()}

@@ -1,0 +1,292 @@
+"""The method of a run: plugins by full name, recipes resolved, and whether the parts fit together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import yaml
+
+from embench import registry
+from embench.errors import UsageError
+from embench.interfaces.dataset import Card
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.fusion import Estimator, Fusion
+from embench.interfaces.pretrainer import Pretrainer
+from embench.interfaces.recipe import PRESETS, Recipe
+from embench.interfaces.recording import MODALITIES
+from embench.interfaces.units import View
+from embench.planning.request import Request, assign
+from embench.registry.naming import did_you_mean
+
+
+@dataclass(frozen=True)
+class Part:
+    """A plugin in a method: full name, code identity, recipe."""
+
+    name: str
+    code: str
+    recipe: Recipe
+
+    @property
+    def short(self) -> str:
+        return self.name.split("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """One pretraining step: of one modality's encoder or of all, on this fold's training people or another dataset."""
+
+    part: Part
+    modality: str | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is trained.
+
+    `joins` says how modalities meet: `unimodal` (not at all), `tokens` (end to end), `hidden` (over frozen unimodal
+    nets), `estimator` (on features, or on hidden layers where an encoder has no features: `on_hidden`).
+    """
+
+    modalities: tuple[str, ...]
+    encoders: Mapping[str, Part]
+    fusion: Part
+    joins: Literal["unimodal", "tokens", "hidden", "estimator"]
+    on_hidden: bool
+    pretraining: tuple[Pretraining, ...]
+    preset: str
+
+    @property
+    def title(self) -> str:
+        """Short, for people: `cnn_tf+cross_attn ppg,eda`."""
+        names = list(dict.fromkeys(part.short for part in self.encoders.values()))
+        steps = [p.part.short for p in self.pretraining]
+        return f"{'_'.join(names)}+{self.fusion.short} {','.join(self.modalities)}" + (
+            f" after {','.join(steps)}" if steps else ""
+        )
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the last fitted stage."""
+        return next(iter(self.encoders.values())).recipe if self.joins == "unimodal" else self.fusion.recipe
+
+    def parts(self) -> list[tuple[str, Part]]:
+        """Every part with the name that `--set` knows it by."""
+        named = [(f"encoder[{m}]", part) for m, part in self.encoders.items()]
+        named += [
+            ("pretrainer" if len(self.pretraining) == 1 else f"pretrainer[{i}]", p.part)
+            for i, p in enumerate(self.pretraining)
+        ]
+        return [*named, ("fusion", self.fusion)]
+
+
+def resolve(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
+    """The method of a request on a dataset.
+
+    Raises:
+        UsageError: a name is unknown, or parts do not fit; the error names what is missing.
+    """
+    preset = request.recipe or ("paper" if device == "cuda" else "small")
+    if preset not in PRESETS:
+        raise UsageError(
+            f"no recipe `{preset}`", where="--recipe", expected=", ".join(PRESETS), hint=did_you_mean(preset, PRESETS)
+        )
+    modalities = _modalities(request, card, available)
+    names = assign(request.encoders, modalities, "encoder")
+    encoders = {m: _part("encoder", names[m], preset, card.name) for m in modalities}
+    fusion_name = request.fusion or ("single" if len(modalities) == 1 else None)
+    if fusion_name is None:
+        raise UsageError(
+            f"{len(modalities)} modalities ({', '.join(modalities)}) and no fusion",
+            where="--fusion",
+            expected=f"one of {', '.join(registry.names('fusion'))}",
+            hint="or one modality alone: --modalities " + modalities[0],
+        )
+    fusion = _part("fusion", fusion_name, preset, card.name)
+    steps = tuple(s for text in request.pretrainers for s in _pretraining(text, modalities, preset, card.name))
+    kind = registry.load("fusion", fusion.name)
+    joins: Any = "estimator" if issubclass(kind, Estimator) else kind.inputs
+    has_features = all("features" in registry.load("encoder", p.name).offers for p in encoders.values())
+    method = Method(modalities, encoders, fusion, joins, joins == "estimator" and not has_features, steps, preset)
+    method = _apply(method, request.settings)
+    _check(method, kind)
+    return method
+
+
+def _modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:
+    chosen = request.modalities.split(",") if request.modalities else list(card.default_modalities)
+    chosen = [m.strip() for m in chosen if m.strip()]
+    for joined in chosen:
+        for m in joined.split("+"):
+            if m not in available:
+                raise UsageError(
+                    f"{card.name} has no modality `{m}`" + ("" if m in MODALITIES else ", and nothing is called that"),
+                    where="--modalities",
+                    expected=", ".join(available),
+                    hint=did_you_mean(m, list(available)),
+                )
+    if len(set(chosen)) < len(chosen) or not chosen:
+        raise UsageError("each modality once, please", where=f"--modalities {request.modalities}")
+    return tuple(chosen)
+
+
+def _part(kind: str, name: str, preset: str, dataset: str) -> Part:
+    entry = registry.find(kind, name)
+    plugin = registry.load(kind, name)
+    if preset not in plugin.recipes:
+        raise UsageError(
+            f"{kind} {name} has no recipe `{preset}`", where="--recipe", expected=", ".join(plugin.recipes)
+        )
+    return Part(entry.full_name, registry.code_identity(kind, name), plugin.recipes[preset].on(dataset))
+
+
+def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str) -> list[Pretraining]:
+    modality, _, rest = text.rpartition("=")
+    name, _, source = rest.partition(":") if not rest.startswith("./") else (rest, "", "")
+    if modality and modality not in modalities:
+        raise UsageError(
+            f"pretrainer for `{modality}`, which is not among the modalities",
+            where=f"--pretrainer {text}",
+            expected=", ".join(modalities),
+        )
+    part = _part("pretrainer", name, preset, dataset)
+    scope = registry.load("pretrainer", name).scope
+    which = [None] if scope == "model" else [modality] if modality else list(modalities)
+    return [Pretraining(part, m, source or None) for m in which]
+
+
+_SETTING = re.compile(r"(encoder|pretrainer|fusion)(?:\[([^\]]+)\])?\.([a-z_]+)(?:\.([A-Za-z_]\w*))?$")
+
+
+def _apply(method: Method, settings: Sequence[str]) -> Method:
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        found = _SETTING.match(path.strip())
+        if not equals or not found:
+            raise UsageError(
+                f"cannot read `{setting}`",
+                where="--set",
+                expected="path=value, such as encoder[eeg].build.depth=4, encoder.lr=1e-4 or fusion.batch=32",
+            )
+        kind, which, name, key = found.groups()
+        value = yaml.safe_load(text)
+        if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value):
+            value = float(value)  # YAML reads 1e-4 as text
+        method = _changed(method, kind, which, lambda r: _set(r, name, key, value, setting), setting)  # noqa: B023  called at once
+    return method
+
+
+def _changed(method: Method, kind: str, which: str | None, change: Any, setting: str) -> Method:
+    if kind == "fusion":
+        return replace(method, fusion=replace(method.fusion, recipe=change(method.fusion.recipe)))
+    if kind == "encoder":
+        if which and which not in method.encoders:
+            raise UsageError(f"no encoder for `{which}`", where=f"--set {setting}", expected=", ".join(method.encoders))
+        chosen = [which] if which else list(method.encoders)
+        changed = {m: replace(p, recipe=change(p.recipe)) if m in chosen else p for m, p in method.encoders.items()}
+        return replace(method, encoders=changed)
+    steps = [
+        replace(p, part=replace(p.part, recipe=change(p.part.recipe)))
+        if which in (None, str(i), p.part.short, p.modality)
+        else p
+        for i, p in enumerate(method.pretraining)
+    ]
+    if steps == list(method.pretraining):
+        raise UsageError("no such pretrainer in this run", where=f"--set {setting}", hint="add --pretrainer NAME")
+    return replace(method, pretraining=tuple(steps))
+
+
+def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -> Recipe:
+    known = [n for n in vars(recipe) if n != "datasets"]
+    if name not in known:
+        raise UsageError(
+            f"a recipe has no `{name}`",
+            where=f"--set {setting}",
+            hint=did_you_mean(name, known),
+            expected=", ".join(known),
+        )
+    old = getattr(recipe, name)
+    if key is None:
+        if isinstance(old, Mapping) or isinstance(old, View):
+            raise UsageError(f"`{name}` has parts", where=f"--set {setting}", expected=f"{name}.PART=value")
+        return replace(recipe, **{name: _typed(old, value, setting)})
+    parts = asdict(old) if isinstance(old, View) else dict(old or {})
+    if name == "view" and old is None:
+        parts = asdict(View())
+    if key not in parts:
+        raise UsageError(
+            f"`{name}` has no `{key}`",
+            where=f"--set {setting}",
+            expected=", ".join(parts),
+            hint=did_you_mean(key, list(parts)),
+        )
+    parts[key] = _typed(parts[key], value, setting)
+    return replace(recipe, **{name: View(**parts) if name == "view" else parts})
+
+
+def _typed(old: Any, value: Any, setting: str) -> Any:
+    """The value, if it is of the kind that stood there before (a whole number may stand for a number)."""
+    if isinstance(old, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if old is not None and value is not None and type(old) is not type(value):
+        raise UsageError(
+            f"{value!r} does not fit", where=f"--set {setting}", expected=f"{type(old).__name__}, such as {old!r}"
+        )
+    return value
+
+
+def _check(method: Method, kind: type[Any]) -> None:
+    for m, part in method.encoders.items():
+        encoder: type[Encoder] = registry.load("encoder", part.name)
+        missing = [p for p in m.split("+") if p not in encoder.accepts]
+        if missing:
+            raise UsageError(
+                f"encoder {part.short} does not read {', '.join(missing)}",
+                where=f"modality {m}",
+                expected=f"one of {', '.join(sorted(encoder.accepts))}",
+            )
+    if issubclass(kind, Fusion):
+        least, most = kind.arity
+        n = len(method.modalities)
+        if n < least or (most is not None and n > most):
+            span = f"{least}" if most == least else f"{least} to {most}" if most else f"at least {least}"
+            raise UsageError(
+                f"fusion {method.fusion.short} takes {span} modalit{'y' if span == '1' else 'ies'}, and there are {n}: {', '.join(method.modalities)}",
+                where="--fusion",
+                hint=f"choose with --modalities, such as --modalities {method.modalities[0]}",
+            )
+    for step in method.pretraining:
+        _check_pretraining(method, step, kind)
+
+
+def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:
+    pretrainer: type[Pretrainer] = registry.load("pretrainer", step.part.name)
+    if method.joins == "estimator" and not method.on_hidden:
+        raise UsageError(
+            f"{method.fusion.short} is fitted on features, which no pretraining changes",
+            where=f"--pretrainer {step.part.short}",
+        )
+    for m in [step.modality] if step.modality else list(method.modalities):
+        encoder = registry.load("encoder", method.encoders[m].name)
+        instance: Encoder = encoder(method.encoders[m].recipe)
+        lacks = sorted(pretrainer.needs_encoder - encoder.offers)
+        reads = "features" if instance.reads == "features" else "clips" if m == "video" else "signal"
+        if lacks or (pretrainer.needs_input and reads not in pretrainer.needs_input):
+            what = ", ".join(lacks) or f"input of kind {' or '.join(sorted(pretrainer.needs_input))}"
+            raise UsageError(
+                f"pretrainer {step.part.short} needs {what}, and encoder {method.encoders[m].short} does not offer it",
+                where=f"--pretrainer {step.part.short}, modality {m}",
+                expected=f"an encoder that offers {what}",
+            )
+    lacks = sorted(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset()))
+    if lacks or (pretrainer.scope == "model" and method.joins != "tokens"):
+        raise UsageError(
+            f"pretrainer {step.part.short} trains the whole model and needs {', '.join(lacks) or 'a fusion trained end to end'}",
+            where=f"--fusion {method.fusion.short}",
+        )

@@ -1,0 +1,48 @@
+"""Weights to start from: a safetensors file, or the encoders of a run."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import yaml
+
+from embench.errors import DataError, UsageError
+
+
+def find(text: str, runs: Path) -> tuple[Path, str]:
+    """The file that a text means, and its SHA-256.
+
+    Args:
+        text: a `.safetensors` file, or the folder or id of a run, whose first network is taken.
+
+    Raises:
+        DataError: there is no such file or run. UsageError: the file is of another kind.
+    """
+    path = Path(text)
+    if not path.exists():
+        found = sorted(runs.glob(f"*/{text}"))
+        if not found:
+            raise DataError(
+                f"no weights `{text}`", where="--pretrained", expected="a .safetensors file, or a run's folder or id"
+            )
+        path = found[0]
+    if path.is_dir():
+        files = sorted((path / "weights").glob("*.safetensors"))
+        if not files:
+            raise DataError("this run has no weights", where=str(path / "weights"), hint="estimators have none")
+        path = files[0]
+    if path.suffix != ".safetensors":
+        raise UsageError(f"{path.name} is no safetensors file", where="--pretrained", expected="NAME.safetensors")
+    return path.resolve(), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def overlap(path: Path, dataset: str) -> str:
+    """What is known of the people behind a run's weights: `none` where its record names another dataset, else
+    `labelled_target`; `unknown` where there is no record."""
+    record = path.parent.parent / "run.yaml"
+    if not record.is_file():
+        return "unknown"
+    trained_on = str(yaml.safe_load(record.read_text())["config"].get("train_dataset") or "")
+    names = {trained_on, str(yaml.safe_load(record.read_text())["dataset"]["name"])} - {""}
+    return "labelled_target" if dataset in names else "none"

@@ -1,0 +1,115 @@
+"""The proof, before anything is trained, that folds are what their protocol declares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+
+from embench.errors import CheckFailed
+from embench.interfaces.units import Unit
+from embench.protocols.partition import ROLES, Fold, connected_groups
+from embench.protocols.schema import Protocol
+
+_KEPT_APART = {
+    "group": ("subject", "group", "recording"),
+    "group+stimulus": ("subject", "group", "recording"),
+    "recording": ("recording",),
+    "segment": (),
+}
+_PLURAL = {"subject": "people", "group": "groups", "recording": "recordings", "stimulus": "stimuli"}
+
+
+def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> None:
+    """Returns when the folds keep what the protocol promises.
+
+    Every unit is tested exactly once, and no unit and no raw sample stands in two parts of a fold. A protocol that does
+    not leak has no person, group or recording in two parts, whatever it splits by; one that leaks keeps apart what it
+    splits by. There is validation wherever the protocol wants it and the training side can spare it.
+
+    Raises:
+        CheckFailed: names the offending ids.
+    """
+    by_id = {unit.id: unit for unit in units}
+    if len(by_id) < len(units):
+        raise _failed(protocol, "ids stand for several units", _more_than_once(unit.id for unit in units))
+    _prove_tested_once(protocol, by_id, folds)
+    kept_apart = _KEPT_APART["group" if not protocol.leaks else protocol.split.by]
+    group_of = connected_groups(units)
+    held_together: Callable[[Unit], str] = {
+        "recording": lambda unit: unit.recording,
+        "segment": lambda unit: unit.id,
+    }.get(protocol.split.by, lambda unit: group_of[unit.subject])
+    for fold in folds:
+        parts = {role: [by_id[id_] for id_ in getattr(fold, role)] for role in ROLES}
+        _prove_apart(protocol, fold, parts, "id", "units")
+        for field in kept_apart:
+            _prove_apart(protocol, fold, parts, field, _PLURAL[field])
+        if protocol.split.by == "group+stimulus":
+            learned = {"train": parts["train"] + parts["val"], "test": parts["test"]}
+            _prove_apart(protocol, fold, learned, "stimulus", _PLURAL["stimulus"])
+        _prove_no_overlap(protocol, fold, parts)
+        _prove_filled(protocol, fold, parts, held_together)
+
+
+def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
+    known = by_id.keys()
+    strangers = {id_ for fold in folds for role in ROLES for id_ in getattr(fold, role)} - known
+    if strangers:
+        raise _failed(protocol, "ids in the folds are no units", strangers)
+    tested = [id_ for fold in folds for id_ in fold.test]
+    if twice := _more_than_once(tested):
+        raise _failed(protocol, "units are tested more than once", twice)
+    if never := known - set(tested):
+        raise _failed(protocol, "units are never tested", never)
+
+
+def _prove_apart(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], field: str, what: str) -> None:
+    held = {role: {getattr(unit, field) for unit in part} for role, part in parts.items()}
+    for one, other in combinations(held, 2):
+        if shared := held[one] & held[other]:
+            raise _failed(protocol, f"{what} stand in both {one} and {other} of fold {fold.index}", shared)
+
+
+def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]) -> None:
+    """No sample of a recording belongs to units of two parts."""
+    spans: dict[str, list[tuple[float, float, str, str]]] = {}
+    for role, part in parts.items():
+        for unit in part:
+            spans.setdefault(unit.recording, []).append((unit.start, unit.stop, role, unit.id))
+    clashing = []
+    for placed in spans.values():
+        reach: dict[str, float] = {}  # part -> how far its units before this one go
+        for start, stop, role, id_ in sorted(placed):
+            if any(end > start for other, end in reach.items() if other != role):
+                clashing.append(id_)
+            reach[role] = max(reach.get(role, stop), stop)
+    if clashing:
+        raise _failed(protocol, f"units share raw samples with another part of fold {fold.index}", clashing)
+
+
+def _prove_filled(
+    protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], held_together: Callable[[Unit], str]
+) -> None:
+    """Nobody trains or tests on nothing, and there is validation wherever the training side can spare any."""
+    for role in ("train", "test"):
+        if not parts[role]:
+            raise _failed(protocol, f"fold {fold.index} has no units to {role} on", [])
+    to_spare = len({held_together(unit) for unit in parts["train"] + parts["val"]}) > 1
+    if (protocol.validation.fraction or protocol.validation.at_least) and to_spare and not parts["val"]:
+        raise _failed(protocol, f"fold {fold.index} has no units to validate on", [])
+
+
+def _more_than_once(ids: Iterable[str]) -> list[str]:
+    return [id_ for id_, count in Counter(ids).items() if count > 1]
+
+
+def _failed(protocol: Protocol, what: str, ids: Iterable[str]) -> CheckFailed:
+    named = sorted(ids)
+    shown = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
+    declared = "leaks" if protocol.leaks else "does not leak"
+    return CheckFailed(
+        f"{len(named)} {what}: {shown}" if named else what,
+        where=f"the folds of protocol {protocol.name}",
+        expected=f"a split by {protocol.split.by} that {declared}, as the protocol declares",
+    )

@@ -1,0 +1,182 @@
+"""Who is trained on and who is tested: folds as a fixed function of protocol, dataset, k and the people."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from embench.errors import UsageError
+from embench.interfaces.units import Unit
+from embench.protocols.schema import Protocol
+
+ROLES = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The unit ids of one fold's parts, each in the order of the units."""
+
+    index: int
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+class FoldRow(NamedTuple):
+    """One line of the record of folds; a person with units in several parts of a leaking split has several lines."""
+
+    subject: str
+    group: str
+    fold: int
+    role: str
+
+
+def partition(protocol: Protocol, dataset: str, units: Sequence[Unit], k: int) -> list[Fold]:
+    """Partition `k` of a dataset: folds in which every unit is tested exactly once.
+
+    Args:
+        protocol: its split and validation rules.
+        dataset: the registry's name of the dataset; datasets of one name have one partition `k`.
+        units: of all people with any of the card's targets, whatever the modalities; their order does not matter.
+        k: which partition.
+
+    Raises:
+        UsageError: there are fewer than two of what the protocol keeps apart.
+    """
+    deal = _Deal(protocol, dataset, k)
+    if protocol.split.by == "group+stimulus":
+        return _crossed_folds(deal, units)
+    atoms, sizes = _atoms(protocol, units)
+    fold_of = deal.folds(sizes, protocol.split.by)
+    folds = []
+    for index in range(max(fold_of.values()) + 1):
+        held_out = deal.validation({a: size for a, size in sizes.items() if fold_of[a] != index}, index)
+        parts: dict[str, list[str]] = {role: [] for role in ROLES}
+        for unit, atom in zip(units, atoms, strict=True):
+            parts["test" if fold_of[atom] == index else "val" if atom in held_out else "train"].append(unit.id)
+        folds.append(_fold(index, parts))
+    return folds
+
+
+def _crossed_folds(deal: _Deal, units: Sequence[Unit]) -> list[Fold]:
+    """A fold for each pair of a part of the people and a part of the stimuli: it tests these people on these stimuli
+    and trains other people on other stimuli; what is neither is left out of that fold."""
+    group_of = connected_groups(units)
+    part_of_group = deal.folds(Counter(group_of.values()), "group")
+    part_of_stimulus = deal.folds(dict.fromkeys((unit.stimulus for unit in units), 1), "stimulus")
+    cell_of = [(part_of_group[group_of[unit.subject]], part_of_stimulus[unit.stimulus]) for unit in units]
+    folds: list[Fold] = []
+    # A cell without units (people who met none of these stimuli) tests nothing and makes no fold.
+    for people, stimuli in sorted(set(cell_of)):
+        learning = [unit for unit, (p, s) in zip(units, cell_of, strict=True) if p != people and s != stimuli]
+        sizes = Counter(group_of[subject] for subject in {unit.subject for unit in learning})
+        held_out = deal.validation(sizes, people)
+        test = [unit.id for unit, cell in zip(units, cell_of, strict=True) if cell == (people, stimuli)]
+        parts: dict[str, list[str]] = {"train": [], "val": [], "test": test}
+        for unit in learning:
+            parts["val" if group_of[unit.subject] in held_out else "train"].append(unit.id)
+        folds.append(_fold(len(folds), parts))
+    return folds
+
+
+def _fold(index: int, parts: Mapping[str, list[str]]) -> Fold:
+    return Fold(index, *(tuple(parts[role]) for role in ROLES))
+
+
+def _atoms(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
+    """What is never split: its name for each unit, and how much of it there is (people in a group; else one each)."""
+    if protocol.split.by == "group":
+        group_of = connected_groups(units)
+        return [group_of[unit.subject] for unit in units], dict(Counter(group_of.values()))
+    names = [unit.recording if protocol.split.by == "recording" else unit.id for unit in units]
+    return names, dict.fromkeys(names, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Deal:
+    """Deals names out by hashes, so that nothing depends on the order of the units or on a generator's version."""
+
+    protocol: Protocol
+    dataset: str
+    k: int
+
+    def _shuffled(self, names: Iterable[str], purpose: str) -> list[str]:
+        def rank(name: str) -> bytes:
+            key = (self.protocol.name, str(self.protocol.version), self.dataset, str(self.k), purpose, name)
+            return hashlib.sha256("\x1f".join(key).encode()).digest()
+
+        return sorted(names, key=rank)
+
+    def folds(self, sizes: Mapping[str, int], what: str) -> dict[str, int]:
+        """name -> fold, folds about equally large; as many folds as there are names where those are fewer."""
+        if len(sizes) < 2:
+            raise UsageError(
+                f"{self.dataset} cannot be split by {what} here: there is {len(sizes)} of it",
+                where=f"protocol {self.protocol.name}, split.by: {self.protocol.split.by}",
+                expected="two at least, so that training and test can be kept apart",
+                hint="more people, or another --protocol",
+            )
+        wanted = self.protocol.split.folds
+        loads = [0] * (len(sizes) if wanted == "each" else min(wanted, len(sizes)))
+        fold_of = {}
+        # Large ones first, each to the emptiest fold; the sort is stable, so equal sizes stay shuffled.
+        for name in sorted(self._shuffled(sizes, f"fold by {what}"), key=lambda name: -sizes[name]):
+            fold_of[name] = loads.index(min(loads))
+            loads[fold_of[name]] += sizes[name]
+        return fold_of
+
+    def validation(self, sizes: Mapping[str, int], fold: int) -> set[str]:
+        """The names that validate, from those on the training side: the protocol's share, at most half of them."""
+        total, rule = sum(sizes.values()), self.protocol.validation
+        wanted = max(math.floor(rule.fraction * total + 0.5), rule.at_least)
+        taken: set[str] = set()
+        count = 0
+        for name in self._shuffled(sizes, f"validation of fold {fold}"):
+            # Half of the people is a bound too: one large group must not take most of them from training.
+            fits = len(taken) + 1 <= len(sizes) / 2 and count + sizes[name] <= total / 2
+            if count < wanted and fits:
+                taken.add(name)
+                count += sizes[name]
+        return taken
+
+
+def connected_groups(units: Sequence[Unit]) -> dict[str, str]:
+    """Person -> the group that nothing may split: people who share a group in any recording, and so on from them.
+
+    It is called after the largest of the recorded groups in it (the first by name among equals).
+    """
+    pairs = sorted({(unit.subject, unit.group) for unit in units})
+    if not pairs:
+        return {}
+    people, person = np.unique([subject for subject, _ in pairs], return_inverse=True)
+    groups, group = np.unique([name for _, name in pairs], return_inverse=True)
+    nodes = len(people) + len(groups)
+    links = coo_array((np.ones(len(pairs)), (person, len(people) + group)), shape=(nodes, nodes))
+    _, component = connected_components(links, directed=False)
+    members = np.bincount(group)
+    name_of: dict[int, str] = {}
+    for g in sorted(range(len(groups)), key=lambda g: (-members[g], groups[g])):
+        name_of.setdefault(component[len(people) + g], str(groups[g]))
+    return {str(subject): name_of[component[i]] for i, subject in enumerate(people)}
+
+
+def roles(units: Sequence[Unit], folds: Sequence[Fold]) -> list[FoldRow]:
+    """Who had which part in which fold, sorted by fold, person and role; a person without units in a fold has none."""
+    group_of = connected_groups(units)
+    subject_of = {unit.id: unit.subject for unit in units}
+    return [
+        FoldRow(subject, group_of[subject], fold.index, role)
+        for fold in folds
+        for subject, role in sorted(
+            {(subject_of[id_], role) for role in ROLES for id_ in getattr(fold, role)},
+            key=lambda row: (row[0], ROLES.index(row[1])),
+        )
+    ]

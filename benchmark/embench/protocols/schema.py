@@ -1,0 +1,197 @@
+"""Protocols as frozen records: what a file may say, how it is read, and the hash that stands in every row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from embench.errors import UsageError
+from embench.registry.naming import did_you_mean
+
+BUNDLED = Path(__file__).parent
+
+
+class _Rules(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Split(_Rules):
+    """What is kept apart between training and test, and in how many folds; `each` is one fold for each of them."""
+
+    by: Literal["group", "recording", "segment", "group+stimulus"]
+    folds: Annotated[int, Field(ge=2)] | Literal["each"]
+
+
+class Validation(_Rules):
+    """The share of the training side that is held out, and the least number; both 0 where there is none."""
+
+    fraction: float = Field(ge=0, lt=1)
+    at_least: int = Field(ge=0)
+
+
+class UnitRules(_Rules):
+    """What is scored: a whole recording where it has one rating, else stretches of so many seconds."""
+
+    rating: Literal["recording"]
+    continuous_s: float = Field(gt=0)
+    condition_s: float = Field(gt=0)
+
+
+class Decision(_Rules):
+    """How a probability becomes a decision: 1 from `threshold` on; of several classes the most probable."""
+
+    threshold: float = Field(gt=0, lt=1)
+
+    def __call__(self, score: np.ndarray) -> np.ndarray:
+        """Decisions (n,) as floats, from probabilities (n,) of the positive class or (n, K) of the classes."""
+        decided = score >= self.threshold if score.ndim == 1 else score.argmax(1)
+        return decided.astype(np.float64)
+
+
+class Protocol(_Rules):
+    """The rules of a comparison. They hold for every method and dataset; label rules are the dataset card's."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    version: int = Field(ge=1)
+    leaks: bool
+    split: Split
+    validation: Validation
+    unit: UnitRules
+    preprocess: Literal["standard-v1"]
+    rate_hz: float = Field(gt=0)
+    normalise: Literal["none", "baseline", "subject_unlabelled"]
+    select: Literal["recipe", "peak_on_test"]
+    aggregate: Literal["mean_probability"]
+    decision: Decision
+    headline: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the rules, whatever their order or spelling in the file."""
+        # Leaving None out lets a later version of the schema add optional rules without moving published hashes.
+        rules = self.model_dump(mode="json", exclude_none=True)
+        return hashlib.sha256(json.dumps(rules, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def gives_up(self) -> dict[str, str]:
+        """Rules by which test people's data reach training: field -> what is given up. Empty where nothing is."""
+        given_up = {}
+        if self.split.by == "segment":
+            given_up["split.by"] = "other units of a test unit's recording and person are trained on"
+        if self.split.by == "recording":
+            given_up["split.by"] = "other recordings of a test recording's person are trained on"
+        if self.select == "peak_on_test":
+            given_up["select"] = "the epoch is chosen by the test score"
+        return given_up
+
+    def headline_for(self, kind: str, fixed_order: bool) -> str:
+        """The metric that ranks a target of this kind; where tasks come in a fixed order, one no clock can win."""
+        if self.headline != "auroc_within":
+            return self.headline
+        if kind == "value":
+            return "ccc"
+        return "auroc_crossed_time" if fixed_order else "auroc_within"
+
+
+def names() -> list[str]:
+    """The names of the published protocols."""
+    return sorted(path.stem for path in BUNDLED.glob("*.yaml"))
+
+
+def load(name_or_path: str | Path) -> Protocol:
+    """The protocol of this name, or the one in this YAML file.
+
+    Raises:
+        UsageError: there is none of that name; or the file cannot be read, breaks the schema, leaks while it says that
+            it does not, or takes a published name for other rules.
+    """
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
+        return _refuse_impostor(_refuse_hidden_leak(_read(path), path), path)
+    if str(name_or_path) not in names():
+        raise UsageError(
+            f"there is no protocol named '{name_or_path}'",
+            where="--protocol",
+            expected=f"one of {', '.join(names())}, or a path to a YAML file",
+            hint=did_you_mean(str(name_or_path), names()),
+        )
+    return _read(BUNDLED / f"{name_or_path}.yaml")
+
+
+def _read(path: Path) -> Protocol:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(f"the protocol file cannot be read: {reason}", where=str(path)) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it does not parse"
+        raise UsageError(f"the protocol file is not valid YAML: {problem}", where=f"{path}{line}") from error
+    if not isinstance(content, dict):
+        raise UsageError(
+            "the protocol file holds no rules", where=str(path), expected=f"keys {', '.join(Protocol.model_fields)}"
+        )
+    try:
+        return Protocol.model_validate(content)
+    except ValidationError as error:
+        raise _usage_error(error, path) from error
+
+
+def _usage_error(error: ValidationError, path: Path) -> UsageError:
+    """One message for all fields that are wrong: the first as the message's head, the others below it."""
+    faults = [_fault(dict(fault)) for fault in error.errors()]
+    return UsageError(
+        "the protocol breaks the schema: " + "; ".join(dict.fromkeys(f"{field}: {what}" for field, what, _ in faults)),
+        where=f"{path}, {', '.join(dict.fromkeys(field for field, _, _ in faults))}",
+        expected="; ".join(dict.fromkeys(expected for _, _, expected in faults)),
+    )
+
+
+def _fault(fault: dict[str, Any]) -> tuple[str, str, str]:
+    """(field, what is wrong, what is expected) of one of pydantic's findings."""
+    place = [str(part) for part in fault["loc"]]
+    parent: Any = Protocol
+    named = []
+    for part in place:
+        if not (isinstance(parent, type) and issubclass(parent, BaseModel)):
+            break  # what follows names a branch of a union, which is no field
+        named.append(part)
+        parent = parent.model_fields[part].annotation if part in parent.model_fields else None
+    field = ".".join(named)
+    if fault["type"] == "extra_forbidden":
+        model: Any = Protocol.model_fields[named[0]].annotation if len(named) > 1 else Protocol
+        known = list(model.model_fields)
+        return field, "unknown key", did_you_mean(named[-1], known) or f"only {', '.join(known)}"
+    if fault["type"] == "missing":
+        return field, "missing", f"a value for {field}"
+    message = fault["msg"]
+    return field, f"found {fault['input']!r}", f"{field}: {message[0].lower()}{message[1:]}"
+
+
+def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
+    if protocol.gives_up and not protocol.leaks:
+        field, what = next(iter(protocol.gives_up.items()))
+        raise UsageError(
+            f"the protocol '{protocol.name}' leaks while it says that it does not: {what}",
+            where=f"{path}, {field}",
+            expected="split.by: group and select: recipe, or leaks: true (its rows are marked and never ranked)",
+        )
+    return protocol
+
+
+def _refuse_impostor(protocol: Protocol, path: Path) -> Protocol:
+    if protocol.name in names() and protocol.hash != load(protocol.name).hash:
+        raise UsageError(
+            f"the rules differ from those published as '{protocol.name}'",
+            where=f"{path}, name",
+            expected="a name of its own, since rows are compared by it",
+        )
+    return protocol

@@ -1,0 +1,20 @@
+"""What plugins there are, from files alone, and the way from a name to its class."""
+
+from embench.registry.catalogue import entries, find, names, refresh
+from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, KINDS, Entry
+from embench.registry.identity import code_identity
+from embench.registry.loading import load, origin
+
+__all__ = [
+    "BROKEN_PACKAGE",
+    "BUNDLED",
+    "KINDS",
+    "Entry",
+    "code_identity",
+    "entries",
+    "find",
+    "load",
+    "names",
+    "origin",
+    "refresh",
+]

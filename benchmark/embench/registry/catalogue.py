@@ -1,0 +1,135 @@
+"""From a name to its entry: all packages' entries together, and the rules where two of them clash."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import warnings
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from embench.errors import PluginError, UsageError
+from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, KINDS, Entry, Package, packages
+from embench.registry.naming import did_you_mean
+
+_FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>[A-Za-z_]\w*)")
+
+
+@lru_cache(maxsize=1)
+def installed() -> dict[str, Package]:
+    """Package name -> package, read once a process."""
+    return {package.name: package for package in packages()}
+
+
+def refresh() -> None:
+    """Forgets what was read, for a process in which a package was installed meanwhile."""
+    importlib.invalidate_caches()
+    installed.cache_clear()
+
+
+def entries(kind: str | None = None) -> list[Entry]:
+    """All entries, broken ones too, by kind and name; those of one kind where it is given.
+
+    Packages that can't be read at all are entries of kind `package` and come last.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    if kind is not None:
+        _check_kind(kind)
+    order = (*KINDS, BROKEN_PACKAGE)
+    found = [e for package in installed().values() for e in package.entries if kind in (None, e.kind)]
+    return sorted(found, key=lambda e: (order.index(e.kind), e.name, e.package != BUNDLED, e.package))
+
+
+def names(kind: str) -> list[str]:
+    """What can be written for a plugin of this kind: bare names, and `package/name` where a bare name won't do."""
+    by_name: dict[str, list[Entry]] = {}
+    for entry in entries(kind):
+        if not entry.broken:
+            by_name.setdefault(entry.name, []).append(entry)
+    found = []
+    for name, same in by_name.items():
+        bare = len(same) == 1 or same[0].package == BUNDLED
+        found += [name, *(e.full_name for e in same[1:])] if bare else [e.full_name for e in same]
+    return sorted(found)
+
+
+def find(kind: str, name: str) -> Entry:
+    """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`; an alias gives what it stands for.
+
+    Raises:
+        UsageError: there is none (the nearest names are offered), or two outside packages offer it.
+        PluginError: its entry is broken.
+    """
+    _check_kind(kind)
+    if match := _FILE.fullmatch(name):
+        return _from_file(kind, Path(match["path"]), match["cls"])
+    entry = _choose(kind, name)
+    if entry.broken:
+        raise PluginError(f"{kind} `{entry.name}` of {entry.home} is broken: {entry.broken}", where=str(entry.source))
+    return replace(entry, name=entry.alias_of, alias_of=None) if entry.alias_of else entry
+
+
+def _choose(kind: str, name: str) -> Entry:
+    package, _, rest = name.partition("/")
+    if rest and package in installed():
+        candidates = [e for e in entries(kind) if (e.package, e.name) == (package, rest)]
+        unreadable = [e for e in installed()[package].entries if e.kind == BROKEN_PACKAGE]
+        if not candidates and unreadable:
+            problem = f"package {package} is broken: {unreadable[0].broken}"
+            raise PluginError(problem, where=str(unreadable[0].source))
+    else:
+        candidates = [e for e in entries(kind) if e.name == name]
+        candidates = [e for e in candidates if not e.broken] or candidates
+    if not candidates:
+        raise _unknown(kind, name)
+    first, *others = candidates
+    if others and first.package != BUNDLED:
+        both = " and ".join(f"{e.full_name} ({e.home})" for e in candidates)
+        raise UsageError(
+            f"{kind} `{name}` is offered by {len(candidates)} packages: {both}", hint="write the full name"
+        )
+    if others:
+        also = ", ".join(f"{e.full_name} ({e.home})" for e in others)
+        warnings.warn(f"{kind} `{name}` means {first.full_name} ({first.home}); there is also {also}", stacklevel=3)
+    return first
+
+
+def _unknown(kind: str, name: str) -> UsageError:
+    known = names(kind)
+    hint = did_you_mean(name, [*known, *(e.name for e in entries(kind))])
+    elsewhere = [e for e in entries() if e.name == name and e.kind in KINDS]
+    if hint is None and elsewhere:
+        hint = f"`{name}` is a {elsewhere[0].kind}"
+    unreadable = [f"{e.package} ({e.broken})" for e in entries() if e.kind == BROKEN_PACKAGE]
+    if unreadable:
+        hint = "; ".join([*([hint] if hint else []), f"broken packages are not searched: {', '.join(unreadable)}"])
+    expected = f"one of {', '.join(known)}, package/name or ./file.py:Class" if known else "./file.py:Class"
+    return UsageError(f"there is no {kind} `{name}`", expected=expected, hint=hint or f"embench list {kind}")
+
+
+def _from_file(kind: str, path: Path, cls: str) -> Entry:
+    path = path.expanduser()
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", where=f"{kind} {path}:{cls}", expected="./file.py:Class")
+    inside = os.path.relpath(path)  # the same text for the same file, however it was written
+    text = path.resolve().as_posix() if inside.startswith("..") else f"./{Path(inside).as_posix()}"
+    return Entry(
+        kind=kind,
+        name=f"{text}:{cls}",
+        package="",
+        version="",
+        target=f"{text}:{cls}",
+        revision=1,
+        summary=f"{cls} from {text}",
+        source=path.resolve(),
+    )
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in KINDS:
+        hint = did_you_mean(kind, KINDS)
+        raise UsageError(f"there is no kind of plugin `{kind}`", expected=f"one of {', '.join(KINDS)}", hint=hint)

@@ -1,0 +1,226 @@
+"""Finds the packages that offer plugins and reads their `registry.yaml`, without importing any of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from embench.registry.naming import did_you_mean
+
+GROUP = "embench"
+BUNDLED = "embench_plugins"
+KINDS = ("dataset", "encoder", "pretrainer", "fusion", "metric", "observer")
+BROKEN_PACKAGE = "package"
+"""The kind of an entry that stands for a package whose plugins cannot even be listed."""
+
+_REQUIRED = ("target", "revision", "summary")
+_OPTIONAL = ("paper", "modalities", "licence")
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A plugin as its `registry.yaml` describes it.
+
+    Args:
+        package: the package that offers it; empty for a class from a file (`./my_file.py:MyEncoder`), whose `name` is
+            that text.
+        target: `module:Class`, or `file.py:Class`.
+        revision: rises when the plugin's results change; part of its code identity in an installed wheel.
+        source: the `registry.yaml` it stands in, or the file of the class.
+        broken: why it can't be used, or None. A package that can't be read at all is one entry of kind `package`.
+        alias_of: the name it is another name for, or None.
+    """
+
+    kind: str
+    name: str
+    package: str
+    version: str
+    target: str
+    revision: int
+    summary: str
+    source: Path
+    paper: str | None = None
+    modalities: tuple[str, ...] = ()
+    licence: str | None = None
+    broken: str | None = None
+    alias_of: str | None = None
+
+    @property
+    def full_name(self) -> str:
+        """`package/name`, which always means this very entry; plans and records hold it."""
+        return f"{self.package}/{self.name}" if self.package else self.name
+
+    @property
+    def home(self) -> str:
+        """Package and version, for people."""
+        return f"{self.package} {self.version}" if self.package else "file"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that joined through an entry point, and what it offers."""
+
+    name: str
+    version: str
+    distribution: Distribution | None
+    entries: tuple[Entry, ...]
+
+
+def packages() -> list[Package]:
+    """All packages that offer plugins, the bundled one first, then by name."""
+    found = {point.value: point for point in reversed(list(entry_points(group=GROUP)))}
+    return [_read(found[name]) for name in sorted(found, key=lambda name: (name != BUNDLED, name))]
+
+
+def module_file(module: str) -> Path | None:
+    """The source file of a module, found without importing it or its parents; None where there is none."""
+    for place in _places(module):
+        if place.is_file():
+            return place
+    return None
+
+
+def _places(module: str) -> Iterator[Path]:
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)  # of a top-level name: runs nothing of it
+    if spec is None:
+        return
+    if not rest:
+        if spec.origin and spec.origin.endswith(".py"):
+            yield Path(spec.origin)
+        return
+    for folder in spec.submodule_search_locations or ():
+        inside = Path(folder, *rest)
+        yield inside / "__init__.py"
+        yield inside.with_name(f"{inside.name}.py")
+
+
+def _folders(package: str) -> list[Path]:
+    top, *rest = package.split(".")
+    spec = importlib.util.find_spec(top)
+    locations = (spec.submodule_search_locations if spec else None) or ()
+    return [folder for folder in (Path(location, *rest) for location in locations) if folder.is_dir()]
+
+
+def _read(point: EntryPoint) -> Package:
+    distribution = point.dist
+    version = distribution.version if distribution else "unknown"
+    name, source = point.value, Path()
+    try:
+        if not _PACKAGE.fullmatch(name):
+            raise ValueError(f"its entry point says {name!r}, where the name of a package belongs")
+        folders = _folders(name)
+        if not folders:
+            raise ValueError(
+                f"there is no package {name}, though {distribution.name if distribution else '?'} names it"
+            )
+        sources = [folder / "registry.yaml" for folder in folders]
+        source = next((s for s in sources if s.is_file()), sources[0])
+        found = tuple(_parse(source.read_text(encoding="utf-8"), name, version, source))
+    except Exception as error:  # the plugin boundary: whatever one package does, the others are listed
+        found = (_broken(BROKEN_PACKAGE, name, name, version, source, _one_line(error)),)
+    return Package(name, version, distribution, found)
+
+
+def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entry]:
+    content = _Loader(text).get_single_data()
+    if not isinstance(content, Mapping):
+        raise TypeError("it holds no mapping of kinds")
+    for kind, plugins in content.items():
+        if kind not in KINDS:
+            problem = f"`{kind}` is no kind of plugin ({did_you_mean(str(kind), KINDS) or ', '.join(KINDS)})"
+            yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
+        elif not isinstance(plugins, Mapping):
+            problem = f"`{kind}` holds no mapping of names"
+            yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
+        else:
+            for name, fields in plugins.items():
+                yield _entry(str(kind), str(name), fields, plugins, package, version, source)
+
+
+def _entry(
+    kind: str, name: str, fields: Any, others: Mapping[str, Any], package: str, version: str, source: Path
+) -> Entry:
+    alias_of = fields.get("alias_of") if isinstance(fields, Mapping) else None
+    real: Any = others.get(alias_of) if alias_of is not None else fields
+    problem = _problem(name, real)
+    if alias_of is not None and (alias_of not in others or (isinstance(real, Mapping) and "alias_of" in real)):
+        problem = f"`alias_of` says {alias_of}, which is no plugin of its own ({did_you_mean(str(alias_of), others)})"
+    elif alias_of is not None and len(fields) > 1:
+        problem = "an alias has no field beside `alias_of`"
+    if problem:
+        return _broken(kind, name, package, version, source, problem)
+    entry = Entry(
+        kind=kind,
+        name=name,
+        package=package,
+        version=version,
+        target=real["target"],
+        revision=real["revision"],
+        summary=real["summary"],
+        source=source,
+        paper=real.get("paper"),
+        modalities=tuple(real.get("modalities") or ()),
+        licence=real.get("licence"),
+    )
+    return replace(entry, alias_of=alias_of)
+
+
+def _problem(name: str, fields: Any) -> str | None:
+    """What is wrong with an entry's fields, or None."""
+    if not _NAME.fullmatch(name):
+        return "a name is letters, digits, `_`, `-`, `.`, and one `/` before a variant"
+    if not isinstance(fields, Mapping):
+        return "it holds no mapping of fields"
+    known = (*_REQUIRED, *_OPTIONAL)
+    for key in fields:
+        if key not in known:
+            return f"unknown field `{key}` ({did_you_mean(str(key), known) or 'known: ' + ', '.join(known)})"
+    missing = [key for key in _REQUIRED if key not in fields]
+    if missing:
+        return f"`{missing[0]}` is missing"
+    if not isinstance(fields["target"], str) or not _TARGET.fullmatch(fields["target"]):
+        return f"`target` is {fields['target']!r}, expected `module:Class`"
+    if type(fields["revision"]) is not int or fields["revision"] < 1:
+        return f"`revision` is {fields['revision']!r}, expected a whole number from 1"
+    for key in ("summary", "paper", "licence"):
+        if key in fields and not isinstance(fields[key], str):
+            return f"`{key}` is {fields[key]!r}, expected text"
+    modalities = fields.get("modalities", [])
+    if not isinstance(modalities, list) or not all(isinstance(m, str) for m in modalities):
+        return f"`modalities` is {modalities!r}, expected a list of names"
+    return None
+
+
+def _broken(kind: str, name: str, package: str, version: str, source: Path, problem: str) -> Entry:
+    return Entry(kind, name, package, version, target="", revision=0, summary="", source=source, broken=problem)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"there is no {error.filename}"
+    text = " ".join(str(error).split())
+    return text if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: {text}"
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the base is chosen at run time
+    """Plain YAML that refuses a key given twice, which would override the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise ValueError(f"`{key.value}` stands there twice (line {key.start_mark.line + 1})")
+            seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping

@@ -1,0 +1,140 @@
+"""From an entry to its class: imported when it is used, checked against the interface of its kind."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from embench.errors import EmbenchError, PluginError
+from embench.registry.catalogue import find
+from embench.registry.fragments import Entry, module_file
+from embench.registry.naming import did_you_mean
+
+_BASES = {
+    "dataset": ("embench.interfaces.dataset:Dataset",),
+    "encoder": ("embench.interfaces.encoder:Encoder",),
+    "pretrainer": ("embench.interfaces.pretrainer:Pretrainer",),
+    "fusion": ("embench.interfaces.fusion:Fusion", "embench.interfaces.fusion:Estimator"),
+    "metric": ("embench.interfaces.metric:Metric",),
+    "observer": (),  # any class: what it may watch is checked against the hook specifications
+}
+
+
+def load(kind: str, name: str) -> type[Any]:
+    """The class that a name means.
+
+    Raises:
+        UsageError: there is no such plugin.
+        PluginError: importing it failed, or it is not what its kind asks for; the error names plugin, package and
+            place.
+    """
+    return load_entry(find(kind, name))
+
+
+@cache
+def load_entry(entry: Entry) -> type[Any]:
+    """The class of an entry; see `load`."""
+    module, name = _import(entry), entry.target.rpartition(":")[2]
+    found = getattr(module, name, None)
+    if found is None:
+        hint = did_you_mean(name, [key for key, value in vars(module).items() if isinstance(value, type)])
+        raise _fault(entry, f"{module.__name__} has no class {name}", hint=hint)
+    if not isinstance(found, type):
+        raise _fault(entry, f"{name} is no class but {type(found).__name__}")
+    bases = tuple(
+        getattr(importlib.import_module(b.partition(":")[0]), b.partition(":")[2]) for b in _BASES[entry.kind]
+    )
+    if bases and not issubclass(found, bases):
+        wanted = " or ".join(_BASES[entry.kind]).replace(":", ".")
+        raise _fault(entry, f"{name} does not have the base class of its kind", expected=f"a subclass of {wanted}")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(name for name in dir(found) if _is_abstract(found, name)))
+        raise _fault(entry, f"{name} leaves out what its interface asks for", expected=f"methods {missing}")
+    return found
+
+
+def origin(entry: Entry) -> str:
+    """Where a plugin comes from: `package version, file:line`, found without importing it."""
+    path, line = _class_place(entry)
+    return f"{entry.home}, {path or entry.source}{f':{line}' if line else ''}"
+
+
+def source_file(entry: Entry) -> Path | None:
+    """The file of an entry's module, or None where there is no such source."""
+    return module_file(entry.target.rpartition(":")[0]) if entry.package else entry.source
+
+
+def _class_place(entry: Entry) -> tuple[Path | None, int | None]:
+    path = source_file(entry) if entry.target else None
+    if path is None:
+        return None, None
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError) as error:
+        return path, getattr(error, "lineno", None)
+    name = entry.target.rpartition(":")[2]
+    return path, next((n.lineno for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
+
+
+def _import(entry: Entry) -> ModuleType:
+    try:
+        if entry.package:
+            return importlib.import_module(entry.target.rpartition(":")[0])
+        return _import_file(entry.source)
+    except EmbenchError:
+        raise
+    except (Exception, SystemExit) as error:  # the plugin boundary: whatever its import does, say whose it is
+        raise _fault(entry, f"{type(error).__name__}: {error}{_place(error)}", hint=_remedy(entry, error)) from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    name = f"embench_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python source")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look their module up by name
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _place(error: BaseException) -> str:
+    """Where an import gave up: the last line that is not the import machinery's."""
+    if isinstance(error, SyntaxError):
+        return ""  # its own text says it
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
+    frames = [f for f in frames if Path(f.filename) not in (Path(__file__), Path(importlib.__file__))]
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+
+
+def _remedy(entry: Entry, error: BaseException) -> str | None:
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return None
+    own = entry.package.partition(".")[0]
+    if error.name.partition(".")[0] == own:
+        return f"{entry.source} names a module that {entry.package} does not have"
+    return f"install what the plugin needs: module {error.name} is not there"
+
+
+def _is_abstract(cls: type[Any], name: str) -> bool:
+    return bool(getattr(getattr(cls, name, None), "__isabstractmethod__", False))
+
+
+def _fault(entry: Entry, what: str, *, expected: str | None = None, hint: str | None = None) -> PluginError:
+    text = f"{entry.kind} `{entry.name}` of {entry.home} can't be used: {what}"
+    return PluginError(text, where=origin(entry), expected=expected, hint=hint)

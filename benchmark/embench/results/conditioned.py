@@ -1,0 +1,162 @@
+"""Scores with a nuisance held constant: what the person, the stimulus or the clock cannot explain.
+
+All take the units of one fold and one seed, and count comparisons by the pair of people they involve. A score is the
+share of comparisons won, over all folds of a seed; a bootstrap of people is then a quadratic form. Several classes are
+taken one against the rest. Where a person has several units at one stimulus (or in one bin of time), every pair of
+units counts as a comparison of its own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from embench.interfaces.metric import Undefined
+from embench.interfaces.ranking import Pairs, compare_people, one_against_rest, people_codes, tie_width
+from embench.interfaces.units import Units
+
+CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time")
+LEAST_COMPARISONS = 200
+LEAST_PEOPLE = 10
+
+
+def within_person(units: Units, people: np.ndarray) -> np.ndarray:
+    """(P,) AUROC inside each person of `people` (P,); NaN for one who has one class only, or no units here."""
+    by_class = []
+    tie = tie_width(units.score)
+    for positive, score in one_against_rest(units):
+        values = np.full(len(people), np.nan)
+        for p, rows in _rows_of(people_codes(units, people)):
+            wins, pairs = compare_people(score[rows], positive[rows], np.zeros(len(rows), int), 1, tie)
+            if pairs[0, 0]:
+                values[p] = wins[0, 0] / pairs[0, 0]
+        by_class.append(values)
+    return mean_of_known(by_class)
+
+
+def comparisons(name: str, units: Units, people: np.ndarray) -> list[Pairs] | Undefined:
+    """The comparisons a conditioned score is made of: one table (P, P) a class, or why there can be none.
+
+    A table of `auroc_within_stimulus` has the positive unit's person in its rows; those of the crossed scores are
+    symmetric, each quadruple standing in them twice.
+    """
+    person = people_codes(units, people)
+    if name == "auroc_crossed_time":
+        if not np.isfinite(units.length_s):
+            return Undefined("units are whole recordings and have no common length")
+        if not np.isfinite(units.start_s).all():
+            return Undefined("the release hides when units were recorded")
+        # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
+        condition = np.floor(units.start_s / units.length_s + 1e-6)
+    else:
+        condition = units.stimulus
+    kinds, cell = np.unique(condition, return_inverse=True)
+    if len(kinds) < 2:
+        what = "bin of time" if name == "auroc_crossed_time" else "stimulus"
+        return Undefined(f"there is one {what} only, so that nothing can be held constant")
+    count = _within_cell if name == "auroc_within_stimulus" else _crossed
+    tie = tie_width(units.score)
+    return [count(score, positive, person, cell, len(people), tie) for positive, score in one_against_rest(units)]
+
+
+def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
+    """The mean over classes of the share of comparisons won; classes with too few comparisons are left out."""
+    shares, most, involved = [], 0, 0
+    for table in tables:
+        n, people = size(name, table)
+        if n >= LEAST_COMPARISONS and people >= LEAST_PEOPLE:
+            shares.append(table.wins.sum() / table.pairs.sum())
+        most, involved = max(most, n), max(involved, people)
+    if shares:
+        return float(np.mean(shares))
+    what = "pairs of units" if name == "auroc_within_stimulus" else "quadruples"
+    return Undefined(
+        f"not estimable: {most} {what} of {involved} people, fewer than {LEAST_COMPARISONS} or {LEAST_PEOPLE}"
+    )
+
+
+def share_won_resampled(name: str, tables: Sequence[Pairs], counts: np.ndarray) -> np.ndarray:
+    """(R,) the same when person p stands `counts[r, p]` times in sample r; over the same classes."""
+    kept = [t for t in tables if size(name, t)[0] >= LEAST_COMPARISONS and size(name, t)[1] >= LEAST_PEOPLE]
+    return mean_of_known([table.resampled(counts) for table in kept])
+
+
+def size(name: str, table: Pairs) -> tuple[int, int]:
+    """(distinct comparisons, people who take part in any)."""
+    total = table.pairs.sum() / (1 if name == "auroc_within_stimulus" else 2)
+    return round(total), int(((table.pairs.sum(0) + table.pairs.sum(1)) > 0).sum())
+
+
+def add(tables: Sequence[list[Pairs]]) -> list[Pairs]:
+    """The sum over folds, class by class."""
+    return [
+        Pairs(np.sum([t.wins for t in of_class], axis=0), np.sum([t.pairs for t in of_class], axis=0))
+        for of_class in zip(*tables, strict=True)
+    ]
+
+
+def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """The mean over the first axis of what is not NaN; NaN where nothing is known."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmean(values, axis=0))
+
+
+def _rows_of(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """(code, positions that hold it), for each code there is."""
+    order = np.argsort(codes, kind="stable")
+    kinds, starts = np.unique(codes[order], return_index=True)
+    return list(zip(kinds.tolist(), np.split(order, starts[1:]), strict=True))
+
+
+def _within_cell(
+    score: np.ndarray, positive: np.ndarray, person: np.ndarray, cell: np.ndarray, people: int, tie: float
+) -> Pairs:
+    """Two people, one stimulus: every positive unit of one against every negative unit of the other."""
+    wins, pairs = np.zeros((people, people)), np.zeros((people, people))
+    for _, rows in _rows_of(cell):
+        here = compare_people(score[rows], positive[rows], person[rows], people, tie)
+        wins += here.wins
+        pairs += here.pairs
+    np.fill_diagonal(wins, 0)
+    np.fill_diagonal(pairs, 0)
+    return Pairs(wins, pairs)
+
+
+def _crossed(
+    score: np.ndarray, positive: np.ndarray, person: np.ndarray, cell: np.ndarray, people: int, tie: float
+) -> Pairs:
+    """Quadruples of people p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
+    over t and q's of t over s.
+
+    With W[p, (s, t)] p's wins of positive units in s over negative ones in t, and K their number, the wins of a pair of
+    people are (W K' + K W') / 2 and the quadruples K K', where ' swaps s and t: products of sparse matrices.
+    """
+    cells = int(cell.max()) + 1
+    wins, owner, forward, backward = [], [], [], []
+    for p, rows in _rows_of(person):
+        high, low = rows[positive[rows]], rows[~positive[rows]]
+        gap = np.subtract.outer(score[high], score[low])
+        s, t = np.broadcast_arrays(cell[high][:, None], cell[low][None, :])
+        apart = s != t
+        wins.append(((gap > tie) + 0.5 * (np.abs(gap) <= tie))[apart])
+        forward.append((s * cells + t)[apart])
+        backward.append((t * cells + s)[apart])
+        owner.append(np.full(len(wins[-1]), p))
+    value, row = np.concatenate(wins), np.concatenate(owner)
+
+    def table(values: np.ndarray, columns: list[np.ndarray]) -> sparse.csr_array:
+        return sparse.csr_array((values, (row, np.concatenate(columns))), shape=(people, cells**2))
+
+    one = np.ones(len(value))
+    known, known_swapped = table(one, forward), table(one, backward)
+    half = (table(value, forward) @ known_swapped.T).toarray() / 2
+    pairs = (known @ known_swapped.T).toarray()
+    # The other half of a quadruple is the same product seen from the other person.
+    total = half + half.T
+    np.fill_diagonal(total, 0)
+    np.fill_diagonal(pairs, 0)
+    return Pairs(total, pairs)

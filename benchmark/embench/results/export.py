@@ -1,0 +1,85 @@
+"""From a run's folder to an entry on a board: the subset that may be published."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import shutil
+from pathlib import Path
+
+from embench import registry
+from embench.errors import CheckFailed, DataError, MachineError
+from embench.results.manifest import Manifest
+from embench.results.predictions import Labels
+from embench.results.record import read, write_text
+
+FILES = ("run.yaml", "predictions.csv.gz", "folds.csv", "scores.json")
+HMAC_NAME = "labels.hmac"
+
+
+def export_entry(run_folder: Path, boards: Path, *, key: bytes) -> Path:
+    """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced.
+
+    Labels go along only where the dataset's card says that they are public; otherwise `labels.hmac` holds one HMAC over
+    the sorted labels, by which a holder of the raw files can show that they score against the same ones.
+
+    Args:
+        key: a digest of the raw files that is not published itself.
+
+    Raises:
+        CheckFailed: the run may not be published (see `why_not_publishable`). DataError: its folder is incomplete.
+        MachineError: the entry cannot be written.
+    """
+    run_folder = Path(run_folder)
+    record = read(run_folder)
+    manifest = Manifest.model_validate(record.run)
+    if reasons := why_not_publishable(manifest):
+        raise CheckFailed(f"the run cannot be published: {'; '.join(reasons)}", where=str(run_folder))
+    if record.labels is None:
+        raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))
+    entry = entry_folder(boards, manifest)
+    aside, old = (entry.with_name(f".{entry.name}.{what}{os.getpid()}") for what in ("new", "old"))
+    try:
+        aside.mkdir(parents=True)
+        for name in FILES:
+            shutil.copyfile(run_folder / name, aside / name)
+        if manifest.card.labels_public == "yes":
+            shutil.copyfile(run_folder / "labels.csv.gz", aside / "labels.csv.gz")
+        else:
+            write_text(aside / HMAC_NAME, labels_hmac(record.labels, key) + "\n")
+        if entry.exists():
+            entry.rename(old)
+        aside.rename(entry)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise MachineError(f"the entry cannot be written: {error.strerror}", where=str(entry)) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return entry
+
+
+def why_not_publishable(run: Manifest) -> list[str]:
+    """The reasons why a run can't stand on a board, if any. Under a protocol that leaks it can, without a rank."""
+    reasons = []
+    if run.dataset.synthetic is not None:
+        reasons.append("its data are generated")
+    if run.dev:
+        reasons.append("it scored validation people (--dev)")
+    if run.recipe.preset == "quick" or not run.recipe.on_board:
+        reasons.append(f"the recipe {run.recipe.preset} is never on a board")
+    return reasons
+
+
+def entry_folder(boards: Path, run: Manifest) -> Path:
+    return Path(boards) / board_name(run.dataset.name) / run.protocol.name / run.id
+
+
+def board_name(dataset: str) -> str:
+    """A dataset's folder: its name, without the bundled package's, a variant after a hyphen."""
+    return dataset.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")
+
+
+def labels_hmac(labels: Labels, key: bytes) -> str:
+    """HMAC-SHA-256, in hex, over the labels' sorted lines."""
+    return hmac.new(key, "\n".join(labels.lines()).encode(), hashlib.sha256).hexdigest()

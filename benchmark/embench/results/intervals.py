@@ -1,0 +1,161 @@
+"""Estimates with their intervals: t over groups of people, and the bootstrap of people within folds.
+
+People recorded together are not independent, so that the group is what varies in both; a person recorded alone is a
+group. All intervals are two-sided at 95 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from embench.interfaces.metric import Undefined
+
+LEVEL = 0.95
+_SEED = 20150921
+"""Of every bootstrap: not of the data, so that a table can be made again."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its spread and interval.
+
+    Args:
+        std: the standard deviation over what `over` names: `people`, the `folds` of a seed (mean over seeds), or the
+            bootstrap's `replicates` (a standard error).
+        low, high: None where nothing can vary.
+        people: how many it rests on. `left_out`: what is not in it, in words.
+        comparisons: how many a conditioned score is made of, in the seed that has fewest.
+        replicates: (R,) bootstrap values; `persons`: (P,) values of people, NaN where unknown. Whichever the interval
+            comes from; differences are paired through them.
+    """
+
+    mean: float
+    std: float | None
+    low: float | None
+    high: float | None
+    people: int
+    over: Literal["people", "folds", "replicates"]
+    left_out: tuple[str, ...] = ()
+    comparisons: int | None = None
+    replicates: np.ndarray | None = None
+    persons: np.ndarray | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        names = ("mean", "std", "low", "high", "people", "over")
+        values = {**{name: getattr(self, name) for name in names}, "left_out": list(self.left_out)}
+        return values if self.comparisons is None else {**values, "comparisons": self.comparisons}
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Samples of people: `counts` (R, P) says how often each stands in each; `people` (P,) names the columns.
+
+    `groups` were drawn, `free` of them independently (groups less strata).
+    """
+
+    people: np.ndarray
+    counts: np.ndarray
+    groups: int
+    free: int
+
+    def interval(self, values: np.ndarray) -> tuple[float, float] | tuple[None, None]:
+        """The expanded percentile interval of replicates (R,), NaN ignored (Hesterberg 2015, doi
+        10.1080/00031305.2015.1089789): percentiles so far out that, for a mean, narrowness of the bootstrap in small
+        samples and normal instead of t quantiles are made good for."""
+        known = values[np.isfinite(values)]
+        if self.free < 1 or not len(known):
+            return None, None
+        t = stats.t.ppf((1 + LEVEL) / 2, self.free)
+        tail = stats.norm.cdf(-t * np.sqrt(self.groups / self.free))
+        low, high = np.quantile(known, [tail, 1 - tail])
+        return float(low), float(high)
+
+
+def draw(tested: Sequence[Mapping[int, Iterable[str]]], groups: Mapping[str, str], replicates: int) -> Bootstrap:
+    """Bootstrap samples of the tested people, drawn within folds.
+
+    A seed has a partition of its own, but its people are the same, so that one sample holds for all seeds: sample r is
+    stratified by the folds of seed r modulo the number of seeds. A stratum is the groups that are tested in the same
+    folds; those alone in theirs share one, else leave-one-subject-out would seem free of error.
+
+    Args:
+        tested: for each seed, fold -> people in its test part.
+        groups: person -> group.
+    """
+    people = np.array(sorted({person for folds in tested for members in folds.values() for person in members}))
+    names, group_of = np.unique([groups.get(person, person) for person in people.tolist()], return_inverse=True)
+    rng = np.random.default_rng(_SEED)
+    drawn = np.zeros((replicates, len(names)), np.int64)
+    strata_of = [_strata(folds, dict(zip(people.tolist(), group_of.tolist(), strict=True))) for folds in tested]
+    for k, strata in enumerate(strata_of):
+        rows = np.arange(k, replicates, len(tested))
+        for stratum in map(np.array, strata):
+            size = len(stratum)
+            drawn[np.ix_(rows, stratum)] = rng.multinomial(size, np.full(size, 1 / size), len(rows))
+    free = len(names) - max(len(strata) for strata in strata_of)
+    return Bootstrap(people, drawn[:, group_of], len(names), free)
+
+
+def _strata(folds: Mapping[int, Iterable[str]], group_of: Mapping[str, int]) -> list[list[int]]:
+    tested_in: dict[int, set[int]] = {group: set() for group in group_of.values()}
+    for fold, members in folds.items():
+        for person in members:
+            tested_in[group_of[person]].add(fold)
+    together: dict[tuple[int, ...], list[int]] = {}
+    for group, its_folds in sorted(tested_in.items()):
+        together.setdefault(tuple(sorted(its_folds)), []).append(group)
+    alone = [stratum[0] for stratum in together.values() if len(stratum) == 1]
+    return [stratum for stratum in together.values() if len(stratum) > 1] + ([alone] if alone else [])
+
+
+def over_people(persons: np.ndarray, group: np.ndarray, left_out: tuple[str, ...] = ()) -> Estimate | Undefined:
+    """The mean over people, with a t interval over groups.
+
+    The estimate is the plain mean of `persons` (P,), NaN left out. Its variance is the cluster-robust one, G / (G - 1)
+    times the sum over the G groups of (sum of its people's deviations)^2, over P^2, with G - 1 degrees of freedom; when
+    everybody is their own group, this is the ordinary t interval.
+
+    Args:
+        group: (P,) anything that is equal within a group.
+    """
+    known = np.isfinite(persons)
+    values = persons[known]
+    if not len(values):
+        return Undefined("nobody has a value")
+    mean = float(values.mean())
+    _, codes = np.unique(group[known], return_inverse=True)
+    sums = np.bincount(codes, values - mean)
+    std = float(values.std(ddof=1)) if len(values) > 1 else None
+    estimate = Estimate(mean, std, None, None, len(values), "people", left_out, persons=persons)
+    if len(sums) < 2:
+        return estimate
+    error = np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(sums) - 1) * error)
+    return replace(estimate, low=mean - half, high=mean + half)
+
+
+def difference(one: Estimate, other: Estimate, group: np.ndarray, bootstrap: Bootstrap) -> Estimate | Undefined:
+    """`one` less `other`, paired: person by person where both have values of people (`group` (P,) theirs), else sample
+    by sample. The interval is of the same kind as theirs."""
+    if one.persons is not None and other.persons is not None:
+        return over_people(one.persons - other.persons, group)
+    if one.replicates is None or other.replicates is None:
+        return Undefined("the two have no people or samples in common")
+    values = one.replicates - other.replicates
+    people = min(one.people, other.people)
+    return resampled(one.mean - other.mean, values, bootstrap, people)
+
+
+def resampled(
+    mean: float, values: np.ndarray, bootstrap: Bootstrap, people: int, left_out: tuple[str, ...] = ()
+) -> Estimate:
+    """An estimate whose interval and standard error come from bootstrap `values` (R,)."""
+    low, high = bootstrap.interval(values)
+    known = values[np.isfinite(values)]
+    std = float(known.std(ddof=1)) if len(known) > 1 else None
+    return Estimate(mean, std, low, high, people, "replicates", left_out, replicates=values)

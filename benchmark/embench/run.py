@@ -1,0 +1,398 @@
+"""One run from plan to record: the only place where predictions, test labels and scores meet.
+
+The module can be called: `embench.run(dataset="amigos", encoder="cnn_tf", fusion="cross_attn")`.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import platform
+import shutil
+import sys
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from embench import evaluation, registry
+from embench.engine.executor import Outcome, local
+from embench.engine.stage import Folder, digest
+from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
+from embench.planning import weights
+from embench.planning.graph import label_rules, stage_folder
+from embench.planning.plan import Plan, assumed, machine_workers, make
+from embench.planning.request import Request
+from embench.registry.hooks import Observers
+from embench.results import ledger, record
+from embench.results.predictions import Predictions
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: `scores` is what `scores.json` holds, `folder` where its record lies."""
+
+    id: str
+    folder: Path
+    manifest: Mapping[str, Any]
+    scores: Mapping[str, Any]
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        return Predictions.read(self.folder / "predictions.csv.gz")
+
+    def json(self) -> dict[str, Any]:
+        """What `embench run --json` prints."""
+        headlines = self.scores["headlines"]
+        return {
+            "run": self.id,
+            "folder": str(self.folder),
+            "synthetic": self.manifest["dataset"]["synthetic"] is not None,
+            "headline": next(iter(headlines.values())),
+            "scores": self.scores["scores"],
+            "controls": self.scores["controls"],
+            "not_cleared": self.scores["not_cleared"],
+            "cost": self.manifest["cost"],
+        }
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The runs of a grid that finished, in order, and why the others did not."""
+
+    results: tuple[Result, ...]
+    failures: Mapping[str, EmbenchError] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raises Unfinished where a run is missing; names each."""
+        if self.failures:
+            lines = [f"{title}: {error.what}" for title, error in self.failures.items()]
+            raise Unfinished(
+                f"{len(self.failures)} of {len(self.failures) + len(self.results)} runs are missing: "
+                + "; ".join(lines),
+                hint="the same command goes on where this one stopped",
+            )
+
+
+def _silent(event: Mapping[str, Any]) -> None:
+    return None
+
+
+def plan(request: Request) -> Plan:
+    """The plan of a request; see `embench.planning.plan.make`."""
+    return make(request)
+
+
+def run(request: Request, progress: Report | None = None) -> Result:
+    """Runs one method and writes its record.
+
+    Raises:
+        EmbenchError: of the kind that says whose fault it is; stages that finished are kept and not run again.
+    """
+    done = grid([request], progress=progress)
+    if done.failures:
+        raise next(iter(done.failures.values()))
+    return done.results[0]
+
+
+def grid(
+    requests: Sequence[Request], executor: str = "local", workers: int | None = None, progress: Report | None = None
+) -> Grid:
+    """Runs several requests as one graph: what two of them share is run once.
+
+    Raises:
+        UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
+    """
+    if executor != "local":
+        raise UsageError(f"no executor `{executor}`", where="--executor", expected="local")
+    report = progress or _silent
+    plans = [make(request, report) for request in requests]
+    observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
+    for planned in plans:
+        observers.run_started({"id": planned.id, **planned.config})
+    stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
+    root = stage_folder(requests[0].runs_folder)
+    _writable(root)
+    count = workers or requests[0].workers or machine_workers()
+    outcome = local(stages, root, count, _watched(report, observers))
+    results, failures = [], {}
+    for planned in plans:
+        try:
+            results.append(_conclude(planned, outcome, root, observers))
+        except EmbenchError as error:
+            failures[f"{planned.method.title} ({planned.id})"] = error
+    return Grid(tuple(results), failures)
+
+
+def _writable(root: Path) -> None:
+    """Finds out before anything is trained whether results can be kept."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f".probe-{os.getpid()}"
+        probe.write_bytes(b"0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise MachineError(
+            f"cannot write here: {error.strerror}", where=str(root), hint="choose another folder with --runs"
+        ) from error
+
+
+def _watched(report: Report, observers: Observers) -> Report:
+    def tell(event: Mapping[str, Any]) -> None:
+        report(event)
+        kind = event["event"]
+        if kind == "stage_started":
+            observers.stage_started(event["stage"])
+        elif kind == "epoch_ended":
+            figures = {k: v for k, v in event.items() if k not in ("event", "stage", "epoch")}
+            observers.epoch_ended(event["stage"], event["epoch"], figures)
+        elif kind == "stage_ended":
+            observers.stage_ended(event["stage"], event["figures"])
+
+    return tell
+
+
+def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers) -> Result:
+    """Scores a plan whose stages are done and writes its record."""
+    for id_ in planned.graph.stages:
+        if id_ in outcome.errors:
+            raise outcome.errors[id_]
+    look = {
+        "dataset": planned.dataset,
+        "protocol": planned.protocol.name,
+        "run": planned.id,
+        "method": digest(planned.config),
+    }
+    ledger_folder = planned.request.runs_folder
+    targets = [t.name for t in planned.test.targets]
+    if not planned.request.dev:
+        for target in targets:
+            ledger.append(ledger_folder, {**look, "target": target})
+    evaluated = evaluation.evaluate(planned, root)
+    counts = {
+        "test_looks": {t: ledger.looks(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets},
+        "tried": {t: ledger.tried(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets},
+    }
+    content = {**manifest(planned, outcome), **counts}
+    written = record.Record(
+        content,
+        evaluated.predictions,
+        evaluated.labels,
+        evaluation.fold_rows(planned),
+        evaluated.scores,
+        _history(planned, root),
+    )
+    record.write(planned.folder, written)
+    _keep_weights(planned, root)
+    observers.run_ended({"id": planned.id, **planned.config}, evaluated.scores)
+    return Result(planned.id, planned.folder, content, evaluated.scores)
+
+
+def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
+    """The content of run.yaml but for the counts of looks."""
+    method, store, card = planned.method, planned.test.store, planned.test.card
+    rules = label_rules(card)
+    return {
+        "id": planned.id,
+        "embench_version": metadata.version("embench"),
+        "dataset": {
+            "name": planned.dataset,
+            "fingerprint": store.key,
+            "synthetic": dict(store.synthetic) if store.synthetic is not None else None,
+            "verified_on_real": card.verified_on_real
+            if isinstance(card.verified_on_real, str)
+            else dict(card.verified_on_real),
+        },
+        "protocol": {
+            "name": planned.protocol.name,
+            "version": planned.protocol.version,
+            "hash": planned.protocol.hash,
+            "leaks": planned.protocol.leaks,
+        },
+        "card": {
+            "labels_public": card.labels_public,
+            "fixed_order": card.fixed_order,
+            "label_rules_hash": digest(rules),
+            "label_rules": rules,
+        },
+        "method": {
+            "encoders": {m: part.name for m, part in method.encoders.items()},
+            "fusion": method.fusion.name,
+            "pretrainers": list(planned.request.pretrainers),
+            "modalities": list(method.modalities),
+        },
+        "recipe": {
+            "preset": method.preset,
+            "on_board": method.preset != "quick",
+            "assumed": assumed(method),
+            "settings": list(planned.request.settings),
+        },
+        "targets": [t.name for t in planned.test.targets],
+        "seeds": list(planned.request.seed_list),
+        "cohort": {"people": planned.test.people, "left_out": [dict(row) for row in planned.test.left_out]},
+        "target_access": "unlabelled" if planned.protocol.normalise == "subject_unlabelled" else "none",
+        "pretrain_overlap": _overlap(planned),
+        "dev": planned.request.dev,
+        "cost": _cost(planned, outcome),
+        "versions": {
+            "python": platform.python_version(),
+            **{n: metadata.version(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "soxr")},
+        },
+        "device": _device(planned.setting.device),
+        "config": {
+            **planned.config,
+            "request": {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)},
+        },
+    }
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+
+
+def _device(device: str) -> str:
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    return f"cpu ({platform.machine()})"
+
+
+def _overlap(planned: Plan) -> str:
+    """What pretraining may have seen of the test people; worked out, never declared."""
+    found = ["none"]
+    for step in planned.method.pretraining:
+        own = step.source is None
+        same = step.source is not None and registry.find("dataset", step.source).full_name == planned.dataset
+        labelled = registry.load("pretrainer", step.part.name).labels == "source"
+        if same or (own and planned.protocol.leaks):
+            found.append("labelled_target" if labelled else "unlabelled_target")
+    if planned.request.pretrained:
+        path, _ = weights.find(planned.request.pretrained, planned.request.runs_folder)
+        found.append(weights.overlap(path, planned.dataset))
+    return max(found, key=["none", "unlabelled_target", "labelled_target", "unknown"].index)
+
+
+def _cost(planned: Plan, outcome: Outcome) -> dict[str, Any]:
+    """What the run took, stages that it shares with others counted whole."""
+    results = [outcome.results[id_] for id_ in planned.graph.stages]
+    first = _networks(planned, outcome, planned.graph.answers[0].stage)
+    return {
+        "wall_s": round(sum(r["wall_s"] for r in results), 3),
+        "parameters": sum(r.get("parameters", 0) for r in first),
+        "flops": sum(r.get("flops", 0) for r in first),
+        "device": planned.setting.device,
+        "peak_memory_mb": round(max(r["peak_memory_mb"] for r in results), 1),
+    }
+
+
+def _networks(planned: Plan, outcome: Outcome, predict: str) -> list[dict[str, Any]]:
+    """The results of the stages that answer together: the fitted one and, under frozen nets, those."""
+    fitted = planned.graph.stages[planned.graph.stages[predict].inputs["fitted"]]
+    frozen = [id_ for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")]
+    # A fusion over frozen nets counts their parameters itself.
+    own = outcome.results[fitted.id]
+    return [own, *({"flops": outcome.results[id_]["flops"]} for id_ in frozen)]
+
+
+def _history(planned: Plan, root: Path) -> list[dict[str, Any]]:
+    rows = []
+    for stage in planned.graph.stages.values():
+        path = Folder(root, stage.id).file("history.csv")
+        if path.is_file():
+            about = {
+                "stage": stage.id,
+                "kind": stage.kind,
+                **{k: stage.about.get(k, "") for k in ("seed", "fold", "modality", "target")},
+            }
+            with open(path, newline="") as file:
+                rows += [{**about, **row} for row in csv.DictReader(file)]
+    return rows
+
+
+def _keep_weights(planned: Plan, root: Path) -> None:
+    """The fitted networks beside the record, as links to the stages' files where the disk can do that."""
+    folder = planned.folder / "weights"
+    for answer in planned.graph.answers:
+        fitted = planned.graph.stages[planned.graph.stages[answer.stage].inputs["fitted"]]
+        for name, id_ in {
+            "": fitted.id,
+            **{r.split(":")[1]: i for r, i in fitted.inputs.items() if r.startswith("unimodal:")},
+        }.items():
+            source = Folder(root, id_).file("weights.safetensors")
+            if not source.is_file():
+                continue
+            folder.mkdir(exist_ok=True)
+            parts = [
+                f"seed{answer.seed}",
+                f"fold{answer.fold}",
+                "_".join(t.name for t in answer.targets),
+                *([name] if name else []),
+            ]
+            place = folder / f"{'-'.join(parts)}.safetensors"
+            place.unlink(missing_ok=True)
+            try:
+                os.link(source, place)
+            except OSError:
+                shutil.copyfile(source, place)
+
+
+ESTIMATORS = ("logreg", "svm", "boosting")
+
+
+def baselines(dataset: str, *, progress: Report | None = None, workers: int | None = None, **options: Any) -> Grid:
+    """Handcrafted features with simple classifiers, each modality alone and all together; controls come with each.
+
+    Args:
+        options: further fields of `Request`.
+    """
+    card = registry.load("dataset", dataset).card
+    accepts = registry.load("encoder", "handcrafted").accepts
+    chosen = options.pop("modalities", None)
+    wanted = chosen.split(",") if chosen else [m for m in card.default_modalities if m in accepts]
+    sets = [*wanted, ",".join(wanted)] if len(wanted) > 1 else wanted
+    given = {k: v for k, v in options.items() if v is not None}
+    requests = [
+        Request(dataset, encoders=("handcrafted",), fusion=estimator, modalities=some, workers=workers, **given)
+        for some in sets
+        for estimator in ESTIMATORS
+    ]
+    return grid(requests, workers=workers, progress=progress)
+
+
+def call(*, encoder: str | Sequence[str], pretrainer: str | Sequence[str] = (), **options: Any) -> Result:
+    """Runs one method from Python with the options of the command line, as keywords.
+
+    Example:
+        embench.run(dataset="amigos", encoder="cnn_tf", fusion="late", recipe="quick").scores
+    """
+    renamed = {"target": "targets", "set": "settings", "observer": "observers"}
+    values = {renamed.get(k, k): v for k, v in options.items()}
+    known = {f.name for f in fields(Request)}
+    for name in values:
+        if name not in known:
+            raise UsageError(f"no option `{name}`", where="embench.run", expected=", ".join(sorted(known)))
+    for name in ("settings", "observers"):
+        if isinstance(values.get(name), str):
+            values[name] = (values[name],)
+    for name in ("modalities", "targets"):
+        if isinstance(values.get(name), list | tuple):
+            values[name] = ",".join(values[name])
+    encoders = (encoder,) if isinstance(encoder, str) else tuple(encoder)
+    pretrainers = (pretrainer,) if isinstance(pretrainer, str) else tuple(pretrainer)
+    return run(Request(**{"encoders": encoders, "pretrainers": pretrainers, **values}))
+
+
+class _Callable(types.ModuleType):
+    """Lets `embench.run` be both this module and the function that people call."""
+
+    def __call__(self, **options: Any) -> Result:
+        return call(**options)
+
+
+sys.modules[__name__].__class__ = _Callable

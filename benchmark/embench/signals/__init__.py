@@ -1,0 +1,1 @@
+"""Pure functions on arrays of samples: filters, resampling, gaps, normalising, spectra, heart beats."""

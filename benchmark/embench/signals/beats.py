@@ -1,0 +1,61 @@
+"""Heart beats: where they are, and the intervals between them."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+SHORTEST_S = 2.0
+"""Less than this is no heart rhythm: no peaks are reported."""
+
+
+def ecg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
+    """Sample positions of the R peaks of one ECG lead `x` (T,) at `rate` Hz (neurokit2's cleaning and detector)."""
+    import neurokit2 as nk  # slow to import
+
+    if _no_rhythm(x, rate):
+        return np.zeros(0, np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clean = nk.ecg_clean(np.asarray(x, np.float64), sampling_rate=rate)
+        _, found = nk.ecg_peaks(clean, sampling_rate=rate)
+    return np.asarray(found["ECG_R_Peaks"], np.int64)
+
+
+def ppg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
+    """Sample positions of the systolic peaks of one pulse wave `x` (T,) at `rate` Hz (Elgendi et al. 2013)."""
+    import neurokit2 as nk
+
+    if _no_rhythm(x, rate):
+        return np.zeros(0, np.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        clean = nk.ppg_clean(np.asarray(x, np.float64), sampling_rate=rate)
+        found = nk.ppg_findpeaks(clean, sampling_rate=rate)
+    return np.asarray(found["PPG_Peaks"], np.int64)
+
+
+def intervals(
+    peaks: np.ndarray, rate: float, *, limits_s: tuple[float, float] = (0.3, 2.0), jump: float = 0.3
+) -> tuple[np.ndarray, np.ndarray]:
+    """Normal beat-to-beat intervals from `peaks` (samples).
+
+    An interval is dropped where it lies outside `limits_s`, or is more than `jump` (as a share) away from the median
+    of the five around it: a missed or an invented beat.
+
+    Returns:
+        Times (s) of the beats that end the intervals, and the intervals (s).
+    """
+    times = np.asarray(peaks, np.float64) / rate
+    gaps = np.diff(times)
+    if not gaps.size:
+        return np.zeros(0), np.zeros(0)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(gaps, 2, mode="reflect" if len(gaps) > 2 else "edge"), 5)
+    usual = np.median(around, axis=1)
+    good = (gaps >= limits_s[0]) & (gaps <= limits_s[1]) & (np.abs(gaps - usual) <= jump * usual)
+    return times[1:][good], gaps[good]
+
+
+def _no_rhythm(x: np.ndarray, rate: float) -> bool:
+    return len(x) < SHORTEST_S * rate or bool(np.ptp(x) == 0) or not bool(np.isfinite(x).all())

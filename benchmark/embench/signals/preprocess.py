@@ -1,0 +1,120 @@
+"""The one fixed preprocessing of the protocols: filters by modality, then one rate for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from embench.interfaces.recording import Signal
+from embench.signals import filters
+from embench.signals.gaps import Unusable, fill_gaps
+from embench.signals.resample import resample, resample_linear
+
+REVISION = 1
+"""Rises whenever the numbers that come out change: part of the address of prepared data."""
+
+VIDEO_FEATURES_HZ = 18.0
+"""Rate of facial action units (strizhkova2024)."""
+
+LOWPASS_LIMIT = 0.45
+"""A low-pass at or above this share of the rate has nothing left to do, and is skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Filters of one modality.
+
+    Args:
+        high, low: edges in Hz of the high-pass and the low-pass; together they are one band-pass of `order`.
+        notch: whether mains hum is taken out; only where the source rate is above `notch_above_hz`.
+        low_above_hz: the low-pass is skipped where the source rate is not above this.
+        envelope: whether the magnitude of the analytic signal is taken at the end.
+    """
+
+    high: float | None = None
+    low: float | None = None
+    order: int = 4
+    notch: bool = False
+    notch_above_hz: float = 0.0
+    low_above_hz: float = 0.0
+    envelope: bool = False
+
+
+RULES = {
+    "ecg": Rule(high=0.5, order=5, notch=True),  # strizhkova2024, as ppg and eda
+    "ppg": Rule(high=0.5, low=8.0, order=3, notch=True, notch_above_hz=100.0),
+    "eda": Rule(low=3.0, order=4, low_above_hz=8.0),
+    "eeg": Rule(high=4.0, low=45.0, order=4),  # as AMIGOS and DEAP release it
+    "temp": Rule(low=0.5, order=2),
+    "resp": Rule(high=0.05, low=1.0, order=2),
+    "emg": Rule(high=20.0, order=4, envelope=True),
+    "acc": Rule(low=20.0, order=4),
+}
+"""Modalities that are not here are only brought to the rate."""
+
+LINEAR = frozenset({"hr", "eeg_bands", "face_au"})
+"""Derived series, not waves: no filter, straight lines between values."""
+
+
+def preprocess(
+    signal: Signal,
+    modality: str,
+    *,
+    rate_hz: float,
+    mains_hz: float,
+    applied: tuple[float | None, float | None] = (None, None),
+) -> Signal:
+    """A signal as the protocol wants it: gaps bridged, filtered, at `rate_hz` (`face_au` always at 18 Hz).
+
+    Filters run at the source rate where it is below `rate_hz`, else after the rate conversion, which costs a tenth and
+    does the anti-aliasing.
+
+    Args:
+        mains_hz: frequency of the power line where it was recorded.
+        applied: edges (high-pass, low-pass) of filters already in the files; one at least as strict is not repeated.
+
+    Raises:
+        Unusable: where the signal is too broken, or too slow for what its modality needs.
+    """
+    x = fill_gaps(np.moveaxis(signal.data, signal.time_axis, -1), signal.channels)
+    if modality in LINEAR:
+        target = VIDEO_FEATURES_HZ if modality == "face_au" else rate_hz
+        return Signal(resample_linear(x, signal.rate, target), target, signal.channels, signal.unit)
+    rule = RULES.get(modality, Rule())
+    if signal.rate < rate_hz:
+        x = resample(_filter(x, rule, signal.rate, signal.rate, mains_hz, applied), signal.rate, rate_hz)
+    else:
+        x = _filter(resample(x, signal.rate, rate_hz), rule, rate_hz, signal.rate, mains_hz, applied)
+    return Signal(x, rate_hz, signal.channels, signal.unit)
+
+
+def _filter(
+    x: np.ndarray,
+    rule: Rule,
+    rate: float,
+    source_rate: float,
+    mains_hz: float,
+    applied: tuple[float | None, float | None],
+) -> np.ndarray:
+    """`x` (C, T) at `rate` Hz, which came from `source_rate` Hz."""
+    high, low = rule.high, rule.low
+    if x.shape[1] == 0:
+        raise Unusable("no samples are left after the rate conversion")
+    if high is not None and high >= rate / 2:
+        raise Unusable(f"sampled at {source_rate:g} Hz, too slow for its high-pass of {high:g} Hz")
+    if high is not None and applied[0] is not None and applied[0] >= high:
+        high = None
+    if low is not None and applied[1] is not None and applied[1] <= low:
+        low = None
+    if low is not None and (low >= LOWPASS_LIMIT * rate or source_rate <= rule.low_above_hz):
+        low = None
+    if high is not None and low is not None:
+        x = filters.bandpass(x, rate, (high, low), rule.order)
+    elif high is not None:
+        x = filters.highpass(x, rate, high, rule.order)
+    elif low is not None:
+        x = filters.lowpass(x, rate, low, rule.order)
+    if rule.notch and source_rate > rule.notch_above_hz and mains_hz < rate / 2:
+        x = filters.notch(x, rate, mains_hz)
+    return filters.envelope(x) if rule.envelope else x

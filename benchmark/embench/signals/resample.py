@@ -1,0 +1,53 @@
+"""Rate conversion with exact lengths: sample i of the result lies at i / to_hz seconds."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import soxr
+
+
+def length_after(samples: int, from_hz: float, to_hz: float) -> int:
+    """How many samples `samples` become."""
+    return round(samples * to_hz / from_hz)
+
+
+def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
+    """`x` (C, T) without NaN at another rate, band-limited (soxr HQ): (C, round(T * to / from)) float32.
+
+    soxr takes everything outside the signal for zero, which rings where a signal has an offset; so the ends are
+    continued by odd reflection first, and cut off again afterwards.
+    """
+    if from_hz == to_hz:
+        return np.array(x, np.float32)
+    samples = length_after(x.shape[1], from_hz, to_hz)
+    if samples == 0:
+        return np.zeros((len(x), 0), np.float32)
+    ratio = (Fraction(to_hz) / Fraction(from_hz)).limit_denominator(1000)
+    # Enough for the filter's length at the lower rate, in steps that are whole samples at both rates.
+    step = ratio.denominator
+    pad = step * math.ceil(128 * max(1.0, from_hz / to_hz) / step)
+    start = round(pad * ratio)
+    out = np.empty((len(x), samples), np.float32)
+    for channel, row in enumerate(x):
+        row = row.astype(np.float64)
+        first = row[0]  # taken off and given back, so that a constant stays exactly constant
+        wide = _continued(row - first, pad)
+        out[channel] = soxr.resample(wide, from_hz, to_hz, quality="HQ")[start : start + samples] + first
+    return out
+
+
+def resample_linear(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
+    """`x` (C, T) at another rate by straight lines between samples, for series that are slow or already features:
+    (C, round(T * to / from)) float32; the last value is held."""
+    samples = length_after(x.shape[1], from_hz, to_hz)
+    at, known = np.arange(samples) / to_hz, np.arange(x.shape[1]) / from_hz
+    return np.stack([np.interp(at, known, row) for row in x]).astype(np.float32)
+
+
+def _continued(row: np.ndarray, pad: int) -> np.ndarray:
+    if len(row) == 1:
+        return np.pad(row, pad, mode="edge")
+    return np.pad(row, pad, mode="reflect", reflect_type="odd")

@@ -1,0 +1,215 @@
+"""What encoders make of prepared data, stored once: streams, features, and modalities joined as channels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from embench.errors import EmbenchError, PluginError, UsageError
+from embench.interfaces.recording import Signal
+from embench.store.arrays import RowWriter, open_rows
+from embench.store.fingerprint import FORMAT
+from embench.store.folders import digest, finished
+from embench.store.store import Span, Store
+
+if TYPE_CHECKING:  # torch is needed to make an encoder, not to use one here
+    from embench.interfaces.encoder import Encoder
+
+_ARRAY, _INDEX = "array.npy", "index.json"
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Signals of all recordings that have them: `array` (C, total) float32, read-only, at `rate` Hz."""
+
+    array: np.ndarray
+    rate: float
+    channels: tuple[str, ...]
+    unit: str
+    spans: Mapping[str, Span]
+
+    def signal(self, recording: str) -> Signal:
+        """A recording's samples, a slice without a copy; they begin at the span's `t0`."""
+        span = self.spans[recording]
+        data = self.array[:, span.offset : span.offset + span.samples]
+        return Signal(data, self.rate, self.channels, self.unit)
+
+
+def joined(store: Store, modality: str) -> Derived:
+    """A modality, or several joined by plus signs (`ecg+eda`) as channels over the time that all of them cover; absent
+    where one of them is.
+
+    Raises:
+        UsageError: where the store has no such modality, or their rates differ.
+    """
+    parts = modality.split("+")
+    for part in parts:
+        if part not in store.modalities:
+            raise UsageError(
+                f"{store.name} has no {part} that can be used",
+                where=f"modality {modality}",
+                expected=f"one of {', '.join(store.modalities)}",
+            )
+    entries = [store.modalities[part] for part in parts]
+    if len(parts) == 1:
+        spans = {entry.id: entry.spans[modality] for entry in store.recordings if modality in entry.spans}
+        return Derived(store.array(modality), entries[0].rate, entries[0].channels, entries[0].unit, spans)
+    rate = entries[0].rate
+    if any(entry.rate != rate for entry in entries):
+        rates = ", ".join(f"{part} {entry.rate:g} Hz" for part, entry in zip(parts, entries, strict=True))
+        raise UsageError(f"modalities of different rates cannot be joined: {rates}", where=f"modality {modality}")
+
+    def signals() -> Iterator[tuple[str, Signal, float]]:
+        arrays = [store.array(part) for part in parts]
+        for entry in store.recordings:
+            if not all(part in entry.spans for part in parts):
+                continue
+            own = [entry.spans[part] for part in parts]
+            start, stop = max(s.t0 for s in own), min(s.t0 + s.samples / rate for s in own)
+            cuts = [s.cut(start, stop, rate) for s in own]
+            length = min(c.stop - c.start for c in cuts)
+            if length > 0:
+                data = np.concatenate([a[:, c.start : c.start + length] for a, c in zip(arrays, cuts, strict=True)])
+                yield entry.id, Signal(data, rate, channels, unit), start
+
+    channels = tuple(channel for entry in entries for channel in entry.channels)
+    unit = "+".join(entry.unit for entry in entries)
+    return _stored(_folder(store, ["joined", modality]), modality, signals)
+
+
+def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
+    """What `encoder.stream` makes of every recording; `code` is the identity of the encoder's code.
+
+    Raises:
+        PluginError: where the encoder fails, or its streams differ in channels or rate.
+    """
+    source = joined(store, modality)
+
+    def signals() -> Iterator[tuple[str, Signal, float]]:
+        for recording, span in source.spans.items():
+            with _encoder(encoder, recording):
+                made = encoder.stream(_apart(source.signal(recording), modality))
+                data = np.moveaxis(np.asarray(made.data, np.float32), made.time_axis, -1)
+                made = Signal(data, float(made.rate), tuple(made.channels), made.unit)
+            yield recording, made, span.t0
+
+    key = ["stream", modality, _name(encoder), code, encoder.recipe.prepare]
+    return _stored(_folder(store, key), modality, signals)
+
+
+def features(
+    store: Store, modality: str, encoder: Encoder, code: str, spans: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray]:
+    """What `encoder.features` makes of `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape) float32},
+    memory-mapped.
+
+    Spans are clipped at what was recorded; one with nothing in it is a row of NaN. Recordings without the modality are
+    not in the result.
+
+    Raises:
+        PluginError: where the encoder fails, or gives rows of another number or shape.
+    """
+    source = joined(store, modality)
+    wanted = {r: np.asarray(own, np.float64).reshape(-1, 2) for r, own in spans.items() if r in source.spans}
+    asked = hashlib.sha256()
+    for recording, own in wanted.items():
+        asked.update(f"{recording} {len(own)} ".encode() + own.tobytes())
+    key = ["features", modality, _name(encoder), code, encoder.recipe.prepare, asked.hexdigest()]
+
+    def build(folder: Path) -> None:
+        made = {r: _rows(source, modality, encoder, r, own) for r, own in wanted.items()}
+        shapes = {rows.shape[1:] for rows in made.values() if rows is not None}
+        if len(shapes) > 1:
+            raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_name(encoder))
+        shape = shapes.pop() if shapes else ()
+        with RowWriter(folder / _ARRAY, shape) as writer:
+            for recording, own in wanted.items():
+                rows = made[recording]
+                writer.append(np.full((len(own), *shape), np.nan, np.float32) if rows is None else rows)
+
+    rows = open_rows(finished(_folder(store, key), build) / _ARRAY)
+    ends = np.cumsum([len(own) for own in wanted.values()])
+    return dict(zip(wanted, np.split(rows, ends[:-1]), strict=True)) if wanted else {}
+
+
+def _rows(source: Derived, modality: str, encoder: Encoder, recording: str, own: np.ndarray) -> np.ndarray | None:
+    """Features (n, *shape) of one recording's spans, None where no span has a sample in it."""
+    signal, t0 = _apart(source.signal(recording), modality), source.spans[recording].t0
+    inside = np.clip(own - t0, 0.0, signal.duration_s)  # an encoder's time begins with the samples it is given
+    there = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
+    if not there.any():
+        return None
+    with _encoder(encoder, recording):
+        made = np.asarray(encoder.features(signal, inside[there]), np.float32)
+    if made.ndim == 0 or len(made) != there.sum():
+        raise PluginError(
+            f"features of shape {made.shape} for {there.sum()} spans", where=f"{_name(encoder)}, recording {recording}"
+        )
+    rows = np.full((len(own), *made.shape[1:]), np.nan, np.float32)
+    rows[there] = made
+    return rows
+
+
+def _apart(signal: Signal, modality: str) -> Signal:
+    """A copy for an encoder: from a slice of the map the whole store could be reached, and its labels' file."""
+    return replace(signal, data=np.array(signal.data, order="C", subok=False), modality=modality)
+
+
+def _folder(store: Store, key: Sequence[object]) -> Path:
+    """Beside the stores, in the same cache."""
+    return store.path.parent.parent / "derived" / digest([FORMAT, store.key, *key])
+
+
+def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[str, Signal, float]]]) -> Derived:
+    """Signals of recordings, with the second at which each begins, as one array on disk; made if it is not there."""
+
+    def build(folder: Path) -> None:
+        rest = signals()
+        first = next(rest, None)
+        if first is None:
+            raise UsageError("no recording has it", where=f"modality {modality}")
+        like, spans = first[1], dict[str, Span]()
+        with RowWriter(folder / _ARRAY, (len(like.channels),)) as writer:
+            for recording, signal, t0 in chain([first], rest):
+                here, there = (signal.rate, signal.channels), (like.rate, like.channels)
+                if here != there or signal.data.ndim != 2 or len(signal.data) != len(signal.channels):
+                    raise PluginError(
+                        f"a stream of shape {signal.data.shape}, rate and channels {here}",
+                        where=f"modality {modality}, recording {recording}",
+                        expected=f"rate and channels {there}, as in the recordings before",
+                    )
+                spans[recording] = Span(writer.rows, signal.data.shape[1], t0)
+                writer.append(signal.data.T)
+        index = {"rate": like.rate, "channels": like.channels, "unit": like.unit,
+                 "spans": {recording: asdict(span) for recording, span in spans.items()}}  # fmt: skip
+        (folder / _INDEX).write_text(json.dumps(index))
+
+    folder = finished(target, build)
+    index = json.loads((folder / _INDEX).read_text())
+    spans = {recording: Span(**span) for recording, span in index["spans"].items()}
+    return Derived(open_rows(folder / _ARRAY).T, index["rate"], tuple(index["channels"]), index["unit"], spans)
+
+
+@contextmanager
+def _encoder(encoder: Encoder, recording: str) -> Iterator[None]:
+    """Whatever an encoder raises is a fault of the plugin."""
+    try:
+        yield
+    except (EmbenchError, MemoryError):
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"the encoder failed: {type(error).__name__}: {error}", where=f"{_name(encoder)}, recording {recording}"
+        ) from error
+
+
+def _name(encoder: Encoder) -> str:
+    return f"{type(encoder).__module__}:{type(encoder).__qualname__}"

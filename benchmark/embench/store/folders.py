@@ -1,0 +1,112 @@
+"""Folders that are either there and whole, or not there: written aside, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from embench.errors import MachineError
+
+_ASIDE = ".building-"
+
+_HINTS = {
+    errno.ENOSPC: "free some space, or point EMBENCH_CACHE at a larger disk",
+    errno.EDQUOT: "your quota is used up: free some space, or point EMBENCH_CACHE at another disk",
+}
+
+
+def cache_root() -> Path:
+    """Where prepared data are kept: `$EMBENCH_CACHE`, else the user's cache folder."""
+    chosen = os.environ.get("EMBENCH_CACHE")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("embench"))
+
+
+def digest(content: Any) -> str:
+    """16 hex digits that name JSON-like `content`; the order of keys does not matter."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def finished(target: Path, build: Callable[[Path], None]) -> Path:
+    """`target`, made by `build(folder)` if it is not there yet.
+
+    `build` writes into a folder aside, which becomes `target` at once when it returns. Where another process was
+    faster, its folder is used. Whatever goes wrong, nothing half-written stays: at the latest the next call sweeps
+    away what a killed process left.
+
+    Raises:
+        MachineError: where the disk is full or does not let itself be written.
+    """
+    with writing(target):
+        if target.is_dir():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
+        with _aside(target.parent) as folder:
+            build(folder)
+            _flush(folder)
+            try:
+                folder.rename(target)
+            except OSError:
+                if not target.is_dir():
+                    raise
+    return target
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what the operating system says against writing below `path` into a MachineError."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(
+            f"prepared data cannot be written: {error.strerror or error}",
+            where=str(path),
+            expected="a folder that can be written, with room",
+            hint=_HINTS.get(
+                error.errno or 0, "check the folder's permissions, or point EMBENCH_CACHE at another place"
+            ),
+        ) from error
+
+
+@contextlib.contextmanager
+def _aside(parent: Path) -> Iterator[Path]:
+    """A folder of this process alone. The lock beside it tells others that its owner lives: the system lets go of it
+    when a process ends, however it ends."""
+    handle, name = tempfile.mkstemp(prefix=_ASIDE, suffix=".lock", dir=parent)
+    lock, folder = Path(name), Path(name).with_suffix("")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _sweep(parent: Path) -> None:
+    """Removes what killed processes left behind."""
+    for lock in parent.glob(f"{_ASIDE}*.lock"):
+        with contextlib.suppress(OSError), lock.open() as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where the owner lives
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
+def _flush(folder: Path) -> None:
+    """To the disk, so that not even a power cut leaves a finished name on unfinished files."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

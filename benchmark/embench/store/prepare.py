@@ -1,0 +1,289 @@
+"""From a dataset's files to prepared data, one recording at a time, so that memory does not grow with the people."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from embench.errors import DataError, EmbenchError, MachineError, PluginError
+from embench.interfaces.dataset import Dataset
+from embench.interfaces.recording import Label, Recording, Signal
+from embench.signals.gaps import Unusable, fill_gaps
+from embench.signals.preprocess import preprocess
+from embench.store.arrays import RowWriter
+from embench.store.fingerprint import store_key, synthetic
+from embench.store.folders import finished, writing
+from embench.store.labels import write_labels
+from embench.store.store import LABELS, ModalityEntry, RecordingEntry, Span, Store, open_store, write_index
+
+Progress = Callable[[int, int, str], None]
+
+
+def prepare(
+    dataset: Dataset,
+    name: str,
+    code: str,
+    *,
+    rate_hz: float,
+    filtered: bool = True,
+    cache: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Store:
+    """Prepared data of a dataset; made now if these very data were not prepared before.
+
+    Args:
+        name: the dataset's full registry name.
+        code: identity of the reader's code.
+        rate_hz: the common rate; has no say over signals where `filtered` is False, which keep their own.
+        filtered: whether the fixed preprocessing is applied. Lost samples are bridged either way.
+        cache: folder below which prepared data are kept.
+        workers: processes that read people side by side; the result is the same bytes.
+        progress: called with (people done, people in all, who).
+
+    Raises:
+        DataError: where files are missing, damaged or of another dataset.
+        PluginError: where the reader fails, or gives something else than its card says.
+        MachineError: where the cache cannot be written, or a worker died.
+    """
+    with _reader(name, "subjects"):
+        subjects = dataset.subjects()
+        if not subjects:
+            raise DataError(
+                "nobody is in this folder", where=str(dataset.root), expected=f"people of {dataset.card.name}"
+            )
+        key = store_key(dataset, subjects, name, code, rate_hz, filtered, cache)
+    short = name.partition("/")[2] or name
+    target = Path(cache) / "store" / f"{short.replace('/', '-')}-{key}"
+
+    def build(folder: Path) -> None:
+        job = _Job(dataset, name, rate_hz, filtered, folder)
+        content = _gather(job, subjects, workers, progress)
+        store = Store(
+            path=folder,
+            key=key,
+            name=name,
+            rate_hz=float(rate_hz),
+            filtered=filtered,
+            synthetic=synthetic(dataset.root),
+            recordings=tuple(content.recordings),
+            modalities=content.modalities,
+            left_out=tuple(content.left_out),
+            subjects=content.subjects,
+            label_kinds=content.label_kinds(),
+        )
+        write_labels(folder / LABELS, content.labels)
+        write_index(store, folder)
+
+    return open_store(finished(target, build))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker must know; `folder` is the store in the making."""
+
+    dataset: Dataset
+    name: str
+    rate_hz: float
+    filtered: bool
+    folder: Path
+
+    def part(self, subject: int) -> Path:
+        return self.folder / "parts" / str(subject)
+
+
+@dataclass
+class _Content:
+    """What is known of one person, or of several, besides the samples. Spans of one person begin at 0."""
+
+    recordings: list[RecordingEntry] = field(default_factory=list)
+    modalities: dict[str, ModalityEntry] = field(default_factory=dict)
+    left_out: list[Mapping[str, str]] = field(default_factory=list)
+    subjects: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    labels: dict[str, Mapping[str, Label]] = field(default_factory=dict)
+
+    def label_kinds(self) -> dict[str, str]:
+        kinds = {name: label.kind for own in self.labels.values() for name, label in own.items()}
+        return dict(sorted(kinds.items()))
+
+
+def _gather(job: _Job, subjects: list[str], workers: int, progress: Progress | None) -> _Content:
+    """Reads everybody and joins their parts, in the order of `subjects` whoever is read first."""
+    whole = _Content()
+    with contextlib.ExitStack() as stack:
+        writers: dict[str, RowWriter] = {}
+        parts = stack.enter_context(contextlib.closing(_parts(job, subjects, workers)))
+        for done, (subject, part) in enumerate(zip(subjects, parts, strict=True)):
+            base = {m: writers[m].rows if m in writers else 0 for m in part.modalities}
+            for m, entry in part.modalities.items():
+                if whole.modalities.setdefault(m, entry) != entry:
+                    raise DataError(
+                        f"{m} is {entry}, but {whole.modalities[m]} in the people before",
+                        where=f"{job.name}, subject {subject}",
+                    )
+                if m not in writers:
+                    writers[m] = stack.enter_context(RowWriter(job.folder / f"{m}.npy", (len(entry.channels),)))
+                writers[m].append_file(job.part(done) / m)
+            for recording in part.recordings:
+                if recording.id in whole.labels:
+                    raise PluginError(f"two recordings are called {recording.id}", where=f"{job.name}, {subject}")
+                spans = {m: replace(span, offset=span.offset + base[m]) for m, span in recording.spans.items()}
+                whole.recordings.append(replace(recording, spans=spans))
+                whole.labels[recording.id] = part.labels[recording.id]
+            whole.left_out += part.left_out
+            whole.subjects |= part.subjects
+            shutil.rmtree(job.part(done))
+            if progress:
+                progress(done + 1, len(subjects), subject)
+    (job.folder / "parts").rmdir()
+    order = list(job.dataset.card.modalities)
+    whole.modalities = {m: whole.modalities[m] for m in order if m in whole.modalities}
+    return whole
+
+
+def _parts(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, None, None]:
+    if workers <= 1 or len(subjects) == 1:
+        for position, subject in enumerate(subjects):
+            yield _read(job, position, subject)
+        return
+    # Where it can be had, fork: a reader loaded from a file of the user's cannot be imported by name elsewhere.
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(min(workers, len(subjects)), context, _start_worker, (job,)) as pool:
+        try:
+            yield from pool.map(_read_in_worker, range(len(subjects)), subjects)
+        except BrokenProcessPool as error:
+            raise MachineError(
+                "a worker process died while preparing data",
+                where=job.name,
+                hint="the machine may be out of memory: use fewer workers",
+            ) from error
+
+
+_JOB: _Job
+
+
+def _start_worker(job: _Job) -> None:
+    global _JOB  # noqa: PLW0603 - a worker is given its job once, when it starts
+    _JOB = job
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot tell its workers to stop; left alone, they would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _read_in_worker(position: int, subject: str) -> _Content:
+    return _read(_JOB, position, subject)
+
+
+def _read(job: _Job, position: int, subject: str) -> _Content:
+    """One person: samples as bare rows (time first) into a file a modality, all else into memory."""
+    content, folder, rows = _Content(), job.part(position), dict[str, int]()
+    with writing(job.folder.parent):
+        folder.mkdir(parents=True)
+    with _reader(job.name, f"subject {subject}"):
+        content.subjects[subject] = dict(job.dataset.subject_info(subject))
+    for recording in _recordings(job, subject):
+        spans: dict[str, Span] = {}
+        for m in job.dataset.card.modalities:
+            if m == "video":
+                continue
+            try:
+                signal, t0 = _ready(job, recording, m)
+            except Unusable as unusable:
+                content.left_out.append(
+                    {"subject": subject, "recording": recording.id, "modality": m, "reason": unusable.reason}
+                )
+                continue
+            entry = ModalityEntry(signal.channels, float(signal.rate), signal.unit)
+            if content.modalities.setdefault(m, entry) != entry:
+                raise DataError(
+                    f"{m} is {entry}, but {content.modalities[m]} in the recordings before",
+                    where=f"{job.name}, recording {recording.id}",
+                )
+            with writing(job.folder.parent), (folder / m).open("ab") as file:
+                file.write(np.ascontiguousarray(signal.data.T, np.float32).data)
+            samples, offset = signal.data.shape[1], rows.get(m, 0)
+            spans[m] = Span(offset, samples, t0)
+            rows[m] = offset + samples
+        content.recordings.append(
+            RecordingEntry(
+                id=recording.id,
+                subject=recording.subject,
+                stimulus=recording.stimulus,
+                session=recording.session,
+                group=recording.group,
+                start_s=None if recording.start_s is None else float(recording.start_s),
+                order=None if recording.order is None else int(recording.order),
+                duration_s=float(recording.duration_s),
+                spans=spans,
+            )
+        )
+        content.labels[recording.id] = recording.labels
+    return content
+
+
+def _recordings(job: _Job, subject: str) -> Iterator[Recording]:
+    """The reader's recordings, its failures told apart from ours."""
+    with _reader(job.name, f"subject {subject}"):
+        iterator = iter(job.dataset.recordings(subject))
+    while True:
+        with _reader(job.name, f"subject {subject}"):
+            recording = next(iterator, None)
+        if recording is None:
+            return
+        yield recording
+
+
+@contextlib.contextmanager
+def _reader(name: str, where: str) -> Iterator[None]:
+    """Turns whatever a reader raises into an error of the right kind."""
+    try:
+        yield
+    except (EmbenchError, MemoryError):
+        raise
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", where=str(error.filename or where)) from error
+    except Exception as error:
+        raise PluginError(f"the reader failed: {type(error).__name__}: {error}", where=f"{name}, {where}") from error
+
+
+def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float]:
+    """The signal to be stored and the second at which it begins. Raises Unusable."""
+    signal = recording.signals.get(modality)
+    if signal is None:
+        raise Unusable("not recorded")
+    card = job.dataset.card
+    promised = card.modalities[modality]
+    x = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
+    if x.ndim != 2 or tuple(signal.channels) != promised.channels or len(x) != len(promised.channels):
+        raise PluginError(
+            f"{modality} has channels {tuple(signal.channels)} and shape {x.shape}",
+            where=f"{job.name}, recording {recording.id}",
+            expected=f"{promised.channels} and shape ({len(promised.channels)}, samples), as the card says",
+        )
+    # Facial action units come from the video, where nothing has to settle.
+    skipped = 0 if modality == "face_au" else int(np.ceil(card.skip_s * signal.rate - 1e-6))
+    signal = Signal(x[:, skipped:], signal.rate, promised.channels, signal.unit)
+    if job.filtered:
+        ready = preprocess(signal, modality, rate_hz=job.rate_hz, mains_hz=card.mains_hz, applied=promised.applied)
+    else:
+        ready = Signal(fill_gaps(signal.data, signal.channels), signal.rate, signal.channels, signal.unit)
+    if ready.data.shape[1] == 0:
+        raise Unusable("no samples are left after the rate conversion")
+    return ready, skipped / signal.rate

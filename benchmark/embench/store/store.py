@@ -1,0 +1,138 @@
+"""Prepared data as it is read: an index in seconds, one memory-mapped array a modality, labels apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.interfaces.recording import Label, Signal
+from embench.store.arrays import open_rows
+from embench.store.labels import read_labels
+
+INDEX, LABELS = "index.json", "labels.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a recording's samples lie in an array: `samples` from `offset` on; the first one was taken `t0` seconds
+    after the recording's start."""
+
+    offset: int
+    samples: int
+    t0: float
+
+    def cut(self, start: float, stop: float, rate: float) -> slice:
+        """The positions of the seconds [start, stop) of the recording, clipped at its own ends; empty outside."""
+        first = min(max(round((start - self.t0) * rate), 0), self.samples)
+        last = min(max(round((stop - self.t0) * rate), first), self.samples)
+        return slice(self.offset + first, self.offset + last)
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityEntry:
+    """What the rows of a modality's array are, and how many of them there are a second."""
+
+    channels: tuple[str, ...]
+    rate: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingEntry:
+    """A recording without its samples and labels; a modality that is absent has no span."""
+
+    id: str
+    subject: str
+    stimulus: str
+    session: str
+    group: str
+    start_s: float | None
+    order: int | None
+    duration_s: float
+    spans: Mapping[str, Span]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A dataset's prepared data.
+
+    Args:
+        key: hash of everything that decided the contents.
+        name: full registry name of the dataset.
+        rate_hz: the rate asked for; each modality's own is in `modalities`.
+        filtered: whether the protocol's preprocessing was applied, or signals are as the dataset gave them.
+        synthetic: what the generator of the data said of them, None for real data.
+        left_out: signals that cannot be used: subject, recording, modality, reason.
+        subjects: what is known of each person.
+        label_kinds: rating, continuous or condition, by label name.
+    """
+
+    path: Path
+    key: str
+    name: str
+    rate_hz: float
+    filtered: bool
+    synthetic: Mapping[str, Any] | None
+    recordings: tuple[RecordingEntry, ...]
+    modalities: Mapping[str, ModalityEntry]
+    left_out: tuple[Mapping[str, str], ...]
+    subjects: Mapping[str, Mapping[str, str]]
+    label_kinds: Mapping[str, str]
+
+    def array(self, modality: str) -> np.ndarray:
+        """(channels, total) float32, memory-mapped and read-only, without NaN and not normalised. Time is contiguous
+        on disk sample by sample, so that a window is read in one piece."""
+        return open_rows(self.path / f"{modality}.npy").T
+
+    def recording(self, recording: str) -> RecordingEntry:
+        """The entry of a recording's id."""
+        return self._by_id[recording]
+
+    def signal(self, recording: str, modality: str) -> Signal:
+        """A recording's samples, a slice without a copy. They begin at the span's `t0`."""
+        span, entry = self.recording(recording).spans[modality], self.modalities[modality]
+        data = self.array(modality)[:, span.offset : span.offset + span.samples]
+        return Signal(data, entry.rate, entry.channels, entry.unit, modality=modality)
+
+    def labels(self) -> dict[str, dict[str, Label]]:
+        """{label name: {recording id: Label}}, raw."""
+        return read_labels(self.path / LABELS)
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, RecordingEntry]:
+        return {entry.id: entry for entry in self.recordings}
+
+
+def write_index(store: Store, folder: Path) -> None:
+    """Everything but samples and labels."""
+    content = asdict(store)
+    del content["path"]
+    (folder / INDEX).write_text(json.dumps(content, indent=1))
+
+
+def open_store(path: Path) -> Store:
+    """Reads what `prepare` wrote. Raises DataError where there is no prepared data."""
+    path = Path(path)
+    try:
+        content = json.loads((path / INDEX).read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(
+            "there are no prepared data here", where=str(path), expected=INDEX, hint="embench data prepare DATASET"
+        ) from error
+    content["recordings"] = tuple(
+        RecordingEntry(**{**entry, "spans": {m: Span(**span) for m, span in entry["spans"].items()}})
+        for entry in content["recordings"]
+    )
+    content["modalities"] = {
+        m: ModalityEntry(tuple(entry["channels"]), entry["rate"], entry["unit"])
+        for m, entry in content["modalities"].items()
+    }
+    content["left_out"] = tuple(content["left_out"])
+    return Store(path=path, **content)

@@ -1,0 +1,174 @@
+"""Encoder `cnn_tf`: three convolutions and a Transformer over every sample, read out by a CLS vector.
+
+Vazquez-Rodriguez et al. 2022 (`vazquez2022`): 10 s of ECG (1 channel) or EEG (10 channels) at 128 Hz. Convolutions of
+65, 33 and 17 samples see 1 + 64 + 32 + 16 = 113 samples, 0.88 s; two Transformer layers do the rest. What the paper
+leaves open is named in each recipe's `assumed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from embench.errors import UsageError
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import Signal
+from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
+from embench.interfaces.units import View
+from embench.nn import sinusoidal
+from embench.signals.resample import resample
+from embench_plugins.attention import Layer
+
+MONTAGE = ("F7", "F3", "T7", "P7", "O1", "O2", "P8", "T8", "F4", "F8")
+"""The EEG channels that AMIGOS shares with the paper's pretraining corpora, in its order."""
+
+PAPER = Recipe(
+    optimiser="adam", lr=1e-4, weight_decay=1e-5, schedule="step", every=45, factor=0.65, epochs=100, batch=64,
+    view=View("window", 10.0, 10.0),
+    build={
+        "widths": [64, 128, 256], "kernels": [65, 33, 17], "layers": 2, "heads": 2, "ffn": 1024, "dropout": 0.1,
+        "pos": "sin", "norm": "post", "hidden": 64, "head_dropout": 0.6,
+    },
+    assumed=("batch", "selection", "class_weight", "view.step_s", "build.padding", "build.ffn", "build.pos",
+             "build.norm", "build.dropout"),
+)  # fmt: skip
+
+# The same seconds of receptive field at a quarter of the rate. Dropping attention weights doubles a CPU's time.
+SMALL = Recipe(
+    optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=64, clip=1.0,
+    selection="early_stop", patience=16, class_weight="balanced",
+    view=View("window", 10.0, 10.0),
+    prepare={"rate_hz": 32},
+    build={
+        "widths": [16, 32, 32], "kernels": [17, 9, 5], "layers": 1, "heads": 2, "ffn": 64, "dropout": 0.1,
+        "attention_dropout": 0.0, "pos": "sin", "norm": "post", "hidden": 32, "head_dropout": 0.3,
+    },
+)  # fmt: skip
+
+
+class CnnTf(Encoder):
+    """Tokens (B, T, D), one a sample, and the CLS vector as their summary."""
+
+    accepts: ClassVar = frozenset(
+        {"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands"}
+    )  # fmt: skip
+    offers: ClassVar = frozenset({"token_per_sample", "summary"})
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": PAPER,
+        "small": SMALL,
+        "quick": SMALL.but(epochs=6, patience=6),
+    }
+
+    @property
+    def reads(self) -> Literal["signal", "stream", "features"]:
+        return "stream" if "rate_hz" in self.recipe.prepare else "signal"
+
+    def stream(self, signal: Signal) -> Signal:
+        """The signal at `prepare.rate_hz`."""
+        rate = float(self.recipe.prepare["rate_hz"])
+        return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
+
+    def build(self, spec: InputSpec) -> nn.Module:
+        return Network(spec.shape[1], picks(spec.modality, spec.channels), **_without_head(self.recipe.build))
+
+    def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
+        build = self.recipe.build
+        return Classifier(tokens.dim, int(build["hidden"]), outputs.size, float(build["head_dropout"]))
+
+
+def picks(modality: str, channels: tuple[str, ...]) -> list[int]:
+    """The positions of the channels that are read: the paper's ten where an EEG has them all, else every channel."""
+    if modality == "eeg" and set(MONTAGE) <= set(channels):
+        return [channels.index(name) for name in MONTAGE]
+    return list(range(len(channels)))
+
+
+def _without_head(build: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in build.items() if key not in ("hidden", "head_dropout")}
+
+
+class Network(nn.Module):
+    """(B, C, T) -> Tokens(x (B, T, D), mask (B, T) | None, summary (B, D)).
+
+    Args:
+        length: most samples of a row; shorter rows use the first positions.
+        picks: the channels that are read, kept as a buffer so that a pretext task can find out.
+        pos: `sin` (fixed), `learned`, or `none` (then the Transformer does not know the order).
+    """
+
+    picks: Tensor
+    positions: Tensor | None
+
+    def __init__(
+        self,
+        length: int,
+        picks: list[int],
+        *,
+        widths: list[int],
+        kernels: list[int],
+        layers: int,
+        heads: int,
+        ffn: int,
+        dropout: float,
+        pos: Literal["sin", "learned", "none"],
+        norm: Literal["pre", "post"],
+        attention_dropout: float | None = None,
+    ) -> None:
+        super().__init__()
+        dim = widths[-1]
+        self.register_buffer("picks", torch.tensor(picks), persistent=False)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(before, width, kernel, padding="same")
+            for before, width, kernel in zip([len(picks), *widths[:-1]], widths, kernels, strict=True)
+        )
+        self.cls = nn.Parameter(torch.randn(dim) * 0.02)
+        if pos == "sin":
+            self.register_buffer("positions", sinusoidal(length + 1, dim), persistent=False)
+        elif pos == "learned":
+            self.positions = nn.Parameter(torch.randn(length + 1, dim) * 0.02)
+        elif pos == "none":
+            self.positions = None
+        else:
+            raise UsageError(
+                f"no positional encoding is called {pos!r}", where="build.pos", expected="sin, learned, none"
+            )
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(
+            Layer(dim, heads, ffn, dropout, norm=norm, attention_dropout=attention_dropout) for _ in range(layers)
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        x = x[:, self.picks]
+        for convolution in self.convolutions:
+            # A bias makes padded samples non-zero, and the next kernel would carry them into valid ones.
+            x = torch.relu(convolution(_hide(x, mask)))
+        x = torch.cat([self.cls.expand(len(x), 1, -1).to(x.dtype), _hide(x, mask).transpose(1, 2)], 1)
+        if self.positions is not None:
+            x = x + self.positions[: x.shape[1]]
+        seen = None if mask is None else torch.cat([mask.new_ones(len(mask), 1), mask], 1)
+        x = self.dropout(x)
+        for layer in self.layers:
+            x = layer(x, seen)
+        return Tokens(x[:, 1:], mask, x[:, 0])
+
+
+def _hide(x: Tensor, mask: Tensor | None) -> Tensor:
+    """`x` (B, C, T) with zeros where `mask` (B, T) says that nothing was recorded."""
+    return x if mask is None else x.masked_fill(~mask[:, None], 0.0)
+
+
+class Classifier(nn.Module):
+    """The paper's head: Linear, ReLU, dropout, Linear on the CLS vector; `hidden` is the layer after the ReLU."""
+
+    def __init__(self, dim: int, hidden: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.first, self.dropout, self.last = nn.Linear(dim, hidden), nn.Dropout(dropout), nn.Linear(hidden, outputs)
+
+    def forward(self, tokens: Tokens) -> Output:
+        hidden = torch.relu(self.first(tokens.pooled()))
+        return Output(self.last(self.dropout(hidden)), hidden)

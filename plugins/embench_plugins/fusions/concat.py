@@ -1,0 +1,48 @@
+"""Fusion `concat`: pooled tokens side by side and one linear read-out, trained end to end. The plainest way to join."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from embench.interfaces.fusion import Fusion
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
+from embench.nn import FillAbsent, Head
+
+SMALL = Recipe(
+    optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=64, clip=1.0,
+    selection="early_stop", patience=16, class_weight="balanced",
+)  # fmt: skip
+
+
+class Concat(Fusion):
+    """Ours, no paper's: `paper` is the same recipe for longer, all of it assumed."""
+
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": SMALL.but(lr=1e-4, epochs=50, patience=50, assumed=("optimiser", "lr", "epochs", "batch", "schedule")),
+        "small": SMALL,
+        "quick": SMALL.but(epochs=3, patience=3),
+    }
+
+    def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        return Network(tokens, outputs.size)
+
+
+class Network(nn.Module):
+    """Tokens of any length a modality -> Output(logits (B, n), hidden (B, sum of widths))."""
+
+    def __init__(self, tokens: Mapping[str, TokenSpec], outputs: int) -> None:
+        super().__init__()
+        self.modalities = tuple(tokens)
+        self.fill = FillAbsent({m: TokenSpec(1, spec.dim) for m, spec in tokens.items()})
+        self.head = Head(sum(spec.dim for spec in tokens.values()), outputs)
+
+    def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        pooled = {m: Tokens(t.pooled()[:, None]) for m, t in tokens.items()}
+        filled = self.fill(pooled, present)
+        output: Output = self.head(Tokens(torch.cat([filled[m].x for m in self.modalities], -1)))
+        return output

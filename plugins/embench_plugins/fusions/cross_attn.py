@@ -1,0 +1,150 @@
+"""Fusion `cross_attn`: one modality asks, the others answer, in layers of cross-attention trained end to end.
+
+Strizhkova et al. 2024 (`strizhkova2024`): queries from physiology, keys and values from video, 8 layers of 8 heads, one
+network with a logit for each target. The asking stream is updated layer by layer; keys and values stay the encoder's
+tokens. With one modality the layers attend to the stream itself, the paper's single-modality models.
+
+Ours, where the paper has two streams of equal width: the tokens of all other modalities stand one after the other, each
+with a learned vector that says whose they are; tokens of other widths are projected; long streams may be pooled first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from embench.errors import UsageError
+from embench.interfaces.fusion import Fusion
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
+from embench.nn import FillAbsent, Head, sinusoidal
+from embench_plugins.attention import Layer
+
+ASKING_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg", "hr", "acc", "eeg")
+"""Who asks where the recipe does not say: the first of these that is there, else the first modality given."""
+
+PAPER = Recipe(
+    optimiser="adamw", lr=1e-4, weight_decay=1e-4, schedule="cosine", epochs=50, batch=8,
+    selection="early_stop", patience=50, targets="joint",
+    build={"width": 512, "layers": 8, "heads": 8, "ffn": 2048, "dropout": 0.1, "asks": None, "tokens": None},
+    assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "selection", "class_weight", "build.ffn",
+             "build.dropout", "build.norm", "build.positions"),
+)  # fmt: skip
+
+# An encoder with one token a sample gives hundreds; 40 keep a quarter of a second of a 10 s window.
+SMALL = Recipe(
+    optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=64, clip=1.0,
+    selection="early_stop", patience=16, class_weight="balanced", targets="joint",
+    build={"width": 64, "layers": 2, "heads": 4, "ffn": 128, "dropout": 0.1, "asks": None, "tokens": 40},
+)  # fmt: skip
+
+
+class CrossAttn(Fusion):
+    """Build keys: `asks` the asking modality (None: see ASKING_ORDER), `tokens` the most tokens a stream may have
+    (None: all), else neighbours are averaged."""
+
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": PAPER,
+        "small": SMALL,
+        "quick": SMALL.but(epochs=3, patience=3),
+    }
+
+    def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        build = dict(self.recipe.build)
+        return Network(tokens, outputs.size, asking(tokens, build.pop("asks")), **build)
+
+
+def asking(modalities: Mapping[str, object], asks: str | None) -> str:
+    """The modality that asks. Raises UsageError where `asks` is not among the modalities."""
+    if asks is None:
+        return next((m for m in ASKING_ORDER if m in modalities), next(iter(modalities)))
+    if asks not in modalities:
+        raise UsageError(
+            f"{asks} is to ask but is not there", where="fusion.build.asks", expected=" or ".join(modalities)
+        )
+    return asks
+
+
+class Network(nn.Module):
+    """Tokens a modality -> Output(logits (B, n), hidden (B, width), tokens (B, N, width) of the asking stream)."""
+
+    def __init__(
+        self,
+        specs: Mapping[str, TokenSpec],
+        outputs: int,
+        asks: str,
+        *,
+        width: int,
+        layers: int,
+        heads: int,
+        ffn: int,
+        dropout: float,
+        tokens: int | None,
+    ) -> None:
+        super().__init__()
+        self.asks, self.answers, self.most = asks, tuple(m for m in specs if m != asks), tokens
+        plain = {
+            m: replace(spec, length=min(spec.length, tokens or spec.length), summary=False) for m, spec in specs.items()
+        }
+        self.fill = FillAbsent(plain)
+        self.project = nn.ModuleDict(
+            {m: nn.Identity() if spec.dim == width else nn.Linear(spec.dim, width) for m, spec in plain.items()}
+        )
+        if len(self.answers) > 1:
+            self.whose = nn.ParameterDict({m: nn.Parameter(torch.randn(width) * 0.02) for m in self.answers})
+        self.register_buffer("positions", sinusoidal(max(s.length for s in plain.values()), width), persistent=False)
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(
+            Layer(width, heads, ffn, dropout, norm="pre", activation=nn.GELU) for _ in range(layers)
+        )
+        self.head = Head(width, outputs)
+
+    positions: Tensor
+
+    def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        shortened = {m: shorten(Tokens(t.x, t.mask), self.most) for m, t in tokens.items()}
+        streams = {m: self._enter(m, t) for m, t in self.fill(shortened, present).items()}
+        x, mask = streams[self.asks].x, streams[self.asks].mask
+        context, seen = self._join(streams) if self.answers else (None, mask)
+        for layer in self.layers:
+            x = layer(x, seen, context)
+        output: Output = self.head(Tokens(x, mask))
+        return output._replace(tokens=x)
+
+    def _enter(self, modality: str, tokens: Tokens) -> Tokens:
+        x = self.project[modality](tokens.x)
+        return tokens._replace(x=self.dropout(x + self.positions[: x.shape[1]]))
+
+    def _join(self, streams: Mapping[str, Tokens]) -> tuple[Tensor, Tensor | None]:
+        """The answering streams one after the other (B, K, width), and their mask."""
+        parts = [streams[m] for m in self.answers]
+        if len(parts) == 1:
+            return parts[0].x, parts[0].mask
+        x = torch.cat([t.x + self.whose[m] for m, t in zip(self.answers, parts, strict=True)], 1)
+        if all(t.mask is None for t in parts):
+            return x, None
+        masks = [
+            torch.ones(t.x.shape[:2], dtype=torch.bool, device=x.device) if t.mask is None else t.mask for t in parts
+        ]
+        return x, torch.cat(masks, 1)
+
+
+def shorten(tokens: Tokens, most: int | None) -> Tokens:
+    """At most `most` tokens: neighbours are averaged in groups of (nearly) equal size, over those that count."""
+    length = tokens.x.shape[1]
+    if most is None or length <= most:
+        return tokens
+    group = torch.arange(length, device=tokens.x.device) * most // length
+    member = torch.nn.functional.one_hot(group, most).T.to(
+        tokens.x.dtype
+    )  # (most, L); a product is repeatable on a GPU
+    if tokens.mask is None:
+        return Tokens((member / member.sum(1, keepdim=True)) @ tokens.x)
+    weight = tokens.mask.to(tokens.x.dtype)
+    count = weight @ member.T  # (B, most)
+    x = member @ (tokens.x * weight[..., None]) / count.clamp_min(1)[..., None]
+    return Tokens(x, count > 0)

@@ -1,0 +1,40 @@
+"""Mean squared error of the probabilities (Brier 1950, doi 10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2).
+
+Over several classes half the sum of the squared errors, so that two classes give the same number either way.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from embench.interfaces.metric import Metric, Undefined, class_shares
+from embench.interfaces.ranking import people_codes
+from embench.interfaces.units import Units
+
+
+class Brier(Metric):
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+    kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
+
+    def __call__(self, units: Units) -> float | Undefined:
+        return float(_errors(units).mean()) if len(units) else Undefined("no units")
+
+    def chance(self, units: Units) -> float:
+        return float((1 - (class_shares(units) ** 2).sum()) / 2)
+
+    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        person = people_codes(units, subjects)
+        errors = np.bincount(person, _errors(units), len(subjects))
+        with np.errstate(invalid="ignore"):
+            return counts @ errors / (counts @ np.bincount(person, minlength=len(subjects)))
+
+
+def _errors(units: Units) -> np.ndarray:
+    """(n,) each unit's squared error."""
+    score = np.asarray(units.score, np.float64)
+    if units.kind == "binary":
+        return (score - units.y_true) ** 2
+    return ((score - np.eye(score.shape[1])[units.y_true.astype(int)]) ** 2).sum(1) / 2

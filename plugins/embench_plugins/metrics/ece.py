@@ -1,0 +1,50 @@
+"""Expected calibration error over ten bins of equal width (Naeini et al. 2015, doi 10.1609/aaai.v29i1.9602).
+
+In each bin, how far the mean probability lies from the share that came true, weighted by the bin's share of units. The
+probability is that of the positive class; with several classes, that of the most probable one.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from embench.interfaces.metric import Metric, Undefined
+from embench.interfaces.ranking import people_codes
+from embench.interfaces.units import Units
+
+BINS = 10
+
+
+class Ece(Metric):
+    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+    kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
+
+    def __call__(self, units: Units) -> float | Undefined:
+        if not len(units):
+            return Undefined("no units")
+        return float(_resampled(units, np.zeros(len(units), int), np.ones((1, 1)))[0])
+
+    def chance(self, units: Units) -> float:
+        """The labels' share given to every unit is calibrated."""
+        return 0.0
+
+    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return _resampled(units, people_codes(units, subjects), counts)
+
+
+def _resampled(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(R,) from each person's surplus of probability and number of units in each bin."""
+    score = np.asarray(units.score, np.float64)
+    if units.kind == "binary":
+        came_true, probability = units.y_true == 1, score
+    else:
+        came_true, probability = units.y_true == score.argmax(1), score.max(1)
+    cell = person * BINS + np.minimum((probability * BINS).astype(int), BINS - 1)
+    size = counts.shape[1] * BINS
+    surplus = np.bincount(cell, probability - came_true, size).reshape(-1, BINS)
+    units_in = np.bincount(person, minlength=counts.shape[1])
+    with np.errstate(invalid="ignore"):
+        return np.abs(counts @ surplus).sum(1) / (counts @ units_in)

@@ -1,0 +1,21 @@
+"""F1 of each class, averaged over the classes that occur in labels or decisions. Undefined with one class only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from embench.interfaces.metric import ConfusionMetric, class_shares
+from embench.interfaces.units import Units
+
+
+class F1Macro(ConfusionMetric):
+    def of(self, confusion: np.ndarray) -> np.ndarray:
+        hits = np.diagonal(confusion, axis1=1, axis2=2)
+        labels, decisions = confusion.sum(2), confusion.sum(1)
+        f1 = 2 * hits / np.maximum(labels + decisions, 1)
+        mean = f1.sum(1) / np.maximum(((labels + decisions) > 0).sum(1), 1)
+        return np.where((labels > 0).sum(1) > 1, mean, np.nan)
+
+    def chance(self, units: Units) -> float:
+        """Of random decisions with shares q against labels with shares p, the mean of 2pq/(p+q): greatest at q = p."""
+        return 1.0 / float((class_shares(units) > 0).sum())

@@ -1,0 +1,30 @@
+"""Matthews correlation of decisions and labels, for several classes too (Gorodkin 2004).
+
+A method that always decides alike gets 0; it is undefined where the labels are of one class only.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from embench.interfaces.metric import ConfusionMetric
+from embench.interfaces.units import Units
+
+
+class Mcc(ConfusionMetric):
+    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
+    def of(self, confusion: np.ndarray) -> np.ndarray:
+        labels, decisions, n = confusion.sum(2), confusion.sum(1), confusion.sum((1, 2))
+        shared = np.trace(confusion, axis1=1, axis2=2) * n - (labels * decisions).sum(1)
+        spread_labels = n**2 - (labels**2).sum(1)
+        spread_decisions = n**2 - (decisions**2).sum(1)
+        # Where decisions do not vary `shared` is 0 as well: no correlation.
+        spread = np.sqrt(spread_labels * np.where(spread_decisions > 0, spread_decisions, 1.0))
+        with np.errstate(invalid="ignore"):
+            return np.where(spread_labels > 0, shared / np.where(spread > 0, spread, 1.0), np.nan)
+
+    def chance(self, units: Units) -> float:
+        return 0.0

@@ -1,0 +1,163 @@
+"""The bundled metrics against scikit-learn, against chance by simulation, and their bootstraps against the slow way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from embench import registry
+from embench.interfaces.metric import Metric, Undefined
+from embench.interfaces.units import Units
+
+NAMES = (
+    "accuracy", "auroc", "auroc_within", "balanced_accuracy", "brier", "ece", "f1_macro", "f1_weighted", "mcc",
+)  # fmt: skip
+
+
+def made(seed: int = 0, people: int = 7, classes: int = 2) -> Units:
+    """Uneven people with a weak signal and tied scores; the last person has one class only."""
+    rng = np.random.default_rng(seed)
+    subject = np.repeat([f"s{p}" for p in range(people)], rng.integers(5, 20, people))
+    n = len(subject)
+    y = rng.choice(classes, n, p=np.arange(classes, 0, -1) / np.arange(classes + 1).sum()).astype(float)
+    y[subject == f"s{people - 1}"] = 0
+    logits = rng.normal(size=(n, classes)) + 0.8 * np.eye(classes)[y.astype(int)]
+    score = np.round(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), 2)
+    score /= score.sum(1, keepdims=True)
+    return Units(
+        kind="binary" if classes == 2 else "classes",
+        y_true=y,
+        score=score[:, 1] if classes == 2 else score,
+        decision=score.argmax(1).astype(float),
+        subject=subject,
+        stimulus=rng.choice(["a", "b"], n),
+        start_s=np.arange(n) * 10.0,
+        fold=np.zeros(n, int),
+        group=subject,
+        length_s=10.0,
+    )
+
+
+def metric(name: str) -> Metric:
+    return registry.load("metric", name)()
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_agrees_with_scikit_learn(classes: int) -> None:
+    units = made(classes=classes)
+    y, decided = units.y_true, units.decision
+    onehot = np.eye(classes)[y.astype(int)]
+    score = units.score if classes > 2 else np.stack([1 - units.score, units.score], 1)
+    expected = {
+        "accuracy": sk.accuracy_score(y, decided),
+        "balanced_accuracy": sk.balanced_accuracy_score(y, decided),
+        "f1_macro": sk.f1_score(y, decided, average="macro"),
+        "f1_weighted": sk.f1_score(y, decided, average="weighted"),
+        "mcc": sk.matthews_corrcoef(y, decided),
+        "auroc": np.mean([sk.roc_auc_score(onehot[:, k], score[:, k]) for k in range(classes)]),
+        "brier": ((score - onehot) ** 2).sum(1).mean() / 2,
+    }
+    for name, value in expected.items():
+        assert metric(name)(units) == pytest.approx(value), name
+
+
+def test_auroc_within_is_the_mean_of_people_who_have_both_classes() -> None:
+    units = made()
+    people = [s for s in np.unique(units.subject) if len(set(units.y_true[units.subject == s])) > 1]
+    each = [sk.roc_auc_score(units.y_true[units.subject == s], units.score[units.subject == s]) for s in people]
+    assert len(people) == 6
+    assert metric("auroc_within")(units) == pytest.approx(np.mean(each))
+
+
+def test_auroc_within_of_several_classes_takes_each_against_the_rest() -> None:
+    units = made(classes=3)
+    people = []
+    for s in np.unique(units.subject):
+        mine = units.take(units.subject == s)
+        each = [
+            sk.roc_auc_score(mine.y_true == k, mine.score[:, k])
+            for k in range(3)
+            if 0 < (mine.y_true == k).sum() < len(mine)
+        ]
+        if each:
+            people.append(np.mean(each))
+    assert metric("auroc_within")(units) == pytest.approx(np.mean(people))
+
+
+def test_ece_weighs_the_gap_of_each_bin() -> None:
+    units = made()
+    edges = np.minimum((units.score * 10).astype(int), 9)
+    gaps = [
+        (edges == b).mean() * abs(units.score[edges == b].mean() - units.y_true[edges == b].mean()) for b in set(edges)
+    ]
+    assert metric("ece")(units) == pytest.approx(sum(gaps))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_quick_bootstrap_equals_the_slow_one(name: str, classes: int) -> None:
+    units = made(seed=1, people=5, classes=classes)
+    people = np.unique(units.subject)[::-1]  # in no particular order
+    counts = np.random.default_rng(2).multinomial(len(people), np.full(len(people), 1 / len(people)), 40)
+    counts[0] = 1
+    quick = metric(name).resampled(units, people, counts)
+    slow = Metric.resampled(metric(name), units, people, counts)
+    np.testing.assert_allclose(quick, slow, atol=1e-12)
+    assert quick[0] == pytest.approx(metric(name)(units))
+
+
+@pytest.mark.parametrize("name", ["auroc", "auroc_within", "balanced_accuracy", "f1_macro", "mcc"])
+def test_one_class_only_is_undefined_and_so_are_such_samples(name: str) -> None:
+    units = made()
+    alone = units.take(units.subject == "s6")
+    assert isinstance(metric(name)(alone), Undefined)
+    counts = np.zeros((1, 7), int)
+    counts[0, 6] = 3
+    assert np.isnan(metric(name).resampled(units, np.unique(units.subject), counts)).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_undefined(name: str) -> None:
+    assert isinstance(metric(name)(made().take(np.zeros(0, int))), Undefined)
+
+
+@pytest.mark.parametrize("name", ["auroc", "auroc_within"])
+def test_constant_scores_get_exactly_half(name: str) -> None:
+    units = made()
+    assert metric(name)(replace(units, score=np.full(len(units), 0.3))) == 0.5
+
+
+def test_a_score_of_the_person_alone_gets_exactly_half_within() -> None:
+    units = made()
+    level = np.unique(units.subject, return_inverse=True)[1] / 7 + 0.01
+    assert metric("auroc_within")(replace(units, score=level)) == 0.5
+
+
+def test_a_method_that_always_decides_alike_has_no_correlation() -> None:
+    units = made()
+    assert metric("mcc")(replace(units, decision=np.ones(len(units)))) == 0
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.7, 0.3), (0.95, 0.05), (0.5, 0.45, 0.05)])
+def test_chance_of_f1_weighted_is_the_best_of_all_random_decisions(shares: tuple[float, ...]) -> None:
+    k = len(shares)
+    y = np.repeat(np.arange(k), np.round(np.array(shares) * 1000).astype(int)).astype(float)
+    units = replace(made(classes=max(k, 2)), y_true=y, decision=y)
+    if k > 2:
+        units = replace(units, score=np.eye(k)[y.astype(int)])
+    rng = np.random.default_rng(0)
+    mixes = rng.dirichlet(np.full(k, 0.5), 4000)
+    p = np.array(shares)
+    tried = (2 * p**2 * mixes / (p + mixes)).sum(1).max()
+    chance = metric("f1_weighted").chance(units)
+    assert chance >= tried - 1e-9
+    assert chance == pytest.approx(tried, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_chance_lies_in_the_range(name: str) -> None:
+    low, high = metric(name).range
+    assert low <= metric(name).chance(made()) <= high

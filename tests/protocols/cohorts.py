@@ -1,0 +1,61 @@
+"""Small cohorts: people with recordings of uneven length, some of them recorded together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from embench.interfaces.dataset import Baseline, Card
+from embench.interfaces.recording import Recording
+from embench.interfaces.units import Unit
+from embench.protocols import load, make_units
+
+
+def recording(
+    subject: str,
+    stimulus: str = "session",
+    duration_s: float = 60.0,
+    *,
+    group: str | None = None,
+    start_s: float | None = 0.0,
+    order: int | None = None,
+) -> Recording:
+    return Recording(
+        id=f"{subject}/{stimulus}",
+        subject=subject,
+        stimulus=stimulus,
+        session="1",
+        duration_s=duration_s,
+        group=group or subject,
+        start_s=start_s,
+        order=order,
+    )
+
+
+def card(baseline: Baseline | None = None) -> Card:
+    return Card(
+        name="toy",
+        title="Toy",
+        citation="",
+        doi="",
+        licence="MIT",
+        obtain="",
+        modalities={},
+        default_modalities=(),
+        targets=(),
+        mains_hz=50.0,
+        longest_s=3600.0,
+        labels_public="no",
+        fixed_order=False,
+        baseline=baseline,
+    )
+
+
+def cohort(people: int = 10, stimuli: int = 2, groups: Mapping[str, str] | None = None) -> list[Unit]:
+    """Units of 10 s of everybody's recordings; `groups` names people with the group they are recorded in."""
+    group_of = groups or {f"p{i}": f"p{i}" for i in range(people)}
+    recordings = [
+        recording(name, f"v{s}", 20.0 + 10 * ((i + s) % 3), group=group, start_s=100.0 * s)
+        for i, (name, group) in enumerate(group_of.items())
+        for s in range(stimuli)
+    ]
+    return make_units(recordings, card(), "continuous", load("subject-independent-v1"))

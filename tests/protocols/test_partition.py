@@ -1,0 +1,193 @@
+"""Folds: fixed, balanced, and never through a group of people."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embench.errors import UsageError
+from embench.interfaces.units import Unit
+from embench.protocols import Fold, Protocol, connected_groups, load, partition, prove, roles
+
+from .cohorts import cohort
+
+INDEPENDENT, LOSO, SEGMENT = (
+    load(name) for name in ("subject-independent-v1", "leave-one-subject-out-v1", "segment-random-legacy")
+)
+
+
+def by(split: str, **changes: Any) -> Protocol:
+    return SEGMENT.model_copy(update={"split": SEGMENT.split.model_copy(update={"by": split}), **changes})
+
+
+def people(units: list[Unit], ids: tuple[str, ...]) -> set[str]:
+    subject_of = {unit.id: unit.subject for unit in units}
+    return {subject_of[id_] for id_ in ids}
+
+
+def assigned(folds: list[Fold]) -> dict[tuple[int, str], frozenset[str]]:
+    return {(fold.index, role): frozenset(getattr(fold, role)) for fold in folds for role in ("train", "val", "test")}
+
+
+def unit(subject: str, group: str, stimulus: str, start: int) -> Unit:
+    name = f"{subject}/{stimulus}/{group}"
+    return Unit(f"{name}:{start}", name, subject, stimulus, group, float(start), start + 10.0, float(start), 0.0)
+
+
+@st.composite
+def cohorts(draw: st.DrawFn) -> list[Unit]:
+    """2 people and up in groups that may be linked through them, with 1 to 6 units in each of 1 to 3 recordings."""
+    n = draw(st.integers(2, 14))
+    units = []
+    for p in range(n):
+        for r in range(draw(st.integers(1, 3))):
+            group = draw(st.sampled_from([f"p{p}", f"p{p}", f"g{p // 2}", f"g{(p + 1) // 3}"]))
+            units += [unit(f"p{p}", group, f"v{r}", 10 * i) for i in range(draw(st.integers(1, 6)))]
+    return units
+
+
+@given(units=cohorts(), k=st.integers(0, 5), protocol=st.sampled_from([INDEPENDENT, LOSO]))
+@settings(deadline=None, derandomize=True, max_examples=150)
+def test_groups_stay_whole_and_every_unit_is_tested_once(units: list[Unit], k: int, protocol: Protocol) -> None:
+    group_of = connected_groups(units)
+    groups = set(group_of.values())
+    if len(groups) == 1:
+        with pytest.raises(UsageError, match="cannot be split by group"):
+            partition(protocol, "toy", units, k)
+        return
+    folds = partition(protocol, "toy", units, k)
+    prove(protocol, units, folds)
+    assert len(folds) == (min(5, len(groups)) if protocol is INDEPENDENT else len(groups))
+    assert sorted(id_ for fold in folds for id_ in fold.test) == sorted(u.id for u in units)
+    for fold in folds:
+        parts = [{group_of[s] for s in people(units, part)} for part in (fold.train, fold.val, fold.test)]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == len(groups)
+        assert parts[0]
+        assert parts[2]
+        assert len(parts[1]) <= (len(groups) - len(parts[2])) / 2
+        assert bool(parts[1]) == (len(groups) - len(parts[2]) > 1)
+
+
+@given(units=cohorts(), k=st.integers(0, 3), seed=st.integers(0, 99))
+@settings(deadline=None, derandomize=True)
+def test_the_order_of_units_decides_nothing(units: list[Unit], k: int, seed: int) -> None:
+    shuffled = random.Random(seed).sample(units, len(units))
+    splittable = len(set(connected_groups(units).values())) > 1
+    for protocol in (SEGMENT, by("recording"), *([INDEPENDENT] if splittable else [])):
+        folds = partition(protocol, "toy", units, k)
+        assert assigned(folds) == assigned(partition(protocol, "toy", shuffled, k))
+        place = {u.id: i for i, u in enumerate(units)}
+        assert all(
+            list(part) == sorted(part, key=place.__getitem__) for f in folds for part in (f.train, f.val, f.test)
+        )
+
+
+@given(units=cohorts(), k=st.integers(0, 3))
+@settings(deadline=None, derandomize=True)
+def test_legacy_splits_keep_what_they_declare(units: list[Unit], k: int) -> None:
+    for protocol in (SEGMENT, by("recording")):
+        folds = partition(protocol, "toy", units, k)
+        prove(protocol, units, folds)
+        assert sorted(id_ for fold in folds for id_ in fold.test) == sorted(u.id for u in units)
+
+
+def test_folds_hold_equally_many_people() -> None:
+    units = cohort(people=24)
+    for k in range(3):
+        folds = partition(INDEPENDENT, "toy", units, k)
+        assert sorted(len(people(units, fold.test)) for fold in folds) == [4, 5, 5, 5, 5]
+        assert {len(people(units, fold.val)) for fold in folds} == {4}
+
+
+@pytest.mark.parametrize(
+    ("n", "validating"), [(2, {0}), (3, {1}), (4, {1}), (5, {2}), (10, {4}), (40, {6}), (60, {10})]
+)
+def test_a_fifth_validates_at_least_four_at_most_half(n: int, validating: set[int]) -> None:
+    units = cohort(people=n)
+    assert {len(people(units, fold.val)) for fold in partition(INDEPENDENT, "toy", units, 0)} == validating
+
+
+def test_a_large_group_does_not_take_most_people_from_training() -> None:
+    units = cohort(groups={f"p{i}": "crowd" if i < 12 else f"p{i}" for i in range(16)})
+    for k in range(5):
+        for fold in partition(INDEPENDENT, "toy", units, k):
+            assert 0 < len(people(units, fold.val)) <= len(people(units, fold.train))
+
+
+def test_partitions_differ_by_k_dataset_and_protocol() -> None:
+    units = cohort(people=24)
+    first = assigned(partition(INDEPENDENT, "toy", units, 0))
+    again = INDEPENDENT.model_copy(update={"version": 2})
+    others = [("toy", 1, INDEPENDENT), ("other", 0, INDEPENDENT), ("toy", 0, again)]
+    assert all(first != assigned(partition(protocol, name, units, k)) for name, k, protocol in others)
+
+
+def test_partition_of_a_dataset_is_fixed_for_good() -> None:
+    """A change here parts new rows from published ones: it needs a new version of the protocol."""
+    units = cohort(people=8)
+    folds = partition(INDEPENDENT, "toy", units, 0)
+    assert [sorted(people(units, fold.test)) for fold in folds] == [
+        ["p1", "p2"],
+        ["p4", "p7"],
+        ["p0", "p6"],
+        ["p3"],
+        ["p5"],
+    ]
+    assert [sorted(people(units, fold.val)) for fold in folds] == [
+        ["p3", "p6", "p7"],
+        ["p2", "p5", "p6"],
+        ["p1", "p3", "p7"],
+        ["p4", "p6", "p7"],
+        ["p3", "p6", "p7"],
+    ]
+
+
+def test_people_are_connected_through_any_recording() -> None:
+    units = [
+        unit("a", "a", "v0", 0),
+        unit("a", "night1", "v1", 0),
+        unit("b", "night1", "v1", 0),
+        unit("b", "night2", "v2", 0),
+        unit("c", "night2", "v2", 0),
+        unit("d", "d", "v0", 0),
+        unit("night2", "alone", "v0", 0),  # a person called like a group is nobody of that group
+    ]
+    assert connected_groups(units) == {"a": "night1", "b": "night1", "c": "night1", "d": "d", "night2": "alone"}
+
+
+def test_people_all_connected_cannot_be_split() -> None:
+    units = cohort(groups={"p1": "family", "p2": "family", "p3": "family"})
+    with pytest.raises(UsageError, match="cannot be split by group"):
+        partition(INDEPENDENT, "toy", units, 0)
+
+
+def test_people_and_stimuli_both_unseen() -> None:
+    units = cohort(people=12, stimuli=6)
+    protocol = by("group+stimulus", leaks=False)
+    folds = partition(protocol, "toy", units, 0)
+    prove(protocol, units, folds)
+    stimulus_of = {u.id: u.stimulus for u in units}
+    assert [fold.index for fold in folds] == list(range(25))
+    assert Counter(id_ for fold in folds for id_ in fold.test) == Counter(u.id for u in units)
+    for fold in folds:
+        assert fold.val
+        assert not {stimulus_of[i] for i in fold.test} & {stimulus_of[i] for i in fold.train + fold.val}
+        assert not people(units, fold.test) & people(units, fold.train + fold.val)
+    with pytest.raises(UsageError, match="cannot be split by stimulus"):
+        partition(protocol, "toy", cohort(people=12, stimuli=1), 0)
+
+
+def test_roles_list_every_person_once_where_nothing_leaks() -> None:
+    units = cohort(groups={"p1": "dyad", "p2": "dyad", "p3": "p3", "p4": "p4", "p5": "p5", "p6": "p6", "p7": "p7"})
+    rows = roles(units, partition(INDEPENDENT, "toy", units, 0))
+    assert len(rows) == 5 * 7
+    assert Counter((row.subject, row.role) for row in rows)["p1", "test"] == 1
+    assert {row.group for row in rows if row.subject in {"p1", "p2"}} == {"dyad"}
+    leaking = roles(units, partition(SEGMENT, "toy", units, 0))
+    assert {row.role for row in leaking if row.subject == "p1"} == {"train", "val", "test"}
+    assert leaking == sorted(leaking, key=lambda r: (r.fold, r.subject, ("train", "val", "test").index(r.role)))

@@ -1,0 +1,151 @@
+"""Which units a recording has, and which labels fall into them."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embench.interfaces.dataset import Baseline
+from embench.interfaces.recording import Label
+from embench.interfaces.units import LabelRule, Unit
+from embench.protocols import label_units, load, make_units
+
+from .cohorts import card, recording
+
+PROTOCOL = load("subject-independent-v1")
+
+
+def spans(units: list[Unit]) -> list[tuple[float, float]]:
+    return [(unit.start, unit.stop) for unit in units]
+
+
+def test_a_rating_is_the_whole_recording() -> None:
+    (unit,) = make_units([recording("p1", "v3", 86.1255, start_s=200.0, order=4)], card(), "rating", PROTOCOL)
+    assert (unit.id, unit.start, unit.stop) == ("p1/v3:0-86126", 0.0, 86.1255)
+    assert (unit.recording, unit.subject, unit.stimulus, unit.group) == ("p1/v3", "p1", "v3", "p1")
+    assert (unit.start_s, unit.order) == (200.0, 4.0)
+
+
+def test_the_grid_stands_in_session_time() -> None:
+    units = make_units([recording("p1", duration_s=45.0, start_s=123.4)], card(), "continuous", PROTOCOL)
+    assert spans(units) == [(6.6, 16.6), (16.6, 26.6), (26.6, 36.6)]
+    assert [unit.start_s for unit in units] == pytest.approx([130.0, 140.0, 150.0])
+    assert units[0].id == "p1/session:6600-16600"
+
+
+def test_a_hidden_start_puts_the_grid_on_the_recordings_own_clock() -> None:
+    units = make_units([recording("p1", duration_s=25.0, start_s=None)], card(), "condition", PROTOCOL)
+    assert spans(units) == [(0.0, 10.0), (10.0, 20.0)]
+    assert all(math.isnan(unit.start_s) and math.isnan(unit.order) for unit in units)
+
+
+def test_a_recording_of_exactly_two_units_has_two() -> None:
+    assert len(make_units([recording("p1", duration_s=20.0)], card(), "continuous", PROTOCOL)) == 2
+    assert len(make_units([recording("p1", duration_s=19.99)], card(), "continuous", PROTOCOL)) == 1
+    assert make_units([recording("p1", duration_s=9.0)], card(), "continuous", PROTOCOL) == []
+
+
+@pytest.mark.parametrize(
+    ("baseline", "rating", "grid"),
+    [
+        (Baseline(0.0, 5.0, in_unit=False), (5.0, 42.0), [(10.0, 20.0), (20.0, 30.0), (30.0, 40.0)]),
+        (Baseline(0.0, 5.0, in_unit=True), (0.0, 42.0), [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0), (30.0, 40.0)]),
+        (Baseline(35.0, 60.0, in_unit=False), (0.0, 35.0), [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)]),
+        (Baseline(12.0, 18.0, in_unit=False), (18.0, 42.0), [(0.0, 10.0), (20.0, 30.0), (30.0, 40.0)]),
+    ],
+)
+def test_a_baseline_outside_units_is_left_out(
+    baseline: Baseline, rating: tuple[float, float], grid: list[tuple[float, float]]
+) -> None:
+    recordings = [recording("p1", duration_s=42.0)]
+    assert spans(make_units(recordings, card(baseline), "rating", PROTOCOL)) == [rating]
+    assert spans(make_units(recordings, card(baseline), "condition", PROTOCOL)) == grid
+
+
+def test_a_recording_that_is_all_baseline_has_no_unit() -> None:
+    rest = card(Baseline(0.0, 300.0, in_unit=False))
+    assert make_units([recording("p1", duration_s=250.0)], rest, "rating", PROTOCOL) == []
+    assert make_units([recording("p1", duration_s=250.0)], rest, "condition", PROTOCOL) == []
+
+
+@given(
+    duration_s=st.floats(0.0, 400.0),
+    start_s=st.none() | st.floats(0.0, 1e6),
+    rest=st.none() | st.tuples(st.floats(0.0, 200.0), st.floats(0.0, 200.0)),
+)
+@settings(deadline=None, derandomize=True)
+def test_units_lie_on_the_grid_inside_the_recording(
+    duration_s: float, start_s: float | None, rest: tuple[float, float] | None
+) -> None:
+    baseline = Baseline(min(rest), max(rest), in_unit=False) if rest else None
+    recordings = [recording("p1", duration_s=duration_s, start_s=start_s)]
+    cells = spans(make_units(recordings, card(baseline), "continuous", PROTOCOL))
+    for start, stop in cells:
+        assert -1e-5 <= start < stop <= duration_s + 1e-5
+        on_session_clock = start + (start_s or 0.0)
+        assert on_session_clock == pytest.approx(10 * round(on_session_clock / 10), abs=2e-3)
+        assert stop - start == pytest.approx(10.0)
+        assert baseline is None or stop <= baseline.start_s + 1e-5 or start >= baseline.stop_s - 1e-5
+    assert all(a[1] <= b[0] + 1e-9 for a, b in pairwise(cells))
+
+
+def test_values_count_from_start_until_before_stop() -> None:
+    units = make_units([recording("p1", duration_s=30.0)], card(), "continuous", PROTOCOL)
+    label = Label("continuous", np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.array([0.0, 9.9, 10.0, 19.9999999, 20.0]))
+    raw, made = label_units(units, {"p1/session": label}, LabelRule("mean", cut=3.0))
+    assert raw.tolist() == [1.5, 3.0, 4.5]  # 19.9999999 s is 20 s, written by a clock of floats
+    assert made.tolist() == [0.0, 0.0, 1.0]
+
+
+def test_a_lag_reads_labels_later() -> None:
+    units = make_units([recording("p1", duration_s=30.0)], card(), "continuous", PROTOCOL)
+    label = Label("continuous", np.arange(30.0), np.arange(30.0))
+    raw, _ = label_units(units, {"p1/session": label}, LabelRule("mean", lag_s=3.0))
+    assert raw.tolist() == [np.arange(3, 13).mean(), np.arange(13, 23).mean(), np.arange(23, 30).mean()]
+
+
+def test_times_need_not_be_sorted() -> None:
+    units = make_units([recording("p1", duration_s=20.0)], card(), "continuous", PROTOCOL)
+    label = Label("continuous", np.array([4.0, 1.0, 2.0]), np.array([15.0, 1.0, 3.0]))
+    raw, _ = label_units(units, {"p1/session": label}, LabelRule("mean"))
+    assert raw.tolist() == [1.5, 4.0]
+
+
+def test_one_rating_holds_for_every_unit_of_its_recording() -> None:
+    recordings = [recording("p1", "a", 20.0), recording("p2", "a", 20.0), recording("p3", "a", 20.0)]
+    units = make_units(recordings, card(), "continuous", PROTOCOL)
+    labels = {"p1/a": Label("rating", np.array([7.0])), "p2/a": Label("rating", np.array([5.0]))}
+    raw, made = label_units(units, labels, LabelRule(cut=5.0, ties="drop"))
+    np.testing.assert_array_equal(raw, [7, 7, 5, 5, np.nan, np.nan])
+    np.testing.assert_array_equal(made, [1, 1, np.nan, np.nan, np.nan, np.nan])
+    assert raw.dtype == made.dtype == np.float64
+
+
+def test_a_unit_in_which_conditions_disagree_has_no_label() -> None:
+    units = make_units([recording("p1", duration_s=40.0)], card(), "condition", PROTOCOL)
+    values = np.repeat([0.0, 1.0, np.nan], [15, 15, 10])
+    label = Label("condition", values, np.arange(40.0), ("rest", "stress"))
+    _, made = label_units(units, {"p1/session": label}, LabelRule("unanimous", positive=(1,), negative=(0,)))
+    np.testing.assert_array_equal(made, [0.0, np.nan, 1.0, np.nan])
+
+
+def test_many_units_match_a_plain_search() -> None:
+    rng = np.random.default_rng(0)
+    recordings = [recording(f"p{i}", duration_s=float(rng.integers(100, 900)), start_s=rng.random()) for i in range(20)]
+    units = make_units(recordings, card(), "continuous", PROTOCOL)
+    labels = {}
+    for r in recordings:
+        times = np.sort(rng.uniform(0, r.duration_s, 500))
+        labels[r.id] = Label("continuous", rng.normal(size=500), times)
+    rule = LabelRule("mean", lag_s=2.0)
+    raw, _ = label_units(units, labels, rule)
+    for unit, value in zip(units, raw, strict=True):
+        label = labels[unit.recording]
+        assert label.times is not None
+        inside = label.values[(label.times >= unit.start + 2.0) & (label.times < unit.stop + 2.0)]
+        assert value == pytest.approx(inside.mean() if inside.size else np.nan, nan_ok=True)

@@ -1,0 +1,24 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that other processes can import the small dataset as well
+
+from small_dataset import SmallDataset, write_people
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder with four people, as `SmallDataset` reads them."""
+    return write_people(tmp_path / "data", 4)
+
+
+@pytest.fixture
+def dataset(root):
+    return SmallDataset(root)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"

@@ -1,0 +1,202 @@
+"""What is prepared is what preprocessing says, in place, with labels apart and absences named."""
+
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_dataset import NAME, SmallDataset, make, write_people
+
+from embench.errors import DataError, PluginError
+from embench.interfaces.recording import Signal
+from embench.signals.preprocess import preprocess
+from embench.store import Span, open_store, prepare
+
+
+def test_every_recording_holds_the_preprocessed_samples_without_the_first_second(dataset, cache):
+    store = make(dataset, cache)
+    seen = 0
+    for subject in dataset.subjects():
+        for recording in dataset.recordings(subject):
+            entry = store.recording(recording.id)
+            assert (entry.subject, entry.stimulus, entry.order, entry.start_s) == (
+                recording.subject,
+                recording.stimulus,
+                recording.order,
+                recording.start_s,
+            )
+            for m, span in entry.spans.items():
+                raw = recording.signals[m]
+                late = Signal(raw.data[:, round(raw.rate) :], raw.rate, raw.channels, raw.unit)
+                expected = preprocess(late, m, rate_hz=128.0, mains_hz=50.0)
+                found = store.signal(recording.id, m)
+                np.testing.assert_array_equal(found.data, expected.data)
+                assert (found.rate, found.channels, found.unit) == (128.0, raw.channels, raw.unit)
+                assert span.t0 == 1.0
+                assert span.samples == found.data.shape[1]
+                assert span.t0 + found.duration_s == pytest.approx(raw.duration_s, abs=0.01)
+                seen += 1
+    assert seen == 4 * 2 * 3 - 2
+
+
+def test_arrays_are_read_only_maps_without_nan_and_wholly_covered(dataset, cache):
+    store = make(dataset, cache)
+    for m, entry in store.modalities.items():
+        array = store.array(m)
+        spans = [r.spans[m] for r in store.recordings if m in r.spans]
+        assert array.dtype == np.float32
+        assert isinstance(array, np.memmap)
+        assert not array.flags.writeable
+        assert array.shape == (len(entry.channels), sum(s.samples for s in spans))
+        assert [s.offset for s in spans] == np.cumsum([0, *(s.samples for s in spans)])[:-1].tolist()
+        assert np.isfinite(array).all()
+        assert store.signal("p0-0", m).data.base is not None  # a slice, no copy
+
+
+def test_what_is_absent_is_named_with_its_reason_and_never_zeros(dataset, cache):
+    store = make(dataset, cache)
+    assert "eda" not in store.recording("p1-1").spans
+    assert "hr" not in store.recording("p2-0").spans
+    reasons = {(x["subject"], x["recording"], x["modality"]): x["reason"] for x in store.left_out}
+    assert set(reasons) == {("p1", "p1-1", "eda"), ("p2", "p2-0", "hr")}
+    assert "100%" in reasons["p1", "p1-1", "eda"]
+    assert reasons["p2", "p2-0", "hr"] == "not recorded"
+
+
+def test_the_source_store_keeps_rates_and_values(dataset, cache):
+    store = make(dataset, cache, filtered=False)
+    assert {m: e.rate for m, e in store.modalities.items()} == {"ecg": 256.0, "eda": 4.0, "hr": 1.0}
+    raw = next(iter(dataset.recordings("p0"))).signals["eda"].data[:, 4:]
+    np.testing.assert_array_equal(store.signal("p0-0", "eda").data, raw)
+    assert np.isfinite(store.array("ecg")).all()
+    assert store.key != make(dataset, cache).key
+
+
+def test_labels_come_back_exactly_and_lie_in_their_own_file(dataset, cache):
+    store = make(dataset, cache)
+    labels = store.labels()
+    assert store.label_kinds == {"rating": "rating", "stress": "condition"}
+    for subject in dataset.subjects():
+        for recording in dataset.recordings(subject):
+            for name, label in recording.labels.items():
+                found = labels[name][recording.id]
+                assert (found.kind, found.classes) == (label.kind, label.classes)
+                assert found.values.dtype == np.float64
+                assert found.values.tobytes() == label.values.tobytes()
+                assert (found.times is None) == (label.times is None)
+                if label.times is not None:
+                    np.testing.assert_array_equal(found.times, label.times)
+    index = (store.path / "index.json").read_text()
+    assert "times" not in index
+    assert str(labels["rating"]["p0-0"].values[0])[:7] not in index
+
+
+def test_opening_again_gives_the_same(dataset, cache):
+    store = make(dataset, cache)
+    assert open_store(store.path) == store
+    assert store.path.parent == cache / "store"
+    assert store.path.name == f"small-short-{store.key}"
+    assert store.name == NAME
+    assert store.subjects["p3"] == {"site": "here"}
+    assert store.synthetic is None
+    with pytest.raises(DataError, match="no prepared data"):
+        open_store(cache / "store" / "elsewhere")
+
+
+def test_more_workers_write_the_same_bytes(dataset, tmp_path):
+    one, two = make(dataset, tmp_path / "one"), make(dataset, tmp_path / "two", workers=2)
+    names = sorted(path.name for path in one.path.iterdir())
+    assert names == ["ecg.npy", "eda.npy", "hr.npy", "index.json", "labels.npz"]
+    assert names == sorted(path.name for path in two.path.iterdir())
+    for name in names:
+        assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
+
+
+def test_progress_counts_people(dataset, cache):
+    said = []
+    make(dataset, cache, progress=lambda *what: said.append(what))
+    assert said == [(i + 1, 4, f"p{i}") for i in range(4)]
+
+
+def test_generated_data_say_so(dataset, cache):
+    real = make(dataset, cache)
+    (dataset.root / "EMBENCH_SYNTHETIC.json").write_text(json.dumps({"seed": 3, "effect": 1.0}))
+    generated = make(dataset, cache)
+    assert generated.synthetic == {"seed": 3, "effect": 1.0}
+    assert generated.key != real.key
+    (dataset.root / "EMBENCH_SYNTHETIC.json").write_text("{")
+    with pytest.raises(DataError, match="cannot be read"):
+        make(dataset, cache)
+
+
+def test_memory_does_not_grow_with_the_people(tmp_path):
+    def peak(people):
+        root = write_people(tmp_path / f"data{people}", people, seconds=60.0)
+        tracemalloc.start()
+        make(SmallDataset(root), tmp_path / f"cache{people}")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(2)  # imports
+    assert peak(16) < 1.3 * peak(3)
+
+
+class Wrong(SmallDataset):
+    def recordings(self, subject):
+        for recording in super().recordings(subject):
+            eda = recording.signals["eda"]
+            recording.signals["eda"] = Signal(np.repeat(eda.data, 2, 0), 4.0, ("a", "b"), "uS")
+            yield recording
+
+
+class Failing(SmallDataset):
+    def recordings(self, subject):
+        yield next(super().recordings(subject))
+        raise ZeroDivisionError("oh")
+
+
+class Twice(SmallDataset):
+    def recordings(self, subject):
+        first = next(super().recordings(subject))
+        yield first
+        yield first
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("kind", "says"), [(Wrong, "eda has channels"), (Failing, "ZeroDivisionError: oh"), (Twice, "two recordings")]
+)
+def test_a_reader_that_breaks_its_promises_is_named(root, cache, kind, says, workers):
+    with pytest.raises(PluginError, match=says) as caught:
+        make(kind(root), cache, workers=workers)
+    assert "tests/small/short" in caught.value.where
+    assert "p0" in caught.value.where
+    assert list((cache / "store").iterdir()) == []
+
+
+def test_an_empty_folder_is_not_prepared(tmp_path):
+    with pytest.raises(DataError, match="nobody"):
+        prepare(SmallDataset(tmp_path), NAME, "c", rate_hz=128.0, cache=tmp_path / "cache")
+
+
+@given(
+    st.integers(0, 1000), st.integers(1, 2000), st.integers(0, 8).map(lambda t: t / 4),
+    st.floats(-5, 30), st.floats(0, 20), st.sampled_from([4.0, 18.0, 128.0]),
+)  # fmt: skip
+def test_cuts_stay_inside_their_recording_and_keep_their_length(offset, samples, t0, start, length, rate):
+    span = Span(offset, samples, t0)
+    cut = span.cut(start, start + length, rate)
+    assert offset <= cut.start <= cut.stop <= offset + samples
+    inside = (start - t0) * rate >= 0 and (start + length - t0) * rate <= samples
+    if inside:
+        assert abs((cut.stop - cut.start) - length * rate) <= 1
+        assert abs(cut.start - offset - (start - t0) * rate) <= 0.5
+    if start + length < t0 or start > t0 + samples / rate + 1 / rate:
+        assert cut.start == cut.stop
+    middle = start + length / 2
+    first, second = span.cut(start, middle, rate), span.cut(middle, start + length, rate)
+    assert (first.start, second.stop) == (cut.start, cut.stop)
+    assert first.stop == second.start
