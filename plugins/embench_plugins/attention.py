@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -30,7 +29,7 @@ class Attention(nn.Module):
         query, key, value = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (self.query(x), key, value))
         seen = None if mask is None else mask[:, None, None, :]
         mixed = scaled_dot_product_attention(query, key, value, seen, self.dropout if self.training else 0.0)
-        return torch.as_tensor(self.out(mixed.transpose(1, 2).flatten(2)))
+        return self.out(mixed.transpose(1, 2).flatten(2))
 
 
 class Layer(nn.Module):
@@ -64,7 +63,7 @@ class Layer(nn.Module):
         first, second = self.norms
         if self.norm == "post":
             x = first(x + self.dropout(self.attention(x, x if context is None else context, mask)))
-            return torch.as_tensor(second(x + self.dropout(self.ffn(x))))
+            return second(x + self.dropout(self.ffn(x)))
         asking = first(x)
         x = x + self.dropout(self.attention(asking, asking if context is None else context, mask))
-        return x + torch.as_tensor(self.dropout(self.ffn(second(x))))
+        return x + self.dropout(self.ffn(second(x)))

@@ -1,6 +1,7 @@
 """What encoders make of prepared data: right values, on the recording's clock, made once."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ class Half(Encoder):
     """Streams every other sample; features are mean, first and last sample of the first channel, in two rows."""
 
     accepts = frozenset({"ecg", "eda"})
-    recipes = {}
+    recipes: ClassVar = {}
     calls = 0
 
     def stream(self, signal):

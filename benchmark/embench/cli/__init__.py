@@ -64,9 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning  # type: ignore[assignment]  # a line for people, not for programmers
         try:
-            code = typer.main.get_command(app).main(
-                given, prog_name="embench", standalone_mode=False
-            )
+            code = typer.main.get_command(app).main(given, prog_name="embench", standalone_mode=False)
             return code if isinstance(code, int) else 0
         except SystemExit as error:
             return error.code if isinstance(error.code, int) else 1

@@ -33,7 +33,7 @@ def baselines(
         from embench.cli.progress import Progress
 
         with Progress() as progress:
-            results = runner.baselines(
+            done = runner.baselines(
                 dataset,
                 modalities=modalities,
                 targets=target,
@@ -47,8 +47,9 @@ def baselines(
                 workers=workers,
                 progress=progress.event,
             )
-        answers = [result.json() for result in results]
+        answers = [result.json() for result in done.results]
     if as_json:
         console.document(answers)
     else:
         show.results(answers)
+    done.check()

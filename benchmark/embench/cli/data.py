@@ -9,12 +9,11 @@ import typer
 
 from embench.cli import console
 from embench.cli.options import DataRoot, Json, Workers
-from embench.errors import CheckFailed, DataError, UsageError
+from embench.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
-    from embench.interfaces.dataset import Card, Dataset
+    from embench.interfaces.dataset import Card
     from embench.protocols import Protocol
-    from embench.registry import Entry
     from embench.store import Store
 
 app = typer.Typer(help="Look at data, generate them, check them, prepare them.", no_args_is_help=True)
@@ -34,6 +33,7 @@ def status(
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.locations import data_folder
+        from embench.planning.locate import open_dataset
 
         named = [registry.find("dataset", dataset)] if dataset else registry.entries("dataset")
         facts = []
@@ -46,19 +46,16 @@ def status(
                 "generated": (folder / _MARK).is_file(),
                 "licence": entry.licence,
             })  # fmt: skip
-        reader = _reader(named[0], data_root) if dataset and facts[0]["found"] else None
-        if reader is not None:
-            facts[0]["people"] = len(reader.subjects())
+        if dataset:
+            facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
     if as_json:
         console.document(facts)
     else:
         said = {(True, True): "generated", (True, False): "found", (False, False): "missing"}
         rows = [[str(f["dataset"]), said[bool(f["found"]), bool(f["generated"])], str(f["folder"])] for f in facts]
         console.table(["dataset", "state", "folder"], rows)
-        if reader is not None:
+        if dataset:
             console.say(f"{facts[0]['people']} people")
-    if dataset and not facts[0]["found"]:
-        raise _missing(named[0], Path(str(facts[0]["folder"])))
 
 
 @app.command("synthesize")
@@ -87,7 +84,9 @@ def synthesize(
 def verify(dataset: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
     """Read a dataset from end to end and tell what is missing, damaged or odd; exit 1 when something can't be used."""
     with console.stdout_kept(as_json):
-        reader = _reader(_find(dataset), data_root)
+        from embench.planning.locate import open_dataset
+
+        reader = open_dataset(dataset, data_root)
         findings = reader.verify()
     if as_json:
         console.document([{"severity": f.severity, "where": f.where, "what": f.what} for f in findings])
@@ -112,11 +111,10 @@ def prepare(
     with console.stdout_kept(as_json):
         from embench.protocols import load
 
-        entry = _find(dataset)
-        store = _prepare(entry, _reader(entry, data_root), load(protocol), workers or 1)
+        store = _prepare(dataset, data_root, load(protocol), workers or 1)
     if as_json:
         console.document({
-            "dataset": entry.full_name,
+            "dataset": store.name,
             "folder": str(store.path),
             "key": store.key,
             "synthetic": store.synthetic is not None,
@@ -127,7 +125,7 @@ def prepare(
         })  # fmt: skip
         return
     rows = [[n, str(len(m.channels)), f"{m.rate:g} Hz", m.unit] for n, m in store.modalities.items()]
-    console.table(["modality", "channels", "rate", "unit"], rows, title=entry.full_name)
+    console.table(["modality", "channels", "rate", "unit"], rows, title=store.name)
     if store.left_out:
         keys = ["subject", "recording", "modality", "reason"]
         console.table(keys, [[str(item.get(k, "")) for k in keys] for item in store.left_out], title="left out")
@@ -144,16 +142,17 @@ def labels(
 ) -> None:
     """Tell how many units of each target have which label, by the card's rule."""
     with console.stdout_kept(as_json):
+        from embench import registry
         from embench.protocols import load
 
-        entry = _find(dataset)
-        reader, rules = _reader(entry, data_root), load(protocol)
-        counts = _label_counts(_prepare(entry, reader, rules, 1), reader.card, rules)
+        rules = load(protocol)
+        store = _prepare(dataset, data_root, rules, 1)
+        counts = _label_counts(store, registry.load("dataset", dataset).card, rules)
     if as_json:
         console.document(counts)
         return
     rows = [[str(value) for value in count.values()] for count in counts]
-    console.table([key.replace("_", " ") for key in counts[0]], rows, title=entry.full_name)
+    console.table([key.replace("_", " ") for key in counts[0]], rows, title=store.name)
 
 
 def _label_counts(store: Store, card: Card, protocol: Protocol) -> list[dict[str, Any]]:
@@ -183,48 +182,14 @@ def _label_counts(store: Store, card: Card, protocol: Protocol) -> list[dict[str
     return counts
 
 
-def _find(dataset: str) -> Entry:
-    from embench import registry
-
-    return registry.find("dataset", dataset)
-
-
-def _reader(entry: Entry, data_root: Path | None) -> Dataset:
-    from embench import registry
-    from embench.locations import data_folder
-
-    folder = data_folder(entry, data_root)
-    if not folder.is_dir():
-        raise _missing(entry, folder)
-    reader: Dataset = registry.load("dataset", entry.full_name)(folder)
-    return reader
-
-
-def _missing(entry: Entry, folder: Path) -> DataError:
-    from embench import registry
-
-    card = registry.load("dataset", entry.full_name).card
-    return DataError(
-        f"the files of {entry.name} are not there",
-        where=str(folder),
-        expected=f"{card.title} ({card.licence}), as its holder gives it out",
-        hint=f"{card.obtain}; or name their folder's parent with --data-root",
-    )
-
-
-def _prepare(entry: Entry, reader: Dataset, protocol: Protocol, workers: int) -> Store:
-    from embench import registry, store
+def _prepare(dataset: str, data_root: Path | None, protocol: Protocol, workers: int) -> Store:
     from embench.cli.progress import Progress
+    from embench.planning.locate import prepared
 
     with Progress() as progress:
-        return store.prepare(
-            reader,
-            entry.full_name,
-            registry.code_identity("dataset", entry.full_name),
-            rate_hz=protocol.rate_hz,
-            cache=store.cache_root(),
-            workers=workers,
-            progress=lambda done, total, who: progress.event(
-                {"event": "note", "text": f"prepared {who} ({done} of {total})"}
-            ),
-        )
+
+        def tell(done: int, total: int, who: str) -> None:
+            if done == total or done % 5 == 0:
+                progress.event({"event": "note", "text": f"prepared {done} of {total} people ({who})"})
+
+        return prepared(dataset, data_root, protocol, workers, tell)

@@ -100,8 +100,8 @@ def grid(
             answers = [runner.plan(request).describe() for request in requests]
         else:
             with Progress() as progress:
-                results = runner.grid(requests, executor=executor, workers=workers, progress=progress.event)
-            answers = [result.json() for result in results]
+                done = runner.grid(requests, executor=executor, workers=workers, progress=progress.event)
+            answers = [result.json() for result in done.results]
     if as_json:
         console.document(answers)
     elif dry_run:
@@ -109,6 +109,8 @@ def grid(
             show.plan(answer)
     else:
         show.results(answers)
+    if not dry_run:
+        done.check()
 
 
 def points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from embench.cli import console
+from embench.cli.show import value as show_value
 
 app = typer.Typer(help="Show published entries, and make the tables from them.", no_args_is_help=True)
 
@@ -21,7 +23,26 @@ def show(
     """Print the tables of all datasets, or of one."""
     from embench import leaderboard
 
-    console.say(leaderboard.show(boards, dataset).rstrip())
+    sections = leaderboard.show(boards, dataset)
+    if not sections:
+        console.say(f"nothing has been published in {boards}")
+    for section in sections:
+        leaks = ", leaks" if section["leaks"] else ""
+        title = f"{section['dataset']}, {section['protocol']}{leaks}, target {section['target']}"
+        headline = section["rows"][0]["headline"]
+        heads = ["#", "method", "modalities", "recipe", "people", headline, "controls", "run"]
+        console.table(heads, [_cells(row) for row in section["rows"]], title=title)
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    score = show_value(row["score"]) if row["score"] else "-"
+    if row["kind"] == "control":
+        return ["", f"({row['control']})", "", "", str(row["people"]), score, "", row["id"]]
+    method = " + ".join([*dict.fromkeys(row["encoders"].values()), *filter(None, [row["fusion"]]), *row["pretrainers"]])
+    rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
+    controls = f"not above {', '.join(row['not_cleared'])}" if row["not_cleared"] else "above all"
+    modalities = ", ".join(row["modalities"])
+    return [rank, method, modalities, row["recipe"], str(row["people"]), score, controls, row["id"]]
 
 
 @app.command("build")

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+_LONG = ("pretrain", "unimodal", "fusion")
+"""Kinds of stages whose start is worth a line of its own; the others are over at once."""
+
 _QUIET_S = 10.0
 """Seconds between two epoch lines where lines are plain, so that a log stays readable."""
 
@@ -19,9 +22,9 @@ _QUIET_S = 10.0
 class Progress:
     """Receives the events of a run.
 
-    An event is a mapping with `event`: `plan` (`total` stages, `done` ones), `stage_started`, `epoch_ended` (`epoch`
-    from 1, `epochs`, `loss`), `stage_ended` (`done`, `total`), `note` (`text`). The stage's events have `stage`: `id`,
-    `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
+    An event is a mapping with `event`: `plan` (`total` stages to run; `done` were done before), `stage_started`,
+    `epoch_ended` (`epoch` from 1, `epochs`, `loss`), `stage_ended` (`done` of `total`), `note` (`text`). The stage's
+    events have `stage`: `id`, `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
     """
 
     def __init__(self) -> None:
@@ -29,7 +32,7 @@ class Progress:
         self._tasks: dict[str, TaskID] = {}
         self._all: TaskID | None = None
         self._began = self._last = time.monotonic()
-        self._done = self._total = self._first = 0
+        self._done = self._total = 0
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -52,10 +55,10 @@ class Progress:
     def event(self, event: Mapping[str, Any]) -> None:
         """Shows one event; an unknown one is passed over."""
         name = event["event"]
-        if name in ("plan", "stage_ended"):
-            self._done, self._total = int(event.get("done", self._done)), int(event.get("total", self._total))
         if name == "plan":
-            self._first, self._began = self._done, time.monotonic()
+            self._done, self._total, self._began = 0, int(event["total"]), time.monotonic()
+        elif name == "stage_ended":
+            self._done, self._total = int(event["done"]), int(event["total"])
         if name == "note":
             self._line(str(event.get("text", "")))
         elif self._bars is not None:
@@ -81,8 +84,8 @@ class Progress:
 
     def _print(self, name: str, event: Mapping[str, Any]) -> None:
         if name == "plan":
-            self._line(f"{self._total} stages, {self._done} of them done before")
-        elif name == "stage_started":
+            self._line(f"{self._total} stages to run, {event['done']} done before")
+        elif name == "stage_started" and event["stage"].get("kind") in _LONG:
             self._line(f"started {_title(event['stage'])}")
         elif name == "stage_ended":
             self._line(f"finished {_title(event['stage'])} ({self._done} of {self._total}{self._left()})")
@@ -101,10 +104,9 @@ class Progress:
 
     def _left(self) -> str:
         """How long the rest takes if stages go on as those so far."""
-        here = self._done - self._first
-        if here <= 0 or self._done >= self._total:
+        if not 0 < self._done < self._total:
             return ""
-        seconds = (time.monotonic() - self._began) / here * (self._total - self._done)
+        seconds = (time.monotonic() - self._began) / self._done * (self._total - self._done)
         return f", about {duration(seconds)} left"
 
 

@@ -57,7 +57,7 @@ def run_stage(stage: Stage, root: Path, listen: Listener | None = None) -> dict[
 
 def _run(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     about = {"kind": stage.kind, "params": stage.params, "inputs": stage.inputs, "about": stage.about}
-    folder.write("stage.json", lambda path: path.write_text(json.dumps(about, indent=1, sort_keys=True)))
+    folder.write("stage.json", lambda path: path.write_text(json.dumps(about, indent=1)))  # modalities keep their order
     began = time.monotonic()
     threads = int(stage.params["threads"])
     machine.settle(stage.seed, threads)

@@ -169,6 +169,7 @@ class Builder:
         params = {
             **self._common(seed, fold, cohort),
             "modalities": self._modalities(which),
+            "order": which,
             "pretrainer": _plain(step.part, "name"),
             "fusion": _plain(self.method.fusion, "name") if step.modality is None else None,
             "recipe": step.part.recipe.mapping(),
@@ -198,6 +199,7 @@ class Builder:
         params = {
             **common,
             "modalities": self._modalities(method.modalities),
+            "order": list(method.modalities),  # ids are made of sorted keys, and the order decides columns
             "fusion": _plain(method.fusion, "name"),
             "recipe": method.fusion.recipe.mapping(),
             "inputs": "hidden" if unimodal else "features" if method.joins == "estimator" else "tokens",

@@ -127,7 +127,7 @@ def _read(point: EntryPoint) -> Package:
         sources = [folder / "registry.yaml" for folder in folders]
         source = next((s for s in sources if s.is_file()), sources[0])
         found = tuple(_parse(source.read_text(encoding="utf-8"), name, version, source))
-    except Exception as error:  # the plugin boundary: whatever one package does, the others are listed
+    except Exception as error:  # noqa: BLE001  # the plugin boundary: whatever one package does, others are listed
         found = (_broken(BROKEN_PACKAGE, name, name, version, source, _one_line(error)),)
     return Package(name, version, distribution, found)
 

@@ -91,7 +91,7 @@ class Observers:
             own = {key: plain(value) for key, value in event.items()}  # a copy each: none can reach another's or ours
             try:
                 getattr(manager.hook, hook)(**own)
-            except (Exception, SystemExit) as error:  # the plugin boundary
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # the plugin boundary
                 self._active.remove((title, manager))
                 problem = f"{type(error).__name__}: {error}"
                 warnings.warn(f"observer {title} is disabled: it raised in {hook}: {problem}", stacklevel=3)

@@ -97,6 +97,7 @@ def _no_movement(movement: np.ndarray | None, train: np.ndarray, test: np.ndarra
 
 
 def _boosted(x: np.ndarray, known: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int, classes: int) -> Answer:
+    x = x[:, np.isfinite(x[train]).any(0)]  # the trees can't bin a column of which nothing is known
     # Without early stopping, which would hold out units of training people at random. One thread, so that sums are
     # added in one order whatever the machine.
     trees = HistGradientBoostingClassifier(early_stopping=False, class_weight="balanced", random_state=seed)

@@ -96,7 +96,7 @@ def synthesize(
         "subjects": subjects,
         "effect": effect,
         "trial_s": trial_s,
-        "long_video_s": min(LONG_S, trial_s or LONG_S),
+        "long_video_s": _length_s(LONG[0], trial_s),
         "person_label": person_label,
     }
     _claim(out, made)
@@ -226,7 +226,7 @@ def _compressed(variables: dict[str, np.ndarray]) -> bytes:
 def _length_s(video: str, trial_s: float | None) -> float:
     """A trial's length with its rest: long videos are cut, short ones shrunk into the last quarter below `trial_s`."""
     if video in LONG:
-        return min(LONG_S, trial_s or LONG_S)
+        return LONG_S if trial_s is None else 2 * BASELINE_S
     if trial_s is None:
         return STIMULUS_S[video] + BASELINE_S
     shortest, longest = min(STIMULUS_S.values()), max(STIMULUS_S.values())
@@ -288,7 +288,8 @@ class _Body:
         columns[:16] += 0.1 * rng.standard_normal((16, 1))
         columns[:16] *= self.size[:, None]
         columns[14:16] += 3 * artefact
-        skin = 1 + 0.06 * (self._skin(float(trial["scr_per_min"]), time, rng) + rng.standard_normal())
+        level, gain = rng.standard_normal(), _gain(rng, 1)[0]  # before the responses, whose number takes more draws
+        skin = 1 + 0.06 * (level + gain * self._skin(float(trial["scr_per_min"]), time, rng))
         columns[16] = 1e6 / (self.conductance * skin * (1 - 0.5 * artefact))  # in ohm: a resistance, as released
         return columns.T.astype(np.float32).astype(np.float64)
 
@@ -330,7 +331,7 @@ class _Body:
         after = np.arange(round(20 * RATE)) / RATE
         responses = fftconvolve(train, np.exp(-after / 3) - np.exp(-after / 0.7))[: len(time)]
         drift = 0.3 * rng.standard_normal() * time / time[-1] + 0.1 * np.sin(2 * np.pi * (0.02 * time + rng.random()))
-        return _unit(responses + drift + 0.003 * rng.standard_normal(len(time))) * float(_gain(rng, 1)[0, 0])
+        return _unit(responses + drift + 0.003 * rng.standard_normal(len(time)))
 
 
 _SIDE = np.array([-1.0] * 4 + [0.0] * 6 + [1.0] * 4)  # frontal electrodes: left, none, right

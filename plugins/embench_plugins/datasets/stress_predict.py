@@ -74,6 +74,11 @@ class StressPredict(Dataset):
         labels_public="yes",
         fixed_order=True,
         baseline=Baseline(0.0, 300.0, in_unit=True),  # the first task starts after 561 s at the earliest: rest units
+        verified_on_real={
+            "by": "tests of this reader, on S01 to S25 without ACC.csv",
+            "date": "2026-11-20",
+            "fingerprint": "sha256 of the label csv 0b43f3e948058c5d0738dfeecb7aa418ff7ac9ab16b56fb960e0cb7068358f4d",
+        },
     )
 
     def subjects(self) -> list[str]:

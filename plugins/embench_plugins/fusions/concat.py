@@ -44,5 +44,4 @@ class Network(nn.Module):
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
         pooled = {m: Tokens(t.pooled()[:, None]) for m, t in tokens.items()}
         filled = self.fill(pooled, present)
-        output: Output = self.head(Tokens(torch.cat([filled[m].x for m in self.modalities], -1)))
-        return output
+        return self.head(Tokens(torch.cat([filled[m].x for m in self.modalities], -1)))

@@ -11,7 +11,6 @@ with a learned vector that says whose they are; tokens of other widths are proje
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -87,9 +86,8 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.asks, self.answers, self.most = asks, tuple(m for m in specs if m != asks), tokens
-        plain = {
-            m: replace(spec, length=min(spec.length, tokens or spec.length), summary=False) for m, spec in specs.items()
-        }
+        most = tokens or max(spec.length for spec in specs.values())
+        plain = {m: TokenSpec(min(spec.length, most), spec.dim) for m, spec in specs.items()}
         self.fill = FillAbsent(plain)
         self.project = nn.ModuleDict(
             {m: nn.Identity() if spec.dim == width else nn.Linear(spec.dim, width) for m, spec in plain.items()}
@@ -112,8 +110,7 @@ class Network(nn.Module):
         context, seen = self._join(streams) if self.answers else (None, mask)
         for layer in self.layers:
             x = layer(x, seen, context)
-        output: Output = self.head(Tokens(x, mask))
-        return output._replace(tokens=x)
+        return self.head(Tokens(x, mask))._replace(tokens=x)
 
     def _enter(self, modality: str, tokens: Tokens) -> Tokens:
         x = self.project[modality](tokens.x)

@@ -57,18 +57,13 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self.ratio, self.span, self.replace = ratio, span, replace
-        self.predictors = nn.ModuleDict(
-            {
-                m: nn.Sequential(
-                    nn.Linear(model.specs[m].dim, hidden), nn.ReLU(), nn.Linear(hidden, self._channels(m, s))
-                )
-                for m, s in inputs.items()
-            }
-        )
+        self.predictors = nn.ModuleDict({m: self._predictor(m, spec, hidden) for m, spec in inputs.items()})
 
-    def _channels(self, modality: str, spec: InputSpec) -> int:
+    def _predictor(self, modality: str, spec: InputSpec, hidden: int) -> nn.Module:
         picks = self._picks(modality)
-        return spec.shape[0] if picks is None else len(picks)
+        channels = spec.shape[0] if picks is None else len(picks)
+        dim = self.model.specs[modality].dim
+        return nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
     def _picks(self, modality: str) -> Tensor | None:
         """The channels that the encoder reads, where it says so in `picks`: only those can be predicted."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from embench.errors import DataError
 from embench.interfaces.units import Target
 from embench_plugins.datasets.stress_predict import LABELS, StressPredict
@@ -69,7 +70,8 @@ def test_labels_are_seconds_from_the_recordings_start(release):
     label = recording.labels["stress"]
     assert "acc" not in recording.signals
     assert (label.kind, label.classes) == ("condition", ("rest", "stress"))
-    assert label.times[0] == 9 and label.times[-1] == SECONDS - 1
+    assert label.times[0] == 9
+    assert label.times[-1] == SECONDS - 1
     np.testing.assert_array_equal(label.values, label.times >= 60)
 
 
@@ -110,7 +112,8 @@ def test_verify_tells_the_quirks(release):
 def test_verify_goes_on_after_a_damaged_person(release):
     (release / "Raw_data" / "S01" / "EDA.csv").write_text("", encoding="utf-8")
     findings = StressPredict(release).verify()
-    assert [finding.where for finding in findings if finding.severity == "error"][0].endswith("EDA.csv")
+    errors = [Path(finding.where).name for finding in findings if finding.severity == "error"]
+    assert errors == ["EDA.csv"]
     assert any(finding.where.endswith("S02") for finding in findings)
 
 
@@ -168,7 +171,7 @@ def test_missing_labels_are_bad_data(release):
 
 def test_a_foreign_folder_says_what_it_is_not(tmp_path):
     (tmp_path / "Data_preprocessed").mkdir()
-    with pytest.raises(DataError, match="not Stress-Predict.*Data_preprocessed"):
+    with pytest.raises(DataError, match=r"not Stress-Predict.*Data_preprocessed"):
         StressPredict(tmp_path).subjects()
     with pytest.raises(DataError, match="no such folder"):
         StressPredict(tmp_path / "nowhere").subjects()

@@ -25,8 +25,9 @@ def made(seed: int = 0, people: int = 7, classes: int = 2) -> Units:
     y = rng.choice(classes, n, p=np.arange(classes, 0, -1) / np.arange(classes + 1).sum()).astype(float)
     y[subject == f"s{people - 1}"] = 0
     logits = rng.normal(size=(n, classes)) + 0.8 * np.eye(classes)[y.astype(int)]
-    score = np.round(np.exp(logits) / np.exp(logits).sum(1, keepdims=True), 2)
-    score /= score.sum(1, keepdims=True)
+    score = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    if classes == 2:
+        score = np.round(score, 2)
     return Units(
         kind="binary" if classes == 2 else "classes",
         y_true=y,

@@ -2,8 +2,8 @@
 definitions: Task Force of the ESC and NASPE 1996, Circulation 93(5)).
 
 Intervals in ms, powers in ms^2, frequencies in Hz. A value is NaN where a span is too short for it: a power needs two
-periods of its band's lower edge (of the upper one for ULF, which starts at 0; VHF needs no less than HF), entropies and the triangular index
-need 40 intervals, everything else about beats three.
+periods of its band's lower edge (ULF, which starts at 0, of its upper one; VHF no less than HF), entropies and the
+triangular index need 40 intervals, everything else about beats three.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """24 values of skin conductance (list of the StressID code): its shape, its tonic and phasic parts, and the responses.
 
-The slow part below 0.05 Hz is tonic, the rest phasic (neurokit2's high-pass decomposition). A response is a peak of
-the phasic part that stands out by at least 0.01 uS (Boucsein 2012), or, where the unit is not microsiemens, by a
-hundredth of the signal's range between its 5 % and 95 % quantiles.
+The slow part below 0.05 Hz is tonic, the rest phasic (neurokit2's high-pass decomposition). A response rises
+from trough to peak by at least 0.01 uS (Boucsein 2012), or, where the unit is not microsiemens, by a hundredth of the
+signal's range between its 5 % and 95 % quantiles.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Responses:
 def skin(x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
     """(n, 24) values of one channel `x` (T,)."""
     phasic = highpass(x[None], spans.rate, EDGE_HZ, 2)[0].astype(np.float64)
-    found = responses(phasic, spans.rate, _threshold(x, unit))
+    found = responses(x, phasic, spans.rate, _threshold(x, unit))
     stacked = np.stack([x, phasic, x - phasic])
     shapes = spans.rows(stacked, lambda rows: _shape(rows, spans.rate), len(SHAPE) + len(PARTS) + 1)
     minutes = spans.duration_s / 60.0
@@ -52,13 +52,15 @@ def skin(x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
     return np.concatenate([shapes[:, :-1], counted[:, :1], shapes[:, -1:], counted[:, 1:]], 1)
 
 
-def responses(phasic: np.ndarray, rate: float, least: float) -> Responses:
-    """The peaks of `phasic` (T,) that stand out by `least` from their surroundings of 10 s on either side."""
-    window = int(20 * rate) | 1
-    peak, about = sps.find_peaks(phasic, prominence=least, wlen=window)
+def responses(x: np.ndarray, phasic: np.ndarray, rate: float, least: float) -> Responses:
+    """The peaks of `phasic` (T,) up to which the signal `x` (T,) itself rises by `least` from the trough before, over
+    10 s at most. The rise is the amplitude; a filter's ringing around a response has none."""
+    peak, about = sps.find_peaks(phasic, prominence=least / 2, wlen=int(20 * rate) | 1)
     half = (about["prominences"], about["left_bases"], about["right_bases"])
     right = sps.peak_widths(phasic, peak, rel_height=0.5, prominence_data=half)[3]
-    return Responses(peak, about["prominences"], (right - peak) / rate)
+    rise = x[peak] - x[about["left_bases"]]
+    real = rise >= least
+    return Responses(peak[real], rise[real], (right - peak)[real] / rate)
 
 
 def _threshold(x: np.ndarray, unit: str) -> float:

@@ -1,0 +1,43 @@
+"""One door to all checks, by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from embench.errors import UsageError
+from embench.testing.datasets import check_dataset
+from embench.testing.encoders import check_encoder
+from embench.testing.fusions import check_fusion
+from embench.testing.metrics import check_metric
+from embench.testing.observers import check_observer
+from embench.testing.pretrainers import check_pretrainer
+
+_CHECKS: dict[str, Callable[[type[Any]], None]] = {
+    "encoder": check_encoder,
+    "fusion": check_fusion,
+    "metric": check_metric,
+    "observer": check_observer,
+    "pretrainer": check_pretrainer,
+}
+
+
+def check(kind: str, cls: type[Any], root: Path | None = None) -> None:
+    """Runs the check of a kind on a class.
+
+    Args:
+        root: a folder of a dataset's files; only datasets need it.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+        UsageError: a dataset comes without a folder, or there is no such kind.
+    """
+    if kind == "dataset":
+        if root is None:
+            raise UsageError("a dataset is checked on a folder of its files", expected="root")
+        check_dataset(cls, root)
+    elif kind in _CHECKS:
+        _CHECKS[kind](cls)
+    else:
+        raise UsageError(f"there is no kind of plugin `{kind}`", expected=", ".join((*_CHECKS, "dataset")))

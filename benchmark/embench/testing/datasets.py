@@ -1,0 +1,157 @@
+"""The conformance of dataset readers, on a folder of their files, generated ones or real."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.errors import CheckFailed, DataError
+from embench.interfaces.dataset import Card, Dataset
+from embench.interfaces.recording import MODALITIES, Label, Recording, Signal
+from embench.testing.require import Check
+
+_PEOPLE = 3
+"""People whose recordings are read, so that a check of a big set ends."""
+
+
+def check_dataset(cls: type[Dataset], root: Path) -> None:
+    """Checks that a reader keeps its interface and its card's word, on the first people found in `root`.
+
+    The card; people in a fixed order; recordings that are the same when read twice, hold float32 signals of the
+    channels, rates and units that the card promises, and labels that its targets can be made of; absent modalities
+    that are absent, not zeros; files that are there; and an empty folder refused with DataError.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+    """
+    check = Check(cls)
+    check.that(
+        issubclass(cls, Dataset), "it is no Dataset", expected="a subclass of embench.interfaces.dataset.Dataset"
+    )
+    card = getattr(cls, "card", None)
+    check.that(isinstance(card, Card), "it has no `card`", expected="a Card")
+    _card(check, cls.card)
+    _refuses(check, cls)
+    with check.during(f"folder {root}"):
+        reader = cls(root)
+        people = reader.subjects()
+        check.that(bool(people), "nobody is found", expected="people, or DataError")
+        fine = len(set(people)) == len(people) and people == cls(root).subjects()
+        check.that(fine, f"people are {people}", expected="each once, in a fixed order")
+        ids: set[str] = set()
+        kinds: set[str] = set()
+        for person in people[:_PEOPLE]:
+            with check.during(f"person {person}"):
+                _person(check, reader, person, ids, kinds)
+        for target in cls.card.targets:
+            what = f"no recording has the label `{target.label}` of target {target.name}"
+            check.that(target.label in kinds, what, expected="labels that the card's targets are made of")
+
+
+def _card(check: Check, card: Card) -> None:
+    for name in ("name", "title", "citation", "licence", "obtain"):
+        check.that(bool(getattr(card, name)), f"the card's `{name}` is empty", expected="text")
+    unknown = set(card.modalities) - set(MODALITIES)
+    check.that(not unknown, f"the card has modalities {sorted(unknown)}", expected=f"names of {', '.join(MODALITIES)}")
+    parts = {part for name in card.default_modalities for part in name.split("+")}
+    fine = bool(parts) and parts <= set(card.modalities)
+    check.that(fine, f"`default_modalities` is {card.default_modalities}", expected="some of the card's modalities")
+    names = [target.name for target in card.targets]
+    check.that(bool(names) and len(set(names)) == len(names), f"targets are {names}", expected="one or more, each once")
+    check.that(card.longest_s > 0, f"`longest_s` is {card.longest_s}", expected="seconds")
+    known = ("yes", "no", "unknown")
+    check.that(card.labels_public in known, f"`labels_public` is {card.labels_public!r}", expected=", ".join(known))
+
+
+def _refuses(check: Check, cls: type[Dataset]) -> None:
+    with tempfile.TemporaryDirectory() as empty:
+        try:
+            people = cls(Path(empty)).subjects()
+        except DataError:
+            return
+        except Exception as error:
+            what = f"an empty folder raises {type(error).__name__}: {error}"
+            raise CheckFailed(what, where=check.where, expected="DataError") from error
+    check.that(False, f"in an empty folder it finds {people}", expected="DataError")
+
+
+def _person(check: Check, reader: Dataset, person: str, ids: set[str], kinds: set[str]) -> None:
+    missing = [str(path) for path in reader.files(person) if not path.exists()]
+    check.that(not missing, f"`files` names {missing}", expected="files that are there")
+    again = reader.recordings(person)
+    for recording in reader.recordings(person):
+        with check.during(f"recording {recording.id}"):
+            check.that(recording.id not in ids, "another recording has this id", expected="ids that are used once")
+            ids.add(recording.id)
+            fine = recording.subject == person
+            check.that(fine, f"its subject is {recording.subject}", expected="the person asked for")
+            _recording(check, reader.card, recording)
+            _same(check, recording, next(again, None))
+            kinds.update(recording.labels)
+    check.that(next(again, None) is None, "read again there are more recordings", expected="the same recordings")
+
+
+def _recording(check: Check, card: Card, recording: Recording) -> None:
+    fine = 0 < recording.duration_s <= card.longest_s + 1e-6
+    check.that(fine, f"it lasts {recording.duration_s} s", expected=f"up to the card's longest, {card.longest_s} s")
+    for name in ("stimulus", "session", "group"):
+        check.that(bool(getattr(recording, name)), f"its `{name}` is empty", expected="text")
+    for modality, signal in recording.signals.items():
+        promised = card.modalities.get(modality)
+        check.that(promised is not None, f"it has {modality}, the card has not", expected="modalities of the card")
+        with check.during(modality):
+            _signal(check, signal, promised, recording.duration_s)
+    for name, label in recording.labels.items():
+        with check.during(f"label {name}"):
+            _label(check, label)
+
+
+def _signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> None:
+    fine = signal.data.dtype == np.float32 and signal.data.ndim == 2
+    check.that(fine, f"its data are {signal.data.dtype} {signal.data.shape}", expected="float32 (channels, samples)")
+    fine = signal.channels == promised.channels and len(signal.channels) == signal.data.shape[0]
+    check.that(fine, f"its channels are {signal.channels}", expected=f"{promised.channels}")
+    check.that(signal.unit == promised.unit, f"its unit is {signal.unit}", expected=promised.unit)
+    fine = abs(signal.rate - promised.rate) <= 0.01 * promised.rate
+    check.that(fine, f"its rate is {signal.rate} Hz", expected=f"{promised.rate} Hz")
+    fine = signal.duration_s <= duration_s + 2 / signal.rate
+    check.that(
+        fine, f"it lasts {signal.duration_s} s, the recording {duration_s} s", expected="no longer than the recording"
+    )
+    check.that(
+        not np.isinf(signal.data).any(), "it holds infinity", expected="numbers, and NaN where samples were lost"
+    )
+    there = signal.data[np.isfinite(signal.data)]
+    check.that(
+        bool(there.size and there.any()),
+        "it holds nothing but zeros or NaN",
+        expected="absent, where nothing was recorded",
+    )
+
+
+def _label(check: Check, label: Label) -> None:
+    known = ("rating", "continuous", "condition")
+    check.that(label.kind in known, f"its kind is {label.kind!r}", expected=", ".join(known))
+    values = np.asarray(label.values)
+    check.that(values.ndim == 1 and len(values) > 0, f"its values have shape {values.shape}", expected="(n,), n from 1")
+    if label.times is not None:
+        fine = np.shape(label.times) == values.shape and bool((np.diff(label.times) >= 0).all())
+        check.that(fine, "its times don't fit its values", expected="one time a value, in order")
+    if label.classes is not None:
+        there = values[np.isfinite(values)]
+        fine = bool(((there >= 0) & (there < len(label.classes))).all())
+        check.that(
+            fine, "its values name classes that there are not", expected=f"0 to {len(label.classes) - 1}, or NaN"
+        )
+
+
+def _same(check: Check, one: Recording, other: Recording | None) -> None:
+    again = other.signals if other is not None and other.id == one.id else {}
+    fine = again.keys() == one.signals.keys()
+    check.that(fine, "read again, it is another recording", expected="the same recordings in the same order")
+    for modality, signal in one.signals.items():
+        same = np.array_equal(signal.data, again[modality].data, equal_nan=True)
+        check.that(same, f"read again, its {modality} differs", expected="the same samples")

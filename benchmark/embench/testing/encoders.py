@@ -1,0 +1,155 @@
+"""The conformance of encoders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.recording import MODALITIES
+from embench.interfaces.tokens import InputSpec, Output, Tokens, TokenSpec
+from embench.testing import samples
+from embench.testing.require import Check, projected, seeded
+
+
+def check_encoder(cls: type[Encoder]) -> None:
+    """Checks that an encoder keeps its interface: all presets on one modality, then `quick` on each it accepts.
+
+    Shapes and finite numbers; the same network and answer from one seed; rows that don't depend on their batch; nothing
+    read where the mask says that nothing was recorded; gradients everywhere; weights that hold all that decides the
+    answer; features of a span that don't depend on other spans.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+    """
+    check = Check(cls)
+    check.that(
+        issubclass(cls, Encoder), "it is no Encoder", expected="a subclass of embench.interfaces.encoder.Encoder"
+    )
+    accepts = getattr(cls, "accepts", None)
+    fine = isinstance(accepts, frozenset) and bool(accepts) and accepts <= set(MODALITIES)
+    check.that(fine, f"`accepts` is {accepts!r}", expected=f"a frozenset of {', '.join(MODALITIES)}")
+    recipes = check.recipes()
+    readable = [m for m in MODALITIES if m in cls.accepts and m != "video"]
+    for preset, recipe in recipes.items():
+        for modality in readable if preset == "quick" else readable[:1]:
+            with check.during(f"preset {preset}, {modality}"), torch.random.fork_rng(devices=[]):
+                _check(check, cls(recipe), modality)
+
+
+def _check(check: Check, encoder: Encoder, modality: str) -> None:
+    if encoder.reads == "features":
+        _features(check, encoder, modality)
+    sample = samples.rows(encoder, modality)
+    spec = samples.with_stats(encoder, sample)
+    _stats(check, encoder, sample, spec)
+    module = check.repeats(lambda: encoder.build(spec))
+    x, mask = sample.tensors()
+    module.eval()
+    with torch.no_grad():
+        tokens = _shapes(check, module(x, mask), len(x))
+        check.equal(
+            module(x, mask).pooled(), tokens.pooled(), "two calls differ", expected="in eval mode, the same answer"
+        )
+        _alone(check, module, x, mask, tokens)
+        if mask is not None:
+            _masked(check, module, x, mask, tokens)
+            check.finite(module(x, None).pooled(), "the answer without a mask")
+    _head(check, encoder, tokens)
+    module.train()
+    trained = module(x, mask)
+    check.gradients(module, projected(trained.x, trained.summary))
+    elsewhere = samples.with_stats(encoder, samples.rows(encoder, modality, seed=1))
+    other = seeded(lambda: encoder.build(elsewhere), seed=2)
+    check.survives_saving(module, other, lambda m: _pooled(m(x, mask)))
+
+
+def _pooled(tokens: Any) -> Tensor:
+    pooled: Tensor = tokens.pooled()
+    return pooled
+
+
+def _shapes(check: Check, tokens: Any, size: int) -> Tokens:
+    check.that(isinstance(tokens, Tokens), f"forward gave {type(tokens).__name__}", expected="Tokens")
+    made: Tokens = tokens
+    fine = made.x.ndim == 3 and len(made.x) == size and made.x.shape[1] > 0
+    check.that(fine, f"its tokens have shape {tuple(made.x.shape)}", expected=f"({size}, L, D)")
+    if made.mask is not None:
+        fine = made.mask.shape == made.x.shape[:2] and made.mask.dtype == torch.bool
+        check.that(fine, f"its mask has shape {tuple(made.mask.shape)}, {made.mask.dtype}", expected="(B, L) bool")
+        check.that(bool(made.mask.any(1).all()), "a row with samples has no token that counts", expected="one at least")
+    if made.summary is not None:
+        fine = made.summary.shape == (size, made.x.shape[2])
+        check.that(fine, f"its summary has shape {tuple(made.summary.shape)}", expected="(B, D), D as in the tokens")
+    check.finite(made.pooled(), "the pooled answer")
+    return made
+
+
+def _alone(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, together: Tokens) -> None:
+    for row in range(len(x)):
+        alone = module(x[row : row + 1], None if mask is None else mask[row : row + 1])
+        what = "a row alone gives another answer than in its batch"
+        check.equal(alone.pooled(), together.pooled()[row : row + 1], what, expected="rows that don't see each other")
+
+
+def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(3)) * 10
+    changed = module(torch.where(mask[:, None], x, noise), mask)
+    expected = "samples where the mask is False change nothing"
+    check.equal(changed.pooled(), tokens.pooled(), "it reads masked samples", expected=expected)
+    counts = tokens.mask
+    check.equal(changed.mask, counts, "its own mask hangs on masked samples", expected=expected)
+    if counts is not None:
+        check.equal(changed.x[counts], tokens.x[counts], "its tokens read masked samples", expected=expected)
+
+
+def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
+    outputs = samples.targets("binary", "classes")
+    spec = TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None)
+    with check.during("its head"):
+        head = check.repeats(lambda: encoder.head(spec, outputs)).eval()
+        output = head(samples.part(tokens))
+        check.that(isinstance(output, Output), f"it gave {type(output).__name__}", expected="Output")
+        shape, size = tuple(output.logits.shape), (len(tokens.x), outputs.size)
+        check.that(shape == size, f"its logits have shape {shape}", expected=f"{size}")
+        fine = output.hidden.ndim == 2 and len(output.hidden) == len(tokens.x)
+        check.that(fine, f"its hidden layer has shape {tuple(output.hidden.shape)}", expected="(B, H)")
+        check.finite(output.logits, "its answer")
+        check.gradients(head, projected(output.logits, output.hidden))
+
+
+def _stats(check: Check, encoder: Encoder, sample: samples.Rows, spec: InputSpec) -> None:
+    """Statistics are plain arrays, repeat, and are made of recorded samples only."""
+    for name, value in spec.stats.items():
+        check.that(bool(np.isfinite(value).all()), f"`fit_stats` gives a {name} that is not finite", expected="numbers")
+    if sample.mask is None:
+        return
+    noise = np.random.default_rng(4).standard_normal(sample.x.shape).astype(np.float32) * 10
+    changed = replace(sample, x=np.where(sample.mask[:, None], sample.x, noise))
+    for name, value in samples.with_stats(encoder, changed).stats.items():
+        same = np.allclose(value, spec.stats[name], rtol=1e-4, atol=1e-5)
+        check.that(same, f"`fit_stats` reads masked samples for {name}", expected="recorded samples only")
+
+
+def _features(check: Check, encoder: Encoder, modality: str) -> None:
+    """Features of a span are the same whatever other spans are asked for, and an empty span has none."""
+    whole = samples.signal(modality, 40.0)
+    spans = np.array([[0.0, 10.0], [5.0, 15.0], [12.0, 40.0]])
+    found = np.asarray(encoder.features(whole, spans))
+    check.that(found.ndim >= 2 and len(found) == 3, f"features have shape {found.shape}", expected="(n, *shape)")
+    check.that(
+        bool(np.isfinite(found).any()), "features hold nothing but NaN", expected="numbers for ten seconds of signal"
+    )
+    check.that(not np.isinf(found).any(), "features hold infinity", expected="numbers, or NaN where there is nothing")
+    for row in range(3):
+        one = np.asarray(encoder.features(whole, spans[row : row + 1]))[0]
+        same = np.allclose(one, found[row], rtol=1e-4, atol=1e-5, equal_nan=True)
+        check.that(same, "features of a span hang on the other spans", expected="each span by itself")
+    names = encoder.feature_names(modality, whole.channels)
+    if names and found.ndim == 2:
+        what = f"there are {len(names)} feature names for {found.shape[1]} features"
+        check.that(len(names) == found.shape[1], what, expected="one each")

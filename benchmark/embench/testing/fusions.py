@@ -1,0 +1,133 @@
+"""The conformance of fusions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from embench.errors import UsageError
+from embench.interfaces.fusion import Estimator, Fusion
+from embench.interfaces.tokens import Output, Tokens, TokenSpec
+from embench.testing import samples
+from embench.testing.estimators import check_estimator
+from embench.testing.require import Check, projected, seeded
+
+_OUTPUTS = samples.targets("binary", "binary", "classes")
+_NAMES = ("eda", "ppg", "temp")
+_SIZE = 5
+
+
+def check_fusion(cls: type[Fusion | Estimator]) -> None:
+    """Checks that a fusion keeps its interface, in all presets; an estimator is handed to `check_estimator`.
+
+    Shapes; its read-out under `.head`; the same network and answer from one seed; rows that don't depend on their
+    batch; nothing read of masked tokens or of absent modalities; gradients everywhere; weights that hold all that
+    decides the answer. A fusion with `inputs = "unimodal"` has no network, and only its recipes are looked at.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+    """
+    if issubclass(cls, Estimator):
+        check_estimator(cls)
+        return
+    check = Check(cls)
+    check.that(issubclass(cls, Fusion), "it is no Fusion", expected="a subclass of Fusion or Estimator")
+    known = ("tokens", "hidden", "unimodal")
+    check.that(cls.inputs in known, f"`inputs` is {cls.inputs!r}", expected=f"one of {', '.join(known)}")
+    least, most = cls.arity
+    check.that(1 <= least <= (most or least), f"`arity` is {cls.arity!r}", expected="(least, greatest or None)")
+    for preset, recipe in check.recipes().items():
+        if cls.inputs != "unimodal":
+            for count in sorted({least, min(most or 3, 3)}):
+                with check.during(f"preset {preset}, {count} modalities"), torch.random.fork_rng(devices=[]):
+                    _check(check, cls(recipe), _NAMES[:count])
+
+
+def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
+    specs, module = _built(check, fusion, names)
+    check.that(hasattr(module, "head"), "it has no `.head`", expected="its read-out under `.head`")
+    tokens, present = _inputs(specs)
+    module.eval()
+    with torch.no_grad():
+        output = _shapes(check, module(tokens, present))
+        again = module(tokens, present).logits
+        check.equal(again, output.logits, "two calls differ", expected="in eval mode, the same answer")
+        for row in range(_SIZE):
+            alone = module(*_rows(tokens, present, slice(row, row + 1))).logits
+            what = "a row alone gives another answer than in its batch"
+            check.equal(alone, output.logits[row : row + 1], what, expected="rows that don't see each other")
+        noisy = module(_noise(tokens), present).logits
+        expected = (
+            "what masks and `present` leave out changes nothing; embench.nn.FillAbsent puts a learned token there"
+        )
+        check.equal(noisy, output.logits, "it reads masked tokens or absent modalities", expected=expected)
+    module.train()
+    trained = module(tokens, present)
+    check.gradients(module, projected(trained.logits, trained.hidden))
+    other = seeded(lambda: fusion.build(specs, _OUTPUTS), seed=2)
+    check.survives_saving(module, other, lambda m: _logits(m(tokens, present)))
+
+
+def _built(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mapping[str, TokenSpec], nn.Module]:
+    """The network for modalities that differ in width; in length only, where it says that it wants one width."""
+    if fusion.inputs == "hidden":
+        specs = {m: TokenSpec(1, 16 + 8 * i, head=16 + 8 * i) for i, m in enumerate(names)}
+        return specs, check.repeats(lambda: fusion.build(specs, _OUTPUTS))
+    specs = {m: TokenSpec(4 + i, 16 * (i + 1), summary=i == 0) for i, m in enumerate(names)}
+    try:
+        fusion.build(specs, _OUTPUTS)
+    except UsageError:
+        specs = {m: TokenSpec(4 + i, 32, summary=i == 0) for i, m in enumerate(names)}
+    return specs, check.repeats(lambda: fusion.build(specs, _OUTPUTS))
+
+
+def _inputs(specs: Mapping[str, TokenSpec]) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
+    """Tokens of a batch in which every modality is absent somewhere, where there are several; none in all."""
+    tokens, present = {}, {}
+    for i, (m, spec) in enumerate(specs.items()):
+        there = torch.ones(_SIZE, dtype=torch.bool)
+        if len(specs) > 1:
+            there[i + 1] = False
+        present[m] = there
+        tokens[m] = samples.tokens(spec, there, seed=i)
+    return tokens, present
+
+
+def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
+    """The same tokens with noise wherever nothing is there."""
+    generator = torch.Generator().manual_seed(5)
+    noisy = {}
+    for m, t in tokens.items():
+        counts = torch.ones(t.x.shape[:2], dtype=torch.bool) if t.mask is None else t.mask
+        x = torch.where(counts[:, :, None], t.x, torch.randn(t.x.shape, generator=generator) * 10)
+        summary = t.summary
+        if summary is not None:
+            summary = torch.where(counts.any(1)[:, None], summary, torch.randn(summary.shape, generator=generator) * 10)
+        noisy[m] = Tokens(x, t.mask, summary)
+    return noisy
+
+
+def _rows(
+    tokens: Mapping[str, Tokens], present: Mapping[str, Tensor], rows: slice
+) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
+    cut = {m: samples.part(t, rows) for m, t in tokens.items()}
+    return cut, {m: there[rows] for m, there in present.items()}
+
+
+def _logits(output: Any) -> Tensor:
+    logits: Tensor = output.logits
+    return logits
+
+
+def _shapes(check: Check, output: Any) -> Output:
+    check.that(isinstance(output, Output), f"forward gave {type(output).__name__}", expected="Output")
+    made: Output = output
+    size = (_SIZE, _OUTPUTS.size)
+    check.that(made.logits.shape == size, f"its logits have shape {tuple(made.logits.shape)}", expected=str(size))
+    fine = made.hidden.ndim == 2 and len(made.hidden) == _SIZE
+    check.that(fine, f"its hidden layer has shape {tuple(made.hidden.shape)}", expected="(B, H)")
+    check.finite(made.logits, "its answer")
+    return made

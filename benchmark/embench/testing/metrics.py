@@ -1,0 +1,112 @@
+"""The conformance of metrics."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+
+from embench.interfaces.metric import Metric, Undefined
+from embench.interfaces.units import Units
+from embench.testing import samples
+from embench.testing.require import Check
+
+_KINDS: tuple[samples.Kind, ...] = ("binary", "classes", "value")
+
+
+def check_metric(cls: type[Metric]) -> None:
+    """Checks that a metric keeps its interface, for every kind of target it scores.
+
+    A number in its range, or a reason; the same whatever the order of the units; inputs left as they are; a right
+    answer no worse than a noisy one; a chance level in its range; a reason and no error where there is one class only;
+    and bootstrap scores that agree with the score itself.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+    """
+    check = Check(cls)
+    check.that(issubclass(cls, Metric), "it is no Metric", expected="a subclass of embench.interfaces.metric.Metric")
+    low, high = cls.range
+    check.that(low < high, f"`range` is {cls.range!r}", expected="(least, greatest)")
+    fine = cls.direction in ("higher", "lower")
+    check.that(fine, f"`direction` is {cls.direction!r}", expected="higher or lower")
+    fine = bool(cls.kinds) and cls.kinds <= set(_KINDS)
+    check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(_KINDS)}")
+    for kind in _KINDS:
+        if kind in cls.kinds:
+            with check.during(f"{kind} targets"):
+                _check(check, cls(), samples.units(kind))
+
+
+def _check(check: Check, metric: Metric, units: Units) -> None:
+    before = replace(
+        units, **{f.name: getattr(units, f.name).copy() for f in fields(units) if _is_array(units, f.name)}
+    )
+    score = _value(check, metric, units)
+    check.that(score is not None, "it is undefined for units of six people with all labels", expected="a number")
+    same = all(
+        np.array_equal(getattr(units, f.name), getattr(before, f.name))
+        for f in fields(units)
+        if _is_array(units, f.name)
+    )
+    check.that(same, "scoring changed its inputs", expected="arrays left as they are")
+    shuffled = _value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
+    check.that(
+        _near(shuffled, score), f"in another order it is {shuffled}, not {score}", expected="no say for the order"
+    )
+    best = _value(check, metric, _right(units))
+    better = (
+        best is not None and score is not None and (best >= score if metric.direction == "higher" else best <= score)
+    )
+    check.that(better, f"right answers score {best}, noisy ones {score}", expected=f"{metric.direction} is better")
+    _in_range(check, metric, float(metric.chance(units)), "chance")
+    if units.kind != "value":
+        one_class = units.take(units.y_true == units.y_true[0])
+        _value(check, metric, one_class)
+    _resampled(check, metric, units, score)
+
+
+def _resampled(check: Check, metric: Metric, units: Units, score: float | None) -> None:
+    people = np.unique(units.subject)
+    counts = np.ones((3, len(people)), int)
+    counts[1, 0], counts[1, 1] = 0, 2
+    counts[2] = 0
+    counts[2, 0] = len(people)
+    scores = np.asarray(metric.resampled(units, people, counts))
+    check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score a sample")
+    fine = _near(float(scores[0]), score)
+    check.that(fine, f"with everybody once `resampled` gives {scores[0]}, the score is {score}", expected="the same")
+    for value in scores[np.isfinite(scores)]:
+        _in_range(check, metric, float(value), "a bootstrap score")
+
+
+def _right(units: Units) -> Units:
+    """The same units, answered right and surely."""
+    if units.kind == "classes":
+        return replace(units, score=np.eye(3)[units.y_true.astype(int)], decision=units.y_true.copy())
+    return replace(units, score=units.y_true.copy(), decision=units.y_true.copy())
+
+
+def _value(check: Check, metric: Metric, units: Units) -> float | None:
+    found = metric(units)
+    if isinstance(found, Undefined):
+        check.that(bool(found.reason), "it is undefined without a reason", expected="Undefined(reason)")
+        return None
+    fine = isinstance(found, float)
+    check.that(fine, f"it gave {type(found).__name__}", expected="a float, or Undefined(reason)")
+    _in_range(check, metric, found, "a score")
+    return found
+
+
+def _in_range(check: Check, metric: Metric, value: float, what: str) -> None:
+    low, high = metric.range
+    fine = bool(np.isfinite(value)) and low - 1e-9 <= value <= high + 1e-9
+    check.that(fine, f"{what} of {value}", expected=f"a number from {low} to {high}, or Undefined(reason)")
+
+
+def _near(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and abs(one - other) <= 1e-9
+
+
+def _is_array(units: Units, name: str) -> bool:
+    return isinstance(getattr(units, name), np.ndarray)

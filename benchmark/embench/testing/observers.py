@@ -1,0 +1,33 @@
+"""The conformance of observers."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from embench.errors import CheckFailed
+from embench.registry.hooks import Observers
+from embench.testing.require import Check
+
+_STAGE = {"id": "0" * 20, "kind": "fusion", "fold": 0, "seed": 0, "target": "arousal"}
+_SCORES = {"headlines": {"arousal": "auroc_within"}, "scores": {"arousal": {"auroc_within": {"mean": 0.5}}}}
+
+
+def check_observer(cls: type[Any]) -> None:
+    """Checks that an observer can be made without arguments, watches hooks that there are, and gets through a run.
+
+    Raises:
+        CheckFailed: with what was expected and what was found.
+    """
+    check = Check(cls)
+    with check.during("made without arguments"):
+        observers = Observers([cls()])
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        observers.run_started({"run": "r", "dataset": "amigos"})
+        observers.stage_started(_STAGE)
+        observers.epoch_ended(_STAGE, 1, {"loss": 0.7})
+        observers.stage_ended(_STAGE, {"seconds": 1.0})
+        observers.run_ended({"run": "r", "dataset": "amigos"}, _SCORES)
+    if heard:
+        raise CheckFailed(str(heard[0].message), where=check.where, expected="hooks that raise nothing")

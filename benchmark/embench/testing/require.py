@@ -1,0 +1,138 @@
+"""What all checks share: how a fault is told, and what every module and every recipe must satisfy."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import torch
+from safetensors.torch import load as unpack
+from safetensors.torch import save as pack
+from torch import Tensor, nn
+
+from embench.errors import CheckFailed, EmbenchError
+from embench.interfaces.recipe import PRESETS, Recipe
+from embench.nn import FillAbsent
+
+_T = TypeVar("_T")
+TOLERANCE = 1e-5
+"""How far two predictions of the same row may lie apart, as in a run."""
+
+
+class Check:
+    """Faults of one class, told with its name and place."""
+
+    def __init__(self, cls: type[Any]) -> None:
+        self.cls = cls
+        try:
+            file, line = inspect.getsourcefile(cls), inspect.getsourcelines(cls)[1]
+            self.where = f"{cls.__module__}.{cls.__qualname__} ({file}:{line})"
+        except (OSError, TypeError):
+            self.where = f"{cls.__module__}.{cls.__qualname__}"
+        self.of = ""
+
+    def that(self, fine: bool, what: str, *, expected: str) -> None:
+        """Raises CheckFailed with `what` is wrong unless `fine`."""
+        if not fine:
+            raise CheckFailed(what, where=f"{self.where}{self.of}", expected=expected)
+
+    def equal(self, one: Tensor | None, other: Tensor | None, what: str, *, expected: str) -> None:
+        """Both are None, or tensors of one shape that agree to the tolerance."""
+        if one is None or other is None:
+            self.that(one is other, what, expected=expected)
+            return
+        self.that(
+            one.shape == other.shape, f"{what}: shapes {tuple(one.shape)}, {tuple(other.shape)}", expected=expected
+        )
+        if one.numel():
+            gap = (one.double() - other.double()).abs().max().item()
+            scale = max(1.0, other.double().abs().max().item())
+            self.that(gap <= TOLERANCE * scale, f"{what}: they differ by {gap:.2g}", expected=expected)
+
+    def finite(self, x: Tensor | None, what: str) -> None:
+        if x is not None:
+            self.that(bool(torch.isfinite(x).all()), f"{what} is not finite", expected="numbers, no NaN, no infinity")
+
+    @contextlib.contextmanager
+    def during(self, step: str) -> Iterator[None]:
+        """Names the step in every fault, and turns what the class raises into a fault."""
+        before, self.of = self.of, f"{self.of}, {step}"
+        try:
+            yield
+        except EmbenchError as error:
+            if isinstance(error, CheckFailed):
+                raise
+            raise CheckFailed(f"it raised: {error}", where=f"{self.where}{self.of}", expected="no error") from error
+        except Exception as error:  # the plugin boundary
+            what = f"it raised {type(error).__name__}: {error}"
+            raise CheckFailed(what, where=f"{self.where}{self.of}", expected="no error") from error
+        finally:
+            self.of = before
+
+    def recipes(self) -> Mapping[str, Recipe]:
+        """The class's recipes, one for each preset."""
+        recipes = getattr(self.cls, "recipes", None)
+        self.that(
+            isinstance(recipes, Mapping), "it has no `recipes`", expected=f"a Recipe for each of {', '.join(PRESETS)}"
+        )
+        found: Mapping[str, Recipe] = recipes or {}
+        for preset in PRESETS:
+            fine = isinstance(found.get(preset), Recipe)
+            self.that(fine, f"it has no recipe `{preset}`", expected=f"a Recipe for each of {', '.join(PRESETS)}")
+            with self.during(f"recipe {preset}"):
+                again = Recipe.of(found[preset].mapping())
+                self.that(
+                    again == found[preset], "its values don't survive being written down", expected="plain values"
+                )
+        return found
+
+    def repeats(self, make: Callable[[], nn.Module]) -> nn.Module:
+        """Builds twice from one seed, and gives the first."""
+        first, second = seeded(make), seeded(make)
+        one, other = first.state_dict(), second.state_dict()
+        self.that(one.keys() == other.keys(), "two builds have other weights", expected="one seed, one network")
+        for name, weight in one.items():
+            same = torch.equal(weight, other[name])
+            self.that(
+                same, f"weight `{name}` differs between two builds of one seed", expected="torch's generator only"
+            )
+        return first
+
+    def survives_saving(self, module: nn.Module, other: nn.Module, answer: Callable[[nn.Module], Tensor]) -> None:
+        """Weights written and read into `other`, built elsewhere, give the same answer."""
+        state = {name: weight.detach().clone().contiguous() for name, weight in module.state_dict().items()}
+        other.load_state_dict(unpack(pack(state)))
+        expected = "all that decides the answer lies in parameters and buffers"
+        with torch.no_grad():
+            loaded, saved = answer(other.eval()), answer(module.eval())
+        self.equal(loaded, saved, "saved and loaded, it answers otherwise", expected=expected)
+
+    def gradients(self, module: nn.Module, loss: Tensor) -> None:
+        """Every parameter that can be trained is reached by a finite gradient; what stands in for an absent modality
+        may stay without."""
+        idle = {id(p) for part in module.modules() if isinstance(part, FillAbsent) for p in part.parameters()}
+        wanted = [(name, p) for name, p in module.named_parameters() if p.requires_grad and id(p) not in idle]
+        if not wanted:
+            return
+        self.that(loss.requires_grad, "its output has no gradient", expected="a differentiable output")
+        for p in module.parameters():
+            p.grad = None
+        loss.backward()
+        for name, p in wanted:
+            self.that(p.grad is not None, f"no gradient reaches `{name}`", expected="no parameter without a use")
+            self.finite(p.grad, f"the gradient of `{name}`")
+
+
+def seeded(make: Callable[[], _T], seed: int = 1) -> _T:
+    """What `make` gives when torch's generator starts from `seed`."""
+    torch.manual_seed(seed)
+    return make()
+
+
+def projected(*tensors: Tensor | None) -> Tensor:
+    """One number in which every value counts with a weight of its own, so that no gradient cancels."""
+    generator = torch.Generator().manual_seed(7)
+    parts = [(t * torch.randn(t.shape, generator=generator)).sum() for t in tensors if t is not None]
+    return torch.stack(parts).sum()

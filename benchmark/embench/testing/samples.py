@@ -1,0 +1,143 @@
+"""Made-up signals, tokens, targets and units that look like the real ones, for checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.recording import Signal
+from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
+from embench.interfaces.units import LabelRule, Target, Units
+
+Kind = Literal["binary", "classes", "value"]
+RATE_HZ = 128.0
+VIEW_S = 10.0
+"""What a row shows where an encoder's recipe leaves the view open."""
+
+_CHANNELS = {
+    "eeg": ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4"),
+    "ecg": ("left", "right"),
+    "acc": ("x", "y", "z"),
+    "eog": ("horizontal", "vertical"),
+    "eeg_bands": ("delta", "theta", "low_alpha", "high_alpha", "low_beta", "high_beta", "low_gamma", "middle_gamma"),
+    "face_au": tuple(f"AU{n:02d}" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)),
+}
+
+
+def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
+    """A z-scored signal at the protocol's rate: slow waves and noise, with a heart's beats where there is a heart."""
+    random = np.random.default_rng([seed, *modality.encode()])
+    channels = _CHANNELS.get(modality, (modality,))
+    n = round(seconds * RATE_HZ)
+    t = np.arange(n) / RATE_HZ
+    data = 0.3 * random.standard_normal((len(channels), n))
+    for hz in (0.1, 0.3, 2.0, 10.0):
+        phase = random.uniform(0, 2 * np.pi, (len(channels), 1))
+        data += random.uniform(0.2, 1.0, (len(channels), 1)) * np.sin(2 * np.pi * hz * t + phase)
+    if modality in ("ecg", "ppg"):
+        beats = np.cumsum(random.normal(0.8, 0.05, round(seconds / 0.8) + 4))
+        width = 0.02 if modality == "ecg" else 0.12
+        data += 6 * np.exp(-0.5 * ((t[None, :] - beats[:, None]) / width) ** 2).sum(0)
+    data = (data - data.mean(1, keepdims=True)) / data.std(1, keepdims=True)
+    return Signal(data.astype(np.float32), RATE_HZ, channels, "z", modality=modality)
+
+
+def part(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
+    """Some rows of tokens, without their history."""
+    mask, summary = tokens.mask, tokens.summary
+    cut = tokens.x[rows].detach(), None if mask is None else mask[rows]
+    return Tokens(*cut, None if summary is None else summary[rows].detach())
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows as a batch holds them: `x` (n, *shape) float32, `mask` (n, T) bool or None, and what they are."""
+
+    x: np.ndarray
+    mask: np.ndarray | None
+    spec: InputSpec
+
+    def tensors(self) -> tuple[Tensor, Tensor | None]:
+        return torch.from_numpy(self.x), None if self.mask is None else torch.from_numpy(self.mask)
+
+
+def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> Rows:
+    """Rows of a modality as this encoder reads it; of signals the second begins late and the third ends early."""
+    view = encoder.recipe.view
+    length_s = (view.length_s if view else None) or VIEW_S
+    whole = signal(modality, length_s + 2.0 * n, seed)
+    starts = 2.0 * np.arange(n)
+    if encoder.reads == "features":
+        x = np.asarray(encoder.features(whole, np.stack([starts, starts + length_s], 1)), np.float32)
+        return Rows(x, None, InputSpec(modality, x.shape[1:], encoder.feature_names(modality, whole.channels)))
+    if encoder.reads == "stream":
+        whole = encoder.stream(whole)
+    length = round(length_s * whole.rate)
+    x = np.stack([whole.data[:, (a := round(start * whole.rate)) : a + length] for start in starts]).astype(np.float32)
+    mask = np.ones((n, length), bool)
+    mask[1, : length // 3] = False
+    mask[2, -length // 4 :] = False
+    spec = InputSpec(modality, x.shape[1:], whole.channels, whole.rate)
+    return Rows(np.where(mask[:, None], x, np.float32(0)), mask, spec)
+
+
+def with_stats(encoder: Encoder, sample: Rows) -> InputSpec:
+    """The spec with what `fit_stats` says of these rows."""
+    stats = encoder.fit_stats(sample.x, sample.mask)
+    return replace(sample.spec, stats={name: np.asarray(value, np.float32) for name, value in stats.items()})
+
+
+def targets(*kinds: Kind) -> OutputSpec:
+    """Targets of these kinds; classes have three."""
+    rule = LabelRule()
+    made = (Target(f"{kind}_{i}", kind, rule, kind, n=3 if kind == "classes" else 2) for i, kind in enumerate(kinds))
+    return OutputSpec(tuple(made))
+
+
+def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
+    """Tokens (B, L, D) as encoders give them: zeros and an empty mask where `present` (B,) is False."""
+    generator = torch.Generator().manual_seed(seed)
+    size = len(present)
+    x = torch.randn(size, spec.length, spec.dim, generator=generator)
+    mask = present[:, None].repeat(1, spec.length)
+    if spec.length > 2:
+        mask[0, -spec.length // 3 :] = False
+    summary = torch.randn(size, spec.dim, generator=generator) * present[:, None] if spec.summary else None
+    return Tokens(x * mask[:, :, None], mask, summary)
+
+
+def units(kind: Kind, people: int = 6, each: int = 12, seed: int = 0) -> Units:
+    """Units of people who have every label, with scores that are a little better than chance."""
+    random = np.random.default_rng(seed)
+    n = people * each
+    subject = np.repeat([f"p{i:02d}" for i in range(people)], each)
+    if kind == "value":
+        y = random.standard_normal(n)
+        score = 0.5 * y + random.standard_normal(n)
+        decision = score
+    elif kind == "classes":
+        y = np.tile(np.arange(each) % 3, people).astype(float)
+        score = random.dirichlet([1.0, 1.0, 1.0], n) + 0.3 * np.eye(3)[y.astype(int)]
+        score /= score.sum(1, keepdims=True)
+        decision = score.argmax(1).astype(float)
+    else:
+        y = np.tile(np.arange(each) % 2, people).astype(float)
+        score = np.clip(0.5 + 0.2 * (y - 0.5) + 0.2 * random.standard_normal(n), 0.01, 0.99)
+        decision = (score > 0.5).astype(float)
+    return Units(
+        kind=kind,
+        y_true=y,
+        score=score,
+        decision=decision,
+        subject=subject,
+        stimulus=np.tile([f"s{i % 4}" for i in range(each)], people),
+        start_s=np.tile(np.arange(each) * 10.0, people),
+        fold=np.zeros(n, int),
+        group=subject.copy(),
+        length_s=10.0,
+    )

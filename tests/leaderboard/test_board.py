@@ -1,0 +1,203 @@
+"""Boards: who is ranked, what stands beside, and that the pages depend on the entries alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from embench.errors import CheckFailed, DataError, UsageError
+from embench.leaderboard import build, show
+
+
+def number(mean: float) -> dict[str, Any]:
+    return {"mean": mean, "std": 0.1, "low": mean - 0.05, "high": mean + 0.05, "people": 24, "over": "people"}
+
+
+def put(
+    root: Path,
+    run_id: str,
+    mean: float | None = 0.6,
+    *,
+    access: str = "unlabelled",
+    leaks: bool = False,
+    overlap: str = "none",
+    people: int = 24,
+    not_cleared: tuple[str, ...] = (),
+    **changed: Any,
+) -> Path:
+    """An entry on the stress board, as an exported run leaves it."""
+    protocol = "segment-random-legacy" if leaks else "subject-independent-v1"
+    run = {
+        "id": run_id,
+        "embench_version": "0.1.0",
+        "dataset": {"name": "embench_plugins/stress_predict", "fingerprint": "f", "synthetic": None},
+        "protocol": {"name": protocol, "version": 1, "hash": "a", "leaks": leaks},
+        "card": {"labels_public": "yes", "fixed_order": True, "label_rules_hash": "b"},
+        "method": {
+            "encoders": {"ppg": "embench_plugins/cnn_tf", "eda": "embench_plugins/cnn_tf"},
+            "fusion": "embench_plugins/late",
+            "pretrainers": ["embench_plugins/masked_value"],
+            "modalities": ["ppg", "eda"],
+        },
+        "recipe": {"preset": "small", "on_board": True, "assumed": ["batch"]},
+        "targets": ["stress"],
+        "seeds": [0, 1, 2],
+        "cohort": {"people": people, "left_out": []},
+        "target_access": access,
+        "pretrain_overlap": overlap,
+        "dev": False,
+        "cost": {"wall_s": 125.0, "parameters": 1_250_000, "flops": None, "device": "cpu", "peak_memory_mb": None},
+        "test_looks": {"stress": 3},
+        "tried": 2,
+        "versions": {},
+        "device": "cpu",
+        "config": {},
+        **changed,
+    }
+    headline: dict[str, Any] = {"undefined": "not estimable"} if mean is None else number(mean)
+    scores = {
+        "headlines": {"stress": "auroc_crossed_time"},
+        "scores": {"stress": {"auroc_crossed_time": headline, "auroc": number(0.7), "f1_weighted": number(0.65)}},
+        "controls": {
+            "elapsed_time": {"stress": {"auroc_crossed_time": number(0.5), "auroc": number(0.94 + people / 10000)}},
+            "movement": {"stress": {"undefined": "there is no accelerometer"}},
+        },
+        "differences": {"elapsed_time": {"stress": {"difference": number(0.1), "clears": not not_cleared}}},
+        "cleared_all": not not_cleared,
+        "not_cleared": [f"stress: {name}" for name in not_cleared],
+    }
+    folder = root / "stress_predict" / protocol / run_id
+    folder.mkdir(parents=True)
+    (folder / "run.yaml").write_text(yaml.safe_dump(run))
+    (folder / "scores.json").write_text(json.dumps(scores))
+    return folder
+
+
+def ranks(root: Path) -> dict[str, int | None]:
+    [section] = show(root)
+    return {row["id"]: row["rank"] for row in section["rows"] if row["kind"] == "method"}
+
+
+def test_ranked_by_the_headline_alone(tmp_path: Path) -> None:
+    for run_id, mean in (("a", 0.55), ("b", 0.66), ("c", 0.6)):
+        put(tmp_path, run_id, mean)
+    assert ranks(tmp_path) == {"b": 1, "c": 2, "a": 3}
+
+
+def test_each_access_has_a_ranking_of_its_own(tmp_path: Path) -> None:
+    put(tmp_path, "a", 0.7, access="none")
+    put(tmp_path, "b", 0.66)
+    put(tmp_path, "c", 0.65, access="none")
+    assert ranks(tmp_path) == {"a": 1, "c": 2, "b": 1}
+    build(tmp_path)
+    page = (tmp_path / "stress_predict" / "README.md").read_text()
+    assert page.count("Access to the test people's data") == 2
+
+
+def test_what_cannot_be_compared_has_no_rank_and_says_why(tmp_path: Path) -> None:
+    put(tmp_path, "a", 0.9, overlap="labelled_target")
+    put(tmp_path, "b", None)
+    put(tmp_path, "c", 0.6)
+    assert ranks(tmp_path) == {"c": 1, "a": None, "b": None}
+    build(tmp_path)
+    page = (tmp_path / "stress_predict" / "README.md").read_text()
+    assert "(pretrained on the target's labels)" in page
+    assert "(auroc_crossed_time undefined)" in page
+
+
+def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Path) -> None:
+    put(tmp_path, "a", 0.99, leaks=True)
+    put(tmp_path, "b", 0.6)
+    honest, leaking = show(tmp_path)
+    assert (honest["protocol"], leaking["protocol"]) == ("subject-independent-v1", "segment-random-legacy")
+    assert [row["rank"] for row in leaking["rows"]] == [None, None]
+    build(tmp_path)
+    assert "**This protocol leaks**" in (tmp_path / "stress_predict" / "README.md").read_text()
+    assert "0.990" not in (tmp_path / "README.md").read_text()
+
+
+def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:
+    put(tmp_path, "a", people=20)
+    put(tmp_path, "b", people=24)
+    [section] = show(tmp_path)
+    [control] = [row for row in section["rows"] if row["kind"] == "control"]
+    assert (control["control"], control["rank"], control["id"]) == ("elapsed_time", None, "b")
+    assert control["scores"]["auroc"]["mean"] == pytest.approx(0.9424)
+
+
+def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
+    put(tmp_path, "a", 0.612, not_cleared=("elapsed_time",))
+    build(tmp_path)
+    page = (tmp_path / "stress_predict" / "README.md").read_text()
+    [row] = [line for line in page.splitlines() if "| a " in line and "cnn_tf" in line]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells == [
+        "1", "cnn_tf", "late", "masked_value", "ppg, eda", "small (1 assumed)", "24", "0.612 [0.562, 0.662]",
+        "—", "—", "—", "0.700", "—", "0.650", "**not above elapsed_time**", "2 min, 1.25 M, cpu", "3 / 2", "0, 1, 2",
+        "a",
+    ]  # fmt: skip
+
+
+def test_pages_depend_on_the_entries_alone(tmp_path: Path) -> None:
+    for root, order in ((tmp_path / "one", "abc"), (tmp_path / "other", "cba")):
+        for run_id in order:
+            put(root, run_id, 0.6)
+        build(root)
+    written = build(tmp_path / "one")
+    assert [p.relative_to(tmp_path / "one").as_posix() for p in written] == ["stress_predict/README.md", "README.md"]
+    for path in written:
+        assert path.read_bytes() == (tmp_path / "other" / path.relative_to(tmp_path / "one")).read_bytes()
+
+
+def test_the_front_page_names_the_first_of_each_board(tmp_path: Path) -> None:
+    assert [p.name for p in build(tmp_path)] == ["README.md"]
+    assert "No entries yet." in (tmp_path / "README.md").read_text()
+    put(tmp_path, "a", 0.61)
+    build(tmp_path)
+    front = (tmp_path / "README.md").read_text()
+    assert "[stress_predict](stress_predict/README.md)" in front
+    assert "cnn_tf + late + masked_value on ppg, eda: 0.610 [0.560, 0.660]" in front
+
+
+def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
+    put(tmp_path, "a")
+    assert len(show(tmp_path, dataset="stress_predict", target="stress")) == 1
+    with pytest.raises(UsageError) as error:
+        show(tmp_path, dataset="amigos")
+    assert "stress_predict subject-independent-v1 stress" in str(error.value.expected)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"dataset": {"name": "stress_predict", "fingerprint": "f", "synthetic": {"effect": 1.0}}},
+        {"dev": True},
+        {"recipe": {"preset": "quick", "on_board": False, "assumed": []}},
+    ],
+)
+def test_entries_that_may_not_be_there_stop_the_board(tmp_path: Path, changed: dict[str, Any]) -> None:
+    put(tmp_path, "a", **changed)
+    with pytest.raises(CheckFailed, match="may not stand on a board"):
+        build(tmp_path)
+
+
+def test_misplaced_and_damaged_entries_are_named(tmp_path: Path) -> None:
+    folder = put(tmp_path, "a")
+    moved = folder.rename(folder.with_name("b"))
+    with pytest.raises(DataError, match="wrong folder") as error:
+        build(tmp_path)
+    assert error.value.where == str(moved)
+    moved.rename(folder)
+    (folder / "scores.json").write_text("{}")
+    with pytest.raises(DataError, match="lack a part"):
+        build(tmp_path)
+
+
+def test_an_entry_that_was_being_written_is_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "a")
+    put(tmp_path, ".b.new123")
+    assert ranks(tmp_path) == {"a": 1}

@@ -1,0 +1,288 @@
+"""The AMIGOS reader, on generated files of the released format with all its quirks, and on bad copies of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import loadmat, savemat
+
+from embench.errors import DataError
+from embench_plugins.datasets import amigos_synthetic as synthetic
+from embench_plugins.datasets.amigos import EEG, SHORT, Amigos
+
+EMPTY = np.empty((0, 0))
+UNRATED = np.empty((1, 0))
+
+
+@pytest.fixture(scope="module")
+def nine(tmp_path_factory) -> Path:
+    """Nine generated people, P01 to P09, with short trials."""
+    root = tmp_path_factory.mktemp("amigos")
+    synthetic.synthesize(root, 9, seed=4, effect=1.0, trial_s=12.0)
+    return root
+
+
+def person_file(root: Path, person: int) -> Path:
+    """The file of any of the 40 people, alone in a flat folder."""
+    trials = synthetic.draw(40, 4, 1.0)
+    path = root / f"Data_Preprocessed_P{person:02d}.mat"
+    path.write_bytes(synthetic._mat(trials[trials["person"] == person], 4, 12.0))
+    return path
+
+
+def read(root: Path, subject: str) -> dict:
+    return {recording.stimulus: recording for recording in Amigos(root).recordings(subject)}
+
+
+def own_file(path: Path, cells: int = 20, **changes) -> Path:
+    """A file written by hand, with whole variables replaced; None leaves one out."""
+    videos = [*SHORT, "N1", "P1", "B1", "U1"][:cells]
+    rng = np.random.default_rng(0)
+    content = {
+        "joined_data": row([rng.normal(100, 1, (1280, 17)) for _ in videos]),
+        "labels_selfassessment": row([np.arange(1.0, 13.0)[None] for _ in videos]),
+        "labels_ext_annotation": row([np.ones((4, 3)) for _ in videos]),
+        "VideoIDs": row(videos),
+        **changes,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    savemat(path, {name: value for name, value in content.items() if value is not None}, do_compression=True)
+    return path
+
+
+def row(cells: list) -> np.ndarray:
+    made = np.empty((1, len(cells)), object)
+    for index, cell in enumerate(cells):
+        made[0, index] = cell
+    return made
+
+
+class TestReading:
+    def test_a_recording_is_a_trial_of_a_short_video(self, nine):
+        recordings = read(nine, "P01")
+        assert sorted(recordings, key=int) == sorted(SHORT, key=int)
+        one = recordings["10"]
+        assert (one.id, one.subject, one.group, one.session) == ("P01_V10", "P01", "P01", "short")
+        assert one.start_s is None
+        assert one.order is None
+        assert one.signals["eeg"].channels == EEG
+        assert one.signals["ecg"].channels == ("right", "left")
+        for modality, signal in one.signals.items():
+            assert signal.rate == 128.0
+            assert signal.data.dtype == np.float32
+            assert len(signal.channels) == len(signal.data)
+            assert signal.unit == Amigos.card.modalities[modality].unit
+            assert signal.duration_s == one.duration_s
+
+    def test_values_are_the_files_own(self, nine):
+        path = Amigos(nine).files("P01")[0]
+        cells = loadmat(path)
+        recordings = read(nine, "P01")
+        assert cells["joined_data"].shape == (1, 20)
+        for index, video in enumerate(SHORT):
+            data, ratings = cells["joined_data"][0, index], cells["labels_selfassessment"][0, index]
+            signals, labels = recordings[video].signals, recordings[video].labels
+            np.testing.assert_array_equal(signals["eeg"].data, data[:, :14].T.astype(np.float32))
+            np.testing.assert_array_equal(signals["ecg"].data, data[:, 14:16].T.astype(np.float32))
+            np.testing.assert_array_equal(signals["eda"].data, (1e6 / data[:, 16:]).T.astype(np.float32))
+            assert labels["arousal"].values == ratings[0, 0]  # arousal comes first, unlike in DEAP
+            assert labels["valence"].values == ratings[0, 1]
+            assert labels["arousal"].times is None
+
+    @pytest.mark.parametrize("folder", ["Data_preprocessed", "data-preprocessed", "Data_Processed/nested", "."])
+    @pytest.mark.parametrize("own", [True, False])
+    def test_both_layouts_and_any_folder(self, tmp_path, folder, own):
+        where = tmp_path / folder / ("Data_Preprocessed_P17" if own else "")
+        path = own_file(where / "Data_Preprocessed_P17.mat")
+        assert Amigos(tmp_path).subjects() == ["P17"]
+        assert Amigos(tmp_path).files("P17") == [path]
+        assert len(read(tmp_path, "P17")) == 16
+
+    def test_videos_are_keyed_on_their_name(self, tmp_path):
+        videos = [*SHORT[::-1], "N1", "P1", "B1", "U1"]
+        ratings = row([np.full((1, 12), 1 + 0.1 * index) for index in range(20)])
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", VideoIDs=row(videos), labels_selfassessment=ratings)
+        recordings = read(tmp_path, "P02")
+        assert recordings["9"].labels["arousal"].values == 1.0
+        assert recordings["10"].labels["arousal"].values == 2.5
+
+    def test_the_label_rule_cuts_at_four_and_a_half(self):
+        for target in Amigos.card.targets:
+            assert [target.rule(np.array([value])) for value in (1, 4.5, 4.51, 9)] == [0, 0, 1, 1]
+
+    def test_time_along_the_second_axis_is_turned(self, tmp_path):
+        data = [np.arange(17 * 1000.0).reshape(17, 1000) + 1 for _ in range(20)]
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", joined_data=row(data))
+        one = read(tmp_path, "P02")["10"]
+        np.testing.assert_array_equal(one.signals["eeg"].data, data[0][:14])
+
+    def test_copies_with_short_videos_only(self, tmp_path):
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", cells=16)
+        assert len(read(tmp_path, "P02")) == 16
+
+    def test_files_of_16_bit_numbers_and_without_compression(self, tmp_path):
+        data = row([np.full((700, 17), 7, np.int16) for _ in range(20)])
+        path = own_file(tmp_path / "Data_Preprocessed_P02.mat", joined_data=data)
+        savemat(path, {k: v for k, v in loadmat(path).items() if not k.startswith("_")}, do_compression=False)
+        assert read(tmp_path, "P02")["4"].signals["ecg"].data[0, 0] == 7
+
+    def test_only_positive_resistance_has_an_inverse(self, tmp_path):
+        data = np.full((1280, 17), 200.0)
+        data[:4, 16] = [0, -3, 1e-9, np.nan]
+        data[4, 16] = 1e9  # an open circuit: no conductance
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", joined_data=row([data] * 20))
+        eda = read(tmp_path, "P02")["4"].signals["eda"].data[0]
+        assert np.isnan(eda[:4]).all()
+        assert eda[4] == pytest.approx(1e-3)
+        assert eda[5] == 5000
+
+
+class TestQuirks:
+    """Each of dataset_formats' odd cells, as the synthesizer writes them at their documented places."""
+
+    def test_empty_cells_have_the_released_shapes(self, nine):
+        cells = loadmat(Amigos(nine).files("P08")[0])
+        assert cells["joined_data"].shape == cells["VideoIDs"].shape == (1, 20)
+        assert [cell.shape for cell in cells["joined_data"][0, 16:]] == [(0, 0)] * 4  # P08: no long videos
+        assert [cell.shape for cell in cells["labels_selfassessment"][0, 16:]] == [(1, 0)] * 4
+        assert {cell.shape for cell in cells["labels_ext_annotation"].ravel()} == {(1, 0)}  # nor any annotation
+        assert [str(cell[0]) for cell in cells["VideoIDs"].ravel()] == [*SHORT, "N1", "P1", "B1", "U1"]
+        assert cells["joined_data"][0, 0].dtype == np.float64
+        assert len(read(nine, "P08")) == 16
+
+    @pytest.mark.parametrize("person", [24, 28])
+    def test_others_without_long_videos(self, tmp_path, person):
+        cells = loadmat(person_file(tmp_path, person))
+        assert cells["joined_data"][0, 17].size == 0
+
+    def test_long_videos_without_self_assessment(self, tmp_path):
+        cells = loadmat(person_file(tmp_path, 32))
+        assert all(cell.shape[1] == 17 for cell in cells["joined_data"][0, 16:])
+        assert {cell.shape for cell in cells["labels_selfassessment"][0, 16:]} == {(1, 0)}
+        assert len(read(tmp_path, "P32")) == 16
+
+    @pytest.mark.parametrize("person", [12, 21, 22, 23, 24, 33])
+    def test_a_modality_without_any_value_is_absent(self, tmp_path, person):
+        person_file(tmp_path, person)
+        recordings = read(tmp_path, f"P{person}")
+        lost = {SHORT[cell] for cell in synthetic.EEG_LOST[person]}
+        assert {video for video, recording in recordings.items() if "eeg" not in recording.signals} == lost
+        assert all({"ecg", "eda"} <= set(recording.signals) for recording in recordings.values())
+
+    def test_lost_ecg(self, nine):
+        lost = [video for video, recording in read(nine, "P09").items() if "ecg" not in recording.signals]
+        assert lost == [SHORT[cell] for cell in (0, 1, 2, 5, 6, 8, 10, 11, 12, 14, 15)]
+
+    def test_gaps_and_lost_channels_stay_nan(self, nine):
+        eeg = read(nine, "P04")[SHORT[9]].signals["eeg"].data
+        assert np.isnan(eeg[7]).all()
+        assert np.isfinite(np.delete(eeg, 7, axis=0)).all()
+        eda = read(nine, "P07")[SHORT[0]].signals["eda"].data
+        assert np.isnan(eda).sum() == 64
+
+    def test_labels_without_data_and_data_without_labels(self, nine):
+        assert SHORT[7] not in read(nine, "P03")
+        assert read(nine, "P06")[SHORT[2]].labels == {}
+
+    def test_a_wrong_checksum_is_passed_over(self, nine):
+        with pytest.raises(Exception, match="incorrect data check"):
+            loadmat(Amigos(nine).files("P07")[0], verify_compressed_data_integrity=False)
+        assert len(read(nine, "P07")) == 16
+
+    def test_verify_tells_them_all(self, nine):
+        findings = Amigos(nine).verify()
+        said = [f"{finding.where.rsplit('/', 1)[-1]}: {finding.what}" for finding in findings]
+        for part in (
+            "31 of 40 people have no file",
+            "P07.mat: a checksum is wrong",
+            "P03_V30: labels without data",
+            "P06_V138: data without arousal and valence",
+            "P04_V34: no value in O2",
+            "P07_V10: gaps in GSR",
+            "P09_V10: no value in ECG right, ECG left",
+        ):
+            assert any(part in line for line in said), part
+        assert not [finding for finding in findings if finding.severity == "error"]
+
+    def test_verify_names_a_damaged_file_and_goes_on(self, tmp_path):
+        own_file(tmp_path / "Data_Preprocessed_P02.mat")
+        (tmp_path / "Data_Preprocessed_P01.mat").write_bytes(b"")
+        errors = [finding for finding in Amigos(tmp_path).verify() if finding.severity == "error"]
+        assert [Path(error.where).name for error in errors] == ["Data_Preprocessed_P01.mat"]
+
+    def test_verify_sees_ratings_off_the_scale_and_strange_resistance(self, tmp_path):
+        ratings = row([np.full((1, 12), 11.0)] + [np.full((1, 12), 5.0)] * 19)
+        data = row([np.full((1280, 17), -1.0)] + [np.full((1280, 17), 1.0)] * 19)
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_selfassessment=ratings, joined_data=data)
+        said = [finding.what for finding in Amigos(tmp_path).verify()]
+        assert "arousal, valence off the scale 1 to 9" in said
+        assert any("GSR is not positive" in what for what in said)
+
+
+class TestBadCopies:
+    @pytest.mark.parametrize("share", [0.0, 0.00001, 0.3, 0.999])
+    def test_a_truncated_file_is_named(self, tmp_path, share):
+        path = own_file(tmp_path / "Data_Preprocessed_P02.mat")
+        content = path.read_bytes()
+        path.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(DataError, match=r"not readable|lacks") as caught:
+            read(tmp_path, "P02")
+        assert caught.value.exit_code == 3
+        assert caught.value.where == str(path)
+        assert "truncated" in caught.value.hint
+
+    def test_a_file_cut_between_variables(self, tmp_path):
+        path = own_file(tmp_path / "Data_Preprocessed_P02.mat")
+        content = path.read_bytes()
+        path.write_bytes(content[: 136 + int.from_bytes(content[132:136], "little")])
+        with pytest.raises(DataError, match="lacks labels_selfassessment, VideoIDs"):
+            read(tmp_path, "P02")
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"joined_data": None, "ECG_DATA": np.zeros((3, 3))}, "lacks joined_data"),
+            ({"joined_data": row([np.zeros((50, 16))] * 20)}, "50x16"),
+            ({"joined_data": row([np.zeros((50, 17))] * 15)}, "20 videos, 15 data"),
+            ({"joined_data": np.zeros((20, 17))}, "340 data"),
+            ({"VideoIDs": row(["10"] * 20)}, "twice"),
+        ],
+    )
+    def test_other_contents_are_named(self, tmp_path, changes, said):
+        path = own_file(tmp_path / "Data_Preprocessed_P02.mat", **changes)
+        with pytest.raises(DataError, match=said) as caught:
+            read(tmp_path, "P02")
+        assert caught.value.where == str(path)
+        assert "joined_data" in caught.value.expected or "17" in caught.value.expected or "20" in caught.value.expected
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("Data_original/Data_Original_P01/Data_Original_P01.mat", "Data_original"),
+            ("Data_preprocessed/Data_Preprocessed_P01.zip", "not unpacked"),
+            ("AMIGOS_P01.npz", "npz"),
+            ("Raw_data/BVP.csv", "no AMIGOS file"),
+            (None, "empty"),
+        ],
+    )
+    def test_a_folder_without_the_files_says_what_is_there(self, tmp_path, name, said):
+        if name:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(b"?")
+        with pytest.raises(DataError, match=said) as caught:
+            Amigos(tmp_path).subjects()
+        assert "Data_Preprocessed_P01" in caught.value.expected
+        assert "unpack" in caught.value.hint
+
+    def test_a_missing_folder_and_a_missing_person(self, tmp_path):
+        with pytest.raises(DataError, match="no such folder"):
+            Amigos(tmp_path / "nowhere").subjects()
+        own_file(tmp_path / "Data_Preprocessed_P02.mat")
+        with pytest.raises(DataError, match="P01"):
+            Amigos(tmp_path).files("P01")
+
+    def test_two_files_of_one_person(self, tmp_path):
+        own_file(tmp_path / "a" / "Data_Preprocessed_P02.mat")
+        own_file(tmp_path / "b" / "Data_Preprocessed_P02.mat")
+        with pytest.raises(DataError, match="two files of person P02"):
+            Amigos(tmp_path).subjects()

@@ -1,0 +1,136 @@
+"""`logreg`, `svm`, `boosting`: missing values, weights, people with one class, probabilities."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from embench.interfaces.fusion import Estimator
+from embench.interfaces.recipe import PRESETS
+from embench_plugins.fusions.boosting import Boosting
+from embench_plugins.fusions.logreg import LogReg
+from embench_plugins.fusions.svm import Svm
+from embench_plugins.fusions.tabular import balanced
+
+ALL = [LogReg, Svm, Boosting]
+
+
+def cohort(seed: int, people: int = 8, each: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features (n, 6), labels with 30 % positives that shift the first two, and whose rows they are."""
+    rng = np.random.default_rng(seed)
+    n = people * each
+    y = (rng.random(n) < 0.3).astype(float)
+    X = rng.normal(size=(n, 6))
+    X[:, :2] += y[:, None]
+    X[:, 4] = np.nan  # nobody has it
+    X[rng.random((n, 6)) < 0.1] = np.nan
+    X[:5] = np.nan  # absent altogether
+    return X, y, np.repeat([f"p{i}" for i in range(people)], each)
+
+
+def fitted(cls: type[Estimator], *, val: bool = True, preset: str = "small") -> Estimator:
+    X, y, subjects = cohort(0)
+    estimator = cls(cls.recipes[preset], seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        estimator.fit(X, y, subjects, np.ones(len(y)), cohort(1)[:2] if val else None)
+    return estimator
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("val", [True, False])
+def test_finds_a_planted_effect_among_missing_values(cls: type[Estimator], val: bool) -> None:
+    """Two shifts of one SD make an ideal AUROC of .92; a tenth of the values is missing."""
+    X, y, _ = cohort(2)
+    score = fitted(cls, val=val).score(X)
+    assert score.shape == y.shape
+    assert ((score >= 0) & (score <= 1)).all()
+    assert roc_auc_score(y, score) > 0.8
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_balanced_classes_make_a_balanced_decision(cls: type[Estimator]) -> None:
+    """With 30 % positives, about as many of either class fall on the right side of one half."""
+    X, y, _ = cohort(2)
+    decided = fitted(cls).score(X) > 0.5
+    recalls = [np.mean(decided[y == 1]), np.mean(~decided[y == 0])]
+    assert abs(recalls[0] - recalls[1]) < (0.3 if cls is Boosting else 0.2)  # trees overfit their own weights
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_same_seed_same_scores_also_after_a_round_trip(cls: type[Estimator]) -> None:
+    X = cohort(2)[0]
+    first, second = fitted(cls), fitted(cls)
+    np.testing.assert_array_equal(first.score(X), second.score(X))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(first)).score(X), first.score(X))
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("only", [0.0, 1.0])
+def test_one_class_only(cls: type[Estimator], only: float) -> None:
+    X, y, subjects = cohort(0)
+    estimator = cls(cls.recipes["small"], seed=0)
+    estimator.fit(X, np.full_like(y, only), subjects, np.ones(len(y)))
+    assert (estimator.score(X) == only).all()
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_no_feature_at_all(cls: type[Estimator]) -> None:
+    _, y, subjects = cohort(0)
+    estimator = cls(cls.recipes["small"], seed=0)
+    estimator.fit(np.full((len(y), 3), np.nan), y, subjects, np.ones(len(y)))
+    assert np.ptp(estimator.score(np.full((4, 3), np.nan))) == 0
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_weights_reach_the_classifier(cls: type[Estimator]) -> None:
+    """Rows of weight (nearly) 0 with turned labels do not turn the answer."""
+    X, y, subjects = cohort(0)
+    wrong = np.arange(len(y)) % 2 == 0
+    turned = np.where(wrong, 1 - y, y)
+    estimator = cls(cls.recipes["small"], seed=0)
+    estimator.fit(X, turned, subjects, np.where(wrong, 1e-9, 1.0))
+    X_test, y_test, _ = cohort(2)
+    assert roc_auc_score(y_test, estimator.score(X_test)) > 0.75
+
+
+def test_balanced_weights_by_hand() -> None:
+    np.testing.assert_allclose(balanced(np.array([0, 0, 0, 1]), np.ones(4)), [2 / 3, 2 / 3, 2 / 3, 2.0])
+
+
+def test_val_labels_never_turn_the_svm_around() -> None:
+    X, y, subjects = cohort(0)
+    X_val, y_val, _ = cohort(1)
+    svm = Svm(Svm.recipes["small"], seed=0)
+    svm.fit(X, y, subjects, np.ones(len(y)), (X_val, 1 - y_val))
+    X_test, y_test, _ = cohort(2)
+    assert roc_auc_score(y_test, svm.score(X_test)) > 0.8
+
+
+def test_svm_is_calibrated_on_unseen_people() -> None:
+    """Mean probability of validation people is their weighted prevalence: one half when balanced."""
+    X_val, y_val, _ = cohort(1)
+    score = fitted(Svm).score(X_val)
+    assert np.mean([score[y_val == 0].mean(), score[y_val == 1].mean()]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_svm_paper_preset_imputes_from_the_other_features() -> None:
+    X, y, _ = cohort(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert roc_auc_score(y, fitted(Svm, preset="paper").score(X)) > 0.8
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_a_recipe_for_every_preset(cls: type[Estimator]) -> None:
+    assert set(cls.recipes) == set(PRESETS)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_score_before_fit_says_so(cls: type[Estimator]) -> None:
+    with pytest.raises(RuntimeError, match="before fit"):
+        cls(cls.recipes["small"], seed=0).score(np.zeros((1, 2)))
