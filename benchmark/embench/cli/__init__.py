@@ -35,6 +35,7 @@ app.add_typer(leaderboard.app, name="leaderboard")
 
 # What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
+_INTERRUPTED = 130
 _GAVE_OUT = {"OutOfMemoryError", "BrokenProcessPool", "TerminatedWorkerError"}
 
 
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning  # type: ignore[assignment]  # a line for people, not for programmers
         try:
             code = typer.main.get_command(app).main(given, prog_name="embench", standalone_mode=False)
+            if code == _INTERRUPTED:  # typer keeps the interrupt to itself and hands back its code
+                raise KeyboardInterrupt
             return code if isinstance(code, int) else 0
         except SystemExit as error:
             return error.code if isinstance(error.code, int) else 1
@@ -78,12 +81,12 @@ def _explain(error: BaseException, given: Sequence[str]) -> int:
     """Prints what went wrong and gives the exit code that says so."""
     if isinstance(error, EmbenchError):
         return _fail(f"{error.label}: {error}", error.exit_code)
-    if isinstance(error, typer.TyperException):
+    if format_message := getattr(error, "format_message", None):  # typer's own: the arguments can't be read
         help_for = getattr(getattr(error, "ctx", None), "command_path", "embench")
-        text = error.format_message()
+        text = format_message()
         return _fail(text if not given else f"wrong arguments: {text}\n  what to do: {help_for} --help", 2)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return _fail("interrupted; what was finished is kept, and the same command goes on from there", 130)
+        return _fail("interrupted; what was finished is kept, and the same command goes on from there", _INTERRUPTED)
     if isinstance(error, MemoryError) or type(error).__name__ in _GAVE_OUT:
         hint = "use a smaller --recipe, fewer --workers, or a machine with more memory"
         return _fail(f"machine: memory or a worker gave out ({_one_line(error)})\n  what to do: {hint}", 5)

@@ -100,7 +100,7 @@ def _choose(kind: str, name: str) -> Entry:
 
 def _unknown(kind: str, name: str) -> UsageError:
     known = names(kind)
-    hint = did_you_mean(name, [*known, *(e.name for e in entries(kind))])
+    hint = did_you_mean(name, [*known, *(e.full_name for e in entries(kind) if "/" in name)])
     elsewhere = [e for e in entries() if e.name == name and e.kind in KINDS]
     if hint is None and elsewhere:
         hint = f"`{name}` is a {elsewhere[0].kind}"

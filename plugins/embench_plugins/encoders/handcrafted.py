@@ -51,7 +51,7 @@ class Handcrafted(Encoder):
         samples were lost is NaN altogether."""
         _check(signal.modality)
         x = np.asarray(signal.data, np.float64)
-        lost = ~np.isfinite(x).all(0)
+        lost = np.asarray(~np.isfinite(x).all(0))
         x = _bridged(x, lost)
         where = Spans.of(spans, signal.rate, x.shape[1])
         values = _values(signal.modality, x, signal.unit, where)

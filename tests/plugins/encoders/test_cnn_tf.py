@@ -188,3 +188,21 @@ def test_stream_keeps_seconds() -> None:
 def test_what_it_reads_follows_the_recipe() -> None:
     assert encoder("paper").reads == "signal"
     assert encoder("small").reads == encoder("quick").reads == "stream"
+
+
+def test_short_training_lowers_the_loss() -> None:
+    """`single` in small: the encoder and its own head learn a sign that is in the level."""
+    torch.manual_seed(0)
+    single = encoder("small", widths=[4, 8, 8], ffn=16)
+    network, head = single.build(spec(rate=4.0)), single.head(TokenSpec(40, 8, True), answers(1))
+    y = (torch.arange(32) % 2).float()[:, None]
+    x = torch.randn(32, 1, 40) + 2 * y[..., None] - 1
+    optimiser = torch.optim.AdamW([*network.parameters(), *head.parameters()], 3e-3)
+    losses = []
+    for _ in range(60):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(head(network(x)).logits, y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]

@@ -44,12 +44,12 @@ def fitted(cls: type[Estimator], *, val: bool = True, preset: str = "small") -> 
 @pytest.mark.parametrize("cls", ALL)
 @pytest.mark.parametrize("val", [True, False])
 def test_finds_a_planted_effect_among_missing_values(cls: type[Estimator], val: bool) -> None:
-    """Two shifts of one SD make an ideal AUROC of .92; a tenth of the values is missing."""
+    """Two shifts of one SD make an ideal AUROC of Phi(1) = .84; a tenth of the values is missing."""
     X, y, _ = cohort(2)
     score = fitted(cls, val=val).score(X)
     assert score.shape == y.shape
     assert ((score >= 0) & (score <= 1)).all()
-    assert roc_auc_score(y, score) > 0.8
+    assert roc_auc_score(y, score) > 0.72
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -95,7 +95,7 @@ def test_weights_reach_the_classifier(cls: type[Estimator]) -> None:
     estimator = cls(cls.recipes["small"], seed=0)
     estimator.fit(X, turned, subjects, np.where(wrong, 1e-9, 1.0))
     X_test, y_test, _ = cohort(2)
-    assert roc_auc_score(y_test, estimator.score(X_test)) > 0.75
+    assert roc_auc_score(y_test, estimator.score(X_test)) > 0.7
 
 
 def test_balanced_weights_by_hand() -> None:
@@ -108,7 +108,7 @@ def test_val_labels_never_turn_the_svm_around() -> None:
     svm = Svm(Svm.recipes["small"], seed=0)
     svm.fit(X, y, subjects, np.ones(len(y)), (X_val, 1 - y_val))
     X_test, y_test, _ = cohort(2)
-    assert roc_auc_score(y_test, svm.score(X_test)) > 0.8
+    assert roc_auc_score(y_test, svm.score(X_test)) > 0.72
 
 
 def test_svm_is_calibrated_on_unseen_people() -> None:
@@ -122,7 +122,7 @@ def test_svm_paper_preset_imputes_from_the_other_features() -> None:
     X, y, _ = cohort(2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert roc_auc_score(y, fitted(Svm, preset="paper").score(X)) > 0.8
+        assert roc_auc_score(y, fitted(Svm, preset="paper").score(X)) > 0.72
 
 
 @pytest.mark.parametrize("cls", ALL)

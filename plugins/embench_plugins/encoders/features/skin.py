@@ -67,7 +67,7 @@ def _threshold(x: np.ndarray, unit: str) -> float:
     if unit in MICROSIEMENS:
         return LEAST_US
     low, high = np.quantile(x, [0.05, 0.95])
-    return max(0.01 * float(high - low), np.finfo(np.float32).tiny)
+    return max(0.01 * float(high - low), 1e-30)
 
 
 def _shape(rows: np.ndarray, rate: float) -> np.ndarray:

@@ -1,0 +1,106 @@
+import subprocess
+import sys
+from typing import NamedTuple
+
+import pytest
+
+from embench.cli import main
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def embench(capsys):
+    """Runs a command line in this process."""
+
+    def call(*arguments):
+        code = main([str(argument) for argument in arguments])
+        return Done(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def program():
+    """Runs a command line as a program of its own, whose stdout is no terminal."""
+
+    def call(*arguments):
+        code = "import sys; from embench.cli import main; sys.exit(main())"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture
+def runner(monkeypatch):
+    """Stands in for `embench.run`: keeps what it is asked, and answers with a small result."""
+    from embench import run as module
+
+    asked = []
+
+    class Plan:
+        def __init__(self, request):
+            self.request = request
+
+        def describe(self):
+            return {"dataset": self.request.dataset, "folds": [{"seed": 0, "test": 4}], "expected_s": 1.5}
+
+    def result(request):
+        document = {**DOCUMENT, "run": f"{'+'.join(request.encoders)}-{request.fusion}"}
+        return module.Result(document["run"], document["folder"], {}, SCORES), document
+
+    class Result:
+        def __init__(self, request):
+            self.scores, self._document = SCORES, result(request)[1]
+
+        def json(self):
+            return self._document
+
+    def run(request, progress=None):
+        asked.append(request)
+        progress({"event": "plan", "total": 1, "done": 0})
+        print("printed by a plugin")
+        return Result(request)
+
+    def grid(requests, **_):
+        asked.extend(requests)
+        return module.Grid(tuple(Result(request) for request in requests))
+
+    monkeypatch.setattr(module, "run", run)
+    monkeypatch.setattr(module, "grid", grid)
+    monkeypatch.setattr(module, "plan", lambda request: asked.append(request) or Plan(request))
+    return asked
+
+
+NUMBER = {"mean": 0.612, "std": 0.05, "low": 0.55, "high": 0.674}
+SCORES = {
+    "headlines": {"arousal": "auroc_within"},
+    "scores": {
+        "arousal": {"auroc": {**NUMBER, "mean": 0.6}, "auroc_within": NUMBER, "mcc": {"undefined": "one class"}}
+    },
+    "controls": {
+        "majority": {"arousal": {"auroc_within": {"mean": 0.5, "std": 0.0, "low": 0.5, "high": 0.5}}},
+        "elapsed_time": {"arousal": {"auroc_within": {**NUMBER, "mean": 0.7}}},
+        "movement": {"arousal": {"undefined": "there is no accelerometer"}},
+    },
+    "differences": {
+        "majority": {"arousal": {"difference": {**NUMBER, "mean": 0.112}, "clears": True}},
+        "elapsed_time": {"arousal": {"difference": {**NUMBER, "mean": -0.088}, "clears": False}},
+    },
+}
+DOCUMENT = {
+    "run": "r",
+    "folder": "runs/amigos/r",
+    "synthetic": True,
+    "headline": "auroc_within",
+    "scores": SCORES["scores"],
+    "controls": SCORES["controls"],
+    "cost": {"wall_s": 90.0, "parameters": 1000},
+}

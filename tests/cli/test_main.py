@@ -1,0 +1,172 @@
+"""Exit codes and messages: what goes wrong ends with the right code and one message that says what to do."""
+
+import errno
+
+import pytest
+
+from embench import errors
+from embench.cli import doctor, listing, main
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Makes `embench list` raise."""
+
+    def fail(error):
+        def entries(_=None):
+            raise error
+
+        monkeypatch.setattr("embench.registry.entries", entries)
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (errors.CheckFailed("w", where="there"), 1, "check failed: w\n  where: there"),
+        (errors.UsageError("w", hint="do"), 2, "wrong arguments: w\n  what to do: do"),
+        (errors.DataError("w", expected="a file"), 3, "data: w\n  expected: a file"),
+        (errors.PluginError("w"), 4, "plugin: w"),
+        (errors.MachineError("w"), 5, "machine: w"),
+        (errors.Unfinished("w"), 6, "finished with failures: w"),
+        (MemoryError(), 5, "memory or a worker gave out"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), 5, "No space left on device\n  where: /x"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), 5, "Read-only file system"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (ZeroDivisionError("division by zero"), 70, "a bug in embench: ZeroDivisionError: division by zero"),
+        (OSError(errno.ENOENT, "No such file", "/x"), 70, "a bug in embench"),
+    ],
+)
+def test_errors_become_exit_codes(embench, failing, error, code, said):
+    failing(error)
+    done = embench("list")
+    assert done.code == code
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+def test_out_of_memory_of_a_gpu_is_the_machines(embench, failing):
+    import torch
+
+    failing(torch.cuda.OutOfMemoryError("CUDA out of memory"))
+    assert embench("list").code == 5
+
+
+@pytest.mark.parametrize("line", [("--debug", "list"), ("list", "--debug")])
+def test_traceback_only_with_debug(embench, failing, line):
+    failing(ZeroDivisionError("here"))
+    done = embench(*line)
+    assert done.code == 70
+    assert "Traceback" in done.err
+
+
+def test_a_bug_says_how_to_report_it(embench, failing):
+    failing(ZeroDivisionError("here"))
+    done = embench("list", "encoder")
+    assert "report this message together with what `embench --debug list encoder` prints" in done.err
+    assert "test_main.py:" in done.err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("lst",), "Did you mean 'list'"),
+        (("run", "--datset", "amigos"), "--dataset"),
+        (("run", "--dataset", "amigos"), "Missing option '--encoder'"),
+        (("run", "--dataset", "amigos", "--encoder", "cnn_tf", "--recipe", "smal"), "'small'"),
+        (("data", "synthesise", "amigos"), "Did you mean 'synthesize'"),
+        (("list", "encodr"), "did you mean encoder"),
+        (("info", "cnn_ft"), "did you mean cnn_tf"),
+        (("data", "verify", "amigoss"), "did you mean amigos"),
+        (("run", "--config", "none.yaml"), "cannot read none.yaml"),
+    ],
+)
+def test_wrong_arguments_offer_the_nearest_name(embench, line, said):
+    done = embench(*line)
+    assert done.code == 2
+    assert said in done.err
+    assert done.out == ""
+
+
+def test_version(embench):
+    done = embench("--version")
+    assert (done.code, done.out.split()[0]) == (0, "embench")
+
+
+def test_help_of_every_command(embench):
+    done = embench("--help")
+    assert done.code == 0
+    for command in ("run", "grid", "list", "info", "doctor", "baselines"):
+        assert command in done.out
+        assert embench(command, "--help").code == 0
+    for group in (("data", "status"), ("data", "labels"), ("leaderboard", "build")):
+        assert embench(*group, "--help").code == 0
+
+
+def test_warnings_are_one_line(embench, acme):
+    assert acme
+    done = embench("data", "status", "cnn_tf")
+    assert done.code == 2
+    from embench import registry
+
+    def warn(_=None):
+        registry.find("encoder", "cnn_tf")
+        return []
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("embench.registry.entries", warn)
+        patch.setattr(registry, "entries", warn)
+        done = embench("list")
+    assert done.err.startswith("warning: encoder `cnn_tf` means embench_plugins/cnn_tf")
+    assert ".py:" not in done.err
+
+
+def test_list_shows_every_plugin_and_the_broken_ones(embench, broken):
+    done = embench("list")
+    assert done.code == 0
+    for name in ("stress_predict", "cnn_tf", "cross_attn", "auroc_within"):
+        assert name in done.out
+    assert "did you mean summary" in done.out
+    assert str(broken) in done.out
+
+
+def test_info_says_where_it_comes_from(embench):
+    done = embench("info", "cross_attn")
+    assert done.code == 0
+    assert "cross_attn.py:" in done.out
+    assert "strizhkova2024" in done.out
+
+
+def test_doctor_finds_broken_plugins(embench, broken, tmp_path, monkeypatch):
+    assert broken
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    done = embench("doctor", "--data-root", tmp_path)
+    assert done.code == 1
+    assert "a_library_that_is_not_there" in done.out
+    assert "check failed: " in done.err
+    assert "embench_broken/needs_missing" in done.err
+
+
+def test_doctor_is_content_otherwise(embench, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(doctor, "_LIBRARIES", ("torch", "numpy"))
+    (tmp_path / "amigos").mkdir()
+    done = embench("doctor", "--data-root", tmp_path)
+    assert done.code == 0, done.out
+    assert f"{tmp_path}: amigos" in done.out
+    assert "BROKEN" not in done.out
+
+
+def test_doctor_tells_a_cache_that_cannot_be_written(embench, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "file" / "cache"))
+    done = embench("doctor", "--data-root", tmp_path)
+    assert done.code == 1
+    assert "cache folder" in done.err
+
+
+def test_main_and_listing_are_what_the_script_runs():
+    assert callable(main)
+    assert callable(listing.list_plugins)

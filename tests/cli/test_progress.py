@@ -1,0 +1,66 @@
+"""What a run says while it goes on."""
+
+import io
+
+import pytest
+
+from embench.cli import progress as module
+from embench.cli.progress import Progress, duration
+
+STAGE = {"id": "a", "kind": "unimodal", "fold": 1, "seed": 0, "modality": "eda", "target": "arousal"}
+EVENTS = [
+    {"event": "plan", "total": 2, "done": 3},
+    {"event": "note", "text": "preparing [amigos]"},
+    {"event": "stage_started", "stage": STAGE},
+    {"event": "epoch_ended", "stage": STAGE, "epoch": 1, "epochs": 2, "loss": 0.7},
+    {"event": "epoch_ended", "stage": STAGE, "epoch": 2, "epochs": 2, "loss": 0.6},
+    {"event": "stage_ended", "stage": STAGE, "figures": {}, "done": 1, "total": 2},
+    {"event": "stage_started", "stage": {"id": "b", "kind": "predict"}},
+    {"event": "stage_ended", "stage": {"id": "b", "kind": "predict"}, "figures": {}, "done": 2, "total": 2},
+]
+
+
+def test_plain_lines_go_to_stderr(capsys):
+    with Progress() as progress:
+        for event in EVENTS:
+            progress.event(event)
+    out, err = capsys.readouterr()
+    assert out == ""
+    lines = err.splitlines()
+    assert lines[:3] == [
+        "2 stages to run, 3 done before",
+        "preparing [amigos]",
+        "started unimodal eda arousal fold 1 seed 0",
+    ]
+    assert lines[3] == "unimodal eda arousal fold 1 seed 0: epoch 2 of 2 loss 0.6000"
+    assert lines[4].startswith("finished unimodal eda arousal fold 1 seed 0 (1 of 2, about ")
+    assert lines[5] == "finished predict (2 of 2)"
+
+
+def test_epochs_are_told_now_and_then(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with Progress() as progress:
+        for epoch in range(1, 31):
+            now[0] += 1.0
+            progress.event({"event": "epoch_ended", "stage": STAGE, "epoch": epoch, "epochs": 40, "loss": 0.5})
+    assert [line.split()[8] for line in capsys.readouterr().err.splitlines()] == ["10", "20", "30"]
+
+
+def test_bars_on_a_terminal(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with Progress() as progress:
+        for event in EVENTS:
+            progress.event(event)
+    assert "preparing [amigos]" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4, "4 s"), (61, "1 min"), (5000, "83 min"), (9000, "2.5 h")])
+def test_duration(seconds, text):
+    assert duration(seconds) == text

@@ -1,0 +1,188 @@
+"""`run`, `grid` and `baselines`: what is asked for reaches the runner, and the answer is printed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from embench.cli.grid import points
+from embench.errors import UsageError
+
+LINE = ("run", "--dataset", "amigos", "--encoder", "eeg=tcn", "--encoder", "ecg=cnn_tf")
+
+
+def test_every_option_reaches_the_request(embench, runner):
+    options = """
+        --fusion late --pretrainer eeg=masked_value --pretrainer mae:k400 --modalities eeg,ecg+eda
+        --target arousal,valence --protocol p.yaml --recipe small --seeds 0,4 --device cpu --data-root d --runs r
+        --set fusion.lr=1e-4 --set encoder[eeg].build.depth=4 --dev --train-dataset deap --drop eda
+        --label-subjects 1,2,all --pretrained w.safetensors --workers 2 --observer counter
+    """
+    done = embench(*LINE, *options.split())
+    assert done.code == 0, done.err
+    (request,) = runner
+    assert request.encoders == ("eeg=tcn", "ecg=cnn_tf")
+    assert request.pretrainers == ("eeg=masked_value", "mae:k400")
+    assert (request.fusion, request.modalities, request.targets) == ("late", "eeg,ecg+eda", "arousal,valence")
+    assert (request.protocol, request.recipe, request.seeds) == ("p.yaml", "small", "0,4")
+    assert type(request.recipe) is str
+    assert (request.data_root, request.runs) == (Path("d"), Path("r"))
+    assert request.settings == ("fusion.lr=1e-4", "encoder[eeg].build.depth=4")
+    assert (request.dev, request.workers, request.observers) == (True, 2, ("counter",))
+    assert (request.train_dataset, request.drop, request.label_subjects) == ("deap", "eda", "1,2,all")
+    assert (request.device, request.pretrained) == ("cpu", "w.safetensors")
+
+
+def test_result_is_a_table_of_headline_scores_controls_and_cost(embench, runner):
+    done = embench(*LINE)
+    assert runner
+    lines = done.out.splitlines()
+    headline = next(i for i, line in enumerate(lines) if line.startswith("auroc_within *"))
+    assert "0.612 [0.550, 0.674]" in lines[headline]
+    assert lines[headline + 1].startswith("auroc ")
+    assert "undefined: one class" in done.out
+    assert "does not apply: there is no accelerometer" in done.out
+    assert "not shown to be better than elapsed_time" in done.out
+    assert "cost: wall 2 min, parameters 1000" in done.out
+    assert "files: runs/amigos/r" in done.out
+    assert done.out.count("GENERATED DATA") == 2
+
+
+def test_json_is_one_document_and_all_else_is_on_stderr(embench, runner):
+    done = embench(*LINE, "--fusion", "late", "--json")
+    assert runner
+    assert json.loads(done.out)["run"] == "eeg=tcn+ecg=cnn_tf-late"
+    assert "printed by a plugin" in done.err
+    assert "1 stages to run" in done.err
+
+
+def test_json_keeps_stdout_from_libraries_and_children(tmp_path, program):
+    path = tmp_path / "loud.py"
+    path.write_text("import os\nprint('python')\nos.system('echo child')\nclass X: ...\n")
+    done = program("run", "--dataset", f"{path}:X", "--encoder", "cnn_tf", "--json")
+    assert done.code == 4
+    assert done.out == ""
+    assert "python" in done.err
+    assert "child" in done.err
+
+
+def test_dry_run_prints_the_plan_and_runs_nothing(embench, runner):
+    done = embench(*LINE, "--dry-run")
+    assert len(runner) == 1
+    assert "dataset: amigos" in done.out
+    assert "expected_s: 1.5" in done.out
+    assert json.loads(embench(*LINE, "--dry-run", "--json").out)["folds"] == [{"seed": 0, "test": 4}]
+
+
+def test_config_gives_options_and_the_command_line_wins(embench, runner, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        "dataset: amigos\nencoder: {eeg: tcn, ecg: cnn_tf}\nfusion: late\nseeds: [0, 1]\nrecipe: small\nworkers: 2\n"
+        "set: {fusion.lr: 1.0e-4}\ndata_root: d\ndev: true\ntrain-dataset: deap\n"
+    )
+    done = embench("run", "--config", config, "--fusion", "cross_attn", "--encoder", "cnn_tf")
+    assert done.code == 0, done.err
+    (request,) = runner
+    assert (request.dataset, request.fusion, request.encoders) == ("amigos", "cross_attn", ("cnn_tf",))
+    assert (request.seeds, request.recipe, request.workers, request.dev) == ("0,1", "small", 2, True)
+    assert (request.settings, request.data_root) == (("fusion.lr=0.0001",), Path("d"))
+    assert request.train_dataset == "deap"
+    assert embench("run", "--config", config).code == 0
+    assert runner[1].encoders == ("eeg=tcn", "ecg=cnn_tf")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("datset: amigos", "did you mean dataset"),
+        ("- a", "holds no mapping"),
+        ("a: [", "cannot read"),
+        ("config: x", "config"),
+    ],
+)
+def test_faults_of_a_config_are_said(embench, tmp_path, text, said):
+    config = tmp_path / "run.yaml"
+    config.write_text(text)
+    done = embench("run", "--config", config)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_config_values_are_checked_like_options(embench, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("dataset: amigos\nencoder: cnn_tf\nrecipe: tiny\n")
+    done = embench("run", "--config", config)
+    assert done.code == 2
+    assert "'small'" in done.err
+
+
+def test_grid_is_the_product_of_repeated_options(embench, runner):
+    line = """
+        grid --dataset amigos --encoder cnn_tf --encoder eeg=tcn,ecg=cnn_tf --fusion late --fusion cross_attn
+        --pretrainer none --pretrainer masked_value --recipe small --seeds 0 --json
+    """
+    done = embench(*line.split())
+    assert done.code == 0, done.err
+    assert len(json.loads(done.out)) == len(runner) == 8
+    assert {(r.encoders, r.fusion, r.pretrainers) for r in runner} == {
+        (encoders, fusion, pretrainers)
+        for encoders in (("cnn_tf",), ("eeg=tcn", "ecg=cnn_tf"))
+        for fusion in ("late", "cross_attn")
+        for pretrainers in ((), ("masked_value",))
+    }
+    assert {(r.recipe, r.seeds) for r in runner} == {("small", "0")}
+
+
+def test_settings_of_one_path_are_points_and_of_several_go_together():
+    axes = {"dataset": ["d"], "encoder": ["e"], "set": ["a=1", "b=5", "a=2"]}
+    assert [point["settings"] for point in points(axes)] == [("a=1", "b=5"), ("a=2", "b=5")]
+
+
+def test_grid_file(embench, runner, tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        "dataset: [amigos, stress_predict]\nencoder: [cnn_tf, {eeg: tcn, ecg: cnn_tf}]\nseeds: [0, 1]\n"
+        "set: {fusion.lr: [0.1, 0.2]}\n"
+    )
+    assert embench("grid", path, "--dataset", "amigos").code == 0
+    assert len(runner) == 4
+    assert {r.dataset for r in runner} == {"amigos"}
+    assert {r.encoders for r in runner} == {("cnn_tf",), ("eeg=tcn", "ecg=cnn_tf")}
+    assert {r.settings for r in runner} == {("fusion.lr=0.1",), ("fusion.lr=0.2",)}
+    assert {r.seeds for r in runner} == {"0,1"}
+
+
+def test_grid_needs_a_dataset_and_an_encoder(embench, tmp_path):
+    with pytest.raises(UsageError, match="--encoder"):
+        list(points({"dataset": ["d"]}))
+    path = tmp_path / "grid.yaml"
+    path.write_text("fusin: late\n")
+    done = embench("grid", path)
+    assert done.code == 2
+    assert "did you mean fusion" in done.err
+
+
+def test_grid_with_a_run_missing_prints_the_others_and_ends_with_6(embench, runner, monkeypatch):
+    from embench import errors
+    from embench import run as module
+
+    grid = module.grid
+
+    def half(requests, **options):
+        done = grid(requests, **options)
+        return module.Grid(done.results[:1], {"late": errors.PluginError("it broke")})
+
+    monkeypatch.setattr(module, "grid", half)
+    done = embench("grid", "--dataset", "amigos", "--encoder", "cnn_tf", "--fusion", "single", "--fusion", "late")
+    assert runner
+    assert done.code == 6
+    assert "cnn_tf-single" in done.out
+    assert "it broke" in done.err
+
+
+def test_baselines_are_handed_on(embench, runner):
+    done = embench("baselines", "--dataset", "stress_predict", "--seeds", "0", "--workers", "1")
+    assert done.code == 0, done.err
+    assert {r.fusion for r in runner} == {"logreg", "svm", "boosting"}
+    assert {r.encoders for r in runner} == {("handcrafted",)}
+    assert "handcrafted-svm" in done.out

@@ -1,0 +1,42 @@
+"""What must not be imported at start-up."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "numpy", "pandas", "pydantic", "scipy", "sklearn"}
+CALL = "from embench.cli import main; main({arguments!r})"
+
+
+@pytest.mark.parametrize(
+    ("code", "light"),
+    [
+        ("import embench", HEAVY | {"typer", "rich", "yaml"}),
+        ("import embench; embench.__version__; embench.names('encoder')", HEAVY | {"typer", "rich"}),
+        (CALL.format(arguments=["--help"]), HEAVY),
+        (CALL.format(arguments=["run", "--help"]), HEAVY),
+        (CALL.format(arguments=["list"]), HEAVY),
+        (CALL.format(arguments=["list", "--json"]), HEAVY),
+        (CALL.format(arguments=["info", "cnn_tf"]), HEAVY),
+        (CALL.format(arguments=["run", "--nonsense"]), HEAVY),
+    ],
+)
+def test_start_imports_nothing_heavy(code, light):
+    names = "json.dumps(sorted({m.partition('.')[0] for m in sys.modules}))"
+    program = f"import sys, json\n{code}\nprint({names}, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not light & set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def test_public_names():
+    import embench
+
+    assert embench.load("encoder", "cnn_tf").__name__ == "CnnTf"
+    assert "late" in embench.names("fusion")
+    assert embench.run is sys.modules["embench.run"]
+    assert callable(embench.run)
+    assert set(embench.__all__) <= set(dir(embench))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = embench.nonsense

@@ -1,0 +1,45 @@
+import sys
+
+import pytest
+
+from embench import registry
+
+from .packages import installing as installer
+
+
+@pytest.fixture(scope="session")
+def installing():
+    """How the packages in `tests/packages` are installed."""
+    return installer
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """An empty folder on `sys.path`; what tests import from it is forgotten afterwards."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    before = set(sys.modules)
+    registry.refresh()
+    yield folder
+    for name in set(sys.modules) - before:
+        if name.startswith(("embench_acme", "embench_broken", "embench_other", "embench_file_", "acme_space")):
+            del sys.modules[name]
+    monkeypatch.undo()
+    registry.refresh()
+
+
+@pytest.fixture
+def acme(site):
+    """A good outside package; the folder of its modules."""
+    installer.install("embench_acme", site)
+    registry.refresh()
+    return site / "embench_acme"
+
+
+@pytest.fixture
+def broken(site):
+    """An outside package in which much is wrong; the folder of its modules."""
+    installer.install("embench_broken", site)
+    registry.refresh()
+    return site / "embench_broken"

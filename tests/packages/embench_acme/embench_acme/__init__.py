@@ -1,0 +1,1 @@
+"""An outside package as its author would write it."""

@@ -1,0 +1,3 @@
+"""What the encoder is made of."""
+
+DIM = 8

@@ -1,0 +1,1 @@
+"""An outside package in which much is wrong."""

@@ -1,0 +1,3 @@
+level = {}
+
+level["missing"]

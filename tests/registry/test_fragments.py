@@ -1,0 +1,124 @@
+"""Reading `registry.yaml` fragments: found without importing, faults told, nothing in the way of anything else."""
+
+import subprocess
+import sys
+
+import pytest
+
+from embench import registry
+
+BUNDLED_KINDS = {"dataset", "encoder", "pretrainer", "fusion", "metric"}
+
+
+def test_bundled_plugins_come_in_by_the_entry_point():
+    found = registry.entries()
+    assert {e.kind for e in found} >= BUNDLED_KINDS
+    assert {e.package for e in found} == {"embench_plugins"}
+    assert not [e for e in found if e.broken]
+
+
+def test_outside_package_is_listed_beside_the_bundled_ones(acme):
+    plain = registry.find("encoder", "plain")
+    assert plain.full_name == "embench_acme/plain"
+    assert (plain.version, plain.revision, plain.modalities) == ("1.2.0", 3, ("eda", "ppg"))
+    assert plain.source == acme / "registry.yaml"
+    assert "cnn_tf" in registry.names("encoder")
+
+
+def test_listing_imports_no_package(site, installing):
+    for name in ("embench_acme", "embench_broken"):
+        installing.install(name, site)
+    program = (
+        "import sys; from embench import registry; registry.entries(); print(registry.origin(registry.find('encoder',"
+        " 'embench_acme/cnn_tf'))); print([m for m in sys.modules if m.startswith(('embench_', 'torch', 'numpy'))])"
+    )
+    path = f"import sys; sys.path.insert(0, {str(site)!r}); "
+    done = subprocess.run([sys.executable, "-c", path + program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0].endswith("encoders.py:14")
+    assert done.stdout.splitlines()[1] == "[]"
+
+
+def test_editable_install_is_found_through_its_pth(site, installing):
+    import site as python_site
+
+    installing.install("embench_acme", site, editable=True)
+    before = list(sys.path)
+    try:
+        python_site.addsitedir(str(site))
+        registry.refresh()
+        assert registry.find("encoder", "plain").source == installing.HERE / "embench_acme/embench_acme/registry.yaml"
+    finally:
+        sys.path[:] = before
+
+
+def test_package_below_a_namespace_is_found_without_importing_its_parents(site, installing):
+    inner = site / "acme_space" / "emotions"
+    inner.mkdir(parents=True)
+    (site / "acme_space" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    fragment = "metric:\n  m: {target: 'acme_space.emotions.m:M', revision: 1, summary: s}\n"
+    (inner / "registry.yaml").write_text(fragment)
+    installing.write(site, "acme-space", "1", {"plugins": "acme_space.emotions"})
+    registry.refresh()
+    assert registry.find("metric", "m").full_name == "acme_space.emotions/m"
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.usefixtures("broken")
+def test_broken_entries_are_listed_with_what_is_wrong_and_others_work():
+    problems = {(e.kind, e.name): e.broken for e in registry.entries() if e.broken}
+    assert "did you mean encoder" in problems["package", "embench_broken"]
+    assert "did you mean summary" in problems["encoder", "unknown_field"]
+    assert "`alias_of` says nothing" in problems["metric", "alias"]
+    assert registry.load("encoder", "plain").__name__ == "Plain"
+    assert "unknown_field" not in registry.names("encoder")
+
+
+GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("- a list", "no mapping of kinds"),
+        ("encoder: [a]", "no mapping of names"),
+        ("encoder: {a: [", "ParserError"),
+        (f"encoder:\n  twice: {GOOD}\n  twice: {GOOD}", "twice` stands there twice"),
+        ("encoder: {a: 1}", "no mapping of fields"),
+        ("encoder: {a: {target: m:C, revision: 1}}", "`summary` is missing"),
+        ("encoder: {a: {target: just_a_module, revision: 1, summary: s}}", "expected `module:Class`"),
+        ("encoder: {a: {target: 'm:C', revision: yes, summary: s}}", "expected a whole number"),
+        ("encoder: {a: {target: 'm:C', revision: 0, summary: s}}", "expected a whole number"),
+        ("encoder: {a: {target: 'm:C', revision: 1, summary: s, modalities: eda}}", "expected a list of names"),
+        ("encoder: {'a=b': {target: 'm:C', revision: 1, summary: s}}", "a name is letters"),
+        (f"encoder: {{a: {GOOD}, b: {{alias_of: c}}}}", "no plugin of its own"),
+        (f"encoder: {{a: {GOOD}, b: {{alias_of: a, revision: 2}}}}", "no field beside"),
+    ],
+)
+def test_faults_of_a_fragment_are_named(site, text, problem, installing):
+    package = site / "embench_other"
+    package.mkdir()
+    (package / "registry.yaml").write_text(text)
+    installing.write(site, "embench-other", "1", {"plugins": "embench_other"})
+    registry.refresh()
+    faults = [e.broken for e in registry.entries() if e.package == "embench_other" and e.broken]
+    assert any(problem in fault for fault in faults), faults
+    assert registry.find("encoder", "cnn_tf").package == "embench_plugins"
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"), [("nowhere_at_all", "there is no package nowhere_at_all"), ("a:b", "name of a package")]
+)
+def test_entry_point_that_leads_nowhere_is_a_broken_package(site, value, problem, installing):
+    installing.write(site, "embench-other", "1", {"plugins": value})
+    registry.refresh()
+    fault = next(e for e in registry.entries() if e.kind == registry.BROKEN_PACKAGE)
+    assert problem in (fault.broken or "")
+
+
+def test_package_without_its_fragment_is_broken(site, installing):
+    (site / "embench_other").mkdir()
+    installing.write(site, "embench-other", "1", {"plugins": "embench_other"})
+    registry.refresh()
+    fault = next(e for e in registry.entries() if e.package == "embench_other")
+    assert "there is no" in (fault.broken or "")
+    assert "registry.yaml" in (fault.broken or "")

@@ -1,0 +1,91 @@
+"""From a name to its class: the base class is checked, and whatever fails names plugin, package and place."""
+
+import pytest
+
+from embench import registry
+from embench.errors import PluginError
+
+
+def test_class_of_an_outside_package(acme):
+    assert registry.load("encoder", "plain").__module__ == "embench_acme.encoders"
+    assert registry.origin(registry.find("encoder", "plain")) == f"embench_acme 1.2.0, {acme / 'encoders.py'}:14"
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("needs_missing", "ModuleNotFoundError: No module named 'a_library_that_is_not_there'"),
+        ("no_class", "has no class Fin"),
+        ("wrong_base", "does not have the base class of its kind"),
+        ("raises", "KeyError: 'missing'"),
+        ("abstract", "leaves out what its interface asks for"),
+    ],
+)
+def test_failures_name_plugin_package_and_place(broken, name, what):
+    with pytest.raises(PluginError) as caught:
+        registry.load("encoder", name)
+    text = str(caught.value)
+    assert what in text
+    assert f"encoder `{name}` of embench_broken 0.0.1" in text
+    assert str(broken) in text
+
+
+@pytest.mark.usefixtures("broken")
+def test_place_of_an_error_at_import_is_its_own_line():
+    with pytest.raises(PluginError, match=r"raises\.py:3"):
+        registry.load("encoder", "raises")
+
+
+@pytest.mark.usefixtures("broken")
+def test_what_to_do_is_said():
+    with pytest.raises(PluginError, match="module a_library_that_is_not_there is not there"):
+        registry.load("encoder", "needs_missing")
+    with pytest.raises(PluginError, match="did you mean Fine"):
+        registry.load("encoder", "no_class")
+    with pytest.raises(PluginError, match="methods build"):
+        registry.load("encoder", "abstract")
+
+
+def test_module_that_is_not_there_is_the_packages_fault(site, installing):
+
+    (site / "embench_other").mkdir()
+    fragment = "encoder: {a: {target: 'embench_other.nowhere:A', revision: 1, summary: s}}"
+    (site / "embench_other" / "registry.yaml").write_text(fragment)
+    (site / "embench_other" / "__init__.py").touch()
+    installing.write(site, "embench-other", "1", {"plugins": "embench_other"})
+    registry.refresh()
+    with pytest.raises(PluginError, match="names a module that embench_other does not have"):
+        registry.load("encoder", "a")
+
+
+FILE = """
+import dataclasses
+from embench.interfaces.metric import Metric
+
+@dataclasses.dataclass
+class Mine(Metric):
+    range = (0.0, 1.0)
+    def __call__(self, units): return 0.5
+    def chance(self, units): return 0.5
+
+class Other: ...
+"""
+
+
+def test_class_from_a_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    cls = registry.load("metric", f"{path}:Mine")
+    assert cls()(None) == 0.5
+    assert registry.load("metric", f"{path}:Mine") is cls
+    with pytest.raises(PluginError, match="base class"):
+        registry.load("metric", f"{path}:Other")
+    with pytest.raises(PluginError, match="did you mean Mine"):
+        registry.load("metric", f"{path}:Mien")
+
+
+def test_file_that_is_no_python_says_where(tmp_path):
+    path = tmp_path / "half.py"
+    path.write_text("x = 1\ndef broken(:\n")
+    with pytest.raises(PluginError, match=r"SyntaxError.*line 2"):
+        registry.load("metric", f"{path}:Mine")

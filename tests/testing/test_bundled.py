@@ -1,0 +1,38 @@
+"""Everything registered conforms."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from embench import registry
+from embench.testing import check, check_dataset
+
+PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" and e.package == registry.BUNDLED]
+SYNTHESIZED = ["amigos"]
+
+
+@pytest.mark.parametrize(("kind", "name"), PLUGINS, ids=[f"{kind}-{name}" for kind, name in PLUGINS])
+def test_plugin_conforms(kind, name):
+    check(kind, registry.load(kind, name))
+
+
+@pytest.mark.parametrize("name", SYNTHESIZED)
+def test_dataset_conforms_on_generated_files(name, tmp_path):
+    cls = registry.load("dataset", name)
+    cls.synthesize(tmp_path / name, subjects=3, seed=0, effect=1.0)
+    check_dataset(cls, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["stress_predict"])
+def test_dataset_conforms_on_real_files(name):
+    root = os.environ.get("EMBENCH_TEST_DATA")
+    if not root:
+        pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
+    check_dataset(registry.load("dataset", name), Path(root) / name)
+
+
+def test_an_outside_package_conforms(acme):
+    assert acme
+    check("encoder", registry.load("encoder", "plain"))
+    check("observer", registry.load("observer", "counter"))
