@@ -36,6 +36,7 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
     movement = movement_of(cohort)
     parts: list[Predictions] = []
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
+    seen: set[tuple[int, str, int]] = set()
     for answer in plan.graph.answers:
         with np.load(Folder(stages, answer.stage).file("predictions.npz")) as arrays:
             table = arrays["score"]
@@ -43,7 +44,10 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
         for target in answer.targets:
             columns = table[:, at : at + target.outputs]
             at += target.outputs
-            there = np.isfinite(columns[:, 0])
+            # Folds share validation people: under --dev each is scored once a seed, by the first fold that has them.
+            first = np.array([(answer.seed, target.name, i) not in seen for i in answer.units], bool)
+            seen |= {(answer.seed, target.name, i) for i in answer.units}
+            there = np.isfinite(columns[:, 0]) & first
             index = np.array(answer.units, np.int64)[there]
             values = columns[there] if target.kind == "classes" else columns[there, 0]
             decided = values.copy() if target.kind == "value" else plan.protocol.decision(values)
@@ -65,15 +69,10 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
         card=cohort.card,
         groups=cohort.groups,
         unit_length_s=cohort.length_s,
-        not_applicable=_without_answers(reasons, predictions),
+        not_applicable=reasons,
     )
     scores["absent"] = _absent(plan, stages, cohort)
     return Evaluated(predictions, labels, scores)
-
-
-def _without_answers(reasons: dict[str, dict[str, str]], predictions: Predictions) -> dict[str, dict[str, str]]:
-    """A control that answered in some folds only is not scored at all; the reason of a fold without says why."""
-    return reasons
 
 
 def _rows(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from embench.errors import UsageError
 from embench.registry.naming import did_you_mean
@@ -55,27 +52,6 @@ class Request:
     @property
     def runs_folder(self) -> Path:
         return Path(self.runs) if self.runs is not None else Path("runs")
-
-    @classmethod
-    def read(cls, path: Path, **given: Any) -> Request:
-        """A request from a YAML file; what is `given` beside it wins.
-
-        Raises:
-            UsageError: the file cannot be read, or has a key that no request has.
-        """
-        try:
-            content = yaml.safe_load(Path(path).read_text())
-        except (OSError, yaml.YAMLError) as error:
-            raise UsageError(f"cannot read the configuration: {error}", where=str(path)) from error
-        if not isinstance(content, Mapping):
-            raise UsageError("the configuration holds no keys", where=str(path), expected="such as `dataset: amigos`")
-        known = [f.name for f in fields(cls)]
-        for key in content:
-            if key not in known:
-                raise UsageError(f"unknown key `{key}`", where=str(path), hint=did_you_mean(str(key), known))
-        lists = ("encoders", "pretrainers", "settings", "observers")
-        values = {k: tuple(v) if k in lists and isinstance(v, list) else v for k, v in content.items()}
-        return replace(cls(**{"dataset": "", **values}), **given) if given else cls(**values)
 
 
 def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[str, str]:

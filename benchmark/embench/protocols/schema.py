@@ -177,8 +177,9 @@ def _fault(fault: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
-    if protocol.gives_up and not protocol.leaks:
-        field, what = next(iter(protocol.gives_up.items()))
+    """Refuses what no proof on folds would find; a split that leaks is refused there, with the ids that it shares."""
+    if "select" in protocol.gives_up and not protocol.leaks:
+        field, what = "select", protocol.gives_up["select"]
         raise UsageError(
             f"the protocol '{protocol.name}' leaks while it says that it does not: {what}",
             where=f"{path}, {field}",

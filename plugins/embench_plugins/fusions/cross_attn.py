@@ -39,6 +39,7 @@ SMALL = Recipe(
     optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=64, clip=1.0,
     selection="early_stop", patience=16, class_weight="balanced", targets="joint",
     build={"width": 64, "layers": 2, "heads": 4, "ffn": 128, "dropout": 0.1, "asks": None, "tokens": 40},
+    datasets={"stress_predict": {"epochs": 8, "patience": 8}},
 )  # fmt: skip
 
 
@@ -49,7 +50,7 @@ class CrossAttn(Fusion):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=3, patience=3),
+        "quick": SMALL.but(epochs=3, patience=3, datasets={}),
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
