@@ -34,7 +34,9 @@ class EmbenchError(Exception):
         return _rebuild, (type(self), self.what, self.where, self.expected, self.hint)
 
 
-def _rebuild(kind: type[EmbenchError], what: str, where: str | None, expected: str | None, hint: str | None) -> EmbenchError:
+def _rebuild(
+    kind: type[EmbenchError], what: str, where: str | None, expected: str | None, hint: str | None
+) -> EmbenchError:
     return kind(what, where=where, expected=expected, hint=hint)
 
 

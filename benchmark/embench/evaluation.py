@@ -16,7 +16,7 @@ from embench.interfaces.units import Target
 from embench.planning.cohort import Cohort
 from embench.planning.graph import Answer
 from embench.planning.plan import Plan
-from embench.protocols import roles
+from embench.protocols import connected_groups, roles
 from embench.results.controls import control_scores
 from embench.results.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.results.scores import score
@@ -37,6 +37,7 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
     parts: list[Predictions] = []
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
     seen: set[tuple[int, str, int]] = set()
+    absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
     for answer in plan.graph.answers:
         with np.load(Folder(stages, answer.stage).file("predictions.npz")) as arrays:
             table = arrays["score"]
@@ -47,7 +48,11 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
             # Folds share validation people: under --dev each is scored once a seed, by the first fold that has them.
             first = np.array([(answer.seed, target.name, i) not in seen for i in answer.units], bool)
             seen |= {(answer.seed, target.name, i) for i in answer.units}
-            there = np.isfinite(columns[:, 0]) & first
+            known = np.isfinite(columns[:, 0])
+            absent[target.name] |= {answer.units[i] for i in np.flatnonzero(~known)}
+            there = known & first
+            if not there.any():
+                continue
             index = np.array(answer.units, np.int64)[there]
             values = columns[there] if target.kind == "classes" else columns[there, 0]
             decided = values.copy() if target.kind == "value" else plan.protocol.decision(values)
@@ -57,9 +62,9 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
                     reasons[target.name].setdefault(name, control.reason)
                 else:
                     parts.append(_rows(name, target, answer, cohort, index, *control))
-    predictions = Predictions.concatenate([part for part in parts if len(part)])
-    if not (predictions["method"] == MODEL).any():
+    if not parts:
         raise DataError("no unit has any of the modalities: nothing was predicted", where=plan.id)
+    predictions = Predictions.concatenate(parts)
     labels = labels_of(cohort, sorted({i for a in plan.graph.answers for i in a.units}))
     scores = score(
         predictions,
@@ -71,7 +76,7 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
         unit_length_s=cohort.length_s,
         not_applicable=reasons,
     )
-    scores["absent"] = _absent(plan, stages, cohort)
+    scores["absent"] = {name: len(units) for name, units in absent.items()}
     return Evaluated(predictions, labels, scores)
 
 
@@ -155,35 +160,20 @@ def movement_of(cohort: Cohort) -> np.ndarray | None:
     return table
 
 
-def _absent(plan: Plan, stages: Path, cohort: Cohort) -> dict[str, int]:
-    """How many units had none of the modalities, by target."""
-    counts: dict[str, int] = {}
-    for answer in plan.graph.answers:
-        absent = int(Folder(stages, answer.stage).result()["absent"])
-        for target in answer.targets:
-            counts[target.name] = counts.get(target.name, 0) + absent
-    return counts
-
-
 def fold_rows(plan: Plan) -> list[dict[str, Any]]:
-    """The record of folds: who had which part, and who was left out and why."""
+    """The record of folds: who had which part; who was left out, why, and of nobody's fold where they have no label."""
     cohort = plan.fit
     units = [cohort.units[i] for i in cohort.eligible]
-    kept = set(cohort.people) | set(plan.test.people)
-    rows = []
-    for seed, folds in plan.folds.items():
-        shown = folds if plan.fit is plan.test else []
-        for row in roles(units, shown):
-            reason = "" if row.subject in kept else "left out: none of the modalities"
-            rows.append({**row._asdict(), "seed": seed, "reason": reason})
+    reasons = {row["subject"]: f"left out: {row['reason']}" for row in plan.test.left_out}
+    shown = plan.folds if plan.fit is plan.test else dict.fromkeys(plan.folds, ())
+    rows: list[dict[str, Any]] = []
+    for seed, folds in shown.items():
+        rows += [{**r._asdict(), "seed": seed, "reason": reasons.get(r.subject, "")} for r in roles(units, folds)]
         if plan.fit is not plan.test:
-            groups, tested = cohort.groups, plan.test.groups
-            rows += [
-                {"subject": s, "group": groups[s], "fold": 0, "role": "train", "seed": seed, "reason": ""}
-                for s in cohort.people
-            ]
-            rows += [
-                {"subject": s, "group": tested[s], "fold": 0, "role": "test", "seed": seed, "reason": ""}
-                for s in plan.test.people
-            ]
+            for role, side in (("train", cohort), ("test", plan.test)):
+                about = {"fold": 0, "role": role, "seed": seed, "reason": ""}
+                rows += [{"subject": s, "group": side.groups[s], **about} for s in side.people]
+    groups = connected_groups(plan.test.units)
+    for s in sorted(reasons.keys() - {row["subject"] for row in rows}):
+        rows.append({"subject": s, "group": groups.get(s, s), "fold": "", "role": "", "seed": "", "reason": reasons[s]})
     return rows

@@ -102,8 +102,9 @@ class Model(nn.Module):
         tokens, present = self.encode(batch)
         if self.fusion is not None:
             output: Output = self.fusion(tokens, present)
+        elif self.head is None:
+            raise ValueError("a model without fusion and head has encoders only: call `encode`")
         else:
-            assert self.head is not None
             output = self.head(next(iter(tokens.values())))
         return output
 

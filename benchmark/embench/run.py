@@ -24,7 +24,7 @@ from embench.engine.stage import Folder, digest
 from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
 from embench.planning import weights
 from embench.planning.graph import label_rules, stage_folder
-from embench.planning.plan import Plan, assumed, machine_workers, make
+from embench.planning.plan import Plan, assumed, default_workers, make
 from embench.planning.request import Request
 from embench.registry.hooks import Observers
 from embench.results import ledger, record
@@ -79,10 +79,6 @@ class Grid:
             )
 
 
-def _silent(event: Mapping[str, Any]) -> None:
-    return None
-
-
 def plan(request: Request) -> Plan:
     """The plan of a request; see `embench.planning.plan.make`."""
     return make(request)
@@ -110,7 +106,7 @@ def grid(
     """
     if executor != "local":
         raise UsageError(f"no executor `{executor}`", where="--executor", expected="local")
-    report = progress or _silent
+    report = progress or (lambda _: None)
     plans = [make(request, report) for request in requests]
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
     for planned in plans:
@@ -118,7 +114,7 @@ def grid(
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
     root = stage_folder(requests[0].runs_folder)
     _writable(root)
-    count = workers or requests[0].workers or machine_workers()
+    count = workers or requests[0].workers or default_workers(plans[0].setting.device)
     outcome = local(stages, root, count, _watched(report, observers))
     results, failures = [], {}
     for planned in plans:
@@ -310,36 +306,34 @@ def _history(planned: Plan, root: Path) -> list[dict[str, Any]]:
                 "kind": stage.kind,
                 **{k: stage.about.get(k, "") for k in ("seed", "fold", "modality", "target")},
             }
-            with open(path, newline="") as file:
+            with path.open(newline="") as file:
                 rows += [{**about, **row} for row in csv.DictReader(file)]
     return rows
 
 
 def _keep_weights(planned: Plan, root: Path) -> None:
     """The fitted networks beside the record, as links to the stages' files where the disk can do that."""
-    folder = planned.folder / "weights"
     for answer in planned.graph.answers:
         fitted = planned.graph.stages[planned.graph.stages[answer.stage].inputs["fitted"]]
-        for name, id_ in {
-            "": fitted.id,
-            **{r.split(":")[1]: i for r, i in fitted.inputs.items() if r.startswith("unimodal:")},
-        }.items():
+        frozen = {role.split(":")[1]: id_ for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")}
+        targets = "_".join(target.name for target in answer.targets)
+        for name, id_ in {"": fitted.id, **frozen}.items():
             source = Folder(root, id_).file("weights.safetensors")
-            if not source.is_file():
-                continue
-            folder.mkdir(exist_ok=True)
-            parts = [
-                f"seed{answer.seed}",
-                f"fold{answer.fold}",
-                "_".join(t.name for t in answer.targets),
-                *([name] if name else []),
-            ]
-            place = folder / f"{'-'.join(parts)}.safetensors"
-            place.unlink(missing_ok=True)
-            try:
-                os.link(source, place)
-            except OSError:
-                shutil.copyfile(source, place)
+            if source.is_file():
+                parts = [f"seed{answer.seed}", f"fold{answer.fold}", targets, *([name] if name else [])]
+                _keep(source, planned.folder / "weights" / f"{'-'.join(parts)}.safetensors")
+
+
+def _keep(source: Path, place: Path) -> None:
+    try:
+        place.parent.mkdir(exist_ok=True)
+        place.unlink(missing_ok=True)
+        try:
+            place.hardlink_to(source)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(source, place)
+    except OSError as error:
+        raise MachineError(f"weights cannot be kept: {error.strerror}", where=str(place)) from error
 
 
 ESTIMATORS = ("logreg", "svm", "boosting")
@@ -380,9 +374,12 @@ def call(*, encoder: str | Sequence[str], pretrainer: str | Sequence[str] = (), 
     for name in ("settings", "observers"):
         if isinstance(values.get(name), str):
             values[name] = (values[name],)
-    for name in ("modalities", "targets"):
+    for name in ("modalities", "targets", "drop"):
         if isinstance(values.get(name), list | tuple):
             values[name] = ",".join(values[name])
+    for name, kind in (("data_root", Path), ("runs", Path), ("label_subjects", str), ("pretrained", str)):
+        if values.get(name) is not None:
+            values[name] = kind(values[name])
     encoders = (encoder,) if isinstance(encoder, str) else tuple(encoder)
     pretrainers = (pretrainer,) if isinstance(pretrainer, str) else tuple(pretrainer)
     return run(Request(**{"encoders": encoders, "pretrainers": pretrainers, **values}))

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from embench.cli import main
 from embench.errors import CheckFailed, DataError, UsageError
-from embench.leaderboard import build, show
+from embench.leaderboard import build, finished, publish, show
+from embench.results.predictions import ANY_SEED, Labels, Predictions
 
 
 def number(mean: float) -> dict[str, Any]:
@@ -71,7 +74,7 @@ def put(
         "not_cleared": [f"stress: {name}" for name in not_cleared],
     }
     folder = root / "stress_predict" / protocol / run_id
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.yaml").write_text(yaml.safe_dump(run))
     (folder / "scores.json").write_text(json.dumps(scores))
     return folder
@@ -133,13 +136,26 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.612, not_cleared=("elapsed_time",))
     build(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
-    [row] = [line for line in page.splitlines() if "| a " in line and "cnn_tf" in line]
+    [row] = [line for line in page.splitlines() if "[a]" in line and "cnn_tf" in line]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == [
-        "1", "cnn_tf", "late", "masked_value", "ppg, eda", "small (1 assumed)", "24", "0.612 [0.562, 0.662]",
-        "—", "—", "—", "0.700", "—", "0.650", "**not above elapsed_time**", "2 min, 1.25 M, cpu", "3 / 2", "0, 1, 2",
-        "a",
+        "1", "cnn_tf + late, after masked_value", "ppg, eda", "small (1 assumed)", "24", "0.612 [0.562, 0.662]",
+        "0.700", "0.650", "**not above elapsed_time**", "2 min, 1.25 M, cpu", "3 / 2", "0, 1, 2",
+        "[a](subject-independent-v1/a)",
     ]  # fmt: skip
+    [head] = [line for line in page.splitlines() if line.startswith("| # ")]
+    assert "**auroc_crossed_time**" in head
+    assert "auroc_crossed |" not in head  # no row has it
+
+
+def test_the_page_says_that_the_clock_predicts_the_label(tmp_path: Path) -> None:
+    put(tmp_path, "a")
+    build(tmp_path)
+    said = "`auroc` 0.942), and splitting by person does not stop that"
+    assert said in (tmp_path / "stress_predict" / "README.md").read_text()
+    put(tmp_path, "a", card={"labels_public": "yes", "fixed_order": False, "label_rules_hash": "b"})
+    build(tmp_path)
+    assert said not in (tmp_path / "stress_predict" / "README.md").read_text()
 
 
 def test_pages_depend_on_the_entries_alone(tmp_path: Path) -> None:
@@ -160,7 +176,7 @@ def test_the_front_page_names_the_first_of_each_board(tmp_path: Path) -> None:
     build(tmp_path)
     front = (tmp_path / "README.md").read_text()
     assert "[stress_predict](stress_predict/README.md)" in front
-    assert "cnn_tf + late + masked_value on ppg, eda: 0.610 [0.560, 0.660]" in front
+    assert "cnn_tf + late, after masked_value on ppg, eda: 0.610 [0.560, 0.660]" in front
 
 
 def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
@@ -201,3 +217,44 @@ def test_an_entry_that_was_being_written_is_passed_over(tmp_path: Path) -> None:
     put(tmp_path, "a")
     put(tmp_path, ".b.new123")
     assert ranks(tmp_path) == {"a": 1}
+
+
+def a_run(root: Path, run_id: str, **changed: Any) -> Path:
+    """What a run leaves in its folder, `root`/<dataset>/<run-id>."""
+    folder = put(root / "made", run_id, **changed).rename(root / run_id)
+    (root / "runs" / "stress_predict").mkdir(parents=True, exist_ok=True)
+    folder = folder.rename(root / "runs" / "stress_predict" / run_id)
+    row = {"method": "model", "target": "stress", "fold": 0, "seed": 0, "subject": "S02", "recording": "S02"}
+    row |= {"stimulus": "session", "unit": "S02:0-10000", "start_s": 0.0, "score": 0.5, "decision": 1.0}
+    Predictions({name: np.array([value]) for name, value in row.items()}).write(folder / "predictions.csv.gz")
+    label = {"subject": "S02", "recording": "S02", "unit": "S02:0-10000", "target": "stress", "seed": ANY_SEED}
+    Labels({name: np.array([value]) for name, value in {**label, "raw": 1.0, "label": 1.0}.items()}).write(
+        folder / "labels.csv.gz"
+    )
+    (folder / "folds.csv").write_text("subject,group,fold,role,seed,reason\nS02,S02,0,test,0,\n")
+    return folder
+
+
+def key_of(_: str) -> bytes:
+    raise AssertionError("public labels need no key")
+
+
+def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
+    a_run(tmp_path, "a")
+    tried = a_run(tmp_path, "b", dev=True)
+    entries, refused = publish(finished(tmp_path / "runs"), tmp_path / "boards", key_of)
+    assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v1" / "a"]
+    assert refused == {tried: ["it scored validation people (--dev)"]}
+    assert ranks(tmp_path / "boards") == {"a": 1}
+
+
+def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a_run(tmp_path, "a")
+    a_run(tmp_path, "b", dev=True)
+    line = ["leaderboard", "build", "--from", str(tmp_path / "runs"), "--boards", str(tmp_path / "boards")]
+    assert main(line) == 0
+    out, err = capsys.readouterr()
+    assert "subject-independent-v1/a" in out
+    assert "validation people" in err
+    assert "[a](" in (tmp_path / "boards" / "stress_predict" / "README.md").read_text()
+    assert main([*line[:3], str(tmp_path / "nothing")]) == 3

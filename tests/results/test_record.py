@@ -156,18 +156,45 @@ def test_a_record_without_a_needed_field_is_not_written(tmp_path: Path, record: 
 
 def test_an_entry_is_the_part_that_may_be_published(tmp_path: Path, record: Record) -> None:
     write(tmp_path / "run", record)
-    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=b"digest")
+    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
     assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v1" / "20f1ab"
     names = {"run.yaml", "predictions.csv.gz", "folds.csv", "scores.json", "labels.csv.gz"}
     assert {p.name for p in entry.iterdir()} == names
-    assert export_entry(tmp_path / "run", tmp_path / "boards", key=b"digest") == entry  # replaces it
+    assert export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest") == entry  # replaces it
     assert [p.name for p in entry.parent.iterdir()] == ["20f1ab"]
+
+
+def test_an_entry_names_no_place_on_the_machine_it_came_from(tmp_path: Path, record: Record) -> None:
+    request = {"dataset": "stress_predict", "data_root": "/home/ada/data", "runs": "/home/ada/runs", "pretrained": None}
+    write(tmp_path / "run", but(record, changed("config", {"dataset": "stress_predict", "request": request})))
+    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
+    assert "/home/ada" in (tmp_path / "run" / "run.yaml").read_text()
+    assert "/home/ada" not in (entry / "run.yaml").read_text()
+    assert read(entry).run["config"]["request"] == {"dataset": "stress_predict"}
+
+
+def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Record, binary: Target) -> None:
+    write(tmp_path / "run", record)
+    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
+    published = read(entry)
+    assert published.labels is not None
+    again = score(
+        published.predictions,
+        published.labels,
+        targets=[binary],
+        protocol=load("subject-independent-v1"),
+        card=SimpleNamespace(fixed_order=False),
+        groups=published.groups,
+        unit_length_s=10.0,
+        replicates=published.scores["replicates"],
+    )
+    assert again == published.scores == record.scores
 
 
 @pytest.mark.parametrize("public", ["no", "unknown"])
 def test_labels_that_are_not_public_stay_at_home(tmp_path: Path, record: Record, public: str) -> None:
     write(tmp_path / "run", but(record, changed("card.labels_public", public)))
-    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=b"digest")
+    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
     assert not (entry / "labels.csv.gz").exists()
     assert record.labels is not None
     sealed = (entry / "labels.hmac").read_text().strip()
@@ -188,7 +215,7 @@ def test_labels_that_are_not_public_stay_at_home(tmp_path: Path, record: Record,
 def test_what_may_not_be_published_is_refused(tmp_path: Path, record: Record, path: str, value: Any, said: str) -> None:
     write(tmp_path / "run", but(record, changed(path, value)))
     with pytest.raises(CheckFailed, match=said):
-        export_entry(tmp_path / "run", tmp_path / "boards", key=b"digest")
+        export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
     assert not (tmp_path / "boards").exists()
 
 

@@ -14,6 +14,7 @@ from embench.errors import CheckFailed, UsageError
 if TYPE_CHECKING:
     from embench.interfaces.dataset import Card
     from embench.protocols import Protocol
+    from embench.registry import Entry
     from embench.store import Store
 
 app = typer.Typer(help="Look at data, generate them, check them, prepare them.", no_args_is_help=True)
@@ -32,30 +33,49 @@ def status(
     """Tell which datasets are there, where they are looked for, and how to get the others."""
     with console.stdout_kept(as_json):
         from embench import registry
-        from embench.locations import data_folder
         from embench.planning.locate import open_dataset
 
         named = [registry.find("dataset", dataset)] if dataset else registry.entries("dataset")
-        facts = []
-        for entry in (e for e in named if not e.alias_of and not e.broken):
-            folder = data_folder(entry, data_root)
-            facts.append({
-                "dataset": entry.name,
-                "folder": str(folder),
-                "found": folder.is_dir(),
-                "generated": (folder / _MARK).is_file(),
-                "licence": entry.licence,
-            })  # fmt: skip
+        facts = [_status(entry, data_root) for entry in named if not entry.alias_of and not entry.broken]
         if dataset:
             facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
     if as_json:
         console.document(facts)
-    else:
-        said = {(True, True): "generated", (True, False): "found", (False, False): "missing"}
-        rows = [[str(f["dataset"]), said[bool(f["found"]), bool(f["generated"])], str(f["folder"])] for f in facts]
-        console.table(["dataset", "state", "folder"], rows)
-        if dataset:
-            console.say(f"{facts[0]['people']} people")
+        return
+    said = {(True, True): "generated", (True, False): "found", (False, False): "missing"}
+    rows = [[str(f["dataset"]), said[bool(f["found"]), bool(f["generated"])], str(f["folder"])] for f in facts]
+    console.table(["dataset", "state", "folder"], rows)
+    if dataset:
+        shown = ("title", "targets", "modalities", "licence", "citation", "doi", "obtain", "verified_on_real")
+        console.table(["card", ""], [[key.replace("_", " "), facts[0][key]] for key in shown])
+        console.say(f"{facts[0]['people']} people")
+    for fact in facts:
+        if not fact["found"]:
+            console.say(f"{fact['dataset']}: {fact['obtain']}")
+
+
+def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
+    """Where a dataset is looked for, and what its card says that a newcomer asks."""
+    from embench import registry
+    from embench.locations import data_folder
+
+    folder = data_folder(entry, data_root)
+    card: Card = registry.load("dataset", entry.full_name).card
+    read = card.verified_on_real
+    return {
+        "dataset": entry.name,
+        "title": card.title,
+        "folder": str(folder),
+        "found": folder.is_dir(),
+        "generated": (folder / _MARK).is_file(),
+        "modalities": ", ".join(card.default_modalities),
+        "targets": ", ".join(target.name for target in card.targets),
+        "licence": card.licence,
+        "citation": card.citation,
+        "doi": card.doi,
+        "obtain": card.obtain,
+        "verified_on_real": read if isinstance(read, str) else f"{read['date']}, by {read['by']}",
+    }
 
 
 @app.command("synthesize")
@@ -63,7 +83,7 @@ def synthesize(
     dataset: Name,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to; it must be empty or not be there.")],
     subjects: Annotated[int, typer.Option("--subjects", min=1, help="People to make up.")] = 8,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all that is drawn.")] = 0,
     effect: Annotated[
         float, typer.Option("--effect", min=0.0, max=1.0, help="Strength of the planted effect; 0 is none.")
     ] = 1.0,

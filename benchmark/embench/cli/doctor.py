@@ -15,7 +15,7 @@ from embench.cli import console
 from embench.cli.options import DataRoot
 from embench.errors import CheckFailed, EmbenchError
 
-_LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "soxr", "neurokit2", "transformers", "timm")
+_LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "soxr", "neurokit2")
 _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
 
 

@@ -43,21 +43,25 @@ def grid(
     pretrainer: Annotated[
         Points, typer.Option("--pretrainer", help="A point: one or more with commas, or none.")
     ] = None,
-    fusion: Annotated[Points, typer.Option("--fusion")] = None,
+    fusion: Annotated[Points, typer.Option("--fusion", help="What joins the modalities, or none.")] = None,
     modalities: Annotated[Points, typer.Option("--modalities", help="A point: a,b+c.")] = None,
-    target: Annotated[Points, typer.Option("--target")] = None,
-    protocol: Annotated[Points, typer.Option("--protocol")] = None,
-    recipe: Annotated[list[Preset] | None, typer.Option("--recipe")] = None,
+    target: Annotated[Points, typer.Option("--target", help="A point: targets, with commas between.")] = None,
+    protocol: Annotated[Points, typer.Option("--protocol", help="Name of a protocol, or its file.")] = None,
+    recipe: Annotated[list[Preset] | None, typer.Option("--recipe", help="Preset.")] = None,
     seeds: Annotated[str, typer.Option("--seeds", help="Seeds of every point, with commas between.")] = "0,1,2",
     device: Device = "auto",
     data_root: DataRoot = None,
     runs: Runs = None,
     settings: Annotated[Points, typer.Option("--set", help="path=value; the same path twice makes two points.")] = None,
     dev: Dev = False,
-    train_dataset: Annotated[Points, typer.Option("--train-dataset")] = None,
-    drop: Annotated[Points, typer.Option("--drop")] = None,
-    label_subjects: Annotated[Points, typer.Option("--label-subjects")] = None,
-    pretrained: Annotated[Points, typer.Option("--pretrained")] = None,
+    train_dataset: Annotated[
+        Points, typer.Option("--train-dataset", help="Train on this dataset, test on --dataset.")
+    ] = None,
+    drop: Annotated[Points, typer.Option("--drop", help="Modality that is taken away at the test, or none.")] = None,
+    label_subjects: Annotated[
+        Points, typer.Option("--label-subjects", help="How many training people have labels, or all.")
+    ] = None,
+    pretrained: Annotated[Points, typer.Option("--pretrained", help="Weights to start from: a file or a run.")] = None,
     executor: Annotated[Literal["local"], typer.Option("--executor", help="Who runs the stages.")] = "local",
     workers: Workers = None,
     observer: Observer = None,

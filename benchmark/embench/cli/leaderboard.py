@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from embench.cli import console
+from embench.cli.options import DataRoot
 from embench.cli.show import value as show_value
+from embench.errors import DataError
 
 app = typer.Typer(help="Show published entries, and make the tables from them.", no_args_is_help=True)
 
@@ -46,9 +48,25 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
 
 @app.command("build")
-def build(boards: Folder = Path("leaderboards")) -> None:
-    """Make the Markdown tables anew from the entries."""
+def build(
+    boards: Folder = Path("leaderboards"),
+    runs: Annotated[
+        Path | None, typer.Option("--from", help="Folder of runs: first publish those that may stand on a board.")
+    ] = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Make the Markdown tables anew from the entries, after publishing runs with --from."""
     from embench import leaderboard
+    from embench.planning.locate import raw_digest
 
+    if runs is not None:
+        folders = leaderboard.finished(runs)
+        if not folders:
+            raise DataError("no finished run is here", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
+        entries, refused = leaderboard.publish(folders, boards, lambda dataset: raw_digest(dataset, data_root))
+        for entry in entries:
+            console.say(f"published {entry}")
+        for folder, reasons in refused.items():
+            console.note(f"not published: {folder}: {'; '.join(reasons)}")
     for path in leaderboard.build(boards):
         console.say(str(path))

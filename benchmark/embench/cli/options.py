@@ -28,12 +28,14 @@ DataRoot = Annotated[
     Path | None,
     typer.Option("--data-root", help="Folder of all datasets; else $EMBENCH_DATA, else the user's data folder."),
 ]
-Runs = Annotated[Path | None, typer.Option("--runs", help="Folder that run folders are written to.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes that work at once.")]
+Runs = Annotated[Path | None, typer.Option("--runs", help="Folder that run folders are written to; by default ./runs.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes that work at once; by default one a processor.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, all else on stderr.")]
 Dev = Annotated[bool, typer.Option("--dev", help="Score validation people; test labels stay closed.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")]
-Observer = Annotated[list[str] | None, typer.Option("--observer", help="Observer to call; may be repeated.")]
+Observer = Annotated[list[str] | None, typer.Option("--observer", help="Observer to call; repeatable.")]
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:

@@ -14,11 +14,15 @@ def run(
     dataset: Annotated[str, typer.Option("--dataset", help="Dataset to run on; `embench list dataset`.")],
     encoder: Annotated[list[str], typer.Option("--encoder", help="NAME for all modalities, or eeg=NAME; repeatable.")],
     pretrainer: Annotated[
-        list[str] | None, typer.Option("--pretrainer", help="[modality=]NAME[:source]; repeatable, run in order.")
+        list[str] | None, typer.Option("--pretrainer", help="NAME, eda=NAME or NAME:SOURCE; repeatable, run in order.")
     ] = None,
-    fusion: Annotated[str | None, typer.Option("--fusion", help="What joins the modalities.")] = None,
-    modalities: Annotated[str | None, typer.Option("--modalities", help="a,b+c; b+c are joined as channels.")] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Targets, with commas between.")] = None,
+    fusion: Annotated[str | None, typer.Option("--fusion", help="What joins the modalities; single for one.")] = None,
+    modalities: Annotated[
+        str | None, typer.Option("--modalities", help="a,b+c, b+c joined as channels; by default the card's.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Targets, with commas between; by default all.")
+    ] = None,
     protocol: Annotated[str, typer.Option("--protocol", help="Name of a protocol, or its file.")] = (
         "subject-independent-v1"
     ),
@@ -41,7 +45,7 @@ def run(
     ] = None,
     drop: Annotated[str | None, typer.Option("--drop", help="Modality that is taken away at the test.")] = None,
     label_subjects: Annotated[
-        str | None, typer.Option("--label-subjects", help="How many training people have labels: 1,2,5,all.")
+        str | None, typer.Option("--label-subjects", help="How many training people have labels, or all.")
     ] = None,
     pretrained: Annotated[
         str | None, typer.Option("--pretrained", help="Weights to start from: a file or a run.")

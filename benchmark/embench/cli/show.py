@@ -49,7 +49,7 @@ def plan(description: Mapping[str, Any]) -> None:
             headers = list(dict.fromkeys(name for row in item for name in row))
             console.table(headers, [[_plain(row.get(name, "")) for name in headers] for row in item], title=key)
         else:
-            console.say(f"{key}: {_plain(item)}")
+            console.say(f"{key}: {_plain(item) or 'none'}")
 
 
 def value(score: Mapping[str, Any]) -> str:

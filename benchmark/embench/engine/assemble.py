@@ -11,9 +11,9 @@ import torch
 
 from embench import registry
 from embench.engine import device as machine
-from embench.engine.feed import Data, FeatureFeed, Feed, SignalFeed, resident
+from embench.engine.feed import Data, FeatureFeed, Feed, ResidentFeed, SignalFeed, StreamedFeed, resident
 from embench.engine.rows import Grid, Rows, anchors, by_recording, rows_of, spans_of, stage_view, view_length
-from embench.errors import PluginError
+from embench.errors import DataError, PluginError
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec
@@ -62,7 +62,6 @@ class Source:
 
 
 def grid_of(
-    source: Source,
     modalities: Mapping[str, Any],
     own: View | None,
     recording: np.ndarray,
@@ -174,20 +173,20 @@ def _signal_feed(
     derived = arrays_of(source.store, m, encoder, code)
     mean, gain = _scale(source, m, encoder, code, derived)
     spans = [derived.spans.get(entry.id) for entry in source.store.recordings]
-    length = int(round(length_s * derived.rate))
+    length = round(length_s * derived.rate)
     needed = set(np.unique(grid.recording).tolist())
     wanted = [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(spans)]
     size = 4 * derived.array.shape[0] * (sum(w[1] for w in wanted if w) + 2 * length)
     spec = InputSpec(m, (derived.array.shape[0], length), derived.channels, derived.rate)
     if size > budget:
         rows = rows_of(grid, view, length_s, derived.rate, spans)
-        return SignalFeed(derived.array, rows, device, mean, gain, grid.recording), spec, 0
+        return StreamedFeed(rows, device, derived.array, mean, gain, grid.recording), spec, 0
     packed, offsets = resident(derived.array, wanted, mean, gain, length, device)
     moved = [None if s is None or o is None else replace(s, offset=o) for s, o in zip(spans, offsets, strict=True)]
     rows = rows_of(grid, view, length_s, derived.rate, moved)
     last = packed.shape[1] - length
     rows = Rows(np.clip(rows.start, 0, last), rows.low, rows.high, rows.wanted, rows.length)
-    return SignalFeed(packed, rows, device), spec, size
+    return ResidentFeed(rows, device, packed), spec, size
 
 
 def _feature_feed(
@@ -203,8 +202,9 @@ def _feature_feed(
 ) -> tuple[FeatureFeed, InputSpec]:
     everything = anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
     table = features_of(source.store, m, encoder, code, everything, view, length_s)
-    first = next(iter(table.values()))
-    shape = first.shape[1:]
+    if not table:
+        raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
+    shape = next(iter(table.values())).shape[1:]
     values = np.full((len(everything), *shape), np.nan, np.float32)
     for r, at in by_recording(everything).items():
         rows = table.get(source.store.recordings[r].id)
@@ -224,8 +224,8 @@ def _feature_feed(
         dtype=np.int64,
     )
     chosen = values[index]
-    present = np.isfinite(chosen.reshape(len(chosen), -1)).any(1)
-    names = encoder.feature_names(m, source.store.modalities[m.split("+")[0]].channels)
+    present = np.asarray(np.isfinite(chosen.reshape(len(chosen), -1)).any(1))
+    names = encoder.feature_names(m, source.store.modalities[m.split("+", 1)[0]].channels)
     return FeatureFeed(torch.from_numpy(chosen).to(device), present, device), InputSpec(m, shape, names)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,19 +26,20 @@ def resolve(name: str) -> str:
 def settle(seed: int, threads: int) -> None:
     """Makes what follows repeatable: seeds, threads, deterministic kernels."""
     random.seed(seed)
-    np.random.seed(seed % 2**32)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  plugins may use libraries that draw from it
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = False  # float32 predictions must not hang on the batch they are made in
 
 
 def free_bytes(device: str) -> int:
     """Memory that is free on the device (for the CPU: of the machine), in bytes."""
     if device == "cuda":
         return int(torch.cuda.mem_get_info()[0])
-    with open("/proc/meminfo") as file:
+    with Path("/proc/meminfo").open() as file:
         for line in file:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024

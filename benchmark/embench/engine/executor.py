@@ -70,7 +70,7 @@ class _Events:
         """Tells what a worker appended since the last time."""
         if not self.path.is_file():
             return
-        with open(self.path, "rb") as file:
+        with self.path.open("rb") as file:
             file.seek(self.at)
             for line in file:
                 if not line.endswith(b"\n"):
@@ -135,7 +135,7 @@ def _side_by_side(todo: Sequence[Stage], root: Path, workers: int, report: Liste
                     events.poll()
                     events.end(outcome.results.get(stage.id), ended, len(todo))
         except BaseException:
-            for process in (pool._processes or {}).values():
+            for process in (pool._processes or {}).values():  # noqa: SLF001  there is no public way
                 process.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise

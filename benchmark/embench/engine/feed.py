@@ -6,6 +6,7 @@ same arithmetic on both ways, so that both give equal numbers.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,21 +20,11 @@ from embench.interfaces.tokens import Batch
 
 
 @dataclass(frozen=True)
-class SignalFeed:
-    """Windows of one modality, cut from an array (C, total) by position.
+class SignalFeed(ABC):
+    """Windows of one modality, cut from an array (C, total) by position."""
 
-    Args:
-        array: float32, on the device or, where it does not fit, a read-only memory map on the host.
-        mean, gain: (R, C) per recording, and `owner` (n,) the recording of each row; None where `array` is normalised
-            already.
-    """
-
-    array: Tensor | np.ndarray
     rows: Rows
     device: str
-    mean: np.ndarray | None = None
-    gain: np.ndarray | None = None
-    owner: np.ndarray | None = None
 
     @property
     def present(self) -> np.ndarray:
@@ -41,7 +32,7 @@ class SignalFeed:
 
     def gather(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Rows (b, C, T), zeros where nothing was recorded, and their mask (b, T), None where all rows are whole."""
-        x = self._resident(index) if isinstance(self.array, Tensor) else self._streamed(index, self.array)
+        x = self._cut(index)
         if self.rows.whole:
             return x, None
         position = torch.from_numpy(self.rows.start[index])[:, None] + torch.arange(self.rows.length)
@@ -49,27 +40,50 @@ class SignalFeed:
         mask = ((position >= low) & (position < high)).to(self.device, non_blocking=True)
         return x.masked_fill(~mask[:, None, :], 0.0), mask
 
-    def _resident(self, index: np.ndarray) -> Tensor:
-        assert isinstance(self.array, Tensor)
-        windows = self.array.unfold(1, self.rows.length, 1)  # a view: (C, positions, T)
-        start = torch.from_numpy(self.rows.start[index]).to(self.device, non_blocking=True)
-        return windows[:, start].transpose(0, 1)
+    @abstractmethod
+    def _cut(self, index: np.ndarray) -> Tensor:
+        """Normalised windows (b, C, T), anything where nothing was recorded."""
 
-    def _streamed(self, index: np.ndarray, array: np.ndarray) -> Tensor:
-        assert self.mean is not None and self.gain is not None and self.owner is not None
-        length, out = self.rows.length, np.zeros((len(index), array.shape[0], self.rows.length), np.float32)
+
+@dataclass(frozen=True)
+class ResidentFeed(SignalFeed):
+    """`array` (C, total) float32 is on the device, normalised."""
+
+    array: Tensor
+
+    def _cut(self, index: np.ndarray) -> Tensor:
+        windows = self.array.unfold(1, self.rows.length, 1).transpose(0, 1)  # a view: (positions, C, T)
+        return windows[torch.from_numpy(self.rows.start[index]).to(self.device, non_blocking=True)]
+
+
+@dataclass(frozen=True)
+class StreamedFeed(SignalFeed):
+    """`array` (C, total) float32 stays where it is: a read-only memory map on the host.
+
+    Args:
+        mean, gain: (R, C) of each recording's person.
+        owner: (n,) the recording of each row.
+    """
+
+    array: np.ndarray
+    mean: np.ndarray
+    gain: np.ndarray
+    owner: np.ndarray
+
+    def _cut(self, index: np.ndarray) -> Tensor:
+        length, out = self.rows.length, np.zeros((len(index), self.array.shape[0], self.rows.length), np.float32)
         for row, i in enumerate(index):
             start = self.rows.start[i]
             low, high = max(start, self.rows.low[i]), min(start + length, self.rows.high[i])
             if high > low:
-                out[row, :, low - start : high - start] = array[:, low:high]
+                out[row, :, low - start : high - start] = self.array[:, low:high]
         x = torch.from_numpy(out)
         if self.device == "cuda":
             x = x.pin_memory().to(self.device, non_blocking=True)
         owner = self.owner[index]
         mean = torch.from_numpy(self.mean[owner]).to(self.device)[..., None]
         gain = torch.from_numpy(self.gain[owner]).to(self.device)[..., None]
-        return (x - mean) * gain
+        return x.sub_(mean).mul_(gain)  # in place: the fresh pages of a copy cost more than the sums
 
 
 @dataclass(frozen=True)
@@ -130,6 +144,13 @@ class Data:
     weight: Tensor | None = None
 
     @property
+    def labels(self) -> tuple[Tensor, Tensor]:
+        """`y` and `weight` of a labelled stage. Raises ValueError where there are none."""
+        if self.y is None or self.weight is None:
+            raise ValueError("these rows have no labels")
+        return self.y, self.weight
+
+    @property
     def present(self) -> np.ndarray:
         """(n, modalities) bool."""
         return np.stack([feed.present for feed in self.feeds.values()], 1)
@@ -150,7 +171,7 @@ class Data:
 
     def batches(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
         """Batches in the given order; the next one is made while the last one is used where anything is streamed."""
-        if all(isinstance(f, FeatureFeed) or isinstance(f.array, Tensor) for f in self.feeds.values()):
+        if not any(isinstance(feed, StreamedFeed) for feed in self.feeds.values()):
             yield from (self.batch(index) for index in order)
             return
         with ThreadPoolExecutor(1) as pool:
@@ -164,8 +185,8 @@ class Data:
 
 def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
     """Cuts row positions into batches of about `size` such that no batch has exactly one row, nor exactly one row with
-    some modality (statistics of a batch need two). Rows move to the batch before where that helps; a modality's only
-    row in the whole stage cannot be helped and stays.
+    some modality (statistics of a batch need two). Rows move to another batch where that helps, else batches are
+    joined; a modality's only row in the whole stage cannot be helped and stays.
 
     Args:
         order: (n,) row positions, shuffled.
@@ -186,4 +207,18 @@ def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]
                     near = min(others, key=lambda o: abs(o - b))
                     parts[near] = np.concatenate([parts[near], row])
                     part = parts[b] = part[part != row[0]]
-    return [part for part in parts if len(part)]
+    return _joined([part for part in parts if len(part)], present)
+
+
+def _joined(parts: list[np.ndarray], present: np.ndarray) -> list[np.ndarray]:
+    """Joins a batch in which one row alone has some modality with the nearest batch that has it too, until none is."""
+    while True:
+        counts = np.stack([present[part].sum(0) for part in parts]) if parts else np.zeros((0, 1), int)
+        lonely = np.argwhere((counts == 1) & (counts.sum(0) > 1))
+        if not len(lonely):
+            return parts
+        b, m = lonely[0]
+        near = min((o for o in np.flatnonzero(counts[:, m]) if o != b), key=lambda o: abs(o - b))
+        first, second = sorted((int(b), int(near)))
+        parts[first] = np.concatenate([parts[first], parts[second]])
+        del parts[second]

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from embench import registry
 from embench.engine import network
@@ -22,7 +21,7 @@ from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import Supervised, class_weights
 from embench.errors import DataError
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.tokens import InputSpec, TokenSpec
+from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.nn import Model
 
@@ -38,7 +37,7 @@ def labelled(stage: Stage) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.n
     params, task = stage.params, stage.task
     source = Source.of(params["source"], stage.places, task)
     own = own_view(params)
-    grid = grid_of(source, params["modalities"], own, task["recording"], task["start"], task["stop"])
+    grid = grid_of(params["modalities"], own, task["recording"], task["start"], task["stop"])
     views = [view_of(encoder_of(m), m["encoder"]) for m in params["modalities"].values()]
     data, specs = assemble(
         source,
@@ -63,8 +62,7 @@ def labelled(stage: Stage) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.n
 
 def _supervised(model: Model, params: Mapping[str, Any], data: Data, train: np.ndarray, recipe: Recipe) -> Supervised:
     outputs = network.targets_of(params)
-    assert data.y is not None and data.weight is not None
-    y, weight = data.y[train].cpu().numpy(), data.weight[train].cpu().numpy()
+    y, weight = (part[train].cpu().numpy() for part in data.labels)
     balanced = recipe.class_weight == "balanced"
     classes = [class_weights(t, y[:, i], weight, balanced) for i, t in enumerate(outputs.targets)]
     return Supervised(model, outputs, classes)
@@ -125,39 +123,36 @@ def _train(
     }
 
 
-def hidden_data(data: Data, frozen: Mapping[str, nn.Module], size: int = 256) -> Data:
+def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder], size: int = 256) -> Data:
     """The same rows as hidden vectors (n, 1, H) of frozen nets, computed once."""
     feeds: dict[str, Any] = {}
     for m, module in frozen.items():
         module.to(data.device).eval()
         feed = data.feeds[m]
         there = np.flatnonzero(feed.present)
-        parts = []
+        parts: list[torch.Tensor] = []
         with torch.no_grad():
-            for i in range(0, len(there), size):
-                parts.append(module(*feed.gather(there[i : i + size])).x)
-        width = parts[0].shape[1:] if parts else (1, 1)
-        out = torch.zeros(data.size, *width, device=data.device)
+            parts.extend(module(*feed.gather(there[i : i + size])).x for i in range(0, len(there), size))
+        out = torch.zeros(data.size, 1, module.width, device=data.device)
         if parts:
             out[torch.from_numpy(there).to(data.device)] = torch.cat(parts)
         feeds[m] = FeatureFeed(out, feed.present, data.device)
     return Data(feeds, data.size, data.device, data.y, data.weight)
 
 
-def _frozen(stage: Stage, root: Path) -> tuple[dict[str, nn.Module], dict[str, TokenSpec], dict[str, InputSpec]]:
-    modules: dict[str, nn.Module] = {}
-    tokens, specs = {}, {}
+def _frozen(stage: Stage, root: Path) -> tuple[dict[str, network.HiddenEncoder], dict[str, InputSpec]]:
+    modules, specs = {}, {}
     for m in stage.params["modalities"]:
-        modules[m], tokens[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"])
+        modules[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"])
         specs.update(spec)
-    return modules, tokens, specs
+    return modules, specs
 
 
 def _fusion_of_hidden(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     params, recipe = stage.params, Recipe.of(stage.params["recipe"])
     data, _, train, val, _ = labelled(stage)
-    modules, tokens, specs = _frozen(stage, root)
-    data = hidden_data(data, modules)
+    modules, specs = _frozen(stage, root)
+    data, tokens = hidden_data(data, modules), {m: module.tokens for m, module in modules.items()}
     fused = network.fusion_of(params["fusion"]).build(tokens, network.targets_of(params))
     model = Model({m: network.Given() for m in modules}, tokens, fused)
     module = _supervised(model, params, data, train, recipe).to(data.device)
@@ -215,7 +210,8 @@ def feature_rows(data: Data) -> np.ndarray:
     """(n, features): all modalities side by side, NaN where one is absent."""
     parts = []
     for feed in data.feeds.values():
-        assert isinstance(feed, FeatureFeed)
+        if not isinstance(feed, FeatureFeed):
+            raise TypeError("an estimator reads features or hidden layers, not signals")
         part = feed.array.cpu().numpy().reshape(data.size, -1).astype(np.float64)
         part[~feed.present] = np.nan
         parts.append(part)
@@ -227,10 +223,10 @@ def estimator(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     params = stage.params
     data, specs, train, val, grid = labelled(stage)
     if params["inputs"] == "hidden":
-        modules, _, specs = _frozen(stage, root)
+        modules, specs = _frozen(stage, root)
         data = hidden_data(data, modules)
-    assert data.y is not None and data.weight is not None
-    X, y, weight = feature_rows(data), data.y[:, 0].cpu().numpy(), data.weight.cpu().numpy()
+    X, (labels, weights) = feature_rows(data), data.labels
+    y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
     train, val = train[np.isfinite(y[train])], val[np.isfinite(y[val])]
     subjects = task_subjects(stage)[grid.unit]
     fitted = registry.load("fusion", params["fusion"]["name"])(Recipe.of(params["fusion"]["recipe"]), stage.seed)
@@ -263,7 +259,7 @@ def _outcome(state: Progress, folder: Folder, train: np.ndarray, val: np.ndarray
     names = sorted({name for row in state.history for name in row}, key=["epoch", "loss", "val_loss"].index)
 
     def write(path: Path) -> None:
-        with open(path, "w", newline="") as file:
+        with path.open("w", newline="") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(state.history)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -160,7 +161,9 @@ def _checkpoint(module: nn.Module, optimiser: torch.optim.Optimizer, state: Prog
         "rng": torch.get_rng_state(),
         "cuda_rng": cuda,
     }
-    folder.write("checkpoint.pt", lambda path: torch.save(content, path))
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    folder.write("checkpoint.pt", lambda path: path.write_bytes(buffer.getbuffer()))
 
 
 def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder) -> Progress:

@@ -1,4 +1,4 @@
-"""Networks of a stage: built from plugins, started from pretrained weights, saved and loaded with what they were told."""
+"""Networks of a stage: built from plugins, started from pretrained weights, saved with what they were told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
 from embench import registry
@@ -32,10 +33,15 @@ def targets_of(params: Mapping[str, Any]) -> OutputSpec:
 class HiddenEncoder(nn.Module):
     """A fitted unimodal net as an encoder whose one token is its head's hidden layer; frozen, dropout off."""
 
-    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, head: nn.Module, spec: InputSpec) -> None:
         super().__init__()
         self.encoder, self.head = encoder, head
         self.requires_grad_(False)
+        self.width = token_spec(self, spec).dim
+
+    @property
+    def tokens(self) -> TokenSpec:
+        return TokenSpec(1, self.width, False, self.width)
 
     def train(self, mode: bool = True) -> HiddenEncoder:
         return super().train(False)
@@ -89,20 +95,20 @@ def build_fusion(params: Mapping[str, Any], specs: Mapping[str, InputSpec], outp
     return Model(encoders, tokens, fusion_of(params["fusion"]).build(tokens, outputs))
 
 
-def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, TokenSpec, dict[str, InputSpec]]:
+def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
     """A fitted unimodal stage's net as a frozen encoder."""
     model, specs, _ = load(root, stage_id)
     (m,) = specs
-    assert isinstance(model, Model) and model.head is not None
-    frozen = HiddenEncoder(model.encoders[m], model.head)
-    width = token_spec(frozen, specs[m]).dim
-    return frozen, TokenSpec(1, width, False, width), specs
+    if model.head is None:
+        raise ValueError(f"stage {stage_id} is no unimodal one")
+    return HiddenEncoder(model.encoders[m], model.head, specs[m]), specs
 
 
 def save(folder: Folder, model: nn.Module, specs: Mapping[str, InputSpec]) -> None:
     """Weights as safetensors; input specs and their statistics beside them."""
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    folder.write("weights.safetensors", lambda path: save_file(state, str(path)))
+    # Made in memory, so that a full disk is found by Python and not in a library's own words.
+    folder.write("weights.safetensors", lambda path: path.write_bytes(as_safetensors(state)))
     save_specs(folder, specs)
 
 
@@ -112,10 +118,10 @@ def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
         for m, s in specs.items()
     }
     folder.write("specs.json", lambda path: path.write_text(json.dumps(plain, indent=1)))
-    arrays = {f"{m}/{name}": value for m, s in specs.items() for name, value in s.stats.items()}
+    arrays: dict[str, Any] = {f"{m}/{name}": value for m, s in specs.items() for name, value in s.stats.items()}
 
     def write(path: Path) -> None:
-        with open(path, "wb") as file:
+        with path.open("wb") as file:
             np.savez(file, **arrays)
 
     folder.write("stats.npz", write)
@@ -152,13 +158,12 @@ def load(root: Path, stage_id: str) -> tuple[Model, dict[str, InputSpec], dict[s
         model = build_unimodal(params["modalities"], specs, outputs)
         model.load_state_dict(load_file(folder.file("weights.safetensors")))
     elif params["inputs"] == "hidden":
-        encoders, tokens = {}, {}
-        for m in params["modalities"]:
-            encoders[m], tokens[m], _ = hidden_encoder(root, about["inputs"][f"unimodal:{m}"])
-        model = Model(encoders, tokens, fusion_of(params["fusion"]).build(tokens, outputs))
+        encoders = {m: hidden_encoder(root, about["inputs"][f"unimodal:{m}"])[0] for m in params["modalities"]}
+        tokens = {m: encoder.tokens for m, encoder in encoders.items()}
+        fusion = fusion_of(params["fusion"]).build(tokens, outputs)
         state = {k.removeprefix("fusion."): v for k, v in load_file(folder.file("weights.safetensors")).items()}
-        assert model.fusion is not None
-        model.fusion.load_state_dict(state)
+        fusion.load_state_dict(state)
+        model = Model(encoders, tokens, fusion)
     else:
         model = build_fusion(params, specs, outputs)
         model.load_state_dict(load_file(folder.file("weights.safetensors")))
@@ -180,7 +185,8 @@ def start_from(model: Model, weights: Path, modality: str | None) -> int:
             continue
         if own[name].shape != value.shape:
             raise PluginError(
-                f"pretrained weights do not fit: {name} is {tuple(value.shape)}, the network has {tuple(own[name].shape)}",
+                f"pretrained weights do not fit: {name} is {tuple(value.shape)}, "
+                f"the network has {tuple(own[name].shape)}",
                 where=str(weights),
                 hint="pretrain with the same encoder recipe and modality",
             )

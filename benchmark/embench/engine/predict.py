@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from embench import registry
 from embench.engine import network
 from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of
 from embench.engine.feed import Data
@@ -26,10 +28,12 @@ def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     fitted = stage.inputs["fitted"]
     about = network.describe(Folder(root, fitted))
     params = about["params"]
-    source = Source.of(stage.params["source"], stage.places, stage.task)
+    # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
+    lengths = {name: params["source"][name] for name in ("longest_s", "shortest_s")}
+    source = Source.of({**stage.params["source"], **lengths}, stage.places, stage.task)
     own = own_view(params)
     task = stage.task
-    grid = grid_of(source, params["modalities"], own, task["recording"], task["start"], task["stop"])
+    grid = grid_of(params["modalities"], own, task["recording"], task["start"], task["stop"])
     views = [view_of(encoder_of(m), m["encoder"]) for m in params["modalities"].values()]
     data, _ = assemble(
         source,
@@ -43,14 +47,16 @@ def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     )
     rows = np.flatnonzero(data.present.any(1))
     shuffled = np.random.default_rng(stage.seed).permutation(rows)
-    if about["kind"] == "estimator":
+    if len(rows) == 0:
+        answer = np.zeros((0, network.targets_of(params).size))
+    elif about["kind"] == "estimator":
         answer = _estimator_answer(root, fitted, about, data, shuffled)
     else:
-        answer = _network_answer(root, fitted, stage.params["device"], data, shuffled, task, grid.unit)
+        answer = _network_answer(root, fitted, data, shuffled, _unit_ids(source, task)[grid.unit])
     score = _mean_per_unit(answer, grid.unit, len(task["recording"]), data.size, shuffled)
 
     def write(path: Path) -> None:
-        with open(path, "wb") as file:
+        with path.open("wb") as file:
             np.savez(file, score=score)
 
     folder.write("predictions.npz", write)
@@ -68,12 +74,17 @@ def _mean_per_unit(answer: np.ndarray, unit: np.ndarray, units: int, rows: int, 
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _network_answer(
-    root: Path, fitted: str, device: str, data: Data, order: np.ndarray, task: Any, unit: np.ndarray
-) -> np.ndarray:
+def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The ids of a stage's units, for messages."""
+    spans = zip(task["recording"], task["start"], task["stop"], strict=True)
+    recordings = source.store.recordings
+    return np.array([f"{recordings[r].id}:{round(1000 * a)}-{round(1000 * b)}" for r, a, b in spans])
+
+
+def _network_answer(root: Path, fitted: str, data: Data, order: np.ndarray, unit: np.ndarray) -> np.ndarray:
     model, _, about = network.load(root, fitted)
     outputs = network.targets_of(about["params"])
-    model.to(device)
+    model.to(data.device)
 
     def answer(index: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -106,6 +117,7 @@ def _estimator_answer(root: Path, fitted: str, about: Any, data: Data, order: np
     if about["params"]["inputs"] == "hidden":
         frozen = {m: network.hidden_encoder(root, about["inputs"][f"unimodal:{m}"])[0] for m in data.feeds}
         data = hidden_data(data, frozen)
+    registry.load("fusion", about["params"]["fusion"]["name"])  # pickle does not find a class of a file by itself
     estimator = pickle.loads(Folder(root, fitted).file("estimator.pkl").read_bytes())  # noqa: S301  our own file
     score: np.ndarray = estimator.score(feature_rows(data)[order])
     return score.reshape(len(order), -1).astype(np.float64)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ _EPS = 1e-6
 
 @dataclass(frozen=True)
 class Grid:
-    """Anchors as arrays (n,): the recording (position in the store), seconds, and the unit (position) each belongs to."""
+    """Anchors as arrays (n,): recording (position in the store), seconds, and the unit (position) each belongs to."""
 
     recording: np.ndarray
     start: np.ndarray
@@ -93,13 +94,13 @@ class Rows:
     wanted: np.ndarray
     length: int
 
-    @property
+    @cached_property
     def present(self) -> np.ndarray:
         """(n,) bool: at least half of the anchor was recorded."""
         inside = np.minimum(self.high, self.start + self.length) - np.maximum(self.low, self.start)
         return (inside > 0) & (2 * inside >= np.minimum(self.wanted, self.length))
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether every row that is present is complete, so that no mask is needed."""
         there = self.present
@@ -115,7 +116,7 @@ def rows_of(grid: Grid, view: View, length_s: float, rate: float, spans: Sequenc
         spans: for each recording of the store an object with `offset`, `samples`, `t0` (s), or None where the
             modality is absent.
     """
-    length = int(round(length_s * rate))
+    length = round(length_s * rate)
     offset = np.array([s.offset if s else 0 for s in spans], np.int64)[grid.recording]
     samples = np.array([s.samples if s else 0 for s in spans], np.int64)[grid.recording]
     t0 = np.array([s.t0 if s else 0.0 for s in spans], np.float64)[grid.recording]

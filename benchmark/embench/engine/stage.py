@@ -91,7 +91,7 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write(aside)
-            os.replace(aside, final)
+            aside.replace(final)
         except OSError as error:
             aside.unlink(missing_ok=True)
             raise MachineError(
@@ -110,7 +110,7 @@ class Folder:
     def event(self, kind: str, **figures: Any) -> None:
         """Appends to the stage's events, which the parent of a worker reads in order."""
         event = {"event": kind, **figures}
-        with open(self.path / "events.jsonl", "a") as file:
+        with (self.path / "events.jsonl").open("a") as file:
             file.write(json.dumps(event) + "\n")
         if self.listen:
             self.listen(event)

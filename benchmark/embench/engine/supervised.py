@@ -33,7 +33,8 @@ class Supervised(nn.Module):
         self.classes = [None if c is None else torch.tensor(c, dtype=torch.float32) for c in classes]
 
     def forward(self, batch: Batch) -> tuple[Tensor, Mapping[str, Any]]:
-        assert batch.y is not None and batch.weight is not None
+        if batch.y is None or batch.weight is None:
+            raise ValueError("a labelled stage got a batch without labels")
         logits = self.model(batch).logits.float()
         loss = logits.new_zeros(())
         for t, (target, part) in enumerate(zip(self.outputs.targets, self.outputs.slices(), strict=True)):

@@ -29,6 +29,8 @@ _RUN: dict[str, Callable[[Stage, Folder, Path], dict[str, Any]]] = {
     "predict": predict,
 }
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+
 
 def run_stage(stage: Stage, root: Path, listen: Listener | None = None) -> dict[str, Any]:
     """Runs a stage unless its result is there already; two processes that want the same one share it. `listen` is
@@ -42,7 +44,7 @@ def run_stage(stage: Stage, root: Path, listen: Listener | None = None) -> dict[
         return folder.result()
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        with open(folder.path / "lock", "w") as lock:
+        with (folder.path / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if folder.done:
                 return folder.result()
@@ -81,9 +83,9 @@ def _named(error: Exception, stage: Stage, folder: Folder) -> EmbenchError:
         return MachineError(
             f"out of memory in {stage.title}", hint="a smaller batch helps: --set fusion.batch=16; or fewer --workers"
         )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in _DISK:
         return MachineError(f"{error.strerror} in {stage.title}", where=str(error.filename), hint="free some space")
-    files = {origin.file: name for name, origin in _plugins(stage)}
+    files = _plugin_files(stage)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename in files:
             return PluginError(
@@ -98,11 +100,12 @@ def _named(error: Exception, stage: Stage, folder: Folder) -> EmbenchError:
     )
 
 
-def _plugins(stage: Stage) -> list[tuple[str, Any]]:
+def _plugin_files(stage: Stage) -> dict[str, str]:
+    """Source file -> name of the plugin in it, of every plugin that a stage uses."""
     params = stage.params
     named = [("encoder", m["encoder"]) for m in params.get("modalities", {}).values()]
     if params.get("fusion"):
         named.append(("fusion", params["fusion"]["name"]))
     if params.get("pretrainer"):
         named.append(("pretrainer", params["pretrainer"]["name"]))
-    return [(f"{kind} {name}", registry.source_of(kind, name)) for kind, name in named]
+    return {str(registry.source_file(registry.find(kind, name))): f"{kind} {name}" for kind, name in named}

@@ -111,5 +111,5 @@ class Dataset(ABC):
 
     @classmethod
     def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float) -> None:
-        """Writes generated files in the release's exact format below `out`, with the planted effect's strength 0 to 1."""
+        """Writes generated files in the release's exact format below `out`; `effect`: the planted strength, 0 to 1."""
         raise UsageError(f"{cls.card.name} has no synthesizer", hint="embench list dataset shows those that have one")

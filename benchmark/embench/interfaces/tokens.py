@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ class OutputSpec:
     def slices(self) -> list[slice]:
         """Where each target's logits lie."""
         ends = np.cumsum([0, *(target.outputs for target in self.targets)]).tolist()
-        return [slice(a, b) for a, b in zip(ends, ends[1:], strict=False)]
+        return [slice(a, b) for a, b in pairwise(ends)]
 
 
 class Output(NamedTuple):

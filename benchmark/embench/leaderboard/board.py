@@ -7,8 +7,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
 from embench.errors import MachineError, UsageError
 from embench.leaderboard.entries import Entry, load_entries
 from embench.leaderboard.rows import BESIDE, Row, ranked_rows
@@ -16,19 +14,25 @@ from embench.results.record import write_text
 
 NONE = "—"
 LEGEND = """\
-**How to read this.** Rows are ranked by the headline alone, among rows with the same access to the target's data. In
-brackets: the 95 % interval. `auroc_within` compares moments of one person; `auroc_within_stimulus`, `auroc_crossed` and
-`auroc_crossed_time` hold the stimulus, person and stimulus, person and clock constant; .5 is chance in all of them.
-*controls* names those that the row does not lie above; a method that a clock or a constant keeps up with has shown
-nothing. *looks / tried*: how often the test labels had been opened, and by how many methods, where the row was made. —:
-undefined or not estimable; the reason is in the entry's `scores.json`. Rows of controls are there to compare with.
+## How to read this
+- Rows are ranked by the headline (bold) alone, among rows with the same access to the test people's data. In brackets:
+  the 95 % interval over people. Rows whose intervals overlap much are not told apart by their ranks.
+- `auroc_within` compares moments of one person; `auroc_within_stimulus`, `auroc_crossed` and `auroc_crossed_time` hold
+  the stimulus, person and stimulus, person and clock constant; .5 is chance in all of them. `f1_weighted` depends on a
+  cut and on how common the label is; it is here because papers report it.
+- *controls*: rows in italics read nothing of the body (a constant, the clock, the length of a recording, movement). A
+  method that does not lie above each of them, by the interval of the paired difference of headlines, has shown nothing.
+- *cost*: time of all stages one after the other, and parameters. *looks / tried*: how often the test labels had been
+  opened when the row was made, and by how many methods.
+- —: undefined or not estimable; the reason is in the entry's `scores.json`. An entry's folder (last column) holds the
+  predictions, folds and resolved configuration that its numbers can be recomputed from.
 """
 
 
 def show(
     root: Path, dataset: str | None = None, protocol: str | None = None, target: str | None = None
 ) -> list[dict[str, Any]]:
-    """Sections {dataset, protocol, target, leaks, rows}, rows as in `ranked_rows`; all, or those asked for.
+    """Sections {dataset, protocol, target, leaks, fixed_order, rows}, rows as in `ranked_rows`: all, or one's choice.
 
     Raises:
         UsageError: there is no such section.
@@ -71,8 +75,9 @@ def _sections(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     ):
         of_protocol = list(group)
         for target in sorted({target for entry in of_protocol for target in entry.targets}):
-            rows = ranked_rows(of_protocol, target)
-            sections.append({"dataset": board, "protocol": protocol, "target": target, "leaks": leaks, "rows": rows})
+            about = {"dataset": board, "protocol": protocol, "target": target, "leaks": leaks}
+            about["fixed_order"] = any(entry.run.card.fixed_order for entry in of_protocol)
+            sections.append({**about, "rows": ranked_rows(of_protocol, target)})
     return sections
 
 
@@ -84,10 +89,24 @@ def _page(dataset: str, sections: Sequence[dict[str, Any]]) -> str:
             parts.append("**This protocol leaks**: what it tests on was partly seen in training. Nothing is ranked.\n")
         methods = [row for row in section["rows"] if row["kind"] == "method"]
         controls = [row for row in section["rows"] if row["kind"] == "control"]
+        if section["fixed_order"]:
+            parts.append(_clock(methods[0]["headline"], controls))
         for access, rows in groupby(methods, key=lambda row: row["target_access"]):
             parts.append(f"Access to the test people's data: {access}.\n")
-            parts.append(markdown([*rows, *controls]) + "\n")
+            parts.append(markdown([*rows, *controls], section["protocol"]) + "\n")
     return "\n".join([*parts, LEGEND])
+
+
+def _clock(headline: str, controls: Sequence[Row]) -> str:
+    """What a reader must know of a dataset whose tasks come in one order."""
+    clock = next((row for row in controls if row["control"] == "elapsed_time"), None)
+    auroc = clock and clock["scores"].get("auroc")
+    gets = f", `auroc` {_number(auroc)}" if auroc else ""
+    holds = "Only `auroc_crossed_time`" + (", the headline," if headline == "auroc_crossed_time" else "")
+    return (
+        "Everybody had the tasks in one order, so the time since the start predicts the label without any signal (row "
+        f"*elapsed_time*{gets}), and splitting by person does not stop that. {holds} holds the clock constant.\n"
+    )
 
 
 def _front(sections: Sequence[dict[str, Any]]) -> str:
@@ -95,37 +114,37 @@ def _front(sections: Sequence[dict[str, Any]]) -> str:
     for section in sections:
         methods = [row for row in section["rows"] if row["kind"] == "method"]
         best = next((row for row in methods if row["rank"] == 1), None)
-        leader = f"{_method(best)}: {_interval(best['score'])}" if best else NONE
+        leader = f"{_method(best)} on {', '.join(best['modalities'])}: {_interval(best['score'])}" if best else NONE
         link = f"[{section['dataset']}]({section['dataset']}/README.md)"
         headline = methods[0]["headline"]
         lines.append([link, section["protocol"], section["target"], str(len(methods)), headline, leader])
     heads = ["dataset", "protocol", "target", "rows", "headline", "first"]
-    table = _tabulate(lines, heads) if lines else "No entries yet."
+    table = _table(lines, heads) if lines else "No entries yet."
     return f"# Leaderboards\n\nMade by `embench leaderboard build`; not written by hand.\n\n{table}\n"
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """One table: methods with their ranks, controls as rows to compare with."""
+def markdown(rows: Sequence[Row], protocol: str) -> str:
+    """One table: methods with their ranks, controls as rows to compare with. Scores that no row has are left out."""
     headline = rows[0]["headline"]
-    beside = [name for name in BESIDE if name != headline]
-    heads = ["#", "encoder", "fusion", "pretrainer", "modalities", "recipe", "people", headline, *beside, "controls"]
-    heads += ["cost", "looks / tried", "seeds", "run"]
-    return _tabulate([_cells(row, beside) for row in rows], heads)
+    beside = [name for name in BESIDE if name != headline and any(row["scores"].get(name) for row in rows)]
+    heads = ["#", "method", "modalities", "recipe", "people", f"**{headline}**", *beside, "controls"]
+    heads += ["cost", "looks / tried", "seeds", "entry"]
+    return _table([_cells(row, beside, protocol) for row in rows], heads)
 
 
-def _cells(row: Row, beside: Sequence[str]) -> list[str]:
+def _cells(row: Row, beside: Sequence[str], protocol: str) -> list[str]:
     numbers = [_interval(row["score"]), *(_number(row["scores"].get(name)) for name in beside)]
-    seeds = ", ".join(map(str, row["seeds"]))
+    seeds, entry = ", ".join(map(str, row["seeds"])), f"[{row['id'].rpartition('-')[2]}]({protocol}/{row['id']})"
     if row["kind"] == "control":
-        return ["", f"*{row['control']}*", *[""] * 4, str(row["people"]), *numbers, "", "", "", seeds, row["id"]]
+        return ["", f"*{row['control']}*", "", "", str(row["people"]), *numbers, "", "", "", seeds, entry]
     rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
     recipe = row["recipe"] + (f" ({len(row['assumed'])} assumed)" if row["assumed"] else "")
-    pretrainers = ", ".join(row["pretrainers"]) or NONE
+    method = _method(row)
     if row["pretrain_overlap"] != "none":
-        pretrainers += f" ({row['pretrain_overlap'].replace('_', ' ')})"
+        method += f" ({row['pretrain_overlap'].replace('_', ' ')})"
     looks = f"{_count(row['test_looks'])} / {_count(row['tried'])}"
-    cells = [rank, _encoders(row), row["fusion"] or NONE, pretrainers, ", ".join(row["modalities"]), recipe]
-    return [*cells, str(row["people"]), *numbers, _controls(row), _cost(row["cost"]), looks, seeds, row["id"]]
+    cells = [rank, method, ", ".join(row["modalities"]), recipe, str(row["people"]), *numbers]
+    return [*cells, _controls(row), _cost(row["cost"]), looks, seeds, entry]
 
 
 def _encoders(row: Row) -> str:
@@ -136,8 +155,8 @@ def _encoders(row: Row) -> str:
 
 
 def _method(row: Row) -> str:
-    parts = [_encoders(row), row["fusion"], *row["pretrainers"]]
-    return f"{' + '.join(part for part in parts if part)} on {', '.join(row['modalities'])}"
+    fused = " + ".join(part for part in (_encoders(row), row["fusion"]) if part)
+    return fused + (f", after {', '.join(row['pretrainers'])}" if row["pretrainers"] else "")
 
 
 def _controls(row: Row) -> str:
@@ -171,6 +190,8 @@ def _count(value: int | None) -> str:
     return NONE if value is None else str(value)
 
 
-def _tabulate(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
-    safe = [[str(cell).replace("|", "\\|") for cell in line] for line in lines]
-    return tabulate(safe, headers=heads, tablefmt="github", disable_numparse=True)
+def _table(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:
+    """A Markdown table. Cells are not padded: a changed cell changes its own line only."""
+    safe = [[cell.replace("|", "\\|") for cell in line] for line in (heads, *lines)]
+    head, *body = [f"| {' | '.join(line)} |" for line in safe]
+    return "\n".join([head, "|" + " --- |" * len(heads), *body])

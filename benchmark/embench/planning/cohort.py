@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -90,16 +91,16 @@ def gather(
     Raises:
         DataError: nobody has a label, or nobody has any of the modalities.
     """
-    kinds = {store.label_kinds.get(t.label) for t in targets} - {None}
+    kinds = {store.label_kinds[t.label] for t in targets if t.label in store.label_kinds}
     if len(kinds) != 1:
         raise DataError(
             "the data hold no labels for " + ", ".join(t.name for t in targets)
             if not kinds
-            else f"targets of different kinds ({', '.join(sorted(map(str, kinds)))}) have different units",
+            else f"targets of different kinds ({', '.join(sorted(kinds))}) have different units",
             where=str(store.path),
             hint="embench data verify, or one target at a time with --target",
         )
-    (kind,) = kinds
+    kind: Any = next(iter(kinds))
     length = {"rating": np.nan, "continuous": protocol.unit.continuous_s, "condition": protocol.unit.condition_s}[kind]
     units = make_units(store.recordings, card, kind, protocol)
     raw, label, any_label = {}, {}, np.zeros(len(units), bool)

@@ -262,10 +262,7 @@ def stage_folder(runs: Path) -> Path:
 
 def label_rules(card: Card) -> list[dict[str, Any]]:
     """The card's label rules as plain values, for records and hashes."""
-    return [
-        {"name": t.name, "kind": t.kind, "label": t.label, "n": t.n, "rule": {k: v for k, v in _slots(t.rule).items()}}
-        for t in card.targets
-    ]
+    return [{"name": t.name, "kind": t.kind, "label": t.label, "n": t.n, "rule": _slots(t.rule)} for t in card.targets]
 
 
 def _slots(rule: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Dataset
 from embench.locations import data_folder
 from embench.protocols import Protocol
-from embench.store import Store, cache_root, prepare
+from embench.store import Store, cache_root, fingerprint, prepare
 
 
 def open_dataset(name: str, given: Path | None) -> Dataset:
@@ -25,7 +25,8 @@ def open_dataset(name: str, given: Path | None) -> Dataset:
         raise DataError(
             f"no data of {reader.card.title} here",
             where=str(folder),
-            expected=f"the folder {folder.name} as its holder received it, in --data-root, $EMBENCH_DATA or the default place",
+            expected=f"the folder {folder.name} as its holder received it, "
+            "in --data-root, $EMBENCH_DATA or the default place",
             hint=f"{reader.card.obtain}; to try without them: embench data synthesize {folder.name} --out {folder}",
         )
     dataset: Dataset = reader(folder)
@@ -49,3 +50,12 @@ def prepared(
         workers=workers,
         progress=progress,
     )
+
+
+def raw_digest(name: str, given: Path | None) -> bytes:
+    """The digest of a dataset's raw files that keys the HMAC of labels which are not public.
+
+    Raises:
+        DataError: the files are missing or cannot be read.
+    """
+    return fingerprint.raw_digest(open_dataset(name, given), cache_root())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from embench import registry
 from embench.errors import UsageError
@@ -32,7 +33,8 @@ class Part:
 
     @property
     def short(self) -> str:
-        return self.name.split("/", 1)[-1]
+        """Without its package, or without the path of its file."""
+        return self.name.rpartition(":")[2].split("/", 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,16 @@ def _part(kind: str, name: str, preset: str, dataset: str) -> Part:
     return Part(entry.full_name, registry.code_identity(kind, name), plugin.recipes[preset].on(dataset))
 
 
+_PRETRAINER = re.compile(r"(?:([\w+]+)=)?(.+\.py:[A-Za-z_]\w*|[^:]+)(?::(.+))?")
+
+
 def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str) -> list[Pretraining]:
-    modality, _, rest = text.rpartition("=")
-    name, _, source = rest.partition(":") if not rest.startswith("./") else (rest, "", "")
+    found = _PRETRAINER.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"cannot read `{text}`", where="--pretrainer", expected="[modality=]NAME[:source], such as eeg=masked_value"
+        )
+    modality, name, source = found.groups()
     if modality and modality not in modalities:
         raise UsageError(
             f"pretrainer for `{modality}`, which is not among the modalities",
@@ -156,7 +165,7 @@ def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str
     part = _part("pretrainer", name, preset, dataset)
     scope = registry.load("pretrainer", name).scope
     which = [None] if scope == "model" else [modality] if modality else list(modalities)
-    return [Pretraining(part, m, source or None) for m in which]
+    return [Pretraining(part, m, source) for m in which]
 
 
 _SETTING = re.compile(r"(encoder|pretrainer|fusion)(?:\[([^\]]+)\])?\.([a-z_]+)(?:\.([A-Za-z_]\w*))?$")
@@ -211,9 +220,9 @@ def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -
         )
     old = getattr(recipe, name)
     if key is None:
-        if isinstance(old, Mapping) or isinstance(old, View):
+        if isinstance(old, Mapping | View):
             raise UsageError(f"`{name}` has parts", where=f"--set {setting}", expected=f"{name}.PART=value")
-        return replace(recipe, **{name: _typed(old, value, setting)})
+        return replace(recipe, **{name: _fitting(Recipe, name, value, setting)})
     parts = asdict(old) if isinstance(old, View) else dict(old or {})
     if name == "view" and old is None:
         parts = asdict(View())
@@ -224,8 +233,30 @@ def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -
             expected=", ".join(parts),
             hint=did_you_mean(key, list(parts)),
         )
-    parts[key] = _typed(parts[key], value, setting)
-    return replace(recipe, **{name: View(**parts) if name == "view" else parts})
+    if name == "view":
+        return replace(recipe, view=View(**{**parts, key: _fitting(View, key, value, setting)}))
+    changed: Mapping[str, Any] = {name: {**parts, key: _typed(parts[key], value, setting)}}
+    return replace(recipe, **changed)
+
+
+_LEAST = {"epochs": 1, "batch": 2, "every": 1, "patience": 1, "warmup": 0, "lr": 0.0, "length_s": 1e-3, "step_s": 1e-3}
+
+
+def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
+    """The value, if a field of a recipe or view can hold it."""
+    hint = get_type_hints(record)[field]
+    try:
+        fits = TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
+    except ValidationError as error:
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        raise UsageError(
+            f"{value!r} does not fit: {error.errors()[0]['msg'][:1].lower()}{error.errors()[0]['msg'][1:]}",
+            where=f"--set {setting}",
+            hint=did_you_mean(str(value), choices),
+        ) from error
+    if fits is not None and field in _LEAST and fits < _LEAST[field]:
+        raise UsageError(f"{field} is too small", where=f"--set {setting}", expected=f"at least {_LEAST[field]:g}")
+    return fits
 
 
 def _typed(old: Any, value: Any, setting: str) -> Any:
@@ -257,7 +288,8 @@ def _check(method: Method, kind: type[Any]) -> None:
         if n < least or (most is not None and n > most):
             span = f"{least}" if most == least else f"{least} to {most}" if most else f"at least {least}"
             raise UsageError(
-                f"fusion {method.fusion.short} takes {span} modalit{'y' if span == '1' else 'ies'}, and there are {n}: {', '.join(method.modalities)}",
+                f"fusion {method.fusion.short} takes {span} modalit{'y' if span == '1' else 'ies'}, "
+                f"and there are {n}: {', '.join(method.modalities)}",
                 where="--fusion",
                 hint=f"choose with --modalities, such as --modalities {method.modalities[0]}",
             )
@@ -286,7 +318,8 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
             )
     lacks = sorted(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset()))
     if lacks or (pretrainer.scope == "model" and method.joins != "tokens"):
+        needed = ", ".join(lacks) or "a fusion trained end to end"
         raise UsageError(
-            f"pretrainer {step.part.short} trains the whole model and needs {', '.join(lacks) or 'a fusion trained end to end'}",
+            f"pretrainer {step.part.short} trains the whole model and needs {needed}",
             where=f"--fusion {method.fusion.short}",
         )

@@ -79,7 +79,8 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        return self.request.runs_folder / self.dataset.split("/", 1)[-1].replace("/", "-") / self.id
+        name = self.dataset.rpartition(":")[2].split("/", 1)[-1]
+        return self.request.runs_folder / name.replace("/", "-") / self.id
 
     def smallest_difference(self) -> float:
         """The difference of two methods, paired over people, that this cohort shows with 80 % power at .05."""
@@ -112,15 +113,15 @@ class Plan:
             "units": len(self.test.positions),
             "folds": folds,
             "stages": kinds,
-            **forecast(self.graph, self.request.workers or machine_workers()),
+            **forecast(self.graph, self.request.workers or default_workers(self.setting.device)),
             "smallest_difference": round(self.smallest_difference(), 3),
-            "smallest_difference_note": f"AUROC paired over people, power .8, assuming an SD of {ASSUMED_SD} over people",
+            "smallest_difference_note": f"AUROC, paired over people, power .8, an SD of {ASSUMED_SD} assumed",
         }
 
 
-def machine_workers() -> int:
-    """As many processes as there are cores for this process."""
-    return len(os.sched_getaffinity(0))
+def default_workers(device: str) -> int:
+    """As many processes as there are cores for this one; one for a GPU, which stages would only share."""
+    return len(os.sched_getaffinity(0)) if device == "cpu" else 1
 
 
 def assumed(method: Method) -> list[str]:
@@ -144,15 +145,22 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
     device = machine.resolve(request.device)
     dataset = registry.find("dataset", request.dataset).full_name
     card: Card = registry.load("dataset", dataset).card
+    # Wrong names are said before data are read, which may take long.
+    resolve(request, card, list(card.modalities), device)
+    targets = choose_targets(card, request.targets)
 
     def tell(done: int, total: int, what: str) -> None:
         if progress and (done == total or done % 5 == 0):
             progress({"event": "note", "text": f"preparing {card.name}: {done} of {total} ({what})"})
 
-    workers = request.workers or machine_workers()
+    workers = request.workers or default_workers("cpu")
     store = locate.prepared(dataset, request.data_root, protocol, workers, tell)
     method = resolve(request, card, list(store.modalities), device)
-    targets = choose_targets(card, request.targets)
+    if method.joins == "estimator" and (unfit := [t.name for t in targets if t.kind != "binary"]):
+        raise UsageError(
+            f"{method.fusion.short} answers targets of two classes only, which {', '.join(unfit)} is not",
+            where=f"--fusion {method.fusion.short}",
+        )
     test = gather(store, card, targets, method.modalities, protocol)
     fit = _trained_on(request, method, protocol, test, workers) if request.train_dataset else test
     sources = {}

@@ -64,11 +64,11 @@ def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[s
             expected=f"one for all, or {what}s such as {modalities[0]}={general[0]}",
         )
     own = dict(text.split("=", 1) for text in texts if "=" in text)
-    for m in own:
+    for m, name in own.items():
         if m not in modalities:
             raise UsageError(
                 f"{what} for `{m}`, which is not among the modalities",
-                where=f"--{what} {m}={own[m]}",
+                where=f"--{what} {m}={name}",
                 expected=", ".join(modalities),
                 hint=did_you_mean(m, list(modalities)),
             )

@@ -3,7 +3,7 @@
 from embench.registry.catalogue import entries, find, names, refresh
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, KINDS, Entry
 from embench.registry.identity import code_identity
-from embench.registry.loading import load, origin
+from embench.registry.loading import load, origin, source_file
 
 __all__ = [
     "BROKEN_PACKAGE",
@@ -17,4 +17,5 @@ __all__ = [
     "names",
     "origin",
     "refresh",
+    "source_file",
 ]

@@ -6,26 +6,34 @@ import hashlib
 import hmac
 import os
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from embench import registry
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.results.manifest import Manifest
 from embench.results.predictions import Labels
-from embench.results.record import read, write_text
+from embench.results.record import as_yaml, read, write_text
 
-FILES = ("run.yaml", "predictions.csv.gz", "folds.csv", "scores.json")
+COPIED = ("predictions.csv.gz", "folds.csv", "scores.json")
+LOCAL = ("data_root", "runs", "pretrained")
+"""Options that name places on somebody's machine; of weights that were started from, the hash is published."""
+
 HMAC_NAME = "labels.hmac"
 
+Key = Callable[[str], bytes]
+"""Dataset's full name -> a digest of its raw files that is not published itself."""
 
-def export_entry(run_folder: Path, boards: Path, *, key: bytes) -> Path:
+
+def export_entry(run_folder: Path, boards: Path, *, key: Key) -> Path:
     """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced.
 
     Labels go along only where the dataset's card says that they are public; otherwise `labels.hmac` holds one HMAC over
     the sorted labels, by which a holder of the raw files can show that they score against the same ones.
 
     Args:
-        key: a digest of the raw files that is not published itself.
+        key: called only where labels are not public, so that public ones need no raw files.
 
     Raises:
         CheckFailed: the run may not be published (see `why_not_publishable`). DataError: its folder is incomplete.
@@ -42,12 +50,13 @@ def export_entry(run_folder: Path, boards: Path, *, key: bytes) -> Path:
     aside, old = (entry.with_name(f".{entry.name}.{what}{os.getpid()}") for what in ("new", "old"))
     try:
         aside.mkdir(parents=True)
-        for name in FILES:
+        write_text(aside / "run.yaml", as_yaml(_public(record.run)))
+        for name in COPIED:
             shutil.copyfile(run_folder / name, aside / name)
         if manifest.card.labels_public == "yes":
             shutil.copyfile(run_folder / "labels.csv.gz", aside / "labels.csv.gz")
         else:
-            write_text(aside / HMAC_NAME, labels_hmac(record.labels, key) + "\n")
+            write_text(aside / HMAC_NAME, labels_hmac(record.labels, key(manifest.dataset.name)) + "\n")
         if entry.exists():
             entry.rename(old)
         aside.rename(entry)
@@ -57,6 +66,14 @@ def export_entry(run_folder: Path, boards: Path, *, key: bytes) -> Path:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return entry
+
+
+def _public(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of run.yaml without `LOCAL`."""
+    config = dict(run["config"])
+    if "request" in config:
+        config["request"] = {name: value for name, value in config["request"].items() if name not in LOCAL}
+    return {**run, "config": config}
 
 
 def why_not_publishable(run: Manifest) -> list[str]:

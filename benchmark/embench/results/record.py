@@ -64,9 +64,7 @@ def write(folder: Path, record: Record) -> Manifest:
         if record.history:
             names = dict.fromkeys(name for row in record.history for name in row)
             write_text(folder / "history.csv", table(record.history, list(names)))
-        write_text(
-            folder / "run.yaml", yaml.safe_dump(dict(record.run), sort_keys=False, allow_unicode=True, width=120)
-        )
+        write_text(folder / "run.yaml", as_yaml(record.run))
     except OSError as error:
         raise MachineError(f"the run's record cannot be written: {error.strerror}", where=str(folder)) from error
     return manifest
@@ -122,6 +120,10 @@ def with_aside(path: Path, put: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     with_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def as_yaml(content: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=120)
 
 
 def table(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:

@@ -48,6 +48,13 @@ def store_key(
     )
 
 
+def raw_digest(dataset: Dataset, cache: Path) -> bytes:
+    """32 bytes over the names and contents of all raw files; no store's key gives them away."""
+    with FileHashes(cache) as hashes:
+        files = {item for subject in dataset.subjects() for item in _contents(dataset, dataset.files(subject), hashes)}
+    return hashlib.sha256(json.dumps(sorted(files)).encode()).digest()
+
+
 def synthetic(root: Path) -> Mapping[str, Any] | None:
     """What the generator says of the data below `root`; None where they are real."""
     path = root / SYNTHETIC

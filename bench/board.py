@@ -1,0 +1,104 @@
+"""`make board`: the Stress-Predict board, from the raw files to the tables below `leaderboards/`.
+
+Every group of runs is published as soon as it is done, cheap groups first, so an interrupted board is a smaller board,
+not a broken one. The same command goes on where the last one stopped: finished stages are found again, and a finished
+run is not scored again, so its test people are looked at once. Recipe: `small` on a CPU, `paper` on a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from embench import leaderboard
+from embench import run as runner
+from embench.cli.progress import Progress, duration
+from embench.errors import CheckFailed, EmbenchError
+from embench.planning.locate import raw_digest
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS, BOARDS = ROOT / ".embench" / "board", ROOT / "leaderboards"
+DATASET, PROTOCOL, SEEDS = "stress_predict", "subject-independent-v1", "0,1,2"
+ALONE, TOGETHER = ("ppg", "eda", "temp"), "ppg,eda,temp"
+
+Method = tuple[str, str, str, str | None]
+"""Encoder, fusion, modalities, pretrainer."""
+
+GROUPS: dict[str, list[Method]] = {
+    "baselines": [("handcrafted", f, m, None) for m in (*ALONE, TOGETHER) for f in runner.ESTIMATORS],
+    "single": [("cnn_tf", "single", "eda", None)],
+    "late": [("cnn_tf", "late", TOGETHER, None)],
+    "cross_attn": [("cnn_tf", "cross_attn", TOGETHER, None)],
+    "single-pretrained": [("cnn_tf", "single", "eda", "masked_value")],
+    "late-pretrained": [("cnn_tf", "late", TOGETHER, "masked_value")],
+    "cross_attn-pretrained": [("cnn_tf", "cross_attn", TOGETHER, "masked_value")],
+}
+
+
+def request(method: Method, data_root: Path | None) -> runner.Request:
+    encoder, fusion, modalities, pretrainer = method
+    return runner.Request(
+        DATASET,
+        encoders=(encoder,),
+        fusion=fusion,
+        modalities=modalities,
+        pretrainers=(pretrainer,) if pretrainer else (),
+        protocol=PROTOCOL,
+        seeds=SEEDS,
+        data_root=data_root,
+        runs=RUNS,
+    )
+
+
+def run_group(methods: list[Method], data_root: Path | None) -> dict[str, EmbenchError]:
+    """Runs what is not there yet, publishes the group; why runs are missing."""
+    requests = [request(method, data_root) for method in methods]
+    plans = [runner.plan(each) for each in requests]
+    if plans[0].test.store.synthetic is not None:
+        raise CheckFailed(
+            "a board holds real people only, and these data are generated", where=str(data_root or "the default place")
+        )
+    todo = [each for each, plan in zip(requests, plans, strict=True) if not (plan.folder / "run.yaml").is_file()]
+    failures = {}
+    if todo:
+        with Progress() as progress:
+            failures = dict(runner.grid(todo, progress=progress.event).failures)
+    done = [plan.folder for plan in plans if (plan.folder / "run.yaml").is_file()]
+    leaderboard.publish(done, BOARDS, lambda dataset: raw_digest(dataset, data_root))
+    leaderboard.build(BOARDS)
+    return failures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Run the Stress-Predict board and publish it below leaderboards/.")
+    parser.add_argument("--data-root", type=Path, default=os.environ.get("EMBENCH_TEST_DATA"))
+    parser.add_argument("--only", choices=list(GROUPS), action="append", help="a group alone; may be repeated")
+    parser.add_argument("--list", action="store_true", help="print the groups and do nothing")
+    given = parser.parse_args()
+    chosen = given.only or list(GROUPS)
+    if given.list:
+        for name in chosen:
+            for encoder, fusion, modalities, pretrainer in GROUPS[name]:
+                after = f" after {pretrainer}" if pretrainer else ""
+                print(f"{name:22} {encoder} + {fusion} on {modalities}{after}")
+        return 0
+    failures: dict[str, EmbenchError] = {}
+    try:
+        for name in chosen:
+            began = time.monotonic()
+            print(f"{name}: {len(GROUPS[name])} runs", flush=True)
+            failures |= run_group(GROUPS[name], given.data_root)
+            print(f"{name}: done in {duration(time.monotonic() - began)}; {BOARDS / DATASET / 'README.md'}", flush=True)
+    except EmbenchError as error:
+        print(f"{error.label}: {error}", file=sys.stderr)
+        return error.exit_code
+    for title, failure in failures.items():
+        print(f"missing: {title}: {failure}", file=sys.stderr)
+    return 6 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

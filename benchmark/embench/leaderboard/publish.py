@@ -1,0 +1,29 @@
+"""From folders of runs to entries on the boards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from embench.results.export import Key, export_entry, why_not_publishable
+from embench.results.record import read_manifest
+
+
+def finished(runs: Path) -> list[Path]:
+    """The folders of all finished runs below `runs`/<dataset>/, by name."""
+    return sorted(path.parent for path in Path(runs).glob("*/*/run.yaml"))
+
+
+def publish(folders: Iterable[Path], boards: Path, key: Key) -> tuple[list[Path], dict[Path, list[str]]]:
+    """The entries made of these runs, and the runs that may not stand on a board with the reasons why.
+
+    Raises:
+        DataError: a run's folder is incomplete. MachineError: an entry cannot be written.
+    """
+    entries, refused = [], {}
+    for folder in folders:
+        if reasons := why_not_publishable(read_manifest(folder)):
+            refused[folder] = reasons
+        else:
+            entries.append(export_entry(folder, boards, key=key))
+    return entries, refused

@@ -1,0 +1,101 @@
+"""A working folder as the reader of a page has it: data at hand, the program installed, the pages' files written."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from embench import registry
+from embench.cli import main
+
+from .pages import PAGES, ROOT, files
+
+EMBENCH = ("embench", ".venv/bin/embench")
+
+PEOPLE = 4
+"""Made-up people in place of a page's data: as few as leave people to train on and to validate."""
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """A data root with a small generated AMIGOS."""
+    root = tmp_path_factory.mktemp("docs-data")
+    line = ["data", "synthesize", "amigos", "--out", str(root / "amigos"), "--subjects", str(PEOPLE)]
+    assert main(line) == 0
+    return root
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """Prepared data, shared by all tests of this folder."""
+    return tmp_path_factory.mktemp("docs-cache")
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory):
+    """A data root with a few of the real people of Stress-Predict, as links; skips where there are none."""
+    source = os.environ.get("EMBENCH_TEST_DATA")
+    if not source:
+        pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
+    root = tmp_path_factory.mktemp("docs-real") / "stress_predict"
+    (root / "Raw_data").mkdir(parents=True)
+    original = Path(source, "stress_predict")
+    (root / "Processed_data").symlink_to(original / "Processed_data")
+    for person in ("S02", "S03", "S04", "S05", "S06", "S07"):
+        (root / "Raw_data" / person).symlink_to(original / "Raw_data" / person)
+    return root.parent
+
+
+@pytest.fixture
+def workplace(tmp_path, data, cache, monkeypatch):
+    """An empty folder with the pages' files in it and the demo's data where README has them; now the working folder."""
+    for page in PAGES:
+        for name, text in files(page).items():
+            (tmp_path / name).write_text(text)
+    (tmp_path / ".embench").mkdir()
+    (tmp_path / ".embench" / "demo").symlink_to(data, target_is_directory=True)
+    (tmp_path / "leaderboards").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("EMBENCH_DATA", str(data))
+    monkeypatch.setenv("EMBENCH_CACHE", str(cache))
+    return tmp_path
+
+
+@pytest.fixture
+def mine(workplace, site, installing):
+    """The plugin guide's package, installed from the files that the guide shows."""
+    project = tomllib.loads((workplace / "pyproject.toml").read_text())["project"]
+    points = project["entry-points"]["embench"]
+    package = workplace / points["plugins"]
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    for path in [*workplace.glob("my_*.py"), workplace / "registry.yaml"]:
+        (package / path.name).write_text(path.read_text())
+    installing.write(site, project["name"], project["version"], points, package)
+    registry.refresh()
+    return package
+
+
+@pytest.fixture
+def shell(workplace, request):
+    """Runs a printed command as a reader would, and gives its exit code and what it printed. `make` only says what it
+    would do: its targets are what continuous integration runs."""
+
+    def run(words):
+        program, *arguments = words
+        if program in EMBENCH:
+            capsys = request.getfixturevalue("capsys")
+            code = main([str(request.getfixturevalue("real_data")) if word == "DIR" else word for word in arguments])
+            return code, "".join(capsys.readouterr())
+        line = {
+            "make": ["make", "--dry-run", "--directory", str(ROOT), *arguments],
+            "python": [sys.executable, *arguments],
+        }[program]
+        done = subprocess.run(line, cwd=workplace, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    return run

@@ -1,0 +1,170 @@
+"""Batches: cut without lonely rows, equal whether resident or streamed, and blind to what is absent."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embench import registry
+from embench.engine.assemble import assemble, grid_of
+from embench.engine.assemble import Source as StoreSource
+from embench.engine.feed import Data, FeatureFeed, ResidentFeed, split
+from embench.engine.fits import labelled
+from embench.engine.rows import Rows
+from embench.engine.supervised import Supervised
+from embench.interfaces.tokens import InputSpec, OutputSpec
+from embench.interfaces.units import LabelRule, Target
+from embench.nn import Model
+
+from ..tiny.world import plugin
+
+OUTPUTS = OutputSpec((Target("arousal", "binary", LabelRule(), ""),))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(1, 40).flatmap(
+        lambda n: st.tuples(
+            st.permutations(range(n)),
+            st.lists(st.lists(st.booleans(), min_size=2, max_size=2), min_size=n, max_size=n),
+            st.integers(2, 12),
+        )
+    )
+)
+def test_no_batch_has_one_row_nor_one_present_row_of_a_modality(case):
+    order, present, size = np.array(case[0]), np.array(case[1]), case[2]
+    parts = split(order, present, size)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(order)))
+    if len(order) > 1:
+        assert min(map(len, parts)) > 1
+    total = present.sum(0)
+    for part in parts:
+        assert ((present[part].sum(0) != 1) | (total == 1)).all()
+
+
+def test_batches_are_of_the_size_asked_for_where_nothing_is_missing():
+    parts = split(np.arange(23), np.ones((23, 2), bool), 5)
+    assert [len(part) for part in parts] == [5, 5, 5, 5, 3]
+    assert [len(part) for part in split(np.arange(21), np.ones((21, 2), bool), 5)] == [5, 5, 5, 6]
+
+
+def modalities(plan):
+    stage = next(s for s in plan.graph.stages.values() if s.kind == "fusion")
+    return stage, stage.params["modalities"]
+
+
+@pytest.mark.parametrize("encoder", ["Pool", "Whole"])
+def test_streamed_rows_equal_resident_ones(shared, encoder):
+    plan = shared.plan(encoder, fusion="concat")
+    stage, chosen = modalities(plan)
+    source = StoreSource.of(stage.params["source"], stage.places, stage.task)
+    grid = grid_of(chosen, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
+    here, specs = assemble(source, chosen, grid, "cpu")
+    there, _ = assemble(source, chosen, grid, "cpu", memory_bytes=0)
+    assert {type(f).__name__ for f in here.feeds.values()} == {"ResidentFeed"}
+    assert {type(f).__name__ for f in there.feeds.values()} == {"StreamedFeed"}
+    np.testing.assert_array_equal(here.present, there.present)
+    assert not here.present.all()
+    order = split(np.random.default_rng(0).permutation(len(grid)), here.present, 16)
+    for one, other in zip(here.batches(order), there.batches(order), strict=True):
+        for m in chosen:
+            assert one.x[m].shape[1:] == specs[m].shape
+            assert torch.equal(one.x[m], other.x[m])
+            assert torch.equal(one.rows[m], other.rows[m])
+            assert (one.mask[m] is None) == (other.mask[m] is None)
+            if one.mask[m] is not None:
+                assert torch.equal(one.mask[m], other.mask[m])
+                assert not one.x[m].masked_select(~one.mask[m][:, None]).any()
+
+
+def test_a_stage_gives_the_same_weights_when_its_data_are_streamed(shared, tmp_path):
+    from embench.engine.stage import Folder
+    from embench.engine.work import run_stage
+
+    plan = shared.plan("Pool", fusion="concat")
+    stage, _ = modalities(plan)
+    run_stage(stage, tmp_path / "resident")
+    run_stage(replace(stage, places={**stage.places, "memory_bytes": 0}), tmp_path / "streamed")
+    one, other = (
+        Folder(tmp_path / name, stage.id).file("weights.safetensors").read_bytes() for name in ("resident", "streamed")
+    )
+    assert one == other
+
+
+def test_each_person_is_standardised_over_their_own_recordings(shared):
+    plan = shared.plan("Whole", modalities="ecg")
+    stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
+    data, _, train, val, grid = labelled(stage)
+    subject = np.array([plan.fit.store.recordings[r].subject for r in grid.recording])
+    for person in np.unique(subject):
+        rows = np.flatnonzero((subject == person) & data.present[:, 0])
+        x, mask = data.feeds["ecg"].gather(rows)
+        values = x.transpose(0, 1).flatten(1)[:, mask.flatten()]
+        assert values.mean().abs() < 1e-3
+        assert abs(values.std() - 1) < 1e-3
+    assert len(train) and len(val)
+
+
+def absent_noise(fusion, noise):
+    """A batch source of two modalities in which rows 2 and 5 have no `b`, stored as `noise` there."""
+    rng = np.random.default_rng(0)
+    feeds = {}
+    for k, m in enumerate(("ecg", "eda")):
+        array = torch.from_numpy(rng.standard_normal((1, 8 * 64)).astype(np.float32))
+        start = np.arange(8) * 64
+        gone = np.isin(np.arange(8), (2, 5)) & (k == 1)
+        if k == 1 and noise is not None:
+            for row in np.flatnonzero(gone):
+                array[:, row * 64 : row * 64 + 64] = noise
+        rows = Rows(start, start, np.where(gone, start, start + 64), np.full(8, 64), 64)
+        feeds[m] = ResidentFeed(rows, "cpu", array)
+    y = torch.tensor([0.0, 1.0] * 4)[:, None]
+    return Data(feeds, 8, "cpu", y, torch.ones(8))
+
+
+def network(fusion):
+    torch.manual_seed(0)
+    pool = registry.load("encoder", plugin("Pool"))
+    recipe = pool.recipes["quick"]
+    spec = {m: InputSpec(m, (1, 64), ("x",), 16.0) for m in ("ecg", "eda")}
+    from embench.engine.network import token_spec
+
+    encoders = {m: pool(recipe).build(spec[m]) for m in spec}
+    tokens = {m: token_spec(encoder, spec[m]) for m, encoder in encoders.items()}
+    kind = registry.load("fusion", fusion)
+    return Model(encoders, tokens, kind(kind.recipes["quick"]).build(tokens, OUTPUTS))
+
+
+@pytest.mark.parametrize("fusion", ["concat", "cross_attn"])
+@pytest.mark.parametrize("training", [True, False])
+def test_noise_in_absent_rows_changes_no_output_and_no_gradient(fusion, training):
+    answers = []
+    for noise in (None, torch.randn(1, 64), torch.full((1, 64), torch.nan), torch.full((1, 64), 1e30)):
+        model = network(fusion).train(training)
+        module = Supervised(model, OUTPUTS, [None])
+        batch = absent_noise(fusion, noise).batch(np.arange(8))
+        torch.manual_seed(1)
+        loss, _ = module(batch)
+        loss.backward()
+        grads = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+        answers.append((loss.detach(), *grads))
+    for other in answers[1:]:
+        for a, b in zip(answers[0], other, strict=True):
+            assert torch.equal(a, b)
+    assert torch.isfinite(answers[0][0])
+
+
+def test_a_batch_without_any_row_of_a_modality_is_answered():
+    data = absent_noise("concat", None)
+    output = network("concat").eval()(data.batch(np.array([2, 5])))
+    assert torch.isfinite(output.logits).all()
+
+
+def test_feature_rows_of_absent_modalities_are_packed_away():
+    feed = FeatureFeed(torch.arange(6.0)[:, None], np.array([1, 0, 1, 1, 0, 1], bool), "cpu")
+    batch = Data({"ecg": feed}, 6, "cpu").batch(np.array([0, 1, 2]))
+    assert batch.x["ecg"].ravel().tolist() == [0, 2]
+    assert batch.rows["ecg"].tolist() == [0, 2]

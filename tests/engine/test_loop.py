@@ -1,0 +1,115 @@
+"""The training loop: what it selects, and that stopping and going on changes nothing."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from embench.engine import loop
+from embench.engine.feed import Data, FeatureFeed
+from embench.engine.stage import Folder
+from embench.errors import PluginError
+from embench.interfaces.recipe import Recipe
+
+N, TRAIN, VAL = 40, np.arange(30), np.arange(30, 40)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 1))
+
+
+def data():
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((N, 3)).astype(np.float32))
+    return Data({"ecg": FeatureFeed(x, np.ones(N, bool), "cpu")}, N, "cpu", (x[:, :1] > 0).float(), torch.ones(N))
+
+
+class Stop(Exception):
+    pass
+
+
+def objective(net, stop_at=None):
+    """Loss of a batch; raises Stop at the training step `stop_at`."""
+    step = [0]
+
+    def loss(batch):
+        if net.training:
+            step[0] += 1
+            if step[0] == stop_at:
+                raise Stop
+        return nn.functional.binary_cross_entropy_with_logits(net.layers(batch.x["ecg"]), batch.y), {}
+
+    return loss
+
+
+def fitted(folder, recipe, stop_at=None, seed=3):
+    torch.manual_seed(seed)
+    net = Net()
+    state = loop.fit(net, objective(net, stop_at), data(), TRAIN, VAL, recipe, Folder(folder, "stage"), seed)
+    return net, state
+
+
+@pytest.mark.parametrize("selection", ["last", "early_stop"])
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("step", [9, 17])
+def test_a_fit_that_was_stopped_goes_on_to_the_same_numbers(tmp_path, monkeypatch, selection, optimiser, step):
+    monkeypatch.setattr(loop, "CHECKPOINT_EVERY_S", -1.0)
+    recipe = Recipe(optimiser, lr=0.05, momentum=0.5, epochs=6, batch=8, schedule="cosine", warmup=2,
+                    selection=selection, patience=3)  # fmt: skip
+    (tmp_path / "a" / "stage").mkdir(parents=True)
+    (tmp_path / "b" / "stage").mkdir(parents=True)
+    whole, state = fitted(tmp_path / "a", recipe)
+    with pytest.raises(Stop):
+        fitted(tmp_path / "b", recipe, stop_at=step)
+    torch.manual_seed(99)
+    again, resumed = fitted(tmp_path / "b", recipe)
+    assert resumed.history == state.history
+    assert (resumed.epoch, resumed.best_epoch, resumed.best_loss) == (state.epoch, state.best_epoch, state.best_loss)
+    for one, other in zip(whole.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_early_stop_keeps_the_best_epoch_and_stops(tmp_path):
+    (tmp_path / "stage").mkdir()
+    recipe = Recipe(lr=0.5, epochs=30, batch=8, selection="early_stop", patience=2)
+    net, state = fitted(tmp_path, recipe)
+    losses = [row["val_loss"] for row in state.history]
+    assert state.best_epoch == int(np.argmin(losses))
+    assert len(losses) == min(30, state.best_epoch + 3)
+    net.eval()
+    with torch.no_grad():
+        loss, _ = objective(net)(data().batch(VAL))
+    assert float(loss) == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_validating_does_not_touch_training(tmp_path):
+    (tmp_path / "stage").mkdir()
+    recipe = Recipe(lr=0.05, epochs=3, batch=8)
+    with_val, _ = fitted(tmp_path, recipe)
+    torch.manual_seed(3)
+    net = Net()
+    loop.fit(net, objective(net), data(), TRAIN, VAL[:0], recipe, Folder(tmp_path, "stage"), 3)
+    for one, other in zip(with_val.state_dict().values(), net.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_loss_that_is_not_finite_is_said(tmp_path):
+    (tmp_path / "stage").mkdir()
+    with pytest.raises(PluginError, match="became nan"):
+        net = Net()
+        loop.fit(net, lambda _: (net.layers[0].weight.sum() * torch.nan, {}), data(), TRAIN, VAL, Recipe(epochs=2),
+                 Folder(tmp_path, "stage"), 0)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("recipe", "rates"),
+    [
+        (Recipe(schedule="step", every=2, factor=0.5, epochs=5), [1, 1, 0.5, 0.5, 0.25]),
+        (Recipe(schedule="linear", epochs=4), [1, 0.75, 0.5, 0.25]),
+        (Recipe(schedule="cosine", epochs=2), [1, 0.5]),
+        (Recipe(schedule="constant", warmup=2, epochs=4), [0.0005, 0.5005, 1, 1]),
+    ],
+)
+def test_schedules(recipe, rates):
+    assert [loop.rate_at(recipe, epoch) for epoch in range(len(rates))] == pytest.approx(rates)

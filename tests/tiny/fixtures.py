@@ -1,0 +1,45 @@
+"""Fixtures that the tests of engine, planning and run share."""
+
+import pytest
+
+from .running import Bench, command
+from .world import people, write
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Prepared data of this session's tests lie in a folder of their own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBENCH_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def six(tmp_path_factory):
+    """Six people: one without EDA, one whose ECG is missing in two recordings, one with a lost stretch."""
+    everybody = people(6)
+    for row in everybody["p01"]:
+        row["modalities"] = ("ecg",)
+    for row in everybody["p02"][:2]:
+        row["modalities"] = ("eda",)
+    everybody["p03"][1]["lost"] = {"ecg": 1.5}
+    return write(tmp_path_factory.mktemp("six"), everybody)
+
+
+@pytest.fixture
+def bench(six, tmp_path):
+    """The six people and an empty runs folder."""
+    return Bench(six, tmp_path / "runs")
+
+
+@pytest.fixture(scope="session")
+def shared(six, tmp_path_factory):
+    """The six people and a runs folder that tests fill together, so that a stage is run once."""
+    return Bench(six, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def embench(capsys):
+    """Runs a command line in this process."""
+    return lambda *arguments: command(capsys, *arguments)

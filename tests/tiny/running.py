@@ -1,0 +1,58 @@
+"""Running the small datasets: requests with little to train, and the command line in this process."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from embench.cli import main
+from embench.planning.plan import make
+from embench.planning.request import Request
+from embench.run import run
+
+from .world import plugin
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Bench:
+    """A folder of data and one of runs, and what is asked of them."""
+
+    def __init__(self, data: Path, runs: Path, dataset: str = "Tiny") -> None:
+        self.data, self.runs, self.dataset = data, runs, dataset
+
+    def request(self, encoder="Pool", **options) -> Request:
+        encoders = (encoder,) if isinstance(encoder, str) else encoder
+        named = tuple(name if name in BUNDLED else plugin(name) for name in encoders)
+        given = {"recipe": "quick", "seeds": "0", "targets": "arousal", "device": "cpu", "workers": 1, **options}
+        for key in ("fusion", "protocol"):
+            if given.get(key, "").startswith("Fragile"):
+                given[key] = plugin(given[key])
+        return Request(plugin(self.dataset), encoders=named, data_root=self.data, runs=self.runs, **given)
+
+    def plan(self, encoder="Pool", **options):
+        return make(self.request(encoder, **options))
+
+    def run(self, encoder="Pool", **options):
+        return run(self.request(encoder, **options))
+
+    def line(self, *arguments: str, encoder: str | None = "Pool", dataset: str | None = None) -> list[str]:
+        """The arguments of `embench run` for this bench."""
+        own = ["run", "--dataset", dataset or plugin(self.dataset), "--data-root", str(self.data)]
+        own += ["--runs", str(self.runs), "--recipe", "quick", "--seeds", "0", "--device", "cpu", "--workers", "1"]
+        if encoder:
+            own += ["--encoder", encoder if encoder in BUNDLED else plugin(encoder)]
+        return [*own, *map(str, arguments)]
+
+    def stages(self) -> set[str]:
+        return {path.parent.name for path in (self.runs / "stages").glob("*/result.json")}
+
+
+BUNDLED = ("handcrafted", "cnn_tf")
+
+
+def command(capsys, *arguments) -> Done:
+    code = main([str(argument) for argument in arguments])
+    return Done(code, *capsys.readouterr())

@@ -1,0 +1,71 @@
+"""Methods on generated AMIGOS files, through the whole pipeline as a user calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import embench
+from embench.interfaces.metric import Undefined
+from embench.run import Result
+from embench_plugins.datasets.amigos_synthetic import synthesize
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Writes generated people; the folder to give as `data_root`. Prepared data go into the test's own folder."""
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+
+    def write(name: str = "data", **options: Any) -> Path:
+        synthesize(tmp_path / name / "amigos", **options)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def run() -> Run:
+    """Runs a method with one seed, in this process; runs of one data root share their stages."""
+
+    def call(data_root: Path, **options: Any) -> Result:
+        given = {"recipe": "small", "seeds": "0", "workers": 1, "device": "cpu", **options}
+        return embench.run(dataset="amigos", data_root=data_root, runs=data_root / "runs", **given)
+
+    return call
+
+
+@pytest.fixture
+def p_value() -> Callable[..., float]:
+    return _p_value
+
+
+def _p_value(result: Result, permutations: int = 999) -> float:
+    """How often labels that were shuffled inside each person, predictions kept, give a headline as high as the true
+    ones: (1 + that) / (1 + permutations). The headline must be `auroc_within` of one target and one seed."""
+    (headline,) = result.scores["headlines"].values()
+    assert headline == "auroc_within"
+    labels = _labels(result)
+    rows = result.predictions.take(result.predictions["method"] == "model")
+    rng = np.random.default_rng(0)
+    total, people = np.zeros(1 + permutations), 0
+    for person in np.unique(rows["subject"]):
+        own = [i for i in np.flatnonzero(rows["subject"] == person) if rows["unit"][i] in labels]
+        score = rows["score"][own]
+        high = np.array([labels[unit] for unit in rows["unit"][own]], bool)
+        if high.all() or not high.any():
+            continue
+        shuffled = rng.permuted(np.tile(high, (permutations, 1)), axis=1)
+        above = np.sign(score[:, None] - score) / 2 + 0.5  # (i, j): unit i against unit j
+        each = np.concatenate([high[None], shuffled])
+        won = ((each @ above) * ~each).sum(1)
+        total += won / (high.sum() * (~high).sum())
+        people += 1
+    (scores,) = result.scores["scores"].values()
+    assert total[0] / people == pytest.approx(scores["auroc_within"]["mean"], abs=1e-9)
+    return float((total >= total[0] - 1e-9).mean())
