@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embench import registry
-from embench.engine.assemble import assemble, grid_of
 from embench.engine.assemble import Source as StoreSource
+from embench.engine.assemble import assemble, grid_of
 from embench.engine.feed import Data, FeatureFeed, ResidentFeed, split
 from embench.engine.fits import labelled
+from embench.engine.network import token_spec
 from embench.engine.rows import Rows
+from embench.engine.stage import Folder
 from embench.engine.supervised import Supervised
+from embench.engine.work import run_stage
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.interfaces.units import LabelRule, Target
 from embench.nn import Model
@@ -81,9 +84,6 @@ def test_streamed_rows_equal_resident_ones(shared, encoder):
 
 
 def test_a_stage_gives_the_same_weights_when_its_data_are_streamed(shared, tmp_path):
-    from embench.engine.stage import Folder
-    from embench.engine.work import run_stage
-
     plan = shared.plan("Pool", fusion="concat")
     stage, _ = modalities(plan)
     run_stage(stage, tmp_path / "resident")
@@ -105,11 +105,12 @@ def test_each_person_is_standardised_over_their_own_recordings(shared):
         values = x.transpose(0, 1).flatten(1)[:, mask.flatten()]
         assert values.mean().abs() < 1e-3
         assert abs(values.std() - 1) < 1e-3
-    assert len(train) and len(val)
+    assert len(train)
+    assert len(val)
 
 
-def absent_noise(fusion, noise):
-    """A batch source of two modalities in which rows 2 and 5 have no `b`, stored as `noise` there."""
+def rows_with(noise):
+    """A batch source of two modalities in which rows 2 and 5 have no EDA; `noise` is stored there."""
     rng = np.random.default_rng(0)
     feeds = {}
     for k, m in enumerate(("ecg", "eda")):
@@ -130,8 +131,6 @@ def network(fusion):
     pool = registry.load("encoder", plugin("Pool"))
     recipe = pool.recipes["quick"]
     spec = {m: InputSpec(m, (1, 64), ("x",), 16.0) for m in ("ecg", "eda")}
-    from embench.engine.network import token_spec
-
     encoders = {m: pool(recipe).build(spec[m]) for m in spec}
     tokens = {m: token_spec(encoder, spec[m]) for m, encoder in encoders.items()}
     kind = registry.load("fusion", fusion)
@@ -145,7 +144,7 @@ def test_noise_in_absent_rows_changes_no_output_and_no_gradient(fusion, training
     for noise in (None, torch.randn(1, 64), torch.full((1, 64), torch.nan), torch.full((1, 64), 1e30)):
         model = network(fusion).train(training)
         module = Supervised(model, OUTPUTS, [None])
-        batch = absent_noise(fusion, noise).batch(np.arange(8))
+        batch = rows_with(noise).batch(np.arange(8))
         torch.manual_seed(1)
         loss, _ = module(batch)
         loss.backward()
@@ -158,7 +157,7 @@ def test_noise_in_absent_rows_changes_no_output_and_no_gradient(fusion, training
 
 
 def test_a_batch_without_any_row_of_a_modality_is_answered():
-    data = absent_noise("concat", None)
+    data = rows_with(None)
     output = network("concat").eval()(data.batch(np.array([2, 5])))
     assert torch.isfinite(output.logits).all()
 

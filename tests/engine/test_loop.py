@@ -96,10 +96,13 @@ def test_validating_does_not_touch_training(tmp_path):
 
 def test_a_loss_that_is_not_finite_is_said(tmp_path):
     (tmp_path / "stage").mkdir()
+    net, folder = Net(), Folder(tmp_path, "stage")
+
+    def bad(_):
+        return net.layers[0].weight.sum() * torch.nan, {}
+
     with pytest.raises(PluginError, match="became nan"):
-        net = Net()
-        loop.fit(net, lambda _: (net.layers[0].weight.sum() * torch.nan, {}), data(), TRAIN, VAL, Recipe(epochs=2),
-                 Folder(tmp_path, "stage"), 0)  # fmt: skip
+        loop.fit(net, bad, data(), TRAIN, VAL, Recipe(epochs=2), folder, 0)
 
 
 @pytest.mark.parametrize(

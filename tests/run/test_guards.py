@@ -16,14 +16,7 @@ from embench.engine.work import run_stage
 from embench.errors import PluginError
 
 from ..tiny.running import Bench
-from ..tiny.world import people, plugin, write
-
-RULES = {
-    "name": "mine", "version": 1, "leaks": False, "split": {"by": "group", "folds": 3},
-    "validation": {"fraction": 0.2, "at_least": 1}, "unit": {"rating": "recording", "continuous_s": 10.0,
-    "condition_s": 10.0}, "preprocess": "standard-v1", "rate_hz": 128.0, "normalise": "subject_unlabelled",
-    "select": "recipe", "aggregate": "mean_probability", "decision": {"threshold": 0.5}, "headline": "auroc_within",
-}  # fmt: skip
+from ..tiny.world import RULES, people, plugin, write
 
 
 @pytest.mark.parametrize("by", ["recording", "segment"])
@@ -44,7 +37,7 @@ def findings(path):
 
 
 @pytest.fixture
-def secrets(six):
+def secrets():
     """What nobody may find: ids, stimuli and people as texts, ratings and session times as numbers."""
     everybody = [row for name in sorted(people(6)) for row in people(6)[name]]
     texts = {row[key] for row in everybody for key in ("id", "stimulus", "group")}
@@ -109,11 +102,11 @@ def test_an_encoder_finds_nothing_but_the_signal(bench, monkeypatch, tmp_path, s
         assert not told(line["texts"], texts | {"arousal", "valence"}), line["hook"]
         assert not numbers & set(line["numbers"])
         assert not line["memory"]  # a slice of the store's map would lead to the store
-        shapes = [shape for shape, *_ in line["arrays"]]
+        shapes = line["arrays"]
         if line["hook"] == "forward":
             # The rows and their mask, nothing as long as the batch, and no larger memory behind them.
             assert all(len(shape) in (2, 3) for shape in shapes), shapes
-            assert all(0 < owned <= size for _, _, size, owned in line["arrays"] if owned)
+            assert not any(line["beyond"])
         if line["hook"] == "build":
             assert all(shape in ([1], [2]) for shape in shapes), shapes  # its own statistics, one a channel
 
@@ -129,7 +122,7 @@ def test_an_encoder_of_features_finds_nothing_but_the_signal(bench, monkeypatch,
         assert not told(line["texts"], texts | {"arousal", "valence"})
         assert not numbers & set(line["numbers"])
         assert not line["memory"]
-        assert sorted(len(shape) for shape, *_ in line["arrays"]) == [2, 2]  # samples and spans
+        assert sorted(len(shape) for shape in line["arrays"]) == [2, 2]  # samples and spans
     assert all(line["numbers"] for line in lines)
 
 
@@ -144,13 +137,13 @@ def test_an_answer_that_depends_on_the_batch_is_refused_with_the_units(bench, em
     assert not (bench.runs / "Tiny").exists()
 
 
-def train_data(plan, stage):
+def train_data(stage):
     data, specs, train, val, _ = labelled(stage)
     batch = data.batch(np.concatenate([train, val]))
     return batch, specs, train, val
 
 
-def tensors(plan, kind, person):
+def tensors(plan, person):
     """All that the fits see in which a person is tested."""
     out = {}
     for answer in plan.graph.answers:
@@ -158,7 +151,7 @@ def tensors(plan, kind, person):
             fitted = plan.graph.stages[plan.graph.stages[answer.stage].inputs["fitted"]]
             for stage in [fitted, *(plan.graph.stages[i] for i in fitted.inputs.values())]:
                 if stage.kind != "pretrain":
-                    out[stage.kind, *stage.params["modalities"]] = train_data(plan, stage)
+                    out[stage.kind, *stage.params["modalities"]] = train_data(stage)
     return out
 
 
@@ -175,7 +168,7 @@ def test_changing_a_test_person_leaves_training_bit_for_bit(tmp_path, monkeypatc
         write(data, {"p04": everybody["p04"]}, seed=seed)
         plans.append(Bench(data, tmp_path / "runs").plan(encoder, fusion=fusion))
     assert plans[0].test.store.key != plans[1].test.store.key
-    before, after = (tensors(plan, encoder, "p04") for plan in plans)
+    before, after = (tensors(plan, "p04") for plan in plans)
     assert before.keys() == after.keys()
     for key, (one, specs, *rows) in before.items():
         other, same_specs, *same_rows = after[key]
@@ -239,10 +232,11 @@ def test_a_fault_of_a_plugin_is_said_with_its_place(bench, embench):
     assert "ZeroDivisionError: a fault of the plugin" in done.err
     assert "plugins.py:" in done.err
     assert "Traceback" not in done.err
-    (trace,) = {path.read_text() for path in (bench.runs / "stages").glob("*/error.txt") if "fold 0" or path}
-    assert "a fault of the plugin" in trace
+    traces = [path.read_text() for path in (bench.runs / "stages").glob("*/error.txt")]
+    assert traces
+    assert all("a fault of the plugin" in trace for trace in traces)
 
 
 def test_a_network_that_diverges_is_said(bench):
-    with pytest.raises(PluginError, match="training loss became|not finite"):
+    with pytest.raises(PluginError, match=r"training loss became|not finite"):
         bench.run("Diverging", modalities="ecg")

@@ -30,7 +30,7 @@ def test_an_estimator_gets_the_columns_it_was_fitted_on(shared, modalities, enco
         stage = plan.graph.stages[plan.graph.stages[answer.stage].inputs["fitted"]]
         assert list(stage.params["modalities"]) == modalities.split(",")
         # By hand: all units' features in the order that was asked for.
-        data, _, train, val, _ = labelled(stage)
+        data, _, train, *_ = labelled(stage)
         whole = type(stage)(stage.kind, stage.params, {}, {**stage.task, **all_units(plan, everything)}, stage.places)
         table = feature_rows(labelled(whole)[0])
         fitted = registry.load("fusion", "logreg")(registry.load("fusion", "logreg").recipes["quick"], stage.seed)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from embench.engine.stage import Folder
+from embench.run import run
 
 from ..tiny.running import Bench
 from ..tiny.world import people, plugin, write
@@ -19,7 +19,8 @@ NETWORKS = {
 }
 ESTIMATOR = {"encoder": "Moments", "fusion": plugin("FragileLogReg")}
 # Every epoch leaves a checkpoint, so that what goes on goes on from the middle of a fit.
-DRIVER = "import sys; from embench.engine import loop; loop.CHECKPOINT_EVERY_S = -1.0; from embench.cli import main; sys.exit(main())"
+PROGRAM = "import sys; from embench.cli import main; sys.exit(main())"
+DRIVER = f"from embench.engine import loop; loop.CHECKPOINT_EVERY_S = -1.0; {PROGRAM}"
 
 
 def folder_of(result):
@@ -41,7 +42,7 @@ def once(four, tmp_path_factory):
     return {"networks": bench.run(**NETWORKS), "estimator": bench.run(**ESTIMATOR)}
 
 
-@pytest.mark.parametrize("name", ["networks", "estimator"])
+@pytest.mark.parametrize("name", [pytest.param("networks", marks=pytest.mark.slow), "estimator"])
 def test_two_workers_give_the_same_bytes(four, once, tmp_path, name):
     again = Bench(four, tmp_path).run(**(NETWORKS if name == "networks" else ESTIMATOR), workers=2)
     assert again.id == once[name].id
@@ -78,13 +79,11 @@ def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name,
     assert not list((bench.runs / "stages").glob("*/checkpoint.pt"))
 
 
-def test_the_same_request_again_runs_no_stage(four, once, tmp_path):
+def test_the_same_request_again_runs_no_stage(four, tmp_path):
     bench = Bench(four, tmp_path)
     first = bench.run(**ESTIMATOR)
     made = {path: path.stat().st_mtime_ns for path in (bench.runs / "stages").glob("*/*")}
     events = []
-    from embench.run import run
-
     again = run(bench.request(**ESTIMATOR), progress=events.append)
     assert [(e["total"], e["done"]) for e in events if e["event"] == "plan"] == [(0, len(bench.stages()))]
     assert made == {path: path.stat().st_mtime_ns for path in (bench.runs / "stages").glob("*/*")}
@@ -92,19 +91,17 @@ def test_the_same_request_again_runs_no_stage(four, once, tmp_path):
     assert again.scores == first.scores
 
 
+@pytest.mark.slow
 def test_a_stage_that_two_want_is_run_once(four, tmp_path):
     """Two processes with one runs folder: each stage's result is written by one of them."""
     bench = Bench(four, tmp_path)
     line = bench.line("--fusion", plugin("FragileLogReg"), "--target", "arousal", "--json", encoder="Moments")
-    code = "import sys; from embench.cli import main; sys.exit(main())"
     running = [
-        subprocess.Popen([sys.executable, "-c", code, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", PROGRAM, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for _ in range(2)
     ]
     outs = [process.communicate() for process in running]
     assert [process.returncode for process in running] == [0, 0], outs
-    for stage in bench.stages():
-        events = Folder(bench.runs / "stages", stage)
-        assert events.done
+    assert bench.stages() == {path.name for path in (bench.runs / "stages").iterdir()}
     ledger = (bench.runs / "test_labels_opened.jsonl").read_text().splitlines()
     assert len(ledger) == 2

@@ -1,5 +1,6 @@
 """Plugins in a file of their own: a small dataset, a small encoder, and others that misbehave in one way each."""
 
+import contextlib
 import json
 import os
 import signal
@@ -98,12 +99,16 @@ class Other(Tiny):
 RECIPE = Recipe(lr=1e-2, epochs=2, batch=8, view=View("window", 4.0, 4.0), build={"dim": 4})
 
 
+def everywhere(recipe):
+    return dict.fromkeys(PRESETS, recipe)
+
+
 class Pool(Encoder):
     """One token a sample, and their mean over the samples that were recorded."""
 
     accepts = frozenset({"ecg", "eda", "ppg", "temp"})
     offers = frozenset({"token_per_sample", "summary"})
-    recipes = {preset: RECIPE for preset in PRESETS}
+    recipes = dict.fromkeys(PRESETS, RECIPE)
 
     def build(self, spec):
         return PoolNetwork(spec.shape[0], int(self.recipe.build["dim"]))
@@ -122,13 +127,13 @@ class PoolNetwork(nn.Module):
 class Early(Pool):
     """Selects on validation people."""
 
-    recipes = {preset: RECIPE.but(selection="early_stop", patience=2, epochs=4) for preset in PRESETS}
+    recipes = everywhere(RECIPE.but(selection="early_stop", patience=2, epochs=4))
 
 
 class Whole(Pool):
     """Sees whole units."""
 
-    recipes = {preset: RECIPE.but(view=View("unit")) for preset in PRESETS}
+    recipes = everywhere(RECIPE.but(view=View("unit")))
 
 
 class Moments(Encoder):
@@ -136,7 +141,7 @@ class Moments(Encoder):
 
     accepts = Pool.accepts
     offers = frozenset({"features"})
-    recipes = {preset: RECIPE.but(view=View("unit")) for preset in PRESETS}
+    recipes = everywhere(RECIPE.but(view=View("unit")))
 
     @property
     def reads(self):
@@ -179,10 +184,8 @@ def reach(*roots):
         waiting += [getattr(thing, name, None) for name in getattr(type(thing), "__slots__", ())]
         waiting.append(getattr(thing, "__dict__", None))
         if hasattr(thing, "items") and not isinstance(thing, type):  # mapping proxies and the like
-            try:
+            with contextlib.suppress(TypeError):
                 waiting += [part for item in thing.items() for part in item]
-            except TypeError:
-                pass
     return found
 
 
@@ -190,15 +193,13 @@ def note(hook, *roots):
     """Appends what was found to the file that `$FINDINGS` names."""
     found = reach(*roots)
     arrays = [thing for thing in found if isinstance(thing, np.ndarray | torch.Tensor)]
+    arrays = [a for a in arrays if not isinstance(a, nn.Parameter)]
     line = {
         "hook": hook,
         "texts": sorted({thing for thing in found if isinstance(thing, str)}),
         "numbers": sorted({float(x) for x in found if isinstance(x, int | float) and not isinstance(x, bool)}),
-        "arrays": [
-            [list(a.shape), sorted({float(v) for v in np.asarray(a).ravel()[:9]}), int(a.size if isinstance(a, np.ndarray) else a.numel()),
-             0 if isinstance(a, np.ndarray) else a.untyped_storage().nbytes() // a.element_size()]
-            for a in arrays if not isinstance(a, nn.Parameter)
-        ],
+        "arrays": [list(a.shape) for a in arrays],
+        "beyond": [a.untyped_storage().nbytes() - a.nbytes for a in arrays if isinstance(a, torch.Tensor)],
         "memory": [type(thing).__name__ for thing in found if isinstance(thing, np.memmap)],
     }  # fmt: skip
     with Path(os.environ["FINDINGS"]).open("a") as file:
@@ -282,7 +283,7 @@ class Raising(Pool):
 
 
 class Diverging(Pool):
-    recipes = {preset: RECIPE.but(lr=1e30, epochs=3) for preset in PRESETS}
+    recipes = everywhere(RECIPE.but(lr=1e30, epochs=3))
 
 
 STRUCK = {}
@@ -308,7 +309,7 @@ class FragileHead(Head):
 
 
 class FragileMasked(MaskedValue):
-    recipes = {preset: MaskedValue.recipes["quick"].but(epochs=3, batch=8) for preset in PRESETS}
+    recipes = everywhere(MaskedValue.recipes["quick"].but(epochs=3, batch=8))
 
     def objective(self, model, inputs, outputs):
         module = super().objective(model, inputs, outputs)
@@ -317,7 +318,7 @@ class FragileMasked(MaskedValue):
 
 
 class FragileLate(Late):
-    recipes = {preset: Late.recipes["quick"].but(epochs=3, batch=8) for preset in PRESETS}
+    recipes = everywhere(Late.recipes["quick"].but(epochs=3, batch=8))
 
     def build(self, tokens, outputs):
         module = super().build(tokens, outputs)
@@ -326,10 +327,10 @@ class FragileLate(Late):
 
 
 class FragileLogReg(LogReg):
-    def fit(self, X, y, subjects, weight, val=None):  # noqa: N803
+    def fit(self, X, y, subjects, weight, val=None):
         strike("estimator")
         super().fit(X, y, subjects, weight, val)
 
-    def score(self, X):  # noqa: N803
+    def score(self, X):
         strike("predict")
         return super().score(X)

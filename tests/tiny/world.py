@@ -9,6 +9,14 @@ PLUGINS = Path(__file__).with_name("plugins.py")
 RATES = {"ecg": (64, 1), "eda": (8, 2), "temp": (8, 1)}
 SIGNALS = ("ecg", "eda")
 
+RULES = {
+    "name": "mine", "version": 1, "leaks": False, "split": {"by": "group", "folds": 3},
+    "validation": {"fraction": 0.2, "at_least": 1}, "unit": {"rating": "recording", "continuous_s": 10.0,
+    "condition_s": 10.0}, "preprocess": "standard-v1", "rate_hz": 128.0, "normalise": "subject_unlabelled",
+    "select": "recipe", "aggregate": "mean_probability", "decision": {"threshold": 0.5}, "headline": "auroc_within",
+}  # fmt: skip
+"""A protocol's rules, to be changed and written into a file."""
+
 
 def plugin(name: str) -> str:
     return f"{PLUGINS}:{name}"

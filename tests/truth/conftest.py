@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import embench
-from embench.interfaces.metric import Undefined
+from embench.results import record
 from embench.run import Result
 from embench_plugins.datasets.amigos_synthetic import synthesize
 
@@ -50,7 +50,9 @@ def _p_value(result: Result, permutations: int = 999) -> float:
     ones: (1 + that) / (1 + permutations). The headline must be `auroc_within` of one target and one seed."""
     (headline,) = result.scores["headlines"].values()
     assert headline == "auroc_within"
-    labels = _labels(result)
+    truth = record.read(result.folder).labels
+    assert truth is not None
+    labels = dict(zip(truth["unit"].tolist(), truth["label"].tolist(), strict=True))
     rows = result.predictions.take(result.predictions["method"] == "model")
     rng = np.random.default_rng(0)
     total, people = np.zeros(1 + permutations), 0

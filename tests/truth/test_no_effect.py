@@ -21,8 +21,8 @@ def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
     people of different folds learn from each other, which widens the headline's true spread. In simulations of linear
     methods on noise this rejects 8 to 10 %, where refitting for every shuffle would reject 5 %.
     """
-    rejected = {method: 0 for method in METHODS}
-    means = {method: 0.0 for method in METHODS}
+    rejected = dict.fromkeys(METHODS, 0)
+    means = dict.fromkeys(METHODS, 0.0)
     for seed in SETS:
         root = data("set", subjects=8, seed=seed, effect=0.0, trial_s=20.0)
         for method in METHODS:

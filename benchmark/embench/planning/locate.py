@@ -22,12 +22,14 @@ def open_dataset(name: str, given: Path | None) -> Dataset:
     entry = registry.find("dataset", name)
     reader, folder = registry.load("dataset", name), data_folder(entry, given)
     if not folder.is_dir():
+        generated = reader.synthesize.__qualname__ != Dataset.synthesize.__qualname__
+        instead = f"; to try without them: embench data synthesize {folder.name} --out {folder}" if generated else ""
         raise DataError(
             f"no data of {reader.card.title} here",
             where=str(folder),
             expected=f"the folder {folder.name} as its holder received it, "
             "in --data-root, $EMBENCH_DATA or the default place",
-            hint=f"{reader.card.obtain}; to try without them: embench data synthesize {folder.name} --out {folder}",
+            hint=reader.card.obtain + instead,
         )
     dataset: Dataset = reader(folder)
     return dataset

@@ -1,0 +1,212 @@
+"""What is asked for wrongly, or cannot be had: the right exit code, and one message that says what to do."""
+
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from embench import registry
+from embench.errors import UsageError
+from embench.planning.method import resolve
+from embench.planning.request import Request
+from embench_plugins.datasets.amigos_synthetic import synthesize
+
+from ..tiny.running import Bench
+from ..tiny.world import people, plugin, write
+
+WRONG = [
+    ("--dataset amigo", "did you mean amigos"),
+    ("--encoder cnn_tx", "did you mean cnn_tf"),
+    ("--fusion lat", "did you mean late"),
+    ("--pretrainer masked_valu --modalities ecg", "did you mean masked_value"),
+    ("--pretrainer eda=masked_value --modalities ecg", "`eda`, which is not among the modalities"),
+    ("--pretrainer ::x --modalities ecg", "cannot read `::x`"),
+    ("--modalities ecgg", "did you mean ecg"),
+    ("--modalities zzz", "nothing is called that"),
+    ("--modalities ecg,ecg", "each modality once"),
+    ("--modalities ecg --target arousel", "did you mean arousal"),
+    ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v1"),
+    ("--modalities ecg --seeds one", "whole numbers"),
+    ("--modalities ecg --set encoder.lrr=1", "did you mean lr"),
+    ("--modalities ecg --set encoder.build.dimm=1", "did you mean dim"),
+    ("--modalities ecg --set encoder.lr=fast", "'fast' does not fit"),
+    ("--modalities ecg --set encoder.optimiser=adamx", "did you mean adam"),
+    ("--modalities ecg --set encoder.schedule=cosin", "did you mean cosine"),
+    ("--modalities ecg --set encoder.clip=abc", "'abc' does not fit"),
+    ("--modalities ecg --set encoder.epochs=2.5", "2.5 does not fit"),
+    ("--modalities ecg --set encoder.batch=0", "batch is too small"),
+    ("--modalities ecg --set encoder.epochs=0", "epochs is too small"),
+    ("--modalities ecg --set encoder.view.kind=windw", "did you mean window"),
+    ("--modalities ecg --set encoder.view.length_s=-1", "length_s is too small"),
+    ("--modalities ecg --set encoder.view=5", "view.PART=value"),
+    ("--modalities ecg --set encoder[eda].lr=1", "no encoder for `eda`"),
+    ("--modalities ecg --set pretrainer.lr=1", "add --pretrainer"),
+    ("--modalities ecg --set lr=1", "cannot read `lr=1`"),
+    ("", "2 modalities (ecg, eda) and no fusion"),
+    ("--fusion single", "fusion single takes 1 modality, and there are 2"),
+    ("--fusion late --modalities ecg", "fusion late takes at least 2 modalities, and there are 1"),
+    ("--modalities ecg --drop ecg", "nothing is left"),
+    ("--modalities ecg,eda --fusion late --drop temp", "not among the modalities"),
+    ("--modalities ecg --label-subjects 0", "a number from 1 on, or all"),
+    ("--modalities ecg --label-subjects 1,2", "embench grid"),
+    ("--modalities ecg --train-dataset amigo", "did you mean amigos"),
+    ("--encoder eda=cnn_tf --modalities ecg", "which is not among the modalities"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), WRONG)
+def test_wrong_arguments_end_with_2_and_the_nearest_right_name(shared, embench, options, said):
+    given = options.split()
+    own = {} if "--encoder" not in given else {"encoder": None}
+    if "--dataset" in given:
+        own["dataset"] = given.pop(given.index("--dataset") + 1)
+        given.remove("--dataset")
+    done = embench(*shared.line(*given, **own))
+    assert done.code == 2, done.err
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert not done.out
+
+
+@pytest.mark.parametrize(
+    ("encoder", "fusion", "said"),
+    [
+        ("handcrafted", "late", "needs token_per_sample, and encoder handcrafted does not offer it"),
+        ("handcrafted", "logreg", "fitted on features, which no pretraining changes"),
+    ],
+)
+def test_a_pretrainer_that_does_not_fit_names_what_is_missing(shared, embench, encoder, fusion, said):
+    done = embench(*shared.line("--fusion", fusion, "--pretrainer", "masked_value", encoder=encoder))
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_an_encoder_that_does_not_read_a_modality():
+    card = registry.load("dataset", "amigos").card
+    with pytest.raises(UsageError, match="does not read video"):
+        resolve(Request("amigos", modalities="video"), card, ["video"], "cpu")
+
+
+def test_wrong_names_are_said_before_data_are_read(embench, tmp_path):
+    bench = Bench(tmp_path / "nothing", tmp_path / "runs")
+    done = embench(*bench.line("--modalities", "ecg", "--fusion", "lat"))
+    assert (done.code, "did you mean late" in done.err) == (2, True)
+
+
+def test_settings_reach_the_recipe_with_their_kind(shared):
+    settings = ("encoder[ecg].lr=1e-4", "encoder.betas=[0.5,0.9]", "encoder.clip=2", "encoder.view.length_s=5",
+                "encoder.build.dim=8", "encoder.selection=early_stop")  # fmt: skip
+    plan = shared.plan("Pool", modalities="ecg", settings=settings)
+    recipe = plan.method.encoders["ecg"].recipe
+    assert (recipe.lr, recipe.betas, recipe.clip, recipe.view.length_s) == (1e-4, (0.5, 0.9), 2.0, 5.0)
+    assert (recipe.build["dim"], recipe.selection) == (8, "early_stop")
+    assert isinstance(recipe.clip, float)
+
+
+# Data.
+
+
+def test_a_missing_folder_says_where_it_was_looked_for_and_how_to_get_it(embench, tmp_path):
+    bench = Bench(tmp_path / "nothing", tmp_path / "runs")
+    done = embench(*bench.line("--encoder", "cnn_tf", "--fusion", "late", encoder=None, dataset="amigos"))
+    assert done.code == 3
+    assert str(tmp_path / "nothing" / "amigos") in done.err
+    assert "embench data synthesize amigos" in done.err
+    assert "EULA" in done.err
+
+
+def test_a_folder_of_another_dataset(embench, six, tmp_path):
+    (tmp_path / "amigos").symlink_to(six / "Tiny")
+    bench = Bench(tmp_path, tmp_path / "runs")
+    done = embench(*bench.line("--encoder", "cnn_tf", "--fusion", "late", encoder=None, dataset="amigos"))
+    assert done.code == 3
+    assert ".npz" in done.err
+    assert "Data_Preprocessed_P01.mat" in done.err
+
+
+@pytest.fixture(scope="session")
+def amigos(tmp_path_factory):
+    root = tmp_path_factory.mktemp("generated")
+    synthesize(root / "amigos", 4, 0, 1.0, trial_s=12.0)
+    return root
+
+
+@pytest.mark.parametrize("kept", [0.9, 0.3, 0.0])
+def test_a_truncated_file_is_named(embench, amigos, tmp_path, kept):
+    shutil.copytree(amigos, tmp_path / "data")
+    (path,) = (tmp_path / "data").rglob("*P02.mat")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    bench = Bench(tmp_path / "data", tmp_path / "runs")
+    options = ("--encoder", "handcrafted", "--modalities", "eda", "--fusion", "logreg")
+    done = embench(*bench.line(*options, encoder=None, dataset="amigos"))
+    assert done.code == 3, done.err
+    assert path.name in done.err
+    assert "unpack it again" in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_channels_that_are_nan_are_left_out_and_the_run_goes_on(tmp_path):
+    """A recording whose ECG was lost has no ECG; one with a lost channel of EDA neither has EDA."""
+    data = write(tmp_path, people(4))
+    path = tmp_path / "Tiny" / "p01.npz"
+    with np.load(path) as file:
+        content = dict(file)
+    content["p01-v0 ecg"][:] = np.nan
+    content["p01-v1 eda"][0] = np.nan
+    np.savez(path, **content)
+    plan = Bench(data, tmp_path / "runs").plan(fusion="concat")
+    reasons = {(row["recording"], row["modality"]): row["reason"] for row in plan.test.store.left_out}
+    assert ("p01-v0", "ecg") in reasons
+    spans = {entry.id: entry.spans for entry in plan.test.store.recordings}
+    assert "ecg" not in spans["p01-v0"]
+    assert np.isfinite(plan.test.store.array("eda")).all()
+
+
+def test_no_weights_of_that_name(shared, embench, tmp_path):
+    done = embench(*shared.line("--modalities", "ecg", "--pretrained", "nowhere"))
+    assert (done.code, "no weights `nowhere`" in done.err) == (3, True)
+    other = tmp_path / "w.pt"
+    other.write_bytes(b"")
+    done = embench(*shared.line("--modalities", "ecg", "--pretrained", other))
+    assert (done.code, "no safetensors file" in done.err) == (2, True)
+
+
+def test_one_person_cannot_be_split(embench, tmp_path):
+    bench = Bench(write(tmp_path, people(1)), tmp_path / "runs")
+    done = embench(*bench.line("--modalities", "ecg"))
+    assert done.code == 2
+    assert "cannot be split" in done.err
+
+
+def test_nobody_to_validate_on_under_dev(embench, tmp_path):
+    bench = Bench(write(tmp_path, people(2)), tmp_path / "runs")
+    done = embench(*bench.line("--modalities", "ecg", "--dev"))
+    assert done.code == 3
+    assert "--dev needs validation people" in done.err
+
+
+def test_a_gpu_that_is_not_there(shared, embench, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    line = shared.line("--modalities", "ecg")
+    line[line.index("--device") + 1] = "cuda"
+    done = embench(*line)
+    assert (done.code, "no CUDA device" in done.err) == (5, True)
+
+
+def test_an_estimator_refuses_targets_of_several_classes(shared, monkeypatch):
+    tiny = registry.load("dataset", plugin("Tiny"))
+    three = replace(tiny.card.targets[0], kind="classes", n=3)
+    monkeypatch.setattr(tiny, "card", replace(tiny.card, targets=(three,)))
+    with pytest.raises(UsageError, match="two classes only, which arousal is not"):
+        shared.plan("Moments", fusion="logreg")
+
+
+def test_paths_of_plugins_stay_out_of_names(shared):
+    plan = shared.plan("Pool", modalities="ecg")
+    assert plan.id.startswith("Pool-single-")
+    assert plan.folder.parent == shared.runs / "Tiny"
+    assert os.sep not in plan.id

@@ -1,0 +1,149 @@
+"""The graph of stages: what is shared, and what changes which ids."""
+
+import pytest
+import yaml
+
+from ..tiny.running import Bench
+from ..tiny.world import RULES, people, plugin, write
+
+
+def kinds(plan, kind):
+    return {id_ for id_, stage in plan.graph.stages.items() if stage.kind == kind}
+
+
+def test_single_late_and_estimators_share_unimodal_stages(shared):
+    late = shared.plan("Pool", fusion="late")
+    ecg, eda = (shared.plan("Pool", modalities=m) for m in ("ecg", "eda"))
+    hidden = shared.plan("Pool", fusion="logreg")
+    alone = kinds(ecg, "unimodal") | kinds(eda, "unimodal")
+    assert kinds(late, "unimodal") >= alone
+    # The one person without EDA is tested by `late` only.
+    assert len(kinds(late, "unimodal")) == len(alone) + 1
+    assert kinds(hidden, "unimodal") == kinds(late, "unimodal")
+    assert kinds(hidden, "estimator")
+
+
+def test_each_stage_follows_its_inputs(shared):
+    plan = shared.plan("Pool", fusion="late", pretrainers=(plugin("FragileMasked"),), seeds="0,1")
+    before = set()
+    for id_, stage in plan.graph.stages.items():
+        assert id_ == stage.id
+        assert set(stage.inputs.values()) <= before
+        before.add(id_)
+    assert len(plan.graph.answers) == sum(map(len, plan.folds.values())) == 10
+
+
+def test_pretraining_is_an_input_of_what_starts_from_it(shared):
+    plain = shared.plan("Pool", modalities="ecg")
+    started = shared.plan("Pool", modalities="ecg", pretrainers=("masked_value",))
+    assert kinds(plain, "unimodal").isdisjoint(kinds(started, "unimodal"))
+    for id_ in kinds(started, "unimodal"):
+        assert set(started.graph.stages[id_].inputs) == {"pretrained:ecg"}
+
+
+def test_steps_of_pretraining_follow_each_other(shared):
+    steps = ("ecg=masked_value", f"ecg={plugin('FragileMasked')}")
+    plan = shared.plan("Pool", modalities="ecg", pretrainers=steps)
+    assert len(kinds(plan, "pretrain")) == 2 * len(plan.folds[0])
+    for id_ in kinds(plan, "unimodal"):
+        last = plan.graph.stages[plan.graph.stages[id_].inputs["pretrained:ecg"]]
+        first = plan.graph.stages[last.inputs["pretrained:ecg"]]
+        assert (last.params["pretrainer"]["name"].rpartition(":")[2], first.inputs) == ("FragileMasked", {})
+
+
+CHANGES = {
+    "fusion.lr=0.5": {"fusion"},
+    "fusion.build.dropout=0.3": {"fusion"},
+    "encoder[ecg].lr=0.5": {"unimodal ecg", "fusion"},
+    "encoder.build.dim=6": {"unimodal ecg", "unimodal eda", "fusion"},
+}
+
+
+@pytest.mark.parametrize(("setting", "changed"), CHANGES.items())
+def test_a_recipe_field_changes_what_depends_on_it(shared, setting, changed):
+    def ids(*settings):
+        plan = shared.plan("Pool", fusion="late", settings=settings)
+        found = {}
+        for stage in plan.graph.stages.values():
+            part = f"{stage.kind} {stage.about['modality']}" if stage.kind == "unimodal" else stage.kind
+            found.setdefault(part, set()).add(stage.id)
+        return found, plan.id
+
+    (before, run), (after, other) = ids(), ids(setting)
+    assert {part for part in before if before[part] != after[part]} == changed | {"predict"}
+    assert all(before[part].isdisjoint(after[part]) for part in changed)
+    assert run != other
+
+
+def test_seed_protocol_data_and_people_change_every_stage(tmp_path):
+    data = write(tmp_path / "a", people(5))
+    bench = Bench(data, tmp_path / "runs")
+    first = bench.plan(modalities="ecg")
+    assert first.graph.stages.keys() == bench.plan(modalities="ecg").graph.stages.keys()
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**RULES, "normalise": "none", "split": {"by": "group", "folds": 5}}))
+    write(tmp_path / "b", people(5))
+    write(tmp_path / "b", {"p04": people(5)["p04"]}, seed=1)
+    others = [
+        bench.plan(modalities="ecg", seeds="1"),
+        bench.plan(modalities="ecg", protocol=str(path)),
+        Bench(tmp_path / "b", tmp_path / "runs").plan(modalities="ecg"),
+        bench.plan(modalities="ecg", targets="valence"),
+    ]
+    for other in others:
+        assert first.graph.stages.keys().isdisjoint(other.graph.stages)
+        assert first.id != other.id
+
+
+def test_dropping_a_modality_changes_predictions_only(shared):
+    whole = shared.plan("Pool", fusion="concat")
+    dropped = shared.plan("Pool", fusion="concat", drop="eda")
+    assert kinds(whole, "fusion") == kinds(dropped, "fusion")
+    assert kinds(whole, "predict").isdisjoint(kinds(dropped, "predict"))
+
+
+def test_few_labels_leave_pretraining_and_validation_alone(shared):
+    options = {"modalities": "ecg", "pretrainers": ("masked_value",)}
+    whole, few = (shared.plan("Pool", **options, label_subjects=n) for n in (None, "1"))
+    assert kinds(whole, "pretrain") == kinds(few, "pretrain")
+    for id_ in kinds(few, "unimodal"):
+        stage = few.graph.stages[id_]
+        subject = [few.fit.store.recordings[r].subject for r in stage.task["recording"]]
+        roles = stage.task["role"]
+        assert len({s for s, role in zip(subject, roles, strict=True) if role == 0}) == 1
+        assert (roles == 1).any()
+    more = shared.plan("Pool", **options, label_subjects="2")
+    for one, two in zip(few.graph.answers, more.graph.answers, strict=True):
+        assert set(one.train) < set(two.train)
+
+
+def test_one_network_for_all_targets_or_one_each(shared):
+    each = shared.plan("Pool", fusion="concat", targets=None)
+    joint = shared.plan("Pool", fusion="concat", targets=None, settings=("fusion.targets=joint",))
+    assert len(kinds(each, "fusion")) == 2 * len(kinds(joint, "fusion"))
+    (stage, *_) = (joint.graph.stages[i] for i in kinds(joint, "fusion"))
+    assert stage.task["y"].shape[1] == 2
+
+
+def test_the_plan_is_described_without_training(shared):
+    about = shared.plan("Pool", fusion="late", seeds="0,1").describe()
+    assert about["stages"] == {"unimodal": 20, "fusion": 10, "predict": 10}
+    assert about["people"] == 6
+    assert len(about["folds"]) == 10
+    assert about["parameters"] > 0
+    assert about["flops"] > 0
+    assert about["expected_s"] >= 0
+    assert 0 < about["smallest_difference"] < 1
+
+
+def test_training_on_another_dataset_tests_everybody_of_this_one(tmp_path):
+    data = write(tmp_path / "a", people(4))
+    write(tmp_path / "a", people(5, seconds=14.0), dataset="Other", seed=5)
+    bench = Bench(data, tmp_path / "runs")
+    for encoder in ("Pool", "Whole"):
+        plan = bench.plan(encoder, modalities="ecg", train_dataset=plugin("Other"))
+        (answer,) = plan.graph.answers
+        assert len(answer.units) == 16
+        result = bench.run(encoder, modalities="ecg", train_dataset=plugin("Other"))
+        assert (result.predictions["method"] == "model").sum() == 16
+        assert result.manifest["pretrain_overlap"] == "none"
