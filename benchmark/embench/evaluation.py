@@ -25,6 +25,8 @@ from embench.store import Store
 
 @dataclass(frozen=True)
 class Evaluated:
+    """What a run's record holds of its answers: predictions of the model and of every control, labels, scores."""
+
     predictions: Predictions
     labels: Labels
     scores: dict[str, Any]

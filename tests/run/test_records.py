@@ -148,12 +148,15 @@ def test_each_look_at_test_labels_is_in_the_ledger(mixed, tmp_path):
     first = bench.run("Moments", **options, modalities="ecg")
     assert first.manifest["test_looks"] == first.manifest["tried"] == {"arousal": 1, "valence": 1}
     again = bench.run("Moments", **options, modalities="ecg")
-    assert again.manifest["test_looks"] == {"arousal": 2, "valence": 2}
-    assert again.manifest["tried"] == {"arousal": 1, "valence": 1}
+    assert again.manifest == first.manifest  # read again from its record: the labels stayed closed
+    (first.folder / "run.yaml").unlink()
+    anew = bench.run("Moments", **options, modalities="ecg")
+    assert anew.manifest["test_looks"] == {"arousal": 2, "valence": 2}
+    assert anew.manifest["tried"] == {"arousal": 1, "valence": 1}
     other = bench.run("Moments", fusion="logreg", targets="arousal", modalities="eda")
     assert other.manifest["test_looks"] == {"arousal": 3}
     assert other.manifest["tried"] == {"arousal": 2}
-    assert [e["run"] for e in ledger.entries(bench.runs)] == [first.id] * 2 + [again.id] * 2 + [other.id]
+    assert [e["run"] for e in ledger.entries(bench.runs)] == [first.id] * 2 + [anew.id] * 2 + [other.id]
     assert record.read(other.folder).run["tried"] == {"arousal": 2}
 
 
