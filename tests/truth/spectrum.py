@@ -39,5 +39,3 @@ class Network(nn.Module):
         power = torch.fft.rfft(x).abs().square()
         bands = [power[..., hz * self.width : (hz + 1) * self.width].mean(-1) for hz in HZ]
         return Tokens(self.scale(torch.log(torch.stack(bands, -1) + 1e-3).flatten(1))[:, None])
-
-

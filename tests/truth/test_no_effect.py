@@ -35,3 +35,11 @@ def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
     assert 0.01 <= sum(rejected.values()) / (len(SETS) * len(METHODS)) <= 0.12
     for mean in means.values():
         assert mean == pytest.approx(0.5, abs=0.02)  # four standard errors
+
+
+@pytest.mark.slow
+def test_a_network_finds_nothing_either(data: Callable, run: Callable, p_value: Callable) -> None:
+    root = data(subjects=10, seed=0, effect=0.0, trial_s=20.0)
+    result = run(root, encoder="cnn_tf", fusion="single", modalities="ecg", target="arousal")
+    print(result.scores["scores"]["arousal"]["auroc_within"], p_value(result), result.manifest["cost"])
+    assert p_value(result) > 0.01
