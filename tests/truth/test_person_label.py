@@ -1,28 +1,50 @@
-"""A label that is a function of the person alone: nothing to be learnt about new people, everything about known ones."""
+"""A label that is a function of the person alone: nothing is to be learnt about new people, all about known ones."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from embench.protocols import BUNDLED
-
+SPECTRUM = f"{Path(__file__).with_name('spectrum.py')}:Spectrum"
 SETS = range(6)
+UNDEFINED = {"undefined": "no test person has both classes"}
 
 
 @pytest.mark.slow
-def test_nothing_is_found_about_new_people(data: Callable, run: Callable) -> None:
-    """Features lie at 0 on average for everybody, so what is left of a person is chance; `auroc` is over people, of
-    whom a set has few: only the mean over sets can lie close to .5."""
+def test_known_people_are_recognised_and_the_headline_is_undefined(data: Callable, run: Callable) -> None:
+    root = data(subjects=10, seed=0, effect=1.0, trial_s=24.0, person_label=True)
+    method = {"encoder": SPECTRUM, "fusion": "single", "modalities": "eeg", "target": "arousal"}
+    scores = run(root, **method, protocol="segment-random-legacy").scores
+    print(scores["scores"]["arousal"]["auroc"])
+    assert scores["scores"]["arousal"]["auroc"]["mean"] > 0.9
+    assert scores["headlines"] == {"arousal": "auroc_within"}
+    assert scores["scores"]["arousal"]["auroc_within"] == UNDEFINED
+
+    # The same again as a command: every stage is there, so that it only scores and prints.
+    options = [f"--{name}={value}" for name, value in method.items()]
+    command = [sys.executable, "-c", "from embench.cli import main; main()", "run", "--dataset=amigos", *options]
+    given = ["--protocol=segment-random-legacy", "--recipe=small", "--seeds=0", "--device=cpu"]
+    folders = [f"--data-root={root}", f"--runs={root / 'runs'}"]
+    done = subprocess.run([*command, *given, *folders], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "undefined: no test person has both classes" in done.stdout
+    assert "0 stages to run" in done.stderr + done.stdout
+
+
+@pytest.mark.slow
+def test_new_people_are_at_chance(data: Callable, run: Callable) -> None:
+    """The method that recognises people, on new ones. With four people in a fold, one set's `auroc` says little, so
+    that their mean is looked at: its standard error is about .06."""
     found = []
     for seed in SETS:
         root = data(f"set{seed}", subjects=20, seed=seed, effect=1.0, trial_s=20.0, person_label=True)
-        scores = run(root, encoder="handcrafted", fusion="logreg", modalities="ecg,eda", target="arousal").scores
-        assert scores["headlines"] == {"arousal": "auroc_within"}
-        assert scores["scores"]["arousal"]["auroc_within"] == {"undefined": "no test person has both classes"}
+        scores = run(root, encoder=SPECTRUM, fusion="single", modalities="eeg", target="arousal").scores
+        assert scores["scores"]["arousal"]["auroc_within"] == UNDEFINED
         found.append(scores["scores"]["arousal"]["auroc"])
-    print([(round(number["mean"], 3), round(number["low"], 3), round(number["high"], 3)) for number in found])
+    print([tuple(round(number[key], 3) for key in ("mean", "low", "high")) for number in found])
     assert sum(number["low"] <= 0.5 <= number["high"] for number in found) >= len(SETS) - 1
-    assert sum(number["mean"] for number in found) / len(SETS) == pytest.approx(0.5, abs=0.05)
+    assert sum(number["mean"] for number in found) / len(SETS) == pytest.approx(0.5, abs=0.15)
