@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from embench.planning.cohort import Cohort
 from embench.planning.graph import Answer
 from embench.planning.plan import Plan
 from embench.protocols import connected_groups, roles
-from embench.results.controls import control_scores
+from embench.results.controls import CONTROLS, control_scores
 from embench.results.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.results.scores import score
 from embench.store import Store
@@ -117,10 +117,9 @@ def _controls(
 ) -> dict[str, Any]:
     """Controls of a fold, fitted on the labels of its training people."""
     if target.kind == "value":
-        return {}
+        return dict.fromkeys(CONTROLS, Undefined("controls answer classes, and this target is a value"))
     if plan.fit is not cohort:
-        reason = Undefined("the method was trained on another dataset")
-        return dict.fromkeys(("stimulus_mean", "elapsed_time", "recording_length", "movement"), reason)
+        return dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
     return dict(
         control_scores(
             cohort.units,
@@ -172,9 +171,10 @@ def fold_rows(plan: Plan) -> list[dict[str, Any]]:
     for seed, folds in shown.items():
         rows += [{**r._asdict(), "seed": seed, "reason": reasons.get(r.subject, "")} for r in roles(units, folds)]
         if plan.fit is not plan.test:
-            for role, side in (("train", cohort), ("test", plan.test)):
-                about = {"fold": 0, "role": role, "seed": seed, "reason": ""}
-                rows += [{"subject": s, "group": side.groups[s], **about} for s in side.people]
+            (fold,) = plan.folds[seed]
+            rows += [{**r._asdict(), "seed": seed, "reason": ""} for r in roles(units, [replace(fold, test=())])]
+            about = {"fold": 0, "role": "test", "seed": seed, "reason": ""}
+            rows += [{"subject": s, "group": plan.test.groups[s], **about} for s in plan.test.people]
     groups = connected_groups(plan.test.units)
     for s in sorted(reasons.keys() - {row["subject"] for row in rows}):
         rows.append({"subject": s, "group": groups.get(s, s), "fold": "", "role": "", "seed": "", "reason": reasons[s]})

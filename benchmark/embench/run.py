@@ -27,7 +27,7 @@ from embench.planning.graph import label_rules, stage_folder
 from embench.planning.plan import Plan, assumed, default_workers, make
 from embench.planning.request import Request
 from embench.registry.hooks import Observers
-from embench.results import ledger, record
+from embench.results import REVISION, ledger, record
 from embench.results.predictions import Predictions
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -154,14 +154,14 @@ def _watched(report: Report, observers: Observers) -> Report:
 
 
 def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers) -> Result:
-    """Scores a plan whose stages are done and writes its record; one that this version wrote before is read again, so
+    """Scores a plan whose stages are done and writes its record; one that the same code wrote before is read again, so
     that the test labels stay closed."""
     for id_ in planned.graph.stages:
         if id_ in outcome.errors:
             raise outcome.errors[id_]
     if (planned.folder / "run.yaml").is_file():
         known = record.read(planned.folder)
-        if known.run["embench_version"] == metadata.version("embench"):
+        if known.run.get("scoring") == scoring():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
     look = {
@@ -189,10 +189,16 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         evaluated.scores,
         _history(planned, root),
     )
-    record.write(planned.folder, written)
     _keep_weights(planned, root)
+    record.write(planned.folder, written)
     observers.run_ended({"id": planned.id, **planned.config}, evaluated.scores)
     return Result(planned.id, planned.folder, content, evaluated.scores)
+
+
+def scoring() -> dict[str, Any]:
+    """The code that makes scores of predictions: a record made by other code is scored anew."""
+    metrics = {name: registry.code_identity("metric", name) for name in registry.names("metric")}
+    return {"embench": metadata.version("embench"), "revision": REVISION, "metrics": metrics}
 
 
 def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
@@ -241,6 +247,7 @@ def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
         "pretrain_overlap": _overlap(planned),
         "dev": planned.request.dev,
         "cost": _cost(planned, outcome),
+        "scoring": scoring(),
         "versions": {
             "python": platform.python_version(),
             **{n: metadata.version(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "soxr")},
@@ -332,7 +339,7 @@ def _keep_weights(planned: Plan, root: Path) -> None:
 
 def _keep(source: Path, place: Path) -> None:
     try:
-        place.parent.mkdir(exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         place.unlink(missing_ok=True)
         try:
             place.hardlink_to(source)

@@ -36,6 +36,27 @@ def test_status_of_all(embench, root):
     assert state == {"amigos": (True, True), "stress_predict": (False, False)}
 
 
+def test_a_dataset_that_cannot_be_loaded_is_a_row(embench, root, monkeypatch):
+    from embench import registry
+    from embench.errors import PluginError
+
+    whole = registry.load
+
+    def load(kind, name):
+        if name == "embench_plugins/stress_predict":
+            raise PluginError("dataset `stress_predict` can't be used: ModuleNotFoundError")
+        return whole(kind, name)
+
+    monkeypatch.setattr(registry, "load", load)
+    done = embench("data", "status", "--data-root", root)
+    assert done.code == 0, done.err
+    [row] = [line for line in done.out.splitlines() if "stress_predict" in line]
+    assert "broken" in row
+    assert "generated" in done.out
+    assert "ModuleNotFoundError" in done.err
+    assert embench("data", "status", "stress_predict", "--data-root", root).code == PluginError.exit_code
+
+
 def test_status_reads_the_environment(embench, root, monkeypatch):
     monkeypatch.setenv("EMBENCH_DATA", str(root))
     done = embench("data", "status", "amigos")

@@ -112,6 +112,31 @@ def test_what_cannot_be_compared_has_no_rank_and_says_why(tmp_path: Path) -> Non
     assert "(auroc_crossed_time undefined)" in page
 
 
+def test_weights_of_unknown_origin_have_no_rank(tmp_path: Path) -> None:
+    put(tmp_path, "a", 0.9, overlap="unknown", config={"pretrained": {"ppg": "0123456789ab"}})
+    put(tmp_path, "b", 0.6)
+    assert ranks(tmp_path) == {"b": 1, "a": None}
+    build(tmp_path)
+    page = (tmp_path / "stress_predict" / "README.md").read_text()
+    assert "| (pretrained on unknown people) |" in page
+    assert "(started from weights 01234567; pretraining overlap: unknown)" in page
+
+
+def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = {"train_dataset": "embench_plugins/case", "drop": ["eda"], "label_subjects": 3, "pretrained": {}}
+    recipe = {"preset": "small", "on_board": True, "assumed": [], "settings": ["fusion.lr=1e-4", "fusion.batch=8"]}
+    put(tmp_path, "a", 0.6, config=config, recipe=recipe)
+    put(tmp_path, "b", 0.5, config=dict.fromkeys(config))
+    build(tmp_path)
+    page = (tmp_path / "stress_predict" / "README.md").read_text()
+    method = "cnn_tf + late, after masked_value"
+    said = "trained on case; labels of 3 people; tested without eda; --set fusion.lr=1e-4; --set fusion.batch=8"
+    assert f"| {method} ({said}) |" in page
+    assert f"| {method} |" in page
+    assert main(["leaderboard", "show", "--boards", str(tmp_path)]) == 0
+    assert "trained on case" in capsys.readouterr().out
+
+
 def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.99, leaks=True)
     put(tmp_path, "b", 0.6)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -201,6 +202,19 @@ def test_labels_that_are_not_public_stay_at_home(tmp_path: Path, record: Record,
     assert sealed == labels_hmac(record.labels, b"digest")
     assert sealed != labels_hmac(record.labels, b"another")
     assert read(entry).labels is None
+
+
+@pytest.mark.parametrize(("public", "methods"), [("yes", {"model", "majority", "elapsed_time"}), ("no", {"model"})])
+def test_answers_fitted_on_labels_stay_where_labels_stay(
+    tmp_path: Path, record: Record, public: str, methods: set[str]
+) -> None:
+    write(tmp_path / "run", but(record, changed("card.labels_public", public)))
+    published = read(export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest"))
+    assert set(published.predictions["method"]) == methods
+    own, before = (p.take(p["method"] == "model") for p in (published.predictions, record.predictions))
+    for name in before.columns:
+        np.testing.assert_array_equal(own[name], before[name])
+    assert published.scores == record.scores
 
 
 @pytest.mark.parametrize(

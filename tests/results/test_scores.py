@@ -247,3 +247,41 @@ def test_a_metric_that_raises_is_named(make_run: MakeRun, binary: Target, monkey
     monkeypatch.setattr(registry, "load", lambda _, name: kinds[name])
     with pytest.raises(PluginError, match="accuracy raised ZeroDivisionError: oh"):
         scored(make_run(), binary)
+
+
+@pytest.mark.parametrize("fault", ["import", "init"])
+def test_a_metric_of_another_package_that_cannot_be_loaded_is_undefined(
+    make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    class Foreign(registry.load("metric", "accuracy")):
+        def __init__(self) -> None:
+            raise RuntimeError("no licence")
+
+    names, load, find = registry.names, registry.load, registry.find
+
+    def loaded(kind: str, name: str) -> Any:
+        if name != "foreign":
+            return load(kind, name)
+        if fault == "import":
+            raise PluginError("foreign can't be used", where="/home/ada/foreign.py")
+        return Foreign
+
+    other = replace(find("metric", "accuracy"), name="foreign", package="other_plugins")
+    monkeypatch.setattr(registry, "names", lambda kind: ["foreign", *names(kind)])
+    monkeypatch.setattr(registry, "load", loaded)
+    monkeypatch.setattr(registry, "find", lambda kind, name: other if name == "foreign" else find(kind, name))
+    with pytest.warns(UserWarning, match="other_plugins/foreign is left out: "):
+        out = scored(make_run(), binary, replicates=20)
+    assert out["scores"]["stress"]["foreign"] == {"undefined": "the metric other_plugins/foreign can't be loaded"}
+    assert "auroc" in out["scores"]["stress"]
+
+
+def test_a_bundled_metric_that_cannot_be_loaded_is_a_fault(
+    make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: str) -> None:
+        raise PluginError("accuracy can't be used")
+
+    monkeypatch.setattr(registry, "load", broken)
+    with pytest.raises(PluginError, match="can't be used"):
+        scored(make_run(), binary, replicates=20)

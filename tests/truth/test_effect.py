@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from embench.run import Result
+
 
 @pytest.mark.slow
 def test_features_find_heart_rate_that_follows_arousal(data: Callable, run: Callable) -> None:
@@ -21,7 +23,7 @@ def test_a_network_finds_alpha_asymmetry_that_follows_valence(data: Callable, ru
     found(run(root, encoder="cnn_tf", fusion="single", modalities="eeg", target="valence"))
 
 
-def found(result) -> None:
+def found(result: Result) -> None:
     (target,) = result.manifest["targets"]
     scores = result.scores["scores"][target]
     print(scores["auroc_within"], scores["auroc"], result.manifest["cost"])

@@ -9,7 +9,7 @@ import typer
 
 from embench.cli import console
 from embench.cli.options import DataRoot, Json, Workers
-from embench.errors import CheckFailed, UsageError
+from embench.errors import CheckFailed, EmbenchError, UsageError
 
 if TYPE_CHECKING:
     from embench.interfaces.dataset import Card
@@ -35,22 +35,26 @@ def status(
         from embench import registry
         from embench.planning.locate import open_dataset
 
-        named = [registry.find("dataset", dataset)] if dataset else registry.entries("dataset")
-        facts = [_status(entry, data_root) for entry in named if not entry.alias_of and not entry.broken]
         if dataset:
+            facts = [_status(registry.find("dataset", dataset), data_root)]
             facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
+        else:
+            facts = [_status_or_fault(entry, data_root) for entry in registry.entries("dataset") if not entry.alias_of]
     if as_json:
         console.document(facts)
         return
     said = {(True, True): "generated", (True, False): "found", (False, False): "missing"}
-    rows = [[str(f["dataset"]), said[bool(f["found"]), bool(f["generated"])], str(f["folder"])] for f in facts]
+    states = ["broken" if f["broken"] else said[bool(f["found"]), bool(f["generated"])] for f in facts]
+    rows = [[str(f["dataset"]), state, str(f["folder"])] for f, state in zip(facts, states, strict=True)]
     console.table(["dataset", "state", "folder"], rows)
     if dataset:
         shown = ("title", "targets", "modalities", "licence", "citation", "doi", "obtain", "verified_on_real")
         console.table(["card", ""], [[key.replace("_", " "), facts[0][key]] for key in shown])
         console.say(f"{facts[0]['people']} people")
     for fact in facts:
-        if not fact["found"]:
+        if fact["broken"]:
+            console.note(f"{fact['dataset']}: {fact['broken']}")
+        elif not fact["found"]:
             console.say(f"{fact['dataset']}: {fact['obtain']}")
 
 
@@ -68,6 +72,7 @@ def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
         "folder": str(folder),
         "found": folder.is_dir(),
         "generated": (folder / _MARK).is_file(),
+        "broken": None,
         "modalities": ", ".join(card.default_modalities),
         "targets": ", ".join(target.name for target in card.targets),
         "licence": card.licence,
@@ -76,6 +81,17 @@ def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
         "obtain": card.obtain,
         "verified_on_real": read if isinstance(read, str) else f"{read['date']}, by {read['by']}",
     }
+
+
+def _status_or_fault(entry: Entry, data_root: Path | None) -> dict[str, Any]:
+    """`_status`, or under `broken` why there is none: one faulty plugin must not hide the others."""
+    from embench.locations import data_folder
+
+    try:
+        return _status(entry, data_root)
+    except (EmbenchError, AttributeError) as error:  # an AttributeError: the class has no card, or one of other fields
+        folder, fault = data_folder(entry, data_root), str(error).partition("\n")[0]
+        return {"dataset": entry.name, "folder": str(folder), "found": False, "generated": False, "broken": fault}
 
 
 @app.command("synthesize")

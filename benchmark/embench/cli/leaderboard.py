@@ -41,6 +41,8 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     if row["kind"] == "control":
         return ["", f"({row['control']})", "", "", str(row["people"]), score, "", row["id"]]
     method = " + ".join([*dict.fromkeys(row["encoders"].values()), *filter(None, [row["fusion"]]), *row["pretrainers"]])
+    if row["apart"]:
+        method += f" ({'; '.join(row['apart'])})"
     rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
     controls = f"not above {', '.join(row['not_cleared'])}" if row["not_cleared"] else "above all"
     modalities = ", ".join(row["modalities"])

@@ -57,9 +57,6 @@ class Source:
             *(task[f"all_{name}"] for name in ("recording", "start", "stop")),
         )
 
-    def position(self) -> dict[str, int]:
-        return {entry.id: i for i, entry in enumerate(self.store.recordings)}
-
 
 def grid_of(
     modalities: Mapping[str, Any],

@@ -14,6 +14,7 @@ from typing import Any
 from embench.engine.stage import Folder, Listener, Stage
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError
+from embench.processes import end_with_parent, script_apart
 
 
 @dataclass
@@ -106,7 +107,7 @@ def _side_by_side(todo: Sequence[Stage], root: Path, workers: int, report: Liste
     running: dict[Future[dict[str, Any]], tuple[Stage, _Events]] = {}
     ended = 0
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         try:
             while waiting or running:
                 for stage in list(waiting):
@@ -116,7 +117,9 @@ def _side_by_side(todo: Sequence[Stage], root: Path, workers: int, report: Liste
                         waiting.remove(stage)
                     elif len(running) < workers and all(i in outcome.results for i in stage.inputs.values()):
                         waiting.remove(stage)
-                        running[pool.submit(run_stage, stage, root)] = (stage, _Events(stage, root, report))
+                        with script_apart():
+                            future = pool.submit(run_stage, stage, root)
+                        running[future] = (stage, _Events(stage, root, report))
                 ready, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for _, events in running.values():
                     events.poll()

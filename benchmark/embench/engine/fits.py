@@ -222,6 +222,7 @@ def estimator(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     """An estimator on the encoders' features, else on the hidden layer of frozen unimodal nets."""
     params = stage.params
     data, specs, train, val, grid = labelled(stage)
+    modules: dict[str, network.HiddenEncoder] = {}
     if params["inputs"] == "hidden":
         modules, specs = _frozen(stage, root)
         data = hidden_data(data, modules)
@@ -234,7 +235,8 @@ def estimator(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     fitted.fit(X[train], y[train], subjects[train], weight[train], checked)
     folder.write("estimator.pkl", lambda path: path.write_bytes(pickle.dumps(fitted)))
     network.save_specs(folder, specs)
-    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "parameters": 0}
+    parameters = sum(network.size(module) for module in modules.values())
+    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "parameters": parameters}
 
 
 def task_subjects(stage: Stage) -> np.ndarray:
@@ -256,7 +258,7 @@ def flops(model: Model, data: Data, train: np.ndarray) -> int:
 
 
 def _outcome(state: Progress, folder: Folder, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
-    names = sorted({name for row in state.history for name in row}, key=["epoch", "loss", "val_loss"].index)
+    names = list(dict.fromkeys(name for row in state.history for name in row))
 
     def write(path: Path) -> None:
         with path.open("w", newline="") as file:

@@ -67,12 +67,11 @@ def fit(
     recipe: Recipe,
     folder: Folder,
     seed: int,
-    validate: Objective | None = None,
 ) -> Progress:
     """Trains `module` in place and leaves it with the weights that the recipe selects.
 
     Args:
-        objective: batch -> (loss, figures); `validate` the same for validation rows (default: `objective`).
+        objective: batch -> (loss, named figures), for training and validation rows alike.
         train, val: row positions in `data`; `val` may be empty.
 
     Raises:
@@ -83,16 +82,15 @@ def fit(
     state = _resume(module, optimiser, folder)
     present = data.present
     saved = time.monotonic()
-    check = validate or objective
     select = recipe.selection == "early_stop" and len(val) > 0
     while state.epoch < recipe.epochs:
         order = np.random.default_rng([seed, state.epoch]).permutation(train)
-        loss = _epoch(module, objective, data, split(order, present, recipe.batch), optimiser, recipe, state.epoch)
-        figures = {"loss": loss}
+        batches = split(order, present, recipe.batch)
+        figures = _epoch(module, objective, data, batches, optimiser, recipe, state.epoch)
         if len(val):
-            figures["val_loss"] = _validate(module, check, data, val, recipe.batch)
+            figures["val_loss"] = _validate(module, objective, data, val, recipe.batch)
         state.history.append({"epoch": state.epoch, **figures})
-        score = figures.get("val_loss", loss)
+        score = figures.get("val_loss", figures["loss"])
         if select and score < state.best_loss:
             state.best_loss, state.best_epoch = score, state.epoch
             state.best = copy.deepcopy({k: v.detach().cpu() for k, v in module.state_dict().items()})
@@ -116,27 +114,31 @@ def _epoch(
     optimiser: torch.optim.Optimizer,
     recipe: Recipe,
     epoch: int,
-) -> float:
+) -> dict[str, float]:
+    """One pass over the batches; the means of the loss and of the objective's figures."""
     module.train()
-    total = torch.zeros((), dtype=torch.float64, device=data.device)
+    totals: dict[str, Tensor] = {}
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for step, batch in enumerate(data.batches(order)):
         for group in optimiser.param_groups:
             group["lr"] = recipe.lr * rate_at(recipe, epoch + step / len(order))
         optimiser.zero_grad(set_to_none=True)
         with machine.training_precision(data.device):
-            loss, _ = objective(batch)
+            loss, figures = objective(batch)
         loss.backward()
         if recipe.clip is not None:
             nn.utils.clip_grad_norm_(parameters, recipe.clip)
         optimiser.step()
-        total += loss.detach().double()
-    mean = float(total) / max(len(order), 1)
-    if not math.isfinite(mean):
+        for name, value in {"loss": loss, **figures}.items():
+            part = torch.as_tensor(value, dtype=torch.float64, device=data.device).detach()
+            totals[name] = totals.get(name, torch.zeros_like(part)) + part
+    means = {name: float(total) / len(order) for name, total in totals.items()}
+    if not math.isfinite(means["loss"]):
         raise PluginError(
-            f"the training loss became {mean} in epoch {epoch + 1}", hint="try a smaller lr: --set ...lr=1e-4"
+            f"the training loss became {means['loss']} in epoch {epoch + 1}",
+            hint="try a smaller lr: --set ...lr=1e-4",
         )
-    return mean
+    return means
 
 
 def _validate(module: nn.Module, objective: Objective, data: Data, val: np.ndarray, size: int) -> float:

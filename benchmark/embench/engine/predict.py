@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,9 @@ def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     shuffled = np.random.default_rng(stage.seed).permutation(rows)
     if len(rows) == 0:
         answer = np.zeros((0, network.targets_of(params).size))
-    elif about["kind"] == "estimator":
-        answer = _estimator_answer(root, fitted, about, data, shuffled)
     else:
-        answer = _network_answer(root, fitted, data, shuffled, _unit_ids(source, task)[grid.unit])
+        ask = _estimator(root, fitted, about, data) if about["kind"] == "estimator" else _network(root, fitted, data)
+        answer = _checked(ask, shuffled, _unit_ids(source, task)[grid.unit], _names(about))
     score = _mean_per_unit(answer, grid.unit, len(task["recording"]), data.size, shuffled)
 
     def write(path: Path) -> None:
@@ -81,7 +80,11 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.array([f"{recordings[r].id}:{round(1000 * a)}-{round(1000 * b)}" for r, a, b in spans])
 
 
-def _network_answer(root: Path, fitted: str, data: Data, order: np.ndarray, unit: np.ndarray) -> np.ndarray:
+Answer = Callable[[np.ndarray], np.ndarray]
+"""Row positions (b,) -> probabilities (b, n_out)."""
+
+
+def _network(root: Path, fitted: str, data: Data) -> Answer:
     model, _, about = network.load(root, fitted)
     outputs = network.targets_of(about["params"])
     model.to(data.device)
@@ -90,19 +93,38 @@ def _network_answer(root: Path, fitted: str, data: Data, order: np.ndarray, unit
         with torch.no_grad():
             return probabilities(outputs, model(data.batch(index)).logits.float()).cpu().numpy()
 
+    return answer
+
+
+def _estimator(root: Path, fitted: str, about: Any, data: Data) -> Answer:
+    if about["params"]["inputs"] == "hidden":
+        frozen = {m: network.hidden_encoder(root, about["inputs"][f"unimodal:{m}"])[0] for m in data.feeds}
+        data = hidden_data(data, frozen)
+    registry.load("fusion", about["params"]["fusion"]["name"])  # pickle does not find a class of a file by itself
+    estimator = pickle.loads(Folder(root, fitted).file("estimator.pkl").read_bytes())  # noqa: S301  our own file
+    X = feature_rows(data)
+    return lambda index: np.asarray(estimator.score(X[index]), np.float64).reshape(len(index), -1)
+
+
+def _checked(answer: Answer, order: np.ndarray, unit: np.ndarray, where: str) -> np.ndarray:
+    """The answers (n, n_out) to rows in this order; refused where a row's answer hangs on the rows beside it.
+
+    Args:
+        unit: (rows,) the id of each row's unit.
+    """
     together = np.concatenate([answer(order[i : i + BATCH]) for i in range(0, len(order), BATCH)])
     some = np.linspace(0, len(order) - 1, min(ALONE, len(order))).astype(int)
     alone = np.concatenate([answer(order[i : i + 1]) for i in some])
     apart = np.abs(alone - together[some]).max(1)
     if not np.isfinite(together).all():
-        raise PluginError("the network answered with a value that is not finite", where=_names(about))
+        raise PluginError("an answer is not a finite number", where=where)
     if apart.max() > TOLERANCE:
         worst = [f"unit {unit[order[some[i]]]} differs by {apart[i]:.2g}" for i in np.argsort(-apart)[:3]]
         raise PluginError(
             "a unit's prediction depends on the other units in its batch: " + ", ".join(worst),
-            where=_names(about),
+            where=where,
             expected=f"the same answer alone and in a batch, within {TOLERANCE:g}",
-            hint="in eval mode a network must use no statistic of the batch",
+            hint="when it predicts, a method must use no statistic of the batch",
         )
     return together.astype(np.float64)
 
@@ -111,13 +133,3 @@ def _names(about: Any) -> str:
     params = about["params"]
     names = [m["encoder"] for m in params["modalities"].values()]
     return ", ".join([*names, params["fusion"]["name"]] if params.get("fusion") else names)
-
-
-def _estimator_answer(root: Path, fitted: str, about: Any, data: Data, order: np.ndarray) -> np.ndarray:
-    if about["params"]["inputs"] == "hidden":
-        frozen = {m: network.hidden_encoder(root, about["inputs"][f"unimodal:{m}"])[0] for m in data.feeds}
-        data = hidden_data(data, frozen)
-    registry.load("fusion", about["params"]["fusion"]["name"])  # pickle does not find a class of a file by itself
-    estimator = pickle.loads(Folder(root, fitted).file("estimator.pkl").read_bytes())  # noqa: S301  our own file
-    score: np.ndarray = estimator.score(feature_rows(data)[order])
-    return score.reshape(len(order), -1).astype(np.float64)

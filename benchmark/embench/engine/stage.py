@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -114,6 +113,3 @@ class Folder:
             file.write(json.dumps(event) + "\n")
         if self.listen:
             self.listen(event)
-
-    def clear(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)

@@ -63,6 +63,7 @@ def _run(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     began = time.monotonic()
     threads = int(stage.params["threads"])
     machine.settle(stage.seed, threads)
+    machine.reset_peak_memory(stage.params["device"])
     with threadpool_limits(threads):
         result = _RUN[stage.kind](stage, folder, root)
     result |= {"wall_s": time.monotonic() - began, "peak_memory_mb": machine.peak_memory_mb(stage.params["device"])}

@@ -28,8 +28,8 @@ class Recipe:
         view: what the method sees of a unit. A fusion may leave it None: then its anchors are those of the encoder
             whose windows have the largest step, else the units.
         frozen: keep pretrained encoders as they are.
-        prepare: what the encoder's `stream` and `features` see; part of their cache key. `input` is `filtered` (the
-            protocol's preprocessing, default) or `source` (the signal as the dataset gave it).
+        prepare: what the encoder's `stream` and `features` see; part of their cache key. The keys are the encoder's
+            own, such as `rate_hz`; the signal has had the protocol's preprocessing.
         build: the network's own sizes and switches.
         assumed: names of the fields that the paper leaves open.
         datasets: fields that differ for a dataset, by its name.

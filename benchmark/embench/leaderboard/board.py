@@ -139,11 +139,8 @@ def _cells(row: Row, beside: Sequence[str], protocol: str) -> list[str]:
         return ["", f"*{row['control']}*", "", "", str(row["people"]), *numbers, "", "", "", seeds, entry]
     rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
     recipe = row["recipe"] + (f" ({len(row['assumed'])} assumed)" if row["assumed"] else "")
-    method = _method(row)
-    if row["pretrain_overlap"] != "none":
-        method += f" ({row['pretrain_overlap'].replace('_', ' ')})"
     looks = f"{_count(row['test_looks'])} / {_count(row['tried'])}"
-    cells = [rank, method, ", ".join(row["modalities"]), recipe, str(row["people"]), *numbers]
+    cells = [rank, _method(row), ", ".join(row["modalities"]), recipe, str(row["people"]), *numbers]
     return [*cells, _controls(row), _cost(row["cost"]), looks, seeds, entry]
 
 
@@ -156,7 +153,8 @@ def _encoders(row: Row) -> str:
 
 def _method(row: Row) -> str:
     fused = " + ".join(part for part in (_encoders(row), row["fusion"]) if part)
-    return fused + (f", after {', '.join(row['pretrainers'])}" if row["pretrainers"] else "")
+    after = f", after {', '.join(row['pretrainers'])}" if row["pretrainers"] else ""
+    return fused + after + (f" ({'; '.join(row['apart'])})" if row["apart"] else "")
 
 
 def _controls(row: Row) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from embench.leaderboard.entries import Entry, defined
+from embench.results.export import board_name
+from embench.results.manifest import Manifest
 
 BESIDE = (
     "auroc_within",
@@ -25,7 +27,8 @@ def ranked_rows(entries: Sequence[Entry], target: str) -> list[Row]:
     """Rows of one dataset, protocol and target: methods by rank, then those without a rank, then the controls.
 
     A rank holds among rows of one `target_access`, which are kept together. Not ranked, with the reason in `mark`: rows
-    of a protocol that leaks, rows pretrained on labels of the target, and rows whose headline is undefined.
+    of a protocol that leaks, rows pretrained on labels of the target or on people nobody knows, and rows whose headline
+    is undefined.
     """
     rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
     rows.sort(key=lambda row: (row["target_access"], row["unranked"], -_mean(row), row["id"]))
@@ -43,6 +46,8 @@ def _method_row(entry: Entry, target: str) -> Row:
         marks.append("leaks")
     if run.pretrain_overlap == "labelled_target":
         marks.append("pretrained on the target's labels")
+    if run.pretrain_overlap == "unknown":
+        marks.append("pretrained on unknown people")
     number = entry.score(target, headline)
     if number is None:
         marks.append(f"{headline} undefined")
@@ -57,6 +62,7 @@ def _method_row(entry: Entry, target: str) -> Row:
         "fusion": bare(run.method.fusion) if run.method.fusion else None,
         "pretrainers": [bare(name) for name in run.method.pretrainers],
         "modalities": list(run.method.modalities),
+        "apart": _apart(run),
         "recipe": run.recipe.preset,
         "assumed": list(run.recipe.assumed),
         "target_access": run.target_access,
@@ -72,6 +78,23 @@ def _method_row(entry: Entry, target: str) -> Row:
         "tried": _of(run.tried, target),
         "seeds": list(run.seeds),
     }
+
+
+def _apart(run: Manifest) -> list[str]:
+    """What sets a run apart from the plain one of the same method, in words."""
+    config, said = run.config, []
+    if config.get("train_dataset"):
+        said.append(f"trained on {board_name(config['train_dataset'])}")
+    if config.get("label_subjects"):
+        said.append(f"labels of {config['label_subjects']} people")
+    if config.get("drop"):
+        said.append(f"tested without {', '.join(config['drop'])}")
+    if config.get("pretrained"):
+        digests = sorted({digest[:8] for digest in config["pretrained"].values()})
+        said.append(f"started from weights {', '.join(digests)}")
+    if run.pretrain_overlap != "none":
+        said.append(f"pretraining overlap: {run.pretrain_overlap.replace('_', ' ')}")
+    return said + [f"--set {setting}" for setting in run.recipe.settings]
 
 
 def _control_rows(entries: Sequence[Entry], target: str) -> list[Row]:

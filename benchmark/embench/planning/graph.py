@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,7 @@ class Builder:
     def _common(self, seed: int, fold: int, cohort: Cohort) -> dict[str, Any]:
         return {
             "engine": REVISION,
+            "libraries": libraries(self.setting.device),
             "device": self.setting.device,
             "threads": self.setting.threads,
             "seed": seed,
@@ -140,9 +143,17 @@ class Builder:
         last: dict[str, str] = {}
         for step in self.method.pretraining:
             role = f"pretrained:{step.modality}" if step.modality else "pretrained"
-            inputs = {role: last[role]} if role in last else {}
-            last[role] = self.graph.add(self._pretrain_stage(step, seed, fold, train, val, inputs))
+            # A step of the whole model goes on from all that came before, a modality's from what concerns it.
+            inputs = {r: i for r, i in last.items() if step.modality is None or r in ("pretrained", role)}
+            id_ = self.graph.add(self._pretrain_stage(step, seed, fold, train, val, inputs))
+            last = {role: id_} if step.modality is None else {**last, role: id_}
         return last
+
+    def _weights(self, which: Sequence[str], before: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """Weights from outside, for modalities that no stage before starts already."""
+        started = {m for m in which if "pretrained" in before or f"pretrained:{m}" in before}
+        own = {m: d for m, d in self.setting.weights.items() if m in which and m not in started}
+        return {"weights": own} if own else {}
 
     def _pretrain_stage(
         self, step: Pretraining, seed: int, fold: int, train: Sequence[int], val: Sequence[int], inputs: dict[str, str]
@@ -174,6 +185,7 @@ class Builder:
             "fusion": _plain(self.method.fusion, "name") if step.modality is None else None,
             "recipe": step.part.recipe.mapping(),
             "targets": _targets(self.fit_on.targets) if step.modality is None else [],
+            **self._weights(which, inputs),
         }
         about = {"seed": seed, "fold": fold, **({"modality": step.modality} if step.modality else {})}
         return Stage("pretrain", params, inputs, task, self.setting.places, about)
@@ -206,8 +218,8 @@ class Builder:
         }
         kind = "estimator" if method.joins == "estimator" else "fusion"
         inputs = unimodal or dict(pretrained)
-        if not unimodal and self.setting.weights:
-            params["weights"] = dict(self.setting.weights)
+        if not unimodal:
+            params |= self._weights(method.modalities, pretrained)
         return self.graph.add(Stage(kind, params, inputs, task, self.setting.places, about))
 
     def _unimodal(
@@ -227,8 +239,7 @@ class Builder:
             return [i for i in index if set(m.split("+")) <= spans[self.fit_on.units[i].recording]]
 
         params = {**common, "modalities": self._modalities([m]), "recipe": self.method.encoders[m].recipe.mapping()}
-        if m in self.setting.weights:
-            params["weights"] = {m: self.setting.weights[m]}
+        params |= self._weights([m], pretrained)
         own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
         task = self._task(targets, sensed(train), sensed(val))
         return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, {**about, "modality": m}))
@@ -253,6 +264,17 @@ def _targets(targets: Sequence[Target]) -> list[dict[str, Any]]:
 
 def _people(cohort: Cohort, index: Sequence[int], role: int) -> dict[str, int]:
     return dict.fromkeys((cohort.units[i].subject for i in index), role)
+
+
+@cache
+def libraries(device: str) -> dict[str, str]:
+    """What else decides a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
+    found = {name: metadata.version(name) for name in ("numpy", "scikit-learn", "torch")}
+    if device == "cuda":
+        import torch
+
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
 
 
 def stage_folder(runs: Path) -> Path:

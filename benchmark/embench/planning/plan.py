@@ -15,6 +15,7 @@ from embench.engine import device as machine
 from embench.engine.stage import digest
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
+from embench.locations import data_folder
 from embench.planning import locate, weights
 from embench.planning.cohort import Cohort, choose_targets, gather
 from embench.planning.graph import Builder, Graph, Setting
@@ -53,7 +54,8 @@ class Plan:
         return {
             "dataset": self.dataset,
             "data": self.test.store.key,
-            "train_dataset": self.request.train_dataset,
+            "train_dataset": self.trained_on,
+            "pretrained_on": sorted({full_dataset(p.source) for p in self.method.pretraining if p.source}),
             "train_data": self.fit.store.key,
             "protocol": self.protocol.hash,
             "preset": self.method.preset,
@@ -69,6 +71,11 @@ class Plan:
             "threads": self.setting.threads,
             "parts": parts,
         }
+
+    @property
+    def trained_on(self) -> str | None:
+        """Full name of the dataset that the method is trained on, where it is another one."""
+        return full_dataset(self.request.train_dataset) if self.request.train_dataset else None
 
     @property
     def id(self) -> str:
@@ -119,6 +126,11 @@ class Plan:
         }
 
 
+def full_dataset(name: str) -> str:
+    """The full name of a dataset, whatever it is called here."""
+    return registry.find("dataset", name).full_name
+
+
 def default_workers(device: str) -> int:
     """As many processes as there are cores for this one; one for a GPU, which stages would only share."""
     return len(os.sched_getaffinity(0)) if device == "cpu" else 1
@@ -167,6 +179,11 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
     for step in method.pretraining:
         if step.source and step.source not in sources:
             sources[step.source] = _source(step.source, request, method, protocol, workers)
+    if request.pretrained and method.joins == "estimator" and not method.on_hidden:
+        raise UsageError(
+            f"{method.fusion.short} is fitted on features, which no weights change",
+            where=f"--pretrained {request.pretrained}",
+        )
     started = weights.find(request.pretrained, request.runs_folder) if request.pretrained else None
     setting = Setting(
         protocol,
@@ -208,8 +225,15 @@ def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fol
 
 
 def _trained_on(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> Cohort:
-    name = registry.find("dataset", str(request.train_dataset)).full_name
+    name = full_dataset(str(request.train_dataset))
     card: Card = registry.load("dataset", name).card
+    folders = [data_folder(registry.find("dataset", d), request.data_root) for d in (name, request.dataset)]
+    if folders[0] == folders[1]:
+        raise UsageError(
+            f"{card.name} is the dataset that is tested: its people would stand in training and test",
+            where=f"--train-dataset {request.train_dataset}",
+            expected="a dataset of other people, or no --train-dataset",
+        )
     store = locate.prepared(name, request.data_root, protocol, workers)
     for m in (part for joined in method.modalities for part in joined.split("+")):
         one, other = store.modalities.get(m), test.store.modalities[m]

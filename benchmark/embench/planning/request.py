@@ -22,7 +22,7 @@ class Request:
     targets: str | None = None
     protocol: str = "subject-independent-v1"
     recipe: str | None = None
-    seeds: str | Sequence[int] = "0,1,2"
+    seeds: str | int | Sequence[int] = "0,1,2"
     device: str = "auto"
     data_root: Path | None = None
     runs: Path | None = None
@@ -38,7 +38,8 @@ class Request:
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds as numbers, each once."""
-        parts = self.seeds.split(",") if isinstance(self.seeds, str) else self.seeds
+        given = (self.seeds,) if isinstance(self.seeds, int) else self.seeds
+        parts = given.split(",") if isinstance(given, str) else given
         try:
             seeds = tuple(dict.fromkeys(int(part) for part in parts))
         except ValueError:

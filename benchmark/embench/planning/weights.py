@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 
 import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from embench.errors import DataError, UsageError
 
@@ -34,15 +36,26 @@ def find(text: str, runs: Path) -> tuple[Path, str]:
         path = files[0]
     if path.suffix != ".safetensors":
         raise UsageError(f"{path.name} is no safetensors file", where="--pretrained", expected="NAME.safetensors")
+    try:
+        load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"the weights cannot be read: {error}", where=str(path), expected="a whole safetensors file"
+        ) from error
     return path.resolve(), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def overlap(path: Path, dataset: str) -> str:
-    """What is known of the people behind a run's weights: `none` where its record names another dataset, else
-    `labelled_target`; `unknown` where there is no record."""
+    """What the people behind a run's weights have to do with a dataset, from the run's record: `labelled_target` where
+    they were fitted on it, `unlabelled_target` where they were pretrained on it, else `none`; `unknown` without a
+    record, or where the run itself started from other weights."""
     record = path.parent.parent / "run.yaml"
     if not record.is_file():
         return "unknown"
-    trained_on = str(yaml.safe_load(record.read_text())["config"].get("train_dataset") or "")
-    names = {trained_on, str(yaml.safe_load(record.read_text())["dataset"]["name"])} - {""}
-    return "labelled_target" if dataset in names else "none"
+    run = yaml.safe_load(record.read_text())
+    config = run["config"]
+    if config["pretrained"]:
+        return "unknown"
+    if dataset in (run["dataset"]["name"], config["train_dataset"]):
+        return "labelled_target"
+    return "unlabelled_target" if dataset in config["pretrained_on"] else "none"

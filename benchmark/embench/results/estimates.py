@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from embench import registry
-from embench.errors import PluginError
+from embench.errors import EmbenchError, PluginError
 from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import Pairs
 from embench.interfaces.units import Target
@@ -40,10 +41,14 @@ def estimate_all(
         for name in conditioned.CONDITIONED:
             scores[name] = _conditioned(name, joined, bootstrap)
     for name in registry.names("metric"):
-        kind: type[Metric] = registry.load("metric", name)
-        if name in scores or target.kind not in kind.kinds:
+        if name in scores:
             continue
-        metric = _guarded(name, kind)
+        metric = _metric(name)
+        if isinstance(metric, Undefined):
+            scores[name] = metric
+            continue
+        if target.kind not in metric.kinds:
+            continue
         values = {(seed, fold): _guarded(name, metric, units) for seed, fold, units in joined}
         scores[name] = _over_folds(name, metric, joined, values, bootstrap)
         for row in folds:
@@ -52,6 +57,20 @@ def estimate_all(
     if headline not in scores:
         scores[headline] = Undefined(f"no metric named {headline} scores targets that are of kind {target.kind}")
     return scores, folds
+
+
+def _metric(name: str) -> Metric | Undefined:
+    """The metric; one of another package that can't be loaded is undefined, so that it does not cost a run whose test
+    labels have been opened. The reason goes into published scores, so what failed and where is left to the warning."""
+    try:
+        made: Metric = _guarded(name, registry.load("metric", name))
+    except EmbenchError as error:
+        entry = registry.find("metric", name)
+        if entry.package == registry.BUNDLED:
+            raise
+        warnings.warn(f"the metric {entry.full_name} is left out: {error}", stacklevel=2)
+        return Undefined(f"the metric {entry.full_name} can't be loaded")
+    return made
 
 
 def _inside_people(

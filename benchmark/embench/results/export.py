@@ -13,10 +13,11 @@ from typing import Any
 from embench import registry
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.results.manifest import Manifest
-from embench.results.predictions import Labels
+from embench.results.predictions import MODEL, Labels
 from embench.results.record import as_yaml, read, write_text
 
-COPIED = ("predictions.csv.gz", "folds.csv", "scores.json")
+COPIED = ("folds.csv", "scores.json")
+PREDICTIONS = "predictions.csv.gz"
 LOCAL = ("data_root", "runs", "pretrained")
 """Options that name places on somebody's machine; of weights that were started from, the hash is published."""
 
@@ -30,7 +31,9 @@ def export_entry(run_folder: Path, boards: Path, *, key: Key) -> Path:
     """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced.
 
     Labels go along only where the dataset's card says that they are public; otherwise `labels.hmac` holds one HMAC over
-    the sorted labels, by which a holder of the raw files can show that they score against the same ones.
+    the sorted labels, by which a holder of the raw files can show that they score against the same ones. Then the
+    predictions are the model's alone, too: controls are fitted on labels, and their answers in several folds give most
+    labels away (`stimulus_mean` is a linear system in them). The controls' scores stay.
 
     Args:
         key: called only where labels are not public, so that public ones need no raw files.
@@ -54,8 +57,11 @@ def export_entry(run_folder: Path, boards: Path, *, key: Key) -> Path:
         for name in COPIED:
             shutil.copyfile(run_folder / name, aside / name)
         if manifest.card.labels_public == "yes":
-            shutil.copyfile(run_folder / "labels.csv.gz", aside / "labels.csv.gz")
+            for name in (PREDICTIONS, "labels.csv.gz"):
+                shutil.copyfile(run_folder / name, aside / name)
         else:
+            of_model = record.predictions["method"] == MODEL
+            record.predictions.take(of_model).write(aside / PREDICTIONS)
             write_text(aside / HMAC_NAME, labels_hmac(record.labels, key(manifest.dataset.name)) + "\n")
         if entry.exists():
             entry.rename(old)

@@ -47,11 +47,13 @@ class MethodPart(_Part):
 
 
 class RecipePart(_Part):
-    """`on_board`: whether rows of this recipe may stand on a board; `assumed`: what its paper leaves open."""
+    """`on_board`: whether rows of this recipe may stand on a board; `assumed`: what its paper leaves open;
+    `settings`: what was changed by `--set`."""
 
     preset: str
     on_board: bool
     assumed: list[str]
+    settings: list[str] = []
 
 
 class CohortPart(_Part):

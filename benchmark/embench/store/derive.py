@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import numpy as np
 
 from embench.errors import EmbenchError, PluginError, UsageError
 from embench.interfaces.recording import Signal
+from embench.signals import preprocess
 from embench.store.arrays import RowWriter, open_rows
 from embench.store.fingerprint import FORMAT
 from embench.store.folders import digest, finished
@@ -165,7 +167,8 @@ def _apart(signal: Signal, modality: str) -> Signal:
 
 def _folder(store: Store, key: Sequence[object]) -> Path:
     """Beside the stores, in the same cache."""
-    return store.path.parent.parent / "derived" / digest([FORMAT, store.key, *key])
+    made_by = [preprocess.REVISION, metadata.version("neurokit2"), metadata.version("scipy")]
+    return store.path.parent.parent / "derived" / digest([FORMAT, store.key, made_by, *key])
 
 
 def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[str, Signal, float]]]) -> Derived:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +17,7 @@ import numpy as np
 from embench.errors import DataError, EmbenchError, MachineError, PluginError
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import Label, Recording, Signal
+from embench.processes import end_with_parent
 from embench.signals.gaps import Unusable, fill_gaps
 from embench.signals.preprocess import preprocess
 from embench.store.arrays import RowWriter
@@ -176,15 +175,7 @@ _JOB: _Job
 def _start_worker(job: _Job) -> None:
     global _JOB  # noqa: PLW0603 - a worker is given its job once, when it starts
     _JOB = job
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot tell its workers to stop; left alone, they would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()
 
 
 def _read_in_worker(position: int, subject: str) -> _Content:

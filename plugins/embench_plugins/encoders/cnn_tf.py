@@ -27,6 +27,9 @@ from embench_plugins.attention import Layer
 MONTAGE = ("F7", "F3", "T7", "P7", "O1", "O2", "P8", "T8", "F4", "F8")
 """The EEG channels that AMIGOS shares with the paper's pretraining corpora, in its order."""
 
+LEAD = ("left",)
+"""The one ECG channel that the paper reads."""
+
 PAPER = Recipe(
     optimiser="adam", lr=1e-4, weight_decay=1e-5, schedule="step", every=45, factor=0.65, epochs=100, batch=64,
     view=View("window", 10.0, 10.0),
@@ -86,9 +89,11 @@ class CnnTf(Encoder):
 
 
 def picks(modality: str, channels: tuple[str, ...]) -> list[int]:
-    """The positions of the channels that are read: the paper's ten where an EEG has them all, else every channel."""
-    if modality == "eeg" and set(MONTAGE) <= set(channels):
-        return [channels.index(name) for name in MONTAGE]
+    """The positions of the channels that are read: the paper's ten where an EEG has them all, the left arm's lead where
+    an ECG has one, else every channel."""
+    for name, wanted in (("eeg", MONTAGE), ("ecg", LEAD)):
+        if modality == name and set(wanted) <= set(channels):
+            return [channels.index(channel) for channel in wanted]
     return list(range(len(channels)))
 
 

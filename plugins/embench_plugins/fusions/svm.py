@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 from scipy.special import expit
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401  (makes IterativeImputer importable)
 from sklearn.impute import IterativeImputer, SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -30,7 +30,8 @@ PAPER = SMALL.but(class_weight="none", build={"impute": "iterative"}, assumed=("
 
 class Svm(Tabular):
     """Probabilities by Platt's sigmoid, fitted on people that the machine has not seen: the validation people where
-    they have both classes, else training people left out in turn (scikit-learn's own splits rows at random)."""
+    they have both classes, else training people left out in turn (scikit-learn's own splits rows at random). Where
+    neither is possible, as with one training person, the sigmoid is a fixed one."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL}
 
@@ -55,14 +56,28 @@ class Svm(Tabular):
             unseen, labels = machine.decision_function(prepare.transform(val[0])), val[1]
             share = self.weighted(labels, np.ones(len(labels)))
         else:
-            folds = GroupKFold(min(5, len(np.unique(subjects))))
-            given = {"sample_weight": weight}
-            unseen = cross_val_predict(
-                machine, rows, y, groups=subjects, cv=folds, method="decision_function", params=given
-            )
-            labels, share = y, weight
+            asked, unseen = _left_out(machine, rows, y, subjects, weight)
+            labels, share = y[asked], weight[asked]
             machine.fit(rows, y, sample_weight=weight)
         return Calibrated(prepare, machine, unseen, labels, share)
+
+
+def _left_out(
+    machine: SVC, rows: np.ndarray, y: np.ndarray, subjects: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(positions (m,), decision values (m,)) of rows whose people the machine, fitted on the others, has not seen.
+
+    A part of the people is passed over where the others hold one class; one person leaves nobody to fit on, so m is 0.
+    """
+    asked, unseen = [np.empty(0, int)], [np.empty(0)]
+    parts = min(5, len(np.unique(subjects)))
+    for train, test in GroupKFold(parts).split(rows, y, subjects) if parts > 1 else ():
+        if len(np.unique(y[train])) == 2:
+            fitted = clone(machine).fit(rows[train], y[train], sample_weight=weight[train])
+            asked.append(test)
+            unseen.append(fitted.decision_function(rows[test]))
+    order = np.argsort(np.concatenate(asked))
+    return np.concatenate(asked)[order], np.concatenate(unseen)[order]
 
 
 class Calibrated(BaseEstimator):
@@ -71,12 +86,16 @@ class Calibrated(BaseEstimator):
 
     Args:
         unseen, labels, share: decision values, classes and weights (n,) of rows that the machine was not fitted on.
+            Where they do not hold both classes, the slope is 1 and the offset 0.
     """
 
     def __init__(
         self, prepare: Pipeline, machine: SVC, unseen: np.ndarray, labels: np.ndarray, share: np.ndarray
     ) -> None:
         self.prepare, self.machine = prepare, machine
+        self.slope, self.offset = 1.0, 0.0
+        if len(np.unique(labels)) < 2:
+            return
         sigmoid = LogisticRegression(C=1e6).fit(unseen[:, None], labels.astype(int), sample_weight=share)
         self.slope, self.offset = max(float(sigmoid.coef_[0, 0]), 1e-3), float(sigmoid.intercept_[0])
 

@@ -46,6 +46,19 @@ def test_convolutions_have_the_papers_parameters(channels: int, expected: int) -
     assert parameters(network.convolutions) == expected
 
 
+@pytest.mark.parametrize(
+    ("modality", "channels", "expected"),
+    [
+        ("ecg", ("right", "left"), [1]),
+        ("ecg", ("chest",), [0]),
+        ("ppg", ("right", "left"), [0, 1]),
+        ("eeg", AMIGOS_EEG, [AMIGOS_EEG.index(name) for name in MONTAGE]),
+    ],
+)
+def test_the_papers_channels_are_read(modality: str, channels: tuple[str, ...], expected: list[int]) -> None:
+    assert encoder("paper").build(spec(modality, channels)).picks.tolist() == expected
+
+
 def test_transformer_and_head_have_the_papers_parameters() -> None:
     paper = encoder("paper")
     network = paper.build(spec())

@@ -8,12 +8,14 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.svm import SVC
 
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
 from embench_plugins.fusions.boosting import Boosting
 from embench_plugins.fusions.logreg import LogReg
-from embench_plugins.fusions.svm import Svm
+from embench_plugins.fusions.svm import Svm, _left_out
 from embench_plugins.fusions.tabular import balanced
 
 ALL = [LogReg, Svm, Boosting]
@@ -123,6 +125,37 @@ def test_svm_paper_preset_imputes_from_the_other_features() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert roc_auc_score(y, fitted(Svm, preset="paper").score(X)) > 0.72
+
+
+def test_svm_of_one_person_has_the_fixed_sigmoid() -> None:
+    X, y, _ = cohort(0)
+    svm = Svm(Svm.recipes["small"], seed=0)
+    svm.fit(X, y, np.full(len(y), "p0"), np.ones(len(y)), (X[:20], np.zeros(20)))
+    X_test, y_test, _ = cohort(2)
+    assert (svm._model.slope, svm._model.offset) == (1.0, 0.0)  # type: ignore[union-attr]
+    assert roc_auc_score(y_test, svm.score(X_test)) > 0.72
+
+
+@pytest.mark.parametrize("people", [2, 3])
+def test_svm_passes_over_people_without_whom_one_class_is_left(people: int) -> None:
+    """Only p0 has positives: nobody can be scored without them, but the others can be with them."""
+    X, y, _ = cohort(0)
+    subjects = np.where(y == 1, "p0", [f"p{k % people}" for k in range(len(y))])
+    svm = Svm(Svm.recipes["small"], seed=0)
+    svm.fit(X, y, subjects, np.ones(len(y)))
+    X_test, y_test, _ = cohort(2)
+    assert (svm._model.slope, svm._model.offset) == (1.0, 0.0)  # type: ignore[union-attr]
+    assert roc_auc_score(y_test, svm.score(X_test)) > 0.72
+
+
+def test_svm_leaves_people_out_as_scikit_learn_does() -> None:
+    X, y, subjects = cohort(0)
+    rows, machine = np.nan_to_num(X), SVC(gamma="auto")
+    weight = np.linspace(0.5, 2.0, len(y))
+    asked, unseen = _left_out(machine, rows, y, subjects, weight)
+    given = {"groups": subjects, "cv": GroupKFold(5), "params": {"sample_weight": weight}}
+    np.testing.assert_array_equal(asked, np.arange(len(y)))
+    np.testing.assert_array_equal(unseen, cross_val_predict(machine, rows, y, method="decision_function", **given))
 
 
 @pytest.mark.parametrize("cls", ALL)
