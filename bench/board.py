@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -53,8 +54,8 @@ def request(method: Method, data_root: Path | None) -> runner.Request:
     )
 
 
-def run_group(methods: list[Method], data_root: Path | None) -> dict[str, EmbenchError]:
-    """Runs what is not there yet, publishes the group; why runs are missing."""
+def run_group(methods: list[Method], data_root: Path | None) -> tuple[set[str], dict[str, EmbenchError]]:
+    """Runs what is not there yet, publishes the group; the ids of what is done, and why runs are missing."""
     requests = [request(method, data_root) for method in methods]
     plans = [runner.plan(each) for each in requests]
     if plans[0].test.store.synthetic is not None:
@@ -69,7 +70,15 @@ def run_group(methods: list[Method], data_root: Path | None) -> dict[str, Embenc
     done = [plan.folder for plan in plans if (plan.folder / "run.yaml").is_file()]
     leaderboard.publish(done, BOARDS, lambda dataset: raw_digest(dataset, data_root))
     leaderboard.build(BOARDS)
-    return failures
+    return {folder.name for folder in done}, failures
+
+
+def drop_superseded(done: set[str]) -> None:
+    """Removes entries that an earlier version of the same methods left: a whole board is of one version."""
+    for entry in (BOARDS / DATASET / PROTOCOL).iterdir():
+        if entry.is_dir() and entry.name not in done:
+            shutil.rmtree(entry)
+    leaderboard.build(BOARDS)
 
 
 def main() -> int:
@@ -85,13 +94,17 @@ def main() -> int:
                 after = f" after {pretrainer}" if pretrainer else ""
                 print(f"{name:22} {encoder} + {fusion} on {modalities}{after}")
         return 0
+    done: set[str] = set()
     failures: dict[str, EmbenchError] = {}
     try:
         for name in chosen:
             began = time.monotonic()
             print(f"{name}: {len(GROUPS[name])} runs", flush=True)
-            failures |= run_group(GROUPS[name], given.data_root)
+            published, missing = run_group(GROUPS[name], given.data_root)
+            done, failures = done | published, failures | missing
             print(f"{name}: done in {duration(time.monotonic() - began)}; {BOARDS / DATASET / 'README.md'}", flush=True)
+        if not given.only and not failures:
+            drop_superseded(done)
     except EmbenchError as error:
         print(f"{error.label}: {error}", file=sys.stderr)
         return error.exit_code
