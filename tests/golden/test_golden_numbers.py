@@ -60,7 +60,9 @@ def encoder(name: str) -> list[float]:
     if plugin.reads == "features":
         long = np.tile(wave(1, 1)[0], 30)
         spans = np.array([[0.0, 60.0], [30.0, 90.0]])
-        return figures(*(plugin.features(Signal(long, RATE, (m,), "uS", modality=m), spans) for m in ("ppg", "eda", "eeg")))
+        return figures(
+            *(plugin.features(Signal(long, RATE, (m,), "uS", modality=m), spans) for m in ("ppg", "eda", "eeg"))
+        )
     batch, specs = signals("ppg")
     torch.manual_seed(0)
     with torch.no_grad():
@@ -102,7 +104,8 @@ def pretrainer(name: str) -> list[float]:
     encoder_kind = registry.load("encoder", "cnn_tf")
     torch.manual_seed(0)
     module = encoder_kind(encoder_kind.recipes["small"]).build(specs["ppg"])
-    objective = kind(kind.recipes["small"]).objective(Model({"ppg": module}, {"ppg": token_spec(module, specs["ppg"])}), specs, None)
+    whole = Model({"ppg": module}, {"ppg": token_spec(module, specs["ppg"])})
+    objective = kind(kind.recipes["small"]).objective(whole, specs, None)
     torch.manual_seed(1)
     loss, _ = objective.eval()(batch)
     return figures(loss)
@@ -125,7 +128,8 @@ def engine(folder: Path) -> list[float]:
     y = (x[:, :1] > 0).float()
     data = Data({"ppg": FeatureFeed(x, np.ones(32, bool), "cpu")}, 32, "cpu", y, torch.ones(32))
     module = Supervised(net, OUTPUTS, [None])
-    recipe = Recipe(optimiser="adamw", lr=1e-2, schedule="cosine", warmup=1, epochs=4, batch=8, clip=1.0, selection="early_stop")
+    schedule: dict[str, Any] = {"optimiser": "adamw", "lr": 1e-2, "schedule": "cosine", "warmup": 1, "epochs": 4}
+    recipe = Recipe(**schedule, batch=8, clip=1.0, selection="early_stop")
     (folder / "golden").mkdir(exist_ok=True)
     state = fit(module, module, data, np.arange(24), np.arange(24, 32), recipe, Folder(folder, "golden"), 7)
     return figures([row["loss"] for row in state.history], [row["val_loss"] for row in state.history])

@@ -148,7 +148,8 @@ def test_each_look_at_test_labels_is_in_the_ledger(mixed, tmp_path):
     first = bench.run("Moments", **options, modalities="ecg")
     assert first.manifest["test_looks"] == first.manifest["tried"] == {"arousal": 1, "valence": 1}
     again = bench.run("Moments", **options, modalities="ecg")
-    assert again.manifest["test_looks"] == first.manifest["test_looks"]  # read again from its record: the labels stayed closed
+    # Read again from its record: the labels stayed closed.
+    assert again.manifest["test_looks"] == first.manifest["test_looks"]
     (first.folder / "run.yaml").unlink()
     anew = bench.run("Moments", **options, modalities="ecg")
     assert anew.manifest["test_looks"] == {"arousal": 2, "valence": 2}
