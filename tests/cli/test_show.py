@@ -60,7 +60,7 @@ def test_board_rows(embench, monkeypatch):
     method = {
         "kind": "method", "rank": 1, "encoders": {"eda": "cnn_tf", "ppg": "cnn_tf"}, "fusion": "late",
         "pretrainers": [], "modalities": ["eda", "ppg"], "recipe": "small", "people": 24, "headline": "auroc_within",
-        "score": number, "not_cleared": ["elapsed_time"], "id": "r1", "mark": [],
+        "score": number, "not_cleared": ["elapsed_time"], "id": "r1", "mark": [], "apart": [],
     }  # fmt: skip
     control = {"kind": "control", "control": "prior", "people": 24, "score": None, "id": "r1"}
     section = {"dataset": "d", "protocol": "p", "target": "t", "leaks": True, "rows": [method, control]}
