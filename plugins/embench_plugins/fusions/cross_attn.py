@@ -36,10 +36,10 @@ PAPER = Recipe(
 
 # An encoder with one token a sample gives hundreds; 40 keep a quarter of a second of a 10 s window.
 SMALL = Recipe(
-    optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=64, clip=1.0,
-    selection="early_stop", patience=16, class_weight="balanced", targets="joint",
+    optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", warmup=1, epochs=16, batch=16, clip=1.0,
+    selection="last", patience=16, class_weight="balanced", targets="joint",
     build={"width": 64, "layers": 2, "heads": 4, "ffn": 128, "dropout": 0.1, "asks": None, "tokens": 40},
-    datasets={"stress_predict": {"epochs": 8, "patience": 8}},
+    datasets={"stress_predict": {"epochs": 8, "patience": 8, "batch": 64, "selection": "early_stop"}},
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ class CrossAttn(Fusion):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=3, patience=3, datasets={}),
+        "quick": SMALL.but(epochs=3, patience=3, datasets={"stress_predict": {"batch": 64}}),
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
