@@ -33,6 +33,19 @@ class Baseline:
     in_unit: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that anybody may download without asking. `sha256` None: its publisher names none that could be relied on,
+    so that it cannot be checked and fetching it says so. `unpack` is the folder inside the dataset's own into which an
+    archive is unpacked."""
+
+    url: str
+    name: str
+    sha256: str | None
+    size: int | None = None
+    unpack: str = "."
+
+
 @dataclass(frozen=True)
 class Card:
     """What a reader of results must know about a dataset.
@@ -44,6 +57,8 @@ class Card:
             recording's own start.
         labels_public: whether labels may be published; `unknown` is treated as `no`.
         fixed_order: tasks come in one order for everybody, so that a clock can predict the label.
+        default_targets: names of the targets of a run that names none; empty: all of them.
+        downloads: what `embench data fetch` gets; empty where a person must ask for access.
         verified_on_real: `never`, or who read real files with this reader, when, and their fingerprint.
     """
 
@@ -62,6 +77,8 @@ class Card:
     fixed_order: bool
     baseline: Baseline | None = None
     skip_s: float = 0.0
+    default_targets: tuple[str, ...] = ()
+    downloads: tuple[Download, ...] = ()
     verified_on_real: Literal["never"] | Mapping[str, str] = "never"
 
 
@@ -110,6 +127,11 @@ class Dataset(ABC):
         raise NotImplementedError
 
     @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float) -> None:
-        """Writes generated files in the release's exact format below `out`; `effect`: the planted strength, 0 to 1."""
+    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
+        """Writes generated files in the release's exact format below `out`.
+
+        Args:
+            effect: the planted strength, 0 to 1.
+            length_s: seconds of the longest recording; None: what the generator thinks right for trying things.
+        """
         raise UsageError(f"{cls.card.name} has no synthesizer", hint="embench list dataset shows those that have one")

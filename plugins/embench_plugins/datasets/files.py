@@ -1,0 +1,91 @@
+"""What the readers share: tables of text, and what to say of a folder that is not what it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from embench.errors import DataError
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz", ".rar", ".7z")
+
+
+def not_this(root: Path, title: str, *, expected: str, hint: str) -> DataError:
+    """The error of a folder without a dataset's files: it is not there, its archives are packed, or what it holds."""
+    if not root.is_dir():
+        return DataError("there is no such folder", where=str(root), expected=expected, hint=hint)
+    names = sorted(path.relative_to(root).as_posix() for path in _shallow(root))
+    packed = [name for name in names if name.lower().endswith(ARCHIVES)]
+    if packed:
+        return DataError(
+            f"the archives of {title} are not unpacked: {', '.join(packed[:3])}",
+            where=str(root),
+            expected=expected,
+            hint=f"in this folder: {_unpack(packed[0])}" + (", and the others likewise" if len(packed) > 1 else ""),
+        )
+    found = f", but {', '.join(names[:5])}" if names else ": the folder is empty"
+    return DataError(f"no file of {title} is here{found}", where=str(root), expected=expected, hint=hint)
+
+
+def table(
+    path: Path, columns: Sequence[str] | None = None, *, expected: str, hint: str, separator: str = ","
+) -> pd.DataFrame:
+    """A table of numbers with a header as float64, in the order of `columns`; an empty cell is NaN.
+
+    Args:
+        columns: the names of those that are read; None: all.
+
+    Raises:
+        DataError: it is missing, empty, no such table, or a cell is no number.
+    """
+    read = text_table(path, columns, expected=expected, hint=hint, separator=separator)
+    for name in read.columns:
+        values = pd.to_numeric(read[name], errors="coerce")
+        if wrong := read.index[values.isna() & read[name].notna()].tolist():
+            cell = str(read[name][wrong[0]])[:40]
+            raise DataError(
+                f"column {name}, row {wrong[0] + 1}: `{cell}` is no number",
+                where=str(path), expected=expected, hint=hint,
+            )  # fmt: skip
+        read[name] = values.astype(np.float64)
+    return read
+
+
+def text_table(
+    path: Path, columns: Sequence[str] | None = None, *, expected: str, hint: str, separator: str = ","
+) -> pd.DataFrame:
+    """A table with a header, each column as pandas reads it; an empty cell is missing. Names are stripped of spaces."""
+    if not path.is_file():
+        raise DataError("the file is missing", where=str(path), expected=expected, hint=hint)
+    try:
+        read = pd.read_csv(path, sep=separator, encoding="utf-8-sig", encoding_errors="replace", low_memory=False)
+    except (ValueError, OverflowError, pd.errors.ParserError) as error:
+        raise DataError(f"not readable as a table: {error}", where=str(path), expected=expected, hint=hint) from error
+    read.columns = [str(name).strip() for name in read.columns]
+    if missing := [name for name in columns or () if name not in read.columns]:
+        raise DataError(
+            f"no column {', '.join(missing)}, but {', '.join(read.columns[:12])}",
+            where=str(path), expected=expected, hint=hint,
+        )  # fmt: skip
+    if read.empty:
+        raise DataError("the table has no rows", where=str(path), expected=expected, hint=hint)
+    return read if columns is None else read[list(columns)]
+
+
+def _shallow(root: Path) -> Iterable[Path]:
+    """What lies in a folder and in its folders."""
+    for path in root.iterdir():
+        yield path
+        if path.is_dir():
+            yield from path.iterdir()
+
+
+def _unpack(name: str) -> str:
+    if name.lower().endswith((".tar", ".tar.gz", ".tgz")):
+        return f"tar xf '{name}'"
+    if name.lower().endswith(".zip"):
+        return f"unzip '{name}'"
+    return f"unpack '{name}'"
