@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup demo test test-all lint bench board clean
+.PHONY: setup demo test test-all lint bench board interop fuzz clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -43,6 +43,19 @@ test-all: setup
 
 bench: setup
 	set -e; for script in bench/bench_*.py; do $(BIN)/python $$script; done
+
+# Damaged files: 2,000 of each dataset, each read in a process of its own. `make test-all` reads 100.
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz 2000
+
+# An independent reader, which needs older libraries and so an environment of its own.
+interop: setup .venv-interop/installed
+	$(BIN)/python -m tests.interop.compare .venv-interop/bin/python
+
+.venv-interop/installed: tests/interop/requirements.txt
+	test -x .venv-interop/bin/python || $(PYTHON) -m venv .venv-interop
+	.venv-interop/bin/python -m pip install --quiet -r tests/interop/requirements.txt
+	touch $@
 
 board: setup
 	$(BIN)/python bench/board.py

@@ -12,7 +12,7 @@ from embench import registry
 from embench.errors import UsageError
 from embench.planning.method import resolve
 from embench.planning.request import Request
-from embench_plugins.datasets.amigos_synthetic import synthesize
+from embench_plugins.datasets.synthetic.amigos import synthesize
 
 from ..tiny.running import Bench
 from ..tiny.world import people, plugin, write
@@ -130,7 +130,7 @@ def test_a_folder_of_another_dataset(embench, six, tmp_path):
 @pytest.fixture(scope="session")
 def amigos(tmp_path_factory):
     root = tmp_path_factory.mktemp("generated")
-    synthesize(root / "amigos", 4, 0, 1.0, trial_s=12.0)
+    synthesize(root / "amigos", 4, 0, 1.0, length_s=12.0)
     return root
 
 
@@ -197,12 +197,15 @@ def test_a_gpu_that_is_not_there(shared, embench, monkeypatch):
     assert (done.code, "no CUDA device" in done.err) == (5, True)
 
 
-def test_an_estimator_refuses_targets_of_several_classes(shared, monkeypatch):
+@pytest.mark.parametrize(("fusion", "kind", "n"), [("logreg", "value", 2), ("svm", "value", 2)])
+def test_an_estimator_refuses_targets_that_it_does_not_answer(shared, monkeypatch, fusion, kind, n):
     tiny = registry.load("dataset", plugin("Tiny"))
-    three = replace(tiny.card.targets[0], kind="classes", n=3)
-    monkeypatch.setattr(tiny, "card", replace(tiny.card, targets=(three,)))
-    with pytest.raises(UsageError, match="two classes only, which arousal is not"):
-        shared.plan("Moments", fusion="logreg")
+    other = replace(tiny.card.targets[0], name="level", kind=kind, n=n)
+    monkeypatch.setattr(tiny, "card", replace(tiny.card, targets=(tiny.card.targets[1], other)))
+    with pytest.raises(UsageError, match="does not answer values, which level asks for") as refused:
+        shared.plan("Moments", fusion=fusion, targets="valence,level")
+    assert "two classes or several classes" in str(refused.value)
+    assert "--target valence" in str(refused.value)
 
 
 def test_paths_of_plugins_stay_out_of_names(shared):

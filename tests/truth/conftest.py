@@ -12,7 +12,7 @@ import pytest
 import embench
 from embench.results import record
 from embench.run import Result
-from embench_plugins.datasets.amigos_synthetic import synthesize
+from embench_plugins.datasets.synthetic.amigos import synthesize
 
 Run = Callable[..., Result]
 

@@ -13,8 +13,9 @@ from hypothesis.extra.numpy import arrays
 from embench.protocols import load
 from embench.results.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.results.scores import score
-from embench_plugins.datasets.amigos import SHORT, Amigos
-from embench_plugins.datasets.amigos_synthetic import draw
+from embench_plugins.datasets.amigos import Amigos
+from embench_plugins.datasets.formats.amigos_files import SHORT
+from embench_plugins.datasets.synthetic.amigos import draw
 
 PEOPLE = 20
 CARD = Amigos.card

@@ -24,7 +24,7 @@ def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
     rejected = dict.fromkeys(METHODS, 0)
     means = dict.fromkeys(METHODS, 0.0)
     for seed in SETS:
-        root = data("set", subjects=8, seed=seed, effect=0.0, trial_s=20.0)
+        root = data("set", subjects=8, seed=seed, effect=0.0, length_s=20.0)
         for method in METHODS:
             result = run(root, encoder="handcrafted", fusion=method, modalities="ecg,eda", target="arousal")
             rejected[method] += p_value(result) <= 0.05
@@ -39,7 +39,7 @@ def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
 
 @pytest.mark.slow
 def test_a_network_finds_nothing_either(data: Callable, run: Callable, p_value: Callable) -> None:
-    root = data(subjects=10, seed=0, effect=0.0, trial_s=20.0)
+    root = data(subjects=10, seed=0, effect=0.0, length_s=20.0)
     result = run(root, encoder="cnn_tf", fusion="single", modalities="ecg", target="arousal")
     print(result.scores["scores"]["arousal"]["auroc_within"], p_value(result), result.manifest["cost"])
     assert p_value(result) > 0.01

@@ -16,7 +16,7 @@ UNDEFINED = {"undefined": "no test person has both classes"}
 
 @pytest.mark.slow
 def test_known_people_are_recognised_and_the_headline_is_undefined(data: Callable, run: Callable) -> None:
-    root = data(subjects=10, seed=0, effect=1.0, trial_s=24.0, person_label=True)
+    root = data(subjects=10, seed=0, effect=1.0, length_s=24.0, person_label=True)
     method = {"encoder": SPECTRUM, "fusion": "single", "modalities": "eeg", "target": "arousal"}
     scores = run(root, **method, protocol="segment-random-legacy").scores
     print(scores["scores"]["arousal"]["auroc"])
@@ -41,7 +41,7 @@ def test_new_people_are_at_chance(data: Callable, run: Callable) -> None:
     that their mean is looked at: its standard error is about .06."""
     found = []
     for seed in SETS:
-        root = data(f"set{seed}", subjects=20, seed=seed, effect=1.0, trial_s=20.0, person_label=True)
+        root = data(f"set{seed}", subjects=20, seed=seed, effect=1.0, length_s=20.0, person_label=True)
         scores = run(root, encoder=SPECTRUM, fusion="single", modalities="eeg", target="arousal").scores
         assert scores["scores"]["arousal"]["auroc_within"] == UNDEFINED
         found.append(scores["scores"]["arousal"]["auroc"])

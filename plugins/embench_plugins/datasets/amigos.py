@@ -1,8 +1,8 @@
-"""AMIGOS (Miranda-Correa et al. 2021): 40 people watch 16 short videos and rate their own arousal and valence.
+"""AMIGOS (Miranda-Correa et al. 2021): 40 people watch 16 short videos, 37 of them 4 long ones too, and rate their own
+arousal and valence; three observers annotate what the faces of these 37 show, every 20 s.
 
-Reads the preprocessed MATLAB files, one a person (`Data_Preprocessed_P01.mat`), each in its own folder or all in one,
-under any spelling of the parent folder. A file holds four variables of 20 cells (16 short videos, then 4 long ones,
-which this reader leaves alone). Cells are keyed on their video's name: they do not come in numeric order.
+Reads the preprocessed MATLAB files, one a person (`amigos_files`), each in its own folder or all in one, under any
+spelling of the parent folder, with the clips of faces beside them (`amigos_extras`).
 
 The GSR column is read as a resistance and stored as its inverse, for everybody alike. Its unit is not stated anywhere;
 it behaves as a resistance, so the inverse has the polarity that skin conductance has everywhere else (responses rise),
@@ -13,49 +13,39 @@ median, the sample is lost (NaN).
 
 from __future__ import annotations
 
-import io
-import re
-import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
-from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.formats import amigos_extras as extras
+from embench_plugins.datasets.formats import amigos_files as files
+from embench_plugins.datasets.formats.amigos_files import BASELINE_S, HINT, LONG, PEOPLE, RATE, SHORT, Trial
+from embench_plugins.datasets.formats.clips import Clip, header
 
-RATE = 128.0
-COLUMNS = 17
-SHORT = ("10", "13", "138", "18", "19", "20", "23", "30", "31", "34", "36", "4", "5", "58", "80", "9")
-LONG = ("N1", "P1", "B1", "U1")
 EEG = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
-RATINGS = ("arousal", "valence")  # the first two of the 12 self-assessment columns, in this order
-PEOPLE = 40
-VARIABLES = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
-HINT = "unpack Data_Preprocessed_P01.zip .. P40.zip of AMIGOS (Data_preprocessed) and pass the folder that holds them"
-COMPRESSED = 15  # the type number of a compressed variable in a MAT file
-FILE = re.compile(r"data_preprocessed_p(\d{2})\.mat", re.IGNORECASE)
+SCALES = ("arousal", "valence")
+RATINGS = SCALES  # the first two of the 12 self-assessment columns, in this order
+NO_LONG = ("P08", "P24", "P28")  # neither long videos nor external annotations
+VIEWING = ((7, 1, 2, 16), (6, 32, 4, 3), (29, 5, 27, 21), (18, 14, 17, 22), (15, 11, 12, 10))
+GROUPS = {f"P{person:02d}": f"group{number}" for number, four in enumerate(VIEWING, start=1) for person in four}
+"""Who watched the long videos with whom; everybody else was alone."""
 
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One cell of a person's file: data (samples, 17) or None, the 12 self-assessments or None."""
-
-    video: str
-    data: np.ndarray | None
-    ratings: np.ndarray | None
+CLIP_TOLERANCE_S = 1.5
+"""A clip that is so much shorter or longer than the signals still starts with them: those of video 20 are 1 s short."""
 
 
 class Amigos(Dataset):
-    """The reader of the short videos. A recording is one trial, its 5 s of rest before the video included; order and
-    time in the session are hidden by the release. A channel that is NaN throughout stays in its signal as NaN; a
-    modality without any value is absent."""
+    """The reader of the short videos. A recording is one trial, its 5 s of rest before the video included; time in the
+    session is hidden by the release, order is read from Experiment_Data.xlsx where that tells. A channel that is NaN
+    throughout stays in its signal as NaN; a modality without any value is absent."""
 
     card = Card(
         name="amigos",
@@ -73,28 +63,41 @@ class Amigos(Dataset):
         default_modalities=("eeg", "ecg", "eda"),
         targets=tuple(
             Target(name, "binary", LabelRule("value", cut=4.5, ties="low"), label=name, scale=(1.0, 9.0))
-            for name in RATINGS
+            for name in SCALES
         ),
         mains_hz=50.0,
         longest_s=155.0,
         labels_public="no",
         fixed_order=False,
-        baseline=Baseline(0.0, 5.0, in_unit=True),  # rest, but the papers feed the whole trial
+        baseline=Baseline(0.0, BASELINE_S, in_unit=True),  # rest, but the papers feed the whole trial
         skip_s=1.0,  # a connection artefact, which strizhkova2024 cuts too
+        default_targets=SCALES,
     )
+    videos: ClassVar[tuple[str, ...]] = SHORT
+    sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET,)
+    without: ClassVar[tuple[str, ...]] = ()  # people who have nothing of this variant
 
     def subjects(self) -> list[str]:
         """People with a preprocessed file. Raises DataError that says what was found instead, where there is none."""
-        return sorted(self._paths())
+        if not (people := sorted(set(files.find(self.root)) - set(self.without))):
+            raise DataError(
+                f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}",
+                where=str(self.root),
+                expected="files of other people",
+                hint=HINT,
+            )
+        return people
 
     def files(self, subject: str) -> list[Path]:
-        """The person's one file."""
-        return [self._path(subject)]
+        """The person's file, the clips of their face, and the sheets that are read."""
+        own = [path for (person, video), path in self._clips.items() if person == subject and video in self.videos]
+        sheets = (extras.sheet(self.root, name) for name in self.sheets)
+        return [self._path(subject), *own, *filter(None, sheets)]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """Trials of short videos that have any data, in the file's order."""
-        for trial in _read(self._path(subject))[0]:
-            if trial.video not in SHORT or trial.data is None:
+        """Trials of this variant's videos that have any signal, in the file's order."""
+        for trial in files.read(self._path(subject))[0]:
+            if trial.video not in self.videos or trial.data is None:
                 continue
             signals = _signals(self.card, trial.data)
             if not signals:
@@ -103,151 +106,249 @@ class Amigos(Dataset):
                 id=f"{subject}_V{trial.video}",
                 subject=subject,
                 stimulus=trial.video,
-                session="short",
-                duration_s=len(trial.data) / RATE,
-                group=subject,
+                session="long" if trial.video in LONG else "short",
+                duration_s=trial.duration_s,
+                group=GROUPS.get(subject, subject) if trial.video in LONG else subject,
                 start_s=None,
-                order=None,
+                order=self._orders.get((subject, trial.video)),
                 signals=signals,
-                labels=_labels(trial.ratings),
+                video=self._video(subject, trial),
+                labels=self._labels(subject, trial),
             )
 
     def verify(self) -> list[Finding]:
-        """What is missing or odd: people, trials, labels, channels, ratings off the scale, odd skin resistance."""
+        """What is missing or odd: people, trials, labels, channels, values off their scale, skin resistance, clips."""
         findings = []
-        if missing := PEOPLE - len(self.subjects()):
-            findings.append(Finding("warning", str(self.root), f"{missing} of {PEOPLE} people have no file"))
-        for subject, path in sorted(self._paths().items()):
+        if missing := PEOPLE - len(self.without) - len(self.subjects()):
+            findings.append(
+                Finding("warning", str(self.root), f"{missing} of {PEOPLE - len(self.without)} people have no file")
+            )
+        findings += self._beside()
+        for subject in self.subjects():
+            path = self._path(subject)
             try:
-                trials, sound = _read(path)
+                trials, sound = files.read(path)
             except DataError as error:
                 findings.append(Finding("error", str(path), error.what))
                 continue
             if not sound:
                 findings.append(Finding("warning", str(path), "a checksum is wrong: read all the same"))
             videos = [trial.video for trial in trials]
-            if unread := sorted(set(SHORT) - set(videos)):
+            if unread := sorted(set(self.videos) - set(videos)):
                 findings.append(Finding("warning", str(path), f"no cell for video {', '.join(unread)}"))
             if unknown := sorted(set(videos) - set(SHORT + LONG)):
                 findings.append(Finding("warning", str(path), f"unknown video {', '.join(unknown)}, left out"))
             for trial in trials:
-                if trial.video in SHORT:
-                    findings += _look(f"{subject}_V{trial.video}", trial)
+                if trial.video in self.videos:
+                    where = f"{subject}_V{trial.video}"
+                    findings += [*_look(where, trial), *self._look_at_labels(where, subject, trial)]
+                    findings += self._look_at_clip(where, subject, trial)
         return findings
 
     @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float) -> None:
-        """Writes generated people in this exact format below `out`; see `amigos_synthetic`."""
-        from embench_plugins.datasets import amigos_synthetic
+    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
+        """Writes generated people in this exact format below `out`; see `synthetic.amigos`."""
+        from embench_plugins.datasets.synthetic import amigos
 
-        amigos_synthetic.synthesize(out, subjects, seed, effect)
+        amigos.synthesize(out, subjects, seed, effect, length_s=length_s)
 
     def _path(self, subject: str) -> Path:
-        paths = self._paths()
-        if subject not in paths:
+        if subject not in (paths := files.find(self.root)):
             raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
         return paths[subject]
 
-    def _paths(self) -> Mapping[str, Path]:
-        if not self.root.is_dir():
-            raise DataError("there is no such folder", where=str(self.root), expected="a folder of AMIGOS", hint=HINT)
-        paths: dict[str, Path] = {}
-        for path in sorted(self.root.rglob("*.[mM][aA][tT]")):
-            if not (match := FILE.fullmatch(path.name)):
-                continue
-            subject = f"P{match[1]}"
-            if subject in paths:
-                raise DataError(
-                    f"two files of person {subject}",
-                    where=f"{paths[subject]} and {path}",
-                    expected="one preprocessed file a person",
-                    hint="remove one of the two copies",
-                )
-            paths[subject] = path
-        if not paths:
-            raise DataError(
-                _instead(self.root), where=str(self.root), expected="files named Data_Preprocessed_P01.mat", hint=HINT
+    @cached_property
+    def _clips(self) -> Mapping[tuple[str, str], Path]:
+        return extras.clips(self.root)[0]
+
+    @cached_property
+    def _orders(self) -> Mapping[tuple[str, str], int]:
+        path = extras.sheet(self.root, extras.ORDER_SHEET)
+        try:
+            return extras.orders(path) if path else {}
+        except DataError:  # verify tells
+            return {}
+
+    def _video(self, subject: str, trial: Trial) -> Video | None:
+        """The clip of a trial; None where there is none, or none that can be read, which verify tells."""
+        path = self._clips.get((subject, trial.video))
+        try:
+            clip = header(path) if path else None
+        except DataError:
+            return None
+        return Video(clip.path, clip.fps, _span(clip, trial.duration_s)) if clip else None
+
+    def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
+        """The person's own two ratings, as far as they were given."""
+        del subject
+        if trial.ratings is None or len(trial.ratings) < len(RATINGS):
+            return {}
+        values = {name: float(trial.ratings[column]) for column, name in enumerate(RATINGS)}
+        return {name: Label("rating", np.array([value])) for name, value in values.items() if np.isfinite(value)}
+
+    def _beside(self) -> Iterator[Finding]:
+        """What there is to say of clips and sheets as such."""
+        known, unknown = extras.clips(self.root)
+        if unknown:
+            yield Finding(
+                "note", str(unknown[0]), f"{len(unknown)} video files are left out: their names tell no trial"
             )
-        return paths
+        if known:
+            yield Finding(
+                "note", str(self.root), f"{len(known)} clips of faces: taken to start with the signals, rest included"
+            )
+        for name in self.sheets:
+            if path := extras.sheet(self.root, name, readable=False):
+                yield Finding("note", str(path), "not read: openpyxl is not installed (pip install 'embench[corpora]')")
+        if path := extras.sheet(self.root, extras.ORDER_SHEET):
+            try:
+                found = extras.orders(path)
+            except DataError as error:
+                yield Finding("warning", str(path), error.what)
+            else:
+                people = {person for person, video in found if video in self.videos}
+                yield Finding("note", str(path), f"tells the order of the videos of {len(people)} people")
+
+    def _look_at_labels(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+        labels = self._labels(subject, trial)
+        if trial.data is None:
+            yield Finding("note", where, "labels without data" if labels else "no data, no labels")
+            return
+        if missing := [name for name in SCALES if name not in labels]:
+            yield Finding("note", where, f"data without {' and '.join(missing)}")
+        if odd := [name for name, label in labels.items() if not 1 <= label.values[0] <= 9]:
+            yield Finding("warning", where, f"{', '.join(odd)} off the scale 1 to 9")
+
+    def _look_at_clip(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+        if (path := self._clips.get((subject, trial.video))) is None:
+            return
+        try:
+            clip = header(path)
+        except DataError as error:
+            yield Finding("warning", str(path), error.what)
+            return
+        if trial.data is None:
+            yield Finding("note", where, f"a clip of {clip.duration_s:.1f} s without data")
+        elif abs(clip.duration_s - trial.duration_s) > 0.5:
+            start = _span(clip, trial.duration_s)[0]
+            yield Finding(
+                "warning" if abs(clip.duration_s - trial.duration_s) > CLIP_TOLERANCE_S and not start else "note",
+                where,
+                f"the clip lasts {clip.duration_s:.1f} s, the signals {trial.duration_s:.1f} s"
+                + (": taken to start with the stimulus" if start else ""),
+            )
 
 
-def _instead(root: Path) -> str:
-    """What is in a folder that holds no preprocessed file."""
-    names = [path.name.lower() for path in root.rglob("*")]
-    if any(re.fullmatch(r"data_preprocessed_p\d{2}.*\.zip", name) for name in names):
-        return "the zip files of AMIGOS are not unpacked: unzip 'Data_Preprocessed_P*.zip' -d Data_preprocessed"
-    if any(re.fullmatch(r"data_original_p\d{2}.*", name) for name in names):
-        return "only the raw recordings of AMIGOS are here (Data_original); the preprocessed ones are read"
-    if any(name.endswith(".npz") for name in names):
-        return "these are .npz exports that somebody made; only the released .mat files are read"
-    return "no AMIGOS file is here" + (f", but {', '.join(sorted(names)[:5])}" if names else ": the folder is empty")
+class AmigosLong(Amigos):
+    """The reader of the long videos, which 17 people watched alone and 20 in groups of four (`Recording.group`)."""
+
+    card = replace(
+        Amigos.card, name="amigos/long", title="AMIGOS, long videos", longest_s=max(map(files.longest_s, LONG))
+    )
+    videos: ClassVar[tuple[str, ...]] = LONG
+    without: ClassVar[tuple[str, ...]] = NO_LONG
+
+    @classmethod
+    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
+        """Writes generated people in this exact format below `out`; `length_s` is that of the longest long video, the
+        short ones are cut. See `synthetic.amigos`."""
+        from embench_plugins.datasets.synthetic import amigos
+
+        amigos.synthesize(out, subjects, seed, effect, length_s=amigos.LEAST_S, long_s=length_s or amigos.LONG_S)
 
 
-def _read(path: Path) -> tuple[list[Trial], bool]:
-    """The cells of one person's file, and whether its checksums are right. Raises DataError that names the file."""
-    expected = f"a MATLAB file with the variables {', '.join(VARIABLES)}, 1 x 20 cells each"
-    again = "the file is truncated or damaged: unpack it again from its zip"
-    try:
-        plain, sound = _inflated(path.read_bytes())
-        content = loadmat(io.BytesIO(plain), variable_names=VARIABLES)
-    except (MatReadError, NotImplementedError, OSError, TypeError, ValueError, KeyError, EOFError, zlib.error) as error:
-        raise DataError(f"not readable: {error}", where=str(path), expected=expected, hint=again) from error
-    if missing := [name for name in VARIABLES if name != "labels_ext_annotation" and name not in content]:
-        raise DataError(f"the file lacks {', '.join(missing)}", where=str(path), expected=expected, hint=again)
-    cells = {name: content[name].ravel() for name in VARIABLES if name in content}
-    videos, data, ratings = cells["VideoIDs"], cells["joined_data"], cells["labels_selfassessment"]
-    plain_arrays = any(column.dtype != object for column in (videos, data, ratings))
-    if plain_arrays or not len(videos) == len(data) == len(ratings) >= len(SHORT):
-        raise DataError(
-            f"{len(videos)} videos, {len(data)} data and {len(ratings)} label cells", where=str(path), expected=expected
-        )
-    trials = []
-    for video, samples, rating in zip(videos, data, ratings, strict=True):
-        name = str(np.asarray(video).ravel()[0]).strip(" '\"") if np.size(video) else ""
-        trials.append(Trial(name, _samples(samples, path), np.ravel(rating) if np.size(rating) else None))
-    named = [trial.video for trial in trials if trial.video]
-    if len(set(named)) < len(named):
-        raise DataError("a video comes twice", where=str(path), expected="20 different VideoIDs")
-    return trials, sound
+class AmigosExternal(Amigos):
+    """The reader of the external annotations, of short and long videos.
+
+    A label has a value for each second of a recording (at its middle): the annotation of the 20 s that it lies in.
+    Where two annotated stretches overlap, as the first two and the last two of a video do, it is their mean. The
+    targets' label is the mean of the three observers as the release gives it, held within -1 and 1;
+    `arousal_annotator1` and so on, where External_Annotations.xlsx is there, are single observers.
+    """
+
+    card = replace(
+        Amigos.card,
+        name="amigos/external",
+        title="AMIGOS, external annotation",
+        targets=(
+            *(
+                Target(
+                    name, "binary", LabelRule("mean", cut=0.0, ties="low", annotator="external"),
+                    label=name, scale=(-1.0, 1.0),
+                )
+                for name in SCALES
+            ),
+            *(
+                Target(
+                    f"{name}_value", "value", LabelRule("mean", annotator="external"), label=name, scale=(-1.0, 1.0)
+                )
+                for name in SCALES
+            ),
+        ),
+        longest_s=max(map(files.longest_s, LONG)),
+    )  # fmt: skip
+    videos: ClassVar[tuple[str, ...]] = SHORT + LONG
+    sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET, extras.ANNOTATION_SHEET)
+    without: ClassVar[tuple[str, ...]] = NO_LONG
+
+    @classmethod
+    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
+        """Writes generated people in this exact format below `out`; see `synthetic.amigos_external`."""
+        from embench_plugins.datasets.synthetic import amigos_external
+
+        amigos_external.synthesize(out, subjects, seed, effect, length_s=length_s)
+
+    @cached_property
+    def _annotators(self) -> Mapping[tuple[str, str], Mapping[str, np.ndarray]]:
+        path = extras.sheet(self.root, extras.ANNOTATION_SHEET)
+        try:
+            return extras.annotators(path) if path else {}
+        except DataError:  # verify tells
+            return {}
+
+    def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
+        if trial.external is None:
+            return {}
+        given = {"arousal": trial.external[:, [0, 2]], "valence": trial.external[:, [0, 1]]}
+        given |= self._annotators.get((subject, trial.video), {})
+        labels = {name: files.by_second(rows, trial.duration_s) for name, rows in given.items()}
+        return {name: label for name, label in labels.items() if np.isfinite(label.values).any()}
+
+    def _beside(self) -> Iterator[Finding]:
+        yield from super()._beside()
+        if path := extras.sheet(self.root, extras.ANNOTATION_SHEET):
+            try:
+                found = extras.annotators(path)
+            except DataError as error:
+                yield Finding("warning", str(path), error.what)
+            else:
+                yield Finding("note", str(path), f"tells the single annotators of {len(found)} trials")
+
+    def _look_at_labels(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
+        if trial.external is None or trial.data is None:
+            there = [name for name, part in (("data", trial.data), ("annotations", trial.external)) if part is not None]
+            missing = "annotations" if there == ["data"] else "data"
+            yield Finding("note", where, f"{there[0]} without {missing}" if there else "no data, no annotations")
+            return
+        rows = len(trial.external)
+        if rows not in {files.segment_count(trial.duration_s + slack) for slack in (-1.0, 1.0)}:
+            yield Finding("warning", where, f"{rows} annotated segments in {trial.duration_s:.0f} s")
+        if not np.array_equal(np.sort(trial.external[:, 0]), np.arange(1, rows + 1)):
+            yield Finding("warning", where, "the annotated segments are not numbered 1, 2, and so on")
+        single = self._annotators.get((subject, trial.video), {})
+        for name, values in {"the mean": trial.external[:, 1:], **{k: v[:, 1] for k, v in single.items()}}.items():
+            if (off := int((np.abs(values) > 1).sum())) > 0:
+                yield Finding("warning", where, f"annotations of {name} off the scale -1 to 1 ({off}): held within it")
 
 
-def _inflated(content: bytes) -> tuple[bytes, bool]:
-    """A MAT file, version 5, without its compression, and whether all checksums are right: one that is wrong is passed
-    over, as other readers of the release do, for which scipy has no way. Raises ValueError where it is cut short."""
-    if len(content) < 128 or content[126:128] not in (b"IM", b"MI"):
-        raise ValueError("this is no MATLAB file of version 5")
-    order: Literal["little", "big"] = "little" if content[126:128] == b"IM" else "big"
-    parts, at, sound = [content[:128]], 128, True
-    while at < len(content):
-        kind, size = (int.from_bytes(content[at + i : at + i + 4], order) for i in (0, 4))
-        element = content[at + 8 : at + 8 + size]
-        if len(element) < size or len(content) < at + 8:
-            raise ValueError(f"the file ends after {len(content)} bytes, inside a variable")
-        if kind == COMPRESSED:
-            stream = zlib.decompressobj(-zlib.MAX_WBITS)  # without zlib's frame, whose tail is the checksum
-            parts.append(stream.decompress(element[2:]))
-            if not stream.eof:
-                raise ValueError("a compressed variable is cut short")
-            sound &= stream.unused_data[:4] == zlib.adler32(parts[-1]).to_bytes(4, "big")
-        else:
-            parts.append(content[at : at + 8 + size])
-        at += 8 + size
-    return b"".join(parts), sound
+def _span(clip: Clip, duration_s: float) -> tuple[float, float]:
+    """Where, in seconds of the clip, a recording starts and where what belongs to it ends.
 
-
-def _samples(cell: np.ndarray, path: Path) -> np.ndarray | None:
-    """A data cell as (samples, 17), or None where it is empty; copies with time along the second axis are turned."""
-    if cell.size == 0:
-        return None
-    if cell.ndim == 2 and cell.shape[0] == COLUMNS != cell.shape[1]:
-        cell = cell.T
-    if cell.ndim != 2 or cell.shape[1] != COLUMNS or not np.issubdtype(cell.dtype, np.number):
-        raise DataError(
-            f"a data cell of {cell.dtype} {'x'.join(map(str, cell.shape))}",
-            where=str(path),
-            expected="time x 17 numbers: 14 EEG, 2 ECG, GSR",
-        )
-    return cell
+    A clip starts with the signals, the 5 s of rest included, unless just this rest is missing: then the recording
+    starts 5 s before the clip (-5), so that the two stay aligned.
+    """
+    start = -BASELINE_S if abs(duration_s - BASELINE_S - clip.duration_s) <= CLIP_TOLERANCE_S else 0.0
+    return start, min(clip.duration_s, start + duration_s)
 
 
 def _signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
@@ -255,9 +356,12 @@ def _signals(card: Card, data: np.ndarray) -> dict[str, Signal]:
     split = {"eeg": data[:, :14], "ecg": data[:, 14:16], "eda": _conductance(data[:, 16:])}
     signals = {}
     for modality, values in split.items():
-        if np.isfinite(values).any():
+        with np.errstate(over="ignore"):
+            ready = np.ascontiguousarray(values.T, np.float32)
+        ready[~np.isfinite(ready)] = np.nan
+        if np.nan_to_num(ready).any():
             meta = card.modalities[modality]
-            signals[modality] = Signal(np.ascontiguousarray(values.T, np.float32), RATE, meta.channels, meta.unit)
+            signals[modality] = Signal(ready, RATE, meta.channels, meta.unit)
     return signals
 
 
@@ -268,22 +372,11 @@ def _conductance(resistance: np.ndarray) -> np.ndarray:
     return 1e6 / np.where(resistance > floor, resistance, np.nan)
 
 
-def _labels(ratings: np.ndarray | None) -> dict[str, Label]:
-    if ratings is None or len(ratings) < len(RATINGS):
-        return {}
-    values = {name: float(ratings[column]) for column, name in enumerate(RATINGS)}
-    return {name: Label("rating", np.array([value])) for name, value in values.items() if np.isfinite(value)}
-
-
 def _look(where: str, trial: Trial) -> Iterator[Finding]:
-    labels = _labels(trial.ratings)
     if trial.data is None:
-        yield Finding("note", where, "labels without data" if labels else "no data, no labels")
         return
-    if missing := [name for name in RATINGS if name not in labels]:
-        yield Finding("note", where, f"data without {' and '.join(missing)}")
-    if odd := [name for name, label in labels.items() if not 1 <= label.values[0] <= 9]:
-        yield Finding("warning", where, f"{', '.join(odd)} off the scale 1 to 9")
+    if trial.duration_s > files.longest_s(trial.video):
+        yield Finding("warning", where, f"it lasts {trial.duration_s:.0f} s, longer than its annotated segments")
     names = (*EEG, "ECG right", "ECG left", "GSR")
     lost = np.isnan(trial.data).mean(axis=0)
     if empty := [name for name, share in zip(names, lost, strict=True) if share == 1]:
@@ -292,5 +385,3 @@ def _look(where: str, trial: Trial) -> Iterator[Finding]:
         yield Finding("note", where, f"gaps in {', '.join(partly)}")
     if (trial.data[:, 16] <= 0).any():
         yield Finding("warning", where, "GSR is not positive throughout, as a resistance would be")
-    if len(trial.data) > 155 * RATE:
-        yield Finding("warning", where, f"{len(trial.data) / RATE:.0f} s, more than the longest video's 155 s")

@@ -4,7 +4,8 @@ Reads the release as it comes: raw Empatica E4 files below `Raw_data/S01` and so
 row 2 the rate in Hz, then the samples) and the label of every second in one csv below `Processed_data`.
 
 Clocks. Labels are joined by unix second, on the clock of the signals' own start rows: their changes lie on the
-wristband's button presses to the second. The csv's heart rate column, not used here, runs one second ahead of `HR.csv`.
+wristband's button presses to the second. The csv's heart rate column, not used here, runs one second ahead of `HR.csv`,
+which itself follows the beats in the signals by about 40 s, so neither says anything about the labels' clock.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embench.errors import DataError
-from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
+from embench.interfaces.dataset import Baseline, Card, Dataset, Download, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.formats.files import not_this
 
 LABELS = Path("Processed_data", "Improved_All_Combined_hr_rsp_binary.csv")
 FILES = {"ppg": "BVP.csv", "eda": "EDA.csv", "temp": "TEMP.csv", "acc": "ACC.csv"}
@@ -32,7 +34,8 @@ CLASSES = ("rest", "stress")
 TOLERANCE_S = 30.0
 """Files of one session start and end within a few seconds of each other; a larger gap means a damaged file."""
 
-OBTAIN = "get Stress-Predict-Dataset (linked from doi 10.3390/s22218135); pass its folder, the one that holds Raw_data"
+OBTAIN = "get the repository italha-d/Stress-Predict-Dataset of GitHub; pass its folder, the one that holds Raw_data"
+EXPECTED = "Raw_data/S01/BVP.csv and so on, beside Processed_data"
 
 
 class _Labels(NamedTuple):
@@ -74,6 +77,15 @@ class StressPredict(Dataset):
         labels_public="yes",
         fixed_order=True,
         baseline=Baseline(0.0, 300.0, in_unit=True),  # the first task starts after 561 s at the earliest: rest units
+        default_targets=("stress",),
+        downloads=(
+            # An archive that the site packs when asked for: its bytes may change while its files do not.
+            Download(
+                "https://github.com/italha-d/Stress-Predict-Dataset/archive/refs/heads/main.zip",
+                "Stress-Predict-Dataset-main.zip",
+                sha256=None,
+            ),
+        ),
         verified_on_real={
             "by": "tests of this reader, on S01 to S25 without ACC.csv",
             "date": "2026-11-20",
@@ -83,25 +95,17 @@ class StressPredict(Dataset):
 
     def subjects(self) -> list[str]:
         """People with a folder of E4 files, also those without labels."""
-        if not self.root.is_dir():
-            raise DataError("there is no such folder", where=str(self.root), hint=OBTAIN)
-        folders = [path for path in self.root.glob("Raw_data/S*") if re.fullmatch(r"S\d+", path.name) and path.is_dir()]
+        folders = [path for path in (self._base / "Raw_data").glob("S*") if re.fullmatch(r"S\d+", path.name)]
         found = sorted(folder.name for folder in folders if any((folder / name).is_file() for name in FILES.values()))
         if not found:
-            inside = ", ".join(sorted(path.name for path in self.root.iterdir())[:6]) or "nothing"
-            raise DataError(
-                f"this is not Stress-Predict: no E4 files are here, but {inside}",
-                where=str(self.root),
-                expected="Raw_data/S01/BVP.csv and so on, beside Processed_data",
-                hint=OBTAIN,
-            )
+            raise not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
         return found
 
     def files(self, subject: str) -> list[Path]:
         """One person's signals and the label csv, which is everybody's."""
         folder = self._folder(subject)
         signals = [folder / name for name in FILES.values()]
-        return [path for path in signals if path.is_file()] + [self.root / LABELS]
+        return [path for path in signals if path.is_file()] + [self._labels]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The person's one session, with the labels that lie in it."""
@@ -131,10 +135,27 @@ class StressPredict(Dataset):
                 findings.append(Finding("error", error.where or subject, error.what))
         return findings
 
+    @classmethod
+    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
+        """Writes generated people in this exact format below `out`; see `synthetic.stress_predict`."""
+        from embench_plugins.datasets.synthetic import stress_predict
+
+        stress_predict.synthesize(out, subjects, seed, effect, length_s=length_s)
+
+    @cached_property
+    def _base(self) -> Path:
+        """The folder that holds Raw_data: the one given, or one inside it, as an archive unpacks."""
+        inside = sorted(self.root.glob("*/Raw_data")) if self.root.is_dir() else []
+        return inside[0].parent if inside and not (self.root / "Raw_data").is_dir() else self.root
+
+    @property
+    def _labels(self) -> Path:
+        return self._base / LABELS
+
     def _folder(self, subject: str) -> Path:
         if subject not in self.subjects():
-            raise DataError(f"there is no person {subject}", where=str(self.root / "Raw_data"))
-        return self.root / "Raw_data" / subject
+            raise DataError(f"there is no person {subject}", where=str(self._base / "Raw_data"))
+        return self._base / "Raw_data" / subject
 
     def _signals(self, subject: str) -> tuple[dict[str, Signal], float, dict[str, float]]:
         """Signals cut to their common stretch, its start in unix seconds, and the seconds cut off each at the end."""
@@ -167,11 +188,11 @@ class StressPredict(Dataset):
 
     @cached_property
     def _table(self) -> _Labels:
-        return _Labels(*_label_columns(self.root / LABELS, ("Participant", "Time(sec)", "Label")).T)
+        return _Labels(*_label_columns(self._labels, ("Participant", "Time(sec)", "Label")).T)
 
     def _label(self, subject: str, start: float, duration_s: float) -> Label | None:
         """The labelled seconds of a recording: the value at time t holds for [t, t + 1)."""
-        table, where = self._table, str(self.root / LABELS)
+        table, where = self._table, str(self._labels)
         mine = table.participant == int(subject[1:])
         if not mine.any():
             return None
@@ -209,7 +230,7 @@ class StressPredict(Dataset):
             return
         if unlabelled := int(duration) - len(label.times):
             yield Finding("note", where, f"{unlabelled} s have no label")
-        rates = _label_columns(self.root / LABELS, ("Participant", "HR"))
+        rates = _label_columns(self._labels, ("Participant", "HR"))
         if empty := int(np.isnan(rates[rates[:, 0] == int(subject[1:]), 1]).sum()):
             yield Finding("note", where, f"{empty} labelled seconds have no heart rate in the label csv")
         presses = self._presses(subject) - start
@@ -227,14 +248,14 @@ def _e4(path: Path, card: ModalityCard) -> tuple[float, np.ndarray]:
     table = _numbers(path)
     if table.shape[1] != len(card.channels):
         raise DataError(f"{table.shape[1]} columns", where=str(path), expected=f"{len(card.channels)}", hint=OBTAIN)
-    if len(table) < 3 or table[1, 0] != card.rate or not table[0, 0] > 0:
+    if len(table) < 3 or table[1, 0] != card.rate or not 0 < table[0, 0] < np.inf:
         raise DataError(
             "this is no Empatica E4 file, or one without samples",
             where=str(path),
             expected=f"row 1 the start in unix seconds, row 2 the rate ({card.rate:g} Hz), then samples",
             hint="copy the file again from the release",
         )
-    samples = table[2:].T * (COUNT_G if card.unit == "g" else 1.0)
+    samples = np.where(np.isfinite(table[2:]), table[2:], np.nan).T * (COUNT_G if card.unit == "g" else 1.0)
     return float(table[0, 0]), np.ascontiguousarray(samples, dtype=np.float32)
 
 

@@ -43,6 +43,8 @@ PAPER = Recipe(
 
 SLOW: Mapping[str, Any] = {"batch": 64, "prepare": {"rate_hz": 16}, "build": {"kernels": [9, 5, 3]}}
 
+SPARSE: Mapping[str, Any] = {"view": View("window", 10.0, 60.0)}  # ten seconds of each of up to 24 minutes
+
 # The same seconds of receptive field at a quarter of the rate. Dropping attention weights doubles a CPU's time. Small
 # batches, and to the end of the schedule: on a few hundred rows the loss leaves its plateau after 100 to 200 steps.
 SMALL = Recipe(
@@ -69,7 +71,7 @@ class CnnTf(Encoder):
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": PAPER,
         "small": SMALL,
-        "quick": SMALL.but(epochs=6, patience=6, datasets={"stress_predict": SLOW}),
+        "quick": SMALL.but(epochs=6, patience=6, datasets={"stress_predict": SLOW, "amigos/long": SPARSE}),
     }
 
     @property

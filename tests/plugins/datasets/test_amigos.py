@@ -1,5 +1,6 @@
 """The AMIGOS reader, on generated files of the released format with all its quirks, and on bad copies of it."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -7,54 +8,25 @@ import pytest
 from scipy.io import loadmat, savemat
 
 from embench.errors import DataError
-from embench_plugins.datasets import amigos_synthetic as synthetic
-from embench_plugins.datasets.amigos import EEG, SHORT, Amigos
+from embench.testing import check_dataset
+from embench_plugins.datasets.amigos import EEG, Amigos
+from embench_plugins.datasets.formats import amigos_files
+from embench_plugins.datasets.formats.amigos_files import SHORT
+from embench_plugins.datasets.synthetic import amigos as synthetic
 
-EMPTY = np.empty((0, 0))
-UNRATED = np.empty((1, 0))
+from .amigos_made import own_file, person_file, row
 
 
 @pytest.fixture(scope="module")
 def nine(tmp_path_factory) -> Path:
     """Nine generated people, P01 to P09, with short trials."""
     root = tmp_path_factory.mktemp("amigos")
-    synthetic.synthesize(root, 9, seed=4, effect=1.0, trial_s=12.0)
+    synthetic.synthesize(root, 9, seed=4, effect=1.0, length_s=12.0)
     return root
-
-
-def person_file(root: Path, person: int) -> Path:
-    """The file of any of the 40 people, alone in a flat folder."""
-    trials = synthetic.draw(40, 4, 1.0)
-    path = root / f"Data_Preprocessed_P{person:02d}.mat"
-    path.write_bytes(synthetic._mat(trials[trials["person"] == person], 4, 12.0))
-    return path
 
 
 def read(root: Path, subject: str) -> dict:
     return {recording.stimulus: recording for recording in Amigos(root).recordings(subject)}
-
-
-def own_file(path: Path, cells: int = 20, **changes) -> Path:
-    """A file written by hand, with whole variables replaced; None leaves one out."""
-    videos = [*SHORT, "N1", "P1", "B1", "U1"][:cells]
-    rng = np.random.default_rng(0)
-    content = {
-        "joined_data": row([rng.normal(100, 1, (1280, 17)) for _ in videos]),
-        "labels_selfassessment": row([np.arange(1.0, 13.0)[None] for _ in videos]),
-        "labels_ext_annotation": row([np.ones((4, 3)) for _ in videos]),
-        "VideoIDs": row(videos),
-        **changes,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    savemat(path, {name: value for name, value in content.items() if value is not None}, do_compression=True)
-    return path
-
-
-def row(cells: list) -> np.ndarray:
-    made = np.empty((1, len(cells)), object)
-    for index, cell in enumerate(cells):
-        made[0, index] = cell
-    return made
 
 
 class TestReading:
@@ -105,6 +77,16 @@ class TestReading:
         recordings = read(tmp_path, "P02")
         assert recordings["9"].labels["arousal"].values == 1.0
         assert recordings["10"].labels["arousal"].values == 2.5
+
+    def test_videos_named_by_numbers_or_in_apostrophes(self, tmp_path):
+        videos = (
+            [float(video) for video in SHORT[:8]] + [f"'{video}'" for video in SHORT[8:]] + ["N1", "P1", "B1", "U1"]
+        )
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", VideoIDs=row(videos))
+        assert list(read(tmp_path, "P02")) == list(SHORT)
+
+    def test_it_keeps_the_interface(self, nine):
+        check_dataset(Amigos, nine)
 
     def test_the_label_rule_cuts_at_four_and_a_half(self):
         for target in Amigos.card.targets:
@@ -242,6 +224,9 @@ class TestBadCopies:
         ("changes", "said"),
         [
             ({"joined_data": None, "ECG_DATA": np.zeros((3, 3))}, "lacks joined_data"),
+            ({"VideoIDs": np.zeros((0, 0))}, "0 videos, 20 data"),
+            ({"labels_selfassessment": row([np.array([["high"]])] * 20)}, "self-assessments of"),
+            ({"labels_ext_annotation": row([np.ones((4, 2))] * 20)}, "external annotations of float64 4x2"),
             ({"joined_data": row([np.zeros((50, 16))] * 20)}, "50x16"),
             ({"joined_data": row([np.zeros((50, 17))] * 15)}, "20 videos, 15 data"),
             ({"joined_data": np.zeros((20, 17))}, "340 data"),
@@ -253,7 +238,7 @@ class TestBadCopies:
         with pytest.raises(DataError, match=said) as caught:
             read(tmp_path, "P02")
         assert caught.value.where == str(path)
-        assert "joined_data" in caught.value.expected or "17" in caught.value.expected or "20" in caught.value.expected
+        assert any(word in caught.value.expected for word in ("cells", "numbers", "VideoIDs"))
 
     @pytest.mark.parametrize(
         ("name", "said"),
@@ -273,6 +258,36 @@ class TestBadCopies:
             Amigos(tmp_path).subjects()
         assert "Data_Preprocessed_P01" in caught.value.expected
         assert "unpack" in caught.value.hint
+
+    def test_a_file_of_the_raw_recordings_under_the_other_name(self, tmp_path):
+        path = tmp_path / "Data_Preprocessed_P02.mat"
+        savemat(path, {"ECG_DATA": row([np.zeros((9, 6))] * 20)})
+        with pytest.raises(DataError, match="lacks joined_data, labels_selfassessment, VideoIDs"):
+            read(tmp_path, "P02")
+
+    def test_a_file_of_another_version_of_matlab(self, tmp_path):
+        path = tmp_path / "Data_Preprocessed_P02.mat"
+        path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n" + bytes(100))
+        with pytest.raises(DataError, match=r"version 7\.3") as caught:
+            read(tmp_path, "P02")
+        assert caught.value.where == str(path)
+
+    def test_a_file_that_unpacks_to_far_too_much(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(amigos_files, "MOST_BYTES", 4_000_000)
+        path = tmp_path / "Data_Preprocessed_P02.mat"
+        packed = zlib.compress(bytes(4_500_000), 1)
+        header = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM"
+        path.write_bytes(header + np.array([15, len(packed)], np.uint32).tobytes() + packed)
+        with pytest.raises(DataError, match="its variables take over"):
+            read(tmp_path, "P02")
+
+    def test_infinite_samples_are_lost_ones(self, tmp_path):
+        data = np.full((1280, 17), 200.0)
+        data[3, :2] = np.inf, 1e300
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", joined_data=row([data] * 20))
+        eeg = read(tmp_path, "P02")["4"].signals["eeg"].data
+        assert np.isnan(eeg[:2, 3]).all()
+        assert np.isfinite(np.delete(eeg, 3, axis=1)).all()
 
     def test_a_missing_folder_and_a_missing_person(self, tmp_path):
         with pytest.raises(DataError, match="no such folder"):

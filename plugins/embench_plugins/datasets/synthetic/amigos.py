@@ -12,36 +12,60 @@ What is not planted. Mean and variance of each channel of a trial are drawn with
 standardised over the trial (after the first second, which is dropped later), then given a random gain and offset. Only
 the shape of a signal tells.
 
-What is not as in real files: long videos last `LONG_S` (real ones 14 to 24 minutes), values have float32 precision.
+External annotations are drawn without regard to anything here; `amigos_external` plants them.
+
+What is not as in real files: long videos are cut short (real ones last 14 to 24 minutes), values have float32
+precision.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import math
-import shutil
 import sys
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import fft
 from scipy.io import savemat
 from scipy.signal import fftconvolve
 from scipy.stats import norm
 
 from embench.errors import UsageError
-from embench_plugins.datasets.amigos import COLUMNS, COMPRESSED, LONG, PEOPLE, RATE, SHORT
+from embench_plugins.datasets.amigos import EEG, Amigos
+from embench_plugins.datasets.formats.amigos_files import (
+    BASELINE_S,
+    COLUMNS,
+    COMPRESSED,
+    LONG,
+    PEOPLE,
+    RATE,
+    SHORT,
+    segment_count,
+)
+from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
+from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 
 RHO = 0.825  # correlation of latent value and response at effect 1: AUROC .9001 over 200,000 people drawn as below
-BASELINE_S = 5.0
 SKIP = int(RATE)  # samples before which the connection artefact lies
-LONG_S = 40.0
+BAND = (4.0, 45.0)  # Hz that the release's EEG is filtered to
+LEAST_S = 2 * BASELINE_S
+SAMPLE_S = 40.0  # long videos beside short ones of real length
+LONG_S = 120.0  # long videos where they are what is looked at
 VIDEOS = SHORT + LONG
-STIMULUS_S = dict(zip(SHORT, (86, 56, 119, 67, 131, 78, 114, 70, 150, 64, 75, 90, 110, 59, 97, 73), strict=True))
-"""Seconds of each short video, inside the bounds that the release's numbers of annotated segments give."""
+STIMULUS_S = dict(
+    zip(
+        VIDEOS,
+        (86, 56, 119, 67, 131, 78, 114, 70, 150, 64, 75, 90, 110, 59, 97, 73, 1405, 1130, 1412, 846),
+        strict=True,
+    )
+)
+"""Seconds of each video, inside the bounds that the release's numbers of annotated segments give."""
+
+PLANTED = {"heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence"}
 
 # Quirks of the release, person -> cells (from 0) where one cell is meant.
 EEG_LOST = {
@@ -60,6 +84,7 @@ RATED_WITHOUT_DATA = {3: (7,)}
 DATA_WITHOUT_RATING = {6: (2,)}
 CHANNEL_LOST = {4: (9, 7)}  # (cell, column): all NaN
 GAPS = {2: (5, 3), 5: (11, 15), 7: (0, 16)}  # (cell, column): NaN for a while
+OFF_SCALE = {2: (4,)}  # external valence above 1
 BAD_CHECKSUM = (7,)
 
 TRIALS = np.dtype(
@@ -70,43 +95,72 @@ TRIALS = np.dtype(
 """A row of `draw`: ratings 1 to 9, heart rate in beats a minute, log alpha power right over left."""
 
 
+class Cell(NamedTuple):
+    """What a person's file holds of one video: data (samples, 17), ratings (1, 12), external annotations (K, 3)."""
+
+    data: np.ndarray
+    ratings: np.ndarray
+    external: np.ndarray
+
+
 def synthesize(
-    out: Path, subjects: int, seed: int, effect: float, *, trial_s: float | None = None, person_label: bool = False
+    out: Path,
+    subjects: int,
+    seed: int,
+    effect: float,
+    *,
+    length_s: float | None = None,
+    long_s: float | None = None,
+    person_label: bool = False,
 ) -> None:
     """Writes `Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on below `out`.
 
     The same arguments give the same bytes.
 
     Args:
-        trial_s: length of the longest trial with its 5 s of rest, others up to a quarter shorter; None: real ones.
+        length_s: length of the longest short trial with its 5 s of rest, others up to a quarter shorter; None: real.
+        long_s: the same of the long videos; None: `SAMPLE_S` where the short ones have real lengths, else `LEAST_S`.
         person_label: see `draw`.
 
     Raises:
         UsageError: for arguments out of range, or where `out` holds files that no synthesizer of AMIGOS wrote.
     """
     trials = draw(subjects, seed, effect, person_label=person_label)
-    if trial_s is not None and not trial_s >= 2 * BASELINE_S:
-        raise UsageError(f"trials of {trial_s} s", expected=f"at least {2 * BASELINE_S:g} s")
-    out = Path(out)
+    long_s = long_s or (SAMPLE_S if length_s is None else LEAST_S)
+    check_lengths(length_s, long_s)
     made = {
-        "generator": "embench_plugins.datasets.amigos_synthetic",
-        "version": 1,
+        "generator": "embench_plugins.datasets.synthetic.amigos",
+        "version": 2,
         "dataset": "amigos",
+        "planted": "self-assessment",
         "seed": seed,
         "subjects": subjects,
         "effect": effect,
-        "trial_s": trial_s,
-        "long_video_s": _length_s(LONG[0], trial_s),
+        "length_s": length_s,
+        "long_s": long_s,
         "person_label": person_label,
     }
-    _claim(out, made)
+    write(out, made, subjects, lambda person: _cells(trials[trials["person"] == person], seed, length_s, long_s))
+
+
+def write(out: Path, made: Mapping[str, Any], subjects: int, cells: Callable[[int], list[Cell]]) -> None:
+    """Writes the files of people 1 to `subjects`, with the release's quirks, from what `cells` gives of a person."""
+    claim(Path(out), made)
     for person in range(1, subjects + 1):
         name = f"Data_Preprocessed_P{person:02d}"
-        folder = out / "Data_preprocessed" / name
+        folder = Path(out) / "Data_preprocessed" / name
         folder.mkdir(parents=True)
         unfinished = folder / f"{name}.part"
-        unfinished.write_bytes(_mat(trials[trials["person"] == person], seed, trial_s))
+        unfinished.write_bytes(_mat(person, cells(person)))
         unfinished.rename(folder / f"{name}.mat")
+
+
+def check_lengths(length_s: float | None, long_s: float) -> None:
+    """Raises UsageError where videos of such lengths are none of AMIGOS."""
+    for given, videos in ((length_s, SHORT), (long_s, LONG)):
+        longest = max(STIMULUS_S[video] for video in videos) + BASELINE_S
+        if given is not None and not LEAST_S <= given <= longest:
+            raise UsageError(f"trials of {given:g} s", expected=f"{LEAST_S:g} to {longest:g} s")
 
 
 def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False) -> np.ndarray:
@@ -120,18 +174,15 @@ def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False)
         person_label: ratings high in all trials of one of each two people, low in all of the other's: a label that is a
             function of the person alone. The planted quantities then vary without regard to it.
     """
-    if not 1 <= subjects <= PEOPLE:
-        raise UsageError(f"{subjects} people", expected=f"1 to {PEOPLE}, as many as AMIGOS has")
-    if not 0 <= effect <= 1 or seed < 0:
-        raise UsageError(f"effect {effect}, seed {seed}", expected="an effect from 0 to 1 and a seed of 0 or more")
+    check_arguments(subjects, PEOPLE, seed, effect)
     rows = np.zeros((subjects, len(VIDEOS)), TRIALS)
     for person, row in enumerate(rows, start=1):
-        rng = np.random.default_rng([seed, person, 0])
+        rng, deal = (np.random.default_rng([seed, person, stream]) for stream in (0, 4))
         row["person"], row["cell"], row["video"] = person, np.arange(len(VIDEOS)), VIDEOS
         high = bool(np.random.default_rng([seed, (person + 1) // 2, 1]).integers(2)) != bool(person % 2)
         response = {}
         for target in ("arousal", "valence"):
-            share = _shares(rng)
+            share = _shares(rng, deal)
             latent, other = norm.ppf(share), rng.standard_normal(len(VIDEOS))
             response[target] = RHO * effect * latent + math.sqrt(1 - (RHO * effect) ** 2) * other
             # A person's mean shifts by up to half a standard deviation: 5 to 12 of 16 ratings are above 4.5.
@@ -145,63 +196,69 @@ def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False)
     return rows.ravel()
 
 
-def _shares(rng: np.random.Generator) -> np.ndarray:
-    """Uniform values (20,); those of the short videos fall one into each sixteenth, so that both classes occur."""
-    spread = (rng.permutation(len(SHORT)) + rng.random(len(SHORT))) / len(SHORT)
-    return np.clip(np.concatenate([spread, rng.random(len(LONG))]), 1e-4, 1 - 1e-4)
+def oracle(
+    subjects: int, seed: int, effect: float, videos: tuple[str, ...] = SHORT
+) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """What is planted where: a true quantity -> the target it follows, and for each unit (n,) of these videos its
+    value, its label and its person."""
+    rows = draw(subjects, seed, effect)
+    rows = rows[np.isin(rows["video"], videos)]
+    found = {}
+    for quantity, target in PLANTED.items():
+        rule = next(t.rule for t in Amigos.card.targets if t.name == target)
+        labels = np.array([rule(raw[None]) for raw in rows[target]])
+        found[quantity] = target, rows[quantity], labels, rows["person"]
+    return found
 
 
-def _claim(out: Path, made: dict[str, object]) -> None:
-    """Marks `out` as generated before anything is written; removes what an earlier call wrote."""
-    marker = out / "EMBENCH_SYNTHETIC.json"
-    if out.exists() and not out.is_dir():
-        raise UsageError("this is a file", where=str(out), expected="a folder to write into")
-    if out.exists() and any(out.iterdir()):
-        try:
-            mine = json.loads(marker.read_text("utf-8")).get("dataset") == made["dataset"]
-        except (OSError, ValueError, AttributeError):
-            mine = False
-        if not mine:
-            raise UsageError(
-                "the folder holds files that are not generated AMIGOS files; nothing was written",
-                where=str(out),
-                expected="a new or empty folder, or one that was written by this command before",
-            )
-        shutil.rmtree(out / "Data_preprocessed", ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    marker.write_text(json.dumps(made, indent=2) + "\n", "utf-8")
+def _shares(rng: np.random.Generator, deal: np.random.Generator) -> np.ndarray:
+    """Uniform values (20,), one in each sixteenth for the short videos, in each quarter for the long ones, so that both
+    classes occur."""
+    short = (rng.permutation(len(SHORT)) + rng.random(len(SHORT))) / len(SHORT)
+    long = (deal.permutation(len(LONG)) + rng.random(len(LONG))) / len(LONG)
+    return np.clip(np.concatenate([short, long]), 1e-4, 1 - 1e-4)
 
 
-def _mat(trials: np.ndarray, seed: int, trial_s: float | None) -> bytes:
-    """One person's file, from the rows (20,) of that person."""
+def _cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float | None) -> list[Cell]:
+    """The 20 cells of one person, from the rows (20,) of that person; see `synthesize` for the lengths."""
     person = int(trials["person"][0])
     body = _Body.draw(np.random.default_rng([seed, person, 2]))
     resting = float(trials["heart_rate"][: len(SHORT)].mean())
-    cells = {
-        name: np.empty((1, len(VIDEOS)), object)
-        for name in ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
-    }
-    for trial in trials:
-        cell, long = int(trial["cell"]), trial["video"] in LONG
+    cells = []
+    for cell, trial in enumerate(trials):
         rng = np.random.default_rng([seed, person, 3, cell])
-        samples = round(_length_s(trial["video"], trial_s) * RATE)
+        samples = round(trial_s(trial["video"], long_s if trial["video"] in LONG else length_s) * RATE)
         data = body.trial(trial, resting, samples, rng)
-        ratings, external = _ratings(trial, rng), _external(samples, rng)
+        rated = ratings(trial["arousal"], trial["valence"], rng)
+        external = np.tanh(0.4 * rng.standard_normal((segment_count(samples / RATE), 2)))
+        cells.append(Cell(data, rated, np.column_stack([np.arange(1, len(external) + 1), external])))
+    return cells
+
+
+def _mat(person: int, cells: list[Cell]) -> bytes:
+    """One person's file, with the release's quirks."""
+    names = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
+    variables = {name: np.empty((1, len(VIDEOS)), object) for name in names}
+    for cell, (video, (data, rated, external)) in enumerate(zip(VIDEOS, cells, strict=True)):
+        long = video in LONG
         data[:, :14][:, [cell in EEG_LOST.get(person, ())] * 14] = np.nan
         data[:, 14:16][:, [cell in ECG_LOST.get(person, ())] * 2] = np.nan
         if CHANNEL_LOST.get(person, (None,))[0] == cell:
             data[:, CHANNEL_LOST[person][1]] = np.nan
         if GAPS.get(person, (None,))[0] == cell:
-            data[samples // 3 : samples // 3 + 64, GAPS[person][1]] = np.nan
-        if (long and person in NO_LONG) or cell in RATED_WITHOUT_DATA.get(person, ()):
-            data = np.empty((0, 0))
-        if (long and person in NO_LONG + LONG_UNRATED) or cell in DATA_WITHOUT_RATING.get(person, ()):
-            ratings = np.empty((1, 0))
-        if person in NO_LONG:
-            external = np.empty((1, 0))
-        for name, content in zip(cells, (data, ratings, external, str(trial["video"])), strict=True):
-            cells[name][0, cell] = content
-    content = bytearray(_compressed(cells))
+            data[len(data) // 3 : len(data) // 3 + 64, GAPS[person][1]] = np.nan
+        if cell in OFF_SCALE.get(person, ()):
+            external[0, 1] = 1.04
+        kept = {
+            "joined_data": not (long and person in NO_LONG) and cell not in RATED_WITHOUT_DATA.get(person, ()),
+            "labels_selfassessment": not (long and person in NO_LONG + LONG_UNRATED)
+            and cell not in DATA_WITHOUT_RATING.get(person, ()),
+            "labels_ext_annotation": person not in NO_LONG,
+        }
+        for name, content in zip(names, (data, rated, external, video), strict=True):
+            nothing = np.empty((0, 0) if name == "joined_data" else (1, 0))
+            variables[name][0, cell] = content if kept.get(name, True) else nothing
+    content = bytearray(_compressed(variables))
     if person in BAD_CHECKSUM:
         content[-1] ^= 0xFF  # the last variable ends with its checksum
     return bytes(content)
@@ -223,26 +280,19 @@ def _compressed(variables: dict[str, np.ndarray]) -> bytes:
     return b"".join(parts)
 
 
-def _length_s(video: str, trial_s: float | None) -> float:
-    """A trial's length with its rest: long videos are cut, short ones shrunk into the last quarter below `trial_s`."""
-    if video in LONG:
-        return LONG_S if trial_s is None else 2 * BASELINE_S
-    if trial_s is None:
+def trial_s(video: str, longest_s: float | None) -> float:
+    """A trial's length with its rest: the real one, or shrunk into the last quarter below `longest_s`."""
+    if longest_s is None:
         return STIMULUS_S[video] + BASELINE_S
-    shortest, longest = min(STIMULUS_S.values()), max(STIMULUS_S.values())
-    return trial_s * (0.75 + 0.25 * (STIMULUS_S[video] - shortest) / (longest - shortest))
+    all_s = [STIMULUS_S[other] for other in (LONG if video in LONG else SHORT)]
+    shortest, longest = min(all_s), max(all_s)
+    return longest_s * (0.75 + 0.25 * (STIMULUS_S[video] - shortest) / (longest - shortest))
 
 
-def _ratings(trial: np.void, rng: np.random.Generator) -> np.ndarray:
+def ratings(arousal: float, valence: float, rng: np.random.Generator) -> np.ndarray:
     """The 12 self-assessments (1, 12): arousal, valence, three other scales 1 to 9, seven emotions 0 or 1."""
     scales, emotions = rng.uniform(1, 9, 3), rng.integers(0, 2, 7)
-    return np.concatenate([[trial["arousal"], trial["valence"]], scales, emotions])[None]
-
-
-def _external(samples: int, rng: np.random.Generator) -> np.ndarray:
-    """External annotations (K, 3): segment, valence, arousal in -1 to 1; K as the release cuts such a length."""
-    count = max(2, math.ceil((samples / RATE - BASELINE_S) / 20) + 1)
-    return np.column_stack([np.arange(1, count + 1), np.tanh(0.4 * rng.standard_normal((count, 2)))])
+    return np.concatenate([[arousal, valence], scales, emotions])[None]
 
 
 @dataclass(frozen=True)
@@ -254,10 +304,7 @@ class _Body:
     breath_hz: float
     breath_share: float  # by how much breathing modulates heart rate
     conductance: float  # in microsiemens
-    slope: float  # of the EEG's 1/f spectrum
-    alpha_hz: float
-    alpha: np.ndarray  # (14,): log variance of alpha over the background's
-    mixing: np.ndarray  # (14, 14): of background sources to electrodes
+    brain: Brain
     size: np.ndarray  # (16,): of EEG (uV) and ECG (mV) channels
 
     @staticmethod
@@ -271,10 +318,7 @@ class _Body:
             breath_hz=rng.uniform(0.2, 0.32),
             breath_share=rng.uniform(0.01, 0.05),
             conductance=rng.uniform(2, 12),
-            slope=rng.uniform(0.7, 1.5),
-            alpha_hz=rng.uniform(9, 11.5),
-            alpha=0.5 * rng.standard_normal(14) + np.where(np.abs(_SIDE) > 0, -0.5, 0.3),
-            mixing=np.eye(14) + 0.2 * rng.standard_normal((14, 14)),
+            brain=Brain.draw(rng, EEG),
             size=np.exp(0.3 * rng.standard_normal(16)) * np.repeat([8.0, 0.3], [14, 2]),
         )
 
@@ -283,29 +327,15 @@ class _Body:
         time = np.arange(samples) / RATE
         artefact = np.exp(-time / 0.15) * (time < 1) * rng.integers(2)
         columns = np.empty((COLUMNS, samples))
-        columns[:14] = self._eeg(float(trial["alpha_asymmetry"]), samples, rng)
+        columns[:14] = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=BAND, skip=SKIP)
         columns[14:16] = self._ecg(float(trial["heart_rate"]), resting, time, rng)
         columns[:16] += 0.1 * rng.standard_normal((16, 1))
         columns[:16] *= self.size[:, None]
         columns[14:16] += 3 * artefact
-        level, gain = rng.standard_normal(), _gain(rng, 1)[0]  # before the responses, whose number takes more draws
-        skin = 1 + 0.06 * (level + gain * self._skin(float(trial["scr_per_min"]), time, rng))
+        level, size = rng.standard_normal(), gain(rng, 1)[0]  # before the responses, whose number takes more draws
+        skin = 1 + 0.06 * (level + size * self._skin(float(trial["scr_per_min"]), time, rng))
         columns[16] = 1e6 / (self.conductance * skin * (1 - 0.5 * artefact))  # in ohm: a resistance, as released
         return columns.T.astype(np.float32).astype(np.float64)
-
-    def _eeg(self, asymmetry: float, samples: int, rng: np.random.Generator) -> np.ndarray:
-        """(14, samples): 1/f background and alpha, whose share of a channel's variance carries the asymmetry."""
-        length = fft.next_fast_len(samples, real=True)
-        hz = np.fft.rfftfreq(length, 1 / RATE)
-        band = (hz >= 4) & (hz <= 45)  # the release is filtered so
-        background = np.where(band, np.maximum(hz, 1) ** (-self.slope / 2), 0)
-        peak = band * np.exp(-0.5 * (hz - self.alpha_hz) ** 2)
-        spectra = fft.rfft(rng.standard_normal((30, length)))
-        noise = _unit(self.mixing @ fft.irfft(spectra[:14] * background, length)[:, :samples])
-        alpha = fft.irfft(spectra[14:] * peak, length)[:, :samples]
-        alpha = _unit(alpha[:14] + np.where(_LEFT[:, None], alpha[14], alpha[15]))
-        level = self.alpha + 0.2 * rng.standard_normal() + 0.5 * asymmetry * _SIDE
-        return _unit(noise + np.exp(level / 2)[:, None] * alpha) * _gain(rng, 14)
 
     def _ecg(self, rate: float, resting: float, time: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(2, samples): beats at the resting rate before the video, going over to the trial's rate within seconds."""
@@ -317,7 +347,7 @@ class _Body:
         since_beat = (phase % 1 - 0.4) / hz  # seconds from the R wave, negative before it
         delay, width, height = self.waves.T[:, :, None]
         waves = height * np.exp(-0.5 * ((since_beat - delay) / width) ** 2)
-        beats = _unit(self.leads @ waves + 0.03 * rng.standard_normal((2, len(time)))) * _gain(rng, 2)
+        beats = standardised(self.leads @ waves + 0.03 * rng.standard_normal((2, len(time))), SKIP) * gain(rng, 2)
         # Wander is apart from what is standardised: a high-pass filter then leaves the variance without information.
         return beats + 0.3 * np.sin(2 * np.pi * (0.15 * time + rng.random((2, 1))))
 
@@ -331,18 +361,4 @@ class _Body:
         after = np.arange(round(20 * RATE)) / RATE
         responses = fftconvolve(train, np.exp(-after / 3) - np.exp(-after / 0.7))[: len(time)]
         drift = 0.3 * rng.standard_normal() * time / time[-1] + 0.1 * np.sin(2 * np.pi * (0.02 * time + rng.random()))
-        return _unit(responses + drift + 0.003 * rng.standard_normal(len(time)))
-
-
-_SIDE = np.array([-1.0] * 4 + [0.0] * 6 + [1.0] * 4)  # frontal electrodes: left, none, right
-_LEFT = np.arange(14) < 7
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    """Mean 0 and variance 1 in each row after the first second."""
-    kept = x[..., SKIP:]
-    return (x - kept.mean(axis=-1, keepdims=True)) / kept.std(axis=-1, keepdims=True)
-
-
-def _gain(rng: np.random.Generator, rows: int) -> np.ndarray:
-    return np.exp(0.1 * rng.standard_normal((rows, 1)))
+        return standardised(responses + drift + 0.003 * rng.standard_normal(len(time)), SKIP)

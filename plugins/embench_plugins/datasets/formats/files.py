@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def table(
         DataError: it is missing, empty, no such table, or a cell is no number.
     """
     read = text_table(path, columns, expected=expected, hint=hint, separator=separator)
+    return numbers(read, path, expected=expected, hint=hint)
+
+
+def numbers(read: pd.DataFrame, path: Path, *, expected: str, hint: str) -> pd.DataFrame:
+    """Columns that were read from `path` as float64; DataError names the first cell that is no number."""
+    converted = {}
     for name in read.columns:
         values = pd.to_numeric(read[name], errors="coerce")
         if wrong := read.index[values.isna() & read[name].notna()].tolist():
@@ -50,8 +57,8 @@ def table(
                 f"column {name}, row {wrong[0] + 1}: `{cell}` is no number",
                 where=str(path), expected=expected, hint=hint,
             )  # fmt: skip
-        read[name] = values.astype(np.float64)
-    return read
+        converted[name] = values.astype(np.float64)
+    return pd.DataFrame(converted, index=read.index)
 
 
 def text_table(
@@ -61,10 +68,16 @@ def text_table(
     if not path.is_file():
         raise DataError("the file is missing", where=str(path), expected=expected, hint=hint)
     try:
-        read = pd.read_csv(path, sep=separator, encoding="utf-8-sig", encoding_errors="replace", low_memory=False)
-    except (ValueError, OverflowError, pd.errors.ParserError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
+            read = pd.read_csv(
+                path, sep=separator, encoding="utf-8-sig", encoding_errors="replace", low_memory=False, index_col=False
+            )
+    except (ValueError, OverflowError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise DataError(f"not readable as a table: {error}", where=str(path), expected=expected, hint=hint) from error
     read.columns = [str(name).strip() for name in read.columns]
+    if twice := sorted(set(read.columns[read.columns.duplicated()])):
+        raise DataError(f"two columns are called {', '.join(twice[:3])}", where=str(path), expected=expected, hint=hint)
     if missing := [name for name in columns or () if name not in read.columns]:
         raise DataError(
             f"no column {', '.join(missing)}, but {', '.join(read.columns[:12])}",

@@ -1,0 +1,82 @@
+"""Preparing CASE people of real length: seconds a person, what a second worker gains, and peak memory.
+
+    python bench/bench_case.py [PEOPLE]      4 people unless said otherwise; the release has 30
+
+People are generated first (40.9 minutes, eight sensors at 1000 Hz, 150 MB of text each), which is not timed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tabulate import tabulate
+
+PEOPLE = 4
+ONE_PERSON_MB = 2_451_584 * 8 * 4 / 2**20
+"""All samples of a person's eight sensors, as float32."""
+
+
+def generate(root: Path, people: int) -> None:
+    """Writes the people."""
+    from embench_plugins.datasets.synthetic import case
+
+    case.synthesize(root, people, 0, 1.0, length_s=case.REAL_S)
+
+
+def child(root: Path, workers: int) -> None:
+    """Prints the seconds of one `prepare`, processor seconds of all its processes, and the peaks of this process and of
+    its largest worker in MB."""
+    from embench.store import prepare
+    from embench_plugins.datasets.case import Case
+
+    with tempfile.TemporaryDirectory(dir=root.parent) as cache:
+        begin = time.perf_counter()
+        prepare(Case(root), "bench/case", "1", rate_hz=128.0, cache=Path(cache), workers=workers)
+        seconds = time.perf_counter() - begin
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print(seconds, sum(u.ru_utime + u.ru_stime for u in used), *(u.ru_maxrss / 1024 for u in used))
+
+
+def measure(root: Path, workers: int) -> list[float]:
+    line = [sys.executable, __file__, "--child", str(root), str(workers)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, check=True, capture_output=True, text=True, env=environment)  # noqa: S603
+    return [float(number) for number in done.stdout.split()]
+
+
+def main(people: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "case"
+        # In a process of its own, so that its memory is not a worker's by inheritance.
+        maker = multiprocessing.get_context("spawn").Process(target=generate, args=(root, people))
+        begin = time.perf_counter()
+        maker.start()
+        maker.join()
+        size = sum(path.stat().st_size for path in root.rglob("*.csv")) / 2**20
+        print(
+            f"{people} people, {size:.0f} MB of text, generated in {time.perf_counter() - begin:.0f} s (not counted)\n"
+        )
+        found = {workers: measure(root, workers) for workers in (1, 2)}
+    rows = []
+    for workers, (seconds, processor, own, worker) in found.items():
+        most = worker if workers > 1 else own
+        times = [f"{seconds:.1f} s", f"{seconds / people:.2f} s", f"{processor / people:.2f} s"]
+        rows.append([workers, *times, f"{own:.0f} MB", f"{most:.0f} MB"])
+    print("`prepare` of CASE at real length")
+    print(tabulate(rows, ["workers", "in all", "a person", "processor, a person", "peak, parent", "peak, a reader"]))
+    print(f"2 workers: {found[1][0] / found[2][0]:.2f} x as fast (wanted: 1.5)")
+    print(f"memory wanted: at most {ONE_PERSON_MB:.0f} MB (one person's samples) + 300 MB for each reading process\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else PEOPLE)

@@ -1,0 +1,1 @@
+"""The file formats behind the readers: tables, pickles, MATLAB files, devices, clips, and each release's own layout."""

@@ -1,0 +1,218 @@
+"""The preprocessed MATLAB files of AMIGOS (`Data_Preprocessed_P01.mat`): one a person, four variables of 20 cells.
+
+Cells 1 to 16 are the short videos, 17 to 20 the long ones. They do not come in numeric order: they are keyed on their
+video's name. An empty cell is 0 x 0 (data) or 1 x 0 (labels).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.interfaces.recording import Label
+from embench_plugins.datasets.formats.matlab import variables
+
+RATE = 128.0
+COLUMNS = 17
+BASELINE_S = 5.0
+SHORT = ("10", "13", "138", "18", "19", "20", "23", "30", "31", "34", "36", "4", "5", "58", "80", "9")
+LONG = ("N1", "P1", "B1", "U1")
+SEGMENTS = dict(
+    zip(SHORT + LONG, (6, 4, 7, 5, 8, 5, 7, 5, 9, 5, 5, 6, 7, 4, 6, 5, 72, 58, 72, 44), strict=True)
+)  # fmt: skip
+"""Annotated segments of each video, from which the length of a video follows but for 20 s."""
+
+SEGMENT_S = 20.0
+PEOPLE = 40
+VARIABLES = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
+HINT = "unpack Data_Preprocessed_P01.zip .. P40.zip of AMIGOS (Data_preprocessed) and pass the folder that holds them"
+COMPRESSED = 15  # the type number of a compressed variable in a MAT file
+MOST_BYTES = 400_000_000
+"""More than three times what 20 trials of full length take; a damaged file may claim anything."""
+
+_FILE = re.compile(r"data_preprocessed_p(\d{2})\.mat", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One cell of a person's file.
+
+    Args:
+        data: (samples, 17) real numbers, or None.
+        ratings: (n,) the self-assessments, 12 in the release, or None.
+        external: (K, 3) of segment, valence, arousal, or None.
+    """
+
+    video: str
+    data: np.ndarray | None
+    ratings: np.ndarray | None
+    external: np.ndarray | None
+
+    @property
+    def duration_s(self) -> float:
+        return 0.0 if self.data is None else len(self.data) / RATE
+
+
+def longest_s(video: str) -> float:
+    """The most that a video with its rest can last, by its number of annotated segments."""
+    return SEGMENT_S * (SEGMENTS[video] - 1) + BASELINE_S
+
+
+def segments(count: int, duration_s: float) -> np.ndarray:
+    """(count, 2) start and stop, in s, of the annotated segments of a trial with its 5 s of rest: the first 20 s, then
+    blocks of 20 s from where the video starts, at last the final 20 s."""
+    start = BASELINE_S + SEGMENT_S * (np.arange(count) - 1.0)
+    start[:1] = 0.0
+    if count > 1:
+        start[-1] = duration_s - SEGMENT_S
+    return np.clip(np.stack([start, start + SEGMENT_S], axis=1), 0.0, duration_s)
+
+
+def segment_count(duration_s: float) -> int:
+    """Annotated segments of a trial that lasts so long, its rest included."""
+    return max(2, math.ceil((duration_s - BASELINE_S) / SEGMENT_S) + 1)
+
+
+def by_second(given: np.ndarray, duration_s: float) -> Label:
+    """Annotations, rows (K, 2) of segment and value, as a value for each second of a trial, at its middle; where
+    segments overlap, their mean. Values are held within -1 and 1."""
+    rows = given[np.argsort(given[:, 0], kind="stable")]
+    values = np.clip(rows[:, 1], -1.0, 1.0)
+    spans = segments(len(rows), duration_s)
+    times = np.arange(int(duration_s)) + 0.5
+    inside = (spans[:, :1] <= times) & (times < spans[:, 1:]) & np.isfinite(values)[:, None]
+    count = inside.sum(axis=0)
+    total = np.nan_to_num(values, posinf=0, neginf=0) @ inside
+    return Label("continuous", np.where(count > 0, total / np.maximum(count, 1), np.nan), times)
+
+
+def find(root: Path) -> Mapping[str, Path]:
+    """People (`P01`) with their file, wherever below `root` it is.
+
+    Raises:
+        DataError: there is none, with what was found instead, or two of one person.
+    """
+    if not root.is_dir():
+        raise DataError("there is no such folder", where=str(root), expected="a folder of AMIGOS", hint=HINT)
+    paths: dict[str, Path] = {}
+    for path in sorted(root.rglob("*.[mM][aA][tT]")):
+        if not (match := _FILE.fullmatch(path.name)):
+            continue
+        subject = f"P{match[1]}"
+        if subject in paths:
+            raise DataError(
+                f"two files of person {subject}",
+                where=f"{paths[subject]} and {path}",
+                expected="one preprocessed file a person",
+                hint="remove one of the two copies",
+            )
+        paths[subject] = path
+    if not paths:
+        raise DataError(_instead(root), where=str(root), expected="files named Data_Preprocessed_P01.mat", hint=HINT)
+    return paths
+
+
+def _instead(root: Path) -> str:
+    """What is in a folder that holds no preprocessed file."""
+    names = [path.name.lower() for path in root.rglob("*")]
+    if any(re.fullmatch(r"data_preprocessed_p\d{2}.*\.zip", name) for name in names):
+        return "the zip files of AMIGOS are not unpacked: unzip 'Data_Preprocessed_P*.zip' -d Data_preprocessed"
+    if any(re.fullmatch(r"data_original_p\d{2}.*", name) for name in names):
+        return "only the raw recordings of AMIGOS are here (Data_original); the preprocessed ones are read"
+    if any(name.endswith(".npz") for name in names):
+        return "these are .npz exports that somebody made; only the released .mat files are read"
+    return "no AMIGOS file is here" + (f", but {', '.join(sorted(names)[:5])}" if names else ": the folder is empty")
+
+
+def read(path: Path) -> tuple[list[Trial], bool]:
+    """The cells of one person's file, and whether its checksums are right. Raises DataError that names the file."""
+    expected = f"a MATLAB file with the variables {', '.join(VARIABLES)}, 1 x 20 cells each"
+    again = "the file is truncated or damaged: unpack it again from its zip"
+    try:
+        content, sound = variables(path.read_bytes(), VARIABLES, MOST_BYTES)
+    except Exception as error:  # whatever damaged bytes make scipy's parser stumble over
+        reason = str(error) or type(error).__name__
+        raise DataError(f"not readable: {reason}", where=str(path), expected=expected, hint=again) from error
+    if missing := [name for name in VARIABLES if name != "labels_ext_annotation" and name not in content]:
+        raise DataError(f"the file lacks {', '.join(missing)}", where=str(path), expected=expected, hint=again)
+    cells = {name: np.ravel(content[name]) for name in VARIABLES if name in content}
+    videos, data, ratings = cells["VideoIDs"], cells["joined_data"], cells["labels_selfassessment"]
+    external = cells.get("labels_ext_annotation", np.full(len(videos), None))
+    plain_arrays = any(column.dtype != object for column in (videos, data, ratings, external))
+    if plain_arrays or not len(videos) == len(data) == len(ratings) == len(external) >= len(SHORT):
+        raise DataError(
+            f"{len(videos)} videos, {len(data)} data, {len(ratings)} and {len(external)} label cells",
+            where=str(path),
+            expected=expected,
+        )
+    trials = [
+        Trial(_name(video), _samples(samples, path), _ratings(rating, path), _external(annotation, path))
+        for video, samples, rating, annotation in zip(videos, data, ratings, external, strict=True)
+    ]
+    named = [trial.video for trial in trials if trial.video]
+    if len(set(named)) < len(named):
+        raise DataError("a video comes twice", where=str(path), expected="20 different VideoIDs")
+    return trials, sound
+
+
+def _name(cell: object) -> str:
+    """A video's name; copies with numbers, and quoted ones, are taken too."""
+    first = np.ravel(np.asarray(cell))[:1]
+    while first.dtype == object and first.size:
+        first = np.ravel(np.asarray(first[0]))[:1]
+    if not first.size:
+        return ""
+    return f"{first[0]:g}" if first.dtype.kind in "iuf" else str(first[0]).strip(" '\"")
+
+
+def _samples(cell: Any, path: Path) -> np.ndarray | None:
+    """A data cell as (samples, 17), or None where it is empty; copies with time along the second axis are turned."""
+    numbers = _numbers(cell)
+    if np.size(cell) == 0:
+        return None
+    if numbers is not None and numbers.ndim == 2 and numbers.shape[0] == COLUMNS != numbers.shape[1]:
+        numbers = numbers.T
+    if numbers is None or numbers.ndim != 2 or numbers.shape[1] != COLUMNS:
+        raise DataError(
+            f"a data cell of {_kind(cell)}", where=str(path), expected="time x 17 numbers: 14 EEG, 2 ECG, GSR"
+        )
+    return numbers
+
+
+def _ratings(cell: Any, path: Path) -> np.ndarray | None:
+    numbers = _numbers(cell)
+    if np.size(cell) == 0:
+        return None
+    if numbers is None:
+        raise DataError(f"self-assessments of {_kind(cell)}", where=str(path), expected="1 x 12 numbers a cell")
+    return np.ravel(numbers)
+
+
+def _external(cell: Any, path: Path) -> np.ndarray | None:
+    numbers = _numbers(cell)
+    if cell is None or np.size(cell) == 0:
+        return None
+    if numbers is None or numbers.ndim != 2 or numbers.shape[1] != 3:
+        raise DataError(
+            f"external annotations of {_kind(cell)}",
+            where=str(path),
+            expected="K x 3 numbers: segment, valence, arousal",
+        )
+    return numbers
+
+
+def _numbers(cell: object) -> np.ndarray | None:
+    """A cell that holds real numbers; None for any other."""
+    return cell if isinstance(cell, np.ndarray) and cell.dtype.kind in "fiub" else None
+
+
+def _kind(cell: object) -> str:
+    content = np.asarray(cell)
+    return f"{content.dtype.name if content.dtype.names is None else 'struct'} {'x'.join(map(str, content.shape))}"

@@ -1,0 +1,52 @@
+"""What an open file of recordings gives, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.errors import DataError
+from embench_plugins.datasets.formats.corpus_layout import Channels
+
+AGAIN = "the file is truncated, damaged or of another kind: copy it again"
+MOST_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A channel as its file holds it. `read(start, stop)` gives samples as float64 in `unit`, which is None where the
+    file does not say it; stretches are asked for in order."""
+
+    name: str
+    rate: float
+    samples: int
+    unit: str | None
+    read: Callable[[int, int], np.ndarray]
+
+    @property
+    def duration_s(self) -> float:
+        return self.samples / self.rate
+
+
+Opened = AbstractContextManager[Callable[[Channels], Sequence[Track]]]
+"""An open file: given what the layout says of a modality, the channels that it can be found among."""
+
+
+def stated_rate(path: Path, layout: Channels, found: Any) -> float:
+    """Samples a second of a file whose header has none: what was `found` where the layout says. Raises DataError."""
+    if isinstance(found, bool | str) or not isinstance(found, int | float) or not 0 < found <= 1e6:
+        raise DataError(
+            f"at how many samples a second? `rate` is {layout.rate}",
+            where=str(path),
+            expected="`rate:` in corpus.yaml: a number, or for MATLAB files the place of one",
+        )
+    return float(found)
+
+
+def damaged(path: Path, what: str) -> DataError:
+    return DataError(what, where=str(path), expected="a whole recording", hint=AGAIN)

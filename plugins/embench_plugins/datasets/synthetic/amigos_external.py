@@ -1,0 +1,179 @@
+"""Generated AMIGOS files in which the external annotations follow the body; see `amigos` for those of self-assessments.
+
+What is planted. Arousal and valence change slowly within a video, with no regard to which video it is. Observers give
+each annotated segment its mean, on a scale of -1 to 1. The body responds at every moment, by `STRENGTH * effect`:
+- arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response;
+- valence -> frontal alpha asymmetry, log right over left (EEG).
+`STRENGTH` is such that the true quantity of units of 10 s ranks one person's units by their label with an AUROC of .90
+at effect 1, and .50 at effect 0. Self-assessments are drawn without regard to anything.
+
+What is not planted: mean and variance of each channel of a unit, as `body` and `brain` see to.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from embench_plugins.datasets.amigos import EEG, AmigosExternal
+from embench_plugins.datasets.formats.amigos_files import (
+    BASELINE_S,
+    COLUMNS,
+    LONG,
+    PEOPLE,
+    RATE,
+    SHORT,
+    by_second,
+    segment_count,
+    segments,
+)
+from embench_plugins.datasets.synthetic.amigos import (
+    BAND,
+    PLANTED,
+    SKIP,
+    STIMULUS_S,
+    VIDEOS,
+    Cell,
+    check_lengths,
+    ratings,
+    trial_s,
+    write,
+)
+from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
+from embench_plugins.datasets.synthetic.brain import Brain
+from embench_plugins.datasets.synthetic.marks import check_arguments
+
+STRENGTH = 0.87  # correlation of what is felt and the response at effect 1: AUROC .90 over 1,000 people
+TAU_S = 25.0
+SAMPLE_S = 40.0
+UNIT_S = 10
+
+MOMENTS = np.dtype(
+    [(name, "i8") for name in ("person", "cell")]
+    + [("second", "f8")]
+    + [(name, "f8") for name in ("arousal", "valence", "heart_rate", "scr_per_min", "alpha_asymmetry")]
+)
+"""A row of `draw`: what is felt, heart rate in beats a minute, log alpha power right over left."""
+
+
+def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
+    """Writes `Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on below `out`.
+
+    The same arguments give the same bytes.
+
+    Args:
+        length_s: length of the longest trial with its 5 s of rest, long videos included; None: `SAMPLE_S`.
+
+    Raises:
+        UsageError: for arguments out of range, or where `out` holds files that no synthesizer of AMIGOS wrote.
+    """
+    check_arguments(subjects, PEOPLE, seed, effect)
+    length_s = length_s or SAMPLE_S
+    check_lengths(None, length_s)
+    made = {
+        "generator": "embench_plugins.datasets.synthetic.amigos_external",
+        "version": 1,
+        "dataset": "amigos",
+        "planted": "external annotation",
+        "seed": seed,
+        "subjects": subjects,
+        "effect": effect,
+        "length_s": length_s,
+    }
+    write(out, made, subjects, lambda person: _cells(_person(person, seed, effect, length_s), seed, length_s))
+
+
+def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
+    """The truth behind the files: a row of `MOMENTS` for each second of each video of each person, without writing
+    anything. A person's rows depend on `seed`, `effect`, `length_s` and the person's number only."""
+    check_arguments(subjects, PEOPLE, seed, effect)
+    return np.concatenate([_person(person + 1, seed, effect, length_s or SAMPLE_S) for person in range(subjects)])
+
+
+def oracle(
+    subjects: int, seed: int, effect: float, length_s: float | None = None
+) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """What is planted where: a true quantity -> the target it follows, and for each unit of 10 s (n,) its mean, the
+    label that the reader's rule makes, and the person."""
+    rules = {target.name: target.rule for target in AmigosExternal.card.targets}
+    found: dict[str, list[tuple[float, float, int]]] = {quantity: [] for quantity in PLANTED}
+    for person in range(1, subjects + 1):
+        rows = _person(person, seed, effect, length_s or SAMPLE_S)
+        for cell, video in enumerate(VIDEOS):
+            own = rows[rows["cell"] == cell]
+            duration_s = _length_s(video, length_s or SAMPLE_S)
+            given = _annotations(own, duration_s)
+            columns = {"valence": [0, 1], "arousal": [0, 2]}
+            labels = {target: by_second(given[:, column], duration_s) for target, column in columns.items()}
+            for start in range(0, int(duration_s) - UNIT_S + 1, UNIT_S):
+                unit = slice(start, start + UNIT_S)
+                for quantity, target in PLANTED.items():
+                    label = rules[target](labels[target].values[unit])
+                    if label is not None:
+                        found[quantity].append((float(own[quantity][unit].mean()), label, person))
+    return {quantity: (PLANTED[quantity], *np.array(rows).T) for quantity, rows in found.items()}
+
+
+def _person(person: int, seed: int, effect: float, length_s: float) -> np.ndarray:
+    """All moments of one person."""
+    rng = np.random.default_rng([seed, person, 6])
+    shift = dict(zip(("arousal", "valence"), rng.uniform(-0.4, 0.4, 2), strict=True))
+    # Standard deviations: heart rate 10 between people, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
+    resting, responses, asymmetry = rng.uniform(58, 92), rng.uniform(math.log(3), math.log(11)), rng.standard_normal()
+    videos = []
+    for cell, video in enumerate(VIDEOS):
+        rows = np.zeros(math.ceil(_length_s(video, length_s)), MOMENTS)
+        rows["person"], rows["cell"], rows["second"] = person, cell, np.arange(len(rows)) + 0.5
+        response = {}
+        for target, level in shift.items():
+            latent, other = (smooth_noise(rng, len(rows), 1.0, TAU_S) for _ in range(2))
+            rows[target] = latent + level
+            response[target] = planted(latent, other, STRENGTH * effect)
+        rows["heart_rate"] = resting + 4 * response["arousal"]
+        rows["scr_per_min"] = np.exp(responses + 0.3 * response["arousal"])
+        rows["alpha_asymmetry"] = 1.3 * asymmetry + response["valence"]
+        videos.append(rows)
+    return np.concatenate(videos)
+
+
+def _length_s(video: str, length_s: float) -> float:
+    """Long videos last up to `length_s`, short ones up to that or their real length."""
+    longest = max(STIMULUS_S[short] for short in SHORT) + BASELINE_S
+    return trial_s(video, length_s if video in LONG else min(length_s, longest))
+
+
+def _annotations(moments: np.ndarray, duration_s: float) -> np.ndarray:
+    """(K, 3) of segment, valence, arousal, each the mean of what is felt in the segment, between -1 and 1."""
+    spans = segments(segment_count(duration_s), duration_s)
+    inside = (spans[:, :1] <= moments["second"]) & (moments["second"] < spans[:, 1:])
+    weight = inside / inside.sum(axis=1, keepdims=True)
+    means = [np.tanh(0.5 * (weight @ moments[target])) for target in ("valence", "arousal")]
+    return np.column_stack([np.arange(1, len(spans) + 1), *means])
+
+
+def _cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:
+    """The 20 cells of one person, from all of that person's moments."""
+    person = int(moments["person"][0])
+    rng = np.random.default_rng([seed, person, 7])
+    body, brain = Body.draw(rng), Brain.draw(rng, EEG)
+    leads = [replace(body, ecg_waves=body.ecg_waves * np.exp([0, 0, 0.25] * rng.standard_normal((5, 3)))) for _ in "RL"]
+    size = 8.0 * np.exp(0.3 * rng.standard_normal((14, 1)))
+    cells = []
+    for cell, video in enumerate(VIDEOS):
+        rng = np.random.default_rng([seed, person, 8, cell])
+        own, duration_s = moments[moments["cell"] == cell], _length_s(video, length_s)
+        samples = round(duration_s * RATE)
+        time = np.arange(samples) / RATE
+        at = {quantity: np.interp(time, own["second"], own[quantity]) for quantity in PLANTED}
+        columns = np.empty((COLUMNS, samples))
+        columns[:14] = size * brain.eeg(at["alpha_asymmetry"], samples, RATE, rng, band=BAND, skip=SKIP)
+        beats = body.heart(at["heart_rate"], body.breathing(samples, RATE, rng), RATE, rng)
+        columns[14:16] = [lead.ecg(beats, RATE, rng) for lead in leads]
+        columns[14:16] += np.exp(-time / 0.15) * (time < 1) * rng.integers(2)  # the connection artefact
+        columns[16] = 1e6 / body.eda(at["scr_per_min"], RATE, rng)  # in ohm: a resistance, as released
+        data = columns.T.astype(np.float32).astype(np.float64)
+        cells.append(Cell(data, ratings(rng.uniform(1, 9), rng.uniform(1, 9), rng), _annotations(own, duration_s)))
+    return cells

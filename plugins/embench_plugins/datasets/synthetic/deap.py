@@ -1,0 +1,247 @@
+"""Generated DEAP files: pickles as Python 2 wrote them, the table of ratings, face videos, and an effect in the body.
+
+What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
+to each, which correlates with the latent value by `RHO * effect`:
+- arousal -> heart rate (plethysmograph) and skin conductance responses a minute (GSR), both rising with one response;
+- valence -> frontal alpha asymmetry, log right over left (EEG).
+`RHO` is such that each of these true quantities ranks one person's trials by their label with an AUROC of .90 at
+effect 1, and .50 at effect 0. People differ more than the effect. Ratings do not depend on the video, nor on when it
+was shown; dominance and liking depend on nothing.
+
+What is not planted. Mean and variance of each channel are drawn without regard to the label: after the 3 s of rest a
+channel is standardised over its trial, then given a random gain and offset.
+
+What is not as in real files: trials last `LENGTH_S` unless asked for 63 s, values have float32 precision, and a face
+video is one grey picture.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from scipy.signal import fftconvolve
+from scipy.stats import norm
+
+from embench.errors import UsageError
+from embench_plugins.datasets.deap import FILMED, PEOPLE, UNFILMED, Deap
+from embench_plugins.datasets.formats.deap_files import BASELINE_S, EEG, GSR, RATE, RATINGS, SAMPLES, TRIALS
+from embench_plugins.datasets.synthetic.body import Body, smooth_noise
+from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
+from embench_plugins.datasets.synthetic.marks import check_arguments, claim
+from embench_plugins.datasets.synthetic.python2 import dump
+
+RHO = 0.827  # correlation of latent value and response at effect 1: AUROC .900 over 50,000 people drawn as below
+LENGTH_S = 33.0  # a person is 54 MB then, with real trials of 63 s 103 MB
+REST = round(BASELINE_S * RATE)
+FPS = 50
+
+# Quirks. Those of the release:
+UNFAMILIAR = (2, 15, 23)  # people without ratings of familiarity
+# Those that occur in some copies, at places of our own, early enough for small sets to have them:
+AS_TEXT = (2,)  # people whose pickle is of protocol 0
+BY_PYTHON_3 = (3,)  # whose pickle somebody wrote again
+NOT_POSITIVE = (2, 4, 9, 16, 25)  # whose GSR lies around zero
+TURNED = (5,)  # whose GSR rises where conductance rises
+WRONG_RATE = (2, 3)  # person and trial of a face video whose header gives half the rate
+
+PLANTED = {"heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence"}
+ROWS = np.dtype(
+    [(name, "i8") for name in ("person", "video", "trial", "familiarity")]
+    + [(name, "f8") for name in ("start_s", *RATINGS, *PLANTED)]
+)
+"""A row of `draw`: video 1 to 40 (Experiment_id), trial 1 to 40 (as shown), ratings 1 to 9, beats and responses a
+minute, log alpha power right over left."""
+
+
+def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
+    """Writes `data_preprocessed_python/s01.dat` and so on, `metadata_csv` and `face_video` below `out`.
+
+    The same arguments give the same bytes.
+
+    Args:
+        length_s: length of a trial with its 3 s of rest, 6 to 63 s; None: `LENGTH_S`.
+
+    Raises:
+        UsageError: for arguments out of range, or where `out` holds files that no synthesizer of DEAP wrote.
+    """
+    rows = draw(subjects, seed, effect)
+    length = LENGTH_S if length_s is None else length_s
+    if not 2 * BASELINE_S <= length <= SAMPLES / RATE:
+        raise UsageError(f"trials of {length:g} s", expected=f"{2 * BASELINE_S:g} to {SAMPLES / RATE:g} s")
+    made = {
+        "generator": "embench_plugins.datasets.synthetic.deap",
+        "version": 1,
+        "dataset": "deap",
+        "seed": seed,
+        "subjects": subjects,
+        "effect": effect,
+        "length_s": length,
+    }
+    out = Path(out)
+    claim(out, made)
+    people = rows.reshape(subjects, TRIALS)
+    folder = out / "data_preprocessed_python"
+    folder.mkdir()
+    for person in people:
+        _write(folder / f"s{person['person'][0]:02d}.dat", person, seed, round(length * RATE))
+    _metadata(out / "metadata_csv", rows)
+    _videos(out / "face_video", subjects, length - BASELINE_S)
+
+
+def draw(subjects: int, seed: int, effect: float) -> np.ndarray:
+    """The truth behind the files: a row of `ROWS` for each of 40 videos of each person, in order of their numbers.
+
+    A person's rows depend on `seed` and the person's number only, not on how many people there are.
+
+    Args:
+        subjects: 1 to 32 people.
+        effect: 0 (ratings tell nothing about the body) to 1.
+    """
+    check_arguments(subjects, PEOPLE, seed, effect)
+    rows = np.zeros((subjects, TRIALS), ROWS)
+    for person, row in enumerate(rows, start=1):
+        rng = np.random.default_rng([seed, person, 0])
+        row["person"], row["video"], row["trial"] = person, np.arange(1, TRIALS + 1), 1 + rng.permutation(TRIALS)
+        gaps = rng.uniform(80, 110, TRIALS) + np.where(np.arange(TRIALS) == TRIALS // 2, 300, 0)  # a break half way
+        row["start_s"] = np.round(np.cumsum(gaps), 6)[row["trial"] - 1]
+        row["familiarity"] = rng.integers(1, 6, TRIALS)
+        response = {}
+        for target in RATINGS:
+            # One value in each fortieth and a mean that shifts by up to half a standard deviation: both classes occur.
+            share = np.clip((rng.permutation(TRIALS) + rng.random(TRIALS)) / TRIALS, 1e-4, 1 - 1e-4)
+            latent, other = norm.ppf(share), rng.standard_normal(TRIALS)
+            response[target] = RHO * effect * latent + math.sqrt(1 - (RHO * effect) ** 2) * other
+            row[target] = np.round(1 + 8 * norm.cdf(latent + rng.uniform(-0.5, 0.5)), 2)
+        # Standard deviations: heart rate 10 between people, 4 within; log SCR rate .33, .3; asymmetry 1.3, 1.
+        row["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
+        row["scr_per_min"] = np.exp(rng.uniform(math.log(5), math.log(15)) + 0.3 * response["arousal"])
+        row["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
+    return rows.ravel()
+
+
+def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """What is planted where: a true quantity -> the target it follows, and for each trial (n,) its value, its label and
+    its person."""
+    rows = draw(subjects, seed, effect)
+    rules = {target.name: target.rule for target in Deap.card.targets}
+    return {
+        quantity: (target, rows[quantity], np.array([rules[target](raw[None]) for raw in rows[target]]), rows["person"])
+        for quantity, target in PLANTED.items()
+    }
+
+
+def _write(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
+    """One person's pickle, from the rows (40,) of that person."""
+    person = int(trials["person"][0])
+    body = _Person.draw(person, np.random.default_rng([seed, person, 1]))
+    resting = float(trials["heart_rate"].mean())
+    data = np.stack(
+        [
+            body.trial(trial, resting, samples, np.random.default_rng([seed, person, 2, int(trial["video"])]))
+            for trial in trials
+        ]
+    )
+    content = {"labels": np.stack([trials[name] for name in RATINGS], axis=1), "data": data}
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("wb") as file:
+        if person in BY_PYTHON_3:
+            # With the module names of the numpy of that time, whichever writes now.
+            file.write(pickle.dumps(content, 3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+        else:
+            dump(file, content, 0 if person in AS_TEXT else 2)
+    unfinished.rename(path)
+
+
+def _metadata(folder: Path, rows: np.ndarray) -> None:
+    """participant_ratings.csv, a row a trial in the order shown, with a byte order mark."""
+    folder.mkdir()
+    lines = ["Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity"]
+    for row in np.sort(rows, order=["person", "trial"]):
+        familiarity = "" if row["person"] in UNFAMILIAR else row["familiarity"]
+        ratings = ",".join(f"{row[name]:g}" for name in RATINGS)
+        start = round(row["start_s"] * 1e6)
+        lines.append(f"{row['person']},{row['trial']},{row['video']},{start},{ratings},{familiarity}")
+    (folder / "participant_ratings.csv").write_text("\r\n".join(lines) + "\r\n", "utf-8-sig")
+
+
+def _videos(folder: Path, subjects: int, video_s: float) -> None:
+    clip, slow = _clip(video_s, FPS), _clip(video_s, FPS // 2)
+    for person in range(1, min(subjects, FILMED) + 1):
+        (folder / f"s{person:02d}").mkdir(parents=True)
+        for trial in set(range(1, TRIALS + 1)) - set(UNFILMED.get(person, ())):
+            path = folder / f"s{person:02d}" / f"s{person:02d}_trial{trial:02d}.avi"
+            path.write_bytes(slow if (person, trial) == WRONG_RATE else clip)
+
+
+def _clip(video_s: float, fps: int) -> bytes:
+    """An .avi file of Xvid's kind with the pictures of `video_s` seconds at `FPS`, whose header says `fps`."""
+    buffer = io.BytesIO()
+    picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 128, np.uint8), format="rgb24").reformat(format="yuv420p")
+    with av.open(buffer, "w", format="avi", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("mpeg4", rate=fps, options={"flags": "+bitexact", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.gop_size = 300
+        for number in range(round(video_s * FPS)):
+            picture.pts, picture.time_base = number, Fraction(1, fps)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class _Person:
+    """What makes one person's signals that person's: shapes, sizes and levels that no trial changes."""
+
+    body: Body
+    brain: Brain
+    size: np.ndarray  # (40, 1): standard deviation of each channel, in its unit
+    level: np.ndarray  # (40, 1): mean of each channel, in its unit
+    turned: bool
+
+    @staticmethod
+    def draw(person: int, rng: np.random.Generator) -> _Person:
+        typical = np.repeat([8.0, 20.0, 6.0, 20_000.0, 900.0, 400.0, 30.0], [len(EEG), 2, 2, 1, 1, 1, 1])[:, None]
+        size = typical * np.exp(0.4 * rng.standard_normal(typical.shape))
+        level = 0.3 * size * rng.standard_normal(typical.shape)
+        level[GSR] += 0 if person in NOT_POSITIVE else 10 * size[GSR]
+        return _Person(Body.draw(rng), Brain.draw(rng, EEG), size, level, person in TURNED)
+
+    def trial(self, trial: np.void, resting: float, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """The 40 channels of a trial (40, samples), at float32 precision."""
+        onset = 1 - np.exp(-np.maximum(np.arange(samples) / RATE - BASELINE_S, 0) / 2)
+        breath = self.body.breathing(samples, RATE, rng)
+        heart = self.body.heart(resting + (float(trial["heart_rate"]) - resting) * onset, breath, RATE, rng)
+        skin = self._skin(float(trial["scr_per_min"]), samples, rng)
+        others = np.stack(
+            [
+                *(smooth_noise(rng, samples, RATE, 0.3) for _ in range(2)),
+                *(self.body.muscle(samples, RATE, rng) for _ in range(2)),
+                skin if self.turned else -skin,
+                self.body.respiration(breath, RATE, rng),
+                self.body.ppg(heart, RATE, rng),
+                self.body.temperature(samples, RATE, rng),
+            ]
+        )
+        eeg = self.brain.eeg(float(trial["alpha_asymmetry"]), samples, RATE, rng, band=(4, 45), skip=REST)
+        columns = np.concatenate([eeg, standardised(others, REST) * gain(rng, len(others))])
+        columns = self.level + self.size * (columns + 0.1 * rng.standard_normal((len(columns), 1)))
+        return columns.astype(np.float32).astype(np.float64)
+
+    @staticmethod
+    def _skin(per_min: float, samples: int, rng: np.random.Generator) -> np.ndarray:
+        """(samples,) of conductance: responses after the video's start, evenly with jitter, on a drifting level."""
+        video_s = samples / RATE - BASELINE_S
+        count = math.floor(per_min * video_s / 60 + rng.random())
+        at = BASELINE_S + (np.arange(count) + rng.uniform(0.1, 0.9, count)) * video_s / max(count, 1)
+        train = np.zeros(samples)
+        np.add.at(train, (at * RATE).astype(int), np.exp(0.25 * rng.standard_normal(count)))
+        after = np.arange(round(20 * RATE)) / RATE
+        responses = fftconvolve(train, np.exp(-after / 3) - np.exp(-after / 0.7))[:samples]
+        return responses + 0.1 * smooth_noise(rng, samples, RATE, 30) + 0.003 * rng.standard_normal(samples)

@@ -1,0 +1,233 @@
+"""The external annotations of AMIGOS: segments in seconds, and generated ones that the body follows."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import loadmat
+from scipy.stats import rankdata
+
+from embench.errors import UsageError
+from embench.protocols import label_units, load, make_units
+from embench.testing import check_dataset
+from embench_plugins.datasets.amigos import Amigos, AmigosExternal
+from embench_plugins.datasets.formats.amigos_files import LONG, SEGMENTS, SHORT, segments
+from embench_plugins.datasets.synthetic import amigos_external as synthetic
+
+from .amigos_made import own_file, person_file, row
+
+
+@pytest.fixture(scope="module")
+def nine(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("amigos")
+    AmigosExternal.synthesize(root, subjects=9, seed=4, effect=1.0, length_s=40.0)
+    return root
+
+
+def one_trial(root: Path, annotations: np.ndarray, seconds: float) -> Path:
+    """A person with a trial of video 10 that lasts so long, and 19 short ones."""
+    data = [np.ones((round(seconds * 128), 17))] + [np.ones((64, 17))] * 19
+    own_file(
+        root / "Data_Preprocessed_P02.mat",
+        joined_data=row(data),
+        labels_ext_annotation=row([annotations] + [np.ones((2, 3))] * 19),
+    )
+    return root
+
+
+class TestSegments:
+    def test_the_first_is_20_s_with_the_rest_then_blocks_from_5_s_and_the_final_20_s(self):
+        np.testing.assert_array_equal(
+            segments(6, 91.0), [[0, 20], [5, 25], [25, 45], [45, 65], [65, 85], [71, 91]]
+        )  # fmt: skip
+
+    def test_their_number_in_the_release(self):
+        assert sum(SEGMENTS.values()) * 37 == 12_580
+
+    def test_a_second_has_the_annotation_of_its_segment_and_the_mean_where_two_overlap(self, tmp_path):
+        given = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, 0.9]])
+        recording = next(AmigosExternal(one_trial(tmp_path, given, 61.5)).recordings("P02"))
+        for name, (a, b, c, d) in {"valence": given[:, 1], "arousal": given[:, 2]}.items():
+            label = recording.labels[name]
+            assert label.kind == "continuous"
+            np.testing.assert_array_equal(label.times, np.arange(61) + 0.5)
+            # The last segment starts at 41.5 s, and so is in force at the middle of second 41 already.
+            expected = [a] * 5 + [(a + b) / 2] * 15 + [b] * 5 + [c] * 16 + [(c + d) / 2] * 4 + [d] * 16
+            np.testing.assert_allclose(label.values, expected)
+
+    def test_segments_out_of_order_are_sorted_by_their_index(self, tmp_path):
+        given = np.array([[2, 0.5, 0.5], [1, -0.5, -0.5]])
+        recording = next(AmigosExternal(one_trial(tmp_path, given, 25.0)).recordings("P02"))
+        values = recording.labels["valence"].values
+        np.testing.assert_allclose(values, [-0.5] * 5 + [0.0] * 15 + [0.5] * 5)
+
+    def test_units_are_labelled_above_zero(self, tmp_path):
+        given = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, -0.9]])
+        reader = AmigosExternal(one_trial(tmp_path, given, 65.0))
+        recording = next(reader.recordings("P02"))
+        units = make_units([recording], reader.card, "continuous", load("subject-independent-v1"))
+        assert [(unit.start, unit.stop) for unit in units] == [(10.0 * i, 10.0 * i + 10) for i in range(6)]
+        made = {
+            target.name: label_units(units, {recording.id: recording.labels[target.label]}, target.rule)[1].tolist()
+            for target in reader.card.targets
+        }
+        assert made["valence"] == [0, 0, 0, 1, 1, 1]
+        assert made["arousal"] == [1, 1, 1, 1, 0, 0]
+        assert made["valence_value"] == pytest.approx([-0.7, -0.6, -0.1, 0.2, 0.4, 0.6])
+
+
+class TestQuirks:
+    def test_both_kinds_of_videos_and_their_groups(self, nine):
+        recordings = {r.stimulus: r for r in AmigosExternal(nine).recordings("P01")}
+        assert tuple(recordings) == SHORT + LONG
+        assert {recordings[video].group for video in SHORT} == {"P01"}
+        assert {recordings[video].group for video in LONG} == {"group1"}
+
+    def test_values_off_the_scale_are_held_within_it(self, nine):
+        cells = loadmat(AmigosExternal(nine).files("P02")[0])
+        assert cells["labels_ext_annotation"][0, 4][:, 1:].max() > 1
+        recordings = {r.stimulus: r for r in AmigosExternal(nine).recordings("P02")}
+        assert recordings[SHORT[4]].labels["valence"].values.max() == 1
+        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(nine).verify()]
+        assert any("P02_V19: annotations of the mean off the scale" in line for line in said)
+
+    def test_p08_has_no_annotation_at_all(self, tmp_path, nine):
+        assert "P08" not in AmigosExternal(nine).subjects()
+        cells = loadmat(person_file(tmp_path, 8))
+        assert {cell.shape for cell in cells["labels_ext_annotation"].ravel()} == {(1, 0)}
+
+    def test_annotations_without_data_and_data_without_annotations(self, tmp_path, nine):
+        annotations = row([np.empty((1, 0))] + [np.ones((2, 3))] * 19)
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", seconds=20.0, labels_ext_annotation=annotations)
+        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(tmp_path).verify()]
+        assert "P02_V10: data without annotations" in said
+        assert next(AmigosExternal(tmp_path).recordings("P02")).labels == {}
+        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(nine).verify()]
+        assert "P03_V30: annotations without data" in said
+
+    def test_verify_sees_segments_that_do_not_fit(self, tmp_path):
+        one_trial(tmp_path, np.array([[1, 0, 0], [3, 0, 0.0]]), 65.0)
+        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(tmp_path).verify()]
+        assert "P02_V10: 2 annotated segments in 65 s" in said
+        assert any("P02_V10: the annotated segments are not numbered" in line for line in said)
+
+    def test_files_without_that_variable_have_no_labels(self, tmp_path):
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_ext_annotation=None)
+        assert all(not recording.labels for recording in AmigosExternal(tmp_path).recordings("P02"))
+
+
+class TestGenerated:
+    def test_what_is_read_is_what_was_drawn(self, nine):
+        """The mean of what is felt in each segment, as the release gives it, second by second."""
+        moments = synthetic.draw(9, 4, 1.0, 40.0)
+        for subject in ("P01", "P09"):
+            for cell, recording in enumerate(AmigosExternal(nine).recordings(subject)):
+                own = moments[(moments["person"] == int(subject[1:])) & (moments["cell"] == cell)]
+                for name in ("arousal", "valence"):
+                    spans = segments(3, recording.duration_s)
+                    inside = [(a <= own["second"]) & (own["second"] < b) for a, b in spans]
+                    given = np.array([np.tanh(0.5 * own[name][where].mean()) for where in inside])
+                    covers = np.array(inside)[:, : int(recording.duration_s)]
+                    expected = (given[:, None] * covers).sum(axis=0) / covers.sum(axis=0)
+                    np.testing.assert_allclose(recording.labels[name].values, expected)
+
+    def test_it_keeps_the_interface(self, nine):
+        check_dataset(AmigosExternal, nine)
+        check_dataset(Amigos, nine)
+
+    @pytest.mark.parametrize("quantity", synthetic.PLANTED)
+    def test_an_oracle_scores_ninety_at_effect_one(self, effect_one, quantity):
+        assert effect_one[quantity] == pytest.approx(0.90, abs=0.02)
+
+    @pytest.mark.parametrize("quantity", synthetic.PLANTED)
+    def test_an_oracle_scores_chance_at_effect_zero(self, effect_zero, quantity):
+        assert effect_zero[quantity] == pytest.approx(0.50, abs=0.02)
+
+    def test_both_classes_occur_in_everybody(self):
+        for _, _, label, person in synthetic.oracle(40, 3, 1.0).values():
+            shares = [label[person == one].mean() for one in range(1, 41)]
+            assert min(shares) > 0.1
+            assert max(shares) < 0.9
+
+    def test_a_video_names_no_label(self):
+        rows = np.concatenate([synthetic.draw(40, seed, 1.0, 20.0) for seed in range(4)])
+        for target in ("arousal", "valence"):
+            by_video = [rows[target][rows["cell"] == cell].mean() for cell in range(20)]
+            assert np.abs(by_video).max() < 0.3  # 160 people, each a mean of about 20 s: a standard error of .07
+
+    def test_mean_and_variance_of_a_unit_carry_nothing(self, nine):
+        scores = {}
+        reader = AmigosExternal(nine)
+        people = [[r for r in reader.recordings(subject) if r.labels] for subject in reader.subjects()]
+        for modality, card in reader.card.modalities.items():
+            for channel in range(len(card.channels)):
+                for moment in (np.mean, np.std):
+                    for target in ("arousal", "valence"):
+                        scores[modality, channel, moment.__name__, target] = np.nanmean(
+                            [self._auroc(person, modality, channel, moment, target) for person in people]
+                        )
+        # Eight people of about 20 trials that say something new: each figure has a standard error of .05.
+        assert max(np.abs(np.array(list(scores.values())) - 0.5)) < 0.2
+        assert np.mean(list(scores.values())) == pytest.approx(0.5, abs=0.05)
+
+    def _auroc(self, recordings, modality, channel, moment, target) -> float:
+        figures, labels = [], []
+        for recording in recordings:
+            if modality not in recording.signals:
+                continue
+            for start in range(10, int(recording.duration_s) - 9, 10):
+                x = recording.signals[modality].data[channel, start * 128 : (start + 10) * 128].astype(float)
+                if np.isfinite(x).all():
+                    figures.append(moment(x))
+                    labels.append(recording.labels[target].values[start : start + 10].mean() > 0)
+        return auroc(np.array(figures), np.array(labels))
+
+    @pytest.mark.parametrize(
+        ("people", "effect", "length_s"), [(0, 1, 12.0), (2, 2, 12.0), (2, 1, 3.0), (2, 1, 1500.0)]
+    )
+    def test_arguments_out_of_range(self, tmp_path, people, effect, length_s):
+        with pytest.raises(UsageError):
+            synthetic.synthesize(tmp_path / "out", people, 0, effect, length_s=length_s)
+        assert not (tmp_path / "out").exists()
+
+    def test_same_arguments_same_bytes(self, tmp_path):
+        for name, people in (("a", 2), ("b", 2), ("c", 3)):
+            synthetic.synthesize(tmp_path / name, people, 5, 0.5, length_s=12.0)
+        one, two, more = (
+            {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.mat")} for name in ("a", "b", "c")
+        )
+        assert one == two
+        assert one.items() < more.items()
+
+    def test_the_folder_says_what_is_planted(self, nine):
+        written = json.loads((nine / "EMBENCH_SYNTHETIC.json").read_text())
+        assert (written["dataset"], written["planted"]) == ("amigos", "external annotation")
+        assert (written["subjects"], written["length_s"], written["effect"]) == (9, 40.0, 1.0)
+
+
+def auroc(score: np.ndarray, label: np.ndarray) -> float:
+    high = int(label.sum())
+    low = len(label) - high
+    return (rankdata(score)[label].sum() - high * (high + 1) / 2) / (high * low) if high and low else math.nan
+
+
+def oracle(effect: float) -> dict[str, float]:
+    """AUROC of each true quantity inside each person, mean over 160 people."""
+    found: dict[str, list[float]] = {}
+    for seed in range(4):
+        for quantity, (_, score, label, person) in synthetic.oracle(40, seed, effect).items():
+            own = [auroc(score[person == one], label[person == one] > 0) for one in range(1, 41)]
+            found.setdefault(quantity, []).extend(own)
+    return {quantity: float(np.mean(scores)) for quantity, scores in found.items()}
+
+
+@pytest.fixture(scope="module")
+def effect_one() -> dict[str, float]:
+    return oracle(1.0)
+
+
+@pytest.fixture(scope="module")
+def effect_zero() -> dict[str, float]:
+    return oracle(0.0)

@@ -1,0 +1,119 @@
+"""The reader of AMIGOS' long videos: who has them, who watched together, and folds that keep these together."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import loadmat
+
+from embench.errors import DataError
+from embench.protocols import load, make_units, partition, prove
+from embench.testing import check_dataset
+from embench_plugins.datasets.amigos import GROUPS, AmigosExternal, AmigosLong
+from embench_plugins.datasets.formats.amigos_files import LONG, PEOPLE
+
+from .amigos_made import own_file, person_file, row
+
+TOGETHER = [{7, 1, 2, 16}, {6, 32, 4, 3}, {29, 5, 27, 21}, {18, 14, 17, 22}, {15, 11, 12, 10}]
+
+
+@pytest.fixture(scope="module")
+def nine(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("amigos")
+    AmigosLong.synthesize(root, subjects=9, seed=4, effect=1.0, length_s=20.0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def everybody(tmp_path_factory) -> Path:
+    """Files of all 40 people, of a second a trial."""
+    root = tmp_path_factory.mktemp("amigos")
+    for person in range(1, PEOPLE + 1):
+        own_file(root / f"Data_Preprocessed_P{person:02d}.mat", seconds=1.0)
+    return root
+
+
+def test_a_recording_is_a_long_video(nine):
+    recordings = {r.stimulus: r for r in AmigosLong(nine).recordings("P01")}
+    assert tuple(recordings) == LONG
+    one = recordings["N1"]
+    assert (one.id, one.session, one.group) == ("P01_VN1", "long", "group1")
+    cells = loadmat(AmigosLong(nine).files("P01")[0])
+    for cell, video in enumerate(LONG, start=16):
+        data, ratings = cells["joined_data"][0, cell], cells["labels_selfassessment"][0, cell]
+        signals = recordings[video].signals
+        np.testing.assert_array_equal(signals["eeg"].data, data[:, :14].T.astype(np.float32))
+        np.testing.assert_array_equal(signals["ecg"].data, data[:, 14:16].T.astype(np.float32))
+        np.testing.assert_array_equal(signals["eda"].data, (1e6 / data[:, 16:]).T.astype(np.float32))
+        assert recordings[video].labels["arousal"].values == ratings[0, 0]
+        assert recordings[video].labels["valence"].values == ratings[0, 1]
+        assert recordings[video].duration_s == len(data) / 128
+
+
+def test_it_keeps_the_interface(nine):
+    check_dataset(AmigosLong, nine)
+
+
+def test_lengths_follow_from_the_annotated_segments():
+    assert AmigosLong.card.longest_s == 20 * 71 + 5
+
+
+def test_p08_p24_p28_have_no_long_videos(everybody):
+    for variant in (AmigosLong, AmigosExternal):
+        people = variant(everybody).subjects()
+        assert len(people) == 37
+        assert not {"P08", "P24", "P28"} & set(people)
+
+
+def test_a_folder_with_none_but_them_says_so(tmp_path):
+    person_file(tmp_path, 8)
+    with pytest.raises(DataError, match="P08, P24, P28") as caught:
+        AmigosLong(tmp_path).subjects()
+    assert caught.value.where == str(tmp_path)
+
+
+def test_p32_watched_but_did_not_rate(tmp_path):
+    person_file(tmp_path, 32)
+    recordings = list(AmigosLong(tmp_path).recordings("P32"))
+    assert len(recordings) == 4
+    assert all(recording.labels == {} and recording.signals for recording in recordings)
+    said = [finding.what for finding in AmigosLong(tmp_path).verify()]
+    assert said.count("data without arousal and valence") == 4
+
+
+def test_five_groups_of_four_watched_together(everybody):
+    groups: dict[str, set[int]] = {}
+    for subject in AmigosLong(everybody).subjects():
+        (group,) = {recording.group for recording in AmigosLong(everybody).recordings(subject)}
+        groups.setdefault(group, set()).add(int(subject[1:]))
+    assert [groups[f"group{number}"] for number in range(1, 6)] == TOGETHER
+    assert sum(len(people) == 1 for people in groups.values()) == 17
+
+
+@pytest.mark.parametrize("variant", [AmigosLong, AmigosExternal])
+@pytest.mark.parametrize("k", range(3))
+def test_no_viewing_group_is_in_two_parts_of_a_fold(everybody, variant, k):
+    reader = variant(everybody)
+    recordings = [r for subject in reader.subjects() for r in reader.recordings(subject)]
+    protocol = load("subject-independent-v1")
+    units = make_units(recordings, reader.card, "rating", protocol)
+    folds = partition(protocol, reader.card.name, units, k)
+    prove(protocol, units, folds)
+    subject_of = {unit.id: unit.subject for unit in units}
+    for fold in folds:
+        for group in set(GROUPS.values()):
+            members = {subject for subject, own in GROUPS.items() if own == group}
+            parts = [part for part in (fold.train, fold.val, fold.test) if members & {subject_of[id_] for id_ in part}]
+            assert len(parts) == 1
+
+
+def test_copies_with_short_videos_only_have_nothing_of_it(tmp_path):
+    own_file(tmp_path / "Data_Preprocessed_P02.mat", cells=16)
+    assert list(AmigosLong(tmp_path).recordings("P02")) == []
+    assert "no cell for video B1, N1, P1, U1" in [finding.what for finding in AmigosLong(tmp_path).verify()]
+
+
+def test_verify_names_a_trial_that_is_too_long(tmp_path):
+    data = row([np.ones((1, 17))] * 19 + [np.ones((128 * 900, 17), np.int8)])
+    own_file(tmp_path / "Data_Preprocessed_P02.mat", joined_data=data)
+    assert any("longer than its annotated" in finding.what for finding in AmigosLong(tmp_path).verify())

@@ -1,0 +1,250 @@
+"""The CASE synthesizer: what is planted and what is not, real lengths, text as released, same bytes."""
+
+import hashlib
+import io
+import itertools
+import json
+import math
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+
+from embench.errors import UsageError
+from embench_plugins.datasets.case import Case
+from embench_plugins.datasets.formats.case_tables import SENSORS
+from embench_plugins.datasets.formats.case_tree import VIDEOS
+from embench_plugins.datasets.synthetic import case as synthetic
+from embench_plugins.datasets.synthetic.number_text import ROWS, write_rows
+
+
+def auroc(score: np.ndarray, label: np.ndarray) -> float:
+    """Share of pairs of a high and a low unit that the score puts right, ties half; NaN with one class."""
+    label = label.astype(bool)
+    high, low = int(label.sum()), int((~label).sum())
+    return (rankdata(score)[label].sum() - high * (high + 1) / 2) / (high * low) if high and low else math.nan
+
+
+@cache
+def within(effect: float, seeds: int, length_s: float | None = None) -> dict[str, float]:
+    """AUROC of each true quantity inside each person, mean over 30 people of so many seeds."""
+    found: dict[str, list[float]] = {quantity: [] for quantity in synthetic.PLANTED}
+    for seed in range(seeds):
+        for quantity, (_, values, labels, people) in synthetic.oracle(30, seed, effect, length_s=length_s).items():
+            found[quantity] += [auroc(values[people == p], labels[people == p]) for p in np.unique(people)]
+    return {quantity: float(np.nanmean(values)) for quantity, values in found.items()}
+
+
+def digests(root: Path) -> dict[str, str]:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+class TestTruth:
+    @pytest.mark.parametrize("quantity", synthetic.PLANTED)
+    def test_an_oracle_scores_ninety_at_effect_one_and_chance_at_none(self, quantity):
+        assert within(1.0, 16)[quantity] == pytest.approx(0.90, abs=0.01)
+        assert within(0.0, 16)[quantity] == pytest.approx(0.50, abs=0.02)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("quantity", synthetic.PLANTED)
+    def test_an_oracle_at_real_length(self, quantity):
+        assert within(1.0, 2, synthetic.REAL_S)[quantity] == pytest.approx(0.90, abs=0.02)
+
+    def test_each_target_has_its_own_place(self):
+        rows = np.concatenate([synthetic.draw(30, seed, 1.0) for seed in range(3)])
+        for quantity, target in (("heart_rate", "valence"), ("breath_hz", "arousal")):
+            apart = [np.corrcoef(one[quantity], one[target])[0, 1] for one in self.people(rows)]
+            assert abs(np.mean(apart)) < 0.12
+
+    def people(self, rows: np.ndarray) -> list[np.ndarray]:
+        edges = np.flatnonzero(np.diff(rows["person"])) + 1
+        return np.split(rows, edges)
+
+    def test_both_classes_occur_in_everybody_and_no_clip_names_its_label(self):
+        rows = np.concatenate([synthetic.draw(30, seed, 1.0) for seed in range(4)])
+        for target in ("arousal", "valence"):
+            moved = rows[rows[target] != 5]
+            assert all(0.15 < (one[target] > 5).mean() < 0.85 for one in self.people(moved))
+            for code in VIDEOS:
+                assert (moved[target] > 5)[moved["video"] == code].mean() == pytest.approx(0.5, abs=0.12)
+
+    def test_the_stick_rests_for_a_while_in_everybody(self):
+        resting = [(one["arousal"] == 5).mean() for one in self.people(synthetic.draw(30, 0, 1.0))]
+        assert max(resting) < 0.4
+        assert np.mean(np.array(resting) > 0) > 0.6
+        at_length = synthetic.draw(2, 0, 1.0, length_s=synthetic.REAL_S)
+        assert all((one["arousal"] == 5).sum() >= 4 for one in self.people(at_length))
+
+    def test_people_differ_more_than_the_effect(self):
+        rows = self.people(synthetic.draw(30, 0, 1.0))
+        for quantity in synthetic.PLANTED:
+            scale = np.asarray if quantity == "heart_rate" else np.log
+            means, spread = zip(*((scale(r[quantity]).mean(), scale(r[quantity]).std()) for r in rows), strict=True)
+            assert np.std(means) > np.mean(spread)
+
+    def test_a_person_does_not_depend_on_how_many_there_are(self):
+        few, many = synthetic.draw(2, 7, 1.0), synthetic.draw(5, 7, 1.0)
+        np.testing.assert_array_equal(few, many[: len(few)])
+        assert not np.array_equal(synthetic.draw(2, 8, 1.0)["arousal"][:20], few["arousal"][:20])
+
+    def test_every_person_has_an_order_of_their_own_without_neighbours_of_one_type(self):
+        orders = [[c for c, _ in synthetic._schedule(p, 3, None) if c in VIDEOS] for p in range(1, 31)]
+        assert len(set(map(tuple, orders))) == 30
+        for order in orders:
+            assert sorted(order) == sorted(VIDEOS)
+            assert all(VIDEOS[a] != VIDEOS[b] for a, b in itertools.pairwise(order))
+
+    def test_a_session_of_real_length_has_the_releases_rows(self):
+        schedule = synthetic._schedule(1, 0, synthetic.REAL_S)
+        assert sum(ms for _, ms in schedule) == pytest.approx(2_451_583.333)
+        assert schedule[0] == (10, 101_500)
+        assert len(schedule) == 18
+        assert max(last - first for _, first, last in synthetic._clips(schedule)) <= 1000 * Case.card.longest_s
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("case")
+    synthetic.synthesize(root, 2, 5, 1.0, length_s=200.0, trees=synthetic.TREES)
+    return root
+
+
+class TestFiles:
+    def test_the_text_is_the_releases(self, two):
+        data = two / "CASE_full" / "data"
+        lines = (data / "interpolated/physiological/sub_1.csv").read_text().splitlines()
+        assert lines[0] == "daqtime,ecg,bvp,gsr,rsp,skt,emg_zygo,emg_coru,emg_trap,video"
+        assert lines[1].startswith("0,")
+        assert lines[1].endswith(",10")
+        assert lines[-1].endswith(",12")
+        assert lines[5000].startswith("4999,")
+        short = (data / "interpolated/annotations/sub_1.csv").read_text().splitlines()
+        assert short[:3] == ["jstime,valence,arousal,video", "0,5,5,10", "50,5,5,10"]
+        assert (len(lines) - 1) // 50 == len(short) - 1
+        assert {line.rpartition(",")[2] for line in lines[1:]} == {*map(str, VIDEOS), "10", "11", "12"}
+        assert all(len(cell.partition(".")[2]) <= 3 for cell in ",".join(lines[1:2000]).split(","))
+        daq = (data / "raw/physiological/sub1_DAQ.txt").read_text().splitlines()
+        assert len(daq[0].split("\t")) == 1 + len(SENSORS)
+        stick = np.loadtxt(data / "raw/annotations/sub1_joystick.txt")
+        assert stick.shape[1] == 3
+        assert np.abs(stick[:, 1:]).max() <= 26225
+        assert np.diff(stick[:, 0]).std() > 0.001  # jitter
+        assert len(list(data.rglob("README*"))) == 6
+
+    def test_labels_read_are_those_drawn(self, two):
+        rows = synthetic.draw(2, 5, 1.0, length_s=200.0)
+        for subject, person in (("sub_1", 1), ("sub_2", 2)):
+            clips = {int(r.stimulus): r for r in Case(two).recordings(subject)}
+            own = rows[rows["person"] == person]
+            assert len(own) >= 6
+            for unit in own:
+                clip = clips[unit["video"]]
+                assert clip.order == unit["order"]
+                start = unit["start_ms"] / 1000 - clip.start_s
+                assert 0 <= start <= clip.duration_s - 10
+                label = clip.labels["arousal"]
+                inside = (label.times >= start - 1e-6) & (label.times < start + 10 - 1e-6)
+                assert inside.sum() == 200
+                assert label.values[inside].mean() == pytest.approx(unit["arousal"], abs=0.02)
+
+    def test_same_arguments_same_bytes_and_more_people_change_nobody(self, tmp_path):
+        for name, people in (("a", 1), ("b", 1), ("c", 2)):
+            synthetic.synthesize(tmp_path / name, people, 5, 0.5, length_s=40.0)
+        one, again, more = (digests(tmp_path / name) for name in "abc")
+        assert one == again
+        assert all(more[name] == digest for name, digest in one.items() if "SYNTHETIC" not in name)
+
+    def test_the_effect_changes_only_the_body(self, tmp_path):
+        for effect in (0.0, 1.0):
+            synthetic.synthesize(tmp_path / str(effect), 1, 5, effect, length_s=60.0)
+        for a, b in zip(*(Case(tmp_path / name).recordings("sub_1") for name in ("0.0", "1.0")), strict=True):
+            assert (a.id, a.start_s) == (b.id, b.start_s)
+            np.testing.assert_array_equal(a.labels["arousal"].values, b.labels["arousal"].values)
+            assert not np.array_equal(a.signals["ecg"].data, b.signals["ecg"].data)
+
+    def test_the_mark_says_what_was_made(self, two):
+        made = json.loads((two / "EMBENCH_SYNTHETIC.json").read_text())
+        assert (made["dataset"], made["subjects"], made["effect"], made["length_s"]) == ("case", 2, 1.0, 200.0)
+
+    @pytest.mark.parametrize(
+        ("people", "seed", "effect", "length_s"),
+        [(0, 0, 1, 60.0), (31, 0, 1, 60.0), (1, -1, 1, 60.0), (1, 0, 2, 60.0), (1, 0, 1, 10.0), (1, 0, 1, 3000.0)],
+    )
+    def test_arguments_out_of_range(self, tmp_path, people, seed, effect, length_s):
+        with pytest.raises(UsageError):
+            Case.synthesize(tmp_path / "out", subjects=people, seed=seed, effect=effect, length_s=length_s)
+        assert not (tmp_path / "out").exists()
+
+    def test_numbers_as_text(self):
+        numbers = np.array([0, 5, -5, 1000, -1500, 1_234_567, -10, 50])
+        for short, form in ((True, "{:.15g}"), (False, "{:.3f}")):
+            file = io.BytesIO()
+            write_rows(file, [numbers, numbers], [3, 0], separator=";", short=short)
+            assert file.getvalue().decode().splitlines() == [f"{form.format(n / 1000)};{n}" for n in numbers]
+        many = np.random.default_rng(0).integers(-(10**6), 10**6, 2 * ROWS + 7)
+        file = io.BytesIO()
+        write_rows(file, [many], [2])
+        np.testing.assert_array_equal(np.round(100 * np.loadtxt(io.BytesIO(file.getvalue()))), many)
+
+
+@pytest.fixture(scope="module")
+def units(tmp_path_factory) -> list[list[tuple[dict[str, float], dict[str, np.ndarray]]]]:
+    """For each of 12 people, the units with their labels and signals."""
+    root = tmp_path_factory.mktemp("many")
+    synthetic.synthesize(root, 12, 11, 1.0)
+    rows = synthetic.draw(12, 11, 1.0)
+    people = []
+    for person, subject in enumerate(Case(root).subjects(), start=1):
+        found = []
+        for clip in Case(root).recordings(subject):
+            for unit in rows[(rows["person"] == person) & (rows["video"] == int(clip.stimulus))]:
+                first = int(unit["start_ms"] - 1000 * clip.start_s)
+                cut = {m: s.data[:, first : first + 10_000] for m, s in clip.signals.items()}
+                found.append(({name: unit[name] for name in ("arousal", "valence")}, cut))
+        people.append(found)
+    return people
+
+
+@pytest.mark.slow
+class TestSignals:
+    """The shape of a signal tells, its mean and variance do not."""
+
+    def mean_auroc(self, units, figure, target: str) -> float:
+        found = []
+        for person in units:
+            moved = [(labels[target] > 5, figure(cut)) for labels, cut in person if labels[target] != 5]
+            label, score = map(np.array, zip(*moved, strict=True))
+            found.append(auroc(score, label))
+        return float(np.nanmean(found))
+
+    @pytest.mark.parametrize("target", ["arousal", "valence"])
+    def test_mean_and_variance_carry_nothing(self, units, target):
+        scores = [
+            self.mean_auroc(units, lambda cut, m=m, moment=moment: moment(cut[m][0].astype(float)), target)
+            for m in Case.card.modalities
+            for moment in (np.mean, np.std)
+        ]
+        # 12 people of about 25 units that are not independent: each is chance with a standard error near .04.
+        assert max(np.abs(np.array(scores) - 0.5)) < 0.16
+        assert np.mean(scores) == pytest.approx(0.5, abs=0.06)
+
+    def test_breathing_rate_is_in_the_belt(self, units):
+        def crossings(cut):
+            x = cut["resp"][0, ::50].astype(float)
+            x -= x.mean()
+            at = np.flatnonzero((x[:-1] < 0) & (x[1:] >= 0))
+            return (len(at) - 1) / (at[-1] - at[0]) if len(at) > 1 else 0.0
+
+        assert self.mean_auroc(units, crossings, "valence") > 0.75
+
+    def test_heart_rate_is_in_the_pulse(self, units):
+        def rate(cut):
+            x = cut["ppg"][0, ::10].astype(float)
+            x -= x.mean()
+            around = np.correlate(x, x, "full")[len(x) - 1 :][40:150]
+            return -float(np.argmax(around))
+
+        assert self.mean_auroc(units, rate, "arousal") > 0.75

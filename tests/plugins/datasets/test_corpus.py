@@ -1,0 +1,447 @@
+"""The corpus reader: files of every kind against what was written or what the field's own libraries read."""
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pyedflib
+import pytest
+import wfdb
+import yaml
+from scipy.io import savemat
+
+from embench.errors import DataError
+from embench.testing import check_dataset
+from embench_plugins.datasets.corpus import Corpus
+from embench_plugins.datasets.formats.matlab import inflated
+
+HEAD = {"title": "Some recordings", "citation": "ours", "licence": "CC BY 4.0", "mains_hz": 50}
+
+
+def describe(root: Path, *sources: dict, **changes) -> Path:
+    (root / "corpus.yaml").write_text(yaml.safe_dump({**HEAD, "sources": list(sources), **changes}))
+    return root
+
+
+def source(files: str, modality: str = "ecg", subject: str | None = None, **channels) -> dict:
+    about = {"files": files, "signals": {modality: {"channels": ["lead"], **channels}}}
+    return about if subject is None else {**about, "subject": subject}
+
+
+def only(root: Path):
+    (recording,) = (r for person in Corpus(root).subjects() for r in Corpus(root).recordings(person))
+    return recording
+
+
+def waves(channels: int, samples: int, size: float = 1.0) -> np.ndarray:
+    return size * np.random.default_rng(0).uniform(-1, 1, (channels, samples))
+
+
+def write_edf(path: Path, data: np.ndarray, names: list[str], rate: int = 160, unit: str = "uV", kind=None) -> None:
+    kind = pyedflib.FILETYPE_BDFPLUS if path.suffix == ".bdf" else pyedflib.FILETYPE_EDFPLUS if kind is None else kind
+    bits = 23 if path.suffix == ".bdf" else 15
+    with pyedflib.EdfWriter(str(path), len(names), file_type=kind) as file:
+        file.setSignalHeaders([
+            {"label": name, "dimension": unit, "sample_frequency": rate, "physical_min": -200, "physical_max": 200,
+             "digital_min": -(2**bits), "digital_max": 2**bits - 1} for name in names
+        ])  # fmt: skip
+        file.writeSamples(list(data))
+
+
+class TestEdf:
+    @pytest.mark.parametrize("suffix", [".edf", ".bdf"])
+    def test_every_sample_is_the_one_that_pyedflib_reads(self, tmp_path, suffix):
+        names = ["Fc5.", "Cz..", "T3"]
+        write_edf(tmp_path / f"S001R01{suffix}", waves(3, 160 * 30, 150), names)
+        describe(tmp_path, source(f"*{suffix}", "eeg", r"(S\d+)R", channels=["FC5", "T7", "Cz"]))
+        recording = only(tmp_path)
+        with pyedflib.EdfReader(str(tmp_path / f"S001R01{suffix}")) as file:
+            expected = np.stack([file.readSignal(i) for i in (0, 2, 1)])
+        signal = recording.signals["eeg"]
+        np.testing.assert_array_equal(signal.data, expected.astype(np.float32))
+        assert (signal.rate, signal.channels, signal.unit) == (160, ("FC5", "T7", "Cz"), "uV")
+        assert (recording.id, recording.subject, recording.group) == (f"S001R01{suffix}", "S001", "S001")
+        assert (recording.duration_s, recording.start_s, recording.labels) == (30, 0, {})
+
+    def test_a_long_file_comes_in_pieces_of_up_to_ten_minutes_that_leave_nothing_out(self, tmp_path):
+        data = waves(1, 32 * 1505, 150)
+        write_edf(tmp_path / "night.edf", data, ["lead"], rate=32, unit="mV")
+        recordings = list(Corpus(describe(tmp_path, source("*.edf"))).recordings("night"))
+        assert [r.start_s for r in recordings] == [0, 501, 1003]
+        assert [r.id for r in recordings] == ["night.edf@0s", "night.edf@501s", "night.edf@1003s"]
+        assert max(r.duration_s for r in recordings) <= Corpus.card.longest_s
+        joined = np.concatenate([r.signals["ecg"].data for r in recordings], 1)
+        np.testing.assert_allclose(joined, data, atol=0.01)
+
+    def test_units_of_voltages_are_brought_to_one(self, tmp_path):
+        write_edf(tmp_path / "a.edf", waves(1, 3200, 150), ["lead"], unit="uV")
+        in_millivolt = only(describe(tmp_path, source("*.edf"))).signals["ecg"]
+        as_stated = only(describe(tmp_path, source("*.edf", unit="V"))).signals["ecg"]
+        assert in_millivolt.unit == as_stated.unit == "mV"
+        assert np.abs(in_millivolt.data).max() == pytest.approx(0.15, rel=0.01)
+        assert np.abs(as_stated.data).max() == pytest.approx(150_000, rel=0.01)
+
+    def test_a_unit_that_is_none_is_asked_for(self, tmp_path):
+        write_edf(tmp_path / "a.edf", waves(1, 3200, 150), ["lead"], unit="adu")
+        with pytest.raises(DataError, match="channel lead is in `adu`") as caught:
+            only(describe(tmp_path, source("*.edf")))
+        assert "unit: mV" in caught.value.hint
+
+    def test_files_at_rates_of_their_own_are_of_one_corpus(self, tmp_path):
+        for name, rate in (("S001", 160), ("S088", 128)):
+            write_edf(tmp_path / f"{name}.edf", waves(1, 30 * rate, 100), ["Cz.."], rate=rate)
+        describe(tmp_path, source("*.edf", "eeg", channels=["Cz"]))
+        rates = [next(Corpus(tmp_path).recordings(person)).signals["eeg"].rate for person in ("S001", "S088")]
+        assert rates == [160, 128]
+        check_dataset(Corpus, tmp_path)
+
+    def test_channels_of_one_modality_have_one_rate(self, tmp_path):
+        with pyedflib.EdfWriter(str(tmp_path / "a.edf"), 2, file_type=pyedflib.FILETYPE_EDF) as file:
+            for i, rate in enumerate((64, 32)):
+                about = {"label": f"c{i}", "dimension": "mV", "sample_frequency": rate}
+                limits = {"physical_min": -9, "physical_max": 9, "digital_min": -99, "digital_max": 99}
+                file.setSignalHeader(i, {**about, **limits})
+            file.writeSamples([waves(1, 640)[0], waves(1, 320)[0]])
+        with pytest.raises(DataError, match="c0 640 at 64 Hz, c1 320 at 32 Hz"):
+            only(describe(tmp_path, source("*.edf", channels=["c0", "c1"])))
+
+    def test_a_channel_that_is_missing_names_the_nearest(self, tmp_path):
+        write_edf(tmp_path / "a.edf", waves(2, 320, 100), ["Fc5.", "Cz.."])
+        with pytest.raises(DataError, match=r"no channel `FC6` for eeg; did you mean Fc5\.\?") as caught:
+            only(describe(tmp_path, source("*.edf", "eeg", channels=["FC6"])))
+        assert "Cz.." in caught.value.expected
+        assert caught.value.where.endswith("a.edf")
+
+    @pytest.mark.parametrize("label", ["EEG Cz-REF", "cz", "Cz..", "EEG CZ"])
+    def test_names_are_found_however_they_are_dressed(self, tmp_path, label):
+        write_edf(tmp_path / "a.edf", waves(1, 320, 100), [label])
+        assert only(describe(tmp_path, source("*.edf", "eeg", channels=["Cz"]))).signals["eeg"].channels == ("Cz",)
+
+    def test_a_file_that_was_not_closed_is_read_to_its_end(self, tmp_path):
+        write_edf(tmp_path / "a.edf", waves(1, 3200, 100), ["lead"], unit="mV", kind=pyedflib.FILETYPE_EDF)
+        content = bytearray((tmp_path / "a.edf").read_bytes())
+        content[236:244] = b"-1      "
+        (tmp_path / "a.edf").write_bytes(content[:-320])
+        assert only(describe(tmp_path, source("*.edf"))).duration_s == 19
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda content: content[:-400], "ends after 18 of 20 records"),
+            (lambda content: content[:300], "header is cut short"),
+            (lambda _: b"", "no EDF or BDF file"),
+            (lambda content: b"\x89PNG" + content[4:], "no EDF or BDF file"),
+            (lambda content: content[:252] + b"9999" + content[256:], "9999 signals"),
+            (lambda content: content[:244] + b"0       " + content[252:], "records of 0 s"),
+            (lambda content: content[:236] + b"99999999" + content[244:], "of 99999999 records"),
+            (lambda content: content[:472] + b"99999999" + content[480:], "it ends after 0 of 20 records"),
+            (lambda content: content[:360] + b"what?   " + content[368:], "physical minimum is `what[?]`"),
+            (lambda content: content[:192] + b"EDF+D" + content[197:], "gaps"),
+        ],
+        ids=["truncated", "header", "empty", "png", "signals", "seconds", "records", "samples", "number", "gaps"],
+    )
+    def test_damaged_files_are_named(self, tmp_path, change, said):
+        write_edf(tmp_path / "a.edf", waves(1, 3200, 100), ["lead"], unit="mV", kind=pyedflib.FILETYPE_EDF)
+        (tmp_path / "a.edf").write_bytes(change((tmp_path / "a.edf").read_bytes()))
+        with pytest.raises(DataError, match=said) as caught:
+            only(describe(tmp_path, source("*.edf")))
+        assert caught.value.where.endswith("a.edf")
+
+
+class TestWfdb:
+    def write(self, root: Path, data: np.ndarray) -> None:
+        wfdb.wrsamp("rec", 250, ["mV", "mV"], ["II", "V"], p_signal=data.T, fmt=["16", "16"], write_dir=str(root))
+
+    def test_every_sample_is_the_one_that_wfdb_reads(self, tmp_path):
+        self.write(tmp_path, waves(2, 250 * 700))
+        recordings = list(Corpus(describe(tmp_path, source("*.hea", channels={"left": "V"}))).recordings("rec"))
+        assert len(recordings) == 2
+        joined = np.concatenate([r.signals["ecg"].data for r in recordings], 1)
+        np.testing.assert_array_equal(joined[0], wfdb.rdrecord(str(tmp_path / "rec")).p_signal[:, 1].astype(np.float32))
+
+    def test_lost_samples_are_nan_and_told(self, tmp_path):
+        data = waves(2, 2500)
+        data[1, 100:150] = np.nan
+        self.write(tmp_path, data)
+        describe(tmp_path, source("*.hea", channels=["II", "V"]))
+        np.testing.assert_array_equal(np.isnan(only(tmp_path).signals["ecg"].data), np.isnan(data))
+        assert any("50 samples of ecg are lost" in finding.what for finding in Corpus(tmp_path).verify())
+
+    def test_the_signal_file_decides_the_contents_too(self, tmp_path):
+        self.write(tmp_path, waves(2, 2500))
+        names = [p.name for p in Corpus(describe(tmp_path, source("*.hea", channels=["II"]))).files("rec")]
+        assert names == ["corpus.yaml", "rec.hea", "rec.dat"]
+
+    def test_a_truncated_signal_file_is_named(self, tmp_path):
+        self.write(tmp_path, waves(2, 2500))
+        (tmp_path / "rec.dat").write_bytes((tmp_path / "rec.dat").read_bytes()[:4000])
+        with pytest.raises(DataError, match="ends after 1000 of 2500 samples"):
+            only(describe(tmp_path, source("*.hea", channels=["II"])))
+
+    def test_files_of_other_folders_are_not_opened(self, tmp_path):
+        self.write(tmp_path, waves(2, 2500))
+        text = (tmp_path / "rec.hea").read_text().replace("rec.dat", "../rec.dat")
+        (tmp_path / "rec.hea").write_text(text)
+        with pytest.raises(DataError, match="no WFDB header"):
+            only(describe(tmp_path, source("*.hea", channels=["II"])))
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "# nothing\n", "rec 2 9 100\nrec.dat 16 1 16 0 0 0 0 II\n", "\x00\xff\n", "rec/2 2 9 100\na 50\nb 50\n"],
+    )
+    def test_headers_that_are_none_are_named(self, tmp_path, text):
+        (tmp_path / "rec.hea").write_text(text, encoding="latin1")
+        with pytest.raises(DataError) as caught:
+            only(describe(tmp_path, source("*.hea", channels=["II"])))
+        assert "rec." in caught.value.where
+
+    def test_the_data_file_instead_of_the_header_is_told(self, tmp_path):
+        self.write(tmp_path, waves(2, 2500))
+        with pytest.raises(DataError, match=r"`\.dat` are not read") as caught:
+            only(describe(tmp_path, source("*.dat", channels=["II"])))
+        assert ".hea" in caught.value.hint
+
+    def test_without_the_library_the_error_names_the_extra(self, tmp_path, monkeypatch):
+        self.write(tmp_path, waves(2, 2500))
+        monkeypatch.setitem(__import__("sys").modules, "wfdb", None)
+        with pytest.raises(DataError, match="wfdb") as caught:
+            only(describe(tmp_path, source("*.hea", channels=["II"])))
+        assert "embench[corpora]" in caught.value.hint
+
+
+class TestMatlab:
+    def test_a_nested_struct_as_way_eeg_gal_has_it(self, tmp_path):
+        eeg, emg = waves(32, 1000, 50).T.astype(np.float32), waves(5, 8000).T
+        names = np.array([f"E{i}" for i in range(31)] + ["Fp1"], object)
+        part = {"names": names, "sig": eeg, "samplingrate": 500}
+        content = {"hs": {"name": "s", "eeg": part, "emg": {**part, "sig": emg}}}
+        savemat(tmp_path / "HS_P1_S1.mat", content, do_compression=True)
+        describe(
+            tmp_path,
+            source("HS_*.mat", "eeg", r"P\d+", channels=["Fp1", "E0"], unit="uV", array="hs.eeg.sig",
+                   names="hs.eeg.names", rate="hs.eeg.samplingrate"),
+        )  # fmt: skip
+        signal = only(tmp_path).signals["eeg"]
+        np.testing.assert_array_equal(signal.data, eeg.T[[31, 0]])
+        assert (signal.rate, only(tmp_path).subject) == (500, "P1")
+
+    def test_a_struct_with_old_electrode_names_as_large_eeg_bci_has_it(self, tmp_path):
+        data = waves(22, 2000, 50).T
+        names = np.array([["Fp1"], ["T3"], *[[f"x{i}"] for i in range(20)]], object)
+        savemat(tmp_path / "CLA-SubjectJ-170504-3St.mat", {"o": {"data": data, "chnames": names, "sampFreq": 200.0}})
+        describe(
+            tmp_path,
+            source("*.mat", "eeg", "-(Subject[A-Z])-", channels=["T7"], unit="uV", array="o.data", names="o.chnames",
+                   rate="o.sampFreq"),
+        )  # fmt: skip
+        recording = only(tmp_path)
+        np.testing.assert_array_equal(recording.signals["eeg"].data[0], data[:, 1].astype(np.float32))
+        assert recording.subject == "SubjectJ"
+
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_a_bare_matrix_has_channels_by_number_and_time_along_its_longer_side(self, tmp_path, turned):
+        data = waves(3, 500).astype(np.float32)
+        savemat(tmp_path / "a.mat", {"x": data.T if turned else data}, format="4")
+        describe(tmp_path, source("*.mat", channels={"lead": "2"}, unit="mV", array="x", rate=100))
+        np.testing.assert_array_equal(only(tmp_path).signals["ecg"].data[0], data[1])
+
+    def test_as_many_channels_as_names_where_the_recording_is_shorter_than_wide(self, tmp_path):
+        data = waves(40, 30)
+        savemat(tmp_path / "a.mat", {"x": data, "n": np.array([f"c{i}" for i in range(40)], object)})
+        describe(tmp_path, source("*.mat", channels={"lead": "c7"}, unit="mV", array="x", names="n", rate=100))
+        np.testing.assert_array_equal(only(tmp_path).signals["ecg"].data[0], data[7].astype(np.float32))
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"array": None}, "which of s, x holds the samples"),
+            ({"array": "y"}, "no `y` of `y`, but s, x"),
+            ({"array": "s.z"}, "no `z` of `s.z`, but rate"),
+            ({"array": "s.rate"}, "`s.rate` is .* \\(1, 1\\)|no channel"),
+            ({"rate": None}, "at how many samples a second"),
+            ({"rate": "x"}, "at how many samples a second"),
+            ({"unit": None}, "no unit that the file names"),
+        ],
+    )
+    def test_a_place_that_is_not_there_is_named(self, tmp_path, options, said):
+        savemat(tmp_path / "a.mat", {"x": waves(2, 100), "s": {"rate": 100}})
+        given = {"channels": {"lead": "2"}, "unit": "mV", "array": "x", "rate": 100, **options}
+        with pytest.raises(DataError, match=said):
+            only(describe(tmp_path, source("*.mat", **{k: v for k, v in given.items() if v is not None})))
+
+    def test_version_7_3_says_how_to_save_it(self, tmp_path):
+        head = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF"
+        (tmp_path / "a.mat").write_bytes(head)
+        with pytest.raises(DataError, match=r"version 7\.3") as caught:
+            only(describe(tmp_path, source("*.mat", unit="mV", array="x", rate=100)))
+        assert "-v7" in caught.value.hint
+
+    def test_sizes_that_a_file_cannot_hold_are_refused_before_room_is_made(self, tmp_path):
+        """A cell array that announces 2 ** 27 cells, which scipy would make before it reads the first."""
+        savemat(tmp_path / "a.mat", {"x": waves(2, 100), "n": np.array(["a", "b"], object)})
+        content = (tmp_path / "a.mat").read_bytes()
+        shape, huge = struct.pack("<4i", 5, 8, 1, 2), struct.pack("<4i", 5, 8, 1, 1 << 27)
+        assert content.count(shape) == 1
+        (tmp_path / "a.mat").write_bytes(content.replace(shape, huge))
+        with pytest.raises(DataError, match="cells in"):
+            only(describe(tmp_path, source("*.mat", unit="mV", array="x", names="n", rate=100)))
+
+    def test_a_variable_that_unpacks_to_more_than_there_may_be_is_refused(self):
+        head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
+        packed = zlib.compress(bytes(10_000))
+        content = head + struct.pack("<II", 15, len(packed)) + packed
+        assert len(inflated(content, 10_000)[0]) == 10_128
+        with pytest.raises(ValueError, match="over"):
+            inflated(content, 9_999)
+
+    @pytest.mark.parametrize("cut", [0, 100, 130, 400, 900])
+    def test_truncated_files_are_named(self, tmp_path, cut):
+        savemat(tmp_path / "a.mat", {"x": waves(2, 100)})
+        (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:cut])
+        with pytest.raises(DataError) as caught:
+            only(describe(tmp_path, source("*.mat", unit="mV", array="x", rate=100)))
+        assert caught.value.where.endswith("a.mat")
+
+
+class TestCsv:
+    @pytest.mark.parametrize(("separator", "suffix"), [(",", "csv"), (";", "csv"), ("\t", "tsv")])
+    def test_columns_by_name_in_pieces(self, tmp_path, separator, suffix):
+        data = waves(3, 4 * 1300)
+        rows = [separator.join(("time", "ECG I", "EDA")), *(separator.join(f"{v:.5f}" for v in row) for row in data.T)]
+        (tmp_path / f"S1.{suffix}").write_text("\ufeff" + "\r\n".join(rows) + "\r\n\r\n", "utf-8")
+        signals = {
+            "ecg": {"channels": {"left": "ECG I"}, "rate": 4, "unit": "mV"},
+            "eda": {"channels": {"eda": "EDA"}, "rate": 4, "unit": "uS"},
+        }
+        describe(tmp_path, {"files": f"*.{suffix}", "signals": signals})
+        recordings = list(Corpus(tmp_path).recordings("S1"))
+        assert [r.duration_s for r in recordings] == [433, 433, 434]
+        for m, column in (("ecg", 1), ("eda", 2)):
+            joined = np.concatenate([r.signals[m].data[0] for r in recordings])
+            np.testing.assert_array_equal(joined, np.round(data[column], 5).astype(np.float32))
+
+    def test_without_a_header_columns_have_numbers_and_empty_cells_are_lost(self, tmp_path):
+        (tmp_path / "a.csv").write_text("1,2.5\n2,\n3,nan\n4,-inf\n5,6\n")
+        describe(tmp_path, source("*.csv", channels={"lead": "2"}, unit="mV", rate=1))
+        np.testing.assert_array_equal(only(tmp_path).signals["ecg"].data, [[2.5, np.nan, np.nan, np.nan, 6]])
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("lead\n1\n<html>\n3\n", "column lead, row 2: `<html>` is no number"),
+            ("lead\n", "no rows"),
+            ("", "no rows"),
+            ("lead,lead\n1,2\n", "two columns have one name"),
+            ("lead,b\n1,2\n1,2,3\n", "rows 1 to 2"),
+            ("other\n1\n2\n", "no channel `lead`"),
+            ("lead\n" + "1" * 2_000_000, "over a megabyte"),
+        ],
+        ids=["word", "header", "empty", "twice", "ragged", "foreign", "endless"],
+    )
+    def test_bad_tables_are_named(self, tmp_path, text, said):
+        (tmp_path / "a.csv").write_text(text)
+        with pytest.raises(DataError, match=said) as caught:
+            only(describe(tmp_path, source("*.csv", unit="mV", rate=4)))
+        assert caught.value.where.endswith("a.csv")
+
+
+class TestFolder:
+    def test_a_modality_of_zeros_is_absent(self, tmp_path):
+        (tmp_path / "a.csv").write_text("a,b\n" + "0,1\n0,2\n" * 20)
+        signals = {
+            "ecg": {"channels": {"x": "a"}, "rate": 4, "unit": "mV"},
+            "eda": {"channels": {"x": "b"}, "rate": 4},
+        }
+        describe(tmp_path, {"files": "*.csv", "signals": signals})
+        assert set(only(tmp_path).signals) == {"eda"}
+        assert any("no ecg in it" in finding.what for finding in Corpus(tmp_path).verify())
+
+    def test_people_are_the_folders_where_nothing_is_said(self, tmp_path):
+        for name in ("p1/a.csv", "p1/b.csv", "p2/a.csv"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("lead\n1\n2\n")
+        reader = Corpus(describe(tmp_path, source("*/*.csv", unit="mV", rate=1)))
+        assert reader.subjects() == ["p1", "p2"]
+        assert [r.id for r in reader.recordings("p1")] == ["p1/a.csv", "p1/b.csv"]
+
+    def test_verify_tells_hours_and_rates_and_goes_on_after_a_damaged_file(self, tmp_path):
+        write_edf(tmp_path / "a.edf", waves(1, 160 * 36, 100), ["lead"], unit="mV")
+        (tmp_path / "b.edf").write_bytes(b"no")
+        findings = Corpus(describe(tmp_path, source("*.edf"))).verify()
+        assert [Path(f.where).name for f in findings if f.severity == "error"] == ["b.edf"]
+        assert any("0.01 h of ecg from 1 people at 160 Hz, as lead" in f.what for f in findings)
+
+    def test_a_filter_that_only_some_files_had_is_not_taken_as_applied(self, tmp_path):
+        sources = [source("a*", applied=[0.5, 40]), source("b*", applied=[1, None])]
+        (tmp_path / "a.csv").touch()
+        assert Corpus(describe(tmp_path, *sources)).card.modalities["ecg"].applied == (0.5, None)
+
+
+def samples(name: str) -> Path:
+    data = os.environ.get("EMBENCH_TEST_DATA")
+    if not data or not Path(data, "physionet_samples").is_dir():
+        pytest.skip("EMBENCH_TEST_DATA holds no physionet_samples: the real recordings are not here")
+    return Path(data, "physionet_samples", name)
+
+
+class TestRealRecordings:
+    @pytest.fixture
+    def physionet(self, tmp_path) -> Path:
+        """Four recordings of four collections: 212 format, 16 bits with a missing companion, MATLAB as WFDB, EDF+."""
+        for file in (
+            "mitdb/100.hea", "mitdb/100.dat", "ptb/s0010_re.hea", "ptb/s0010_re.dat",
+            "c2015/a103l.hea", "c2015/a103l.mat", "edf/test_generator_2.edf",
+        ):  # fmt: skip
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            (tmp_path / file).symlink_to(samples(Path(file).name))
+        pulse = source("c2015/*.hea", channels={"left": "II"})
+        pulse["signals"]["ppg"] = {"channels": ["PLETH"]}
+        return describe(
+            tmp_path,
+            source("mitdb/*.hea", channels={"left": "MLII"}),
+            source("ptb/*.hea", channels={"left": "ii"}),
+            pulse,
+            source("edf/*.edf", channels={"left": "ECG"}),
+            mains_hz=60,
+        )
+
+    def test_every_sample_is_the_one_that_wfdb_reads(self, physionet):
+        reader = Corpus(physionet)
+        for person, file, modality, channel, rate in (
+            ("mitdb", "100", "ecg", 0, 360), ("ptb", "s0010_re", "ecg", 1, 1000),
+            ("c2015", "a103l", "ecg", 0, 250), ("c2015", "a103l", "ppg", 2, 250),
+        ):  # fmt: skip
+            signals = [recording.signals[modality] for recording in reader.recordings(person)]
+            joined = np.concatenate([signal.data[0] for signal in signals])
+            expected = wfdb.rdrecord(str(physionet / person / file), channels=[channel]).p_signal[:, 0]
+            np.testing.assert_array_equal(joined, expected.astype(np.float32))
+            assert {signal.rate for signal in signals} == {rate}
+
+    def test_an_edf_that_the_libraries_refuse_is_read(self, physionet, tmp_path):
+        """One unit of it is a degree sign in Latin-1; with a letter in its place pyedflib reads it."""
+        path = physionet / "edf" / "test_generator_2.edf"
+        with pytest.raises(OSError, match="Physical Dimension"):
+            pyedflib.EdfReader(str(path))
+        (tmp_path / "plain.edf").write_bytes(path.read_bytes()[:3584].replace(b"\xb0", b"d") + path.read_bytes()[3584:])
+        with pyedflib.EdfReader(str(tmp_path / "plain.edf")) as file:
+            expected = file.readSignal(file.getSignalLabels().index("ECG"))
+        signal = next(Corpus(physionet).recordings("edf")).signals["ecg"]
+        np.testing.assert_array_equal(signal.data[0], (expected * 1e-3).astype(np.float32))
+        assert (signal.rate, len(expected)) == (200, 120_000)
+
+    def test_it_conforms(self, physionet):
+        check_dataset(Corpus, physionet)
+
+    def test_prepared_it_is_all_at_one_rate(self, physionet, tmp_path):
+        from embench.store import prepare
+
+        store = prepare(Corpus(physionet), "embench_plugins/corpus", "test", rate_hz=128, cache=tmp_path / "cache")
+        assert {m: (entry.rate, entry.channels) for m, entry in store.modalities.items()} == {
+            "ecg": (128, ("left",)), "ppg": (128, ("PLETH",))
+        }  # fmt: skip
+        seconds = {entry.subject: 0.0 for entry in store.recordings}
+        for entry in store.recordings:
+            seconds[entry.subject] += entry.spans["ecg"].samples / 128
+        assert seconds == pytest.approx({"mitdb": 1805.6, "ptb": 38.4, "c2015": 330, "edf": 600}, abs=0.1)

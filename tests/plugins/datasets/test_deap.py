@@ -1,0 +1,417 @@
+"""The DEAP reader: every kind of file that holders have, the join of trials and stimuli, copies that are not read."""
+
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from embench.errors import DataError
+from embench.testing import check_dataset
+from embench_plugins.datasets.deap import FILMED, UNFILMED, Deap
+from embench_plugins.datasets.formats.deap_files import BASELINE_S, CHANNELS, EEG, GSR, RATE, RATINGS, SAMPLES, TRIALS
+from embench_plugins.datasets.synthetic import python2
+
+SHORT = 512  # samples of a trial in most tests: 4 s
+HEADER = "Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity\n"
+
+
+@pytest.fixture(scope="module")
+def content() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((TRIALS, TRIALS, SHORT)).astype(np.float32).astype(float) + np.arange(40)[:, None]
+    return {"labels": np.round(rng.uniform(1, 9, (TRIALS, 4)), 2), "data": data}
+
+
+@pytest.fixture(scope="module")
+def presented() -> np.ndarray:
+    """The trial in which each video was shown."""
+    return 1 + np.random.default_rng(1).permutation(TRIALS)
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("deap")
+    Deap.synthesize(root, subjects=3, seed=3, effect=1.0, length_s=9.0)
+    return root
+
+
+def write(root: Path, content: object, name: str = "data_preprocessed_python/s01.dat", protocol: int = 2) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        python2.dump(file, content, protocol)
+    return path
+
+
+def ratings_csv(
+    root: Path, labels: np.ndarray, presented: np.ndarray, *, person: int = 1, header: str = HEADER
+) -> Path:
+    path = root / "metadata_csv" / "participant_ratings.csv"
+    path.parent.mkdir(exist_ok=True)
+    rows = [
+        f"{person},{presented[e]},{e + 1},{presented[e] * 90_000_000},{','.join(map(str, labels[e]))},\n"
+        for e in np.argsort(presented)
+    ]
+    path.write_text(header + "".join(rows), "utf-8-sig")
+    return path
+
+
+def check_content(root: Path, content: dict[str, np.ndarray], subject: str = "s01") -> None:
+    recordings = list(Deap(root).recordings(subject))
+    assert [r.stimulus for r in recordings] == [str(n) for n in range(1, 41)]
+    for recording, data, labels in zip(recordings, content["data"], content["labels"], strict=True):
+        at = 0
+        for modality, channels in CHANNELS.items():
+            signal = recording.signals[modality]
+            expected = data[at : at + len(channels)] * (-1 if modality == "eda" else 1)
+            np.testing.assert_array_equal(signal.data, expected.astype(np.float32))
+            assert signal.channels == channels
+            assert signal.rate == RATE
+            at += len(channels)
+        assert {name: label.values[0] for name, label in recording.labels.items()} == dict(
+            zip(RATINGS, labels, strict=True)
+        )
+
+
+def findings(root: Path) -> str:
+    return "\n".join(f"{found.severity} {found.where}: {found.what}" for found in Deap(root).verify())
+
+
+def refused(root: Path) -> DataError:
+    with pytest.raises(DataError) as caught:
+        list(Deap(root).recordings(Deap(root).subjects()[0]))
+    assert caught.value.where
+    assert caught.value.expected
+    assert caught.value.hint
+    return caught.value
+
+
+class TestFormats:
+    @pytest.mark.parametrize("protocol", [0, 1, 2])
+    def test_python_2_pickles_of_every_protocol(self, tmp_path, content, protocol):
+        write(tmp_path, content, protocol=protocol)
+        check_content(tmp_path, content)
+
+    @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+    def test_a_re_dump_by_python_3(self, tmp_path, content, protocol):
+        (tmp_path / "s01.dat").write_bytes(pickle.dumps(content, protocol))
+        check_content(tmp_path, content)
+
+    def test_a_re_dump_with_keys_of_bytes(self, tmp_path, content):
+        (tmp_path / "s01.dat").write_bytes(pickle.dumps({key.encode(): value for key, value in content.items()}))
+        check_content(tmp_path, content)
+
+    def test_matlab_files(self, tmp_path, content):
+        (tmp_path / "data_preprocessed_matlab").mkdir()
+        savemat(tmp_path / "data_preprocessed_matlab" / "s01.mat", content, do_compression=True)
+        check_content(tmp_path, content)
+
+    def test_the_pickle_is_read_where_both_are_there_and_verify_says_so(self, tmp_path, content):
+        write(tmp_path, content)
+        (tmp_path / "data_preprocessed_matlab").mkdir()
+        savemat(tmp_path / "data_preprocessed_matlab" / "s01.mat", {**content, "data": content["data"] + 1})
+        savemat(tmp_path / "data_preprocessed_matlab" / "s02.mat", content)
+        assert Deap(tmp_path).subjects() == ["s01", "s02"]
+        check_content(tmp_path, content, "s01")
+        check_content(tmp_path, content, "s02")
+        assert "data_preprocessed_matlab/s01.mat: not read" in findings(tmp_path)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "s01.dat",
+            "data_preprocessed_python/s01.dat",
+            "data_preprocessed_python/data_preprocessed_python/s01.dat",
+            "DEAP/Data_Preprocessed_Python/S01.DAT",
+        ],
+    )
+    def test_flat_and_nested_twice(self, tmp_path, content, name):
+        write(tmp_path, content, name)
+        assert Deap(tmp_path).subjects() == ["s01"]
+        check_content(tmp_path, content)
+
+    def test_what_else_lies_there_is_left_alone(self, tmp_path, content):
+        write(tmp_path, content)
+        (tmp_path / "data_original").mkdir()
+        for name in (
+            "data_original/s01.bdf",
+            "data_preprocessed_python/._s01.dat",
+            "data_preprocessed_python/readme.dat",
+        ):
+            (tmp_path / name).write_bytes(b"something else")
+        assert Deap(tmp_path).subjects() == ["s01"]
+        assert [path.name for path in Deap(tmp_path).files("s01")] == ["s01.dat"]
+
+    def test_float32_and_integers(self, tmp_path, content):
+        small = {"data": content["data"].round().astype("<i2"), "labels": content["labels"].astype("<f4")}
+        write(tmp_path, small)
+        check_content(tmp_path, small)
+
+    def test_real_length(self, tmp_path):
+        data = np.zeros((TRIALS, TRIALS, SAMPLES), np.float32)
+        data[:] = np.arange(SAMPLES)
+        write(tmp_path, {"data": data, "labels": np.full((TRIALS, 4), 5.0)})
+        recording = next(Deap(tmp_path).recordings("s01"))
+        assert recording.duration_s == 63.0 == Deap.card.longest_s
+        assert "samples, not 8064" not in findings(tmp_path)
+
+
+class TestCard:
+    def test_channels_are_the_forty_of_the_release_in_the_first_site_s_order(self):
+        assert len(EEG) == 32
+        assert EEG[:4] == ("Fp1", "AF3", "F3", "F7")
+        assert EEG[16] == "Fp2"
+        assert EEG[-1] == "O2"
+        assert sum(map(len, CHANNELS.values())) == 40
+        assert list(CHANNELS)[3] == "eda"
+        assert "ecg" not in CHANNELS
+
+    def test_valence_comes_first_in_a_file(self, tmp_path, content):
+        labels = np.tile([8.0, 2.0, 3.0, 4.0], (TRIALS, 1))
+        write(tmp_path, {**content, "labels": labels})
+        recording = next(Deap(tmp_path).recordings("s01"))
+        assert recording.labels["valence"].values == [8.0]
+        assert recording.labels["arousal"].values == [2.0]
+
+    def test_high_is_above_five_and_five_itself_is_low(self):
+        for target in Deap.card.targets:
+            assert [target.rule(np.array([value])) for value in (4.99, 5.0, 5.01)] == [0, 0, 1]
+        assert Deap.card.default_targets == ("arousal", "valence")
+
+    def test_rest_is_no_part_of_a_unit(self):
+        assert Deap.card.baseline.stop_s == BASELINE_S == 3.0
+        assert not Deap.card.baseline.in_unit
+
+    def test_resistance_is_turned_so_that_responses_rise(self, tmp_path, content):
+        write(tmp_path, content)
+        recording = next(Deap(tmp_path).recordings("s01"))
+        np.testing.assert_array_equal(recording.signals["eda"].data[0], -content["data"][0, GSR].astype(np.float32))
+        assert recording.signals["eda"].unit == "-ohm"
+
+
+class TestOrder:
+    def test_without_the_table_order_and_time_are_unknown(self, tmp_path, content):
+        write(tmp_path, content)
+        recording = next(Deap(tmp_path).recordings("s01"))
+        assert recording.order is None
+        assert recording.start_s is None
+        assert "no participant_ratings.csv" in findings(tmp_path)
+
+    def test_trials_are_joined_by_experiment_id(self, tmp_path, content, presented):
+        write(tmp_path, content)
+        table = ratings_csv(tmp_path, content["labels"], presented)
+        for index, recording in enumerate(Deap(tmp_path).recordings("s01")):
+            assert recording.stimulus == str(index + 1)
+            assert recording.order == presented[index] - 1
+            assert recording.start_s == pytest.approx(presented[index] * 90 - 3)  # the table has the video's start
+        assert table in Deap(tmp_path).files("s01")
+        assert "ratings" not in findings(tmp_path)
+
+    def test_quoted_ids_and_rows_in_any_order(self, tmp_path, content, presented):
+        write(tmp_path, content)
+        table = ratings_csv(tmp_path, content["labels"], presented)
+        header, *rows = table.read_text("utf-8-sig").splitlines()
+        rows = [",".join(f'"{cell}"' for cell in row.split(",")) for row in rows[::-1]]
+        table.write_text("\n".join([header, *rows]), "utf-8")
+        assert [r.order + 1 for r in Deap(tmp_path).recordings("s01")] == presented.tolist()
+
+    def test_ratings_that_agree_in_the_order_shown_only_are_warned_of(self, tmp_path, content, presented):
+        write(tmp_path, content)
+        ratings_csv(tmp_path, content["labels"][presented - 1], presented)
+        assert "agree in the order shown only" in findings(tmp_path)
+
+    def test_exchanged_and_other_ratings_are_warned_of(self, tmp_path, content, presented):
+        write(tmp_path, content)
+        ratings_csv(tmp_path, content["labels"][:, [1, 0, 2, 3]], presented)
+        assert "valence and arousal exchanged" in findings(tmp_path)
+        ratings_csv(tmp_path, content["labels"][::-1], presented)
+        assert "ratings differ" in findings(tmp_path)
+
+    def test_a_person_without_rows(self, tmp_path, content, presented):
+        write(tmp_path, content, "s02.dat")
+        ratings_csv(tmp_path, content["labels"], presented)
+        assert {r.order for r in Deap(tmp_path).recordings("s02")} == {None}
+        assert "s02: 0 of 40 trials have a row" in findings(tmp_path)
+
+    def test_a_start_that_is_empty_is_unknown(self, tmp_path, content, presented):
+        write(tmp_path, content)
+        table = ratings_csv(tmp_path, content["labels"], presented)
+        table.write_text(table.read_text("utf-8-sig").replace(",90000000,", ",,", 1), "utf-8")
+        assert [r.order for r in Deap(tmp_path).recordings("s01") if r.start_s is None] == [0]
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("Experiment_id", "video"),
+            ("1,1,", "1,2,"),
+            ("1,1,", "1,41,"),
+            ("1,1,", "1,,"),
+            ("1,1,", "1,x,"),
+        ],
+    )
+    def test_a_table_that_is_none_is_named(self, tmp_path, content, presented, old, new):
+        write(tmp_path, content)
+        table = ratings_csv(tmp_path, content["labels"], presented)
+        text = table.read_text("utf-8-sig")
+        table.write_text(text.replace(old, new, 1))
+        assert refused(tmp_path).where == str(table)
+        assert "error" in findings(tmp_path)
+
+
+class TestFaceVideos:
+    def test_a_face_video_is_joined_by_trial(self, generated):
+        for recording in Deap(generated).recordings("s01"):
+            assert recording.video.path.name == f"s01_trial{recording.order + 1:02d}.avi"
+            assert recording.video.fps == 50.0
+            assert recording.video.span == (0.0, 6.0)
+
+    def test_clips_that_the_release_lacks(self, generated):
+        assert sum(TRIALS - len(UNFILMED.get(person, ())) for person in range(1, FILMED + 1)) == 874
+        recordings = list(Deap(generated).recordings("s03"))
+        assert [r.order for r in recordings if r.video is None] == [39]
+        assert "face videos of trial" not in findings(generated)
+
+    def test_a_clip_that_is_lost_is_warned_of(self, generated, tmp_path):
+        root = tmp_path / "deap"
+        shutil.copytree(generated, root)
+        (root / "face_video/s01/s01_trial07.avi").unlink()
+        (root / "face_video/s02/s02_trial01.avi").write_bytes(b"RIFF and no more")
+        assert [r.order for r in Deap(root).recordings("s01") if r.video is None] == [6]
+        assert [r.order for r in Deap(root).recordings("s02") if r.video is None] == [0]
+        assert "s01: face videos of trial 7 are missing" in findings(root)
+        assert "s02_trial01.avi: not readable" in findings(root)
+
+    def test_a_clip_whose_header_has_a_wrong_rate_is_warned_of(self, generated):
+        (warned,) = [found for found in Deap(generated).verify() if "by its header" in found.what]
+        assert Path(warned.where).name == "s02_trial03.avi"
+        assert "lasts 12.0 s by its header, the music video 6 s" in warned.what
+
+    def test_flat_clips_are_found(self, generated, tmp_path):
+        root = tmp_path / "deap"
+        shutil.copytree(generated, root)
+        for path in (root / "face_video").glob("*/*.avi"):
+            path.rename(root / "face_video" / path.name)
+        assert all(r.video for r in Deap(root).recordings("s01"))
+
+    def test_without_the_table_no_clip_can_be_told(self, generated, tmp_path):
+        root = tmp_path / "deap"
+        shutil.copytree(generated, root)
+        shutil.rmtree(root / "metadata_csv")
+        assert {r.video for r in Deap(root).recordings("s01")} == {None}
+        assert "face videos are not used" in findings(root)
+        assert [path.name for path in Deap(root).files("s01")] == ["s01.dat"]
+
+    def test_clips_are_among_the_files_that_decide(self, generated):
+        assert len(Deap(generated).files("s01")) == 42
+
+    def test_conformance(self, generated):
+        check_dataset(Deap, generated)
+
+
+class TestOddValues:
+    def test_missing_ratings_and_samples(self, tmp_path, content):
+        labels, data = content["labels"].copy(), content["data"].copy()
+        labels[3, 1] = np.nan
+        data[5, 2, 10] = np.inf
+        data[6, 38] = np.nan
+        data[7, 0] = 1e300
+        write(tmp_path, {"data": data, "labels": labels})
+        recordings = list(Deap(tmp_path).recordings("s01"))
+        assert set(recordings[3].labels) == {"valence", "dominance", "liking"}
+        assert np.isnan(recordings[5].signals["eeg"].data[2, 10])
+        assert "ppg" not in recordings[6].signals
+        assert np.isnan(recordings[7].signals["eeg"].data[0]).all()
+        assert "1 trials lack a rating" in findings(tmp_path)
+        assert "samples are no numbers" in findings(tmp_path)
+
+    def test_flat_channels_and_ratings_off_the_scale(self, tmp_path, content):
+        labels, data = content["labels"].copy(), content["data"].copy()
+        labels[0] = 9.5
+        data[:4, 36] = 7.0
+        write(tmp_path, {"data": data, "labels": labels})
+        assert "eda eda (4)" in findings(tmp_path)
+        assert "1 trials have ratings off the scale" in findings(tmp_path)
+
+    def test_a_gsr_that_looks_like_a_conductance_is_warned_of(self, tmp_path):
+        Deap.synthesize(tmp_path, subjects=5, seed=0, effect=0.0, length_s=15.0)
+        warned = [found.where for found in Deap(tmp_path).verify() if "as a conductance does" in found.what]
+        assert [Path(where).name for where in warned] == ["s05.dat"]
+
+
+class TestBadCopies:
+    def test_fewer_people_are_warned_of(self, tmp_path, content):
+        write(tmp_path, content)
+        assert "31 of 32 people have no file" in findings(tmp_path)
+
+    def test_an_empty_folder_a_missing_one_and_packed_archives(self, tmp_path):
+        for root in (tmp_path, tmp_path / "nowhere"):
+            with pytest.raises(DataError):
+                Deap(root).subjects()
+        (tmp_path / "data_preprocessed_python.zip").write_bytes(b"PK\x03\x04")
+        with pytest.raises(DataError, match="not unpacked") as caught:
+            Deap(tmp_path).subjects()
+        assert "unzip" in caught.value.hint
+
+    @pytest.mark.parametrize(
+        ("bytes_", "what"),
+        [
+            (b"PK\x03\x04" + bytes(100), "zip"),
+            (b"<!DOCTYPE html><html>sign in</html>", "web page"),
+            (b"MATLAB 5.0 MAT-file" + bytes(200), "MATLAB"),
+            (b"", "empty"),
+        ],
+    )
+    def test_a_dat_that_is_something_else(self, tmp_path, bytes_, what):
+        (tmp_path / "s01.dat").write_bytes(bytes_)
+        assert what in refused(tmp_path).what
+        assert "error" in findings(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("change", "what"),
+        [
+            (lambda c: {**c, "data": c["data"][:, :32]}, "EEG alone"),
+            (lambda c: {**c, "data": np.zeros((40, 40, 7680), np.int8)}, "rest were cut off"),
+            (lambda c: {**c, "data": np.zeros((40, 40, 8065), np.int8)}, "40 x 40 x 8065"),
+            (lambda c: {**c, "data": c["data"][:, :, :300]}, "40 x 40 x 300"),
+            (lambda c: {**c, "data": c["data"][:39]}, "39 x 40"),
+            (lambda c: {**c, "data": c["data"].transpose(0, 2, 1)}, "40 x 512 x 40"),
+            (lambda c: {**c, "labels": c["labels"][:, :2]}, "40 x 2"),
+            (lambda c: {**c, "labels": (c["labels"] > 5).astype(float)}, "made classes"),
+            (lambda c: {"data": c["data"]}, "`labels` is missing"),
+            (lambda c: {**c, "data": "text"}, "`data` is no array"),
+            (lambda c: [c["data"], c["labels"]], "a pickle of a list"),
+            (lambda c: {**c, "labels": c["labels"] > 5}, "`labels` is bool"),
+        ],
+    )
+    def test_copies_that_somebody_changed(self, tmp_path, content, change, what):
+        write(tmp_path, change(content))
+        assert what in refused(tmp_path).what
+
+    def test_a_pickle_renamed_to_mat(self, tmp_path, content):
+        write(tmp_path, content, "s01.mat")
+        assert "no MATLAB file" in refused(tmp_path).what
+
+    def test_a_truncated_mat(self, tmp_path, content):
+        path = tmp_path / "s01.mat"
+        savemat(path, content)
+        path.write_bytes(path.read_bytes()[:-1000])
+        assert "ends after" in refused(tmp_path).what
+
+    def test_a_truncated_dat(self, tmp_path, content):
+        path = write(tmp_path, content)
+        path.write_bytes(path.read_bytes()[:-1000])
+        assert "truncated" in refused(tmp_path).what
+
+    def test_two_files_of_one_person(self, tmp_path, content):
+        write(tmp_path, content, "a/s01.dat")
+        write(tmp_path, content, "b/s01.dat")
+        with pytest.raises(DataError, match="two files of person s01"):
+            Deap(tmp_path).subjects()
+
+    def test_a_person_who_is_not_there(self, tmp_path, content):
+        write(tmp_path, content)
+        with pytest.raises(DataError, match="no file of person s09"):
+            next(Deap(tmp_path).recordings("s09"))

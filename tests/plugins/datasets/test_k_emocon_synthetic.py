@@ -1,0 +1,241 @@
+"""The K-EmoCon synthesizer: what is planted and what is not, same bytes, and folders it must not touch."""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.signal import find_peaks
+from scipy.stats import rankdata
+
+from embench.errors import UsageError
+from embench.protocols import label_units, load, make_units
+from embench_plugins.datasets.k_emocon import DIMENSIONS, KEmoCon
+from embench_plugins.datasets.synthetic import k_emocon as synthetic
+
+
+def auroc(score: np.ndarray, label: np.ndarray) -> float:
+    """Share of pairs of a high and a low unit that the score puts right, ties half; NaN with one class."""
+    high = int(label.sum())
+    low = len(label) - high
+    return (rankdata(score)[label > 0].sum() - high * (high + 1) / 2) / (high * low) if high and low else math.nan
+
+
+def oracle(effect: float, length_s: float | None = None, seeds: range = range(25)) -> dict[str, float]:
+    """AUROC of each true quantity inside a person, mean over 32 people of each seed."""
+    scores: dict[str, list[float]] = {}
+    for seed in seeds:
+        for name, (_, values, labels, people) in synthetic.oracle(32, seed, effect, length_s).items():
+            mine = [people == person for person in np.unique(people)]
+            scores.setdefault(name, []).extend(auroc(values[m], labels[m]) for m in mine)
+    return {name: float(np.nanmean(found)) for name, found in scores.items()}
+
+
+def digests(root: Path) -> dict[str, str]:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+class TestTruth:
+    @pytest.mark.parametrize("length_s", [None, 60.0])
+    def test_an_oracle_scores_ninety_at_effect_one(self, length_s):
+        scores = oracle(1.0, length_s)
+        assert set(scores) == set(synthetic.QUANTITIES)
+        assert list(scores.values()) == pytest.approx([0.90] * 4, abs=0.015)
+
+    def test_an_oracle_scores_chance_at_effect_zero(self):
+        assert list(oracle(0.0).values()) == pytest.approx([0.50] * 4, abs=0.02)
+
+    def test_each_dimension_has_its_own_places(self):
+        found = synthetic.oracle(32, 0, 1.0)
+        assert {name: target for name, (target, *_) in found.items()} == synthetic.QUANTITIES
+        truth = [synthetic.draw(32, seed, 1.0) for seed in range(10)]
+        across = [np.corrcoef(t["arousal_latent"], t["valence_latent"])[0, 1] for t in truth]
+        assert np.mean(across) == pytest.approx(0, abs=0.06)
+
+    def test_half_of_the_windows_are_high_and_both_classes_occur_in_everybody(self):
+        truth = np.stack([synthetic.draw(32, seed, 1.0) for seed in range(10)])
+        for name in DIMENSIONS:
+            ratings = truth[f"{name}_rating"]
+            assert set(np.unique(ratings)) == {1, 2, 3, 4, 5}
+            assert (ratings >= 3).mean() == pytest.approx(0.5, abs=0.05)
+            for _, _, labels, people in synthetic.oracle(32, 0, 1.0).values():
+                assert all(0 < labels[people == person].mean() < 1 for person in np.unique(people))
+
+    def test_people_differ_more_than_the_effect(self):
+        truth = synthetic.draw(32, 0, 1.0)
+        for name in ("heart_rate", "scr_per_min", "breath_share"):
+            values = [np.log(truth[name][truth["person"] == pid]) for pid in range(1, 33)]
+            assert np.std([v.mean() for v in values]) > np.mean([v.std() for v in values])
+
+    def test_labels_change_slowly_and_do_not_follow_the_clock(self):
+        truth = [synthetic.draw(32, seed, 1.0, 300.0) for seed in range(10)]
+        latent = [t["arousal_latent"][t["person"] == pid] for t in truth for pid in (1, 2, 9, 10)]
+        assert np.mean([np.corrcoef(x[:-1], x[1:])[0, 1] for x in latent]) == pytest.approx(0.73, abs=0.08)
+        assert np.abs(np.mean(latent, axis=0)).max() < 0.6
+
+    def test_two_who_debate_share_nothing(self):
+        truth = [synthetic.draw(32, seed, 1.0) for seed in range(10)]
+        shared = [
+            np.corrcoef(t["arousal_latent"][t["person"] == pid], t["arousal_latent"][t["person"] == pid + 1])[0, 1]
+            for t in truth
+            for pid in range(1, 33, 2)
+        ]
+        assert np.mean(shared) == pytest.approx(0, abs=0.07)
+
+    def test_a_person_does_not_depend_on_how_many_there_are(self):
+        few, many = synthetic.draw(3, 7, 1.0), synthetic.draw(32, 7, 1.0)
+        np.testing.assert_array_equal(few, many[: len(few)])
+        assert not np.array_equal(synthetic.draw(3, 8, 1.0)["arousal_rating"], few["arousal_rating"])
+
+    def test_the_effect_changes_only_the_body(self):
+        none, full = synthetic.draw(4, 5, 0.0), synthetic.draw(4, 5, 1.0)
+        np.testing.assert_array_equal(none["valence_rating"], full["valence_rating"])
+        assert not np.array_equal(none["heart_rate"], full["heart_rate"])
+
+
+@pytest.fixture(scope="module")
+def units(tmp_path_factory) -> list[dict]:
+    """Of 28 people with a wristband: samples (units, channels, samples) of each modality, and labels (units,)."""
+    root = tmp_path_factory.mktemp("k_emocon")
+    KEmoCon.synthesize(root, subjects=32, seed=11, effect=1.0)
+    reader, protocol, found = KEmoCon(root), load("subject-independent-v1"), []
+    for subject in reader.subjects():
+        (recording,) = reader.recordings(subject)
+        if "ppg" not in recording.signals:
+            continue
+        grid = make_units([recording], reader.card, "continuous", protocol)
+        rules = {target.name: target.rule for target in reader.card.targets}
+        person: dict = {
+            name: label_units(grid, {recording.id: recording.labels[name]}, rules[name])[1] for name in DIMENSIONS
+        }
+        for modality, signal in recording.signals.items():
+            size = round(10 * signal.rate)
+            data = signal.data[:, : len(grid) * size].astype(float)
+            person[modality] = data.reshape(len(data), len(grid), size).swapaxes(0, 1)
+        found.append(person)
+    return found
+
+
+def mean_auroc(units: list[dict], modality: str, target: str, figure) -> float:
+    """AUROC inside a person of `figure`, which makes (units,) of (units, channels, samples); mean over people."""
+    scores = []
+    for person in units:
+        if modality in person:
+            values = figure(person[modality])
+            kept = np.isfinite(values) & np.isfinite(person[target])
+            scores.append(auroc(values[kept], person[target][kept]))
+    return float(np.nanmean(scores))
+
+
+class TestSignals:
+    """The shape of a signal tells, its mean and variance do not."""
+
+    @pytest.mark.parametrize("modality", ["ppg", "eda", "temp", "acc", "eeg_bands"])
+    @pytest.mark.parametrize("target", DIMENSIONS)
+    def test_mean_and_variance_carry_nothing(self, units, modality, target):
+        for channel in range(len(KEmoCon.card.modalities[modality].channels)):
+            for moment in (np.mean, np.std):
+                score = mean_auroc(units, modality, target, lambda x, c=channel, f=moment: f(x[:, c], axis=1))
+                # 28 people of 30 units that hang together: the standard error is about .035.
+                assert score == pytest.approx(0.5, abs=0.12), (channel, moment.__name__)
+
+    def test_heart_rate_is_in_the_pulse_wave_and_in_the_belt(self, units):
+        def beats(x):
+            return np.array([rate_of(row[0]) for row in x])
+
+        def rate_of(row):
+            peaks, _ = find_peaks(row, distance=64 * 0.4, prominence=row.std())
+            return 1 / np.diff(peaks).mean() if len(peaks) > 2 else math.nan
+
+        assert mean_auroc(units, "ppg", "arousal", beats) > 0.8
+        assert mean_auroc(units, "hr", "arousal", lambda x: np.nanmean(x[:, 0], axis=1)) > 0.8
+        assert mean_auroc(units, "hr", "valence", lambda x: np.nanmean(x[:, 0], axis=1)) < 0.62
+
+    def test_the_breaths_modulation_is_in_the_pulse_wave(self, units):
+        def swing(x):
+            return np.array([spread(row[0]) for row in x])
+
+        def spread(row):
+            peaks, _ = find_peaks(row, distance=64 * 0.4, prominence=row.std())
+            return np.diff(peaks, n=2).std() if len(peaks) > 4 else math.nan
+
+        assert mean_auroc(units, "ppg", "valence", swing) > 0.7
+
+    def test_alphas_share_is_in_the_band_powers(self, units):
+        def share(x):
+            return np.nanmean(np.log(x[:, 2:4]).mean(1) - np.log(x).mean(1), axis=1)
+
+        assert mean_auroc(units, "eeg_bands", "valence", share) > 0.8
+
+    def test_more_responses_are_in_the_skin(self, units):
+        def responses(x):
+            rises = np.diff(np.log(x[:, 0]), axis=1)
+            return np.array([float(len(find_peaks(row, prominence=0.02)[0])) for row in rises])
+
+        # About two fall into a unit, by chance, so that the best count of them tells little.
+        assert mean_auroc(units, "eda", "arousal", responses) > 0.57
+        assert mean_auroc(units, "eda", "valence", responses) == pytest.approx(0.5, abs=0.07)
+
+    def test_annotators_agree_in_part(self, tmp_path):
+        KEmoCon.synthesize(tmp_path, subjects=8, seed=2, effect=0.0, length_s=150.0)
+        reader, found = KEmoCon(tmp_path), []
+        for subject in reader.subjects():
+            labels = next(reader.recordings(subject)).labels
+            one, other = labels["arousal_external_r1"], labels["arousal_external_r2"]
+            _, a, b = np.intersect1d(one.times, other.times, return_indices=True)
+            both = np.isfinite(one.values[a]) & np.isfinite(other.values[b])
+            found.append(np.corrcoef(one.values[a][both], other.values[b][both])[0, 1])
+        assert 0.3 < np.mean(found) < 0.8
+
+
+class TestFiles:
+    def test_same_arguments_same_bytes(self, tmp_path):
+        for name in ("a", "b"):
+            synthetic.synthesize(tmp_path / name, 2, 5, 0.5, length_s=20.0)
+        assert digests(tmp_path / "a") == digests(tmp_path / "b")
+        synthetic.synthesize(tmp_path / "c", 3, 5, 0.5, length_s=20.0)
+        few, more = digests(tmp_path / "a"), digests(tmp_path / "c")
+        assert all(more[name] == digest for name, digest in few.items() if "P1." in name or "/1/" in name)
+
+    def test_the_tree_is_the_releases(self, tmp_path):
+        synthetic.synthesize(tmp_path, 1, 0, 1.0, length_s=20.0)
+        names = {str(path.parent.relative_to(tmp_path)) for path in tmp_path.rglob("*.csv")}
+        annotations = {"self", "partner", "external", "aggregated_external"}
+        expected = {"metadata", "e4_data/1", "neurosky_polar_data/1", "data_quality_tables"}
+        assert names == expected | {f"emotion_annotations/{name}_annotations" for name in annotations}
+        header = (tmp_path / "e4_data" / "1" / "E4_ACC.csv").read_text().splitlines()[0]
+        assert header == "timestamp,x,y,z,pid,device_serial,device_number,entry_time"
+        quality = (tmp_path / "data_quality_tables" / "e4_zeros.csv").read_text().splitlines()
+        assert "pid" not in quality[0]
+        assert "(0.01)" in quality[1]
+
+    def test_a_length_is_honoured_and_said(self, tmp_path):
+        KEmoCon.synthesize(tmp_path / "a", subjects=4, seed=0, effect=1.0, length_s=45.0)
+        durations = [next(KEmoCon(tmp_path / "a").recordings(f"P{pid:02d}")).duration_s for pid in (1, 2, 3, 4)]
+        assert durations == pytest.approx([45, 45, 44.1, 44.1])
+        written = json.loads((tmp_path / "a" / "EMBENCH_SYNTHETIC.json").read_text())
+        assert (written["dataset"], written["subjects"], written["seed"], written["effect"]) == ("k_emocon", 4, 0, 1.0)
+        assert written["length_s"] == 45.0
+
+    def test_an_earlier_set_is_replaced_as_a_whole(self, tmp_path):
+        synthetic.synthesize(tmp_path, 2, 0, 1.0, length_s=20.0)
+        synthetic.synthesize(tmp_path, 1, 1, 1.0, length_s=20.0)
+        assert KEmoCon(tmp_path).subjects() == ["P01"]
+
+    def test_foreign_files_are_left_alone(self, tmp_path):
+        (tmp_path / "mine.csv").write_text("1")
+        with pytest.raises(UsageError, match="nothing was written"):
+            synthetic.synthesize(tmp_path, 1, 0, 1.0)
+        assert digests(tmp_path).keys() == {"mine.csv"}
+
+    @pytest.mark.parametrize(
+        ("people", "seed", "effect", "length_s"),
+        [(0, 0, 1, 60.0), (33, 0, 1, 60.0), (2, -1, 1, 60.0), (2, 0, 1.5, 60.0), (2, 0, 1, 19.0), (2, 0, 1, 1e9)],
+    )
+    def test_arguments_out_of_range(self, tmp_path, people, seed, effect, length_s):
+        with pytest.raises(UsageError):
+            synthetic.synthesize(tmp_path / "out", people, seed, effect, length_s=length_s)
+        assert not (tmp_path / "out").exists()

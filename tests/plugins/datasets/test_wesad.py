@@ -1,0 +1,514 @@
+"""The WESAD reader, on generated files of the released format with all its quirks, and on bad copies of it."""
+
+import functools
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embench.errors import DataError
+from embench.protocols import label_units, load, make_units
+from embench.testing import check_dataset
+from embench_plugins.datasets.formats.wesad_quest import CONDITIONS, read_reports, seconds
+from embench_plugins.datasets.wesad import KEYS, PEOPLE, Wesad, WesadChest
+
+SCALE = {("wrist", "acc"): 1 / 64}
+QUEST = """# Subj;S2;;
+# ORDER;Base;TSST;Medi 1;Fun;Medi 2;sRead;fRead;;
+# START;7.08;39.55;70.19;81.25;93.38;54.42;89.51;;
+# END;26.32;50.3;77.1;87.47;100.15;56.07;91.15;;
+;;;
+# DIM;7;2;;
+# DIM;3;8;;
+# DIM;6;3;;
+# DIM;8;5;;
+# DIM;5;1;;
+"""
+RUNS = ((0, 4), (1, 12), (0, 2), (2, 12), (6, 2), (4, 6), (0, 2), (3, 10), (7, 2), (4, 6), (0, 2))
+"""Code and seconds of what `person` writes."""
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory) -> Path:
+    """S2 to S4, generated: pickles of protocols 2 and 0 of Python 2, and one written again by Python 3."""
+    root = tmp_path_factory.mktemp("wesad")
+    Wesad.synthesize(root, subjects=3, seed=4, effect=1.0, length_s=90.0)
+    return root
+
+
+def codes_of(runs=RUNS) -> np.ndarray:
+    return np.concatenate([np.full(700 * length, code, np.int32) for code, length in runs])
+
+
+def content_of(name: str = "S2", runs=RUNS) -> dict:
+    """What a small pickle holds, of random signals."""
+    rng, codes = np.random.default_rng(0), codes_of(runs)
+    session = len(codes) // 700
+    chest = {key: rng.normal(5, 1, (len(codes), 3 if key == "ACC" else 1)) for key in ("ACC", "ECG", "EMG", "EDA")}
+    chest |= {key: rng.normal(5, 1, (len(codes), 1)) for key in ("Temp", "Resp")}
+    chest["ACC"] /= np.linalg.norm(chest["ACC"], axis=1, keepdims=True)
+    wrist = {
+        "ACC": np.round(rng.normal(37, 1, (32 * session, 3))),
+        "BVP": rng.normal(0, 40, (64 * session, 1)),
+        "EDA": rng.normal(1, 0.1, (4 * session, 1)),
+        "TEMP": rng.normal(33, 0.1, (4 * session, 1)),
+    }
+    return {"subject": name, "label": codes, "signal": {"chest": chest, "wrist": wrist}}
+
+
+@functools.cache
+def usual(name: str) -> bytes:
+    return pickle.dumps(content_of(name), protocol=2)
+
+
+def person(root: Path, name: str = "S2", content: object = None, quest: str | None = QUEST) -> Path:
+    """A person's folder written by hand; the pickle's path."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    (folder / f"{name}.pkl").write_bytes(usual(name) if content is None else pickle.dumps(content, protocol=2))
+    if quest is not None:
+        (folder / f"{name}_quest.csv").write_text(quest.replace("S2", name), encoding="utf-8")
+    return folder / f"{name}.pkl"
+
+
+def read(root: Path, subject: str = "S2", cls: type[Wesad] = Wesad):
+    (recording,) = cls(root).recordings(subject)
+    return recording
+
+
+def said(root: Path, severity: str, cls: type[Wesad] = Wesad) -> str:
+    return "\n".join(finding.what for finding in cls(root).verify() if finding.severity == severity)
+
+
+class TestReading:
+    @pytest.mark.parametrize("cls", [Wesad, WesadChest])
+    @pytest.mark.parametrize("subject", ["S2", "S3", "S4"])
+    def test_every_sample_is_the_pickles_own(self, three, cls, subject):
+        recording = read(three, subject, cls)
+        with (three / "WESAD" / subject / f"{subject}.pkl").open("rb") as file:
+            content = pickle.load(file, encoding="latin1")
+        arrays = content["signal"][cls.device]
+        assert set(recording.signals) == set(cls.card.modalities) == set(KEYS[cls.device])
+        assert len(arrays) == len(recording.signals)
+        for modality, signal in recording.signals.items():
+            card = cls.card.modalities[modality]
+            assert (signal.rate, signal.channels, signal.unit) == (card.rate, card.channels, card.unit)
+            values = arrays[KEYS[cls.device][modality]].T * SCALE.get((cls.device, modality), 1)
+            np.testing.assert_array_equal(signal.data, values.astype(np.float32))
+            assert signal.data.dtype == np.float32
+            assert signal.duration_s == recording.duration_s == len(content["label"]) / 700
+
+    @pytest.mark.parametrize("cls", [Wesad, WesadChest])
+    def test_a_recording_is_one_persons_session(self, three, cls):
+        recording = read(three, "S3", cls)
+        assert (recording.id, recording.subject, recording.group) == ("S3", "S3", "S3")
+        assert (recording.start_s, recording.order, recording.session) == (0.0, 0, "session")
+        assert set(recording.labels) == {"condition", "valence", "arousal"}
+
+    @pytest.mark.parametrize("cls", [Wesad, WesadChest])
+    def test_it_conforms(self, three, cls):
+        check_dataset(cls, three)
+
+    def test_the_files_that_decide(self, three):
+        assert [path.name for path in Wesad(three).files("S2")] == ["S2.pkl", "S2_quest.csv"]
+
+    def test_what_is_known_of_a_person(self, three, tmp_path):
+        info = Wesad(three).subject_info("S2")
+        assert info["sex"] == "male"
+        assert info["handedness"] == "right"
+        assert info["age_band"] in ("20-29", "30-39")
+        person(tmp_path)
+        assert Wesad(tmp_path).subject_info("S2") == {}
+        assert "no readme" in said(tmp_path, "note")
+
+    @pytest.mark.parametrize("folder", [".", "WESAD", "WESAD/WESAD", "wesad"])
+    def test_packed_once_or_twice(self, tmp_path, folder):
+        path = person(tmp_path / folder, "S17")
+        assert Wesad(tmp_path).subjects() == ["S17"]
+        assert Wesad(tmp_path).files("S17")[0] == path
+        assert read(tmp_path, "S17").duration_s == 60
+
+    def test_people_come_in_the_releases_order(self, tmp_path):
+        for name in ("S10", "S2", "S13"):
+            person(tmp_path, name)
+        assert Wesad(tmp_path).subjects() == ["S2", "S10", "S13"]
+        assert "S1, " not in said(tmp_path, "note")
+        assert "not here: S3, S4" in said(tmp_path, "note")
+
+
+class TestLiberal:
+    def test_keys_in_any_case(self, tmp_path):
+        content = content_of()
+        signal = content["signal"]
+        content["signal"] = {device: {key.upper(): x for key, x in of.items()} for device, of in signal.items()}
+        person(tmp_path / "upper", content=content)
+        content["signal"] = {device: {key.lower(): x for key, x in of.items()} for device, of in signal.items()}
+        person(tmp_path / "lower", content=content)
+        for folder in ("upper", "lower"):
+            for cls in (Wesad, WesadChest):
+                assert set(read(tmp_path / folder, cls=cls).signals) == set(cls.card.modalities)
+
+    @pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "u1", ">i4"])
+    def test_codes_of_any_dtype(self, tmp_path, dtype):
+        person(tmp_path, content={**content_of(), "label": codes_of().astype(dtype)})
+        person(tmp_path / "plain")
+        for one, other in zip(read(tmp_path).labels.values(), read(tmp_path / "plain").labels.values(), strict=True):
+            np.testing.assert_array_equal(one.values, other.values)
+
+    def test_codes_as_a_column_and_signals_without_one(self, tmp_path):
+        content = content_of()
+        content["label"] = content["label"][:, None]
+        content["signal"]["wrist"]["EDA"] = content["signal"]["wrist"]["EDA"][:, 0].astype(">f4")
+        person(tmp_path, content=content)
+        assert read(tmp_path).signals["eda"].data.shape == (1, 240)
+
+    def test_a_wristband_a_little_shorter(self, tmp_path):
+        content = content_of()
+        content["signal"]["wrist"]["EDA"] = content["signal"]["wrist"]["EDA"][:-3]
+        person(tmp_path, content=content)
+        recording = read(tmp_path)
+        assert recording.duration_s == 59.25
+        assert len(recording.labels["condition"].values) == 59
+
+    def test_a_missing_modality_is_absent(self, tmp_path):
+        content = content_of()
+        del content["signal"]["wrist"]["TEMP"]
+        content["signal"]["wrist"]["EDA"][:] = 0
+        person(tmp_path, content=content)
+        assert set(read(tmp_path).signals) == {"ppg", "acc"}
+        assert "no wrist TEMP" in said(tmp_path, "warning")
+        assert "no wrist EDA" in said(tmp_path, "warning")
+
+    def test_lost_samples_are_nan(self, tmp_path):
+        content = content_of()
+        content["signal"]["wrist"]["BVP"][100:104] = np.inf
+        content["signal"]["wrist"]["BVP"][200] = 1e300
+        person(tmp_path, content=content)
+        assert np.isnan(read(tmp_path).signals["ppg"].data).sum() == 5
+        assert "5 samples of wrist BVP are missing" in said(tmp_path, "warning")
+
+    def test_acceleration_in_another_unit_is_told(self, tmp_path):
+        content = content_of()
+        content["signal"]["wrist"]["ACC"] /= 64
+        person(tmp_path, content=content)
+        assert "another unit" in said(tmp_path, "warning")
+        assert "another unit" not in said(tmp_path, "warning", WesadChest)
+
+    def test_a_pickle_without_the_other_device(self, tmp_path):
+        content = content_of()
+        del content["signal"]["chest"]
+        person(tmp_path, content=content)
+        assert set(read(tmp_path).signals) == set(Wesad.card.modalities)
+        assert "no chest" in said(tmp_path, "note")
+        with pytest.raises(DataError, match="it holds no chest, but wrist"):
+            read(tmp_path, cls=WesadChest)
+
+
+class TestConditions:
+    def test_codes_become_conditions_a_second(self, tmp_path):
+        person(tmp_path)
+        label = read(tmp_path).labels["condition"]
+        assert (label.kind, label.classes) == ("condition", CONDITIONS)
+        np.testing.assert_array_equal(label.times, np.arange(60))
+        expected = np.concatenate(
+            [np.full(length, {1: 0, 2: 1, 3: 2, 4: 3}.get(code, np.nan)) for code, length in RUNS]
+        )
+        np.testing.assert_array_equal(label.values, expected)  # 0, 6 and 7 are no condition
+
+    def test_a_second_with_two_codes_has_none(self, tmp_path):
+        codes = codes_of()
+        codes[4 * 700 : 4 * 700 + 1] = 0
+        person(tmp_path, content={**content_of(), "label": codes})
+        values = read(tmp_path).labels["condition"].values
+        assert np.isnan(values[4])
+        assert values[5] == 0
+
+    def test_targets(self):
+        rules = {target.name: target.rule for target in Wesad.card.targets}
+        made = {name: [rule(np.array([float(c)])) for c in range(4)] for name, rule in rules.items()}
+        assert made["stress"] == [0, 1, 0, None]
+        assert made["condition3"] == [0, 1, 2, None]
+        assert made["condition4"] == [0, 1, 2, 3]
+        assert [rules["arousal"](np.array([x, x])) for x in (1.0, 5.0, 6.0)] == [0, 0, 1]
+        assert rules["valence_value"](np.array([7.0, 7.0])) == 7
+        assert all(rule(np.array([np.nan])) is None for rule in rules.values())
+        assert Wesad.card.default_targets == ("stress",)
+        assert WesadChest.card.targets == Wesad.card.targets
+
+    def test_units_of_ten_seconds_by_their_labelled_seconds(self, tmp_path):
+        person(tmp_path)
+        recording = read(tmp_path)
+        units = make_units([recording], Wesad.card, "condition", load("subject-independent-v1"))
+        (target,) = [target for target in Wesad.card.targets if target.name == "condition4"]
+        _, label = label_units(units, {"S2": recording.labels["condition"]}, target.rule)
+        assert label.tolist() == [0, 0, 1, 3, 2, 3]
+
+
+class TestQuestionnaires:
+    def test_times_are_minutes_and_seconds_without_their_last_zero(self):
+        assert [seconds(text) for text in ("7.08", "39.55", "50.3", "77.1", "0", "12.")] == [
+            428, 2395, 3030, 4630, 0, 720
+        ]  # fmt: skip
+        for text in ("1.60", "7.6", "1.234", "", "a.b", "7,08"):
+            with pytest.raises(ValueError, match=r"time|literal"):
+                seconds(text)
+
+    def test_rows_follow_the_order_without_the_readings(self, tmp_path):
+        path = tmp_path / "S2_quest.csv"
+        text = QUEST.replace("Base;TSST", "bRead;Base;TSST").replace("START;", "START;1.0;").replace("END;", "END;2.0;")
+        path.write_text(text, encoding="utf-8")
+        reports = read_reports(path, "S2")
+        assert [report.condition for report in reports] == [0, 1, 3, 2, 3]
+        assert [report.valence for report in reports] == [7, 3, 6, 8, 5]
+        assert [report.arousal for report in reports] == [2, 8, 3, 5, 1]
+        assert [report.start_s for report in reports][:2] == [428, 2395]
+        assert reports[1].stop_s == 3030
+
+    @pytest.mark.parametrize("subject", ["S2", "S3"])
+    def test_all_answers_are_read(self, three, subject):
+        path = three / "WESAD" / subject / f"{subject}_quest.csv"
+        reports = read_reports(path, subject)
+        assert [len(report.panas) for report in reports] == [26 if r.condition == 1 else 24 for r in reports]
+        assert [len(report.stai) for report in reports] == [6] * 5
+        assert [len(report.sssq) for report in reports] == [6 if r.condition == 1 else 0 for r in reports]
+        rows = [line.split(";") for line in path.read_text("utf-8").splitlines()]
+        given = [row[1:3] for row in rows if row[0] == "# DIM"]
+        assert [[f"{r.valence:g}", f"{r.arousal:g}"] for r in reports] == given
+        assert not [what for report in reports for what in report.odd()]
+
+    def test_ratings_hold_where_the_codes_say_not_the_times(self, tmp_path):
+        person(tmp_path)
+        recording = read(tmp_path)
+        valence = recording.labels["valence"]
+        assert valence.kind == "continuous"
+        expected = np.full(60, np.nan)
+        for start, stop, value in ((4, 16, 7), (18, 30, 3), (32, 38, 6), (40, 50, 8), (52, 58, 5)):
+            expected[start:stop] = value
+        np.testing.assert_array_equal(valence.values, expected)
+        np.testing.assert_array_equal(np.isnan(recording.labels["arousal"].values), np.isnan(expected))
+        person(tmp_path / "other", quest=QUEST.replace("7.08;39.55;70.19", "99.1;1.2;0"))
+        np.testing.assert_array_equal(read(tmp_path / "other").labels["valence"].values, expected)
+        assert "START and END" in said(tmp_path / "other", "warning")
+
+    def test_the_other_order(self, tmp_path):
+        runs = tuple((({2: 3, 3: 2}.get(code, code)), length) for code, length in RUNS)
+        quest = QUEST.replace("TSST;Medi 1;Fun", "Fun;Medi 1;TSST")
+        person(tmp_path, content=content_of(runs=runs), quest=quest)
+        labels = read(tmp_path).labels
+        assert set(labels["valence"].values[labels["condition"].values == 2]) == {3}
+        assert not said(tmp_path, "warning").replace("\n", "").startswith("its order")
+
+    def test_without_the_file_there_are_conditions_only(self, tmp_path):
+        path = person(tmp_path, quest=None)
+        assert set(read(tmp_path).labels) == {"condition"}
+        assert Wesad(tmp_path).files("S2") == [path]
+        assert "no valence and no arousal" in said(tmp_path, "note")
+
+    def test_another_order_than_the_pickles_is_told(self, tmp_path):
+        person(tmp_path, quest=QUEST.replace("TSST;Medi 1;Fun", "Fun;Medi 1;TSST"))
+        assert "its order is not that of the conditions in the pickle" in said(tmp_path, "warning")
+
+    def test_a_condition_that_is_not_in_the_codes_leaves_the_others_their_ratings(self, tmp_path):
+        runs = tuple((0 if code == 3 else code, length) for code, length in RUNS)
+        person(tmp_path, content=content_of(runs=runs))
+        labels = read(tmp_path).labels
+        by_condition = {c: set(labels["valence"].values[labels["condition"].values == c]) for c in (0, 1)}
+        assert by_condition == {0: {7}, 1: {3}}
+        meditation = labels["valence"].values[labels["condition"].values == 3]
+        assert np.isnan(meditation).all()  # one stretch for two reports
+        assert "no second of it is amusement" in said(tmp_path, "warning")
+
+    def test_line_ends_and_marks_of_other_systems(self, tmp_path):
+        path = tmp_path / "S2_quest.csv"
+        path.write_bytes(b"\xef\xbb\xbf" + QUEST.replace("\n", "\r\n").encode())
+        assert len(read_reports(path, "S2")) == 5
+
+    def test_a_question_without_an_answer(self, tmp_path):
+        person(tmp_path, quest=QUEST.replace("DIM;3;8", "DIM;;8"))
+        labels = read(tmp_path).labels
+        stress = labels["condition"].values == 1
+        assert np.isnan(labels["valence"].values[stress]).all()
+        assert set(labels["arousal"].values[stress]) == {8}
+
+    @pytest.mark.parametrize(
+        ("old", "new", "what"),
+        [
+            ("# Subj;S2", "# Subj;S3", "names S3, not S2"),
+            ("# ORDER", "# ODER", "no row # ORDER"),
+            ("Medi 2", "Party", "names `party`"),
+            ("# DIM;8;5;;\n", "", "4 rows # DIM for 5 conditions"),
+            ("# DIM;8", "# DIM;80", "holds 80 and 5"),
+            ("# DIM;8", "# DIM;high", "no number"),
+            (QUEST, "", "no row # ORDER"),
+            (QUEST, "\x00\x01\ufffd;" * 99, "no row # ORDER"),
+        ],
+    )
+    def test_a_bad_file_is_named(self, tmp_path, old, new, what):
+        path = person(tmp_path, quest=None).with_name("S2_quest.csv")
+        path.write_text(QUEST.replace(old, new), encoding="utf-8")
+        with pytest.raises(DataError, match=what) as caught:
+            read(tmp_path)
+        assert caught.value.where == str(path)
+        assert caught.value.expected
+        assert "take the file away" in caught.value.hint
+
+
+class TestWrongFolders:
+    def refusal(self, root: Path) -> DataError:
+        with pytest.raises(DataError) as caught:
+            Wesad(root).subjects()
+        return caught.value
+
+    def test_nothing(self, tmp_path):
+        assert "no such folder" in self.refusal(tmp_path / "nowhere").what
+        assert "empty" in self.refusal(tmp_path).what
+        (tmp_path / "Data_preprocessed").mkdir()
+        assert "Data_preprocessed" in self.refusal(tmp_path).what
+
+    def test_the_archive_as_downloaded(self, tmp_path):
+        (tmp_path / "WESAD.zip").write_bytes(b"PK\x03\x04")
+        assert "unzip 'WESAD.zip'" in self.refusal(tmp_path).hint
+
+    def test_only_the_wristbands_own_archives(self, tmp_path):
+        for name in ("S2", "S3"):
+            (tmp_path / "WESAD" / name).mkdir(parents=True)
+            (tmp_path / "WESAD" / name / f"{name}_E4_Data.zip").write_bytes(b"PK\x03\x04")
+        assert "S2, S3 hold no pickle" in self.refusal(tmp_path).what
+        assert "don't hold the conditions" in self.refusal(tmp_path).hint
+
+    def test_a_table_of_everything(self, tmp_path):
+        (tmp_path / "merged_data.csv").write_text("X,Y,Z,EDA,HR,TEMP,id,datetime,label\n1,2,3,4,5,6,15,now,2.0\n")
+        assert "merged_data.csv is a re-upload" in self.refusal(tmp_path).what
+
+    def test_the_archive_that_holds_a_link(self, tmp_path):
+        (tmp_path / "WESAD.txt").write_text("Link to the dataset: https://example.org")
+        assert "holds a link" in self.refusal(tmp_path).what
+
+    def test_people_who_are_not_of_the_release(self, tmp_path):
+        for name in ("S1", "S2", "S12"):
+            person(tmp_path, name)
+        assert Wesad(tmp_path).subjects() == ["S2"]
+        told = said(tmp_path, "warning")
+        assert "S1 is not of the release" in told
+        assert "S12 is not of the release" in told
+        with pytest.raises(DataError, match="no person S12"):
+            read(tmp_path, "S12")
+        assert len(PEOPLE) == 15
+
+    def test_a_person_without_a_pickle(self, tmp_path):
+        person(tmp_path, "S2")
+        (tmp_path / "S3").mkdir()
+        assert Wesad(tmp_path).subjects() == ["S2"]
+        assert "there is no S3.pkl" in said(tmp_path, "warning")
+
+
+def with_signal(device: str, key: str, change) -> dict:
+    content = content_of()
+    content["signal"][device][key] = change(content["signal"][device][key])
+    return content
+
+
+BAD_CONTENT = {
+    "labels resampled to 4 Hz": (lambda: {**content_of(), "label": codes_of()[::175]}, "`label` has 240 values"),
+    "another person's": (lambda: content_of("S3"), "its `subject` is S3"),
+    "no labels": (lambda: {"subject": "S2", "signal": {}}, "no label"),
+    "no dict": (lambda: [1, 2], "no dict, but list"),
+    "signal is no dict": (lambda: {**content_of(), "signal": np.zeros(3)}, "`signal` is no dict"),
+    "no device": (lambda: {**content_of(), "signal": {}}, "no wrist"),
+    "nothing recorded": (
+        lambda: {**content_of(), "signal": {"wrist": {}, "chest": {}}},
+        "nothing of the wrist",
+    ),
+    "an unknown code": (lambda: {**content_of(), "label": codes_of() * 3}, "`label` holds 18"),
+    "half codes": (lambda: {**content_of(), "label": codes_of() + 0.5}, "`label` holds 0.5"),
+    "codes in words": (lambda: {**content_of(), "label": np.array(["stress"])}, "no row of numbers"),
+    "wrist of another session": (lambda: with_signal("wrist", "BVP", lambda x: x[:-640]), "wrist BVP lasts 50 s"),
+    "transposed": (lambda: with_signal("wrist", "ACC", lambda x: x.T), "wrist ACC has shape"),
+    "one axis": (lambda: with_signal("wrist", "ACC", lambda x: x[:, :1]), "wrist ACC has shape"),
+    "a list": (lambda: with_signal("wrist", "EDA", lambda _: [1.0, 2.0]), "no array of numbers"),
+    "complex": (lambda: with_signal("wrist", "EDA", lambda x: x + 1j), "no array of numbers"),
+    "chest cut": (lambda: with_signal("chest", "ECG", lambda x: x[:-700]), "chest ecg 41300 samples"),
+    "no samples": (lambda: {**content_of(), "label": codes_of()[:0]}, "`label` has 0 values"),
+}
+
+
+class TestBadPickles:
+    @pytest.mark.parametrize("kind", BAD_CONTENT)
+    def test_what_it_holds_is_told(self, tmp_path, kind):
+        make, what = BAD_CONTENT[kind]
+        path = person(tmp_path, content=make())
+        with pytest.raises(DataError) as caught:
+            read(tmp_path)
+        assert what in caught.value.what
+        assert caught.value.where == str(path)
+        assert caught.value.expected
+        assert caught.value.hint
+        assert what in said(tmp_path, "error")
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"<!DOCTYPE html><html>", b"PK\x03\x04zip", b"version https://git-lfs.github.com/spec/v1\n"]
+    )
+    def test_no_pickle_at_all(self, tmp_path, content):
+        path = person(tmp_path)
+        path.write_bytes(content)
+        with pytest.raises(DataError) as caught:
+            read(tmp_path)
+        assert caught.value.where == str(path)
+
+    @pytest.mark.parametrize("subject", ["S2", "S3", "S4"])
+    def test_truncated(self, three, tmp_path, subject):
+        shutil.copytree(three / "WESAD" / subject, tmp_path / subject)
+        path = tmp_path / subject / f"{subject}.pkl"
+        path.write_bytes(path.read_bytes()[:-1000])
+        with pytest.raises(DataError, match="truncated"):
+            read(tmp_path, subject)
+
+    def test_one_that_would_run_code_is_refused(self, tmp_path):
+        ran = tmp_path / "ran"
+
+        class Evil:
+            def __reduce__(self):
+                return Path.touch, (ran,)
+
+        person(tmp_path, content={**content_of(), "label": Evil()})
+        with pytest.raises(DataError, match="refused"):
+            read(tmp_path)
+        assert "refused" in said(tmp_path, "error")
+        assert not ran.exists()
+
+    def test_verify_goes_on_after_a_damaged_person(self, tmp_path):
+        person(tmp_path, "S2").write_bytes(b"")
+        person(tmp_path, "S3")
+        person(tmp_path, "S4", quest="nonsense")
+        errors = [Path(f.where).name for f in Wesad(tmp_path).verify() if f.severity == "error"]
+        assert errors == ["S2.pkl", "S4_quest.csv"]
+        assert any(Path(f.where).name.startswith("S3") for f in Wesad(tmp_path).verify())
+
+    @pytest.mark.parametrize("seed", range(40))
+    def test_damaged_bytes_give_signals_or_bad_data(self, tmp_path, seed):
+        """A changed sample can't be told from a true one; everything else is an error that names the file."""
+        rng = np.random.default_rng(seed)
+        path = person(tmp_path)
+        data = bytearray(path.read_bytes())
+        # Arrays are most of a file, so half of the places are near its ends and where an array's head lies.
+        heads = [at for key in (b"subject", b"label", b"ACC", b"BVP", b"wrist", b"dtype") if (at := data.find(key)) > 0]
+        for _ in range(rng.integers(1, 6)):
+            near = rng.integers(-40, 120) + rng.choice([0, len(data), *heads])
+            at = rng.integers(len(data)) if rng.random() < 0.5 else near
+            data[int(np.clip(at, 0, len(data) - 1))] = rng.integers(256)
+        path.write_bytes(data)
+        for cls in (Wesad, WesadChest):
+            try:
+                at = read(tmp_path, cls=cls).duration_s <= 60
+            except DataError as error:
+                at = error.where
+            assert at in (True, str(path))
+
+    def test_a_zip_in_place_of_a_folder(self, tmp_path):
+        with zipfile.ZipFile(tmp_path / "S2.zip", "w") as archive:
+            archive.writestr("S2/S2.pkl", b"")
+        with pytest.raises(DataError, match="not unpacked"):
+            Wesad(tmp_path).subjects()
