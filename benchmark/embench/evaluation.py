@@ -17,7 +17,7 @@ from embench.planning.cohort import Cohort
 from embench.planning.graph import Answer
 from embench.planning.plan import Plan
 from embench.protocols import connected_groups, roles
-from embench.results.controls import CONTROLS, control_scores
+from embench.results.controls import CONTROLS, control_scores, control_values
 from embench.results.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.results.scores import score
 from embench.store import Store
@@ -116,22 +116,17 @@ def _controls(
     plan: Plan, cohort: Cohort, target: Target, answer: Answer, index: np.ndarray, movement: np.ndarray | None
 ) -> dict[str, Any]:
     """Controls of a fold, fitted on the labels of its training people."""
-    if target.kind == "value":
-        return dict.fromkeys(CONTROLS, Undefined("controls answer classes, and this target is a value"))
     if plan.fit is not cohort:
         return dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
-    return dict(
-        control_scores(
-            cohort.units,
-            cohort.label[target.name],
-            np.array(answer.train, np.int64),
-            index,
-            durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
-            movement=movement,
-            seed=answer.seed,
-            classes=target.n,
-        )
-    )
+    label, train = cohort.label[target.name], np.array(answer.train, np.int64)
+    about: dict[str, Any] = {
+        "durations": {entry.id: entry.duration_s for entry in cohort.store.recordings},
+        "movement": movement,
+        "seed": answer.seed,
+    }
+    if target.kind == "value":
+        return dict(control_values(cohort.units, label, train, index, **about))
+    return dict(control_scores(cohort.units, label, train, index, **about, classes=target.n))
 
 
 def labels_of(cohort: Cohort, index: Sequence[int]) -> Labels:
@@ -169,13 +164,19 @@ def fold_rows(plan: Plan) -> list[dict[str, Any]]:
     shown = plan.folds if plan.fit is plan.test else dict.fromkeys(plan.folds, ())
     rows: list[dict[str, Any]] = []
     for seed, folds in shown.items():
-        rows += [{**r._asdict(), "seed": seed, "reason": reasons.get(r.subject, "")} for r in roles(units, folds)]
+        rows += [
+            {**r._asdict(), "seed": seed, "reason": reasons.get(r.subject, "")}
+            for r in roles(units, folds, cohort.groups)
+        ]
         if plan.fit is not plan.test:
             (fold,) = plan.folds[seed]
-            rows += [{**r._asdict(), "seed": seed, "reason": ""} for r in roles(units, [replace(fold, test=())])]
+            rows += [
+                {**r._asdict(), "seed": seed, "reason": ""}
+                for r in roles(units, [replace(fold, test=())], cohort.groups)
+            ]
             about = {"fold": 0, "role": "test", "seed": seed, "reason": ""}
             rows += [{"subject": s, "group": plan.test.groups[s], **about} for s in plan.test.people]
-    groups = connected_groups(plan.test.units)
+    groups = connected_groups([*plan.test.units, *plan.test.roster])
     for s in sorted(reasons.keys() - {row["subject"] for row in rows}):
         rows.append({"subject": s, "group": groups.get(s, s), "fold": "", "role": "", "seed": "", "reason": reasons[s]})
     return rows

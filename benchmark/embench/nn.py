@@ -55,6 +55,11 @@ class FillAbsent(nn.Module):
         return Tokens(x, mask, summary)
 
 
+def hide(x: Tensor, mask: Tensor | None) -> Tensor:
+    """`x` (B, C, T) with zeros where `mask` (B, T) says that nothing was recorded."""
+    return x if mask is None else x.masked_fill(~mask[:, None], 0.0)
+
+
 def sinusoidal(length: int, dim: int) -> Tensor:
     """(length, dim) fixed sinusoidal positions (Vaswani et al. 2017, section 3.5)."""
     position = torch.arange(length).unsqueeze(1)
@@ -65,8 +70,27 @@ def sinusoidal(length: int, dim: int) -> Tensor:
     return table
 
 
+class ValueScale(nn.Module):
+    """Turns what a head answers for value targets from training labels' standard scores into the labels' own unit.
+
+    `mean`, `std` (n_out,) are buffers, so that they travel with the weights; 0 and 1 where an output is no value.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(outputs))
+        self.register_buffer("std", torch.ones(outputs))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits * self.std + self.mean
+
+
 class Model(nn.Module):
-    """Encoders and what joins them. `fusion` is a fusion's module, or None where one encoder's own head answers.
+    """Encoders and what joins them. `fusion` is a fusion's module, or None where one encoder's own head answers;
+    `scale` is there where a target is a value.
 
     An encoder sees only rows that are there; absent rows come back as zeros with an empty mask.
     """
@@ -77,11 +101,12 @@ class Model(nn.Module):
         specs: Mapping[str, TokenSpec],
         fusion: nn.Module | None = None,
         head: nn.Module | None = None,
+        scale: ValueScale | None = None,
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(dict(encoders))
         self.specs = dict(specs)
-        self.fusion, self.head = fusion, head
+        self.fusion, self.head, self.scale = fusion, head, scale
 
     def encode(self, batch: Batch) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
         tokens, present = {}, {}
@@ -106,7 +131,7 @@ class Model(nn.Module):
             raise ValueError("a model without fusion and head has encoders only: call `encode`")
         else:
             output = self.head(next(iter(tokens.values())))
-        return output
+        return output if self.scale is None else output._replace(logits=self.scale(output.logits))
 
 
 def _scatter(tokens: Tokens, rows: Tensor, size: int) -> Tokens:

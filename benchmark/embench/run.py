@@ -22,7 +22,8 @@ from embench import evaluation, registry
 from embench.engine.executor import Outcome, local
 from embench.engine.stage import Folder, digest
 from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
-from embench.planning import weights
+from embench.planning import locate, weights
+from embench.planning.cohort import choose_targets
 from embench.planning.graph import label_rules, stage_folder
 from embench.planning.plan import Plan, assumed, default_workers, make
 from embench.planning.request import Request
@@ -245,6 +246,7 @@ def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
         "cohort": {"people": planned.test.people, "left_out": [dict(row) for row in planned.test.left_out]},
         "target_access": "unlabelled" if planned.protocol.normalise == "subject_unlabelled" else "none",
         "pretrain_overlap": _overlap(planned),
+        "pretraining": _outside(planned, outcome),
         "dev": planned.request.dev,
         "cost": _cost(planned, outcome),
         "scoring": scoring(),
@@ -277,7 +279,7 @@ def _overlap(planned: Plan) -> str:
     found = ["none"]
     for step in planned.method.pretraining:
         own = step.source is None
-        same = step.source is not None and registry.find("dataset", step.source).full_name == planned.dataset
+        same = step.source is not None and locate.share_files(step.source, planned.dataset, planned.request.data_root)
         labelled = registry.load("pretrainer", step.part.name).labels == "source"
         if same or (own and planned.protocol.leaks):
             found.append("labelled_target" if labelled else "unlabelled_target")
@@ -285,6 +287,16 @@ def _overlap(planned: Plan) -> str:
         path, _ = weights.find(planned.request.pretrained, planned.request.runs_folder)
         found.append(weights.overlap(path, planned.dataset))
     return max(found, key=["none", "unlabelled_target", "labelled_target", "unknown"].index)
+
+
+def _outside(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """What pretraining saw besides this dataset, each source once: hash, licence, hours, number of people."""
+    seen = {
+        manifest["store"]: {**manifest, "people": len(manifest["people"])}
+        for id_, stage in planned.graph.stages.items()
+        if stage.kind == "pretrain" and (manifest := outcome.results[id_]["manifest"])
+    }
+    return [manifest for store, manifest in seen.items() if store != planned.fit.store.key]
 
 
 def _cost(planned: Plan, outcome: Outcome) -> dict[str, Any]:
@@ -353,7 +365,8 @@ ESTIMATORS = ("logreg", "svm", "boosting")
 
 
 def baselines(dataset: str, *, progress: Report | None = None, workers: int | None = None, **options: Any) -> Grid:
-    """Handcrafted features with simple classifiers, each modality alone and all together; controls come with each.
+    """Handcrafted features with the simple estimators that answer the targets' kinds, each modality alone and all
+    together; controls come with each.
 
     Args:
         options: further fields of `Request`.
@@ -364,10 +377,12 @@ def baselines(dataset: str, *, progress: Report | None = None, workers: int | No
     wanted = chosen.split(",") if chosen else [m for m in card.default_modalities if m in accepts]
     sets = [*wanted, ",".join(wanted)] if len(wanted) > 1 else wanted
     given = {k: v for k, v in options.items() if v is not None}
+    kinds = {target.kind for target in choose_targets(card, given.get("targets"))}
+    fitting = [name for name in ESTIMATORS if kinds <= registry.load("fusion", name).kinds]
     requests = [
         Request(dataset, encoders=("handcrafted",), fusion=estimator, modalities=some, workers=workers, **given)
         for some in sets
-        for estimator in ESTIMATORS
+        for estimator in fitting
     ]
     return grid(requests, workers=workers, progress=progress)
 

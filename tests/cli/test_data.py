@@ -1,8 +1,14 @@
 """`embench data` on generated AMIGOS files."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
+
+from ..intake.conftest import Server, zipped
+
+SMALL = ["--subjects", "2", "--length-s", "12"]
 
 
 @pytest.fixture(scope="module")
@@ -10,7 +16,7 @@ def root(tmp_path_factory):
     from embench.cli import main
 
     folder = tmp_path_factory.mktemp("data")
-    assert main(["data", "synthesize", "amigos", "--out", str(folder / "amigos"), "--subjects", "2"]) == 0
+    assert main(["data", "synthesize", "amigos", "--out", str(folder / "amigos"), *SMALL]) == 0
     return folder
 
 
@@ -32,8 +38,37 @@ def test_synthesize_refuses_an_effect_that_there_is_not(embench, tmp_path):
 
 def test_status_of_all(embench, root):
     done = embench("data", "status", "--data-root", root, "--json")
-    state = {fact["dataset"]: (fact["found"], fact["generated"]) for fact in json.loads(done.out)}
-    assert state == {"amigos": (True, True), "stress_predict": (False, False)}
+    facts = {fact["dataset"]: fact for fact in json.loads(done.out)}
+    assert {"amigos", "amigos/long", "stress_predict", "deap", "wesad/chest"} <= set(facts)
+    assert "amigos/short" not in facts  # another name of amigos
+    assert facts["amigos"]["state"] == "generated"
+    assert facts["stress_predict"]["state"] == "missing"
+    assert facts["stress_predict"]["get"] == "embench data fetch stress_predict"
+    assert "EULA" in facts["deap"]["get"]
+    assert all(fact["licence"] and fact["labels_public"] and fact["verified_on_real"] for fact in facts.values())
+
+
+def test_status_tells_an_empty_folder_from_one_that_cannot_be_read(embench, tmp_path):
+    (tmp_path / "stress_predict").mkdir()
+    (tmp_path / "deap").mkdir()
+    (tmp_path / "deap" / "data_preprocessed_python.zip").write_text("")
+    done = embench("data", "status", "--data-root", tmp_path, "--json")
+    facts = {fact["dataset"]: fact for fact in json.loads(done.out)}
+    assert facts["stress_predict"]["state"] == "missing"
+    assert facts["deap"]["state"] == "broken"
+    assert "unpacked" in facts["deap"]["broken"]
+
+
+def test_status_knows_what_was_verified(embench, tmp_path):
+    line = ["--subjects", "2", "--length-s", "60", "--out", tmp_path / "wesad"]
+    assert embench("data", "synthesize", "wesad", *line).code == 0
+    assert "not verified" in embench("data", "status", "wesad", "--data-root", tmp_path).out
+    assert embench("data", "verify", "wesad", "--data-root", tmp_path).code == 0
+    [fact] = json.loads(embench("data", "status", "wesad", "--data-root", tmp_path, "--json").out)
+    assert fact["verification"]["people"] == fact["people"] == 2
+    assert fact["verified"].startswith(fact["verification"]["date"][:10])
+    [other] = json.loads(embench("data", "status", "wesad/chest", "--data-root", tmp_path, "--json").out)
+    assert other["verified"] == "not verified"
 
 
 def test_a_dataset_that_cannot_be_loaded_is_a_row(embench, root, monkeypatch):
@@ -80,7 +115,114 @@ def test_folder_of_another_dataset_is_refused(embench, root, tmp_path):
 def test_verify_tells_its_findings(embench, root):
     done = embench("data", "verify", "amigos", "--data-root", root, "--json")
     assert done.code == 0, done.err
-    assert {"severity", "where", "what"} == set(json.loads(done.out)[0])
+    facts = json.loads(done.out)
+    assert facts["people"] == 2
+    assert facts["synthetic"] is True
+    assert set(facts["hours"]) == {"eeg", "ecg", "eda"}
+    assert facts["labels"]["arousal"]["recordings"] == facts["recordings"]
+    assert [len(file["sha256"]) for file in facts["files"]] == [64, 64]
+    assert {"severity", "where", "what"} == set(facts["findings"][0])
+    assert str(root) not in json.dumps(facts["findings"])
+
+
+def test_verify_ends_with_1_and_names_the_file_that_cannot_be_used(embench, tmp_path):
+    assert embench("data", "synthesize", "amigos", "--out", tmp_path / "amigos", *SMALL).code == 0
+    path = sorted(tmp_path.rglob("*.mat"))[1]
+    path.write_bytes(path.read_bytes()[:5000])
+    done = embench("data", "verify", "amigos", "--data-root", tmp_path, "--json")
+    assert done.code == 1
+    facts = json.loads(done.out)
+    name = path.relative_to(tmp_path / "amigos").as_posix()
+    assert [f["where"] for f in facts["findings"] if f["severity"] == "error"] == [name]
+    assert {file["name"]: file["findings"] for file in facts["files"]}[name] == 1
+    done = embench("data", "verify", "amigos", "--data-root", tmp_path)
+    assert name in done.out
+    assert "1 errors" in embench("data", "status", "amigos", "--data-root", tmp_path).out
+
+
+def test_verify_writes_a_report_to_mail(embench, root, tmp_path):
+    done = embench("data", "verify", "amigos", "--data-root", root, "--share", tmp_path / "report.json")
+    assert done.code == 0, done.err
+    text = (tmp_path / "report.json").read_text()
+    report = json.loads(text)
+    assert report["dataset"] == "embench_plugins/amigos"
+    assert len(report["subjects"]) == 2
+    assert str(root) not in text
+    assert "Data_Preprocessed" not in text
+    assert not re.search(r"P0[12]", text)
+
+
+def test_verify_shows_that_a_share_cannot_be_written(embench, root, tmp_path):
+    done = embench("data", "verify", "amigos", "--data-root", root, "--share", tmp_path / "no" / "report.json")
+    assert done.code == 2
+    assert "--share" in done.err
+
+
+def test_fetch_of_a_gated_dataset_says_where_to_apply(embench, tmp_path):
+    done = embench("data", "fetch", "amigos", "--data-root", tmp_path)
+    assert done.code == 3
+    assert "EULA" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_fetch_tells_licence_and_citation_and_refuses_a_folder_in_use(embench, tmp_path):
+    (tmp_path / "stress_predict").mkdir()
+    (tmp_path / "stress_predict" / "mine.csv").write_text("1")
+    done = embench("data", "fetch", "stress_predict", "--data-root", tmp_path)
+    assert done.code == 2
+    assert "licence: MIT" in done.out
+    assert "cite: Iqbal" in done.out
+    assert "mine.csv" in [path.name for path in (tmp_path / "stress_predict").iterdir()]
+
+
+OPEN = """
+from dataclasses import replace
+from embench.interfaces.dataset import Dataset, Download
+from tests.intake.conftest import CARD
+
+class Open(Dataset):
+    card = replace(CARD, downloads=(Download("{url}", "open.zip", None),))
+    def subjects(self): return sorted(path.name for path in self.root.iterdir())
+    def files(self, subject): return []
+    def recordings(self, subject): yield from ()
+"""
+
+
+def test_fetch(embench, tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    server = Server()
+    server.files["open.zip"] = zipped({"S1": "1"})
+    (tmp_path / "open.py").write_text(OPEN.format(url=server.url("open.zip")))
+    done = embench("data", "fetch", f"{tmp_path}/open.py:Open", "--data-root", tmp_path / "root")
+    server.server.shutdown()
+    assert done.code == 0, done.err
+    assert "licence: CC BY 4.0" in done.out
+    assert "could not be checked" in done.err
+    assert [path.name for path in (tmp_path / "root").rglob("S*")] == ["S1"]
+
+
+OLD = """
+from embench.interfaces.dataset import Dataset
+
+class Old(Dataset):
+    def subjects(self): return []
+    def files(self, subject): return []
+    def recordings(self, subject): yield from ()
+
+    @classmethod
+    def synthesize(cls, out, *, subjects, seed, effect):
+        out.mkdir()
+"""
+
+
+def test_synthesizer_of_one_length_is_still_called(embench, tmp_path):
+    (tmp_path / "old.py").write_text(OLD)
+    line = ["data", "synthesize", f"{tmp_path}/old.py:Old", "--out", tmp_path / "old", "--subjects", "1"]
+    done = embench(*line, "--length-s", "30")
+    assert done.code == 2
+    assert "--length-s" in done.err
+    assert embench(*line).code == 0
 
 
 def test_prepare_once(embench, root):
@@ -92,15 +234,6 @@ def test_prepare_once(embench, root):
     again = embench("data", "prepare", "amigos", "--data-root", root)
     assert facts["folder"] in again.out
     assert "prepared" not in again.err
-
-
-def test_labels_counts_units_by_the_cards_rule(embench, root):
-    done = embench("data", "labels", "amigos", "--data-root", root, "--json")
-    assert done.code == 0, done.err
-    counts = {row["target"]: row for row in json.loads(done.out)}
-    assert {"arousal", "valence"} <= set(counts)
-    assert counts["arousal"]["people"] == 2
-    assert "0: " in counts["arousal"]["labels"]
 
 
 def test_unknown_protocol(embench, root):

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from embench.cli import progress as module
-from embench.cli.progress import Progress, duration
+from embench.cli.progress import Progress, Steps, duration
 
 STAGE = {"id": "a", "kind": "unimodal", "fold": 1, "seed": 0, "modality": "eda", "target": "arousal"}
 EVENTS = [
@@ -64,3 +64,27 @@ def test_bars_on_a_terminal(monkeypatch):
 @pytest.mark.parametrize(("seconds", "text"), [(4, "4 s"), (61, "1 min"), (5000, "83 min"), (9000, "2.5 h")])
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+def test_steps_are_told_now_and_then_with_the_time_left(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with Steps() as steps:
+        for done in range(1, 31):
+            now[0] += 2.0
+            steps(done, 30, "prepared")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "prepared: 5 of 30 people, about 50 s left"
+    assert lines[-1] == "prepared: 30 of 30 people"
+    assert len(lines) == 6
+
+
+def test_a_download_that_goes_on_is_timed_by_what_it_gains(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with Steps("MB") as steps:
+        steps(900_000_000, 1_000_000_000, "downloading x.zip")
+        now[0] = 20.0
+        steps(920_000_000, 1_000_000_000, "downloading x.zip")
+        steps(10, None, "downloading y.zip")
+    assert capsys.readouterr().err.splitlines() == ["downloading x.zip: 920 of 1,000 MB, about 1 min left"]

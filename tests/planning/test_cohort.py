@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from embench import registry
 from embench.errors import DataError, UsageError
 from embench.interfaces.recording import Label
-from embench.planning.cohort import gather
+from embench.planning.cohort import everybody, gather
 from embench.planning.graph import Builder, Graph, Setting
 from embench.planning.method import resolve
 from embench.planning.plan import _folds
@@ -156,3 +156,65 @@ def test_nobody_with_label_and_modality_is_said():
     store = FakeStore((entry,), {"arousal": {"p0-0": 7.0}, "valence": {}})
     with pytest.raises(DataError, match="nobody is left"):
         planned(store, load("subject-independent-v1"), 0)
+
+
+KINDS = registry.load("dataset", plugin("Kinds"))
+
+
+@dataclass(frozen=True)
+class MixedStore(FakeStore):
+    """Ratings of liking, and arousal once a second."""
+
+    label_kinds: dict = field(default_factory=lambda: {"arousal": "continuous", "liking": "rating"})
+
+    def labels(self):
+        times = np.arange(0.5, 60)
+        liking = {r: Label("rating", np.array([v])) for r, v in self.ratings["liking"].items()}
+        felt = {r: Label("continuous", np.where(times < 30, v, 5.0), times) for r, v in self.ratings["arousal"].items()}
+        return {"liking": liking, "arousal": felt}
+
+
+def mixed(lengths, liking, arousal):
+    """A store of one recording a person (s), of people with these labels."""
+    entries = tuple(
+        RecordingEntry(f"p{p}-0", f"p{p}", "v0", "s", f"p{p}", 0.0, 0, s, {"ecg": Span(0, round(128 * s), 0.0)})
+        for p, s in enumerate(lengths)
+    )
+    own = {"liking": dict.fromkeys((f"p{p}-0" for p in liking), 8.0)}
+    return MixedStore(entries, {**own, "arousal": dict.fromkeys((f"p{p}-0" for p in arousal), 8.0)})
+
+
+def test_people_are_dealt_out_alike_whatever_kind_of_label_they_have():
+    """p0 has ratings only, p1 arousal only, p2 no stretch of 10 s, p9 nothing."""
+    store = mixed([60.0, 60.0, 7.0, *[60.0] * 7], liking={0, 2, *range(3, 9)}, arousal=range(1, 9))
+    protocol, folds, left_out = load("subject-independent-v1"), {}, {}
+    by_name = {t.name: t for t in KINDS.card.targets}
+    for name in ("arousal", "arousal_value", "liking"):
+        cohort = gather(store, KINDS.card, [by_name[name]], ("ecg",), protocol)
+        own = {unit.id: unit.subject for unit in cohort.units}
+        folds[name] = {own[u]: fold.index for fold in _folds(protocol, cohort, cohort, 0) for u in fold.test}
+        left_out[name] = {row["subject"]: row["reason"] for row in cohort.left_out}
+    assert set(folds["liking"]) == {f"p{p}" for p in range(9)}
+    assert folds["arousal"] == folds["arousal_value"]
+    assert folds["arousal"] == {p: k for p, k in folds["liking"].items() if p != "p2"}
+    assert left_out["liking"] == {"p9": "no label of any target"}
+    assert left_out["arousal"] == {**left_out["liking"], "p2": "no recording that is long enough for a unit"}
+
+
+def test_targets_without_any_label_in_the_data_are_named():
+    store = replace(mixed([60.0] * 4, range(4), range(4)), label_kinds={"arousal": "continuous"})
+    targets = [t for t in KINDS.card.targets if t.name in ("arousal", "liking")]
+    with pytest.raises(DataError, match="no labels for liking") as refused:
+        gather(store, KINDS.card, targets, ("ecg",), load("subject-independent-v1"))
+    assert "--target arousal" in str(refused.value)
+
+
+def test_everybody_is_pretrained_on_labelled_or_not():
+    store = mixed([60.0] * 4, liking=(), arousal={0})
+    cohort = everybody(store, KINDS.card, load("subject-independent-v1"))
+    assert (len(cohort.units), cohort.length_s, cohort.people) == (24, 10.0, ["p0", "p1", "p2", "p3"])
+    unlabelled = everybody(
+        replace(store, label_kinds={}), replace(KINDS.card, targets=()), load("subject-independent-v1")
+    )
+    assert len(unlabelled.units) == 4
+    assert np.isnan(unlabelled.length_s)

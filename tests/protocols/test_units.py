@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from embench.interfaces.dataset import Baseline
 from embench.interfaces.recording import Label
-from embench.interfaces.units import LabelRule, Unit
+from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import label_units, load, make_units
 
 from .cohorts import card, recording
@@ -149,3 +149,44 @@ def test_many_units_match_a_plain_search() -> None:
         assert label.times is not None
         inside = label.values[(label.times >= unit.start + 2.0) & (label.times < unit.stop + 2.0)]
         assert value == pytest.approx(inside.mean() if inside.size else np.nan, nan_ok=True)
+
+
+def test_classes_may_be_some_of_the_raw_ones_in_another_order() -> None:
+    rule = LabelRule("majority", classes=(2, 0))
+    assert [rule(np.array([value])) for value in (0.0, 1.0, 2.0)] == [1.0, None, 0.0]
+    assert rule(np.array([2.0, 2.0, 1.0, math.nan])) == 0.0
+    assert LabelRule("majority")(np.array([1.0, 1.0, 2.0])) == 1.0
+
+
+def test_a_dead_band_is_closed_and_read_before_the_cut() -> None:
+    rule = LabelRule("mean", cut=5.0, ties="high", dead_band=(4.5, 5.5))
+    assert [rule(np.array([value])) for value in (4.4, 4.5, 5.0, 5.5, 5.6)] == [0.0, None, None, None, 1.0]
+    assert [rule.summary(np.array([value])) for value in (4.5, 5.0)] == [4.5, 5.0]
+    assert LabelRule("mean", dead_band=(4.5, 5.5))(np.array([4.0])) == 4.0
+
+
+def test_moments_without_a_value_do_not_count_in_a_mean() -> None:
+    units = make_units([recording("p1", duration_s=40.0)], card(), "continuous", PROTOCOL)
+    values = np.repeat([1.0, np.nan, 6.0, np.nan], [5, 10, 10, 15])
+    label = Label("continuous", values, np.arange(40.0))
+    raw, made = label_units(units, {"p1/session": label}, LabelRule("mean", cut=5.0))
+    np.testing.assert_array_equal(raw, [1.0, 6.0, 6.0, np.nan])
+    np.testing.assert_array_equal(made, [0.0, 1.0, 1.0, np.nan])
+
+
+def test_a_lag_a_dead_band_and_gaps_together() -> None:
+    """A joystick of 20 Hz that follows what is felt two seconds late, and rests in the middle."""
+    times = np.arange(0.0, 50.0, 0.05)
+    felt = np.select([times < 12, times < 22, times < 32], [8.0, 5.05, 2.0], 9.0)
+    felt[(times >= 32) & (times < 42)] = np.nan
+    units = make_units([recording("p1", duration_s=50.0)], card(), "continuous", PROTOCOL)
+    label = {"p1/session": Label("continuous", felt, times)}
+    rule = LabelRule("mean", cut=5.0, lag_s=2.0, dead_band=(4.9, 5.1))
+    raw, made = label_units(units, label, rule)
+    np.testing.assert_allclose(raw, [8.0, 5.05, 2.0, np.nan, 9.0])
+    np.testing.assert_array_equal(made, [1.0, np.nan, 0.0, np.nan, 1.0])
+
+
+def test_two_classes_are_a_binary_target() -> None:
+    with pytest.raises(ValueError, match="two are a binary target"):
+        Target("state", "classes", LabelRule(), "state", n=2)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import TIE, Pairs, compare_people
+from embench.interfaces.ranking import TIE, Pairs, auroc_by_person, compare_people
 from embench.interfaces.units import Units
 from embench.results.conditioned import (
     CONDITIONED,
@@ -20,7 +20,6 @@ from embench.results.conditioned import (
     share_won,
     share_won_resampled,
     size,
-    within_person,
 )
 
 MakeUnits = Callable[..., Units]
@@ -166,7 +165,7 @@ def test_constant_and_person_level_scores_get_exactly_half_inside_people(make_un
     y[subject == 5] = 1
     people = np.unique(subject.astype(str))
     for score in (np.full(len(y), 0.2), subject / 6):
-        values = within_person(make_units(score, y, subject, subject), people)
+        values = auroc_by_person(make_units(score, y, subject, subject), people)
         np.testing.assert_array_equal(values, [0.5] * 5 + [np.nan])
 
 
@@ -176,7 +175,7 @@ def test_inside_a_person_it_is_the_ordinary_auroc(make_units: MakeUnits) -> None
     rng = np.random.default_rng(1)
     subject = np.repeat(np.arange(5), 30)
     y, score = rng.integers(0, 2, 150), np.round(rng.random(150), 1)
-    values = within_person(make_units(score, y, subject, subject), np.unique(subject.astype(str)))
+    values = auroc_by_person(make_units(score, y, subject, subject), np.unique(subject.astype(str)))
     np.testing.assert_allclose(values, [roc_auc_score(y[subject == p], score[subject == p]) for p in range(5)])
 
 

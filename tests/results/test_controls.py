@@ -9,7 +9,7 @@ import pytest
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Unit
-from embench.results.controls import CONTROLS, control_scores
+from embench.results.controls import CONTROLS, control_scores, control_values
 
 PEOPLE, MOMENTS = 10, 30
 
@@ -135,3 +135,38 @@ def test_several_classes_have_a_share_each() -> None:
         assert (score[:, 4] == 0).all()
         assert decision.max() <= 3
     np.testing.assert_array_equal(made["elapsed_time"][1], y[TEST])
+
+
+def values(units: list[Unit], y: np.ndarray, **changed: Any) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"durations": DURATIONS, "movement": None, "seed": 3, **changed}
+    return control_values(units, y, TRAIN, TEST, **arguments)
+
+
+def test_controls_of_values_know_the_training_people_only() -> None:
+    units, y = cohort()
+    y = y + np.random.default_rng(1).normal(size=len(y))
+    y[::9] = np.nan
+    movement = np.random.default_rng(0).normal(size=(len(units), 4))
+    made = values(units, y, movement=movement)
+    other = values(units, np.where(np.arange(len(y)) < 240, y, 99.0), movement=movement)
+    assert set(made) == set(CONTROLS)
+    assert isinstance(made.pop("majority"), Undefined)
+    for name, (score, decision) in made.items():
+        assert score.shape == (60,)
+        np.testing.assert_array_equal(score, decision)
+        np.testing.assert_array_equal(score, other[name][0])
+    assert made["prior"][0] == pytest.approx(np.full(60, np.nanmean(y[TRAIN])))
+    seen = [np.nanmean([y[i] for i in TRAIN if units[i].stimulus == units[j].stimulus]) for j in TEST]
+    np.testing.assert_allclose(made["stimulus_mean"][0], seen)
+    late = np.array([units[i].start_s >= 200 for i in TEST])
+    assert made["elapsed_time"][0][late].mean() > made["elapsed_time"][0][~late].mean() + 0.3
+
+
+def test_controls_of_values_say_why_they_do_not_apply() -> None:
+    units, y = cohort(stimuli=1, clock=False)
+    made = values(units, y, durations=dict.fromkeys(DURATIONS, 300.0))
+    reasons = {name: answer.reason for name, answer in made.items() if isinstance(answer, Undefined)}
+    assert set(reasons) == {"majority", "stimulus_mean", "elapsed_time", "recording_length", "movement"}
+    assert reasons["stimulus_mean"] == "there is one stimulus only"
+    nobody = values(units, np.full(len(y), np.nan))
+    assert all(isinstance(answer, Undefined) for answer in nobody.values())

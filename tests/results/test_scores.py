@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from embench import registry
 from embench.errors import DataError, PluginError
+from embench.interfaces.agreement import concordance
 from embench.interfaces.metric import Metric
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import load
@@ -180,10 +181,42 @@ def test_several_classes(make_run: MakeRun) -> None:
     assert out["cleared_all"]
 
 
-def test_values_have_no_metric_yet_and_say_so(make_run: MakeRun) -> None:
-    out = scored(make_run(), Target("stress", "value", LabelRule(), "stress"))
+def test_values_are_ranked_by_concordance_inside_people(make_run: MakeRun) -> None:
+    target = Target("stress", "value", LabelRule(), "stress")
+    run = make_run(strength=3.0)
+    out = scored(run, target)
     assert out["headlines"] == {"stress": "ccc"}
-    assert "no metric named ccc" in out["scores"]["stress"]["ccc"]["undefined"]
+    assert set(out["scores"]["stress"]) == {"ccc", "rmse"}
+    ccc, rmse = out["scores"]["stress"]["ccc"], out["scores"]["stress"]["rmse"]
+    assert (ccc["over"], ccc["people"], rmse["over"]) == ("people", 12, "folds")
+    assert 0.5 < ccc["low"] < ccc["mean"] < ccc["high"] < 1
+    _, y = by_hand(run)
+    p, people = run.predictions, []
+    for person in run.groups:
+        mine = [
+            np.flatnonzero((p["method"] == "model") & (p["seed"] == s) & (p["subject"] == person)) for s in range(2)
+        ]
+        each = [concordance(p["score"][rows], y[rows], np.zeros(len(rows), int), 1)[0] for rows in mine]
+        people.append(np.mean(each))
+    assert ccc["mean"] == pytest.approx(np.mean(people))
+    assert out["controls"]["majority"]["stress"]["ccc"]["mean"] == 0
+    assert out["differences"]["majority"]["stress"]["clears"]
+    assert "stress: majority" not in out["not_cleared"]
+
+
+def test_people_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeRun) -> None:
+    run = make_run()
+    labels = {**run.labels.columns}
+    alike = np.isin(labels["subject"], ["s00", "s05"])
+    labels["label"] = np.where(alike, 1.0, labels["label"])
+    run.labels = Labels(labels)
+    ccc = scored(run, Target("stress", "value", LabelRule(), "stress"))["scores"]["stress"]["ccc"]
+    assert ccc["people"] == 10
+    assert ccc["left_out"] == ["2 of 12 people: labels that do not vary"]
+    labels["label"] = np.ones(len(labels["label"]))
+    run.labels = Labels(labels)
+    ccc = scored(run, Target("stress", "value", LabelRule(), "stress"))["scores"]["stress"]["ccc"]
+    assert ccc == {"undefined": "no test person's labels vary"}
 
 
 def test_few_people_are_not_estimable(make_run: MakeRun, binary: Target) -> None:

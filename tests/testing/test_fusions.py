@@ -156,6 +156,52 @@ def test_estimators():
             check_estimator(cls)
 
 
+class Centroids(Estimator):
+    """How near each class's mean is, or the mean of the nearest rows."""
+
+    recipes: ClassVar = RECIPES
+    kinds: ClassVar = frozenset({"classes", "value"})
+
+    def fit(self, X, y, subjects, weight, val=None):
+        self.rows, self.y = np.nan_to_num(X), y
+
+    def score(self, X):
+        gaps = ((np.nan_to_num(X)[:, None] - self.rows[None]) ** 2).sum(2)
+        near = np.exp(-(gaps - gaps.min(1, keepdims=True)))
+        if self.kind == "value":
+            return near @ self.y / near.sum(1)
+        share = np.stack([near[:, self.y == k].sum(1) for k in range(self.classes)], 1)
+        return share / share.sum(1, keepdims=True)
+
+
+class Narrow(Centroids):
+    """Only the classes that it met."""
+
+    def score(self, X):
+        share = super().score(X)
+        return share[:, [k for k in range(self.classes) if (self.y == k).any()]] if self.kind == "classes" else share
+
+
+class Unscaled(Centroids):
+    def score(self, X):
+        return super().score(X) / 2
+
+
+class Upside(Centroids):
+    kinds: ClassVar = frozenset({"value"})
+
+    def score(self, X):
+        return -super().score(X)
+
+
+def test_estimators_of_classes_and_values():
+    check_estimator(Centroids)
+    faults = [(Narrow, "scores have shape"), (Unscaled, "don't sum to 1"), (Upside, "its values correlate")]
+    for cls, fault in faults:
+        with pytest.raises(CheckFailed, match=fault):
+            check_estimator(cls)
+
+
 class Rebuild(nn.Module):
     """Tells each sample from its own token."""
 

@@ -90,6 +90,36 @@ class Session(Tiny):
         return {"stress": Label("condition", (seconds > about["seconds"] / 2).astype(float), seconds, ("rest", "task"))}
 
 
+class Kinds(Tiny):
+    """The same files, with labels of every kind: a rating of each recording, arousal once a second as it is felt two
+    seconds later, and one of four states all the time, of which one does not count."""
+
+    card = card(
+        "kinds",
+        Target("arousal", "binary", LabelRule("mean", cut=5.0, lag_s=2.0, dead_band=(4.9, 5.1)), "arousal"),
+        Target("arousal_value", "value", LabelRule("mean", lag_s=2.0), "arousal", scale=(1.0, 9.0)),
+        Target("state", "classes", LabelRule("unanimous", classes=(2, 0, 3)), "state", n=3),
+        Target("liking", "binary", LabelRule(cut=5.0), "liking"),
+        longest_s=60.0,
+        default_targets=("arousal",),
+    )
+
+    def labels(self, about):
+        times = np.arange(0.5, about["seconds"] + 2)
+        felt = about["ratings"]["arousal"] + 0.3 * np.sin(times)
+        given = {
+            "arousal": Label("continuous", np.where(times > 2, felt, 1.0), times),
+            "arousal_annotator1": Label("continuous", felt + 0.5, times),
+            "arousal_annotator2": Label("continuous", felt - 0.1 * times, times),
+            "state": Label(
+                "condition", np.full(len(times), float(about["ratings"]["state"])), times, ("a", "b", "c", "d")
+            ),
+        }
+        if about["ratings"]["liking"] is not None:
+            given["liking"] = Label("rating", np.array([about["ratings"]["liking"]]))
+        return given
+
+
 class Other(Tiny):
     """Another dataset of the same kind, to train on."""
 

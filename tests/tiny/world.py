@@ -72,3 +72,21 @@ def write(root: Path, people: dict[str, list[dict]], dataset: str = "Tiny", seed
 
 def people(count: int, **changes) -> dict[str, list[dict]]:
     return {f"p{n:02d}": person(n, **changes) for n in range(count)}
+
+
+def of_all_kinds(count: int) -> dict[str, list[dict]]:
+    """People for `Kinds`: six recordings of 30 s, aroused in about half of them, and in states c, a and d then."""
+
+    def ratings(number):
+        def made(r):
+            high = (number + r) % 2
+            return {
+                "arousal": 7.0 + (number + r) % 3 / 4 if high else 3.0 - r / 8,
+                "state": 0 if high else 2 + (number + r) // 2 % 2,
+                "liking": 5.0 if (number + r) % 3 else 8.0,
+            }
+
+        return made
+
+    about = {"seconds": 30.0, "start_s": lambda r: 40.0 * r}
+    return {f"p{n:02d}": person(n, stimuli=6, ratings=ratings(n), **about) for n in range(count)}

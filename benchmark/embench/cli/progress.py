@@ -110,6 +110,59 @@ class Progress:
         return f", about {duration(seconds)} left"
 
 
+class Steps:
+    """How far one long job is: a bar on a terminal, elsewhere a line now and then and one at the end.
+
+    Where `unit` is `MB`, counts are bytes, and with another total another part of the job begins.
+    """
+
+    def __init__(self, unit: str = "people") -> None:
+        self._unit = unit
+        self._total: int | None = 0
+        self._bars: Bars | None = None
+        self._task: TaskID | None = None
+        self._began = self._last = time.monotonic()
+        self._first = 0
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bars
+
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
+            self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
+            self._bars.start()
+            self._task = self._bars.add_task("", total=None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def __call__(self, done: int, total: int | None, what: str) -> None:
+        """Shows that `what` (`prepared`, `downloading x.zip`) has come so far."""
+        if self._unit == "MB" and (total != self._total or done < self._first):
+            # What was there before, of a download, tells nothing about how fast the rest comes.
+            self._total, self._first, self._began = total, done, time.monotonic()
+        scale = 1e6 if self._unit == "MB" else 1
+        of = f" of {total / scale:,.0f}" if total else ""
+        text = f"{what}: {done / scale:,.0f}{of} {self._unit}"
+        if self._bars is not None and self._task is not None:
+            self._bars.update(self._task, description=text, total=total or None, completed=done)
+        elif done == total or time.monotonic() - self._last >= _QUIET_S:
+            self._last = time.monotonic()
+            print(text + self._left(done, total), file=sys.stderr, flush=True)
+
+    def _left(self, done: int, total: int | None) -> str:
+        if not total or not self._first < done < total:
+            return ""
+        seconds = (time.monotonic() - self._began) / (done - self._first) * (total - done)
+        return f", about {duration(seconds)} left"
+
+
 def duration(seconds: float) -> str:
     """A length of time for people: `45 s`, `12 min`, `3.5 h`."""
     if seconds < 60:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from embench import registry
 from embench.engine import network
@@ -18,12 +20,14 @@ from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import Progress, fit
 from embench.engine.rows import Grid, slide, stage_view, view_length
 from embench.engine.stage import Folder, Stage
-from embench.engine.supervised import Supervised, class_weights
-from embench.errors import DataError
+from embench.engine.supervised import Supervised, class_weights, fit_scale
+from embench.errors import DataError, UsageError
+from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.nn import Model
+from embench.store import Store
 
 
 def own_view(params: Mapping[str, Any]) -> View | None:
@@ -65,6 +69,7 @@ def _supervised(model: Model, params: Mapping[str, Any], data: Data, train: np.n
     y, weight = (part[train].cpu().numpy() for part in data.labels)
     balanced = recipe.class_weight == "balanced"
     classes = [class_weights(t, y[:, i], weight, balanced) for i, t in enumerate(outputs.targets)]
+    fit_scale(model, outputs, y, weight)
     return Supervised(model, outputs, classes)
 
 
@@ -154,7 +159,8 @@ def _fusion_of_hidden(stage: Stage, folder: Folder, root: Path) -> dict[str, Any
     modules, specs = _frozen(stage, root)
     data, tokens = hidden_data(data, modules), {m: module.tokens for m, module in modules.items()}
     fused = network.fusion_of(params["fusion"]).build(tokens, network.targets_of(params))
-    model = Model({m: network.Given() for m in modules}, tokens, fused)
+    given = {m: network.Given() for m in modules}
+    model = Model(given, tokens, fused, scale=network.scale_of(network.targets_of(params)))
     module = _supervised(model, params, data, train, recipe).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed)
     network.save(folder, model, specs)
@@ -186,17 +192,62 @@ def pretrain(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
         model = Model(modules, tokens)
     else:
         model = network.build_fusion(params, specs, network.targets_of(params))
+    _check_channels(stage, model, specs, encoders)
     _start(model, stage, root)
     recipe = Recipe.of(params["recipe"])
     pretrainer = registry.load("pretrainer", params["pretrainer"]["name"])(recipe)
     module = pretrainer.objective(model, specs, None).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed)
     network.save(folder, model, specs)
-    people = sorted({source.store.recordings[r].subject for r in task["recording"].tolist()})
     return {
         **_outcome(state, folder, train, val),
         "parameters": network.size(module),
-        "manifest": {"store": params["source"]["store"], "people": people, "labels": pretrainer.labels},
+        "manifest": {
+            **_seen(source.store, params["modalities"], task["recording"]),
+            "licence": stage.places["licences"][params["source"]["store"]],
+            "labels": pretrainer.labels,
+        },
+    }
+
+
+def _check_channels(
+    stage: Stage, model: Model, specs: Mapping[str, InputSpec], encoders: Mapping[str, Encoder]
+) -> None:
+    """Refuses a source of which an encoder reads other channels than of the dataset that it is pretrained for."""
+    for m, names in stage.params.get("channels", {}).items():
+        if encoders[m].reads == "features":
+            continue
+        ours = replace(specs[m], channels=tuple(names), shape=(len(names), *specs[m].shape[1:]))
+        theirs, wanted = _read(model.encoders[m], specs[m].channels), _read(encoders[m].build(ours), ours.channels)
+        if theirs != wanted:
+            raise UsageError(
+                f"pretraining would read other channels of {m}: {', '.join(theirs)}",
+                where=stage.title,
+                expected=", ".join(wanted),
+                hint="name the source's channels as the dataset does (for a corpus in its corpus.yaml), in its order",
+            )
+
+
+def _read(encoder: nn.Module, channels: tuple[str, ...]) -> tuple[str, ...]:
+    """The channels that a network reads: those it says in `picks`, else all."""
+    picks = getattr(encoder, "picks", None)
+    return channels if picks is None else tuple(channels[i] for i in picks.tolist())
+
+
+def _seen(store: Store, modalities: Iterable[str], recordings: np.ndarray) -> dict[str, Any]:
+    """What pretraining saw: the dataset and the hash of its prepared data, people, recordings and hours by modality."""
+    entries = [store.recordings[r] for r in recordings.tolist()]
+    hours = {}
+    for m in {part for joined in modalities for part in joined.split("+")}:
+        samples = sum(entry.spans[m].samples for entry in entries if m in entry.spans)
+        hours[m] = round(samples / store.modalities[m].rate / 3600, 3)
+    return {
+        "dataset": store.name,
+        "store": store.key,
+        "synthetic": store.synthetic is not None,
+        "people": sorted({entry.subject for entry in entries}),
+        "recordings": len(entries),
+        "hours": hours,
     }
 
 
@@ -230,7 +281,9 @@ def estimator(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
     train, val = train[np.isfinite(y[train])], val[np.isfinite(y[val])]
     subjects = task_subjects(stage)[grid.unit]
-    fitted = registry.load("fusion", params["fusion"]["name"])(Recipe.of(params["fusion"]["recipe"]), stage.seed)
+    (target,) = network.targets_of(params).targets
+    kind = registry.load("fusion", params["fusion"]["name"])
+    fitted = kind(Recipe.of(params["fusion"]["recipe"]), stage.seed, target.kind, target.n)
     checked = (X[val], y[val]) if len(val) and len(np.unique(y[val])) > 1 else None
     fitted.fit(X[train], y[train], subjects[train], weight[train], checked)
     folder.write("estimator.pkl", lambda path: path.write_bytes(pickle.dumps(fitted)))

@@ -22,7 +22,7 @@ from embench.interfaces.fusion import Fusion
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target
-from embench.nn import Model
+from embench.nn import Model, ValueScale
 
 
 def targets_of(params: Mapping[str, Any]) -> OutputSpec:
@@ -81,7 +81,12 @@ def build_unimodal(modalities: Mapping[str, Any], specs: Mapping[str, InputSpec]
     """One encoder and its own head."""
     encoders, tokens = build_encoders(modalities, specs)
     (m,) = modalities
-    return Model(encoders, tokens, head=encoder_of(modalities[m]).head(tokens[m], outputs))
+    return Model(encoders, tokens, head=encoder_of(modalities[m]).head(tokens[m], outputs), scale=scale_of(outputs))
+
+
+def scale_of(outputs: OutputSpec) -> ValueScale | None:
+    """What puts answers into the labels' unit; None where no target is a value."""
+    return ValueScale(outputs.size) if any(target.kind == "value" for target in outputs.targets) else None
 
 
 def fusion_of(params: Mapping[str, Any]) -> Fusion:
@@ -92,7 +97,7 @@ def fusion_of(params: Mapping[str, Any]) -> Fusion:
 def build_fusion(params: Mapping[str, Any], specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
     """Encoders and their fusion, trained end to end."""
     encoders, tokens = build_encoders(params["modalities"], specs)
-    return Model(encoders, tokens, fusion_of(params["fusion"]).build(tokens, outputs))
+    return Model(encoders, tokens, fusion_of(params["fusion"]).build(tokens, outputs), scale=scale_of(outputs))
 
 
 def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
@@ -161,9 +166,10 @@ def load(root: Path, stage_id: str) -> tuple[Model, dict[str, InputSpec], dict[s
         encoders = {m: hidden_encoder(root, about["inputs"][f"unimodal:{m}"])[0] for m in params["modalities"]}
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
         fusion = fusion_of(params["fusion"]).build(tokens, outputs)
-        state = {k.removeprefix("fusion."): v for k, v in load_file(folder.file("weights.safetensors")).items()}
-        fusion.load_state_dict(state)
-        model = Model(encoders, tokens, fusion)
+        # What was saved has tokens given in place of encoders, which lie with their own stages.
+        saved = Model({m: Given() for m in encoders}, tokens, fusion, scale=scale_of(outputs))
+        saved.load_state_dict(load_file(folder.file("weights.safetensors")))
+        model = Model(encoders, tokens, saved.fusion, scale=saved.scale)
     else:
         model = build_fusion(params, specs, outputs)
         model.load_state_dict(load_file(folder.file("weights.safetensors")))

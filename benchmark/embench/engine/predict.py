@@ -81,7 +81,7 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 Answer = Callable[[np.ndarray], np.ndarray]
-"""Row positions (b,) -> probabilities (b, n_out)."""
+"""Row positions (b,) -> probabilities or values (b, n_out)."""
 
 
 def _network(root: Path, fitted: str, data: Data) -> Answer:
@@ -115,7 +115,8 @@ def _checked(answer: Answer, order: np.ndarray, unit: np.ndarray, where: str) ->
     together = np.concatenate([answer(order[i : i + BATCH]) for i in range(0, len(order), BATCH)])
     some = np.linspace(0, len(order) - 1, min(ALONE, len(order))).astype(int)
     alone = np.concatenate([answer(order[i : i + 1]) for i in some])
-    apart = np.abs(alone - together[some]).max(1)
+    # Float32 holds so many digits, so that large values may lie further apart than probabilities.
+    apart = (np.abs(alone - together[some]) / np.maximum(1.0, np.abs(together[some]))).max(1)
     if not np.isfinite(together).all():
         raise PluginError("an answer is not a finite number", where=where)
     if apart.max() > TOLERANCE:

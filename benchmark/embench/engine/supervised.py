@@ -24,8 +24,30 @@ def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: b
     return (shares.sum() / (target.n * np.maximum(shares, 1e-12) * (shares > 0) + 1e-12 * (shares == 0))).clip(0, 1e3)
 
 
+def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarray) -> None:
+    """Sets the scale of value targets to mean and SD of the training rows' labels, so that a head's first answers are
+    of the right size whatever the label's unit.
+
+    Args:
+        y, weight: (n, targets), NaN where a label is missing, and (n,).
+    """
+    if model.scale is None:
+        return
+    for t, (target, part) in enumerate(zip(outputs.targets, outputs.slices(), strict=True)):
+        there = np.isfinite(y[:, t])
+        if target.kind == "value" and there.any():
+            values, share = y[there, t].astype(np.float64), weight[there] / weight[there].sum()
+            mean = float(share @ values)
+            std = float(share @ (values - mean) ** 2) ** 0.5
+            model.scale.mean[part] = mean
+            model.scale.std[part] = std if std > 1e-7 * abs(mean) else 1.0
+
+
 class Supervised(nn.Module):
-    """Batch -> (loss, figures): the mean over labelled rows of each target's loss, summed over targets."""
+    """Batch -> (loss, figures): the mean over labelled rows of each target's loss, summed over targets.
+
+    The loss of a value is the squared error in standard deviations of the training labels.
+    """
 
     def __init__(self, model: Model, outputs: OutputSpec, classes: list[np.ndarray | None]) -> None:
         super().__init__()
@@ -46,6 +68,8 @@ class Supervised(nn.Module):
             if classes is not None:
                 weight = weight * classes.to(y.device)[value.long()]
             rows = _rowwise(target, logits[:, part], value)
+            if target.kind == "value" and self.model.scale is not None:
+                rows = rows / self.model.scale.std[part] ** 2
             loss = loss + (rows * weight).sum() / weight.sum().clamp_min(1e-12)
         return loss, {}
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from embench.errors import UsageError
 from embench.interfaces.recording import Recording
@@ -15,8 +15,8 @@ from embench.interfaces.units import Target
 
 @dataclass(frozen=True, slots=True)
 class ModalityCard:
-    """A modality as the release holds it. `applied` tells filters already in the files, as edges in Hz
-    (high-pass, low-pass), None where there is none."""
+    """A modality as the release holds it. `rate` is NaN where it differs from recording to recording. `applied` tells
+    filters already in the files, as edges in Hz (high-pass, low-pass), None where there is none."""
 
     channels: tuple[str, ...]
     rate: float
@@ -51,7 +51,7 @@ class Card:
     """What a reader of results must know about a dataset.
 
     Args:
-        targets: what can be predicted, each with its label rule.
+        targets: what can be predicted, each with its label rule; none where there are only recordings to pretrain on.
         longest_s: length of the longest recording, in s: a fixed number, so that padding never depends on a fold.
         skip_s: seconds to drop from the start of every signal (connection artefacts); time keeps counting from the
             recording's own start.
@@ -94,6 +94,8 @@ class Finding:
 class Dataset(ABC):
     """A reader of one dataset in its released form.
 
+    `card` stands on the class; a reader whose folder says what is in it gives each instance a card of its own.
+
     Args:
         root: the folder as its holder received it.
 
@@ -101,7 +103,7 @@ class Dataset(ABC):
         DataError: from `subjects` and `recordings`, where files are missing, damaged or of another dataset.
     """
 
-    card: ClassVar[Card]
+    card: Card
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)

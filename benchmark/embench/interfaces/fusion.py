@@ -45,15 +45,24 @@ class Fusion(ABC):
 class Estimator(ABC):
     """A fusion without gradients: fitted on feature rows, one estimator a target.
 
+    Class attributes:
+        kinds: the kinds of targets it answers; others are refused before anything is run.
+        recipes: a recipe for each preset.
+
     Args:
         recipe: its preset; sizes and switches in `recipe.build`.
         seed: for whatever it draws.
+        kind: of the target; one of `kinds`.
+        classes: how many classes there are, of which the training rows may lack some.
     """
 
+    kinds: ClassVar[frozenset[str]] = frozenset({"binary"})
     recipes: ClassVar[Mapping[str, Recipe]]
 
-    def __init__(self, recipe: Recipe, seed: int) -> None:
-        self.recipe, self.seed = recipe, seed
+    def __init__(
+        self, recipe: Recipe, seed: int, kind: Literal["binary", "classes", "value"] = "binary", classes: int = 2
+    ) -> None:
+        self.recipe, self.seed, self.kind, self.classes = recipe, seed, kind, classes
 
     @abstractmethod
     def fit(
@@ -64,8 +73,13 @@ class Estimator(ABC):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Fits rows `X` (n, features), NaN where absent, to classes `y` (n,); `val` are validation people's rows."""
+        """Fits rows `X` (n, features), NaN where absent, to `y` (n,): classes 0 .. `classes` - 1, or values.
+
+        Args:
+            subjects: (n,) whose rows they are. `weight`: (n,) of the rows.
+            val: rows and labels of validation people; None where there are none, or all alike.
+        """
 
     @abstractmethod
     def score(self, X: np.ndarray) -> np.ndarray:
-        """(n,) probability of the positive class."""
+        """(n,) probability of the positive class; (n, `classes`) probabilities of several; (n,) values."""

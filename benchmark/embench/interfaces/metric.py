@@ -93,3 +93,10 @@ def confusion_by_person(units: Units, person: np.ndarray, people: int) -> np.nda
 def class_shares(units: Units) -> np.ndarray:
     """(K,) share of each class among the labels."""
     return confusion_by_person(units, np.zeros(len(units), int), 1)[0].sum(1) / max(1, len(units))
+
+
+def mean_of_people(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(R,) means of people's `values` (P,) in samples with `counts` (R, P) of each person, NaN left out."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return counts[:, known] @ values[known] / counts[:, known].sum(1)

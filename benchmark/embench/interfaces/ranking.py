@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,3 +67,32 @@ def people_codes(units: Units, people: np.ndarray) -> np.ndarray:
     """(n,) position of each unit's person in `people` (P,), which names each person of the units once."""
     order = np.argsort(people)
     return order[np.searchsorted(people, units.subject, sorter=order)]
+
+
+def auroc_by_person(units: Units, people: np.ndarray) -> np.ndarray:
+    """(P,) AUROC inside each person of `people` (P,); NaN for one who has one class only, or no units here."""
+    by_class = []
+    tie = tie_width(units.score)
+    rows_of_person = rows_of(people_codes(units, people))
+    for positive, score in one_against_rest(units):
+        values = np.full(len(people), np.nan)
+        for p, rows in rows_of_person:
+            wins, pairs = compare_people(score[rows], positive[rows], np.zeros(len(rows), int), 1, tie)
+            if pairs[0, 0]:
+                values[p] = wins[0, 0] / pairs[0, 0]
+        by_class.append(values)
+    return mean_of_known(by_class)
+
+
+def rows_of(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """(code, positions that hold it), for each code there is."""
+    order = np.argsort(codes, kind="stable")
+    kinds, starts = np.unique(codes[order], return_index=True)
+    return list(zip(kinds.tolist(), np.split(order, starts)[1:], strict=True))
+
+
+def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+    """The mean over the first axis of what is not NaN; NaN where nothing is known."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmean(values, axis=0))

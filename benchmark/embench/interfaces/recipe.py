@@ -71,11 +71,19 @@ class Recipe:
 
     def mapping(self) -> dict[str, Any]:
         """The recipe as plain values that JSON and YAML can hold."""
-        return {**asdict(self), "view": None if self.view is None else asdict(self.view)}
+        return asdict(self)
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> Recipe:
         """The recipe that `mapping()` gave."""
-        tuples = {name: tuple(mapping[name]) for name in ("betas", "assumed") if name in mapping}
-        view = mapping.get("view")
-        return cls(**{**mapping, **tuples, "view": None if view is None else View(**view)})
+        datasets = {name: _fields(changes) for name, changes in mapping.get("datasets", {}).items()}
+        return cls(**{**_fields(mapping), "datasets": datasets})
+
+
+def _fields(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a recipe from plain values."""
+    fields: dict[str, Any] = dict(plain)
+    for name in {"betas", "assumed"} & fields.keys():
+        fields[name] = tuple(fields[name])
+    view = fields.get("view")
+    return fields if view is None else {**fields, "view": View(**view)}

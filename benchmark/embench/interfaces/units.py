@@ -21,6 +21,8 @@ class LabelRule:
         annotator: who gave the values.
         positive: for conditions made binary, the raw class indices that count as 1; the other ones listed in
             `negative` count as 0, all else has no label.
+        classes: for conditions that are some of several, the raw class indices in the order of the target's classes,
+            all else has no label; empty: the raw ones are the target's.
     """
 
     aggregate: Literal["value", "mean", "majority", "unanimous"] = "value"
@@ -31,6 +33,7 @@ class LabelRule:
     annotator: str = "self"
     positive: tuple[int, ...] = ()
     negative: tuple[int, ...] = ()
+    classes: tuple[int, ...] = ()
 
     def __call__(self, raw: np.ndarray) -> float | None:
         """The label of a unit from the raw values (n,) that lie in it, or None where there is none."""
@@ -39,6 +42,8 @@ class LabelRule:
             return None
         if self.positive:
             return 1.0 if value in self.positive else 0.0 if value in self.negative else None
+        if self.classes:
+            return float(self.classes.index(int(value))) if value in self.classes else None
         if self.dead_band and self.dead_band[0] <= value <= self.dead_band[1]:
             return None
         if self.cut is None:
@@ -68,7 +73,11 @@ class LabelRule:
 @dataclass(frozen=True, slots=True)
 class Target:
     """Something to predict. `label` names the raw label it is made from; `kind` decides the loss and the metrics:
-    `binary` has one logit, `classes` has `n`, `value` has one output."""
+    `binary` has one logit, `classes` has `n` (three at least), `value` has one output.
+
+    Raises:
+        ValueError: classes are fewer than three: two are a binary target.
+    """
 
     name: str
     kind: Literal["binary", "classes", "value"]
@@ -76,6 +85,10 @@ class Target:
     label: str
     n: int = 2
     scale: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "classes" and self.n < 3:
+            raise ValueError(f"target {self.name} has {self.n} classes: two are a binary target, and one is none")
 
     @property
     def outputs(self) -> int:

@@ -17,6 +17,8 @@ BESIDE = (
     "auroc",
     "balanced_accuracy",
     "f1_weighted",
+    "ccc",
+    "rmse",
 )
 """The columns next to the headline."""
 

@@ -187,6 +187,9 @@ class Builder:
             "targets": _targets(self.fit_on.targets) if step.modality is None else [],
             **self._weights(which, inputs),
         }
+        if step.source is not None:
+            # Weights of other channels would start a network that reads ours as something else.
+            params["channels"] = {m: list(_channels(self.fit_on, m)) for m in which}
         about = {"seed": seed, "fold": fold, **({"modality": step.modality} if step.modality else {})}
         return Stage("pretrain", params, inputs, task, self.setting.places, about)
 
@@ -254,6 +257,12 @@ class Builder:
         return {**self.fit_on.arrays(index.tolist()), "role": role, "y": y[index], **self.everything}
 
 
+def _channels(cohort: Cohort, modality: str) -> tuple[str, ...]:
+    """The channels of a modality, or of several joined, in a cohort's data."""
+    modalities = cohort.store.modalities
+    return tuple(name for part in modality.split("+") for name in modalities[part].channels)
+
+
 def _plain(part: Part, key: str) -> dict[str, Any]:
     return {key: part.name, "code": part.code, "recipe": part.recipe.mapping()}
 
@@ -290,4 +299,6 @@ def label_rules(card: Card) -> list[dict[str, Any]]:
 def _slots(rule: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(rule).items()}
+    # Without `classes` where there are none: the hashes of rules made before there were stay what they are.
+    values = {k: v for k, v in asdict(rule).items() if v or k != "classes"}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

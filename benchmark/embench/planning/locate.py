@@ -61,3 +61,13 @@ def raw_digest(name: str, given: Path | None) -> bytes:
         DataError: the files are missing or cannot be read.
     """
     return fingerprint.raw_digest(open_dataset(name, given), cache_root())
+
+
+def share_files(one: str, other: str, given: Path | None) -> bool:
+    """Whether two names mean one dataset, or folders that hold a file of the same contents: a corpus may hold another
+    dataset's recordings."""
+    names = {registry.find("dataset", name).full_name for name in (one, other)}
+    if len(names) == 1:
+        return True
+    held = [fingerprint.contents(open_dataset(name, given), cache_root()) for name in sorted(names)]
+    return bool(held[0] & held[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from embench.engine import device as machine
 from embench.engine.stage import digest
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
+from embench.interfaces.units import Target
 from embench.locations import data_folder
 from embench.planning import locate, weights
-from embench.planning.cohort import Cohort, choose_targets, gather
+from embench.planning.cohort import Cohort, choose_targets, everybody, gather
 from embench.planning.graph import Builder, Graph, Setting
-from embench.planning.method import Method, resolve
+from embench.planning.method import Method, Pretraining, resolve
 from embench.planning.request import Request
-from embench.protocols import Fold, Protocol, load, partition, prove
+from embench.protocols import Fold, Protocol, follow, load, partition, prove
 
 THREADS = 1
 """Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
@@ -168,17 +169,16 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
     workers = request.workers or default_workers("cpu")
     store = locate.prepared(dataset, request.data_root, protocol, workers, tell)
     method = resolve(request, card, list(store.modalities), device)
-    if method.joins == "estimator" and (unfit := [t.name for t in targets if t.kind != "binary"]):
-        raise UsageError(
-            f"{method.fusion.short} answers targets of two classes only, which {', '.join(unfit)} is not",
-            where=f"--fusion {method.fusion.short}",
-        )
+    if method.joins == "estimator":
+        _check_kinds(method, targets)
     test = gather(store, card, targets, method.modalities, protocol)
     fit = _trained_on(request, method, protocol, test, workers) if request.train_dataset else test
     sources = {}
     for step in method.pretraining:
         if step.source and step.source not in sources:
-            sources[step.source] = _source(step.source, request, method, protocol, workers)
+            sources[step.source] = _source(step.source, request, protocol, workers)
+        if step.source:
+            _check_source(step, method, sources[step.source], test)
     if request.pretrained and method.joins == "estimator" and not method.on_hidden:
         raise UsageError(
             f"{method.fusion.short} is fitted on features, which no weights change",
@@ -195,6 +195,7 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
         dict.fromkeys(method.modalities, started[1]) if started else {},
         {
             "stores": {c.store.key: str(c.store.path) for c in (test, fit, *sources.values())},
+            "licences": {c.store.key: c.card.licence for c in (test, fit, *sources.values())},
             "weights": {started[1]: str(started[0])} if started else {},
         },
     )
@@ -213,9 +214,28 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
     return Plan(request, protocol, dataset, method, fit, test, folds, graph, setting)
 
 
+_KINDS = {"binary": "two classes", "classes": "several classes", "value": "values"}
+
+
+def _check_kinds(method: Method, targets: Sequence[Target]) -> None:
+    """Refuses targets of a kind that the method's estimator does not answer."""
+    kinds = registry.load("fusion", method.fusion.name).kinds
+    if unfit := [t for t in targets if t.kind not in kinds]:
+        fitting = [t.name for t in targets if t.kind in kinds]
+        raise UsageError(
+            f"{method.fusion.short} does not answer {_KINDS[unfit[0].kind]}, which {unfit[0].name} asks for",
+            where=f"--fusion {method.fusion.short}",
+            expected=f"targets of {' or '.join(said for kind, said in _KINDS.items() if kind in kinds)}",
+            hint=f"--target {','.join(fitting)}" if fitting else "another --fusion, such as a network",
+        )
+
+
 def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:
     units = [fit.units[i] for i in fit.eligible]
-    folds = partition(protocol, fit.card.name, units, seed)
+    if protocol.split.by == "segment":
+        folds = partition(protocol, fit.card.name, units, seed)
+    else:
+        folds = follow(partition(protocol, fit.card.name, fit.roster, seed), fit.roster, units)
     prove(protocol, units, folds)
     if fit is test:
         return folds
@@ -252,11 +272,28 @@ def _trained_on(request: Request, method: Method, protocol: Protocol, test: Coho
     return fit
 
 
-def _source(source: str, request: Request, method: Method, protocol: Protocol, workers: int) -> Cohort:
+def _source(source: str, request: Request, protocol: Protocol, workers: int) -> Cohort:
     name = registry.find("dataset", source).full_name
-    card: Card = registry.load("dataset", name).card
     store = locate.prepared(name, request.data_root, protocol, workers)
-    return gather(store, card, card.targets, method.modalities, protocol)
+    # The reader's own card: that of a corpus is its folder's.
+    return everybody(store, locate.open_dataset(name, request.data_root).card, protocol)
+
+
+def _check_source(step: Pretraining, method: Method, source: Cohort, test: Cohort) -> None:
+    """Refuses a source that lacks what is pretrained, or channels that cannot start the same network: none of the
+    source's channels is called as one of ours."""
+    for m in (
+        part for joined in ([step.modality] if step.modality else method.modalities) for part in joined.split("+")
+    ):
+        one, other = source.store.modalities.get(m), test.store.modalities[m]
+        if one is None or not set(one.channels) & set(other.channels):
+            raise UsageError(
+                f"{step.source} has no `{m}` with the channels of {test.card.name}"
+                + (f", but {', '.join(one.channels)}" if one else ""),
+                where=f"--pretrainer {step.part.short}:{step.source}",
+                expected=f"{m} with some of {', '.join(other.channels)}",
+                hint="name the channels alike in corpus.yaml" if not source.card.targets else None,
+            )
 
 
 def _drop(request: Request, method: Method) -> tuple[str, ...]:

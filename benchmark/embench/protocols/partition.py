@@ -148,6 +148,24 @@ class _Deal:
         return taken
 
 
+def follow(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) -> list[Fold]:
+    """The folds of `units`, each on the side of its recording; `folds` deal `dealt`, one unit a recording.
+
+    A fold that would test nothing is left out: its people have no such units.
+    """
+    recording_of = {unit.id: unit.recording for unit in dealt}
+    followed = []
+    for fold in folds:
+        side = {recording_of[id_]: role for role in ROLES for id_ in getattr(fold, role)}
+        parts: dict[str, list[str]] = {role: [] for role in ROLES}
+        for unit in units:
+            if unit.recording in side:
+                parts[side[unit.recording]].append(unit.id)
+        if parts["test"]:
+            followed.append(_fold(fold.index, parts))
+    return followed
+
+
 def connected_groups(units: Sequence[Unit]) -> dict[str, str]:
     """Person -> the group that nothing may split: people who share a group in any recording, and so on from them.
 
@@ -168,9 +186,13 @@ def connected_groups(units: Sequence[Unit]) -> dict[str, str]:
     return {str(subject): name_of[component[i]] for i, subject in enumerate(people)}
 
 
-def roles(units: Sequence[Unit], folds: Sequence[Fold]) -> list[FoldRow]:
-    """Who had which part in which fold, sorted by fold, person and role; a person without units in a fold has none."""
-    group_of = connected_groups(units)
+def roles(units: Sequence[Unit], folds: Sequence[Fold], group_of: Mapping[str, str] | None = None) -> list[FoldRow]:
+    """Who had which part in which fold, sorted by fold, person and role; a person without units in a fold has none.
+
+    Args:
+        group_of: person -> group, where more is known of them than `units` tell.
+    """
+    group_of = connected_groups(units) if group_of is None else group_of
     subject_of = {unit.id: unit.subject for unit in units}
     return [
         FoldRow(subject, group_of[subject], fold.index, role)

@@ -17,6 +17,9 @@ from embench.protocols.schema import Protocol
 _TIME_TOLERANCE_S = 1e-6  # clocks read from files are floats: 9.9999999 s belongs to the unit that starts at 10 s
 
 
+LabelKind = Literal["rating", "continuous", "condition"]
+
+
 class RecordingTimes(Structural):
     """What a unit needs to know of a recording; a dataset's Recording has it, and so has the store's index."""
 
@@ -36,10 +39,15 @@ class RecordingTimes(Structural):
     def duration_s(self) -> float: ...
 
 
+def unit_length_s(kind: LabelKind, protocol: Protocol) -> float | None:
+    """How long the units of labels of one kind are, None for whole recordings. Labels of one length share units."""
+    return {"rating": None, "continuous": protocol.unit.continuous_s, "condition": protocol.unit.condition_s}[kind]
+
+
 def make_units(
     recordings: Iterable[RecordingTimes],
     card: Card,
-    kind: Literal["rating", "continuous", "condition"],
+    kind: LabelKind,
     protocol: Protocol,
 ) -> list[Unit]:
     """The units of labels of one kind, in the order of the recordings, then of time; they never depend on labels.
@@ -48,7 +56,7 @@ def make_units(
     length, in session time (in the recording's own where the release hides when it started), in units that lie wholly
     inside the recording. A baseline that is no part of a unit, by the card, is left out.
     """
-    length_s = {"rating": None, "continuous": protocol.unit.continuous_s, "condition": protocol.unit.condition_s}[kind]
+    length_s = unit_length_s(kind, protocol)
     units = []
     for recording in recordings:
         pieces = _pieces(recording.duration_s, card.baseline)

@@ -8,33 +8,26 @@ units counts as a comparison of its own.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
 
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import Pairs, compare_people, one_against_rest, people_codes, tie_width
+from embench.interfaces.ranking import (
+    Pairs,
+    compare_people,
+    mean_of_known,
+    one_against_rest,
+    people_codes,
+    rows_of,
+    tie_width,
+)
 from embench.interfaces.units import Units
 
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time")
 LEAST_COMPARISONS = 200
 LEAST_PEOPLE = 10
-
-
-def within_person(units: Units, people: np.ndarray) -> np.ndarray:
-    """(P,) AUROC inside each person of `people` (P,); NaN for one who has one class only, or no units here."""
-    by_class = []
-    tie = tie_width(units.score)
-    for positive, score in one_against_rest(units):
-        values = np.full(len(people), np.nan)
-        for p, rows in _rows_of(people_codes(units, people)):
-            wins, pairs = compare_people(score[rows], positive[rows], np.zeros(len(rows), int), 1, tie)
-            if pairs[0, 0]:
-                values[p] = wins[0, 0] / pairs[0, 0]
-        by_class.append(values)
-    return mean_of_known(by_class)
 
 
 def comparisons(name: str, units: Units, people: np.ndarray) -> list[Pairs] | Undefined:
@@ -98,26 +91,12 @@ def add(tables: Sequence[list[Pairs]]) -> list[Pairs]:
     ]
 
 
-def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """The mean over the first axis of what is not NaN; NaN where nothing is known."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return np.asarray(np.nanmean(values, axis=0))
-
-
-def _rows_of(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """(code, positions that hold it), for each code there is."""
-    order = np.argsort(codes, kind="stable")
-    kinds, starts = np.unique(codes[order], return_index=True)
-    return list(zip(kinds.tolist(), np.split(order, starts[1:]), strict=True))
-
-
 def _within_cell(
     score: np.ndarray, positive: np.ndarray, person: np.ndarray, cell: np.ndarray, people: int, tie: float
 ) -> Pairs:
     """Two people, one stimulus: every positive unit of one against every negative unit of the other."""
     wins, pairs = np.zeros((people, people)), np.zeros((people, people))
-    for _, rows in _rows_of(cell):
+    for _, rows in rows_of(cell):
         here = compare_people(score[rows], positive[rows], person[rows], people, tie)
         wins += here.wins
         pairs += here.pairs
@@ -137,7 +116,7 @@ def _crossed(
     """
     cells = int(cell.max()) + 1
     wins, owner, forward, backward = [], [], [], []
-    for p, rows in _rows_of(person):
+    for p, rows in rows_of(person):
         high, low = rows[positive[rows]], rows[~positive[rows]]
         gap = np.subtract.outer(score[high], score[low])
         s, t = np.broadcast_arrays(cell[high][:, None], cell[low][None, :])

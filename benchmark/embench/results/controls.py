@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from embench.interfaces.metric import Undefined
@@ -53,47 +53,104 @@ def control_scores(
         "prior": (_score(constant), drawn.astype(float)),
         "stimulus_mean": _stimulus_mean(units, known, train, test, classes),
     }
-    clock = np.array([(unit.start_s, unit.order) for unit in units], float)
-    length = np.array([[durations[unit.recording]] for unit in units])
-    reasons = {
-        "elapsed_time": "the release hides when units were recorded" if np.isnan(clock).all() else None,
-        "recording_length": "all recordings are of one length" if np.ptp(length) < 1e-3 else None,
-        "movement": _no_movement(movement, train, test),
-    }
-    for name, x in (("elapsed_time", clock), ("recording_length", length), ("movement", movement)):
-        reason = reasons[name]
-        if reason is None and (shares == 1).any():
-            reason = "training labels are of one class only"
-        if reason is not None or x is None:
-            answers[name] = Undefined(str(reason))
+    for name, x in _circumstances(units, train, test, durations, movement).items():
+        if isinstance(x, Undefined):
+            answers[name] = x
+        elif (shares == 1).any():
+            answers[name] = Undefined("training labels are of one class only")
         else:
             answers[name] = _boosted(x, known, train, test, seed, classes)
     return answers
+
+
+def control_values(
+    units: Sequence[Unit],
+    y: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    durations: Mapping[str, float],
+    movement: np.ndarray | None,
+    seed: int,
+) -> dict[str, Answer]:
+    """The same for labels that are values: `prior` is their mean, `stimulus_mean` their mean at the same stimulus, and
+    the others are regressions. Score and decision are both the value."""
+    train = np.asarray(train)[np.isfinite(y[train])]
+    if not len(train):
+        return dict.fromkeys(CONTROLS, Undefined("no training unit has a label"))
+    known = y[train]
+    answers: dict[str, Answer] = {
+        "majority": Undefined("values have no class that is most common"),
+        "prior": _same_twice(np.full(len(test), known.mean())),
+    }
+    codes = _stimuli(units, train, test)
+    if isinstance(codes, Undefined):
+        answers["stimulus_mean"] = codes
+    else:
+        sums, counts = np.bincount(codes[train], known), np.bincount(codes[train])
+        answers["stimulus_mean"] = _same_twice(sums[codes[test]] / counts[codes[test]])
+    for name, x in _circumstances(units, train, test, durations, movement).items():
+        if isinstance(x, Undefined):
+            answers[name] = x
+            continue
+        x = x[:, np.isfinite(x[train]).any(0)]
+        trees = HistGradientBoostingRegressor(early_stopping=False, random_state=seed)
+        with threadpool_limits(limits=1):
+            answers[name] = _same_twice(trees.fit(x[train], known).predict(x[test]))
+    return answers
+
+
+def _same_twice(values: np.ndarray) -> Answer:
+    return values, values.copy()
+
+
+def _circumstances(
+    units: Sequence[Unit],
+    train: np.ndarray,
+    test: np.ndarray,
+    durations: Mapping[str, float],
+    movement: np.ndarray | None,
+) -> dict[str, np.ndarray | Undefined]:
+    """What the boosted controls read of each unit (n, features), or why there is nothing to read."""
+    clock = np.array([(unit.start_s, unit.order) for unit in units], float)
+    length = np.array([[durations[unit.recording]] for unit in units])
+    read: dict[str, np.ndarray | Undefined] = {"elapsed_time": clock, "recording_length": length}
+    if np.isnan(clock).all():
+        read["elapsed_time"] = Undefined("the release hides when units were recorded")
+    if np.ptp(length) < 1e-3:
+        read["recording_length"] = Undefined("all recordings are of one length")
+    if movement is None:
+        read["movement"] = Undefined("there is no accelerometer")
+    elif np.isnan(movement[train]).all() or np.isnan(movement[test]).all():
+        read["movement"] = Undefined("nobody in the training or test part has an accelerometer")
+    else:
+        read["movement"] = movement
+    return read
 
 
 def _stimulus_mean(
     units: Sequence[Unit], known: np.ndarray, train: np.ndarray, test: np.ndarray, classes: int
 ) -> Answer:
     """The share of each class among the training units of the same stimulus."""
+    codes = _stimuli(units, train, test)
+    if isinstance(codes, Undefined):
+        return codes
+    counts = np.zeros((codes.max() + 1, classes))
+    np.add.at(counts, (codes[train], known), 1)
+    return _answer(counts[codes[test]] / counts[codes[test]].sum(1, keepdims=True))
+
+
+def _stimuli(units: Sequence[Unit], train: np.ndarray, test: np.ndarray) -> np.ndarray | Undefined:
+    """(n,) the number of each unit's stimulus; undefined where a test stimulus is not among the labelled training
+    units'."""
     stimulus = np.array([unit.stimulus for unit in units])
     names, codes = np.unique(stimulus, return_inverse=True)
     if len(names) < 2:
         return Undefined("there is one stimulus only")
-    counts = np.zeros((len(names), classes))
-    np.add.at(counts, (codes[train], known), 1)
-    unseen = np.unique(stimulus[test][counts[codes[test]].sum(1) == 0])
+    unseen = np.unique(stimulus[test][~np.isin(codes[test], codes[train])])
     if len(unseen):
         return Undefined(f"{len(unseen)} test stimuli have no training label: {', '.join(unseen[:3].tolist())}")
-    share = counts[codes[test]] / counts[codes[test]].sum(1, keepdims=True)
-    return _answer(share)
-
-
-def _no_movement(movement: np.ndarray | None, train: np.ndarray, test: np.ndarray) -> str | None:
-    if movement is None:
-        return "there is no accelerometer"
-    if np.isnan(movement[train]).all() or np.isnan(movement[test]).all():
-        return "nobody in the training or test part has an accelerometer"
-    return None
+    return np.asarray(codes)
 
 
 def _boosted(x: np.ndarray, known: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int, classes: int) -> Answer:

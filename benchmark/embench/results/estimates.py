@@ -11,15 +11,16 @@ import numpy as np
 
 from embench import registry
 from embench.errors import EmbenchError, PluginError
+from embench.interfaces.agreement import concordance_by_person
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import Pairs
+from embench.interfaces.ranking import Pairs, auroc_by_person, mean_of_known
 from embench.interfaces.units import Target
 from embench.results import conditioned
-from embench.results.conditioned import mean_of_known
 from embench.results.intervals import Bootstrap, Estimate, over_people, resampled
 from embench.results.joined import Joined
 
-WITHIN = "auroc_within"
+WITHIN, WITHIN_VALUES = "auroc_within", "ccc"
+"""The score inside people, of classes and of values."""
 
 Score = Estimate | Undefined
 
@@ -33,11 +34,12 @@ def estimate_all(
         {"seed": seed, "fold": fold, "units": len(units), "people": len(np.unique(units.subject))}
         for seed, fold, units in joined
     ]
+    within, inside = (WITHIN_VALUES, concordance_by_person) if target.kind == "value" else (WITHIN, auroc_by_person)
+    by_fold = {(seed, fold): inside(units, bootstrap.people) for seed, fold, units in joined}
+    scores[within] = _inside_people(joined, by_fold, bootstrap.people, groups, target.kind)
+    for row in folds:
+        row[within] = _finite(mean_of_known(by_fold[row["seed"], row["fold"]]))
     if target.kind != "value":
-        by_fold = {(seed, fold): conditioned.within_person(units, bootstrap.people) for seed, fold, units in joined}
-        scores[WITHIN] = _inside_people(joined, by_fold, bootstrap.people, groups)
-        for row in folds:
-            row[WITHIN] = _finite(mean_of_known(by_fold[row["seed"], row["fold"]]))
         for name in conditioned.CONDITIONED:
             scores[name] = _conditioned(name, joined, bootstrap)
     for name in registry.names("metric"):
@@ -74,15 +76,24 @@ def _metric(name: str) -> Metric | Undefined:
 
 
 def _inside_people(
-    joined: Joined, by_fold: Mapping[tuple[int, int], np.ndarray], people: np.ndarray, groups: Mapping[str, str]
+    joined: Joined,
+    by_fold: Mapping[tuple[int, int], np.ndarray],
+    people: np.ndarray,
+    groups: Mapping[str, str],
+    kind: str,
 ) -> Score:
-    """AUROC inside each person, a person's folds and seeds averaged first, then people."""
+    """The score inside each person, a person's folds and seeds averaged first, then people."""
     seeds = [mean_of_known([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
     persons = mean_of_known(seeds)
     left_out = int(np.isnan(persons).sum())
-    said = (f"{left_out} of {len(people)} people: one class only",) if left_out else ()
+    why, nobody = (
+        ("labels that do not vary", "no test person's labels vary")
+        if kind == "value"
+        else ("one class only", "no test person has both classes")
+    )
+    said = (f"{left_out} of {len(people)} people: {why}",) if left_out else ()
     estimate = over_people(persons, np.array([groups[person] for person in people.tolist()]), said)
-    return Undefined("no test person has both classes") if isinstance(estimate, Undefined) else estimate
+    return Undefined(nobody) if isinstance(estimate, Undefined) else estimate
 
 
 def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> Score:

@@ -87,6 +87,8 @@ def why_not_publishable(run: Manifest) -> list[str]:
     reasons = []
     if run.dataset.synthetic is not None:
         reasons.append("its data are generated")
+    if any(source.get("synthetic") for source in run.pretraining):
+        reasons.append("it was pretrained on generated data")
     if run.dev:
         reasons.append("it scored validation people (--dev)")
     if run.recipe.preset == "quick" or not run.recipe.on_board:

@@ -78,7 +78,8 @@ class CostPart(_Part):
 
 
 class Manifest(_Part):
-    """One run: what was asked for, on whom, with what, at what cost."""
+    """One run: what was asked for, on whom, with what, at what cost. `pretraining`: the outside sources that were seen,
+    with hash, licence, hours and number of people."""
 
     id: str
     embench_version: str
@@ -92,6 +93,7 @@ class Manifest(_Part):
     cohort: CohortPart
     target_access: str
     pretrain_overlap: Literal["none", "unlabelled_target", "labelled_target", "unknown"]
+    pretraining: list[dict[str, Any]] = []
     dev: bool
     cost: CostPart
     test_looks: int | dict[str, int] | None

@@ -55,6 +55,13 @@ def raw_digest(dataset: Dataset, cache: Path) -> bytes:
     return hashlib.sha256(json.dumps(sorted(files)).encode()).digest()
 
 
+def contents(dataset: Dataset, cache: Path) -> set[str]:
+    """SHA-256 of all files that decide what a dataset's recordings are, without empty ones."""
+    paths = {path for subject in dataset.subjects() for path in dataset.files(subject)}
+    with FileHashes(cache) as hashes:
+        return {hashes(path) for path in paths if path.stat().st_size}
+
+
 def synthetic(root: Path) -> Mapping[str, Any] | None:
     """What the generator says of the data below `root`; None where they are real."""
     path = root / SYNTHETIC

@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import shutil
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.errors import DataError, EmbenchError, MachineError, PluginError
+from embench.errors import DataError, MachineError, PluginError
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.processes import end_with_parent
@@ -24,6 +24,7 @@ from embench.store.arrays import RowWriter
 from embench.store.fingerprint import store_key, synthetic
 from embench.store.folders import finished, writing
 from embench.store.labels import write_labels
+from embench.store.reading import reader_faults, recordings
 from embench.store.store import LABELS, ModalityEntry, RecordingEntry, Span, Store, open_store, write_index
 
 Progress = Callable[[int, int, str], None]
@@ -56,7 +57,7 @@ def prepare(
         PluginError: where the reader fails, or gives something else than its card says.
         MachineError: where the cache cannot be written, or a worker died.
     """
-    with _reader(name, "subjects"):
+    with reader_faults(name, "subjects"):
         subjects = dataset.subjects()
         if not subjects:
             raise DataError(
@@ -187,9 +188,9 @@ def _read(job: _Job, position: int, subject: str) -> _Content:
     content, folder, rows = _Content(), job.part(position), dict[str, int]()
     with writing(job.folder.parent):
         folder.mkdir(parents=True)
-    with _reader(job.name, f"subject {subject}"):
+    with reader_faults(job.name, f"subject {subject}"):
         content.subjects[subject] = dict(job.dataset.subject_info(subject))
-    for recording in _recordings(job, subject):
+    for recording in recordings(job.dataset, job.name, subject):
         spans: dict[str, Span] = {}
         for m in job.dataset.card.modalities:
             if m == "video":
@@ -227,31 +228,6 @@ def _read(job: _Job, position: int, subject: str) -> _Content:
         )
         content.labels[recording.id] = recording.labels
     return content
-
-
-def _recordings(job: _Job, subject: str) -> Iterator[Recording]:
-    """The reader's recordings, its failures told apart from ours."""
-    with _reader(job.name, f"subject {subject}"):
-        iterator = iter(job.dataset.recordings(subject))
-    while True:
-        with _reader(job.name, f"subject {subject}"):
-            recording = next(iterator, None)
-        if recording is None:
-            return
-        yield recording
-
-
-@contextlib.contextmanager
-def _reader(name: str, where: str) -> Iterator[None]:
-    """Turns whatever a reader raises into an error of the right kind."""
-    try:
-        yield
-    except (EmbenchError, MemoryError):
-        raise
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", where=str(error.filename or where)) from error
-    except Exception as error:
-        raise PluginError(f"the reader failed: {type(error).__name__}: {error}", where=f"{name}, {where}") from error
 
 
 def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float]:

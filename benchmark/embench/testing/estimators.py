@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pickle
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from embench.interfaces.fusion import Estimator
 from embench.testing.require import TOLERANCE, Check
+
+_KINDS: tuple[Literal["binary", "classes", "value"], ...] = ("binary", "classes", "value")
+_CLASSES = 3
 
 
 class _Table(NamedTuple):
@@ -19,60 +24,95 @@ class _Table(NamedTuple):
 
 
 def check_estimator(cls: type[Estimator]) -> None:
-    """Checks that an estimator keeps its interface, in all presets.
+    """Checks that an estimator keeps its interface, in all presets and for every kind of target that it answers.
 
-    Probabilities for rows with missing values, and for a feature that nobody has; the same answer from one seed; rows
-    that don't depend on their batch; inputs left as they are; a classifier that can be stored; and on two classes
-    that lie apart, higher scores for the positive one.
+    Probabilities (of each of several classes, also where the training rows lack one), or values, for rows with missing
+    values, and for a feature that nobody has; the same answer from one seed; rows that don't depend on their batch;
+    inputs left as they are; an estimator that can be stored; and on classes that lie apart, higher scores for the
+    right one.
 
     Raises:
         CheckFailed: with what was expected and what was found.
     """
     check = Check(cls)
     check.that(issubclass(cls, Estimator), "it is no Estimator", expected="a subclass of Estimator")
+    fine = bool(cls.kinds) and cls.kinds <= set(_KINDS)
+    check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(_KINDS)}")
     for preset, recipe in check.recipes().items():
-        with check.during(f"preset {preset}"):
-            _check(check, cls(recipe, seed=1), cls(recipe, seed=1))
+        for kind in _KINDS:
+            if kind in cls.kinds:
+                with check.during(f"preset {preset}, {kind} targets"):
+                    _check(check, partial(cls, recipe, 1, kind, _classes(kind)), kind)
 
 
-def _check(check: Check, one: Estimator, other: Estimator) -> None:
-    table, val, test = _table(8, 0), _table(3, 1), _table(3, 2)
+def _classes(kind: str) -> int:
+    return _CLASSES if kind == "classes" else 2
+
+
+def _check(check: Check, make: Callable[[], Estimator], kind: str) -> None:
+    table, val, test = _table(8, 0, kind), _table(3, 1, kind), _table(3, 2, kind)
     before = [part.copy() for part in table]
+    one, other, without_val = make(), make(), make()
     for estimator in (one, other):
         estimator.fit(*table, val=(val.X, val.y))
     untouched = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(table, before, strict=True))
     check.that(untouched, "fitting changed its inputs", expected="arrays left as they are")
-    score = np.asarray(one.score(test.X))
-    check.that(score.shape == test.y.shape, f"scores have shape {score.shape}", expected=f"{test.y.shape}")
-    fine = bool(np.isfinite(score).all() and (score >= 0).all() and (score <= 1).all())
-    check.that(fine, f"scores lie in {score.min():.3g} to {score.max():.3g}", expected="probabilities")
+    score = _scored(check, one, test, kind)
     check.that(_near(other.score(test.X), score), "two fits of one seed differ", expected="one seed, one answer")
     alone = np.concatenate([one.score(test.X[row : row + 1]) for row in range(len(test.X))])
     check.that(_near(alone, score), "a row alone gets another score", expected="rows that don't see each other")
     stored: Estimator = pickle.loads(pickle.dumps(one))  # noqa: S301  # made on the same line
     check.that(_near(stored.score(test.X), score), "stored and read, it scores otherwise", expected="the same scores")
-    high, low = score[test.y == 1].mean(), score[test.y == 0].mean()
-    check.that(
-        high > low, f"the positive class scores {high:.3f}, the other {low:.3f}", expected="the positive one higher"
-    )
-    without_val = one.__class__(one.recipe, seed=1)
+    for k in range(1 if kind == "binary" else 0, 0 if kind == "value" else _classes(kind)):
+        of_class = score if kind == "binary" else score[:, k]
+        high, low = of_class[test.y == k].mean(), of_class[test.y != k].mean()
+        what = "the positive class" if kind == "binary" else f"class {k}"
+        check.that(high > low, f"{what} scores {high:.3f}, the other {low:.3f}", expected=f"{what} higher")
+    if kind == "value":
+        follows = float(np.corrcoef(score, test.y)[0, 1])
+        check.that(
+            follows > 0, f"its values correlate {follows:.3f} with the labels", expected="a positive correlation"
+        )
     without_val.fit(*table)
-    check.that(
-        bool(np.isfinite(without_val.score(test.X)).all()), "without `val` its scores are not finite", expected="scores"
-    )
+    fine = bool(np.isfinite(without_val.score(test.X)).all())
+    check.that(fine, "without `val` its scores are not finite", expected="scores")
+    if kind == "classes":
+        lacking, there = make(), table.y != 1
+        lacking.fit(*(part[there] for part in table))
+        _scored(check, lacking, test, kind)
+
+
+def _scored(check: Check, estimator: Estimator, test: _Table, kind: str) -> np.ndarray:
+    """The scores of the test rows, of the right shape and finite; probabilities where classes are asked for."""
+    score = np.asarray(estimator.score(test.X))
+    shape = (len(test.y), _CLASSES) if kind == "classes" else test.y.shape
+    check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
+    check.that(bool(np.isfinite(score).all()), "scores are not finite", expected="numbers, no NaN, no infinity")
+    if kind == "value":
+        return score
+    fine = bool((score >= 0).all() and (score <= 1).all())
+    check.that(fine, f"scores lie in {score.min():.3g} to {score.max():.3g}", expected="probabilities")
+    if kind == "classes":
+        fine = _near(score.sum(1), np.ones(len(score)))
+        check.that(fine, "a row's probabilities don't sum to 1", expected="a distribution over the classes")
+    return score
 
 
 def _near(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.allclose(one, other, rtol=0, atol=TOLERANCE))
 
 
-def _table(people: int, seed: int) -> _Table:
-    """Rows of people with both classes: two features tell them apart, some values are missing, one feature always."""
+def _table(people: int, seed: int, kind: str) -> _Table:
+    """Rows of people with all classes: two features tell them apart, some values are missing, one feature always."""
     random = np.random.default_rng(seed)
     n = people * 12
-    y = np.tile(np.arange(12) % 2, people).astype(float)
+    y = np.tile(np.arange(12) % (2 if kind == "binary" else _CLASSES), people).astype(float)
+    if kind == "value":
+        y = y + random.normal(0, 0.2, n)
     X = random.standard_normal((n, 6)).astype(np.float32)
     X[:, :2] += 2 * y[:, None]
+    if kind == "classes":
+        X[:, 1] += np.where(y == 1, 3, 0)
     X[random.random((n, 6)) < 0.1] = np.nan
     X[:, 5] = np.nan
     return _Table(X, y, np.repeat([f"p{seed}{i}" for i in range(people)], 12), np.ones(n))

@@ -20,7 +20,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
-from embench.nn import sinusoidal
+from embench.nn import hide, sinusoidal
 from embench.signals.resample import resample
 from embench_plugins.attention import Layer
 
@@ -158,8 +158,8 @@ class Network(nn.Module):
         x = x[:, self.picks]
         for convolution in self.convolutions:
             # A bias makes padded samples non-zero, and the next kernel would carry them into valid ones.
-            x = torch.relu(convolution(_hide(x, mask)))
-        x = torch.cat([self.cls.expand(len(x), 1, -1).to(x.dtype), _hide(x, mask).transpose(1, 2)], 1)
+            x = torch.relu(convolution(hide(x, mask)))
+        x = torch.cat([self.cls.expand(len(x), 1, -1).to(x.dtype), hide(x, mask).transpose(1, 2)], 1)
         if self.positions is not None:
             x = x + self.positions[: x.shape[1]]
         seen = None if mask is None else torch.cat([mask.new_ones(len(mask), 1), mask], 1)
@@ -167,11 +167,6 @@ class Network(nn.Module):
         for layer in self.layers:
             x = layer(x, seen)
         return Tokens(x[:, 1:], mask, x[:, 0])
-
-
-def _hide(x: Tensor, mask: Tensor | None) -> Tensor:
-    """`x` (B, C, T) with zeros where `mask` (B, T) says that nothing was recorded."""
-    return x if mask is None else x.masked_fill(~mask[:, None], 0.0)
 
 
 class Classifier(nn.Module):

@@ -1,4 +1,5 @@
-"""Estimator `boosting`: gradient boosted trees on features; missing values go down their own branch."""
+"""Estimator `boosting`: gradient boosted trees on features, for classes and values; missing values go down their own
+branch."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -22,6 +23,7 @@ class Boosting(Tabular):
     """`trees` trees of at most `leaves` leaves with at least `least` rows each. No early stopping: scikit-learn's own
     would choose rows of the same people."""
 
+    kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes", "value"})
     recipes: ClassVar[Mapping[str, Recipe]] = dict.fromkeys(PRESETS, RECIPE)
 
     def fitted(
@@ -33,7 +35,8 @@ class Boosting(Tabular):
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
         build = self.recipe.build
-        model = HistGradientBoostingClassifier(
+        kind = HistGradientBoostingRegressor if self.kind == "value" else HistGradientBoostingClassifier
+        model = kind(
             max_iter=int(build["trees"]),
             learning_rate=float(build["lr"]),
             max_leaf_nodes=int(build["leaves"]),
@@ -43,7 +46,7 @@ class Boosting(Tabular):
         )
         known = np.isfinite(X).any(0)
         rows = make_pipeline(FunctionTransformer(without_empty, kw_args={"known": known}), model)
-        return rows.fit(X, y, histgradientboostingclassifier__sample_weight=weight)
+        return rows.fit(X, y, **{f"{kind.__name__.lower()}__sample_weight": weight})
 
 
 def without_empty(X: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ features), C = 1. Missing values are imputed one by one from the other features 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -51,15 +51,23 @@ class Svm(Tabular):
         prepare = make_pipeline(impute, StandardScaler()).fit(X)
         rows = prepare.transform(X)
         machine = SVC(C=float(self.recipe.build["C"]), gamma="auto", cache_size=500)
-        if val is not None and len(np.unique(val[1])) == 2:
-            machine.fit(rows, y, sample_weight=weight)
-            unseen, labels = machine.decision_function(prepare.transform(val[0])), val[1]
-            share = self.weighted(labels, np.ones(len(labels)))
-        else:
-            asked, unseen = _left_out(machine, rows, y, subjects, weight)
-            labels, share = y[asked], weight[asked]
-            machine.fit(rows, y, sample_weight=weight)
-        return Calibrated(prepare, machine, unseen, labels, share)
+        unseen = None
+        if val is not None and np.isin(y, val[1]).all():
+            unseen = prepare.transform(val[0]), val[1], self.weighted(val[1], np.ones(len(val[1])))
+
+        def against_rest(k: int) -> Calibrated:
+            positive = (y == k).astype(int)
+            fitted = clone(machine).fit(rows, positive, sample_weight=weight)
+            if unseen is not None:
+                values, labels, share = unseen
+                return Calibrated(prepare, fitted, fitted.decision_function(values), (labels == k).astype(int), share)
+            asked, decisions = _left_out(machine, rows, positive, subjects, weight)
+            return Calibrated(prepare, fitted, decisions, positive[asked], weight[asked])
+
+        if self.kind == "binary":
+            return against_rest(1)
+        names = np.unique(y)
+        return OneAgainstRest(names, [against_rest(k) for k in names])
 
 
 def _left_out(
@@ -92,7 +100,7 @@ class Calibrated(BaseEstimator):
     def __init__(
         self, prepare: Pipeline, machine: SVC, unseen: np.ndarray, labels: np.ndarray, share: np.ndarray
     ) -> None:
-        self.prepare, self.machine = prepare, machine
+        self.prepare, self.machine, self.classes_ = prepare, machine, np.array([0, 1])
         self.slope, self.offset = 1.0, 0.0
         if len(np.unique(labels)) < 2:
             return
@@ -103,3 +111,16 @@ class Calibrated(BaseEstimator):
         """(n, 2) probabilities of both classes."""
         positive = expit(self.slope * self.machine.decision_function(self.prepare.transform(X)) + self.offset)
         return np.stack([1.0 - positive, positive], 1)
+
+
+class OneAgainstRest(BaseEstimator):
+    """Several classes from a machine each against the rest; probabilities are scaled to sum to 1 (Zadrozny and Elkan
+    2002, doi 10.1145/775047.775151)."""
+
+    def __init__(self, names: np.ndarray, machines: Sequence[Calibrated]) -> None:
+        self.classes_, self.machines = names, machines
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """(n, K) probabilities of `classes_`."""
+        share = np.stack([machine.predict_proba(X)[:, 1] for machine in self.machines], 1)
+        return share / share.sum(1, keepdims=True)

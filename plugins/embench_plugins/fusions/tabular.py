@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -11,14 +12,16 @@ from embench.interfaces.fusion import Estimator
 
 
 def balanced(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """`weight` (n,) scaled so that both classes weigh the same and the sum stays."""
-    total = np.array([weight[y == c].sum() for c in (0, 1)])
-    return np.asarray(weight * (weight.sum() / (2 * total))[y.astype(int)])
+    """`weight` (n,) scaled so that all classes that occur weigh the same and the sum stays."""
+    _, code = np.unique(y, return_inverse=True)
+    total = np.array([weight[code == c].sum() for c in range(code.max() + 1)])
+    return np.asarray(weight * (weight.sum() / (len(total) * total))[code])
 
 
 class Tabular(Estimator):
-    """An estimator from scikit-learn for classes 0 and 1. Where the training rows hold one class, it answers that."""
+    """An estimator from scikit-learn. Where the training rows hold one class or value, it answers that."""
 
+    kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
     _model: BaseEstimator | None = None
     _only: float | None = None
 
@@ -31,13 +34,15 @@ class Tabular(Estimator):
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         """Fits; `weight` holds no class weights yet: `class_weight: balanced` puts them on top."""
-        classes = np.unique(y)
-        self._only = float(classes[0]) if len(classes) == 1 else None
+        found = np.unique(y)
+        self._only, self._model = (float(found[0]) if len(found) == 1 else None), None
         if self._only is None:
-            self._model = self.fitted(X, y.astype(int), subjects, self.weighted(y, weight), val)
+            labels = y if self.kind == "value" else y.astype(int)
+            self._model = self.fitted(X, labels, subjects, self.weighted(y, weight), val)
 
     def weighted(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        return balanced(y, weight) if self.recipe.class_weight == "balanced" else weight
+        by_class = self.recipe.class_weight == "balanced" and self.kind != "value"
+        return balanced(y, weight) if by_class else weight
 
     @abstractmethod
     def fitted(
@@ -48,11 +53,17 @@ class Tabular(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
-        """A fitted classifier with `predict_proba`."""
+        """A fitted classifier with `predict_proba` and `classes_`; of values one with `predict`."""
 
     def score(self, X: np.ndarray) -> np.ndarray:
-        if self._only is not None:
-            return np.full(len(X), self._only)
-        if self._model is None:
+        if self._only is None and self._model is None:
             raise RuntimeError("score was called before fit")
-        return np.asarray(self._model.predict_proba(X)[:, 1])
+        if self.kind == "value":
+            return np.full(len(X), self._only) if self._model is None else np.asarray(self._model.predict(X))
+        # A class that no training row has keeps a probability of 0.
+        share = np.zeros((len(X), self.classes))
+        if self._model is None:
+            share[:, int(self._only or 0)] = 1.0
+        else:
+            share[:, self._model.classes_.astype(int)] = self._model.predict_proba(X)
+        return share if self.kind == "classes" else share[:, 1]

@@ -6,13 +6,12 @@ against the rest.
 
 from __future__ import annotations
 
-import warnings
 from typing import ClassVar
 
 import numpy as np
 
-from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import compare_people, one_against_rest, people_codes, tie_width
+from embench.interfaces.metric import Metric, Undefined, mean_of_people
+from embench.interfaces.ranking import auroc_by_person
 from embench.interfaces.units import Units
 
 
@@ -21,7 +20,7 @@ class AurocWithin(Metric):
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
 
     def __call__(self, units: Units) -> float | Undefined:
-        values = _by_person(units, np.unique(units.subject))
+        values = auroc_by_person(units, np.unique(units.subject))
         if not np.isfinite(values).any():
             return Undefined("nobody has both classes")
         return float(np.nanmean(values))
@@ -30,21 +29,4 @@ class AurocWithin(Metric):
         return 0.5
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        values = _by_person(units, subjects)
-        known = np.isfinite(values)
-        with np.errstate(invalid="ignore"):
-            return counts[:, known] @ values[known] / counts[:, known].sum(1)
-
-
-def _by_person(units: Units, people: np.ndarray) -> np.ndarray:
-    """(P,) each person's AUROC, NaN where one class is all there is."""
-    person = people_codes(units, people)
-    tie = tie_width(units.score)
-    by_class = []
-    for positive, score in one_against_rest(units):
-        wins, pairs = compare_people(score, positive, person, len(people), tie)
-        with np.errstate(invalid="ignore"):
-            by_class.append(np.diagonal(wins) / np.diagonal(pairs))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, as it should be
-        return np.nanmean(by_class, axis=0)
+        return mean_of_people(auroc_by_person(units, subjects), counts)

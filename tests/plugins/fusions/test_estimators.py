@@ -1,4 +1,4 @@
-"""`logreg`, `svm`, `boosting`: missing values, weights, people with one class, probabilities."""
+"""`logreg`, `svm`, `boosting`: missing values, weights, people with one class, probabilities, classes, values."""
 
 from __future__ import annotations
 
@@ -167,3 +167,70 @@ def test_a_recipe_for_every_preset(cls: type[Estimator]) -> None:
 def test_score_before_fit_says_so(cls: type[Estimator]) -> None:
     with pytest.raises(RuntimeError, match="before fit"):
         cls(cls.recipes["small"], seed=0).score(np.zeros((1, 2)))
+
+
+def three(seed: int, people: int = 8, each: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features (n, 6) of three classes of uneven size that lie at the corners of a triangle."""
+    rng = np.random.default_rng(seed)
+    n = people * each
+    y = rng.choice(3, n, p=[0.6, 0.3, 0.1]).astype(float)
+    X = rng.normal(size=(n, 6))
+    X[:, :2] += np.array([[0, 0], [2, 0], [1, 2]])[y.astype(int)]
+    X[rng.random((n, 6)) < 0.1] = np.nan
+    return X, y, np.repeat([f"p{i}" for i in range(people)], each)
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("val", [True, False])
+def test_several_classes(cls: type[Estimator], val: bool) -> None:
+    X, y, subjects = three(0)
+    estimator = cls(cls.recipes["small"], 0, "classes", 3)
+    estimator.fit(X, y, subjects, np.ones(len(y)), three(1)[:2] if val else None)
+    X_test, y_test, _ = three(2)
+    share = estimator.score(X_test)
+    assert share.shape == (len(y_test), 3)
+    np.testing.assert_allclose(share.sum(1), 1)
+    assert roc_auc_score(y_test, share, multi_class="ovr", average="macro") > 0.8
+    # Balanced: the rarest class is decided for about as surely as the others.
+    recalls = [np.mean(share[y_test == k].argmax(1) == k) for k in range(3)]
+    assert min(recalls) > (0.35 if cls is Boosting else 0.5)
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("lacking", [0, 1, 2])
+def test_a_class_that_nobody_has_in_training_gets_no_probability(cls: type[Estimator], lacking: int) -> None:
+    X, y, subjects = three(0)
+    there = y != lacking
+    estimator = cls(cls.recipes["small"], 0, "classes", 3)
+    estimator.fit(X[there], y[there], subjects[there], np.ones(there.sum()), three(1)[:2])
+    share = estimator.score(three(2)[0])
+    assert share.shape[1] == 3
+    assert (share[:, lacking] == 0).all()
+    np.testing.assert_allclose(share.sum(1), 1)
+    alone = cls(cls.recipes["small"], 0, "classes", 3)
+    alone.fit(X, np.full_like(y, lacking), subjects, np.ones(len(y)))
+    np.testing.assert_array_equal(alone.score(X[:4]), np.tile(np.eye(3)[lacking], (4, 1)))
+
+
+def test_balanced_weights_of_three_classes_by_hand() -> None:
+    weights = balanced(np.array([0, 0, 2, 1]), np.array([1.0, 1.0, 1.0, 2.0]))
+    np.testing.assert_allclose(weights, [5 / 6, 5 / 6, 5 / 3, 5 / 3])
+
+
+def test_boosting_predicts_values() -> None:
+    X, y, subjects = three(0)
+    level = np.nan_to_num(X[:, 0]) * 50 + 700
+    trees = Boosting(Boosting.recipes["small"], 0, "value")
+    trees.fit(X, level, subjects, np.ones(len(y)))
+    X_test = three(2)[0]
+    expected = np.nan_to_num(X_test[:, 0]) * 50 + 700
+    found = trees.score(X_test)
+    assert np.corrcoef(found, expected)[0, 1] > 0.95
+    assert abs(found.mean() - expected.mean()) < 10
+    trees.fit(X, np.full_like(y, 3.5), subjects, np.ones(len(y)))
+    assert (trees.score(X_test) == 3.5).all()
+
+
+def test_who_answers_what() -> None:
+    assert LogReg.kinds == Svm.kinds == {"binary", "classes"}
+    assert Boosting.kinds == {"binary", "classes", "value"}

@@ -1,0 +1,39 @@
+"""`embench data fetch`: downloads a dataset that anybody may download."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import DataRoot
+from embench.cli.progress import Steps
+
+
+def fetch(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")],
+    data_root: DataRoot = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether the licence is agreed to.")] = False,
+) -> None:
+    """Download, check and unpack a dataset; a download that was cut off goes on where it stopped."""
+    from embench import registry
+    from embench.intake.fetch import fetch as get
+    from embench.locations import data_folder
+
+    entry = registry.find("dataset", dataset)
+    card, folder = registry.load("dataset", entry.full_name).card, data_folder(entry, data_root)
+    if card.downloads:
+        console.say(f"{card.title}\nlicence: {card.licence}\ncite: {card.citation}")
+        for download in card.downloads:
+            size = f", {download.size / 1e6:,.0f} MB" if download.size else ""
+            console.say(f"from {download.url}{size}")
+        console.say(f"into {folder}")
+        if not yes and sys.stdin.isatty():
+            typer.confirm("Do you agree to the licence?", default=True, abort=True)
+    with Steps("MB") as steps:
+        said = get(card, folder, lambda what, done, total: steps(done, total, what))
+    for line in said:
+        console.note(line)
+    console.say(f"{folder}: done; look at it with `embench data verify {entry.name}`")

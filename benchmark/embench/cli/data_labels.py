@@ -1,0 +1,131 @@
+"""`embench data labels`: what the labels of a dataset look like, in numbers and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import DataRoot, Json
+
+WIDTH = 30
+"""Characters of a bar."""
+SHADES = "█░▒▓▚▞▙"
+
+
+def labels(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")],
+    target: Annotated[str | None, typer.Option("--target", help="Targets, with commas; by default all.")] = None,
+    data_root: DataRoot = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="Name of a protocol, or its file.")
+    ] = "subject-independent-v1",
+    figure: Annotated[Path | None, typer.Option("--figure", help="Also draw them into FILE.svg, .png or .pdf.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell how each person's units are labelled, what lies on the cut, what explains labels, and who agrees."""
+    with console.stdout_kept(as_json):
+        from embench import registry
+        from embench.cli.progress import Steps
+        from embench.planning.cohort import choose_targets
+        from embench.planning.locate import prepared
+        from embench.protocols import load
+        from embench.results import label_figure, label_report
+
+        if figure:
+            label_figure.check_path(figure)
+        rules, card = load(protocol), registry.load("dataset", dataset).card
+        chosen = choose_targets(card, target or ",".join(t.name for t in card.targets))
+        with Steps() as steps:
+            store = prepared(dataset, data_root, rules, 1, lambda n, all_, _: steps(n, all_, "prepared"))
+        report = label_report.report(store, card, chosen, rules)
+        if figure:
+            label_figure.draw(figure, card.title, report)
+    if as_json:
+        console.document(report)
+        return
+    for about in report:
+        _show(about)
+    if figure:
+        console.say(f"drawn: {figure}")
+
+
+def _show(about: Mapping[str, Any]) -> None:
+    console.say(f"{about['target']} ({about['kind']}, from {about['label']})", bold=True)
+    if about["units"]:
+        dropped = ", ".join(f"{reason}: {count}" for reason, count in about["dropped"].items())
+        unit = "whole recordings" if about["unit_s"] is None else f"units of {about['unit_s']:g} s"
+        console.say(f"{about['units']} {unit}, {about['labelled']} with a label" + (f" ({dropped})" if dropped else ""))
+        _people(about)
+        console.say(_variance(about["variance"]))
+        for found in about["agreement"]:
+            _agreement(found)
+    for warning in about["warnings"]:
+        console.say(f"look: {warning}", colour="yellow")
+    console.say()
+
+
+def _people(about: Mapping[str, Any]) -> None:
+    everybody = {"subject": f"{about['people']} people *", **about}
+    if about["kind"] == "value":
+        spread = [row["values"] for row in about["per_person"]] or [{"low": 0.0, "high": 1.0}]
+        low, high = min(v["low"] for v in spread), max(v["high"] for v in spread)
+        heads = ["person", "units", "mean", "SD", f"{low:.3g} to {high:.3g}"]
+        rows = [
+            [row["subject"], str(row["labelled"]), f"{v['mean']:.3g}", f"{v['sd']:.3g}", _mark(v["mean"], low, high)]
+            for row in (*about["per_person"], everybody)
+            if (v := row["values"])
+        ]
+    else:
+        heads = ["person", "units", *(c["name"] for c in about["classes"]), " ".join(_legend(about))]
+        rows = [
+            [row["subject"], str(row["labelled"]), *(f"{c['share']:.2f}" for c in row["classes"]), _bar(row)]
+            for row in (*about["per_person"], everybody)
+        ]
+    console.table(heads, rows)
+    for key, said in (("one_class_only", "labels do not vary"), ("without_any_label", "no label at all")):
+        if about[key]:
+            console.say(f"{said}: {', '.join(about[key])}")
+    at_cut = about["at_cut"]
+    if at_cut:
+        console.say(f"on the cut of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
+
+
+def _legend(about: Mapping[str, Any]) -> list[str]:
+    return [f"{SHADES[k % len(SHADES)]} {c['name']}" for k, c in enumerate(about["classes"])]
+
+
+def _bar(row: Mapping[str, Any]) -> str:
+    """Shares as stretches of one bar; they end where the rounded sum of the shares so far does."""
+    text, done = "", 0.0
+    for k, of_class in enumerate(row["classes"]):
+        done += of_class["share"]
+        text += SHADES[k % len(SHADES)] * (round(WIDTH * done) - len(text))
+    return text
+
+
+def _mark(value: float, low: float, high: float) -> str:
+    at = round((WIDTH - 1) * (value - low) / (high - low)) if high > low else 0
+    return "·" * at + "█" + "·" * (WIDTH - 1 - at)
+
+
+def _variance(variance: Mapping[str, Any]) -> str:
+    if "undefined" in variance:
+        return f"shares of variance: undefined: {variance['undefined']}"
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in variance.items() if name != "method")
+    return f"shares of variance: {shares} ({variance['method']})"
+
+
+def _agreement(found: Mapping[str, Any]) -> None:
+    alpha = found["undefined"] if found["alpha"] is None else f"{found['alpha']:.3f}"
+    console.say(f"agreement of {', '.join(found['labels'])} on {found['units']} units:")
+    console.say(f"Krippendorff's alpha ({found['metric']}): {alpha}")
+    heads = [head for head in ("one", "other", "units", "spearman", "ccc", "equal") if head in found["pairs"][0]]
+    console.table(heads, [[_plain(row[head]) for head in heads] for row in found["pairs"]])
+
+
+def _plain(value: Any) -> str:
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)

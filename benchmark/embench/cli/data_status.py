@@ -1,0 +1,120 @@
+"""`embench data status`: which datasets are there, whether they were verified, and how the others are obtained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import DataRoot, Json
+from embench.errors import EmbenchError
+
+if TYPE_CHECKING:
+    from embench.interfaces.dataset import Card
+    from embench.registry import Entry
+
+_CARD = (
+    "title", "targets", "modalities", "licence", "labels_public", "citation", "doi", "obtain",
+    "verified_on_real",
+)  # fmt: skip
+
+
+def status(
+    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]")] = None,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Tell which datasets are there, where they are looked for, whether they were verified, and how to get them."""
+    with console.stdout_kept(as_json):
+        from embench import registry
+        from embench.planning.locate import open_dataset
+
+        if dataset:
+            facts = [_status(registry.find("dataset", dataset), data_root)]
+            facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
+        else:
+            facts = [_status_or_fault(entry, data_root) for entry in registry.entries("dataset") if not entry.alias_of]
+    if as_json:
+        console.document(facts)
+        return
+    columns = ("dataset", "state", "verified", "labels_public", "licence", "folder")
+    rows = [[str(fact.get(column) or "") for column in columns] for fact in facts]
+    console.table(["dataset", "state", "verified", "labels public", "licence", "folder"], rows)
+    if dataset:
+        console.table(["card", ""], [[key.replace("_", " "), str(facts[0][key])] for key in _CARD])
+        console.say(f"{facts[0]['people']} people")
+    for fact in facts:
+        if fact["broken"]:
+            console.note(f"{fact['dataset']}: {fact['broken']}")
+        elif fact["state"] == "missing":
+            console.say(f"{fact['dataset']}: {fact['get']}")
+
+
+def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
+    """Where a dataset is looked for, in which state it is, and what its card says that a newcomer asks."""
+    from embench import registry
+    from embench.locations import data_folder
+    from embench.store import cache_root
+    from embench.store.fingerprint import synthetic
+
+    folder, cls = data_folder(entry, data_root), registry.load("dataset", entry.full_name)
+    card: Card = cls.card
+    found = folder.is_dir() and any(folder.iterdir())
+    fault, record = None, None
+    if found:
+        from embench.intake.verified import recall
+        from embench.store.reading import reader_faults
+
+        try:
+            with reader_faults(entry.full_name, "subjects"):
+                reader = cls(folder)
+                card = reader.card  # that of a corpus is its folder's
+                reader.subjects()
+            generated = synthetic(folder) is not None
+            record = recall(reader, registry.code_identity("dataset", entry.full_name), cache_root())
+        except EmbenchError as error:
+            fault = f"{error.what}; {error.hint}" if error.hint else error.what
+    read = card.verified_on_real
+    return {
+        "dataset": entry.name,
+        "title": card.title,
+        "folder": str(folder),
+        "state": "missing" if not found else "broken" if fault else "generated" if generated else "found",
+        "found": found,
+        "generated": found and not fault and generated,
+        "broken": fault,
+        "verified": _verified(record) if found and not fault else None,
+        "verification": record,
+        "modalities": ", ".join(card.default_modalities),
+        "targets": ", ".join(target.name for target in card.targets),
+        "licence": card.licence,
+        "labels_public": card.labels_public,
+        "citation": card.citation,
+        "doi": card.doi,
+        "obtain": card.obtain,
+        "get": f"embench data fetch {entry.name}" if card.downloads else card.obtain,
+        "verified_on_real": read if isinstance(read, str) else f"{read['date']}, by {read['by']}",
+    }
+
+
+def _verified(record: Any) -> str:
+    if not record:
+        return "not verified"
+    found = [f"{record[kind]} {kind}" for kind in ("errors", "warnings") if record[kind]]
+    return f"{record['date'][:10]}, {' and '.join(found) or 'nothing wrong'}"
+
+
+def _status_or_fault(entry: Entry, data_root: Path | None) -> dict[str, Any]:
+    """`_status`, or under `broken` why there is none: one faulty plugin must not hide the others."""
+    from embench.locations import data_folder
+
+    try:
+        return _status(entry, data_root)
+    except (EmbenchError, AttributeError) as error:  # an AttributeError: the class has no card, or one of other fields
+        folder, fault = data_folder(entry, data_root), str(error).partition("\n")[0]
+        return {
+            "dataset": entry.name, "folder": str(folder), "state": "broken", "found": False, "generated": False,
+            "broken": fault,
+        }  # fmt: skip

@@ -1,0 +1,104 @@
+"""`embench data verify`: reads a dataset from end to end and tells what can't be used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import DataRoot, Json
+from embench.cli.progress import Steps
+from embench.errors import CheckFailed, UsageError
+
+if TYPE_CHECKING:
+    from embench.intake.checks import Checked
+    from embench.interfaces.dataset import Card
+
+_SHOWN = 50
+"""Findings that are printed; `--json` has all."""
+
+Share = Annotated[
+    Path | None,
+    typer.Option("--share", help="Write a report without any sample, label, name or path, for mailing to others."),
+]
+
+
+def verify(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")],
+    data_root: DataRoot = None,
+    share: Share = None,
+    as_json: Json = False,
+) -> None:
+    """Read a dataset from end to end and tell what is missing, damaged or odd; exit 1 when something can't be used."""
+    if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # said now, not after reading for an hour
+        raise UsageError(f"{share} cannot be written", where="--share", expected="a file in a folder that is there")
+    with console.stdout_kept(as_json):
+        from embench import registry
+        from embench.intake.checks import check
+        from embench.intake.report import Report
+        from embench.intake.verified import remember
+        from embench.planning.locate import open_dataset
+        from embench.store import cache_root
+        from embench.store.fingerprint import synthetic
+
+        reader, name = open_dataset(dataset, data_root), registry.find("dataset", dataset).full_name
+        code, generated = registry.code_identity("dataset", name), synthetic(reader.root) is not None
+        report = Report()
+        with Steps() as steps:
+            visit = report.add if share else None
+            checked = check(reader, name, cache_root(), lambda n, all_, _: steps(n, all_, "verified"), visit)
+        remember(reader, code, checked, cache_root())
+    if share:
+        text = json.dumps(report.document(name, code, reader.card, checked, synthetic=generated), indent=1)
+        share.write_text(text + "\n", "utf-8")
+        console.note(f"{share}: read it before you mail it; it holds no sample, label, name or path")
+    if as_json:
+        console.document(_document(dataset, checked, generated))
+    else:
+        _show(reader.root, reader.card, checked)
+    if checked.errors:
+        raise CheckFailed(f"{checked.errors} of {len(checked.findings)} findings are errors", where=str(reader.root))
+
+
+def _document(dataset: str, checked: Checked, generated: bool) -> dict[str, Any]:
+    return {
+        "dataset": dataset,
+        "synthetic": generated,
+        "people": checked.people,
+        "recordings": checked.recordings,
+        "hours": {modality: round(hours, 4) for modality, hours in checked.hours.items()},
+        "labels": {name: vars(count) for name, count in checked.labels.items()},
+        "files": [
+            {
+                "name": file.name,
+                "bytes": file.size,
+                "sha256": file.sha256,
+                "findings": sum(finding.where == file.name for finding in checked.findings),
+            }
+            for file in checked.files
+        ],
+        "findings": [{"severity": f.severity, "where": f.where, "what": f.what} for f in checked.findings],
+    }
+
+
+def _show(root: Path, card: Card, checked: Checked) -> None:
+    rows = [
+        [name, f"{hours:.2f} h", str(len(card.modalities[name].channels)) if name in card.modalities else ""]
+        for name, hours in checked.hours.items()
+    ]
+    console.table(["modality", "recorded", "channels"], rows)
+    rows = [[n, c.kind, str(c.recordings), str(c.values), str(c.missing)] for n, c in checked.labels.items()]
+    console.table(["label", "kind", "recordings", "values", "missing"], rows)
+    shown = [[f.severity, f.where, f.what] for f in checked.findings[:_SHOWN]]
+    if shown:
+        console.table(["severity", "where", "what"], shown)
+    if len(checked.findings) > _SHOWN:
+        console.say(f"and {len(checked.findings) - _SHOWN} more findings, which --json shows")
+    megabytes = sum(file.size for file in checked.files) / 1e6
+    files = f"{len(checked.files)} files, {megabytes:,.0f} MB"
+    console.say(f"{checked.people} people, {checked.recordings} recordings, {files}")
+    if not checked.findings:
+        console.say(f"{root}: nothing to say, everything can be used")

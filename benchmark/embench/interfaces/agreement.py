@@ -1,0 +1,43 @@
+"""How well values agree: Lin's concordance, as the score of predicted values and between annotators."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from embench.interfaces.ranking import people_codes
+from embench.interfaces.units import Units
+
+
+def concordance(one: np.ndarray, other: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    """(G,) concordance correlation of `one` and `other` (n,) in each group, NaN where `other` does not vary there.
+
+    2 s12 / (s1^2 + s2^2 + (m1 - m2)^2) with moments that divide by n (Lin 1989, doi 10.2307/2532051): 1 for values that
+    are equal, exactly 0 where `one` is constant.
+
+    Args:
+        group: (n,) positions below `groups`.
+    """
+    n = np.bincount(group, minlength=groups)
+    first = np.zeros(groups, int)
+    first[group[::-1]] = np.arange(len(group))[::-1]
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return np.bincount(group, values, groups) / n
+
+    def centred(values: np.ndarray) -> np.ndarray:
+        # From the group's first value on, so that rounding leaves exactly 0 of what is constant.
+        away = values - values[first[group]]
+        return away - mean(away)[group]
+
+    x, y = centred(np.asarray(one, np.float64)), centred(np.asarray(other, np.float64))
+    spread = mean(y * y)
+    with np.errstate(invalid="ignore"):
+        made = 2 * mean(x * y) / (mean(x * x) + spread + mean(np.subtract(one, other, dtype=np.float64)) ** 2)
+    return np.where(spread > 0, made, np.nan)
+
+
+def concordance_by_person(units: Units, people: np.ndarray) -> np.ndarray:
+    """(P,) concordance of scores and labels inside each person of `people` (P,); NaN for one whose labels do not vary,
+    or who has no units here."""
+    return concordance(units.score, units.y_true, people_codes(units, people), len(people))

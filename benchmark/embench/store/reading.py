@@ -1,0 +1,35 @@
+"""Calls into a reader, its failures told apart from ours."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from embench.errors import DataError, EmbenchError, PluginError
+from embench.interfaces.dataset import Dataset
+from embench.interfaces.recording import Recording
+
+
+@contextlib.contextmanager
+def reader_faults(name: str, where: str) -> Iterator[None]:
+    """Turns whatever a reader raises into an error of the right kind."""
+    try:
+        yield
+    except (EmbenchError, MemoryError):
+        raise
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", where=str(error.filename or where)) from error
+    except Exception as error:
+        raise PluginError(f"the reader failed: {type(error).__name__}: {error}", where=f"{name}, {where}") from error
+
+
+def recordings(dataset: Dataset, name: str, subject: str) -> Iterator[Recording]:
+    """The reader's recordings of one person. Raises DataError or PluginError."""
+    with reader_faults(name, f"subject {subject}"):
+        iterator = iter(dataset.recordings(subject))
+    while True:
+        with reader_faults(name, f"subject {subject}"):
+            recording = next(iterator, None)
+        if recording is None:
+            return
+        yield recording

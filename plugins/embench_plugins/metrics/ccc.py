@@ -1,0 +1,32 @@
+"""Concordance of labels and predicted values inside each person, mean over people (Lin 1989, doi 10.2307/2532051).
+
+1 is perfect agreement in level, scale and order. A constant answer gets exactly 0, and so does any answer that depends
+on the person alone. A person whose labels do not vary has none and is left out.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from embench.interfaces.agreement import concordance_by_person
+from embench.interfaces.metric import Metric, Undefined, mean_of_people
+from embench.interfaces.units import Units
+
+
+class Ccc(Metric):
+    range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+    kinds: ClassVar[frozenset[str]] = frozenset({"value"})
+
+    def __call__(self, units: Units) -> float | Undefined:
+        values = concordance_by_person(units, np.unique(units.subject))
+        if not np.isfinite(values).any():
+            return Undefined("nobody's labels vary" if len(units) else "no units")
+        return float(np.nanmean(values))
+
+    def chance(self, units: Units) -> float:
+        return 0.0
+
+    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return mean_of_people(concordance_by_person(units, subjects), counts)

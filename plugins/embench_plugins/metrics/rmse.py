@@ -1,0 +1,39 @@
+"""Root mean squared error of predicted values over all units of a fold, in the label's own unit.
+
+Levels of people are in it: it says how far off an answer is, not whether it follows a person. Compare it with `chance`,
+the standard deviation of the labels, and never across datasets.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from embench.interfaces.metric import Metric, Undefined
+from embench.interfaces.ranking import people_codes
+from embench.interfaces.units import Units
+
+
+class Rmse(Metric):
+    range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
+    direction: ClassVar[Literal["higher", "lower"]] = "lower"
+    kinds: ClassVar[frozenset[str]] = frozenset({"value"})
+
+    def __call__(self, units: Units) -> float | Undefined:
+        return float(np.sqrt(_errors(units).mean())) if len(units) else Undefined("no units")
+
+    def chance(self, units: Units) -> float:
+        """Of the best constant, the labels' mean."""
+        return float(units.y_true.std())
+
+    def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        person = people_codes(units, subjects)
+        errors = np.bincount(person, _errors(units), len(subjects))
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(counts @ errors / (counts @ np.bincount(person, minlength=len(subjects))))
+
+
+def _errors(units: Units) -> np.ndarray:
+    """(n,) each unit's squared error."""
+    return (np.asarray(units.score, np.float64) - units.y_true) ** 2

@@ -1,0 +1,156 @@
+"""`embench data labels` on made-up people whose labels are known."""
+
+import json
+import subprocess
+import sys
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from ..tiny.world import of_all_kinds, plugin, write
+
+KINDS = plugin("Kinds")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    everybody = of_all_kinds(4)
+    for row in everybody["p01"]:
+        row["ratings"]["liking"] = None
+    return write(tmp_path_factory.mktemp("data"), everybody, dataset="Kinds")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module")
+def told(root, tmp_path_factory):
+    from embench.planning.cohort import choose_targets
+    from embench.planning.locate import prepared
+    from embench.protocols import load
+    from embench.registry import load as load_plugin
+    from embench.results.label_report import report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        rules, card = load("subject-independent-v1"), load_plugin("dataset", KINDS).card
+        targets = choose_targets(card, "arousal,arousal_value,state,liking")
+        return {row["target"]: row for row in report(prepared(KINDS, root, rules), card, targets, rules)}
+
+
+def test_classes_of_each_person(told):
+    arousal = told["arousal"]
+    assert (arousal["label_kind"], arousal["unit_s"], arousal["units"], arousal["labelled"]) == (
+        "continuous",
+        10,
+        72,
+        72,
+    )
+    assert [row["subject"] for row in arousal["per_person"]] == ["p00", "p01", "p02", "p03"]
+    assert all([c["share"] for c in row["classes"]] == [0.5, 0.5] for row in arousal["per_person"])
+    # States c, a and d count, in that order; a is the aroused half.
+    state = told["state"]
+    assert [c["name"] for c in state["classes"]] == ["c", "a", "d"]
+    assert [c["units"] for c in state["per_person"][0]["classes"]] == [6, 9, 3]
+
+
+def test_values_have_a_mean_and_a_spread(told):
+    value = told["arousal_value"]
+    assert value["values"]["low"] < 3.5 < value["values"]["mean"] < 6 < value["values"]["high"]
+    assert set(value["per_person"][0]["values"]) == {"mean", "sd", "low", "high"}
+
+
+def test_ties_are_counted_and_warned_of(told):
+    liking = told["liking"]
+    assert (liking["units"], liking["unit_s"], liking["people"]) == (24, None, 3)
+    assert liking["dropped"] == {"not annotated": 6}
+    assert liking["without_any_label"] == ["p01"]
+    assert liking["at_cut"] == {"cut": 5.0, "units": 12, "share": pytest.approx(12 / 18), "ties": "low"}
+    assert any("67% of the units lie on the cut of 5" in text for text in liking["warnings"])
+    assert told["arousal"]["at_cut"]["units"] == 0
+    assert told["arousal"]["warnings"] == []
+
+
+def test_variance_and_agreement(told):
+    shares = told["arousal"]["variance"]
+    assert sum(share for name, share in shares.items() if name != "method") == pytest.approx(1)
+    assert "undefined" in told["state"]["variance"]
+    (observers,) = told["arousal"]["agreement"]
+    assert observers["labels"] == ["arousal_annotator1", "arousal_annotator2"]
+    assert 0 < observers["alpha"] < 1
+    assert observers["pairs"][0]["units"] == 72
+    assert told["state"]["agreement"] == []
+
+
+def test_reasons_why_units_have_no_label():
+    import numpy as np
+
+    from embench.interfaces.recording import Label
+    from embench.interfaces.units import LabelRule, Unit
+    from embench.protocols import label_units
+    from embench.results.label_report import _dropped
+
+    units = [Unit(f"r:{i}", "r", "p", "v", "p", 10.0 * i, 10.0 * i + 10, 10.0 * i, 0.0) for i in range(6)]
+
+    def dropped(values, rule):
+        labels = {"r": Label("continuous", np.array(values), 10.0 * np.repeat(np.arange(6), 2) + np.tile([1, 2], 6))}
+        raw, label = label_units(units, labels, rule)
+        return _dropped(units, labels, rule, raw, label)
+
+    nan = np.nan
+    values = [nan, nan, 1, 3, 5, 5, 4.6, 4.6, 9, 9, 2, nan]
+    assert dropped(values, LabelRule("mean", cut=5, ties="drop", dead_band=(4.5, 4.7))) == {
+        "not annotated": 1, "in the dead band": 1, "on the cut": 1,
+    }  # fmt: skip
+    assert dropped(values, LabelRule("unanimous", positive=(5,), negative=(2,))) == {
+        "not annotated": 1, "values disagree": 1, "a class that does not count": 2,
+    }  # fmt: skip
+
+
+def test_printed_and_as_json(embench, root):
+    done = embench("data", "labels", KINDS, "--data-root", root, "--target", "state,liking")
+    assert done.code == 0, done.err
+    assert "state (classes, from state)" in done.out
+    assert "arousal" not in done.out
+    [row] = [line for line in done.out.splitlines() if line.startswith("p00") and "0.33" in line and "0.17" in line]
+    assert row.split()[-1] == "█" * 10 + "░" * 15 + "▒" * 5
+    assert "no label at all: p01" in done.out
+    assert "look: 67%" in done.out
+    done = embench("data", "labels", KINDS, "--data-root", root, "--json")
+    assert [row["target"] for row in json.loads(done.out)] == ["arousal", "arousal_value", "state", "liking"]
+
+
+def test_drawn(embench, root, tmp_path):
+    drawn = [tmp_path / name for name in ("one.svg", "two.svg", "one.png")]
+    for path in drawn:
+        done = embench("data", "labels", KINDS, "--data-root", root, "--figure", path)
+        assert done.code == 0, done.err
+    assert drawn[0].read_bytes() == drawn[1].read_bytes()
+    assert drawn[2].read_bytes().startswith(b"\x89PNG")
+    tree = ET.parse(drawn[0])
+    assert tree.getroot()[0].text == "Kinds: labels of each person"
+
+
+def test_figures_that_cannot_be_written_are_refused_first(embench, tmp_path):
+    for name, said in (("labels.doc", "no format"), ("nowhere/labels.svg", "no folder")):
+        done = embench("data", "labels", KINDS, "--data-root", tmp_path, "--figure", tmp_path / name)
+        assert (done.code, said in done.err) == (2, True)
+
+
+def test_a_dataset_without_targets_is_refused(embench, tmp_path):
+    done = embench("data", "labels", "corpus", "--data-root", tmp_path)
+    assert done.code == 2
+    assert "has no targets" in done.err
+
+
+def test_help_imports_no_plotting():
+    lines = [
+        "import sys",
+        "from embench.cli import main",
+        "main(['data', 'labels', '--help'])",
+        "assert not {'matplotlib', 'torch', 'numpy'} & set(sys.modules)",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
