@@ -130,10 +130,15 @@ class Corpus(Dataset):
         """Person -> files with what the layout says of them, in the order of their paths."""
         found: dict[Path, Source] = {}
         for source in self.layout.sources:
-            paths = sorted(path for path in self.root.glob(source.files) if path.is_file())
+            try:
+                paths = sorted(path for path in self.root.glob(source.files) if path.is_file())
+            except (OSError, ValueError, NotImplementedError):  # such as a pattern that is too long for a file's name
+                paths = []
             if not paths:
                 raise DataError(
-                    f"no file matches `{source.files}`", where=str(self.root / LAYOUT), expected=self._instead(source)
+                    f"no file matches `{source.files[:80]}`",
+                    where=str(self.root / LAYOUT),
+                    expected=self._instead(source),
                 )
             for path in paths:
                 if path in found:

@@ -75,6 +75,11 @@ def test_a_folder_without_a_layout_says_what_to_write(tmp_path):
         Corpus(tmp_path / "nowhere")
 
 
+def test_a_pattern_longer_than_a_name_may_be_matches_nothing(tmp_path):
+    with pytest.raises(DataError, match="no file matches"):
+        corpus(tmp_path, with_source(files="x" * 300)).subjects()
+
+
 def test_a_pattern_that_matches_nothing_shows_what_is_there(tmp_path):
     with pytest.raises(DataError, match=r"no file matches `\*\.cvs`") as caught:
         corpus(tmp_path, with_source(files="*.cvs")).subjects()

@@ -1,0 +1,114 @@
+"""Every bundled dataset, from generated files to a run, with the commands that a newcomer types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from embench import registry
+from embench.cli import main
+from embench.run import Result
+
+
+class Small(NamedTuple):
+    """A set that is as small as its commands allow."""
+
+    people: int
+    length_s: float
+
+
+class Effect(NamedTuple):
+    """Where classical features find a dataset's planted effect, and in whom."""
+
+    people: int
+    length_s: float | None
+    target: str
+    modalities: str
+    metric: str = "auroc_within"
+
+
+SMALL = {
+    "amigos": Small(6, 12),
+    "amigos/long": Small(7, 12),
+    "amigos/external": Small(7, 40),
+    "deap": Small(6, 9),
+    "k_emocon": Small(8, 100),
+    "case": Small(6, 200),
+    "wesad": Small(6, 300),
+    "wesad/chest": Small(6, 300),
+    "stress_predict": Small(7, 300),
+}
+
+EFFECTS = {
+    "amigos": Effect(20, 40, "arousal", "ecg"),
+    "amigos/long": Effect(40, None, "arousal", "ecg"),
+    "amigos/external": Effect(20, None, "valence", "eeg"),
+    "deap": Effect(16, 33, "arousal", "ppg"),
+    "k_emocon": Effect(32, None, "arousal", "ppg,eda"),
+    "case": Effect(16, None, "arousal", "ecg,ppg,eda"),
+    "wesad": Effect(15, None, "stress", "ppg,eda"),
+    "wesad/chest": Effect(15, None, "stress", "ecg,eda"),
+    "stress_predict": Effect(20, None, "stress", "ppg,eda"),
+}
+
+
+def test_all_datasets_with_labels_are_here() -> None:
+    named = {entry.name for entry in registry.entries("dataset") if entry.package == "embench_plugins"}
+    assert named - {"amigos/short", "corpus"} == set(SMALL) == set(EFFECTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SMALL)
+def test_every_command_works(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    small, root = SMALL[name], ["--data-root", str(tmp_path)]
+    out = ["--out", str(tmp_path / name.partition("/")[0])]
+
+    def call(*line: str) -> None:
+        assert main(list(line)) == 0, capsys.readouterr().err
+
+    call("data", "synthesize", name, *out, "--subjects", str(small.people), "--length-s", str(small.length_s))
+    call("data", "verify", name, *root)
+    call("data", "prepare", name, *root)
+    call("data", "labels", name, *root)
+    run = ["--dataset", name, *root, "--runs", str(tmp_path / "runs"), "--seeds", "0", "--device", "cpu"]
+    call("baselines", *run)
+    capsys.readouterr()
+    call("run", *run, "--encoder", "cnn_tf", "--fusion", "late", "--recipe", "quick", "--json")
+    done = json.loads(capsys.readouterr().out)
+    assert done["synthetic"] is True
+    assert done["scores"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EFFECTS)
+def test_features_find_the_planted_effect_and_nothing_where_there_is_none(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]
+) -> None:
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    chosen, found = EFFECTS[name], {}
+    reader = registry.load("dataset", name)
+    for effect in (1.0, 0.0):
+        root = tmp_path / f"effect-{effect:g}"
+        reader.synthesize(
+            root / name.partition("/")[0], subjects=chosen.people, seed=1, effect=effect, length_s=chosen.length_s
+        )
+        done = run(
+            root,
+            dataset=name,
+            encoder="handcrafted",
+            fusion="logreg",
+            modalities=chosen.modalities,
+            target=chosen.target,
+        )
+        found[effect] = done.scores["scores"][chosen.target][chosen.metric]
+    print(name, {effect: (score["mean"], score["low"], score["high"]) for effect, score in found.items()})
+    assert found[1.0]["mean"] > 0.8
+    assert abs(found[0.0]["mean"] - 0.5) < 0.1
+    assert found[0.0]["low"] < 0.55
