@@ -120,7 +120,7 @@ class TestReading:
 
 
 class TestQuirks:
-    """Each of dataset_formats' odd cells, as the synthesizer writes them at their documented places."""
+    """Each of the release's odd cells, as the synthesizer writes them at their documented places."""
 
     def test_empty_cells_have_the_released_shapes(self, nine):
         cells = loadmat(Amigos(nine).files("P08")[0])
