@@ -80,6 +80,11 @@ def test_a_pattern_longer_than_a_name_may_be_matches_nothing(tmp_path):
         corpus(tmp_path, with_source(files="x" * 300)).subjects()
 
 
+def test_a_number_of_very_many_digits_is_refused(tmp_path):
+    with pytest.raises(DataError, match="not readable as YAML"):
+        corpus(tmp_path, "mains_hz: " + "5" * 10_000)
+
+
 def test_a_pattern_that_matches_nothing_shows_what_is_there(tmp_path):
     with pytest.raises(DataError, match=r"no file matches `\*\.cvs`") as caught:
         corpus(tmp_path, with_source(files="*.cvs")).subjects()

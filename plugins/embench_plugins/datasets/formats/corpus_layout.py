@@ -175,7 +175,11 @@ def read_layout(root: Path) -> Layout:
         raise DataError(f"no {LAYOUT} says what the recordings here are", where=str(path), expected=expected, hint=HINT)
     try:
         content = yaml.safe_load(path.read_text("utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: a number of a million digits
         raise DataError(f"not readable as YAML: {error}", where=str(path), expected=expected, hint=HINT) from error
     try:
         return Layout.model_validate(content)
