@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from embench import registry
 from embench.engine.stage import Folder
 from embench.errors import DataError
 from embench.interfaces.metric import Undefined
-from embench.interfaces.units import Target
+from embench.interfaces.units import Target, Units
 from embench.planning.cohort import Cohort
 from embench.planning.graph import Answer
 from embench.planning.plan import Plan
@@ -40,13 +41,21 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
     seen: set[tuple[int, str, int]] = set()
     absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
+    picked: list[dict[str, Any]] = []
     for answer in plan.graph.answers:
         with np.load(Folder(stages, answer.stage).file("predictions.npz")) as arrays:
-            table = arrays["score"]
+            table, every = arrays["score"], arrays.get("epochs")
         at = 0
         for target in answer.targets:
-            columns = table[:, at : at + target.outputs]
-            at += target.outputs
+            own = slice(at, at + target.outputs)
+            at = own.stop
+            columns = table[:, own]
+            if every is not None:
+                epoch = _peak(plan, cohort, target, answer, every[:, :, own])
+                columns = every[epoch][:, own]
+                picked.append(
+                    {"target": target.name, "seed": answer.seed, "fold": answer.fold, "epoch": epoch, "of": len(every)}
+                )
             # Folds share validation people: under --dev each is scored once a seed, by the first fold that has them.
             first = np.array([(answer.seed, target.name, i) not in seen for i in answer.units], bool)
             seen |= {(answer.seed, target.name, i) for i in answer.units}
@@ -67,7 +76,7 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
     if not parts:
         raise DataError("no unit has any of the modalities: nothing was predicted", where=plan.id)
     predictions = Predictions.concatenate(parts)
-    labels = labels_of(cohort, sorted({i for a in plan.graph.answers for i in a.units}))
+    labels = labels_of(cohort, plan.graph.answers)
     scores = score(
         predictions,
         labels,
@@ -79,7 +88,49 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
         not_applicable=reasons,
     )
     scores["absent"] = {name: len(units) for name, units in absent.items()}
+    if picked:
+        scores["picked_epochs"] = picked
+    if cuts := _fitted_cuts(plan):
+        scores["cuts"] = cuts
     return Evaluated(predictions, labels, scores)
+
+
+def _peak(plan: Plan, cohort: Cohort, target: Target, answer: Answer, every: np.ndarray) -> int:
+    """The first epoch whose answers `every` (epochs, units, n_out) score best on the labels of the very units that are
+    scored, by the protocol's headline; the last one where it is undefined in all."""
+    metric = registry.load("metric", plan.protocol.headline_for(target.kind, cohort.card.fixed_order))()
+    index = np.array(answer.units, np.int64)
+    y = cohort.labels(target, answer.train)[index]
+    known = np.isfinite(y) & np.isfinite(every[0, :, 0])
+    units = [cohort.units[i] for i in index[known]]
+    values = np.full(len(every), np.nan)
+    for epoch, table in enumerate(every):
+        score = table[known] if target.kind == "classes" else table[known, 0]
+        answered = Units(
+            kind=target.kind,
+            y_true=y[known],
+            score=score,
+            decision=score if target.kind == "value" else plan.protocol.decision(score),
+            subject=np.array([u.subject for u in units], dtype=np.str_),
+            stimulus=np.array([u.stimulus for u in units], dtype=np.str_),
+            start_s=np.array([u.start_s for u in units]),
+            fold=np.full(len(units), answer.fold),
+            group=np.array([cohort.groups[u.subject] for u in units], dtype=np.str_),
+            length_s=cohort.length_s,
+        )
+        value = metric(answered)
+        values[epoch] = np.nan if isinstance(value, Undefined) else value if metric.direction == "higher" else -value
+    return len(every) - 1 if np.isnan(values).all() else int(np.nanargmax(values))
+
+
+def _fitted_cuts(plan: Plan) -> list[dict[str, Any]]:
+    """The cuts that the training parts of folds decided."""
+    return [
+        {"target": t.name, "seed": answer.seed, "fold": answer.fold, "cut": plan.fit.rule(t, answer.train).cut}
+        for answer in plan.graph.answers
+        for t in answer.targets
+        if t.rule.cut == "training_mean"
+    ]
 
 
 def _rows(
@@ -118,7 +169,7 @@ def _controls(
     """Controls of a fold, fitted on the labels of its training people."""
     if plan.fit is not cohort:
         return dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
-    label, train = cohort.label[target.name], np.array(answer.train, np.int64)
+    label, train = cohort.labels(target, answer.train), np.array(answer.train, np.int64)
     about: dict[str, Any] = {
         "durations": {entry.id: entry.duration_s for entry in cohort.store.recordings},
         "movement": movement,
@@ -129,15 +180,24 @@ def _controls(
     return dict(control_scores(cohort.units, label, train, index, **about, classes=target.n))
 
 
-def labels_of(cohort: Cohort, index: Sequence[int]) -> Labels:
-    """The labels of units, raw and as the card's rule makes them; units without one are not listed."""
+def labels_of(cohort: Cohort, answers: Sequence[Answer]) -> Labels:
+    """The labels of the answered units, raw and as the rule makes them; units without one are not listed. Where a
+    fold's training part decides the cut, a label holds for its seed: that of the first fold that answers the unit."""
     rows: list[tuple[Any, ...]] = []
     for target in cohort.targets:
-        raw, label = cohort.raw[target.name], cohort.label[target.name]
-        for i in index:
-            if np.isfinite(label[i]):
+        raw = cohort.raw[target.name]
+        if target.rule.cut == "training_mean":
+            made: dict[tuple[int, int], float] = {}
+            for answer in answers:
+                if target in answer.targets:
+                    label = cohort.labels(target, answer.train)
+                    made = {**{(answer.seed, i): label[i] for i in answer.units}, **made}
+        else:
+            made = {(ANY_SEED, i): cohort.label[target.name][i] for answer in answers for i in answer.units}
+        for (seed, i), known in sorted(made.items()):
+            if np.isfinite(known):
                 unit = cohort.units[i]
-                rows.append((unit.subject, unit.recording, unit.id, target.name, ANY_SEED, raw[i], label[i]))
+                rows.append((unit.subject, unit.recording, unit.id, target.name, seed, raw[i], known))
     return Labels({name: np.array([row[k] for row in rows]) for k, name in enumerate(Labels.FIXED)})
 
 

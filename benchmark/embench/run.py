@@ -18,12 +18,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from embench import evaluation, registry
+from embench import evaluation, protocols, registry
 from embench.engine.executor import Outcome, local
 from embench.engine.stage import Folder, digest
 from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
 from embench.planning import locate, weights
-from embench.planning.cohort import choose_targets
+from embench.planning.cohort import card_under, choose_targets
 from embench.planning.graph import label_rules, stage_folder
 from embench.planning.plan import Plan, assumed, default_workers, make
 from embench.planning.request import Request
@@ -222,6 +222,7 @@ def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
             "version": planned.protocol.version,
             "hash": planned.protocol.hash,
             "leaks": planned.protocol.leaks,
+            "gives_up": planned.gives_up,
         },
         "card": {
             "labels_public": card.labels_public,
@@ -244,7 +245,7 @@ def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
         "targets": [t.name for t in planned.test.targets],
         "seeds": list(planned.request.seed_list),
         "cohort": {"people": planned.test.people, "left_out": [dict(row) for row in planned.test.left_out]},
-        "target_access": "unlabelled" if planned.protocol.normalise == "subject_unlabelled" else "none",
+        "target_access": "unlabelled" if planned.protocol.normalise.endswith("_unlabelled") else "none",
         "pretrain_overlap": _overlap(planned),
         "pretraining": _outside(planned, outcome),
         "dev": planned.request.dev,
@@ -371,7 +372,8 @@ def baselines(dataset: str, *, progress: Report | None = None, workers: int | No
     Args:
         options: further fields of `Request`.
     """
-    card = registry.load("dataset", dataset).card
+    rules = protocols.load(options.get("protocol") or Request.protocol)
+    card = card_under(rules, registry.load("dataset", dataset).card)
     accepts = registry.load("encoder", "handcrafted").accepts
     chosen = options.pop("modalities", None)
     wanted = chosen.split(",") if chosen else [m for m in card.default_modalities if m in accepts]

@@ -17,10 +17,13 @@ def makes_data(words):
 
 
 def is_slow(words):
-    """Whether a command trains: all that does, but for the run of the guide's own files, which are small."""
+    """Whether a command plans a paper's network, or trains: all that does, but for the guide's own files, which are
+    small."""
     if words[0] == "python":
         return words[1] == "from_python.py"
     trains = words[0] in EMBENCH and words[1] in TRAINING and not {"--dry-run", "--help"} & set(words)
+    if {"--dry-run", "paper"} <= set(words):
+        return True
     return trains and "./my_fusion.py:MyFusion" not in words
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from embench import registry
 from embench.engine.assemble import Source as StoreSource
-from embench.engine.assemble import assemble, grid_of
+from embench.engine.assemble import _standardise, assemble, grid_of
 from embench.engine.feed import Data, FeatureFeed, ResidentFeed, split
 from embench.engine.fits import labelled
 from embench.engine.network import token_spec
@@ -107,6 +107,18 @@ def test_each_person_is_standardised_over_their_own_recordings(shared):
         assert abs(values.std() - 1) < 1e-3
     assert len(train)
     assert len(val)
+
+
+def test_features_are_standardised_one_by_one_or_along_an_axis_together():
+    """By hand: person a has 1 3 | 5 -, person b has 10 10 | - 10; NaN where there is nothing."""
+    values = np.array([[[1.0, 3.0]], [[5.0, np.nan]], [[10.0, 10.0]], [[np.nan, 10.0]]])
+    subject = np.array(["a", "a", "b", "b"])
+    nan = np.nan
+    apart = [[[-1, 0]], [[1, nan]], [[0, 0]], [[nan, 0]]]  # 1 and 5: mean 3, SD 2
+    np.testing.assert_allclose(_standardise(values, subject), apart)
+    sd = np.sqrt(8 / 3)  # 1, 3 and 5
+    together = [[[-2 / sd, 0]], [[2 / sd, nan]], [[0, 0]], [[nan, 0]]]
+    np.testing.assert_allclose(_standardise(values, subject, (-1,)), together, rtol=1e-6)
 
 
 def rows_with(noise):

@@ -1,5 +1,7 @@
 """The training loop: what it selects, and that stopping and going on changes nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import nn
 from embench.engine import loop
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.stage import Folder
-from embench.errors import PluginError
+from embench.errors import PluginError, UsageError
 from embench.interfaces.recipe import Recipe
 
 N, TRAIN, VAL = 40, np.arange(30), np.arange(30, 40)
@@ -38,7 +40,9 @@ def objective(net, stop_at=None):
             step[0] += 1
             if step[0] == stop_at:
                 raise Stop
-        return nn.functional.binary_cross_entropy_with_logits(net.layers(batch.x["ecg"]), batch.y), {}
+        logits = net.layers(batch.x["ecg"])
+        right = ((logits > 0) == (batch.y > 0)).float().mean()
+        return nn.functional.binary_cross_entropy_with_logits(logits, batch.y), {"accuracy": right}
 
     return loss
 
@@ -50,7 +54,7 @@ def fitted(folder, recipe, stop_at=None, seed=3):
     return net, state
 
 
-@pytest.mark.parametrize("selection", ["last", "early_stop"])
+@pytest.mark.parametrize("selection", ["last", "early_stop", "best_train"])
 @pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("step", [9, 17])
 def test_a_fit_that_was_stopped_goes_on_to_the_same_numbers(tmp_path, monkeypatch, selection, optimiser, step):
@@ -81,6 +85,32 @@ def test_early_stop_keeps_the_best_epoch_and_stops(tmp_path):
     with torch.no_grad():
         loss, _ = objective(net)(data().batch(VAL))
     assert float(loss) == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_best_train_keeps_the_epoch_with_the_highest_training_accuracy(tmp_path):
+    """The first of them, to the end of its epochs, with its weights as they were when that epoch ended."""
+    for name in ("a", "b"):
+        (tmp_path / name / "stage").mkdir(parents=True)
+    recipe = Recipe(lr=0.5, epochs=12, batch=8, selection="best_train", patience=1)
+    net, state = fitted(tmp_path / "a", recipe)
+    accuracies = [row["accuracy"] for row in state.history]
+    assert len(accuracies) == 12
+    assert state.best_epoch == int(np.argmax(accuracies)) < 11  # else keeping the last would do as well
+    shorter, _ = fitted(tmp_path / "b", replace(recipe, epochs=state.best_epoch + 1, selection="last"))
+    for one, other in zip(net.state_dict().values(), shorter.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_best_train_needs_an_accuracy(tmp_path):
+    (tmp_path / "stage").mkdir()
+    net = Net()
+
+    def silent(batch):
+        return objective(net)(batch)[0], {}
+
+    recipe = Recipe(epochs=2, selection="best_train")
+    with pytest.raises(UsageError, match="there are only loss, val_loss"):
+        loop.fit(net, silent, data(), TRAIN, VAL, recipe, Folder(tmp_path, "stage"), 0)
 
 
 def test_validating_does_not_touch_training(tmp_path):

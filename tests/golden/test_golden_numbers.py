@@ -60,9 +60,8 @@ def encoder(name: str) -> list[float]:
     if plugin.reads == "features":
         long = np.tile(wave(1, 1)[0], 30)
         spans = np.array([[0.0, 60.0], [30.0, 90.0]])
-        return figures(
-            *(plugin.features(Signal(long, RATE, (m,), "uS", modality=m), spans) for m in ("ppg", "eda", "eeg"))
-        )
+        read = [m for m in ("ppg", "eda", "eeg") if m in plugin.accepts]
+        return figures(*(plugin.features(Signal(long, RATE, (m,), "uS", modality=m), spans) for m in read))
     batch, specs = signals("ppg")
     torch.manual_seed(0)
     with torch.no_grad():
@@ -100,11 +99,14 @@ def fusion(name: str) -> list[float]:
 
 def pretrainer(name: str) -> list[float]:
     kind = registry.load("pretrainer", name)
-    batch, specs = signals("ppg")
-    encoder_kind = registry.load("encoder", "cnn_tf")
-    torch.manual_seed(0)
-    module = encoder_kind(encoder_kind.recipes["small"]).build(specs["ppg"])
-    whole = Model({"ppg": module}, {"ppg": token_spec(module, specs["ppg"])})
+    if kind.scope == "model":
+        (batch, specs), whole = signals("ppg", "eda"), model("shared_tf")
+    else:
+        batch, specs = signals("ppg")
+        encoder_kind = registry.load("encoder", "cnn_tf")
+        torch.manual_seed(0)
+        module = encoder_kind(encoder_kind.recipes["small"]).build(specs["ppg"])
+        whole = Model({"ppg": module}, {"ppg": token_spec(module, specs["ppg"])})
     objective = kind(kind.recipes["small"]).objective(whole, specs, None)
     torch.manual_seed(1)
     loss, _ = objective.eval()(batch)

@@ -8,7 +8,7 @@ import pytest
 
 from embench.errors import CheckFailed
 from embench.interfaces.units import Unit
-from embench.protocols import Fold, load, partition, prove
+from embench.protocols import Fold, given_up, load, names, partition, prove
 
 from .cohorts import cohort
 
@@ -121,3 +121,28 @@ def test_test_stimuli_must_be_unseen() -> None:
 def test_only_a_few_of_many_ids_are_shown(units: list[Unit], folds: list[Fold]) -> None:
     with pytest.raises(CheckFailed, match=r": (\S+, ){4}\S+ and \d+ more"):
         prove(INDEPENDENT, units, folds[1:])
+
+
+def test_what_a_leaking_split_gives_up_is_counted() -> None:
+    units = cohort(people=4, stimuli=1)
+    mine = {subject: [unit.id for unit in units if unit.subject == subject] for subject in ("p0", "p1", "p2", "p3")}
+    # p0 stands on both sides of fold 0, in one recording; the others on one side of each fold.
+    first = Fold(0, (*mine["p1"], mine["p0"][0]), (), (*mine["p0"][1:], *mine["p2"]))
+    second = Fold(1, tuple(mine["p2"]), (), (*mine["p1"], *mine["p3"]))
+    said = given_up(SEGMENT, units, [first, second])
+    assert said["split.by"].endswith(": 1 of 4 people and 1 of 4 recordings")
+    assert given_up(INDEPENDENT, units, [first, second]) == {}
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_published_protocol_makes_the_folds_that_it_declares(name: str) -> None:
+    protocol = load(name)
+    units = cohort(people=12, stimuli=6)
+    folds = partition(protocol, "toy", units, 0)
+    prove(protocol, units, folds)
+    said = given_up(protocol, units, folds)
+    assert bool(said) == protocol.leaks
+    if protocol.split.by == "segment":
+        assert "12 of 12 people" in said["split.by"]
+    if protocol.split.by == "recording":
+        assert said["split.by"].endswith(": 12 of 12 people and 0 of 72 recordings")

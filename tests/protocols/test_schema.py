@@ -16,7 +16,16 @@ from embench.protocols import load, names
 PUBLISHED = {
     "leave-one-subject-out-v1": "0276c05ececb65fc8a36be6970aa8a3db25252e9319e94aa1f8d02cdc162d0e9",
     "segment-random-legacy": "4b766b5c0b10fb0d1cd6783a736d692e49ee6628375c9cfbaf51cf3a0957338d",
+    "strizhkova2024": "e13a8175b30d5f563cd4d2a28b947bc58f0bd8deace2d644b78e191410b1ce1f",
     "subject-independent-v1": "2e04bd27ff411709e570ad13dd83b479ad661a6cc40d5ab1da01e1e1a8af887d",
+    "vazquez2022": "7062493f089dc8afe6a02cd0529eb867d885392ba0c31215e6953ae6da7601d4",
+    "vazquez2022-group": "55e32d72cf06682380aeb24ee2a43d04c966c8289dcccb2c64ac95315facd08d",
+    "vazquez2022-recording": "f1128aa6fd60f787edc59c3c582f782c7a1b6e2050ad37b983b6ea2dbb10446c",
+    "woo2023": "066b3eae5b1200d0eb25b7a9deb5e47641d3f5a486246c7beb5d08ea793d644e",
+    "woo2023-group": "c4cb8a8e3680fef589a42fe1cb7bc3503405af0a09c94da49a031bcfdf281415",
+    "woo2023-recording": "f4d359bbb5e88aaaf76546ea27b033b7dc6be85223d6b8d60e63adf2ef9be479",
+    "wu2023": "080071238ee4c9c4b1370377052a2973aca97b16357416365c7f046a4dd18a38",
+    "wu2023-last": "fa542771dba699db7a8a8de30ddb2b3efe51de08c9c812fcef2c161b0e1956eb",
 }
 
 
@@ -71,9 +80,26 @@ def test_wrong_name_shows_the_nearest() -> None:
         ({"split": {"by": "group", "folds": 1}}, "split.folds", "greater than or equal to 2"),
         ({"validation": {"fraction": "a fifth", "at_least": 4}}, "validation.fraction", "valid number"),
         ({"unit": {"rating": "recording", "continuous_s": 0, "condition_s": 10}}, "unit.continuous_s", "greater than"),
-        ({"normalise": "subject"}, "normalise", "'none', 'baseline' or 'subject_unlabelled'"),
+        ({"normalise": "subject"}, "normalise", "'subject_unlabelled' or 'recording_unlabelled'"),
         ({"version": True}, "version", "valid integer"),
         ({"drop": "headline"}, "headline", "a value for headline"),
+        ({"unit": {"rating": 0, "continuous_s": 1, "condition_s": 1}}, "unit.rating", "greater than 0"),
+        (
+            {"labels": {"d": {"t": {"aggregate": "mean", "cut": 1.0, "ties": "low", "labl": "a"}}}},
+            "labels.d.t.labl",
+            "did you mean label",
+        ),
+        (
+            {"labels": {"d": {"t": {"aggregate": "mean", "cut": "median", "ties": "low"}}}},
+            "labels.d.t.cut",
+            "'training_mean'",
+        ),
+        ({"labels": {"d": {"t": {"aggregate": "mean", "ties": "low"}}}}, "labels.d.t", "one of `cut` and `edges`"),
+        (
+            {"labels": {"d": {"t": {"aggregate": "mean", "cut": 1.0, "edges": [1, 2], "ties": "low"}}}},
+            "labels.d.t",
+            "one of `cut` and `edges`",
+        ),
     ],
 )
 def test_a_field_that_breaks_the_schema_is_named(own: Any, changes: dict[str, Any], field: str, expected: str) -> None:
@@ -132,3 +158,55 @@ def test_headline_depends_on_target_and_clock() -> None:
 
 def test_a_papers_headline_holds_everywhere(own: Any) -> None:
     assert load(own(headline="f1_weighted")).headline_for("binary", fixed_order=True) == "f1_weighted"
+
+
+def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("extends: subject-independent-v1\nname: own-v1\nsplit: {by: group, folds: 3}\n")
+    rules, base = load(path), load("subject-independent-v1")
+    assert rules.model_dump() == base.model_dump() | {"name": "own-v1", "split": {"by": "group", "folds": 3}}
+    path.write_text("extends: subject-independant-v1\nname: own-v1\n")
+    with pytest.raises(UsageError, match="no published protocol") as error:
+        load(path)
+    assert str(error.value.hint).startswith("did you mean subject-independent-v1")
+    path.write_text("extends: subject-independent-v1\nrate_hz: 64\n")
+    with pytest.raises(UsageError, match="differ from those published"):
+        load(path)
+
+
+def test_variants_differ_from_their_paper_in_split_and_selection_only() -> None:
+    for name in ("vazquez2022", "woo2023", "wu2023"):
+        own = load(name).model_dump()
+        for variant in (n for n in names() if n.startswith(f"{name}-")):
+            other = load(variant).model_dump()
+            assert {key for key in own if own[key] != other[key]} <= {"name", "leaks", "split", "select"}
+
+
+def test_papers_make_labels_as_they_say() -> None:
+    def made(protocol: str, dataset: str, target: str, raw: list[float]) -> list[float | None]:
+        (found,) = [t for t in load(protocol).targets(dataset) if t.name == target]
+        return [found.rule(np.array([value])) for value in raw]
+
+    for target in ("arousal", "valence"):
+        assert made("strizhkova2024", "amigos", target, [4.4, 4.5, 4.6]) == [0, 0, 1]
+        assert made("strizhkova2024", "deap", target, [5.0, 5.1]) == [0, 1]
+        assert made("woo2023", "amigos", target, [4.9, 5.0, 5.1]) == [0, 0, 1]
+        assert made("wu2023", "case", target, [4.9, 5.0, 5.1]) == [0, 0, 1]
+        assert made("wu2023", "case", f"{target}3", [3.4, 3.5, 3.6, 6.5, 6.6]) == [0, 0, 1, 1, 2]
+        assert made("wu2023", "k_emocon", target, [2, 3, 4]) == [0, 0, 1]
+        assert made("wu2023", "k_emocon", f"{target}3", [1, 2, 3, 4, 5]) == [0, 0, 1, 2, 2]
+        for dataset in ("amigos", "amigos/long"):
+            (found,) = [t for t in load("vazquez2022").targets(dataset) if t.name == target]
+            assert found.rule.cut == "training_mean"
+            with pytest.raises(ValueError, match="before it is fitted"):
+                found.rule(np.array([5.0]))
+            fitted = found.rule.fitted(5.25)
+            assert [fitted(np.array([value])) for value in (5.2, 5.25, 5.3)] == [0, 0, 1]
+
+
+def test_of_deap_the_people_with_face_video_take_part() -> None:
+    people = load("strizhkova2024").taking_part("deap")
+    assert people is not None
+    assert (len(people), min(people), max(people)) == (22, "s01", "s22")
+    assert load("strizhkova2024").taking_part("amigos") is None
+    assert load("wu2023").taking_part("deap") is None

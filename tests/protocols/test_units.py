@@ -190,3 +190,29 @@ def test_a_lag_a_dead_band_and_gaps_together() -> None:
 def test_two_classes_are_a_binary_target() -> None:
     with pytest.raises(ValueError, match="two are a binary target"):
         Target("state", "classes", LabelRule(), "state", n=2)
+
+
+def test_a_rated_recording_is_cut_from_its_own_start_and_every_piece_has_the_rating() -> None:
+    rules = PROTOCOL.model_copy(update={"unit": PROTOCOL.unit.model_copy(update={"rating": 10.0})})
+    recordings = [recording("p1", "v1", 34.5, start_s=123.4), recording("p2", "v1", 9.9)]
+    units = make_units(recordings, card(), "rating", rules)
+    assert spans(units) == [(0, 10), (10, 20), (20, 30)]
+    assert [unit.start_s for unit in units] == pytest.approx([123.4, 133.4, 143.4])
+    raw, label = label_units(units, {"p1/v1": Label("rating", np.array([7.0]))}, LabelRule(cut=5.0))
+    assert raw.tolist() == [7, 7, 7]
+    assert label.tolist() == [1, 1, 1]
+    before = make_units(recordings, card(Baseline(0.0, 3.0, in_unit=False)), "rating", rules)
+    assert spans(before) == [(3, 13), (13, 23), (23, 33)]
+
+
+def test_units_may_overlap() -> None:
+    rules = PROTOCOL.model_copy(update={"unit": PROTOCOL.unit.model_copy(update={"continuous_s": 20.0, "step_s": 5.0})})
+    units = make_units([recording("p1", duration_s=36.0, start_s=2.0)], card(), "continuous", rules)
+    assert spans(units) == [(3, 23), (8, 28), (13, 33)]  # at multiples of 5 s in the session
+
+
+def test_a_rule_that_is_fitted_later_makes_no_label_yet() -> None:
+    units = make_units([recording("p1", duration_s=20.0)], card(), "rating", PROTOCOL)
+    raw, label = label_units(units, {"p1/session": Label("rating", np.array([7.0]))}, LabelRule(cut="training_mean"))
+    assert raw.tolist() == [7]
+    assert np.isnan(label).all()

@@ -13,6 +13,7 @@ from small_dataset import NAME, SmallDataset, make, write_people
 
 import embench.store.fingerprint as fingerprint
 from embench.errors import DataError, MachineError
+from embench.signals.preprocess import RULES
 from embench.store import cache_root, prepare
 
 SCRIPT = """
@@ -86,6 +87,16 @@ def test_the_address_depends_on_what_decides_the_contents_and_on_nothing_else(da
     dataset.root.rmdir()
     moved.root.rename(dataset.root)
     assert key() == fingerprint.store_key(dataset, subjects, NAME, "c", 128.0, True, tmp_path / "another cache")
+
+
+def test_each_preparation_has_its_address_and_the_standard_ones_keep_theirs(dataset, cache):
+    plain = make(dataset, cache)
+    stores = {rules: make(dataset, cache, rules=rules) for rules in RULES}
+    assert stores["standard-v1"].path == plain.path
+    assert len({store.path for store in stores.values()}) == len(RULES)
+    # The card drops the first second of every signal, which two papers keep.
+    starts = {rules: {s.t0 for e in store.recordings for s in e.spans.values()} for rules, store in stores.items()}
+    assert starts == {rules: {0.0} if rules in ("vazquez2022", "woo2023") else {1.0} for rules in RULES}
 
 
 def test_hashes_of_settled_files_are_remembered(dataset, cache, monkeypatch):

@@ -19,7 +19,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.signals.normalise import Moments
-from embench.store import Derived, Store, derive, open_store
+from embench.store import Derived, RecordingEntry, Store, derive, open_store
 
 
 def encoder_of(params: Mapping[str, Any]) -> Encoder:
@@ -124,23 +124,27 @@ def arrays_of(store: Store, m: str, encoder: Encoder, code: str) -> Derived:
     return derive.stream(store, m, encoder, code) if encoder.reads == "stream" else derive.joined(store, m)
 
 
-_MOMENTS: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
-"""Person statistics of arrays that this process has read already, by store and what was read."""
+_MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
+"""Statistics of arrays that this process has read already, by store, rule and what was read."""
 
 
-def _person_moments(store: Store, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
-    """(R, C) mean and 1/std of each recording's person, over all of that person's recordings."""
-    people: dict[str, Moments] = {}
+def _moments(store: Store, derived: Derived, normalise: str) -> tuple[np.ndarray, np.ndarray]:
+    """(R, C) mean and 1/std for each recording: of all of its person's recordings, or of its own samples."""
+
+    def owner(entry: RecordingEntry) -> str:
+        return entry.subject if normalise == "subject_unlabelled" else entry.id
+
+    found: dict[str, Moments] = {}
     for entry in store.recordings:
         span = derived.spans.get(entry.id)
         if span is not None:
             part = Moments.of(derived.array[:, span.offset : span.offset + span.samples])
-            people[entry.subject] = people[entry.subject].plus(part) if entry.subject in people else part
+            found[owner(entry)] = found[owner(entry)].plus(part) if owner(entry) in found else part
     mean = np.zeros((len(store.recordings), derived.array.shape[0]), np.float32)
     gain = np.ones_like(mean)
     for r, entry in enumerate(store.recordings):
-        if entry.subject in people:
-            moments = people[entry.subject]
+        if owner(entry) in found:
+            moments = found[owner(entry)]
             mean[r], gain[r] = moments.mean, 1.0 / moments.std
     return mean, gain
 
@@ -150,9 +154,9 @@ def _scale(source: Source, m: str, encoder: Encoder, code: str, derived: Derived
         shape = (len(source.store.recordings), derived.array.shape[0])
         return np.zeros(shape, np.float32), np.ones(shape, np.float32)
     reads = f"{code} {sorted(encoder.recipe.prepare.items())}" if encoder.reads == "stream" else "prepared"
-    key = (str(source.store.path), f"{m} {reads}")
+    key = (str(source.store.path), source.normalise, f"{m} {reads}")
     if key not in _MOMENTS:
-        _MOMENTS[key] = _person_moments(source.store, derived)
+        _MOMENTS[key] = _moments(source.store, derived, source.normalise)
     return _MOMENTS[key]
 
 
@@ -198,7 +202,8 @@ def _feature_feed(
     device: str,
 ) -> tuple[FeatureFeed, InputSpec]:
     everything = anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
-    table = features_of(source.store, m, encoder, code, everything, view, length_s)
+    own = source.normalise == "recording_unlabelled"
+    table = features_of(source.store, m, encoder, code, everything, view, length_s, own)
     if not table:
         raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
     shape = next(iter(table.values())).shape[1:]
@@ -208,7 +213,8 @@ def _feature_feed(
         if rows is not None:
             values[at] = rows
     if source.normalise == "subject_unlabelled":
-        values = _standardise(values, np.array([source.store.recordings[r].subject for r in everything.recording]))
+        subject = np.array([source.store.recordings[r].subject for r in everything.recording])
+        values = _standardise(values, subject, encoder.alike(m))
     lookup = {
         (r, round(a * 1000), round(b * 1000)): i
         for i, (r, a, b) in enumerate(zip(everything.recording, everything.start, everything.stop, strict=True))
@@ -227,24 +233,26 @@ def _feature_feed(
 
 
 def features_of(
-    store: Store, m: str, encoder: Encoder, code: str, grid: Grid, view: View, length_s: float
+    store: Store, m: str, encoder: Encoder, code: str, grid: Grid, view: View, length_s: float, standardised: bool
 ) -> Mapping[str, np.ndarray]:
-    """The encoder's features at every anchor, by recording; computed once, then read from disk."""
+    """The encoder's features at every anchor, by recording, of signals as they are or each recording's `standardised`;
+    computed once, then read from disk."""
     seconds = spans_of(grid, view, length_s)
     spans = {store.recordings[r].id: seconds[at] for r, at in by_recording(grid).items()}
-    return derive.features(store, m, encoder, code, spans)
+    return derive.features(store, m, encoder, code, spans, standardised)
 
 
-def _standardise(values: np.ndarray, subject: np.ndarray) -> np.ndarray:
-    """Each feature z-scored over all of a person's rows, NaN left out; a constant feature becomes 0."""
-    out = values.astype(np.float64)
+def _standardise(values: np.ndarray, subject: np.ndarray, alike: tuple[int, ...] = ()) -> np.ndarray:
+    """Each feature (n, *shape) z-scored over all of a person's rows, NaN left out; a constant feature becomes 0. Those
+    along the axes `alike` share a mean and an SD."""
+    out, over = values.astype(np.float64), (0, *alike)
     for person in np.unique(subject):
         rows = subject == person
         part = out[rows]
         there = np.isfinite(part)
-        count = np.maximum(there.sum(0), 1)
-        mean = np.where(there, part, 0.0).sum(0) / count
-        std = np.sqrt(np.where(there, (part - mean) ** 2, 0.0).sum(0) / count)
+        count = np.maximum(there.sum(over, keepdims=True), 1)
+        mean = np.where(there, part, 0.0).sum(over, keepdims=True) / count
+        std = np.sqrt(np.where(there, (part - mean) ** 2, 0.0).sum(over, keepdims=True) / count)
         out[rows] = (part - mean) / np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
     return out.astype(np.float32)
 

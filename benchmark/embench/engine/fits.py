@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,20 @@ def labelled(stage: Stage) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.n
     return data, with_stats(specs, params["modalities"], data, train), train, val, grid
 
 
-def _supervised(model: Model, params: Mapping[str, Any], data: Data, train: np.ndarray, recipe: Recipe) -> Supervised:
+def _supervised(
+    model: Model,
+    params: Mapping[str, Any],
+    data: Data,
+    train: np.ndarray,
+    recipe: Recipe,
+    frozen: Sequence[nn.Module] = (),
+) -> Supervised:
     outputs = network.targets_of(params)
     y, weight = (part[train].cpu().numpy() for part in data.labels)
     balanced = recipe.class_weight == "balanced"
     classes = [class_weights(t, y[:, i], weight, balanced) for i, t in enumerate(outputs.targets)]
     fit_scale(model, outputs, y, weight)
-    return Supervised(model, outputs, classes)
+    return Supervised(model, outputs, classes, frozen)
 
 
 def _start(model: Model, stage: Stage, root: Path) -> None:
@@ -83,10 +90,17 @@ def _start(model: Model, stage: Stage, root: Path) -> None:
         network.start_from(model, Path(stage.places["weights"][digest]), modality)
 
 
-def _freeze(model: Model, modalities: Mapping[str, Any]) -> None:
-    for m, params in modalities.items():
-        if params["recipe"]["frozen"]:
-            model.encoders[m].requires_grad_(False)
+def _freeze(model: Model, params: Mapping[str, Any]) -> list[nn.Module]:
+    """Freezes what recipes say: encoders, and all of a fusion that is not under its `.head`. Returns the modules."""
+    parts = [
+        p for m, about in params["modalities"].items() if about["recipe"]["frozen"] for p in model.encoders[m].modules()
+    ]
+    if model.fusion is not None and params["fusion"]["recipe"]["frozen"]:
+        parts += [part for name, part in model.fusion.named_modules() if "head" not in name.split(".")]
+    for part in parts:
+        for parameter in part.parameters(recurse=False):
+            parameter.requires_grad_(False)
+    return parts
 
 
 def unimodal(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
@@ -117,15 +131,22 @@ def _train(
 ) -> dict[str, Any]:
     recipe = Recipe.of(stage.params["recipe"])
     _start(model, stage, root)
-    _freeze(model, stage.params["modalities"])
-    module = _supervised(model, stage.params, data, train, recipe).to(data.device)
-    state = fit(module, module, data, train, val, recipe, folder, stage.seed)
+    frozen = _freeze(model, stage.params)
+    module = _supervised(model, stage.params, data, train, recipe, frozen).to(data.device)
+    state = fit(module, module, data, train, val, recipe, folder, stage.seed, _keeping(stage, folder, model))
     network.save(folder, model, specs)
     return {
         **_outcome(state, folder, train, val),
         "parameters": network.size(model),
         "flops": flops(model, data, train),
     }
+
+
+def _keeping(stage: Stage, folder: Folder, model: nn.Module) -> Callable[[int], None] | None:
+    """Keeps the weights of every epoch, where the protocol picks among them afterwards."""
+    if not stage.params.get("every_epoch"):
+        return None
+    return lambda epoch: network.save_weights(folder, model, epoch)
 
 
 def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder], size: int = 256) -> Data:
@@ -162,7 +183,7 @@ def _fusion_of_hidden(stage: Stage, folder: Folder, root: Path) -> dict[str, Any
     given = {m: network.Given() for m in modules}
     model = Model(given, tokens, fused, scale=network.scale_of(network.targets_of(params)))
     module = _supervised(model, params, data, train, recipe).to(data.device)
-    state = fit(module, module, data, train, val, recipe, folder, stage.seed)
+    state = fit(module, module, data, train, val, recipe, folder, stage.seed, _keeping(stage, folder, model))
     network.save(folder, model, specs)
     count = network.size(model) + sum(network.size(part) for part in modules.values())
     return {**_outcome(state, folder, train, val), "parameters": count, "flops": flops(model, data, train)}
@@ -181,7 +202,7 @@ def pretrain(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     data, specs = assemble(
         source, params["modalities"], grid, params["device"], memory_bytes=stage.places.get("memory_bytes")
     )
-    role = task["role"][_owner(grid, task["recording"])]
+    role = task["role"][grid.unit]
     there = data.present.any(1)
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
     if len(train) < 2:
@@ -203,7 +224,7 @@ def pretrain(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
         **_outcome(state, folder, train, val),
         "parameters": network.size(module),
         "manifest": {
-            **_seen(source.store, params["modalities"], task["recording"]),
+            **_seen(source.store, params["modalities"], task),
             "licence": stage.places["licences"][params["source"]["store"]],
             "labels": pretrainer.labels,
         },
@@ -234,13 +255,18 @@ def _read(encoder: nn.Module, channels: tuple[str, ...]) -> tuple[str, ...]:
     return channels if picks is None else tuple(channels[i] for i in picks.tolist())
 
 
-def _seen(store: Store, modalities: Iterable[str], recordings: np.ndarray) -> dict[str, Any]:
+def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """What pretraining saw: the dataset and the hash of its prepared data, people, recordings and hours by modality."""
-    entries = [store.recordings[r] for r in recordings.tolist()]
+    stretches = [
+        (store.recordings[r], start, stop)
+        for r, start, stop in zip(*(task[name].tolist() for name in ("recording", "start", "stop")), strict=True)
+    ]
+    entries = {entry.id: entry for entry, _, _ in stretches}.values()
     hours = {}
     for m in {part for joined in modalities for part in joined.split("+")}:
-        samples = sum(entry.spans[m].samples for entry in entries if m in entry.spans)
-        hours[m] = round(samples / store.modalities[m].rate / 3600, 3)
+        rate = store.modalities[m].rate
+        cuts = [entry.spans[m].cut(start, stop, rate) for entry, start, stop in stretches if m in entry.spans]
+        hours[m] = round(sum(cut.stop - cut.start for cut in cuts) / rate / 3600, 3)
     return {
         "dataset": store.name,
         "store": store.key,
@@ -249,12 +275,6 @@ def _seen(store: Store, modalities: Iterable[str], recordings: np.ndarray) -> di
         "recordings": len(entries),
         "hours": hours,
     }
-
-
-def _owner(grid: Grid, recording: np.ndarray) -> np.ndarray:
-    """Each row's position among the task's recordings."""
-    position = {r: i for i, r in enumerate(recording.tolist())}
-    return np.array([position[r] for r in grid.recording.tolist()], np.int64)
 
 
 def feature_rows(data: Data) -> np.ndarray:
@@ -283,7 +303,7 @@ def estimator(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     subjects = task_subjects(stage)[grid.unit]
     (target,) = network.targets_of(params).targets
     kind = registry.load("fusion", params["fusion"]["name"])
-    fitted = kind(Recipe.of(params["fusion"]["recipe"]), stage.seed, target.kind, target.n)
+    fitted = kind(Recipe.of(params["fusion"]["recipe"]), stage.seed, target.kind, target.n, tuple(params["modalities"]))
     checked = (X[val], y[val]) if len(val) and len(np.unique(y[val])) > 1 else None
     fitted.fit(X[train], y[train], subjects[train], weight[train], checked)
     folder.write("estimator.pkl", lambda path: path.write_bytes(pickle.dumps(fitted)))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from embench.engine import device as machine
 from embench.engine.feed import Data, split
 from embench.engine.stage import Folder
-from embench.errors import PluginError
+from embench.errors import PluginError, UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
 
@@ -67,22 +67,25 @@ def fit(
     recipe: Recipe,
     folder: Folder,
     seed: int,
+    epoch_ended: Callable[[int], None] | None = None,
 ) -> Progress:
     """Trains `module` in place and leaves it with the weights that the recipe selects.
 
     Args:
         objective: batch -> (loss, named figures), for training and validation rows alike.
         train, val: row positions in `data`; `val` may be empty.
+        epoch_ended: called with an epoch's number when the module has its weights.
 
     Raises:
         PluginError: when the loss is not finite.
+        UsageError: when the recipe selects by a figure that the objective does not give.
     """
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimiser = optimiser_of(recipe, parameters)
     state = _resume(module, optimiser, folder)
     present = data.present
     saved = time.monotonic()
-    select = recipe.selection == "early_stop" and len(val) > 0
+    stops_early = recipe.selection == "early_stop" and len(val) > 0
     while state.epoch < recipe.epochs:
         order = np.random.default_rng([seed, state.epoch]).permutation(train)
         batches = split(order, present, recipe.batch)
@@ -90,20 +93,39 @@ def fit(
         if len(val):
             figures["val_loss"] = _validate(module, objective, data, val, recipe.batch)
         state.history.append({"epoch": state.epoch, **figures})
-        score = figures.get("val_loss", figures["loss"])
-        if select and score < state.best_loss:
+        if epoch_ended:
+            epoch_ended(state.epoch)
+        score = _selecting(recipe, figures)
+        if score is not None and score < state.best_loss:
             state.best_loss, state.best_epoch = score, state.epoch
             state.best = copy.deepcopy({k: v.detach().cpu() for k, v in module.state_dict().items()})
         state.epoch += 1
         folder.event("epoch_ended", epoch=state.epoch, epochs=recipe.epochs, **figures)
-        if select and state.epoch - 1 - state.best_epoch >= recipe.patience:
+        if stops_early and state.epoch - 1 - state.best_epoch >= recipe.patience:
             break
         if time.monotonic() - saved > CHECKPOINT_EVERY_S:
             _checkpoint(module, optimiser, state, folder)
             saved = time.monotonic()
-    if select and state.best is not None:
+    if state.best is not None:
         module.load_state_dict(state.best)
     return state
+
+
+def _selecting(recipe: Recipe, figures: Mapping[str, float]) -> float | None:
+    """What the epoch to keep is lowest in: the loss on validation people, or the share of training rows that were
+    answered wrong; None where the last epoch is kept."""
+    if recipe.selection == "last":
+        return None
+    if recipe.selection == "early_stop":
+        return figures.get("val_loss")
+    if "accuracy" not in figures:
+        raise UsageError(
+            f"no epoch can be selected by training accuracy: there are only {', '.join(figures)}",
+            where="selection=best_train",
+            expected="a pretext task with a figure `accuracy`",
+            hint="choose `last` or `early_stop`",
+        )
+    return 1.0 - figures["accuracy"]
 
 
 def _epoch(

@@ -111,10 +111,19 @@ def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, dict[str, 
 
 def save(folder: Folder, model: nn.Module, specs: Mapping[str, InputSpec]) -> None:
     """Weights as safetensors; input specs and their statistics beside them."""
+    save_weights(folder, model)
+    save_specs(folder, specs)
+
+
+def weights_file(epoch: int | None = None) -> str:
+    """The name of the file of an epoch's weights; None: of those that the recipe selected."""
+    return "weights.safetensors" if epoch is None else f"epoch-{epoch}.safetensors"
+
+
+def save_weights(folder: Folder, model: nn.Module, epoch: int | None = None) -> None:
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     # Made in memory, so that a full disk is found by Python and not in a library's own words.
-    folder.write("weights.safetensors", lambda path: path.write_bytes(as_safetensors(state)))
-    save_specs(folder, specs)
+    folder.write(weights_file(epoch), lambda path: path.write_bytes(as_safetensors(state)))
 
 
 def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
@@ -153,26 +162,27 @@ def describe(folder: Folder) -> dict[str, Any]:
     return text
 
 
-def load(root: Path, stage_id: str) -> tuple[Model, dict[str, InputSpec], dict[str, Any]]:
-    """The fitted network of a unimodal or fusion stage, its input specs and its params, on the CPU in eval mode."""
+def load(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Model, dict[str, InputSpec], dict[str, Any]]:
+    """The fitted network of a unimodal or fusion stage, its input specs and its params, on the CPU in eval mode; with
+    the weights of an `epoch` where every one's were kept."""
     folder = Folder(root, stage_id)
     about = describe(folder)
     params, outputs = about["params"], targets_of(about["params"])
     specs = load_specs(folder)
     if about["kind"] == "unimodal":
         model = build_unimodal(params["modalities"], specs, outputs)
-        model.load_state_dict(load_file(folder.file("weights.safetensors")))
+        model.load_state_dict(load_file(folder.file(weights_file(epoch))))
     elif params["inputs"] == "hidden":
         encoders = {m: hidden_encoder(root, about["inputs"][f"unimodal:{m}"])[0] for m in params["modalities"]}
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
         fusion = fusion_of(params["fusion"]).build(tokens, outputs)
         # What was saved has tokens given in place of encoders, which lie with their own stages.
         saved = Model({m: Given() for m in encoders}, tokens, fusion, scale=scale_of(outputs))
-        saved.load_state_dict(load_file(folder.file("weights.safetensors")))
+        saved.load_state_dict(load_file(folder.file(weights_file(epoch))))
         model = Model(encoders, tokens, saved.fusion, scale=saved.scale)
     else:
         model = build_fusion(params, specs, outputs)
-        model.load_state_dict(load_file(folder.file("weights.safetensors")))
+        model.load_state_dict(load_file(folder.file(weights_file(epoch))))
     return model.eval(), specs, about
 
 

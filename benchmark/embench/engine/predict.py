@@ -24,7 +24,8 @@ ALONE, TOLERANCE, BATCH = 64, 1e-5, 256
 
 
 def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
-    """Writes `predictions.npz`: `score` (units, n_out) float64, NaN for units that have none of the modalities."""
+    """Writes `predictions.npz`: `score` (units, n_out) float64, NaN for units that have none of the modalities; where
+    the fitted stage kept every epoch, also `epochs` (epochs, units, n_out), the same for each."""
     fitted = stage.inputs["fitted"]
     about = network.describe(Folder(root, fitted))
     params = about["params"]
@@ -47,16 +48,25 @@ def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     )
     rows = np.flatnonzero(data.present.any(1))
     shuffled = np.random.default_rng(stage.seed).permutation(rows)
-    if len(rows) == 0:
-        answer = np.zeros((0, network.targets_of(params).size))
-    else:
-        ask = _estimator(root, fitted, about, data) if about["kind"] == "estimator" else _network(root, fitted, data)
-        answer = _checked(ask, shuffled, _unit_ids(source, task)[grid.unit], _names(about))
-    score = _mean_per_unit(answer, grid.unit, len(task["recording"]), data.size, shuffled)
+    unit_ids = _unit_ids(source, task)[grid.unit]
+
+    def answers(epoch: int | None) -> np.ndarray:
+        if len(rows) == 0:
+            answer = np.zeros((0, network.targets_of(params).size))
+        else:
+            estimated = about["kind"] == "estimator"
+            ask = _estimator(root, fitted, about, data) if estimated else _network(root, fitted, data, epoch)
+            answer = _checked(ask, shuffled, unit_ids, _names(about))
+        return _mean_per_unit(answer, grid.unit, len(task["recording"]), data.size, shuffled)
+
+    score = answers(None)
+    tables = {"score": score}
+    if params.get("every_epoch"):
+        tables["epochs"] = np.stack([answers(epoch) for epoch in range(Folder(root, fitted).result()["epochs"])])
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
-            np.savez(file, score=score)
+            np.savez(file, allow_pickle=False, **tables)
 
     folder.write("predictions.npz", write)
     return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum())}
@@ -84,8 +94,8 @@ Answer = Callable[[np.ndarray], np.ndarray]
 """Row positions (b,) -> probabilities or values (b, n_out)."""
 
 
-def _network(root: Path, fitted: str, data: Data) -> Answer:
-    model, _, about = network.load(root, fitted)
+def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Answer:
+    model, _, about = network.load(root, fitted, epoch)
     outputs = network.targets_of(about["params"])
     model.to(data.device)
 

@@ -66,12 +66,12 @@ def anchors(view: View, recording: np.ndarray, start: np.ndarray, stop: np.ndarr
 
 
 def slide(length: float, step: float, recording: np.ndarray, first: np.ndarray, last: np.ndarray) -> Grid:
-    """Windows wholly inside [first, last) of whole recordings, for unlabelled stages."""
+    """Windows wholly inside stretches [first, last) of recordings, for unlabelled stages; `unit` is the stretch."""
     count = np.maximum(0, np.floor((last - first - length) / step + _EPS).astype(int) + 1)
     owner = np.repeat(np.arange(len(recording)), count)
     k = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     start = first[owner] + k * step
-    return Grid(recording[owner], start, start + length, np.arange(len(owner)), start)
+    return Grid(recording[owner], start, start + length, owner, start)
 
 
 def view_length(view: View, longest_s: float, shortest_s: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,13 +46,26 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
 class Supervised(nn.Module):
     """Batch -> (loss, figures): the mean over labelled rows of each target's loss, summed over targets.
 
-    The loss of a value is the squared error in standard deviations of the training labels.
+    The loss of a value is the squared error in standard deviations of the training labels. `frozen` parts of the model
+    stay in eval mode while the rest is trained.
     """
 
-    def __init__(self, model: Model, outputs: OutputSpec, classes: list[np.ndarray | None]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        outputs: OutputSpec,
+        classes: list[np.ndarray | None],
+        frozen: Sequence[nn.Module] = (),
+    ) -> None:
         super().__init__()
-        self.model, self.outputs = model, outputs
+        self.model, self.outputs, self.frozen = model, outputs, tuple(frozen)
         self.classes = [None if c is None else torch.tensor(c, dtype=torch.float32) for c in classes]
+
+    def train(self, mode: bool = True) -> Supervised:
+        super().train(mode)
+        for part in self.frozen:
+            part.training = False
+        return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Mapping[str, Any]]:
         if batch.y is None or batch.weight is None:

@@ -19,7 +19,8 @@ class Encoder(ABC):
 
     Class attributes:
         accepts: modality names it can read; a joined modality (`ecg+eda`) is accepted when all its parts are.
-        offers: capabilities that others may need: `token_per_sample`, `summary`, `features`.
+        offers: capabilities that others may need: `token_per_sample`, `summary`; `features` where estimators are to
+            be fitted on those, and not on the hidden layer of a fitted network.
         recipes: a recipe for each preset.
     """
 
@@ -45,6 +46,11 @@ class Encoder(ABC):
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
         """What the values of a feature vector are, for people who read them."""
+        return ()
+
+    def alike(self, modality: str) -> tuple[int, ...]:
+        """Axes, counted from the end, along which the values of a feature row are one quantity, as the positions of a
+        series are: each person's are standardised together. By default every value is standardised by itself."""
         return ()
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:

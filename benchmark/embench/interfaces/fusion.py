@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.tokens import OutputSpec, TokenSpec
+from embench.interfaces.tokens import OutputSpec, Tokens, TokenSpec
 
 
 class Fusion(ABC):
@@ -21,7 +21,7 @@ class Fusion(ABC):
             frozen first, and gets their heads' hidden layer as one token; `unimodal` is no fusion at all: the
             unimodal stage itself answers.
         arity: least and greatest number of modalities, None where there is no limit.
-        offers: capabilities that others may need, such as `mixed_tokens`.
+        offers: capabilities that others may need: `mixed_tokens`, what its network then has is `MixesTokens`.
         recipes: a recipe for each preset.
     """
 
@@ -42,6 +42,18 @@ class Fusion(ABC):
         """
 
 
+class MixesTokens(Protocol):
+    """What the network of a fusion that offers `mixed_tokens` has, for pretext tasks that need tokens of each modality
+    after all have seen all: `width` of those tokens, and `mix`, which makes them. What `mix` uses does not lie under
+    `.head`, so that it is kept from pretraining."""
+
+    width: int
+
+    def mix(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Mapping[str, Tokens]:
+        """Each modality's tokens (B, any number, `width`), at least one of which counts in every row, from what
+        `forward` gets."""
+
+
 class Estimator(ABC):
     """A fusion without gradients: fitted on feature rows, one estimator a target.
 
@@ -54,15 +66,21 @@ class Estimator(ABC):
         seed: for whatever it draws.
         kind: of the target; one of `kinds`.
         classes: how many classes there are, of which the training rows may lack some.
+        modalities: those whose features stand side by side in a row, in that order.
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset({"binary"})
     recipes: ClassVar[Mapping[str, Recipe]]
 
     def __init__(
-        self, recipe: Recipe, seed: int, kind: Literal["binary", "classes", "value"] = "binary", classes: int = 2
+        self,
+        recipe: Recipe,
+        seed: int,
+        kind: Literal["binary", "classes", "value"] = "binary",
+        classes: int = 2,
+        modalities: tuple[str, ...] = (),
     ) -> None:
-        self.recipe, self.seed, self.kind, self.classes = recipe, seed, kind, classes
+        self.recipe, self.seed, self.kind, self.classes, self.modalities = recipe, seed, kind, classes, modalities
 
     @abstractmethod
     def fit(

@@ -22,12 +22,14 @@ class Recipe:
             each after `warmup` epochs of linear rise.
         epochs, batch: passes over the rows and rows a step; `clip` bounds the gradient's norm.
         selection: `last` keeps the last epoch; `early_stop` the best one on validation people, stopping after
-            `patience` epochs without a better one.
+            `patience` epochs without a better one; `best_train` the one with the highest training figure `accuracy`,
+            for pretext tasks that name one.
         class_weight: `balanced` weighs classes inversely to their share of the training units.
         targets: `each` trains one network a target, `joint` one for all.
         view: what the method sees of a unit. A fusion may leave it None: then its anchors are those of the encoder
             whose windows have the largest step, else the units.
-        frozen: keep pretrained encoders as they are.
+        frozen: keep what was pretrained as it is, dropout off: in an encoder's recipe the encoder, in a fusion's all of
+            the fusion that is not under its `.head`.
         prepare: what the encoder's `stream` and `features` see; part of their cache key. The keys are the encoder's
             own, such as `rate_hz`; the signal has had the protocol's preprocessing.
         build: the network's own sizes and switches.
@@ -47,7 +49,7 @@ class Recipe:
     epochs: int = 10
     batch: int = 64
     clip: float | None = None
-    selection: Literal["last", "early_stop"] = "last"
+    selection: Literal["last", "early_stop", "best_train"] = "last"
     patience: int = 5
     class_weight: Literal["none", "balanced"] = "none"
     targets: Literal["each", "joint"] = "each"

@@ -14,8 +14,10 @@ class LabelRule:
 
     Args:
         aggregate: `value` (the one rating), `mean`, `majority`, or `unanimous` (None where values disagree).
-        cut: binary targets are 1 above it and 0 below it; None where values are classes already.
-        ties: where a value on the cut itself goes.
+        cut: binary targets are 1 above it and 0 below it; None where values are classes already. `training_mean`, which
+            only a protocol's own rule says: the mean of a fold's training labels, see `fitted`.
+        edges: values are made several classes: the class is how many of these, in rising order, a value lies above.
+        ties: where a value on the cut or on an edge goes.
         dead_band: values inside this closed interval have no label.
         lag_s: labels are read this many seconds later than the signals (annotators react late).
         annotator: who gave the values.
@@ -26,7 +28,7 @@ class LabelRule:
     """
 
     aggregate: Literal["value", "mean", "majority", "unanimous"] = "value"
-    cut: float | None = None
+    cut: float | Literal["training_mean"] | None = None
     ties: Literal["low", "high", "drop"] = "low"
     dead_band: tuple[float, float] | None = None
     lag_s: float = 0.0
@@ -34,9 +36,18 @@ class LabelRule:
     positive: tuple[int, ...] = ()
     negative: tuple[int, ...] = ()
     classes: tuple[int, ...] = ()
+    edges: tuple[float, ...] = ()
+
+    def fitted(self, training_mean: float) -> LabelRule:
+        """The rule with its cut known, where a fold's training labels decide it; else the rule as it is."""
+        return replace(self, cut=training_mean) if self.cut == "training_mean" else self
 
     def __call__(self, raw: np.ndarray) -> float | None:
-        """The label of a unit from the raw values (n,) that lie in it, or None where there is none."""
+        """The label of a unit from the raw values (n,) that lie in it, or None where there is none.
+
+        Raises:
+            ValueError: the cut is not known yet.
+        """
         value = self.summary(raw)
         if value is None:
             return None
@@ -46,11 +57,14 @@ class LabelRule:
             return float(self.classes.index(int(value))) if value in self.classes else None
         if self.dead_band and self.dead_band[0] <= value <= self.dead_band[1]:
             return None
-        if self.cut is None:
+        if self.cut == "training_mean":
+            raise ValueError("a rule whose cut the training labels decide makes no label before it is fitted")
+        edges = self.edges if self.cut is None else (self.cut,)
+        if not edges:
             return value
-        if value == self.cut:
-            return {"low": 0.0, "high": 1.0, "drop": None}[self.ties]
-        return float(value > self.cut)
+        if value in edges and self.ties == "drop":
+            return None
+        return float(sum(value > edge or (value == edge and self.ties == "high") for edge in edges))
 
     def summary(self, raw: np.ndarray) -> float | None:
         """One raw value for the unit, before any threshold; None where all values are missing."""

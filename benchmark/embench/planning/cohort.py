@@ -14,8 +14,8 @@ import numpy as np
 
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
-from embench.interfaces.units import Target, Unit
-from embench.protocols import Protocol, connected_groups, label_units, make_units, unit_length_s
+from embench.interfaces.units import LabelRule, Target, Unit
+from embench.protocols import Cut, Protocol, connected_groups, cut_of, label_units, make_units, whole
 from embench.registry.naming import did_you_mean
 from embench.store import Store
 
@@ -24,10 +24,11 @@ from embench.store import Store
 class Cohort:
     """All units of a dataset's store, and which of them a run is about.
 
-    `label` and `raw` hold (n,) values a target, NaN where there is none. `eligible` are the positions of units of
-    people with any of the card's targets, whatever its kind; `positions` of those who also have any of the run's
-    modalities. `roster` are the eligible people's recordings as units: what is dealt out to folds, so that a person is
-    in the same fold whichever targets a run is about. `length_s` is NaN where units are whole recordings.
+    `label` and `raw` hold (n,) values a target, NaN where there is none; a label that the training part decides is in
+    neither, see `labels`. `eligible` are the positions of units of people with any of the card's targets, whatever its
+    kind; `positions` of those who also have any of the run's modalities. `roster` are the eligible people's recordings
+    as units: what is dealt out to folds, so that a person is in the same fold whichever targets a run is about.
+    `length_s` is NaN where units are whole recordings.
     """
 
     store: Store
@@ -60,15 +61,49 @@ class Cohort:
         """What views of the whole unit are padded to: the unit's nominal length, else the card's longest recording."""
         return self.card.longest_s if np.isnan(self.length_s) else self.length_s
 
+    def rule(self, target: Target, train: Sequence[int]) -> LabelRule:
+        """A target's label rule for a method that is fitted on the units at `train`. Where these decide the cut, it is
+        the mean over their recordings: a rating counts once, however many units it is given to."""
+        if target.rule.cut != "training_mean":
+            return target.rule
+        values: dict[str, list[float]] = {}
+        for i in train:
+            if np.isfinite(value := self.raw[target.name][i]):
+                values.setdefault(self.units[i].recording, []).append(value)
+        return target.rule.fitted(float(np.mean([np.mean(own) for own in values.values()]))) if values else target.rule
+
+    def labels(self, target: Target, train: Sequence[int]) -> np.ndarray:
+        """(n,) the labels of all units for a method that is fitted on the units at `train`; NaN where there is none."""
+        rule = self.rule(target, train)
+        if rule is target.rule:
+            return self.label[target.name]
+        values, at = np.unique(self.raw[target.name], return_inverse=True)
+        made = [rule(np.array([value])) for value in values]
+        return np.array([np.nan if label is None else label for label in made])[at]
+
+    def of(self, index: Sequence[int]) -> list[Unit]:
+        """The units at `index`."""
+        return [self.units[i] for i in index]
+
     def arrays(self, index: Sequence[int]) -> dict[str, np.ndarray]:
         """Position of the recording in the store, start and stop (s) of the units at `index`."""
         at = {entry.id: i for i, entry in enumerate(self.store.recordings)}
-        units = [self.units[i] for i in index]
+        units = self.of(index)
         return {
             "recording": np.array([at[u.recording] for u in units], np.int64),
             "start": np.array([u.start for u in units], np.float64),
             "stop": np.array([u.stop for u in units], np.float64),
         }
+
+
+def card_under(protocol: Protocol, card: Card) -> Card:
+    """The card with the protocol's own targets, where it has any for this dataset, in place of its own. Those of a run
+    that names none are the card's as far as the protocol has them."""
+    own = protocol.targets(card.name)
+    if not own:
+        return card
+    usual = card.default_targets or tuple(t.name for t in card.targets)
+    return replace(card, targets=own, default_targets=tuple(n for n in usual if n in {t.name for t in own}))
 
 
 def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
@@ -105,22 +140,26 @@ def gather(
         DataError: nobody has a label, or nobody has any of the modalities. UsageError: the targets have different
             units.
     """
-    length = _unit_length(store, targets, protocol)
-    made: dict[float | None, tuple[Unit, ...]] = {}
+    cut = _cut(store, targets, protocol)
+    made: dict[Cut, tuple[Unit, ...]] = {}
     raw, label, labelled = {}, {}, set()
     table = store.labels()
     for target in card.targets:
         kind: Any = store.label_kinds.get(target.label)
         if kind is None:
             continue
-        own = unit_length_s(kind, protocol)
+        own = cut_of(kind, protocol)
         if own not in made:
             made[own] = tuple(make_units(store.recordings, card, kind, protocol))
         values, labels = label_units(made[own], table[target.label], target.rule)
-        labelled |= {made[own][i].subject for i in np.flatnonzero(np.isfinite(labels))}
+        decided = values if target.rule.cut == "training_mean" else labels
+        labelled |= {made[own][i].subject for i in np.flatnonzero(np.isfinite(decided))}
         if target in targets:
             raw[target.name], label[target.name] = values, labels
-    units = made[length]
+    taking_part = protocol.taking_part(card.name)
+    if taking_part is not None:
+        labelled &= taking_part
+    units = made[cut]
     spans = {entry.id: set(entry.spans) for entry in store.recordings}
     has = np.array([any(set(m.split("+")) <= spans[u.recording] for m in modalities) for u in units], bool)
     sensed = {units[i].subject for i in np.flatnonzero(has)}
@@ -132,13 +171,10 @@ def gather(
             where=str(store.path),
             expected=f"labels of {', '.join(t.name for t in targets)} and any of {', '.join(modalities)}",
         )
-    left_out = _left_out(store, labelled, {u.subject for u in units}, sensed, modalities)
-    whole = replace(card, baseline=None)
-    roster = make_units([e for e in store.recordings if e.subject in labelled], whole, "rating", protocol)
-    seconds = np.nan if length is None else length
-    return Cohort(
-        store, card, tuple(targets), units, raw, label, eligible, positions, left_out, float(seconds), tuple(roster)
-    )
+    left_out = _left_out(store, taking_part, labelled, {u.subject for u in units}, sensed, modalities)
+    roster = tuple(whole(e for e in store.recordings if e.subject in labelled))
+    seconds = np.nan if cut.length_s is None else cut.length_s
+    return Cohort(store, card, tuple(targets), units, raw, label, eligible, positions, left_out, float(seconds), roster)
 
 
 def everybody(store: Store, card: Card, protocol: Protocol) -> Cohort:
@@ -151,15 +187,15 @@ def everybody(store: Store, card: Card, protocol: Protocol) -> Cohort:
     ]
     kind: Any = kinds[0] if kinds else "rating"
     units = tuple(make_units(store.recordings, card, kind, protocol))
-    length = unit_length_s(kind, protocol)
-    roster = tuple(make_units(store.recordings, replace(card, baseline=None), "rating", protocol))
+    length = cut_of(kind, protocol).length_s
+    roster = tuple(whole(store.recordings))
     index = tuple(range(len(units)))
     seconds = np.nan if length is None else length
     return Cohort(store, card, (), units, {}, {}, index, index, (), seconds, roster)
 
 
-def _unit_length(store: Store, targets: Sequence[Target], protocol: Protocol) -> float | None:
-    """The one length (s) of the targets' units, None for whole recordings."""
+def _cut(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
+    """The one way in which the targets' recordings are cut into units."""
     kinds: dict[str, Any] = {t.name: store.label_kinds[t.label] for t in targets if t.label in store.label_kinds}
     if missing := [t.name for t in targets if t.name not in kinds]:
         raise DataError(
@@ -167,25 +203,32 @@ def _unit_length(store: Store, targets: Sequence[Target], protocol: Protocol) ->
             where=str(store.path),
             hint=f"--target {','.join(kinds)}" if kinds else "embench data verify",
         )
-    lengths = {name: unit_length_s(kind, protocol) for name, kind in kinds.items()}
-    if len(set(lengths.values())) > 1:
-        said = [f"{name} ({'whole recordings' if s is None else f'{s:g} s'})" for name, s in lengths.items()]
+    cuts = {name: cut_of(kind, protocol) for name, kind in kinds.items()}
+    if len(set(cuts.values())) > 1:
+        said = [f"{name} ({cut})" for name, cut in cuts.items()]
         raise UsageError(
             f"these targets have different units: {', '.join(said)}",
             where="--target",
-            hint="targets of one unit in one run, such as --target " + next(iter(lengths)),
+            hint="targets of one unit in one run, such as --target " + next(iter(cuts)),
         )
-    return next(iter(lengths.values()))
+    return next(iter(cuts.values()))
 
 
 def _left_out(
-    store: Store, labelled: set[str], cut: set[str], sensed: set[str], modalities: Sequence[str]
+    store: Store,
+    taking_part: frozenset[str] | None,
+    labelled: set[str],
+    cut: set[str],
+    sensed: set[str],
+    modalities: Sequence[str],
 ) -> tuple[dict[str, str], ...]:
-    """Who is not in the cohort, and why. `labelled`, `cut`, `sensed`: people with a label, with units of the run, and
-    with any of its modalities."""
+    """Who is not in the cohort, and why. `taking_part`: the protocol's people, None for all; `labelled`, `cut`,
+    `sensed`: people with a label, with units of the run, and with any of its modalities."""
     rows = []
     for person in sorted({entry.subject for entry in store.recordings}):
-        if person not in labelled:
+        if taking_part is not None and person not in taking_part:
+            rows.append({"subject": person, "reason": "not among the protocol's people"})
+        elif person not in labelled:
             rows.append({"subject": person, "reason": "no label of any target"})
         elif person not in cut:
             rows.append({"subject": person, "reason": "no recording that is long enough for a unit"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -97,7 +97,8 @@ class Builder:
         targets = self.fit_on.targets
         joint = self.method.recipe.targets == "joint" and self.method.joins != "estimator"
         for some in [targets] if joint else [(t,) for t in targets]:
-            fitted = self._fitted(some, seed, fold.index, labelled, val, pretrained)
+            y = np.stack([self.fit_on.labels(t, labelled) for t in some], 1)
+            fitted = self._fitted(some, y, seed, fold.index, labelled, val, pretrained)
             about = {"seed": seed, "fold": fold.index, "target": ",".join(t.name for t in some)}
             cohort = self.fit_on if self.setting.dev else self.test_on
             stage = Stage(
@@ -159,30 +160,35 @@ class Builder:
         self, step: Pretraining, seed: int, fold: int, train: Sequence[int], val: Sequence[int], inputs: dict[str, str]
     ) -> Stage:
         which = [step.modality] if step.modality else list(self.method.modalities)
-        if step.source is None:
-            cohort = self.fit_on
-            roles = {**_people(cohort, val, VAL), **_people(cohort, train, TRAIN)}
+        cohort = self.fit_on if step.source is None else self.sources[step.source]
+        if step.source is None and self.setting.protocol.split.by in ("segment", "recording"):
+            stretches = _units_of(cohort, {TRAIN: train, VAL: val})
         else:
-            cohort = self.sources[step.source]
-            roles = dict.fromkeys((entry.subject for entry in cohort.store.recordings), TRAIN)
-        recordings = [
-            (r, entry)
-            for r, entry in enumerate(cohort.store.recordings)
-            if entry.subject in roles and any(set(m.split("+")) <= set(entry.spans) for m in which)
-        ]
+            if step.source is None:
+                roles = {**_people(cohort, val, VAL), **_people(cohort, train, TRAIN)}
+            else:
+                roles = dict.fromkeys((entry.subject for entry in cohort.store.recordings), TRAIN)
+            stretches = [
+                (r, min((s.t0 for s in entry.spans.values()), default=0.0), entry.duration_s, roles[entry.subject])
+                for r, entry in enumerate(cohort.store.recordings)
+                if entry.subject in roles
+            ]
+        there = [set(entry.spans) for entry in cohort.store.recordings]
+        sensed = [s for s in stretches if any(set(m.split("+")) <= there[s[0]] for m in which)]
+        recording, start, stop, role = zip(*sensed, strict=True) if sensed else ((), (), (), ())
         task = {
-            "recording": np.array([r for r, _ in recordings], np.int64),
-            "start": np.array([min(s.t0 for s in entry.spans.values()) for _, entry in recordings]),
-            "stop": np.array([entry.duration_s for _, entry in recordings]),
-            "role": np.array([roles[entry.subject] for _, entry in recordings], np.int64),
+            "recording": np.array(recording, np.int64),
+            "start": np.array(start, np.float64),
+            "stop": np.array(stop, np.float64),
+            "role": np.array(role, np.int64),
             **{f"all_{k}": v for k, v in cohort.arrays(range(len(cohort.units))).items()},
         }
         params = {
             **self._common(seed, fold, cohort),
-            "modalities": self._modalities(which),
+            "modalities": {m: _plain(_learning(self.method.encoders[m]), "encoder") for m in which},
             "order": which,
             "pretrainer": _plain(step.part, "name"),
-            "fusion": _plain(self.method.fusion, "name") if step.modality is None else None,
+            "fusion": _plain(_learning(self.method.fusion), "name") if step.modality is None else None,
             "recipe": step.part.recipe.mapping(),
             "targets": _targets(self.fit_on.targets) if step.modality is None else [],
             **self._weights(which, inputs),
@@ -196,30 +202,36 @@ class Builder:
     def _fitted(
         self,
         targets: tuple[Target, ...],
+        y: np.ndarray,
         seed: int,
         fold: int,
         train: Sequence[int],
         val: Sequence[int],
         pretrained: Mapping[str, str],
     ) -> str:
+        """The stage that answers for some targets, whose labels are `y` (all units, targets)."""
         method, about = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
-        task = self._task(targets, train, val)
+        task = self._task(y, train, val)
         common = {**self._common(seed, fold, self.fit_on), "targets": _targets(targets)}
-        unimodal = {}
-        if method.joins in ("unimodal", "hidden") or method.on_hidden:
-            for m in method.modalities:
-                unimodal[f"unimodal:{m}"] = self._unimodal(m, common, targets, train, val, pretrained, about)
+        # Only the network that answers is asked for every epoch's weights.
+        answers = {"every_epoch": True} if self.setting.protocol.select == "peak_on_test" else {}
         if method.joins == "unimodal":
-            return next(iter(unimodal.values()))
+            (m,) = method.modalities
+            return self._unimodal(m, {**common, **answers}, y, train, val, pretrained, about)
+        unimodal = {}
+        if method.joins == "hidden" or method.on_hidden:
+            for m in method.modalities:
+                unimodal[f"unimodal:{m}"] = self._unimodal(m, common, y, train, val, pretrained, about)
+        kind = "estimator" if method.joins == "estimator" else "fusion"
         params = {
             **common,
+            **(answers if kind == "fusion" else {}),
             "modalities": self._modalities(method.modalities),
             "order": list(method.modalities),  # ids are made of sorted keys, and the order decides columns
             "fusion": _plain(method.fusion, "name"),
             "recipe": method.fusion.recipe.mapping(),
             "inputs": "hidden" if unimodal else "features" if method.joins == "estimator" else "tokens",
         }
-        kind = "estimator" if method.joins == "estimator" else "fusion"
         inputs = unimodal or dict(pretrained)
         if not unimodal:
             params |= self._weights(method.modalities, pretrained)
@@ -229,7 +241,7 @@ class Builder:
         self,
         m: str,
         common: Mapping[str, Any],
-        targets: tuple[Target, ...],
+        y: np.ndarray,
         train: Sequence[int],
         val: Sequence[int],
         pretrained: Mapping[str, str],
@@ -244,12 +256,11 @@ class Builder:
         params = {**common, "modalities": self._modalities([m]), "recipe": self.method.encoders[m].recipe.mapping()}
         params |= self._weights([m], pretrained)
         own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
-        task = self._task(targets, sensed(train), sensed(val))
+        task = self._task(y, sensed(train), sensed(val))
         return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, {**about, "modality": m}))
 
-    def _task(self, targets: tuple[Target, ...], train: Sequence[int], val: Sequence[int]) -> dict[str, np.ndarray]:
+    def _task(self, y: np.ndarray, train: Sequence[int], val: Sequence[int]) -> dict[str, np.ndarray]:
         """Units of a fitting stage with the labels of its own training and validation units: all that it learns."""
-        y = np.stack([self.fit_on.label[t.name] for t in targets], 1)
         index = np.array([*train, *val], np.int64)
         role = np.array([TRAIN] * len(train) + [VAL] * len(val), np.int64)
         there = np.isfinite(y[index]).any(1)
@@ -267,8 +278,26 @@ def _plain(part: Part, key: str) -> dict[str, Any]:
     return {key: part.name, "code": part.code, "recipe": part.recipe.mapping()}
 
 
+def _learning(part: Part) -> Part:
+    """The part as pretraining sees it, so that what is frozen afterwards and what is not share one stage."""
+    return replace(part, recipe=replace(part.recipe, frozen=False))
+
+
 def _targets(targets: Sequence[Target]) -> list[dict[str, Any]]:
     return [{"name": t.name, "kind": t.kind, "n": t.n} for t in targets]
+
+
+def _units_of(cohort: Cohort, parts: Mapping[int, Sequence[int]]) -> list[tuple[int, float, float, int]]:
+    """(recording, start, stop, role) of what a fold's training and validation units cover, for splits that leave the
+    rest of a recording or person to others; units of one role that touch are one stretch."""
+    at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
+    units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))
+    stretches: list[tuple[int, float, float, int]] = []
+    for recording, start, stop, role in units:
+        if stretches and stretches[-1][::3] == (recording, role) and start <= stretches[-1][2]:
+            start = stretches.pop()[1]
+        stretches.append((recording, start, stop, role))
+    return stretches
 
 
 def _people(cohort: Cohort, index: Sequence[int], role: int) -> dict[str, int]:
@@ -299,6 +328,6 @@ def label_rules(card: Card) -> list[dict[str, Any]]:
 def _slots(rule: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
-    # Without `classes` where there are none: the hashes of rules made before there were stay what they are.
-    values = {k: v for k, v in asdict(rule).items() if v or k != "classes"}
+    # Without `classes` and `edges` where there are none: hashes of rules made before there were stay what they are.
+    values = {k: v for k, v in asdict(rule).items() if v or k not in ("classes", "edges")}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

@@ -48,6 +48,7 @@ def prepared(
         registry.find("dataset", name).full_name,
         registry.code_identity("dataset", name),
         rate_hz=protocol.rate_hz,
+        rules=protocol.preprocess,
         cache=cache_root(),
         workers=workers,
         progress=progress,

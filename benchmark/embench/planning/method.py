@@ -295,6 +295,12 @@ def _check(method: Method, kind: type[Any]) -> None:
             )
     for step in method.pretraining:
         _check_pretraining(method, step, kind)
+    if method.fusion.recipe.frozen and all(step.modality for step in method.pretraining):
+        raise UsageError(
+            f"fusion {method.fusion.short} is to stay as it was pretrained, and nothing pretrains it",
+            where="fusion.frozen",
+            expected="a pretrainer of the whole model, such as --pretrainer signal_transform",
+        )
 
 
 def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:

@@ -14,15 +14,14 @@ from embench import registry
 from embench.engine import device as machine
 from embench.engine.stage import digest
 from embench.errors import DataError, UsageError
-from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.locations import data_folder
 from embench.planning import locate, weights
-from embench.planning.cohort import Cohort, choose_targets, everybody, gather
+from embench.planning.cohort import Cohort, card_under, choose_targets, everybody, gather
 from embench.planning.graph import Builder, Graph, Setting
 from embench.planning.method import Method, Pretraining, resolve
 from embench.planning.request import Request
-from embench.protocols import Fold, Protocol, follow, load, partition, prove
+from embench.protocols import Fold, Protocol, follow, given_up, load, partition, prove
 
 THREADS = 1
 """Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
@@ -90,6 +89,14 @@ class Plan:
         name = self.dataset.rpartition(":")[2].split("/", 1)[-1]
         return self.request.runs_folder / name.replace("/", "-") / self.id
 
+    @property
+    def gives_up(self) -> dict[str, str]:
+        """What a protocol that leaks gives up, in words and numbers."""
+        if self.fit is not self.test:
+            return dict(self.protocol.gives_up)
+        folds = [fold for folds in self.folds.values() for fold in folds]
+        return given_up(self.protocol, [self.fit.units[i] for i in self.fit.eligible], folds)
+
     def smallest_difference(self) -> float:
         """The difference of two methods, paired over people, that this cohort shows with 80 % power at .05."""
         df = len(set(self.test.groups.values())) - 1
@@ -118,6 +125,7 @@ class Plan:
             "synthetic": self.test.store.synthetic is not None,
             "people": len(self.test.people),
             "left_out": list(self.test.left_out),
+            "gives_up": self.gives_up,
             "units": len(self.test.positions),
             "folds": folds,
             "stages": kinds,
@@ -150,14 +158,13 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
             the protocol declares.
     """
     protocol = load(request.protocol)
-    if protocol.normalise == "baseline" or protocol.select == "peak_on_test":
+    if protocol.normalise == "baseline":
         raise UsageError(
-            "this version cannot run protocols with `normalise: baseline` or `select: peak_on_test` yet",
-            where=f"protocol {protocol.name}",
+            "this version cannot run protocols with `normalise: baseline` yet", where=f"protocol {protocol.name}"
         )
     device = machine.resolve(request.device)
     dataset = registry.find("dataset", request.dataset).full_name
-    card: Card = registry.load("dataset", dataset).card
+    card = card_under(protocol, registry.load("dataset", dataset).card)
     # Wrong names are said before data are read, which may take long.
     resolve(request, card, list(card.modalities), device)
     targets = choose_targets(card, request.targets)
@@ -246,7 +253,13 @@ def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fol
 
 def _trained_on(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> Cohort:
     name = full_dataset(str(request.train_dataset))
-    card: Card = registry.load("dataset", name).card
+    card = card_under(protocol, registry.load("dataset", name).card)
+    if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
+        raise UsageError(
+            f"{protocol.name} takes the cut of {', '.join(fitted)} from training labels of the same dataset",
+            where=f"--train-dataset {request.train_dataset}",
+            expected="a protocol whose cuts are fixed, or no --train-dataset",
+        )
     folders = [data_folder(registry.find("dataset", d), request.data_root) for d in (name, request.dataset)]
     if folders[0] == folders[1]:
         raise UsageError(
@@ -276,7 +289,7 @@ def _source(source: str, request: Request, protocol: Protocol, workers: int) -> 
     name = registry.find("dataset", source).full_name
     store = locate.prepared(name, request.data_root, protocol, workers)
     # The reader's own card: that of a corpus is its folder's.
-    return everybody(store, locate.open_dataset(name, request.data_root).card, protocol)
+    return everybody(store, card_under(protocol, locate.open_dataset(name, request.data_root).card), protocol)
 
 
 def _check_source(step: Pretraining, method: Method, source: Cohort, test: Cohort) -> None:

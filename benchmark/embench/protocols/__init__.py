@@ -1,17 +1,20 @@
 """The rules a comparison stands on: which units are scored, who is trained on, who is tested, and the proof of it."""
 
-from embench.protocols.guard import prove
+from embench.protocols.guard import given_up, prove
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
 from embench.protocols.schema import Protocol, load, names
-from embench.protocols.units import LabelKind, label_units, make_units, unit_length_s
+from embench.protocols.units import Cut, LabelKind, cut_of, label_units, make_units, whole
 
 __all__ = [
+    "Cut",
     "Fold",
     "FoldRow",
     "LabelKind",
     "Protocol",
     "connected_groups",
+    "cut_of",
     "follow",
+    "given_up",
     "label_units",
     "load",
     "make_units",
@@ -19,5 +22,5 @@ __all__ = [
     "partition",
     "prove",
     "roles",
-    "unit_length_s",
+    "whole",
 ]

@@ -52,6 +52,24 @@ def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> N
         _prove_filled(protocol, fold, parts, held_together)
 
 
+def given_up(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, str]:
+    """What a protocol that leaks gives up, field -> in words, and for its split in numbers; empty where nothing is."""
+    told = dict(protocol.gives_up)
+    if "split.by" in told:
+        by_id = {unit.id: unit for unit in units}
+        counts = []
+        for field in ("subject", "recording"):
+            shared, tested = set(), set()
+            for fold in folds:
+                learned = {getattr(by_id[id_], field) for id_ in (*fold.train, *fold.val)}
+                held = {getattr(by_id[id_], field) for id_ in fold.test}
+                tested |= held
+                shared |= held & learned
+            counts.append(f"{len(shared)} of {len(tested)} {_PLURAL[field]}")
+        told["split.by"] += f": {' and '.join(counts)}"
+    return told
+
+
 def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
     known = by_id.keys()
     strangers = {id_ for fold in folds for role in ROLES for id_ in getattr(fold, role)} - known

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from embench.errors import UsageError
+from embench.interfaces.units import LabelRule, Target
 from embench.registry.naming import did_you_mean
 
 BUNDLED = Path(__file__).parent
@@ -36,11 +38,14 @@ class Validation(_Rules):
 
 
 class UnitRules(_Rules):
-    """What is scored: a whole recording where it has one rating, else stretches of so many seconds."""
+    """What is scored: a whole recording where it has one rating (or, given a number, stretches of so many seconds, all
+    with the recording's rating), else stretches of so many seconds. Stretches begin every `step_s`, by default one
+    where the other ends."""
 
-    rating: Literal["recording"]
+    rating: Literal["recording"] | Annotated[float, Field(gt=0)]
     continuous_s: float = Field(gt=0)
     condition_s: float = Field(gt=0)
+    step_s: Annotated[float, Field(gt=0)] | None = None
 
 
 class Decision(_Rules):
@@ -54,8 +59,34 @@ class Decision(_Rules):
         return decided.astype(np.float64)
 
 
+class LabelRules(_Rules):
+    """A paper's own rule for one target; `label` names the raw label, by default as the target. What the other fields
+    mean is said in `LabelRule`; one of `cut` (two classes) and `edges` (several) is given."""
+
+    label: str | None = None
+    aggregate: Literal["value", "mean", "majority", "unanimous"]
+    cut: float | Literal["training_mean"] | None = None
+    edges: Annotated[tuple[float, ...], Field(strict=False, min_length=2)] | None = None
+    ties: Literal["low", "high", "drop"]
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.cut is None) == (self.edges is None):
+            raise ValueError("one of `cut` and `edges` decides the classes")
+        return self
+
+    def target(self, name: str) -> Target:
+        """The target of this name."""
+        edges = self.edges or ()
+        rule = LabelRule(self.aggregate, cut=self.cut, edges=edges, ties=self.ties)
+        kind: Literal["classes", "binary"] = "classes" if edges else "binary"
+        return Target(name, kind, rule, self.label or name, n=max(2, len(edges) + 1))
+
+
 class Protocol(_Rules):
-    """The rules of a comparison. They hold for every method and dataset; label rules are the dataset card's."""
+    """The rules of a comparison. They hold for every method and dataset. Label rules are the dataset card's, and all of
+    its people may take part; only a paper's protocol has its own `labels` (dataset -> target -> rule) and `people`
+    (dataset -> who takes part), for the datasets that it names."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(ge=1)
@@ -63,13 +94,23 @@ class Protocol(_Rules):
     split: Split
     validation: Validation
     unit: UnitRules
-    preprocess: Literal["standard-v1"]
+    preprocess: Literal["standard-v1", "vazquez2022", "strizhkova2024", "woo2023", "wu2023"]
     rate_hz: float = Field(gt=0)
-    normalise: Literal["none", "baseline", "subject_unlabelled"]
+    normalise: Literal["none", "baseline", "subject_unlabelled", "recording_unlabelled"]
     select: Literal["recipe", "peak_on_test"]
     aggregate: Literal["mean_probability"]
     decision: Decision
     headline: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    labels: dict[str, dict[str, LabelRules]] | None = None
+    people: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] | None = None
+
+    def targets(self, dataset: str) -> tuple[Target, ...]:
+        """The protocol's own targets of a dataset; none where the card's hold."""
+        return tuple(rules.target(name) for name, rules in (self.labels or {}).get(dataset, {}).items())
+
+    def taking_part(self, dataset: str) -> frozenset[str] | None:
+        """The people of a dataset who take part; None: everybody."""
+        return frozenset(self.people[dataset]) if self.people and dataset in self.people else None
 
     @property
     def hash(self) -> str:
@@ -140,9 +181,25 @@ def _read(path: Path) -> Protocol:
             "the protocol file holds no rules", where=str(path), expected=f"keys {', '.join(Protocol.model_fields)}"
         )
     try:
-        return Protocol.model_validate(content)
+        return Protocol.model_validate(_extended(content, path))
     except ValidationError as error:
         raise _usage_error(error, path) from error
+
+
+def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What a file says, with the rules of the published protocol that it `extends` wherever it says nothing itself."""
+    own = dict(content)
+    base = own.pop("extends", None)
+    if base is None:
+        return own
+    if base not in names():
+        raise UsageError(
+            f"there is no published protocol named '{base}'",
+            where=f"{path}, extends",
+            expected=f"one of {', '.join(names())}",
+            hint=did_you_mean(str(base), names()),
+        )
+    return {**load(base).model_dump(exclude_none=True), **own}
 
 
 def _usage_error(error: ValidationError, path: Path) -> UsageError:
@@ -165,9 +222,11 @@ def _fault(fault: dict[str, Any]) -> tuple[str, str, str]:
             break  # what follows names a branch of a union, which is no field
         named.append(part)
         parent = parent.model_fields[part].annotation if part in parent.model_fields else None
+    model: Any = Protocol.model_fields[named[0]].annotation if len(named) > 1 else Protocol
+    if place[0] == "labels":  # then come a dataset, a target and the rule's own field
+        named, model = place[:4], LabelRules
     field = ".".join(named)
     if fault["type"] == "extra_forbidden":
-        model: Any = Protocol.model_fields[named[0]].annotation if len(named) > 1 else Protocol
         known = list(model.model_fields)
         return field, "unknown key", did_you_mean(named[-1], known) or f"only {', '.join(known)}"
     if fault["type"] == "missing":

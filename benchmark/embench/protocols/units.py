@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 from typing import Protocol as Structural
 
 import numpy as np
@@ -39,9 +39,24 @@ class RecordingTimes(Structural):
     def duration_s(self) -> float: ...
 
 
-def unit_length_s(kind: LabelKind, protocol: Protocol) -> float | None:
-    """How long the units of labels of one kind are, None for whole recordings. Labels of one length share units."""
-    return {"rating": None, "continuous": protocol.unit.continuous_s, "condition": protocol.unit.condition_s}[kind]
+class Cut(NamedTuple):
+    """How recordings are cut into units: not at all where `length_s` is None, else into stretches of so many seconds,
+    counted from where the part of the recording that may hold units begins, or from the session's start."""
+
+    length_s: float | None
+    in_session: bool = False
+
+    def __str__(self) -> str:
+        if self.length_s is None:
+            return "whole recordings"
+        return f"{self.length_s:g} s" if self.in_session else f"{self.length_s:g} s from each recording's start"
+
+
+def cut_of(kind: LabelKind, protocol: Protocol) -> Cut:
+    """How recordings are cut for labels of one kind. Labels of one cut share units."""
+    if kind == "rating":
+        return Cut(None if protocol.unit.rating == "recording" else protocol.unit.rating)
+    return Cut(protocol.unit.continuous_s if kind == "continuous" else protocol.unit.condition_s, in_session=True)
 
 
 def make_units(
@@ -52,20 +67,27 @@ def make_units(
 ) -> list[Unit]:
     """The units of labels of one kind, in the order of the recordings, then of time; they never depend on labels.
 
-    A rating belongs to the whole recording. Continuous and condition labels are scored on a grid of the protocol's unit
-    length, in session time (in the recording's own where the release hides when it started), in units that lie wholly
-    inside the recording. A baseline that is no part of a unit, by the card, is left out.
+    A rating belongs to the whole recording, or to each stretch of it. Continuous and condition labels are scored on a
+    grid of the protocol's unit length, in session time (in the recording's own where the release hides when it
+    started). Stretches lie wholly inside the recording. A baseline that is no part of a unit, by the card, is left out.
     """
-    length_s = unit_length_s(kind, protocol)
+    cut = cut_of(kind, protocol)
     units = []
     for recording in recordings:
         pieces = _pieces(recording.duration_s, card.baseline)
-        if length_s is None:
+        if cut.length_s is None:
             spans = [max(pieces, key=lambda piece: piece[1] - piece[0])] if pieces else []
         else:
-            spans = [cell for piece in pieces for cell in _grid(piece, length_s, recording.start_s or 0.0)]
+            step_s = protocol.unit.step_s or cut.length_s
+            from_s = (recording.start_s or 0.0) if cut.in_session else None
+            spans = [cell for piece in pieces for cell in _grid(piece, cut.length_s, step_s, from_s)]
         units += [_unit(recording, start, stop) for start, stop in spans]
     return units
+
+
+def whole(recordings: Iterable[RecordingTimes]) -> list[Unit]:
+    """Each recording as one unit, baseline and all: what is dealt out to folds."""
+    return [_unit(recording, 0.0, recording.duration_s) for recording in recordings]
 
 
 def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, float]]:
@@ -76,17 +98,21 @@ def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, f
     return [(start, stop) for start, stop in around if start < stop]
 
 
-def _grid(piece: tuple[float, float], length_s: float, session_start_s: float) -> list[tuple[float, float]]:
-    """Cells wholly inside the piece whose starts are multiples of the length in session time.
+def _grid(
+    piece: tuple[float, float], length_s: float, step_s: float, session_start_s: float | None
+) -> list[tuple[float, float]]:
+    """Cells wholly inside the piece whose starts are multiples of the step in session time, or counted from the piece's
+    own start.
 
     Counted in whole milliseconds, so that a unit's id never hangs on the last bit of a float.
     """
-    length, offset = round(1000 * length_s), round(1000 * session_start_s)
+    length, step = round(1000 * length_s), round(1000 * step_s)
     tolerance = 1000 * _TIME_TOLERANCE_S
     first = math.ceil(1000 * piece[0] - tolerance)
-    first += -(first + offset) % length
+    if session_start_s is not None:
+        first += -(first + round(1000 * session_start_s)) % step
     last = math.floor(1000 * piece[1] + tolerance) - length
-    return [(start / 1000, (start + length) / 1000) for start in range(first, last + 1, length)]
+    return [(start / 1000, (start + length) / 1000) for start in range(first, last + 1, step)]
 
 
 def _unit(recording: RecordingTimes, start: float, stop: float) -> Unit:
@@ -113,8 +139,10 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
         rule: the target's label rule.
 
     Returns:
-        `raw` (n,) before any threshold and `label` (n,), both float64, NaN where there is none.
+        `raw` (n,) before any threshold and `label` (n,), both float64, NaN where there is none; all of `label` where
+        the rule is still to be fitted.
     """
+    known = rule.cut != "training_mean"
     raw, made = np.full(len(units), np.nan), np.full(len(units), np.nan)
     rows: dict[str, list[int]] = {}
     for row, unit in enumerate(units):
@@ -123,7 +151,7 @@ def label_units(units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelR
         if recording not in labels:
             continue
         for row, values in zip(where, _values([units[row] for row in where], labels[recording], rule), strict=True):
-            summary, label = rule.summary(values), rule(values)
+            summary, label = rule.summary(values), rule(values) if known else None
             raw[row] = np.nan if summary is None else summary
             made[row] = np.nan if label is None else label
     return raw, made

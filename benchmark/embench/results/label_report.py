@@ -12,7 +12,7 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.protocols import Protocol, label_units, make_units, unit_length_s
+from embench.protocols import Protocol, cut_of, label_units, make_units
 from embench.results.label_statistics import annotator_sets, krippendorff_alpha, pairwise, variance_shares
 from embench.store import Store
 
@@ -61,7 +61,7 @@ def _of_target(
     said = {
         **about,
         "label_kind": kind,
-        "unit_s": unit_length_s(kind, protocol),
+        "unit_s": cut_of(kind, protocol).length_s,
         "units": len(units),
         "without_label": int((~there).sum()),
         "dropped": _dropped(units, table[target.label], target.rule, raw, label),
@@ -151,8 +151,8 @@ def _agreement(
 ) -> list[dict[str, Any]]:
     """Each set of annotators of the target's label, over the values that the target's rule makes of a unit."""
     kinds: dict[str, Any] = dict(store.label_kinds)
-    length = unit_length_s(kinds[target.label], protocol)
-    usable = [n for n, kind in kinds.items() if unit_length_s(kind, protocol) == length]
+    cut = cut_of(kinds[target.label], protocol)
+    usable = [n for n, kind in kinds.items() if cut_of(kind, protocol) == cut]
     found = []
     for names in annotator_sets(usable, target.label):
         values = np.stack([label_units(units, table[name], target.rule)[0] for name in names])

@@ -1,7 +1,8 @@
-"""The one fixed preprocessing of the protocols: filters by modality, then one rate for all."""
+"""How protocols prepare signals: filters by modality, and one rate for all."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,24 @@ class Rule:
     envelope: bool = False
 
 
-RULES = {
+@dataclass(frozen=True)
+class Rules:
+    """What a protocol names in `preprocess`.
+
+    Args:
+        filters: by modality; one that is not here is only brought to the rate.
+        stack: filters run even where the files have one at least as strict.
+        filter_first: filters run at the source rate, before the rate conversion, whatever that rate is.
+        skip_start: the seconds that a dataset's card says to drop from the start of every signal are dropped.
+    """
+
+    filters: Mapping[str, Rule]
+    stack: bool = False
+    filter_first: bool = False
+    skip_start: bool = True
+
+
+_STANDARD = {
     "ecg": Rule(high=0.5, order=5, notch=True),  # strizhkova2024, as ppg and eda
     "ppg": Rule(high=0.5, low=8.0, order=3, notch=True, notch_above_hz=100.0),
     "eda": Rule(low=3.0, order=4, low_above_hz=8.0),
@@ -51,7 +69,38 @@ RULES = {
     "emg": Rule(high=20.0, order=4, envelope=True),
     "acc": Rule(low=20.0, order=4),
 }
-"""Modalities that are not here are only brought to the rate."""
+
+RULES = {
+    "standard-v1": Rules(_STANDARD),
+    # A transfer function of order 8 is what scipy calls a band-pass of order 4. The paper filters all corpora alike,
+    # so that AMIGOS, released with 4 to 45 Hz, gets both filters. It drops nothing from a recording's start.
+    "vazquez2022": Rules(
+        {**_STANDARD, "eeg": Rule(high=0.8, low=50.0, order=4), "ecg": Rule(high=0.8, low=50.0, order=4)},
+        stack=True,
+        skip_start=False,
+    ),
+    "strizhkova2024": Rules(
+        {
+            **_STANDARD,
+            "ecg": Rule(high=0.5, order=5, notch=True),
+            "ppg": Rule(high=0.5, low=8.0, order=3, notch=True),
+            "eda": Rule(low=3.0, order=4, notch=True),
+        }
+    ),
+    # Beats are found in the ECG, and bands cut from the EEG, by the method itself.
+    "woo2023": Rules({**_STANDARD, "eeg": Rule(), "ecg": Rule()}, skip_start=False),
+    "wu2023": Rules(
+        {
+            **_STANDARD,
+            "eda": Rule(low=1.0, order=4),
+            "ppg": Rule(high=0.5, low=8.0, order=3),
+            "temp": Rule(low=0.5, order=2),
+        },
+        filter_first=True,
+    ),
+}
+"""Preparations by name: the protocols' own, and those of papers, which prepare what the paper does not use as
+`standard-v1` does."""
 
 LINEAR = frozenset({"hr", "eeg_bands", "face_au"})
 """Derived series, not waves: no filter, straight lines between values."""
@@ -64,6 +113,7 @@ def preprocess(
     rate_hz: float,
     mains_hz: float,
     applied: tuple[float | None, float | None] = (None, None),
+    rules: str = "standard-v1",
 ) -> Signal:
     """A signal as the protocol wants it: gaps bridged, filtered, at `rate_hz` (`face_au` always at 18 Hz).
 
@@ -71,6 +121,7 @@ def preprocess(
     does the anti-aliasing.
 
     Args:
+        rules: a name in `RULES`.
         mains_hz: frequency of the power line where it was recorded.
         applied: edges (high-pass, low-pass) of filters already in the files; one at least as strict is not repeated.
 
@@ -81,8 +132,11 @@ def preprocess(
     if modality in LINEAR:
         target = VIDEO_FEATURES_HZ if modality == "face_au" else rate_hz
         return Signal(resample_linear(x, signal.rate, target), target, signal.channels, signal.unit)
-    rule = RULES.get(modality, Rule())
-    if signal.rate < rate_hz:
+    chosen = RULES[rules]
+    rule = chosen.filters.get(modality, Rule())
+    if chosen.stack:
+        applied = (None, None)
+    if signal.rate < rate_hz or chosen.filter_first:
         x = resample(_filter(x, rule, signal.rate, signal.rate, mains_hz, applied), signal.rate, rate_hz)
     else:
         x = _filter(resample(x, signal.rate, rate_hz), rule, rate_hz, signal.rate, mains_hz, applied)

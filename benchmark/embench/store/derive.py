@@ -17,6 +17,7 @@ import numpy as np
 from embench.errors import EmbenchError, PluginError, UsageError
 from embench.interfaces.recording import Signal
 from embench.signals import preprocess
+from embench.signals.normalise import Moments
 from embench.store.arrays import RowWriter, open_rows
 from embench.store.fingerprint import FORMAT
 from embench.store.folders import digest, finished
@@ -108,13 +109,18 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
 
 
 def features(
-    store: Store, modality: str, encoder: Encoder, code: str, spans: Mapping[str, np.ndarray]
+    store: Store,
+    modality: str,
+    encoder: Encoder,
+    code: str,
+    spans: Mapping[str, np.ndarray],
+    standardised: bool = False,
 ) -> Mapping[str, np.ndarray]:
     """What `encoder.features` makes of `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape) float32},
     memory-mapped.
 
-    Spans are clipped at what was recorded; one with nothing in it is a row of NaN. Recordings without the modality are
-    not in the result.
+    `standardised` signals have mean 0 and SD 1 in each channel of a recording. Spans are clipped at what was recorded;
+    one with nothing in it is a row of NaN. Recordings without the modality are not in the result.
 
     Raises:
         PluginError: where the encoder fails, or gives rows of another number or shape.
@@ -125,9 +131,11 @@ def features(
     for recording, own in wanted.items():
         asked.update(f"{recording} {len(own)} ".encode() + own.tobytes())
     key = ["features", modality, _name(encoder), code, encoder.recipe.prepare, asked.hexdigest()]
+    if standardised:
+        key.append("standardised")
 
     def build(folder: Path) -> None:
-        made = {r: _rows(source, modality, encoder, r, own) for r, own in wanted.items()}
+        made = {r: _rows(source, modality, encoder, r, own, standardised) for r, own in wanted.items()}
         shapes = {rows.shape[1:] for rows in made.values() if rows is not None}
         if len(shapes) > 1:
             raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_name(encoder))
@@ -142,13 +150,19 @@ def features(
     return dict(zip(wanted, np.split(rows, ends[:-1]), strict=True)) if wanted else {}
 
 
-def _rows(source: Derived, modality: str, encoder: Encoder, recording: str, own: np.ndarray) -> np.ndarray | None:
+def _rows(
+    source: Derived, modality: str, encoder: Encoder, recording: str, own: np.ndarray, standardised: bool
+) -> np.ndarray | None:
     """Features (n, *shape) of one recording's spans, None where no span has a sample in it."""
     signal, t0 = _apart(source.signal(recording), modality), source.spans[recording].t0
     inside = np.clip(own - t0, 0.0, signal.duration_s)  # an encoder's time begins with the samples it is given
     there = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
     if not there.any():
         return None
+    if standardised:
+        moments = Moments.of(signal.data)
+        data = ((signal.data - moments.mean[:, None]) / moments.std[:, None]).astype(np.float32)
+        signal = replace(signal, data=data)
     with _encoder(encoder, recording):
         made = np.asarray(encoder.features(signal, inside[there]), np.float32)
     if made.ndim == 0 or len(made) != there.sum():

@@ -19,9 +19,9 @@ from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.processes import end_with_parent
 from embench.signals.gaps import Unusable, fill_gaps
-from embench.signals.preprocess import preprocess
+from embench.signals.preprocess import RULES, preprocess
 from embench.store.arrays import RowWriter
-from embench.store.fingerprint import store_key, synthetic
+from embench.store.fingerprint import STANDARD, store_key, synthetic
 from embench.store.folders import finished, writing
 from embench.store.labels import write_labels
 from embench.store.reading import reader_faults, recordings
@@ -37,6 +37,7 @@ def prepare(
     *,
     rate_hz: float,
     filtered: bool = True,
+    rules: str = STANDARD,
     cache: Path,
     workers: int = 1,
     progress: Progress | None = None,
@@ -47,7 +48,8 @@ def prepare(
         name: the dataset's full registry name.
         code: identity of the reader's code.
         rate_hz: the common rate; has no say over signals where `filtered` is False, which keep their own.
-        filtered: whether the fixed preprocessing is applied. Lost samples are bridged either way.
+        filtered: whether the protocol's preprocessing is applied. Lost samples are bridged either way.
+        rules: name of that preprocessing.
         cache: folder below which prepared data are kept.
         workers: processes that read people side by side; the result is the same bytes.
         progress: called with (people done, people in all, who).
@@ -63,12 +65,12 @@ def prepare(
             raise DataError(
                 "nobody is in this folder", where=str(dataset.root), expected=f"people of {dataset.card.name}"
             )
-        key = store_key(dataset, subjects, name, code, rate_hz, filtered, cache)
+        key = store_key(dataset, subjects, name, code, rate_hz, filtered, cache, rules)
     short = name.partition("/")[2] or name
     target = Path(cache) / "store" / f"{short.replace('/', '-')}-{key}"
 
     def build(folder: Path) -> None:
-        job = _Job(dataset, name, rate_hz, filtered, folder)
+        job = _Job(dataset, name, rate_hz, filtered, rules, folder)
         content = _gather(job, subjects, workers, progress)
         store = Store(
             path=folder,
@@ -97,6 +99,7 @@ class _Job:
     name: str
     rate_hz: float
     filtered: bool
+    rules: str
     folder: Path
 
     def part(self, subject: int) -> Path:
@@ -245,10 +248,13 @@ def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, floa
             expected=f"{promised.channels} and shape ({len(promised.channels)}, samples), as the card says",
         )
     # Facial action units come from the video, where nothing has to settle.
-    skipped = 0 if modality == "face_au" else int(np.ceil(card.skip_s * signal.rate - 1e-6))
+    skips = modality != "face_au" and RULES[job.rules].skip_start
+    skipped = int(np.ceil(card.skip_s * signal.rate - 1e-6)) if skips else 0
     signal = Signal(x[:, skipped:], signal.rate, promised.channels, signal.unit)
     if job.filtered:
-        ready = preprocess(signal, modality, rate_hz=job.rate_hz, mains_hz=card.mains_hz, applied=promised.applied)
+        ready = preprocess(
+            signal, modality, rate_hz=job.rate_hz, mains_hz=card.mains_hz, applied=promised.applied, rules=job.rules
+        )
     else:
         ready = Signal(fill_gaps(signal.data, signal.channels), signal.rate, signal.channels, signal.unit)
     if ready.data.shape[1] == 0:

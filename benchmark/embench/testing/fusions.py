@@ -64,11 +64,25 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
             "what masks and `present` leave out changes nothing; embench.nn.FillAbsent puts a learned token there"
         )
         check.equal(noisy, output.logits, "it reads masked tokens or absent modalities", expected=expected)
+        if "mixed_tokens" in fusion.offers:
+            _mixed(check, module, tokens, present)
     module.train()
     trained = module(tokens, present)
     check.gradients(module, projected(trained.logits, trained.hidden))
     other = seeded(lambda: fusion.build(specs, _OUTPUTS), seed=2)
     check.survives_saving(module, other, lambda m: _logits(m(tokens, present)))
+
+
+def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> None:
+    """What `mixed_tokens` promises: `embench.interfaces.fusion.MixesTokens`."""
+    mixed = module.mix(tokens, present)
+    check.that(set(mixed) == set(tokens), f"`mix` gave {', '.join(mixed)}", expected=", ".join(tokens))
+    for m, t in mixed.items():
+        fine = t.x.ndim == 3 and len(t.x) == _SIZE and t.x.shape[2] == module.width
+        check.that(fine, f"`mix` gave {m} the shape {tuple(t.x.shape)}", expected=f"({_SIZE}, L, {module.width})")
+        check.finite(t.pooled(), f"the mixed {m}")
+        there = t.mask is None or bool(t.mask.any(1).all())
+        check.that(there, f"`mix` leaves a row of {m} without a token that counts", expected="one at least")
 
 
 def _built(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mapping[str, TokenSpec], nn.Module]:

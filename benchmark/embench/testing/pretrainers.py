@@ -121,16 +121,22 @@ class _Encoder(nn.Module):
 
 
 class _Fusion(nn.Module):
-    """The mean over modalities; its tokens are the modalities' summaries, mixed."""
+    """The mean over modalities, each with one token: its summary, mixed with the others'."""
+
+    width = _DIM
 
     def __init__(self, specs: Mapping[str, TokenSpec]) -> None:
         super().__init__()
-        self.fill, self.mix, self.head = FillAbsent(specs), nn.Linear(_DIM, _DIM), Head(_DIM, _OUTPUTS.size)
+        self.fill, self.line, self.head = FillAbsent(specs), nn.Linear(_DIM, _DIM), Head(_DIM, _OUTPUTS.size)
 
-    def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+    def mix(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> dict[str, Tokens]:
         filled = self.fill(tokens, present)
         stacked = torch.stack([t.pooled() for t in filled.values()], 1)
-        mixed = stacked + self.mix(stacked.mean(1, keepdim=True))
+        mixed = stacked + self.line(stacked.mean(1, keepdim=True))
+        return {m: Tokens(mixed[:, i : i + 1]) for i, m in enumerate(filled)}
+
+    def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        mixed = torch.cat([t.x for t in self.mix(tokens, present).values()], 1)
         output: Output = self.head(Tokens(mixed))
         return Output(output.logits, output.hidden, mixed)
 

@@ -1,9 +1,9 @@
 """Encoder `handcrafted`: the field's feature lists, for estimators or as one token for networks.
 
 The classical rows of Strizhkova et al. 2024 (`strizhkova2024`), whose lists are those of the StressID code: 46 values
-of an ECG, 24 of skin conductance. Definitions are the textbooks', not that code's, which has faults (frequency axes off
-by two, entropies of positions instead of intervals). The other signals' lists are ours. Beats, responses and
-decompositions are found once a recording, and then counted span by span.
+of an ECG, 24 of skin conductance, 84 of a face. Definitions are the textbooks', not that code's, which has faults
+(frequency axes off by two, entropies of positions instead of intervals); `prepare.compat` repeats them. The other
+signals' lists are ours. Beats, responses and decompositions are found once a recording, and then counted span by span.
 """
 
 from __future__ import annotations
@@ -22,19 +22,23 @@ from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
 from embench.signals.beats import ecg_peaks, ppg_peaks
-from embench_plugins.encoders.features import heart, plain, skin
+from embench_plugins.encoders.features import face, heart, plain, published, skin
 from embench_plugins.encoders.features.spans import Spans
 
 RECIPE = Recipe(
     optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", epochs=20, batch=64,
-    selection="early_stop", patience=20, class_weight="balanced", view=View("unit"), build={"dim": 64},
+    selection="early_stop", patience=20, class_weight="balanced", view=View("unit"), prepare={"compat": False},
+    build={"dim": 64},
 )  # fmt: skip
 
 
 class Handcrafted(Encoder):
-    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token."""
+    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token.
 
-    accepts: ClassVar = frozenset({"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "acc", "hr"})
+    Prepare keys: `compat` computes the lists of ECG, PPG and EDA as the published code does, see `features/published`.
+    """
+
+    accepts: ClassVar = frozenset({"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "acc", "hr", "face_au"})
     offers: ClassVar = frozenset({"features"})
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": RECIPE.but(assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "batch", "build.dim")),
@@ -54,7 +58,8 @@ class Handcrafted(Encoder):
         lost = np.asarray(~np.isfinite(x).all(0))
         x = _bridged(x, lost)
         where = Spans.of(spans, signal.rate, x.shape[1])
-        values = _values(signal.modality, x, signal.unit, where)
+        compat = bool(self.recipe.prepare["compat"])
+        values = (_published if compat else _values)(signal.modality, x, signal.unit, where)
         gone = np.concatenate([[0], np.cumsum(lost)])
         values[gone[where.stop] > gone[where.start]] = np.nan
         values[~np.isfinite(values)] = np.nan
@@ -62,6 +67,8 @@ class Handcrafted(Encoder):
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
         _check(modality)
+        if modality == "face_au":
+            return tuple(f"{c}_{name}" for name in face.STATISTICS for c in channels)
         names = {"ecg": heart.NAMES, "ppg": heart.NAMES, "eda": skin.NAMES, "eeg": tuple(plain.EEG_BANDS)}
         per_channel = names.get(modality, plain.STATISTICS)
         several = len(channels) > 1 or modality not in ("ecg", "ppg", "eda")
@@ -106,8 +113,19 @@ def _values(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray
         return np.concatenate([skin.skin(lead, unit, spans) for lead in x], 1)
     if modality == "eeg":
         return plain.entropies(x, spans)
+    if modality == "face_au":
+        return face.face(x, spans)
     values = plain.statistics(x, spans)
     return np.concatenate([values, plain.breathing(x[0], spans)], 1) if modality == "resp" else values
+
+
+def _published(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
+    """As `_values`, by the definitions of the published code where it has any."""
+    if modality in ("ecg", "ppg"):
+        return np.concatenate([published.heart(lead, spans, clean=modality == "ecg") for lead in x], 1)
+    if modality == "eda":
+        return np.concatenate([published.skin(lead, spans) for lead in x], 1)
+    return _values(modality, x, unit, spans)
 
 
 class Network(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from embench.errors import UsageError
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec
-from embench_plugins.encoders.features import heart, plain, skin
+from embench_plugins.encoders.features import heart, plain, published, skin
 from embench_plugins.encoders.features.spans import Spans, slope
 from embench_plugins.encoders.handcrafted import Handcrafted
 
@@ -17,8 +17,8 @@ RATE = 128.0
 TEN_S = np.stack([np.arange(12) * 10.0, np.arange(12) * 10.0 + 10.0], 1)
 
 
-def encoder() -> Handcrafted:
-    return Handcrafted(Handcrafted.recipes["small"])
+def encoder(*, compat: bool = False) -> Handcrafted:
+    return Handcrafted(Handcrafted.recipes["small"].but(prepare={"compat": compat}))
 
 
 def signal(modality: str, *rows: np.ndarray, unit: str = "uS") -> Signal:
@@ -163,7 +163,16 @@ def test_alpha_raises_alpha_only() -> None:
 
 @pytest.mark.parametrize(
     ("modality", "channels", "expected"),
-    [("ecg", 1, 46), ("ecg", 2, 92), ("ppg", 1, 46), ("eda", 1, 24), ("eeg", 14, 56), ("temp", 1, 5), ("resp", 1, 6)],
+    [
+        ("ecg", 1, 46),
+        ("ecg", 2, 92),
+        ("ppg", 1, 46),
+        ("eda", 1, 24),
+        ("eeg", 14, 56),
+        ("temp", 1, 5),
+        ("resp", 1, 6),
+        ("face_au", 42, 84),
+    ],
 )
 def test_lengths_of_the_lists(modality: str, channels: int, expected: int) -> None:
     names = encoder().feature_names(modality, tuple(f"c{i}" for i in range(channels)))
@@ -197,6 +206,118 @@ def test_a_joined_modality_is_refused_with_what_to_do() -> None:
     with pytest.raises(UsageError, match=r"ecg\+eda") as refusal:
         encoder().features(signal("ecg+eda", np.zeros(100), np.zeros(100)), TEN_S)
     assert "not joined" in str(refusal.value)
+
+
+def test_a_face_is_means_and_then_deviations() -> None:
+    """As OpenFace's columns stand in the published file: all means, then all SDs (over n - 1)."""
+    frames = np.array([[0.0, 1.0, 2.0, 1.0], [0.5, 0.5, 0.5, 0.5]], np.float32)
+    both = Signal(np.concatenate([frames, frames + 1], 1), 4.0, ("AU01_r", "gaze_0_x"), "", modality="face_au")
+    assert encoder().feature_names("face_au", both.channels) == (
+        "AU01_r_mean", "gaze_0_x_mean", "AU01_r_sd", "gaze_0_x_sd",
+    )  # fmt: skip
+    values = encoder().features(both, np.array([[0.0, 1.0], [1.0, 2.0]]))
+    sd = np.sqrt(2 / 3)
+    np.testing.assert_allclose(values, [[1.0, 0.5, sd, 0.0], [2.0, 1.5, sd, 0.0]], rtol=1e-6)
+
+
+def test_the_textbooks_definitions_are_the_default() -> None:
+    for recipe in Handcrafted.recipes.values():
+        assert recipe.prepare == {"compat": False}
+
+
+def swinging(rate: float, hz: float, seconds: float = 300.0) -> tuple[np.ndarray, np.ndarray]:
+    """An ECG (T,) whose intervals, 800 ms, swing by 80 ms at `hz`, and its intervals in ms."""
+    beats = [0.5]
+    while beats[-1] < seconds - 1.5:
+        beats.append(beats[-1] + 0.8 + 0.08 * np.sin(2 * np.pi * hz * beats[-1]))
+    time, wave = np.arange(int(seconds * rate)) / rate, np.zeros(int(seconds * rate))
+    for beat in beats:
+        near = np.abs(time - beat) < 0.1
+        wave[near] += np.exp(-0.5 * ((time[near] - beat) / 0.012) ** 2)
+    return wave, np.diff(beats) * 1000
+
+
+def of_published_code(wave: np.ndarray, rate: float) -> dict[str, float]:
+    spans = Spans.of(np.array([[0.0, len(wave) / rate]]), rate, len(wave))
+    return dict(zip(heart.NAMES, published.heart(wave, spans, clean=True)[0], strict=True))
+
+
+@pytest.mark.parametrize("rate", [128.0, 500.0])
+def test_the_published_codes_faults_are_repeated_at_any_rate(rate: float) -> None:
+    """A swing at .1 Hz, which is LF, comes out at .2 Hz, which is HF, and so on down the list."""
+    wave, nn = swinging(rate, 0.1)
+    value = of_published_code(wave, rate)
+    resolution = 2000 / rate  # ms: a beat is where a sample is
+    assert value["nn_mean"] == pytest.approx(nn.mean(), abs=resolution)
+    assert value["hf_peak"] == pytest.approx(0.2, abs=0.02)
+    assert value["hf_relative"] > 95.0
+    assert value["cvnn"] == pytest.approx(nn.std(), rel=0.05)  # holds SDNN
+    assert value["sdnn"] == pytest.approx(nn.std() / nn.mean(), rel=0.05)  # holds CVNN
+    differences = np.diff(nn)
+    assert value["sd1"] == pytest.approx(differences.std() / np.sqrt(2) / 2, rel=0.25)  # samples of 2 ms, not ms
+    per_minute = len(nn) / (300 / 60)
+    assert value["nn_per_minute"] == pytest.approx(per_minute, rel=0.01)
+    assert value["pnn20"] == pytest.approx(100 * (np.abs(differences) > 20).sum() / per_minute, rel=0.1)
+    assert value["pnn20"] > 100  # a percentage that is none
+    # Positions rise steadily, so that they look regular, whatever the intervals do.
+    assert value["approximate_entropy"] < 0.05
+    assert value["sample_entropy"] < 0.05
+    assert value["triangular_index"] > 0
+
+
+def test_published_entropies_by_counting() -> None:
+    """Runs of two and of three values; sample entropy compares those that can be continued with all others."""
+    x = np.random.default_rng(0).normal(size=40)
+
+    def alike(i: int, j: int, length: int) -> bool:
+        return bool(np.abs(x[i : i + length] - x[j : j + length]).max() <= 0.2 * x.std())
+
+    def phi(length: int) -> float:
+        runs = range(len(x) - length + 1)
+        return float(np.mean([np.log(np.mean([alike(i, j, length) for j in runs])) for i in runs]))
+
+    pairs = sum(alike(i, j, 2) for i in range(38) for j in range(39) if i != j)
+    triples = sum(alike(i, j, 3) for i in range(38) for j in range(38) if i != j)
+    assert triples > 0
+    assert published._entropies(x) == pytest.approx((abs(phi(3) - phi(2)), -np.log(triples / pairs)))
+
+
+def test_published_skin_is_standardised_by_the_trial_and_its_area_is_signed() -> None:
+    rng = np.random.default_rng(0)
+    eda = 5.0 + np.cumsum(rng.normal(size=15360)) * 0.01
+    whole = np.array([[0.0, 120.0]])
+    value, scaled = (named("eda", encoder(compat=True).features(signal("eda", x), whole)) for x in (eda, 3 * eda - 4))
+    for name, found in value.items():
+        np.testing.assert_allclose(scaled[name], found, rtol=1e-3, atol=1e-4, err_msg=name)
+    assert abs(value["mean"][0]) < 0.05
+    assert value["sd"][0] == pytest.approx(1.0, abs=0.05)
+    standard = (eda - eda.mean()) / eda.std()
+    textbook = named("eda", encoder().features(signal("eda", standard), whole))
+    assert abs(value["phasic_area"][0]) < 500 * textbook["phasic_area"][0]  # ups and downs cancel; in samples
+    assert value["scr_per_minute"][0] < textbook["scr_per_minute"][0]  # responses under a tenth of the largest go
+
+
+@pytest.mark.parametrize("modality", ["ecg", "ppg", "eda"])
+def test_published_lists_have_the_same_length_and_survive_odd_recordings(modality: str) -> None:
+    rng = np.random.default_rng(0)
+    spans = np.array([[0.0, 10.0], [10.0, 20.0], [15.0, 25.0], [16.0, 19.0], [40.0, 50.0]])
+    wave = beating(np.arange(0.4, 20, 0.8), 20.0, 0.02) + 0.01 * rng.normal(size=2560)
+    ramp = np.linspace(1.0, 2.0, 2560)
+    for row in (wave, ramp, np.zeros(2560), rng.normal(size=40)):
+        values = encoder(compat=True).features(signal(modality, row), spans)
+        assert values.shape == encoder().features(signal(modality, row), spans).shape
+        assert not np.isinf(values).any()
+        assert np.isnan(values[-2:]).all()  # three seconds are too few, and after the end there is nothing
+    found = encoder(compat=True).features(signal(modality, wave, wave), spans)
+    assert found.shape[1] == 2 * (24 if modality == "eda" else 46)
+    assert np.isfinite(found[0]).any()
+
+
+def test_published_definitions_leave_the_other_signals_alone() -> None:
+    rows = np.random.default_rng(0).normal(size=(3, 2560))
+    for modality in ("eeg", "temp", "resp", "acc", "face_au"):
+        one, other = (encoder(compat=c).features(signal(modality, *rows), TEN_S[:2]) for c in (False, True))
+        np.testing.assert_array_equal(one, other)
 
 
 def test_slope_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""`logreg`, `svm`, `boosting`: missing values, weights, people with one class, probabilities, classes, values."""
+"""All bundled estimators: missing values, weights, people with one class, probabilities, classes, values."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401  (makes IterativeImputer importable)
+from sklearn.impute import IterativeImputer
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS
 from embench_plugins.fusions.boosting import Boosting
+from embench_plugins.fusions.forest import Forest
+from embench_plugins.fusions.lda import Discriminant, Lda
 from embench_plugins.fusions.logreg import LogReg
+from embench_plugins.fusions.mlp import Mlp
+from embench_plugins.fusions.preparing import preparing
 from embench_plugins.fusions.svm import Svm, _left_out
 from embench_plugins.fusions.tabular import balanced
 
-ALL = [LogReg, Svm, Boosting]
+ALL = [LogReg, Svm, Lda, Forest, Mlp, Boosting]
+TREES = (Boosting, Forest)
 
 
 def cohort(seed: int, people: int = 8, each: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -60,7 +69,7 @@ def test_balanced_classes_make_a_balanced_decision(cls: type[Estimator]) -> None
     X, y, _ = cohort(2)
     decided = fitted(cls).score(X) > 0.5
     recalls = [np.mean(decided[y == 1]), np.mean(~decided[y == 0])]
-    assert abs(recalls[0] - recalls[1]) < (0.3 if cls is Boosting else 0.2)  # trees overfit their own weights
+    assert abs(recalls[0] - recalls[1]) < (0.3 if cls in TREES else 0.2)  # trees overfit their own weights
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -193,7 +202,7 @@ def test_several_classes(cls: type[Estimator], val: bool) -> None:
     assert roc_auc_score(y_test, share, multi_class="ovr", average="macro") > 0.8
     # Balanced: the rarest class is decided for about as surely as the others.
     recalls = [np.mean(share[y_test == k].argmax(1) == k) for k in range(3)]
-    assert min(recalls) > (0.35 if cls is Boosting else 0.5)
+    assert min(recalls) > (0.35 if cls in TREES else 0.5)
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -232,5 +241,84 @@ def test_boosting_predicts_values() -> None:
 
 
 def test_who_answers_what() -> None:
-    assert LogReg.kinds == Svm.kinds == {"binary", "classes"}
+    for cls in (LogReg, Svm, Lda, Forest, Mlp):
+        assert cls.kinds == {"binary", "classes"}
     assert Boosting.kinds == {"binary", "classes", "value"}
+
+
+def test_lda_by_hand() -> None:
+    """Two classes of equal weight at (0, 0) and (2, 0), unit variance: the log odds rise by 2 a unit of the first
+    feature and are 0 halfway; three times the weight adds ln 3."""
+    square = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+    other = square + np.array([2.0, 0.0])
+    X, y = np.concatenate([square, other] * 50), np.tile(np.repeat([0, 1], 4), 50)
+    points = np.array([[0.0, 3.0], [1.0, -5.0], [2.5, 0.0]])
+    share = Discriminant().fit(X, y, np.ones(400)).predict_proba(points)
+    np.testing.assert_allclose(np.log(share[:, 1] / share[:, 0]), [-2.0, 0.0, 3.0], rtol=1e-6, atol=1e-9)
+    share = Discriminant().fit(X, y, np.where(y == 1, 3.0, 1.0)).predict_proba(points)
+    np.testing.assert_allclose(np.log(share[:, 1] / share[:, 0]), np.log(3) + np.array([-2.0, 0.0, 3.0]), rtol=1e-6)
+
+
+def test_lda_is_scikit_learns_where_rows_are_many() -> None:
+    """With many rows the covariance is hardly shrunk."""
+    X, y, _ = three(0, each=2500)
+    X = np.nan_to_num(X)
+    theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(X, y).predict_proba(X)
+    np.testing.assert_allclose(Discriminant().fit(X, y, np.ones(len(y))).predict_proba(X), theirs, atol=0.02)
+
+
+def test_lda_weights_are_repetitions() -> None:
+    X, y, _ = three(0, each=2500)
+    X, times = np.nan_to_num(X), 1 + np.arange(len(y)) % 3
+    weighted = Discriminant().fit(X, y, times.astype(float)).predict_proba(X)
+    repeated = Discriminant().fit(np.repeat(X, times, 0), np.repeat(y, times), np.ones(times.sum())).predict_proba(X)
+    np.testing.assert_allclose(weighted, repeated, atol=0.01)
+
+
+def test_mlp_without_hidden_layers_is_linear() -> None:
+    """Its log odds are a straight line: the middle of two points has the mean of theirs."""
+    X, _, _ = cohort(2)
+    X = np.nan_to_num(X)
+    score = [fitted(Mlp).score(rows) for rows in (X[:50], X[50:100], (X[:50] + X[50:100]) / 2)]
+    low, high, middle = (np.log(s / (1 - s)) for s in score)
+    np.testing.assert_allclose(middle, (low + high) / 2, atol=1e-6)
+
+
+def test_mlp_with_hidden_layers_is_not_linear() -> None:
+    """Classes by the sign of a product, which no line can tell apart."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 2))
+    y = (X[:, 0] * X[:, 1] > 0).astype(float)
+    linear, deep = (Mlp(Mlp.recipes["small"].but(build={"hidden": hidden}), 0) for hidden in ([], [16]))
+    for network in (linear, deep):
+        network.fit(X[:400], y[:400], np.arange(400), np.ones(400))
+    assert roc_auc_score(y[400:], linear.score(X[400:])) < 0.6
+    assert roc_auc_score(y[400:], deep.score(X[400:])) > 0.9
+
+
+@pytest.mark.parametrize("cls", [Svm, Mlp])
+def test_paper_presets_impute_from_the_other_features_and_say_what_is_assumed(cls: type[Estimator]) -> None:
+    paper = cls.recipes["paper"]
+    assert (paper.build["impute"], paper.build["pca"], paper.class_weight) == ("iterative", 0.95, "none")
+    assert {"build.pca", "build.oversampling"} <= set(paper.assumed)
+
+
+def steps(*modalities: str, pca: float | None = 0.95) -> list[str]:
+    made: Pipeline = preparing({"impute": "iterative", "pca": pca}, modalities, 0)
+    assert isinstance(made.steps[0][1], IterativeImputer)
+    return [name for name, _ in made.steps]
+
+
+def test_principal_components_only_where_faces_stand_beside_other_signals() -> None:
+    plain = ["iterativeimputer", "standardscaler"]
+    assert steps("ecg", "eda") == steps("face_au") == steps("face_au", "video") == steps() == plain
+    assert steps("ecg", "eda", "face_au") == [*plain, "pca"]
+    assert steps("ecg", "face_au", pca=None) == plain
+
+
+def test_components_keep_the_stated_share_of_variance() -> None:
+    """Three independent features of 40 copies each: three components hold all of the variance."""
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.normal(size=(200, 3)), 40, axis=1) + 1e-3 * rng.normal(size=(200, 120))
+    prepared = preparing({"impute": "median", "pca": 0.95}, ("ecg", "face_au"), 0).fit(X)
+    assert prepared.transform(X).shape == (200, 3)

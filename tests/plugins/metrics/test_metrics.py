@@ -14,6 +14,7 @@ from embench.interfaces.units import Units
 
 NAMES = (
     "accuracy", "auroc", "auroc_within", "balanced_accuracy", "brier", "ece", "f1_macro", "f1_weighted", "mcc",
+    "precision_macro", "sensitivity_specificity",
 )  # fmt: skip
 
 
@@ -58,6 +59,10 @@ def test_agrees_with_scikit_learn(classes: int) -> None:
         "f1_macro": sk.f1_score(y, decided, average="macro"),
         "f1_weighted": sk.f1_score(y, decided, average="weighted"),
         "mcc": sk.matthews_corrcoef(y, decided),
+        "precision_macro": sk.precision_score(y, decided, average="macro", zero_division=0),
+        "sensitivity_specificity": np.mean(
+            [sk.balanced_accuracy_score(y == k, decided == k) for k in range(classes)]  # each against the rest
+        ),
         "auroc": np.mean([sk.roc_auc_score(onehot[:, k], score[:, k]) for k in range(classes)]),
         "brier": ((score - onehot) ** 2).sum(1).mean() / 2,
     }
@@ -110,7 +115,10 @@ def test_quick_bootstrap_equals_the_slow_one(name: str, classes: int) -> None:
     assert quick[0] == pytest.approx(metric(name)(units))
 
 
-@pytest.mark.parametrize("name", ["auroc", "auroc_within", "balanced_accuracy", "f1_macro", "mcc"])
+@pytest.mark.parametrize(
+    "name",
+    ["auroc", "auroc_within", "balanced_accuracy", "f1_macro", "mcc", "precision_macro", "sensitivity_specificity"],
+)
 def test_one_class_only_is_undefined_and_so_are_such_samples(name: str) -> None:
     units = made()
     alone = units.take(units.subject == "s6")
@@ -140,6 +148,34 @@ def test_a_score_of_the_person_alone_gets_exactly_half_within() -> None:
 def test_a_method_that_always_decides_alike_has_no_correlation() -> None:
     units = made()
     assert metric("mcc")(replace(units, decision=np.ones(len(units)))) == 0
+
+
+def test_sensitivity_and_specificity_of_two_classes_by_hand() -> None:
+    """3 of 4 highs and 3 of 6 lows are found; 3 of 6 decisions for high and 3 of 4 for low are right."""
+    units = made().take(np.arange(10))
+    units = replace(units, y_true=np.repeat([1.0, 0.0], [4, 6]), decision=np.array([1, 1, 1, 0, 1, 1, 1, 0, 0, 0.0]))
+    assert metric("sensitivity_specificity")(units) == pytest.approx((3 / 4 + 3 / 6) / 2)
+    assert metric("precision_macro")(units) == pytest.approx((3 / 6 + 3 / 4) / 2)
+
+
+def test_a_class_that_is_never_decided_has_no_precision() -> None:
+    units = made()
+    assert metric("precision_macro")(replace(units, decision=np.zeros(len(units)))) == np.mean(units.y_true == 0) / 2
+    assert metric("sensitivity_specificity")(replace(units, decision=np.zeros(len(units)))) == 0.5
+
+
+@pytest.mark.parametrize("name", ["precision_macro", "sensitivity_specificity"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_chance_is_what_random_decisions_get(name: str, classes: int) -> None:
+    """Whatever their shares: 40,000 labels of uneven classes, decisions drawn without looking at them."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(classes), [24_000, 12_000, 4_000][:classes]).astype(float)
+    units = made(classes=classes)
+    score = np.eye(3)[y.astype(int)][:, :classes] if classes > 2 else y
+    units = replace(units, y_true=y, score=score)
+    for shares in rng.dirichlet(np.full(classes, 5.0), 5):
+        decided = replace(units, decision=rng.choice(classes, len(y), p=shares).astype(float))
+        assert metric(name)(decided) == pytest.approx(metric(name).chance(decided), abs=0.02)
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.7, 0.3), (0.95, 0.05), (0.5, 0.45, 0.05)])

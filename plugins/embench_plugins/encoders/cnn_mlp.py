@@ -1,0 +1,127 @@
+"""Encoder `cnn_mlp`: convolutions over a whole recording, then a network along time that leaves 100 tokens.
+
+Strizhkova et al. 2024 (`strizhkova2024`): physiology as two channels at 128 Hz (`ecg+eda`, `ppg+eda`), or 42 facial
+values at 18 Hz, filled up with zeros to the longest recording. A CNN widens each moment to 512 values; an MLP that all
+512 share reads all moments at once and gives 100. Padding is not masked away: it goes into that MLP, as zeros.
+
+The paper gives neither kernels nor hidden sizes. It says that the CNN extends that of `cnn_tf`, whose kernels the
+physiology has here; the facial ones see as many seconds' share of a slower signal. Its single-modality models are these
+tokens under the fusion `cross_attn`, its 10 s variant is `view: window(10, 10)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import Signal
+from embench.interfaces.tokens import InputSpec, Tokens
+from embench.interfaces.units import View
+from embench.nn import hide
+from embench.signals.resample import resample
+
+FACE = "face_au"
+
+CONTINUOUS = ("amigos/external", "case", "k_emocon", "stress_predict", "wesad", "wesad/chest")
+"""Datasets whose units are 10 s of something longer: a method of whole recordings reads the minute that ends there."""
+
+MINUTE: Mapping[str, Any] = {"view": View("context", 60.0)}
+
+PAPER = Recipe(
+    optimiser="adamw", lr=1e-4, weight_decay=1e-4, schedule="cosine", epochs=50, batch=8,
+    selection="early_stop", patience=50,
+    view=View("unit"),
+    build={
+        "kernels": [65, 33, 17], "face_kernels": [9, 5, 3], "widths": [128, 256, 512], "stride": 1, "hidden": 256,
+        "tokens": 100, "dropout": 0.1,
+    },
+    assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "selection", "class_weight", "build.kernels",
+             "build.face_kernels", "build.widths", "build.hidden", "build.dropout", "build.padding"),
+    datasets=dict.fromkeys(CONTINUOUS, MINUTE),
+)  # fmt: skip
+
+# A wristband's signals hold nothing above 8 Hz after preprocessing.
+SLOW: Mapping[str, Any] = {**MINUTE, "prepare": {"rate_hz": 16}, "build": {"kernels": [9, 5, 3]}}
+
+# A quarter of the rate and every fourth moment: departures from the paper that a CPU needs. A weight for each moment is
+# many for a few hundred recordings, hence the dropout: validation losses rise after two to four epochs all the same.
+SMALL = PAPER.but(
+    lr=1e-3, weight_decay=1e-2, warmup=1, epochs=12, batch=32, clip=1.0, patience=12, class_weight="balanced",
+    prepare={"rate_hz": 32}, assumed=(),
+    build={
+        "kernels": [17, 9, 5], "widths": [16, 32, 32], "stride": 4, "hidden": 32, "tokens": 25, "dropout": 0.5,
+    },
+    datasets={**PAPER.datasets, "stress_predict": {**SLOW, "epochs": 8, "patience": 8}},
+)  # fmt: skip
+
+
+class CnnMlp(Encoder):
+    """Tokens (B, 100, 512). Build keys: `stride` over 1 passes over moments in the first convolution."""
+
+    accepts: ClassVar = frozenset(
+        {"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands", FACE}
+    )  # fmt: skip
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": PAPER,
+        "small": SMALL,
+        "quick": SMALL.but(epochs=4, patience=4, datasets={**PAPER.datasets, "stress_predict": SLOW}),
+    }
+
+    @property
+    def reads(self) -> Literal["signal", "stream", "features"]:
+        return "stream" if "rate_hz" in self.recipe.prepare else "signal"
+
+    def stream(self, signal: Signal) -> Signal:
+        """The signal at `prepare.rate_hz`; facial values stay at their own rate."""
+        if signal.modality == FACE:
+            return signal
+        rate = float(self.recipe.prepare["rate_hz"])
+        return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
+
+    def build(self, spec: InputSpec) -> nn.Module:
+        build = dict(self.recipe.build)
+        kernels, face_kernels = build.pop("kernels"), build.pop("face_kernels")
+        return Network(*spec.shape, kernels=face_kernels if spec.modality == FACE else kernels, **build)
+
+
+class Network(nn.Module):
+    """x (B, C, T), mask (B, T) | None -> Tokens(x (B, tokens, widths[-1])).
+
+    Args:
+        channels, length: C and T. The MLP has a weight for each moment, so T is fixed.
+        kernels: odd numbers of samples.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        length: int,
+        *,
+        kernels: list[int],
+        widths: list[int],
+        stride: int,
+        hidden: int,
+        tokens: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(before, width, kernel, 1 if i else stride, padding=kernel // 2)
+            for i, (before, width, kernel) in enumerate(zip([channels, *widths[:-1]], widths, kernels, strict=True))
+        )
+        moments = (length - 1) // stride + 1
+        self.along_time = nn.Sequential(
+            nn.Linear(moments, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, tokens)
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        x = hide(x, mask)
+        for convolution in self.convolutions:
+            x = torch.relu(convolution(x))
+        return Tokens(self.along_time(x).transpose(1, 2))

@@ -1,0 +1,162 @@
+"""The lists of `heart` and `skin` as the StressID code computes them, with its faults, for repeating published rows.
+
+Each span is z-scored and cleaned (neurokit2, `biosppy`) by itself. What differs from the textbooks:
+
+- beats are local maxima a third of a second apart, above half the signal's 99 % quantile;
+- spectra take 500 Hz samples for milliseconds, so that time is half as long and frequencies are twice as high; they are
+  of the series as it is, in segments of 256, from its second second on;
+- SD1 and SD2 are in samples of 500 Hz, and the entropies are those of the beats' positions, not of the intervals;
+- `sdnn` holds SD / mean and `cvnn` the SD; pNN50 and pNN20 are counts divided by the intervals per minute; the
+  triangular index divides those by the position of the fullest bin, not by what is in it; LF and HF are relative to
+  their sum, in percent;
+- the phasic part's area is signed, in samples of 500 Hz; SDs divide by n.
+
+Signals may have any rate: what the code counts in its data's samples is converted to 500 Hz.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from scipy import signal as sps
+from scipy.interpolate import CubicSpline
+
+from embench_plugins.encoders.features import heart as textbook
+from embench_plugins.encoders.features import skin as textbook_skin
+from embench_plugins.encoders.features.spans import Spans
+
+DATA_HZ = 500.0
+"""The rate of StressID's signals."""
+
+BIN_MS = 10.0
+LEAST_S = 5.0
+"""The filters' tails are longer than anything shorter."""
+
+
+def heart(x: np.ndarray, spans: Spans, *, clean: bool) -> np.ndarray:
+    """(n, 46) values of one channel `x` (T,); `clean` says whether it is an ECG, for which there is a filter."""
+
+    def compute(part: np.ndarray) -> np.ndarray:
+        if clean:
+            import neurokit2 as nk  # slow to import
+
+            part = nk.ecg_clean(part, sampling_rate=spans.rate, method="biosppy")
+        height = np.quantile(part, 0.99) / 2
+        peaks = sps.find_peaks(part, distance=max(1.0, spans.rate / 3), height=height)[0]
+        at = peaks * (DATA_HZ / spans.rate)
+        values = [_time(at, len(part) / spans.rate), _wave(part), _frequency(at), _nonlinear(at)]
+        return np.concatenate(values)
+
+    return _each(x, spans, compute, len(textbook.NAMES))
+
+
+def skin(x: np.ndarray, spans: Spans) -> np.ndarray:
+    """(n, 24) values of one channel `x` (T,)."""
+    import neurokit2 as nk
+
+    def compute(part: np.ndarray) -> np.ndarray:
+        part = nk.eda_clean(part, sampling_rate=spans.rate, method="biosppy")
+        decomposed = nk.eda_phasic(part, sampling_rate=spans.rate)
+        phasic, tonic = (decomposed[name].to_numpy() for name in ("EDA_Phasic", "EDA_Tonic"))
+        slope = np.polyfit(np.linspace(0, len(part) / spans.rate, len(part)), tonic, 1)[0]
+        shape = [part.max(), part.min(), part.mean(), part.std(), *textbook.shape(part), np.median(part)]
+        parts = [value for each in (phasic, tonic) for value in (each.max(), each.min(), each.mean(), each.std())]
+        return np.array([*shape, part.max() / part.min(), slope, *parts, *_responses(phasic, spans.rate)])
+
+    return _each(x, spans, compute, len(textbook_skin.NAMES))
+
+
+def _each(x: np.ndarray, spans: Spans, compute: Callable[[np.ndarray], np.ndarray], width: int) -> np.ndarray:
+    """(n, width): `compute` on each span's z-scored samples; NaN for spans that are too short, or flat."""
+    out = np.full((len(spans), width), np.nan)
+    for row, (start, stop) in enumerate(zip(spans.start, spans.stop, strict=True)):
+        part = x[start:stop]
+        if stop - start >= LEAST_S * spans.rate and np.ptp(part) > 0:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # divisions by 0 and means of nothing; the caller makes them NaN
+                out[row] = compute((part - part.mean()) / part.std())
+    return out
+
+
+def _wave(x: np.ndarray) -> np.ndarray:
+    values = textbook.wave(x[None])[0]
+    values[textbook.WAVE.index("sd")] = x.std()
+    return values
+
+
+def _time(at: np.ndarray, seconds: float) -> np.ndarray:
+    """Of beats at the samples `at`, at 500 Hz, in so many seconds."""
+    nn = np.diff(at) * (1000.0 / DATA_HZ)
+    if len(nn) < textbook.LEAST_INTERVALS:
+        return np.full(len(textbook.TIME), np.nan)
+    rate, differences, sd = 60_000.0 / nn, np.diff(nn), nn.std()
+    per_minute = 60.0 * len(nn) / seconds
+    pnn50, pnn20 = (100.0 * (np.abs(differences) > limit).sum() / per_minute for limit in (50.0, 20.0))
+    edges = np.arange(nn.mean() - 3 * sd, nn.mean() + 3 * sd, BIN_MS)
+    fullest = np.histogram(nn, edges)[0].argmax() if len(edges) > 1 else 0
+    return np.array(
+        [
+            rate.mean(), rate.min(), rate.max(), rate.std(), np.ptp(rate), per_minute,
+            nn.mean(), differences.std(), sd / nn.mean(), sd, pnn50, pnn20, np.sqrt(np.mean(differences**2)),
+            np.median(nn), np.quantile(nn, 0.2), np.quantile(nn, 0.8), nn.min(), nn.max(),
+            np.divide(per_minute, fullest),
+        ]
+    )  # fmt: skip
+
+
+def _frequency(at: np.ndarray) -> np.ndarray:
+    nn = np.diff(at)  # samples, taken for ms
+    time = np.cumsum(nn) / 1000.0
+    grid = np.arange(1.0, time[-1] - time[0], 1.0 / textbook.SERIES_HZ) if len(nn) >= 4 else np.empty(0)
+    if len(grid) < 2:
+        return np.full(len(textbook.FREQUENCY), np.nan)
+    frequency, density = sps.welch(CubicSpline(time - time[0], nn)(grid), textbook.SERIES_HZ)
+    inside = {name: (frequency >= low) & (frequency < high) for name, (low, high) in textbook.BANDS.items()}
+    power = {name: float(np.trapezoid(density[mask], frequency[mask])) for name, mask in inside.items()}
+    lf, hf, total = power["lf"], power["hf"], sum(power.values())
+    peaks = [frequency[mask][density[mask].argmax()] if mask.any() else np.nan for mask in (inside["lf"], inside["hf"])]
+    ratios = [np.divide(lf, hf), np.divide(100.0 * lf, lf + hf), np.divide(100.0 * hf, lf + hf)]
+    return np.array([total, lf, hf, power["ulf"], power["vlf"], power["vhf"], *ratios, *peaks])
+
+
+def _nonlinear(at: np.ndarray) -> np.ndarray:
+    nn = np.diff(at)  # samples
+    if len(nn) < textbook.LEAST_INTERVALS:
+        return np.full(len(textbook.NONLINEAR), np.nan)
+    sd1, sd2 = np.std(nn[1:] - nn[:-1]) / np.sqrt(2.0), np.std(nn[1:] + nn[:-1]) / np.sqrt(2.0)
+    return np.array([sd1, sd2, np.divide(sd1, sd2), *_entropies(at)])
+
+
+def _entropies(x: np.ndarray, m: int = 2) -> tuple[float, float]:
+    """Approximate and sample entropy of a series (n,), runs of `m`, tolerance .2 SD."""
+    gap = np.abs(x[:, None] - x)
+
+    def near(length: int) -> np.ndarray:
+        """Whether the runs of this length that begin at i and j are alike."""
+        runs = len(x) - length + 1
+        farthest = np.max([gap[k : k + runs, k : k + runs] for k in range(length)], axis=0)
+        return np.asarray(farthest <= 0.2 * x.std())
+
+    short, long = near(m), near(m + 1)
+    approximate = abs(np.log(long.mean(1)).mean() - np.log(short.mean(1)).mean())
+    continued = len(long)  # runs that have a next value; each is compared with all runs but itself
+    sample = -np.log((long.sum() - continued) / (short[:continued].sum() - continued))
+    return float(approximate), float(sample)
+
+
+def _responses(phasic: np.ndarray, rate: float) -> list[float]:
+    import neurokit2 as nk
+
+    minutes = len(phasic) / rate / 60.0
+    area = float(np.trapezoid(phasic)) * DATA_HZ / rate
+    try:
+        found = nk.eda_peaks(phasic, sampling_rate=rate)[1]
+    except ValueError:  # neurokit2 on a signal without peaks
+        return [0.0, area, np.nan, np.nan, np.nan, 0.0, 0.0]
+    amplitude, recovery_s = found["SCR_Amplitude"], found["SCR_RecoveryTime"]
+    return [
+        len(found["SCR_Peaks"]) / minutes, area, np.nanmean(amplitude), np.nanmax(amplitude), np.nanmean(recovery_s),
+        np.nansum(amplitude) / minutes, np.nansum(recovery_s) / minutes,
+    ]  # fmt: skip

@@ -1,0 +1,116 @@
+"""Fusion `modality_aware`: the channels of each modality are weighed by what all modalities together show.
+
+Woo et al. 2023 (`woo2023`): the largest value of each channel, over time for the heart and over the scalp for EEG,
+describes a modality; one convolution over the joint description, split again, and one over each part score them; the
+scores gate the feature maps, which are averaged, joined and classified. Sizes, the activation and what a gate ranges
+over are ours. So is what the paper does not have: any number of modalities, and tokens of any width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from embench.errors import UsageError
+from embench.interfaces.fusion import Fusion
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
+from embench.nn import FillAbsent
+from embench_plugins.encoders.unet_se import Classifier
+
+PAPER = Recipe(
+    optimiser="adam", lr=1e-3, weight_decay=1e-4, epochs=100, batch=64, selection="early_stop", patience=100,
+    build={"dim": 64, "attention": True, "mask_axis": "channel", "hidden": 64, "dropout": 0.5},
+    assumed=("optimiser", "lr", "weight_decay", "epochs", "batch", "selection", "class_weight", "targets", "build.dim",
+             "build.gate", "build.mask_axis", "build.hidden", "build.dropout"),
+)  # fmt: skip
+
+SMALL = PAPER.but(
+    optimiser="adamw", weight_decay=1e-2, schedule="cosine", epochs=12, patience=12, class_weight="balanced", clip=1.0,
+    build={"dim": 32, "hidden": 32}, assumed=(),
+    datasets={"stress_predict": {"epochs": 8, "patience": 8}},  # a validation loss was lowest after seven of twelve
+)  # fmt: skip
+
+
+class ModalityAware(Fusion):
+    """Build keys: `attention` (False: the paper's basic model, the same network without gates), `mask_axis`: whether a
+    gate weighs a channel (`channel`) or a moment or place (`token`)."""
+
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": PAPER,
+        "small": SMALL,
+        "quick": SMALL.but(epochs=4, patience=4, datasets={}),
+    }
+
+    def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        return Network(tokens, outputs.size, **self.recipe.build)
+
+
+class Network(nn.Module):
+    """Tokens a modality, projected where their width is not `dim` -> Output(logits (B, n), hidden (B, hidden))."""
+
+    def __init__(
+        self,
+        specs: Mapping[str, TokenSpec],
+        outputs: int,
+        *,
+        dim: int,
+        attention: bool,
+        mask_axis: str,
+        hidden: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        if mask_axis not in ("channel", "token"):
+            raise UsageError(f"no axis is called {mask_axis!r}", where="build.mask_axis", expected="channel, token")
+        self.fill = FillAbsent({m: TokenSpec(spec.length, spec.dim) for m, spec in specs.items()})
+        self.project = nn.ModuleDict(
+            {m: nn.Identity() if spec.dim == dim else nn.Linear(spec.dim, dim) for m, spec in specs.items()}
+        )
+        by_channel = mask_axis == "channel"
+        sizes = {m: dim if by_channel else spec.length for m, spec in specs.items()}
+        self.gates = Gates(sizes, by_channel=by_channel) if attention else None
+        self.head = Classifier(dim * len(specs), hidden, outputs, dropout)
+
+    def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        filled = self.fill({m: Tokens(t.x, t.mask) for m, t in tokens.items()}, present)
+        maps = {m: filled[m]._replace(x=project(filled[m].x)) for m, project in self.project.items()}
+        if self.gates is not None:
+            maps = self.gates(maps)
+        output: Output = self.head(Tokens(torch.cat([t.pooled() for t in maps.values()], 1)[:, None]))
+        return output
+
+
+class Gates(nn.Module):
+    """Tokens a modality -> the same tokens, each channel or each token times its gate.
+
+    Args:
+        sizes: how many channels, or tokens, each modality has.
+    """
+
+    def __init__(self, sizes: Mapping[str, int], *, by_channel: bool) -> None:
+        super().__init__()
+        self.by_channel, self.sizes = by_channel, list(sizes.values())
+        whole = sum(self.sizes)
+        # A convolution of one cell over a vector is a Linear.
+        self.joint = nn.Sequential(nn.Linear(whole, whole), nn.BatchNorm1d(whole), nn.ReLU())
+        self.own = nn.ModuleDict({m: nn.Linear(size, size) for m, size in sizes.items()})
+
+    def forward(self, maps: Mapping[str, Tokens]) -> dict[str, Tokens]:
+        joint = self.joint(torch.cat([self._largest(t) for t in maps.values()], 1))
+        gated = {}
+        for (m, t), part in zip(maps.items(), joint.split(self.sizes, 1), strict=True):
+            gate = torch.sigmoid(self.own[m](part))
+            gated[m] = t._replace(x=t.x * (gate[:, None] if self.by_channel else gate[:, :, None]))
+        return gated
+
+    def _largest(self, tokens: Tokens) -> Tensor:
+        """(B, channels): the largest value of each among the tokens that count; or (B, tokens): the largest value of
+        each token, 0 of one that does not count."""
+        x, mask = tokens.x, tokens.mask
+        if self.by_channel:
+            return (x if mask is None else x.masked_fill(~mask[:, :, None], -torch.inf)).amax(1)
+        return x.amax(2) if mask is None else x.amax(2).masked_fill(~mask, 0.0)

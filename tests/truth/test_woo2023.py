@@ -1,0 +1,24 @@
+"""The method of Woo et al. 2023 on generated people: its encoder under its fusion finds a heart that follows arousal,
+and nothing where nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", [1.0, 0.0])
+def test_modality_aware_unets_find_what_is_planted_only(
+    data: Callable, run: Callable, p_value: Callable, effect: float
+) -> None:
+    root = data(subjects=20, seed=0, effect=effect, length_s=40.0)
+    result = run(root, encoder="unet_se", fusion="modality_aware", modalities="ecg,eeg", target="arousal")
+    scores = result.scores["scores"]["arousal"]["auroc_within"]
+    print(scores, result.manifest["cost"])
+    if effect:
+        assert scores["mean"] > 0.7
+        assert scores["low"] > 0.5
+    else:
+        assert p_value(result) > 0.01
