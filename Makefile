@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup demo test test-all lint bench board interop fuzz clean
+.PHONY: setup demo test test-all lint bench board curve interop fuzz clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -59,6 +59,9 @@ interop: setup .venv-interop/installed
 
 board: setup
 	$(BIN)/python bench/board.py
+
+curve: setup
+	$(BIN)/python bench/label_efficiency.py
 
 clean:
 	rm -rf dist build $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -25,15 +25,23 @@ RUNS, BOARDS = ROOT / ".embench" / "board", ROOT / "leaderboards"
 DATASET, PROTOCOL, SEEDS = "stress_predict", "subject-independent-v1", "0,1,2"
 ALONE, TOGETHER = ("ppg", "eda", "temp"), "ppg,eda,temp"
 
+ESTIMATORS = ("logreg", "svm", "lda", "forest", "boosting", "mlp")
+TOGETHER_IN_ONE = "ppg+eda"
+
 Method = tuple[str, str, str, str | None]
-"""Encoder, fusion, modalities, pretrainer."""
+"""Encoder (one, or `modality=encoder` with commas between), fusion, modalities, pretrainer."""
 
 GROUPS: dict[str, list[Method]] = {
-    "baselines": [("handcrafted", f, m, None) for m in (*ALONE, TOGETHER) for f in runner.ESTIMATORS],
-    "single": [("cnn_tf", "single", "eda", None)],
+    "baselines": [("handcrafted", f, m, None) for m in (*ALONE, TOGETHER) for f in ESTIMATORS],
+    "unet_se": [("unet_se", "single", "ppg", None)],
+    "cnn_mlp": [("cnn_mlp", fusion, TOGETHER_IN_ONE, None) for fusion in ("single", "cross_attn")],
+    "cnn_tf": [("cnn_tf", "single", "eda", None)],
+    "tcn": [("tcn", "shared_tf", TOGETHER, None)],
+    "modality_aware": [("ppg=unet_se,eda=cnn_tf", "modality_aware", "ppg,eda", None)],
     "late": [("cnn_tf", "late", TOGETHER, None)],
     "cross_attn": [("cnn_tf", "cross_attn", TOGETHER, None)],
-    "single-pretrained": [("cnn_tf", "single", "eda", "masked_value")],
+    "tcn-pretrained": [("tcn", "shared_tf", TOGETHER, "signal_transform")],
+    "cnn_tf-pretrained": [("cnn_tf", "single", "eda", "masked_value")],
     "late-pretrained": [("cnn_tf", "late", TOGETHER, "masked_value")],
     "cross_attn-pretrained": [("cnn_tf", "cross_attn", TOGETHER, "masked_value")],
 }
@@ -43,7 +51,7 @@ def request(method: Method, data_root: Path | None) -> runner.Request:
     encoder, fusion, modalities, pretrainer = method
     return runner.Request(
         DATASET,
-        encoders=(encoder,),
+        encoders=tuple(encoder.split(",")),
         fusion=fusion,
         modalities=modalities,
         pretrainers=(pretrainer,) if pretrainer else (),

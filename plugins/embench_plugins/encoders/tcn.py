@@ -47,8 +47,8 @@ class Tcn(Encoder):
     """Tokens (B, T, 16), one a sample of its own slow stream, each a function of the 31 samples up to it.
 
     `prepare.lowpass_hz` holds the edges of zero-phase Butterworth filters of order 4, by modality; other signals only
-    lose what `prepare.rate_hz` can't hold. `build.head` is what the network of `shared_tf` is built from for one
-    modality alone.
+    lose what `prepare.rate_hz` can't hold. A signal that comes at that rate was filtered for it by its protocol and is
+    taken as it is. `build.head` is what the network of `shared_tf` is built from for one modality alone.
     """
 
     accepts: ClassVar = frozenset({"ecg", "ppg", "eda", "resp", "temp", "emg", "acc", "hr", "eeg_bands"})
@@ -62,6 +62,8 @@ class Tcn(Encoder):
     def stream(self, signal: Signal) -> Signal:
         """The signal at `prepare.rate_hz`, after the low-pass of its modality."""
         rate, x = float(self.recipe.prepare["rate_hz"]), signal.data
+        if signal.rate == rate:
+            return signal
         edge = self.recipe.prepare["lowpass_hz"].get(signal.modality)
         if edge is not None:
             x = lowpass(x, signal.rate, edge, 4)
