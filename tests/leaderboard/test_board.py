@@ -30,6 +30,7 @@ def put(
     overlap: str = "none",
     people: int = 24,
     not_cleared: tuple[str, ...] = (),
+    headline: str = "auroc_crossed_time",
     **changed: Any,
 ) -> Path:
     """An entry on the stress board, as an exported run leaves it."""
@@ -61,12 +62,12 @@ def put(
         "config": {},
         **changed,
     }
-    headline: dict[str, Any] = {"undefined": "not estimable"} if mean is None else number(mean)
+    score: dict[str, Any] = {"undefined": "not estimable"} if mean is None else number(mean)
     scores = {
-        "headlines": {"stress": "auroc_crossed_time"},
-        "scores": {"stress": {"auroc_crossed_time": headline, "auroc": number(0.7), "f1_weighted": number(0.65)}},
+        "headlines": {"stress": headline},
+        "scores": {"stress": {headline: score, "auroc": number(0.7), "f1_weighted": number(0.65)}},
         "controls": {
-            "elapsed_time": {"stress": {"auroc_crossed_time": number(0.5), "auroc": number(0.94 + people / 10000)}},
+            "elapsed_time": {"stress": {headline: number(0.5), "auroc": number(0.94 + people / 10000)}},
             "movement": {"stress": {"undefined": "there is no accelerometer"}},
         },
         "differences": {"elapsed_time": {"stress": {"difference": number(0.1), "clears": not not_cleared}}},
@@ -146,6 +147,20 @@ def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Pat
     build(tmp_path)
     assert "**This protocol leaks**" in (tmp_path / "stress_predict" / "README.md").read_text()
     assert "0.990" not in (tmp_path / "README.md").read_text()
+
+
+def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(tmp_path: Path) -> None:
+    put(tmp_path, "a", 0.6, headline="accuracy")
+    put(tmp_path, "b", 0.7, headline="accuracy")
+    [section] = show(tmp_path)
+    assert [(row["id"], row["rank"]) for row in section["rows"] if row["kind"] == "method"] == [
+        ("b", None),
+        ("a", None),
+    ]
+    build(tmp_path)
+    assert (
+        "| (not ranked by a score that depends on a cut) |" in (tmp_path / "stress_predict" / "README.md").read_text()
+    )
 
 
 def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:

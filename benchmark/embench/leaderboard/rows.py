@@ -22,6 +22,9 @@ BESIDE = (
 )
 """The columns next to the headline."""
 
+CUT = ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc", "precision_macro", "sensitivity_specificity")
+"""Headlines of the papers that depend on where decisions are cut, and most on prevalence too: they never rank."""
+
 Row = dict[str, Any]
 
 
@@ -30,7 +33,7 @@ def ranked_rows(entries: Sequence[Entry], target: str) -> list[Row]:
 
     A rank holds among rows of one `target_access`, which are kept together. Not ranked, with the reason in `mark`: rows
     of a protocol that leaks, rows pretrained on labels of the target or on people nobody knows, and rows whose headline
-    is undefined.
+    is undefined or one of `CUT`. They are in the order of their headline all the same.
     """
     rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
     rows.sort(key=lambda row: (row["target_access"], row["unranked"], -_mean(row), row["id"]))
@@ -50,6 +53,8 @@ def _method_row(entry: Entry, target: str) -> Row:
         marks.append("pretrained on the target's labels")
     if run.pretrain_overlap == "unknown":
         marks.append("pretrained on unknown people")
+    if headline in CUT:
+        marks.append("not ranked by a score that depends on a cut")
     number = entry.score(target, headline)
     if number is None:
         marks.append(f"{headline} undefined")
