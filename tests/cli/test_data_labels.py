@@ -122,6 +122,23 @@ def test_printed_and_as_json(embench, root):
     assert [row["target"] for row in json.loads(done.out)] == ["arousal", "arousal_value", "state", "liking"]
 
 
+def test_a_protocols_own_rule_and_its_fitted_cut(embench, root, tmp_path):
+    file = tmp_path / "mean.yaml"
+    file.write_text(
+        "name: mean\nextends: subject-independent-v1\n"
+        "labels: {kinds: {liking: {aggregate: mean, cut: training_mean, ties: low}}}\n"
+    )
+    done = embench("data", "labels", KINDS, "--data-root", root, "--target", "liking", "--protocol", file, "--json")
+    assert done.code == 0, done.err
+    [plain] = json.loads(embench("data", "labels", KINDS, "--data-root", root, "--target", "liking", "--json").out)
+    [fitted] = json.loads(done.out)
+    assert (fitted["units"], fitted["people"]) == (plain["units"], plain["people"])
+    assert fitted["labelled"] == plain["labelled"] + sum(
+        plain["dropped"].get(r, 0) for r in ("in the dead band", "on the cut")
+    )
+    assert any("everybody's mean here" in warning for warning in fitted["warnings"])
+
+
 def test_drawn(embench, root, tmp_path):
     drawn = [tmp_path / name for name in ("one.svg", "two.svg", "one.png")]
     for path in drawn:

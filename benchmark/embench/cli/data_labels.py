@@ -30,14 +30,15 @@ def labels(
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.cli.progress import Steps
-        from embench.planning.cohort import choose_targets
+        from embench.planning.cohort import card_under, choose_targets
         from embench.planning.locate import prepared
         from embench.protocols import load
         from embench.results import label_figure, label_report
 
         if figure:
             label_figure.check_path(figure)
-        rules, card = load(protocol), registry.load("dataset", dataset).card
+        rules = load(protocol)
+        card = card_under(rules, registry.load("dataset", dataset).card)
         chosen = choose_targets(card, target or ",".join(t.name for t in card.targets))
         with Steps() as steps:
             store = prepared(dataset, data_root, rules, 1, lambda n, all_, _: steps(n, all_, "prepared"))

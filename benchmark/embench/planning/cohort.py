@@ -15,7 +15,7 @@ import numpy as np
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.protocols import Cut, Protocol, connected_groups, cut_of, label_units, make_units, whole
+from embench.protocols import Cut, Protocol, connected_groups, cut_of, fitted_rule, label_units, make_units, whole
 from embench.registry.naming import did_you_mean
 from embench.store import Store
 
@@ -62,15 +62,8 @@ class Cohort:
         return self.card.longest_s if np.isnan(self.length_s) else self.length_s
 
     def rule(self, target: Target, train: Sequence[int]) -> LabelRule:
-        """A target's label rule for a method that is fitted on the units at `train`. Where these decide the cut, it is
-        the mean over their recordings: a rating counts once, however many units it is given to."""
-        if target.rule.cut != "training_mean":
-            return target.rule
-        values: dict[str, list[float]] = {}
-        for i in train:
-            if np.isfinite(value := self.raw[target.name][i]):
-                values.setdefault(self.units[i].recording, []).append(value)
-        return target.rule.fitted(float(np.mean([np.mean(own) for own in values.values()]))) if values else target.rule
+        """A target's label rule for a method that is fitted on the units at `train`."""
+        return fitted_rule(target.rule, self.of(train), self.raw[target.name][list(train)])
 
     def labels(self, target: Target, train: Sequence[int]) -> np.ndarray:
         """(n,) the labels of all units for a method that is fitted on the units at `train`; NaN where there is none."""

@@ -166,3 +166,15 @@ def _values(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.nda
     times, values = np.asarray(label.times, np.float64)[order], values[order]
     edges = np.array([(unit.start, unit.stop) for unit in units]) + rule.lag_s - _TIME_TOLERANCE_S
     return [values[a:b] for a, b in np.searchsorted(times, edges)]
+
+
+def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> LabelRule:
+    """The rule with its cut decided by the raw values (n,) of `units` where it asks for that: their mean over
+    recordings, so that a rating counts once, however many units it is given to."""
+    known = np.isfinite(raw)
+    if rule.cut != "training_mean" or not known.any():
+        return rule
+    recordings = np.array([unit.recording for unit in units], dtype=np.str_)[known]
+    _, which = np.unique(recordings, return_inverse=True)
+    means = np.bincount(which, weights=raw[known]) / np.bincount(which)
+    return rule.fitted(float(means.mean()))

@@ -12,7 +12,7 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.protocols import Protocol, cut_of, label_units, make_units
+from embench.protocols import Protocol, cut_of, fitted_rule, label_units, make_units
 from embench.results.label_statistics import annotator_sets, krippendorff_alpha, pairwise, variance_shares
 from embench.store import Store
 
@@ -42,6 +42,10 @@ def _of_target(
         return {**about, "units": 0, "people": 0, "warnings": ["the data hold no labels for it"]}
     units = make_units(store.recordings, card, kind, protocol)
     raw, label = label_units(units, table[target.label], target.rule)
+    fitted = target.rule.cut == "training_mean"
+    if fitted:
+        target = replace(target, rule=fitted_rule(target.rule, units, raw))
+        raw, label = label_units(units, table[target.label], target.rule)
     there = np.isfinite(label)
     subject = np.array([unit.subject for unit in units], dtype=np.str_)
     stimulus = np.array([unit.stimulus for unit in units], dtype=np.str_)
@@ -75,6 +79,11 @@ def _of_target(
         "agreement": _agreement(store, units, target, protocol, table, nominal),
         "per_person": per_person,
     }
+    if fitted:
+        everybody = (
+            f"the cut is everybody's mean here, {target.rule.cut:.3g}; a run takes that of each fold's training part"
+        )
+        return {**said, "warnings": [everybody, *_warnings(target, said)]}
     return {**said, "warnings": _warnings(target, said)}
 
 
