@@ -12,6 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ from embench import run as runner
 from embench.engine import device, fits, loop, network
 from embench.engine.feed import Data
 from embench.engine.stage import Folder, Stage
-from embench.engine.supervised import Supervised, class_weights
+from embench.engine.supervised import class_weights
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
-from embench.nn import Model
+from embench.nn import Model, Supervised
 
 BATCH, STEPS, TURNS, BOUND = 16, 5, 11, 1.05
 METHODS = (("single", "eda"), ("cross_attn", "ecg,eda"))
@@ -77,7 +78,7 @@ def compare(stage: Stage, root: Path) -> np.ndarray:
     classes = class_weights(outputs.targets[0], y[:, 0], weight, balanced=True)
     weights = torch.tensor(classes, dtype=torch.float32, device=data.device)
     hand = by_hand(copy.deepcopy(model).to(data.device), data, train, weights, recipe)
-    module = Supervised(model, outputs, [classes]).to(data.device)
+    module = Supervised(model, replace(outputs, class_weights=(classes,))).to(data.device)
     times, mark = [], time.perf_counter()
 
     def turn(_: Mapping[str, Any]) -> None:

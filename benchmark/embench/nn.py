@@ -1,14 +1,17 @@
-"""Public building blocks for plugins: the whole model, the default head, the learned token for absent modalities."""
+"""Public building blocks for plugins: the whole model, its loss on labels, the default head, and the absent token."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from embench.interfaces.tokens import Batch, Output, Tokens, TokenSpec
+from embench.interfaces.tokens import Batch, Output, OutputSpec, Tokens, TokenSpec
+from embench.interfaces.units import Target
 
 
 class Head(nn.Module):
@@ -150,3 +153,51 @@ def _nothing(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
     x = torch.zeros(size, spec.length, spec.dim, device=device)
     mask = torch.zeros(size, spec.length, dtype=torch.bool, device=device)
     return Tokens(x, mask, torch.zeros(size, spec.dim, device=device) if spec.summary else None)
+
+
+class Supervised(nn.Module):
+    """`Batch -> (loss, figures)` on labels, the same for every labelled stage: the mean over labelled rows of each
+    target's loss, rows weighed by their unit's share and their class's weight, summed over targets.
+
+    The loss of a value is the squared error in standard deviations of the training labels. `frozen` parts of the model
+    stay in eval mode while the rest is trained.
+    """
+
+    def __init__(self, model: Model, outputs: OutputSpec, frozen: Sequence[nn.Module] = ()) -> None:
+        super().__init__()
+        self.model, self.outputs, self.frozen = model, outputs, tuple(frozen)
+        weights = outputs.class_weights or (None,) * len(outputs.targets)
+        self.classes = [None if own is None else torch.tensor(own, dtype=torch.float32) for own in weights]
+
+    def train(self, mode: bool = True) -> Supervised:
+        super().train(mode)
+        for part in self.frozen:
+            part.training = False
+        return self
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Mapping[str, Any]]:
+        if batch.y is None or batch.weight is None:
+            raise ValueError("a labelled stage got a batch without labels")
+        logits = self.model(batch).logits.float()
+        loss = logits.new_zeros(())
+        for t, (target, part) in enumerate(zip(self.outputs.targets, self.outputs.slices(), strict=True)):
+            y = batch.y[:, t]
+            there = torch.isfinite(y)
+            value = torch.where(there, y, torch.zeros_like(y))
+            weight = batch.weight * there
+            classes = self.classes[t]
+            if classes is not None:
+                weight = weight * classes.to(y.device)[value.long()]
+            rows = _rowwise(target, logits[:, part], value)
+            if target.kind == "value" and self.model.scale is not None:
+                rows = rows / self.model.scale.std[part] ** 2
+            loss = loss + (rows * weight).sum() / weight.sum().clamp_min(1e-12)
+        return loss, {}
+
+
+def _rowwise(target: Target, logits: Tensor, value: Tensor) -> Tensor:
+    if target.kind == "binary":
+        return functional.binary_cross_entropy_with_logits(logits[:, 0], value, reduction="none")
+    if target.kind == "classes":
+        return functional.cross_entropy(logits, value.long(), reduction="none")
+    return (logits[:, 0] - value) ** 2

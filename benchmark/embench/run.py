@@ -206,13 +206,14 @@ def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
     """The content of run.yaml but for the counts of looks."""
     method, store, card = planned.method, planned.test.store, planned.test.card
     rules = label_rules(card)
+    synthetic = store.synthetic if store.synthetic is not None else planned.fit.store.synthetic
     return {
         "id": planned.id,
         "embench_version": metadata.version("embench"),
         "dataset": {
             "name": planned.dataset,
             "fingerprint": store.key,
-            "synthetic": dict(store.synthetic) if store.synthetic is not None else None,
+            "synthetic": None if synthetic is None else dict(synthetic),
             "verified_on_real": card.verified_on_real
             if isinstance(card.verified_on_real, str)
             else dict(card.verified_on_real),
@@ -233,7 +234,7 @@ def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
         "method": {
             "encoders": {m: part.name for m, part in method.encoders.items()},
             "fusion": method.fusion.name,
-            "pretrainers": list(planned.request.pretrainers),
+            "pretrainers": planned.config["pretrainers"],
             "modalities": list(method.modalities),
         },
         "recipe": {
@@ -248,6 +249,7 @@ def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
         "target_access": "unlabelled" if planned.protocol.normalise.endswith("_unlabelled") else "none",
         "pretrain_overlap": _overlap(planned),
         "pretraining": _outside(planned, outcome),
+        "started_from": planned.started.said() if planned.started else None,
         "dev": planned.request.dev,
         "cost": _cost(planned, outcome),
         "scoring": scoring(),
@@ -284,20 +286,19 @@ def _overlap(planned: Plan) -> str:
         labelled = registry.load("pretrainer", step.part.name).labels == "source"
         if same or (own and planned.protocol.leaks):
             found.append("labelled_target" if labelled else "unlabelled_target")
-    if planned.request.pretrained:
-        path, _ = weights.find(planned.request.pretrained, planned.request.runs_folder)
-        found.append(weights.overlap(path, planned.dataset))
+    if planned.started:
+        marks = locate.marks(planned.dataset, planned.request.data_root)
+        found.append(planned.started.overlap(planned.dataset, marks))
     return max(found, key=["none", "unlabelled_target", "labelled_target", "unknown"].index)
 
 
 def _outside(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
-    """What pretraining saw besides this dataset, each source once: hash, licence, hours, number of people."""
-    seen = {
-        manifest["store"]: {**manifest, "people": len(manifest["people"])}
-        for id_, stage in planned.graph.stages.items()
-        if stage.kind == "pretrain" and (manifest := outcome.results[id_]["manifest"])
-    }
-    return [manifest for store, manifest in seen.items() if store != planned.fit.store.key]
+    """What pretraining saw besides this dataset, here or where the weights to start from come from: each source once,
+    with hash, licence, hours, number of people."""
+    kept = (outcome.results[id_].get("manifest") for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
+    here = [m for m in weights.merged(m for m in kept if m) if m["store"] != planned.fit.store.key]
+    before = planned.started.seen() if planned.started else []
+    return [weights.counted(entry) for entry in (*here, *before)]
 
 
 def _cost(planned: Plan, outcome: Outcome) -> dict[str, Any]:

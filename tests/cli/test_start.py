@@ -17,6 +17,7 @@ CALL = "from embench.cli import main; main({arguments!r})"
         ("import embench; embench.__version__; embench.names('encoder')", HEAVY | {"typer", "rich"}),
         (CALL.format(arguments=["--help"]), HEAVY),
         (CALL.format(arguments=["run", "--help"]), HEAVY),
+        (CALL.format(arguments=["pretrain", "--help"]), HEAVY),
         (CALL.format(arguments=["list"]), HEAVY),
         (CALL.format(arguments=["list", "--json"]), HEAVY),
         (CALL.format(arguments=["info", "cnn_tf"]), HEAVY),

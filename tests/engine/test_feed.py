@@ -16,11 +16,10 @@ from embench.engine.fits import labelled
 from embench.engine.network import token_spec
 from embench.engine.rows import Rows
 from embench.engine.stage import Folder
-from embench.engine.supervised import Supervised
 from embench.engine.work import run_stage
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.interfaces.units import LabelRule, Target
-from embench.nn import Model
+from embench.nn import Model, Supervised
 
 from ..tiny.world import plugin
 
@@ -155,7 +154,7 @@ def test_noise_in_absent_rows_changes_no_output_and_no_gradient(fusion, training
     answers = []
     for noise in (None, torch.randn(1, 64), torch.full((1, 64), torch.nan), torch.full((1, 64), 1e30)):
         model = network(fusion).train(training)
-        module = Supervised(model, OUTPUTS, [None])
+        module = Supervised(model, OUTPUTS)
         batch = rows_with(noise).batch(np.arange(8))
         torch.manual_seed(1)
         loss, _ = module(batch)

@@ -6,12 +6,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from embench.engine.fits import _freeze
-from embench.engine.supervised import Supervised
 from embench.engine.work import run_stage
 from embench.errors import UsageError
 from embench.interfaces.tokens import Batch, Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target
-from embench.nn import Model
+from embench.nn import Model, Supervised
 
 OUTPUTS = OutputSpec((Target("t", "binary", LabelRule(), "t"),))
 ENCODERS, FUSION = "encoder.frozen=true", "fusion.frozen=true"
@@ -44,7 +43,7 @@ def made(encoder, fusion):
     model = Model({"eda": Encoder()}, {"eda": TokenSpec(1, 4)}, Fusion())
     frozen = {"recipe": {"frozen": encoder}}
     parts = _freeze(model, {"modalities": {"eda": frozen}, "fusion": {"recipe": {"frozen": fusion}}})
-    return model, Supervised(model, OUTPUTS, [None], parts)
+    return model, Supervised(model, OUTPUTS, parts)
 
 
 def batch():

@@ -13,11 +13,11 @@ from embench.engine import network
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import fit
 from embench.engine.stage import Folder
-from embench.engine.supervised import Supervised, fit_scale
+from embench.engine.supervised import fit_scale
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target
-from embench.nn import Model
+from embench.nn import Model, Supervised
 
 TARGETS = (
     Target("aroused", "binary", LabelRule(), "a"),
@@ -61,7 +61,7 @@ def fitted(folder: Path, unit: float, level: float) -> tuple[Model, Data]:
     )
     net, train = model(), np.arange(48)
     fit_scale(net, OUTPUTS, y[train], np.ones(48))
-    module = Supervised(net, OUTPUTS, [None, None, None])
+    module = Supervised(net, OUTPUTS)
     recipe = Recipe(optimiser="adam", lr=3e-2, epochs=30, batch=16)
     (folder / "fit").mkdir(parents=True)
     fit(module, module, data, train, np.arange(48, ROWS), recipe, Folder(folder, "fit"), 7)

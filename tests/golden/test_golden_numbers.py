@@ -21,13 +21,12 @@ from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import fit
 from embench.engine.network import token_spec
 from embench.engine.stage import REVISION, Folder
-from embench.engine.supervised import Supervised
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import Batch, InputSpec, OutputSpec
 from embench.interfaces.units import LabelRule, Target
-from embench.nn import Head, Model
+from embench.nn import Head, Model, Supervised
 
 FILE = Path(__file__).with_name("numbers.json")
 OUTPUTS = OutputSpec((Target("arousal", "binary", LabelRule(), "arousal"),))
@@ -106,8 +105,10 @@ def pretrainer(name: str) -> list[float]:
         encoder_kind = registry.load("encoder", "cnn_tf")
         torch.manual_seed(0)
         module = encoder_kind(encoder_kind.recipes["small"]).build(specs["ppg"])
-        whole = Model({"ppg": module}, {"ppg": token_spec(module, specs["ppg"])})
-    objective = kind(kind.recipes["small"]).objective(whole, specs, None)
+        tokens = {"ppg": token_spec(module, specs["ppg"])}
+        whole = Model({"ppg": module}, tokens, head=Head(tokens["ppg"].dim, 1) if kind.labels == "source" else None)
+    told = OUTPUTS if kind.labels == "source" else None
+    objective = kind(kind.recipes["small"]).objective(whole, specs, told)
     torch.manual_seed(1)
     loss, _ = objective.eval()(batch)
     return figures(loss)
@@ -129,7 +130,7 @@ def engine(folder: Path) -> list[float]:
     net.head = head
     y = (x[:, :1] > 0).float()
     data = Data({"ppg": FeatureFeed(x, np.ones(32, bool), "cpu")}, 32, "cpu", y, torch.ones(32))
-    module = Supervised(net, OUTPUTS, [None])
+    module = Supervised(net, OUTPUTS)
     schedule: dict[str, Any] = {"optimiser": "adamw", "lr": 1e-2, "schedule": "cosine", "warmup": 1, "epochs": 4}
     recipe = Recipe(**schedule, batch=8, clip=1.0, selection="early_stop")
     (folder / "golden").mkdir(exist_ok=True)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from embench.planning.locate import share_files
+from embench.planning.locate import place, share_files
+from embench.planning.plan import Plan, make
+from embench.planning.request import Request
 from embench_plugins.datasets.amigos import Amigos
 from embench_plugins.datasets.corpus import Corpus
 
@@ -86,6 +88,59 @@ def test_a_corpus_that_holds_the_tested_peoples_files_is_said_to(data, tmp_path)
     assert share_files("corpus", "amigos", root)
     assert not share_files("corpus", "amigos", data)
     assert share_files("amigos/short", "amigos", data)
+
+
+def elsewhere(data: Path, root: Path) -> Path:
+    """The same corpus in a folder of its own, whatever it is called."""
+    (root / "data").mkdir()
+    (root / "data" / "amigos").symlink_to(data / "amigos")
+    (root / "ecgs").symlink_to(data / "corpus")
+    return root
+
+
+def asked(data: Path, source: str, root: Path) -> Plan:
+    request = Request(
+        "amigos", ("cnn_tf",), pretrainers=(f"masked_value:{source}",), modalities="ecg", recipe="quick", seeds="0",
+        targets="arousal", device="cpu", workers=1, data_root=data, runs=root / "runs",
+    )  # fmt: skip
+    return make(request)
+
+
+def test_a_folder_anywhere_is_a_corpus(data, tmp_path, monkeypatch):
+    root = elsewhere(data, tmp_path)
+    monkeypatch.chdir(root)
+    named = asked(data, "corpus", root)
+    for source in (str(root / "ecgs"), "./ecgs", "ecgs"):
+        plan = asked(root / "data", source, root)
+        assert plan.graph.stages.keys() == named.graph.stages.keys()  # the same files, the same stages
+        assert plan.config["pretrainers"] == ["masked_value:corpus"]  # where links lead to, and no path
+        assert plan.config["pretrained_on"] == ["embench_plugins/corpus"]
+    assert share_files(str(root / "ecgs"), "corpus", data)
+    assert not share_files(str(root / "ecgs"), "amigos", data)
+
+
+def test_a_name_of_a_dataset_is_that_dataset(data, tmp_path, monkeypatch):
+    """Also where a folder of that name lies in the working folder."""
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "corpus.yaml").write_text("not a layout")
+    monkeypatch.chdir(tmp_path)
+    assert place("corpus", data)[1] == data / "corpus"
+    assert place("./corpus", data)[1] == Path("corpus")
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "said"), [("./nowhere", 3, "nowhere"), ("nowhere", 2, "no dataset `nowhere`")]
+)
+def test_a_folder_that_is_not_there(data, tmp_path, embench, source, code, said):
+    arguments = [text.replace("masked_value:corpus", f"masked_value:{source}") for text in line(data, tmp_path, "ecg")]
+    done = embench(*arguments)
+    assert (done.code, said in done.err) == (code, True)
+
+
+def test_a_corpus_has_no_labels_to_transfer(data, tmp_path, embench):
+    arguments = [t.replace("masked_value:corpus", "supervised_transfer:corpus") for t in line(data, tmp_path, "ecg")]
+    done = embench(*arguments)
+    assert (done.code, "learns from labels, and corpus has none" in done.err) == (2, True)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from embench.cli import baselines, data, doctor, grid, leaderboard, listing, run
+from embench.cli import baselines, data, doctor, grid, leaderboard, listing, pretrain, run
 from embench.errors import EmbenchError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("grid")(grid.grid)
+app.command("pretrain")(pretrain.pretrain)
 app.command("list")(listing.list_plugins)
 app.command("info")(listing.info)
 app.command("doctor")(doctor.doctor)

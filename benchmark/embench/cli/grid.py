@@ -61,7 +61,7 @@ def grid(
     label_subjects: Annotated[
         Points, typer.Option("--label-subjects", help="How many training people have labels, or all.")
     ] = None,
-    pretrained: Annotated[Points, typer.Option("--pretrained", help="Weights to start from: a file or a run.")] = None,
+    pretrained: Annotated[Points, typer.Option("--pretrained", help="Weights: a file, a run, a pretraining.")] = None,
     executor: Annotated[Literal["local"], typer.Option("--executor", help="Who runs the stages.")] = "local",
     workers: Workers = None,
     observer: Observer = None,

@@ -48,7 +48,7 @@ def run(
         str | None, typer.Option("--label-subjects", help="How many training people have labels, or all.")
     ] = None,
     pretrained: Annotated[
-        str | None, typer.Option("--pretrained", help="Weights to start from: a file or a run.")
+        str | None, typer.Option("--pretrained", help="Weights: a file, a run, a pretraining.")
     ] = None,
     workers: Workers = None,
     observer: Observer = None,

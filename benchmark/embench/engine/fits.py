@@ -20,14 +20,13 @@ from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import Progress, fit
 from embench.engine.rows import Grid, slide, stage_view, view_length
 from embench.engine.stage import Folder, Stage
-from embench.engine.supervised import Supervised, class_weights, fit_scale
+from embench.engine.supervised import class_weights, fit_scale
 from embench.errors import DataError, UsageError
-from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
-from embench.interfaces.tokens import InputSpec
+from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.interfaces.units import View
-from embench.nn import Model
-from embench.store import Store
+from embench.nn import Model, Supervised
+from embench.store import Store, open_store
 
 
 def own_view(params: Mapping[str, Any]) -> View | None:
@@ -64,30 +63,41 @@ def labelled(stage: Stage) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.n
     return data, with_stats(specs, params["modalities"], data, train), train, val, grid
 
 
-def _supervised(
+def _labels_of(
     model: Model,
     params: Mapping[str, Any],
     data: Data,
     train: np.ndarray,
     recipe: Recipe,
-    frozen: Sequence[nn.Module] = (),
-) -> Supervised:
+) -> OutputSpec:
+    """The stage's targets, with what its training labels say of them: weights of classes, and the model's scale."""
     outputs = network.targets_of(params)
     y, weight = (part[train].cpu().numpy() for part in data.labels)
     balanced = recipe.class_weight == "balanced"
-    classes = [class_weights(t, y[:, i], weight, balanced) for i, t in enumerate(outputs.targets)]
+    classes = tuple(class_weights(t, y[:, i], weight, balanced) for i, t in enumerate(outputs.targets))
     fit_scale(model, outputs, y, weight)
-    return Supervised(model, outputs, classes, frozen)
+    return replace(outputs, class_weights=classes)
 
 
-def _start(model: Model, stage: Stage, root: Path) -> None:
-    """Pretrained weights, in the order in which the stages were asked for."""
+def _start(model: Model, specs: Mapping[str, InputSpec], stage: Stage, root: Path) -> None:
+    """Pretrained weights, in the order in which the stages were asked for.
+
+    Raises:
+        UsageError: they are of another network, or of other channels.
+    """
     for role, stage_id in stage.inputs.items():
         kind, _, modality = role.partition(":")
         if kind == "pretrained":
-            network.start_from(model, Folder(root, stage_id).file("weights.safetensors"), modality or None)
-    for modality, digest in stage.params.get("weights", {}).items():
-        network.start_from(model, Path(stage.places["weights"][digest]), modality)
+            before = Folder(root, stage_id)
+            read = before.result()["manifest"].get("channels", {})  # older stages do not say
+            _check_channels(model, specs, read, stage.title)
+            network.start_from(model, before.file("weights.safetensors"), f"encoders.{modality}" if modality else None)
+    started = stage.params.get("weights", {})
+    read = {m: names for m, names in stage.places.get("weights_channels", {}).items() if m in started}
+    _check_channels(model, specs, read, stage.title)
+    for part, digest in started.items():
+        file = Path(stage.places["weights"][digest])
+        network.start_from(model, file, part if part == "fusion" else f"encoders.{part}")
 
 
 def _freeze(model: Model, params: Mapping[str, Any]) -> list[nn.Module]:
@@ -130,9 +140,10 @@ def _train(
     val: np.ndarray,
 ) -> dict[str, Any]:
     recipe = Recipe.of(stage.params["recipe"])
-    _start(model, stage, root)
+    _start(model, specs, stage, root)
     frozen = _freeze(model, stage.params)
-    module = _supervised(model, stage.params, data, train, recipe, frozen).to(data.device)
+    outputs = _labels_of(model, stage.params, data, train, recipe)
+    module = Supervised(model, outputs, frozen).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed, _keeping(stage, folder, model))
     network.save(folder, model, specs)
     return {
@@ -182,7 +193,7 @@ def _fusion_of_hidden(stage: Stage, folder: Folder, root: Path) -> dict[str, Any
     fused = network.fusion_of(params["fusion"]).build(tokens, network.targets_of(params))
     given = {m: network.Given() for m in modules}
     model = Model(given, tokens, fused, scale=network.scale_of(network.targets_of(params)))
-    module = _supervised(model, params, data, train, recipe).to(data.device)
+    module = Supervised(model, _labels_of(model, params, data, train, recipe)).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed, _keeping(stage, folder, model))
     network.save(folder, model, specs)
     count = network.size(model) + sum(network.size(part) for part in modules.values())
@@ -190,7 +201,40 @@ def _fusion_of_hidden(stage: Stage, folder: Folder, root: Path) -> dict[str, Any
 
 
 def pretrain(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
-    """A pretext task over windows that slide over whole recordings of the source's people."""
+    """A pretext task over windows of its source's people, or a task on the source's labels over labelled units."""
+    params, labels = stage.params, "y" in stage.task
+    recipe = Recipe.of(params["recipe"])
+    pretrainer = registry.load("pretrainer", params["pretrainer"]["name"])(recipe)
+    data, specs, train, val = labelled(stage)[:4] if labels else _windows(stage)
+    outputs = network.targets_of(params)
+    if params["fusion"] is not None:
+        model = network.build_fusion(params, specs, outputs)
+    elif labels:
+        model = network.build_unimodal(params["modalities"], specs, outputs)
+    else:
+        model = Model(*network.build_encoders(params["modalities"], specs))
+    _check_source(stage, model, specs)
+    _start(model, specs, stage, root)
+    told = _labels_of(model, params, data, train, recipe) if labels else None
+    module = pretrainer.objective(model, specs, told).to(data.device)
+    state = fit(module, module, data, train, val, recipe, folder, stage.seed)
+    network.save(folder, model, specs)
+    source = open_store(stage.places["stores"][params["source"]["store"]])
+    return {
+        **_outcome(state, folder, train, val),
+        "parameters": network.size(module),
+        "manifest": {
+            **_seen(source, params["modalities"], stage.task),
+            "licence": stage.places["licences"][params["source"]["store"]],
+            "labels": pretrainer.labels,
+            **({"targets": [target.name for target in outputs.targets]} if labels else {}),
+            "channels": {m: list(_read(model.encoders[m], s)) for m, s in specs.items() if s.rate is not None},
+        },
+    }
+
+
+def _windows(stage: Stage) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
+    """Data without labels, windows that slide over whole recordings; specs; the rows of training and of validation."""
     params, task = stage.params, stage.task
     source = Source.of(params["source"], stage.places, task)
     encoders = {m: encoder_of(p) for m, p in params["modalities"].items()}
@@ -207,52 +251,39 @@ def pretrain(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
     if len(train) < 2:
         raise DataError("no recording is long enough for one window to pretrain on", where=stage.title)
-    specs = with_stats(specs, params["modalities"], data, train)
-    if params["fusion"] is None:
-        modules, tokens = network.build_encoders(params["modalities"], specs)
-        model = Model(modules, tokens)
-    else:
-        model = network.build_fusion(params, specs, network.targets_of(params))
-    _check_channels(stage, model, specs, encoders)
-    _start(model, stage, root)
-    recipe = Recipe.of(params["recipe"])
-    pretrainer = registry.load("pretrainer", params["pretrainer"]["name"])(recipe)
-    module = pretrainer.objective(model, specs, None).to(data.device)
-    state = fit(module, module, data, train, val, recipe, folder, stage.seed)
-    network.save(folder, model, specs)
-    return {
-        **_outcome(state, folder, train, val),
-        "parameters": network.size(module),
-        "manifest": {
-            **_seen(source.store, params["modalities"], task),
-            "licence": stage.places["licences"][params["source"]["store"]],
-            "labels": pretrainer.labels,
-        },
-    }
+    return data, with_stats(specs, params["modalities"], data, train), train, val
+
+
+def _check_source(stage: Stage, model: Model, specs: Mapping[str, InputSpec]) -> None:
+    """Refuses, before anything is trained, a source of which an encoder reads other channels than of the dataset that
+    it is pretrained for (whose names do not decide the result, and are none where there is no such dataset)."""
+    for m, names in stage.places.get("channels", {}).items():
+        if m in specs and specs[m].rate is not None and tuple(names) != specs[m].channels:
+            ours = replace(specs[m], channels=tuple(names), shape=(len(names), *specs[m].shape[1:]))
+            with torch.random.fork_rng(devices=[]):
+                network_of_ours = encoder_of(stage.params["modalities"][m]).build(ours)
+            read = {m: _read(network_of_ours, ours)}
+            _check_channels(model, specs, read, stage.title)
 
 
 def _check_channels(
-    stage: Stage, model: Model, specs: Mapping[str, InputSpec], encoders: Mapping[str, Encoder]
+    model: Model, specs: Mapping[str, InputSpec], wanted: Mapping[str, Sequence[str]], where: str
 ) -> None:
-    """Refuses a source of which an encoder reads other channels than of the dataset that it is pretrained for."""
-    for m, names in stage.params.get("channels", {}).items():
-        if encoders[m].reads == "features":
-            continue
-        ours = replace(specs[m], channels=tuple(names), shape=(len(names), *specs[m].shape[1:]))
-        theirs, wanted = _read(model.encoders[m], specs[m].channels), _read(encoders[m].build(ours), ours.channels)
-        if theirs != wanted:
+    """Refuses to go on from one network to another that reads other channels."""
+    for m, names in wanted.items():
+        if m in specs and (found := _read(model.encoders[m], specs[m])) != tuple(names):
             raise UsageError(
-                f"pretraining would read other channels of {m}: {', '.join(theirs)}",
-                where=stage.title,
-                expected=", ".join(wanted),
+                f"pretraining and what goes on from it would read other channels of {m}: {', '.join(found)}",
+                where=where,
+                expected=", ".join(names),
                 hint="name the source's channels as the dataset does (for a corpus in its corpus.yaml), in its order",
             )
 
 
-def _read(encoder: nn.Module, channels: tuple[str, ...]) -> tuple[str, ...]:
+def _read(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
     """The channels that a network reads: those it says in `picks`, else all."""
     picks = getattr(encoder, "picks", None)
-    return channels if picks is None else tuple(channels[i] for i in picks.tolist())
+    return spec.channels if picks is None else tuple(spec.channels[i] for i in picks.tolist())
 
 
 def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray]) -> dict[str, Any]:

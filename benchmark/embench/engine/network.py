@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from embench import registry
 from embench.engine.assemble import encoder_of
 from embench.engine.stage import Folder
-from embench.errors import PluginError
+from embench.errors import UsageError
 from embench.interfaces.fusion import Fusion
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
@@ -186,29 +186,41 @@ def load(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Model, di
     return model.eval(), specs, about
 
 
-def start_from(model: Model, weights: Path, modality: str | None) -> int:
-    """Starts a model from pretrained weights: one encoder's, or all that pretraining shares with it.
+def is_kept(name: str) -> bool:
+    """Whether a tensor of a pretrained model's state is used afterwards: read-outs are not."""
+    return not (name.startswith("head.") or ".head." in name)
 
-    Nothing under a module's `.head` is kept. Returns how many tensors were taken; raises PluginError where shapes
+
+def start_from(model: Model, weights: Path, part: str | None) -> int:
+    """Starts a model from pretrained weights: a part, such as `encoders.ecg` or `fusion`, or all that pretraining
+    shares with it.
+
+    Nothing under a module's `.head` is kept. Returns how many tensors were taken; raises UsageError where shapes
     do not fit.
     """
     state = load_file(weights)
-    prefix = f"encoders.{modality}." if modality else ""
+    prefix = f"{part}." if part else ""
     own = model.state_dict()
     taken = {}
     for name, value in state.items():
-        if not name.startswith(prefix) or name.startswith("head.") or ".head." in name or name not in own:
+        if not name.startswith(prefix) or not is_kept(name) or name not in own:
             continue
         if own[name].shape != value.shape:
-            raise PluginError(
+            raise UsageError(
                 f"pretrained weights do not fit: {name} is {tuple(value.shape)}, "
                 f"the network has {tuple(own[name].shape)}",
                 where=str(weights),
-                hint="pretrain with the same encoder recipe and modality",
+                expected="the encoder, recipe, modality and channels of the pretraining",
+                hint="a network that sees whole units is as large as its dataset's longest one: "
+                "give it a window with --set encoder.view.kind=window --set encoder.view.length_s=10",
             )
         taken[name] = value
     if not taken:
-        raise PluginError("no pretrained weight fits this network", where=str(weights))
+        raise UsageError(
+            f"nothing of these weights is of {part or 'this network'}",
+            where=str(weights),
+            expected="the encoder, recipe and modality of the pretraining",
+        )
     model.load_state_dict(taken, strict=False)
     return len(taken)
 

@@ -1,27 +1,24 @@
-"""The loss of labelled stages, owned by the engine: missing labels masked, units weighed alike, summed over targets."""
+"""What labelled stages take from their training labels beforehand, and what answers mean; the loss is in `nn`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from embench.interfaces.tokens import Batch, OutputSpec
+from embench.interfaces.tokens import OutputSpec
 from embench.interfaces.units import Target
 from embench.nn import Model
 
 
-def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> np.ndarray | None:
-    """(classes,) inverse to each class's share of the training rows, 1 on average; None where classes weigh alike."""
+def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> tuple[float, ...] | None:
+    """For each class the inverse of its share of the training rows, 1 on average; None where classes weigh alike."""
     if not balanced or target.kind == "value":
         return None
     there = np.isfinite(y)
     shares = np.bincount(y[there].astype(int), weights=weight[there], minlength=target.n)
-    return (shares.sum() / (target.n * np.maximum(shares, 1e-12) * (shares > 0) + 1e-12 * (shares == 0))).clip(0, 1e3)
+    inverse = shares.sum() / (target.n * np.maximum(shares, 1e-12) * (shares > 0) + 1e-12 * (shares == 0))
+    return tuple(inverse.clip(0, 1e3).tolist())
 
 
 def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarray) -> None:
@@ -41,58 +38,6 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
             std = float(share @ (values - mean) ** 2) ** 0.5
             model.scale.mean[part] = mean
             model.scale.std[part] = std if std > 1e-7 * abs(mean) else 1.0
-
-
-class Supervised(nn.Module):
-    """Batch -> (loss, figures): the mean over labelled rows of each target's loss, summed over targets.
-
-    The loss of a value is the squared error in standard deviations of the training labels. `frozen` parts of the model
-    stay in eval mode while the rest is trained.
-    """
-
-    def __init__(
-        self,
-        model: Model,
-        outputs: OutputSpec,
-        classes: list[np.ndarray | None],
-        frozen: Sequence[nn.Module] = (),
-    ) -> None:
-        super().__init__()
-        self.model, self.outputs, self.frozen = model, outputs, tuple(frozen)
-        self.classes = [None if c is None else torch.tensor(c, dtype=torch.float32) for c in classes]
-
-    def train(self, mode: bool = True) -> Supervised:
-        super().train(mode)
-        for part in self.frozen:
-            part.training = False
-        return self
-
-    def forward(self, batch: Batch) -> tuple[Tensor, Mapping[str, Any]]:
-        if batch.y is None or batch.weight is None:
-            raise ValueError("a labelled stage got a batch without labels")
-        logits = self.model(batch).logits.float()
-        loss = logits.new_zeros(())
-        for t, (target, part) in enumerate(zip(self.outputs.targets, self.outputs.slices(), strict=True)):
-            y = batch.y[:, t]
-            there = torch.isfinite(y)
-            value = torch.where(there, y, torch.zeros_like(y))
-            weight = batch.weight * there
-            classes = self.classes[t]
-            if classes is not None:
-                weight = weight * classes.to(y.device)[value.long()]
-            rows = _rowwise(target, logits[:, part], value)
-            if target.kind == "value" and self.model.scale is not None:
-                rows = rows / self.model.scale.std[part] ** 2
-            loss = loss + (rows * weight).sum() / weight.sum().clamp_min(1e-12)
-        return loss, {}
-
-
-def _rowwise(target: Target, logits: Tensor, value: Tensor) -> Tensor:
-    if target.kind == "binary":
-        return functional.binary_cross_entropy_with_logits(logits[:, 0], value, reduction="none")
-    if target.kind == "classes":
-        return functional.cross_entropy(logits, value.long(), reduction="none")
-    return (logits[:, 0] - value) ** 2
 
 
 def probabilities(outputs: OutputSpec, logits: Tensor) -> Tensor:

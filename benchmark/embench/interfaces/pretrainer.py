@@ -20,7 +20,8 @@ class Pretrainer(ABC):
 
     Class attributes:
         scope: `encoder` pretrains one modality's encoder at a time, `model` the whole model with its fusion.
-        labels: `source` where the task uses the labels of its source data.
+        labels: `source` where the task uses the labels of its source, which is then always another dataset than the one
+            that is tested. Its rows are that dataset's labelled units as the encoders see them, with labels.
         needs_encoder, needs_fusion, needs_input: capabilities the others must offer (`needs_input`: `signal`,
             `features` or `clips`).
     """
@@ -38,4 +39,11 @@ class Pretrainer(ABC):
     @abstractmethod
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
         """A module `Batch -> (loss, {name: figure})` that holds `model` as its attribute `model`, and heads of its own
-        that are thrown away afterwards. Draws random numbers with torch's global generator only."""
+        that are thrown away afterwards. Draws random numbers with torch's global generator only.
+
+        Args:
+            model: encoders, with their fusion where `scope` is `model`, and with the encoder's own head where labels
+                are used and it is not.
+            inputs: what each modality's encoder is fed.
+            outputs: the source's targets, in the order of `batch.y`, with their classes' weights; None without labels.
+        """

@@ -60,9 +60,11 @@ class TokenSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """The targets a network answers, in the order of its logits."""
+    """The targets a network answers, in the order of its logits. In a stage that is fitted to them, `class_weights`
+    has for each what the rows of its classes weigh in the loss, or None where they weigh alike."""
 
     targets: tuple[Target, ...]
+    class_weights: tuple[tuple[float, ...] | None, ...] = ()
 
     @property
     def size(self) -> int:

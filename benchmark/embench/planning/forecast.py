@@ -11,6 +11,7 @@ import torch
 
 from embench.engine import device as machine
 from embench.engine import fits, network
+from embench.engine.assemble import grid_of
 from embench.engine.stage import Stage
 from embench.planning.graph import Graph
 
@@ -48,9 +49,14 @@ def forecast(graph: Graph, workers: int) -> dict[str, Any]:
 def _pretraining_s(stage: Stage, measured: dict[frozenset[str], tuple[int, int, float]]) -> float:
     which = frozenset(stage.params["modalities"])
     costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
-    views = [m["recipe"]["view"] for m in stage.params["modalities"].values()]
-    step = max((v["step_s"] or v["length_s"] or 10.0) for v in views)
-    rows = float(((stage.task["stop"] - stage.task["start"]) // step)[stage.task["role"] == 0].sum())
+    task = stage.task
+    if "y" in task:
+        own = fits.own_view(stage.params)
+        rows = float(len(grid_of(stage.params["modalities"], own, task["recording"], task["start"], task["stop"])))
+    else:
+        views = [m["recipe"]["view"] for m in stage.params["modalities"].values()]
+        step = max((v["step_s"] or v["length_s"] or 10.0) for v in views)
+        rows = float(((task["stop"] - task["start"]) // step)[task["role"] == 0].sum())
     return max(costs, default=0.0) * rows * float(stage.params["recipe"]["epochs"])
 
 

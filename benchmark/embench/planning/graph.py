@@ -14,17 +14,25 @@ import numpy as np
 
 from embench.engine.stage import REVISION, Stage
 from embench.interfaces.dataset import Card
-from embench.interfaces.units import Target
+from embench.interfaces.units import LabelRule, Target
 from embench.planning.cohort import Cohort
-from embench.planning.method import Method, Part, Pretraining
+from embench.planning.method import FUSION, Method, Origin, Part, Pretraining
+from embench.planning.tasks import (
+    TRAIN,
+    VAL,
+    everything,
+    labelled_units,
+    people,
+    recorded,
+    stretches_of,
+    task_of,
+)
 from embench.protocols import Fold, Protocol
-
-TRAIN, VAL = 0, 1
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What all stages of a run share; `weights` is modality -> digest of the file to start from."""
+    """What all stages of a run share; `weights` is modality, or `fusion`, -> digest of the file to start from."""
 
     protocol: Protocol
     device: str
@@ -60,24 +68,62 @@ class Graph:
         return stage.id
 
 
-def source_params(cohort: Cohort, setting: Setting) -> dict[str, Any]:
+def common_params(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> dict[str, Any]:
+    """What the params of every stage hold; without a fold where all folds share the stage."""
     return {
-        "store": cohort.store.key,
-        "longest_s": cohort.longest_s,
-        "shortest_s": cohort.shortest_s,
-        "normalise": setting.protocol.normalise,
+        "engine": REVISION,
+        "libraries": libraries(setting.device),
+        "device": setting.device,
+        "threads": setting.threads,
+        "seed": seed,
+        **({} if fold is None else {"fold": fold}),
+        "source": {
+            "store": cohort.store.key,
+            "longest_s": cohort.longest_s,
+            "shortest_s": cohort.shortest_s,
+            "normalise": setting.protocol.normalise,
+        },
     }
+
+
+def outside_stage(
+    method: Method, step: Pretraining, source: Cohort, setting: Setting, seed: int, inputs: Mapping[str, str]
+) -> Stage:
+    """The stage of a step on all people of an outside source: nothing of a run's own dataset, fold or targets is in it,
+    so that whoever asks for it shares it."""
+    which = method.of(step)
+    if step.labels == "source":
+        targets, task = source.targets, labelled_units(source, which)
+    else:
+        targets = (ANYTHING,) if step.modality is None else ()
+        roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
+        task = task_of(source, recorded(source, roles), which)
+    params = {
+        **common_params(setting, seed, None, source),
+        **_pretrain_params(method, step, setting, targets, inputs),
+    }
+    return Stage("pretrain", params, inputs, task, setting.places, {"seed": seed, **_modality(step)})
+
+
+ANYTHING = Target("anything", "binary", LabelRule(), "")
+"""What a whole model is built for while no target is asked of it; the read-out is thrown away."""
 
 
 class Builder:
     """Adds the stages of one seed and fold to a graph."""
 
     def __init__(
-        self, graph: Graph, method: Method, fit: Cohort, test: Cohort, setting: Setting, sources: Mapping[str, Cohort]
+        self,
+        graph: Graph,
+        method: Method,
+        fit: Cohort,
+        test: Cohort,
+        setting: Setting,
+        sources: Mapping[Origin, Cohort],
     ) -> None:
         self.graph, self.method, self.setting, self.sources = graph, method, setting, sources
         self.fit_on, self.test_on = fit, test
-        self.everything = {f"all_{k}": v for k, v in fit.arrays(range(len(fit.units))).items()}
+        self.everything = everything(fit)
         self.position = {unit.id: i for i, unit in enumerate(fit.units)}
         self.test_position = {unit.id: i for i, unit in enumerate(test.units)}
 
@@ -103,9 +149,9 @@ class Builder:
             cohort = self.fit_on if self.setting.dev else self.test_on
             stage = Stage(
                 "predict",
-                {**self._common(seed, fold.index, cohort), "drop": list(self.setting.drop)},
+                {**common_params(self.setting, seed, fold.index, cohort), "drop": list(self.setting.drop)},
                 {"fitted": fitted},
-                {**cohort.arrays(test), **{f"all_{k}": v for k, v in cohort.arrays(range(len(cohort.units))).items()}},
+                {**cohort.arrays(test), **everything(cohort)},
                 self.setting.places,
                 about,
             )
@@ -125,17 +171,6 @@ class Builder:
         people = sorted({units[i].subject for i in train}, key=rank)[: self.setting.label_subjects]
         return [i for i in train if units[i].subject in people]
 
-    def _common(self, seed: int, fold: int, cohort: Cohort) -> dict[str, Any]:
-        return {
-            "engine": REVISION,
-            "libraries": libraries(self.setting.device),
-            "device": self.setting.device,
-            "threads": self.setting.threads,
-            "seed": seed,
-            "fold": fold,
-            "source": source_params(cohort, self.setting),
-        }
-
     def _modalities(self, which: Sequence[str]) -> dict[str, Any]:
         return {m: _plain(self.method.encoders[m], "encoder") for m in which}
 
@@ -150,54 +185,26 @@ class Builder:
             last = {role: id_} if step.modality is None else {**last, role: id_}
         return last
 
-    def _weights(self, which: Sequence[str], before: Mapping[str, str]) -> dict[str, dict[str, str]]:
-        """Weights from outside, for modalities that no stage before starts already."""
-        started = {m for m in which if "pretrained" in before or f"pretrained:{m}" in before}
-        own = {m: d for m, d in self.setting.weights.items() if m in which and m not in started}
-        return {"weights": own} if own else {}
-
     def _pretrain_stage(
         self, step: Pretraining, seed: int, fold: int, train: Sequence[int], val: Sequence[int], inputs: dict[str, str]
     ) -> Stage:
-        which = [step.modality] if step.modality else list(self.method.modalities)
-        cohort = self.fit_on if step.source is None else self.sources[step.source]
-        if step.source is None and self.setting.protocol.split.by in ("segment", "recording"):
-            stretches = _units_of(cohort, {TRAIN: train, VAL: val})
-        else:
-            if step.source is None:
-                roles = {**_people(cohort, val, VAL), **_people(cohort, train, TRAIN)}
-            else:
-                roles = dict.fromkeys((entry.subject for entry in cohort.store.recordings), TRAIN)
-            stretches = [
-                (r, min((s.t0 for s in entry.spans.values()), default=0.0), entry.duration_s, roles[entry.subject])
-                for r, entry in enumerate(cohort.store.recordings)
-                if entry.subject in roles
-            ]
-        there = [set(entry.spans) for entry in cohort.store.recordings]
-        sensed = [s for s in stretches if any(set(m.split("+")) <= there[s[0]] for m in which)]
-        recording, start, stop, role = zip(*sensed, strict=True) if sensed else ((), (), (), ())
-        task = {
-            "recording": np.array(recording, np.int64),
-            "start": np.array(start, np.float64),
-            "stop": np.array(stop, np.float64),
-            "role": np.array(role, np.int64),
-            **{f"all_{k}": v for k, v in cohort.arrays(range(len(cohort.units))).items()},
-        }
-        params = {
-            **self._common(seed, fold, cohort),
-            "modalities": {m: _plain(_learning(self.method.encoders[m]), "encoder") for m in which},
-            "order": which,
-            "pretrainer": _plain(step.part, "name"),
-            "fusion": _plain(_learning(self.method.fusion), "name") if step.modality is None else None,
-            "recipe": step.part.recipe.mapping(),
-            "targets": _targets(self.fit_on.targets) if step.modality is None else [],
-            **self._weights(which, inputs),
-        }
         if step.source is not None:
-            # Weights of other channels would start a network that reads ours as something else.
-            params["channels"] = {m: list(_channels(self.fit_on, m)) for m in which}
-        about = {"seed": seed, "fold": fold, **({"modality": step.modality} if step.modality else {})}
-        return Stage("pretrain", params, inputs, task, self.setting.places, about)
+            # All folds share it, unless it goes on from what one of them was pretrained on.
+            stage = outside_stage(self.method, step, self.sources[step.source, step.labels], self.setting, seed, inputs)
+            of_fold = any("fold" in self.graph.stages[id_].about for id_ in inputs.values())
+            return replace(stage, about={**stage.about, "fold": fold}) if of_fold else stage
+        cohort, which = self.fit_on, self.method.of(step)
+        if self.setting.protocol.split.by in ("segment", "recording"):
+            stretches = stretches_of(cohort, {TRAIN: train, VAL: val})
+        else:
+            stretches = recorded(cohort, {**people(cohort, val, VAL), **people(cohort, train, TRAIN)})
+        targets = cohort.targets if step.modality is None else ()
+        params = {
+            **common_params(self.setting, seed, fold, cohort),
+            **_pretrain_params(self.method, step, self.setting, targets, inputs),
+        }
+        about = {"seed": seed, "fold": fold, **_modality(step)}
+        return Stage("pretrain", params, inputs, task_of(cohort, stretches, which), self.setting.places, about)
 
     def _fitted(
         self,
@@ -212,7 +219,7 @@ class Builder:
         """The stage that answers for some targets, whose labels are `y` (all units, targets)."""
         method, about = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         task = self._task(y, train, val)
-        common = {**self._common(seed, fold, self.fit_on), "targets": _targets(targets)}
+        common = {**common_params(self.setting, seed, fold, self.fit_on), "targets": _targets(targets)}
         # Only the network that answers is asked for every epoch's weights.
         answers = {"every_epoch": True} if self.setting.protocol.select == "peak_on_test" else {}
         if method.joins == "unimodal":
@@ -234,7 +241,7 @@ class Builder:
         }
         inputs = unimodal or dict(pretrained)
         if not unimodal:
-            params |= self._weights(method.modalities, pretrained)
+            params |= _weights(self.setting, method.modalities, pretrained, whole=method.joins == "tokens")
         return self.graph.add(Stage(kind, params, inputs, task, self.setting.places, about))
 
     def _unimodal(
@@ -254,7 +261,7 @@ class Builder:
             return [i for i in index if set(m.split("+")) <= spans[self.fit_on.units[i].recording]]
 
         params = {**common, "modalities": self._modalities([m]), "recipe": self.method.encoders[m].recipe.mapping()}
-        params |= self._weights([m], pretrained)
+        params |= _weights(self.setting, [m], pretrained)
         own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
         task = self._task(y, sensed(train), sensed(val))
         return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, {**about, "modality": m}))
@@ -268,10 +275,34 @@ class Builder:
         return {**self.fit_on.arrays(index.tolist()), "role": role, "y": y[index], **self.everything}
 
 
-def _channels(cohort: Cohort, modality: str) -> tuple[str, ...]:
-    """The channels of a modality, or of several joined, in a cohort's data."""
-    modalities = cohort.store.modalities
-    return tuple(name for part in modality.split("+") for name in modalities[part].channels)
+def _modality(step: Pretraining) -> dict[str, str]:
+    return {"modality": step.modality} if step.modality else {}
+
+
+def _pretrain_params(
+    method: Method, step: Pretraining, setting: Setting, targets: Sequence[Target], inputs: Mapping[str, str]
+) -> dict[str, Any]:
+    which = method.of(step)
+    return {
+        "modalities": {m: _plain(_learning(method.encoders[m]), "encoder") for m in which},
+        "order": which,
+        "pretrainer": _plain(step.part, "name"),
+        "fusion": _plain(_learning(method.fusion), "name") if step.modality is None else None,
+        "recipe": step.part.recipe.mapping(),
+        "targets": _targets(targets),
+        **_weights(setting, which, inputs, whole=step.modality is None),
+    }
+
+
+def _weights(
+    setting: Setting, which: Sequence[str], before: Mapping[str, str], *, whole: bool = False
+) -> dict[str, dict[str, str]]:
+    """Weights from outside, for modalities (and the fusion of a `whole` model) that no stage before starts already."""
+    parts = [m for m in which if not {"pretrained", f"pretrained:{m}"} & before.keys()]
+    if whole and "pretrained" not in before:
+        parts.append(FUSION)
+    own = {part: setting.weights[part] for part in parts if part in setting.weights}
+    return {"weights": own} if own else {}
 
 
 def _plain(part: Part, key: str) -> dict[str, Any]:
@@ -287,23 +318,6 @@ def _targets(targets: Sequence[Target]) -> list[dict[str, Any]]:
     return [{"name": t.name, "kind": t.kind, "n": t.n} for t in targets]
 
 
-def _units_of(cohort: Cohort, parts: Mapping[int, Sequence[int]]) -> list[tuple[int, float, float, int]]:
-    """(recording, start, stop, role) of what a fold's training and validation units cover, for splits that leave the
-    rest of a recording or person to others; units of one role that touch are one stretch."""
-    at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
-    units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))
-    stretches: list[tuple[int, float, float, int]] = []
-    for recording, start, stop, role in units:
-        if stretches and stretches[-1][::3] == (recording, role) and start <= stretches[-1][2]:
-            start = stretches.pop()[1]
-        stretches.append((recording, start, stop, role))
-    return stretches
-
-
-def _people(cohort: Cohort, index: Sequence[int], role: int) -> dict[str, int]:
-    return dict.fromkeys((cohort.units[i].subject for i in index), role)
-
-
 @cache
 def libraries(device: str) -> dict[str, str]:
     """What else decides a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
@@ -313,6 +327,14 @@ def libraries(device: str) -> dict[str, str]:
 
         found["gpu"] = torch.cuda.get_device_name()
     return found
+
+
+def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
+    """Where the data of some cohorts lie, and under which licence they stand, for `Setting.places`."""
+    return {
+        "stores": {c.store.key: str(c.store.path) for c in cohorts},
+        "licences": {c.store.key: c.card.licence for c in cohorts},
+    }
 
 
 def stage_folder(runs: Path) -> Path:

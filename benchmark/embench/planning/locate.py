@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,33 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Dataset
 from embench.locations import data_folder
 from embench.protocols import Protocol
+from embench.registry import Entry
 from embench.store import Store, cache_root, fingerprint, prepare
+
+CORPUS = "corpus"
+"""The dataset whose folder may lie anywhere: a file of its own, `corpus.yaml`, says what is in it."""
+
+
+def is_corpus_folder(name: str) -> bool:
+    """Whether what stands for a dataset is the path of a folder to pretrain on. A name without a slash that the
+    registry knows is that dataset's."""
+    path = Path(name).expanduser()
+    if name.startswith(("/", "./", "../", "~")):
+        return ".py:" not in name
+    return (path / f"{CORPUS}.yaml").is_file() and ("/" in name or name not in registry.names("dataset"))
+
+
+def place(name: str, given: Path | None) -> tuple[Entry, Path]:
+    """The dataset that a name, or the path of a corpus, stands for, and the folder of its data."""
+    if is_corpus_folder(name):
+        return registry.find("dataset", CORPUS), Path(name).expanduser()
+    entry = registry.find("dataset", name)
+    return entry, data_folder(entry, given)
+
+
+def full_name(name: str) -> str:
+    """The full name of a dataset, whatever it is called here."""
+    return place(name, None)[0].full_name
 
 
 def open_dataset(name: str, given: Path | None) -> Dataset:
@@ -19,8 +46,8 @@ def open_dataset(name: str, given: Path | None) -> Dataset:
     Raises:
         DataError: there is no such folder; the error says where it was looked for and how the data are obtained.
     """
-    entry = registry.find("dataset", name)
-    reader, folder = registry.load("dataset", name), data_folder(entry, given)
+    entry, folder = place(name, given)
+    reader = registry.load("dataset", entry.full_name)
     if not folder.is_dir():
         generated = reader.synthesize.__qualname__ != Dataset.synthesize.__qualname__
         instead = f"; to try without them: embench data synthesize {folder.name} --out {folder}" if generated else ""
@@ -43,10 +70,11 @@ def prepared(
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Store:
     """The prepared store of a dataset under a protocol's rules; made now, or found."""
+    full = full_name(name)
     return prepare(
         open_dataset(name, given),
-        registry.find("dataset", name).full_name,
-        registry.code_identity("dataset", name),
+        full,
+        registry.code_identity("dataset", full),
         rate_hz=protocol.rate_hz,
         rules=protocol.preprocess,
         cache=cache_root(),
@@ -65,10 +93,14 @@ def raw_digest(name: str, given: Path | None) -> bytes:
 
 
 def share_files(one: str, other: str, given: Path | None) -> bool:
-    """Whether two names mean one dataset, or folders that hold a file of the same contents: a corpus may hold another
-    dataset's recordings."""
-    names = {registry.find("dataset", name).full_name for name in (one, other)}
-    if len(names) == 1:
-        return True
-    held = [fingerprint.contents(open_dataset(name, given), cache_root()) for name in sorted(names)]
-    return bool(held[0] & held[1])
+    """Whether two names mean one dataset, variants of one, which are of the same people, or folders that hold a file of
+    the same contents: a corpus may hold another dataset's recordings."""
+    folders = {place(name, given)[1].resolve() for name in (one, other)}
+    return len(folders) == 1 or bool(marks(one, given) & marks(other, given))
+
+
+def marks(name: str, given: Path | None) -> set[str]:
+    """What tells whether two folders hold the same file: for each, 16 hex digits made of its hash, so that the hash
+    itself, which seals labels, is not given away."""
+    found = fingerprint.contents(open_dataset(name, given), cache_root())
+    return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
@@ -19,6 +20,7 @@ from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import MODALITIES
 from embench.interfaces.units import View
+from embench.planning.locate import is_corpus_folder
 from embench.planning.request import Request, assign
 from embench.registry.naming import did_you_mean
 
@@ -37,13 +39,22 @@ class Part:
         return self.name.rpartition(":")[2].split("/", 1)[-1]
 
 
+FUSION = "fusion"
+"""What stands beside modalities where weights of a whole model are named."""
+
+Origin = tuple[str, str]
+"""An outside source as `--pretrainer` names it, and whether its labels are used."""
+
+
 @dataclass(frozen=True)
 class Pretraining:
-    """One pretraining step: of one modality's encoder or of all, on this fold's training people or another dataset."""
+    """One pretraining step: of one modality's encoder or of all, on this fold's training people or another dataset
+    (`source`: its name, or the path of a corpus), whose labels it uses or not."""
 
     part: Part
     modality: str | None
     source: str | None
+    labels: Literal["none", "source"] = "none"
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,10 @@ class Method:
     def recipe(self) -> Recipe:
         """The recipe of the last fitted stage."""
         return next(iter(self.encoders.values())).recipe if self.joins == "unimodal" else self.fusion.recipe
+
+    def of(self, step: Pretraining) -> list[str]:
+        """The modalities whose encoders a step trains."""
+        return [step.modality] if step.modality else list(self.modalities)
 
     def parts(self) -> list[tuple[str, Part]]:
         """Every part with the name that `--set` knows it by."""
@@ -146,16 +161,21 @@ def _part(kind: str, name: str, preset: str, dataset: str) -> Part:
     return Part(entry.full_name, registry.code_identity(kind, name), plugin.recipes[preset].on(dataset))
 
 
-_PRETRAINER = re.compile(r"(?:([\w+]+)=)?(.+\.py:[A-Za-z_]\w*|[^:]+)(?::(.+))?")
+_PRETRAINER = re.compile(r"(?:([\w+]+)=)?([^:]+\.py:[A-Za-z_]\w*|[^:]+)(?::(.+))?")
 
 
-def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str) -> list[Pretraining]:
+def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
+    """Modality, name and source of what `--pretrainer` was given. Raises UsageError where it cannot be read."""
     found = _PRETRAINER.fullmatch(text)
     if found is None:
         raise UsageError(
             f"cannot read `{text}`", where="--pretrainer", expected="[modality=]NAME[:source], such as eeg=masked_value"
         )
-    modality, name, source = found.groups()
+    return found[1], found[2], found[3]
+
+
+def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str) -> list[Pretraining]:
+    modality, name, source = read_pretrainer(text)
     if modality and modality not in modalities:
         raise UsageError(
             f"pretrainer for `{modality}`, which is not among the modalities",
@@ -163,9 +183,30 @@ def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str
             expected=", ".join(modalities),
         )
     part = _part("pretrainer", name, preset, dataset)
-    scope = registry.load("pretrainer", name).scope
-    which = [None] if scope == "model" else [modality] if modality else list(modalities)
-    return [Pretraining(part, m, source) for m in which]
+    pretrainer = registry.load("pretrainer", name)
+    if pretrainer.labels == "source" and source is None:
+        raise UsageError(
+            f"{name} learns from the labels of another dataset, and none is named",
+            where=f"--pretrainer {text}",
+            expected=f"--pretrainer {text}:DATASET, such as {text}:{_labelled_dataset(dataset)}",
+            hint="embench list dataset",
+        )
+    which = [None] if pretrainer.scope == "model" else [modality] if modality else list(modalities)
+    return [Pretraining(part, m, source, pretrainer.labels) for m in which]
+
+
+def _labelled_dataset(dataset: str) -> str:
+    """The name of another dataset that has labels."""
+    others = (name for name in registry.names("dataset") if name.partition("/")[0] != dataset.partition("/")[0])
+    return next((name for name in others if registry.load("dataset", name).card.targets), "DATASET")
+
+
+def without_paths(text: str) -> str:
+    """What `--pretrainer` was given, with a corpus's folder by its name alone, as records and titles have it."""
+    source = read_pretrainer(text)[2]
+    if not source or not is_corpus_folder(source):
+        return text
+    return f"{text.removesuffix(source)}{Path(source).expanduser().resolve().name}"
 
 
 _SETTING = re.compile(r"(encoder|pretrainer|fusion)(?:\[([^\]]+)\])?\.([a-z_]+)(?:\.([A-Za-z_]\w*))?$")
@@ -295,12 +336,6 @@ def _check(method: Method, kind: type[Any]) -> None:
             )
     for step in method.pretraining:
         _check_pretraining(method, step, kind)
-    if method.fusion.recipe.frozen and all(step.modality for step in method.pretraining):
-        raise UsageError(
-            f"fusion {method.fusion.short} is to stay as it was pretrained, and nothing pretrains it",
-            where="fusion.frozen",
-            expected="a pretrainer of the whole model, such as --pretrainer signal_transform",
-        )
 
 
 def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:
@@ -310,7 +345,7 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
             f"{method.fusion.short} is fitted on features, which no pretraining changes",
             where=f"--pretrainer {step.part.short}",
         )
-    for m in [step.modality] if step.modality else list(method.modalities):
+    for m in method.of(step):
         encoder = registry.load("encoder", method.encoders[m].name)
         instance: Encoder = encoder(method.encoders[m].recipe)
         lacks = sorted(pretrainer.needs_encoder - encoder.offers)

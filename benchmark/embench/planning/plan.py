@@ -17,10 +17,11 @@ from embench.errors import DataError, UsageError
 from embench.interfaces.units import Target
 from embench.locations import data_folder
 from embench.planning import locate, weights
-from embench.planning.cohort import Cohort, card_under, choose_targets, everybody, gather
-from embench.planning.graph import Builder, Graph, Setting
-from embench.planning.method import Method, Pretraining, resolve
+from embench.planning.cohort import Cohort, card_under, choose_targets, gather
+from embench.planning.graph import Builder, Graph, Setting, data_places
+from embench.planning.method import FUSION, Method, resolve, without_paths
 from embench.planning.request import Request
+from embench.planning.sources import channels_of, sources
 from embench.protocols import Fold, Protocol, follow, given_up, load, partition, prove
 
 THREADS = 1
@@ -43,6 +44,7 @@ class Plan:
     folds: Mapping[int, list[Fold]]
     graph: Graph
     setting: Setting
+    started: weights.Weights | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -55,7 +57,7 @@ class Plan:
             "dataset": self.dataset,
             "data": self.test.store.key,
             "train_dataset": self.trained_on,
-            "pretrained_on": sorted({full_dataset(p.source) for p in self.method.pretraining if p.source}),
+            "pretrained_on": sorted({locate.full_name(p.source) for p in self.method.pretraining if p.source}),
             "train_data": self.fit.store.key,
             "protocol": self.protocol.hash,
             "preset": self.method.preset,
@@ -66,7 +68,9 @@ class Plan:
             "drop": list(self.setting.drop),
             "label_subjects": self.setting.label_subjects,
             "pretrained": dict(self.setting.weights),
-            "pretrainers": list(self.request.pretrainers),
+            # What is known of the people behind them stands in the record, so it is not one run with a bare file's.
+            **({"pretraining": self.started.manifest["id"]} if self.started and self.started.manifest else {}),
+            "pretrainers": [without_paths(text) for text in self.request.pretrainers],
             "device": self.setting.device,
             "threads": self.setting.threads,
             "parts": parts,
@@ -75,7 +79,7 @@ class Plan:
     @property
     def trained_on(self) -> str | None:
         """Full name of the dataset that the method is trained on, where it is another one."""
-        return full_dataset(self.request.train_dataset) if self.request.train_dataset else None
+        return locate.full_name(self.request.train_dataset) if self.request.train_dataset else None
 
     @property
     def id(self) -> str:
@@ -135,11 +139,6 @@ class Plan:
         }
 
 
-def full_dataset(name: str) -> str:
-    """The full name of a dataset, whatever it is called here."""
-    return registry.find("dataset", name).full_name
-
-
 def default_workers(device: str) -> int:
     """As many processes as there are cores for this one; one for a GPU, which stages would only share."""
     return len(os.sched_getaffinity(0)) if device == "cpu" else 1
@@ -157,11 +156,7 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
         UsageError: names or parts do not fit. DataError: data are missing or bad. CheckFailed: the split is not what
             the protocol declares.
     """
-    protocol = load(request.protocol)
-    if protocol.normalise == "baseline":
-        raise UsageError(
-            "this version cannot run protocols with `normalise: baseline` yet", where=f"protocol {protocol.name}"
-        )
+    protocol = load_runnable(request.protocol)
     device = machine.resolve(request.device)
     dataset = registry.find("dataset", request.dataset).full_name
     card = card_under(protocol, registry.load("dataset", dataset).card)
@@ -180,18 +175,15 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
         _check_kinds(method, targets)
     test = gather(store, card, targets, method.modalities, protocol)
     fit = _trained_on(request, method, protocol, test, workers) if request.train_dataset else test
-    sources = {}
-    for step in method.pretraining:
-        if step.source and step.source not in sources:
-            sources[step.source] = _source(step.source, request, protocol, workers)
-        if step.source:
-            _check_source(step, method, sources[step.source], test)
+    outside = sources(request, method, protocol, test, workers)
     if request.pretrained and method.joins == "estimator" and not method.on_hidden:
         raise UsageError(
             f"{method.fusion.short} is fitted on features, which no weights change",
             where=f"--pretrained {request.pretrained}",
         )
-    started = weights.find(request.pretrained, request.runs_folder) if request.pretrained else None
+    channels = {m: channels_of(fit, m) for m in method.modalities}
+    started = weights.find(request.pretrained, request.runs_folder, method, channels) if request.pretrained else None
+    _check_frozen(method, started)
     setting = Setting(
         protocol,
         device,
@@ -199,15 +191,16 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
         _drop(request, method),
         request.dev,
         _labelled_people(request),
-        dict.fromkeys(method.modalities, started[1]) if started else {},
+        started.digests if started else {},
         {
-            "stores": {c.store.key: str(c.store.path) for c in (test, fit, *sources.values())},
-            "licences": {c.store.key: c.card.licence for c in (test, fit, *sources.values())},
-            "weights": {started[1]: str(started[0])} if started else {},
+            **data_places(test, fit, *outside.values()),
+            "channels": channels,
+            "weights": started.places if started else {},
+            "weights_channels": started.channels if started else {},
         },
     )
     graph, folds = Graph(), {}
-    builder = Builder(graph, method, fit, test, setting, sources)
+    builder = Builder(graph, method, fit, test, setting, outside)
     for seed in request.seed_list:
         folds[seed] = _folds(protocol, fit, test, seed)
         for fold in folds[seed]:
@@ -218,7 +211,28 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
             where=f"protocol {protocol.name}",
             hint="--dev needs validation people: more people, or another --protocol",
         )
-    return Plan(request, protocol, dataset, method, fit, test, folds, graph, setting)
+    return Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started)
+
+
+def load_runnable(name: str) -> Protocol:
+    """A protocol that this version can follow. Raises UsageError where it cannot."""
+    protocol = load(name)
+    if protocol.normalise == "baseline":
+        raise UsageError(
+            "this version cannot run protocols with `normalise: baseline` yet", where=f"protocol {protocol.name}"
+        )
+    return protocol
+
+
+def _check_frozen(method: Method, started: weights.Weights | None) -> None:
+    """Refuses to freeze a fusion that starts from nothing."""
+    starts = started is not None and FUSION in started.files
+    if method.fusion.recipe.frozen and not starts and all(step.modality for step in method.pretraining):
+        raise UsageError(
+            f"fusion {method.fusion.short} is to stay as it was pretrained, and nothing pretrains it",
+            where="fusion.frozen",
+            expected="a pretrainer of the whole model, such as --pretrainer signal_transform, or weights of one",
+        )
 
 
 _KINDS = {"binary": "two classes", "classes": "several classes", "value": "values"}
@@ -252,7 +266,7 @@ def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fol
 
 
 def _trained_on(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> Cohort:
-    name = full_dataset(str(request.train_dataset))
+    name = locate.full_name(str(request.train_dataset))
     card = card_under(protocol, registry.load("dataset", name).card)
     if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
         raise UsageError(
@@ -283,30 +297,6 @@ def _trained_on(request: Request, method: Method, protocol: Protocol, test: Coho
     if [(t.kind, t.n) for t in fit.targets] != [(t.kind, t.n) for t in test.targets]:
         raise UsageError(f"{names} are not of one kind in {card.name} and {test.card.name}", where="--train-dataset")
     return fit
-
-
-def _source(source: str, request: Request, protocol: Protocol, workers: int) -> Cohort:
-    name = registry.find("dataset", source).full_name
-    store = locate.prepared(name, request.data_root, protocol, workers)
-    # The reader's own card: that of a corpus is its folder's.
-    return everybody(store, card_under(protocol, locate.open_dataset(name, request.data_root).card), protocol)
-
-
-def _check_source(step: Pretraining, method: Method, source: Cohort, test: Cohort) -> None:
-    """Refuses a source that lacks what is pretrained, or channels that cannot start the same network: none of the
-    source's channels is called as one of ours."""
-    for m in (
-        part for joined in ([step.modality] if step.modality else method.modalities) for part in joined.split("+")
-    ):
-        one, other = source.store.modalities.get(m), test.store.modalities[m]
-        if one is None or not set(one.channels) & set(other.channels):
-            raise UsageError(
-                f"{step.source} has no `{m}` with the channels of {test.card.name}"
-                + (f", but {', '.join(one.channels)}" if one else ""),
-                where=f"--pretrainer {step.part.short}:{step.source}",
-                expected=f"{m} with some of {', '.join(other.channels)}",
-                hint="name the channels alike in corpus.yaml" if not source.card.targets else None,
-            )
 
 
 def _drop(request: Request, method: Method) -> tuple[str, ...]:

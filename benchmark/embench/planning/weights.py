@@ -1,61 +1,252 @@
-"""Weights to start from: a safetensors file, or the encoders of a run."""
+"""Weights to start from: what `embench pretrain` made, the encoders of a run, or a bare safetensors file."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 
 from embench.errors import DataError, UsageError
+from embench.planning.method import FUSION, Method
+from embench.results import record
+
+FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
 
 
-def find(text: str, runs: Path) -> tuple[Path, str]:
-    """The file that a text means, and its SHA-256.
+@dataclass(frozen=True)
+class Weights:
+    """`files` says what each part of a model, a modality or `fusion`, starts from, and `digests` are those files'
+    SHA-256. `manifest` is what lies beside pretrained weights, `run` a run's record; None where there is none."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    manifest: Mapping[str, Any] | None = None
+    run: Mapping[str, Any] | None = None
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Digest -> file."""
+        return {digest: str(self.files[part]) for part, digest in self.digests.items()}
+
+    @property
+    def channels(self) -> dict[str, Any]:
+        """Modality -> the channels that its pretrained encoder reads, as far as they are known."""
+        return dict(self.manifest["channels"]) if self.manifest else {}
+
+    def seen(self) -> list[dict[str, Any]]:
+        """Whom the weights were trained on, one entry a dataset and use of its labels."""
+        if self.manifest:
+            return [dict(entry) for entry in self.manifest["seen"]]
+        if self.run is None:
+            return []
+        dataset, config = self.run["dataset"], self.run["config"]
+        fitted = {
+            "dataset": config.get("train_dataset") or dataset["name"],
+            "store": config.get("train_data", dataset["fingerprint"]),
+            "synthetic": dataset["synthetic"] is not None,
+            "people": self.run["cohort"]["people"],
+            "labels": "source",
+        }
+        return [fitted, *map(dict, self.run.get("pretraining", []))]
+
+    def overlap(self, dataset: str, marks: Collection[str]) -> str:
+        """What the people behind the weights have to do with a dataset: `labelled_target` where their labels were used,
+        `unlabelled_target` where only their signals were, else `none`; `unknown` where nothing is on record, or a run
+        itself started from other weights.
+
+        Args:
+            dataset: full name; its variants are of the same people.
+            marks: of its files, as `locate.marks` gives them.
+        """
+        if self.manifest is None and (self.run is None or self.run["config"]["pretrained"]):
+            return "unknown"
+        ours = [entry for entry in self.seen() if _family(entry["dataset"]) == _family(dataset)]
+        if any(entry.get("labels") == "source" for entry in ours):
+            return "labelled_target"
+        shared = self.manifest and set(self.manifest["files"]) & set(marks)
+        pretrained_on = self.run["config"]["pretrained_on"] if self.run else ()
+        if ours or shared or any(_family(name) == _family(dataset) for name in pretrained_on):
+            return "unlabelled_target"
+        return "none"
+
+    def said(self) -> dict[str, Any]:
+        """For a run's record: what was started from, people by their number."""
+        manifest = None
+        if self.manifest:
+            known = {name: value for name, value in self.manifest.items() if name != "files"}
+            manifest = {**known, "seen": [counted(entry) for entry in self.manifest["seen"]]}
+        return {"weights": dict(self.digests), "manifest": manifest, "run": self.run["id"] if self.run else None}
+
+
+def find(text: str, runs: Path, method: Method, channels: Mapping[str, Collection[str]]) -> Weights:
+    """The weights that a text means for a method on data with certain channels of each modality.
 
     Args:
-        text: a `.safetensors` file, or the folder or id of a run, whose first network is taken.
+        text: a folder that `embench pretrain` wrote, or its id; the folder or id of a run, whose first networks are
+            taken; or a `.safetensors` file.
 
     Raises:
-        DataError: there is no such file or run. UsageError: the file is of another kind.
+        DataError: there is no such file or run, or it cannot be read. UsageError: the file is of another kind, or the
+            weights are of other encoders, modalities or channels.
     """
     path = Path(text)
     if not path.exists():
         found = sorted(runs.glob(f"*/{text}"))
         if not found:
             raise DataError(
-                f"no weights `{text}`", where="--pretrained", expected="a .safetensors file, or a run's folder or id"
+                f"no weights `{text}`",
+                where="--pretrained",
+                expected="a .safetensors file, or the folder or id of a run or of what `embench pretrain` made",
             )
         path = found[0]
-    if path.is_dir():
-        files = sorted((path / "weights").glob("*.safetensors"))
-        if not files:
-            raise DataError("this run has no weights", where=str(path / "weights"), hint="estimators have none")
-        path = files[0]
+    if path.name == FILE and (path.parent / MANIFEST).is_file():
+        path = path.parent
+    manifest = run = None
+    if (path / MANIFEST).is_file():
+        manifest = _manifest(path / MANIFEST)
+        _check(text, method, {m: about["plugin"] for m, about in manifest["encoders"].items()})
+        _check_prepared(text, method, manifest)
+        _check_channels(text, method, manifest, channels)
+        files = dict.fromkeys(method.modalities, path / FILE)
+        if manifest["fusion"] and _same_model(method, manifest):
+            files[FUSION] = path / FILE
+    elif path.is_dir():
+        run = record.read_yaml(path / "run.yaml") if (path / "run.yaml").is_file() else None
+        if run:
+            _check(text, method, run["method"]["encoders"])
+        files = {m: _of_run(path, m) for m in method.modalities}
+    else:
+        about = path.parent.parent / "run.yaml"
+        run = record.read_yaml(about) if about.is_file() else None
+        files = dict.fromkeys(method.modalities, path)
+    digests = {file: _digest(file) for file in dict.fromkeys(files.values())}
+    return Weights(
+        {part: file.resolve() for part, file in files.items()},
+        {part: digests[file] for part, file in files.items()},
+        manifest,
+        run,
+    )
+
+
+def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What several stages saw: each source and use of its labels once, with the people and hours of all of them."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in manifests:
+        key = (one["store"], one["labels"])
+        before = found.get(key, {"people": [], "recordings": 0, "hours": {}})
+        found[key] = {
+            **one,
+            "people": sorted({*before["people"], *one["people"]}),
+            "recordings": max(before["recordings"], one["recordings"]),
+            "hours": {**before["hours"], **one["hours"]},
+        }
+    return list(found.values())
+
+
+def counted(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of what was seen with the number of people in place of their names."""
+    people = entry["people"]
+    return {**entry, "people": people if isinstance(people, int) else len(people)}
+
+
+def _family(dataset: str) -> str:
+    """A dataset's full name without its variant; a plugin of a file has none."""
+    return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])
+
+
+def _short(plugin: str) -> str:
+    return plugin.rpartition(":")[2].rpartition("/")[2]
+
+
+def _check(text: str, method: Method, encoders: Mapping[str, str]) -> None:
+    """Refuses weights that have no encoder of a modality, or that of another plugin."""
+    for m in method.modalities:
+        if m not in encoders:
+            raise UsageError(
+                f"these weights have no encoder of {m}",
+                where=f"--pretrained {text}",
+                expected=f"modalities among {', '.join(encoders)}",
+                hint="choose with --modalities, or pretrain that modality too",
+            )
+        if _short(encoders[m]) != method.encoders[m].short:
+            raise UsageError(
+                f"these weights are of encoder {_short(encoders[m])} for {m}, not of {method.encoders[m].short}",
+                where=f"--pretrained {text}",
+                expected=f"--encoder {m}={_short(encoders[m])}",
+            )
+
+
+def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> None:
+    """Refuses weights of an encoder that saw its signals at another rate, or otherwise prepared."""
+    for m in method.modalities:
+        theirs, ours = manifest["encoders"][m]["recipe"]["prepare"], dict(method.encoders[m].recipe.prepare)
+        for key in theirs.keys() | ours.keys():
+            if theirs.get(key) != ours.get(key):
+                raise UsageError(
+                    f"these weights are of signals with prepare.{key}={theirs.get(key)} for {m}, "
+                    f"and the run has {ours.get(key)}",
+                    where=f"--pretrained {text}",
+                    expected=f"--set encoder[{m}].prepare.{key}={theirs.get(key)}, or the --recipe of the pretraining",
+                )
+
+
+def _check_channels(
+    text: str, method: Method, manifest: Mapping[str, Any], channels: Mapping[str, Collection[str]]
+) -> None:
+    """Refuses weights of channels that the data do not have; that a network reads the same ones of those that they do
+    have is seen to when it is built."""
+    for m in method.modalities:
+        read = manifest["channels"].get(m, ())
+        if not set(read) <= set(channels[m]):
+            raise UsageError(
+                f"these weights read channels of {m} that the data do not have: {', '.join(read)}",
+                where=f"--pretrained {text}",
+                expected=f"weights of {', '.join(channels[m])}",
+            )
+
+
+def _same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
+    """Whether the method's fusion is the one that was pretrained, over the same modalities."""
+    return (
+        method.joins == "tokens"
+        and _short(manifest["fusion"]["plugin"]) == method.fusion.short
+        and set(manifest["modalities"]) == set(method.modalities)
+    )
+
+
+def _of_run(folder: Path, modality: str) -> Path:
+    """The first network of a run that has a modality's encoder: frozen ones lie in files of their own."""
+    files = sorted((folder / "weights").glob("*.safetensors"))
+    if not files:
+        raise DataError("this run has no weights", where=str(folder / "weights"), hint="estimators have none")
+    return next((file for file in files if file.stem.endswith(f"-{modality}")), files[0])
+
+
+def _digest(path: Path) -> str:
     if path.suffix != ".safetensors":
         raise UsageError(f"{path.name} is no safetensors file", where="--pretrained", expected="NAME.safetensors")
     try:
-        load_file(path)
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118  it is no mapping
+                file.get_tensor(name)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except (OSError, SafetensorError) as error:
         raise DataError(
             f"the weights cannot be read: {error}", where=str(path), expected="a whole safetensors file"
         ) from error
-    return path.resolve(), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def overlap(path: Path, dataset: str) -> str:
-    """What the people behind a run's weights have to do with a dataset, from the run's record: `labelled_target` where
-    they were fitted on it, `unlabelled_target` where they were pretrained on it, else `none`; `unknown` without a
-    record, or where the run itself started from other weights."""
-    record = path.parent.parent / "run.yaml"
-    if not record.is_file():
-        return "unknown"
-    run = yaml.safe_load(record.read_text())
-    config = run["config"]
-    if config["pretrained"]:
-        return "unknown"
-    if dataset in (run["dataset"]["name"], config["train_dataset"]):
-        return "labelled_target"
-    return "unlabelled_target" if dataset in config["pretrained_on"] else "none"
+def _manifest(path: Path) -> dict[str, Any]:
+    content = record.read_yaml(path)
+    wanted = ("encoders", "fusion", "modalities", "channels", "seen", "files")
+    if not isinstance(content, dict) or (missing := [name for name in wanted if name not in content]):
+        raise DataError(
+            "this is no manifest of pretrained weights",
+            where=str(path),
+            expected=f"keys {', '.join(wanted if not isinstance(content, dict) else missing)}",
+        )
+    return content

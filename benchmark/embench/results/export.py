@@ -18,8 +18,9 @@ from embench.results.record import as_yaml, read, write_text
 
 COPIED = ("folds.csv", "scores.json")
 PREDICTIONS = "predictions.csv.gz"
-LOCAL = ("data_root", "runs", "pretrained")
-"""Options that name places on somebody's machine; of weights that were started from, the hash is published."""
+LOCAL = ("data_root", "runs", "pretrained", "pretrainers")
+"""Options that may name places on somebody's machine; of weights that were started from the hash is published, and
+pretrainers stand elsewhere in the record, without paths."""
 
 HMAC_NAME = "labels.hmac"
 

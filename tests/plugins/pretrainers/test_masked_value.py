@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -58,6 +60,55 @@ def test_every_sample_is_hidden_about_equally_often() -> None:
     assert often[-1] == pytest.approx(3 / 17, abs=0.01)
     assert float(often[2:-2].min()) > 0.27
     assert float(often[2:-2].max()) < 0.36
+
+
+@pytest.mark.parametrize(("ratio", "span"), [(0.15, 20), (0.3, 20), (0.5, 16)])
+def test_the_stated_share_is_hidden_in_whole_spans_whatever_a_row_holds(ratio: float, span: int) -> None:
+    """Rows of every length: the share of valid samples that is hidden lies from `ratio` up to one span above it (as the
+    last span is drawn whole), by whole spans; over many rows of 1280 their mean is what rounding up gives, exactly."""
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    lengths = torch.randint(400, 1281, (400, 1), generator=generator)
+    valid = torch.arange(1280) < lengths
+    count = draw_spans(valid, ratio, span).sum(1, keepdim=True)
+    assert (count % span == 0).all()
+    assert (count >= ratio * lengths - 1e-3 * span).all()
+    assert (count < ratio * lengths + span).all()
+    share = draw_spans(torch.ones(2000, 1280, dtype=torch.bool), ratio, span).float().mean()
+    assert float(share) == pytest.approx(math.ceil(ratio * 1280 / span) * span / 1280)
+
+
+def test_every_choice_of_slots_is_drawn_equally_often() -> None:
+    """Two spans of 3 in 10 samples are 2 of 6 slots, 15 placements: each comes 1 time in 15 (chi-squared with 14
+    degrees of freedom over 30,000 rows; 36.1 is exceeded by chance once in 1000)."""
+    torch.manual_seed(0)
+    hidden = draw_spans(torch.ones(30_000, 10, dtype=torch.bool), 0.6, 3)
+    placements, often = torch.unique(hidden, dim=0, return_counts=True)
+    # Spans that touch may be told in one way only, so all placements differ.
+    assert len(placements) == 15
+    assert float(((often - 2000) ** 2 / 2000).sum()) < 36.1
+
+
+def test_loss_does_not_hang_on_what_is_said_of_samples_that_were_shown() -> None:
+    """Only hidden positions have a gradient: the predictor's answers elsewhere change nothing, in all channels."""
+    task = objective("small", "eeg", EEG).eval()
+    said: list[torch.Tensor] = []
+
+    def keep(_module: object, _inputs: object, output: torch.Tensor) -> torch.Tensor:
+        output.retain_grad()
+        said.append(output)
+        return output
+
+    fed: list[torch.Tensor] = []
+    task.predictors["eeg"].register_forward_hook(keep)
+    task.model.encoders["eeg"].register_forward_pre_hook(lambda _module, inputs: fed.append(inputs[0]))
+    task(batch(torch.randn(3, 14, 320).abs() + 1.0, modality="eeg"))[0].backward()
+    hidden = (fed[0] == 0).all(1)
+    moved = said[0].grad
+    assert moved is not None
+    assert hidden.any()
+    assert bool((moved[~hidden] == 0).all())
+    assert bool((moved[hidden] != 0).all())
 
 
 def test_only_valid_samples_are_hidden() -> None:

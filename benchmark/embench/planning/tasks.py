@@ -1,0 +1,74 @@
+"""The arrays that a pretraining stage works on: stretches of recordings, or a source's labelled units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from embench.planning.cohort import Cohort
+
+TRAIN, VAL = 0, 1
+
+Stretch = tuple[int, float, float, int]
+"""Recording (position in the store), start, stop (s), role."""
+
+
+def recorded(cohort: Cohort, roles: Mapping[str, int]) -> list[Stretch]:
+    """All that was recorded of people with a role."""
+    return [
+        (r, min((s.t0 for s in entry.spans.values()), default=0.0), entry.duration_s, roles[entry.subject])
+        for r, entry in enumerate(cohort.store.recordings)
+        if entry.subject in roles
+    ]
+
+
+def task_of(cohort: Cohort, stretches: Sequence[Stretch], which: Sequence[str]) -> dict[str, np.ndarray]:
+    """Stretches of recordings that have any of the modalities."""
+    there = [set(entry.spans) for entry in cohort.store.recordings]
+    sensed = [s for s in stretches if any(set(m.split("+")) <= there[s[0]] for m in which)]
+    recording, start, stop, role = zip(*sensed, strict=True) if sensed else ((), (), (), ())
+    return {
+        "recording": np.array(recording, np.int64),
+        "start": np.array(start, np.float64),
+        "stop": np.array(stop, np.float64),
+        "role": np.array(role, np.int64),
+        **everything(cohort),
+    }
+
+
+def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
+    """All units of a source with a label and any of the modalities, and their labels."""
+    labels = np.stack([cohort.labels(target, cohort.positions) for target in cohort.targets], 1)
+    there = [set(entry.spans) for entry in cohort.store.recordings]
+    at = cohort.arrays(range(len(cohort.units)))["recording"]
+    index = [
+        i
+        for i in cohort.positions
+        if np.isfinite(labels[i]).any() and any(set(m.split("+")) <= there[at[i]] for m in which)
+    ]
+    role = np.full(len(index), TRAIN, np.int64)
+    return {**cohort.arrays(index), "role": role, "y": labels[index], **everything(cohort)}
+
+
+def everything(cohort: Cohort) -> dict[str, np.ndarray]:
+    """All units of the dataset, over which features are standardised."""
+    return {f"all_{name}": array for name, array in cohort.arrays(range(len(cohort.units))).items()}
+
+
+def stretches_of(cohort: Cohort, parts: Mapping[int, Sequence[int]]) -> list[Stretch]:
+    """What a fold's training and validation units cover, for splits that leave the rest of a recording or person to
+    others; units of one role that touch are one stretch."""
+    at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
+    units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))
+    stretches: list[Stretch] = []
+    for recording, start, stop, role in units:
+        if stretches and stretches[-1][::3] == (recording, role) and start <= stretches[-1][2]:
+            start = stretches.pop()[1]
+        stretches.append((recording, start, stop, role))
+    return stretches
+
+
+def people(cohort: Cohort, index: Sequence[int], role: int) -> dict[str, int]:
+    """Whose the units at `index` are, each with a role."""
+    return dict.fromkeys((cohort.units[i].subject for i in index), role)
