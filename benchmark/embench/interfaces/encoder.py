@@ -18,9 +18,11 @@ class Encoder(ABC):
     """Turns what one modality recorded into tokens.
 
     Class attributes:
-        accepts: modality names it can read; a joined modality (`ecg+eda`) is accepted when all its parts are.
+        accepts: modality names it can read; a joined modality (`ecg+eda`) is accepted when all its parts are, by an
+            encoder with features if it offers `joined`.
         offers: capabilities that others may need: `token_per_sample`, `summary`; `features` where estimators are to
-            be fitted on those, and not on the hidden layer of a fitted network.
+            be fitted on those, and not on the hidden layer of a fitted network; `joined` where features can be of
+            several modalities at once.
         recipes: a recipe for each preset.
     """
 

@@ -323,6 +323,13 @@ def _check(method: Method, kind: type[Any]) -> None:
                 where=f"modality {m}",
                 expected=f"one of {', '.join(sorted(encoder.accepts))}",
             )
+        if "+" in m and encoder(part.recipe).reads == "features" and "joined" not in encoder.offers:
+            raise UsageError(
+                f"encoder {part.short} computes features of one modality at a time, not of joined ones",
+                where=f"modality {m}",
+                expected="an encoder that reads signals, or offers joined",
+                hint=f"give each on its own: --modalities {m.replace('+', ',')}",
+            )
     if issubclass(kind, Fusion):
         least, most = kind.arity
         n = len(method.modalities)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from embench.errors import PluginError
@@ -50,30 +51,41 @@ def _source_digest(entry: Entry) -> str:
     digest = hashlib.sha256()
     module = entry.target.rpartition(":")[0] if entry.package else ""
     try:
-        trees = _closure(module) if entry.package else {"": ast.parse(path.read_bytes())}
+        codes = _closure(module) if entry.package else {"": _read(path)[0]}
     except (OSError, SyntaxError, ValueError) as error:
         raise PluginError(
             f"the source of {entry.kind} `{entry.name}` can't be read: {error}", where=str(path)
         ) from error
-    for name in sorted(trees):
-        digest.update(f"{name}\n{ast.unparse(_bare(trees[name]))}\n".encode())
+    for name in sorted(codes):
+        digest.update(f"{name}\n{codes[name]}\n".encode())
     return digest.hexdigest()[:20]
 
 
-def _closure(module: str) -> dict[str, ast.Module]:
-    """Module name -> syntax tree, of a module and all it needs of its own top-level package, nothing imported."""
-    top, trees, waiting = module.partition(".")[0], {}, [module]
+def _closure(module: str) -> dict[str, str]:
+    """Module name -> its code, of a module and all it needs of its own top-level package, nothing imported."""
+    top, codes, waiting = module.partition(".")[0], dict[str, str](), [module]
     while waiting:
         name = waiting.pop()
-        path = None if name in trees else module_file(name)
+        path = None if name in codes else module_file(name)
         if path is None:
             continue
-        trees[name] = ast.parse(path.read_bytes())
+        codes[name], imported = _read(path, name)
         parts = name.split(".")
         waiting += [".".join(parts[:n]) for n in range(1, len(parts))]  # importing a.b.c runs a and a.b first
-        imported = _imports(trees[name], name, is_package=path.name == "__init__.py")
         waiting += [i for i in imported if i == top or i.startswith(f"{top}.")]
-    return trees
+    return codes
+
+
+def _read(path: Path, module: str = "") -> tuple[str, tuple[str, ...]]:
+    """A file's code without comments and docstrings, and the modules that it imports."""
+    return _parsed(path.read_bytes(), module, path.name == "__init__.py")
+
+
+@cache
+def _parsed(source: bytes, module: str, is_package: bool) -> tuple[str, tuple[str, ...]]:
+    tree = ast.parse(source)
+    imported = tuple(_imports(tree, module, is_package=is_package))
+    return ast.unparse(_bare(tree)), imported
 
 
 def _imports(tree: ast.Module, module: str, *, is_package: bool) -> Iterator[str]:

@@ -1,0 +1,112 @@
+"""Every bundled dataset as a few made-up people: its own card, so its channels, rates and recipes, but three targets,
+one of each kind. One called `everything` has all modalities but video, which is no array."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from embench import registry
+from embench.interfaces.dataset import Card, Dataset, ModalityCard
+from embench.interfaces.recording import MODALITIES, Label, Recording, Signal
+from embench.interfaces.units import LabelRule, Target
+from embench.testing import samples
+
+SECONDS = (20.0, 21.0, 22.0)
+TARGETS = (
+    Target("high", "binary", LabelRule(cut=1.0), "rating"),
+    Target("level", "classes", LabelRule(edges=(0.5, 1.5)), "rating", n=3),
+    Target("rating", "value", LabelRule(), "rating"),
+)
+CHANGES = {"targets": TARGETS, "default_targets": (), "baseline": None, "longest_s": max(SECONDS)}
+EVERYTHING = Card(
+    "everything", "Everything", "", "", "", "", {}, (), TARGETS, mains_hz=50.0, longest_s=0.0, labels_public="yes",
+    fixed_order=False,
+)  # fmt: skip
+
+
+class Made(Dataset):
+    """A recording of each length a person, rated 0, 1 and 2; every third modality ends three seconds early."""
+
+    def subjects(self):
+        return sorted(path.name for path in self.root.iterdir())
+
+    def files(self, subject):
+        return [self.root / subject]
+
+    def recordings(self, subject):
+        for r, seconds in enumerate(SECONDS):
+            signals = {
+                m: wave(card, m, seconds - 3 * ((i + r) % 3 == 0), f"{type(self).__name__}{subject}{r}{m}")
+                for i, (m, card) in enumerate(self.card.modalities.items())
+            }
+            rating = {"rating": Label("rating", np.array([float(r)]))}
+            yield Recording(f"{subject}{r}", subject, f"s{r}", "", seconds, subject, None, None, signals, labels=rating)
+
+
+def wave(card: ModalityCard, modality: str, seconds: float, seed: str) -> Signal:
+    """Slow waves and noise, and beats where there is a heart."""
+    random = np.random.default_rng(list(seed.encode()))
+    t = np.arange(round(seconds * card.rate)) / card.rate
+    x = 0.3 * random.standard_normal((len(card.channels), len(t)))
+    for hz in (0.1, 0.3, 2.0, 10.0):
+        x += np.sin(2 * np.pi * hz * t + random.uniform(0, 6, (len(x), 1)))
+    if modality in ("ecg", "ppg"):
+        beats = np.cumsum(random.normal(0.8, 0.05, round(seconds / 0.8) + 4))
+        x += 6 * np.exp(-0.5 * ((t - beats[:, None]) / (0.02 if modality == "ecg" else 0.12)) ** 2).sum(0)
+    return Signal(x.astype(np.float32), card.rate, card.channels, card.unit)
+
+
+class Lacking(Made):
+    """Recordings as of AMIGOS, of people of whom every second has no EDA, and nobody an ECG in the first recording."""
+
+    card = replace(registry.load("dataset", "amigos").card, **CHANGES)
+
+    def recordings(self, subject):
+        for r, recording in enumerate(super().recordings(subject)):
+            lost = {"eda"} if int(subject[1:]) % 2 else set()
+            lost |= {"ecg"} if r == 0 else set()
+            yield replace(recording, signals={m: s for m, s in recording.signals.items() if m not in lost})
+
+
+def everything() -> Card:
+    whole = {m: samples.signal(m, 1.0) for m in MODALITIES if m != "video"}
+    return replace(EVERYTHING, modalities={m: ModalityCard(s.channels, s.rate, s.unit) for m, s in whole.items()})
+
+
+CARDS = {card.name: card for card in (
+    everything(),
+    *(registry.load("dataset", e.name).card for e in registry.entries("dataset") if e.package == registry.BUNDLED),
+) if card.targets}  # fmt: skip
+"""By name. A corpus has no targets, and neither channels nor rates before its folder is read."""
+
+
+def plugin(name: str, people: str = "tested") -> str:
+    """What stands for a dataset here: people to be `tested`, or `others` with labels of their own to learn from."""
+    return f"{people}_{name.replace('/', '_')}"
+
+
+PLUGINS = {plugin(card.name, people): card for card in CARDS.values() for people in ("tested", "others")}
+for name, card in PLUGINS.items():
+    globals()[name] = type(name, (Made,), {"card": replace(card, **CHANGES), "__module__": __name__})
+
+
+def package(folder: Path) -> Path:
+    """This file as a package that offers all of them."""
+    folder.mkdir()
+    shutil.copy(__file__, folder / "__init__.py")
+    classes = {**{name: name for name in PLUGINS}, "lacking": Lacking.__name__}
+    entries = {n: {"target": f"{folder.name}:{c}", "revision": 1, "summary": ""} for n, c in classes.items()}
+    (folder / "registry.yaml").write_text(yaml.safe_dump({"dataset": entries}))
+    return folder
+
+
+def write(root: Path) -> Path:
+    """The folders of all of them below `root`, a file a person: three to train on, to validate and to test."""
+    for name in (*PLUGINS, "lacking"):
+        (root / name).mkdir()
+        for person in range({"tested": 3, "others": 1, "lacking": 6}[name.partition("_")[0]]):
+            (root / name / f"p{person}").write_text(f"{name} {person}")
+    return root

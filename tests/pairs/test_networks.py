@@ -1,0 +1,35 @@
+"""Any plugin with any other: every pair that may stand in one network does so in one of these, and works there."""
+
+import pytest
+
+from embench.planning.method import resolve
+from embench.planning.plan import make
+
+from . import made, networks
+from .array import Together, array
+from .declared import joins, wanted
+
+NETWORKS = array()
+
+
+@pytest.mark.parametrize("together", NETWORKS, ids=str)
+def test_plugins_work_together(together, world, tmp_path):
+    networks.check(make(together.request(data_root=world, runs=tmp_path)))
+
+
+@pytest.mark.usefixtures("world")
+def test_these_are_all_pairs():
+    """Read from what the planner makes of the requests, so that none is a network by name only."""
+    found = set()
+    for together in NETWORKS:
+        card = made.CARDS[together.dataset]
+        method = resolve(together.request(), card, list(card.modalities), "cpu")
+        inputs = tuple((m, part.short) for m, part in method.encoders.items())
+        steps = {step.part.short for step in method.pretraining}
+        planned = Together(together.dataset, inputs, method.fusion.short, *(steps or {None}), together.targets)
+        assert planned == together
+        assert {step.modality for step in method.pretraining} <= {None, *(m for m, _ in planned.pretrained)}
+        on = ("hidden" if method.on_hidden else "features") if method.joins == "estimator" else method.joins
+        assert on == joins(planned.fusion, [e for _, e in inputs])
+        found |= planned.pairs()
+    assert found >= set(wanted())

@@ -1,0 +1,99 @@
+"""What cannot work is refused by the plan, with what is missing; that is all that plugins do not declare, no more."""
+
+from itertools import product
+
+import pytest
+
+from embench.errors import UsageError
+from embench.interfaces.fusion import Estimator
+from embench.planning.method import resolve
+from embench.planning.plan import make
+
+from . import made
+from .array import Together
+from .declared import JOINED, LEVELS, answers, lacks, lacks_fusion, load, readable, reads, takes
+
+pytestmark = pytest.mark.usefixtures("world")
+CARD = made.CARDS["everything"]
+KINDS = {"binary": "two classes", "classes": "several classes", "value": "values"}
+
+
+def refused(inputs, fusion="single", pretrainer=None):
+    together = Together("everything", tuple(inputs), fusion, pretrainer)
+    with pytest.raises(UsageError) as error:
+        resolve(together.request(), CARD, list(CARD.modalities), "cpu")
+    return str(error.value)
+
+
+def cells(one, other, fine):
+    return [(a, b) for a, b in product(LEVELS[one], LEVELS[other]) if not fine(a, b)]
+
+
+def estimator(fusion):
+    return issubclass(load("fusion", fusion), Estimator)
+
+
+def able(pretrainer):
+    """An encoder that can be pretrained so, and fusions of one modality under which it can."""
+    encoder = next(e for e in LEVELS["encoder"] if lacks(e, pretrainer) is None and reads(e) == "signal")
+    return encoder, [f for f in LEVELS["fusion"] if takes(f, 1) and lacks_fusion(f, pretrainer) is None]
+
+
+def inputs_of(encoder, count=1):
+    return [(m, encoder) for m in readable(encoder)[:count]]
+
+
+@pytest.mark.parametrize(
+    ("modality", "encoder"), cells("modality", "encoder", lambda m, e: m == JOINED or m in readable(e))
+)
+def test_an_encoder_that_does_not_read_a_modality(modality, encoder):
+    for whole in (modality, f"{readable(encoder)[0]}+{modality}"):
+        assert f"encoder {encoder} does not read {modality}" in refused([(whole, encoder)])
+
+
+@pytest.mark.parametrize("encoder", [e for e in LEVELS["encoder"] if reads(e) == "features"])
+def test_an_encoder_that_computes_features_of_one_modality(encoder):
+    assert "joined" in refused([("+".join(readable(encoder)[:2]), encoder)])
+
+
+@pytest.mark.parametrize(("encoder", "pretrainer"), cells("encoder", "pretrainer", lambda e, p: lacks(e, p) is None))
+def test_an_encoder_without_what_a_pretrainer_needs(encoder, pretrainer):
+    for fusion in able(pretrainer)[1]:
+        if estimator(fusion):
+            continue
+        said = refused(inputs_of(encoder), fusion, pretrainer)
+        assert f"needs {lacks(encoder, pretrainer)}, and encoder {encoder} does not offer it" in said
+
+
+@pytest.mark.parametrize(
+    ("pretrainer", "fusion"), cells("pretrainer", "fusion", lambda p, f: lacks_fusion(f, p) is None)
+)
+def test_a_fusion_without_what_a_pretrainer_needs(pretrainer, fusion):
+    count = next(n for n in LEVELS["count"] if takes(fusion, n))
+    said = refused(inputs_of(able(pretrainer)[0], count), fusion, pretrainer)
+    assert f"trains the whole model and needs {lacks_fusion(fusion, pretrainer)}" in said
+    assert f"--fusion {fusion}" in said
+
+
+@pytest.mark.parametrize("pretrainer", LEVELS["pretrainer"])
+def test_features_that_no_pretraining_changes(pretrainer):
+    for encoder, fusion in product(LEVELS["encoder"], LEVELS["fusion"]):
+        if estimator(fusion) and "features" in load("encoder", encoder).offers:
+            assert f"{fusion} is fitted on features" in refused(inputs_of(encoder), fusion, pretrainer)
+
+
+@pytest.mark.parametrize(("fusion", "count"), cells("fusion", "count", takes))
+def test_a_fusion_of_another_number_of_modalities(fusion, count):
+    several = inputs_of(max(LEVELS["encoder"], key=lambda e: len(readable(e))), count)
+    said = refused(several, fusion)
+    assert f"fusion {fusion} takes " in said
+    assert f"there are {count}: {', '.join(m for m, _ in several)}" in said
+
+
+@pytest.mark.parametrize(
+    ("fusion", "target"), [(f, t) for f, t in product(LEVELS["fusion"], made.TARGETS) if not answers(f, t.name)]
+)
+def test_an_estimator_of_other_labels(world, tmp_path, fusion, target):
+    together = Together("everything", tuple(inputs_of(LEVELS["encoder"][0])), fusion, targets=target.name)
+    with pytest.raises(UsageError, match=f"does not answer {KINDS[target.kind]}, which {target.name} asks for"):
+        make(together.request(data_root=world, runs=tmp_path))
