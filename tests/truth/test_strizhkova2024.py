@@ -36,7 +36,8 @@ def score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable) -> Cal
 
 @pytest.mark.slow
 def test_whole_trials_of_pulse_and_skin_tell_arousal(score: Callable) -> None:
-    """Sets 0 and 1 gave .709 and .719; the bound leaves room for another machine's rounding."""
+    """The most favourable of four sets tried: others gave .682 (24 people), .709 (set 0) and, with trials of 63 s,
+    .647. That something is learned is shown here; that it is reliably over .7 is not."""
     found = score("effect", subjects=32, seed=1, effect=1.0, length_s=33.0)
     assert found["mean"] > 0.68
     assert found["low"] > 0.5

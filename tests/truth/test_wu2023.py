@@ -2,7 +2,7 @@
 pulse and temperature how aroused somebody was; and nothing where nothing is.
 
 DEAP, whose trials of a minute come in another order for everybody. On generated WESAD and Stress-Predict, where the
-order is fixed, the clock in the temperature is learned first, and `small` stays below .7 with 35 people."""
+order is fixed, `small` stayed below .7 on the headline (15 and 35 people); why was not looked into."""
 
 from __future__ import annotations
 
