@@ -103,21 +103,23 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, answer: Answer, every: np.
     y = cohort.labels(target, answer.train)[index]
     known = np.isfinite(y) & np.isfinite(every[0, :, 0])
     units = [cohort.units[i] for i in index[known]]
+    like = Units(
+        kind=target.kind,
+        y_true=y[known],
+        score=every[0, known],
+        decision=every[0, known],
+        subject=np.array([u.subject for u in units], dtype=np.str_),
+        stimulus=np.array([u.stimulus for u in units], dtype=np.str_),
+        start_s=np.array([u.start_s for u in units]),
+        fold=np.full(len(units), answer.fold),
+        group=np.array([cohort.groups[u.subject] for u in units], dtype=np.str_),
+        length_s=cohort.length_s,
+    )
     values = np.full(len(every), np.nan)
     for epoch, table in enumerate(every):
         score = table[known] if target.kind == "classes" else table[known, 0]
-        answered = Units(
-            kind=target.kind,
-            y_true=y[known],
-            score=score,
-            decision=score if target.kind == "value" else plan.protocol.decision(score),
-            subject=np.array([u.subject for u in units], dtype=np.str_),
-            stimulus=np.array([u.stimulus for u in units], dtype=np.str_),
-            start_s=np.array([u.start_s for u in units]),
-            fold=np.full(len(units), answer.fold),
-            group=np.array([cohort.groups[u.subject] for u in units], dtype=np.str_),
-            length_s=cohort.length_s,
-        )
+        decision = score if target.kind == "value" else plan.protocol.decision(score)
+        answered = replace(like, score=score, decision=decision)
         value = metric(answered)
         values[epoch] = np.nan if isinstance(value, Undefined) else value if metric.direction == "higher" else -value
     return len(every) - 1 if np.isnan(values).all() else int(np.nanargmax(values))

@@ -6,18 +6,14 @@ import pytest
 from embench.errors import UsageError
 
 from ..tiny.running import Bench
-from ..tiny.world import of_all_kinds, people, plugin, write
+from ..tiny.world import people, plugin, with_sources, write
 
 OTHER, KINDS = plugin("Other"), plugin("Kinds")
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """Five people to test, five others rated alike, and five with labels of every kind."""
-    root = tmp_path_factory.mktemp("two")
-    write(root, people(5))
-    write(root, people(5), dataset="Other", seed=5)
-    write(root, of_all_kinds(5), dataset="Kinds", seed=6)
+    root = with_sources(tmp_path_factory.mktemp("two"))
     return Bench(root, root / "runs")
 
 

@@ -20,18 +20,14 @@ from embench.results.manifest import Manifest
 from embench.store.fingerprint import SYNTHETIC
 
 from ..tiny.running import Bench
-from ..tiny.world import of_all_kinds, people, plugin, write
+from ..tiny.world import people, plugin, with_sources, write
 
 OTHER, KINDS, TINY = plugin("Other"), plugin("Kinds"), plugin("Tiny")
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """Five people to test, of whom one lacks EDA, five others, and five with labels of every kind."""
-    root = tmp_path_factory.mktemp("two")
-    write(root, people(5))
-    write(root, people(5), dataset="Other", seed=5)
-    write(root, of_all_kinds(5), dataset="Kinds", seed=6)
+    root = with_sources(tmp_path_factory.mktemp("two"))
     return Bench(root, root / "runs")
 
 

@@ -90,3 +90,11 @@ def of_all_kinds(count: int) -> dict[str, list[dict]]:
 
     about = {"seconds": 30.0, "start_s": lambda r: 40.0 * r}
     return {f"p{n:02d}": person(n, stimuli=6, ratings=ratings(n), **about) for n in range(count)}
+
+
+def with_sources(root: Path) -> Path:
+    """Five people to test, of whom one lacks EDA, five others rated alike (`Other`), and five with labels of every kind
+    (`Kinds`): what may be pretrained on beside them."""
+    write(root, people(5))
+    write(root, people(5), dataset="Other", seed=5)
+    return write(root, of_all_kinds(5), dataset="Kinds", seed=6)
