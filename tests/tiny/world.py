@@ -93,7 +93,7 @@ def of_all_kinds(count: int) -> dict[str, list[dict]]:
 
 
 def with_sources(root: Path) -> Path:
-    """Five people to test, of whom one lacks EDA, five others rated alike (`Other`), and five with labels of every kind
+    """Five people to test, five others rated alike (`Other`), and five with labels of every kind
     (`Kinds`): what may be pretrained on beside them."""
     write(root, people(5))
     write(root, people(5), dataset="Other", seed=5)
