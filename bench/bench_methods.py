@@ -28,7 +28,7 @@ from embench.engine import device as machine
 from embench.engine import fits, loop, network
 from embench.engine.feed import Data, FeatureFeed
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import Signal
+from embench.interfaces.recording import VIDEO_CHANNELS, Signal
 from embench.interfaces.tokens import InputSpec
 from embench.nn import FillAbsent, Model
 from embench.testing import samples
@@ -46,11 +46,16 @@ INPUTS = {
     "tcn": (("eda", 60.0),),
     "unet_se": (("ecg", 10.0), ("eeg", 10.0)),
     "handcrafted": (("ecg", 60.0),),
+    "videomae": (("video", 4.0),),
+    "timm_frames": (("video", 4.0),),
 }
 """Modality and seconds of a window as each paper has them; whole recordings are AMIGOS's longest."""
 
 SHORTER = {"cnn_mlp": 10.0}
 """Seconds of the windows that steps are timed on where a CPU cannot take the paper's: here the paper's own variant."""
+
+HEAVY = 1e11
+"""Operations of a window of which a CPU takes no steps here: `bench_videomae.py` takes some of a ViT-B's layers."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,10 @@ class Case:
 
     def spec(self, seconds: float) -> InputSpec:
         """One channel of each modality, or the electrodes of an EEG, as the encoder reads it."""
+        if self.encoder.reads == "clips":
+            asked = self.encoder.recipe.prepare
+            shape = (round(seconds * asked["frames_hz"]), 3, asked["size"], asked["size"])
+            return InputSpec(self.modality, shape, VIDEO_CHANNELS, asked["frames_hz"], torch.uint8)
         parts = [samples.signal(m, seconds) for m in self.modality.split("+")]
         cut = [part if part.modality == "eeg" else replace(part, data=part.data[:1], channels=part.channels[:1])
                for part in parts]  # fmt: skip
@@ -91,15 +100,23 @@ class Case:
 
 def flops(case: Case, spec: InputSpec) -> tuple[int, int]:
     """Parameters, and operations of one window."""
-    model, x = case.model(spec), torch.randn(1, *spec.shape)
+    model, x = case.model(spec), windows(spec, 1)
     data = Data({case.modality: FeatureFeed(x, np.ones(1, bool), "cpu")}, 1, "cpu")
     return network.size(model), fits.flops(model, data, np.zeros(1, int))
+
+
+def windows(spec: InputSpec, size: int) -> Tensor:
+    """(size, *shape) of noise, as numbers or as bytes."""
+    generator = torch.Generator().manual_seed(0)
+    if spec.dtype == torch.uint8:
+        return torch.randint(0, 256, (size, *spec.shape), dtype=torch.uint8, generator=generator)
+    return torch.randn(size, *spec.shape, generator=generator)
 
 
 def step_of(case: Case, module: nn.Module, logits: Callable[[], Tensor], size: int, device: str) -> Callable[[], None]:
     """A step of training, as its recipe says."""
     recipe, parameters = case.encoder.recipe, list(module.parameters())
-    optimiser = loop.optimiser_of(recipe, parameters)
+    optimiser = loop.optimiser_of(recipe.but(layer_decay=1.0), module)  # plain modules don't say what their layers are
     y = (torch.arange(size, device=device) % 2).float()
     module.train()
 
@@ -121,7 +138,7 @@ def steps(case: Case, spec: InputSpec, size: int, device: str) -> tuple[Callable
     idle = sum(network.size(part) for part in model.modules() if isinstance(part, FillAbsent))
     if network.size(plain) != network.size(model) - idle:
         raise SystemExit(f"{case.name}: {network.size(model)} parameters, and {network.size(plain)} in plain modules")
-    x = torch.randn(size, *spec.shape, generator=torch.Generator().manual_seed(0)).to(device)
+    x = windows(spec, size).to(device)
     encoder, head = model.encoders[case.modality], model.head
     return (
         step_of(case, plain, lambda: plain(x), size, device),
@@ -179,6 +196,7 @@ def memory_mb(case: Case, spec: InputSpec, size: int, device: str) -> float:
 
     process = context.Process(target=child)
     process.start()
+    sender.close()  # so that a child that fails is not waited for
     found: float = receiver.recv()
     process.join()
     return found
@@ -188,10 +206,13 @@ def line_of(case: Case, device: str) -> tuple[list[Any], bool]:
     """A line of the table, and whether the bound is kept."""
     whole = dict(INPUTS[case.name])[case.modality] if case.preset == "paper" else case.seconds
     count, operations = flops(case, case.spec(whole))
-    spec = case.spec(case.seconds)
+    spec, mega = case.spec(case.seconds), f"{operations / 1e6:,.2f} M"
     size = case.encoder.recipe.batch
     if device == "cpu":
         own = operations if whole == case.seconds else flops(case, spec)[1]
+        if own > HEAVY:
+            said = ["", "", "", "", "too much for a CPU"]
+            return [f"{case.name} {case.preset}", f"{case.modality} {whole:g} s", f"{count:,}", mega, *said], True
         size = min(size, max(LEAST, int(STEP_FLOPS / (3 * own))))
     memory = memory_mb(case, spec, size, device)
     pair = steps(case, spec, size, device)
@@ -205,7 +226,7 @@ def line_of(case: Case, device: str) -> tuple[list[Any], bool]:
     timed_on = f"{size}{of} x {'x'.join(map(str, spec.shape))}"
     said = f"{ratio_of(times):.3f} x" + ("" if fine else " MISSED") + (f" (try {tried})" if tried > 1 else "")
     return [
-        f"{case.name} {case.preset}", f"{case.modality} {whole:g} s", f"{count:,}", f"{operations / 1e6:,.2f} M",
+        f"{case.name} {case.preset}", f"{case.modality} {whole:g} s", f"{count:,}", mega,
         timed_on, f"{plain:.2f} ms", f"{ours:.2f} ms", f"{memory:.0f} MB", said,
     ], fine  # fmt: skip
 

@@ -19,6 +19,7 @@ from board import DATASET, PROTOCOL, RUNS, TOGETHER  # the board's own places an
 from embench import run as runner
 from embench.cli.progress import Progress
 from embench.errors import EmbenchError
+from embench.results import drawing
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 PEOPLE = ("1", "2", "5", "all")
@@ -30,7 +31,8 @@ METHODS: dict[str, tuple[str, str, str, str]] = {
 }
 """Pretrainer -> encoder, fusion, modalities, and what the panel is called."""
 
-COLOURS = {False: "#0072B2", True: "#D55E00"}
+LIMITS = (0.35, 0.9)
+"""Of the AUROC axes, so that panels can be compared."""
 
 
 def request(pretrainer: str, pretrained: bool, people: str, data_root: Path | None) -> runner.Request:
@@ -70,32 +72,24 @@ def measure(data_root: Path | None) -> list[dict[str, Any]]:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"svg.hashsalt": "embench", "font.size": 8}):  # the same rows give the same bytes
-        figure = Figure(figsize=(7.2, 5.2), facecolor="white", layout="constrained")
-        panels = figure.subplots(len(METRICS), len(METHODS), sharex=True, sharey="row")
-        for line, (metric, title) in zip(panels, METRICS.items(), strict=True):
-            for panel, (pretrainer, (*_, method)) in zip(line, METHODS.items(), strict=True):
-                panel.axhline(0.5, color="grey", linewidth=0.8, linestyle=":")
-                for shift, started in ((-0.06, False), (0.06, True)):
-                    after = pretrainer if started else "none"
-                    curve = [r for r in rows if (r["metric"], r["method"], r["pretrainer"]) == (metric, method, after)]
-                    at, means = [i + shift for i in range(len(curve))], [r["mean"] for r in curve]
-                    spread = [[r["mean"] - r["low"] for r in curve], [r["high"] - r["mean"] for r in curve]]
-                    label = f"after {pretrainer}" if started else "from scratch"
-                    panel.errorbar(
-                        at, means, yerr=spread, label=label, color=COLOURS[started], marker="s" if started else "o",
-                        markersize=4, linewidth=1.2, capsize=2,
-                    )  # fmt: skip
-                panel.set_xticks(range(len(PEOPLE)), PEOPLE)
-                panel.set_title(method, loc="left", fontweight="bold")
-            line[0].set_ylabel(title)
-        for panel in panels[-1]:
-            panel.set_xlabel("training people with labels")
-            panel.legend(frameon=False, loc="lower right")
-        figure.savefig(path, metadata={"Title": "Label efficiency of two pretrainers on Stress-Predict", "Date": None})
+    panels = []
+    for metric, title in METRICS.items():
+        for pretrainer, (*_, method) in METHODS.items():
+            marks: list[drawing.Mark] = [drawing.rule(y=0.5, label="chance")]
+            for k, after in enumerate(("none", pretrainer)):
+                curve = [r for r in rows if (r["metric"], r["method"], r["pretrainer"]) == (metric, method, after)]
+                at = [i + 0.12 * (k - 0.5) for i in range(len(curve))]
+                mean, low, high = ([float(r[key]) for r in curve] for key in ("mean", "low", "high"))
+                label, symbol = f"after {after}" if k else "from scratch", drawing.SYMBOLS[k]
+                marks.append(drawing.line(at, mean, colour=k, dashed=not k))
+                marks.append(drawing.intervals(at, mean, low, high, colour=k, label=label, symbol=symbol))
+            people = drawing.Axis("training people with labels", names=PEOPLE)
+            panels.append(drawing.Panel(method, marks, people, drawing.Axis(title, *LIMITS)))
+    about = (
+        "Four panels: rising numbers of labelled people against AUROC, with and without pretraining, with intervals."
+    )
+    title = "Label efficiency of two pretrainers on Stress-Predict"
+    drawing.figure(panels, title, about, columns=len(METHODS)).save(path)
 
 
 def main() -> int:

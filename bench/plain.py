@@ -1,4 +1,5 @@
-"""The bundled encoders and their heads once more, as one writes them first: torch's own modules, no masks, no plugin.
+"""The bundled encoders and their heads once more, as one writes them first: torch's own modules, or those of the
+library that an encoder stands on, no masks, no plugin.
 
 Each takes a recipe's `build` and the shape of a window, and maps (B, *shape) to one logit (B, 1).
 """
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from embench.nn import sinusoidal
+from embench_plugins import torchvision_shim
 
 Build = Mapping[str, Any]
 
@@ -178,6 +180,52 @@ class Handcrafted(nn.Module):
         return self.layers(((x - self.mean) / self.std).nan_to_num(0.0).clamp(-10, 10))
 
 
+class Frames(nn.Module):
+    """Bytes, standardised; the mean over tokens of what a library's network makes of them."""
+
+    def __init__(self, network: nn.Module, width: int) -> None:
+        super().__init__()
+        self.network = network
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.tokens((x / 255 - self.mean) / self.std).mean(1))
+
+    def tokens(self, x: Tensor) -> Tensor:
+        return self.network(x).last_hidden_state
+
+
+class TimmFrames(Frames):
+    def __init__(self, b: Build, shape: Sequence[int]) -> None:
+        torchvision_shim.settle()
+        import timm
+
+        size = {"img_size": shape[2]} if "vit" in b["model"] else {}
+        network = timm.create_model(b["model"], num_classes=0, **size)
+        with torch.no_grad():
+            (width,) = network.eval()(torch.zeros(1, *shape[1:])).shape[1:]
+        super().__init__(network, width)
+
+    def tokens(self, x: Tensor) -> Tensor:
+        return self.network(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class VideoMae(Frames):
+    def __init__(self, b: Build, shape: Sequence[int]) -> None:
+        torchvision_shim.settle()
+        from transformers import VideoMAEConfig, VideoMAEModel
+
+        config = VideoMAEConfig(
+            num_frames=shape[0], image_size=shape[2], patch_size=b["patch"], tubelet_size=b["tubelet"],
+            hidden_size=b["width"], num_hidden_layers=b["layers"], num_attention_heads=b["heads"],
+            intermediate_size=b["ffn"], use_mean_pooling=False,
+        )  # fmt: skip
+        super().__init__(VideoMAEModel(config), b["width"])
+
+
 PLAIN: Mapping[str, Callable[[Build, Sequence[int]], nn.Module]] = {
     "cnn_tf": CnnTf, "cnn_mlp": CnnMlp, "handcrafted": Handcrafted, "tcn": Tcn, "unet_se": UnetSe,
+    "videomae": VideoMae, "timm_frames": TimmFrames,
 }  # fmt: skip

@@ -13,20 +13,25 @@ if TYPE_CHECKING:
     from embench.registry import load as load
     from embench.registry import names as names
     from embench.registry.hooks import hookimpl as hookimpl
-    from embench.run import Result as Result
+    from embench.results.comparing import compare as compare
+    from embench.scoring import Result as Result
 
     __version__: str
 
-__all__ = ["Result", "__version__", "hookimpl", "load", "names", "run"]
+__all__ = ["Result", "__version__", "compare", "hookimpl", "load", "names", "run"]
 
-_HOMES = {"hookimpl": "embench.registry.hooks", "load": "embench.registry", "names": "embench.registry"}
+_HOMES = {
+    "Result": "embench.scoring",
+    "compare": "embench.results.comparing",
+    "hookimpl": "embench.registry.hooks",
+    "load": "embench.registry",
+    "names": "embench.registry",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name == "run":  # a module that can be called: embench.run(dataset=..., encoder=...)
         return import_module("embench.run")
-    if name == "Result":
-        return import_module("embench.run").Result
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     if name == "__version__":

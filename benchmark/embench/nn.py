@@ -58,9 +58,14 @@ class FillAbsent(nn.Module):
         return Tokens(x, mask, summary)
 
 
+def over_time(mask: Tensor, x: Tensor) -> Tensor:
+    """A mask (B, T) as it lies over rows `x`: (B, C, T) of signals, or (B, T, 3, H, W) of frames."""
+    return mask[:, None] if x.ndim == 3 else mask[:, :, None, None, None]
+
+
 def hide(x: Tensor, mask: Tensor | None) -> Tensor:
-    """`x` (B, C, T) with zeros where `mask` (B, T) says that nothing was recorded."""
-    return x if mask is None else x.masked_fill(~mask[:, None], 0.0)
+    """`x` (B, C, T), or frames (B, T, 3, H, W), with zeros where `mask` (B, T) says that nothing was recorded."""
+    return x if mask is None else x.masked_fill(~over_time(mask, x), 0)
 
 
 def sinusoidal(length: int, dim: int) -> Tensor:

@@ -28,10 +28,10 @@ from embench.planning import locate, weights
 from embench.planning.cohort import Cohort, card_under
 from embench.planning.graph import Setting, data_places, libraries, outside_stage, stage_folder
 from embench.planning.method import Method, Part, read_pretrainer, resolve
-from embench.planning.plan import THREADS, assumed, default_workers, load_runnable
+from embench.planning.plan import THREADS, assumed, default_workers
 from embench.planning.request import Request
 from embench.planning.sources import source_of
-from embench.protocols import Protocol
+from embench.protocols import Protocol, load
 
 Report = Callable[[Mapping[str, Any]], None]
 
@@ -118,7 +118,7 @@ def make(request: Request, seed: int = 0) -> Plan:
     Raises:
         UsageError: names or parts do not fit. DataError: data are missing or bad.
     """
-    protocol, device = load_runnable(request.protocol), machine.resolve(request.device)
+    protocol, device = load(request.protocol), machine.resolve(request.device)
     (pretrainer,), name = request.pretrainers, request.dataset
     modality, _, source_given = read_pretrainer(pretrainer)
     if modality or source_given:

@@ -13,53 +13,23 @@ import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from embench import evaluation, protocols, registry
+from embench import evaluation, protocols, registry, scoring
 from embench.engine.executor import Outcome, local
-from embench.engine.stage import Folder, digest
+from embench.engine.stage import REVISION, Folder, digest
 from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
-from embench.planning import locate, weights
-from embench.planning.cohort import card_under, choose_targets
-from embench.planning.graph import label_rules, stage_folder
+from embench.planning import weights
+from embench.planning.cohort import card_under, choose_targets, label_rules
+from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan, assumed, default_workers, make
 from embench.planning.request import Request
 from embench.registry.hooks import Observers
-from embench.results import REVISION, ledger, record
-from embench.results.predictions import Predictions
+from embench.results import curves, embeddings, ledger, record
+from embench.scoring import Result
 
 Report = Callable[[Mapping[str, Any]], None]
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished run: `scores` is what `scores.json` holds, `folder` where its record lies."""
-
-    id: str
-    folder: Path
-    manifest: Mapping[str, Any]
-    scores: Mapping[str, Any]
-
-    @cached_property
-    def predictions(self) -> Predictions:
-        return Predictions.read(self.folder / "predictions.csv.gz")
-
-    def json(self) -> dict[str, Any]:
-        """What `embench run --json` prints."""
-        headlines = self.scores["headlines"]
-        return {
-            "run": self.id,
-            "folder": str(self.folder),
-            "synthetic": self.manifest["dataset"]["synthetic"] is not None,
-            "headline": next(iter(headlines.values())),
-            "scores": self.scores["scores"],
-            "controls": self.scores["controls"],
-            "not_cleared": self.scores["not_cleared"],
-            "cost": self.manifest["cost"],
-        }
 
 
 @dataclass(frozen=True)
@@ -78,6 +48,13 @@ class Grid:
                 + "; ".join(lines),
                 hint="the same command goes on where this one stopped",
             )
+
+    def curves(self, runs: Path) -> list[tuple[curves.Curve, tuple[Path, Path]]]:
+        """Scores against each axis along which the runs differ, and where below `runs` picture and numbers lie."""
+        found = curves.curves([(result.manifest, result.scores) for result in self.results])
+        name = digest([result.id for result in self.results])[:10]
+        folder = runs / "curves"
+        return [(curve, curves.write(curve, folder, f"{curve.axis.replace('_', '-')}-{name}")) for curve in found]
 
 
 def plan(request: Request) -> Plan:
@@ -162,7 +139,7 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
             raise outcome.errors[id_]
     if (planned.folder / "run.yaml").is_file():
         known = record.read(planned.folder)
-        if known.run.get("scoring") == scoring():
+        if known.run.get("scoring") == scoring.identity():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
     look = {
@@ -191,46 +168,24 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         _history(planned, root),
     )
     _keep_weights(planned, root)
+    if (hidden := evaluation.embeddings_of(planned, root)) is not None:
+        embeddings.write(planned.folder, hidden)
     record.write(planned.folder, written)
     observers.run_ended({"id": planned.id, **planned.config}, evaluated.scores)
     return Result(planned.id, planned.folder, content, evaluated.scores)
 
 
-def scoring() -> dict[str, Any]:
-    """The code that makes scores of predictions: a record made by other code is scored anew."""
-    metrics = {name: registry.code_identity("metric", name) for name in registry.names("metric")}
-    return {"embench": metadata.version("embench"), "revision": REVISION, "metrics": metrics}
-
-
 def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
     """The content of run.yaml but for the counts of looks."""
-    method, store, card = planned.method, planned.test.store, planned.test.card
-    rules = label_rules(card)
-    synthetic = store.synthetic if store.synthetic is not None else planned.fit.store.synthetic
+    method = planned.method
+    about = scoring.circumstances(planned.dataset, planned.test, planned.protocol, planned.gives_up)
+    if (trained_on := planned.fit.store.synthetic) is not None and about["dataset"]["synthetic"] is None:
+        about["dataset"]["synthetic"] = dict(trained_on)
     return {
         "id": planned.id,
-        "embench_version": metadata.version("embench"),
-        "dataset": {
-            "name": planned.dataset,
-            "fingerprint": store.key,
-            "synthetic": None if synthetic is None else dict(synthetic),
-            "verified_on_real": card.verified_on_real
-            if isinstance(card.verified_on_real, str)
-            else dict(card.verified_on_real),
-        },
-        "protocol": {
-            "name": planned.protocol.name,
-            "version": planned.protocol.version,
-            "hash": planned.protocol.hash,
-            "leaks": planned.protocol.leaks,
-            "gives_up": planned.gives_up,
-        },
-        "card": {
-            "labels_public": card.labels_public,
-            "fixed_order": card.fixed_order,
-            "label_rules_hash": digest(rules),
-            "label_rules": rules,
-        },
+        **about,
+        "versions": {**about["versions"], "engine": REVISION},
+        **({} if planned.fit is planned.test else {"trained_on": _trained_on(planned)}),
         "method": {
             "encoders": {m: part.name for m, part in method.encoders.items()},
             "fusion": method.fusion.name,
@@ -243,25 +198,30 @@ def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
             "assumed": assumed(method),
             "settings": list(planned.request.settings),
         },
-        "targets": [t.name for t in planned.test.targets],
         "seeds": list(planned.request.seed_list),
-        "cohort": {"people": planned.test.people, "left_out": [dict(row) for row in planned.test.left_out]},
-        "target_access": "unlabelled" if planned.protocol.normalise.endswith("_unlabelled") else "none",
-        "pretrain_overlap": _overlap(planned),
+        "videos": [dict(said) for said in planned.videos],
+        "pretrain_overlap": planned.overlap,
         "pretraining": _outside(planned, outcome),
         "started_from": planned.started.said() if planned.started else None,
         "dev": planned.request.dev,
         "cost": _cost(planned, outcome),
-        "scoring": scoring(),
-        "versions": {
-            "python": platform.python_version(),
-            **{n: metadata.version(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "soxr")},
-        },
         "device": _device(planned.setting.device),
         "config": {
             **planned.config,
             "request": {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)},
         },
+    }
+
+
+def _trained_on(planned: Plan) -> dict[str, Any]:
+    """The other dataset that the method was trained on, whose labels are made by its own card's rules."""
+    rules = label_rules(planned.fit.card)
+    return {
+        "name": planned.trained_on,
+        "fingerprint": planned.fit.store.key,
+        "people": len(planned.fit.people),
+        "label_rules_hash": digest(rules),
+        "label_rules": rules,
     }
 
 
@@ -277,21 +237,6 @@ def _device(device: str) -> str:
     return f"cpu ({platform.machine()})"
 
 
-def _overlap(planned: Plan) -> str:
-    """What pretraining may have seen of the test people; worked out, never declared."""
-    found = ["none"]
-    for step in planned.method.pretraining:
-        own = step.source is None
-        same = step.source is not None and locate.share_files(step.source, planned.dataset, planned.request.data_root)
-        labelled = registry.load("pretrainer", step.part.name).labels == "source"
-        if same or (own and planned.protocol.leaks):
-            found.append("labelled_target" if labelled else "unlabelled_target")
-    if planned.started:
-        marks = locate.marks(planned.dataset, planned.request.data_root)
-        found.append(planned.started.overlap(planned.dataset, marks))
-    return max(found, key=["none", "unlabelled_target", "labelled_target", "unknown"].index)
-
-
 def _outside(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     """What pretraining saw besides this dataset, here or where the weights to start from come from: each source once,
     with hash, licence, hours, number of people."""
@@ -302,25 +247,21 @@ def _outside(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _cost(planned: Plan, outcome: Outcome) -> dict[str, Any]:
-    """What the run took, stages that it shares with others counted whole."""
+    """What the run took, stages that it shares with others counted whole; None where one of them was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
-    first = _networks(planned, outcome, planned.graph.answers[0].stage)
+    fitted = planned.graph.stages[planned.graph.stages[planned.graph.answers[0].stage].inputs["fitted"]]
+    # What answers together: the fitted stage, which counts the parameters of frozen nets under it, and those nets.
+    frozen = [outcome.results[id_]["flops"] for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")]
+    own = outcome.results[fitted.id]
+    energy: list[Any] = [r.get("energy_j") for r in results]
     return {
         "wall_s": round(sum(r["wall_s"] for r in results), 3),
-        "parameters": sum(r.get("parameters", 0) for r in first),
-        "flops": sum(r.get("flops", 0) for r in first),
+        "parameters": own["parameters"],
+        "flops": None if own.get("flops") is None else own["flops"] + sum(frozen),
         "device": planned.setting.device,
         "peak_memory_mb": round(max(r["peak_memory_mb"] for r in results), 1),
+        "energy_j": None if None in energy else round(sum(energy), 1),
     }
-
-
-def _networks(planned: Plan, outcome: Outcome, predict: str) -> list[dict[str, Any]]:
-    """The results of the stages that answer together: the fitted one and, under frozen nets, those."""
-    fitted = planned.graph.stages[planned.graph.stages[predict].inputs["fitted"]]
-    frozen = [id_ for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")]
-    # A fusion over frozen nets counts their parameters itself.
-    own = outcome.results[fitted.id]
-    return [own, *({"flops": outcome.results[id_]["flops"]} for id_ in frozen)]
 
 
 def _history(planned: Plan, root: Path) -> list[dict[str, Any]]:

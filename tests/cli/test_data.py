@@ -225,6 +225,21 @@ def test_synthesizer_of_one_length_is_still_called(embench, tmp_path):
     assert embench(*line).code == 0
 
 
+def test_faces_are_drawn_where_a_dataset_has_them(embench, tmp_path):
+    line = ["--subjects", "1", "--length-s", "20", "--videos"]
+    assert embench("data", "synthesize", "k_emocon", "--out", tmp_path / "k_emocon", *line).code == 0
+    assert (tmp_path / "k_emocon" / "debate_recordings" / "p1_20.mp4").is_file()
+    done = embench("data", "synthesize", "stress_predict", "--out", tmp_path / "stress_predict", *line)
+    assert done.code == 2
+    assert "no faces on video" in done.err
+
+
+def test_what_nobody_has_is_said_in_one_line(embench, root):
+    done = embench("data", "prepare", "amigos", "--data-root", root)
+    assert "face_au, in all recordings: not recorded" in done.out + done.err
+    assert "video, in all recordings: not recorded" in done.out + done.err
+
+
 def test_prepare_once(embench, root):
     first = embench("data", "prepare", "amigos", "--data-root", root, "--json")
     assert first.code == 0, first.err

@@ -61,12 +61,15 @@ def test_board_rows(embench, monkeypatch):
         "kind": "method", "rank": 1, "encoders": {"eda": "cnn_tf", "ppg": "cnn_tf"}, "fusion": "late",
         "pretrainers": [], "modalities": ["eda", "ppg"], "recipe": "small", "people": 24, "headline": "auroc_within",
         "score": number, "not_cleared": ["elapsed_time"], "id": "r1", "mark": [], "apart": [],
+        "cost": {"wall_s": 3.0, "parameters": 1200},
     }  # fmt: skip
     control = {"kind": "control", "control": "prior", "people": 24, "score": None, "id": "r1"}
     section = {"dataset": "d", "protocol": "p", "target": "t", "leaks": True, "rows": [method, control]}
     monkeypatch.setattr("embench.leaderboard.show", lambda *_: [section])
     done = embench("leaderboard", "show")
     assert "d, p, leaks, target t" in done.out
+    assert "3 s" in done.out
+    assert "1.2 k" in done.out
     assert "cnn_tf + late" in done.out
     assert "not above elapsed_time" in done.out
     assert "(prior)" in done.out

@@ -57,7 +57,10 @@ def workplace(tmp_path, data, cache, monkeypatch):
             (tmp_path / name).write_text(text)
     (tmp_path / ".embench").mkdir()
     (tmp_path / ".embench" / "demo").symlink_to(data, target_is_directory=True)
-    (tmp_path / "leaderboards").mkdir()
+    for entry in ROOT.glob("leaderboards/*/*/*/run.yaml"):  # links, so that what commands publish stays here
+        link = tmp_path / entry.parent.relative_to(ROOT)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(entry.parent, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("EMBENCH_DATA", str(data))

@@ -9,7 +9,7 @@ import pytest
 from .conftest import EMBENCH
 from .pages import PAGES, ROOT, commands
 
-TRAINING = ("run", "grid", "baselines", "pretrain")
+TRAINING = ("run", "grid", "baselines", "claims", "pretrain")
 
 
 def makes_data(words):

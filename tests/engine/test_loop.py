@@ -146,3 +146,53 @@ def test_a_loss_that_is_not_finite_is_said(tmp_path):
 )
 def test_schedules(recipe, rates):
     assert [loop.rate_at(recipe, epoch) for epoch in range(len(rates))] == pytest.approx(rates)
+
+
+class Layered(Net):
+    """A network that names its layers, and one that comes after them."""
+
+    def __init__(self):
+        super().__init__()
+        self.after = nn.Linear(1, 1)
+
+    def layers_in_order(self):
+        return [self.layers[0], self.layers[3]]
+
+
+def test_a_layer_decay_slows_what_is_far_from_the_head():
+    net = Layered()
+    recipe = Recipe(optimiser="sgd", lr=1.0, layer_decay=0.5)
+    optimiser = loop.optimiser_of(recipe, net)
+    assert {p for group in optimiser.param_groups for p in group["params"]} == set(net.parameters())
+    share = {p: group["share"] for group in optimiser.param_groups for p in group["params"]}
+    for part, expected in ((net.after, 1.0), (net.layers[3], 0.5), (net.layers[0], 0.25)):
+        assert {share[p] for p in part.parameters()} == {expected}
+
+
+def test_a_layer_decay_takes_effect_in_a_fit(tmp_path):
+    """One step of Adam moves every weight by about its learning rate."""
+    net = Layered()
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    (tmp_path / "stage").mkdir()
+
+    def total(_):
+        return sum(p.sum() for p in net.parameters()), {}
+
+    recipe = Recipe(lr=1e-2, epochs=1, batch=len(TRAIN), layer_decay=0.5)
+    loop.fit(net, total, data(), TRAIN, VAL[:0], recipe, Folder(tmp_path, "stage"), 0)
+    moved = {name: float((before[name] - p.detach()).mean()) for name, p in net.named_parameters()}
+    expected = {"layers.0": 2.5e-3, "layers.3": 5e-3, "after": 1e-2}
+    for name, step in moved.items():
+        assert step == pytest.approx(expected[name.rpartition(".")[0]], rel=1e-3)
+
+
+def test_a_layer_decay_needs_layers():
+    with pytest.raises(UsageError, match="no network here says what its layers are"):
+        loop.optimiser_of(Recipe(layer_decay=0.5), Net())
+
+
+def test_without_a_layer_decay_nothing_of_it_is_written_down():
+    assert "layer_decay" not in Recipe().mapping()
+    assert Recipe.of(Recipe(layer_decay=0.75).mapping()) == Recipe(layer_decay=0.75)
+    changed = Recipe(datasets={"deap": {"layer_decay": 0.5}})
+    assert Recipe.of(changed.mapping()).on("deap").layer_decay == 0.5

@@ -21,6 +21,7 @@ from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import fit
 from embench.engine.network import token_spec
 from embench.engine.stage import REVISION, Folder
+from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
@@ -47,6 +48,17 @@ def signals(*modalities: str, rows: int = 6) -> tuple[Batch, dict[str, InputSpec
     return Batch(x, dict.fromkeys(x), {m: torch.arange(rows) for m in x}, rows, y, torch.ones(rows)), specs
 
 
+def clips(plugin: Encoder, rows: int = 4) -> tuple[Batch, dict[str, InputSpec]]:
+    """Stripes that wander, as an encoder of clips asks for them."""
+    rate, size = plugin.recipe.prepare["frames_hz"], plugin.recipe.prepare["size"]
+    shape = (round(SECONDS * rate), 3, size, size)
+    grid = np.indices((rows, *shape))
+    values = (7 * grid[0] + 31 * grid[1] + 50 * grid[2] + (3 + grid[0]) * grid[3] + 5 * grid[4]) % 256
+    spec = InputSpec("video", shape, ("red", "green", "blue"), rate, torch.uint8)
+    x = {"video": torch.from_numpy(values.astype(np.uint8))}
+    return Batch(x, {"video": None}, {"video": torch.arange(rows)}, rows), {"video": spec}
+
+
 def figures(*arrays: Any) -> list[float]:
     """Four digits of mean and spread: what differs more is another result, not another machine's rounding."""
     values = [np.asarray(a.detach() if isinstance(a, torch.Tensor) else a, np.float64) for a in arrays]
@@ -61,10 +73,11 @@ def encoder(name: str) -> list[float]:
         spans = np.array([[0.0, 60.0], [30.0, 90.0]])
         read = [m for m in ("ppg", "eda", "eeg") if m in plugin.accepts]
         return figures(*(plugin.features(Signal(long, RATE, (m,), "uS", modality=m), spans) for m in read))
-    batch, specs = signals("ppg")
+    m = "video" if plugin.reads == "clips" else "ppg"
+    batch, specs = clips(plugin) if m == "video" else signals(m)
     torch.manual_seed(0)
     with torch.no_grad():
-        tokens = plugin.build(specs["ppg"]).eval()(batch.x["ppg"], None)
+        tokens = plugin.build(specs[m]).eval()(batch.x[m], None)
     return figures(tokens.x, tokens.pooled())
 
 
@@ -101,12 +114,14 @@ def pretrainer(name: str) -> list[float]:
     if kind.scope == "model":
         (batch, specs), whole = signals("ppg", "eda"), model("shared_tf")
     else:
-        batch, specs = signals("ppg")
-        encoder_kind = registry.load("encoder", "cnn_tf")
+        m = "video" if "clips" in kind.needs_input else "ppg"
+        encoder_kind = registry.load("encoder", "videomae" if m == "video" else "cnn_tf")
+        plugin = encoder_kind(encoder_kind.recipes["small"])
+        batch, specs = clips(plugin) if m == "video" else signals(m)
         torch.manual_seed(0)
-        module = encoder_kind(encoder_kind.recipes["small"]).build(specs["ppg"])
-        tokens = {"ppg": token_spec(module, specs["ppg"])}
-        whole = Model({"ppg": module}, tokens, head=Head(tokens["ppg"].dim, 1) if kind.labels == "source" else None)
+        module = plugin.build(specs[m])
+        tokens = {m: token_spec(module, specs[m])}
+        whole = Model({m: module}, tokens, head=Head(tokens[m].dim, 1) if kind.labels == "source" else None)
     told = OUTPUTS if kind.labels == "source" else None
     objective = kind(kind.recipes["small"]).objective(whole, specs, told)
     torch.manual_seed(1)

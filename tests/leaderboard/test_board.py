@@ -180,7 +180,8 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == [
         "1", "cnn_tf + late, after masked_value", "ppg, eda", "small (1 assumed)", "24", "0.612 [0.562, 0.662]",
-        "0.700", "0.650", "**not above elapsed_time**", "2 min, 1.25 M, cpu", "3 / 2", "0, 1, 2",
+        "0.700", "0.650", "**not above elapsed_time**", "not audited", "2 min, cpu", "1.25 M", "not measured",
+        "not measured", "not measured", "3 / 2", "0, 1, 2",
         "[a](subject-independent-v1/a)",
     ]  # fmt: skip
     [head] = [line for line in page.splitlines() if line.startswith("| # ")]

@@ -1,7 +1,6 @@
 """What plugins declare of themselves, and so which of them may stand in one network.
 
-The levels are the registry's: a new plugin is among them by itself. Video is left out, which is no array that could be
-made up, and with it encoders that read nothing else.
+The levels are the registry's: a new plugin is among them by itself.
 """
 
 from __future__ import annotations
@@ -37,14 +36,15 @@ def load(kind: str, name: str) -> Any:
 @cache
 def reads(encoder: str) -> str:
     kind = load("encoder", encoder)
-    return "features" if kind(kind.recipes["small"]).reads == "features" else "signal"
+    what = str(kind(kind.recipes["small"]).reads)
+    return "signal" if what == "stream" else what
 
 
 @cache
 def readable(encoder: str, dataset: str | None = None) -> tuple[str, ...]:
     """The modalities that an encoder accepts, and a dataset has."""
     there = MODALITIES if dataset is None else made.CARDS[dataset].modalities
-    return tuple(m for m in there if m in load("encoder", encoder).accepts and m != "video")
+    return tuple(m for m in there if m in load("encoder", encoder).accepts)
 
 
 def lacks(encoder: str, pretrainer: str) -> str | None:
@@ -89,8 +89,8 @@ def joins(fusion: str, encoders: Sequence[str]) -> str:
 
 LEVELS: Mapping[str, Sequence[Any]] = {
     "dataset": tuple(made.CARDS),
-    "modality": (*(m for m in MODALITIES if m != "video"), JOINED),
-    "encoder": tuple(e for e in bundled("encoder") if readable(e)),
+    "modality": (*MODALITIES, JOINED),
+    "encoder": bundled("encoder"),
     "pretrainer": bundled("pretrainer"),
     "fusion": bundled("fusion"),
     "count": (1, 2, 3, 4),

@@ -1,6 +1,7 @@
 """Every bundled dataset as a few made-up people: its own card, so its channels, rates and recipes, but three targets,
-one of each kind. One called `everything` has all modalities but video, which is no array."""
+one of each kind. One called `everything` has all modalities. A film shows everybody."""
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +11,13 @@ import yaml
 
 from embench import registry
 from embench.interfaces.dataset import Card, Dataset, ModalityCard
-from embench.interfaces.recording import MODALITIES, Label, Recording, Signal
+from embench.interfaces.recording import MODALITIES, VIDEO_CHANNELS, Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
 from embench.testing import samples
 
 SECONDS = (20.0, 21.0, 22.0)
+LOST_S = 3.0
+FILM, FILM_HZ = "film.mp4", 5.0
 TARGETS = (
     Target("high", "binary", LabelRule(cut=1.0), "rating"),
     Target("level", "classes", LabelRule(edges=(0.5, 1.5)), "rating", n=3),
@@ -28,35 +31,42 @@ EVERYTHING = Card(
 
 
 class Made(Dataset):
-    """A recording of each length a person, rated 0, 1 and 2; every third modality ends three seconds early."""
+    """A recording of each length a person, rated 0, 1 and 2; every third modality ends three seconds early, of films
+    the beginning is lost."""
 
     def subjects(self):
-        return sorted(path.name for path in self.root.iterdir())
+        return sorted(path.name for path in self.root.iterdir() if path.name != FILM)
 
     def files(self, subject):
-        return [self.root / subject]
+        return [self.root / name for name in (subject, FILM)]
 
     def recordings(self, subject):
         for r, seconds in enumerate(SECONDS):
+            lost = {m: LOST_S * ((i + r) % 3 == 0) for i, m in enumerate(self.card.modalities)}
             signals = {
-                m: wave(card, m, seconds - 3 * ((i + r) % 3 == 0), f"{type(self).__name__}{subject}{r}{m}")
-                for i, (m, card) in enumerate(self.card.modalities.items())
+                m: wave(card, m, seconds - lost[m], f"{type(self).__name__}{subject}{r}{m}")
+                for m, card in self.card.modalities.items()
+                if m != "video"
             }
+            film = None
+            if "video" in lost:
+                film = Video(self.root / FILM, FILM_HZ, (-lost["video"], seconds - lost["video"]))
             rating = {"rating": Label("rating", np.array([float(r)]))}
-            yield Recording(f"{subject}{r}", subject, f"s{r}", "", seconds, subject, None, None, signals, labels=rating)
+            yield Recording(f"{subject}{r}", subject, f"s{r}", "", seconds, subject, None, None, signals, film, rating)
 
 
 def wave(card: ModalityCard, modality: str, seconds: float, seed: str) -> Signal:
     """Slow waves and noise, and beats where there is a heart."""
     random = np.random.default_rng(list(seed.encode()))
-    t = np.arange(round(seconds * card.rate)) / card.rate
+    rate = card.rate if math.isfinite(card.rate) else FILM_HZ  # of action units, a film's
+    t = np.arange(round(seconds * rate)) / rate
     x = 0.3 * random.standard_normal((len(card.channels), len(t)))
     for hz in (0.1, 0.3, 2.0, 10.0):
         x += np.sin(2 * np.pi * hz * t + random.uniform(0, 6, (len(x), 1)))
     if modality in ("ecg", "ppg"):
         beats = np.cumsum(random.normal(0.8, 0.05, round(seconds / 0.8) + 4))
         x += 6 * np.exp(-0.5 * ((t - beats[:, None]) / (0.02 if modality == "ecg" else 0.12)) ** 2).sum(0)
-    return Signal(x.astype(np.float32), card.rate, card.channels, card.unit)
+    return Signal(x.astype(np.float32), rate, card.channels, card.unit)
 
 
 class Lacking(Made):
@@ -73,7 +83,8 @@ class Lacking(Made):
 
 def everything() -> Card:
     whole = {m: samples.signal(m, 1.0) for m in MODALITIES if m != "video"}
-    return replace(EVERYTHING, modalities={m: ModalityCard(s.channels, s.rate, s.unit) for m, s in whole.items()})
+    cards = {m: ModalityCard(s.channels, s.rate, s.unit) for m, s in whole.items()}
+    return replace(EVERYTHING, modalities={**cards, "video": ModalityCard(VIDEO_CHANNELS, FILM_HZ, "pixel")})
 
 
 CARDS = {card.name: card for card in (
@@ -105,8 +116,11 @@ def package(folder: Path) -> Path:
 
 def write(root: Path) -> Path:
     """The folders of all of them below `root`, a file a person: three to train on, to validate and to test."""
-    for name in (*PLUGINS, "lacking"):
-        (root / name).mkdir()
+    from ..tiny import film  # here, as the package that this file also is has no such neighbour
+
+    times = film.steady(round(max(SECONDS) * FILM_HZ), FILM_HZ)
+    for which, name in enumerate((*PLUGINS, "lacking")):
+        film.write(root / name / FILM, times, picture=lambda k, first=100 * which: film.numbered(first + k))
         for person in range({"tested": 3, "others": 1, "lacking": 6}[name.partition("_")[0]]):
             (root / name / f"p{person}").write_text(f"{name} {person}")
     return root

@@ -20,6 +20,7 @@ from embench.interfaces.tokens import Batch, InputSpec, Output, OutputSpec, Toke
 from embench.nn import FillAbsent, Model, Supervised
 from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan
+from embench.testing import samples
 from embench.testing.require import TOLERANCE
 
 There = Mapping[str, Tensor]
@@ -186,7 +187,7 @@ def learn(module: nn.Module, batch: Batch, recipe: Recipe, idle: Iterable[Tensor
     """One step: a finite gradient for every parameter but the idle ones; each part is another one afterwards."""
     module.train()
     parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
-    optimiser = loop.optimiser_of(recipe, list(parameters.values()))
+    optimiser = loop.optimiser_of(recipe, module)
     module.zero_grad(set_to_none=True)
     torch.manual_seed(1)
     loss, _ = module(batch)
@@ -282,8 +283,9 @@ def without(data: Data, there: There, noise: float) -> Data:
 
 def noisy(batch: Batch) -> Batch:
     """Noise in place of samples that were not recorded."""
-    masks = {m: torch.ones((), dtype=torch.bool) if mask is None else mask[:, None] for m, mask in batch.mask.items()}
-    return replace(batch, x={m: torch.where(masks[m], x, 10 * torch.randn_like(x)) for m, x in batch.x.items()})
+    masks = {m: mask for m, mask in batch.mask.items() if mask is not None}
+    changed = {m: samples.masked_noise(batch.x[m], mask, seed=3) for m, mask in masks.items()}
+    return replace(batch, x={**batch.x, **changed})
 
 
 def noisy_tokens(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:

@@ -35,7 +35,7 @@ def estimator(fusion):
 
 def able(pretrainer):
     """An encoder that can be pretrained so, and fusions of one modality under which it can."""
-    encoder = next(e for e in LEVELS["encoder"] if lacks(e, pretrainer) is None and reads(e) == "signal")
+    encoder = next(e for e in LEVELS["encoder"] if lacks(e, pretrainer) is None and reads(e) != "features")
     return encoder, [f for f in LEVELS["fusion"] if takes(f, 1) and lacks_fusion(f, pretrainer) is None]
 
 

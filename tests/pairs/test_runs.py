@@ -13,6 +13,9 @@ from .declared import ALL
 
 MIXED = "--modalities eeg,ecg,eda --encoder eeg=unet_se --encoder ecg=cnn_tf --encoder eda=tcn"
 JOINED = "--modalities eeg,ecg+eda --encoder eeg=unet_se --encoder ecg+eda=cnn_mlp"
+FILMED = (
+    "--modalities video,ecg+eda --encoder video=videomae --encoder ecg+eda=cnn_mlp --set encoder[video].view.step_s=4"
+)
 JOINT = "--set fusion.targets=joint"
 
 METHODS = [
@@ -26,10 +29,12 @@ METHODS = [
     (f"{JOINED} --fusion cross_attn {JOINT}", ALL),
     ("--modalities ecg+eda --encoder tcn", "rating"),
     ("--modalities ecg,eda --encoder handcrafted --encoder eda=tcn --fusion shared_tf", "high"),
+    (f"{FILMED} --fusion cross_attn --pretrainer video=mae {JOINT}", ALL),
+    (f"{FILMED} --fusion forest", "level"),
 ]
-UNITS = {"eeg": 18, "ecg": 15, "ecg+eda": 6}
-"""How many are answered, by the first modality: EEG is there in all three recordings of six people; ECG in two of each,
-and EDA in those of half of the people; ECG and EDA together in two recordings of half of the people."""
+UNITS = {"eeg": 18, "video": 18, "ecg": 15, "ecg+eda": 6}
+"""How many are answered, by the first modality: EEG and films are there in all three recordings of six people; ECG in
+two of each, and EDA in those of half of the people; ECG and EDA together in two recordings of half of the people."""
 
 
 @pytest.fixture(scope="module")

@@ -50,6 +50,8 @@ WRONG = [
     ("--fusion late --modalities ecg", "fusion late takes at least 2 modalities, and there are 1"),
     ("--modalities ecg --drop ecg", "nothing is left"),
     ("--modalities ecg,eda --fusion late --drop temp", "not among the modalities"),
+    ("--modalities ecg,eda --fusion late --drop each", "embench grid --drop each"),
+    ("--modalities ecg --label-subjects 99", "people to train on, not 99"),
     ("--modalities ecg --label-subjects 0", "a number from 1 on, or all"),
     ("--modalities ecg --label-subjects 1,2", "embench grid"),
     ("--modalities ecg --train-dataset amigo", "did you mean amigos"),

@@ -17,7 +17,9 @@ PUBLISHED = {
     "leave-one-subject-out-v1": "0276c05ececb65fc8a36be6970aa8a3db25252e9319e94aa1f8d02cdc162d0e9",
     "segment-random-legacy": "4b766b5c0b10fb0d1cd6783a736d692e49ee6628375c9cfbaf51cf3a0957338d",
     "strizhkova2024": "e13a8175b30d5f563cd4d2a28b947bc58f0bd8deace2d644b78e191410b1ce1f",
+    "subject-independent-strict-v1": "bc37a162b7e61c5bfddb00894496953b705e1ab0c9eaf1480eec390ba9a7bd08",
     "subject-independent-v1": "2e04bd27ff411709e570ad13dd83b479ad661a6cc40d5ab1da01e1e1a8af887d",
+    "subject-stimulus-independent-v1": "82dff0b0f035c99c5e5c9ad55380ba9056a6cebe2699e2999ea1b31bd93228f4",
     "vazquez2022": "7062493f089dc8afe6a02cd0529eb867d885392ba0c31215e6953ae6da7601d4",
     "vazquez2022-group": "55e32d72cf06682380aeb24ee2a43d04c966c8289dcccb2c64ac95315facd08d",
     "vazquez2022-recording": "f1128aa6fd60f787edc59c3c582f782c7a1b6e2050ad37b983b6ea2dbb10446c",
@@ -172,6 +174,17 @@ def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     path.write_text("extends: subject-independent-v1\nrate_hz: 64\n")
     with pytest.raises(UsageError, match="differ from those published"):
         load(path)
+
+
+def test_two_protocols_differ_from_the_usual_one_in_a_rule_each() -> None:
+    usual = load("subject-independent-v1").model_dump()
+    for name, rule in (("subject-independent-strict-v1", "normalise"), ("subject-stimulus-independent-v1", "split")):
+        own = load(name).model_dump()
+        assert {key for key in usual if own[key] != usual[key]} == {"name", rule}
+    access = {name: load(name).target_access for name in names()}
+    assert access["subject-independent-strict-v1"] == "baseline"
+    assert access["woo2023"] == "none"
+    assert access["strizhkova2024"] == access["subject-stimulus-independent-v1"] == "unlabelled"
 
 
 def test_variants_differ_from_their_paper_in_split_and_selection_only() -> None:

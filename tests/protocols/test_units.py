@@ -67,6 +67,13 @@ def test_a_baseline_outside_units_is_left_out(
     assert spans(make_units(recordings, card(baseline), "condition", PROTOCOL)) == grid
 
 
+def test_rest_that_normalises_is_not_scored_but_in_a_whole_recording() -> None:
+    strict = load("subject-independent-strict-v1")
+    recordings, rest = [recording("p1", duration_s=42.0)], card(Baseline(0.0, 15.0, in_unit=True))
+    assert spans(make_units(recordings, rest, "condition", strict)) == [(20.0, 30.0), (30.0, 40.0)]
+    assert spans(make_units(recordings, rest, "rating", strict)) == [(0.0, 42.0)]
+
+
 def test_a_recording_that_is_all_baseline_has_no_unit() -> None:
     rest = card(Baseline(0.0, 300.0, in_unit=False))
     assert make_units([recording("p1", duration_s=250.0)], rest, "rating", PROTOCOL) == []

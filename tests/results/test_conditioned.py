@@ -30,7 +30,7 @@ def over(a: float, b: float, tie: float) -> float:
 
 
 def loop_crossed(units: Units, cell: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every quadruple of units, one after the other."""
+    """Every quadruple of units, one after the other: the comparison inside p in row p, the one inside q in row q."""
     tie = TIE * np.ptp(units.score)
     wins, pairs = np.zeros((len(people),) * 2), np.zeros((len(people),) * 2)
     rows = {p: np.flatnonzero(units.subject == name) for p, name in enumerate(people)}
@@ -42,7 +42,8 @@ def loop_crossed(units: Units, cell: np.ndarray, people: np.ndarray) -> tuple[np
                 continue
             if cell[a] == cell[b]:
                 continue
-            wins[p, q] += (over(score[a], score[b], tie) + over(score[d], score[c], tie)) / 2
+            wins[p, q] += over(score[a], score[b], tie) / 2
+            wins[q, p] += over(score[d], score[c], tie) / 2
             pairs[p, q] += 1
     return wins, pairs
 

@@ -229,8 +229,3 @@ def test_what_leaks_is_said_in_numbers(shared, rules):
     said = plan.describe()["gives_up"]["split.by"]
     assert re.search(r": 6 of 6 people and 1\d of 24 recordings$", said)
     assert shared.plan("Pool", modalities="ecg", protocol=rules()).describe()["gives_up"] == {}
-
-
-def test_the_rest_of_the_test_person_is_still_refused(shared, rules):
-    with pytest.raises(UsageError, match="normalise: baseline"):
-        shared.plan("Pool", modalities="ecg", protocol=rules(normalise="baseline"))

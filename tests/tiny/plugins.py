@@ -12,7 +12,7 @@ from torch import nn
 
 import embench
 from embench.errors import DataError
-from embench.interfaces.dataset import Card, Dataset, ModalityCard
+from embench.interfaces.dataset import Baseline, Card, Dataset, ModalityCard
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import Label, Recording, Signal
@@ -118,6 +118,29 @@ class Kinds(Tiny):
         if about["ratings"]["liking"] is not None:
             given["liking"] = Label("rating", np.array([about["ratings"]["liking"]]))
         return given
+
+
+class Rested(Tiny):
+    """The same files, whose recordings begin with four seconds of rest."""
+
+    card = card("rested", *Tiny.card.targets, baseline=Baseline(0.0, 4.0, in_unit=True))
+
+
+class RestedLate(Tiny):
+    """The same files, with rest that short recordings do not reach."""
+
+    card = card("rested_late", *Tiny.card.targets, baseline=Baseline(12.0, 16.0, in_unit=True))
+
+
+class Shifted(Tiny):
+    """The same files, in which another number is high, and what was felt is a value on another scale."""
+
+    card = card(
+        "shifted",
+        Target("arousal", "binary", LabelRule(cut=8.0), "arousal", scale=(1.0, 9.0)),
+        Target("valence", "value", LabelRule("value"), "valence", scale=(0.0, 1.0)),
+        default_modalities=("eda", "ecg", "temp"),
+    )
 
 
 class Other(Tiny):
@@ -364,3 +387,16 @@ class FragileLogReg(LogReg):
     def score(self, X):
         strike("predict")
         return super().score(X)
+
+
+class Resting(Pool):
+    """Rests on a library and on a file, `build.file`."""
+
+    libraries = ("safetensors",)
+    recipes = everywhere(RECIPE.but(build={"file": ""}))
+
+    def assets(self):
+        path = Path(self.recipe.build["file"])
+        if not path.is_file():
+            raise DataError("there is no such file", where=str(path))
+        return (path,)

@@ -7,51 +7,29 @@ order is fixed, `small` stayed below .7 on the headline (15 and 35 people); why 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from embench_plugins.datasets.synthetic.deap import synthesize
-
 METHOD = {
-    "dataset": "deap",
     "encoder": "tcn",
     "fusion": "shared_tf",
     "pretrainer": "signal_transform",
     "modalities": "eda,ppg,temp",
-    "target": "arousal",
 }
 
 
-@pytest.fixture
-def score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable) -> Callable[..., dict[str, Any]]:
-    """The headline `auroc_within` on generated people."""
-    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
-
-    def call(name: str, **made: Any) -> dict[str, Any]:
-        synthesize(tmp_path / name / "deap", **made)
-        result = run(tmp_path / name, **METHOD)
-        assert result.scores["headlines"] == {"arousal": "auroc_within"}
-        found: dict[str, Any] = result.scores["scores"]["arousal"]["auroc_within"]
-        print(made, found, result.manifest["cost"])
-        return found
-
-    return call
-
-
 @pytest.mark.slow
-def test_skin_pulse_and_temperature_tell_arousal(score: Callable) -> None:
-    found = score("effect", subjects=24, seed=0, effect=1.0, length_s=63.0)
+def test_skin_pulse_and_temperature_tell_arousal(on_deap: Callable) -> None:
+    found = on_deap(METHOD, subjects=24, seed=0, effect=1.0, length_s=63.0)
     assert found["mean"] > 0.7
     assert found["low"] > 0.5
 
 
 @pytest.mark.slow
-def test_they_tell_nothing_where_nothing_is_planted(score: Callable) -> None:
+def test_they_tell_nothing_where_nothing_is_planted(on_deap: Callable) -> None:
     """Five sets of eight people with 40 trials. Sets lie about .05 apart, so their mean has an SD of about .025: .06 is
     passed by chance in one of 60 choices of seeds."""
-    means = [score(f"set-{seed}", subjects=8, seed=seed, effect=0.0, length_s=63.0)["mean"] for seed in range(5)]
+    means = [on_deap(METHOD, subjects=8, seed=seed, effect=0.0, length_s=63.0)["mean"] for seed in range(5)]
     print(means)
     assert abs(np.mean(means) - 0.5) < 0.06

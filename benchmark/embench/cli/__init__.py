@@ -14,7 +14,22 @@ from typing import Annotated
 
 import typer
 
-from embench.cli import baselines, data, doctor, grid, leaderboard, listing, pretrain, run
+from embench.cli import (
+    audit,
+    baselines,
+    claims,
+    compare,
+    data,
+    doctor,
+    export,
+    grid,
+    leaderboard,
+    listing,
+    pretrain,
+    report,
+    run,
+    score,
+)
 from embench.errors import EmbenchError
 
 app = typer.Typer(
@@ -30,7 +45,13 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("list")(listing.list_plugins)
 app.command("info")(listing.info)
 app.command("doctor")(doctor.doctor)
+app.command("audit")(audit.audit)
 app.command("baselines")(baselines.baselines)
+app.command("score")(score.score)
+app.command("export")(export.export)
+app.command("compare")(compare.compare)
+app.command("claims")(claims.claims)
+app.command("report")(report.report)
 app.add_typer(data.app, name="data")
 app.add_typer(leaderboard.app, name="leaderboard")
 

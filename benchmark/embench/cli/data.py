@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,6 +45,9 @@ def synthesize(
         float | None,
         typer.Option("--length-s", min=1.0, help="Seconds of the longest recording; by default what is quick to try."),
     ] = None,
+    videos: Annotated[
+        bool, typer.Option("--videos", help="Also films of faces, with what OpenFace would make of them.")
+    ] = False,
 ) -> None:
     """Write generated files in a dataset's exact format; whatever is computed from them says so."""
     from embench import registry
@@ -52,12 +55,17 @@ def synthesize(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not empty", where="--out", hint="name a new folder")
     entry = registry.find("dataset", dataset)
-    write, length = registry.load("dataset", entry.full_name).synthesize, {}
+    write = registry.load("dataset", entry.full_name).synthesize
+    known, more = inspect.signature(write).parameters, dict[str, Any]()
     if length_s is not None:
-        length = {"length_s": length_s}
-        if "length_s" not in inspect.signature(write).parameters:
+        more["length_s"] = length_s
+        if "length_s" not in known:
             raise UsageError(f"{entry.name} has a synthesizer of one length only", where="--length-s")
-    write(out, subjects=subjects, seed=seed, effect=effect, **length)
+    if videos:
+        more["videos"] = True
+        if "videos" not in known:
+            raise UsageError(f"{entry.name} has no faces on video, or its synthesizer draws none", where="--videos")
+    write(out, subjects=subjects, seed=seed, effect=effect, **more)
     console.say(f"{out}: {subjects} made-up people in the format of {entry.name}, effect {effect:g}, seed {seed}")
     if out.name == entry.name.partition("/")[0]:
         console.say(f"use them with --data-root {out.parent}")
@@ -88,11 +96,21 @@ def prepare(
             "left_out": [dict(item) for item in store.left_out],
         })  # fmt: skip
         return
-    rows = [[n, str(len(m.channels)), f"{m.rate:g} Hz", m.unit] for n, m in store.modalities.items()]
+    rows = [
+        [n, str(len(m.channels)), "as filmed" if n == "video" else f"{m.rate:g} Hz", m.unit]
+        for n, m in store.modalities.items()
+    ]
     console.table(["modality", "channels", "rate", "unit"], rows, title=store.name)
-    if store.left_out:
+    reasons: dict[str, set[str]] = {}
+    for item in store.left_out:
+        if item["modality"] not in store.modalities:
+            reasons.setdefault(item["modality"], set()).add(item["reason"])
+    nowhere = {m: min(found) for m, found in reasons.items() if len(found) == 1}
+    if left_out := [item for item in store.left_out if item["modality"] not in nowhere]:
         keys = ["subject", "recording", "modality", "reason"]
-        console.table(keys, [[str(item.get(k, "")) for k in keys] for item in store.left_out], title="left out")
+        console.table(keys, [[str(item.get(k, "")) for k in keys] for item in left_out], title="left out")
+    for modality, reason in nowhere.items():
+        console.say(f"{modality}, in all recordings: {reason}")
     console.say(f"{len(store.subjects)} people, {len(store.recordings)} recordings")
     console.say(f"files: {store.path}")
 

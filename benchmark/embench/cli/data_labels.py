@@ -24,19 +24,23 @@ def labels(
         str, typer.Option("--protocol", help="Name of a protocol, or its file.")
     ] = "subject-independent-v1",
     figure: Annotated[Path | None, typer.Option("--figure", help="Also draw them into FILE.svg, .png or .pdf.")] = None,
+    units: Annotated[
+        Path | None, typer.Option("--units", help="Also write what can be predicted into FILE.csv, a row a unit.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell how each person's units are labelled, what lies on the cut, what explains labels, and who agrees."""
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.cli.progress import Steps
+        from embench.outside import units_table, write_units
         from embench.planning.cohort import card_under, choose_targets
         from embench.planning.locate import prepared
         from embench.protocols import load
-        from embench.results import label_figure, label_report
+        from embench.results import drawing, label_figure, label_report
 
         if figure:
-            label_figure.check_path(figure)
+            drawing.check_path(figure, "--figure")
         rules = load(protocol)
         card = card_under(rules, registry.load("dataset", dataset).card)
         chosen = choose_targets(card, target or ",".join(t.name for t in card.targets))
@@ -44,7 +48,9 @@ def labels(
             store = prepared(dataset, data_root, rules, 1, lambda n, all_, _: steps(n, all_, "prepared"))
         report = label_report.report(store, card, chosen, rules)
         if figure:
-            label_figure.draw(figure, card.title, report)
+            label_figure.draw(card.title, report).save(figure)
+        if units:
+            write_units(units, units_table(store, card, chosen, rules))
     if as_json:
         console.document(report)
         return
@@ -52,6 +58,8 @@ def labels(
         _show(about)
     if figure:
         console.say(f"drawn: {figure}")
+    if units:
+        console.say(f"units: {units}")
 
 
 def _show(about: Mapping[str, Any]) -> None:

@@ -59,7 +59,7 @@ def grid(
     ] = None,
     drop: Annotated[Points, typer.Option("--drop", help="Modality that is taken away at the test, or none.")] = None,
     label_subjects: Annotated[
-        Points, typer.Option("--label-subjects", help="How many training people have labels, or all.")
+        Points, typer.Option("--label-subjects", help="How many training people have labels: 1,2,5,all.")
     ] = None,
     pretrained: Annotated[Points, typer.Option("--pretrained", help="Weights: a file, a run, a pretraining.")] = None,
     executor: Annotated[Literal["local"], typer.Option("--executor", help="Who runs the stages.")] = "local",
@@ -98,14 +98,17 @@ def grid(
         from embench import run as runner
         from embench.cli import show
         from embench.cli.progress import Progress
+        from embench.planning.axes import spread
 
-        requests = [runner.Request(**common, **point) for point in points(axes)]
+        asked = [runner.Request(**common, **point) for point in points(axes)]
+        requests = list(dict.fromkeys(each for request in asked for each in spread(request)))
         if dry_run:
             answers = [runner.plan(request).describe() for request in requests]
         else:
             with Progress() as progress:
                 done = runner.grid(requests, executor=executor, workers=workers, progress=progress.event)
             answers = [result.json() for result in done.results]
+            drawn = done.curves(requests[0].runs_folder)
     if as_json:
         console.document(answers)
     elif dry_run:
@@ -113,6 +116,8 @@ def grid(
             show.plan(answer)
     else:
         show.results(answers)
+        for curve, files in drawn:
+            show.curve(curve, files)
     if not dry_run:
         done.check()
 

@@ -12,6 +12,7 @@ from embench.cli import console
 from embench.cli.options import DataRoot
 from embench.cli.show import value as show_value
 from embench.errors import DataError
+from embench.results import cost
 
 app = typer.Typer(help="Show published entries, and make the tables from them.", no_args_is_help=True)
 
@@ -32,21 +33,22 @@ def show(
         leaks = ", leaks" if section["leaks"] else ""
         title = f"{section['dataset']}, {section['protocol']}{leaks}, target {section['target']}"
         headline = section["rows"][0]["headline"]
-        heads = ["#", "method", "modalities", "recipe", "people", headline, "controls", "run"]
+        heads = ["#", "method", "modalities", "recipe", "people", headline, "controls", *cost.COLUMNS, "run"]
         console.table(heads, [_cells(row) for row in section["rows"]], title=title)
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     score = show_value(row["score"]) if row["score"] else "-"
     if row["kind"] == "control":
-        return ["", f"({row['control']})", "", "", str(row["people"]), score, "", row["id"]]
+        return ["", f"({row['control']})", "", "", str(row["people"]), score, "", *[""] * len(cost.COLUMNS), row["id"]]
     method = " + ".join([*dict.fromkeys(row["encoders"].values()), *filter(None, [row["fusion"]]), *row["pretrainers"]])
     if row["apart"]:
         method += f" ({'; '.join(row['apart'])})"
     rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
     controls = f"not above {', '.join(row['not_cleared'])}" if row["not_cleared"] else "above all"
     modalities = ", ".join(row["modalities"])
-    return [rank, method, modalities, row["recipe"], str(row["people"]), score, controls, row["id"]]
+    cells = [rank, method, modalities, row["recipe"], str(row["people"]), score, controls]
+    return [*cells, *cost.said(row["cost"]).values(), row["id"]]
 
 
 @app.command("build")

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from embench.results.cost import duration
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -161,13 +163,6 @@ class Steps:
             return ""
         seconds = (time.monotonic() - self._began) / (done - self._first) * (total - done)
         return f", about {duration(seconds)} left"
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people: `45 s`, `12 min`, `3.5 h`."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _title(stage: Mapping[str, Any]) -> str:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
-from embench.cli.progress import duration
+from embench.results import cost
+
+if TYPE_CHECKING:
+    from embench.results.curves import Curve
 
 GENERATED = "GENERATED DATA: these numbers say nothing about people, and can't be published."
 
@@ -20,7 +24,7 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
         _scores(target, headline, scores["scores"].get(target, {}))
         _controls(target, headline, scores)
     if document.get("cost"):
-        console.say(f"cost: {_cost(document['cost'])}")
+        _cost(document["cost"])
     console.say(f"run: {document['run']}")
     console.say(f"files: {document['folder']}")
     if generated:
@@ -35,11 +39,26 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
             headline = metrics.get(document["headline"], {})
             mark = " (generated)" if document.get("synthetic") else ""
             rows.append(
-                [f"{document['run']}{mark}", target, document["headline"], value(headline), str(document["folder"])]
-            )
-    console.table(["run", "target", "headline", "score", "files"], rows)
+                [
+                    f"{document['run']}{mark}", target, document["headline"], value(headline),
+                    *cost.said(document["cost"]).values(), str(document["folder"]),
+                ]
+            )  # fmt: skip
+    console.table(["run", "target", "headline", "score", *cost.COLUMNS, "files"], rows)
     if any(document.get("synthetic") for document in documents):
         console.say(GENERATED, bold=True, colour="yellow")
+
+
+def curve(found: Curve, files: Sequence[Path]) -> None:
+    """A grid along one axis: a table for each dataset and target, a row for each place, a column for each method."""
+    from embench.results.curves import AXES
+
+    for title, rows in found.panels():
+        lines = list(dict.fromkeys(row["line"] for row in rows))
+        cells = {(row["at"], row["line"]): value(row) for row in rows}
+        body = [[place, *(cells.get((place, line), "") for line in lines)] for place in found.places]
+        console.table([AXES[found.axis], *lines], body, title=title)
+    console.say(f"files: {', '.join(map(str, files))}")
 
 
 def plan(description: Mapping[str, Any]) -> None:
@@ -92,14 +111,12 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
         console.say(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
 
 
-def _cost(cost: Mapping[str, Any]) -> str:
-    parts = []
-    for key, item in cost.items():
-        if key.endswith(("_s", "seconds")) and isinstance(item, int | float):
-            parts.append(f"{key.removesuffix('_s')} {duration(item)}")
-        else:
-            parts.append(f"{key} {_plain(item)}")
-    return ", ".join(parts)
+def _cost(measured: Mapping[str, Any]) -> None:
+    columns = cost.said(measured)
+    if set(columns.values()) == {cost.NOT_MEASURED}:
+        console.say(f"cost: {cost.NOT_MEASURED}")
+    else:
+        console.table(list(columns), [list(columns.values())], title="cost")
 
 
 def _number(item: Any) -> str:

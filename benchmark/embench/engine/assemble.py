@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,15 +12,26 @@ import torch
 
 from embench import registry
 from embench.engine import device as machine
-from embench.engine.feed import Data, FeatureFeed, Feed, ResidentFeed, SignalFeed, StreamedFeed, resident
-from embench.engine.rows import Grid, Rows, anchors, by_recording, rows_of, spans_of, stage_view, view_length
+from embench.engine.feed import (
+    Data,
+    FeatureFeed,
+    Feed,
+    ResidentClips,
+    ResidentFeed,
+    StreamedClips,
+    StreamedFeed,
+    resident,
+    resident_clips,
+)
+from embench.engine.rows import Grid, Rows, anchors, by_recording, rows_of, slide, spans_of, stage_view, view_length
 from embench.errors import DataError, PluginError
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.signals.normalise import Moments
-from embench.store import Derived, RecordingEntry, Store, derive, open_store
+from embench.store import Derived, RecordingEntry, Span, Store, derive, open_store
 
 
 def encoder_of(params: Mapping[str, Any]) -> Encoder:
@@ -37,12 +49,14 @@ def view_of(encoder: Encoder, name: str) -> View:
 
 @dataclass(frozen=True)
 class Source:
-    """A prepared store with the units of the whole dataset, as a stage's `params["source"]` and task arrays hold it."""
+    """A prepared store with the units of the whole dataset, as a stage's `params["source"]` and task arrays hold it.
+    `rest` (s, s) is where in a recording its person rested, where that alone may normalise."""
 
     store: Store
     longest_s: float
     shortest_s: float
     normalise: str
+    rest: tuple[float, float] | None
     all_recording: np.ndarray
     all_start: np.ndarray
     all_stop: np.ndarray
@@ -54,6 +68,7 @@ class Source:
             params["longest_s"],
             params["shortest_s"],
             params["normalise"],
+            tuple(params["rest"]) if "rest" in params else None,
             *(task[f"all_{name}"] for name in ("recording", "start", "stop")),
         )
 
@@ -104,9 +119,12 @@ def assemble(
                 source, m, encoder, params["code"], grid, view, length_s, all_view, device
             )
         else:
-            feeds[m], found[m], used = _signal_feed(
-                source, m, encoder, params["code"], grid, view, length_s, device, budget
-            )
+            if encoder.reads == "clips":
+                feeds[m], found[m], used = _clip_feed(source, m, encoder, grid, view, length_s, device, budget)
+            else:
+                feeds[m], found[m], used = _signal_feed(
+                    source, m, encoder, params["code"], grid, view, length_s, device, budget
+                )
             budget -= used
         if m in drop:
             feeds[m] = _dropped(feeds[m])
@@ -128,23 +146,26 @@ _MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 """Statistics of arrays that this process has read already, by store, rule and what was read."""
 
 
-def _moments(store: Store, derived: Derived, normalise: str) -> tuple[np.ndarray, np.ndarray]:
-    """(R, C) mean and 1/std for each recording: of all of its person's recordings, or of its own samples."""
+def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
+    """(R, C) mean and 1/std for each recording: of all of its person's recordings, of the rest in them, or of its own
+    samples. NaN where there is no such sample."""
 
     def owner(entry: RecordingEntry) -> str:
-        return entry.subject if normalise == "subject_unlabelled" else entry.id
+        return entry.id if source.normalise == "recording_unlabelled" else entry.subject
 
+    store = source.store
     found: dict[str, Moments] = {}
     for entry in store.recordings:
         span = derived.spans.get(entry.id)
         if span is not None:
-            part = Moments.of(derived.array[:, span.offset : span.offset + span.samples])
+            first, last = source.rest or (span.t0, span.t0 + span.samples / derived.rate)
+            part = Moments.of(derived.array[:, span.cut(first, last, derived.rate)])
             found[owner(entry)] = found[owner(entry)].plus(part) if owner(entry) in found else part
-    mean = np.zeros((len(store.recordings), derived.array.shape[0]), np.float32)
-    gain = np.ones_like(mean)
+    mean = np.full((len(store.recordings), derived.array.shape[0]), np.nan, np.float32)
+    gain = mean.copy()
     for r, entry in enumerate(store.recordings):
-        if owner(entry) in found:
-            moments = found[owner(entry)]
+        moments = found.get(owner(entry))
+        if moments is not None and moments.count.all():
             mean[r], gain[r] = moments.mean, 1.0 / moments.std
     return mean, gain
 
@@ -154,9 +175,9 @@ def _scale(source: Source, m: str, encoder: Encoder, code: str, derived: Derived
         shape = (len(source.store.recordings), derived.array.shape[0])
         return np.zeros(shape, np.float32), np.ones(shape, np.float32)
     reads = f"{code} {sorted(encoder.recipe.prepare.items())}" if encoder.reads == "stream" else "prepared"
-    key = (str(source.store.path), source.normalise, f"{m} {reads}")
+    key = (str(source.store.path), f"{source.normalise} {source.rest}", f"{m} {reads}")
     if key not in _MOMENTS:
-        _MOMENTS[key] = _moments(source.store, derived, source.normalise)
+        _MOMENTS[key] = _moments(source, derived)
     return _MOMENTS[key]
 
 
@@ -170,13 +191,14 @@ def _signal_feed(
     length_s: float,
     device: str,
     budget: int,
-) -> tuple[SignalFeed, InputSpec, int]:
+) -> tuple[ResidentFeed | StreamedFeed, InputSpec, int]:
     derived = arrays_of(source.store, m, encoder, code)
     mean, gain = _scale(source, m, encoder, code, derived)
-    spans = [derived.spans.get(entry.id) for entry in source.store.recordings]
+    # A person of whom there is nothing to normalise with has no such modality.
+    scaled = {entry.id for r, entry in enumerate(source.store.recordings) if np.isfinite(gain[r]).all()}
+    known = {name: span for name, span in derived.spans.items() if name in scaled}
+    spans, wanted = _placed(source, known, grid)
     length = round(length_s * derived.rate)
-    needed = set(np.unique(grid.recording).tolist())
-    wanted = [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(spans)]
     size = 4 * derived.array.shape[0] * (sum(w[1] for w in wanted if w) + 2 * length)
     spec = InputSpec(m, (derived.array.shape[0], length), derived.channels, derived.rate)
     if size > budget:
@@ -188,6 +210,31 @@ def _signal_feed(
     last = packed.shape[1] - length
     rows = Rows(np.clip(rows.start, 0, last), rows.low, rows.high, rows.wanted, rows.length)
     return ResidentFeed(rows, device, packed), spec, size
+
+
+def _placed(
+    source: Source, spans: Mapping[str, Span], grid: Grid
+) -> tuple[list[Span | None], list[tuple[int, int] | None]]:
+    """Of each recording of the store: where it lies in an array, and, where the grid needs it, (offset, samples)."""
+    own = [spans.get(entry.id) for entry in source.store.recordings]
+    needed = set(np.unique(grid.recording).tolist())
+    return own, [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(own)]
+
+
+def _clip_feed(
+    source: Source, m: str, encoder: Encoder, grid: Grid, view: View, length_s: float, device: str, budget: int
+) -> tuple[ResidentClips | StreamedClips, InputSpec, int]:
+    clips = derive.clips(source.store, m, encoder)
+    spans, wanted = _placed(source, clips.spans, grid)
+    picture = clips.array.shape[1:]
+    spec = InputSpec(m, (round(length_s * clips.rate), *picture), VIDEO_CHANNELS, clips.rate, torch.uint8)
+    size = math.prod(picture) * sum(w[1] for w in wanted if w)
+    if size > budget:
+        rows = rows_of(grid, view, length_s, clips.rate, spans)
+        return StreamedClips(rows, device, clips.array), spec, 0
+    packed, offsets = resident_clips(clips.array, wanted, device)
+    moved = [None if s is None or o is None else replace(s, offset=o) for s, o in zip(spans, offsets, strict=True)]
+    return ResidentClips(rows_of(grid, view, length_s, clips.rate, moved), device, packed), spec, size
 
 
 def _feature_feed(
@@ -212,9 +259,10 @@ def _feature_feed(
         rows = table.get(source.store.recordings[r].id)
         if rows is not None:
             values[at] = rows
-    if source.normalise == "subject_unlabelled":
+    if source.normalise in ("subject_unlabelled", "baseline"):
         subject = np.array([source.store.recordings[r].subject for r in everything.recording])
-        values = _standardise(values, subject, encoder.alike(m))
+        known, whose = (values, subject) if source.rest is None else _at_rest(source, m, encoder, code, length_s)
+        values = _standardise(values, subject, known, whose, encoder.alike(m))
     lookup = {
         (r, round(a * 1000), round(b * 1000)): i
         for i, (r, a, b) in enumerate(zip(everything.recording, everything.start, everything.stop, strict=True))
@@ -242,18 +290,36 @@ def features_of(
     return derive.features(store, m, encoder, code, spans, standardised)
 
 
-def _standardise(values: np.ndarray, subject: np.ndarray, alike: tuple[int, ...] = ()) -> np.ndarray:
-    """Each feature (n, *shape) z-scored over all of a person's rows, NaN left out; a constant feature becomes 0. Those
-    along the axes `alike` share a mean and an SD."""
+def _at_rest(source: Source, m: str, encoder: Encoder, code: str, length_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Features (k, *shape) while people rested, and whose they are (k,): of windows as long as the encoder reads, or
+    as the rest where that is shorter, each beginning half a window after the one before."""
+    entries, (first, last) = source.store.recordings, source.rest or (0.0, 0.0)
+    ends = np.minimum(last, [entry.duration_s for entry in entries])
+    length = min(length_s, last - first)
+    grid = slide(length, length / 2, np.arange(len(entries)), np.full(len(entries), first), ends)
+    table = features_of(source.store, m, encoder, code, grid, View("window", length, length), length, False)
+    rested = [entry for entry in entries if entry.id in table]
+    if not rested:
+        raise DataError(f"nobody has {m} while resting", where=str(source.store.path), hint="other --modalities")
+    rows = [np.asarray(table[entry.id]) for entry in rested]
+    return np.concatenate(rows), np.repeat([entry.subject for entry in rested], [len(row) for row in rows])
+
+
+def _standardise(
+    values: np.ndarray, subject: np.ndarray, known: np.ndarray, whose: np.ndarray, alike: tuple[int, ...] = ()
+) -> np.ndarray:
+    """Each feature (n, *shape) z-scored by its person's rows of `known` (k, *shape), NaN left out; one that is constant
+    there is only centred, and one that is missing there is NaN. Those along the axes `alike` share a mean and an SD."""
     out, over = values.astype(np.float64), (0, *alike)
     for person in np.unique(subject):
-        rows = subject == person
-        part = out[rows]
+        part = known[whose == person].astype(np.float64)
         there = np.isfinite(part)
-        count = np.maximum(there.sum(over, keepdims=True), 1)
-        mean = np.where(there, part, 0.0).sum(over, keepdims=True) / count
+        some = there.sum(over, keepdims=True)
+        count = np.maximum(some, 1)
+        mean = np.where(some > 0, np.where(there, part, 0.0).sum(over, keepdims=True) / count, np.nan)
         std = np.sqrt(np.where(there, (part - mean) ** 2, 0.0).sum(over, keepdims=True) / count)
-        out[rows] = (part - mean) / np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
+        rows = subject == person
+        out[rows] = (out[rows] - mean) / np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
     return out.astype(np.float32)
 
 

@@ -74,3 +74,20 @@ def peak_memory_mb(device: str) -> float:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def energy_j(device: str) -> float | None:
+    """What the GPU has used since its driver was loaded, in J, by everything that runs on it; None where there is none,
+    or NVML (package nvidia-ml-py) can't tell."""
+    if device != "cuda":
+        return None
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties().uuid}")
+        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
+    except pynvml.NVMLError:
+        return None

@@ -6,10 +6,12 @@ same arithmetic on both ways, so that both give equal numbers.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,36 +19,40 @@ from torch import Tensor
 
 from embench.engine.rows import Rows
 from embench.interfaces.tokens import Batch
+from embench.nn import hide
 
 
 @dataclass(frozen=True)
-class SignalFeed(ABC):
-    """Windows of one modality, cut from an array (C, total) by position."""
+class RowFeed(ABC):
+    """Windows of one modality, cut from an array by position."""
 
     rows: Rows
     device: str
+    streamed: ClassVar[bool] = False
+    """Whether the array stays on the host, so that making a batch takes time."""
 
     @property
     def present(self) -> np.ndarray:
         return self.rows.present
 
     def gather(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        """Rows (b, C, T), zeros where nothing was recorded, and their mask (b, T), None where all rows are whole."""
+        """Rows (b, C, T) of signals or (b, T, 3, H, W) of frames, zeros where nothing was recorded, and their mask
+        (b, T), None where all rows are whole."""
         x = self._cut(index)
         if self.rows.whole:
             return x, None
         position = torch.from_numpy(self.rows.start[index])[:, None] + torch.arange(self.rows.length)
         low, high = torch.from_numpy(self.rows.low[index])[:, None], torch.from_numpy(self.rows.high[index])[:, None]
         mask = ((position >= low) & (position < high)).to(self.device, non_blocking=True)
-        return x.masked_fill(~mask[:, None, :], 0.0), mask
+        return hide(x, mask), mask
 
     @abstractmethod
     def _cut(self, index: np.ndarray) -> Tensor:
-        """Normalised windows (b, C, T), anything where nothing was recorded."""
+        """The windows, normalised where they are of signals; anything where nothing was recorded."""
 
 
 @dataclass(frozen=True)
-class ResidentFeed(SignalFeed):
+class ResidentFeed(RowFeed):
     """`array` (C, total) float32 is on the device, normalised."""
 
     array: Tensor
@@ -57,14 +63,15 @@ class ResidentFeed(SignalFeed):
 
 
 @dataclass(frozen=True)
-class StreamedFeed(SignalFeed):
+class StreamedFeed(RowFeed):
     """`array` (C, total) float32 stays where it is: a read-only memory map on the host.
 
     Args:
-        mean, gain: (R, C) of each recording's person.
+        mean, gain: (R, C) of each recording's person; NaN where no row is present.
         owner: (n,) the recording of each row.
     """
 
+    streamed: ClassVar[bool] = True
     array: np.ndarray
     mean: np.ndarray
     gain: np.ndarray
@@ -87,6 +94,50 @@ class StreamedFeed(SignalFeed):
 
 
 @dataclass(frozen=True)
+class ClipFeed(RowFeed):
+    """Windows of frames, cut from an array (total, 3, H, W) uint8."""
+
+    array: Tensor | np.ndarray
+
+    @property
+    def values(self) -> int:
+        """Bytes of a row."""
+        return self.rows.length * math.prod(self.array.shape[1:])
+
+
+@dataclass(frozen=True)
+class ResidentClips(ClipFeed):
+    """`array` is on the device."""
+
+    array: Tensor
+
+    def _cut(self, index: np.ndarray) -> Tensor:
+        at = torch.from_numpy(self.rows.start[index])[:, None] + torch.arange(self.rows.length)
+        return self.array[at.clamp(0, len(self.array) - 1).to(self.device, non_blocking=True)]
+
+
+@dataclass(frozen=True)
+class StreamedClips(ClipFeed):
+    """`array` stays where it is: a read-only memory map on the host."""
+
+    streamed: ClassVar[bool] = True
+    array: np.ndarray
+
+    def _cut(self, index: np.ndarray) -> Tensor:
+        length = self.rows.length
+        x = torch.zeros(
+            (len(index), length, *self.array.shape[1:]), dtype=torch.uint8, pin_memory=self.device == "cuda"
+        )
+        out = x.numpy()
+        for row, i in enumerate(index):
+            start = self.rows.start[i]
+            low, high = max(start, self.rows.low[i]), min(start + length, self.rows.high[i])
+            if high > low:
+                out[row, low - start : high - start] = self.array[low:high]
+        return x.to(self.device, non_blocking=True)
+
+
+@dataclass(frozen=True)
 class FeatureFeed:
     """Feature rows (n, *shape) on the device, NaN inside a row where a value is missing."""
 
@@ -98,7 +149,7 @@ class FeatureFeed:
         return self.array[torch.from_numpy(index).to(self.device)], None
 
 
-Feed = SignalFeed | FeatureFeed
+Feed = RowFeed | FeatureFeed
 
 
 def resident(
@@ -133,6 +184,27 @@ def resident(
     return packed.to(device), offsets
 
 
+def resident_clips(
+    array: np.ndarray, spans: Sequence[tuple[int, int] | None], device: str
+) -> tuple[Tensor, list[int | None]]:
+    """The frames of the recordings that are needed, side by side on the device, and each recording's new offset; see
+    `resident`."""
+    packed = torch.zeros((sum(span[1] for span in spans if span), *array.shape[1:]), dtype=torch.uint8, device=device)
+    offsets: list[int | None] = []
+    at = 0
+    for span in spans:
+        offsets.append(None if span is None else at)
+        if span is not None:
+            packed[at : at + span[1]] = torch.from_numpy(np.array(array[span[0] : span[0] + span[1]]))
+            at += span[1]
+    return packed, offsets
+
+
+AT_ONCE = 256
+_VALUES = 40_000_000
+"""So many values of a batch of clips become floats at once: 16 clips of 16 frames of 224 pixels."""
+
+
 @dataclass(frozen=True)
 class Data:
     """All rows (n) of a stage: a feed a modality, and for labelled stages `y` (n, targets) and `weight` (n,)."""
@@ -149,6 +221,17 @@ class Data:
         if self.y is None or self.weight is None:
             raise ValueError("these rows have no labels")
         return self.y, self.weight
+
+    @property
+    def streamed(self) -> bool:
+        """Whether making a batch takes time that can be hidden behind the one before."""
+        return any(isinstance(feed, RowFeed) and feed.streamed for feed in self.feeds.values())
+
+    @property
+    def at_once(self) -> int:
+        """How many rows are put through a network that learns nothing: fewer where a row is a film."""
+        clips = [feed.values for feed in self.feeds.values() if isinstance(feed, ClipFeed)]
+        return min([AT_ONCE, *(max(1, _VALUES // values) for values in clips)])
 
     @property
     def present(self) -> np.ndarray:
@@ -171,7 +254,7 @@ class Data:
 
     def batches(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
         """Batches in the given order; the next one is made while the last one is used where anything is streamed."""
-        if not any(isinstance(feed, StreamedFeed) for feed in self.feeds.values()):
+        if not self.streamed:
             yield from (self.batch(index) for index in order)
             return
         with ThreadPoolExecutor(1) as pool:

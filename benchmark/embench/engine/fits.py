@@ -16,6 +16,7 @@ from torch import nn
 from embench import registry
 from embench.engine import network
 from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of, with_stats
+from embench.engine.counting import size_of
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import Progress, fit
 from embench.engine.rows import Grid, slide, stage_view, view_length
@@ -160,9 +161,10 @@ def _keeping(stage: Stage, folder: Folder, model: nn.Module) -> Callable[[int], 
     return lambda epoch: network.save_weights(folder, model, epoch)
 
 
-def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder], size: int = 256) -> Data:
+def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder]) -> Data:
     """The same rows as hidden vectors (n, 1, H) of frozen nets, computed once."""
     feeds: dict[str, Any] = {}
+    size = data.at_once
     for m, module in frozen.items():
         module.to(data.device).eval()
         feed = data.feeds[m]
@@ -339,8 +341,10 @@ def estimator(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     fitted.fit(X[train], y[train], subjects[train], weight[train], checked)
     folder.write("estimator.pkl", lambda path: path.write_bytes(pickle.dumps(fitted)))
     network.save_specs(folder, specs)
-    parameters = sum(network.size(module) for module in modules.values())
-    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "parameters": parameters}
+    own, operations = size_of(fitted)
+    frozen = sum(network.size(module) for module in modules.values())
+    parameters = None if own is None else own + frozen
+    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "parameters": parameters, "flops": operations}
 
 
 def task_subjects(stage: Stage) -> np.ndarray:

@@ -26,11 +26,42 @@ CHECKPOINT_EVERY_S = 10.0
 Objective = Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
 
 
-def optimiser_of(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+def optimiser_of(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
+    groups = parameter_groups(recipe, module)
     if recipe.optimiser == "sgd":
-        return torch.optim.SGD(parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
-    return kind(parameters, recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    return kind(groups, recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+
+
+def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
+    """All that is trained, in one group; under a `layer_decay`, each layer that a network names in one of its own, with
+    its `share` of the learning rate.
+
+    Raises:
+        UsageError: no network names its layers.
+    """
+    trained = [p for p in module.parameters() if p.requires_grad]
+    if recipe.layer_decay == 1.0:
+        return [{"params": trained}]
+    named = [getattr(part, "layers_in_order", None) for part in module.modules()]
+    stacks: list[list[nn.Module]] = [list(layers()) for layers in named if layers is not None]
+    if not stacks:
+        raise UsageError(
+            "the learning rate cannot decay with the layers: no network here says what its layers are",
+            where=f"layer_decay={recipe.layer_decay:g}",
+            expected="an encoder whose network has `layers_in_order`, or layer_decay=1",
+        )
+    share = {
+        p: recipe.layer_decay**distance
+        for layers in stacks
+        for distance, layer in enumerate(reversed(layers), 1)
+        for p in layer.parameters()
+    }
+    groups: dict[float, list[nn.Parameter]] = {}
+    for p in trained:
+        groups.setdefault(share.get(p, 1.0), []).append(p)
+    return [{"params": parameters, "share": of} for of, parameters in groups.items()]
 
 
 def rate_at(recipe: Recipe, epoch: float) -> float:
@@ -80,8 +111,7 @@ def fit(
         PluginError: when the loss is not finite.
         UsageError: when the recipe selects by a figure that the objective does not give.
     """
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    optimiser = optimiser_of(recipe, parameters)
+    optimiser = optimiser_of(recipe, module)
     state = _resume(module, optimiser, folder)
     present = data.present
     saved = time.monotonic()
@@ -143,7 +173,7 @@ def _epoch(
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for step, batch in enumerate(data.batches(order)):
         for group in optimiser.param_groups:
-            group["lr"] = recipe.lr * rate_at(recipe, epoch + step / len(order))
+            group["lr"] = recipe.lr * rate_at(recipe, epoch + step / len(order)) * group.get("share", 1.0)
         optimiser.zero_grad(set_to_none=True)
         with machine.training_precision(data.device):
             loss, figures = objective(batch)

@@ -58,7 +58,7 @@ class Given(nn.Module):
 
 
 def _example(spec: InputSpec) -> Tensor:
-    return torch.zeros(2, *spec.shape)
+    return torch.zeros(2, *spec.shape, dtype=spec.dtype)
 
 
 def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> TokenSpec:
@@ -128,7 +128,7 @@ def save_weights(folder: Folder, model: nn.Module, epoch: int | None = None) -> 
 
 def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
     plain = {
-        m: {**{k: v for k, v in asdict(s).items() if k not in ("stats", "dtype")}, "stats": sorted(s.stats)}
+        m: {**asdict(s), "dtype": str(s.dtype).removeprefix("torch."), "stats": sorted(s.stats)}
         for m, s in specs.items()
     }
     folder.write("specs.json", lambda path: path.write_text(json.dumps(plain, indent=1)))
@@ -150,6 +150,7 @@ def load_specs(folder: Folder) -> dict[str, InputSpec]:
                 tuple(s["shape"]),
                 tuple(s["channels"]),
                 s["rate"],
+                getattr(torch, s.get("dtype", "float32")),
                 stats={name: arrays[f"{m}/{name}"] for name in s["stats"]},
             )
             for m, s in plain.items()

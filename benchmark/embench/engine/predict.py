@@ -13,19 +13,21 @@ import torch
 from embench import registry
 from embench.engine import network
 from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of
-from embench.engine.feed import Data
+from embench.engine.feed import AT_ONCE, Data
 from embench.engine.fits import feature_rows, hidden_data, own_view
 from embench.engine.rows import stage_view
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import probabilities
 from embench.errors import PluginError
 
-ALONE, TOLERANCE, BATCH = 64, 1e-5, 256
+ALONE, TOLERANCE = 64, 1e-5
 
 
 def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     """Writes `predictions.npz`: `score` (units, n_out) float64, NaN for units that have none of the modalities; where
-    the fitted stage kept every epoch, also `epochs` (epochs, units, n_out), the same for each."""
+    the fitted stage kept every epoch, also `epochs` (epochs, units, n_out), the same for each; where a network answers,
+    also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged over a
+    unit's rows."""
     fitted = stage.inputs["fitted"]
     about = network.describe(Folder(root, fitted))
     params = about["params"]
@@ -50,19 +52,23 @@ def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     shuffled = np.random.default_rng(stage.seed).permutation(rows)
     unit_ids = _unit_ids(source, task)[grid.unit]
 
-    def answers(epoch: int | None) -> np.ndarray:
+    def answers(epoch: int | None) -> dict[str, np.ndarray]:
         if len(rows) == 0:
-            answer = np.zeros((0, network.targets_of(params).size))
+            made = {"score": np.zeros((0, network.targets_of(params).size))}
         else:
             estimated = about["kind"] == "estimator"
             ask = _estimator(root, fitted, about, data) if estimated else _network(root, fitted, data, epoch)
-            answer = _checked(ask, shuffled, unit_ids, _names(about))
-        return _mean_per_unit(answer, grid.unit, len(task["recording"]), data.size, shuffled)
+            made = _checked(ask, shuffled, unit_ids, _names(about), data.at_once)
+        units = len(task["recording"])
+        return {name: _mean_per_unit(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
 
-    score = answers(None)
-    tables = {"score": score}
+    tables = answers(None)
+    score = tables["score"]
+    if "hidden" in tables:
+        tables["hidden"] = tables["hidden"].astype(np.float32)
     if params.get("every_epoch"):
-        tables["epochs"] = np.stack([answers(epoch) for epoch in range(Folder(root, fitted).result()["epochs"])])
+        epochs = range(Folder(root, fitted).result()["epochs"])
+        tables["epochs"] = np.stack([answers(epoch)["score"] for epoch in epochs])
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -73,7 +79,7 @@ def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
 
 
 def _mean_per_unit(answer: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
-    """Probabilities averaged up to the unit, in the order of the grid whatever order they came in."""
+    """Rows' answers averaged up to the unit, in the order of the grid whatever order they came in."""
     table = np.full((rows, answer.shape[1]), np.nan)
     table[order] = answer
     there = np.isfinite(table[:, 0])
@@ -90,8 +96,9 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.array([f"{recordings[r].id}:{round(1000 * a)}-{round(1000 * b)}" for r, a, b in spans])
 
 
-Answer = Callable[[np.ndarray], np.ndarray]
-"""Row positions (b,) -> probabilities or values (b, n_out)."""
+Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""Row positions (b,) -> `score`, probabilities or values (b, n_out), and where there is one the layer before them,
+`hidden` (b, H)."""
 
 
 def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Answer:
@@ -99,32 +106,45 @@ def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Answer:
     outputs = network.targets_of(about["params"])
     model.to(data.device)
 
-    def answer(index: np.ndarray) -> np.ndarray:
+    def answer(index: np.ndarray) -> dict[str, np.ndarray]:
         with torch.no_grad():
-            return probabilities(outputs, model(data.batch(index)).logits.float()).cpu().numpy()
+            output = model(data.batch(index))
+            made = {"score": probabilities(outputs, output.logits.float()), "hidden": output.hidden.float()}
+        return {name: part.cpu().numpy() for name, part in made.items()}
 
     return answer
 
 
 def _estimator(root: Path, fitted: str, about: Any, data: Data) -> Answer:
-    if about["params"]["inputs"] == "hidden":
+    on_hidden = about["params"]["inputs"] == "hidden"
+    if on_hidden:
         frozen = {m: network.hidden_encoder(root, about["inputs"][f"unimodal:{m}"])[0] for m in data.feeds}
         data = hidden_data(data, frozen)
     registry.load("fusion", about["params"]["fusion"]["name"])  # pickle does not find a class of a file by itself
     estimator = pickle.loads(Folder(root, fitted).file("estimator.pkl").read_bytes())  # noqa: S301  our own file
     X = feature_rows(data)
-    return lambda index: np.asarray(estimator.score(X[index]), np.float64).reshape(len(index), -1)
+
+    def answer(index: np.ndarray) -> dict[str, np.ndarray]:
+        made = {"score": np.asarray(estimator.score(X[index]), np.float64).reshape(len(index), -1)}
+        return {**made, "hidden": np.nan_to_num(X[index])} if on_hidden else made
+
+    return answer
 
 
-def _checked(answer: Answer, order: np.ndarray, unit: np.ndarray, where: str) -> np.ndarray:
-    """The answers (n, n_out) to rows in this order; refused where a row's answer hangs on the rows beside it.
+def _checked(
+    answer: Answer, order: np.ndarray, unit: np.ndarray, where: str, size: int = AT_ONCE
+) -> dict[str, np.ndarray]:
+    """The answers to rows (n,) in this order; refused where a row's answer hangs on the rows beside it.
 
     Args:
         unit: (rows,) the id of each row's unit.
+        size: rows a batch.
     """
-    together = np.concatenate([answer(order[i : i + BATCH]) for i in range(0, len(order), BATCH)])
+    parts = [answer(order[i : i + size]) for i in range(0, len(order), size)]
+    made = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    together = made["score"]
     some = np.linspace(0, len(order) - 1, min(ALONE, len(order))).astype(int)
-    alone = np.concatenate([answer(order[i : i + 1]) for i in some])
+    alone = np.concatenate([answer(order[i : i + 1])["score"] for i in some])
     # Float32 holds so many digits, so that large values may lie further apart than probabilities.
     apart = (np.abs(alone - together[some]) / np.maximum(1.0, np.abs(together[some]))).max(1)
     if not np.isfinite(together).all():
@@ -137,7 +157,7 @@ def _checked(answer: Answer, order: np.ndarray, unit: np.ndarray, where: str) ->
             expected=f"the same answer alone and in a batch, within {TOLERANCE:g}",
             hint="when it predicts, a method must use no statistic of the batch",
         )
-    return together.astype(np.float64)
+    return {name: part.astype(np.float64) for name, part in made.items()}
 
 
 def _names(about: Any) -> str:

@@ -60,13 +60,14 @@ def run_stage(stage: Stage, root: Path, listen: Listener | None = None) -> dict[
 def _run(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     about = {"kind": stage.kind, "params": stage.params, "inputs": stage.inputs, "about": stage.about}
     folder.write("stage.json", lambda path: path.write_text(json.dumps(about, indent=1)))  # modalities keep their order
-    began = time.monotonic()
-    threads = int(stage.params["threads"])
+    device, threads = stage.params["device"], int(stage.params["threads"])
     machine.settle(stage.seed, threads)
-    machine.reset_peak_memory(stage.params["device"])
+    machine.reset_peak_memory(device)
+    began, used = time.monotonic(), machine.energy_j(device)
     with threadpool_limits(threads):
         result = _RUN[stage.kind](stage, folder, root)
-    result |= {"wall_s": time.monotonic() - began, "peak_memory_mb": machine.peak_memory_mb(stage.params["device"])}
+    result |= {"wall_s": time.monotonic() - began, "peak_memory_mb": machine.peak_memory_mb(device)}
+    result["energy_j"] = None if used is None else (machine.energy_j(device) or used) - used
     folder.finish(result)
     return result
 

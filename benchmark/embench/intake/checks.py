@@ -11,7 +11,8 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding
-from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.recording import Label, Recording, Signal, Video
+from embench.signals.video import probe
 from embench.store.fingerprint import FileHashes
 from embench.store.reading import reader_faults, recordings
 
@@ -89,7 +90,7 @@ def check(
             own = dataset.verify()
         except NotImplementedError:  # a reader may leave it to what is checked of all
             own = []
-    found, general = Checked(people=len(people)), _General(dataset.card)
+    found, general = Checked(people=len(people)), _General(dataset.card, {finding.where for finding in own})
     files: dict[Path, RawFile] = {}
     with FileHashes(cache) as hashes:
         for done, person in enumerate(people):
@@ -118,8 +119,9 @@ def check(
 class _General:
     """The checks that hold for every dataset."""
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: Card, told: set[str]) -> None:
         self.card, self.findings = card, list[Finding]()
+        self._told = told  # places of which the reader has said something
         self._seen: dict[bytes, tuple[str, str]] = {}
         self._ids: set[str] = set()
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
@@ -139,6 +141,8 @@ class _General:
                 add(finding)
             if twin := self._twin(recording, modality, signal):
                 add(("error", f"{modality} is sample for sample that of {twin}, another person: one of them is a copy"))
+        if recording.video is not None and str(recording.video.path) not in self._told:
+            self.findings += _video(recording.video)
         for label_name, label in recording.labels.items():
             for finding in _label(label_name, label, self._scales.get(label_name), recording.duration_s):
                 add(finding)
@@ -176,6 +180,8 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
     good = np.isfinite(data)
     if np.isinf(data).any():
         yield "warning", f"{modality} holds infinite values, which count as missing"
+    if modality == "face_au":
+        return  # a face turns away, or is filmed for a part of the time, and an action unit may not occur: no damage
     lost = dict(zip(promised.channels, 1 - good.mean(1), strict=True))
     if much := [f"{name} {share:.0%}" for name, share in lost.items() if share > LOST]:
         yield "warning", f"missing samples in {modality}: {_few(much)}"
@@ -186,6 +192,18 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
     ]
     if flat:
         yield "warning", f"{modality} never changes in {_few(flat)}"
+
+
+def _video(video: Video) -> Iterator[Finding]:
+    """Whether there is something to see where the recording is said to lie."""
+    try:
+        seconds = probe(video.path).duration_s
+    except DataError as error:
+        yield Finding("warning", str(video.path), error.what)
+        return
+    if min(seconds, video.span[1]) <= max(0.0, video.span[0]):
+        what = f"it lasts {seconds:.1f} s, the recording is said to lie at {video.span[0]:.1f} to {video.span[1]:.1f} s"
+        yield Finding("warning", str(video.path), what)
 
 
 def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_s: float) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -23,20 +24,36 @@ class Encoder(ABC):
         offers: capabilities that others may need: `token_per_sample`, `summary`; `features` where estimators are to
             be fitted on those, and not on the hidden layer of a fitted network; `joined` where features can be of
             several modalities at once.
+        libraries: distributions, beside torch, numpy and scikit-learn, that compute its numbers: their versions are
+            part of a stage's id.
         recipes: a recipe for each preset.
     """
 
     accepts: ClassVar[frozenset[str]]
     offers: ClassVar[frozenset[str]] = frozenset()
+    libraries: ClassVar[tuple[str, ...]] = ()
     recipes: ClassVar[Mapping[str, Recipe]]
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
 
     @property
-    def reads(self) -> Literal["signal", "stream", "features"]:
-        """Whether windows are cut from the prepared signal, from what `stream` makes, or come from `features`."""
+    def reads(self) -> Literal["signal", "stream", "features", "clips"]:
+        """What a batch holds: windows of the prepared signal (`signal`), of what `stream` makes (`stream`), rows of
+        `features` (`features`), or frames of a video (`clips`).
+
+        With `clips`, `recipe.prepare` holds `frames_hz` (frames a second, at the times k / frames_hz of the recording),
+        `size` (pixels, of a square), `crop` (`large`: a square around the face, 1.6 times the longer side of its box;
+        `tight`: 1 time; `none`: the frame's central square) and `clip_s` (a crop stays where it is for so many
+        seconds; default 4). The module gets uint8 RGB (B, T, 3, size, size), which it scales itself, and the mask
+        (B, T) of frames that were seen.
+        """
         return "signal"
+
+    def assets(self) -> tuple[Path, ...]:
+        """Files that its networks start from, such as weights: their content is part of a stage's id. Asked for when a
+        run is planned, so that a missing one is told before anything is trained."""
+        return ()
 
     def stream(self, signal: Signal) -> Signal:
         """A recording's signal as this encoder wants it, at any rate; stored once, then sliced by time."""
@@ -62,7 +79,8 @@ class Encoder(ABC):
 
     @abstractmethod
     def build(self, spec: InputSpec) -> nn.Module:
-        """A module `(x (B, *shape), mask (B, T) | None) -> Tokens`."""
+        """A module `(x (B, *shape), mask (B, T) | None) -> Tokens`. For a recipe's `layer_decay` it has a method
+        `layers_in_order()`: its parts from the input to the output."""
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """The classifier of its paper, `Tokens -> Output`; by default LayerNorm and Linear on `pooled()`."""

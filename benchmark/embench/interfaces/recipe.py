@@ -21,6 +21,8 @@ class Recipe:
         schedule: `step` multiplies lr by `factor` every `every` epochs; `cosine` and `linear` fall to 0 at the end;
             each after `warmup` epochs of linear rise.
         epochs, batch: passes over the rows and rows a step; `clip` bounds the gradient's norm.
+        layer_decay: the learning rate of an encoder's layer is this, to the power of its distance from the head (1 for
+            the last layer); for encoders whose network says what its layers are, see `Encoder.build`.
         selection: `last` keeps the last epoch; `early_stop` the best one on validation people, stopping after
             `patience` epochs without a better one; `best_train` the one with the highest training figure `accuracy`,
             for pretext tasks that name one.
@@ -49,6 +51,7 @@ class Recipe:
     epochs: int = 10
     batch: int = 64
     clip: float | None = None
+    layer_decay: float = 1.0
     selection: Literal["last", "early_stop", "best_train"] = "last"
     patience: int = 5
     class_weight: Literal["none", "balanced"] = "none"
@@ -73,7 +76,10 @@ class Recipe:
 
     def mapping(self) -> dict[str, Any]:
         """The recipe as plain values that JSON and YAML can hold."""
-        return asdict(self)
+        plain = asdict(self)
+        if self.layer_decay == 1.0:
+            del plain["layer_decay"]  # hashes of recipes made before there was one stay what they are
+        return plain
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> Recipe:

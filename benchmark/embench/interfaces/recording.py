@@ -15,6 +15,10 @@ MODALITIES = (
 """The field's names for what can be recorded; a joined input is written with a plus, as in `ecg+eda`."""
 
 
+VIDEO_CHANNELS = ("red", "green", "blue")
+"""The channels of a video, on cards too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
     """Evenly sampled values that start with the recording.
@@ -38,11 +42,20 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video file, decoded only when frames are asked for; `span` (start, stop) in s is the part that belongs."""
+    """A video file of a person's face or body, decoded only when frames are asked for.
+
+    `span` (start, stop) are the seconds on the file's own clock, from its first frame, at which the recording begins
+    and ends: time t of the recording is time span[0] + t of the file. The start is negative where the video begins
+    after the recording, and the stop may lie behind the file's end: there is nothing to see there. `fps` is the nominal
+    number of frames a second; when a frame is shown is what the file says. `boxes` is a CSV file with the face's place:
+    `frame` (from 0) or `time_s` (the file's clock), `x`, `y` (upper left corner), `width`, `height` in pixels of the
+    picture as it is shown; None: a detector looks for it.
+    """
 
     path: Path
     fps: float
     span: tuple[float, float]
+    boxes: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

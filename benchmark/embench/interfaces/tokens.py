@@ -16,7 +16,8 @@ from embench.interfaces.units import Target
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What an encoder will be fed: `shape` without the batch, (C, T) for signals, anything for features.
+    """What an encoder will be fed: `shape` without the batch, (C, T) for signals, anything for features, (T, 3, H, W)
+    with `dtype` uint8 and `rate` in frames a second for clips.
 
     `stats` holds what the encoder's own `fit_stats` returned on this fold's training people.
     """
@@ -86,8 +87,9 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """`size` samples. `x[m]` and `mask[m]` (valid samples (b, T), or None) hold only the rows that have modality m;
-    `rows[m]` (b,) says which rows those are. `y` (size, targets) is NaN where a label is missing; `weight` (size,)."""
+    """`size` samples. `x[m]` and `mask[m]` (valid samples or frames (b, T), or None) hold only the rows that have
+    modality m; `rows[m]` (b,) says which rows those are. `y` (size, targets) is NaN where a label is missing; `weight`
+    (size,)."""
 
     x: Mapping[str, Tensor]
     mask: Mapping[str, Tensor | None]

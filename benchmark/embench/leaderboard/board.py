@@ -10,6 +10,7 @@ from typing import Any
 from embench.errors import MachineError, UsageError
 from embench.leaderboard.entries import Entry, load_entries
 from embench.leaderboard.rows import BESIDE, Row, ranked_rows
+from embench.results.cost import COLUMNS, said
 from embench.results.record import write_text
 
 NONE = "—"
@@ -22,8 +23,11 @@ LEGEND = """\
   cut and on how common the label is; it is here because papers report it.
 - *controls*: rows in italics read nothing of the body (a constant, the clock, the length of a recording, movement). A
   method that does not lie above each of them, by the interval of the paired difference of headlines, has shown nothing.
-- *cost*: time of all stages one after the other, and parameters. *looks / tried*: how often the test labels had been
-  opened when the row was made, and by how many methods.
+- *audit*: how much `embench audit` found wrong; the entry's `audit.json` says what. Severe: the scores do not mean what
+  they seem to.
+- *time*: of all stages one after the other; *parameters* and *FLOPs*: of one fold's method, for one row's answer;
+  *memory*: the highest use of a stage; *energy*: of the GPU. *looks / tried*: how often the test labels had been opened
+  when the row was made, and by how many methods.
 - —: undefined or not estimable; the reason is in the entry's `scores.json`. An entry's folder (last column) holds the
   predictions, folds and resolved configuration that its numbers can be recomputed from.
 """
@@ -127,8 +131,8 @@ def markdown(rows: Sequence[Row], protocol: str) -> str:
     """One table: methods with their ranks, controls as rows to compare with. Scores that no row has are left out."""
     headline = rows[0]["headline"]
     beside = [name for name in BESIDE if name != headline and any(row["scores"].get(name) for row in rows)]
-    heads = ["#", "method", "modalities", "recipe", "people", f"**{headline}**", *beside, "controls"]
-    heads += ["cost", "looks / tried", "seeds", "entry"]
+    heads = ["#", "method", "modalities", "recipe", "people", f"**{headline}**", *beside, "controls", "audit"]
+    heads += [*COLUMNS, "looks / tried", "seeds", "entry"]
     return _table([_cells(row, beside, protocol) for row in rows], heads)
 
 
@@ -136,12 +140,13 @@ def _cells(row: Row, beside: Sequence[str], protocol: str) -> list[str]:
     numbers = [_interval(row["score"]), *(_number(row["scores"].get(name)) for name in beside)]
     seeds, entry = ", ".join(map(str, row["seeds"])), f"[{row['id'].rpartition('-')[2]}]({protocol}/{row['id']})"
     if row["kind"] == "control":
-        return ["", f"*{row['control']}*", "", "", str(row["people"]), *numbers, "", "", "", seeds, entry]
+        nothing = [""] * (len(COLUMNS) + 3)
+        return ["", f"*{row['control']}*", "", "", str(row["people"]), *numbers, *nothing, seeds, entry]
     rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
     recipe = row["recipe"] + (f" ({len(row['assumed'])} assumed)" if row["assumed"] else "")
     looks = f"{_count(row['test_looks'])} / {_count(row['tried'])}"
     cells = [rank, _method(row), ", ".join(row["modalities"]), recipe, str(row["people"]), *numbers]
-    return [*cells, _controls(row), _cost(row["cost"]), looks, seeds, entry]
+    return [*cells, _controls(row), row["audit"], *said(row["cost"]).values(), looks, seeds, entry]
 
 
 def _encoders(row: Row) -> str:
@@ -161,15 +166,6 @@ def _controls(row: Row) -> str:
     if row["not_cleared"]:
         return "**not above " + ", ".join(row["not_cleared"]) + "**"
     return f"above all {row['controls']}" if row["controls"] else "none scored"
-
-
-def _cost(cost: dict[str, Any]) -> str:
-    parts = []
-    if cost["wall_s"] is not None:
-        parts.append(f"{cost['wall_s'] / 60:.0f} min" if cost["wall_s"] >= 60 else f"{cost['wall_s']:.0f} s")
-    if cost["parameters"]:
-        parts.append(f"{cost['parameters'] / 1e6:.2f} M")
-    return ", ".join([*parts, cost["device"]])
 
 
 def _interval(number: dict[str, Any] | None) -> str:

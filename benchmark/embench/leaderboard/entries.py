@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed, DataError
+from embench.results.audits import findings
 from embench.results.export import board_name, why_not_publishable
 from embench.results.manifest import Manifest
 from embench.results.record import read_manifest, read_scores
@@ -14,11 +15,12 @@ from embench.results.record import read_manifest, read_scores
 
 @dataclass(frozen=True)
 class Entry:
-    """One published run."""
+    """One published run; `audit` is None where it was not audited."""
 
     folder: Path
     run: Manifest
     scores: dict[str, Any]
+    audit: dict[str, Any] | None = None
 
     @property
     def board(self) -> str:
@@ -59,5 +61,5 @@ def load_entries(root: Path) -> list[Entry]:
             raise DataError(
                 "the scores lack a part", where=str(folder / "scores.json"), expected="embench's own format"
             )
-        entries.append(Entry(folder, run, scores))
+        entries.append(Entry(folder, run, scores, findings.read(folder)))
     return entries

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from embench.leaderboard.entries import Entry, defined
+from embench.results.audits.findings import status
 from embench.results.export import board_name
 from embench.results.manifest import Manifest
 
@@ -69,7 +70,7 @@ def _method_row(entry: Entry, target: str) -> Row:
         "fusion": bare(run.method.fusion) if run.method.fusion else None,
         "pretrainers": [bare(name) for name in run.method.pretrainers],
         "modalities": list(run.method.modalities),
-        "apart": _apart(run),
+        "apart": apart(run),
         "recipe": run.recipe.preset,
         "assumed": list(run.recipe.assumed),
         "target_access": run.target_access,
@@ -80,6 +81,7 @@ def _method_row(entry: Entry, target: str) -> Row:
         "scores": {name: entry.score(target, name) for name in BESIDE if name != headline},
         "controls": len([1 for by_target in entry.scores["differences"].values() if target in by_target]),
         "not_cleared": failed,
+        "audit": status(entry.audit),
         "cost": run.cost.model_dump(),
         "test_looks": _of(run.test_looks, target),
         "tried": _of(run.tried, target),
@@ -87,7 +89,7 @@ def _method_row(entry: Entry, target: str) -> Row:
     }
 
 
-def _apart(run: Manifest) -> list[str]:
+def apart(run: Manifest) -> list[str]:
     """What sets a run apart from the plain one of the same method, in words."""
     config, said = run.config, []
     if config.get("train_dataset"):

@@ -7,7 +7,7 @@ units, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,20 @@ import numpy as np
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.protocols import Cut, Protocol, connected_groups, cut_of, fitted_rule, label_units, make_units, whole
+from embench.protocols import (
+    Cut,
+    Fold,
+    Protocol,
+    connected_groups,
+    cut_of,
+    fitted_rule,
+    follow,
+    label_units,
+    make_units,
+    partition,
+    prove,
+    whole,
+)
 from embench.registry.naming import did_you_mean
 from embench.store import Store
 
@@ -74,6 +87,23 @@ class Cohort:
         made = [rule(np.array([value])) for value in values]
         return np.array([np.nan if label is None else label for label in made])[at]
 
+    def folds(self, protocol: Protocol, seed: int) -> list[Fold]:
+        """Partition `seed` of the eligible units, proven to be what the protocol declares.
+
+        Raises:
+            UsageError: there is too little to split, or stimuli that can't be told from people or times. CheckFailed:
+                the proof fails.
+        """
+        if protocol.split.by == "group+stimulus":
+            _check_stimuli(self, protocol)
+        units = self.of(self.eligible)
+        if protocol.split.by == "segment":
+            folds = partition(protocol, self.card.name, units, seed)
+        else:
+            folds = follow(partition(protocol, self.card.name, self.roster, seed), self.roster, units)
+        prove(protocol, units, folds)
+        return folds
+
     def of(self, index: Sequence[int]) -> list[Unit]:
         """The units at `index`."""
         return [self.units[i] for i in index]
@@ -91,7 +121,18 @@ class Cohort:
 
 def card_under(protocol: Protocol, card: Card) -> Card:
     """The card with the protocol's own targets, where it has any for this dataset, in place of its own. Those of a run
-    that names none are the card's as far as the protocol has them."""
+    that names none are the card's as far as the protocol has them.
+
+    Raises:
+        UsageError: the protocol normalises with rest, and the card declares none.
+    """
+    if protocol.normalise == "baseline" and card.baseline is None:
+        raise UsageError(
+            f"{card.name} declares no rest, and {protocol.name} normalises with nothing else of a person",
+            where=f"--protocol {protocol.name}",
+            expected="a dataset whose card has a `baseline`: where in each recording the person rested",
+            hint="--protocol subject-independent-v1",
+        )
     own = protocol.targets(card.name)
     if not own:
         return card
@@ -187,6 +228,27 @@ def everybody(store: Store, card: Card, protocol: Protocol) -> Cohort:
     return Cohort(store, card, (), units, {}, {}, index, index, (), seconds, roster)
 
 
+def _check_stimuli(cohort: Cohort, protocol: Protocol) -> None:
+    """Refuses to keep stimuli apart where that means nothing."""
+    met_by: dict[str, set[str]] = {}
+    for unit in cohort.roster:
+        met_by.setdefault(unit.stimulus, set()).add(cohort.groups[unit.subject])
+    if len(met_by) == 1:
+        reason = f"there is one stimulus only, {next(iter(met_by))}"
+    elif cohort.card.fixed_order:
+        reason = "everybody had the tasks in one order, so that an unseen stimulus would be an unseen time too"
+    elif max(map(len, met_by.values())) == 1:
+        reason = "nobody met a stimulus of others, so that keeping people apart keeps stimuli apart already"
+    else:
+        return
+    raise UsageError(
+        f"stimuli cannot be kept apart in {cohort.card.name}: {reason}",
+        where=f"--protocol {protocol.name}",
+        expected="several stimuli, met by several people, not in one order for everybody",
+        hint="--protocol subject-independent-v1",
+    )
+
+
 def _cut(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
     """The one way in which the targets' recordings are cut into units."""
     kinds: dict[str, Any] = {t.name: store.label_kinds[t.label] for t in targets if t.label in store.label_kinds}
@@ -228,3 +290,14 @@ def _left_out(
         elif person not in sensed:
             rows.append({"subject": person, "reason": f"none of {', '.join(modalities)}"})
     return tuple(rows)
+
+
+def label_rules(card: Card) -> list[dict[str, Any]]:
+    """The card's label rules as plain values, for records and hashes."""
+    return [{"name": t.name, "kind": t.kind, "label": t.label, "n": t.n, "rule": _slots(t.rule)} for t in card.targets]
+
+
+def _slots(rule: Any) -> dict[str, Any]:
+    # Without `classes` and `edges` where there are none: hashes of rules made before there were stay what they are.
+    values = {k: v for k, v in asdict(rule).items() if v or k not in ("classes", "edges")}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

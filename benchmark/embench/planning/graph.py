@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from embench.engine.stage import REVISION, Stage
-from embench.interfaces.dataset import Card
+from embench.errors import UsageError
 from embench.interfaces.units import LabelRule, Target
 from embench.planning.cohort import Cohort
 from embench.planning.method import FUSION, Method, Origin, Part, Pretraining
@@ -70,6 +70,7 @@ class Graph:
 
 def common_params(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> dict[str, Any]:
     """What the params of every stage hold; without a fold where all folds share the stage."""
+    rest = cohort.card.baseline if setting.protocol.normalise == "baseline" else None
     return {
         "engine": REVISION,
         "libraries": libraries(setting.device),
@@ -82,6 +83,7 @@ def common_params(setting: Setting, seed: int, fold: int | None, cohort: Cohort)
             "longest_s": cohort.longest_s,
             "shortest_s": cohort.shortest_s,
             "normalise": setting.protocol.normalise,
+            **({"rest": [rest.start_s, rest.stop_s]} if rest else {}),
         },
     }
 
@@ -97,7 +99,7 @@ def outside_stage(
     else:
         targets = (ANYTHING,) if step.modality is None else ()
         roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
-        task = task_of(source, recorded(source, roles), which)
+        task = task_of(source, recorded(source, roles, which), which)
     params = {
         **common_params(setting, seed, None, source),
         **_pretrain_params(method, step, setting, targets, inputs),
@@ -160,7 +162,8 @@ class Builder:
             )
 
     def _few(self, train: Sequence[int], seed: int, fold: int) -> list[int]:
-        """The training units of as many people as may be labelled, the same people whatever the method."""
+        """The training units of as many people as may be labelled, the same people whatever the method, and those of a
+        smaller number among those of a larger one. Raises UsageError where there are fewer."""
         if self.setting.label_subjects is None:
             return list(train)
         units = self.fit_on.units
@@ -168,8 +171,14 @@ class Builder:
         def rank(person: str) -> str:
             return hashlib.sha256(f"{seed}/{fold}/{person}".encode()).hexdigest()
 
-        people = sorted({units[i].subject for i in train}, key=rank)[: self.setting.label_subjects]
-        return [i for i in train if units[i].subject in people]
+        people, asked = sorted({units[i].subject for i in train}, key=rank), self.setting.label_subjects
+        if asked > len(people):
+            raise UsageError(
+                f"seed {seed}, fold {fold} has {len(people)} people to train on, not {asked}",
+                where=f"--label-subjects {asked}",
+                expected=f"1 to {len(people)}, or all",
+            )
+        return [i for i in train if units[i].subject in people[:asked]]
 
     def _modalities(self, which: Sequence[str]) -> dict[str, Any]:
         return {m: _plain(self.method.encoders[m], "encoder") for m in which}
@@ -194,10 +203,10 @@ class Builder:
             of_fold = any("fold" in self.graph.stages[id_].about for id_ in inputs.values())
             return replace(stage, about={**stage.about, "fold": fold}) if of_fold else stage
         cohort, which = self.fit_on, self.method.of(step)
-        if self.setting.protocol.split.by in ("segment", "recording"):
+        if self.setting.protocol.split.by != "group":
             stretches = stretches_of(cohort, {TRAIN: train, VAL: val})
         else:
-            stretches = recorded(cohort, {**people(cohort, val, VAL), **people(cohort, train, TRAIN)})
+            stretches = recorded(cohort, {**people(cohort, val, VAL), **people(cohort, train, TRAIN)}, which)
         targets = cohort.targets if step.modality is None else ()
         params = {
             **common_params(self.setting, seed, fold, cohort),
@@ -306,7 +315,7 @@ def _weights(
 
 
 def _plain(part: Part, key: str) -> dict[str, Any]:
-    return {key: part.name, "code": part.code, "recipe": part.recipe.mapping()}
+    return {key: part.name, "code": part.code, "recipe": part.recipe.mapping(), **part.grounds}
 
 
 def _learning(part: Part) -> Part:
@@ -340,16 +349,3 @@ def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:
 def stage_folder(runs: Path) -> Path:
     """Where stages lie, shared by all runs of a runs folder."""
     return Path(runs) / "stages"
-
-
-def label_rules(card: Card) -> list[dict[str, Any]]:
-    """The card's label rules as plain values, for records and hashes."""
-    return [{"name": t.name, "kind": t.kind, "label": t.label, "n": t.n, "rule": _slots(t.rule)} for t in card.targets]
-
-
-def _slots(rule: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    # Without `classes` and `edges` where there are none: hashes of rules made before there were stay what they are.
-    values = {k: v for k, v in asdict(rule).items() if v or k not in ("classes", "edges")}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -20,23 +21,32 @@ from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import MODALITIES
 from embench.interfaces.units import View
-from embench.planning.locate import is_corpus_folder
+from embench.planning.locate import is_corpus_folder, sha256
 from embench.planning.request import Request, assign
 from embench.registry.naming import did_you_mean
+from embench.store import made_by
 
 
 @dataclass(frozen=True)
 class Part:
-    """A plugin in a method: full name, code identity, recipe."""
+    """A plugin in a method: full name, code identity, recipe; of an encoder also what else decides its numbers, the
+    versions of `libraries` and the SHA-256 of `assets` (files)."""
 
     name: str
     code: str
     recipe: Recipe
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    assets: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def short(self) -> str:
         """Without its package, or without the path of its file."""
         return self.name.rpartition(":")[2].split("/", 1)[-1]
+
+    @property
+    def grounds(self) -> dict[str, dict[str, str]]:
+        """Libraries and assets, where there are any."""
+        return {key: dict(of) for key, of in (("libraries", self.libraries), ("assets", self.assets)) if of}
 
 
 FUSION = "fusion"
@@ -112,7 +122,7 @@ def resolve(request: Request, card: Card, available: Sequence[str], device: str)
         raise UsageError(
             f"no recipe `{preset}`", where="--recipe", expected=", ".join(PRESETS), hint=did_you_mean(preset, PRESETS)
         )
-    modalities = _modalities(request, card, available)
+    modalities = chosen_modalities(request, card, available)
     names = assign(request.encoders, modalities, "encoder")
     encoders = {m: _part("encoder", names[m], preset, card.name) for m in modalities}
     fusion_name = request.fusion or ("single" if len(modalities) == 1 else None)
@@ -131,10 +141,11 @@ def resolve(request: Request, card: Card, available: Sequence[str], device: str)
     method = Method(modalities, encoders, fusion, joins, joins == "estimator" and not has_features, steps, preset)
     method = _apply(method, request.settings)
     _check(method, kind)
-    return method
+    return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
 
 
-def _modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:
+def chosen_modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:
+    """The modalities that a request asks for, by default the card's. Raises UsageError where one is not available."""
     chosen = request.modalities.split(",") if request.modalities else list(card.default_modalities)
     chosen = [m.strip() for m in chosen if m.strip()]
     for joined in chosen:
@@ -159,6 +170,15 @@ def _part(kind: str, name: str, preset: str, dataset: str) -> Part:
             f"{kind} {name} has no recipe `{preset}`", where="--recipe", expected=", ".join(plugin.recipes)
         )
     return Part(entry.full_name, registry.code_identity(kind, name), plugin.recipes[preset].on(dataset))
+
+
+def _grounded(part: Part) -> Part:
+    """An encoder's part with what its numbers rest on under its recipe."""
+    encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
+    versions = {name: metadata.version(name) for name in encoder.libraries}
+    if encoder.reads == "clips":
+        versions |= made_by()
+    return replace(part, libraries=versions, assets={path.name: sha256(path) for path in encoder.assets()})
 
 
 _PRETRAINER = re.compile(r"(?:([\w+]+)=)?([^:]+\.py:[A-Za-z_]\w*|[^:]+)(?::(.+))?")
@@ -330,6 +350,12 @@ def _check(method: Method, kind: type[Any]) -> None:
                 expected="an encoder that reads signals, or offers joined",
                 hint=f"give each on its own: --modalities {m.replace('+', ',')}",
             )
+        if "+" in m and "video" in m.split("+"):
+            raise UsageError(
+                "a video has no channels that could be joined with others",
+                where=f"modality {m}",
+                hint="beside them, with a fusion: --modalities " + m.replace("+", ","),
+            )
     if issubclass(kind, Fusion):
         least, most = kind.arity
         n = len(method.modalities)
@@ -356,7 +382,7 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
         encoder = registry.load("encoder", method.encoders[m].name)
         instance: Encoder = encoder(method.encoders[m].recipe)
         lacks = sorted(pretrainer.needs_encoder - encoder.offers)
-        reads = "features" if instance.reads == "features" else "clips" if m == "video" else "signal"
+        reads = instance.reads if instance.reads in ("features", "clips") else "signal"
         if lacks or (pretrainer.needs_input and reads not in pretrainer.needs_input):
             what = ", ".join(lacks) or f"input of kind {' or '.join(sorted(pretrainer.needs_input))}"
             raise UsageError(

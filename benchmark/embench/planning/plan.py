@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,15 @@ from embench.engine import device as machine
 from embench.engine.stage import digest
 from embench.errors import DataError, UsageError
 from embench.interfaces.units import Target
-from embench.locations import data_folder
 from embench.planning import locate, weights
 from embench.planning.cohort import Cohort, card_under, choose_targets, gather
 from embench.planning.graph import Builder, Graph, Setting, data_places
 from embench.planning.method import FUSION, Method, resolve, without_paths
 from embench.planning.request import Request
 from embench.planning.sources import channels_of, sources
-from embench.protocols import Fold, Protocol, follow, given_up, load, partition, prove
+from embench.planning.transfer import of_both, trained_on
+from embench.protocols import Fold, Protocol, given_up, load
+from embench.store import clips
 
 THREADS = 1
 """Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
@@ -33,7 +34,8 @@ ASSUMED_SD = 0.10
 
 @dataclass(frozen=True)
 class Plan:
-    """A run before it is run; `fit` and `test` are one cohort unless `--train-dataset` names another."""
+    """A run before it is run; `fit` and `test` are one cohort unless `--train-dataset` names another. `videos` says of
+    each dataset whose frames are read what was not seen in them."""
 
     request: Request
     protocol: Protocol
@@ -45,12 +47,13 @@ class Plan:
     graph: Graph
     setting: Setting
     started: weights.Weights | None = None
+    videos: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def config(self) -> dict[str, Any]:
         """All that decides the run's numbers, as plain values."""
         parts = {
-            name: {"plugin": part.name, "code": part.code, **part.recipe.mapping()}
+            name: {"plugin": part.name, "code": part.code, **part.recipe.mapping(), **part.grounds}
             for name, part in self.method.parts()
         }
         return {
@@ -80,6 +83,21 @@ class Plan:
     def trained_on(self) -> str | None:
         """Full name of the dataset that the method is trained on, where it is another one."""
         return locate.full_name(self.request.train_dataset) if self.request.train_dataset else None
+
+    @property
+    def overlap(self) -> str:
+        """What pretraining may have seen of the test people; worked out, never declared."""
+        found = ["none"]
+        for step in self.method.pretraining:
+            own = step.source is None
+            same = step.source is not None and locate.share_files(step.source, self.dataset, self.request.data_root)
+            if same or (own and self.protocol.leaks):
+                found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
+        if self.started:
+            found.append(self.started.overlap(self.dataset, locate.marks(self.dataset, self.request.data_root)))
+        if any(part.assets for part in self.method.encoders.values()):
+            found.append("unknown")  # an encoder's own weights say nothing of whom they have seen
+        return max(found, key=["none", "unlabelled_target", "labelled_target", "unknown"].index)
 
     @property
     def id(self) -> str:
@@ -149,38 +167,43 @@ def assumed(method: Method) -> list[str]:
     return [f"{name}.{field}" for name, part in method.parts() for field in part.recipe.assumed]
 
 
-def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None = None) -> Plan:
+Tell = Callable[[Mapping[str, Any]], None]
+"""Called with what happens while a plan is made."""
+
+
+def make(request: Request, progress: Tell | None = None) -> Plan:
     """The plan of a request; prepares the data where that was not done yet.
 
     Raises:
         UsageError: names or parts do not fit. DataError: data are missing or bad. CheckFailed: the split is not what
             the protocol declares.
     """
-    protocol = load_runnable(request.protocol)
+    protocol = load(request.protocol)
     device = machine.resolve(request.device)
     dataset = registry.find("dataset", request.dataset).full_name
     card = card_under(protocol, registry.load("dataset", dataset).card)
+    if request.train_dataset:
+        request = of_both(request, protocol, card)
     # Wrong names are said before data are read, which may take long.
     resolve(request, card, list(card.modalities), device)
     targets = choose_targets(card, request.targets)
 
-    def tell(done: int, total: int, what: str) -> None:
-        if progress and (done == total or done % 5 == 0):
-            progress({"event": "note", "text": f"preparing {card.name}: {done} of {total} ({what})"})
-
     workers = request.workers or default_workers("cpu")
+    tell = _telling(f"preparing {card.name}", progress)
     store = locate.prepared(dataset, request.data_root, protocol, workers, tell)
     method = resolve(request, card, list(store.modalities), device)
     if method.joins == "estimator":
         _check_kinds(method, targets)
     test = gather(store, card, targets, method.modalities, protocol)
-    fit = _trained_on(request, method, protocol, test, workers) if request.train_dataset else test
+    fit = trained_on(request, method.modalities, protocol, test, workers) if request.train_dataset else test
     outside = sources(request, method, protocol, test, workers)
     if request.pretrained and method.joins == "estimator" and not method.on_hidden:
         raise UsageError(
             f"{method.fusion.short} is fitted on features, which no weights change",
             where=f"--pretrained {request.pretrained}",
         )
+    cohorts = {c.store.key: c for c in (test, fit, *outside.values())}.values()
+    videos = tuple(said for cohort in cohorts for said in _decoded(cohort, method, workers, progress))
     channels = {m: channels_of(fit, m) for m in method.modalities}
     started = weights.find(request.pretrained, request.runs_folder, method, channels) if request.pretrained else None
     _check_frozen(method, started)
@@ -211,17 +234,14 @@ def make(request: Request, progress: Callable[[Mapping[str, Any]], None] | None 
             where=f"protocol {protocol.name}",
             hint="--dev needs validation people: more people, or another --protocol",
         )
-    return Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started)
-
-
-def load_runnable(name: str) -> Protocol:
-    """A protocol that this version can follow. Raises UsageError where it cannot."""
-    protocol = load(name)
-    if protocol.normalise == "baseline":
+    plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, videos)
+    if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
-            "this version cannot run protocols with `normalise: baseline` yet", where=f"protocol {protocol.name}"
+            f"pretraining saw the people of {card.name}, of whom {protocol.name} gives a method nothing but their rest",
+            where="--pretrainer" if outside else "--pretrained",
+            expected="pretraining on each fold's training people, or on other datasets",
         )
-    return protocol
+    return plan
 
 
 def _check_frozen(method: Method, started: weights.Weights | None) -> None:
@@ -233,6 +253,43 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
             where="fusion.frozen",
             expected="a pretrainer of the whole model, such as --pretrainer signal_transform, or weights of one",
         )
+
+
+def _telling(what: str, progress: Tell | None) -> Callable[[int, int, str], None]:
+    """Tells of every fifth step, and of the last."""
+
+    def tell(done: int, total: int, which: str) -> None:
+        if progress and (done == total or done % 5 == 0):
+            progress({"event": "note", "text": f"{what}: {done} of {total} ({which})"})
+
+    return tell
+
+
+def _decoded(cohort: Cohort, method: Method, workers: int, progress: Tell | None) -> Iterator[dict[str, Any]]:
+    """Stores the frames that encoders of clips will read, so that no stage waits for them; tells what is missing, and
+    yields it as the record keeps it."""
+    for m, part in method.encoders.items():
+        encoder = registry.load("encoder", part.name)(part.recipe)
+        if encoder.reads != "clips" or m not in cohort.store.modalities:
+            continue
+        tell = _telling(f"decoding videos of {cohort.card.name}", progress)
+        stored = clips(cohort.store, m, encoder, workers=workers, progress=tell)
+        notes = [f"video of {row['recording']} left out: {row['reason']}" for row in stored.left_out]
+        if stored.faceless:
+            notes.append(
+                f"no face found in {stored.faceless} of {stored.stretches} stretches of {cohort.card.name}: they show "
+                "the middle of the picture"
+            )
+        if progress:
+            for note in notes:
+                progress({"event": "note", "text": note})
+        yield {
+            "dataset": cohort.card.name,
+            "recordings": len(stored.spans),
+            "left_out": [dict(row) for row in stored.left_out],
+            "stretches": stored.stretches,
+            "without_face": stored.faceless,
+        }
 
 
 _KINDS = {"binary": "two classes", "classes": "several classes", "value": "values"}
@@ -252,12 +309,7 @@ def _check_kinds(method: Method, targets: Sequence[Target]) -> None:
 
 
 def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:
-    units = [fit.units[i] for i in fit.eligible]
-    if protocol.split.by == "segment":
-        folds = partition(protocol, fit.card.name, units, seed)
-    else:
-        folds = follow(partition(protocol, fit.card.name, fit.roster, seed), fit.roster, units)
-    prove(protocol, units, folds)
+    folds = fit.folds(protocol, seed)
     if fit is test:
         return folds
     # Another dataset's people are tested: all of ours train, but for the first fold's validation people.
@@ -265,46 +317,15 @@ def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fol
     return [Fold(0, (*first.train, *first.test), first.val, tuple(test.units[i].id for i in test.eligible))]
 
 
-def _trained_on(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> Cohort:
-    name = locate.full_name(str(request.train_dataset))
-    card = card_under(protocol, registry.load("dataset", name).card)
-    if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
-        raise UsageError(
-            f"{protocol.name} takes the cut of {', '.join(fitted)} from training labels of the same dataset",
-            where=f"--train-dataset {request.train_dataset}",
-            expected="a protocol whose cuts are fixed, or no --train-dataset",
-        )
-    folders = [data_folder(registry.find("dataset", d), request.data_root) for d in (name, request.dataset)]
-    if folders[0] == folders[1]:
-        raise UsageError(
-            f"{card.name} is the dataset that is tested: its people would stand in training and test",
-            where=f"--train-dataset {request.train_dataset}",
-            expected="a dataset of other people, or no --train-dataset",
-        )
-    store = locate.prepared(name, request.data_root, protocol, workers)
-    for m in (part for joined in method.modalities for part in joined.split("+")):
-        one, other = store.modalities.get(m), test.store.modalities[m]
-        if one is None or one.channels != other.channels:
-            raise UsageError(
-                f"{card.name} has no `{m}` with the channels of {test.card.name}"
-                + (f": {', '.join(one.channels)}" if one else ""),
-                where="--train-dataset",
-                expected=f"{m}: {', '.join(other.channels)}",
-                hint="choose modalities that both have: --modalities",
-            )
-    names = ",".join(t.name for t in test.targets)
-    fit = gather(store, card, choose_targets(card, names), method.modalities, protocol)
-    if [(t.kind, t.n) for t in fit.targets] != [(t.kind, t.n) for t in test.targets]:
-        raise UsageError(f"{names} are not of one kind in {card.name} and {test.card.name}", where="--train-dataset")
-    return fit
-
-
 def _drop(request: Request, method: Method) -> tuple[str, ...]:
     chosen = tuple(m.strip() for m in request.drop.split(",")) if request.drop else ()
     for m in chosen:
         if m not in method.modalities:
             raise UsageError(
-                f"`{m}` is not among the modalities", where="--drop", expected=", ".join(method.modalities)
+                f"`{m}` is not among the modalities",
+                where="--drop",
+                expected=", ".join(method.modalities),
+                hint=f"embench grid --drop {m}" if m in ("each", "all") else None,
             )
     if len(chosen) >= len(method.modalities):
         raise UsageError("nothing is left to predict from", where=f"--drop {request.drop}")

@@ -14,10 +14,16 @@ Stretch = tuple[int, float, float, int]
 """Recording (position in the store), start, stop (s), role."""
 
 
-def recorded(cohort: Cohort, roles: Mapping[str, int]) -> list[Stretch]:
-    """All that was recorded of people with a role."""
+def recorded(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Stretch]:
+    """All that was recorded of people with a role. A video decides when a recording begins only where it is among
+    the modalities: signals give the same numbers with and without one beside them."""
     return [
-        (r, min((s.t0 for s in entry.spans.values()), default=0.0), entry.duration_s, roles[entry.subject])
+        (
+            r,
+            min((s.t0 for m, s in entry.spans.items() if m != "video" or m in which), default=0.0),
+            entry.duration_s,
+            roles[entry.subject],
+        )
         for r, entry in enumerate(cohort.store.recordings)
         if entry.subject in roles
     ]
@@ -57,8 +63,8 @@ def everything(cohort: Cohort) -> dict[str, np.ndarray]:
 
 
 def stretches_of(cohort: Cohort, parts: Mapping[int, Sequence[int]]) -> list[Stretch]:
-    """What a fold's training and validation units cover, for splits that leave the rest of a recording or person to
-    others; units of one role that touch are one stretch."""
+    """What a fold's training and validation units cover, for splits that keep some of a training person's stretches or
+    recordings for others; units of one role that touch are one stretch."""
     at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
     units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))
     stretches: list[Stretch] = []

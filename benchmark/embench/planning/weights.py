@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from embench.errors import DataError, UsageError
+from embench.planning.locate import sha256
 from embench.planning.method import FUSION, Method
 from embench.results import record
 
@@ -233,7 +233,7 @@ def _digest(path: Path) -> str:
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118  it is no mapping
                 file.get_tensor(name)
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256(path)
     except (OSError, SafetensorError) as error:
         raise DataError(
             f"the weights cannot be read: {error}", where=str(path), expected="a whole safetensors file"

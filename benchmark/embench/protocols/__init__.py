@@ -2,7 +2,7 @@
 
 from embench.protocols.guard import given_up, prove
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.schema import Protocol, load, names
+from embench.protocols.schema import Protocol, load, names, recorded
 from embench.protocols.units import Cut, LabelKind, cut_of, fitted_rule, label_units, make_units, whole
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "names",
     "partition",
     "prove",
+    "recorded",
     "roles",
     "whole",
 ]

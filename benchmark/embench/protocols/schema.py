@@ -120,6 +120,12 @@ class Protocol(_Rules):
         return hashlib.sha256(json.dumps(rules, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     @property
+    def target_access(self) -> str:
+        """What a method is given of the test people besides the unit that it answers: nothing, their declared rest, or
+        all their recordings without labels."""
+        return {"none": "none", "baseline": "baseline"}.get(self.normalise, "unlabelled")
+
+    @property
     def gives_up(self) -> dict[str, str]:
         """Rules by which test people's data reach training: field -> what is given up. Empty where nothing is."""
         given_up = {}
@@ -163,6 +169,15 @@ def load(name_or_path: str | Path) -> Protocol:
             hint=did_you_mean(str(name_or_path), names()),
         )
     return _read(BUNDLED / f"{name_or_path}.yaml")
+
+
+def recorded(about: Mapping[str, Any]) -> Protocol | None:
+    """The rules that a record names in `protocol` of its run.yaml: those that it holds, else the published ones of that
+    name and hash; None where nobody has them."""
+    if "rules" in about:
+        return Protocol.model_validate(about["rules"], strict=False)
+    known = load(about["name"]) if about["name"] in names() else None
+    return known if known is not None and known.hash == about["hash"] else None
 
 
 def _read(path: Path) -> Protocol:

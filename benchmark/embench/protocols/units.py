@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple
 from typing import Protocol as Structural
 
@@ -69,12 +70,15 @@ def make_units(
 
     A rating belongs to the whole recording, or to each stretch of it. Continuous and condition labels are scored on a
     grid of the protocol's unit length, in session time (in the recording's own where the release hides when it
-    started). Stretches lie wholly inside the recording. A baseline that is no part of a unit, by the card, is left out.
+    started). Stretches lie wholly inside the recording. A baseline that is no part of a unit, by the card, is left out;
+    where it is what normalises a person, no stretch of it is scored: the method was told that it is rest.
     """
-    cut = cut_of(kind, protocol)
+    cut, baseline = cut_of(kind, protocol), card.baseline
+    if baseline and protocol.normalise == "baseline" and cut.length_s is not None:
+        baseline = replace(baseline, in_unit=False)
     units = []
     for recording in recordings:
-        pieces = _pieces(recording.duration_s, card.baseline)
+        pieces = _pieces(recording.duration_s, baseline)
         if cut.length_s is None:
             spans = [max(pieces, key=lambda piece: piece[1] - piece[0])] if pieces else []
         else:

@@ -1,6 +1,6 @@
 """What plugins there are, from files alone, and the way from a name to its class."""
 
-from embench.registry.catalogue import entries, find, names, refresh
+from embench.registry.catalogue import entries, find, names, refresh, shipped
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, KINDS, Entry
 from embench.registry.identity import code_identity
 from embench.registry.loading import load, origin, source_file
@@ -17,5 +17,6 @@ __all__ = [
     "names",
     "origin",
     "refresh",
+    "shipped",
     "source_file",
 ]

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from embench.errors import PluginError, UsageError
-from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, KINDS, Entry, Package, packages
+from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, KINDS, Entry, Package, folders, packages
 from embench.registry.naming import did_you_mean
 
 _FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>[A-Za-z_]\w*)")
@@ -27,6 +27,11 @@ def refresh() -> None:
     """Forgets what was read, for a process in which a package was installed meanwhile."""
     importlib.invalidate_caches()
     installed.cache_clear()
+
+
+def shipped(pattern: str) -> list[Path]:
+    """Files that packages have beside their `registry.yaml`, by a pattern such as `claims/*/*.yaml`."""
+    return [path for name in installed() for folder in folders(name) for path in sorted(folder.glob(pattern))]
 
 
 def entries(kind: str | None = None) -> list[Entry]:

@@ -105,7 +105,10 @@ def _places(module: str) -> Iterator[Path]:
         yield inside.with_name(f"{inside.name}.py")
 
 
-def _folders(package: str) -> list[Path]:
+def folders(package: str) -> list[Path]:
+    """The folders of a package, found without importing it; none where the name is no package's."""
+    if not _PACKAGE.fullmatch(package):
+        return []
     top, *rest = package.split(".")
     spec = importlib.util.find_spec(top)
     locations = (spec.submodule_search_locations if spec else None) or ()
@@ -119,12 +122,12 @@ def _read(point: EntryPoint) -> Package:
     try:
         if not _PACKAGE.fullmatch(name):
             raise ValueError(f"its entry point says {name!r}, where the name of a package belongs")
-        folders = _folders(name)
-        if not folders:
+        places = folders(name)
+        if not places:
             raise ValueError(
                 f"there is no package {name}, though {distribution.name if distribution else '?'} names it"
             )
-        sources = [folder / "registry.yaml" for folder in folders]
+        sources = [folder / "registry.yaml" for folder in places]
         source = next((s for s in sources if s.is_file()), sources[0])
         found = tuple(_parse(source.read_text(encoding="utf-8"), name, version, source))
     except Exception as error:  # noqa: BLE001  # the plugin boundary: whatever one package does, others are listed

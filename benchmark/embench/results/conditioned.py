@@ -8,7 +8,7 @@ units counts as a comparison of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from scipy import sparse
@@ -33,8 +33,8 @@ LEAST_PEOPLE = 10
 def comparisons(name: str, units: Units, people: np.ndarray) -> list[Pairs] | Undefined:
     """The comparisons a conditioned score is made of: one table (P, P) a class, or why there can be none.
 
-    A table of `auroc_within_stimulus` has the positive unit's person in its rows; those of the crossed scores are
-    symmetric, each quadruple standing in them twice.
+    A table of `auroc_within_stimulus` has the positive unit's person in its rows. In those of the crossed scores each
+    quadruple stands twice: in the row of each of its two people, with the comparison inside that person.
     """
     person = people_codes(units, people)
     if name == "auroc_crossed_time":
@@ -57,14 +57,9 @@ def comparisons(name: str, units: Units, people: np.ndarray) -> list[Pairs] | Un
 
 def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
     """The mean over classes of the share of comparisons won; classes with too few comparisons are left out."""
-    shares, most, involved = [], 0, 0
-    for table in tables:
-        n, people = size(name, table)
-        if n >= LEAST_COMPARISONS and people >= LEAST_PEOPLE:
-            shares.append(table.wins.sum() / table.pairs.sum())
-        most, involved = max(most, n), max(involved, people)
-    if shares:
-        return float(np.mean(shares))
+    if kept := estimable(name, tables):
+        return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
+    most, involved = (max(sizes) for sizes in zip(*(size(name, table) for table in tables), strict=True))
     what = "pairs of units" if name == "auroc_within_stimulus" else "quadruples"
     return Undefined(
         f"not estimable: {most} {what} of {involved} people, fewer than {LEAST_COMPARISONS} or {LEAST_PEOPLE}"
@@ -73,14 +68,32 @@ def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
 
 def share_won_resampled(name: str, tables: Sequence[Pairs], counts: np.ndarray) -> np.ndarray:
     """(R,) the same when person p stands `counts[r, p]` times in sample r; over the same classes."""
-    kept = [t for t in tables if size(name, t)[0] >= LEAST_COMPARISONS and size(name, t)[1] >= LEAST_PEOPLE]
-    return mean_of_known([table.resampled(counts) for table in kept])
+    return mean_of_known([tables[k].resampled(counts) for k in estimable(name, tables)])
+
+
+def estimable(name: str, tables: Sequence[Pairs]) -> list[int]:
+    """The classes that have comparisons and people enough."""
+    sizes = [size(name, table) for table in tables]
+    return [k for k, (n, people) in enumerate(sizes) if n >= LEAST_COMPARISONS and people >= LEAST_PEOPLE]
+
+
+def plain_share(tables: Sequence[Pairs]) -> float | None:
+    """The mean over classes of the share won, however few comparisons there are; None without any."""
+    shares = [table.wins.sum() / table.pairs.sum() for table in tables if table.pairs.any()]
+    return float(np.mean(shares)) if shares else None
 
 
 def size(name: str, table: Pairs) -> tuple[int, int]:
     """(distinct comparisons, people who take part in any)."""
     total = table.pairs.sum() / (1 if name == "auroc_within_stimulus" else 2)
     return round(total), int(((table.pairs.sum(0) + table.pairs.sum(1)) > 0).sum())
+
+
+def over_folds(name: str, folds: Iterable[Units], people: np.ndarray) -> list[Pairs] | Undefined:
+    """The comparisons of all folds of a seed, or why there are none."""
+    made = [comparisons(name, units, people) for units in folds]
+    tables = [table for table in made if not isinstance(table, Undefined)]
+    return add(tables) if tables else next(table for table in made if isinstance(table, Undefined))
 
 
 def add(tables: Sequence[list[Pairs]]) -> list[Pairs]:
@@ -111,8 +124,8 @@ def _crossed(
     """Quadruples of people p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
     over t and q's of t over s.
 
-    With W[p, (s, t)] p's wins of positive units in s over negative ones in t, and K their number, the wins of a pair of
-    people are (W K' + K W') / 2 and the quadruples K K', where ' swaps s and t: products of sparse matrices.
+    With W[p, (s, t)] p's wins of positive units in s over negative ones in t, and K their number, what p's own
+    comparisons win is W K' and the quadruples are K K', where ' swaps s and t: products of sparse matrices.
     """
     cells = int(cell.max()) + 1
     wins, owner, forward, backward = [], [], [], []
@@ -132,10 +145,8 @@ def _crossed(
 
     one = np.ones(len(value))
     known, known_swapped = table(one, forward), table(one, backward)
-    half = (table(value, forward) @ known_swapped.T).toarray() / 2
+    own = (table(value, forward) @ known_swapped.T).toarray()
     pairs = (known @ known_swapped.T).toarray()
-    # The other half of a quadruple is the same product seen from the other person.
-    total = half + half.T
-    np.fill_diagonal(total, 0)
+    np.fill_diagonal(own, 0)
     np.fill_diagonal(pairs, 0)
-    return Pairs(total, pairs)
+    return Pairs(own, pairs)

@@ -13,7 +13,7 @@ from embench import registry
 from embench.errors import EmbenchError, PluginError
 from embench.interfaces.agreement import concordance_by_person
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import Pairs, auroc_by_person, mean_of_known
+from embench.interfaces.ranking import auroc_by_person, mean_of_known
 from embench.interfaces.units import Target
 from embench.results import conditioned
 from embench.results.intervals import Bootstrap, Estimate, over_people, resampled
@@ -34,31 +34,39 @@ def estimate_all(
         {"seed": seed, "fold": fold, "units": len(units), "people": len(np.unique(units.subject))}
         for seed, fold, units in joined
     ]
-    within, inside = (WITHIN_VALUES, concordance_by_person) if target.kind == "value" else (WITHIN, auroc_by_person)
-    by_fold = {(seed, fold): inside(units, bootstrap.people) for seed, fold, units in joined}
-    scores[within] = _inside_people(joined, by_fold, bootstrap.people, groups, target.kind)
-    for row in folds:
-        row[within] = _finite(mean_of_known(by_fold[row["seed"], row["fold"]]))
-    if target.kind != "value":
-        for name in conditioned.CONDITIONED:
-            scores[name] = _conditioned(name, joined, bootstrap)
-    for name in registry.names("metric"):
-        if name in scores:
+    for name in dict.fromkeys([within_person(target), *conditioned.CONDITIONED, *registry.names("metric")]):
+        score, by_fold = estimate(name, joined, target, bootstrap, groups)
+        if score is None:
             continue
-        metric = _metric(name)
-        if isinstance(metric, Undefined):
-            scores[name] = metric
-            continue
-        if target.kind not in metric.kinds:
-            continue
-        values = {(seed, fold): _guarded(name, metric, units) for seed, fold, units in joined}
-        scores[name] = _over_folds(name, metric, joined, values, bootstrap)
-        for row in folds:
-            value = values[row["seed"], row["fold"]]
-            row[name] = None if isinstance(value, Undefined) else _finite(value)
+        scores[name] = score
+        if by_fold and name not in conditioned.CONDITIONED:  # of those, a fold alone has few comparisons
+            for row in folds:
+                row[name] = by_fold[row["seed"], row["fold"]]
     if headline not in scores:
         scores[headline] = Undefined(f"no metric named {headline} scores targets that are of kind {target.kind}")
     return scores, folds
+
+
+ByFold = dict[tuple[int, int], float | None]
+"""(seed, fold) -> the value there, None where undefined."""
+
+
+def estimate(
+    name: str, joined: Joined, target: Target, bootstrap: Bootstrap, groups: Mapping[str, str]
+) -> tuple[Score | None, ByFold]:
+    """One score, and its value in each seed and fold; None where it does not score targets of this kind."""
+    if name == within_person(target):
+        return _inside_people(joined, bootstrap.people, groups, target.kind)
+    if name in conditioned.CONDITIONED:
+        return (None, {}) if target.kind == "value" else _conditioned(name, joined, bootstrap)
+    metric = _metric(name)
+    if isinstance(metric, Undefined):
+        return metric, {}
+    return _over_folds(name, metric, joined, bootstrap) if target.kind in metric.kinds else (None, {})
+
+
+def within_person(target: Target) -> str:
+    return WITHIN_VALUES if target.kind == "value" else WITHIN
 
 
 def _metric(name: str) -> Metric | Undefined:
@@ -75,16 +83,11 @@ def _metric(name: str) -> Metric | Undefined:
     return made
 
 
-def _inside_people(
-    joined: Joined,
-    by_fold: Mapping[tuple[int, int], np.ndarray],
-    people: np.ndarray,
-    groups: Mapping[str, str],
-    kind: str,
-) -> Score:
+def _inside_people(joined: Joined, people: np.ndarray, groups: Mapping[str, str], kind: str) -> tuple[Score, ByFold]:
     """The score inside each person, a person's folds and seeds averaged first, then people."""
-    seeds = [mean_of_known([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
-    persons = mean_of_known(seeds)
+    by_fold = persons_of_folds(joined, people, kind)
+    values = {at: _finite(mean_of_known(persons)) for at, persons in by_fold.items()}
+    persons = mean_of_known(persons_of_seeds(joined, by_fold))
     left_out = int(np.isnan(persons).sum())
     why, nobody = (
         ("labels that do not vary", "no test person's labels vary")
@@ -93,19 +96,33 @@ def _inside_people(
     )
     said = (f"{left_out} of {len(people)} people: {why}",) if left_out else ()
     estimate = over_people(persons, np.array([groups[person] for person in people.tolist()]), said)
-    return Undefined(nobody) if isinstance(estimate, Undefined) else estimate
+    return Undefined(nobody) if isinstance(estimate, Undefined) else estimate, values
 
 
-def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> Score:
+def persons_of_folds(joined: Joined, people: np.ndarray, kind: str) -> dict[tuple[int, int], np.ndarray]:
+    """(seed, fold) -> the score inside each person (P,), NaN where there is none."""
+    inside = concordance_by_person if kind == "value" else auroc_by_person
+    return {(seed, fold): inside(units, people) for seed, fold, units in joined}
+
+
+def persons_of_seeds(joined: Joined, by_fold: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:
+    """(S, P) the same, mean over a seed's folds."""
+    seeds = [mean_of_known([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
+    return np.stack(seeds)
+
+
+def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> tuple[Score, ByFold]:
     """The share of comparisons won over all folds of a seed, mean over seeds."""
     shares, samples, sizes, missing, involved = [], [], [], [], np.zeros(len(bootstrap.people), bool)
-    for folds in joined.seeds.values():
-        made = [conditioned.comparisons(name, units, bootstrap.people) for units in folds.values()]
-        tables = [table for table in made if not isinstance(table, Undefined)]
+    values: ByFold = {}
+    for seed, folds in joined.seeds.items():
+        made = {fold: conditioned.comparisons(name, units, bootstrap.people) for fold, units in folds.items()}
+        tables = {fold: table for fold, table in made.items() if not isinstance(table, Undefined)}
         if not tables:
-            missing.append(next(table.reason for table in made if isinstance(table, Undefined)))
+            missing.append(next(table.reason for table in made.values() if isinstance(table, Undefined)))
             continue
-        summed: list[Pairs] = conditioned.add(tables)
+        values |= {(seed, fold): conditioned.plain_share(tables[fold]) if fold in tables else None for fold in folds}
+        summed = conditioned.add(list(tables.values()))
         share = conditioned.share_won(name, summed)
         if isinstance(share, Undefined):
             missing.append(share.reason)
@@ -115,19 +132,13 @@ def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> Score:
         sizes.append(sum(conditioned.size(name, table)[0] for table in summed))
         involved |= np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in summed], axis=0)
     if not shares:
-        return Undefined(missing[0])
+        return Undefined(missing[0]), values
     said = (f"{len(missing)} of {len(joined.seeds)} seeds: {missing[0]}",) if missing else ()
-    mean, values = float(np.mean(shares)), mean_of_known(samples)
-    return replace(resampled(mean, values, bootstrap, int(involved.sum()), said), comparisons=min(sizes))
+    estimate = resampled(float(np.mean(shares)), mean_of_known(samples), bootstrap, int(involved.sum()), said)
+    return replace(estimate, comparisons=min(sizes)), values
 
 
-def _over_folds(
-    name: str,
-    metric: Metric,
-    joined: Joined,
-    values: Mapping[tuple[int, int], float | Undefined],
-    bootstrap: Bootstrap,
-) -> Score:
+def _over_folds(name: str, metric: Metric, joined: Joined, bootstrap: Bootstrap) -> tuple[Score, ByFold]:
     """A metric averaged over seeds, then folds; what is undefined is left out.
 
     In a bootstrap sample a fold weighs as much as its people were drawn, relative to their number: 1 for the folds that
@@ -139,9 +150,11 @@ def _over_folds(
     sample = np.full((*shape, len(bootstrap.counts)), np.nan)
     weight = np.zeros_like(sample)
     reasons: list[str] = []
+    values: ByFold = {}
     for i, (seed, of_seed) in enumerate(joined.seeds.items()):
         for fold, units in of_seed.items():
-            found = values[seed, fold]
+            found = _guarded(name, metric, units)
+            values[seed, fold] = None if isinstance(found, Undefined) else _finite(found)
             if isinstance(found, Undefined) or not np.isfinite(found):
                 reasons.append(found.reason if isinstance(found, Undefined) else "not a finite number")
                 continue
@@ -152,12 +165,12 @@ def _over_folds(
             sample[at] = _guarded(name, metric.resampled, units, bootstrap.people[tested], counts)
             weight[at] = counts.mean(1)
     if np.isnan(value).all():
-        return Undefined(reasons[0] if reasons else "no units")
+        return Undefined(reasons[0] if reasons else "no units"), values
     said = (f"{len(reasons)} of {len(values)} folds and seeds: {'; '.join(sorted(set(reasons)))}",) if reasons else ()
     spread = [row[np.isfinite(row)].std(ddof=1) for row in value if np.isfinite(row).sum() > 1]
     mean = float(mean_of_known(mean_of_known(value)))
     estimate = resampled(mean, _weighted(sample, weight), bootstrap, len(bootstrap.people), said)
-    return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None)
+    return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None), values
 
 
 def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:

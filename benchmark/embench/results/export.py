@@ -12,6 +12,7 @@ from typing import Any
 
 from embench import registry
 from embench.errors import CheckFailed, DataError, MachineError
+from embench.results.audits.findings import NAME as AUDIT
 from embench.results.manifest import Manifest
 from embench.results.predictions import MODEL, Labels
 from embench.results.record import as_yaml, read, write_text
@@ -57,6 +58,8 @@ def export_entry(run_folder: Path, boards: Path, *, key: Key) -> Path:
         write_text(aside / "run.yaml", as_yaml(_public(record.run)))
         for name in COPIED:
             shutil.copyfile(run_folder / name, aside / name)
+        if (run_folder / AUDIT).is_file():
+            shutil.copyfile(run_folder / AUDIT, aside / AUDIT)
         if manifest.card.labels_public == "yes":
             for name in (PREDICTIONS, "labels.csv.gz"):
                 shutil.copyfile(run_folder / name, aside / name)
@@ -92,7 +95,9 @@ def why_not_publishable(run: Manifest) -> list[str]:
         reasons.append("it was pretrained on generated data")
     if run.dev:
         reasons.append("it scored validation people (--dev)")
-    if run.recipe.preset == "quick" or not run.recipe.on_board:
+    if run.method.outside is not None:
+        reasons.append("its predictions were made outside embench, which cannot make them again")
+    elif run.recipe.preset == "quick" or not run.recipe.on_board:
         reasons.append(f"the recipe {run.recipe.preset} is never on a board")
     return reasons
 

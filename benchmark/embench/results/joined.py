@@ -38,7 +38,7 @@ def join(
         DataError: a score is missing or not finite, a unit is predicted twice, or people are unknown to `groups`.
     """
     ours = predictions.take(predictions["target"] == target.name)
-    y = _labels_of(ours, labels, target)
+    y = labels_of(ours, labels, target)
     names, unit = np.unique(ours["unit"], return_inverse=True)
     # One number for each (seed, unit); the order of units is then by seed, fold and unit id, whatever the file's.
     key = (ours["seed"] - ours["seed"].min(initial=0)) * max(1, len(names)) + unit
@@ -53,7 +53,17 @@ def join(
     return methods
 
 
-def _labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.ndarray:
+def unit_length(ids: np.ndarray) -> float:
+    """The nominal length in seconds of the units with these ids (n,), which say recording, start and stop; NaN where no
+    recording holds several, so that units are whole recordings."""
+    spans = [id_.rpartition(":") for id_ in set(ids.tolist())]
+    if len({recording for recording, _, _ in spans}) == len(spans):
+        return float("nan")
+    start_stop = [span.split("-") for _, _, span in spans]
+    return float(np.median([int(stop) - int(start) for start, stop in start_stop])) / 1000
+
+
+def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.ndarray:
     """(n,) the label of each row, NaN where there is none."""
     y = np.full(len(predictions), np.nan)
     for seed in np.unique(labels["seed"][labels["target"] == target.name]).tolist():

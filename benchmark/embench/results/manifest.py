@@ -38,12 +38,14 @@ class CardPart(_Part):
 
 
 class MethodPart(_Part):
-    """`encoders`: modality -> full name; `fusion` is None where there is none."""
+    """`encoders`: modality -> full name; `fusion` is None where there is none. `outside`: what somebody called a method
+    whose predictions came from a file (`embench score`); nothing else is known of it."""
 
     encoders: dict[str, str]
     fusion: str | None
     pretrainers: list[str]
     modalities: list[str]
+    outside: str | None = None
 
 
 class RecipePart(_Part):
@@ -68,18 +70,20 @@ class CohortPart(_Part):
 
 
 class CostPart(_Part):
-    """Seconds, numbers and megabytes; None where not measured."""
+    """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: of one row's answer."""
 
     wall_s: float | None
     parameters: int | None
     flops: float | None
     device: str
     peak_memory_mb: float | None
+    energy_j: float | None = None
 
 
 class Manifest(_Part):
     """One run: what was asked for, on whom, with what, at what cost. `pretraining`: the outside sources that were seen,
-    with hash, licence, hours and number of people."""
+    with hash, licence, hours and number of people. `videos`: how many recordings of each dataset were seen, which could
+    not be decoded and why, and in how many of the stretches in which a face was looked for there was none."""
 
     id: str
     embench_version: str
@@ -91,6 +95,7 @@ class Manifest(_Part):
     targets: list[str] | dict[str, Any]
     seeds: list[int]
     cohort: CohortPart
+    videos: list[dict[str, Any]] = []
     target_access: str
     pretrain_overlap: Literal["none", "unlabelled_target", "labelled_target", "unknown"]
     pretraining: list[dict[str, Any]] = []

@@ -55,7 +55,8 @@ def write(folder: Path, record: Record) -> Manifest:
     manifest = check_manifest(record.run, f"{folder / 'run.yaml'}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.yaml").unlink(missing_ok=True)
+        for name in ("run.yaml", "audit.json"):  # an audit is of the record that it was made of
+            (folder / name).unlink(missing_ok=True)
         with_aside(folder / "predictions.csv.gz", record.predictions.write)
         if record.labels is not None:
             with_aside(folder / "labels.csv.gz", record.labels.write)

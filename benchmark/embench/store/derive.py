@@ -19,12 +19,15 @@ from embench.interfaces.recording import Signal
 from embench.signals import preprocess
 from embench.signals.normalise import Moments
 from embench.store.arrays import RowWriter, open_rows
+from embench.store.clips import Clips, clips
 from embench.store.fingerprint import FORMAT
 from embench.store.folders import digest, finished
 from embench.store.store import Span, Store
 
 if TYPE_CHECKING:  # torch is needed to make an encoder, not to use one here
     from embench.interfaces.encoder import Encoder
+
+__all__ = ["Clips", "Derived", "clips", "features", "joined", "stream"]
 
 _ARRAY, _INDEX = "array.npy", "index.json"
 
@@ -51,9 +54,11 @@ def joined(store: Store, modality: str) -> Derived:
     where one of them is.
 
     Raises:
-        UsageError: where the store has no such modality, or their rates differ.
+        UsageError: where the store has no such modality, it is a video, or their rates differ.
     """
     parts = modality.split("+")
+    if "video" in parts:
+        raise UsageError("a video has no samples", where=f"modality {modality}", expected="an encoder that reads clips")
     for part in parts:
         if part not in store.modalities:
             raise UsageError(

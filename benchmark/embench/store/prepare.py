@@ -16,16 +16,27 @@ import numpy as np
 
 from embench.errors import DataError, MachineError, PluginError
 from embench.interfaces.dataset import Dataset
-from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
 from embench.processes import end_with_parent
+from embench.signals.face import read_boxes
 from embench.signals.gaps import Unusable, fill_gaps
 from embench.signals.preprocess import RULES, preprocess
+from embench.signals.video import probe
 from embench.store.arrays import RowWriter
 from embench.store.fingerprint import STANDARD, store_key, synthetic
 from embench.store.folders import finished, writing
 from embench.store.labels import write_labels
 from embench.store.reading import reader_faults, recordings
-from embench.store.store import LABELS, ModalityEntry, RecordingEntry, Span, Store, open_store, write_index
+from embench.store.store import (
+    LABELS,
+    ModalityEntry,
+    RecordingEntry,
+    Span,
+    Store,
+    VideoEntry,
+    open_store,
+    write_index,
+)
 
 Progress = Callable[[int, int, str], None]
 
@@ -88,7 +99,7 @@ def prepare(
         write_labels(folder / LABELS, content.labels)
         write_index(store, folder)
 
-    return open_store(finished(target, build))
+    return open_store(finished(target, build), Path(dataset.root))
 
 
 @dataclass(frozen=True)
@@ -135,6 +146,8 @@ def _gather(job: _Job, subjects: list[str], workers: int, progress: Progress | N
                         f"{m} is {entry}, but {whole.modalities[m]} in the people before",
                         where=f"{job.name}, subject {subject}",
                     )
+                if m == "video":
+                    continue
                 if m not in writers:
                     writers[m] = stack.enter_context(RowWriter(job.folder / f"{m}.npy", (len(entry.channels),)))
                 writers[m].append_file(job.part(done) / m)
@@ -195,27 +208,17 @@ def _read(job: _Job, position: int, subject: str) -> _Content:
         content.subjects[subject] = dict(job.dataset.subject_info(subject))
     for recording in recordings(job.dataset, job.name, subject):
         spans: dict[str, Span] = {}
+        video = None
         for m in job.dataset.card.modalities:
-            if m == "video":
-                continue
             try:
-                signal, t0 = _ready(job, recording, m)
+                if m == "video":
+                    video, spans[m] = _watched(job, recording, content)
+                else:
+                    spans[m] = _written(job, recording, m, content, folder, rows)
             except Unusable as unusable:
                 content.left_out.append(
                     {"subject": subject, "recording": recording.id, "modality": m, "reason": unusable.reason}
                 )
-                continue
-            entry = ModalityEntry(signal.channels, float(signal.rate), signal.unit)
-            if content.modalities.setdefault(m, entry) != entry:
-                raise DataError(
-                    f"{m} is {entry}, but {content.modalities[m]} in the recordings before",
-                    where=f"{job.name}, recording {recording.id}",
-                )
-            with writing(job.folder.parent), (folder / m).open("ab") as file:
-                file.write(np.ascontiguousarray(signal.data.T, np.float32).data)
-            samples, offset = signal.data.shape[1], rows.get(m, 0)
-            spans[m] = Span(offset, samples, t0)
-            rows[m] = offset + samples
         content.recordings.append(
             RecordingEntry(
                 id=recording.id,
@@ -227,10 +230,65 @@ def _read(job: _Job, position: int, subject: str) -> _Content:
                 order=None if recording.order is None else int(recording.order),
                 duration_s=float(recording.duration_s),
                 spans=spans,
+                video=video,
             )
         )
         content.labels[recording.id] = recording.labels
     return content
+
+
+def _written(
+    job: _Job, recording: Recording, modality: str, content: _Content, folder: Path, rows: dict[str, int]
+) -> Span:
+    """Where the signal's samples lie in the person's own file, after it was written there. Raises Unusable."""
+    signal, t0 = _ready(job, recording, modality)
+    entry = ModalityEntry(signal.channels, float(signal.rate), signal.unit)
+    if content.modalities.setdefault(modality, entry) != entry:
+        raise DataError(
+            f"{modality} is {entry}, but {content.modalities[modality]} in the recordings before",
+            where=f"{job.name}, recording {recording.id}",
+        )
+    with writing(job.folder.parent), (folder / modality).open("ab") as file:
+        file.write(np.ascontiguousarray(signal.data.T, np.float32).data)
+    samples, offset = signal.data.shape[1], rows.get(modality, 0)
+    rows[modality] = offset + samples
+    return Span(offset, samples, t0)
+
+
+def _watched(job: _Job, recording: Recording, content: _Content) -> tuple[VideoEntry, Span]:
+    """What is known of the recording's video, and when there is something to see. Raises Unusable."""
+    video = recording.video
+    if video is None:
+        raise Unusable("not recorded")
+    try:
+        found = probe(video.path)
+        if video.boxes is not None:
+            read_boxes(video.boxes, video.path)
+    except DataError as error:
+        raise Unusable(f"{_below(job.dataset.root, Path(error.where or video.path))}: {error.what}") from error
+    file, boxes = (None if path is None else _below(job.dataset.root, path) for path in (video.path, video.boxes))
+    span = (float(video.span[0]), float(video.span[1]))
+    entry = VideoEntry(str(file), found.fps, span, found.duration_s, boxes)
+    start, stop = entry.seen(recording.duration_s)
+    if stop <= start:
+        raise Unusable(
+            f"{file}: it lasts {found.duration_s:.1f} s, and the recording is said to lie at {span[0]:.1f} to "
+            f"{span[1]:.1f} s of it"
+        )
+    nominal = job.dataset.card.modalities["video"].rate
+    rate = nominal if np.isfinite(nominal) else _MILLISECONDS
+    content.modalities["video"] = ModalityEntry(VIDEO_CHANNELS, rate, "pixel")
+    return entry, Span(0, round((stop - start) * rate), start)
+
+
+_MILLISECONDS = 1000.0
+"""What a video's length is counted in where the card names no frame rate."""
+
+
+def _below(root: Path, path: Path) -> str:
+    """A path as seen from the dataset's folder, so that moving the folder changes nothing."""
+    path, root = Path(path).absolute(), Path(root).absolute()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,26 @@ class ModalityEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoEntry:
+    """A video that belongs to a recording: `file` and `boxes` (the face's place, or None) below the dataset's folder,
+    `fps` and `duration_s` of the file, `span` (start, stop) of the recording on the file's clock."""
+
+    file: str
+    fps: float
+    span: tuple[float, float]
+    duration_s: float
+    boxes: str | None = None
+
+    def seen(self, recording_s: float) -> tuple[float, float]:
+        """From when to when, on the clock of a recording that lasts so long, there is something to see."""
+        stop = min(self.duration_s, self.span[1]) - self.span[0]
+        return max(0.0, -self.span[0]), min(stop, recording_s)
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingEntry:
-    """A recording without its samples and labels; a modality that is absent has no span."""
+    """A recording without its samples and labels; a modality that is absent has no span. That of a video tells from
+    when to when there is something to see; its pixels are in no array of the store."""
 
     id: str
     subject: str
@@ -57,6 +75,7 @@ class RecordingEntry:
     order: int | None
     duration_s: float
     spans: Mapping[str, Span]
+    video: VideoEntry | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,7 @@ class Store:
         left_out: signals that cannot be used: subject, recording, modality, reason.
         subjects: what is known of each person.
         label_kinds: rating, continuous or condition, by label name.
+        root: the dataset's folder, below which its videos lie, where it was when the data were prepared last.
     """
 
     path: Path
@@ -85,6 +105,7 @@ class Store:
     left_out: tuple[Mapping[str, str], ...]
     subjects: Mapping[str, Mapping[str, str]]
     label_kinds: Mapping[str, str]
+    root: Path | None = field(default=None, compare=False)
 
     def array(self, modality: str) -> np.ndarray:
         """(channels, total) float32, memory-mapped and read-only, without NaN and not normalised. Time is contiguous
@@ -113,12 +134,12 @@ class Store:
 def write_index(store: Store, folder: Path) -> None:
     """Everything but samples and labels."""
     content = asdict(store)
-    del content["path"]
+    del content["path"], content["root"]
     (folder / INDEX).write_text(json.dumps(content, indent=1))
 
 
-def open_store(path: Path) -> Store:
-    """Reads what `prepare` wrote. Raises DataError where there is no prepared data."""
+def open_store(path: Path, root: Path | None = None) -> Store:
+    """Reads what `prepare` wrote from the dataset in `root`. Raises DataError where there is no prepared data."""
     path = Path(path)
     try:
         content = json.loads((path / INDEX).read_text())
@@ -127,7 +148,13 @@ def open_store(path: Path) -> Store:
             "there are no prepared data here", where=str(path), expected=INDEX, hint="embench data prepare DATASET"
         ) from error
     content["recordings"] = tuple(
-        RecordingEntry(**{**entry, "spans": {m: Span(**span) for m, span in entry["spans"].items()}})
+        RecordingEntry(
+            **{
+                **entry,
+                "spans": {m: Span(**span) for m, span in entry["spans"].items()},
+                "video": _video(entry.get("video")),
+            }
+        )
         for entry in content["recordings"]
     )
     content["modalities"] = {
@@ -135,4 +162,8 @@ def open_store(path: Path) -> Store:
         for m, entry in content["modalities"].items()
     }
     content["left_out"] = tuple(content["left_out"])
-    return Store(path=path, **content)
+    return Store(path=path, root=root, **content)
+
+
+def _video(entry: Mapping[str, Any] | None) -> VideoEntry | None:
+    return None if entry is None else VideoEntry(**{**entry, "span": tuple(entry["span"])})

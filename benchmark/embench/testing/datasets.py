@@ -10,7 +10,9 @@ import numpy as np
 
 from embench.errors import CheckFailed, DataError
 from embench.interfaces.dataset import Card, Dataset
-from embench.interfaces.recording import MODALITIES, Label, Recording, Signal
+from embench.interfaces.recording import MODALITIES, VIDEO_CHANNELS, Label, Recording, Signal, Video
+from embench.signals.face import read_boxes
+from embench.signals.video import probe
 from embench.testing.require import Check
 
 _OVERHANG_S = 1.0
@@ -24,8 +26,9 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
     """Checks that a reader keeps its interface and its card's word, on the first people found in `root`.
 
     The card; people in a fixed order; recordings that are the same when read twice, hold float32 signals of the
-    channels, rates and units that the card promises, and labels that its targets can be made of; absent modalities
-    that are absent, not zeros; files that are there; and an empty folder refused with DataError.
+    channels, rates and units that the card promises, videos that can be decoded and show something of the recording,
+    and labels that its targets can be made of; absent modalities that are absent, not zeros; files that are there; and
+    an empty folder refused with DataError.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -96,6 +99,9 @@ def _person(check: Check, reader: Dataset, person: str, ids: set[str], kinds: se
             fine = recording.subject == person
             check.that(fine, f"its subject is {recording.subject}", expected="the person asked for")
             _recording(check, reader.card, recording)
+            if recording.video is not None:
+                with check.during("video"):
+                    _video(check, reader, recording, recording.video)
             _same(check, recording, next(again, None))
             kinds.update(recording.labels)
     check.that(next(again, None) is None, "read again there are more recordings", expected="the same recordings")
@@ -138,6 +144,26 @@ def _signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> N
     )
 
 
+def _video(check: Check, reader: Dataset, recording: Recording, video: Video) -> None:
+    promised = reader.card.modalities.get("video")
+    check.that(promised is not None, "the card has no video", expected="modalities of the card")
+    fine = promised is not None and promised.channels == VIDEO_CHANNELS
+    check.that(fine, f"the card's channels of video are {promised and promised.channels}", expected=f"{VIDEO_CHANNELS}")
+    read = {path.resolve() for path in reader.files(recording.subject)}
+    unnamed = [str(path) for path in (video.path, video.boxes) if path is not None and path.resolve() not in read]
+    check.that(not unnamed, f"`files` does not name {unnamed}", expected="all files that decide what is read")
+    found = probe(video.path)
+    fine = abs(video.fps - found.fps) <= 0.02 * found.fps
+    check.that(fine, f"its `fps` is {video.fps}", expected=f"that of the file's frames, {found.fps:.3f}")
+    start, stop = video.span
+    fine = start < stop <= start + recording.duration_s + _OVERHANG_S
+    check.that(fine, f"its `span` is {video.span}", expected=f"up to {recording.duration_s} s of the file's clock")
+    fine = min(stop, found.duration_s) > max(start, 0.0)
+    check.that(fine, f"its `span` is {video.span}, the file lasts {found.duration_s} s", expected="something to see")
+    if video.boxes is not None:
+        read_boxes(video.boxes, video.path)
+
+
 def _label(check: Check, label: Label) -> None:
     known = ("rating", "continuous", "condition")
     check.that(label.kind in known, f"its kind is {label.kind!r}", expected=", ".join(known))
@@ -155,6 +181,8 @@ def _label(check: Check, label: Label) -> None:
 
 
 def _same(check: Check, one: Recording, other: Recording | None) -> None:
+    fine = other is not None and other.video == one.video
+    check.that(fine, "read again, its video is another", expected="the same file and span")
     again = other.signals if other is not None and other.id == one.id else {}
     fine = again.keys() == one.signals.keys()
     check.that(fine, "read again, it is another recording", expected="the same recordings in the same order")

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import Signal
+from embench.interfaces.recording import VIDEO_CHANNELS, Signal
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target, Units
+from embench.nn import over_time
 
 Kind = Literal["binary", "classes", "value"]
 RATE_HZ = 128.0
@@ -56,7 +57,8 @@ def part(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as a batch holds them: `x` (n, *shape) float32, `mask` (n, T) bool or None, and what they are."""
+    """Rows as a batch holds them: `x` (n, *shape) float32 (of clips uint8), `mask` (n, T) bool or None, and what they
+    are."""
 
     x: np.ndarray
     mask: np.ndarray | None
@@ -70,6 +72,8 @@ def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> Rows:
     """Rows of a modality as this encoder reads it; of signals the second begins late and the third ends early."""
     view = encoder.recipe.view
     length_s = (view.length_s if view else None) or VIEW_S
+    if encoder.reads == "clips":
+        return _clips(encoder, modality, n, length_s, seed)
     whole = signal(modality, length_s + 2.0 * n, seed)
     starts = 2.0 * np.arange(n)
     if encoder.reads == "features":
@@ -79,11 +83,39 @@ def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> Rows:
         whole = encoder.stream(whole)
     length = round(length_s * whole.rate)
     x = np.stack([whole.data[:, (a := round(start * whole.rate)) : a + length] for start in starts]).astype(np.float32)
+    mask = _mask(n, length)
+    spec = InputSpec(modality, x.shape[1:], whole.channels, whole.rate)
+    return Rows(np.where(mask[:, None], x, np.float32(0)), mask, spec)
+
+
+def _mask(n: int, length: int) -> np.ndarray:
     mask = np.ones((n, length), bool)
     mask[1, : length // 3] = False
     mask[2, -length // 4 :] = False
-    spec = InputSpec(modality, x.shape[1:], whole.channels, whole.rate)
-    return Rows(np.where(mask[:, None], x, np.float32(0)), mask, spec)
+    return mask
+
+
+def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) -> Rows:
+    """A bright spot that moves over a plain, a place and colours for each row."""
+    rate, size = float(encoder.recipe.prepare["frames_hz"]), int(encoder.recipe.prepare["size"])
+    length, random = round(length_s * rate), np.random.default_rng(seed)
+    mask, at = _mask(n, length), np.linspace(-1, 1, size)
+    x = np.zeros((n, length, 3, size, size), np.uint8)
+    for row, t in np.argwhere(mask):
+        where, colours = random.uniform(-0.5, 0.5, 2) + 0.1 * t, random.uniform(50, 200, (3, 1, 1))
+        spot = np.exp(-8 * ((at[:, None] - where[0]) ** 2 + (at[None] - where[1]) ** 2))
+        x[row, t] = (colours * (0.3 + spot) / 1.3).astype(np.uint8)
+    return Rows(x, mask, InputSpec(modality, x.shape[1:], VIDEO_CHANNELS, rate, torch.uint8))
+
+
+def masked_noise(x: Tensor, mask: Tensor, seed: int) -> Tensor:
+    """Rows with noise where nothing was recorded: signals (B, C, T), or clips (B, T, 3, H, W)."""
+    generator = torch.Generator().manual_seed(seed)
+    if x.dtype == torch.uint8:
+        noise = torch.randint(0, 256, x.shape, generator=generator, dtype=torch.uint8)
+    else:
+        noise = torch.randn(x.shape, generator=generator) * 10
+    return torch.where(over_time(mask, x), x, noise)
 
 
 def with_stats(encoder: Encoder, sample: Rows) -> InputSpec:

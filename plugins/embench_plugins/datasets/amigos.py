@@ -2,7 +2,8 @@
 arousal and valence; three observers annotate what the faces of these 37 show, every 20 s.
 
 Reads the preprocessed MATLAB files, one a person (`amigos_files`), each in its own folder or all in one, under any
-spelling of the parent folder, with the clips of faces beside them (`amigos_extras`).
+spelling of the parent folder, with the clips of faces beside them (`amigos_extras`) and the tables that OpenFace made
+of these (`openface`).
 
 The GSR column is read as a resistance and stored as its inverse, for everybody alike. Its unit is not stated anywhere;
 it behaves as a resistance, so the inverse has the polarity that skin conductance has everywhere else (responses rise),
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,12 +24,13 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
-from embench.interfaces.recording import Label, Recording, Signal, Video
+from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats import amigos_extras as extras
 from embench_plugins.datasets.formats import amigos_files as files
+from embench_plugins.datasets.formats import faces
 from embench_plugins.datasets.formats.amigos_files import BASELINE_S, HINT, LONG, PEOPLE, RATE, SHORT, Trial
-from embench_plugins.datasets.formats.clips import Clip, header
+from embench_plugins.datasets.formats.clips import header
 
 EEG = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
 SCALES = ("arousal", "valence")
@@ -37,9 +39,6 @@ NO_LONG = ("P08", "P24", "P28")  # neither long videos nor external annotations
 VIEWING = ((7, 1, 2, 16), (6, 32, 4, 3), (29, 5, 27, 21), (18, 14, 17, 22), (15, 11, 12, 10))
 GROUPS = {f"P{person:02d}": f"group{number}" for number, four in enumerate(VIEWING, start=1) for person in four}
 """Who watched the long videos with whom; everybody else was alone."""
-
-CLIP_TOLERANCE_S = 1.5
-"""A clip that is so much shorter or longer than the signals still starts with them: those of video 20 are 1 s short."""
 
 
 class Amigos(Dataset):
@@ -59,6 +58,7 @@ class Amigos(Dataset):
             "eeg": ModalityCard(EEG, RATE, "uV", applied=(4.0, 45.0)),
             "ecg": ModalityCard(("right", "left"), RATE, "a.u.", applied=(None, 60.0)),
             "eda": ModalityCard(("eda",), RATE, "1e6/GSR", applied=(None, 60.0)),
+            **faces.CARDS,
         },
         default_modalities=("eeg", "ecg", "eda"),
         targets=tuple(
@@ -89,8 +89,8 @@ class Amigos(Dataset):
         return people
 
     def files(self, subject: str) -> list[Path]:
-        """The person's file, the clips of their face, and the sheets that are read."""
-        own = [path for (person, video), path in self._clips.items() if person == subject and video in self.videos]
+        """The person's file, the clips of their face with what belongs to them, and the sheets that are read."""
+        own = [path for video in self.videos for path in faces.belongings(*self._face(subject, video))]
         sheets = (extras.sheet(self.root, name) for name in self.sheets)
         return [self._path(subject), *own, *filter(None, sheets)]
 
@@ -102,6 +102,9 @@ class Amigos(Dataset):
             signals = _signals(self.card, trial.data)
             if not signals:
                 continue
+            film, features = faces.read(
+                *self._face(subject, trial.video), partial(extras.clip_span, duration_s=trial.duration_s)
+            )
             yield Recording(
                 id=f"{subject}_V{trial.video}",
                 subject=subject,
@@ -111,8 +114,8 @@ class Amigos(Dataset):
                 group=GROUPS.get(subject, subject) if trial.video in LONG else subject,
                 start_s=None,
                 order=self._orders.get((subject, trial.video)),
-                signals=signals,
-                video=self._video(subject, trial),
+                signals=signals | features,
+                video=film,
                 labels=self._labels(subject, trial),
             )
 
@@ -143,14 +146,17 @@ class Amigos(Dataset):
                     where = f"{subject}_V{trial.video}"
                     findings += [*_look(where, trial), *self._look_at_labels(where, subject, trial)]
                     findings += self._look_at_clip(where, subject, trial)
+                    findings += faces.look(*self._face(subject, trial.video))
         return findings
 
     @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
+    def synthesize(
+        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
+    ) -> None:
         """Writes generated people in this exact format below `out`; see `synthetic.amigos`."""
         from embench_plugins.datasets.synthetic import amigos
 
-        amigos.synthesize(out, subjects, seed, effect, length_s=length_s)
+        amigos.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
 
     def _path(self, subject: str) -> Path:
         if subject not in (paths := files.find(self.root)):
@@ -169,14 +175,13 @@ class Amigos(Dataset):
         except DataError:  # verify tells
             return {}
 
-    def _video(self, subject: str, trial: Trial) -> Video | None:
-        """The clip of a trial; None where there is none, or none that can be read, which verify tells."""
-        path = self._clips.get((subject, trial.video))
-        try:
-            clip = header(path) if path else None
-        except DataError:
-            return None
-        return Video(clip.path, clip.fps, _span(clip, trial.duration_s)) if clip else None
+    @cached_property
+    def _tables(self) -> Mapping[tuple[str, str], Path]:
+        return extras.tables(self.root)
+
+    def _face(self, subject: str, video: str) -> tuple[Path | None, Path | None]:
+        """The clip of a trial and the table that OpenFace made of it."""
+        return self._clips.get((subject, video)), self._tables.get((subject, video))
 
     def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
         """The person's own two ratings, as far as they were given."""
@@ -230,9 +235,10 @@ class Amigos(Dataset):
         if trial.data is None:
             yield Finding("note", where, f"a clip of {clip.duration_s:.1f} s without data")
         elif abs(clip.duration_s - trial.duration_s) > 0.5:
-            start = _span(clip, trial.duration_s)[0]
+            start = extras.clip_span(clip.duration_s, trial.duration_s)[0]
+            far = abs(clip.duration_s - trial.duration_s) > extras.CLIP_TOLERANCE_S
             yield Finding(
-                "warning" if abs(clip.duration_s - trial.duration_s) > CLIP_TOLERANCE_S and not start else "note",
+                "warning" if far and not start else "note",
                 where,
                 f"the clip lasts {clip.duration_s:.1f} s, the signals {trial.duration_s:.1f} s"
                 + (": taken to start with the stimulus" if start else ""),
@@ -249,12 +255,15 @@ class AmigosLong(Amigos):
     without: ClassVar[tuple[str, ...]] = NO_LONG
 
     @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
+    def synthesize(
+        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
+    ) -> None:
         """Writes generated people in this exact format below `out`; `length_s` is that of the longest long video, the
         short ones are cut. See `synthetic.amigos`."""
         from embench_plugins.datasets.synthetic import amigos
 
-        amigos.synthesize(out, subjects, seed, effect, length_s=amigos.LEAST_S, long_s=length_s or amigos.LONG_S)
+        long_s = length_s or amigos.LONG_S
+        amigos.synthesize(out, subjects, seed, effect, length_s=amigos.LEAST_S, long_s=long_s, videos=videos)
 
 
 class AmigosExternal(Amigos):
@@ -292,11 +301,13 @@ class AmigosExternal(Amigos):
     without: ClassVar[tuple[str, ...]] = NO_LONG
 
     @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
+    def synthesize(
+        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
+    ) -> None:
         """Writes generated people in this exact format below `out`; see `synthetic.amigos_external`."""
         from embench_plugins.datasets.synthetic import amigos_external
 
-        amigos_external.synthesize(out, subjects, seed, effect, length_s=length_s)
+        amigos_external.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
 
     @cached_property
     def _annotators(self) -> Mapping[tuple[str, str], Mapping[str, np.ndarray]]:
@@ -339,16 +350,6 @@ class AmigosExternal(Amigos):
         for name, values in {"the mean": trial.external[:, 1:], **{k: v[:, 1] for k, v in single.items()}}.items():
             if (off := int((np.abs(values) > 1).sum())) > 0:
                 yield Finding("warning", where, f"annotations of {name} off the scale -1 to 1 ({off}): held within it")
-
-
-def _span(clip: Clip, duration_s: float) -> tuple[float, float]:
-    """Where, in seconds of the clip, a recording starts and where what belongs to it ends.
-
-    A clip starts with the signals, the 5 s of rest included, unless just this rest is missing: then the recording
-    starts 5 s before the clip (-5), so that the two stay aligned.
-    """
-    start = -BASELINE_S if abs(duration_s - BASELINE_S - clip.duration_s) <= CLIP_TOLERANCE_S else 0.0
-    return start, min(clip.duration_s, start + duration_s)
 
 
 def _signals(card: Card, data: np.ndarray) -> dict[str, Signal]:

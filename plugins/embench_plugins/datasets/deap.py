@@ -6,8 +6,8 @@ pickle is read. A file holds 40 trials of 40 channels, 3 s of rest and then the 
 first**, then arousal, dominance, liking. Trials are in order of the video's number (Experiment_id), not as shown.
 
 `metadata_csv/participant_ratings.csv` says when each was shown. Without it order and time in the session are unknown,
-and face videos, which are numbered as shown, cannot be told apart: they are left out. A face video begins with the
-music video, 3 s into the recording.
+and face videos, which are numbered as shown, cannot be told apart: they are left out, and so is what OpenFace made of
+them (`openface`). A face video begins with the music video, 3 s into the recording: its `span` begins at -3.
 
 The GSR channel is a resistance, in ohm by the release's own table (values of one of the two laboratories were converted
 to it). It is stored with its sign turned, so that responses of the skin rise, as conductance does everywhere else; the
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +27,9 @@ from scipy.stats import skew
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
-from embench.interfaces.recording import Label, Recording, Signal, Video
+from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.formats import faces, openface
 from embench_plugins.datasets.formats.clips import header
 from embench_plugins.datasets.formats.deap_files import (
     BASELINE_S,
@@ -47,10 +48,13 @@ PEOPLE = 32
 FILMED = 22  # people with face videos, the first ones
 UNFILMED = {3: (40,), 5: (40,), 11: (38, 39, 40), 14: (40,)}
 """Trials, by the number of the person, of which the release has no face video: 874 are there."""
+LONGEST_CLIP = 1.25
+"""A face video that lasts longer by its header, as a multiple of the music video, has a header with a wrong rate."""
 
 EXPECTED = "data_preprocessed_python/s01.dat and so on, or data_preprocessed_matlab/s01.mat"
 _FILE = re.compile(r"s(\d{1,2})\.(dat|mat)", re.IGNORECASE)
 _CLIP = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.(avi|mp4|mov|mkv)", re.IGNORECASE)
+_FEATURES = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.csv", re.IGNORECASE)
 _COLUMNS = ("Participant_id", "Trial", "Experiment_id", "Start_time", "Valence", "Arousal", "Dominance", "Liking")
 
 
@@ -82,6 +86,7 @@ class Deap(Dataset):
             "resp": ModalityCard(CHANNELS["resp"], RATE, "a.u."),
             "ppg": ModalityCard(CHANNELS["ppg"], RATE, "a.u."),
             "temp": ModalityCard(CHANNELS["temp"], RATE, "a.u."),
+            **faces.CARDS,
         },
         default_modalities=("eeg", "ppg", "eda"),
         targets=tuple(
@@ -101,10 +106,12 @@ class Deap(Dataset):
         return sorted(self._paths)
 
     def files(self, subject: str) -> list[Path]:
-        """The person's file, the table of ratings and the person's face videos, where they are there."""
+        """The person's file, the table of ratings and the person's face videos with what belongs to them, if any."""
         if self._table is None:
             return [self._path(subject)]
-        return [self._path(subject), self._table, *self._clips.get(subject, {}).values()]
+        trials = range(1, TRIALS + 1)
+        own = [path for trial in trials for path in faces.belongings(*self._face(subject, trial))]
+        return [self._path(subject), self._table, *own]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The 40 trials, in order of the videos' numbers."""
@@ -112,17 +119,20 @@ class Deap(Dataset):
         shown = self._shown.get(subject, {})
         for index, trial in enumerate(data):
             row = shown.get(index + 1)
+            duration_s = data.shape[2] / RATE
+            clip, features = self._face(subject, row.trial) if row else (None, None)
+            film, seen = faces.read(clip, features, partial(_span, duration_s=duration_s))
             yield Recording(
                 id=f"{subject}_E{index + 1:02d}",
                 subject=subject,
                 stimulus=str(index + 1),
                 session="main",
-                duration_s=data.shape[2] / RATE,
+                duration_s=duration_s,
                 group=subject,
                 start_s=row.start_s if row else None,
                 order=row.trial - 1 if row else None,
-                signals=_signals(self.card, trial),
-                video=self._video(subject, row.trial) if row else None,
+                signals=_signals(self.card, trial) | seen,
+                video=film,
                 labels={
                     name: Label("rating", np.array([value]))
                     for name, value in zip(RATINGS, ratings[index].tolist(), strict=True)
@@ -151,11 +161,13 @@ class Deap(Dataset):
         return findings
 
     @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
+    def synthesize(
+        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
+    ) -> None:
         """Writes generated people in this exact format below `out`; see `synthetic.deap`."""
         from embench_plugins.datasets.synthetic import deap
 
-        deap.synthesize(out, subjects, seed, effect, length_s=length_s)
+        deap.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
 
     def _path(self, subject: str) -> Path:
         if subject not in self._paths:
@@ -188,12 +200,15 @@ class Deap(Dataset):
 
     @cached_property
     def _clips(self) -> Mapping[str, Mapping[int, Path]]:
-        """Face videos of each person by trial, as shown; in any folders, of two of one trial the first by path."""
-        clips: dict[str, dict[int, Path]] = {}
-        for path in self._named(_CLIP):
-            match = _CLIP.fullmatch(path.name)
-            clips.setdefault(_subject(path, _CLIP), {}).setdefault(int(match[2]) if match else 0, path)
-        return clips
+        return _by_trial(self._named(_CLIP), _CLIP)
+
+    @cached_property
+    def _features(self) -> Mapping[str, Mapping[int, Path]]:
+        return _by_trial(openface.tables(self.root), _FEATURES)
+
+    def _face(self, subject: str, trial: int) -> tuple[Path | None, Path | None]:
+        """The face video of a trial, as shown, and the table that OpenFace made of it."""
+        return self._clips.get(subject, {}).get(trial), self._features.get(subject, {}).get(trial)
 
     def _named(self, pattern: re.Pattern[str]) -> list[Path]:
         return sorted(path for path in self.root.rglob("*") if pattern.fullmatch(path.name) and path.is_file())
@@ -223,17 +238,6 @@ class Deap(Dataset):
             start_s = started / 1e6 - BASELINE_S
             own[int(video)] = Shown(int(trial), start_s if np.isfinite(start_s) else None, tuple(ratings))
         return shown
-
-    def _video(self, subject: str, trial: int) -> Video | None:
-        """A face video, as its own header describes it; None where there is none or it is damaged."""
-        path = self._clips.get(subject, {}).get(trial)
-        if path is None:
-            return None
-        try:
-            clip = header(path)
-        except DataError:
-            return None
-        return Video(path, clip.fps, (0.0, clip.duration_s))
 
     def _compare(self, subject: str, ratings: np.ndarray) -> Iterator[Finding]:
         """Whether the table's ratings are those of the file, video by video."""
@@ -268,11 +272,29 @@ class Deap(Dataset):
             try:
                 clip = header(path)
             except DataError as error:
-                yield Finding("warning", str(path), f"{error.what}: this video is not used")
+                yield Finding("warning", str(path), error.what)
                 continue
-            if abs(clip.duration_s - video_s) > 5:
+            if abs(clip.duration_s - video_s) > 5 or clip.duration_s > LONGEST_CLIP * video_s:
                 what = f"lasts {clip.duration_s:.1f} s by its header, the music video {video_s:g} s"
-                yield Finding("warning", str(path), what)
+                unused = ": its rate must be wrong, and it is not used" * (clip.duration_s > LONGEST_CLIP * video_s)
+                yield Finding("warning", str(path), what + unused)
+        for trial in range(1, TRIALS + 1):
+            yield from faces.look(*self._face(subject, trial))
+
+
+def _by_trial(paths: list[Path], pattern: re.Pattern[str]) -> Mapping[str, Mapping[int, Path]]:
+    """Files of each person by trial, as shown; in any folders, of two of one trial the first by path."""
+    found: dict[str, dict[int, Path]] = {}
+    for path in paths:
+        if match := pattern.fullmatch(path.name):
+            found.setdefault(f"s{int(match[1]):02d}", {}).setdefault(int(match[2]), path)
+    return found
+
+
+def _span(clip_s: float, duration_s: float) -> tuple[float, float] | None:
+    """Seconds of a face video at which a trial begins, before it, and ends; None where its header cannot be right."""
+    video_s = duration_s - BASELINE_S
+    return (-BASELINE_S, video_s) if clip_s <= LONGEST_CLIP * video_s else None
 
 
 def _subject(path: Path, pattern: re.Pattern[str]) -> str:

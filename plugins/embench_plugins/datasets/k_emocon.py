@@ -12,6 +12,9 @@ Devices do not sample evenly. Rows are put on a grid that starts with the debate
 nearest point, a belt's or headset's value to the second it lies in, rows that meet are averaged, up to two empty
 points between two known ones are filled by a straight line, and longer gaps stay lost.
 
+Of a debate's video of a person (`debate_recordings/p1_640.mp4`, with its length in s), and of what OpenFace made of it
+(`p1_640.csv`, anywhere), it is assumed that it begins with the debate.
+
 Not read: E4_HR and E4_IBI (the wristband's own guess from its pulse wave, so `hr` is the belt's alone), Attention and
 Meditation (scores of an undisclosed formula), the aggregated external annotation (ties were broken at random), the 15
 marks of emotions, the quality tables, audio.
@@ -19,6 +22,7 @@ marks of emotions, the quality tables, audio.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +35,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.formats import clips, devices, files
+from embench_plugins.datasets.formats import clips, devices, faces, files, openface
 
 PEOPLE = 32
 FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
@@ -50,10 +54,13 @@ DIMENSIONS = ("arousal", "valence")
 RATERS = ("R1", "R2", "R3", "R4", "R5")
 LONGEST_S = 3600.0
 """Debates last about ten minutes; what goes beyond an hour is no debate."""
+NAMED_S = 2.0
+"""A video's name tells its length in whole seconds; its header may differ by so much."""
 
 EXPECTED = "metadata/subjects.csv beside e4_data, neurosky_polar_data and emotion_annotations"
 HINT = "unpack metadata, e4_data, neurosky_polar_data and emotion_annotations side by side and pass their folder"
 AGAIN = "the file is damaged or not the release's: unpack its archive again"
+_TABLE = re.compile(r"p0*([1-9]\d?)_.*\.csv", re.IGNORECASE)
 
 
 class _Debate(NamedTuple):
@@ -93,6 +100,7 @@ class KEmoCon(Dataset):
             "acc": ModalityCard(("x", "y", "z"), 32.0, "g"),
             "hr": ModalityCard(("hr",), 1.0, "bpm"),
             "eeg_bands": ModalityCard(BANDS, 1.0, "a.u."),
+            **faces.CARDS,
         },
         default_modalities=("ppg", "eda", "temp"),
         targets=tuple(
@@ -116,11 +124,12 @@ class KEmoCon(Dataset):
         return [f"P{pid:02d}" for pid in found]
 
     def files(self, subject: str) -> list[Path]:
-        """The person's signals, annotations and video, and the table of debates, which is everybody's."""
+        """The person's signals, annotations and video with what belongs to it, and everybody's table of debates."""
         pid = self._pid(subject)
         annotations = [self._annotation_file(pid, annotator) for annotator in ("self", "partner", *RATERS)]
-        videos = self._videos(pid)
-        return [*self._signal_files(pid).values(), *filter(None, annotations), *videos, self._subjects_csv]
+        films = [path for clip in self._videos(pid) for path in faces.belongings(clip, None)]
+        beside = filter(None, (*annotations, *films, self._tables.get(pid)))
+        return [*self._signal_files(pid).values(), *beside, self._subjects_csv]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The person's one debate."""
@@ -144,11 +153,13 @@ class KEmoCon(Dataset):
         return findings + list(self._promised_but_missing())
 
     @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
+    def synthesize(
+        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
+    ) -> None:
         """Writes generated people in this exact format below `out`; see `synthetic.k_emocon`."""
         from embench_plugins.datasets.synthetic import k_emocon
 
-        k_emocon.synthesize(out, subjects, seed, effect, length_s=length_s)
+        k_emocon.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
 
     def _read(self, pid: int, findings: list[Finding]) -> Recording:
         """A person's recording; `findings` takes what was assumed or is odd."""
@@ -165,6 +176,7 @@ class KEmoCon(Dataset):
                 expected="a debate that the devices recorded",
                 hint="check that metadata and signals are of one release",
             )
+        video, features = self._face(pid, debate.duration_s, findings)
         return Recording(
             id=f"P{pid:02d}",
             subject=f"P{pid:02d}",
@@ -174,8 +186,8 @@ class KEmoCon(Dataset):
             group=f"p{first}.p{first + 1}",  # neighbours debate, as the names of the recordings of sound say
             start_s=0.0,
             order=0,
-            signals=signals,
-            video=self._video(pid, debate.duration_s, findings),
+            signals=signals | features,
+            video=video,
             labels=self._labels(pid, debate.duration_s, findings),
         )
 
@@ -241,6 +253,12 @@ class KEmoCon(Dataset):
         """The person's videos, p1_640.mp4 with its length in s; there is one, or none."""
         return sorted(self._folder("debate_recordings").glob(f"p{pid}_*.mp4"))
 
+    @cached_property
+    def _tables(self) -> Mapping[int, Path]:
+        """By person what OpenFace made of the video, named as that is (`p1_640.csv`), of several the first by path."""
+        named = [(match, path) for path in openface.tables(self.root) if (match := _TABLE.fullmatch(path.name))]
+        return {int(match[1]): path for match, path in reversed(named)}
+
     # Signals
 
     def _signal(self, pid: int, modality: str, path: Path, debate: _Debate, findings: list[Finding]) -> Signal | None:
@@ -294,17 +312,28 @@ class KEmoCon(Dataset):
             if np.isfinite(values).any()
         }
 
-    def _video(self, pid: int, duration_s: float, findings: list[Finding]) -> Video | None:
-        """The person's face, where its video is here and its header can be read."""
-        for path in self._videos(pid):
+    def _face(self, pid: int, duration_s: float, findings: list[Finding]) -> tuple[Video | None, dict[str, Signal]]:
+        """The person's face, where its video, or what OpenFace made of it, is here."""
+        clip, table = self._clip(pid, findings), self._tables.get(pid)
+        video, signals = faces.read(clip, table, lambda _: (0.0, duration_s))
+        findings += faces.look(clip, table)
+        return video, signals
+
+    def _clip(self, pid: int, findings: list[Finding]) -> Path | None:
+        """The person's video, of several the first whose header can be read."""
+        paths = self._videos(pid)
+        for path in paths:
             try:
-                clip = clips.header(path)
+                length_s = clips.header(path).duration_s
             except DataError as error:
-                findings.append(Finding("warning", str(path), f"left out: {error.what}"))
+                findings.append(Finding("warning", str(path), error.what))
                 continue
             findings.append(Finding("note", str(path), "taken to begin with the debate"))
-            return Video(path, clip.fps, (0.0, min(clip.duration_s, duration_s)))
-        return None
+            if (named := path.stem.partition("_")[2]).isdecimal() and abs(int(named) - length_s) > NAMED_S:
+                what = f"lasts {length_s:.1f} s by its header, {named} s by its name"
+                findings.append(Finding("warning", str(path), what))
+            return path
+        return next(iter(paths), None)
 
     def _promised_but_missing(self) -> Iterator[Finding]:
         """Files that data_availability.csv speaks of and that are not here."""

@@ -161,8 +161,8 @@ class TestGenerated:
         scores = {}
         reader = AmigosExternal(nine)
         people = [[r for r in reader.recordings(subject) if r.labels] for subject in reader.subjects()]
-        for modality, card in reader.card.modalities.items():
-            for channel in range(len(card.channels)):
+        for modality in reader.card.default_modalities:
+            for channel in range(len(reader.card.modalities[modality].channels)):
                 for moment in (np.mean, np.std):
                     for target in ("arousal", "valence"):
                         scores[modality, channel, moment.__name__, target] = np.nanmean(

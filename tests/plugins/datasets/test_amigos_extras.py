@@ -1,13 +1,17 @@
 """What lies beside AMIGOS' signals: clips of faces, the order of videos, single annotators."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import openpyxl
+import pandas as pd
 import pytest
 
+from embench.errors import DataError
 from embench_plugins.datasets.amigos import Amigos, AmigosExternal, AmigosLong
 from embench_plugins.datasets.formats import amigos_extras as extras
+from embench_plugins.datasets.formats import openface
 from embench_plugins.datasets.formats.amigos_files import LONG, SHORT
 
 from .amigos_made import clip, own_file
@@ -67,10 +71,11 @@ class TestClips:
         assert [video for video, found in videos(Amigos(root)).items() if found] == ["138"]
 
     @pytest.mark.parametrize(
-        ("seconds", "span"), [(9.0, (0, 9.0)), (11.0, (0, 10.0)), (5.0, (-5.0, 5.0)), (2.0, (0, 2.0))]
+        ("seconds", "span"), [(9.0, (0, 10.0)), (11.0, (0, 10.0)), (5.0, (-5.0, 5.0)), (2.0, (0, 10.0))]
     )
     def test_clips_whose_length_differs_from_the_signals(self, root, seconds, span):
-        """P11_18, P13_58, P39_10, and video 20, whose clips are 1 s short; one of the stimulus alone starts 5 s in."""
+        """P11_18, P13_58, P39_10, and video 20, whose clips are 1 s short; one of the stimulus alone starts 5 s in.
+        A span is where the recording lies on the clip's clock, whether the clip covers all of it or not."""
         clip(root / "P1_20_face.mov", seconds)
         reader = Amigos(root)
         assert videos(reader)["20"].span == pytest.approx(span)
@@ -84,7 +89,10 @@ class TestClips:
         path.write_bytes(path.read_bytes()[:300])
         reader = Amigos(root)
         assert len(videos(reader)) == 16
-        assert not any(videos(reader).values())
+        broken = {video: film for video, film in videos(reader).items() if film}  # whoever decodes them says so
+        assert {video: (math.isnan(film.fps), film.span) for video, film in broken.items()} == {
+            "4": (True, (0, 10)), "5": (True, (0, 10))
+        }  # fmt: skip
         found = {Path(f.where).name: f for f in reader.verify() if f.severity == "warning"}
         assert "not readable as a video" in found["P1_4_face.mov"].what
         assert "not readable as a video" in found["P1_5_face.mov"].what
@@ -99,6 +107,75 @@ class TestClips:
     def test_verify_says_what_is_assumed(self, root):
         clip(root / "P1_4_face.mov", 10.0)
         assert any("taken to start with the signals, rest included" in line for line in said(Amigos(root)))
+
+
+class TestOpenFace:
+    def table(self, path: Path, seconds: float, rate: float = 25.0) -> Path:
+        """All values of a frame are its second in the clip over 10."""
+        frame = np.arange(round(seconds * rate))
+        columns = {"frame": frame + 1, "timestamp": frame / rate, "confidence": 0.98, "success": 1}
+        columns |= dict.fromkeys(openface.CHANNELS, frame / rate / 10)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(pd.DataFrame(columns).to_csv(index=False))
+        return path
+
+    def shown(self, reader: Amigos) -> dict[str, np.ndarray]:
+        signals = {r.stimulus: r.signals.get("face_au") for r in reader.recordings("P01")}
+        return {video: 10 * signal.data[8] for video, signal in signals.items() if signal}
+
+    @pytest.mark.parametrize(
+        "name", ["openface/P1_4_face.csv", "Exp1_P01_face/P1_4_face.csv", "P01_04.csv", "faces/processed/P1_4_face.csv"]
+    )
+    def test_it_is_named_as_the_clip_and_lies_anywhere(self, root, name):
+        path = self.table(root / name, 10.0)
+        ((video, shown),) = self.shown(Amigos(root)).items()
+        assert video == "4"
+        np.testing.assert_allclose(shown, np.arange(250) / 25, atol=1e-6)
+        assert path in Amigos(root).files("P01")
+
+    def test_it_is_there_without_a_clip_and_counts_for_long_videos_and_annotations_too(self, root):
+        self.table(root / "openface" / "P1_N1_face.csv", 10.0)
+        assert list(self.shown(AmigosLong(root))) == list(self.shown(AmigosExternal(root))) == ["N1"]
+        assert not self.shown(Amigos(root))
+
+    @pytest.mark.parametrize("with_clip", [True, False])
+    @pytest.mark.parametrize(("seconds", "first"), [(10.0, 0), (9.0, 0), (5.0, 5), (2.0, 0), (12.0, 0)])
+    def test_it_has_the_clips_offset(self, root, seconds, first, with_clip):
+        """With the rest or without, as the length of the clip, or else its own, tells."""
+        self.table(root / "openface" / "P1_20_face.csv", seconds)
+        if with_clip:
+            clip(root / "Exp1_P01_face" / "P1_20_face.mov", seconds)
+        shown = self.shown(Amigos(root))["20"]
+        time = np.arange(250) / 25 - first
+        inside = (time >= -1e-9) & (time < seconds - 1e-9)
+        np.testing.assert_allclose(shown, np.where(inside, time, np.nan), atol=1e-6)
+
+    def test_no_modality_of_it_is_used_unless_asked_for(self):
+        assert Amigos.card.default_modalities == ("eeg", "ecg", "eda")
+        assert Amigos.card.modalities["face_au"].channels == openface.CHANNELS
+        assert "video" in AmigosLong.card.modalities
+
+    def test_a_table_of_something_else_is_an_error_that_names_it(self, root):
+        path = root / "openface" / "P1_4_face.csv"
+        path.parent.mkdir()
+        path.write_text("frame,timestamp,confidence,success\n1,0,1,1\n")
+        with pytest.raises(DataError, match="no column AU01_r") as caught:
+            list(Amigos(root).recordings("P01"))
+        assert caught.value.where == str(path)
+        assert any(line.startswith("P1_4_face.csv: no column AU01_r") for line in said(Amigos(root)))
+
+    def test_one_of_another_file_is_told(self, root):
+        self.table(root / "openface" / "P1_4_face.csv", 7.0)
+        clip(root / "P1_4_face.mov", 10.0)
+        assert "P1_4_face.csv: it covers 7.0 s, the clip lasts 10.0 s: not of this file?" in said(Amigos(root))
+
+    def test_boxes_of_faces_lie_beside_the_clip(self, root):
+        path = clip(root / "Exp1_P01_face" / "P1_4_face.mov", 10.0)
+        boxes = path.with_suffix(".boxes.csv")
+        boxes.write_text("time_s,x,y,width,height\n0,1,1,5,5\n")
+        assert videos(Amigos(root))["4"].boxes == boxes
+        assert boxes in Amigos(root).files("P01")
+        assert not self.shown(Amigos(root))
 
 
 class TestOrder:

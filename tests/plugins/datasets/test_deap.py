@@ -1,16 +1,19 @@
 """The DEAP reader: every kind of file that holders have, the join of trials and stimuli, copies that are not read."""
 
+import math
 import pickle
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.io import savemat
 
 from embench.errors import DataError
 from embench.testing import check_dataset
 from embench_plugins.datasets.deap import FILMED, UNFILMED, Deap
+from embench_plugins.datasets.formats import openface
 from embench_plugins.datasets.formats.deap_files import BASELINE_S, CHANNELS, EEG, GSR, RATE, RATINGS, SAMPLES, TRIALS
 from embench_plugins.datasets.synthetic import python2
 
@@ -266,7 +269,7 @@ class TestFaceVideos:
         for recording in Deap(generated).recordings("s01"):
             assert recording.video.path.name == f"s01_trial{recording.order + 1:02d}.avi"
             assert recording.video.fps == 50.0
-            assert recording.video.span == (0.0, 6.0)
+            assert recording.video.span == (-3.0, 6.0)  # of a trial of 9 s, whose rest is not filmed
 
     def test_clips_that_the_release_lacks(self, generated):
         assert sum(TRIALS - len(UNFILMED.get(person, ())) for person in range(1, FILMED + 1)) == 874
@@ -280,14 +283,18 @@ class TestFaceVideos:
         (root / "face_video/s01/s01_trial07.avi").unlink()
         (root / "face_video/s02/s02_trial01.avi").write_bytes(b"RIFF and no more")
         assert [r.order for r in Deap(root).recordings("s01") if r.video is None] == [6]
-        assert [r.order for r in Deap(root).recordings("s02") if r.video is None] == [0]
+        broken = [r.order for r in Deap(root).recordings("s02") if r.video and math.isnan(r.video.fps)]
+        assert broken == [0]  # whoever decodes it says so
         assert "s01: face videos of trial 7 are missing" in findings(root)
         assert "s02_trial01.avi: not readable" in findings(root)
 
-    def test_a_clip_whose_header_has_a_wrong_rate_is_warned_of(self, generated):
+    def test_a_clip_whose_header_has_a_wrong_rate_is_warned_of_and_not_used(self, generated):
         (warned,) = [found for found in Deap(generated).verify() if "by its header" in found.what]
         assert Path(warned.where).name == "s02_trial03.avi"
-        assert "lasts 12.0 s by its header, the music video 6 s" in warned.what
+        assert warned.what == (
+            "lasts 12.0 s by its header, the music video 6 s: its rate must be wrong, and it is not used"
+        )
+        assert [r.order for r in Deap(generated).recordings("s02") if r.video is None] == [2]
 
     def test_flat_clips_are_found(self, generated, tmp_path):
         root = tmp_path / "deap"
@@ -303,6 +310,25 @@ class TestFaceVideos:
         assert {r.video for r in Deap(root).recordings("s01")} == {None}
         assert "face videos are not used" in findings(root)
         assert [path.name for path in Deap(root).files("s01")] == ["s01.dat"]
+
+    def test_what_openface_saw_is_joined_by_trial_and_starts_after_the_rest(self, content, presented, tmp_path):
+        """Trials of 4 s, one of them filmed, or rather the table of its film is there."""
+        write(tmp_path, content)
+        ratings_csv(tmp_path, content["labels"], presented)
+        frame = np.arange(50)  # 1 s
+        columns = {"frame": frame + 1, "timestamp": frame / 50, "confidence": 0.98, "success": 1}
+        table = pd.DataFrame(columns | dict.fromkeys(openface.CHANNELS, frame / 10))
+        path = tmp_path / "openface" / "s01_trial05.csv"
+        path.parent.mkdir()
+        path.write_text(table.to_csv(index=False))
+        recordings = {r.order: r for r in Deap(tmp_path).recordings("s01")}
+        assert [order for order, r in recordings.items() if "face_au" in r.signals] == [4]
+        signal = recordings[4].signals["face_au"]
+        assert (signal.rate, signal.data.shape) == (50, (42, 200))
+        assert np.isnan(signal.data[:, :150]).all()
+        np.testing.assert_allclose(signal.data[0, 150:], frame / 10, atol=1e-6)
+        assert path in Deap(tmp_path).files("s01")
+        assert Deap.card.default_modalities == ("eeg", "ppg", "eda")
 
     def test_clips_are_among_the_files_that_decide(self, generated):
         assert len(Deap(generated).files("s01")) == 42

@@ -15,6 +15,7 @@ import pytest
 from embench.errors import DataError
 from embench.protocols import label_units, load, make_units, partition, roles
 from embench.testing import check_dataset
+from embench_plugins.datasets.formats import openface
 from embench_plugins.datasets.k_emocon import BANDS, BELT, E4, RATERS, KEmoCon
 from embench_plugins.datasets.synthetic import k_emocon as synthetic
 
@@ -108,7 +109,7 @@ class TestReading:
         assert (recording.stimulus, recording.start_s, recording.order) == ("debate", 0.0, 0)
         assert recording.duration_s == LENGTH_S
         assert read(whole, "P05").duration_s == debate(whole, 5)[1] < LENGTH_S
-        assert set(recording.signals) == set(KEmoCon.card.modalities)
+        assert set(recording.signals) == set(KEmoCon.card.modalities) - {"face_au", "video"}
         assert recording.video is None
 
     @pytest.mark.parametrize("pid", range(1, 9))
@@ -398,27 +399,52 @@ class TestQuirks:
 
 
 class TestVideo:
-    def test_a_persons_face_belongs_to_the_debate(self, copy):
-        (copy / "debate_recordings").mkdir()
-        path = copy / "debate_recordings" / "p1_62.mp4"
+    def film(self, path: Path, seconds: int) -> Path:
+        path.parent.mkdir(exist_ok=True)
         with av.open(str(path), "w") as container:
             stream = container.add_stream("mpeg4", rate=10)
             stream.width = stream.height = 16
             stream.pix_fmt = "yuv420p"
-            for _ in range(620):
+            for _ in range(10 * seconds):
                 frame = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
+        return path
+
+    def test_a_persons_face_belongs_to_the_debate(self, copy):
+        path = self.film(copy / "debate_recordings" / "p1_62.mp4", 62)
         video = read(copy).video
         assert (video.path, video.fps, video.span) == (path, 10.0, (0.0, LENGTH_S))
         assert path in KEmoCon(copy).files("P01")
         assert read(copy, "P02").video is None
 
-    def test_a_video_that_cannot_be_read_is_left_out_and_told(self, copy):
+    def test_a_video_that_cannot_be_read_is_told_and_another_one_taken(self, copy):
         (copy / "debate_recordings").mkdir()
         (copy / "debate_recordings" / "p1_62.mp4").write_bytes(b"not a film")
-        assert read(copy).video is None
-        assert any(what.startswith("left out: ") for what in said(copy, "warning"))
+        assert math.isnan(read(copy).video.fps)  # whoever decodes it says so
+        assert any(what.startswith("not readable as a video") for what in said(copy, "warning"))
+        path = self.film(copy / "debate_recordings" / "p1_63.mp4", 63)
+        assert read(copy).video.path == path
+
+    def test_one_that_is_shorter_than_its_name_says_is_told(self, copy):
+        self.film(copy / "debate_recordings" / "p1_640.mp4", 20)
+        assert read(copy).video.span == (0.0, LENGTH_S)
+        assert "lasts 20.0 s by its header, 640 s by its name" in said(copy, "warning")
+
+    @pytest.mark.parametrize("name", ["openface/p1_62.csv", "debate_recordings/p1_62.csv"])
+    def test_what_openface_saw_begins_with_the_debate(self, copy, name):
+        frame = np.arange(300)  # 30 s of a debate of a minute
+        columns = {"frame": frame + 1, "timestamp": frame / 10, "confidence": 0.98, "success": 1}
+        path = copy / name
+        path.parent.mkdir()
+        path.write_text(pd.DataFrame(columns | dict.fromkeys(openface.CHANNELS, frame / 100)).to_csv(index=False))
+        signal = read(copy).signals["face_au"]
+        assert (signal.rate, signal.data.shape) == (10, (42, 600))
+        np.testing.assert_allclose(signal.data[0, :300], frame / 100, atol=1e-6)
+        assert np.isnan(signal.data[:, 300:]).all()
+        assert path in KEmoCon(copy).files("P01")
+        assert "face_au" not in read(copy, "P02").signals
+        assert KEmoCon.card.default_modalities == ("ppg", "eda", "temp")
 
 
 SECONDS = {"e4_data/1/E4_BVP.csv", "neurosky_polar_data/1/Polar_HR.csv", "metadata/subjects.csv"}

@@ -43,10 +43,10 @@ class TestTruth:
     def test_an_oracle_scores_ninety_at_effect_one(self, length_s):
         scores = oracle(1.0, length_s)
         assert set(scores) == set(synthetic.QUANTITIES)
-        assert list(scores.values()) == pytest.approx([0.90] * 4, abs=0.015)
+        assert list(scores.values()) == pytest.approx([0.90] * 6, abs=0.015)
 
     def test_an_oracle_scores_chance_at_effect_zero(self):
-        assert list(oracle(0.0).values()) == pytest.approx([0.50] * 4, abs=0.02)
+        assert list(oracle(0.0).values()) == pytest.approx([0.50] * 6, abs=0.02)
 
     def test_each_dimension_has_its_own_places(self):
         found = synthetic.oracle(32, 0, 1.0)

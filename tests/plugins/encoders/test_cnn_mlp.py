@@ -189,9 +189,27 @@ def test_stream_slows_physiology_and_leaves_faces() -> None:
     inside = slice(round(2 * rate), -round(2 * rate))
     expected = np.sin(2 * np.pi * np.arange(stream.data.shape[1]) / rate)
     np.testing.assert_allclose(stream.data[:, inside], np.stack([expected, -expected])[:, inside], atol=2e-3)
+    brain = plugin.stream(Signal(sine[None], 128.0, ("Fp1",), "uV", modality="eeg"))
+    assert (brain.rate, brain.data.shape) == (32.0, (1, 60 * 32))  # alpha is at 8 to 13 Hz
     face = Signal(np.zeros((42, 180), np.float32), 18.0, tuple("ab" * 21), "", modality="face_au")
     assert plugin.stream(face) is face
     assert (encoder("paper").reads, plugin.reads) == ("signal", "stream")
+
+
+def test_small_starts_with_means_of_stretches_and_paper_at_random() -> None:
+    """A feature that is on in one tenth of the time lights the tokens of that tenth."""
+    made = small()
+    features = torch.zeros(1, 32, made.along_time[0].in_features)
+    features[..., -len(features[0, 0]) // 10 :] = 10
+    lit = made.along_time(features)[0, 0]
+    assert lit[-1] > 5
+    assert lit[:20].abs().max() < 1
+    assert float(made.along_time(torch.ones_like(features)).mean().detach()) == pytest.approx(
+        0.84, abs=0.1
+    )  # GELU of 1
+    drawn = network("paper", "ecg+eda", 2, 320).along_time[0].weight
+    assert drawn.abs().max() <= 320**-0.5
+    assert abs(float(drawn.mean())) < 1e-3
 
 
 def test_short_training_lowers_the_loss() -> None:

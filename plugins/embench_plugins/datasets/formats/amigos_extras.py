@@ -1,4 +1,4 @@
-"""What lies beside the signals of AMIGOS: clips of faces, and two of the sheets of metadata.
+"""What lies beside the signals of AMIGOS: clips of faces, what OpenFace saw in them, and two of the sheets of metadata.
 
 Sheets are read where `openpyxl` is installed (extra `corpora`). What could not be settled from the sources is only
 taken where it proves itself: an order of videos that is a permutation of all of them, annotators in columns of their
@@ -17,9 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from embench.errors import DataError
-from embench_plugins.datasets.formats.amigos_files import LONG, SHORT
+from embench_plugins.datasets.formats import openface
+from embench_plugins.datasets.formats.amigos_files import BASELINE_S, LONG, SHORT
 
 SUFFIXES = (".mov", ".mp4", ".avi", ".mkv", ".m4v")
+CLIP_TOLERANCE_S = 1.5
+"""A clip that is so much shorter or longer than the signals still starts with them: those of video 20 are 1 s short."""
 ANNOTATORS = 3
 ORDER_SHEET, ANNOTATION_SHEET = "Experiment_Data.xlsx", "External_Annotations.xlsx"
 _CLIP = re.compile(r"p0*([1-9]\d?)_([a-z]?\d+)(?:_.*)?", re.IGNORECASE)
@@ -34,9 +37,28 @@ def clips(root: Path) -> tuple[Mapping[tuple[str, str], Path], list[Path]]:
     videos' clips the names are not documented: `P1_N1_face.mov` and the like are taken for person 1, video N1. Of two
     clips of one trial the first in order of path is taken.
     """
+    return _by_trial(sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES))
+
+
+def tables(root: Path) -> Mapping[tuple[str, str], Path]:
+    """What OpenFace made of clips, by person and video: CSV files named as these are (`P1_4_face.csv`), anywhere."""
+    return _by_trial(openface.tables(root))[0]
+
+
+def clip_span(clip_s: float, duration_s: float) -> tuple[float, float]:
+    """Where, in seconds of a clip that lasts `clip_s`, a recording of `duration_s` begins and ends.
+
+    A clip starts with the signals, the 5 s of rest included, unless just this rest is missing: then the recording
+    starts 5 s before the clip (-5), so that the two stay aligned.
+    """
+    start = -BASELINE_S if abs(duration_s - BASELINE_S - clip_s) <= CLIP_TOLERANCE_S else 0.0
+    return start, start + duration_s
+
+
+def _by_trial(paths: list[Path]) -> tuple[Mapping[tuple[str, str], Path], list[Path]]:
     known: dict[tuple[str, str], Path] = {}
     unknown = []
-    for path in sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES):
+    for path in paths:
         if path.name.startswith("._"):  # what macOS leaves beside a file
             continue
         match = _CLIP.fullmatch(path.stem)

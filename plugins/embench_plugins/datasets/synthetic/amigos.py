@@ -3,10 +3,11 @@
 What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
 to each, which correlates with the latent value by `RHO * effect`:
 - arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response;
-- valence -> frontal alpha asymmetry, log right over left (EEG).
+- valence -> frontal alpha asymmetry, log right over left (EEG);
+- where clips are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
 `RHO` is such that each of these true quantities ranks one person's trials by their label with an AUROC of .90 at
-effect 1, and .50 at effect 0. People differ more than the effect: an order holds within a person only. Ratings do not
-depend on the video, nor on anything else that a file shows.
+effect 1, and .50 at effect 0. People differ more than the effect, but for their faces: an order holds within a person
+only. Ratings do not depend on the video, nor on anything else that a file shows.
 
 What is not planted. Mean and variance of each channel of a trial are drawn without regard to the label: a channel is
 standardised over the trial (after the first second, which is dropped later), then given a random gain and offset. Only
@@ -46,7 +47,9 @@ from embench_plugins.datasets.formats.amigos_files import (
     SHORT,
     segment_count,
 )
+from embench_plugins.datasets.synthetic import amigos_films, films
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
+from embench_plugins.datasets.synthetic.face import OWN
 from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 
 RHO = 0.825  # correlation of latent value and response at effect 1: AUROC .9001 over 200,000 people drawn as below
@@ -65,7 +68,10 @@ STIMULUS_S = dict(
 )
 """Seconds of each video, inside the bounds that the release's numbers of annotated segments give."""
 
-PLANTED = {"heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence"}
+PLANTED = {
+    "heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence", "smile": "valence",
+    "brow": "arousal",
+}  # fmt: skip
 
 # Quirks of the release, person -> cells (from 0) where one cell is meant.
 EEG_LOST = {
@@ -90,9 +96,10 @@ BAD_CHECKSUM = (7,)
 TRIALS = np.dtype(
     [(name, "i8") for name in ("person", "cell")]
     + [("video", "U3")]
-    + [(name, "f8") for name in ("arousal", "valence", "heart_rate", "scr_per_min", "alpha_asymmetry")]
+    + [(name, "f8") for name in ("arousal", "valence", *PLANTED)]
 )
-"""A row of `draw`: ratings 1 to 9, heart rate in beats a minute, log alpha power right over left."""
+"""A row of `draw`: ratings 1 to 9, heart rate in beats a minute, log alpha power right over left, smile and brow in
+standard deviations."""
 
 
 class Cell(NamedTuple):
@@ -112,6 +119,7 @@ def synthesize(
     length_s: float | None = None,
     long_s: float | None = None,
     person_label: bool = False,
+    videos: bool = False,
 ) -> None:
     """Writes `Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on below `out`.
 
@@ -121,6 +129,7 @@ def synthesize(
         length_s: length of the longest short trial with its 5 s of rest, others up to a quarter shorter; None: real.
         long_s: the same of the long videos; None: `SAMPLE_S` where the short ones have real lengths, else `LEAST_S`.
         person_label: see `draw`.
+        videos: also clips of faces, and what OpenFace would have made of them; see `amigos_films`.
 
     Raises:
         UsageError: for arguments out of range, or where `out` holds files that no synthesizer of AMIGOS wrote.
@@ -139,8 +148,11 @@ def synthesize(
         "length_s": length_s,
         "long_s": long_s,
         "person_label": person_label,
+        **({"videos": True} if videos else {}),
     }
     write(out, made, subjects, lambda person: _cells(trials[trials["person"] == person], seed, length_s, long_s))
+    for own in trials.reshape(subjects, len(VIDEOS)) if videos else ():
+        amigos_films.write(Path(out), int(own["person"][0]), seed, _plays(own, length_s, long_s))
 
 
 def write(out: Path, made: Mapping[str, Any], subjects: int, cells: Callable[[int], list[Cell]]) -> None:
@@ -193,6 +205,8 @@ def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False)
         row["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
         row["scr_per_min"] = np.exp(rng.uniform(math.log(3), math.log(11)) + 0.3 * response["arousal"])
         row["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
+        rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
+        row["smile"], row["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
     return rows.ravel()
 
 
@@ -233,6 +247,20 @@ def _cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float 
         external = np.tanh(0.4 * rng.standard_normal((segment_count(samples / RATE), 2)))
         cells.append(Cell(data, rated, np.column_stack([np.arange(1, len(external) + 1), external])))
     return cells
+
+
+def _plays(trials: np.ndarray, length_s: float | None, long_s: float | None) -> amigos_films.Plays:
+    """What the face of one person shows in each video, from the rows (20,) of that person."""
+    plays = {}
+    for trial in trials:
+        video = str(trial["video"])
+        seconds = films.times(trial_s(video, long_s if video in LONG else length_s))
+        smile, brow = (
+            films.course(float(trial[name]), float(trials[name].mean()), seconds, BASELINE_S)
+            for name in ("smile", "brow")
+        )
+        plays[video] = smile, brow
+    return plays
 
 
 def _mat(person: int, cells: list[Cell]) -> bytes:

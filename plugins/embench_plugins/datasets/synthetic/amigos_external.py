@@ -3,7 +3,8 @@
 What is planted. Arousal and valence change slowly within a video, with no regard to which video it is. Observers give
 each annotated segment its mean, on a scale of -1 to 1. The body responds at every moment, by `STRENGTH * effect`:
 - arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response;
-- valence -> frontal alpha asymmetry, log right over left (EEG).
+- valence -> frontal alpha asymmetry, log right over left (EEG);
+- where clips are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
 `STRENGTH` is such that the true quantity of units of 10 s ranks one person's units by their label with an AUROC of .90
 at effect 1, and .50 at effect 0. Self-assessments are drawn without regard to anything.
 
@@ -30,6 +31,7 @@ from embench_plugins.datasets.formats.amigos_files import (
     segment_count,
     segments,
 )
+from embench_plugins.datasets.synthetic import amigos_films, films
 from embench_plugins.datasets.synthetic.amigos import (
     BAND,
     PLANTED,
@@ -44,6 +46,7 @@ from embench_plugins.datasets.synthetic.amigos import (
 )
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain
+from embench_plugins.datasets.synthetic.face import OWN
 from embench_plugins.datasets.synthetic.marks import check_arguments
 
 STRENGTH = 0.87  # correlation of what is felt and the response at effect 1: AUROC .90 over 1,000 people
@@ -54,18 +57,21 @@ UNIT_S = 10
 MOMENTS = np.dtype(
     [(name, "i8") for name in ("person", "cell")]
     + [("second", "f8")]
-    + [(name, "f8") for name in ("arousal", "valence", "heart_rate", "scr_per_min", "alpha_asymmetry")]
+    + [(name, "f8") for name in ("arousal", "valence", *PLANTED)]
 )
-"""A row of `draw`: what is felt, heart rate in beats a minute, log alpha power right over left."""
+"""A row of `draw`: what is felt, and what follows it, as in a row of `amigos.draw`."""
 
 
-def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
+def synthesize(
+    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
+) -> None:
     """Writes `Data_preprocessed/Data_Preprocessed_P01/Data_Preprocessed_P01.mat` and so on below `out`.
 
     The same arguments give the same bytes.
 
     Args:
         length_s: length of the longest trial with its 5 s of rest, long videos included; None: `SAMPLE_S`.
+        videos: also clips of faces, and what OpenFace would have made of them; see `amigos_films`.
 
     Raises:
         UsageError: for arguments out of range, or where `out` holds files that no synthesizer of AMIGOS wrote.
@@ -82,8 +88,11 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
         "subjects": subjects,
         "effect": effect,
         "length_s": length_s,
+        **({"videos": True} if videos else {}),
     }
     write(out, made, subjects, lambda person: _cells(_person(person, seed, effect, length_s), seed, length_s))
+    for person in range(1, subjects + 1) if videos else ():
+        amigos_films.write(Path(out), person, seed, _plays(_person(person, seed, effect, length_s), length_s))
 
 
 def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
@@ -123,6 +132,7 @@ def _person(person: int, seed: int, effect: float, length_s: float) -> np.ndarra
     shift = dict(zip(("arousal", "valence"), rng.uniform(-0.4, 0.4, 2), strict=True))
     # Standard deviations: heart rate 10 between people, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
     resting, responses, asymmetry = rng.uniform(58, 92), rng.uniform(math.log(3), math.log(11)), rng.standard_normal()
+    rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
     videos = []
     for cell, video in enumerate(VIDEOS):
         rows = np.zeros(math.ceil(_length_s(video, length_s)), MOMENTS)
@@ -135,6 +145,7 @@ def _person(person: int, seed: int, effect: float, length_s: float) -> np.ndarra
         rows["heart_rate"] = resting + 4 * response["arousal"]
         rows["scr_per_min"] = np.exp(responses + 0.3 * response["arousal"])
         rows["alpha_asymmetry"] = 1.3 * asymmetry + response["valence"]
+        rows["smile"], rows["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
         videos.append(rows)
     return np.concatenate(videos)
 
@@ -152,6 +163,16 @@ def _annotations(moments: np.ndarray, duration_s: float) -> np.ndarray:
     weight = inside / inside.sum(axis=1, keepdims=True)
     means = [np.tanh(0.5 * (weight @ moments[target])) for target in ("valence", "arousal")]
     return np.column_stack([np.arange(1, len(spans) + 1), *means])
+
+
+def _plays(moments: np.ndarray, length_s: float) -> amigos_films.Plays:
+    """What the face of one person shows in each video, from all of that person's moments."""
+    plays = {}
+    for cell, video in enumerate(VIDEOS):
+        own, seconds = moments[moments["cell"] == cell], films.times(_length_s(video, length_s))
+        smile, brow = (np.interp(seconds, own["second"], own[name]) for name in ("smile", "brow"))
+        plays[video] = smile, brow
+    return plays
 
 
 def _cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:

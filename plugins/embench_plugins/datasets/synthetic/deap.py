@@ -3,16 +3,17 @@
 What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
 to each, which correlates with the latent value by `RHO * effect`:
 - arousal -> heart rate (plethysmograph) and skin conductance responses a minute (GSR), both rising with one response;
-- valence -> frontal alpha asymmetry, log right over left (EEG).
+- valence -> frontal alpha asymmetry, log right over left (EEG);
+- where faces are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
 `RHO` is such that each of these true quantities ranks one person's trials by their label with an AUROC of .90 at
-effect 1, and .50 at effect 0. People differ more than the effect. Ratings do not depend on the video, nor on when it
-was shown; dominance and liking depend on nothing.
+effect 1, and .50 at effect 0. People differ more than the effect, but for their faces. Ratings do not depend on the
+video, nor on when it was shown; dominance and liking depend on nothing.
 
 What is not planted. Mean and variance of each channel are drawn without regard to the label: after the 3 s of rest a
 channel is standardised over its trial, then given a random gain and offset.
 
 What is not as in real files: trials last `LENGTH_S` unless asked for 63 s, values have float32 precision, and a face
-video is one grey picture.
+video is one grey picture unless faces are asked for, which have a quarter of the frames.
 """
 
 from __future__ import annotations
@@ -32,8 +33,10 @@ from scipy.stats import norm
 from embench.errors import UsageError
 from embench_plugins.datasets.deap import FILMED, PEOPLE, UNFILMED, Deap
 from embench_plugins.datasets.formats.deap_files import BASELINE_S, EEG, GSR, RATE, RATINGS, SAMPLES, TRIALS
+from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
+from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
 from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 from embench_plugins.datasets.synthetic.python2 import dump
 
@@ -50,23 +53,32 @@ BY_PYTHON_3 = (3,)  # whose pickle somebody wrote again
 NOT_POSITIVE = (2, 4, 9, 16, 25)  # whose GSR lies around zero
 TURNED = (5,)  # whose GSR rises where conductance rises
 WRONG_RATE = (2, 3)  # person and trial of a face video whose header gives half the rate
+UNSEEN = (1, 7)  # person and trial of a face video of which there is no table of OpenFace
+BY_OLD_OPENFACE = (2,)  # people whose tables have spaces, as older versions wrote them
 
-PLANTED = {"heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence"}
+PLANTED = {
+    "heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence", "smile": "valence",
+    "brow": "arousal",
+}  # fmt: skip
 ROWS = np.dtype(
     [(name, "i8") for name in ("person", "video", "trial", "familiarity")]
     + [(name, "f8") for name in ("start_s", *RATINGS, *PLANTED)]
 )
 """A row of `draw`: video 1 to 40 (Experiment_id), trial 1 to 40 (as shown), ratings 1 to 9, beats and responses a
-minute, log alpha power right over left."""
+minute, log alpha power right over left, smile and brow in standard deviations."""
 
 
-def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
+def synthesize(
+    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
+) -> None:
     """Writes `data_preprocessed_python/s01.dat` and so on, `metadata_csv` and `face_video` below `out`.
 
     The same arguments give the same bytes.
 
     Args:
         length_s: length of a trial with its 3 s of rest, 6 to 63 s; None: `LENGTH_S`.
+        videos: faces in the face videos instead of a grey picture, and `openface` with what OpenFace would have made of
+            them.
 
     Raises:
         UsageError: for arguments out of range, or where `out` holds files that no synthesizer of DEAP wrote.
@@ -83,6 +95,7 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
         "subjects": subjects,
         "effect": effect,
         "length_s": length,
+        **({"videos": True} if videos else {}),
     }
     out = Path(out)
     claim(out, made)
@@ -92,7 +105,11 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
     for person in people:
         _write(folder / f"s{person['person'][0]:02d}.dat", person, seed, round(length * RATE))
     _metadata(out / "metadata_csv", rows)
-    _videos(out / "face_video", subjects, length - BASELINE_S)
+    if videos:
+        for person in people[:FILMED]:
+            _faces(out, person, seed, length - BASELINE_S)
+    else:
+        _videos(out / "face_video", subjects, length - BASELINE_S)
 
 
 def draw(subjects: int, seed: int, effect: float) -> np.ndarray:
@@ -123,6 +140,8 @@ def draw(subjects: int, seed: int, effect: float) -> np.ndarray:
         row["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
         row["scr_per_min"] = np.exp(rng.uniform(math.log(5), math.log(15)) + 0.3 * response["arousal"])
         row["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
+        rest = OWN * np.random.default_rng([seed, person, 3]).standard_normal(2)
+        row["smile"], row["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
     return rows.ravel()
 
 
@@ -169,6 +188,26 @@ def _metadata(folder: Path, rows: np.ndarray) -> None:
         start = round(row["start_s"] * 1e6)
         lines.append(f"{row['person']},{row['trial']},{row['video']},{start},{ratings},{familiarity}")
     (folder / "participant_ratings.csv").write_text("\r\n".join(lines) + "\r\n", "utf-8-sig")
+
+
+def _faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> None:
+    """One person's face videos, and what OpenFace would have made of them, from the rows (40,) of that person."""
+    person = int(trials["person"][0])
+    face, seconds = Face.draw(np.random.default_rng([seed, person, 4])), films.times(video_s)
+    for row in trials:
+        trial = int(row["trial"])
+        if trial in UNFILMED.get(person, ()):
+            continue
+        rng = np.random.default_rng([seed, person, 5, trial])
+        smile, brow = (
+            films.course(float(row[name]), float(trials[name].mean()), seconds, 0.0) for name in ("smile", "brow")
+        )
+        done = Performance.draw(smile, brow, float(films.FPS), rng)
+        name, fps = f"s{person:02d}_trial{trial:02d}", films.FPS / (2 if (person, trial) == WRONG_RATE else 1)
+        films.film(out / "face_video" / f"s{person:02d}" / f"{name}.avi", face, done, header_fps=fps)
+        if (person, trial) != UNSEEN:
+            spaced = person in BY_OLD_OPENFACE
+            films.table(out / "openface" / f"{name}.csv", done, rng, header_fps=fps, spaced=spaced)
 
 
 def _videos(folder: Path, subjects: int, video_s: float) -> None:

@@ -4,17 +4,19 @@ What is planted. Each person has two latent values that change over some 20 s, o
 the latent value of each 5 s in five steps, high (3 to 5) about half of the time. A bodily response correlates with it
 by `RHO * effect`:
 - arousal -> heart rate (wristband's pulse wave and belt) and skin conductance responses a minute;
-- valence -> how deeply breathing modulates heart rate (pulse wave; vagal tone), and alpha's share of the band powers.
+- valence -> how deeply breathing modulates heart rate (pulse wave; vagal tone), and alpha's share of the band powers;
+- where videos are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
 `RHO` is such that each of these true quantities ranks one person's units of 10 s by their label with an AUROC of .90 at
-effect 1, and .50 at effect 0. People differ more than the effect: an order holds within a person only. The partner and
-the five observers see the latent value through noise of their own. Two who debate share nothing but the time.
+effect 1, and .50 at effect 0. People differ more than the effect, but for their faces and their alpha: an order holds
+within a person only. The partner and the five observers see the latent value through noise of their own. Two who debate
+share nothing but the time.
 
 What is not planted. Mean and variance of a unit's pulse wave, skin conductance, temperature and acceleration are drawn
 without regard to the label. A band's power hangs on it by a correlation of .05, because the level common to all bands
 varies fifteen times as much. The belt's heart rate is the exception: its mean is the quantity itself.
 
 What is not as in real files: rest before the debate lasts a fifth of it, the debate five minutes unless a length is
-given, and there is no sound, no video.
+given, there is no sound, and video only where it is asked for.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ import pandas as pd
 
 from embench.errors import UsageError
 from embench_plugins.datasets.k_emocon import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S, KEmoCon
+from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
+from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
 from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 
 RHO = 0.765
@@ -53,6 +57,10 @@ GAPS = {1: ("E4_BVP", 2), 5: ("E4_EDA", 12), 8: ("E4_ACC", 64)}
 """Samples lost in the middle of the debate: few enough to bridge, and too many."""
 CHECKPOINTS = (4,)
 """A stray .ipynb_checkpoints with a copy that must not be read."""
+UNFILMED = (2, 6, 7, 12, 13, 17, 18, 21, 24, 29, 30)
+"""Eleven who did not agree to be seen."""
+BY_OLD_OPENFACE = (4,)
+"""Whose tables have spaces, as older versions wrote them."""
 FLOAT_RATINGS = (4, 5)
 UNRATED = (1, 5)
 """The second window has no rating of arousal by the person, and none by the first observer."""
@@ -63,26 +71,33 @@ MARKS = (
     "boredom", "confusion", "delight", "concentration", "frustration", "surprise", "none_1", "confrustion", "contempt",
     "dejection", "disgust", "eureka", "pride", "sorrow", "none_2",
 )  # fmt: skip
-QUANTITIES = {"heart_rate": "arousal", "scr_per_min": "arousal", "breath_share": "valence", "alpha_share": "valence"}
+QUANTITIES = {
+    "heart_rate": "arousal", "scr_per_min": "arousal", "breath_share": "valence", "alpha_share": "valence",
+    "smile": "valence", "brow": "arousal",
+}  # fmt: skip
 ROWS = np.dtype(
     [("person", "i8"), ("window", "i8")]
     + [(f"{name}_{kind}", "f8") for name in DIMENSIONS for kind in ("latent", "rating")]
     + [(name, "f8") for name in QUANTITIES]
 )
 """A row of `draw`, 5 s of a person: ratings 1 to 5, beats a minute, responses a minute, the share by which heart rate
-swings with the breath, log of alpha's share of power against the person's own."""
+swings with the breath, log of alpha's share of power against the person's own, smile and brow in standard
+deviations."""
 
 Clock = tuple[int, int, int]
 """initTime, startTime and endTime of a person, in unix ms."""
 
 
-def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
+def synthesize(
+    out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None, videos: bool = False
+) -> None:
     """Writes metadata, e4_data, neurosky_polar_data, emotion_annotations and data_quality_tables below `out`.
 
     The same arguments give the same bytes.
 
     Args:
         length_s: seconds of the longest debate, 20 or more; others are up to 6 % shorter. None: five minutes.
+        videos: also debate_recordings with the faces of 21 people, and what OpenFace would have made of them.
 
     Raises:
         UsageError: for arguments out of range, or where `out` holds anything but generated files of K-EmoCon.
@@ -91,11 +106,14 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
     length_s = LENGTH_S if length_s is None else length_s
     out = Path(out)
     made = {"generator": __name__, "version": 1, "dataset": "k_emocon", "seed": seed}
-    claim(out, made | {"subjects": subjects, "effect": effect, "length_s": length_s})
+    made |= {"subjects": subjects, "effect": effect, "length_s": length_s, **({"videos": True} if videos else {})}
+    claim(out, made)
     clocks = {pid: _clock(pid, length_s) for pid in range(1, subjects + 1)}
     written = {pid: person(out, truth[truth["person"] == pid], seed, clocks[pid]) for pid in clocks}
     _metadata(out / "metadata", clocks, written)
     _quality(out / "data_quality_tables", written)
+    for pid in sorted(set(clocks) - set(UNFILMED)) if videos else ():
+        _film(out, truth[truth["person"] == pid], seed, clocks[pid])
 
 
 def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
@@ -124,6 +142,8 @@ def _truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
     rows["scr_per_min"] = np.exp(rng.uniform(np.log(3), np.log(18)) + 0.45 * response["arousal"])
     rows["breath_share"] = np.exp(rng.normal(np.log(0.03), 0.6) + 0.5 * response["valence"])
     rows["alpha_share"] = 0.06 * response["valence"]
+    rest = OWN * np.random.default_rng([seed, pid, 3]).standard_normal(2)
+    rows["smile"], rows["brow"] = rest[0] + response["valence"], rest[1] + response["arousal"]
     return rows
 
 
@@ -264,6 +284,17 @@ def _quirky(name: str, table: pd.DataFrame, pid: int, clock: Clock) -> pd.DataFr
     if TWICE.get(pid) == name:
         table = pd.concat([table, table[middle : middle + 30]])
     return table
+
+
+def _film(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> None:
+    """One person's video of the debate, its length in its name, and what OpenFace would have made of it."""
+    pid, length_s = int(rows["person"][0]), (clock[2] - clock[1]) / 1000
+    seconds, rng = films.times(length_s), np.random.default_rng([seed, pid, 4])
+    smile, brow = (np.interp(seconds, WINDOW_S * (rows["window"] + 0.5), rows[name]) for name in ("smile", "brow"))
+    face, done = Face.draw(rng), Performance.draw(smile, brow, float(films.FPS), rng)
+    name = f"p{pid}_{length_s:.0f}"
+    films.film(out / "debate_recordings" / f"{name}.mp4", face, done)
+    films.table(out / "openface" / f"{name}.csv", done, rng, spaced=pid in BY_OLD_OPENFACE)
 
 
 def _annotations(folder: Path, rows: np.ndarray, rng: np.random.Generator) -> None:

@@ -1,0 +1,279 @@
+"""Runs what claims compare, under the fixed protocol and under the papers' own, and says what the rows show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from embench import protocols, registry
+from embench import run as runner
+from embench.claims.files import Claim
+from embench.claims.verdict import Size, Verdict, on_direction, on_size
+from embench.errors import DataError, EmbenchError, Unfinished
+from embench.interfaces.dataset import Card
+from embench.planning.cohort import card_under
+from embench.planning.plan import Plan
+from embench.results import comparing, record
+from embench.results.significance import holm
+
+FIXED = "subject-independent-v1"
+"""The protocol that holds for every method, whose headline is compared."""
+
+Leg = Literal["fixed", "own"]
+Status = Literal["compared", "can be run", "missing", "does not apply"]
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a claim compares on a dataset under a protocol: the requests of its two sides."""
+
+    claim: Claim
+    dataset: str
+    leg: Leg
+    a: runner.Request
+    b: runner.Request
+
+    @property
+    def metric(self) -> str | None:
+        """The paper's metric under its own protocol, else None: the headline."""
+        return self.claim.metric if self.leg == "own" else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison, or why there is none.
+
+    Args:
+        status: `compared`; `can be run` (of a plan); `missing` (data, a plugin or a run); `does not apply` (a dataset
+            that was asked for and is not the claim's own lacks a modality).
+        p, corrected: of the primary test, by itself and after Holm over the comparisons of this paper and leg.
+        published, size: only under the paper's own protocol and on its own data, where a number was published.
+        cost: wall time of each side, in s, stages that they share counted whole in both.
+    """
+
+    claim: Claim
+    dataset: str
+    leg: Leg
+    protocol: str
+    status: Status
+    reason: str = ""
+    what_to_do: str = ""
+    target: str = ""
+    metric: str = ""
+    recipe: str = ""
+    difference: Any = None
+    p: float | None = None
+    corrected: float | None = None
+    smallest: float | None = None
+    verdict: Verdict | None = None
+    published: float | None = None
+    size: Size | None = None
+    people: int = 0
+    units: int = 0
+    synthetic: bool = False
+    runs: Mapping[str, str] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        """As `embench claims --json` has it, without what has no value."""
+        values = {name: value for name, value in vars(self).items() if name not in ("claim", "difference")}
+        values |= {side: self.claim.options(side, self.dataset) for side in ("a", "b")}
+        if self.status != "compared":
+            return {name: value for name, value in values.items() if value not in (None, "", 0, False, {})}
+        gap = self.difference
+        return values | {"difference": {"mean": gap.mean, "low": gap.low, "high": gap.high}}
+
+
+def pairs(
+    claims: Sequence[Claim], datasets: Sequence[str], legs: Sequence[Leg], options: Mapping[str, Any]
+) -> list[Pair]:
+    """What the claims compare: on their own datasets, or on these.
+
+    Args:
+        options: further fields of `Request`.
+    """
+    found = []
+    for claim in claims:
+        for dataset in datasets or claim.datasets:
+            for leg in legs:
+                protocol = FIXED if leg == "fixed" else claim.protocol
+                targets = _targets(claim, dataset, protocol)
+                if claim.place(dataset).targets and not targets:
+                    continue  # classes that only the paper's protocol makes
+                a, b = (_request(claim, side, dataset, protocol, targets, options) for side in ("a", "b"))
+                found.append(Pair(claim, dataset, leg, a, b))
+    return found
+
+
+def _targets(claim: Claim, dataset: str, protocol: str) -> list[str]:
+    """The claim's targets on a dataset, as far as they exist there under a protocol."""
+    wanted = claim.place(dataset).targets
+    try:
+        card = card_under(protocols.load(protocol), registry.load("dataset", dataset).card)
+    except EmbenchError:
+        if dataset in claim.datasets:  # planning will say what is wrong, of this claim alone
+            return list(wanted)
+        raise
+    return [name for name in wanted if name in {target.name for target in card.targets}]
+
+
+def _request(
+    claim: Claim,
+    side: Any,
+    dataset: str,
+    protocol: str,
+    targets: Sequence[str],
+    options: Mapping[str, Any],
+) -> runner.Request:
+    given = claim.options(side, dataset)
+    renamed = {"encoder": "encoders", "pretrainer": "pretrainers", "set": "settings"}
+    fields = {renamed.get(name, name): value for name, value in given.items()}
+    return runner.Request(dataset, protocol=protocol, targets=",".join(targets) or None, **{**options, **fields})
+
+
+def examine(wanted: Sequence[Pair], progress: Report | None = None, workers: int | None = None) -> list[Row]:
+    """Runs all that can be run, as one grid a paper, and compares; a row for each target of each pair."""
+    rows = []
+    for paper in dict.fromkeys(pair.claim.paper for pair in wanted):
+        rows += _paper([pair for pair in wanted if pair.claim.paper == paper], progress, workers)
+    return rows
+
+
+def prospects(wanted: Sequence[Pair]) -> list[Row]:
+    """What `examine` would find to run, and what is missing: a row for each pair. Nothing is trained."""
+    plans = _plans(wanted)
+    return [_refusal(pair, plans) or _row(pair, "can be run") for pair in wanted]
+
+
+def _plans(wanted: Sequence[Pair]) -> dict[runner.Request, Plan | EmbenchError]:
+    """The plan of every request, or why there is none."""
+    found: dict[runner.Request, Plan | EmbenchError] = {}
+    for request in dict.fromkeys(side for pair in wanted for side in (pair.a, pair.b)):
+        try:
+            found[request] = runner.plan(request)
+        except EmbenchError as error:
+            found[request] = error
+    return found
+
+
+def _refusal(pair: Pair, plans: Mapping[runner.Request, Plan | EmbenchError]) -> Row | None:
+    """The row of a pair of which a side cannot be run; None where both can."""
+    if pair.dataset not in pair.claim.datasets and (lacking := _lacking(pair)):
+        return _row(pair, "does not apply", f"{pair.dataset} has no {', '.join(lacking)}")
+    for request in (pair.a, pair.b):
+        if isinstance(error := plans[request], EmbenchError):
+            return _missing(pair, error)
+    return None
+
+
+def _paper(wanted: Sequence[Pair], progress: Report | None, workers: int | None) -> list[Row]:
+    plans = _plans(wanted)
+    refused = {i: row for i, pair in enumerate(wanted) if (row := _refusal(pair, plans))}
+    able = [pair for i, pair in enumerate(wanted) if i not in refused]
+    requests = list(dict.fromkeys(side for pair in able for side in (pair.a, pair.b)))
+    done = runner.grid(requests, workers=workers, progress=progress) if requests else runner.Grid(())
+    by_id = {result.id: result for result in done.results}
+    rows: list[Row] = []
+    for i, pair in enumerate(wanted):
+        if i in refused:
+            rows.append(refused[i])
+            continue
+        sides = {name: by_id.get(plans[request].id) for name, request in (("a", pair.a), ("b", pair.b))}  # type: ignore[union-attr]
+        missing = [name for name, result in sides.items() if result is None]
+        if missing:
+            plan: Any = plans[pair.a if missing[0] == "a" else pair.b]
+            error = done.failures[f"{plan.method.title} ({plan.id})"]
+            rows.append(_missing(pair, error, f"side {missing[0]} failed: "))
+            continue
+        rows += _compared(pair, sides["a"], sides["b"], [t.name for t in plans[pair.a].test.targets])  # type: ignore[union-attr]
+    return _decided(rows)
+
+
+def _lacking(pair: Pair) -> list[str]:
+    """The modalities that a claim reads and a dataset does not have."""
+    card: Card = registry.load("dataset", pair.dataset).card
+    read = [part for side in (pair.a, pair.b) for part in (side.modalities or "").replace("+", ",").split(",") if part]
+    return [name for name in dict.fromkeys(read) if name not in card.modalities]
+
+
+def _row(pair: Pair, status: Status, reason: str = "", what_to_do: str = "") -> Row:
+    return Row(pair.claim, pair.dataset, pair.leg, pair.a.protocol, status, reason, what_to_do)
+
+
+def _missing(pair: Pair, error: EmbenchError, side: str = "") -> Row:
+    """The row of a pair that `error` keeps from being compared."""
+    where = f" ({error.where})" if isinstance(error, DataError) and error.where else ""
+    return _row(pair, "missing", f"{side}{error.what}{where}", error.hint or "")
+
+
+def _compared(pair: Pair, one: Any, other: Any, targets: Sequence[str]) -> list[Row]:
+    rows = []
+    a, b = record.read(one.folder), record.read(other.folder)
+    published = pair.claim.place(pair.dataset).published if pair.leg == "own" else {}
+    about = {
+        "recipe": a.run["recipe"]["preset"],
+        "synthetic": a.run["dataset"]["synthetic"] is not None,
+        "runs": {"a": str(one.folder), "b": str(other.folder)},
+        "cost": {"a": a.run["cost"]["wall_s"], "b": b.run["cost"]["wall_s"]},
+    }
+    for target in targets:
+        try:
+            found = comparing.compare(a, b, target, pair.metric)
+        except EmbenchError as error:
+            rows.append(replace(_missing(pair, error), target=target, **about))
+            continue
+        gap = found.difference
+        size = on_size(published[target], gap.low, gap.high) if target in published else None
+        rows.append(
+            replace(
+                _row(pair, "compared"),
+                target=target,
+                metric=found.metric,
+                difference=gap,
+                p=found.p,
+                smallest=found.smallest,
+                published=published.get(target),
+                size=None if about["synthetic"] else size,
+                people=found.people,
+                units=found.units,
+                **about,
+            )
+        )
+    return rows
+
+
+def _decided(rows: Sequence[Row]) -> list[Row]:
+    """The rows with their verdicts, p values corrected over the comparisons of each leg. Two claims that ask the same
+    of the same runs are one comparison."""
+    corrected: dict[Any, float] = {}
+    for leg in ("fixed", "own"):
+        asked = {_question(row): row.p for row in rows if row.status == "compared" and row.leg == leg}
+        known = {question: p for question, p in asked.items() if p is not None}
+        corrected |= dict(zip(known, holm(list(known.values())), strict=True))
+    decided = []
+    for row in rows:
+        if row.status == "compared":
+            p, gap = corrected.get(_question(row)), row.difference
+            row = replace(row, corrected=p, verdict=on_direction(gap.low, gap.high, p, row.claim.direction))
+        decided.append(row)
+    return decided
+
+
+def _question(row: Row) -> tuple[str, ...]:
+    return (row.leg, row.runs["a"], row.runs["b"], row.target, row.metric)
+
+
+def check(rows: Sequence[Row]) -> None:
+    """Raises Unfinished where a comparison is missing; names each reason and the claims that it concerns."""
+    missing = [row for row in rows if row.status == "missing"]
+    if missing:
+        concerned: dict[str, dict[str, None]] = {}
+        for row in missing:
+            concerned.setdefault(row.reason, {})[row.claim.id] = None
+        reasons = [f"{', '.join(ids)}: {reason}" for reason, ids in concerned.items()]
+        raise Unfinished(
+            f"{len(missing)} of {len(rows)} comparisons are missing. {'; '.join(reasons)}",
+            hint="get what is missing; the same command then goes on where this one stopped",
+        )

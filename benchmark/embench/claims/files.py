@@ -1,0 +1,193 @@
+"""Claims of papers as small YAML files: what is compared with what, under whose rules, and what was published.
+
+Any package that joins may bring some, as `claims/<paper>/<id>.yaml` beside its `registry.yaml`.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from embench import registry
+from embench.errors import UsageError
+from embench.registry.naming import did_you_mean
+
+
+def _texts(value: Any) -> Any:
+    """One text stands for a list of one."""
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Configuration(_Strict):
+    """Options of a run, by the names that they have on the command line."""
+
+    encoder: Texts | None = None
+    fusion: str | None = None
+    pretrainer: Texts | None = None
+    modalities: str | None = None
+    set: Texts | None = None
+    drop: str | None = None
+    label_subjects: str | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        return self.model_dump(exclude_unset=True)
+
+
+class Place(_Strict):
+    """A dataset that a claim is tested on: its targets (none: those of a run that names none), what differs there, and
+    the published difference of each target, a less b, as a share (.05 for 5 points)."""
+
+    targets: Texts = ()
+    both: Configuration = Configuration()
+    a: Configuration = Configuration()
+    b: Configuration = Configuration()
+    published: dict[str, float] = {}
+
+    @model_validator(mode="after")
+    def _of_its_targets(self) -> Self:
+        if other := sorted(set(self.published) - set(self.targets)):
+            raise ValueError(f"a difference is published of {', '.join(other)}, which is not among the targets")
+        return self
+
+
+class Claim(_Strict):
+    """A comparison of two configurations: `direction` says how a's score lies to b's if the claim is right.
+
+    `protocol` and `metric` are the paper's own. `datasets` are the paper's; `elsewhere` says what differs on others, on
+    which the claim is only tested when asked. A configuration is `both`, then the dataset's `both`, then the side, then
+    the dataset's side; a later field takes an earlier one's place.
+    """
+
+    id: Identity
+    paper: Identity
+    claim: str
+    both: Configuration = Configuration()
+    a: Configuration = Configuration()
+    b: Configuration = Configuration()
+    direction: Literal["higher", "lower"]
+    protocol: str
+    metric: str
+    datasets: dict[str, Place] = Field(min_length=1)
+    elsewhere: dict[str, Place] = {}
+    remarks: str = ""
+
+    @model_validator(mode="after")
+    def _two_that_differ(self) -> Self:
+        for dataset in (*self.datasets, *self.elsewhere):
+            one, other = (self.options(side, dataset) for side in ("a", "b"))
+            if not one.get("encoder") or not other.get("encoder"):
+                raise ValueError(f"a or b has no encoder on {dataset}")
+            if one == other:
+                raise ValueError(f"a and b are the same on {dataset}")
+        if also := sorted(set(self.datasets) & set(self.elsewhere)):
+            raise ValueError(f"{', '.join(also)} stands in `datasets` and in `elsewhere`")
+        return self
+
+    def place(self, dataset: str) -> Place:
+        """What holds on a dataset, whether the file names it or not."""
+        return self.datasets.get(dataset) or self.elsewhere.get(dataset) or Place()
+
+    def options(self, side: Literal["a", "b"], dataset: str) -> dict[str, Any]:
+        """The options of one side on a dataset, without those that are not given."""
+        here = self.place(dataset)
+        own, local = (self.a, here.a) if side == "a" else (self.b, here.b)
+        return self.both.given | here.both.given | own.given | local.given
+
+
+class Untested(_Strict):
+    """A claim that is no comparison of two configurations, and why embench does not test it yet."""
+
+    id: Identity
+    paper: Identity
+    claim: str
+    not_tested: str
+
+
+def read(path: Path) -> Claim | Untested:
+    """The claim of a file, whose folder and name are its paper and id.
+
+    Raises:
+        UsageError: it cannot be read, or breaks the schema.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"a claim's file cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
+    if not isinstance(content, dict):
+        raise UsageError("a claim's file holds no mapping", where=str(path), expected=", ".join(Claim.model_fields))
+    kind = Untested if "not_tested" in content else Claim
+    try:
+        claim = kind.model_validate(content)
+    except ValidationError as error:
+        raise _usage_error(error, kind, path) from error
+    if (claim.paper, claim.id) != (path.parent.name, path.stem):
+        raise UsageError(
+            f"this is claim {claim.id} of {claim.paper}",
+            where=str(path),
+            expected=f"{claim.paper}/{claim.id}.yaml",
+        )
+    return claim
+
+
+def _usage_error(error: ValidationError, kind: type[BaseModel], path: Path) -> UsageError:
+    faults = error.errors()
+    said = []
+    for fault in faults:
+        place = ".".join(str(part) for part in fault["loc"])
+        what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
+        said.append(f"{place}: {what}" if place else what)
+    first = faults[0]
+    hint = did_you_mean(str(first["loc"][-1]), list(kind.model_fields)) if first["loc"] else None
+    return UsageError(f"a claim breaks the schema: {'; '.join(said)}", where=str(path), hint=hint)
+
+
+def installed() -> list[Claim | Untested]:
+    """The claims of all packages, by paper and id; a file that cannot be used is left out with a warning."""
+    found = []
+    for path in registry.shipped("claims/*/*.yaml"):
+        try:
+            found.append(read(path))
+        except UsageError as error:
+            warnings.warn(f"a claim is left out: {error}", stacklevel=2)
+    return sorted(found, key=lambda claim: (claim.paper, _counted(claim.id)))
+
+
+def _counted(text: str) -> list[tuple[int, str]]:
+    """Sorts S2 before S10."""
+    return [(int(part or 0), rest) for rest, part in re.findall(r"(\D*)(\d*)", text)]
+
+
+def chosen(paper: str | None, ids: tuple[str, ...]) -> list[Claim | Untested]:
+    """The claims of a paper, or of all, and those of these ids only where some are given.
+
+    Raises:
+        UsageError: no claim is of this paper or id.
+    """
+    claims = installed()
+    for what, wanted, known in (
+        ("paper", (paper,) if paper else (), {claim.paper for claim in claims}),
+        ("claim", ids, {claim.id for claim in claims if paper in (None, claim.paper)}),
+    ):
+        for name in wanted:
+            if name not in known:
+                raise UsageError(
+                    f"there is no {what} `{name}` with claims to test" if what == "paper" else f"no claim is `{name}`",
+                    where="embench claims",
+                    expected=f"one of {', '.join(sorted(known))}",
+                    hint=did_you_mean(name, sorted(known)),
+                )
+    return [claim for claim in claims if paper in (None, claim.paper) and (not ids or claim.id in ids)]

@@ -1,0 +1,47 @@
+"""What an interval says of a claim: whether the direction is right, and whether the size is the published one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from embench.results.significance import ALPHA, MARGIN
+
+Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
+Size = Literal["agrees", "smaller", "larger", "opposite"]
+
+
+def on_direction(
+    low: float | None, high: float | None, p: float | None, direction: Literal["higher", "lower"] = "higher"
+) -> Verdict:
+    """The verdict on the direction of a difference, a less b.
+
+    Args:
+        low, high: its 95 % interval; None where nothing can vary.
+        p: of the primary test, corrected for the claims that are tested together.
+        direction: how a's score lies to b's if the claim is right.
+
+    Returns:
+        `supported`: the interval lies on the claim's side of 0, and the corrected p is at most .05; `contradicted`:
+        the same on the other side; else `equivalent`: the interval lies within .02 of 0; else `undecided`.
+    """
+    if low is None or high is None:
+        return "undecided"
+    if direction == "lower":
+        low, high = -high, -low
+    if p is not None and p <= ALPHA and (low > 0 or high < 0):
+        return "supported" if low > 0 else "contradicted"
+    return "equivalent" if low >= -MARGIN and high <= MARGIN else "undecided"
+
+
+def on_size(published: float, low: float | None, high: float | None) -> Size | None:
+    """Whether the measured 95 % interval holds the published difference, or lies nearer to 0 (`smaller`), further away
+    (`larger`) or on the other side of 0 (`opposite`). None where there is no interval."""
+    if low is None or high is None:
+        return None
+    if low <= published <= high:
+        return "agrees"
+    if published < 0:
+        published, low, high = -published, -high, -low
+    if low > published:
+        return "larger"
+    return "opposite" if high < 0 and published > 0 else "smaller"

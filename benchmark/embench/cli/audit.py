@@ -1,0 +1,78 @@
+"""`embench audit`: what would make a run wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import DataRoot, Json
+
+if TYPE_CHECKING:
+    from embench.results.audits.findings import Audit
+
+_COLOURS = {"severe": "red", "warning": "yellow", "note": None}
+
+
+def audit(
+    run: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="Folder of a run, or a CSV file of predictions.")],
+    retrain: Annotated[
+        int, typer.Option("--retrain", min=0, help="Train so many times on permuted labels; what scores then leaks.")
+    ] = 0,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Whose units a FILE predicts; `embench list dataset`.")
+    ] = None,
+    data_root: DataRoot = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder that gets audit.json; by default the run's own.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a run against its record and the data; exit 1 when something severe is found."""
+    with console.stdout_kept(as_json):
+        from embench import auditing
+        from embench.cli.progress import Progress
+
+        folder = run if run.is_dir() else _scored(run, dataset, data_root)
+        with Progress() as progress:
+            made = auditing.audit(folder, data_root=data_root, retrained=retrain, out=out, progress=progress.event)
+    if as_json:
+        console.document(made.json())
+    else:
+        show(made)
+    if made.counts["severe"]:
+        raise typer.Exit(1)
+
+
+def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
+    """The record that `embench score` makes of a file."""
+    from embench import outside
+    from embench.errors import UsageError
+
+    if dataset is None:
+        raise UsageError(
+            f"{file} is no folder of a run",
+            where="embench audit",
+            expected="a run's folder, or a file of predictions and --dataset",
+        )
+    return outside.score(file, dataset, data_root=data_root).folder
+
+
+def show(made: Audit) -> None:
+    """The findings, the severe ones first, and what could not be asked."""
+    for name, finding in made.findings:
+        console.say(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
+        for key, value in finding.evidence.items():
+            console.say(f"    {key}: {_short(value)}")
+        console.say(f"    what to do: {finding.todo}")
+    counts = ", ".join(f"{count} {severity}" for severity, count in made.counts.items())
+    console.say(f"{made.run}: {len(made.checks)} checks, {counts}")
+    for name, reason in made.not_asked.items():
+        console.note(f"not asked: {name}: {reason}")
+
+
+def _short(value: object) -> str:
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 200 else f"{text[:200]} .."

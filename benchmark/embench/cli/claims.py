@@ -1,0 +1,170 @@
+"""`embench claims`: what papers claim, run under the fixed protocol and under their own, with a verdict on each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import DataRoot, Device, DryRun, Json, Preset, Runs, Workers
+
+if TYPE_CHECKING:
+    from embench.claims import Claim, Row, Untested
+
+LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
+
+MEANING = (
+    "A verdict is about these configurations, on these people, at this recipe. It is not about the paper's own runs, "
+    "and on another dataset than the paper's it is another question."
+)
+
+
+def claims(
+    paper: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="Such as wu2023; by default all.")] = None,
+    claim: Annotated[list[str] | None, typer.Option("--claim", help="Id of a claim; repeatable.")] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option("--dataset", help="In place of the claims' own datasets; repeatable.")
+    ] = None,
+    under: Annotated[
+        Literal["both", "fixed", "own"], typer.Option("--under", help="The fixed protocol, the papers' own, or both.")
+    ] = "both",
+    recipe: Annotated[
+        Preset | None, typer.Option("--recipe", help="Preset; by default paper on a GPU and small on a CPU.")
+    ] = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="Seeds, with commas between.")] = "0,1,2",
+    device: Device = "auto",
+    data_root: DataRoot = None,
+    runs: Runs = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Test what papers claim: run both sides of each claim, compare them, and say which way the difference lies."""
+    with console.stdout_kept(as_json):
+        from embench import claims as claiming
+        from embench.cli.progress import Progress
+
+        chosen = claiming.chosen(paper, tuple(claim or ()))
+        tested = [each for each in chosen if isinstance(each, claiming.Claim)]
+        options = {
+            "recipe": recipe and recipe.value,
+            "seeds": seeds,
+            "device": device,
+            "data_root": data_root,
+            "runs": runs,
+            "workers": workers,
+        }
+        wanted = claiming.pairs(tested, dataset or (), LEGS[under], options)
+        if dry_run:
+            rows = claiming.prospects(wanted)
+        else:
+            with Progress() as progress:
+                rows = claiming.examine(wanted, progress=progress.event, workers=workers)
+    untested = [each for each in chosen if isinstance(each, claiming.Untested)]
+    if as_json:
+        console.document(_document(tested, rows, untested))
+    else:
+        _print(tested, rows, untested)
+    if not dry_run:
+        claiming.check(rows)
+
+
+def _line(options: Mapping[str, Any]) -> str:
+    """Options as they stand on a command line."""
+    parts = []
+    for name, value in options.items():
+        given = [value] if isinstance(value, str) else value
+        parts += [f"--{name.replace('_', '-')} {item}" for item in given]
+    return " ".join(parts)
+
+
+def _document(tested: Sequence[Claim], rows: Sequence[Row], untested: Sequence[Untested]) -> dict[str, Any]:
+    """What `--json` prints."""
+    kept = {"id", "paper", "claim", "direction", "protocol", "metric", "remarks"}
+    described = [
+        claim.model_dump(include=kept) | {"rows": [row.json() for row in rows if row.claim is claim]}
+        for claim in tested
+    ]
+    return {"claims": described, "not_tested": [claim.model_dump() for claim in untested]}
+
+
+def _print(tested: Sequence[Claim], rows: Sequence[Row], untested: Sequence[Untested]) -> None:
+    from embench.cli.show import GENERATED
+
+    generated = any(row.synthetic for row in rows)
+    if generated:
+        console.say(GENERATED, bold=True, colour="yellow")
+    heads = ["dataset", "target", "protocol", "score", "published", "measured (a - b)", "p, Holm", "verdict", "size"]
+    for claim in tested:
+        own = [row for row in rows if row.claim is claim]
+        compared = [row for row in own if row.status == "compared"]
+        console.say(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
+        console.say(f"a: {_line(claim.options('a', _first(claim, own)))}")
+        console.say(f"b: {_line(claim.options('b', _first(claim, own)))}")
+        if compared:
+            console.table([*heads, "cost", "recipe"], [_cells(row) for row in compared])
+        for line in _said([row for row in own if row.status != "compared"]):
+            console.say(line)
+        if claim.remarks:
+            console.say(claim.remarks)
+        console.say()
+    for what_to_do in dict.fromkeys(row.what_to_do for row in rows if row.what_to_do):
+        console.say(f"what to do: {what_to_do}")
+    _print_untested(untested)
+    if any(row.status == "compared" for row in rows):
+        console.say(MEANING)
+    if generated:
+        console.say(GENERATED, bold=True, colour="yellow")
+
+
+def _first(claim: Claim, rows: Sequence[Row]) -> str:
+    """The dataset whose options are shown."""
+    return rows[0].dataset if rows else next(iter(claim.datasets))
+
+
+def _cells(row: Row) -> list[str]:
+    from embench.cli.progress import duration
+
+    gap = row.difference
+    measured = f"{gap.mean:+.3f}" + (f" [{gap.low:+.3f}, {gap.high:+.3f}]" if gap.low is not None else "")
+    verdict = str(row.verdict)
+    if row.verdict == "undecided" and row.smallest is not None:
+        verdict += f" (could show {row.smallest:.3f})"
+    p = "-" if row.corrected is None else f"{row.corrected:.3g}"
+    published = "-" if row.published is None else f"{row.published:+.3f}"
+    cost = ", ".join(f"{side} {duration(seconds)}" for side, seconds in row.cost.items())
+    place = row.dataset if row.dataset in row.claim.datasets else f"{row.dataset} (not the paper's)"
+    return [
+        place,
+        row.target,
+        row.protocol,
+        row.metric,
+        published,
+        measured,
+        p,
+        verdict,
+        row.size or "-",
+        cost,
+        row.recipe,
+    ]
+
+
+def _said(rows: Sequence[Row]) -> list[str]:
+    """Rows that compare nothing, as lines; protocols with one reason share a line."""
+    protocols: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        key = (row.status, row.dataset, row.target, row.reason)
+        protocols.setdefault(key, []).append(row.protocol)
+    lines = []
+    for (status, dataset, target, reason), names in protocols.items():
+        lines.append(f"{status}: {' '.join(filter(None, [dataset, target]))} ({', '.join(names)})")
+        lines[-1] += f": {reason}" if reason else ""
+    return lines
+
+
+def _print_untested(untested: Sequence[Untested]) -> None:
+    if untested:
+        rows = [[each.paper, each.id, each.claim, each.not_tested] for each in untested]
+        console.table(["paper", "claim", "what it says", "why not"], rows, title="not tested by embench yet")

@@ -1,0 +1,68 @@
+"""`embench compare`: which of several runs is better, by how much, and whether so many people can tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import Json
+
+if TYPE_CHECKING:
+    from embench.results.comparing import Comparison, Table
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN..", help="Folders of finished runs, or of entries.")],
+    target: Annotated[str | None, typer.Option("--target", help="Targets, with commas between; else all.")] = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="A metric in place of the headline.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare runs two by two on the units that all of them answered, paired over people."""
+    with console.stdout_kept(as_json):
+        from embench.results import comparing, record
+
+        records = [record.read(folder) for folder in runs]
+        tables = comparing.compare_all(records, target.split(",") if target else None, metric)
+    if as_json:
+        console.document({"targets": [table.as_json() for table in tables]})
+        return
+    for table in tables:
+        _show(table)
+
+
+def _show(table: Table) -> None:
+    from embench.cli import show
+    from embench.results.phrasing import METRICS
+
+    title = f"target {table.target}, {METRICS.get(table.metric, table.metric)} ({table.metric})"
+    rows = [
+        [s.name, show.value(s.score.as_json()), s.group, "-" if s.tried is None else str(s.tried), s.run]
+        for s in table.standings
+    ]
+    console.table(["method", table.metric, "group", "tried", "run"], rows, title=title)
+    console.say("Methods that share a letter can't be told apart. tried: methods that had looked at the test labels.")
+    console.say()
+    pairs = table.comparisons
+    tests = list(dict.fromkeys(name for pair in pairs for name in pair.tests))
+    heads = ["one", "other", "difference", "p, Holm", *(f"p, {name}" for name in tests), "could be seen", ""]
+    console.table(heads, [_cells(pair, tests) for pair in pairs])
+    for pair in pairs if len(pairs) <= 3 else pairs[: len(table.standings) - 1]:
+        console.say(pair.sentence)
+    console.say()
+
+
+def _cells(pair: Comparison, tests: list[str]) -> list[str]:
+    from embench.cli import show
+
+    figures = ["-" if name not in pair.tests else f"{pair.tests[name]:.4f}" for name in tests]
+    seen = "-" if pair.smallest is None else f"{pair.smallest:.3f}"
+    said = [
+        *(["different"] if pair.different else []),
+        *(["equivalent"] if pair.equivalent else []),
+        *(["unequal tuning"] if pair.unequal_tuning else []),
+    ]
+    difference = show.value(pair.difference.as_json())
+    return [pair.one, pair.other, difference, f"{pair.holm:.4f}", *figures, seen, ", ".join(said)]

@@ -1,0 +1,36 @@
+"""`embench export`: what a paper needs of some runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from embench.cli import console
+from embench.errors import MachineError, UsageError
+
+
+def export(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN..", help="Folders of finished runs, or of entries.")],
+    latex: Annotated[bool, typer.Option("--latex", help="The scores as tables (booktabs).")] = False,
+    methods: Annotated[bool, typer.Option("--methods", help="A methods section, with citations.")] = False,
+    bibtex: Annotated[bool, typer.Option("--bibtex", help="Datasets, methods and embench, as BibTeX.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; by default it is printed.")] = None,
+) -> None:
+    """Write the table, the methods section or the bibliography of a paper on some runs, as LaTeX."""
+    if not (latex or methods or bibtex):
+        raise UsageError("nothing is asked for", where="embench export", expected="--latex, --methods or --bibtex")
+    from embench.results import citing, record
+
+    records = [record.read(folder) for folder in runs]
+    wanted = ((latex, citing.tables), (methods, citing.methods), (bibtex, citing.bibtex))
+    text = "\n".join(make(records) for asked, make in wanted if asked)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        record.write_text(out, text)
+    except OSError as error:
+        raise MachineError(f"the text cannot be written: {error.strerror}", where=str(out)) from error
+    console.say(f"written: {out}")

@@ -1,0 +1,41 @@
+"""`embench report`: a run as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from embench.cli import console
+from embench.cli.options import DataRoot
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or of an entry of a board.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The file to write; by default RUN's name with .html, here.")
+    ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--beside",
+            help="Run of a single modality to hold a fusion against; repeatable. By default those "
+            "in the same folder of runs.",
+        ),
+    ] = None,
+    data_root: DataRoot = None,
+) -> None:
+    """Write a report that works offline: scores, controls, people, curves, training, embeddings, signals, cost."""
+    from embench import report as reports
+    from embench.cli.progress import Steps
+
+    with Steps() as steps:
+        path = reports.write(
+            run,
+            out or Path(f"{run.resolve().name}.html"),
+            singles=beside or (),
+            data_root=data_root,
+            progress=lambda n, all_, _: steps(n, all_, "prepared"),
+        )
+    console.say(str(path))

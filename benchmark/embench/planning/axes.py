@@ -1,0 +1,54 @@
+"""Requests that stand for several: numbers of labelled people, and modalities that are taken away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+from embench import registry
+from embench.errors import UsageError
+from embench.planning.cohort import card_under
+from embench.planning.method import chosen_modalities
+from embench.planning.request import Request
+from embench.planning.transfer import of_both
+from embench.protocols import load
+
+EACH, ALL = "each", "all"
+
+
+def spread(request: Request) -> list[Request]:
+    """A request for each point of its axes: `label_subjects` may hold several numbers with commas between; `drop` may
+    be `each`, nothing and then every modality by itself, or `all`, nothing and then every choice but all of them.
+
+    Raises:
+        UsageError: names do not fit, or there is one modality only, which can't be taken away.
+    """
+    people = request.label_subjects.split(",") if request.label_subjects else [None]
+    return [
+        replace(request, label_subjects=count and count.strip(), drop=drop)
+        for count in people
+        for drop in _drops(request)
+    ]
+
+
+def _drops(request: Request) -> list[str | None]:
+    if request.drop not in (EACH, ALL):
+        return [request.drop]
+    modalities = _modalities(request)
+    if len(modalities) < 2:
+        raise UsageError(
+            f"there is one modality only, {modalities[0]}, and nothing to predict from without it",
+            where=f"--drop {request.drop}",
+            expected="several --modalities",
+        )
+    sizes = range(1, 2 if request.drop == EACH else len(modalities))
+    return [None, *(",".join(some) for size in sizes for some in combinations(modalities, size))]
+
+
+def _modalities(request: Request) -> tuple[str, ...]:
+    """Those that the method of a request reads, known without its data."""
+    protocol = load(request.protocol)
+    card = card_under(protocol, registry.load("dataset", request.dataset).card)
+    if request.train_dataset:
+        request = of_both(request, protocol, card)
+    return chosen_modalities(request, card, list(card.modalities))

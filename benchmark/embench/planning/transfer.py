@@ -1,0 +1,112 @@
+"""Training on another dataset than the one that is tested: what the two share, and why they may not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from embench import registry
+from embench.errors import UsageError
+from embench.interfaces.dataset import Card
+from embench.interfaces.units import Target
+from embench.planning import locate
+from embench.planning.cohort import Cohort, card_under, choose_targets, gather
+from embench.planning.request import Request
+from embench.protocols import Protocol
+
+
+def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
+    """The request with what it leaves open, modalities and targets, set to the tested dataset's default ones as far as
+    the dataset that is trained on has them.
+
+    Raises:
+        UsageError: they share no default modality or no target.
+    """
+    other = _card(request, protocol)
+    modalities, names = request.modalities, request.targets
+    if modalities is None:
+        modalities = ",".join(m for m in card.default_modalities if _channels(card, m) == _channels(other, m))
+    if names is None:
+        usual = choose_targets(card, None)
+        names = ",".join(one.name for one in usual if any(_alike(one, two) for two in other.targets))
+    for what, chosen, of in (
+        ("modality with the same channels", modalities, list(other.modalities)),
+        ("target of one kind", names, [t.name for t in other.targets]),
+    ):
+        if not chosen:
+            raise UsageError(
+                f"{card.name} and {other.name} share no {what} among {card.name}'s default ones",
+                where=f"--train-dataset {request.train_dataset}",
+                expected=f"what {other.name} has: {', '.join(of)}",
+            )
+    return replace(request, modalities=modalities, targets=names)
+
+
+def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, test: Cohort, workers: int) -> Cohort:
+    """The cohort to train on: all people of the other dataset, with its own card's label rules.
+
+    Raises:
+        UsageError: it lacks a modality or target of the run, or has it otherwise; or its people are those tested.
+            DataError: its data are missing or bad.
+    """
+    where, name = f"--train-dataset {request.train_dataset}", locate.full_name(str(request.train_dataset))
+    card = _card(request, protocol)
+    if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
+        raise UsageError(
+            f"{protocol.name} takes the cut of {', '.join(fitted)} from training labels of the same dataset",
+            where=where,
+            expected="a protocol whose cuts are fixed, or no --train-dataset",
+        )
+    if protocol.split.by != "group":
+        raise UsageError(
+            f"{protocol.name} splits one dataset by {protocol.split.by}, and here nothing is split: all people of "
+            f"{card.name} train, and all of {test.card.name} are tested",
+            where=where,
+            hint="--protocol subject-independent-v1",
+        )
+    if locate.share_files(name, request.dataset, request.data_root):
+        raise UsageError(
+            f"{card.name} holds people of {test.card.name}, which is tested: they would stand in training and test",
+            where=where,
+            expected="a dataset of other people, or no --train-dataset",
+        )
+    store = locate.prepared(name, request.data_root, protocol, workers)
+    for m in (part for joined in modalities for part in joined.split("+")):
+        one, other = store.modalities.get(m), test.store.modalities[m]
+        if one is None or one.channels != other.channels:  # rates are the protocol's in both
+            raise UsageError(
+                f"{card.name} has no `{m}` with the channels of {test.card.name}"
+                + (f": {', '.join(one.channels)}" if one else ""),
+                where=where,
+                expected=f"{m}: {', '.join(other.channels)}",
+                hint="choose modalities that both have: --modalities",
+            )
+    fit = gather(store, card, choose_targets(card, ",".join(t.name for t in test.targets)), modalities, protocol)
+    for tested, fitted_on in zip(test.targets, fit.targets, strict=True):
+        if not _alike(tested, fitted_on):
+            raise UsageError(
+                f"{tested.name} is {_said(tested)} in {test.card.name}, and {_said(fitted_on)} in {card.name}",
+                where=where,
+                expected="targets of one kind, and values of one scale",
+            )
+    return fit
+
+
+def _card(request: Request, protocol: Protocol) -> Card:
+    return card_under(protocol, registry.load("dataset", locate.full_name(str(request.train_dataset))).card)
+
+
+def _channels(card: Card, modality: str) -> tuple[str, ...] | None:
+    return card.modalities[modality].channels if modality in card.modalities else None
+
+
+def _alike(one: Target, other: Target) -> bool:
+    """Whether an answer to one is an answer to the other. Where each dataset cuts its scale is its own rule."""
+    same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
+    return same and (one.kind != "value" or one.scale == other.scale)
+
+
+def _said(target: Target) -> str:
+    if target.kind != "value":
+        return f"{target.n} classes"
+    return f"a value of {target.scale[0]:g} to {target.scale[1]:g}" if target.scale else "a value"

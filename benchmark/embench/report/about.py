@@ -1,0 +1,184 @@
+"""What the run was: marks that a reader must see first, its cost, its audit, and how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from embench.interfaces.metric import Undefined
+from embench.leaderboard.rows import apart
+from embench.report.finished import Finished
+from embench.report.page import facts, missing, number, table, text
+from embench.results import cost as costs
+from embench.results import phrasing
+from embench.results.audits import findings
+
+OVERLAPS = {"labelled_target": "it saw labels of the target", "unknown": "nobody knows which people it saw"}
+"""Pretraining that keeps a row from being ranked."""
+
+
+def marks(run: Finished) -> list[tuple[bool, str, str]]:
+    """(whether it is bad, what it is called, what it says), for the top of the page."""
+    about, scores = run.manifest, run.record.scores
+    outside = about.method.outside is not None
+    made: list[tuple[bool, str, str]] = []
+    if about.dataset.synthetic is not None:
+        made.append((True, "Generated data", "these numbers say nothing about people"))
+    if about.protocol.leaks:
+        gives_up = run.record.run["protocol"].get("gives_up", {}).values()
+        made.append(
+            (True, "Leaks", "; ".join([f"under {about.protocol.name} training sees what is tested", *gives_up]))
+        )
+    if about.dev:
+        made.append((False, "Development", "validation people were scored, test labels stayed closed"))
+    if about.pretrain_overlap in OVERLAPS and not outside:
+        made.append((True, "Pretraining", OVERLAPS[about.pretrain_overlap]))
+    for target in run.targets:
+        failed = [n.split(": ", 1)[1] for n in scores["not_cleared"] if n.startswith(f"{target.name}: ")]
+        if failed:
+            said = f"of {target.name}, it is not shown to be better than {', '.join(failed)}"
+            made.append((True, "Controls", said))
+    audited = findings.read(run.folder) or {"findings": []}
+    made += [(True, "Audit", found["what"]) for found in audited["findings"] if found["severity"] == "severe"]
+    if outside:
+        made.append((False, "Outside predictions", "they came from a file: nothing is known of how they were made"))
+    elif said := ", ".join(apart(about)):
+        made.append((False, "Apart from the plain method", said))
+    if not about.recipe.on_board and not outside:
+        made.append((False, "Recipe", f"{about.recipe.preset} is for trying things and never stands on a board"))
+    if about.recipe.assumed:
+        made.append((False, "Assumed", f"settings that the paper leaves open: {', '.join(about.recipe.assumed)}"))
+    return made
+
+
+def name(run: Finished) -> str:
+    return run.manifest.method.outside or phrasing.method(run.record.run) or run.manifest.id
+
+
+def header(run: Finished) -> str:
+    about = run.manifest
+    people, left_out = about.cohort.size, len(about.cohort.left_out)
+    seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
+    line = f"{about.dataset.name.rpartition('/')[2]}, {about.protocol.name}, {people} people, {seeds}"
+    listed = "".join(
+        f"<li{' class=bad' if bad else ''}><strong>{escape(called)}.</strong> {escape(_sentence(said))}</li>"
+        for bad, called, said in marks(run)
+    )
+    cards = "".join(_card(run, target.name) for target in run.targets)
+    out = f", {left_out} left out" if left_out else ""
+    return (
+        f'<h1>{escape(name(run))}</h1><p class="about">{escape(line + out)}. Run <code>{escape(about.id)}</code>.</p>'
+        + (f'<ul class="marks">{listed}</ul>' if listed else "")
+        + f'<div class="cards">{cards}</div>'
+    )
+
+
+def _sentence(said: str) -> str:
+    return said[:1].upper() + said[1:] + ("" if said.endswith(".") else ".")
+
+
+def _card(run: Finished, target: str) -> str:
+    metric = run.record.scores["headlines"][target]
+    called = phrasing.METRICS.get(metric, metric)
+    score = run.score(target, metric)
+    if score is None:
+        value, interval = "-", "undefined"
+    else:
+        value = f"{score['mean']:.3f}"
+        interval = "" if score["low"] is None else f"{score['low']:.3f} to {score['high']:.3f}"
+    failed = sum(n.startswith(f"{target}: ") for n in run.record.scores["not_cleared"])
+    asked = sum(target in by_target for by_target in run.record.scores["differences"].values())
+    verdict = "no control applies" if not asked else f"clears {asked - failed} of {asked} controls"
+    return (
+        f'<div class="card"><p>{escape(target)}: {escape(called)}</p><p class="big">{value} '
+        f"<small>{interval}</small></p><p>{verdict}</p></div>"
+    )
+
+
+def cost(run: Finished) -> str:
+    note = (
+        "Time of all stages one after the other; parameters, and operations of one row's answer, in one fold; highest "
+        "use of memory; energy of the GPU."
+    )
+    return facts(list(costs.said(run.record.run["cost"]).items())) + text(note)
+
+
+def audit(run: Finished) -> str:
+    content = findings.read(run.folder)
+    if content is None:
+        return missing("this run was not audited; `embench audit RUN` does")
+    found = [
+        (f["severity"], f.get("check", ""), f["what"], _plain(f.get("evidence", "")), f.get("todo", ""))
+        for f in content["findings"]
+    ]
+    said = text(f"{findings.status(content).capitalize()}.")
+    listed = table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else ""
+    silent = content.get("not_asked") or {}
+    return (
+        said
+        + listed
+        + (text("Could not be asked: " + "; ".join(f"{k}: {v}" for k, v in silent.items()) + ".") if silent else "")
+    )
+
+
+def facts_of(run: Finished) -> str:
+    about, record = run.manifest, run.record.run
+    people = "" if isinstance(about.cohort.people, int) else f": {', '.join(about.cohort.people)}"
+    gone = [
+        f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in about.cohort.left_out
+    ]
+    rows = [
+        ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
+        ("reader verified on real data", _plain(record["dataset"].get("verified_on_real", "not recorded"))),
+        ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
+        ("what it gives up", "; ".join(record["protocol"].get("gives_up", {}).values()) or "nothing"),
+        ("people", f"{about.cohort.size}{people}"),
+        ("left out", "; ".join(gone) or "nobody"),
+        ("units without any of the modalities", _plain(run.record.scores.get("absent", "not recorded"))),
+        ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "not known"),
+        ("fusion", about.method.fusion or "none"),
+        ("pretraining", ", ".join(about.method.pretrainers) or "none"),
+        ("pretraining saw of the target", about.pretrain_overlap.replace("_", " ")),
+        ("of a test person is used", about.target_access),
+        ("recipe", about.recipe.preset),
+        ("assumed where the paper is silent", ", ".join(about.recipe.assumed) or "nothing"),
+        ("changed settings", ", ".join(about.recipe.settings) or "none"),
+        ("seeds", ", ".join(map(str, about.seeds))),
+        ("predictions from a file", _plain(record.get("outside", "no"))),
+        ("looks at test labels before", _plain(about.test_looks)),
+        ("configurations tried", _plain(about.tried)),
+        ("embench", about.embench_version),
+        ("versions", _plain(about.versions)),
+        ("device", _plain(about.device)),
+        ("signals at hand for this report", f"no: {run.store.reason}" if isinstance(run.store, Undefined) else "yes"),
+    ]  # fmt: skip
+    folds = [
+        (
+            f"seed {s}, fold {f}",
+            *(
+                len({r["subject"] for r in run.record.folds if (r["seed"], r["fold"], r["role"]) == (s, f, role)})
+                for role in ("train", "val", "test")
+            ),
+        )
+        for s, f in dict.fromkeys((r["seed"], r["fold"]) for r in run.record.folds if r["fold"] != "")
+    ]
+    rules = [
+        (rule["name"], rule["kind"], _plain({k: v for k, v in rule["rule"].items() if v not in (None, [], "")}))
+        for rule in record["card"]["label_rules"]
+    ]
+    return (
+        facts(rows)
+        + table(("fold", "training people", "validation people", "test people"), folds, "Folds")
+        + table(("target", "kind", "label rule"), rules, "Label rules of the dataset")
+    )
+
+
+def _plain(value: Any) -> str:
+    if value is None or value == "":
+        return "not recorded"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(item) for item in value)
+    return number(value) if isinstance(value, float) else str(value)

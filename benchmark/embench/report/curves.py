@@ -1,0 +1,221 @@
+"""ROC and calibration curves, and confusion matrices: each made in every fold and seed, then averaged."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.metrics import roc_curve
+
+from embench.interfaces.metric import confusion_by_person
+from embench.interfaces.ranking import mean_of_known, one_against_rest
+from embench.interfaces.units import Target, Units
+from embench.report.finished import NO_LABELS, Finished
+from embench.report.headline import heading
+from embench.report.page import missing, picture, pictures
+from embench.results.drawing import Axis, Panel, bars, figure, heat, line, points
+from embench.results.joined import Joined
+from embench.results.predictions import MODEL
+
+WIDTH = 420.0
+GRID = np.linspace(0, 1, 51)
+BINS = 10
+FEWEST = 5
+"""Units of a fold in a bin of the calibration curve; fewer tell nothing of the share of positives."""
+
+
+def spread(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, and where the middle 80 % of curves (n, places) lie, at each place; NaN left out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a place where no curve is known stays NaN
+        low, high = np.nanquantile(curves, [0.1, 0.9], axis=0)
+    return mean_of_known(curves), low, high
+
+
+def curves(run: Finished) -> str:
+    if run.record.labels is None:
+        return missing(NO_LABELS)
+    made = []
+    for target in run.targets:
+        joined = run.joined(target)
+        if MODEL not in joined:
+            made.append(heading(run, target) + missing("no unit with a label was predicted"))
+        elif target.kind == "value":
+            made.append(heading(run, target) + pictures([_values(target, joined[MODEL])]))
+        else:
+            made.append(
+                heading(run, target) + pictures([_roc(run, target, joined), _calibration(run, target, joined[MODEL])])
+            )
+    return "".join(made)
+
+
+def _folds(joined: Joined) -> str:
+    seeds, folds = len(joined.seeds), len({fold for _, fold, _ in joined})
+    return f"{folds} {'fold' if folds == 1 else 'folds'} of {seeds} {'seed' if seeds == 1 else 'seeds'}"
+
+
+def roc(joined: Joined, k: int) -> np.ndarray:
+    """(curves, 51) true positive rates at the false positive rates `GRID`, of the class `k`: a curve for each fold and
+    seed that has units of it and others."""
+    made = []
+    for _, _, units in joined:
+        positive, score = one_against_rest(units)[k]
+        if 0 < positive.sum() < len(positive):
+            x, y, _ = roc_curve(positive, score, drop_intermediate=False)
+            made.append(np.interp(GRID, x, y))
+    # A rank that is certain reaches any rate at no false positive; a curve begins at the corner all the same.
+    table = np.array(made).reshape(-1, len(GRID))
+    table[:, 0] = 0.0
+    return table
+
+
+def _roc(run: Finished, target: Target, joined: dict[str, Joined]) -> str:
+    names = run.classes(target)
+    marks = [line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="chance")]
+    head, columns = ["false positive rate"], [GRID]
+    several = target.kind == "classes"
+    for k in range(target.n if several else 1):
+        table = roc(joined[MODEL], k)
+        if len(table):
+            label = f"{names[k]} against the rest" if several else "model"
+            mean, low, high = spread(table)
+            marks.append(line(GRID, mean, low, high, colour=k, label=label))
+            head += [label, "10 %", "90 %"]
+            columns += [mean, low, high]
+    control = run.strongest(target.name, "auroc")
+    if not several and control in joined and len(table := roc(joined[control], 0)):
+        marks.append(line(GRID, table.mean(0), colour=1, dashed=True, label=f"strongest control: {control}"))
+        head.append(control)
+        columns.append(table.mean(0))
+    score = run.score(target.name, "auroc")
+    note = (
+        f"Mean of the curves of {_folds(joined[MODEL])} at each false positive rate; the band holds 80 % of them. "
+        "No scores are pooled over folds."
+    )
+    if score:
+        note += f" AUROC, averaged the same way: {score['mean']:.3f}."
+    panel = Panel("ROC curve", marks, Axis("false positive rate", 0, 1), Axis("true positive rate", 0, 1), 300)
+    drawn = figure([panel], f"ROC curve of {target.name}", note, width=WIDTH)
+    return picture(drawn, head, [tuple(map(float, row)) for row in zip(*columns, strict=True)], note)
+
+
+def calibration(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(curves, 10) mean probability, share that came true, and share of units in each bin; NaN where a fold has fewer
+    than `FEWEST` units there. Of several classes the most probable one is looked at."""
+    said, true, share = [], [], []
+    for _, _, units in joined:
+        p, y = _claimed(units)
+        code = np.minimum((p * BINS).astype(int), BINS - 1)
+        n = np.bincount(code, minlength=BINS)
+        enough = np.where(n >= FEWEST, n, np.nan)
+        said.append(np.bincount(code, p, BINS) / enough)
+        true.append(np.bincount(code, y, BINS) / enough)
+        share.append(n / max(1, len(p)))
+    return np.array(said), np.array(true), np.array(share)
+
+
+def _claimed(units: Units) -> tuple[np.ndarray, np.ndarray]:
+    if units.kind == "classes":
+        return units.score.max(1), (units.score.argmax(1) == units.y_true).astype(float)
+    return np.clip(units.score, 0, 1), units.y_true.astype(float)
+
+
+def _calibration(run: Finished, target: Target, joined: Joined) -> str:
+    said, true, share = calibration(joined)
+    x, used, counted = mean_of_known(said), share.mean(0), np.isfinite(true).sum(0)
+    y, low, high = spread(true)
+    there = np.isfinite(x)
+    what = (
+        "of the most probable class" if target.kind == "classes" else f"that {target.name} is {run.classes(target)[1]}"
+    )
+    marks = [
+        line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
+        bars((np.arange(BINS) + 0.5) / BINS, used, colour="muted", width=0.08, opacity=0.25, label="share of units"),
+        line(x[there], y[there], low[there], high[there], symbol="circle", label="model"),
+    ]
+    note = (
+        f"Probability {what}, in ten equal bins, against how often it came true: mean over {_folds(joined)} "
+        f"that have {FEWEST} units or more in a bin; the band holds 80 % of them."
+    )
+    for metric, called in (("ece", "expected calibration error"), ("brier", "Brier score")):
+        if number := run.score(target.name, metric):
+            note += f" {called.capitalize()} {number['mean']:.3f}."
+    panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("share that came true", 0, 1), 300)
+    edges = [f"{k / BINS:.1f} to {(k + 1) / BINS:.1f}" for k in range(BINS)]
+    rows = [(edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(BINS)]
+    head = ("bin", "mean probability", "came true", "10 %", "90 %", "share of units", "folds and seeds")
+    return picture(figure([panel], f"Calibration of {target.name}", note, width=WIDTH), head, rows, note)
+
+
+def _values(target: Target, joined: Joined) -> str:
+    """Predicted against true values: the mean truth where a fold predicts its tenths."""
+    said, true = [], []
+    for _, _, units in joined:
+        parts = np.array_split(np.argsort(units.score, kind="stable"), BINS)
+        said.append([units.score[p].mean() if len(p) else np.nan for p in parts])
+        true.append([units.y_true[p].mean() if len(p) else np.nan for p in parts])
+    x, (y, low, high) = mean_of_known(np.array(said)), spread(np.array(true))
+    every = [units for _, _, units in joined]
+    rng = np.random.default_rng(0)
+    truth, answer = (np.concatenate([getattr(u, name) for u in every]) for name in ("y_true", "score"))
+    some = rng.permutation(len(truth))[:1500]
+    ends = [min(truth.min(), answer.min()), max(truth.max(), answer.max())]
+    marks = [
+        line(ends, ends, colour="muted", dashed=True, width=1.2, label="equal"),
+        points(answer[some], truth[some], colour="muted", size=1.5, opacity=0.3, label="units"),
+        line(x, y, low, high, symbol="circle", label="tenths of the predictions"),
+    ]
+    note = (
+        f"Mean of the true values in each tenth of the predictions, in each of {_folds(joined)}, then averaged; the "
+        "band holds 80 % of them."
+    )
+    if len(truth) > len(some):
+        note += f" {len(some):,} of {len(truth):,} units are drawn behind them, of all folds."
+    panel = Panel("Predicted and true values", marks, Axis("predicted"), Axis("true"), 300)
+    rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(BINS)]
+    drawn = figure([panel], f"Predicted and true values of {target.name}", note, width=WIDTH)
+    return picture(drawn, ("tenth", "predicted", "true", "10 %", "90 %"), rows, note)
+
+
+def decisions(run: Finished) -> str:
+    if run.record.labels is None:
+        return missing(NO_LABELS)
+    made = []
+    for target in run.targets:
+        joined = run.joined(target).get(MODEL)
+        if target.kind == "value":
+            made.append(heading(run, target) + missing("values are predicted, nothing is decided"))
+        elif joined is None:
+            made.append(heading(run, target) + missing("no unit with a label was predicted"))
+        else:
+            made.append(heading(run, target) + pictures([_confusion(run, target, joined)]))
+    return "".join(made)
+
+
+def confusion(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
+    """(K, K) shares of decisions (columns) in each true class (rows), averaged over seeds, then folds; and units summed
+    over folds, mean over seeds."""
+    counts = {(s, f): confusion_by_person(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
+    with np.errstate(invalid="ignore"):
+        shares = {at: table / table.sum(1, keepdims=True) for at, table in counts.items()}
+    folds = sorted({fold for _, fold in counts})
+    by_fold = [mean_of_known([shares[s, f] for s in joined.seeds if (s, f) in shares]) for f in folds]
+    return mean_of_known(by_fold), sum(counts.values()) / len(joined.seeds)
+
+
+def _confusion(run: Finished, target: Target, joined: Joined) -> str:
+    share, units = confusion(joined)
+    names = run.classes(target)
+    cells = [["-" if np.isnan(v) else f"{100 * v:.0f} %" for v in row] for row in share]
+    side = max(40.0, 180.0 / target.n) * target.n
+    cells_of = heat(share, cells, top=1.0)
+    panel = Panel("Confusion matrix", [cells_of], Axis("decided", names=names), Axis("true", names=names), side)
+    note = (
+        f"Share of the units of each true class, averaged over {_folds(joined)}. The table also has units, summed over "
+        "folds."
+    )
+    rows = [
+        (names[i], names[k], float(share[i, k]), float(units[i, k])) for i in range(target.n) for k in range(target.n)
+    ]
+    drawn = figure([panel], f"Confusion matrix of {target.name}", note, width=WIDTH)
+    return picture(drawn, ("true", "decided", "share", "units, mean of seeds"), rows, note)

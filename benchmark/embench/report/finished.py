@@ -1,0 +1,90 @@
+"""What a report is about: a record, with what several of its parts need of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import LabelRule, Target
+from embench.results.joined import Joined, join
+from embench.results.label_report import class_names
+from embench.results.manifest import Manifest
+from embench.results.record import Record, read
+from embench.store import Store
+
+Number = Mapping[str, Any]
+"""A score as `scores.json` holds it."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run; `store` holds its recordings, or says why they are not at hand."""
+
+    folder: Path
+    record: Record
+    store: Store | Undefined
+
+    @classmethod
+    def of(cls, folder: Path, store: Store | Undefined) -> Finished:
+        """Raises DataError where the folder holds no record."""
+        return cls(Path(folder), read(folder), store)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        return Manifest.model_validate(self.record.run)
+
+    @cached_property
+    def targets(self) -> list[Target]:
+        """The targets that were scored, from the label rules in the record."""
+        rules = {row["name"]: row for row in self.record.run["card"]["label_rules"]}
+        return [
+            Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"])
+            for name in self.record.scores["headlines"]
+            if (row := rules.get(name))
+        ]
+
+    @cached_property
+    def several(self) -> bool:
+        return len(self.targets) > 1
+
+    def joined(self, target: Target) -> dict[str, Joined]:
+        """Method -> its labelled units; empty where the record has no labels."""
+        if self.record.labels is None:
+            return {}
+        return join(self.record.predictions, self.record.labels, target, self.record.groups, np.nan)
+
+    def classes(self, target: Target) -> list[str]:
+        """What classes are called: as the dataset's labels say where the data are at hand, else in general words."""
+        raw = None
+        if not isinstance(self.store, Undefined):
+            raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)
+        return class_names(target, raw)
+
+    def score(self, target: str, metric: str, control: str | None = None) -> Number | None:
+        """A number of the model, or of a control; None where it is undefined or was not computed."""
+        scores = self.record.scores
+        of = scores["scores"] if control is None else scores["controls"].get(control, {})
+        number = of.get(target, {}).get(metric)
+        return number if number and "undefined" not in number else None
+
+    def strongest(self, target: str, metric: str) -> str | None:
+        """The control with the highest `metric`; the first by name of equals."""
+        known = {
+            name: number["mean"]
+            for name in sorted(self.record.scores["controls"])
+            if (number := self.score(target, metric, name))
+        }
+        return max(known, key=lambda name: known[name], default=None)
+
+
+def _tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in rule.items()}
+
+
+NO_LABELS = "this record holds no labels, because those of the dataset are not public"

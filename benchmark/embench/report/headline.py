@@ -1,0 +1,195 @@
+"""The headline against every control, the people one by one, and all scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from embench.interfaces.units import Target
+from embench.report.finished import NO_LABELS, Finished, Number
+from embench.report.page import missing, picture, pictures, table, text
+from embench.results.drawing import Axis, Panel, figure, intervals, points, rule
+from embench.results.estimates import WITHIN, WITHIN_VALUES, estimate
+from embench.results.intervals import Estimate, draw
+from embench.results.joined import Joined
+from embench.results.predictions import MODEL
+
+WIDTH = 520.0
+CHANCE = {"ccc": 0.0}
+"""What knowing nothing gives, of headlines that are no AUROC."""
+
+
+def controls(run: Finished) -> str:
+    return "".join(_controls(run, target) for target in run.targets)
+
+
+def heading(run: Finished, target: Target) -> str:
+    return f"<h3>{target.name}</h3>" if run.several else ""
+
+
+def _controls(run: Finished, target: Target) -> str:
+    scores, name = run.record.scores, target.name
+    metric = scores["headlines"][name]
+    model = run.score(name, metric)
+    if model is None:
+        reason = scores["scores"].get(name, {}).get(metric, {}).get("undefined", "it was not computed")
+        return heading(run, target) + missing(f"{metric} is undefined: {reason}")
+    rows, gaps, silent = [("model", model)], [], []
+    for control, by_target in sorted(scores["controls"].items()):
+        if (number := run.score(name, metric, control)) is None:
+            about = by_target.get(name, {})
+            silent.append(f"{control}: {about.get('undefined') or about.get(metric, {}).get('undefined', 'no score')}")
+            continue
+        rows.append((control, number))
+        gap = scores["differences"].get(control, {}).get(name)
+        if gap and "undefined" not in gap["difference"]:
+            gaps.append((control, gap["difference"], gap["clears"]))
+    level = f"{100 * scores['level']:.0f} % intervals"
+    chance = CHANCE.get(metric, 0.5 if metric.startswith("auroc") else np.nan)
+    marks = [
+        intervals(
+            [k], *_ends([number]), across=True, colour=0 if k == 0 else "muted", symbol="diamond" if k else "circle"
+        )
+        for k, (_, number) in enumerate(rows)
+    ]
+    if np.isfinite(chance):
+        marks.insert(0, rule(x=chance, label="chance"))
+    axis = Axis(metric)
+    shown = Panel(f"{metric}: model and controls", marks, axis, Axis(names=[row[0] for row in rows]), 30.0 * len(rows))
+    said = ", ".join(f"{who} {number['mean']:.3f}" for who, number in rows)
+    made = [
+        picture(
+            figure([shown], f"Headline {metric} of {name}", f"With {level}: {said}.", width=WIDTH),
+            ("method", metric, "low", "high", "SD", "over", "people"),
+            [(w, n["mean"], n["low"], n["high"], n["std"], n["over"], n["people"]) for w, n in rows],
+            f"The score that ranks, with {level}, {_of_what(model)}.",
+        )
+    ]
+    if gaps:
+        marks = [rule(x=0.0, label="no difference")]
+        for k, (_, gap, clears) in enumerate(gaps):
+            look = ("circle", 2) if clears else ("square", 1)
+            marks.append(intervals([k], *_ends([gap]), across=True, symbol=look[0], colour=look[1]))
+        panel = Panel(
+            "Model less control, paired over people", marks, Axis(f"difference in {metric}"),
+            Axis(names=[gap[0] for gap in gaps]), 30.0 * len(rows),
+        )  # fmt: skip
+        said = ", ".join(f"{who} {gap['mean']:+.3f} {'cleared' if ok else 'not cleared'}" for who, gap, ok in gaps)
+        made.append(
+            picture(
+                figure([panel], f"Difference of {name} to each control", f"With {level}: {said}.", width=WIDTH),
+                ("control", "difference", "low", "high", "cleared"),
+                [(who, gap["mean"], gap["low"], gap["high"], ok) for who, gap, ok in gaps],
+                "A control is cleared (round) where the whole interval lies above 0; squares are controls that the "
+                "model is not shown to be better than.",
+            )
+        )
+    notes = text(f"Controls that do not apply: {'; '.join(silent)}.") if silent else ""
+    left_out = "; ".join(model["left_out"])
+    return (
+        heading(run, target)
+        + pictures(made)
+        + notes
+        + (text(f"Left out of the headline: {left_out}.") if left_out else "")
+    )
+
+
+def _ends(numbers: Sequence[Number]) -> tuple[list[float], ...]:
+    return tuple([np.nan if n[key] is None else n[key] for n in numbers] for key in ("mean", "low", "high"))
+
+
+def _of_what(number: Number) -> str:
+    return {
+        "people": "the mean over people, by a t interval over groups of people",
+        "folds": "the mean over seeds, then folds, by a bootstrap of people within folds",
+        "replicates": "over all comparisons of a seed, mean over seeds, by a bootstrap of people within folds",
+    }[number["over"]]
+
+
+def people(run: Finished) -> str:
+    if run.record.labels is None:
+        return missing(NO_LABELS)
+    return "".join(heading(run, target) + _people(run, target) for target in run.targets)
+
+
+def _people(run: Finished, target: Target) -> str:
+    joined = run.joined(target)
+    metric = WITHIN_VALUES if target.kind == "value" else WITHIN
+    model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
+    if model is None:
+        return missing(f"{metric} is undefined for everybody: nobody's labels vary")
+    names = _tested(joined[MODEL])
+    seeds = np.array(
+        [_filled(_inside(run, target, Joined({s: f})), len(names)) for s, f in joined[MODEL].seeds.items()]
+    )
+    known = np.flatnonzero(np.isfinite(model))
+    order = known[np.argsort(-model[known], kind="stable")]
+    low, high = seeds[:, order].min(0), seeds[:, order].max(0)
+    at = np.arange(len(order))
+    marks = [
+        rule(x=CHANCE.get(metric, 0.5), label="chance"),
+        intervals(
+            at,
+            model[order],
+            low,
+            high,
+            across=True,
+            label="model, least and greatest seed" if len(seeds) > 1 else "model",
+        ),
+    ]
+    head, columns = ["person", "model", "least seed", "greatest seed"], [model[order], low, high]
+    control = run.strongest(target.name, metric)
+    theirs = _inside(run, target, joined[control]) if control in joined else None
+    if control and theirs is not None:
+        marks.append(
+            points(theirs[order], at, colour=1, symbol="diamond", size=3.5, label=f"strongest control: {control}")
+        )
+        head.append(control)
+        columns.append(theirs[order])
+    panel = Panel("", marks, Axis(metric), Axis("person", names=names[order].tolist()), 15.0 * len(order))
+    left_out = names[~np.isfinite(model)].tolist()
+    beyond = int((model[order] > CHANCE.get(metric, 0.5)).sum())
+    note = f"{metric} of each person, folds and seeds averaged. {beyond} of {len(order)} people lie above chance."
+    if left_out:
+        note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
+    drawn = figure([panel], f"{metric} of each person, {target.name}", note, width=1000)
+    rows = [(names[i], *(float(column[k]) for column in columns)) for k, i in enumerate(order)]
+    return pictures([picture(drawn, head, rows, note, wide=True)])
+
+
+def _tested(joined: Joined) -> np.ndarray:
+    return draw(joined.tested(), {}, 1).people
+
+
+def _inside(run: Finished, target: Target, joined: Joined) -> np.ndarray | None:
+    """(P,) the score inside each tested person, None where nobody has one."""
+    name = WITHIN_VALUES if target.kind == "value" else WITHIN
+    found, _ = estimate(name, joined, target, draw(joined.tested(), run.record.groups, 1), run.record.groups)
+    return found.persons if isinstance(found, Estimate) else None
+
+
+def _filled(values: np.ndarray | None, size: int) -> np.ndarray:
+    return np.full(size, np.nan) if values is None else values
+
+
+def every_score(run: Finished) -> str:
+    scores = run.record.scores
+    made = []
+    for target in run.targets:
+        names = scores["scores"].get(target.name, {})
+        rows = []
+        for metric, number in sorted(names.items(), key=lambda item: item[0] != scores["headlines"][target.name]):
+            called = f"{metric} (headline)" if metric == scores["headlines"][target.name] else metric
+            if "undefined" in number:
+                rows.append((called, None, None, None, None, f"undefined: {number['undefined']}"))
+            else:
+                left_out = "; ".join(number["left_out"])
+                rows.append((called, number["mean"], number["low"], number["high"], number["std"], left_out))
+        caption = f"Scores of {target.name}, with {100 * scores['level']:.0f} % intervals"
+        made.append(table(("score", "mean", "low", "high", "SD", "remarks"), rows, caption))
+    note = (
+        "Scores per fold are averaged over seeds, then folds, never pooled over folds; conditioned scores "
+        "(auroc_within_stimulus, auroc_crossed, auroc_crossed_time) hold the stimulus, or person and clock, constant."
+    )
+    return text(note) + "".join(made)

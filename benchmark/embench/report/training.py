@@ -1,0 +1,51 @@
+"""Learning curves: what the stages reported, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from embench.report.curves import spread
+from embench.report.finished import Finished
+from embench.report.page import missing, picture, pictures
+from embench.results.drawing import Axis, Panel, figure, line
+
+WIDTH = 420.0
+LINES = {"loss": ("training people", False), "val_loss": ("validation people", True)}
+
+
+def learning(run: Finished) -> str:
+    if not run.record.history:
+        return missing(
+            "the record holds no history: nothing was trained by gradient, or the predictions came from elsewhere"
+        )
+    kinds: dict[tuple[str, ...], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    for row in run.record.history:
+        kind = tuple(str(row[key]) for key in ("kind", "modality", "target") if row.get(key))
+        kinds[kind][str(row["stage"])].append(dict(row))
+    return pictures([_learning(", ".join(kind), list(stages.values())) for kind, stages in kinds.items()])
+
+
+def _learning(title: str, stages: list[list[dict[str, Any]]]) -> str:
+    last = max(int(row["epoch"]) for rows in stages for row in rows)
+    epochs = np.arange(last + 1)
+    marks, head, columns = [], ["epoch", "networks"], []
+    for k, (name, (label, dashed)) in enumerate(LINES.items()):
+        curves = np.full((len(stages), last + 1), np.nan)
+        for i, rows in enumerate(stages):
+            for row in rows:
+                curves[i, int(row["epoch"])] = float(row.get(name) or "nan")
+        if np.isfinite(curves).any():
+            mean, low, high = spread(curves)
+            marks.append(line(epochs, mean, low, high, colour=k, dashed=dashed, label=label))
+            head += [label, "10 %", "90 %"]
+            columns += [mean, low, high]
+    trained = np.array([sum(any(int(r["epoch"]) == e for r in rows) for rows in stages) for e in epochs])
+    note = f"Loss of {len(stages)} networks (folds and seeds): mean, and a band that holds 80 % of them"
+    note += ", of those still in training." if trained[-1] < len(stages) else "."
+    few = tuple(map(str, epochs)) if last < 10 else ()  # no half epochs
+    panel = Panel(title, marks, Axis("epoch", names=few), Axis("loss"), 200)
+    cells = [(int(e), int(trained[e]), *(float(c[e]) for c in columns)) for e in epochs]
+    return picture(figure([panel], f"Learning curves: {title}", note, width=WIDTH), head, cells, note)

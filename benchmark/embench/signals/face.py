@@ -1,0 +1,109 @@
+"""Where the face is, by a file beside the video, else by OpenCV's detector; and the square that is cut around it."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from embench.errors import DataError
+from embench.signals.video import TOLERANCE_S, frame_times
+
+Crop = Literal["large", "tight", "none"]
+MARGIN: dict[str, float] = {"large": 1.6, "tight": 1.0}
+"""Side of the square, in longer sides of the face's box. The paper (strizhkova2024) has both and gives no numbers."""
+
+_PLACE = ("x", "y", "width", "height")
+_LOOK = 320
+"""The detector looks at pictures whose longer side has no more pixels than this."""
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Boxes (n, 4) of x, y, width and height in pixels, at the seconds `time_s` (n,) of a video's clock, ascending."""
+
+    time_s: np.ndarray
+    box: np.ndarray
+
+    def median(self, start_s: float, stop_s: float) -> np.ndarray | None:
+        """The median of the boxes in [start_s, stop_s); None where there are none."""
+        first, last = np.searchsorted(self.time_s, np.array([start_s, stop_s]) - TOLERANCE_S)
+        return None if first == last else np.asarray(np.median(self.box[first:last], 0))
+
+
+def read_boxes(path: Path, film: Path) -> Boxes:
+    """The boxes of a video's faces in a CSV file with the columns `frame` (from 0) or `time_s`, `x`, `y`, `width` and
+    `height`; rows in which a value is missing or a box has no size hold no face.
+
+    Raises:
+        DataError: where the file cannot be read or has no such columns.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            names = [name.strip() for name in reader.fieldnames or ()]
+            clock = next((name for name in ("time_s", "frame") if name in names), None)
+            if clock is None or not set(_PLACE) <= set(names):
+                raise DataError(
+                    f"its columns are {', '.join(names) or 'none'}",
+                    where=str(path),
+                    expected=f"frame or time_s, {', '.join(_PLACE)}",
+                )
+            reader.fieldnames = names
+            rows = [[float(row[name] or "nan") for name in (clock, *_PLACE)] for row in reader]
+    except (OSError, UnicodeError, ValueError, TypeError, csv.Error) as error:
+        raise DataError(f"cannot be read: {error}", where=str(path), expected="a CSV file of boxes") from error
+    table = np.array(rows, np.float64).reshape(-1, 5)
+    table = table[np.isfinite(table).all(1) & (table[:, 3:] > 0).all(1)]
+    if clock == "frame":
+        times = frame_times(film)
+        table = table[(table[:, 0] >= 0) & (table[:, 0] < len(times))]
+        table[:, 0] = times[table[:, 0].astype(np.int64)]
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    return Boxes(table[:, 0], table[:, 1:])
+
+
+def find(picture: np.ndarray) -> np.ndarray | None:
+    """The box (4,) of the largest face that OpenCV's frontal Haar cascade finds in an RGB picture (height, width, 3)
+    (Viola and Jones 2001); None where it finds none."""
+    height, width = picture.shape[:2]
+    shrink = min(1.0, _LOOK / max(height, width))
+    small = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    if shrink < 1:
+        small = cv2.resize(small, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    found = np.asarray(_cascade().detectMultiScale(small, 1.1, 5)).reshape(-1, 4)
+    if len(found) == 0:
+        return None
+    return np.asarray(found[np.argmax(found[:, 2] * found[:, 3])] / shrink)
+
+
+@cache
+def _cascade() -> Any:
+    cv2.setNumThreads(1)  # one order of sums and of results, and cores belong to workers
+    return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"))
+
+
+def square(box: np.ndarray | None, crop: Crop, height: int, width: int) -> tuple[int, int, int]:
+    """Left, top and side of the square to cut out of a picture: around the box, moved inside the picture and no larger
+    than its shorter side; without a box the picture's central square."""
+    side, middle_x, middle_y = float(min(height, width)), width / 2, height / 2
+    if box is not None and crop != "none":
+        x, y, across, down = box.tolist()
+        side, middle_x, middle_y = min(side, MARGIN[crop] * max(across, down)), x + across / 2, y + down / 2
+    whole = max(1, round(side))
+    left = min(max(round(middle_x - whole / 2), 0), width - whole)
+    top = min(max(round(middle_y - whole / 2), 0), height - whole)
+    return left, top, whole
+
+
+def cut(picture: np.ndarray, place: tuple[int, int, int], size: int) -> np.ndarray:
+    """(3, size, size) uint8: the square at `place` of a picture (height, width, 3), as so many pixels."""
+    left, top, side = place
+    part = np.ascontiguousarray(picture[top : top + side, left : left + side])
+    way = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(part, (size, size), interpolation=way).transpose(2, 0, 1))

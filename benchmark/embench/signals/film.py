@@ -1,0 +1,121 @@
+"""The part of a film that is asked for: its frames, cut around the face, a stretch at a time.
+
+Processes that decode side by side import this module and no more, so that they start quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.signals import video
+from embench.signals.face import Boxes, Crop, cut, find, read_boxes, square
+
+EPS = 1e-6
+"""Rounding of a moment, in frames or stretches."""
+
+_LOOKS = 3
+"""In so many frames of a stretch a face is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What an encoder asks for, see `Encoder.reads`."""
+
+    frames_hz: float
+    size: int
+    crop: Crop
+    clip_s: float = 4.0
+
+
+@dataclass(frozen=True)
+class Film:
+    """The part of a video that is stored: `frames` frames from number `first` on (at first / frames_hz seconds of the
+    recording) as rows from `row` on; time 0 of the recording is `zero_s` on the file's clock."""
+
+    recording: str
+    path: Path
+    boxes: Path | None
+    zero_s: float
+    first: int
+    frames: int
+    row: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What came of a film: frames stored, stretches with and without a face, or why there is nothing."""
+
+    frames: int = 0
+    stretches: int = 0
+    faceless: int = 0
+    why: str = ""
+
+
+def write(film: Film, asked: Frames, array: Path, start: int) -> Stored:
+    """Writes a film's frames where they belong in a file of rows that begin at byte `start`; memory does not grow with
+    the film. Raises OSError where the file cannot be written."""
+    try:
+        boxes = None if film.boxes is None else read_boxes(film.boxes, film.path)
+        frames = stretches = faceless = 0
+        with array.open("r+b") as file:
+            file.seek(start + film.row * 3 * asked.size**2)
+            for rows, face in _stretches(film, boxes, asked):
+                file.write(rows.data)
+                frames, stretches, faceless = frames + len(rows), stretches + 1, faceless + (not face)
+    except DataError as error:
+        return Stored(why=f"{film.path.name}: {error.what}")
+    if frames == 0:
+        return Stored(why=f"{film.path.name}: it is over before the first frame that was asked for")
+    looked = asked.crop != "none"
+    return Stored(frames, stretches if looked else 0, faceless if looked else 0)
+
+
+def _stretches(film: Film, boxes: Boxes | None, asked: Frames) -> Iterator[tuple[np.ndarray, bool]]:
+    """Frames (n, 3, size, size) of each stretch of `clip_s`, in which the crop stays where it is, and whether a face
+    was found."""
+    number = film.first + np.arange(film.frames)
+    times = number / asked.frames_hz
+    stretch = np.floor(times / asked.clip_s + EPS).astype(np.int64)
+    held: list[tuple[int, Any]] = []
+    done, convert = 0, video.converter(film.path)
+    for count, frame in video.pictures(film.path, times + film.zero_s):
+        while count:
+            left = int(np.searchsorted(stretch, stretch[done], "right")) - done
+            held.append((min(count, left), frame))
+            count, done = count - held[-1][0], done + held[-1][0]
+            if held[-1][0] == left:
+                yield _cut(held, film, boxes, asked, float(stretch[done - 1]) * asked.clip_s, convert)
+                held = []
+    if held:
+        yield _cut(held, film, boxes, asked, float(stretch[done - 1]) * asked.clip_s, convert)
+
+
+def _cut(
+    held: Sequence[tuple[int, Any]],
+    film: Film,
+    boxes: Boxes | None,
+    asked: Frames,
+    start_s: float,
+    convert: Callable[[Any], np.ndarray],
+) -> tuple[np.ndarray, bool]:
+    """The frames of one stretch, each as often as it is shown, around the median of the face's boxes in it."""
+    box = None
+    if asked.crop != "none":
+        if boxes is not None:
+            box = boxes.median(film.zero_s + start_s, film.zero_s + start_s + asked.clip_s)
+        else:
+            looks = np.unique(np.linspace(0, len(held) - 1, _LOOKS).round().astype(int))
+            found = [face for i in looks if (face := find(convert(held[i][1]))) is not None]
+            box = np.median(found, 0) if found else None
+    rows = []
+    for count, frame in held:
+        picture = convert(frame)
+        place = square(box, asked.crop, *picture.shape[:2])
+        rows += [cut(picture, place, asked.size)] * count
+    return np.stack(rows), box is not None

@@ -1,0 +1,312 @@
+"""Reading videos: what a file holds, and the frames that are shown at given times, as a full decode shows them.
+
+The clock of a file begins at its first frame. A file is read packet by packet and never sought in, because containers
+lie about where a seek lands; groups of pictures in which nothing was asked for are passed over without being decoded.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type as SideData
+from av.video.reformatter import VideoReformatter
+
+from embench.errors import DataError
+
+REVISION = 1
+"""Rises whenever other pixels come out: part of the address of stored frames, and of stages that read them."""
+
+TOLERANCE_S = 1e-6
+"""A frame counts as shown from this long before its time, so that rounding never shows the one before."""
+
+_TRIAL = 32
+"""So many frames are decoded to see whether they come with the times that the file's packets have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A video file that can be read: nominal frames a second, seconds from its first frame to the end of its last."""
+
+    fps: float
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class _Timeline:
+    """When the frames of a file are shown.
+
+    Args:
+        stamps: (n,) in the stream's own unit, ascending; `seconds` (n,) the same from the first frame on.
+        end_s: when the last frame ends.
+        starts: (n,) the position in the file of the packet from which each frame can be decoded; `landing` (n,) that
+            packet's stamp.
+        orderly: whether decoded frames carry these stamps, in order. Where they do not (AVI has no room for them), the
+            first frame decoded has the first stamp, and so on.
+    """
+
+    stamps: np.ndarray
+    seconds: np.ndarray
+    end_s: float
+    starts: np.ndarray
+    landing: np.ndarray
+    orderly: bool
+
+
+class _MistakenError(Exception):
+    """Decoding from the middle of the file did not give what the file promised."""
+
+
+def probe(path: Path) -> Probe:
+    """What a video file holds, found by reading all of its packets and decoding its first frames.
+
+    Raises:
+        DataError: where nothing can be seen: no such file, no video, no frames, or none that can be decoded.
+    """
+    line = _timeline(path)
+    return Probe(len(line.seconds) / line.end_s, line.end_s)
+
+
+def frame_times(path: Path) -> np.ndarray:
+    """(n,) seconds at which the frames are shown, from the first one on. Raises DataError, as `probe` does."""
+    return _timeline(path).seconds
+
+
+def frames(path: Path, times_s: Iterable[float]) -> Iterator[np.ndarray]:
+    """The frame (height, width, 3) uint8 RGB, upright, that is shown at each of `times_s`, ascending seconds from the
+    file's first frame on: the one with the greatest time that is not later; the first one before that.
+
+    Raises:
+        DataError: where the file cannot be read, or not up to the last of these times.
+    """
+    times = np.asarray([*times_s], np.float64)
+    shown, rgb = 0, converter(path)
+    for count, frame in pictures(path, times):
+        picture = rgb(frame)
+        for _ in range(count):
+            yield picture
+        shown += count
+    if shown < len(times):
+        raise DataError(
+            f"frames from {times[shown]:g} s on cannot be decoded", where=str(path), expected="a whole video file"
+        )
+
+
+def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
+    """Decoded frames, each with for how many of `times_s` (ascending) in a row it is the one to be shown. There are
+    fewer than asked for where the file's end cannot be decoded.
+
+    Raises:
+        DataError: where nothing can be seen.
+    """
+    if (np.diff(times_s) < 0).any():
+        raise ValueError("times must ascend")
+    line = _timeline(path)
+    at = np.maximum(np.searchsorted(line.seconds, times_s + TOLERANCE_S, "right") - 1, 0)
+    wanted = [(int(position), len([*rows])) for position, rows in groupby(at)]
+    done = 0
+    if line.orderly:
+        try:
+            for frame in _sparing(path, line, [position for position, _ in wanted]):
+                yield wanted[done][1], frame
+                done += 1
+        except _MistakenError:
+            pass
+    for frame in _whole(path, line, [position for position, _ in wanted[done:]]):
+        yield wanted[done][1], frame
+        done += 1
+
+
+def converter(path: Path) -> Callable[[Any], np.ndarray]:
+    """What makes a picture (height, width, 3) uint8 RGB of each decoded frame of a file, upright as the file says; it
+    raises DataError where it cannot."""
+    shared = VideoReformatter()  # a new one for each frame would take longer than the conversion
+
+    def convert(frame: Any) -> np.ndarray:
+        try:
+            picture = shared.reformat(frame, format="rgb24").to_ndarray()
+        except (av.FFmpegError, ValueError) as error:
+            raise DataError(f"its pictures cannot be made RGB: {error}", where=str(path)) from error
+        turned = next((side for side in frame.side_data if side.type == SideData.DISPLAYMATRIX), None)
+        return picture if turned is None else _upright(picture, np.frombuffer(bytes(turned), np.int32))
+
+    return convert
+
+
+def _upright(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """The picture under a display matrix (9,), of which only quarter turns and mirroring are honoured."""
+    across, down, across_of_down, down_of_down = matrix[[0, 1, 3, 4]].tolist()
+    if abs(down) > abs(across):  # what lay along a row stands in a column
+        picture, across, down_of_down = picture.transpose(1, 0, 2), across_of_down, down
+    picture = picture[:, ::-1] if across < 0 else picture
+    return np.ascontiguousarray(picture[::-1] if down_of_down < 0 else picture)
+
+
+def _sparing(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
+    """The frames at these positions, ascending, decoded from the last key frame before each.
+
+    Raises:
+        _MistakenError: where a frame is not what a full decode would give, before it is handed out.
+    """
+    if not wanted:
+        return
+    todo = iter(wanted)
+    position = next(todo)
+    start, landing = int(line.starts[position]), line.landing[position]
+    with _opened(path) as (container, stream):
+        for place, packet in enumerate(_packets(container, stream)):
+            if place < start and packet is not None:
+                continue
+            for frame in _decoded(stream, packet):
+                stamp = frame.pts
+                if stamp is None:
+                    raise _MistakenError
+                if start and stamp >= landing:  # the first frame after packets were passed over
+                    if stamp != landing or not frame.key_frame:
+                        raise _MistakenError
+                    start = 0
+                if stamp < line.stamps[position]:
+                    continue
+                if stamp != line.stamps[position] or frame.is_corrupt or start:
+                    raise _MistakenError
+                yield frame
+                following = next(todo, None)
+                if following is None:
+                    return
+                position = following
+                if line.starts[position] > place:
+                    start, landing = int(line.starts[position]), line.landing[position]
+                    stream.codec_context.flush_buffers()
+                    break
+    raise _MistakenError
+
+
+def _whole(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
+    """The frames at these positions, ascending, from a full decode; the one before where one is missing."""
+    todo, before = list(reversed(wanted)), None
+    if not todo:
+        return
+    with _opened(path) as (container, stream):
+        count = 0
+        for packet in _packets(container, stream):
+            for frame in _decoded(stream, packet):
+                stamp = frame.pts if line.orderly else None
+                if stamp is None:
+                    stamp = line.stamps[min(count, len(line.stamps) - 1)]
+                count += 1
+                while todo and stamp >= line.stamps[todo[-1]]:
+                    yield frame if stamp == line.stamps[todo[-1]] or before is None else before
+                    todo.pop()
+                if not todo:
+                    return
+                before = frame
+
+
+def _timeline(path: Path) -> _Timeline:
+    table, known, unit, usual = _packet_table(path)
+    first = _trial(path)
+    table = table[table[:, _STAMP] != _NONE]
+    table = table[np.argsort(table[:, _STAMP], kind="stable")]
+    shown, keys = table[table[:, _HIDDEN] == 0], table[table[:, _KEY] == 1]
+    orderly = known and bool((np.diff(first) > 0).all()) and bool(np.isin(first, shown[:, _STAMP]).all())
+    if orderly and len(first):
+        shown = shown[shown[:, _STAMP] >= first[0]]  # what comes before can never be decoded
+    if len(shown) == 0 or len(first) == 0:
+        raise DataError("there is no frame that can be decoded", where=str(path), expected="a whole video file")
+    stamps = shown[:, _STAMP]
+    seconds = (stamps - stamps[0]) * unit
+    step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / usual
+    end_s = max(float((stamps + shown[:, _LASTS]).max() - stamps[0]) * unit, float(seconds[-1]) + step)
+    at = np.searchsorted(keys[:, _STAMP], stamps, "right") - 1
+    # Frames before the first key frame are decoded from the file's start.
+    starts, landing = (np.where(at < 0, 0, np.append(keys[:, name], 0)[at]) for name in (_PLACE, _STAMP))
+    return _Timeline(stamps, seconds, end_s, starts, landing, orderly)
+
+
+_STAMP, _LASTS, _PLACE, _KEY, _HIDDEN = range(5)
+_NONE = np.iinfo(np.int64).min
+"""Stands for a stamp that a packet does not have."""
+
+
+def _packet_table(path: Path) -> tuple[np.ndarray, bool, float, float]:
+    """A row (5,) for each packet: stamp, how long it lasts, its position in the file, whether it is a key frame and
+    whether it is decoded but never shown; whether the stamps are those of presentation; seconds a unit of stamps, and
+    the usual frames a second.
+
+    Stamps of presentation are missing, or guesses that coincide, where the container has no room for them. Then they
+    are those of decoding, which the frames take over in the order in which they are shown.
+    """
+    read = array("q")
+    with _opened(path) as (container, stream):
+        unit, usual = float(stream.time_base), float(stream.average_rate or 1)
+        for place, packet in enumerate(_packets(container, stream)):
+            if packet is not None and packet.size:
+                stamps = (_NONE if stamp is None else stamp for stamp in (packet.dts, packet.pts))
+                read.extend((*stamps, packet.duration or 0, place, packet.is_keyframe, packet.is_discard))
+    table = np.array(read, np.int64).reshape(-1, 6)
+    known = len(np.unique(table[:, 1])) == len(table) and bool((table[:, 1] != _NONE).all())
+    return np.delete(table, 0 if known else 1, 1), known, unit, usual
+
+
+def _trial(path: Path) -> np.ndarray:
+    """The stamps of the first frames that can be decoded."""
+    stamps: list[int] = []
+    with _opened(path) as (container, stream):
+        for packet in _packets(container, stream):
+            stamps += [_NONE if frame.pts is None else frame.pts for frame in _decoded(stream, packet)]
+            if len(stamps) >= _TRIAL:
+                break
+    return np.array(stamps, np.int64)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """A container and its video stream, to be decoded on this thread alone.
+
+    Raises:
+        DataError: where there is none.
+    """
+    try:
+        with av.open(str(path)) as container:
+            films = [stream for stream in container.streams.video if not _is_cover(stream)]
+            if not films:
+                held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+                raise DataError(f"there is no video in it, only {held}", where=str(path), expected="a video file")
+            films[0].codec_context.thread_count = 1
+            yield container, films[0]
+    except av.FFmpegError as error:
+        raise DataError(
+            f"it cannot be read as a video: {error.strerror}", where=str(path), expected="a whole video file"
+        ) from error
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether a stream is a still picture that belongs to a sound file."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    """The stream's packets in the file's order, up to where it can be read, then None."""
+    try:
+        for packet in container.demux(stream):
+            if packet.size or packet.pts is not None:  # the last one is empty, and asks the decoder for what it holds
+                yield packet
+    except av.FFmpegError:
+        pass  # cut short: what came before is what there is
+    yield None
+
+
+def _decoded(stream: Any, packet: Any) -> list[Any]:
+    """The frames that a packet completes; none where it is damaged."""
+    try:
+        frames: list[Any] = stream.codec_context.decode(packet)
+    except av.FFmpegError:
+        return []
+    return frames

@@ -1,0 +1,183 @@
+"""Frames of videos as encoders ask for them: decoded once, cut around the face, stored as bytes, time first."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from embench.errors import DataError, MachineError, PluginError, UsageError
+from embench.processes import end_with_parent, script_apart
+from embench.signals import video
+from embench.signals.face import Crop
+from embench.signals.film import EPS, Film, Frames, Stored, write
+from embench.store.arrays import open_rows
+from embench.store.fingerprint import FORMAT
+from embench.store.folders import digest, finished
+from embench.store.store import RecordingEntry, Span, Store, VideoEntry
+
+if TYPE_CHECKING:  # torch is needed to make an encoder, not to use one here
+    from embench.interfaces.encoder import Encoder
+
+_ARRAY, _INDEX = "array.npy", "index.json"
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Frames of all recordings that have a video: `array` (total, 3, size, size) uint8 RGB, memory-mapped, `rate` a
+    second. `left_out`: recordings whose video could not be decoded, with the reason. Of `stretches` in which a face was
+    looked for, `faceless` had none and show the frame's middle."""
+
+    array: np.ndarray
+    rate: float
+    spans: Mapping[str, Span]
+    left_out: tuple[Mapping[str, str], ...]
+    stretches: int
+    faceless: int
+
+
+def clips(
+    store: Store,
+    modality: str,
+    encoder: Encoder,
+    *,
+    workers: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Clips:
+    """The frames that `encoder.recipe.prepare` asks for, at times k / frames_hz of each recording; made if they are not
+    there. Encoders that ask for the same frames share them.
+
+    Args:
+        workers: processes that decode recordings side by side; the result is the same bytes.
+        progress: called with (recordings done, recordings in all, which).
+
+    Raises:
+        UsageError: where the store has no such videos. DataError: where a file is no longer there. PluginError: where
+            the recipe does not say what frames it wants. MachineError: where the disk is full, or a worker died.
+    """
+    asked = _asked(encoder)
+    if modality != "video" or "video" not in store.modalities:
+        raise UsageError(f"{store.name} has no video that can be used", where=f"modality {modality}")
+    key = digest([FORMAT, store.key, made_by(), "clips", asdict(asked)])
+
+    def build(folder: Path) -> None:
+        films = [*_films(store, asked)]
+        total = films[-1].row + films[-1].frames if films else 0
+        if total == 0:
+            raise UsageError(f"no video is long enough for a frame at {asked.frames_hz:g} Hz", where=store.name)
+        array = folder / _ARRAY
+        start = _room(array, (total, 3, asked.size, asked.size))
+        spans, left_out, stretches, faceless = dict[str, Span](), [], 0, 0
+        for done, (film, stored) in enumerate(zip(films, _all(films, asked, array, start, workers), strict=True)):
+            if stored.why:
+                left_out.append({"recording": film.recording, "modality": modality, "reason": stored.why})
+            else:
+                spans[film.recording] = Span(film.row, stored.frames, film.first / asked.frames_hz)
+            stretches, faceless = stretches + stored.stretches, faceless + stored.faceless
+            if progress:
+                progress(done + 1, len(films), film.recording)
+        index = {"rate": asked.frames_hz, "spans": {name: asdict(span) for name, span in spans.items()},
+                 "left_out": left_out, "stretches": stretches, "faceless": faceless}  # fmt: skip
+        (folder / _INDEX).write_text(json.dumps(index))
+
+    folder = finished(store.path.parent.parent / "derived" / key, build)
+    index = json.loads((folder / _INDEX).read_text())
+    return Clips(
+        open_rows(folder / _ARRAY),
+        index["rate"],
+        {name: Span(**span) for name, span in index["spans"].items()},
+        tuple(index["left_out"]),
+        index["stretches"],
+        index["faceless"],
+    )
+
+
+def _asked(encoder: Encoder) -> Frames:
+    """What an encoder's recipe asks for. Raises PluginError where it does not say so."""
+    names = ("frames_hz", "size", "crop", "clip_s")
+    given = {name: encoder.recipe.prepare[name] for name in names if name in encoder.recipe.prepare}
+    try:
+        asked = Frames(**given)
+        fine = asked.frames_hz > 0 and asked.clip_s > 0 and asked.size >= 1 and asked.size == int(asked.size)
+    except TypeError:
+        fine = False
+    if not fine or asked.crop not in get_args(Crop):
+        raise PluginError(
+            f"an encoder that reads clips says what frames it wants, and this one says {given}",
+            where=f"{type(encoder).__name__}, recipe.prepare",
+            expected=f"frames_hz > 0, size in pixels, crop ({', '.join(get_args(Crop))}), clip_s > 0 (default 4)",
+        )
+    return Frames(float(asked.frames_hz), int(asked.size), asked.crop, float(asked.clip_s))
+
+
+def made_by() -> dict[str, str]:
+    """What decides, beside the files and what is asked for, which pixels come out."""
+    versions = {name: metadata.version(name) for name in ("av", "opencv-python-headless")}
+    return {"frames": str(video.REVISION), **versions}
+
+
+def _room(path: Path, shape: tuple[int, ...]) -> int:
+    """A file as long as the array of bytes will be, in which every worker writes its own part. Returns where the array
+    begins."""
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        start = file.tell()
+        file.truncate(start + math.prod(shape))
+    return start
+
+
+def _films(store: Store, asked: Frames) -> Iterator[Film]:
+    row = 0
+    for entry in store.recordings:
+        if entry.video is not None:
+            film = _film(store, entry, entry.video, asked, row)
+            row += film.frames
+            yield film
+
+
+def _film(store: Store, entry: RecordingEntry, held: VideoEntry, asked: Frames, row: int) -> Film:
+    start, stop = held.seen(entry.duration_s)
+    first = math.ceil(start * asked.frames_hz - EPS)
+    frames = max(math.ceil(stop * asked.frames_hz - EPS) - first, 0)
+    path, boxes = (None if name is None else (store.root or Path()) / name for name in (held.file, held.boxes))
+    if path is None or not path.is_file():
+        raise DataError(
+            "a video is not where it was when the data were prepared",
+            where=str(path),
+            hint="put the file back, or name its folder with --data-root",
+        )
+    return Film(entry.id, path, boxes, held.span[0], first, frames, row)
+
+
+def _all(films: Sequence[Film], asked: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
+    if workers <= 1 or len(films) <= 1:
+        for film in films:
+            yield write(film, asked, array, start)
+        return
+    # Never forked: threads that OpenCV has in this process would be missing in that one.
+    with ProcessPoolExecutor(
+        min(workers, len(films)), multiprocessing.get_context("spawn"), initializer=end_with_parent
+    ) as pool:
+        with script_apart():
+            waiting = [pool.submit(write, film, asked, array, start) for film in films]
+        try:
+            for job in waiting:
+                yield job.result()
+        except BrokenProcessPool as error:
+            raise MachineError(
+                "a worker process died while decoding videos",
+                where=str(array.parent),
+                hint="the machine may be out of memory: use fewer workers",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)

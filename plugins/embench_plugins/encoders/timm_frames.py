@@ -1,0 +1,139 @@
+"""Encoder `timm_frames`: a picture network over single frames, one token a frame; their mean is read.
+
+The cheap baseline beside networks of video: whatever it finds, it found without motion. `build.model` names any network
+of timm; `build.weights` is `random`, a `.safetensors` file, a folder with one, or OWNER/NAME@COMMIT on the Hugging Face
+hub. It is no paper's: the recipe `paper` is ours throughout.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from embench.errors import DataError, UsageError
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import InputSpec, Tokens
+from embench.interfaces.units import View
+from embench_plugins import torchvision_shim, weights
+
+PAPER = Recipe(
+    optimiser="adamw", lr=1e-4, weight_decay=0.05, schedule="cosine", warmup=1, epochs=10, batch=16,
+    view=View("window", 4.0, 4.0),
+    prepare={"frames_hz": 1, "size": 224, "crop": "large", "clip_s": 4},
+    build={"model": "resnet18", "weights": weights.RANDOM},
+    assumed=("optimiser", "lr", "weight_decay", "schedule", "warmup", "epochs", "batch", "selection", "class_weight",
+             "view", "prepare", "build.model", "build.weights"),
+)  # fmt: skip
+
+# A few hundred clips teach a network that also sees hair and room whose trial a picture is: hence the tight crop, and
+# timm's smallest Transformer rather than convolutions, which know every trial by heart after six epochs.
+SMALL = PAPER.but(
+    lr=1e-3, batch=32, epochs=10, clip=1.0, class_weight="balanced", assumed=(),
+    prepare={"size": 32, "crop": "tight"}, build={"model": "test_vit"},
+)  # fmt: skip
+
+
+class TimmFrames(Encoder):
+    """Tokens (B, T, features of the network)."""
+
+    accepts: ClassVar = frozenset({"video"})
+    libraries: ClassVar = ("timm",)
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": PAPER,
+        "small": SMALL,
+        "quick": SMALL.but(epochs=4, view=View("window", 4.0, 20.0)),
+    }
+
+    @property
+    def reads(self) -> Literal["signal", "stream", "features", "clips"]:
+        return "clips"
+
+    def assets(self) -> tuple[Path, ...]:
+        """The files of `build.weights`; a warning where it is `random`."""
+        found = weights.files(str(self.recipe.build["weights"]))
+        if not found:
+            warnings.warn("timm_frames starts from random weights: see encoder.build.weights", stacklevel=2)
+        return found
+
+    def build(self, spec: InputSpec) -> nn.Module:
+        model = _model(str(self.recipe.build["model"]), spec.shape[-1])
+        for file in weights.files(str(self.recipe.build["weights"])):
+            if file.suffix == ".safetensors":
+                _fill(model, file)
+        return Network(model)
+
+
+def _model(name: str, size: int) -> Any:
+    """timm's network without its classifier.
+
+    Raises:
+        UsageError: timm has no such network, or not for pictures of this size.
+    """
+    torchvision_shim.settle()
+    import timm
+
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name}*")[:5]
+        raise UsageError(
+            f"timm has no network `{name}`", where="encoder.build.model", hint=", ".join(near) if near else None
+        )
+    model: Any = timm.create_model(name, pretrained=False, num_classes=0)
+    fixed = model.pretrained_cfg.get("fixed_input_size", False)
+    if fixed and model.pretrained_cfg["input_size"][-1] != size:
+        model = timm.create_model(name, pretrained=False, num_classes=0, img_size=size)
+    return model
+
+
+def _fill(model: Any, file: Path) -> None:
+    """Puts weights into a network; those of its classifier, which is not there, are left.
+
+    Raises:
+        DataError: they are of another network.
+    """
+    state = load_file(file)
+    classifiers = model.pretrained_cfg.get("classifier") or ()
+    prefixes = tuple(f"{name}." for name in ((classifiers,) if isinstance(classifiers, str) else classifiers))
+    kept = {name: value for name, value in state.items() if not (prefixes and name.startswith(prefixes))}
+    own = model.state_dict()
+    unfit = sorted({*own, *kept} - {name for name in own if name in kept and kept[name].shape == own[name].shape})
+    if unfit:
+        raise DataError(
+            f"these weights are of another network: {len(unfit)} do not fit, such as {unfit[0]}",
+            where=str(file),
+            expected=f"weights of timm's {model.pretrained_cfg['architecture']}",
+        )
+    model.load_state_dict(kept)
+
+
+class Network(nn.Module):
+    """uint8 (B, T, 3, H, W), mask (B, T) | None -> Tokens(x (B, T, D), mask (B, T) | None)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        for name in ("mean", "std"):  # ImageNet's, or whatever else this network was first trained with
+            value = torch.tensor(model.pretrained_cfg[name]).view(3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        if mask is None:
+            found: Tensor = self.model(self.pixels(x.flatten(0, 1)))
+            return Tokens(found.unflatten(0, x.shape[:2]))
+        found = self.model(self.pixels(x[mask]))  # frames that were not seen must not count in a batch norm
+        tokens = found.new_zeros(*mask.shape, found.shape[1])
+        tokens[mask] = found
+        return Tokens(tokens, mask)
+
+    def pixels(self, frames: Tensor) -> Tensor:
+        """(n, 3, H, W) as the network reads them."""
+        return (frames / 255 - self.mean) / self.std

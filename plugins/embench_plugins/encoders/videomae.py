@@ -1,0 +1,256 @@
+"""Encoder `videomae`: a Transformer over cubes of video, two frames deep and 16 pixels wide.
+
+Strizhkova et al. 2024 (`strizhkova2024`) with the VideoMAE of Tong et al. 2022: 16 frames of 4 s clips of the face at
+224 pixels give 8 x 14 x 14 = 1568 tokens for a ViT-B. The network is transformers' `VideoMAEModel`. It has no CLS
+token; the tokens' mean is read, through a LayerNorm and a linear layer. The network's own last LayerNorm, which it has
+in pretraining and which VideoMAE's authors take off to fine-tune it, is there where the weights have it, and where they
+are random.
+
+Weights: `build.weights` is `random`, a folder that `save_pretrained` wrote, or OWNER/NAME@COMMIT on the hub. The paper
+starts from Kinetics-400 (`MCG-NJU/videomae-base`), which this project cannot hand out: its licence is CC BY-NC 4.0.
+
+The paper gives no schedule. Of VideoMAE's own fine-tuning this has the decay of the learning rate with the layers, the
+dropped paths and the horizontal flips; not mixup, cutmix, smoothed labels and random erasing, nor a weight decay that
+spares biases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from embench.errors import DataError, UsageError
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import InputSpec, Tokens
+from embench.interfaces.units import View
+from embench.nn import hide
+from embench_plugins import torchvision_shim, weights
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's pixels, which VideoMAE's own weights were trained with."""
+
+PAPER = Recipe(
+    optimiser="adamw", lr=5e-4 * 8 / 256, weight_decay=0.05, schedule="cosine", warmup=1, epochs=10, batch=8,
+    layer_decay=0.75,
+    view=View("window", 4.0, 4.0),
+    prepare={"frames_hz": 4, "size": 224, "crop": "large", "clip_s": 4},
+    build={
+        "weights": weights.RANDOM, "patch": 16, "tubelet": 2, "width": 768, "layers": 12, "heads": 12, "ffn": 3072,
+        "drop_path": 0.1, "flip": True,
+    },
+    assumed=("optimiser", "lr", "weight_decay", "schedule", "warmup", "batch", "layer_decay", "selection",
+             "class_weight", "view.step_s", "prepare.crop", "build.weights", "build.drop_path", "build.flip"),
+)  # fmt: skip
+
+SMALL = Recipe(
+    optimiser="adamw", lr=1e-3, weight_decay=0.05, schedule="cosine", warmup=1, epochs=12, batch=32, clip=1.0,
+    class_weight="balanced",
+    view=View("window", 4.0, 4.0),
+    prepare={"frames_hz": 1, "size": 32, "crop": "tight", "clip_s": 4},
+    build={
+        "weights": weights.RANDOM, "patch": 8, "tubelet": 2, "width": 64, "layers": 2, "heads": 4, "ffn": 256,
+        "drop_path": 0.0, "flip": True,
+    },
+)  # fmt: skip
+
+
+class VideoMae(Encoder):
+    """Tokens (B, frames / tubelet * (size / patch)^2, width), in the order of time, row and column."""
+
+    accepts: ClassVar = frozenset({"video"})
+    offers: ClassVar = frozenset({"masked_clips"})
+    libraries: ClassVar = ("transformers",)
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": PAPER,
+        "small": SMALL,
+        "quick": SMALL.but(epochs=4, view=View("window", 4.0, 20.0)),
+    }
+
+    @property
+    def reads(self) -> Literal["signal", "stream", "features", "clips"]:
+        return "clips"
+
+    def assets(self) -> tuple[Path, ...]:
+        """The files of `build.weights`; a warning where it is `random`."""
+        found = self._files()
+        if not found:
+            warnings.warn(
+                "videomae starts from random weights, and the paper's from Kinetics-400: see encoder.build.weights",
+                stacklevel=2,
+            )
+        return found
+
+    def _files(self) -> tuple[Path, ...]:
+        text = str(self.recipe.build["weights"])
+        found = weights.files(text)
+        if found and not any(path.name == "config.json" for path in found):
+            raise UsageError(
+                "a VideoMAE's weights say what network they are of in the config.json beside them, which is not there",
+                where=text,
+                expected="a folder as save_pretrained writes it",
+            )
+        return found
+
+    def build(self, spec: InputSpec) -> nn.Module:
+        build = self.recipe.build
+        found, config = self._files(), configuration(spec, build)
+        torchvision_shim.settle()
+        from transformers import VideoMAEConfig, VideoMAEModel
+
+        if not found:
+            model = VideoMAEModel(VideoMAEConfig(**config, use_mean_pooling=False))
+            return Network(model, None, drop_path=build["drop_path"], flip=build["flip"])
+        model = load(VideoMAEModel, found[0].parent, config)
+        return Network(model, found[0].parent, drop_path=build["drop_path"], flip=build["flip"])
+
+
+def configuration(spec: InputSpec, build: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recipe says of the network, by transformers' names.
+
+    Raises:
+        UsageError: frames or pixels do not divide into cubes.
+    """
+    frames, _, size, _ = spec.shape
+    if frames % build["tubelet"] or size % build["patch"]:
+        raise UsageError(
+            f"{frames} frames of {size} pixels cannot be cut into cubes of {build['tubelet']} x {build['patch']}",
+            where="encoder videomae",
+            expected="frames (view.length_s x prepare.frames_hz) that tubelet divides, and a size that patch divides",
+        )
+    return {
+        "num_frames": frames,
+        "image_size": size,
+        "patch_size": build["patch"],
+        "tubelet_size": build["tubelet"],
+        "hidden_size": build["width"],
+        "num_hidden_layers": build["layers"],
+        "num_attention_heads": build["heads"],
+        "intermediate_size": build["ffn"],
+    }
+
+
+def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
+    """The network of transformers' class `kind` with the weights of a folder.
+
+    Raises:
+        UsageError: its weights are of another network than the recipe's. DataError: the folder holds no VideoMAE.
+    """
+    from transformers import VideoMAEConfig
+
+    with _quietly():
+        try:
+            config = VideoMAEConfig.from_pretrained(folder, local_files_only=True)
+            other = {name: getattr(config, name) for name, value in wanted.items() if getattr(config, name) != value}
+            if other:
+                raise UsageError(
+                    f"these weights are of another network: {', '.join(f'{k} {v}' for k, v in other.items())}",
+                    where=str(folder),
+                    expected=", ".join(f"{name} {wanted[name]}" for name in other),
+                    hint="give the recipe these sizes, with --set encoder.build, encoder.prepare or pretrainer.build",
+                )
+            model, about = kind.from_pretrained(
+                folder,
+                config=config,
+                use_safetensors=True,
+                local_files_only=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"these weights cannot be taken: {' '.join(str(error).split())[:300]}",
+                where=str(folder),
+                expected="a VideoMAE as save_pretrained writes it",
+            ) from error
+    # A decoder may be missing, and then starts from random weights; the encoder's may not.
+    prefix = "" if kind.__name__ == "VideoMAEModel" else "videomae."
+    if missing := sorted(name for name in about["missing_keys"] if name.startswith(prefix)):
+        raise DataError(
+            f"these weights lack {len(missing)} of the encoder's, such as {missing[0]}",
+            where=str(folder),
+            expected="a VideoMAE as save_pretrained writes it",
+        )
+    return model
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without transformers' progress bars, and its report on weights of parts that are not wanted."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+class DropPath(nn.Module):
+    """Leaves out a branch for a `share` of the rows in training, and makes up for it in the others (Huang et al. 2016,
+    Deep Networks with Stochastic Depth)."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.share:
+            return x
+        kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.share
+        return x * kept / (1 - self.share)
+
+
+class Network(nn.Module):
+    """uint8 (B, T, 3, H, W), mask (B, T) | None -> Tokens(x (B, L, D), mask (B, L) | None).
+
+    Args:
+        videomae: transformers' `VideoMAEModel`.
+        folder: where its weights come from, if they are not random; a pretext task finds its decoder's there.
+        drop_path: the share of the last layer, from 0 at the first.
+        flip: turn half of the clips round in training, left to right.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, videomae: Any, folder: Path | None, *, drop_path: float, flip: bool) -> None:
+        super().__init__()
+        self.videomae, self.folder, self.flip = videomae, folder, flip
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
+        layers = videomae.encoder.layer
+        for depth, layer in enumerate(layers):
+            share = drop_path * depth / max(len(layers) - 1, 1)
+            # Both stand at the end of a branch, just before it is added to what passed it by.
+            layer.attention.output.dropout = DropPath(share)
+            layer.output.dropout = DropPath(share)
+
+    def layers_in_order(self) -> Sequence[nn.Module]:
+        """From the input to the output, for `layer_decay`."""
+        return [self.videomae.embeddings, *self.videomae.encoder.layer]
+
+    def pixels(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Frames as the network reads them: standardised as ImageNet is, 0 where none was seen."""
+        frames = (x / 255 - self.mean) / self.std
+        return hide(frames, mask)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        if self.training and self.flip:
+            turned = torch.rand(len(x), device=x.device) < 0.5
+            x = torch.where(turned[:, None, None, None, None], x.flip(-1), x)
+        tokens = self.videomae(self.pixels(x, mask)).last_hidden_state
+        if mask is None:
+            return Tokens(tokens)
+        seen = mask.unflatten(1, (-1, self.videomae.config.tubelet_size)).any(2)
+        return Tokens(tokens, seen.repeat_interleave(tokens.shape[1] // seen.shape[1], 1))

@@ -1,0 +1,111 @@
+"""Pretrainer `mae`: hides nine tenths of a clip and paints them from the rest.
+
+Strizhkova et al. 2024 (`strizhkova2024`) with the VideoMAE of Tong et al. 2022: places of the picture are hidden as
+tubes, the same in every frame (176 of 14 x 14); the encoder sees the others only; a decoder of four narrow layers gives
+each hidden cube's pixels, standardised by the cube's own mean and SD in each colour. The loss is that of transformers'
+`VideoMAEForPreTraining`. Of VideoMAE's pretraining this leaves out crops at random scales, as the paper names none and
+faces are cropped before; the learning rate falls to 0, not to a fifteenth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from embench.interfaces.pretrainer import Pretrainer
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import Batch, InputSpec, OutputSpec
+from embench.nn import Model
+from embench_plugins.encoders.videomae import DropPath, Network, load
+
+# VideoMAE: 1.5e-4 for 256 clips a step, a twentieth of the epochs to warm up. 50 epochs go on from Kinetics-400.
+PAPER = Recipe(
+    optimiser="adamw", lr=1.5e-4 * 64 / 256, betas=(0.9, 0.95), weight_decay=0.05, schedule="cosine", warmup=3,
+    epochs=50, batch=64,
+    build={"ratio": 0.9, "width": 384, "layers": 4, "heads": 6, "ffn": 1536, "norm_pix": True},
+    assumed=("optimiser", "lr", "betas", "weight_decay", "schedule", "warmup", "epochs", "batch", "selection",
+             "build.tubes", "build.width", "build.layers", "build.heads", "build.ffn", "build.norm_pix"),
+)  # fmt: skip
+
+SMALL = Recipe(
+    optimiser="adamw", lr=1e-3, betas=(0.9, 0.95), weight_decay=0.05, schedule="cosine", warmup=1, epochs=10, batch=64,
+    clip=1.0,
+    build={"ratio": 0.9, "width": 32, "layers": 1, "heads": 2, "ffn": 128, "norm_pix": True},
+)  # fmt: skip
+
+
+class Mae(Pretrainer):
+    """Mean squared error of the hidden pixels; clips of which a frame is missing are left out."""
+
+    scope: ClassVar = "encoder"
+    labels: ClassVar = "none"
+    needs_encoder: ClassVar = frozenset({"masked_clips"})
+    needs_input: ClassVar = frozenset({"clips"})
+    recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2)}
+
+    def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
+        return Objective(model, **self.recipe.build)
+
+
+class Objective(nn.Module):
+    """`Batch -> (loss, {"mse", "hidden"})`; `hidden` is the share of tokens that was hidden."""
+
+    def __init__(
+        self, model: Model, *, ratio: float, width: int, layers: int, heads: int, ffn: int, norm_pix: bool
+    ) -> None:
+        super().__init__()
+        self.model, self.ratio = model, ratio
+        (self.modality,) = model.encoders
+        decoder = {
+            "decoder_hidden_size": width,
+            "decoder_num_hidden_layers": layers,
+            "decoder_num_attention_heads": heads,
+            "decoder_intermediate_size": ffn,
+            "norm_pix_loss": norm_pix,
+        }
+        self.mae = _around(self.encoder, decoder)
+        for part in self.encoder.modules():
+            if isinstance(part, DropPath):
+                part.share = 0.0  # VideoMAE drops paths in fine-tuning only
+
+    @property
+    def encoder(self) -> Network:
+        network: Any = self.model.encoders[self.modality]
+        return network
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        x, mask = batch.x[self.modality], batch.mask[self.modality]
+        if mask is not None:
+            x = x[mask.all(1)]
+        if len(x) == 0:
+            nothing = torch.zeros((), device=x.device)
+            return nothing.clone().requires_grad_(), {"mse": nothing, "hidden": nothing}
+        pixels, config = self.encoder.pixels(x, None), self.mae.config
+        places = (config.image_size // config.patch_size) ** 2
+        hidden = tubes(len(x), config.num_frames // config.tubelet_size, places, self.ratio, x.device)
+        loss = self.mae(pixels, bool_masked_pos=hidden).loss
+        return loss, {"mse": loss.detach(), "hidden": hidden.float().mean()}
+
+
+def tubes(rows: int, steps: int, places: int, ratio: float, device: torch.device) -> Tensor:
+    """(rows, steps * places) bool: int(ratio * places) places of the picture, drawn for each row, at every step."""
+    hidden = torch.rand(rows, places, device=device).argsort(1) < int(ratio * places)
+    return hidden.repeat(1, steps)
+
+
+def _around(encoder: Network, decoder: Mapping[str, Any]) -> Any:
+    """transformers' network for pretraining around an encoder that it shares; its decoder starts from where the
+    encoder's weights came from, if there is one."""
+    from transformers import VideoMAEConfig, VideoMAEForPreTraining
+
+    own = encoder.videomae.config
+    if encoder.folder is not None:
+        mae = load(VideoMAEForPreTraining, encoder.folder, decoder)
+    else:
+        # The encoder that comes with it is thrown away, so it has no layers.
+        mae = VideoMAEForPreTraining(VideoMAEConfig(**{**own.to_dict(), **decoder, "num_hidden_layers": 0}))
+    mae.videomae = encoder.videomae
+    return mae

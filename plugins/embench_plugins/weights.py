@@ -1,0 +1,80 @@
+"""Finds the weights that a network starts from: `.safetensors` only, because other formats can run code when read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from embench.errors import DataError, UsageError
+
+RANDOM = "random"
+EXPECTED = f"`{RANDOM}`, a folder, a .safetensors file, or OWNER/NAME@COMMIT on the Hugging Face hub"
+_HUB = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
+_WANTED = ("config.json", "*.safetensors", "*.safetensors.index.json")
+
+
+def files(text: str) -> tuple[Path, ...]:
+    """The files that a text means, which decide the network: none for `random`; a `.safetensors` file; those of a
+    folder as `save_pretrained` writes it; or those of a commit of a repository on the hub, downloaded once and kept.
+
+    Raises:
+        UsageError: the text means nothing, or weights of another format, or a hub name that can move.
+        DataError: weights are not there, or cannot be read or downloaded.
+    """
+    if text == RANDOM:
+        return ()
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _of_folder(path, text)
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise UsageError("these weights are no safetensors file", where=text, expected=EXPECTED, hint=_CONVERT)
+        return (_readable(path),)
+    found = _HUB.fullmatch(text)
+    if found is None:
+        hint = "the commit's 40 digits pin a hub name: the same name would mean other weights tomorrow"
+        raise UsageError("there are no such weights", where=text, expected=EXPECTED, hint=hint if "/" in text else None)
+    return _of_folder(_downloaded(found[1], found[2]), text)
+
+
+_CONVERT = "load them once with the library that wrote them, and save them anew as safetensors"
+
+
+def _of_folder(folder: Path, text: str) -> tuple[Path, ...]:
+    found = sorted({path for pattern in _WANTED for path in folder.glob(pattern)})
+    weights = [_readable(path) for path in found if path.suffix == ".safetensors"]
+    if not weights:
+        others = [path.name for kind in ("bin", "pt", "pth", "ckpt") for path in folder.glob(f"*.{kind}")]
+        raise DataError(
+            "no safetensors weights are there" + (f", only {', '.join(sorted(others))}" if others else ""),
+            where=text,
+            expected="model.safetensors",
+            hint=_CONVERT if others else None,
+        )
+    return tuple(found)
+
+
+def _readable(path: Path) -> Path:
+    try:
+        with safe_open(path, framework="pt"):
+            return path
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"the weights cannot be read: {error}", where=str(path), expected="a whole safetensors file"
+        ) from error
+
+
+def _downloaded(repository: str, commit: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(snapshot_download(repository, revision=commit, allow_patterns=list(_WANTED)))
+    except (OSError, HfHubHTTPError) as error:
+        raise DataError(
+            f"the weights cannot be downloaded: {' '.join(str(error).split())[:200]}",
+            where=f"{repository}@{commit}",
+            hint="download them where there is a network, and name the folder",
+        ) from error

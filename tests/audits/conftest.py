@@ -1,0 +1,3 @@
+from ..tiny.fixtures import cache, embench
+
+__all__ = ["cache", "embench"]

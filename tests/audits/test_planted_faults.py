@@ -1,0 +1,274 @@
+"""Faults that were planted are found, and said to be severe. Planting shares no code with the audit."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from embench import outside
+from embench.auditing import audit
+from embench.engine import fits
+from embench.planning import graph
+
+from ..tiny.world import plugin
+from .planting import abouts, cheat, copied_person, copy_of, method, predicted, put, table, world
+
+TINY = plugin("Tiny")
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """People rated at random, with an effect in the ECG."""
+    return world(tmp_path_factory.mktemp("clean"))
+
+
+@pytest.fixture(scope="module")
+def network(clean):
+    """A run of a network with statistics of its training people."""
+    return method(clean, cheat("Honest"), fusion="single", seeds="0,1")
+
+
+def severe(audited) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, finding in audited.findings:
+        if finding.severity == "severe":
+            found[name] = "; ".join(filter(None, (found.get(name), finding.what)))
+    return found
+
+
+def of_file(tmp_path, root, score) -> dict[str, str]:
+    """Severe findings about predictions that somebody's own code made."""
+    path = predicted(tmp_path / "mine.csv", root, score)
+    return severe(
+        audit(outside.score(path, TINY, data_root=root, out=tmp_path / "out" / "mine").folder, data_root=root)
+    )
+
+
+def test_nothing_is_severe_where_nothing_was_planted(network, tmp_path):
+    audited = audit(network.folder, out=tmp_path)
+    assert severe(audited) == {}
+    asked = set(audited.checks)
+    assert {"people", "copies", "statistics", "stages", "labels", "scores", "person", "stimulus", "clock"} <= asked
+    assert {"length", "order", "one_person", "hidden", "probes", "shift"} <= asked
+    assert audited.checks["stages"].figures["differ"] == 0
+    written = json.loads((tmp_path / "audit.json").read_text())
+    assert written["counts"]["severe"] == 0
+    assert written["measured"]["statistics"]["buffers"] == 10  # a mean and an SD in each of five folds
+
+
+@pytest.mark.parametrize(("sure", "warned"), [(True, True), (False, False)])
+def test_overconfidence_is_told_from_luck(clean, tmp_path, sure, warned):
+    """Labels are drawn at random: probabilities near one half are right, whatever few units a fold show."""
+
+    def score(_, noise):
+        return 0.02 + 0.96 * float(noise.random() < 0.5) if sure else noise.uniform(0.45, 0.55)
+
+    path = predicted(tmp_path / "mine.csv", clean, score)
+    scored = outside.score(path, TINY, data_root=clean, out=tmp_path / "out" / "mine")
+    found = {name for name, finding in audit(scored.folder, data_root=clean).findings if finding.severity == "warning"}
+    assert ("calibration" in found) is warned
+
+
+# What predictions rest on.
+
+
+def test_prediction_by_person_mean(tmp_path):
+    rate = {f"p{n:02d}": n / 23 for n in range(24)}
+    rng = np.random.default_rng(1)
+    root = world(tmp_path / "w", lambda about: rng.random() < 0.15 + 0.7 * about["person"] / 23, people=24)
+    found = of_file(tmp_path, root, lambda about, noise: rate[about["subject"]] + noise.normal(0, 0.03))
+    assert "given by the person" in found["person"]
+
+
+def test_prediction_by_stimulus(tmp_path):
+    rng = np.random.default_rng(1)
+    liked = {f"v{k}": k / 11 for k in range(12)}
+    root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * liked[about["stimulus"]])
+    found = of_file(tmp_path, root, lambda about, noise: liked[about["stimulus"]] + noise.normal(0, 0.05))
+    assert "given by the stimulus" in found["stimulus"]
+    assert set(found) == {"stimulus"}
+
+
+def test_prediction_by_clock(tmp_path):
+    rng = np.random.default_rng(1)
+    root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * about["order"] / 11)
+    found = of_file(tmp_path, root, lambda about, noise: (about["start_s"] - 3000) / 500 + noise.normal(0, 0.05))
+    assert "time since the start" in found["clock"]
+    assert set(found) == {"clock"}
+
+
+def test_prediction_by_recording_length(tmp_path):
+    rng = np.random.default_rng(1)
+    root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * (about["seconds"] - 18) / 6)
+    found = of_file(tmp_path, root, lambda about, noise: (about["seconds"] - 18) / 6 + noise.normal(0, 0.05))
+    assert "recording's length" in found["length"]
+    assert set(found) == {"length"}
+
+
+def test_label_in_the_file_order(tmp_path):
+    root = world(tmp_path / "w", lambda about: about["place"] >= 6)
+    found = of_file(tmp_path, root, lambda about, noise: about["place"] / 11 + noise.normal(0, 0.05))
+    assert "place in the files" in found["order"]
+    result = method(root, plugin("Pool"), fusion="single")  # one that could not know the order
+    assert severe(audit(result.folder, out=tmp_path)) == {"order": "labels of arousal stand in the order of the files"}
+
+
+def test_one_person_effect(tmp_path):
+    root = world(tmp_path / "w", people=20, stimuli=60, seconds=(4, 6))
+    truth = {about["id"]: about["ratings"]["arousal"] > 5 for about in abouts(root)}
+
+    def score(about, noise):
+        known = about["subject"] == "p07"
+        return 0.2 + 0.6 * truth[about["id"]] if known else noise.uniform(0.3, 0.7)
+
+    found = of_file(tmp_path, root, score)
+    assert "p07" in found["one_person"]
+    assert set(found) == {"one_person"}
+
+
+# What was learned from.
+
+
+def test_a_duplicated_person(tmp_path):
+    rng = np.random.default_rng(4)
+    root = world(tmp_path / "w")
+    noisy = lambda x, rate: 2.5 * x[:, rate:] - 3 + rng.normal(0, 0.1, (1, x.shape[1] - rate))  # noqa: E731
+    copied_person(root, "p03", "p09", noisy)
+    result = method(root, plugin("Moments"), fusion="logreg")
+    found = severe(audit(result.folder, out=tmp_path))
+    assert found == {"copies": "1 pairs of people have the same signals: p03 and p09"}
+
+
+def test_normalising_over_everybody_in_the_encoder(clean, tmp_path):
+    result = method(clean, cheat("Everybody"), fusion="single")
+    assert "test people too" in severe(audit(result.folder, out=tmp_path))["statistics"]
+
+
+def test_normalising_over_everybody_in_the_engine(clean, tmp_path, monkeypatch):
+    """As an engine would that fits statistics before it splits."""
+    honest = fits.with_stats
+    everybody = {"mean": np.array([0.02], np.float32), "std": np.array([1.02], np.float32)}
+
+    def before_the_split(specs, modalities, data, train):
+        return {
+            m: type(s)(**{**vars(s), "stats": everybody}) for m, s in honest(specs, modalities, data, train).items()
+        }
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fits, "with_stats", before_the_split)
+        result = method(clean, cheat("Honest"), fusion="single", settings=("encoder.lr=0.02",))
+    found = severe(audit(result.folder, out=tmp_path))
+    assert "statistics" in found
+
+
+def test_pretraining_on_test_people_in_the_planner(clean, tmp_path, monkeypatch):
+    """As a planner would that hands all recordings to pretraining."""
+    honest = graph.recorded
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            graph, "recorded", lambda cohort, _, which: honest(cohort, dict.fromkeys(cohort.people, 0), which)
+        )
+        result = method(clean, plugin("Pool"), fusion="single", pretrainers=("masked_value",))
+    audited = audit(result.folder, out=tmp_path)
+    assert set(severe(audited)) == {"stages"}
+    assert "other recordings than those of the training people" in str(audited.checks["stages"].findings[0].evidence)
+
+
+def test_pretraining_on_a_corpus_that_holds_test_people(tmp_path):
+    """Under other names, on another scale, so that no file is the same."""
+    root = world(tmp_path / "w")
+    shutil.copytree(root / "Tiny", root / "Other")
+    for path in (root / "Other").glob("*.npz"):
+        number = int(path.stem[1:])
+        source = f"p{number:02d}"
+        copied_person(root, source, source, lambda x, rate: 0.4 * x[:, rate // 2 :] + 1, into="Other")
+    result = method(root, plugin("Pool"), fusion="single", pretrainers=(f"masked_value:{plugin('Other')}",))
+    assert result.manifest["pretrain_overlap"] == "none"
+    found = severe(audit(result.folder, out=tmp_path))
+    assert "holds signals of 12 test people" in found["pretraining"]
+
+
+@pytest.mark.slow
+def test_labels_that_still_tell_when_training_labels_are_permuted(tmp_path):
+    """A method that knew the answer before: the tone of the signal names the label, and nothing is learned."""
+    root = world(tmp_path / "w")
+    for path in (root / "Tiny").glob("*.npz"):
+        with np.load(path) as content:
+            about, arrays = json.loads(str(content["about"])), {k: content[k] for k in content.files if k != "about"}
+        rng = np.random.default_rng(3)
+        for row in about:
+            x = arrays[f"{row['id']} ecg"]
+            hz = 8.0 if row["ratings"]["arousal"] > 5 else 4.0
+            x += 3 * np.sin(2 * np.pi * hz * np.arange(x.shape[1]) / 64) * rng.uniform(0.8, 1.2)
+        np.savez(path, about=json.dumps(about), **arrays)
+    result = method(root, cheat("Tone"), fusion=cheat("KnowsBefore"))
+    found = severe(audit(result.folder, retrained=3, out=tmp_path))
+    assert "trained on permuted labels, the method still scores" in found["permuted_labels"]
+
+
+@pytest.mark.slow
+def test_an_honest_method_learns_nothing_from_permuted_labels(clean, tmp_path):
+    result = method(clean, plugin("Moments"), fusion="logreg")
+    audited = audit(result.folder, retrained=4, out=tmp_path)
+    assert "permuted_labels" not in severe(audited)
+    assert len(audited.checks["permuted_labels"].figures["arousal"]["permuted"]) == 4
+
+
+# What the record says.
+
+
+def test_shuffled_labels(network, tmp_path):
+    folder = copy_of(network.folder, tmp_path)
+    rows = table(folder / "labels.csv.gz")
+    shuffled = np.random.default_rng(0).permutation(len(rows))
+    put(folder / "labels.csv.gz", [{**row, "label": rows[k]["label"]} for row, k in zip(rows, shuffled, strict=True)])
+    found = severe(audit(folder))
+    assert "are not those that the card's rule makes of the data" in found["labels"]
+
+
+def test_scores_that_do_not_follow_from_the_predictions(network, tmp_path):
+    folder = copy_of(network.folder, tmp_path)
+    scores = json.loads((folder / "scores.json").read_text())
+    scores["scores"]["arousal"]["auroc_within"]["mean"] += 0.02
+    (folder / "scores.json").write_text(json.dumps(scores))
+    assert set(severe(audit(folder))) == {"scores"}
+
+
+def test_a_test_person_who_was_trained_on(network, tmp_path):
+    folder = copy_of(network.folder, tmp_path)
+    rows = table(folder / "folds.csv")
+    tested = next(row for row in rows if row["role"] == "test")
+    put(folder / "folds.csv", [*rows, {**tested, "role": "train"}])
+    assert "both training and test" in severe(audit(folder))["people"]
+
+
+def test_recordings_of_a_person_in_several_folds(network, tmp_path):
+    folder = copy_of(network.folder, tmp_path)
+    rows = table(folder / "predictions.csv.gz")
+    for row in rows:
+        if row["seed"] == "0" and row["recording"].endswith(("v1", "v3", "v5")):
+            row["fold"] = str((int(row["fold"]) + 1) % 5)
+    put(folder / "predictions.csv.gz", rows)
+    assert "people" in severe(audit(folder))
+
+
+def test_hidden_layers_normalised_over_the_test_people(network, tmp_path):
+    folder = copy_of(network.folder, tmp_path)
+    with np.load(folder / "embeddings.npz") as file:
+        kept = {name: file[name] for name in file.files}
+    for seed in (0, 1):
+        for fold in range(5):
+            own = (kept["seed"] == seed) & (kept["fold"] == fold)
+            x = kept["x"][own]
+            kept["x"][own] = (x - x.mean(0)) / (x.std(0) + 1e-9)
+    np.savez(folder / "embeddings.npz", **kept)
+    assert "centred over the people who are tested" in severe(audit(folder))["hidden"]
+
+
+def test_less_access_claimed_than_the_protocol_gives(network, tmp_path):
+    folder = copy_of(network.folder, tmp_path)
+    text = (folder / "run.yaml").read_text()
+    (folder / "run.yaml").write_text(text.replace("target_access: unlabelled", "target_access: none"))
+    assert set(severe(audit(folder))) == {"access"}

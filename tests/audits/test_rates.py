@@ -1,0 +1,85 @@
+"""How often a check calls something severe where nothing is wrong, simulated: scores and labels that change slowly, or
+not at all, with and without an effect."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter1d
+
+from embench.results.audits.nuisance import EXPLAINED, explained
+from embench.results.audits.people import ALONE, farthest
+from embench.results.predictions import Predictions
+
+PEOPLE, FOLDS = 20, 5
+
+
+def drawn(rng, units: int, slow: float, effect: float, level: float) -> tuple[Predictions, np.ndarray]:
+    """Predictions of 20 people and their labels. Both change as slowly as `slow` units; scores have a person's own
+    `level` and follow labels by `effect`, in SDs."""
+    latent, noise = rng.normal(size=(2, PEOPLE, units))
+    if slow:
+        latent, noise = (gaussian_filter1d(x, slow, axis=1) for x in (latent, noise))
+        latent, noise = (x / x.std() for x in (latent, noise))
+    y = (latent > 0).astype(float)
+    score = noise + effect * (y - 0.5) + level * rng.normal(size=(PEOPLE, 1))
+    n = PEOPLE * units
+    person = np.repeat([f"p{p:02d}" for p in range(PEOPLE)], units)
+    place = np.tile(np.arange(units), PEOPLE)
+    columns = {
+        "method": np.full(n, "model"),
+        "target": np.full(n, "arousal"),
+        "fold": np.repeat(np.arange(PEOPLE) % FOLDS, units),
+        "seed": np.zeros(n, int),
+        "subject": person,
+        "recording": person,
+        "stimulus": np.array([f"v{k}" for k in place]),
+        "unit": np.array([f"{p}:{k}" for p, k in zip(person, place, strict=True)]),
+        "start_s": 10.0 * place,
+        "score": 1 / (1 + np.exp(-score.ravel())),
+        "decision": np.zeros(n),
+    }
+    return Predictions(columns), y
+
+
+SETTINGS = {
+    "no effect, 20 recordings": (20, 0.0, 0.0, 0.5),
+    "an effect of AUROC .9, 20 recordings": (20, 0.0, 1.8, 0.5),
+    "no effect, slow windows": (100, 10.0, 0.0, 0.5),
+    "an effect, slow windows": (100, 10.0, 1.0, 0.5),
+}
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_nothing_explains_scores_of_people_who_share_nothing(setting):
+    """400 checks in all: the largest share found lies far below what is called explained."""
+    rng = np.random.default_rng(5)
+    shares = []
+    for _ in range(25):
+        rows, _ = drawn(rng, *SETTINGS[setting])
+        for values, own in ((rows["subject"], True), (rows["stimulus"], False), (rows["start_s"], False)):
+            shares.append(explained(rows, values, own=own)[0])
+        lengths = rng.uniform(60, 90, len(rows))
+        shares.append(explained(rows, lengths, own=False)[0])
+    print(setting, "largest share explained:", max(shares))
+    assert max(shares) < EXPLAINED - 0.1
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_nobody_stands_out_by_chance(setting):
+    """AUROCs of people in units of their error under no effect; slow ones differ more, all of them."""
+    rng = np.random.default_rng(6)
+    units = SETTINGS[setting][0]
+    called = 0
+    for _ in range(300):
+        rows, y = drawn(rng, *SETTINGS[setting])
+        score = rows["score"].reshape(PEOPLE, units)
+        ranks = score.argsort(1).argsort(1) + 1
+        positive = y.sum(1)
+        known = (positive > 0) & (positive < units)
+        pairs = (positive * (units - positive))[known]
+        area = ((ranks * y).sum(1) - positive * (positive + 1) / 2)[known] / pairs
+        error = np.sqrt((units + 1) / (12 * pairs))
+        called += farthest((area - 0.5) / error)[1] < ALONE
+    print(setting, "called:", called, "of 300")
+    assert called <= 3

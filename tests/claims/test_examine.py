@@ -1,0 +1,126 @@
+"""Claims from files to verdicts, on the small people of `tests/tiny`, as a package of somebody else brings them."""
+
+import json
+
+import pytest
+
+from embench.claims.verdict import on_direction
+from embench.results import record
+
+from ..tiny.world import plugin
+
+PAPER = "acme2030"
+TINY, OTHER = plugin("Tiny"), plugin("Other")
+
+CLAIM = {
+    "paper": PAPER,
+    "claim": "The heart says more than the skin.",
+    "both": {"encoder": plugin("Pool"), "fusion": "single"},
+    "a": {"modalities": "ecg"},
+    "b": {"modalities": "eda"},
+    "direction": "higher",
+    "protocol": "strizhkova2024",
+    "metric": "accuracy",
+    "datasets": {TINY: {"targets": ["arousal", "valence"], "published": {"arousal": 0.5}}},
+}
+
+
+@pytest.fixture
+def bring(acme, six, tmp_path, embench):
+    """Writes claims into the package, by id; gives what runs `embench claims` on them."""
+
+    def made(**by_id):
+        folder = acme / "claims" / PAPER
+        folder.mkdir(parents=True)
+        for name, claim in by_id.items():
+            (folder / f"{name}.yaml").write_text(json.dumps({"id": name, **claim}))
+        own = ["--data-root", six, "--runs", tmp_path / "runs", "--recipe", "quick", "--seeds", "0"]
+        own += ["--device", "cpu", "--workers", "1"]
+        return lambda *arguments: embench("claims", PAPER, *own, *arguments)
+
+    return made
+
+
+def rows_of(done, claim="A1"):
+    document = json.loads(done.out)
+    return next(each["rows"] for each in document["claims"] if each["id"] == claim)
+
+
+def test_both_protocols_and_targets_are_compared_as_the_runs_own_scores_say(bring):
+    done = bring(A1=CLAIM)("--json")
+    assert done.code == 0, done.err
+    rows = rows_of(done)
+    assert [(row["leg"], row["target"]) for row in rows] == [
+        (leg, target) for leg in ("fixed", "own") for target in ("arousal", "valence")
+    ]
+    for row in rows:
+        a, b = (record.read(row["runs"][side]) for side in ("a", "b"))
+        assert a.run["protocol"]["name"] == row["protocol"]
+        assert [run.run["method"]["modalities"] for run in (a, b)] == [["ecg"], ["eda"]]
+        assert row["metric"] == ("accuracy" if row["leg"] == "own" else "auroc_within")
+        assert row["difference"]["low"] <= row["difference"]["mean"] <= row["difference"]["high"]
+        assert row["corrected"] >= row["p"]
+        assert row["cost"] == {"a": a.run["cost"]["wall_s"], "b": b.run["cost"]["wall_s"]}
+        assert row["verdict"] == on_direction(row["difference"]["low"], row["difference"]["high"], row["corrected"])
+    published = {(row["leg"], row["target"]): row["published"] for row in rows}
+    assert published == {("fixed", "arousal"): None, ("fixed", "valence"): None,
+                         ("own", "arousal"): 0.5, ("own", "valence"): None}  # fmt: skip
+
+
+def test_holm_counts_a_comparison_once_whichever_claims_ask(bring):
+    """Two p values under a leg: the smaller is doubled, the larger kept unless it would come before. A second claim of
+    the same runs changes nothing."""
+    done = bring(A1=CLAIM, A2={**CLAIM, "claim": "The same."})("--json", "--under", "fixed")
+    assert done.code == 0, done.err
+    one, two = rows_of(done), rows_of(done, "A2")
+    p = [row["p"] for row in one]
+    first = min(1, 2 * min(p))
+    expected = [first if value == min(p) else max(first, value) for value in p]
+    assert [row["corrected"] for row in one] == pytest.approx(expected)
+    assert [row["corrected"] for row in two] == pytest.approx(expected)
+    assert [row["runs"] for row in one] == [row["runs"] for row in two]
+
+
+def test_what_is_missing_is_named_and_the_other_claims_go_on(bring):
+    lost = {**CLAIM, "datasets": {"wesad": {"targets": ["stress"]}}, "a": {"modalities": "temp"}}
+    unknown = {**CLAIM, "a": {"modalities": "ecg", "encoder": "video_of_tomorrow"}}
+    never = {"paper": PAPER, "claim": "People like it.", "not_tested": "Nobody asked them."}
+    done = bring(A1=CLAIM, A2=lost, A3=unknown, A4=never)("--under", "fixed")
+    assert done.code == 6
+    assert "A1: The heart says more than the skin." in done.out
+    assert "auroc_within" in done.out
+    assert "missing: wesad" in done.out
+    assert "embench data synthesize wesad" in done.out
+    assert "there is no encoder `video_of_tomorrow`" in done.out
+    assert "Nobody asked them." in done.out
+    assert "A2: no data of WESAD" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_dataset_that_is_asked_for_and_lacks_what_a_claim_reads_does_not_apply(bring):
+    done = bring(A1={**CLAIM, "a": {"modalities": "eeg"}, "datasets": {"deap": {}}})("--dataset", TINY, "--json")
+    assert done.code == 0
+    assert {(row["status"], row["reason"]) for row in rows_of(done)} == {("does not apply", f"{TINY} has no eeg")}
+
+
+def test_a_failing_side_is_missing_and_says_why(bring):
+    done = bring(A1=CLAIM, A2={**CLAIM, "a": {"modalities": "ecg", "encoder": plugin("Raising")}})("--under", "fixed")
+    assert done.code == 6
+    assert "side a failed" in done.out
+    assert "supported" in done.out or "undecided" in done.out or "equivalent" in done.out or "contradicted" in done.out
+
+
+def test_a_dry_run_trains_nothing(bring, tmp_path):
+    done = bring(A1=CLAIM)("--dry-run", "--json")
+    assert done.code == 0
+    assert [row["status"] for row in rows_of(done)] == ["can be run", "can be run"]
+    assert rows_of(done)[0]["a"]["modalities"] == "ecg"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_lower_is_a_direction_too(bring):
+    run = bring(A1=CLAIM, A2={**CLAIM, "a": {"modalities": "eda"}, "b": {"modalities": "ecg"}, "direction": "lower"})
+    done = run("--under", "fixed", "--json")
+    for one, other in zip(rows_of(done), rows_of(done, "A2"), strict=True):
+        assert one["difference"]["mean"] == pytest.approx(-other["difference"]["mean"])
+        assert one["verdict"] == other["verdict"]

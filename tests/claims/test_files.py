@@ -1,0 +1,138 @@
+"""Claims as files: the bundled ones name what exists, wrong ones are refused by field, any package may bring some."""
+
+import warnings
+
+import pytest
+
+from embench import claims, protocols, registry
+from embench.claims.files import read
+from embench.errors import UsageError
+from embench.interfaces.recipe import PRESETS
+from embench.planning.cohort import card_under
+from embench.planning.method import resolve
+
+GOOD = """
+id: A1
+paper: acme2030
+claim: One is better than the other.
+both: {fusion: single, modalities: eda}
+a: {encoder: cnn_tf}
+b: {encoder: tcn}
+direction: higher
+protocol: wu2023-last
+metric: accuracy
+datasets:
+  wesad: {targets: [stress], published: {stress: 0.1}}
+"""
+
+BUNDLED = [claim for claim in claims.installed() if isinstance(claim, claims.Claim)]
+
+
+def test_every_bundled_file_is_read():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = claims.installed()
+    assert {claim.paper for claim in found} == {"vazquez2022", "strizhkova2024", "woo2023", "wu2023"}
+    assert any(isinstance(claim, claims.Untested) for claim in found)
+    ids = [claim.id for claim in found if claim.paper == "strizhkova2024"]
+    assert ids.index("S2") < ids.index("S10")
+
+
+@pytest.mark.parametrize("claim", BUNDLED, ids=lambda claim: claim.id)
+def test_what_a_bundled_claim_names_exists(claim):
+    """Protocol, metric, targets; and every side is a method that the planner accepts, at every preset."""
+    assert claim.metric in registry.names("metric")
+    rules = protocols.load(claim.protocol)
+    for dataset in (*claim.datasets, *claim.elsewhere):
+        card = card_under(rules, registry.load("dataset", dataset).card)
+        assert set(claim.place(dataset).targets) <= {target.name for target in card.targets}
+        for preset in PRESETS:
+            options = {"recipe": preset, "seeds": "0"}
+            (pair,) = claims.pairs([claim], [dataset], ["own"], options)
+            for side in (pair.a, pair.b):
+                if not _is_there(side, card):
+                    continue
+                method = resolve(side, card, list(card.modalities), "cpu")
+                assert method.preset == preset
+                assert [p.part.short for p in method.pretraining] or not side.pretrainers
+
+
+def _is_there(request, card):
+    """Whether this version has the plugins, and the reader the modalities."""
+    plugins = [("encoder", name.rpartition("=")[2]) for name in request.encoders]
+    plugins += [("pretrainer", text.partition(":")[0]) for text in request.pretrainers]
+    read = request.modalities.replace("+", ",").split(",")
+    return all(name in registry.names(kind) for kind, name in plugins) and set(read) <= set(card.modalities)
+
+
+def write(folder, text, paper="acme2030", name="A1"):
+    path = folder / "claims" / paper / f"{name}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_sides_are_made_of_what_both_have_the_dataset_and_their_own(tmp_path):
+    text = GOOD.replace(
+        "published: {stress: 0.1}}", "both: {modalities: temp}, b: {encoder: cnn_mlp, set: encoder.lr=1e-3}}"
+    )
+    claim = read(write(tmp_path, text))
+    assert claim.options("a", "wesad") == {"fusion": "single", "modalities": "temp", "encoder": ("cnn_tf",)}
+    assert claim.options("b", "wesad") == {
+        "fusion": "single",
+        "modalities": "temp",
+        "encoder": ("cnn_mlp",),
+        "set": ("encoder.lr=1e-3",),
+    }
+    assert claim.options("b", "case")["encoder"] == ("tcn",)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("metric: accuracy", "metrik: accuracy"), "metrik: unknown key"),
+        (("a: {encoder: cnn_tf}", "a: {encodr: cnn_tf}"), "a.encodr: unknown key"),
+        (("direction: higher", "direction: better"), "direction"),
+        (("a: {encoder: cnn_tf}", "a: {encoder: tcn}"), "a and b are the same on wesad"),
+        (("a: {encoder: cnn_tf}", "a: {}"), "no encoder on wesad"),
+        (("published: {stress: 0.1}", "published: {arousal: 0.1}"), "arousal, which is not among the targets"),
+        (("published: {stress: 0.1}", "published: {stress: 10 points}"), "published.stress"),
+        (("id: A1", "id: A2"), "claim A2"),
+        (("datasets:\n  wesad: {targets: [stress], published: {stress: 0.1}}", "datasets: {}"), "datasets"),
+        (("claim: One is", "claim: One: is"), "cannot be read"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_field(tmp_path, change, said):
+    assert change[0] in GOOD
+    path = write(tmp_path, GOOD.replace(*change))
+    with pytest.raises(UsageError, match="claim") as error:
+        read(path)
+    assert said in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_claim_says_why_it_is_not_tested(tmp_path):
+    text = "id: A2\npaper: acme2030\nclaim: People like it.\nnot_tested: Nobody asked them.\n"
+    assert read(write(tmp_path, text, name="A2")).not_tested == "Nobody asked them."
+    with pytest.raises(UsageError, match="metric: unknown key"):
+        read(write(tmp_path, text + "metric: accuracy\n", name="A2"))
+
+
+def test_another_package_brings_claims_and_a_broken_one_costs_itself_alone(acme):
+    write(acme, GOOD)
+    broken = write(acme, "id: A3\n", name="A3")
+    with pytest.warns(UserWarning, match="a claim is left out") as caught:
+        (found,) = claims.chosen("acme2030", ())
+    assert str(broken) in str(caught[0].message)
+    assert found.claim == "One is better than the other."
+    with pytest.warns(UserWarning, match="left out"):
+        assert {claim.paper for claim in claims.chosen(None, ())} > {"acme2030", "wu2023"}
+
+
+def test_names_that_are_not_there_are_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="wu2032") as error:
+        claims.chosen("wu2032", ())
+    assert "wu2023" in error.value.hint
+    with pytest.raises(UsageError, match="W11") as error:
+        claims.chosen("woo2023", ("W11",))
+    assert "W1" in error.value.hint

@@ -1,0 +1,53 @@
+"""Claims of each paper from generated data to verdicts, at the `quick` recipe."""
+
+import json
+
+import pytest
+
+from embench.claims.verdict import on_direction
+from embench.results import record
+
+pytestmark = pytest.mark.slow
+
+PAPERS = {
+    "vazquez2022": ("amigos", "V1", "V4"),
+    "strizhkova2024": ("amigos", "S6", "S10-physio"),
+    "woo2023": ("amigos", "W1", "W3-ecg"),
+    "wu2023": ("k_emocon", "U1", "U6-eda"),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A few made-up people of each dataset; those of K-EmoCon were recorded in pairs."""
+    from embench.cli import main
+
+    root = tmp_path_factory.mktemp("claims")
+    for name, people, length in (("amigos", 4, 20), ("k_emocon", 6, 300)):
+        size = ["--subjects", str(people), "--length-s", str(length)]
+        assert main(["data", "synthesize", name, "--out", str(root / name), *size]) == 0
+    return root
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_two_claims_of_a_paper_end_with_verdicts_that_follow_from_the_rows(paper, data, tmp_path, embench):
+    dataset, *ids = PAPERS[paper]
+    line = ["claims", paper, "--dataset", dataset, "--data-root", data, "--runs", tmp_path, "--recipe", "quick"]
+    line += ["--seeds", "0", "--device", "cpu", "--workers", "1", "--json"]
+    done = embench(*line, *(word for name in ids for word in ("--claim", name)))
+    document = json.loads(done.out)
+    assert [claim["id"] for claim in document["claims"]] == ids
+    compared = [row for claim in document["claims"] for row in claim["rows"] if row["status"] == "compared"]
+    assert {row["leg"] for row in compared} == {"fixed", "own"}
+    for row in compared:
+        assert row["synthetic"]
+        assert row["recipe"] == "quick"
+        gap = row["difference"]
+        a, b = (record.read(row["runs"][side]) for side in ("a", "b"))
+        if set(a.predictions["unit"]) == set(b.predictions["unit"]):  # else it is of the units that both answered
+            one, other = (run.scores["scores"][row["target"]][row["metric"]]["mean"] for run in (a, b))
+            assert gap["mean"] == pytest.approx(one - other, abs=1e-6)
+        assert row["verdict"] == on_direction(gap["low"], gap["high"], row["corrected"])
+    missing = [row for claim in document["claims"] for row in claim["rows"] if row["status"] != "compared"]
+    assert all("undefined" in row["reason"] for row in missing), missing  # four people may have one class each
+    assert done.code == (6 if missing else 0)

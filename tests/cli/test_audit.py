@@ -1,0 +1,97 @@
+"""`embench audit`: what it prints, writes and ends with, and what becomes of `audit.json` afterwards."""
+
+import json
+
+import pytest
+
+from embench.leaderboard import board
+from embench.results import record
+from embench.results.audits.findings import status
+from embench.results.export import export_entry
+
+from ..audits.planting import copy_of, method, predicted, table, world
+from ..tiny.fixtures import cache, embench
+from ..tiny.world import plugin
+
+__all__ = ["cache", "embench"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return world(tmp_path_factory.mktemp("audited"), people=8)
+
+
+@pytest.fixture(scope="module")
+def run(root):
+    return method(root, plugin("Moments"), fusion="logreg", recipe="small")
+
+
+def test_a_clean_run_ends_with_0_and_leaves_what_was_measured(run, embench):
+    done = embench("audit", run.folder)
+    assert done.code == 0, done.err
+    assert "0 severe" in done.out
+    assert "not asked: permuted_labels" in done.err
+    written = json.loads((run.folder / "audit.json").read_text())
+    assert written["run"] == run.id
+    assert written["measured"]["scores"]["differ"] == 0
+
+
+def test_something_severe_ends_with_1_and_one_document(run, tmp_path, embench):
+    folder = copy_of(run.folder, tmp_path)
+    (folder / "audit.json").unlink(missing_ok=True)
+    scores = json.loads((folder / "scores.json").read_text())
+    scores["scores"]["arousal"]["auroc_within"]["mean"] = 0.99
+    (folder / "scores.json").write_text(json.dumps(scores))
+    done = embench("audit", folder, "--json", "--out", tmp_path)
+    assert done.code == 1
+    document = json.loads(done.out)
+    assert document["counts"]["severe"] == 1
+    assert document["findings"][0]["check"] == "scores"
+    assert document["findings"][0]["todo"]
+    assert json.loads((tmp_path / "audit.json").read_text())["findings"] == document["findings"]
+    assert not (folder / "audit.json").exists()
+
+
+def test_a_file_of_predictions_needs_its_dataset(root, tmp_path, embench, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = predicted(tmp_path / "mine.csv", root, lambda about, rng: about["place"] / 11 + rng.normal(0, 0.01))
+    done = embench("audit", path)
+    assert done.code == 2
+    assert "--dataset" in done.err
+    done = embench("audit", path, "--dataset", plugin("Tiny"), "--data-root", root)
+    assert "given by the place in the files" in done.out
+
+
+def test_an_entry_takes_the_audit_along_and_its_board_shows_it(run, tmp_path, embench):
+    folder = copy_of(run.folder, tmp_path)
+    (folder / "audit.json").unlink(missing_ok=True)
+    boards = tmp_path / "boards"
+
+    def published():
+        export_entry(folder, boards, key=lambda _: b"key")
+        board.build(boards)
+        (page,) = boards.glob("*/README.md")
+        return page.read_text()
+
+    assert "| not audited |" in published()
+    assert embench("audit", folder).code == 0
+    counts = json.loads((folder / "audit.json").read_text())
+    assert f"| {status(counts)} |" in published()
+    assert len(list(boards.glob("*/*/*/audit.json"))) == 1
+
+
+def test_a_record_written_anew_has_no_audit(run, tmp_path, embench):
+    folder = copy_of(run.folder, tmp_path)
+    embench("audit", folder)
+    assert (folder / "audit.json").exists()
+    record.write(folder, record.read(folder))
+    assert not (folder / "audit.json").exists()
+    assert table(folder / "folds.csv")
+
+
+def test_only_methods_of_embench_can_be_trained_again(root, tmp_path, embench, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = predicted(tmp_path / "mine.csv", root, lambda about, rng: rng.uniform(0.1, 0.9) + 0 * about["place"])
+    done = embench("audit", path, "--dataset", plugin("Tiny"), "--data-root", root, "--retrain", "1")
+    assert done.code == 2
+    assert "made outside embench" in done.err

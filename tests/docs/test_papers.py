@@ -1,0 +1,40 @@
+"""The options in the papers' tables are of methods that can be planned, on the dataset that they name."""
+
+import re
+import shlex
+
+import pytest
+
+from embench import registry
+from embench.planning.cohort import card_under, choose_targets
+from embench.planning.method import resolve
+from embench.planning.request import Request
+from embench.protocols import load
+
+from .pages import ROOT
+
+_CELL = re.compile(r"^\|.*`(--dataset [^`]+ --encoder [^`]+)`", re.MULTILINE)
+_MANY = {"encoder": "encoders", "pretrainer": "pretrainers", "set": "settings"}
+
+
+ROWS = [
+    (page.stem, cell) for page in (ROOT / "docs" / "papers").glob("*.md") for cell in _CELL.findall(page.read_text())
+]
+
+
+@pytest.mark.parametrize(("paper", "options"), sorted(set(ROWS)))
+@pytest.mark.filterwarnings("ignore:.*starts from random weights")
+def test_a_row_can_be_planned(paper, options):
+    words = shlex.split(options)
+    given = {"protocol": paper, "recipe": "paper", "device": "cpu"}
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        name = option.removeprefix("--").replace("-", "_")
+        if name in _MANY:
+            given[_MANY[name]] = (*given.get(_MANY[name], ()), value)
+        else:
+            given["targets" if name == "target" else name] = value
+    request = Request(**given)
+    card = card_under(load(paper), registry.load("dataset", request.dataset).card)
+    assert choose_targets(card, request.targets)
+    method = resolve(request, card, list(card.modalities), "cpu")
+    assert ",".join(method.modalities) == given.get("modalities", ",".join(card.default_modalities))

@@ -1,0 +1,129 @@
+"""`split.by: group+stimulus`: neither the tested people nor the stimuli that they are tested at are trained on."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+import yaml
+
+from embench.errors import CheckFailed, UsageError
+from embench.protocols import load, prove
+from embench.results.predictions import Labels
+
+from ..tiny.running import Bench
+from ..tiny.world import RULES, of_all_kinds, people, plugin, write
+
+CROSSED = "subject-stimulus-independent-v1"
+
+
+@pytest.fixture
+def crossed(tmp_path):
+    """Two parts of the people, two of the stimuli."""
+    path = tmp_path / "crossed.yaml"
+    path.write_text(yaml.safe_dump({**RULES, "split": {"by": "group+stimulus", "folds": 2}}))
+    return str(path)
+
+
+def of(cohort, index):
+    """People and stimuli of the units at `index`."""
+    return {u.subject for u in cohort.of(index)}, {u.stimulus for u in cohort.of(index)}
+
+
+def read_by(stage, cohort):
+    """People and stimuli of the recordings that a stage works on."""
+    entries = [cohort.store.recordings[r] for r in stage.task["recording"].tolist()]
+    return {e.subject for e in entries}, {e.stimulus for e in entries}
+
+
+@pytest.mark.parametrize(("dataset", "made"), [("Tiny", people), ("Kinds", of_all_kinds)])
+def test_no_stage_of_a_fold_learns_from_its_people_or_stimuli(tmp_path, crossed, dataset, made):
+    bench = Bench(write(tmp_path, made(8), dataset=dataset), tmp_path / "runs", dataset)
+    plan = bench.plan("Pool", modalities="ecg", protocol=crossed, pretrainers=("masked_value",))
+    cohort = plan.test
+    answers = {answer.fold: answer for answer in plan.graph.answers}
+    assert len(answers) == 4
+    tested = Counter(i for answer in answers.values() for i in answer.units)
+    assert tested == Counter(cohort.positions)
+    for stage in plan.graph.stages.values():
+        if stage.kind == "predict":
+            continue
+        theirs, shown = of(cohort, answers[stage.about["fold"]].units)
+        learned, seen = read_by(stage, cohort)
+        assert stage.kind in ("pretrain", "unimodal")
+        assert learned
+        assert not learned & theirs
+        assert not seen & shown
+
+
+def test_the_guard_finds_a_stimulus_on_both_sides(shared, crossed):
+    plan = shared.plan("Pool", modalities="ecg", protocol=crossed)
+    units = plan.test.of(plan.test.eligible)
+    prove(plan.protocol, units, plan.folds[0])
+    first, *rest = plan.folds[0]
+    left_out = {u.id for u in units} - {*first.train, *first.val, *first.test}
+    trained = {u.subject for u in units if u.id in first.train}
+    theirs = [u.id for u in units if u.subject in trained and u.id in left_out]
+    assert theirs  # people who are trained on, at stimuli that are tested
+    leaking = type(first)(0, (*first.train, theirs[0]), first.val, first.test)
+    with pytest.raises(CheckFailed, match="1 stimuli stand in both train and test of fold 0"):
+        prove(plan.protocol, units, [leaking, *rest])
+
+
+def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(shared, crossed):
+    result = shared.run("Moments", fusion="logreg", modalities="ecg", protocol=crossed)
+    model = result.predictions.take(result.predictions["method"] == "model")
+    assert set(model["fold"]) == {0, 1, 2, 3}
+    assert "have no training label" in result.scores["controls"]["stimulus_mean"]["arousal"]["undefined"]
+    # A person's units of two folds have answers of two models, which are not compared: by hand, from the record.
+    known = Labels.read(result.folder / "labels.csv.gz")
+    labels = dict(zip(known["unit"], known["label"], strict=True))
+    by_person: dict[str, list[float]] = {}
+    for person, fold in sorted(set(zip(model["subject"], model["fold"], strict=True))):
+        own = model.take((model["subject"] == person) & (model["fold"] == fold))
+        y = np.array([labels[u] for u in own["unit"]])
+        pairs = np.subtract.outer(own["score"][y == 1], own["score"][y == 0])
+        if pairs.size:
+            by_person.setdefault(person, []).append(float((pairs > 0).mean() + (pairs == 0).mean() / 2))
+    expected = np.mean([np.mean(values) for values in by_person.values()])
+    assert result.scores["scores"]["arousal"]["auroc_within"]["mean"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "changes", "said"),
+    [
+        ("Session", {"seconds": 24.0}, "everybody had the tasks in one order"),
+        ("Tiny", {"stimulus": "session"}, "there is one stimulus only, session"),
+        ("Tiny", {}, "nobody met a stimulus of others"),
+    ],
+)
+def test_stimuli_that_cannot_be_kept_apart_are_refused_with_the_reason(tmp_path, dataset, changes, said):
+    everybody = people(8, **changes)
+    if not changes:
+        for name, rows in everybody.items():
+            for row in rows:
+                row["stimulus"] = f"{name}'s {row['stimulus']}"
+    bench = Bench(write(tmp_path, everybody, dataset=dataset), tmp_path / "runs", dataset)
+    target = "stress" if dataset == "Session" else "arousal"
+    with pytest.raises(UsageError, match=said) as error:
+        bench.plan("Pool", modalities="ecg", protocol=CROSSED, targets=target)
+    assert error.value.where == f"--protocol {CROSSED}"
+
+
+def test_training_on_another_dataset_splits_nothing(tmp_path):
+    write(tmp_path, people(6))
+    write(tmp_path, people(5), dataset="Other", seed=5)
+    bench = Bench(tmp_path, tmp_path / "runs")
+    for protocol in (CROSSED, "segment-random-legacy"):
+        said = re.escape(f"{protocol} splits one dataset by {load(protocol).split.by}")
+        with pytest.raises(UsageError, match=said):
+            bench.plan("Pool", modalities="ecg", protocol=protocol, train_dataset=plugin("Other"))
+
+
+def test_pretraining_of_a_fold_still_reads_whole_recordings_of_other_people(shared):
+    """Only where stimuli are kept apart is it held to the fold's own units."""
+    plan = shared.plan("Pool", modalities="ecg", pretrainers=("masked_value",))
+    stage = next(s for s in plan.graph.stages.values() if s.kind == "pretrain")
+    entries = plan.test.store.recordings
+    for r, start, stop in zip(*(stage.task[n].tolist() for n in ("recording", "start", "stop")), strict=True):
+        assert (start, stop) == (0.0, entries[r].duration_s)

@@ -1,0 +1,224 @@
+"""OpenFace's tables: every shape that its versions write, frames without a face, the recording's clock, bad files."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from embench.errors import DataError
+from embench.signals.preprocess import preprocess
+from embench_plugins.datasets.formats import faces, openface
+from embench_plugins.datasets.formats.openface import CHANNELS, LEAST_CONFIDENCE, UNITS
+
+AU12 = CHANNELS.index("AU12_r")
+
+
+def table(frames: int = 100, rate: float = 25.0, **changes) -> pd.DataFrame:
+    """A table as OpenFace 2.2 writes it; AU12's intensity is the frame's number, from 0, over 100."""
+    frame = np.arange(frames)
+    made = {
+        "frame": frame + 1,
+        "face_id": 0,
+        "timestamp": np.round(frame / rate, 3),
+        "confidence": 0.98,
+        "success": 1,
+        **dict.fromkeys(openface.GAZE, 0.1),
+        "eye_lmk_x_0": 300.5,
+        "pose_Tx": 12.3,
+        **{f"AU{n:02d}_r": frame / 100 if n == 12 else 0.5 for n in UNITS},
+        **{f"AU{n:02d}_c": 1.0 for n in (*UNITS[:-1], 28, 45)},
+    }
+    return pd.DataFrame(made | changes)
+
+
+def write(path: Path, content: pd.DataFrame, spaced: bool = False) -> Path:
+    text = content.to_csv(index=False)
+    path.write_text(text.replace(",", ", ") if spaced else text)
+    return path
+
+
+def refused(path: Path) -> DataError:
+    with pytest.raises(DataError) as caught:
+        openface.read(path)
+    assert caught.value.where == str(path)
+    assert "OpenFace" in caught.value.expected
+    assert "FeatureExtraction" in caught.value.hint
+    return caught.value
+
+
+class TestRead:
+    def test_there_are_17_intensities_17_presences_and_8_values_of_gaze(self):
+        assert len(CHANNELS) == 42
+        assert CHANNELS[0] == "AU01_r"
+        assert CHANNELS[17] == "AU01_c"
+        assert CHANNELS[34:] == (
+            "gaze_0_x", "gaze_0_y", "gaze_0_z", "gaze_1_x", "gaze_1_y", "gaze_1_z", "gaze_angle_x", "gaze_angle_y"
+        )  # fmt: skip
+        assert not any("28" in name for name in CHANNELS)
+
+    @pytest.mark.parametrize("spaced", [False, True])
+    def test_columns_come_by_name_in_one_order(self, tmp_path, spaced):
+        content = table()
+        columns = {name: np.round(np.random.default_rng(i).random(100), 3) for i, name in enumerate(CHANNELS)}
+        path = write(tmp_path / "clip.csv", content.assign(**columns)[list(content.columns)[::-1]], spaced)
+        track = openface.read(path)
+        np.testing.assert_array_equal(track.values, np.stack(list(columns.values()), 1).astype(np.float32))
+        assert track.lost == 0
+
+    def test_older_versions_have_no_face_id(self, tmp_path):
+        assert openface.read(write(tmp_path / "clip.csv", table().drop(columns="face_id"))).lost == 0
+
+    @pytest.mark.parametrize("rate", [12.5, 18, 24, 24.97, 25, 29.97, 30, 50, 60])
+    @pytest.mark.parametrize("seconds", [4, 60])
+    def test_the_rate_is_that_of_the_timestamps(self, tmp_path, rate, seconds):
+        path = write(tmp_path / "clip.csv", table(int(seconds * rate), rate))
+        track = openface.read(path)
+        assert track.rate == pytest.approx(rate, rel=1e-3 / seconds)
+        assert track.duration_s == pytest.approx(int(seconds * rate) / rate, abs=2e-3)
+        if seconds == 60:
+            assert track.rate == rate
+
+    def test_frames_without_a_face_or_confidence_are_lost(self, tmp_path):
+        content = table()
+        content.loc[10:19, "success"] = 0
+        content.loc[20:29, "confidence"] = LEAST_CONFIDENCE - 0.01
+        content.loc[30, "confidence"] = LEAST_CONFIDENCE
+        content["gaze_0_x"] = content["gaze_0_x"].astype(object)
+        content.loc[10, "gaze_0_x"] = "-nan(ind)"  # what Windows writes where nothing was computed
+        content.loc[40, "AU12_r"] = math.inf
+        track = openface.read(write(tmp_path / "clip.csv", content))
+        lost = np.isnan(track.values)
+        assert (lost.all(1) == lost.any(1)).all()
+        assert np.flatnonzero(lost.any(1)).tolist() == [*range(10, 30), 40]
+        assert track.lost == pytest.approx(0.21)
+
+    def test_of_several_faces_the_one_that_is_seen_most_is_taken(self, tmp_path):
+        mine, other = table(), table()[20:50].assign(face_id=1, AU12_r=5.0)
+        other.loc[other.index[:25], "success"] = 0
+        both = pd.concat([other, mine.assign(face_id=3)]).sort_values("frame", kind="stable")
+        track = openface.read(write(tmp_path / "clip.csv", both))
+        assert len(track.values) == 100
+        assert np.nanmax(track.values[:, AU12]) < 1
+
+    def test_frames_that_have_no_row(self, tmp_path):
+        """FaceLandmarkVidMulti writes a row only where there is a face."""
+        signal = openface.on_clock(openface.read(write(tmp_path / "clip.csv", table().drop(index=range(3, 9)))), (0, 4))
+        assert np.flatnonzero(np.isnan(signal.data[AU12])).tolist() == list(range(3, 9))
+
+    def test_a_row_that_was_cut_off_is_lost(self, tmp_path):
+        path = write(tmp_path / "clip.csv", table())
+        path.write_text(path.read_text()[:-60])
+        assert openface.read(path).lost == pytest.approx(0.01)
+
+    @pytest.mark.parametrize(
+        "name", ["frame", "timestamp", "success", "confidence", "AU12_r", "AU45_c", "gaze_angle_y"]
+    )
+    def test_a_missing_column_is_named(self, tmp_path, name):
+        error = refused(write(tmp_path / "clip.csv", table().drop(columns=name)))
+        assert error.what == f"no column {name}"
+
+    def test_many_missing_columns_are_counted(self, tmp_path):
+        error = refused(write(tmp_path / "clip.csv", table()[["frame", "timestamp", "confidence", "success"]]))
+        assert error.what == "no column AU01_r, AU02_r, AU04_r and 39 others"
+
+    @pytest.mark.parametrize(
+        ("changes", "what"),
+        [
+            ({"AU12_r": "high"}, "column AU12_r, row 1: `high` is no number"),
+            ({"timestamp": 0.0}, "100 frames in 0 s|99 frames in 0 s"),
+            ({"timestamp": np.nan}, "0 frames in 0 s"),
+            ({"frame": 1}, "0 frames in 3.96 s"),
+        ],
+    )
+    def test_what_is_no_table_of_a_video(self, tmp_path, changes, what):
+        error = refused(write(tmp_path / "clip.csv", table().assign(**changes)))
+        assert error.what.split(" by the columns")[0] in what.split("|")
+
+    @pytest.mark.parametrize("content", ["", "frame\n", "\x00\x01\x02", "<html></html>"])
+    def test_other_files(self, tmp_path, content):
+        path = tmp_path / "clip.csv"
+        path.write_text(content)
+        refused(path)
+
+    def test_boxes_of_faces_and_hidden_files_are_none_of_openface(self, tmp_path):
+        (tmp_path / ".ipynb_checkpoints").mkdir()
+        for name in ("a.csv", "a.boxes.csv", "._a.csv", ".ipynb_checkpoints/a.csv"):
+            (tmp_path / name).write_text("")
+        assert openface.tables(tmp_path) == [tmp_path / "a.csv"]
+
+
+class TestClock:
+    def on(self, span: tuple[float, float], rate: float = 25.0, frames: int = 100) -> np.ndarray:
+        """The number of the frame that each point of a recording shows, NaN where there is none."""
+        content = table(frames, rate)
+        track = openface.Track(rate, content["timestamp"].to_numpy(), content[list(CHANNELS)].to_numpy(np.float32))
+        signal = openface.on_clock(track, span)
+        assert signal.rate == rate
+        assert signal.channels == CHANNELS
+        assert signal.data.dtype == np.float32
+        return np.round(100 * signal.data[AU12])
+
+    def test_a_recording_of_the_whole_file(self):
+        np.testing.assert_array_equal(self.on((0, 4)), np.arange(100))
+
+    def test_a_recording_that_begins_within_the_file(self):
+        np.testing.assert_array_equal(self.on((1, 3)), np.arange(25, 75))
+
+    @pytest.mark.parametrize("rate", [25.0, 29.97])
+    def test_a_file_that_begins_after_the_recording_and_ends_before_it(self, rate):
+        shown = self.on((-3, 6), rate)
+        before = round(3 * rate)
+        assert len(shown) == int(9 * rate)
+        np.testing.assert_array_equal(shown[before : before + 100], np.arange(100))
+        assert np.isnan(shown[:before]).all()
+        assert np.isnan(shown[before + 100 :]).all()
+
+    def test_half_a_frame_loses_none(self):
+        shown = self.on((-5, 2), 12.5, 50)
+        there = shown[np.isfinite(shown)]
+        np.testing.assert_array_equal(there, np.arange(len(there)))
+        assert np.isnan(shown).sum() in (62, 63)
+
+    def test_nothing_of_the_recording(self, tmp_path):
+        track = openface.read(write(tmp_path / "clip.csv", table()))
+        assert openface.on_clock(track, (10, 20)) is None
+        content = table().assign(success=0)
+        assert openface.on_clock(openface.read(write(tmp_path / "clip.csv", content)), (0, 4)) is None
+
+    def test_prepared_it_has_18_values_a_second_at_the_recordings_times(self, tmp_path):
+        track = openface.read(write(tmp_path / "clip.csv", table(250)))
+        ready = preprocess(openface.on_clock(track, (-3, 7)), "face_au", rate_hz=128, mains_hz=50)
+        assert ready.rate == 18
+        seconds = np.arange(ready.data.shape[1]) / 18
+        seen = (seconds >= 3) & (seconds < 9.9)
+        np.testing.assert_allclose(ready.data[AU12, seen], (seconds[seen] - 3) * 25 / 100, atol=1e-4)
+
+
+class TestFaces:
+    def test_a_table_without_its_clip(self, tmp_path):
+        video, signals = faces.read(None, write(tmp_path / "clip.csv", table()), lambda s: (0.0, s))
+        assert video is None
+        assert signals["face_au"].data.shape == (42, 100)
+
+    def test_neither(self):
+        assert faces.read(None, None, lambda _: (0.0, 1.0)) == (None, {})
+        assert faces.belongings(None, None) == []
+
+    def test_a_clip_that_cannot_be_read_is_handed_on(self, tmp_path):
+        (tmp_path / "clip.mov").write_bytes(b"no film")
+        (tmp_path / "clip.boxes.csv").write_text("time_s,x,y,width,height\n0,1,1,5,5\n")
+        video, signals = faces.read(tmp_path / "clip.mov", None, lambda _: (0.0, 10.0))
+        assert math.isnan(video.fps)
+        assert video.boxes == tmp_path / "clip.boxes.csv"
+        assert not signals
+        assert faces.belongings(video.path, None) == [video.path, video.boxes]
+
+    def test_what_is_odd_is_told(self, tmp_path):
+        path = write(tmp_path / "clip.csv", table().drop(columns="AU01_r"))
+        assert [(f.severity, f.what) for f in faces.look(None, path)] == [("error", "no column AU01_r")]
+        content = table()
+        content.loc[:19, "success"] = 0
+        (found,) = faces.look(None, write(path, content))
+        assert (found.severity, found.what[:3]) == ("warning", "20%")

@@ -1,0 +1,89 @@
+"""Curves and tables averaged over folds and seeds, on numbers worked out by hand."""
+
+import numpy as np
+
+from embench.interfaces.units import LabelRule, Target, Units
+from embench.report.beside import answers, envelope
+from embench.report.curves import GRID, calibration, confusion, roc, spread
+from embench.results.joined import Joined
+from embench.results.predictions import ANY_SEED, Labels, Predictions
+from embench.results.record import Record
+
+
+def units(y, score):
+    y, score = np.array(y, float), np.array(score, float)
+    who = np.array([f"p{k}" for k in range(len(y))])
+    return Units("binary", y, score, (score >= 0.5).astype(float), who, who, np.arange(len(y)), np.zeros(len(y)), who)
+
+
+def test_roc_is_the_mean_of_folds_and_not_of_pooled_scores():
+    """Two folds on scales of their own: each is ranked without a fault, pooled they are not."""
+    low, high = units([0, 1, 0, 1], [0.1, 0.2, 0.1, 0.2]), units([0, 1, 0, 1], [0.8, 0.9, 0.8, 0.9])
+    table = roc(Joined({0: {0: low, 1: high}}), 0)
+    assert table.shape == (2, len(GRID))
+    np.testing.assert_array_equal(table[:, 1:], 1.0)
+    np.testing.assert_array_equal(table[:, 0], 0.0)
+
+
+def test_roc_leaves_out_folds_of_one_class():
+    assert len(roc(Joined({0: {0: units([1, 1], [0.2, 0.3]), 1: units([0, 1], [0.6, 0.4])}}), 0)) == 1
+
+
+def test_calibration_counts_inside_folds():
+    y = [0, 0, 0, 1, 1] + [1] * 4
+    score = [0.12, 0.14, 0.16, 0.18, 0.15] + [0.95] * 4  # the last four are too few for a share
+    said, true, share = calibration(Joined({0: {0: units(y, score)}, 1: {0: units([1] * 5, [0.11] * 5)}}))
+    np.testing.assert_allclose(said[:, 1], [0.15, 0.11])
+    np.testing.assert_allclose(true[:, 1], [0.4, 1.0])
+    assert np.isnan(true[:, 9]).all()
+    np.testing.assert_allclose(share[0, [1, 9]], [5 / 9, 4 / 9])
+
+
+def test_confusion_averages_shares_and_sums_units():
+    """Fold 0 decides everything right in seed 0 and nothing in seed 1; fold 1 has one class in its only seed."""
+    right, wrong, ones = units([0, 1], [0.1, 0.9]), units([0, 1], [0.9, 0.1]), units([1, 1], [0.9, 0.2])
+    share, counted = confusion(Joined({0: {0: right, 1: ones}, 1: {0: wrong}}))
+    np.testing.assert_allclose(share, [[0.5, 0.5], [0.5, 0.5]])
+    np.testing.assert_allclose(counted, [[0.5, 0.5], [1.0, 1.0]])
+
+
+def test_spread_leaves_out_what_is_not_known():
+    mean, low, high = spread(np.array([[1.0, np.nan, np.nan], [3.0, 2.0, np.nan]]))
+    np.testing.assert_allclose(mean, [2, 2, np.nan])
+    np.testing.assert_allclose(low, [1.2, 2, np.nan])
+    np.testing.assert_allclose(high, [2.8, 2, np.nan])
+
+
+def record(scores):
+    """Unit -> probability in each of two seeds, of one person's recording."""
+    rows = [(seed, unit, values[seed]) for seed in (0, 1) for unit, values in scores.items()]
+    seed, unit, score = (np.array(column) for column in zip(*rows, strict=True))
+    text = {"method": "model", "target": "t", "subject": "p", "recording": "r", "stimulus": "v"}
+    columns = {name: np.full(len(rows), value) for name, value in text.items()}
+    columns |= {"fold": 0 * seed, "seed": seed, "unit": unit, "start_s": 0.0 * seed}
+    columns |= {"score": score, "decision": (score >= 0.5).astype(float)}
+    two = {"unit": np.array(["r:0-10000", "r:10000-20000"]), "raw": np.array([0, 1]), "label": np.array([0, 1])}
+    two |= {name: np.full(2, text[name]) for name in ("subject", "recording", "target")}
+    labels = Labels({**two, "seed": np.full(2, ANY_SEED)})
+    return Record({}, Predictions(columns), labels, (), {})
+
+
+def test_answers_are_of_common_labelled_units_and_means_of_seeds():
+    fused = record({"r:10000-20000": (0.9, 0.7), "r:0-10000": (0.2, 0.4), "r:20000-30000": (0.5, 0.5)})
+    alone = record({"r:0-10000": (0.6, 0.4), "r:10000-20000": (0.3, 0.1), "r:20000-30000": (0.5, 0.5)})
+    told = answers([fused, alone], Target("t", "binary", LabelRule(), "t"))
+    assert told.start.tolist() == [0, 10]
+    assert told.stop.tolist() == [10, 20]
+    assert told.label.tolist() == [0, 1]
+    np.testing.assert_allclose(told.score, [[0.3, 0.8], [0.5, 0.2]])
+    np.testing.assert_allclose(told.good, [[1, 1], [0.5, 0]])
+
+
+def test_an_envelope_keeps_every_spike():
+    data = np.zeros(100_000)
+    data[54_321], data[12_345] = 9.0, -7.0
+    x, y = envelope(data, 100.0)
+    assert (y.max(), y.min()) == (9.0, -7.0)
+    assert abs(x[y.argmax()] - 543.21) < 1.5
+    assert abs(x[y.argmin()] - 123.45) < 1.5
+    assert np.all(np.diff(x) >= 0)

@@ -1,0 +1,104 @@
+"""A report in a real Chromium without a network: nothing asked of anybody, no error, every picture there."""
+
+import os
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.slow
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+FLAGS += "--disable-component-update --disable-sync"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
+    path = os.environ.get("EMBENCH_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("there is no Chromium here (Debian's package `chromium`)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def opened(request, chromium, kinds):
+    """The report's page, and what was said and asked while it opened."""
+    context = chromium.new_context(color_scheme=request.param, offline=True, viewport={"width": 390, "height": 800})
+    page, said, asked = context.new_page(), [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda asks: asked.append(asks.url))
+    page.goto(kinds.html.as_uri())
+    yield page, said, asked
+    context.close()
+
+
+def test_it_opens_offline_without_an_error(opened, kinds):
+    _, said, asked = opened
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [kinds.html.as_uri()]
+
+
+def test_every_picture_is_drawn_and_fits_a_narrow_screen(opened):
+    page, _, _ = opened
+    pictures = page.locator("figure svg.drawing")
+    sizes = pictures.evaluate_all("all => all.map(e => [e.getBoundingClientRect(), e.querySelectorAll('path').length])")
+    assert len(sizes) > 10
+    for place, paths in sizes:
+        assert place["width"] > 200
+        assert place["height"] > 60
+        assert paths > 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_words_in_pictures_stand_inside_them(opened):
+    page, _, _ = opened
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll('svg.drawing')].flatMap(svg => {
+            const all = svg.getBoundingClientRect();
+            return [...svg.querySelectorAll('text')].filter(text => {
+                const own = text.getBoundingClientRect();
+                return own.left < all.left - 1 || own.right > all.right + 1 || own.bottom > all.bottom + 1;
+            }).map(text => text.textContent);
+        })"""
+    )
+    assert outside == []
+
+
+def test_words_can_be_read_on_their_ground(opened):
+    """WCAG's contrast of 4.5 to 1 for text."""
+    page, _, _ = opened
+    worst = page.evaluate(
+        """() => {
+            const light = colour => {
+                const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+                    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+                return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+            };
+            const ground = element => {
+                for (let e = element; e; e = e.parentElement) {
+                    const colour = getComputedStyle(e).backgroundColor;
+                    if (!/, 0\\)$|transparent/.test(colour)) return colour;
+                }
+                return 'rgb(255, 255, 255)';
+            };
+            const words = document.querySelectorAll('p, a, dt, dd, th, td, summary, h1, h2, figcaption, text');
+            return Math.min(...[...words].map(e => {
+                const own = getComputedStyle(e)[e.tagName === 'text' ? 'fill' : 'color'];
+                const pair = [light(own), light(ground(e))].sort((a, b) => b - a);
+                return (pair[0] + 0.05) / (pair[1] + 0.05);
+            }));
+        }"""
+    )
+    assert worst >= 4.5
+
+
+def test_tables_open_with_the_keyboard(opened):
+    page, _, _ = opened
+    first = page.locator("figure details").first
+    first.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert first.locator("table").is_visible()
+    assert first.locator("tbody tr").count() > 1

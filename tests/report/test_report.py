@@ -1,0 +1,215 @@
+"""`embench report`: one file that needs nothing else, and says what the record says, or why it can't."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from embench import outside, report
+from embench.errors import DataError
+from embench.results.record import read, read_scores
+
+from ..tiny.world import plugin
+
+SECTIONS = (
+    "headline", "people", "roc-and-calibration", "decisions", "training", "embeddings", "fusion", "scores", "audit",
+    "cost", "the-run",
+)  # fmt: skip
+
+
+@pytest.fixture
+def told(kinds, page):
+    return page(kinds.html.read_text())
+
+
+def test_the_file_is_whole_and_points_at_nothing_outside(kinds, told):
+    html = kinds.html.read_text()
+    assert tuple(told.sections) == SECTIONS
+    assert len(html.encode()) < 3_000_000
+    assert told.count("script") == 0
+    for _, attributes in told.elements:
+        for name in ("src", "href", "data", "action", "xlink:href"):
+            assert str(attributes.get(name, "#")).startswith(("#", "data:"))
+    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/)", html)
+    ids = [attributes["id"] for _, attributes in told.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_picture_has_words_and_the_table_behind_it(told):
+    pictures = [attributes for tag, attributes in told.elements if tag == "svg"]
+    assert len(pictures) == told.count("figure") == told.count("details")
+    # 3 targets: headline and difference, people, curves (2, 1 and 2), matrices (2), map and probes; training; examples
+    assert len(pictures) >= 3 * 2 + 3 + 5 + 2 + 3 * 2 + 1
+    for attributes in pictures:
+        assert attributes["role"] == "img"
+        assert len(attributes["aria-label"]) > 20
+    for tag, attributes in told.elements:
+        if tag == "div" and attributes.get("class") == "scroll":
+            assert attributes["tabindex"] == "0"
+            assert attributes["aria-label"]
+
+
+def test_it_says_the_scores_of_the_record(kinds, told):
+    scores = read_scores(kinds.fused)
+    for target, metric in scores["headlines"].items():
+        number = scores["scores"][target][metric]
+        assert f"{number['mean']:.3f}" in told.sections["headline"]
+        for control, by_target in scores["differences"].items():
+            assert control in told.sections["headline"]
+            gap = by_target.get(target, {}).get("difference", {})
+            assert "mean" not in gap or f"{gap['mean']:.3f}" in told.sections["headline"]
+        for name, other in scores["scores"][target].items():
+            expected = other.get("undefined") or f"{other['mean']:.3f}"
+            assert expected in told.sections["scores"], name
+
+
+def test_each_person_has_the_score_that_the_predictions_give(kinds, told):
+    """AUROC by counting pairs of a person's units, per seed, then the mean of seeds."""
+    record = read(kinds.fused)
+    of_target = record.labels["target"] == "arousal"
+    label = dict(zip(record.labels["unit"][of_target], record.labels["label"][of_target], strict=True))
+    rows = record.predictions
+    rows = rows.take((rows["method"] == "model") & (rows["target"] == "arousal") & (rows["subject"] == "p03"))
+    by_seed = []
+    for seed in (0, 1):
+        mine = rows.take(rows["seed"] == seed)
+        high, low = ([s for u, s in zip(mine["unit"], mine["score"], strict=True) if label.get(u) == y] for y in (1, 0))
+        by_seed.append(np.mean([(a > b) + 0.5 * (a == b) for a in high for b in low]))
+    for shown in (np.mean(by_seed), *by_seed):
+        assert f"{shown:.3f}" in told.sections["people"]
+
+
+def test_marks_stand_on_top(kinds):
+    top = kinds.html.read_text().split("<nav")[0]
+    assert "Recipe." in top  # quick is for trying things
+    failed = read_scores(kinds.fused)["not_cleared"]
+    assert all(name.split(": ")[1] in top for name in failed)
+
+
+def test_every_kind_of_target_has_its_curves(told):
+    curves = told.sections["roc-and-calibration"]
+    assert curves.count("ROC curve of") >= 2
+    assert "c against the rest" in curves  # states c, a and d
+    assert "Predicted and true values of arousal_value" in curves
+    assert "values are predicted, nothing is decided" in told.sections["decisions"]
+    assert "training people" in told.sections["training"]
+    assert "t-SNE" in told.sections["embeddings"]
+    assert "who it is" in told.sections["embeddings"]
+
+
+def test_single_modalities_are_found_beside_the_run_and_signals_drawn(kinds, told):
+    fusion = told.sections["fusion"]
+    assert all(folder.name in fusion for folder in kinds.singles)
+    assert "examples, no evidence" in fusion
+    if "Recording p" in fusion:
+        assert "eda, left (uS)" in fusion
+
+
+def test_what_a_record_lacks_is_said(copied, tmp_path, page):
+    """Labels, as in an entry of a dataset where they are not public; history, embeddings, data and other runs."""
+    for name in ("labels.csv.gz", "history.csv"):
+        (copied / name).unlink()
+    path = report.write(copied, tmp_path / "entry.html", data_root=tmp_path)
+    told = page(path.read_text())
+    for section in ("people", "roc-and-calibration", "decisions", "fusion"):
+        assert "are not public" in told.sections[section]
+    assert "holds no history" in told.sections["training"]
+    assert "holds no embeddings" in told.sections["embeddings"]
+    assert "no data of" in told.sections["the-run"]
+    assert "Headline auroc_within of arousal" in told.sections["headline"]
+
+
+def test_without_the_other_runs_and_the_data(copied, tmp_path, page):
+    told = page(report.write(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
+    assert "name them with --beside" in told.sections["fusion"]
+    assert "high" in told.sections["decisions"]  # what classes are called without the data
+
+
+def test_runs_given_are_used_and_the_signals_missing_said(copied, kinds, tmp_path, page):
+    told = page(report.write(copied, tmp_path / "r.html", singles=kinds.singles[:1], data_root=tmp_path).read_text())
+    assert kinds.singles[0].name in told.sections["fusion"]
+    assert "There is none of eda" in told.sections["fusion"]
+
+
+def test_an_audit_that_is_there_is_shown(copied, tmp_path, page):
+    finding = {"check": "people", "severity": "severe", "what": "two people are one"}
+    finding |= {"evidence": {"pair": ["p1", "p2"]}, "todo": "look at them"}
+    audit = {"version": 1, "counts": {"severe": 1, "warning": 0, "note": 0}, "findings": [finding]}
+    audit["not_asked"] = {"probe": "no embeddings"}
+    (copied / "audit.json").write_text(json.dumps(audit))
+    html = report.write(copied, tmp_path / "r.html", data_root=tmp_path).read_text()
+    assert "Two people are one." in html.split("<nav")[0]
+    shown = page(html).sections["audit"]
+    assert all(text in shown for text in ("1 severe", "look at them", "p1, p2", "probe: no embeddings"))
+
+
+def test_names_from_outside_are_no_markup(copied, tmp_path, page):
+    run = yaml.safe_load((copied / "run.yaml").read_text())
+    run["method"]["outside"] = "<script>alert(1)</script>"
+    (copied / "run.yaml").write_text(yaml.safe_dump(run))
+    told = page(report.write(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
+    assert told.count("script") == 0
+
+
+def test_generated_data_are_marked(copied, tmp_path):
+    run = yaml.safe_load((copied / "run.yaml").read_text())
+    run["dataset"]["synthetic"] = {"generator": "embench"}
+    (copied / "run.yaml").write_text(yaml.safe_dump(run))
+    assert "Generated data." in report.write(copied, tmp_path / "r.html", data_root=tmp_path).read_text()
+
+
+def test_a_folder_without_a_record_is_refused(tmp_path):
+    with pytest.raises(DataError, match="missing"):
+        report.write(tmp_path, tmp_path / "r.html")
+
+
+def test_command_writes_where_the_reader_is(embench, copied, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = embench("report", copied, "--data-root", tmp_path)
+    assert done.code == 0, done.err
+    assert done.out.split() == [f"{copied.name}.html"]
+    again = embench("report", copied, "--out", "again.html", "--data-root", tmp_path)
+    assert again.code == 0
+    assert (tmp_path / f"{copied.name}.html").read_bytes() == (tmp_path / "again.html").read_bytes()
+
+
+def test_command_refuses_a_run_that_is_not_of_one_of_its_modalities(embench, kinds, tmp_path):
+    done = embench("report", kinds.fused, "--beside", kinds.fused, "--out", tmp_path / "r.html")
+    assert done.code == 2
+    assert "no run of a single modality" in done.err
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
+    """Neither a history nor networks, and nothing known of the method."""
+    table = tmp_path / "mine.csv"
+    rows = gzip.decompress((kinds.fused / "predictions.csv.gz").read_bytes()).decode().splitlines()
+    table.write_text("\n".join(row for row in rows if row.startswith(("method", "model,arousal,"))))
+    scored = outside.score(
+        table, plugin("Kinds"), data_root=kinds.data, protocol=str(kinds.rules), out=tmp_path / "out"
+    )
+    html = report.write(scored.folder, tmp_path / "r.html", data_root=kinds.data).read_text()
+    assert "Outside predictions." in html.split("<nav")[0]
+    told = page(html)
+    assert f"{scored.scores['scores']['arousal']['auroc_within']['mean']:.3f}" in told.sections["headline"]
+    assert "came from elsewhere" in told.sections["training"]
+    assert "came from elsewhere" in told.sections["embeddings"]
+    assert "not known" in told.sections["the-run"]
+
+
+ENTRIES = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/*/*/run.yaml"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", [ENTRIES[0], ENTRIES[-1]], ids=lambda run: run.parent.name)
+def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
+    """24 real people."""
+    path = report.write(run.parent, tmp_path / "r.html", data_root=tmp_path)
+    assert path.stat().st_size < 3_000_000
+    told = page(path.read_text())
+    assert "24 people" in path.read_text()
+    assert told.count("figure") > 5

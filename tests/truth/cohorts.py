@@ -1,0 +1,151 @@
+"""Made-up people whose truth is known: what simulations of intervals and tests draw from.
+
+Everybody meets the same moments; labels go with the moment and with the person. Features answer to the label, more in
+some people than in others, drift with time, and are z-scored inside each person. A model is trained on the people of
+four folds of five, as a run does, and what it is worth is measured on many people whom nobody has met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from embench.interfaces.units import LabelRule, Target
+from embench.results.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.results.record import Record
+
+UNITS, FEATURES, FOLDS = 24, 4, 5
+TARGET = Target("stress", "binary", LabelRule(), "stress")
+Model = Callable[[np.ndarray], np.ndarray]
+"""(people, units, features) -> probability (people, units)."""
+
+
+def draw_labels(rng: np.random.Generator, people: int, units: int = UNITS) -> np.ndarray:
+    """(people, units) 0 or 1: by the moment, which is the same for everybody, by the person, and by chance."""
+    moment = np.sin(2 * np.pi * np.arange(units) / 8)
+    return (moment + 0.7 * rng.normal(size=(people, 1)) + rng.normal(size=(people, units)) > 0).astype(float)
+
+
+def draw_features(rng: np.random.Generator, y: np.ndarray, effect: float) -> np.ndarray:
+    """(people, units, features) as one sensor gives them: another sensor of as much use is another draw."""
+    people = len(y)
+    gain = effect * (1 + 0.7 * rng.normal(size=(people, 1, FEATURES)))
+    drift = rng.normal(size=(people, 1, FEATURES)) * np.linspace(-1, 1, y.shape[1])[:, None]
+    x = gain * (y - 0.5)[..., None] + drift + rng.normal(size=(*y.shape, FEATURES))
+    return (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
+
+
+def partitions(rng: np.random.Generator, people: int, seeds: int) -> np.ndarray:
+    """(seeds, people) the fold of each person."""
+    return np.stack([rng.permutation(people) % FOLDS for _ in range(seeds)])
+
+
+def trained(_: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Model:
+    """A logistic regression on people (people, units, features)."""
+    fitted = LogisticRegression(max_iter=200).fit(x.reshape(-1, FEATURES), y.ravel())
+    return lambda new: fitted.predict_proba(new.reshape(-1, FEATURES))[:, 1].reshape(new.shape[:2])
+
+
+def drawn(rng: np.random.Generator, *_: np.ndarray) -> Model:
+    """A model that nobody trained: near the best one, and a little different in each fold."""
+    weight, bias = rng.normal(0.5, 0.15, FEATURES), rng.normal(0, 0.1)
+    return lambda new: 1 / (1 + np.exp(-(new @ weight + bias)))
+
+
+def cross_validated(
+    rng: np.random.Generator, x: np.ndarray, y: np.ndarray, folds: np.ndarray, fit: Callable[..., Model]
+) -> list[list[Model]]:
+    """The models of each seed and fold."""
+    return [[fit(rng, x[of != k], y[of != k]) for k in range(FOLDS)] for of in folds]
+
+
+def answers(models: list[list[Model]], x: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """(seeds, people, units) what is said of each person by the model that was not trained on them."""
+    said = np.empty((*folds.shape, x.shape[1]))
+    for row, of, own in zip(models, folds, said, strict=True):
+        for k, model in enumerate(row):
+            own[of == k] = model(x[of == k])
+    return said
+
+
+def recorded(name: str, said: np.ndarray, y: np.ndarray, folds: np.ndarray, headline: str, tried: int = 1) -> Record:
+    """Answers (seeds, people, units) as a run of this name leaves them behind, on units of 10 s."""
+    seeds, people, units = said.shape
+    seed, person, moment = (grid.ravel() for grid in np.indices(said.shape))
+    subject = np.array([f"p{p:04d}" for p in range(people)])
+    ids = np.array([[f"{p}:{10_000 * u}-{10_000 * (u + 1)}" for u in range(units)] for p in subject])
+    columns = {
+        "method": np.full(said.size, MODEL),
+        "target": np.full(said.size, TARGET.name),
+        "fold": folds[seed, person],
+        "seed": seed,
+        "subject": subject[person],
+        "recording": subject[person],
+        "stimulus": np.array([f"s{u:02d}" for u in range(units)])[moment],
+        "unit": ids[person, moment],
+        "start_s": 10.0 * moment,
+        "score": said.ravel(),
+        "decision": said.ravel() >= 0.5,
+    }
+    of = np.repeat(subject, units)
+    about = (of, of, ids.ravel(), np.full(y.size, TARGET.name), np.full(y.size, ANY_SEED), y.ravel(), y.ravel())
+    roles = [
+        {"subject": s, "group": s, "fold": k, "role": "test" if k == own else "train", "seed": n, "reason": ""}
+        for n, row in enumerate(folds)
+        for s, own in zip(subject.tolist(), row.tolist(), strict=True)
+        for k in range(FOLDS)
+    ]
+    run = {
+        "id": name,
+        "embench_version": "0.1.0",
+        "dataset": {"name": "made-up", "fingerprint": "0", "synthetic": {}},
+        "protocol": {"name": "subject-independent-v1", "version": 1, "hash": "0", "leaks": False},
+        "card": {
+            "labels_public": "yes",
+            "fixed_order": headline == "auroc_crossed_time",
+            "label_rules_hash": "0",
+            "label_rules": [{"name": TARGET.name, "kind": "binary", "label": TARGET.label, "n": 2}],
+        },
+        "method": {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": []},
+        "recipe": {"preset": "small", "on_board": True, "assumed": []},
+        "targets": [TARGET.name],
+        "seeds": list(range(seeds)),
+        "cohort": {"people": people, "left_out": []},
+        "target_access": "none",
+        "pretrain_overlap": "none",
+        "dev": False,
+        "cost": {"wall_s": None, "parameters": None, "flops": None, "device": "cpu", "peak_memory_mb": None},
+        "test_looks": {TARGET.name: tried},
+        "tried": {TARGET.name: tried},
+        "versions": {},
+        "device": "cpu",
+        "config": {},
+    }
+    labels = Labels(dict(zip(Labels.FIXED, about, strict=True)))
+    return Record(run, Predictions(columns), labels, roles, {"headlines": {TARGET.name: headline}})
+
+
+def worth(models: list[list[Model]], x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """What models score on many new people, in code that shares nothing with the harness: mean over folds and seeds."""
+    moments = (y[:, :, None] == 1) & (y[:, None, :] == 0)  # (people, s, t): label 1 at s, 0 at t
+    comparable = moments.sum((1, 2)) > 0
+    swapped = moments.sum(0).T
+    values: dict[str, list[float]] = {"auroc_within": [], "auroc_crossed_time": [], "f1_weighted": []}
+    for row in models:
+        for model in row:
+            score = model(x)
+            won = moments & (score[:, :, None] > score[:, None, :])  # ties don't occur
+            values["auroc_within"].append((won.sum((1, 2))[comparable] / moments.sum((1, 2))[comparable]).mean())
+            # One's own moments never cross, so that nobody is paired with themselves.
+            values["auroc_crossed_time"].append((won.sum(0) * swapped).sum() / (moments.sum(0) * swapped).sum())
+            values["f1_weighted"].append(_f1_weighted(y == 1, score >= 0.5))
+    return {name: float(np.mean(of)) for name, of in values.items()}
+
+
+def _f1_weighted(y: np.ndarray, decision: np.ndarray) -> float:
+    """F1 of each class, 2 hits / (hits of labels and of decisions), weighted by its share."""
+    parts = [(y, decision), (~y, ~decision)]
+    f1 = [2 * (label & decided).sum() / (label.sum() + decided.sum()) for label, decided in parts]
+    return float(np.average(f1, weights=[y.mean(), 1 - y.mean()]))

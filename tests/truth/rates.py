@@ -1,0 +1,125 @@
+"""How often intervals hold the truth, and how often tests find what is not there: `python -m tests.truth.rates 2000`.
+
+Prints the tables of `docs/statistics.md`. People, partitions and models are drawn anew each time, from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import stats
+from tabulate import tabulate
+
+from embench.results import significance
+from embench.results.common import joined_on_common
+from embench.results.comparing import compare
+from embench.results.estimates import estimate
+from embench.results.intervals import Estimate, draw
+
+from .cohorts import (
+    TARGET,
+    UNITS,
+    answers,
+    cross_validated,
+    draw_features,
+    draw_labels,
+    drawn,
+    partitions,
+    recorded,
+    trained,
+    worth,
+)
+
+SCORES = ("auroc_within", "auroc_crossed_time", "f1_weighted")
+MODELS = {"trained": trained, "drawn": drawn}
+EFFECT, SEEDS, NEW_PEOPLE = 0.5, 3, 2000
+
+
+def coverage(people: int, models: str, times: int, seed: int = 0, effect: float = EFFECT) -> dict[str, float]:
+    """The share of 95 % intervals that hold what the trained models score on new people, for each score."""
+    rng = np.random.default_rng([seed, people])
+    held: dict[str, list[bool]] = defaultdict(list)
+    for _ in range(times):
+        y, folds = draw_labels(rng, people), partitions(rng, people, SEEDS)
+        x = draw_features(rng, y, effect)
+        fitted = cross_validated(rng, x, y, folds, MODELS[models])
+        new = draw_labels(rng, NEW_PEOPLE)
+        truth = worth(fitted, draw_features(rng, new, effect), new)
+        made = recorded("a", answers(fitted, x, folds), y, folds, SCORES[0])
+        [joined] = joined_on_common([made], TARGET, made.groups)
+        bootstrap = draw(joined.tested(), made.groups, 1000)
+        for name in SCORES:
+            score, _ = estimate(name, joined, TARGET, bootstrap, made.groups)
+            assert isinstance(score, Estimate)
+            assert score.low is not None
+            assert score.high is not None
+            held[name].append(score.low <= truth[name] <= score.high)
+    return {name: float(np.mean(of)) for name, of in held.items()}
+
+
+def rejections(
+    people: int, models: str, score: str, times: int, seed: int = 0, units: int = UNITS, effect: float = EFFECT
+) -> dict[str, float]:
+    """The share of p below .05 of each test, when two methods read two sensors of equal use; `interval` is how often
+    the difference's interval leaves out 0, `windows` a paired t test over all units, right or wrong."""
+    rng = np.random.default_rng([seed, people, 1])
+    found: dict[str, list[bool]] = defaultdict(list)
+    for _ in range(times):
+        y, folds = draw_labels(rng, people, units), partitions(rng, people, SEEDS)
+        said = []
+        for _ in range(2):
+            x = draw_features(rng, y, effect)
+            said.append(answers(cross_validated(rng, x, y, folds, MODELS[models]), x, folds))
+        c = compare(*(recorded(name, s, y, folds, score) for name, s in zip("ab", said, strict=True)))
+        for name, p in c.tests.items():
+            found[name].append(p < 0.05)
+        assert c.difference.low is not None
+        assert c.difference.high is not None
+        found["interval"].append(not c.difference.low <= 0 <= c.difference.high)
+        right = [((s >= 0.5) == y).mean(0).ravel() for s in said]
+        found["windows"].append(stats.ttest_rel(*right).pvalue < 0.05)
+    return {name: float(np.mean(of)) for name, of in found.items()}
+
+
+def equivalences(people: int, times: int) -> float:
+    """The share of findings of equivalence where the true difference is the margin itself, when people's scores are
+    skewed as areas near 1 are."""
+    rng = np.random.default_rng(people)
+    found = []
+    for _ in range(times):
+        gaps = significance.MARGIN + 0.2 * (rng.beta(8, 2, people) - rng.beta(8, 2, people))
+        error = float(stats.sem(gaps))
+        found.append(significance.equivalence(float(gaps.mean()), error, people - 1) < 0.05)
+    return float(np.mean(found))
+
+
+def tables(times: int) -> Iterator[str]:
+    rows = [
+        [people, models, effect, *_percent(coverage(people, models, times, effect=effect))]
+        for people in (24, 40)
+        for models, effect in (("trained", EFFECT), ("drawn", EFFECT), ("trained", 0.0))
+    ]
+    yield tabulate(rows, ["people", "models", "effect", *SCORES], tablefmt="github")
+    for models, effect in (("trained", EFFECT), ("drawn", EFFECT), ("trained", 0.0)):
+        rows = []
+        for people in (24, 40):
+            for score in SCORES:
+                rates = rejections(people, models, score, times, effect=effect)
+                rows.append([people, score, *_percent(rates)])
+        yield f"{models}, effect {effect}\n" + tabulate(rows, ["people", "score", *rates], tablefmt="github")
+    for units in (24, 120, 240):
+        rates = rejections(24, "drawn", SCORES[0], times, units=units)
+        yield f"{units} windows a person: over windows {rates['windows']:.3f}, over people {rates['permutation']:.3f}"
+    yield f"equivalence at the margin: {equivalences(24, 20 * times):.3f}"
+
+
+def _percent(rates: dict[str, float]) -> list[str]:
+    return [f"{100 * rate:.1f}" for rate in rates.values()]
+
+
+if __name__ == "__main__":
+    for table in tables(int(sys.argv[1])):
+        print(table, "\n", flush=True)
