@@ -7,7 +7,16 @@ import pytest
 from scipy import stats
 
 from embench.interfaces.metric import Undefined
-from embench.results.intervals import Bootstrap, Estimate, difference, draw, over_people, resampled
+from embench.results.intervals import (
+    Bootstrap,
+    Estimate,
+    difference,
+    draw,
+    over_people,
+    resampled,
+    shared_variance,
+    widened,
+)
 
 
 def known(value: Estimate | Undefined) -> Estimate:
@@ -107,6 +116,38 @@ def test_differences_are_paired_by_person_or_by_sample() -> None:
     )
     assert (by_sample.mean, by_sample.low, by_sample.high) == pytest.approx((0.1, 0.1, 0.1))
     assert isinstance(difference(one, by_sample, group, bootstrap), Undefined)
+
+
+def test_people_who_train_each_other_double_the_variance_where_nothing_is_learned() -> None:
+    """What p adds is the mean of symmetric noise g(p, q) over those who trained, those of other folds. Seen over many
+    studies, the variance of the sum is that of independent people and the allowance, together."""
+    rng, people, folds, seeds = np.random.default_rng(8), 30, 5, 3
+    sums, own, allowed = [], [], []
+    for _ in range(3000):
+        noise = np.triu(rng.normal(size=(people, people)), 1)
+        noise += noise.T
+        by_seed = np.empty((seeds, people))
+        for row in by_seed:
+            fold = rng.permutation(people) % folds
+            row[:] = (noise * (fold[:, None] != fold)).sum(1)
+        sums.append(by_seed.mean(0).sum())
+        own.append(people * by_seed.mean(0).var(ddof=1))
+        allowed.append(shared_variance(by_seed, folds))
+    assert np.mean(own) + np.mean(allowed) == pytest.approx(np.var(sums), rel=0.1)
+    assert np.var(sums) > 1.7 * np.mean(own)
+
+
+def test_intervals_are_stretched_around_the_estimate_as_far_as_they_may() -> None:
+    """Seeds 2 d apart: a variance of 2 d^2 in each group, weighed by 5 - 1 + 1/2."""
+    base, d = np.array([0.1, 0.3, 0.2, 0.4]), 0.05
+    by_seed = np.stack([base + d, base - d])
+    estimate = Estimate(1.0, 0.1, 0.8, 1.4, 4, "people")
+    more = 0.25 * 4.5 * 4 * 2 * d**2 / (4 * base.var(ddof=1))
+    one = widened(estimate, by_seed, 5, share=0.25)
+    assert (one.low, one.high) == pytest.approx((1 - 0.2 * np.sqrt(1 + more), 1 + 0.4 * np.sqrt(1 + more)))
+    most = widened(estimate, by_seed, 5, share=100, most=1)
+    assert (most.low, most.high) == pytest.approx((1 - 0.2 * np.sqrt(2), 1 + 0.4 * np.sqrt(2)))
+    assert widened(estimate, np.stack([base, base]), 5, share=1) == estimate
 
 
 def test_nothing_that_varies_has_no_interval() -> None:

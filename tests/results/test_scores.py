@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from embench import registry
@@ -18,6 +19,9 @@ from embench.interfaces.agreement import concordance
 from embench.interfaces.metric import Metric
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import load
+from embench.results.estimates import estimate
+from embench.results.intervals import Estimate, draw
+from embench.results.joined import join
 from embench.results.predictions import Labels, Predictions
 from embench.results.scores import score
 
@@ -110,6 +114,52 @@ def test_a_model_without_signal_does_not_clear_a_constant(make_run: MakeRun, bin
     assert "stress: majority" in out["not_cleared"]
     constant = out["controls"]["majority"]["stress"]["auroc_within"]
     assert (constant["mean"], constant["low"], constant["high"]) == (0.5, 0.5, 0.5)
+
+
+def test_a_control_must_be_cleared_with_what_people_add_who_train_each_other(make_run: MakeRun, binary: Target) -> None:
+    """One seed does not tell how much that is: the variance of the paired difference counts twice."""
+    run = make_run(seeds=1)
+    out = scored(run, binary)
+    rows, y = by_hand(run)
+    rows = np.concatenate(list(rows.values()))
+    person = run.predictions["subject"][rows]
+    inside = [roc_auc_score(y[r], run.predictions["score"][r]) for r in (rows[person == p] for p in np.unique(person))]
+    half = stats.t.ppf(0.975, 11) * stats.sem(inside)
+    gap = out["differences"]["majority"]["stress"]["difference"]
+    assert (gap["mean"], gap["low"]) == pytest.approx(
+        (np.mean(inside) - 0.5, np.mean(inside) - 0.5 - np.sqrt(2) * half)
+    )
+    headline = out["scores"]["stress"]["auroc_within"]
+    assert headline["low"] == pytest.approx(np.mean(inside) - half)  # it is about these models, as they are
+
+
+def test_one_fold_in_which_nobody_trains_anybody_needs_no_allowance(make_run: MakeRun, binary: Target) -> None:
+    out = scored(make_run(folds=1), binary)
+    headline, gap = out["scores"]["stress"]["auroc_within"], out["differences"]["majority"]["stress"]["difference"]
+    assert gap["high"] - gap["low"] == pytest.approx(headline["high"] - headline["low"])
+
+
+def test_scores_of_folds_hold_a_quarter_of_what_people_add_who_train_each_other(
+    make_run: MakeRun, binary: Target
+) -> None:
+    """Accuracy, with as many units of everybody: what a person adds in a seed is their own share that is right."""
+    run = make_run()
+    rows, y = by_hand(run)
+    seeds = []
+    for seed in range(2):
+        mine = np.concatenate([r for (of, _), r in rows.items() if of == seed])
+        right = run.predictions["decision"][mine] == y[mine]
+        seeds.append([right[run.predictions["subject"][mine] == f"s{p:02d}"].mean() for p in range(12)])
+    added = np.array(seeds) / 12
+    more = 0.25 * (4 - 1 + 1 / 2) * added.var(0, ddof=1).sum() / (12 * added.mean(0).var(ddof=1))
+    assert more > 0.05
+    joined = join(run.predictions, run.labels, binary, run.groups, 10.0)["model"]
+    bootstrap = draw(joined.tested(), run.groups, 500)
+    found, _ = estimate("accuracy", joined, binary, bootstrap, run.groups)
+    assert isinstance(found, Estimate)
+    low, high = bootstrap.interval(found.replicates)
+    wider = [found.mean + np.sqrt(1 + more) * (end - found.mean) for end in (low, high)]
+    assert (found.low, found.high) == pytest.approx(tuple(wider))
 
 
 def test_a_label_of_the_person_alone_leaves_the_headline_undefined(make_run: MakeRun, binary: Target) -> None:

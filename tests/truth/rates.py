@@ -8,16 +8,20 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
+from embench import protocols
 from embench.results import significance
 from embench.results.common import joined_on_common
 from embench.results.comparing import compare
 from embench.results.estimates import estimate
 from embench.results.intervals import Estimate, draw
+from embench.results.predictions import Predictions
+from embench.results.scores import score
 
 from .cohorts import (
     TARGET,
@@ -58,6 +62,31 @@ def coverage(people: int, models: str, times: int, seed: int = 0, effect: float 
             assert score.high is not None
             held[name].append(score.low <= truth[name] <= score.high)
     return {name: float(np.mean(of)) for name, of in held.items()}
+
+
+def clearings(people: int, headline: str, times: int, seed: int = 0) -> float:
+    """The share of methods that clear a constant where there is nothing to learn."""
+    rng = np.random.default_rng([seed, people, 2])
+    cleared = []
+    for _ in range(times):
+        y, folds = draw_labels(rng, people), partitions(rng, people, SEEDS)
+        x = draw_features(rng, y, 0.0)
+        said = answers(cross_validated(rng, x, y, folds, trained), x, folds)
+        made = recorded("a", said, y, folds, headline)
+        constant = {**made.predictions.columns, "method": np.full(said.size, "prior"), "score": np.full(said.size, 0.5)}
+        assert made.labels is not None
+        scores = score(
+            Predictions.concatenate([made.predictions, Predictions(constant)]),
+            made.labels,
+            targets=[TARGET],
+            protocol=protocols.load("subject-independent-v1"),
+            card=SimpleNamespace(fixed_order=headline == "auroc_crossed_time"),
+            groups=made.groups,
+            unit_length_s=10.0,
+            replicates=300,
+        )
+        cleared.append(scores["differences"]["prior"][TARGET.name]["clears"])
+    return float(np.mean(cleared))
 
 
 def rejections(
@@ -103,12 +132,18 @@ def tables(times: int) -> Iterator[str]:
         for models, effect in (("trained", EFFECT), ("drawn", EFFECT), ("trained", 0.0))
     ]
     yield tabulate(rows, ["people", "models", "effect", *SCORES], tablefmt="github")
+    rows = [
+        [n, name, *(f"{100 * clearings(n, m, name, times):.1f}" for m in MODELS)]
+        for n in (24, 40)
+        for name in SCORES[:2]
+    ]
+    yield "clear a constant\n" + tabulate(rows, ["people", "headline", *MODELS], tablefmt="github")
     for models, effect in (("trained", EFFECT), ("drawn", EFFECT), ("trained", 0.0)):
         rows = []
         for people in (24, 40):
-            for score in SCORES:
-                rates = rejections(people, models, score, times, effect=effect)
-                rows.append([people, score, *_percent(rates)])
+            for name in SCORES:
+                rates = rejections(people, models, name, times, effect=effect)
+                rows.append([people, name, *_percent(rates)])
         yield f"{models}, effect {effect}\n" + tabulate(rows, ["people", "score", *rates], tablefmt="github")
     for units in (24, 120, 240):
         rates = rejections(24, "drawn", SCORES[0], times, units=units)

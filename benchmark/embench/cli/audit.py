@@ -62,13 +62,14 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
 
 def show(made: Audit) -> None:
     """The findings, the severe ones first, and what could not be asked."""
+    from embench.results.audits.findings import counted
+
     for name, finding in made.findings:
         console.say(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
         for key, value in finding.evidence.items():
             console.say(f"    {key}: {_short(value)}")
         console.say(f"    what to do: {finding.todo}")
-    counts = ", ".join(f"{count} {severity}" for severity, count in made.counts.items())
-    console.say(f"{made.run}: {len(made.checks)} checks, {counts}")
+    console.say(f"{made.run}: {len(made.checks)} checks, {counted(made.counts)}")
     for name, reason in made.not_asked.items():
         console.note(f"not asked: {name}: {reason}")
 

@@ -23,7 +23,7 @@ from embench.results import exchanging, phrasing, record, significance
 from embench.results.common import check_same, common_targets, joined_on_common, target_of, trains_on_the_tested
 from embench.results.conditioned import CONDITIONED
 from embench.results.estimates import ByFold, estimate
-from embench.results.intervals import LEVEL, Bootstrap, Estimate, difference, draw
+from embench.results.intervals import LEVEL, MIXED, Bootstrap, Estimate, difference, draw, widened
 from embench.results.joined import Joined
 from embench.results.record import Record
 from embench.results.scores import REPLICATES
@@ -238,7 +238,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         bootstrap=bootstrap,
         group=np.array([groups[person] for person in bootstrap.people.tolist()]),
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
-        folds=max(map(len, every[0].seeds.values())),
+        folds=every[0].folds,
         over="folds" if any(map(trains_on_the_tested, records)) else "people",
     )
     made = []
@@ -307,6 +307,8 @@ def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
     tests = {"permutation": significance.permutation(values), "wilcoxon": significance.wilcoxon(sums)}
     if (by_seed := _by_seed(one, other, codes)) is not None:
         tests[significance.SHARED] = significance.shared_training(values, by_seed, about.folds)
+        if gap.over == "replicates" and about.metric not in CONDITIONED:  # its folds' scores mix people
+            gap = widened(gap, by_seed, about.folds, MIXED)
     if about.folds > 1 and len(apart) > 1:
         error = significance.corrected_error(apart, about.folds)
         tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)
@@ -320,11 +322,10 @@ def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
 
 def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | None:
     """(S, G) what each group adds to the difference in each seed; None where seeds don't split people differently."""
-    splits = {frozenset(frozenset(people.tolist()) for people in folds.values()) for folds in one.joined.tested()}
-    if len(splits) < 2 or len(splits) < len(one.joined.seeds):
+    if not one.joined.resplit:
         return None
     if one.summands is not None and other.summands is not None:
-        return np.stack([np.bincount(codes, row) for row in np.nan_to_num(one.summands - other.summands)])
+        return exchanging.added_in_seeds(one.summands, other.summands, codes)
     metric, people = one.about.metric, one.about.bootstrap.people
     alone = [[Joined({seed: folds}) for seed, folds in m.joined.seeds.items()] for m in (one, other)]
     return np.stack([exchanging.added_by_groups(metric, a, b, people, codes) for a, b in zip(*alone, strict=True)])

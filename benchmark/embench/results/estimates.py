@@ -16,7 +16,7 @@ from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import auroc_by_person, mean_of_known
 from embench.interfaces.units import Target
 from embench.results import conditioned
-from embench.results.intervals import Bootstrap, Estimate, over_people, resampled
+from embench.results.intervals import MIXED, Bootstrap, Estimate, over_people, resampled, widened
 from embench.results.joined import Joined
 
 WITHIN, WITHIN_VALUES = "auroc_within", "ccc"
@@ -62,7 +62,7 @@ def estimate(
     metric = _metric(name)
     if isinstance(metric, Undefined):
         return metric, {}
-    return _over_folds(name, metric, joined, bootstrap) if target.kind in metric.kinds else (None, {})
+    return _over_folds(name, metric, joined, bootstrap, groups) if target.kind in metric.kinds else (None, {})
 
 
 def within_person(target: Target) -> str:
@@ -138,8 +138,12 @@ def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> tuple[Score
     return replace(estimate, comparisons=min(sizes)), values
 
 
-def _over_folds(name: str, metric: Metric, joined: Joined, bootstrap: Bootstrap) -> tuple[Score, ByFold]:
+def _over_folds(
+    name: str, metric: Metric, joined: Joined, bootstrap: Bootstrap, groups: Mapping[str, str]
+) -> tuple[Score, ByFold]:
     """A metric averaged over seeds, then folds; what is undefined is left out.
+
+    The interval holds a share of what people add who train each other's models, where seeds tell.
 
     In a bootstrap sample a fold weighs as much as its people were drawn, relative to their number: 1 for the folds that
     were strata; else a person who is the whole fold could be drawn twice and count once.
@@ -170,7 +174,29 @@ def _over_folds(name: str, metric: Metric, joined: Joined, bootstrap: Bootstrap)
     spread = [row[np.isfinite(row)].std(ddof=1) for row in value if np.isfinite(row).sum() > 1]
     mean = float(mean_of_known(mean_of_known(value)))
     estimate = resampled(mean, _weighted(sample, weight), bootstrap, len(bootstrap.people), said)
+    if joined.resplit and len(added := _added(name, metric, joined, groups)) > 1:
+        estimate = widened(estimate, added, joined.folds, MIXED)
     return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None), values
+
+
+def _added(name: str, metric: Metric, joined: Joined, groups: Mapping[str, str]) -> np.ndarray:
+    """(S, G) what each group of people adds to a metric of folds, in each seed that has a score: the jackknife's
+    pseudo-values (Efron & Stein 1981, doi 10.1214/aos/1176345462) of its folds, over G. A group without which there
+    is no score adds what the fold scores, and one of folds without a score what the others add."""
+    names = np.array(sorted({groups[person] for folds in joined.tested() for of in folds.values() for person in of}))
+    seeds = []
+    for folds in joined.seeds.values():
+        by_fold = np.full((len(folds), len(names)), np.nan)
+        for row, units in zip(by_fold, folds.values(), strict=True):
+            people = np.unique(units.subject)
+            here, group = np.unique([groups[person] for person in people.tolist()], return_inverse=True)
+            samples = np.vstack([np.ones(len(here), int), 1 - np.eye(len(here), dtype=int)])  # all, and each left out
+            whole, *left = _guarded(name, metric.resampled, units, people, samples[:, group])
+            pseudo = len(here) * whole - (len(here) - 1) * np.array(left)
+            row[np.isin(names, here)] = np.where(np.isfinite(pseudo), pseudo, whole)
+        seeds.append(mean_of_known(by_fold))
+    known = np.stack([row for row in seeds if np.isfinite(row).any()])
+    return np.asarray(np.where(np.isfinite(known), known, mean_of_known(known.T)[:, None]) / len(names))
 
 
 def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:

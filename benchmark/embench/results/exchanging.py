@@ -49,6 +49,15 @@ def summands(name: str, joined: Joined, target: Target, people: np.ndarray) -> n
     return np.stack(rows)
 
 
+def added_in_seeds(one: np.ndarray, other: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(S, G) what each group of people adds to the difference of methods with these `summands` (S, P), seed by seed.
+
+    Args:
+        codes: (P,) groups, from 0 on.
+    """
+    return np.stack([np.bincount(codes, row) for row in np.nan_to_num(one - other)])
+
+
 def scored_anew(name: str, one: Joined, other: Joined, people: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """(R,) the difference of scores that are no sums, after each of the exchanges.
 

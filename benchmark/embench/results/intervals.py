@@ -6,6 +6,7 @@ group. All intervals are two-sided at 95 %.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -16,6 +17,9 @@ from scipy import stats
 from embench.interfaces.metric import Undefined
 
 LEVEL = 0.95
+MIXED = 0.25
+"""The share of `shared_variance` in intervals of scores that mix people within a fold. The whole is right where a model
+learned nothing; with so much of it they hold the truth as often as they say (`docs/statistics.md`)."""
 _SEED = 20150921
 """Of every bootstrap: not of the data, so that a table can be made again."""
 
@@ -149,6 +153,48 @@ def difference(one: Estimate, other: Estimate, group: np.ndarray, bootstrap: Boo
     values = one.replicates - other.replicates
     people = min(one.people, other.people)
     return resampled(one.mean - other.mean, values, bootstrap, people)
+
+
+def shared_variance(by_seed: np.ndarray, folds: int) -> float:
+    """What people add to the variance of a mean over people who train each other's models.
+
+    Two people of different folds each train the model that answers for the other, so that what they add to a score is
+    not independent. Where there is nothing to learn, so that a model is made of its training people's noise alone, this
+    about doubles the variance. How much of what people add hangs on who trained shows between seeds, whose training
+    people differ: two partitions have (1 - 1/F)^2 of everybody in common, and for answers that are linear in the model
+    the variance to add is (F - 1 + 1/S) times the one between seeds.
+
+    Args:
+        by_seed: (S, G) what each group of people adds in each of at least two seeds that split people differently.
+        folds: F of each seed.
+    """
+    return float((folds - 1 + 1 / len(by_seed)) * by_seed.var(0, ddof=1).sum())
+
+
+def over_groups(by_seed: np.ndarray) -> float:
+    """The variance of a sum over groups (S, G), mean over seeds, as if they were independent."""
+    groups = by_seed.shape[1]
+    return float(groups * by_seed.mean(0).var(ddof=1)) if groups > 1 else 0.0
+
+
+def widened(estimate: Estimate, by_seed: np.ndarray, folds: int, share: float, most: float = math.inf) -> Estimate:
+    """The estimate, its interval stretched around it for people who train each other's models.
+
+    Args:
+        by_seed: as for `shared_variance`. `share`: how much of that is added; `most`: never more than so many times
+            the variance that is there.
+    """
+    own = over_groups(by_seed)
+    more = min(share * shared_variance(by_seed, folds) / own, most) if own > 0 else 0.0
+    return stretched(estimate, math.sqrt(1 + more))
+
+
+def stretched(estimate: Estimate, factor: float) -> Estimate:
+    """The estimate with each end of its interval so many times as far away."""
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    low, high = (estimate.mean + factor * (end - estimate.mean) for end in (estimate.low, estimate.high))
+    return replace(estimate, low=low, high=high)
 
 
 def resampled(

@@ -28,6 +28,17 @@ class Joined:
         """For each seed, fold -> people."""
         return [{fold: np.unique(units.subject) for fold, units in folds.items()} for folds in self.seeds.values()]
 
+    @property
+    def folds(self) -> int:
+        """How many a seed has."""
+        return max(map(len, self.seeds.values()))
+
+    @property
+    def resplit(self) -> bool:
+        """Whether there are several seeds and no two of them split people alike."""
+        splits = {frozenset(frozenset(people.tolist()) for people in folds.values()) for folds in self.tested()}
+        return len(splits) == len(self.seeds) > 1
+
 
 def join(
     predictions: Predictions, labels: Labels, target: Target, groups: Mapping[str, str], unit_length_s: float

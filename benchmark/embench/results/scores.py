@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
+from embench.results import exchanging
 from embench.results.estimates import Score, estimate_all
-from embench.results.intervals import LEVEL, Bootstrap, Estimate, difference, draw
+from embench.results.intervals import LEVEL, Bootstrap, Estimate, difference, draw, stretched, widened
 from embench.results.joined import Joined, join
 from embench.results.predictions import MODEL, Labels, Predictions
 
@@ -90,7 +92,11 @@ def score(
         for control in sorted(set(scored) - {MODEL}):
             values = {name: _json(value) for name, value in scored[control].items()}
             out["controls"].setdefault(control, {})[target.name] = values
-            compared = _compare(scored[MODEL], scored[control], headlines[target.name], bootstrap, groups)
+            gap = _gap(target, headlines[target.name], methods, scored, control, bootstrap, groups)
+            compared = {
+                "difference": _json(gap),
+                "clears": isinstance(gap, Estimate) and gap.low is not None and gap.low > 0,
+            }
             out["differences"].setdefault(control, {})[target.name] = compared
             if not compared["clears"]:
                 not_cleared.append(f"{target.name}: {control}")
@@ -111,22 +117,33 @@ def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, str
     return {n: joined for n, joined in methods.items() if sizes[n] and n not in partial}, partial
 
 
-def _compare(
-    model: Mapping[str, Score],
-    control: Mapping[str, Score],
+def _gap(
+    target: Target,
     headline: str,
+    methods: Mapping[str, Joined],
+    scored: Mapping[str, Mapping[str, Score]],
+    control: str,
     bootstrap: Bootstrap,
     groups: Mapping[str, str],
-) -> dict[str, Any]:
-    """The paired difference of headlines. What cannot be shown to lie above a control has not cleared it."""
-    one, other = model[headline], control[headline]
+) -> Score:
+    """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
+
+    A control asks whether anything was learned. Where nothing was, people who train each other's models about double
+    the variance, so that the interval holds the whole `shared_variance`: as far as seeds tell how much it is, and never
+    more than that doubling, which also stands in where they don't tell.
+    """
+    one, other = (scored[method][headline] for method in (MODEL, control))
     if isinstance(one, Undefined) or isinstance(other, Undefined):
-        reason = one if isinstance(one, Undefined) else other
-        return {"difference": _json(reason), "clears": False}
-    group = np.array([groups[person] for person in bootstrap.people.tolist()])
-    gap = difference(one, other, group, bootstrap)
-    clears = isinstance(gap, Estimate) and gap.low is not None and gap.low > 0
-    return {"difference": _json(gap), "clears": clears}
+        return one if isinstance(one, Undefined) else other
+    names, codes = np.unique([groups[person] for person in bootstrap.people.tolist()], return_inverse=True)
+    gap = difference(one, other, names[codes], bootstrap)
+    ours, theirs = methods[MODEL], methods[control]
+    if isinstance(gap, Undefined) or ours.folds == 1:  # of one fold nobody trains anybody else's model
+        return gap
+    added, subtracted = (exchanging.summands(headline, of, target, bootstrap.people) for of in (ours, theirs))
+    if added is None or subtracted is None or not ours.resplit:
+        return stretched(gap, math.sqrt(2))
+    return widened(gap, exchanging.added_in_seeds(added, subtracted, codes), ours.folds, share=1, most=1)
 
 
 def _json(value: Score) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from functools import cache
 import numpy as np
 from scipy import stats
 
+from embench.results import intervals
+
 ALPHA, POWER = 0.05, 0.8
 MARGIN = 0.02
 """Methods whose scores differ by less than this are taken as equivalent."""
@@ -41,21 +43,15 @@ def permutation(values: np.ndarray) -> float:
 
 
 def shared_training(values: np.ndarray, by_seed: np.ndarray, folds: int) -> float:
-    """The same p with an allowance for people who train each other's models.
-
-    Two people of different folds each train the model that answers for the other, so that what they add to a difference
-    is not independent. Where there is nothing to learn, so that a model is made of its training people's noise alone,
-    this doubles the variance of a mean over people. How much of what people add hangs on who trained shows between
-    seeds, whose training people differ: two partitions have (1 - 1/F)^2 of everybody in common, and for answers that
-    are linear in the model the variance to add is (F - 1 + 1/S) times the one between seeds.
+    """The same p with an allowance for people who train each other's models, the whole of `intervals.shared_variance`.
 
     Args:
         by_seed: (S, G) what each group adds in each of at least two seeds that split people differently.
         folds: F of each seed.
     """
-    spread = (folds - 1 + 1 / len(by_seed)) * by_seed.var(0, ddof=1).sum()
     own = (by_seed.mean(0) ** 2).sum()
-    shrunk = np.concatenate([values[:1] / np.sqrt(1 + spread / own), values[1:]]) if own else values
+    more = intervals.shared_variance(by_seed, folds) / own if own else 0.0
+    shrunk = np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]])
     return permutation(shrunk)
 
 

@@ -100,6 +100,9 @@ def status(content: Mapping[str, Any] | None) -> str:
     if content is None:
         return "not audited"
     counts = content["counts"]
-    said = [f"{counts['severe']} severe"] if counts["severe"] else []
-    said += [f"{counts['warning']} warning" + "s" * (counts["warning"] > 1)] if counts["warning"] else []
-    return ", ".join(said) or "nothing found"
+    return counted({name: counts[name] for name in ("severe", "warning") if counts[name]}) or "nothing found"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Severity -> how many, in words: `1 severe, 2 warnings`."""
+    return ", ".join(f"{n} {name}" + "s" * (n != 1 and name != "severe") for name, n in counts.items())

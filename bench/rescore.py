@@ -1,0 +1,68 @@
+"""Scores the entries of `leaderboards/` anew from their own predictions and labels: `python bench/rescore.py`.
+
+For when scores are computed in another way (`embench.results.REVISION`). Nothing is trained and no further test label
+is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from board import BOARDS
+
+from embench import leaderboard, protocols, registry, scoring
+from embench.errors import CheckFailed
+from embench.planning.cohort import card_under, choose_targets
+from embench.results import record
+from embench.results.joined import unit_length
+from embench.results.scores import score
+
+
+def rescore(folder: Path) -> list[str]:
+    """Writes the entry's scores anew; the means that differ from the old ones."""
+    known = record.read(folder)
+    if known.labels is None:
+        raise CheckFailed("the entry has no labels, so that only who has the data can score it", where=str(folder))
+    run = known.run
+    protocol = protocols.recorded(run["protocol"]) or protocols.load(run["protocol"]["name"])
+    card = card_under(protocol, registry.load("dataset", run["dataset"]["name"]).card)
+    answered = known.predictions
+    given = {(m, t) for m, t in zip(answered["method"].tolist(), answered["target"].tolist(), strict=True)}
+    reasons: dict[str, dict[str, str]] = {}
+    for control, targets in known.scores["controls"].items():
+        for target, scored in targets.items():
+            if (control, target) not in given:
+                reasons.setdefault(target, {})[control] = scored["undefined"]
+    scores = score(
+        answered,
+        known.labels,
+        targets=choose_targets(card, ",".join(run["targets"])),
+        protocol=protocol,
+        card=card,
+        groups=known.groups,
+        unit_length_s={t: unit_length(answered["unit"][answered["target"] == t]) for t in run["targets"]},
+        not_applicable=reasons,
+        replicates=known.scores["replicates"],
+    )
+    kept = {name: value for name, value in known.scores.items() if name not in scores}
+    record.write(folder, replace(known, run={**run, "scoring": scoring.identity()}, scores={**scores, **kept}))
+    return [
+        f"{target} {metric}: {old.get('mean')} is {scores['scores'][target][metric].get('mean')}"
+        for target, metrics in known.scores["scores"].items()
+        for metric, old in metrics.items()
+        if abs(old.get("mean", 0) - scores["scores"][target][metric].get("mean", 0)) > 1e-9
+    ]
+
+
+def main() -> int:
+    differ = {path.parent.name: rescore(path.parent) for path in sorted(BOARDS.glob("*/*/*/run.yaml"))}
+    leaderboard.build(BOARDS)
+    for name, means in differ.items():
+        print(f"{name}: {'; '.join(means) or 'the same means'}")
+    return int(any(differ.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
