@@ -7,10 +7,15 @@ four folds of five, as a run does, and what it is worth is measured on many peop
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 
 from embench.interfaces.units import LabelRule, Target
 from embench.results.predictions import ANY_SEED, MODEL, Labels, Predictions
@@ -44,8 +49,25 @@ def partitions(rng: np.random.Generator, people: int, seeds: int) -> np.ndarray:
 
 def trained(_: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Model:
     """A logistic regression on people (people, units, features)."""
-    fitted = LogisticRegression(max_iter=200).fit(x.reshape(-1, FEATURES), y.ravel())
-    return lambda new: fitted.predict_proba(new.reshape(-1, FEATURES))[:, 1].reshape(new.shape[:2])
+    return _fitted(LogisticRegression(max_iter=200), x, y)
+
+
+def perceptron(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Model:
+    """A small network, which chance starts differently each time."""
+    network = MLPClassifier((8,), max_iter=15, learning_rate_init=0.01, random_state=int(rng.integers(10**9)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return _fitted(network, x, y)
+
+
+def forest(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Model:
+    """A few small trees, which chance grows differently each time."""
+    return _fitted(RandomForestClassifier(20, max_depth=6, random_state=int(rng.integers(10**9))), x, y)
+
+
+def _fitted(model: Any, x: np.ndarray, y: np.ndarray) -> Model:
+    model.fit(x.reshape(-1, FEATURES), y.ravel())
+    return lambda new: model.predict_proba(new.reshape(-1, FEATURES))[:, 1].reshape(new.shape[:2])
 
 
 def drawn(rng: np.random.Generator, *_: np.ndarray) -> Model:

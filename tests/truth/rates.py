@@ -31,14 +31,16 @@ from .cohorts import (
     draw_features,
     draw_labels,
     drawn,
+    forest,
     partitions,
+    perceptron,
     recorded,
     trained,
     worth,
 )
 
 SCORES = ("auroc_within", "auroc_crossed_time", "f1_weighted")
-MODELS = {"trained": trained, "drawn": drawn}
+MODELS = {"trained": trained, "drawn": drawn, "perceptron": perceptron, "forest": forest}
 EFFECT, SEEDS, NEW_PEOPLE = 0.5, 3, 2000
 
 
@@ -129,15 +131,11 @@ def tables(times: int) -> Iterator[str]:
     rows = [
         [people, models, effect, *_percent(coverage(people, models, times, effect=effect))]
         for people in (24, 40)
-        for models, effect in (("trained", EFFECT), ("drawn", EFFECT), ("trained", 0.0))
+        for models, effect in ((m, e) for m in MODELS for e in (EFFECT, 0.0) if m != "drawn" or e)
     ]
     yield tabulate(rows, ["people", "models", "effect", *SCORES], tablefmt="github")
-    rows = [
-        [n, name, *(f"{100 * clearings(n, m, name, times):.1f}" for m in MODELS)]
-        for n in (24, 40)
-        for name in SCORES[:2]
-    ]
-    yield "clear a constant\n" + tabulate(rows, ["people", "headline", *MODELS], tablefmt="github")
+    rows = [[n, name, f"{100 * clearings(n, name, times):.1f}"] for n in (24, 40) for name in SCORES[:2]]
+    yield tabulate(rows, ["people", "headline", "clear a constant"], tablefmt="github")
     for models, effect in (("trained", EFFECT), ("drawn", EFFECT), ("trained", 0.0)):
         rows = []
         for people in (24, 40):

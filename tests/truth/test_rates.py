@@ -8,7 +8,7 @@ import pytest
 
 from embench.results.significance import SHARED
 
-from .rates import SCORES, coverage, equivalences, rejections
+from .rates import SCORES, clearings, coverage, equivalences, rejections
 
 TIMES = 300
 
@@ -36,6 +36,13 @@ def test_where_nothing_can_be_learned_only_the_allowance_for_shared_training_hol
     rates = rejections(24, "trained", "auroc_within", TIMES, effect=0.0)
     assert rates["permutation"] > 0.1
     assert rates[SHARED] <= 0.07 + 0.03
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("headline", SCORES[:2])
+def test_methods_that_learned_nothing_seldom_clear_a_constant(headline: str) -> None:
+    """Once in 40 by the interval's word."""
+    assert clearings(24, headline, TIMES) <= 0.025 + 0.025
 
 
 def test_equivalence_is_seldom_found_at_the_margin() -> None:

@@ -81,8 +81,8 @@ def _controls(run: Finished, target: Target) -> str:
                 figure([panel], f"Difference of {name} to each control", f"With {level}: {said}.", width=WIDTH),
                 ("control", "difference", "low", "high", "cleared"),
                 [(who, gap["mean"], gap["low"], gap["high"], ok) for who, gap, ok in gaps],
-                "A control is cleared (round) where the whole interval lies above 0; squares are controls that the "
-                "model is not shown to be better than.",
+                "A control is cleared (round) where the whole interval, which allows for people who train each other's "
+                "models, lies above 0; squares are controls that the model is not shown to be better than.",
             )
         )
     notes = text(f"Controls that do not apply: {'; '.join(silent)}.") if silent else ""

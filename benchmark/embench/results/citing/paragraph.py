@@ -165,7 +165,8 @@ def _scoring(of: Record) -> list[str]:
     if controls and scored:
         said.append(
             f"Controls that read nothing of the body ({', '.join(controls)}) were fitted on the same training people; "
-            "a method clears one when the interval of the paired difference of headlines lies above 0."
+            "a method clears one when the interval of the paired difference of headlines, widened for people who train "
+            "each other's models, lies above 0."
         )
     return said
 
