@@ -139,6 +139,19 @@ def test_one_fold_in_which_nobody_trains_anybody_needs_no_allowance(make_run: Ma
     assert gap["high"] - gap["low"] == pytest.approx(headline["high"] - headline["low"])
 
 
+def test_folds_of_the_same_people_and_other_stimuli_are_one_part(make_run: MakeRun, binary: Target) -> None:
+    run = make_run()
+    joined = join(run.predictions, run.labels, binary, run.groups, 10.0)["model"]
+    halves = {}
+    for seed, folds in joined.seeds.items():
+        early = {2 * fold: units.take(units.start_s < 100) for fold, units in folds.items()}
+        late = {2 * fold + 1: units.take(units.start_s >= 100) for fold, units in folds.items()}
+        halves[seed] = early | late
+    halved = replace(joined, seeds=halves)
+    assert (joined.parts, halved.parts, joined.resplit, halved.resplit) == (4, 4, True, True)
+    assert not replace(joined, seeds={0: joined.seeds[0], 1: joined.seeds[0]}).resplit
+
+
 def test_scores_of_folds_hold_a_quarter_of_what_people_add_who_train_each_other(
     make_run: MakeRun, binary: Target
 ) -> None:

@@ -208,6 +208,7 @@ class _About:
     group: np.ndarray
     units: int
     folds: int
+    parts: int
     over: Literal["people", "folds"]
 
 
@@ -238,7 +239,8 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         bootstrap=bootstrap,
         group=np.array([groups[person] for person in bootstrap.people.tolist()]),
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
-        folds=every[0].folds,
+        folds=max(map(len, every[0].seeds.values())),
+        parts=every[0].parts,
         over="folds" if any(map(trains_on_the_tested, records)) else "people",
     )
     made = []
@@ -306,9 +308,9 @@ def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
         values, sums = exchanging.scored_anew(*asked), exchanging.added_by_groups(*asked)
     tests = {"permutation": significance.permutation(values), "wilcoxon": significance.wilcoxon(sums)}
     if (by_seed := _by_seed(one, other, codes)) is not None:
-        tests[significance.SHARED] = significance.shared_training(values, by_seed, about.folds)
+        tests[significance.SHARED] = significance.shared_training(values, by_seed, about.parts)
         if gap.over == "replicates" and about.metric not in CONDITIONED:  # its folds' scores mix people
-            gap = widened(gap, by_seed, about.folds, MIXED)
+            gap = widened(gap, by_seed, about.parts, MIXED)
     if about.folds > 1 and len(apart) > 1:
         error = significance.corrected_error(apart, about.folds)
         tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)

@@ -175,7 +175,7 @@ def _over_folds(
     mean = float(mean_of_known(mean_of_known(value)))
     estimate = resampled(mean, _weighted(sample, weight), bootstrap, len(bootstrap.people), said)
     if joined.resplit and len(added := _added(name, metric, joined, groups)) > 1:
-        estimate = widened(estimate, added, joined.folds, MIXED)
+        estimate = widened(estimate, added, joined.parts, MIXED)
     return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None), values
 
 

@@ -155,20 +155,20 @@ def difference(one: Estimate, other: Estimate, group: np.ndarray, bootstrap: Boo
     return resampled(one.mean - other.mean, values, bootstrap, people)
 
 
-def shared_variance(by_seed: np.ndarray, folds: int) -> float:
+def shared_variance(by_seed: np.ndarray, parts: int) -> float:
     """What people add to the variance of a mean over people who train each other's models.
 
     Two people of different folds each train the model that answers for the other, so that what they add to a score is
     not independent. Where there is nothing to learn, so that a model is made of its training people's noise alone, this
     about doubles the variance. How much of what people add hangs on who trained shows between seeds, whose training
-    people differ: two partitions have (1 - 1/F)^2 of everybody in common, and for answers that are linear in the model
-    the variance to add is (F - 1 + 1/S) times the one between seeds.
+    people differ: two partitions into F parts have (1 - 1/F)^2 of everybody in common, and for answers that are linear
+    in the model the variance to add is (F - 1 + 1/S) times the one between seeds.
 
     Args:
         by_seed: (S, G) what each group of people adds in each of at least two seeds that split people differently.
-        folds: F of each seed.
+        parts: F, into how many people are split for testing.
     """
-    return float((folds - 1 + 1 / len(by_seed)) * by_seed.var(0, ddof=1).sum())
+    return float((parts - 1 + 1 / len(by_seed)) * by_seed.var(0, ddof=1).sum())
 
 
 def over_groups(by_seed: np.ndarray) -> float:
@@ -177,15 +177,15 @@ def over_groups(by_seed: np.ndarray) -> float:
     return float(groups * by_seed.mean(0).var(ddof=1)) if groups > 1 else 0.0
 
 
-def widened(estimate: Estimate, by_seed: np.ndarray, folds: int, share: float, most: float = math.inf) -> Estimate:
+def widened(estimate: Estimate, by_seed: np.ndarray, parts: int, share: float, most: float = math.inf) -> Estimate:
     """The estimate, its interval stretched around it for people who train each other's models.
 
     Args:
-        by_seed: as for `shared_variance`. `share`: how much of that is added; `most`: never more than so many times
-            the variance that is there.
+        by_seed, parts: as for `shared_variance`. `share`: how much of that is added; `most`: never more than so many
+            times the variance that is there.
     """
     own = over_groups(by_seed)
-    more = min(share * shared_variance(by_seed, folds) / own, most) if own > 0 else 0.0
+    more = min(share * shared_variance(by_seed, parts) / own, most) if own > 0 else 0.0
     return stretched(estimate, math.sqrt(1 + more))
 
 

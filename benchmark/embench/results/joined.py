@@ -28,16 +28,19 @@ class Joined:
         """For each seed, fold -> people."""
         return [{fold: np.unique(units.subject) for fold, units in folds.items()} for folds in self.seeds.values()]
 
+    def _parts(self) -> list[frozenset[frozenset[str]]]:
+        """For each seed, the parts that people are tested in; folds of the same people and other stimuli are one."""
+        return [frozenset(frozenset(people.tolist()) for people in folds.values()) for folds in self.tested()]
+
     @property
-    def folds(self) -> int:
-        """How many a seed has."""
-        return max(map(len, self.seeds.values()))
+    def parts(self) -> int:
+        """How many parts people are tested in; people of one train the models that answer for the others."""
+        return max(map(len, self._parts()))
 
     @property
     def resplit(self) -> bool:
         """Whether there are several seeds and no two of them split people alike."""
-        splits = {frozenset(frozenset(people.tolist()) for people in folds.values()) for folds in self.tested()}
-        return len(splits) == len(self.seeds) > 1
+        return len(set(self._parts())) == len(self.seeds) > 1
 
 
 def join(

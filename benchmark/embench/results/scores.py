@@ -138,12 +138,12 @@ def _gap(
     names, codes = np.unique([groups[person] for person in bootstrap.people.tolist()], return_inverse=True)
     gap = difference(one, other, names[codes], bootstrap)
     ours, theirs = methods[MODEL], methods[control]
-    if isinstance(gap, Undefined) or ours.folds == 1:  # of one fold nobody trains anybody else's model
+    if isinstance(gap, Undefined) or ours.parts == 1:  # nobody trains anybody else's model
         return gap
     added, subtracted = (exchanging.summands(headline, of, target, bootstrap.people) for of in (ours, theirs))
     if added is None or subtracted is None or not ours.resplit:
         return stretched(gap, math.sqrt(2))
-    return widened(gap, exchanging.added_in_seeds(added, subtracted, codes), ours.folds, share=1, most=1)
+    return widened(gap, exchanging.added_in_seeds(added, subtracted, codes), ours.parts, share=1, most=1)
 
 
 def _json(value: Score) -> dict[str, Any]:

@@ -42,15 +42,15 @@ def permutation(values: np.ndarray) -> float:
     return float((np.abs(values) >= np.abs(values[0]) - rounding).mean())
 
 
-def shared_training(values: np.ndarray, by_seed: np.ndarray, folds: int) -> float:
+def shared_training(values: np.ndarray, by_seed: np.ndarray, parts: int) -> float:
     """The same p with an allowance for people who train each other's models, the whole of `intervals.shared_variance`.
 
     Args:
         by_seed: (S, G) what each group adds in each of at least two seeds that split people differently.
-        folds: F of each seed.
+        parts: F, into how many people are split for testing.
     """
     own = (by_seed.mean(0) ** 2).sum()
-    more = intervals.shared_variance(by_seed, folds) / own if own else 0.0
+    more = intervals.shared_variance(by_seed, parts) / own if own else 0.0
     shrunk = np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]])
     return permutation(shrunk)
 
