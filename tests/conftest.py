@@ -7,6 +7,10 @@ from embench import registry
 from .packages import installing as installer
 
 
+_PACKAGES = ("embench_acme", "embench_broken", "embench_mine", "embench_other", "embench_file_", "acme_space")
+"""What tests install in folders of their own, which are gone with the test."""
+
+
 @pytest.fixture(scope="session")
 def installing():
     """How the packages in `tests/packages` are installed."""
@@ -23,7 +27,7 @@ def site(tmp_path, monkeypatch):
     registry.refresh()
     yield folder
     for name in set(sys.modules) - before:
-        if name.startswith(("embench_acme", "embench_broken", "embench_other", "embench_file_", "acme_space")):
+        if name.startswith(_PACKAGES):
             del sys.modules[name]
     monkeypatch.undo()
     registry.refresh()
