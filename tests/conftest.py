@@ -16,6 +16,16 @@ def installing():
     return installer
 
 
+@pytest.fixture(autouse=True)
+def forgotten(request):
+    """Plugins of files in a test's folder go with it: the next test may get a folder of the same name."""
+    yield
+    if folder := request.node.funcargs.get("tmp_path"):
+        for name in [name for name in sys.modules if name.startswith("embench_file_")]:
+            if vars(sys.modules[name])["__file__"].startswith(str(folder)):
+                del sys.modules[name]
+
+
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """An empty folder on `sys.path`; what tests import from it is forgotten afterwards."""
