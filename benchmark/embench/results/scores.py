@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from functools import partial as bound
 from typing import Any, Protocol
 
 import numpy as np
@@ -89,10 +91,11 @@ def score(
             scored[method], folds = estimate_all(joined, target, headlines[target.name], bootstrap, groups)
             out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
+        added = cache(bound(exchanging.summands, headlines[target.name], methods[MODEL], target, bootstrap.people))
         for control in sorted(set(scored) - {MODEL}):
             values = {name: _json(value) for name, value in scored[control].items()}
             out["controls"].setdefault(control, {})[target.name] = values
-            gap = _gap(target, headlines[target.name], methods, scored, control, bootstrap, groups)
+            gap = _gap(target, headlines[target.name], methods, scored, control, bootstrap, groups, added)
             compared = {
                 "difference": _json(gap),
                 "clears": isinstance(gap, Estimate) and gap.low is not None and gap.low > 0,
@@ -125,6 +128,7 @@ def _gap(
     control: str,
     bootstrap: Bootstrap,
     groups: Mapping[str, str],
+    model_adds: Callable[[], np.ndarray | None],
 ) -> Score:
     """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
 
@@ -140,8 +144,9 @@ def _gap(
     ours, theirs = methods[MODEL], methods[control]
     if isinstance(gap, Undefined) or ours.parts == 1:  # nobody trains anybody else's model
         return gap
-    added, subtracted = (exchanging.summands(headline, of, target, bootstrap.people) for of in (ours, theirs))
-    if added is None or subtracted is None or not ours.resplit:
+    added = model_adds() if ours.resplit else None
+    subtracted = None if added is None else exchanging.summands(headline, theirs, target, bootstrap.people)
+    if added is None or subtracted is None:
         return stretched(gap, math.sqrt(2))
     return widened(gap, exchanging.added_in_seeds(added, subtracted, codes), ours.parts, share=1, most=1)
 
