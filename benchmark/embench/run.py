@@ -26,7 +26,7 @@ from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan, assumed, default_workers, make
 from embench.planning.request import Request
 from embench.registry.hooks import Observers
-from embench.results import curves, embeddings, ledger, record
+from embench.results import embeddings, ledger, record
 from embench.scoring import Result
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -48,13 +48,6 @@ class Grid:
                 + "; ".join(lines),
                 hint="the same command goes on where this one stopped",
             )
-
-    def curves(self, runs: Path) -> list[tuple[curves.Curve, tuple[Path, Path]]]:
-        """Scores against each axis along which the runs differ, and where below `runs` picture and numbers lie."""
-        found = curves.curves([(result.manifest, result.scores) for result in self.results])
-        name = digest([result.id for result in self.results])[:10]
-        folder = runs / "curves"
-        return [(curve, curves.write(curve, folder, f"{curve.axis.replace('_', '-')}-{name}")) for curve in found]
 
 
 def plan(request: Request) -> Plan:

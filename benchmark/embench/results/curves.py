@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from embench.engine.stage import digest
 from embench.errors import MachineError
 from embench.results.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, intervals, line, rule
 from embench.results.record import table, write_text
@@ -90,6 +91,15 @@ def write(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
     except OSError as error:
         raise MachineError(f"the curve cannot be written: {error.strerror}", where=str(folder)) from error
     return picture, numbers
+
+
+def write_all(
+    runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], folder: Path
+) -> list[tuple[Curve, tuple[Path, Path]]]:
+    """Writes the curve of each axis along which runs differ, named after the axis and the runs; each curve with its
+    two paths. Raises MachineError."""
+    name = digest([run["id"] for run, _ in runs])[:10]
+    return [(curve, write(curve, folder, f"{curve.axis.replace('_', '-')}-{name}")) for curve in curves(runs)]
 
 
 def _rows(axis: str, run: Mapping[str, Any], scores: Mapping[str, Any], apart: Sequence[str]) -> list[dict[str, Any]]:
