@@ -16,10 +16,10 @@ import numpy as np
 from tabulate import tabulate
 
 from embench.interfaces.units import LabelRule, Target, Units
-from embench.results import exchanging
-from embench.results.estimates import estimate
-from embench.results.intervals import draw
-from embench.results.joined import Joined
+from embench.statistics import permutation as exchanging
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import draw
+from embench.statistics.joined import Joined
 
 PEOPLE, UNITS, STIMULI, FOLDS, SEEDS = 40, 300, 20, 5, 3
 REPLICATES = 10_000

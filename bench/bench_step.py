@@ -23,7 +23,6 @@ from torch import nn
 from torch.nn import functional
 
 from embench import registry
-from embench import run as runner
 from embench.engine import device, fits, loop, network
 from embench.engine.feed import Data
 from embench.engine.stage import Folder, Stage
@@ -31,6 +30,7 @@ from embench.engine.supervised import class_weights
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
 from embench.nn import Model, Supervised
+from embench.runs import run as runner
 
 BATCH, STEPS, TURNS, BOUND = 16, 5, 11, 1.05
 METHODS = (("single", "eda"), ("cross_attn", "ecg,eda"))

@@ -1,7 +1,7 @@
 """Scores the entries of `leaderboards/` anew from their own predictions and labels: `python bench/rescore.py`.
 
-For when scores are computed in another way (`embench.results.REVISION`). Nothing is trained and no further test label
-is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again.
+For when scores are computed in another way (`embench.statistics.REVISION`). Nothing is trained and no further test
+label is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from pathlib import Path
 
 from board import BOARDS
 
-from embench import leaderboard, protocols, registry, scoring
+from embench import leaderboard, protocols, registry
+from embench.data.cohort import card_under, choose_targets
 from embench.errors import CheckFailed
-from embench.planning.cohort import card_under, choose_targets
-from embench.results import record
-from embench.results.joined import unit_length
-from embench.results.scores import score
+from embench.records import record
+from embench.statistics import answers as scoring
+from embench.statistics.joined import unit_length
+from embench.statistics.scores import score
 
 
 def rescore(folder: Path) -> list[str]:

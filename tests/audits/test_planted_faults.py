@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from embench import outside
-from embench.auditing import audit
+from embench.audits import audit
 from embench.engine import fits
 from embench.planning import graph
+from embench.runs import external as outside
 
 from ..tiny.world import plugin
 from .planting import abouts, cheat, copied_person, copy_of, method, predicted, put, table, world

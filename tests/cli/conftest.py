@@ -41,7 +41,7 @@ def program():
 @pytest.fixture
 def runner(monkeypatch):
     """Stands in for `embench.run`: keeps what it is asked, and answers with a small result."""
-    from embench import run as module
+    from embench.runs import run as module
 
     asked = []
 

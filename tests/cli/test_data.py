@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..intake.conftest import Server, zipped
+from ..data.conftest import Server, zipped
 
 SMALL = ["--subjects", "2", "--length-s", "12"]
 

@@ -91,7 +91,7 @@ def test_from_case_to_k_emocon(tmp_path):
     to 5, by devices of other rates, which preparing makes one."""
     from embench import registry
     from embench.planning.request import Request
-    from embench.run import run
+    from embench.runs.run import run
 
     for name, length_s in (("case", None), ("k_emocon", 120.0)):
         reader = registry.load("dataset", name)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from embench import outside, report
+from embench import report
 from embench.errors import DataError
-from embench.results.record import read, read_scores
+from embench.records.record import read, read_scores
+from embench.runs import external as outside
 
 from ..tiny.world import plugin
 

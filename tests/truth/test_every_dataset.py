@@ -11,7 +11,7 @@ import pytest
 
 from embench import registry
 from embench.cli import main
-from embench.run import Result
+from embench.runs.run import Result
 
 
 class Small(NamedTuple):

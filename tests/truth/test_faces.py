@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from embench import registry
-from embench.run import Result
+from embench.runs.run import Result
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*starts from random weights")]
 

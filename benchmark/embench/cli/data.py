@@ -117,7 +117,7 @@ def prepare(
 
 def _prepare(dataset: str, data_root: Path | None, protocol: Protocol, workers: int) -> Store:
     from embench.cli.progress import Steps
-    from embench.planning.locate import prepared
+    from embench.data.find import prepared
 
     with Steps() as steps:
         return prepared(dataset, data_root, protocol, workers, lambda n, all_, _: steps(n, all_, "prepared"))

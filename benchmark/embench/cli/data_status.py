@@ -29,7 +29,7 @@ def status(
     """Tell which datasets are there, where they are looked for, whether they were verified, and how to get them."""
     with console.stdout_kept(as_json):
         from embench import registry
-        from embench.planning.locate import open_dataset
+        from embench.data.find import open_dataset
 
         if dataset:
             facts = [_status(registry.find("dataset", dataset), data_root)]
@@ -55,7 +55,7 @@ def status(
 def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
     """Where a dataset is looked for, in which state it is, and what its card says that a newcomer asks."""
     from embench import registry
-    from embench.locations import data_folder
+    from embench.data.locations import data_folder
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
@@ -64,7 +64,7 @@ def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
     found = folder.is_dir() and any(folder.iterdir())
     fault, record = None, None
     if found:
-        from embench.intake.verified import recall
+        from embench.data.verified import recall
         from embench.store.reading import reader_faults
 
         try:
@@ -108,7 +108,7 @@ def _verified(record: Any) -> str:
 
 def _status_or_fault(entry: Entry, data_root: Path | None) -> dict[str, Any]:
     """`_status`, or under `broken` why there is none: one faulty plugin must not hide the others."""
-    from embench.locations import data_folder
+    from embench.data.locations import data_folder
 
     try:
         return _status(entry, data_root)

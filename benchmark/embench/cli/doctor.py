@@ -78,7 +78,7 @@ def _disk() -> Iterator[Finding]:
 
 def _data(given: Path | None) -> Iterator[Finding]:
     from embench import registry
-    from embench.locations import data_folder, data_root
+    from embench.data.locations import data_folder, data_root
 
     there = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, given).is_dir()]
     names = ", ".join(e.name for e in there) or "none found"

@@ -21,7 +21,8 @@ def export(
     """Write the table, the methods section or the bibliography of a paper on some runs, as LaTeX."""
     if not (latex or methods or bibtex):
         raise UsageError("nothing is asked for", where="embench export", expected="--latex, --methods or --bibtex")
-    from embench.results import citing, record
+    from embench.records import record
+    from embench.report import latex as citing
 
     records = [record.read(folder) for folder in runs]
     wanted = ((latex, citing.tables), (methods, citing.methods), (bibtex, citing.bibtex))

@@ -95,11 +95,11 @@ def grid(
     }
     axes = _from_file(file, common) | {name: list(values) for name, values in line.items() if values}
     with console.stdout_kept(as_json):
-        from embench import run as runner
         from embench.cli import show
         from embench.cli.progress import Progress
         from embench.planning.axes import spread
-        from embench.results import curves
+        from embench.report import grid_curves as curves
+        from embench.runs import run as runner
 
         asked = [runner.Request(**common, **point) for point in points(axes)]
         requests = list(dict.fromkeys(each for request in asked for each in spread(request)))

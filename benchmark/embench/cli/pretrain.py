@@ -44,10 +44,10 @@ def pretrain(
 ) -> None:
     """Pretrain on everybody of a dataset or corpus, and write weights with a manifest of what they saw."""
     with console.stdout_kept(as_json):
-        from embench import pretraining
         from embench.cli import show
         from embench.cli.progress import Progress
         from embench.planning.request import Request
+        from embench.runs import pretrain as pretraining
 
         request = Request(
             dataset=corpus,

@@ -32,8 +32,9 @@ def score(
 ) -> None:
     """Score predictions from anybody's code: headline, conditioned scores, controls, intervals, audit."""
     with console.stdout_kept(as_json):
-        from embench import auditing, outside
+        from embench import audits as auditing
         from embench.cli.progress import Steps
+        from embench.runs import external as outside
 
         with Steps() as steps:
             result = outside.score(

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from embench.data.cohort import Cohort
 from embench.engine.stage import REVISION, Stage
 from embench.errors import UsageError
 from embench.interfaces.units import LabelRule, Target
-from embench.planning.cohort import Cohort
 from embench.planning.method import FUSION, Method, Origin, Part, Pretraining
 from embench.planning.tasks import (
     TRAIN,

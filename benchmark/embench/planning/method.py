@@ -13,6 +13,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from embench import registry
+from embench.data.find import is_corpus_folder, sha256
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
@@ -21,7 +22,6 @@ from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import MODALITIES
 from embench.interfaces.units import View
-from embench.planning.locate import is_corpus_folder, sha256
 from embench.planning.request import Request, assign
 from embench.registry.naming import did_you_mean
 from embench.store import made_by

@@ -11,12 +11,13 @@ from typing import Any
 from scipy import stats
 
 from embench import registry
+from embench.data import find as locate
+from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.engine import device as machine
 from embench.engine.stage import digest
 from embench.errors import DataError, UsageError
 from embench.interfaces.units import Target
-from embench.planning import locate, weights
-from embench.planning.cohort import Cohort, card_under, choose_targets, gather
+from embench.planning import weights
 from embench.planning.graph import Builder, Graph, Setting, data_places
 from embench.planning.method import FUSION, Method, resolve, without_paths
 from embench.planning.request import Request

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from embench.data import find as locate
+from embench.data.cohort import Cohort, card_under, choose_targets, everybody, gather
 from embench.errors import UsageError
-from embench.planning import locate
-from embench.planning.cohort import Cohort, card_under, choose_targets, everybody, gather
 from embench.planning.method import Method, Origin, Pretraining
 from embench.planning.request import Request
 from embench.protocols import Protocol

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from embench import registry
+from embench.data import find as locate
+from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
-from embench.planning import locate
-from embench.planning.cohort import Cohort, card_under, choose_targets, gather
 from embench.planning.request import Request
 from embench.protocols import Protocol
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from embench.data.find import sha256
 from embench.errors import DataError, UsageError
-from embench.planning.locate import sha256
 from embench.planning.method import FUSION, Method
-from embench.results import record
+from embench.records import record
 
 FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
 

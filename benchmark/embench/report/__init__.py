@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
+from embench.data.find import prepared
 from embench.errors import EmbenchError, MachineError
 from embench.interfaces.metric import Undefined
-from embench.planning.locate import prepared
 from embench.protocols import recorded
-from embench.report import about, beside, curves, headline, hidden, training
+from embench.records.record import Record, read, write_text
+from embench.report import about, curves, headline, training
+from embench.report import embeddings as hidden
+from embench.report import fusion_gain as beside
 from embench.report.finished import Finished
 from embench.report.page import Section, page
-from embench.results.record import Record, read, write_text
 from embench.store import Store
 
 Progress = Callable[[int, int, str], None]

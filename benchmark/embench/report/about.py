@@ -8,11 +8,11 @@ from typing import Any
 
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.rows import apart
+from embench.records import audit as findings
+from embench.records import cost as costs
 from embench.report.finished import Finished
 from embench.report.page import facts, missing, number, table, text
-from embench.results import cost as costs
-from embench.results import phrasing
-from embench.results.audits import findings
+from embench.statistics import sentence as phrasing
 
 OVERLAPS = {"labelled_target": "it saw labels of the target", "unknown": "nobody knows which people it saw"}
 """Pretraining that keeps a row from being ranked."""

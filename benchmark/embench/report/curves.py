@@ -10,12 +10,12 @@ from sklearn.metrics import roc_curve
 from embench.interfaces.metric import confusion_by_person
 from embench.interfaces.ranking import mean_of_known, one_against_rest
 from embench.interfaces.units import Target, Units
+from embench.records.predictions import MODEL
+from embench.report.drawing import Axis, Panel, bars, figure, heat, line, points
 from embench.report.finished import NO_LABELS, Finished
 from embench.report.headline import heading
 from embench.report.page import missing, picture, pictures
-from embench.results.drawing import Axis, Panel, bars, figure, heat, line, points
-from embench.results.joined import Joined
-from embench.results.predictions import MODEL
+from embench.statistics.joined import Joined
 
 WIDTH = 420.0
 GRID = np.linspace(0, 1, 51)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from embench.interfaces.units import Target
+from embench.records.predictions import MODEL
+from embench.report.drawing import Axis, Panel, figure, intervals, points, rule
 from embench.report.finished import NO_LABELS, Finished, Number
 from embench.report.page import missing, picture, pictures, table, text
-from embench.results.drawing import Axis, Panel, figure, intervals, points, rule
-from embench.results.estimates import WITHIN, WITHIN_VALUES, estimate
-from embench.results.intervals import Estimate, draw
-from embench.results.joined import Joined
-from embench.results.predictions import MODEL
+from embench.statistics.estimates import WITHIN, WITHIN_VALUES, estimate
+from embench.statistics.intervals import Estimate, draw
+from embench.statistics.joined import Joined
 
 WIDTH = 520.0
 CHANCE = {"ccc": 0.0}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from embench.results.drawing import STYLE, Figure
+from embench.report.drawing import STYLE, Figure
 
 
 @dataclass(frozen=True)

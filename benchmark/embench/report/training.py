@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from embench.report.curves import spread
+from embench.report.drawing import Axis, Panel, figure, line
 from embench.report.finished import Finished
 from embench.report.page import missing, picture, pictures
-from embench.results.drawing import Axis, Panel, figure, line
 
 WIDTH = 420.0
 LINES = {"loss": ("training people", False), "val_loss": ("validation people", True)}
