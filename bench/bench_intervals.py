@@ -16,7 +16,7 @@ import numpy as np
 from tabulate import tabulate
 
 from embench.interfaces.units import LabelRule, Target, Units
-from embench.statistics import permutation as exchanging
+from embench.statistics import permutation
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import draw
 from embench.statistics.joined import Joined
@@ -82,7 +82,7 @@ def main() -> None:
         ),
         "auroc_crossed_time of all units": (lambda: scored(("auroc_crossed_time",), joined), None),
         "permutation test of f1_weighted": (
-            lambda: exchanging.scored_anew("f1_weighted", joined, other, bootstrap.people, codes),
+            lambda: permutation.scored_anew("f1_weighted", joined, other, bootstrap.people, codes),
             None,
         ),
     }

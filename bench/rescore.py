@@ -16,7 +16,7 @@ from embench import leaderboard, protocols, registry
 from embench.data.cohort import card_under, choose_targets
 from embench.errors import CheckFailed
 from embench.records import record
-from embench.statistics import answers as scoring
+from embench.statistics import answers
 from embench.statistics.joined import unit_length
 from embench.statistics.scores import score
 
@@ -48,7 +48,7 @@ def rescore(folder: Path) -> list[str]:
         replicates=known.scores["replicates"],
     )
     kept = {name: value for name, value in known.scores.items() if name not in scores}
-    record.write(folder, replace(known, run={**run, "scoring": scoring.identity()}, scores={**scores, **kept}))
+    record.write(folder, replace(known, run={**run, "scoring": answers.identity()}, scores={**scores, **kept}))
     return [
         f"{target} {metric}: {old.get('mean')} is {scores['scores'][target][metric].get('mean')}"
         for target, metrics in known.scores["scores"].items()

@@ -14,7 +14,7 @@ from embench import protocols, registry
 from embench.cli import main
 from embench.records import record
 from embench.records.record import Record
-from embench.report import latex as citing
+from embench.report import latex
 from embench.report.latex import bibliography
 from embench.report.latex.tex import escape
 
@@ -62,7 +62,7 @@ def check_latex(text: str) -> list[list[str]]:
 
 
 def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record]) -> None:
-    rows = check_latex(citing.tables(published))
+    rows = check_latex(latex.tables(published))
     head, first = rows[0], rows[1]
     scores = published[0].scores["scores"]["stress"]
     headline = scores[published[0].scores["headlines"]["stress"]]
@@ -78,7 +78,7 @@ def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record])
 def test_a_run_that_does_not_clear_a_control_has_a_dagger(published: list[Record]) -> None:
     for cleared in (True, False):
         compared = {"elapsed_time": {"stress": {"difference": {"undefined": ""}, "clears": cleared}}}
-        text = citing.tables([replace(published[0], scores={**published[0].scores, "differences": compared})])
+        text = latex.tables([replace(published[0], scores={**published[0].scores, "differences": compared})])
         assert (r"\textdagger" in check_latex(text)[1][0]) is not cleared
         assert ("not shown to be better than every control" in text) is not cleared
 
@@ -86,14 +86,14 @@ def test_a_run_that_does_not_clear_a_control_has_a_dagger(published: list[Record
 def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record]) -> None:
     of = published[0]
     made = changed(of, dataset={"synthetic": {"seed": 0}})
-    assert "Generated data: these numbers say nothing about people" in citing.tables([made])
-    assert "no number below says anything about people" in citing.methods([made])
+    assert "Generated data: these numbers say nothing about people" in latex.tables([made])
+    assert "no number below says anything about people" in latex.methods([made])
     rules = protocols.load("segment-random-legacy")
     leaking = changed(of, protocol={"name": rules.name, "hash": rules.hash, "leaks": True, "gives_up": {"a": "b & c"}})
-    assert "This protocol leaks" in citing.tables([leaking])
-    assert r"\textbf{This split leaks}: b \& c" in citing.methods([leaking])
-    assert "validation people" in citing.tables([changed(of, dev=True)])
-    assert "the test labels stayed closed" in citing.methods([changed(of, dev=True)])
+    assert "This protocol leaks" in latex.tables([leaking])
+    assert r"\textbf{This split leaks}: b \& c" in latex.methods([leaking])
+    assert "validation people" in latex.tables([changed(of, dev=True)])
+    assert "the test labels stayed closed" in latex.methods([changed(of, dev=True)])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,9 +101,9 @@ def test_names_from_outside_do_no_harm(published: list[Record], name: str) -> No
     nothing = {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": name}
     about = {"missing": {"stress": {"units": 3, "labelled": 3, "people": {}}}, "folds": {}}
     of = replace(published[0], run={**published[0].run, "method": nothing, "outside": about})
-    rows = check_latex(citing.tables([of]))
+    rows = check_latex(latex.tables([of]))
     assert rows[1][0].startswith(escape(name))
-    assert "3 predictions were missing" in citing.methods([of])
+    assert "3 predictions were missing" in latex.methods([of])
 
 
 def test_every_character_that_latex_acts_on_is_escaped() -> None:
@@ -117,12 +117,12 @@ def test_undefined_scores_are_dashes_with_the_reason_in_the_text(published: list
     headline = of.scores["headlines"]["stress"]
     scores = {**of.scores["scores"]["stress"], headline: {"undefined": "12 quadruples of 3 people"}}
     nothing = replace(of, scores={**of.scores, "scores": {"stress": scores}})
-    assert "--" in check_latex(citing.tables([nothing]))[1]
-    assert "is undefined: 12 quadruples of 3 people" in citing.methods([nothing])
+    assert "--" in check_latex(latex.tables([nothing]))[1]
+    assert "is undefined: 12 quadruples of 3 people" in latex.methods([nothing])
 
 
 def test_the_methods_section_agrees_with_record_and_protocol(published: list[Record]) -> None:
-    text = citing.methods(published)
+    text = latex.methods(published)
     run = published[0].run
     assert f"of which {len(run['cohort']['people'])} people took part" in text
     assert "five folds" in text
@@ -143,7 +143,7 @@ def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
     history = [{"kind": "unimodal", "epoch": "0"}, {"kind": "pretrain", "epoch": "0"}]
     of = replace(published[1], history=history)
     parts = of.run["config"]["parts"]
-    text = citing.methods([of])
+    text = latex.methods([of])
     for part in (name for name in parts if name.startswith(("encoder", "pretrainer"))):
         assert f"{parts[part]['epochs']} epochs in batches of {parts[part]['batch']}" in text
     assert r"\texttt{fusion}" not in text
@@ -153,18 +153,18 @@ def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:
     rules = {**protocols.load("subject-independent-v1").model_dump(mode="json"), "name": "mine", "rate_hz": 64.0}
     rules = {**rules, "split": {"by": "group", "folds": "each"}, "validation": {"fraction": 0.0, "at_least": 0}}
     of = changed(published[0], protocol={"name": "mine", "hash": "x", "rules": rules})
-    text = citing.methods([of])
+    text = latex.methods([of])
     assert r"brought to 64~Hz" in text
     assert "one fold for each of them" in text
     assert "held out for validation" not in text
     unknown = changed(published[0], protocol={"name": "mine", "hash": "x"})
-    assert r"The protocol was \texttt{mine}. There" not in citing.methods([unknown])
-    assert r"The protocol was \texttt{mine}." in citing.methods([unknown])
+    assert r"The protocol was \texttt{mine}. There" not in latex.methods([unknown])
+    assert r"The protocol was \texttt{mine}." in latex.methods([unknown])
 
 
 def test_every_citation_has_its_entry(published: list[Record]) -> None:
-    keys = set(re.findall(r"[\w]+", " ".join(re.findall(r"\\cite\{([^}]*)\}", citing.methods(published)))))
-    text = citing.bibtex(published)
+    keys = set(re.findall(r"[\w]+", " ".join(re.findall(r"\\cite\{([^}]*)\}", latex.methods(published)))))
+    text = latex.bibtex(published)
     entries = list(bibliography.entries(text))
     assert keys <= {entry.key for entry in entries}
     assert {"iqbal2022", "hesterberg2015", "embench"} <= keys

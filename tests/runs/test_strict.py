@@ -148,7 +148,7 @@ def test_a_dataset_without_declared_rest_is_refused(shared, embench, tmp_path):
 
 
 def test_pretraining_on_the_tested_people_is_refused(tmp_path):
-    from embench.runs import pretrain as pretraining
+    from embench.runs import pretrain
 
     write(tmp_path, people(6), dataset="Rested")
     bench = Bench(tmp_path, tmp_path / "runs", "Rested")
@@ -157,7 +157,7 @@ def test_pretraining_on_the_tested_people_is_refused(tmp_path):
     with pytest.raises(UsageError, match="pretraining saw the people of rested") as error:
         bench.plan("Pool", modalities="ecg", protocol=STRICT, pretrainers=(f"masked_value:{plugin('Rested')}",))
     assert error.value.where == "--pretrainer"
-    made = pretraining.run(bench.request("Pool", modalities="ecg", protocol=STRICT, pretrainers=("masked_value",)))
+    made = pretrain.run(bench.request("Pool", modalities="ecg", protocol=STRICT, pretrainers=("masked_value",)))
     with pytest.raises(UsageError, match="pretraining saw the people of rested") as error:
         bench.plan("Pool", modalities="ecg", protocol=STRICT, pretrained=made.id)
     assert error.value.where == "--pretrained"

@@ -9,8 +9,7 @@ import pytest
 from scipy import stats
 
 from embench.interfaces.units import Units
-from embench.statistics import permutation as exchanging
-from embench.statistics import significance
+from embench.statistics import permutation, significance
 from embench.statistics.common import joined_on_common
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Bootstrap, Estimate, draw
@@ -80,14 +79,14 @@ def test_exchanging_answers_of_groups_is_what_it_says(name: str, by_rank: bool) 
     people = bootstrap.people
     names, codes = np.unique([groups[p] for p in people.tolist()], return_inverse=True)
     scores = [mean_of(name, joined, bootstrap, groups) for joined in (one, other)]
-    parts = [exchanging.summands(name, joined, TARGET, people) for joined in (one, other)]
+    parts = [permutation.summands(name, joined, TARGET, people) for joined in (one, other)]
     if parts[0] is not None and parts[1] is not None:
         added = np.bincount(codes, np.nan_to_num(parts[0] - parts[1]).mean(0))
         values = significance.sign_flips(added)
         assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean)
     else:
-        values = exchanging.scored_anew(name, one, other, people, codes)
-        added = exchanging.added_by_groups(name, one, other, people, codes)
+        values = permutation.scored_anew(name, one, other, people, codes)
+        added = permutation.added_by_groups(name, one, other, people, codes)
         assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean, rel=0.25)
     assert values[0] == pytest.approx(scores[0].mean - scores[1].mean)
     mixed = (as_ranks(one), as_ranks(other)) if by_rank else (one, other)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from embench.audits import checks as audits
+from embench.audits.checks import CHECKS
 from embench.audits.collect import gather, plan_of
 from embench.errors import UsageError
 from embench.interfaces.metric import Undefined
@@ -37,7 +37,7 @@ def audit(
     evidence = gather(Path(folder), data_root)
     checks: dict[str, Checked] = {}
     not_asked: dict[str, str] = {}
-    for name, check in audits.CHECKS.items():
+    for name, check in CHECKS.items():
         found = check(evidence)
         if isinstance(found, Undefined):
             not_asked[name] = found.reason

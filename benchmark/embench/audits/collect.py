@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from embench import registry
 from embench.audits.checks.evidence import Evidence
-from embench.data import find as locate
+from embench.data import find
 from embench.data.cohort import Cohort, card_under, choose_targets
 from embench.data.cohort import gather as gather_cohort
 from embench.engine.stage import REVISION, digest
@@ -22,7 +22,7 @@ from embench.protocols import Fold, Protocol, load, names, recorded
 from embench.records import embeddings, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, Labels
-from embench.statistics import answers as scoring
+from embench.statistics import answers
 from embench.statistics.scores import score
 from embench.store import Store
 
@@ -37,7 +37,7 @@ def gather(folder: Path, data_root: Path | None) -> Evidence:
     protocol = _protocol(known.run)
     root = data_root or _recorded_root(known.run)
     name = manifest.dataset.name
-    store = locate.prepared(name, root, protocol)
+    store = find.prepared(name, root, protocol)
     card = card_under(protocol, registry.load("dataset", name).card)
     targets = choose_targets(card, ",".join(manifest.targets))
     modalities = manifest.method.modalities or list(store.modalities)
@@ -78,7 +78,7 @@ def gather(folder: Path, data_root: Path | None) -> Evidence:
         groups=cohort.groups,
         unit_length_s=cohort.length_s,
         dealt=dealt,
-        rescored={**rescored, "metrics": scoring.identity()["metrics"]},
+        rescored={**rescored, "metrics": answers.identity()["metrics"]},
         embeddings=embeddings.read(folder),
         statistics=statistics,
         sources=sources,
@@ -166,7 +166,7 @@ def _sources(
     missing = []
     for name in dict.fromkeys(names):
         try:
-            store = locate.prepared(name, root, protocol)
+            store = find.prepared(name, root, protocol)
         except (DataError, UsageError):
             missing.append(_said(name))
             continue
@@ -177,7 +177,7 @@ def _sources(
 
 def _said(name: str) -> str:
     """A source's name without the place where it lies."""
-    return Path(name).name if locate.is_corpus_folder(name) or ":" in name else name
+    return Path(name).name if find.is_corpus_folder(name) or ":" in name else name
 
 
 def _baselines(folder: Path, manifest: Manifest) -> list[record.Record]:

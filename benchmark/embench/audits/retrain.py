@@ -23,7 +23,7 @@ from embench.interfaces.tokens import InputSpec
 from embench.planning.graph import Graph
 from embench.planning.plan import Plan, default_workers
 from embench.records.audit import Checked, Finding, Severity
-from embench.runs import evaluate as evaluation
+from embench.runs import evaluate
 
 
 def stages_of(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ def retrain(planned: Plan, e: Evidence, count: int, report: Callable[[Mapping[st
             outcome = local(stages, Path(folder), default_workers(planned.setting.device), report)
             for error in outcome.errors.values():
                 raise error
-            scores = evaluation.evaluate(again, Path(folder)).scores["scores"]
+            scores = evaluate.evaluate(again, Path(folder)).scores["scores"]
         for name, headline in names.items():
             if "mean" in scores[name].get(headline, {}):
                 null[name].append(scores[name][headline]["mean"])

@@ -15,7 +15,7 @@ from embench.interfaces.dataset import Card
 from embench.planning.plan import Plan
 from embench.records import record
 from embench.runs import run as runner
-from embench.statistics import comparison as comparing
+from embench.statistics import comparison
 from embench.statistics.significance import holm
 
 FIXED = "subject-independent-v1"
@@ -221,7 +221,7 @@ def _compared(pair: Pair, one: Any, other: Any, targets: Sequence[str]) -> list[
     }
     for target in targets:
         try:
-            found = comparing.compare(a, b, target, pair.metric)
+            found = comparison.compare(a, b, target, pair.metric)
         except EmbenchError as error:
             rows.append(replace(_missing(pair, error), target=target, **about))
             continue

@@ -32,12 +32,12 @@ def audit(
 ) -> None:
     """Check a run against its record and the data; exit 1 when something severe is found."""
     with console.stdout_kept(as_json):
-        from embench import audits as auditing
+        from embench import audits
         from embench.cli.progress import Progress
 
         folder = run if run.is_dir() else _scored(run, dataset, data_root)
         with Progress() as progress:
-            made = auditing.audit(folder, data_root=data_root, retrained=retrain, out=out, progress=progress.event)
+            made = audits.audit(folder, data_root=data_root, retrained=retrain, out=out, progress=progress.event)
     if as_json:
         console.document(made.json())
     else:
@@ -49,7 +49,7 @@ def audit(
 def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
     """The record that `embench score` makes of a file."""
     from embench.errors import UsageError
-    from embench.runs import external as outside
+    from embench.runs import external
 
     if dataset is None:
         raise UsageError(
@@ -57,7 +57,7 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
             where="embench audit",
             expected="a run's folder, or a file of predictions and --dataset",
         )
-    return outside.score(file, dataset, data_root=data_root).folder
+    return external.score(file, dataset, data_root=data_root).folder
 
 
 def show(made: Audit) -> None:

@@ -23,10 +23,10 @@ def compare(
     """Compare runs two by two on the units that all of them answered, paired over people."""
     with console.stdout_kept(as_json):
         from embench.records import record
-        from embench.statistics import comparison as comparing
+        from embench.statistics import comparison
 
         records = [record.read(folder) for folder in runs]
-        tables = comparing.compare_all(records, target.split(",") if target else None, metric)
+        tables = comparison.compare_all(records, target.split(",") if target else None, metric)
     if as_json:
         console.document({"targets": [table.as_json() for table in tables]})
         return

@@ -98,7 +98,7 @@ def grid(
         from embench.cli import show
         from embench.cli.progress import Progress
         from embench.planning.axes import spread
-        from embench.report import grid_curves as curves
+        from embench.report import grid_curves
         from embench.runs import run as runner
 
         asked = [runner.Request(**common, **point) for point in points(axes)]
@@ -110,7 +110,7 @@ def grid(
                 done = runner.grid(requests, executor=executor, workers=workers, progress=progress.event)
             answers = [result.json() for result in done.results]
             scored = [(result.manifest, result.scores) for result in done.results]
-            drawn = curves.write_all(scored, requests[0].runs_folder / "curves")
+            drawn = grid_curves.write_all(scored, requests[0].runs_folder / "curves")
     if as_json:
         console.document(answers)
     elif dry_run:

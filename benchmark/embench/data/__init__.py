@@ -1,1 +1,1 @@
-"""What happens to a dataset's files before they are prepared: fetched, unpacked, checked, described."""
+"""A dataset on disk: where its files lie, fetching and checking them, its labels, and the people of a run."""

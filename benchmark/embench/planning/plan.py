@@ -11,7 +11,7 @@ from typing import Any
 from scipy import stats
 
 from embench import registry
-from embench.data import find as locate
+from embench.data import find
 from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.engine import device as machine
 from embench.engine.stage import digest
@@ -61,7 +61,7 @@ class Plan:
             "dataset": self.dataset,
             "data": self.test.store.key,
             "train_dataset": self.trained_on,
-            "pretrained_on": sorted({locate.full_name(p.source) for p in self.method.pretraining if p.source}),
+            "pretrained_on": sorted({find.full_name(p.source) for p in self.method.pretraining if p.source}),
             "train_data": self.fit.store.key,
             "protocol": self.protocol.hash,
             "preset": self.method.preset,
@@ -83,7 +83,7 @@ class Plan:
     @property
     def trained_on(self) -> str | None:
         """Full name of the dataset that the method is trained on, where it is another one."""
-        return locate.full_name(self.request.train_dataset) if self.request.train_dataset else None
+        return find.full_name(self.request.train_dataset) if self.request.train_dataset else None
 
     @property
     def overlap(self) -> str:
@@ -91,11 +91,11 @@ class Plan:
         found = ["none"]
         for step in self.method.pretraining:
             own = step.source is None
-            same = step.source is not None and locate.share_files(step.source, self.dataset, self.request.data_root)
+            same = step.source is not None and find.share_files(step.source, self.dataset, self.request.data_root)
             if same or (own and self.protocol.leaks):
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
-            found.append(self.started.overlap(self.dataset, locate.marks(self.dataset, self.request.data_root)))
+            found.append(self.started.overlap(self.dataset, find.marks(self.dataset, self.request.data_root)))
         if any(part.assets for part in self.method.encoders.values()):
             found.append("unknown")  # an encoder's own weights say nothing of whom they have seen
         return max(found, key=["none", "unlabelled_target", "labelled_target", "unknown"].index)
@@ -191,7 +191,7 @@ def make(request: Request, progress: Tell | None = None) -> Plan:
 
     workers = request.workers or default_workers("cpu")
     tell = _telling(f"preparing {card.name}", progress)
-    store = locate.prepared(dataset, request.data_root, protocol, workers, tell)
+    store = find.prepared(dataset, request.data_root, protocol, workers, tell)
     method = resolve(request, card, list(store.modalities), device)
     if method.joins == "estimator":
         _check_kinds(method, targets)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from embench import registry
-from embench.data import find as locate
+from embench.data import find
 from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
@@ -49,7 +49,7 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
         UsageError: it lacks a modality or target of the run, or has it otherwise; or its people are those tested.
             DataError: its data are missing or bad.
     """
-    where, name = f"--train-dataset {request.train_dataset}", locate.full_name(str(request.train_dataset))
+    where, name = f"--train-dataset {request.train_dataset}", find.full_name(str(request.train_dataset))
     card = _card(request, protocol)
     if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
         raise UsageError(
@@ -64,13 +64,13 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
             where=where,
             hint="--protocol subject-independent-v1",
         )
-    if locate.share_files(name, request.dataset, request.data_root):
+    if find.share_files(name, request.dataset, request.data_root):
         raise UsageError(
             f"{card.name} holds people of {test.card.name}, which is tested: they would stand in training and test",
             where=where,
             expected="a dataset of other people, or no --train-dataset",
         )
-    store = locate.prepared(name, request.data_root, protocol, workers)
+    store = find.prepared(name, request.data_root, protocol, workers)
     for m in (part for joined in modalities for part in joined.split("+")):
         one, other = store.modalities.get(m), test.store.modalities[m]
         if one is None or one.channels != other.channels:  # rates are the protocol's in both
@@ -93,7 +93,7 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
 
 
 def _card(request: Request, protocol: Protocol) -> Card:
-    return card_under(protocol, registry.load("dataset", locate.full_name(str(request.train_dataset))).card)
+    return card_under(protocol, registry.load("dataset", find.full_name(str(request.train_dataset))).card)
 
 
 def _channels(card: Card, modality: str) -> tuple[str, ...] | None:

@@ -60,7 +60,7 @@ class Weights:
 
         Args:
             dataset: full name; its variants are of the same people.
-            marks: of its files, as `locate.marks` gives them.
+            marks: of its files, as `find.marks` gives them.
         """
         if self.manifest is None and (self.run is None or self.run["config"]["pretrained"]):
             return "unknown"

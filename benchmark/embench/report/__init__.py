@@ -11,9 +11,7 @@ from embench.errors import EmbenchError, MachineError
 from embench.interfaces.metric import Undefined
 from embench.protocols import recorded
 from embench.records.record import Record, read, write_text
-from embench.report import about, curves, headline, training
-from embench.report import embeddings as hidden
-from embench.report import fusion_gain as beside
+from embench.report import about, curves, embeddings, fusion_gain, headline, training
 from embench.report.finished import Finished
 from embench.report.page import Section, page
 from embench.store import Store
@@ -48,8 +46,8 @@ def write(
         Section("ROC and calibration", "ROC and calibration", curves.curves(run)),
         Section("Decisions", "Decisions", curves.decisions(run)),
         Section("Training", "Learning curves", training.learning(run)),
-        Section("Embeddings", "What the last hidden layer holds", hidden.layers(run)),
-        Section("Fusion", "Fusion against single modalities", beside.fusion(run, singles)),
+        Section("Embeddings", "What the last hidden layer holds", embeddings.layers(run)),
+        Section("Fusion", "Fusion against single modalities", fusion_gain.fusion(run, singles)),
         Section("Scores", "All scores", headline.every_score(run)),
         Section("Audit", "Audit", about.audit(run)),
         Section("Cost", "Cost", about.cost(run)),

@@ -8,11 +8,11 @@ from typing import Any
 
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.rows import apart
-from embench.records import audit as findings
+from embench.records import audit as audits
 from embench.records import cost as costs
 from embench.report.finished import Finished
 from embench.report.page import facts, missing, number, table, text
-from embench.statistics import sentence as phrasing
+from embench.statistics import sentence
 
 OVERLAPS = {"labelled_target": "it saw labels of the target", "unknown": "nobody knows which people it saw"}
 """Pretraining that keeps a row from being ranked."""
@@ -39,7 +39,7 @@ def marks(run: Finished) -> list[tuple[bool, str, str]]:
         if failed:
             said = f"of {target.name}, it is not shown to be better than {', '.join(failed)}"
             made.append((True, "Controls", said))
-    audited = findings.read(run.folder) or {"findings": []}
+    audited = audits.read(run.folder) or {"findings": []}
     made += [(True, "Audit", found["what"]) for found in audited["findings"] if found["severity"] == "severe"]
     if outside:
         made.append((False, "Outside predictions", "they came from a file: nothing is known of how they were made"))
@@ -53,7 +53,7 @@ def marks(run: Finished) -> list[tuple[bool, str, str]]:
 
 
 def name(run: Finished) -> str:
-    return run.manifest.method.outside or phrasing.method(run.record.run) or run.manifest.id
+    return run.manifest.method.outside or sentence.method(run.record.run) or run.manifest.id
 
 
 def header(run: Finished) -> str:
@@ -80,7 +80,7 @@ def _sentence(said: str) -> str:
 
 def _card(run: Finished, target: str) -> str:
     metric = run.record.scores["headlines"][target]
-    called = phrasing.METRICS.get(metric, metric)
+    called = sentence.METRICS.get(metric, metric)
     score = run.score(target, metric)
     if score is None:
         value, interval = "-", "undefined"
@@ -105,14 +105,14 @@ def cost(run: Finished) -> str:
 
 
 def audit(run: Finished) -> str:
-    content = findings.read(run.folder)
+    content = audits.read(run.folder)
     if content is None:
         return missing("this run was not audited; `embench audit RUN` does")
     found = [
         (f["severity"], f.get("check", ""), f["what"], _plain(f.get("evidence", "")), f.get("todo", ""))
         for f in content["findings"]
     ]
-    said = text(f"{findings.status(content).capitalize()}.")
+    said = text(f"{audits.status(content).capitalize()}.")
     listed = table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else ""
     silent = content.get("not_asked") or {}
     return (

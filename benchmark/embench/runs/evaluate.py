@@ -17,7 +17,7 @@ from embench.planning.graph import Answer
 from embench.planning.plan import Plan
 from embench.protocols import roles
 from embench.records.embeddings import Embeddings
-from embench.statistics import answers as scoring
+from embench.statistics import answers
 from embench.statistics.answers import Answered, Evaluated
 
 
@@ -49,7 +49,7 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
             index = np.array(answer.units, np.int64)[first]
             train = answer.train if plan.fit is cohort else None
             answered.append(Answered(target, answer.seed, answer.fold, index, train, values, decided))
-    evaluated = scoring.evaluate(answered, cohort, plan.protocol)
+    evaluated = answers.evaluate(answered, cohort, plan.protocol)
     if picked:
         evaluated.scores["picked_epochs"] = picked
     return evaluated
@@ -106,7 +106,7 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, answer: Answer, every: np.
 def fold_rows(plan: Plan) -> list[dict[str, Any]]:
     """The record of folds: who had which part; who was left out, why, and of nobody's fold where they have no label."""
     if plan.fit is plan.test:
-        rows = scoring.fold_rows(plan.fit, plan.folds)
+        rows = answers.fold_rows(plan.fit, plan.folds)
     else:
         cohort, rows = plan.fit, []
         units = cohort.of(cohort.eligible)
@@ -115,4 +115,4 @@ def fold_rows(plan: Plan) -> list[dict[str, Any]]:
             rows += [{**row._asdict(), "seed": seed, "reason": ""} for row in trained]
             about = {"fold": 0, "role": "test", "seed": seed, "reason": ""}
             rows += [{"subject": s, "group": plan.test.groups[s], **about} for s in plan.test.people]
-    return [*rows, *scoring.left_out_rows(plan.test, rows)]
+    return [*rows, *answers.left_out_rows(plan.test, rows)]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from embench import registry
-from embench.data import find as locate
+from embench.data import find
 from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.engine.stage import digest
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
@@ -26,7 +26,7 @@ from embench.protocols import Fold, Protocol, given_up, load, prove
 from embench.protocols.schema import Validation
 from embench.records import ledger, record
 from embench.records.submission import NO_FOLD, Faults, Row, read
-from embench.statistics import answers as scoring
+from embench.statistics import answers
 from embench.statistics.answers import Answered, Result
 from embench.store import Store
 
@@ -68,7 +68,7 @@ def score(
     rows = [row for row in rows if row.target in names]
     if absent := names - {row.target for row in rows}:
         raise DataError(f"no row is of {', '.join(sorted(absent))}", where=str(path))
-    store = locate.prepared(dataset, data_root, rules, 1, progress)
+    store = find.prepared(dataset, data_root, rules, 1, progress)
     whole = gather(store, card, chosen, list(store.modalities), rules)
     _known(rows, whole, path)
     cohort, ignored = _answering(whole, rows)
@@ -281,7 +281,7 @@ def _recorded(
     """Scores the answers and writes the record; the ledger knows of it before the labels are joined."""
     told = [cohort.units[i] for i in cohort.eligible]
     tested = given_up(protocol, told, [fold for of_seed in folds.values() for fold in of_seed])
-    facts = scoring.circumstances(dataset, cohort, protocol, tested)
+    facts = answers.circumstances(dataset, cohort, protocol, tested)
     targets = [t.name for t in cohort.targets]
     method = digest([about["name"], about["sha256"], targets])
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', about['name'])}-{_id(method, facts)}"
@@ -290,7 +290,7 @@ def _recorded(
     look = {"dataset": dataset, "protocol": protocol.name, "run": run_id, "method": method}
     for target in targets:
         ledger.append(beside, {**look, "target": target})
-    evaluated = scoring.evaluate(answered, cohort, protocol)
+    evaluated = answers.evaluate(answered, cohort, protocol)
     asked = (dataset, protocol.name)
     content = {
         "id": run_id,
@@ -310,8 +310,8 @@ def _recorded(
         "device": "unknown",
         "config": {"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
     }  # fmt: skip
-    rows = scoring.fold_rows(cohort, folds)
-    rows = [*rows, *scoring.left_out_rows(cohort, rows)]
+    rows = answers.fold_rows(cohort, folds)
+    rows = [*rows, *answers.left_out_rows(cohort, rows)]
     record.write(folder, record.Record(content, evaluated.predictions, evaluated.labels, rows, evaluated.scores))
     return Result(run_id, folder, content, evaluated.scores)
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
 
 from embench import registry
-from embench.data import find as locate
+from embench.data import find
 from embench.data.cohort import Cohort, card_under
 from embench.engine import device as machine
 from embench.engine import network
@@ -132,10 +132,10 @@ def make(request: Request, seed: int = 0) -> Plan:
     request = replace(
         request, pretrainers=(f"{pretrainer}:{name}",), fusion=request.fusion or (STAND_IN if alone else None)
     )
-    card = card_under(protocol, locate.open_dataset(name, request.data_root).card)
+    card = card_under(protocol, find.open_dataset(name, request.data_root).card)
     resolve(request, card, list(card.modalities), device)
     workers = request.workers or default_workers("cpu")
-    store = locate.prepared(name, request.data_root, protocol, workers)
+    store = find.prepared(name, request.data_root, protocol, workers)
     method = resolve(request, card, list(store.modalities), device)
     source = source_of(method.pretraining[0], method, (), request, protocol, workers)
     setting = Setting(protocol, device, THREADS, places=data_places(source))
@@ -200,7 +200,7 @@ def _manifest(plan: Plan, seen: Sequence[Mapping[str, Any]], content: bytes) -> 
         "sha256": hashlib.sha256(content).hexdigest(),
         "versions": {"python": platform.python_version(), **libraries(plan.device)},
         "device": plan.device,
-        "files": sorted(locate.marks(plan.request.dataset, plan.request.data_root)),
+        "files": sorted(find.marks(plan.request.dataset, plan.request.data_root)),
     }
 
 

@@ -25,8 +25,8 @@ from embench.planning.plan import Plan, assumed, default_workers, make
 from embench.planning.request import Request
 from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
-from embench.runs import evaluate as evaluation
-from embench.statistics import answers as scoring
+from embench.runs import evaluate
+from embench.statistics import answers
 from embench.statistics.answers import Result
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -132,7 +132,7 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
             raise outcome.errors[id_]
     if (planned.folder / "run.yaml").is_file():
         known = record.read(planned.folder)
-        if known.run.get("scoring") == scoring.identity():
+        if known.run.get("scoring") == answers.identity():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
     look = {
@@ -146,7 +146,7 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
     if not planned.request.dev:
         for target in targets:
             ledger.append(ledger_folder, {**look, "target": target})
-    evaluated = evaluation.evaluate(planned, root)
+    evaluated = evaluate.evaluate(planned, root)
     counts = {
         "test_looks": {t: ledger.looks(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets},
         "tried": {t: ledger.tried(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets},
@@ -156,12 +156,12 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         content,
         evaluated.predictions,
         evaluated.labels,
-        evaluation.fold_rows(planned),
+        evaluate.fold_rows(planned),
         evaluated.scores,
         _history(planned, root),
     )
     _keep_weights(planned, root)
-    if (hidden := evaluation.embeddings_of(planned, root)) is not None:
+    if (hidden := evaluate.embeddings_of(planned, root)) is not None:
         embeddings.write(planned.folder, hidden)
     record.write(planned.folder, written)
     observers.run_ended({"id": planned.id, **planned.config}, evaluated.scores)
@@ -171,7 +171,7 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
 def manifest(planned: Plan, outcome: Outcome) -> dict[str, Any]:
     """The content of run.yaml but for the counts of looks."""
     method = planned.method
-    about = scoring.circumstances(planned.dataset, planned.test, planned.protocol, planned.gives_up)
+    about = answers.circumstances(planned.dataset, planned.test, planned.protocol, planned.gives_up)
     if (trained_on := planned.fit.store.synthetic) is not None and about["dataset"]["synthetic"] is None:
         about["dataset"]["synthetic"] = dict(trained_on)
     return {

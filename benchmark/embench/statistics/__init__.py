@@ -1,4 +1,4 @@
-"""Records, scores, intervals, controls and the ledger: everything that happens after predictions are made."""
+"""Scores with their intervals, controls, tests and comparisons: arithmetic on predictions, which needs no torch."""
 
 REVISION = 2
 """Rises when the same predictions and labels give other scores; records say it, and older ones are scored anew."""

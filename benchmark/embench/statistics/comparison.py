@@ -21,9 +21,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known
 from embench.records import record
 from embench.records.record import Record
-from embench.statistics import permutation as exchanging
-from embench.statistics import sentence as phrasing
-from embench.statistics import significance
+from embench.statistics import permutation, sentence, significance
 from embench.statistics.common import check_same, common_targets, joined_on_common, target_of, trains_on_the_tested
 from embench.statistics.conditioned import CONDITIONED
 from embench.statistics.estimates import ByFold, estimate
@@ -97,7 +95,7 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """What may be quoted."""
-        return phrasing.sentence(self)
+        return sentence.sentence(self)
 
     def as_json(self) -> dict[str, Any]:
         plain = {name: value for name, value in vars(self).items() if name not in ("scores", "difference", "tests")}
@@ -255,7 +253,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
             )
         if isinstance(score, Undefined):
             raise DataError(f"{name} of {target} is undefined: {score.reason}", where=method)
-        summands = exchanging.summands(name, joined, rule, bootstrap.people)
+        summands = permutation.summands(name, joined, rule, bootstrap.people)
         made.append(_Method(method, r, joined, score, by_fold, summands, about))
     return sorted(made, key=lambda m: -m.score.mean if higher else m.score.mean)
 
@@ -308,7 +306,7 @@ def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
         values = significance.sign_flips(sums)
     else:
         asked = about.metric, one.joined, other.joined, about.bootstrap.people, codes
-        values, sums = exchanging.scored_anew(*asked), exchanging.added_by_groups(*asked)
+        values, sums = permutation.scored_anew(*asked), permutation.added_by_groups(*asked)
     tests = {"permutation": significance.permutation(values), "wilcoxon": significance.wilcoxon(sums)}
     if (by_seed := _by_seed(one, other, codes)) is not None:
         tests[significance.SHARED] = significance.shared_training(values, by_seed, about.parts)
@@ -330,10 +328,10 @@ def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | No
     if not one.joined.resplit:
         return None
     if one.summands is not None and other.summands is not None:
-        return exchanging.added_in_seeds(one.summands, other.summands, codes)
+        return permutation.added_in_seeds(one.summands, other.summands, codes)
     metric, people = one.about.metric, one.about.bootstrap.people
     alone = [[Joined({seed: folds}) for seed, folds in m.joined.seeds.items()] for m in (one, other)]
-    return np.stack([exchanging.added_by_groups(metric, a, b, people, codes) for a, b in zip(*alone, strict=True)])
+    return np.stack([permutation.added_by_groups(metric, a, b, people, codes) for a, b in zip(*alone, strict=True)])
 
 
 def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
@@ -367,7 +365,7 @@ def _tried(of: Record, target: str) -> int | None:
 
 def _names(records: Sequence[Record]) -> list[str]:
     """What each method is called: by its parts, and by its run where others are called alike."""
-    plain = [phrasing.method(r.run) for r in records]
+    plain = [sentence.method(r.run) for r in records]
     return [
         name if plain.count(name) == 1 else f"{name} ({r.run['id']})" if name else r.run["id"]
         for name, r in zip(plain, records, strict=True)

@@ -13,7 +13,7 @@ import numpy as np
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL, Labels, Predictions
-from embench.statistics import permutation as exchanging
+from embench.statistics import permutation
 from embench.statistics.estimates import Score, estimate_all
 from embench.statistics.intervals import LEVEL, Bootstrap, Estimate, difference, draw, stretched, widened
 from embench.statistics.joined import Joined, join
@@ -91,7 +91,7 @@ def score(
             scored[method], folds = estimate_all(joined, target, headlines[target.name], bootstrap, groups)
             out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
-        added = cache(bound(exchanging.summands, headlines[target.name], methods[MODEL], target, bootstrap.people))
+        added = cache(bound(permutation.summands, headlines[target.name], methods[MODEL], target, bootstrap.people))
         for control in sorted(set(scored) - {MODEL}):
             values = {name: _json(value) for name, value in scored[control].items()}
             out["controls"].setdefault(control, {})[target.name] = values
@@ -145,10 +145,10 @@ def _gap(
     if isinstance(gap, Undefined) or ours.parts == 1:  # nobody trains anybody else's model
         return gap
     added = model_adds() if ours.resplit else None
-    subtracted = None if added is None else exchanging.summands(headline, theirs, target, bootstrap.people)
+    subtracted = None if added is None else permutation.summands(headline, theirs, target, bootstrap.people)
     if added is None or subtracted is None:
         return stretched(gap, math.sqrt(2))
-    return widened(gap, exchanging.added_in_seeds(added, subtracted, codes), ours.parts, share=1, most=1)
+    return widened(gap, permutation.added_in_seeds(added, subtracted, codes), ours.parts, share=1, most=1)
 
 
 def _json(value: Score) -> dict[str, Any]:

@@ -5,8 +5,7 @@ Each check is a function of `Evidence`: it gives `Checked`, or `Undefined` with 
 
 from collections.abc import Callable, Mapping
 
-from embench.audits.checks import copies, nuisance, people, recorded, sharing
-from embench.audits.checks import embeddings as hidden
+from embench.audits.checks import copies, embeddings, nuisance, people, recorded, sharing
 from embench.audits.checks.evidence import Evidence
 from embench.interfaces.metric import Undefined
 from embench.records.audit import Checked
@@ -34,8 +33,8 @@ CHECKS: Mapping[str, Callable[[Evidence], Checked | Undefined]] = {
     "seeds": people.seeds,
     "collapse": people.collapse,
     "calibration": people.calibration,
-    "hidden": hidden.over_test,
-    "probes": hidden.probes,
+    "hidden": embeddings.over_test,
+    "probes": embeddings.probes,
     "validation": recorded.validation,
 }
 """In the order in which they are told."""

@@ -19,7 +19,7 @@ from embench.report.latex.tex import escape
 
 OURSELVES = "embench"
 INTERVALS = "hesterberg2015"
-"""The paper of the bootstrap intervals, see `results/intervals.py`."""
+"""The paper of the bootstrap intervals, see `statistics/intervals.py`."""
 
 _HEAD = re.compile(r"^@\w+\{\s*([^,\s]+)\s*,", re.MULTILINE)
 _DOI = re.compile(r"10\.\d{4,}/\S+")
