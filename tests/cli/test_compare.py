@@ -11,7 +11,7 @@ from embench.cli import main
 from embench.records import record
 from embench.statistics.significance import SHARED
 
-from ..statistics.test_comparing import runs
+from ..statistics.test_comparison import runs
 
 
 @pytest.fixture
