@@ -14,8 +14,9 @@ from embench.audits.checks.evidence import Evidence
 from embench.data import find
 from embench.data.cohort import Cohort, card_under, choose_targets
 from embench.data.cohort import gather as gather_cohort
-from embench.engine.stage import REVISION, digest
+from embench.engine.stage import REVISION
 from embench.errors import DataError, EmbenchError, UsageError
+from embench.files import digest
 from embench.interfaces.units import Target
 from embench.planning.request import Request
 from embench.protocols import Fold, Protocol, load, names, recorded

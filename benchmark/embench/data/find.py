@@ -104,9 +104,3 @@ def marks(name: str, given: Path | None) -> set[str]:
     itself, which seals labels, is not given away."""
     found = fingerprint.contents(open_dataset(name, given), cache_root())
     return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

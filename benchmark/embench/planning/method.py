@@ -13,8 +13,9 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from embench import registry
-from embench.data.find import is_corpus_folder, sha256
+from embench.data.find import is_corpus_folder
 from embench.errors import UsageError
+from embench.files import sha256
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion

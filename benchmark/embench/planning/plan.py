@@ -14,8 +14,8 @@ from embench import registry
 from embench.data import find
 from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.engine import device as machine
-from embench.engine.stage import digest
 from embench.errors import DataError, UsageError
+from embench.files import digest
 from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.graph import Builder, Graph, Setting, data_places

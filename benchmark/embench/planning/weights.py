@@ -9,8 +9,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from embench.data.find import sha256
 from embench.errors import DataError, UsageError
+from embench.files import sha256
 from embench.planning.method import FUSION, Method
 from embench.records import record
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embench.engine.stage import digest
 from embench.errors import MachineError
+from embench.files import digest
 from embench.records.record import table, write_text
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, intervals, line, rule
 

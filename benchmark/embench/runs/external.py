@@ -18,8 +18,8 @@ import numpy as np
 from embench import registry
 from embench.data import find
 from embench.data.cohort import Cohort, card_under, choose_targets, gather
-from embench.engine.stage import digest
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
+from embench.files import digest
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, given_up, load, prove

@@ -24,8 +24,9 @@ from embench.data.cohort import Cohort, card_under
 from embench.engine import device as machine
 from embench.engine import network
 from embench.engine.executor import local
-from embench.engine.stage import Folder, Stage, digest
+from embench.engine.stage import Folder, Stage
 from embench.errors import UsageError
+from embench.files import digest
 from embench.planning import weights
 from embench.planning.graph import Setting, data_places, libraries, outside_stage, stage_folder
 from embench.planning.method import Method, Part, read_pretrainer, resolve

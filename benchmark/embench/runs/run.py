@@ -17,8 +17,9 @@ from typing import Any
 from embench import protocols, registry
 from embench.data.cohort import card_under, choose_targets, label_rules
 from embench.engine.executor import Outcome, local
-from embench.engine.stage import REVISION, Folder, digest
+from embench.engine.stage import REVISION, Folder
 from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
+from embench.files import digest
 from embench.planning import weights
 from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan, assumed, default_workers, make

@@ -18,8 +18,8 @@ import numpy as np
 
 from embench import registry
 from embench.data.cohort import Cohort, label_rules
-from embench.engine.stage import digest
 from embench.errors import DataError
+from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
