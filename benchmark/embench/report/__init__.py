@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from pathlib import Path
 
 from embench.data.find import prepared
@@ -53,7 +52,7 @@ def write(
         Section("Cost", "Cost", about.cost(run)),
         Section("The run", "What this run was", about.facts_of(run)),
     ]
-    footer = escape(f"Made by embench report from the record {run.manifest.id}. Everything is in this file.")
+    footer = f"Made by embench report from the record {run.manifest.id}. Everything is in this file."
     html = page(f"{about.name(run)}: {run.manifest.dataset.name}", about.header(run), sections, footer)
     try:
         write_text(Path(out), html)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from markupsafe import Markup
 from sklearn.metrics import roc_curve
 
 from embench.interfaces.metric import confusion_by_person
@@ -14,7 +15,7 @@ from embench.records.predictions import MODEL
 from embench.report.drawing import Axis, Panel, bars, figure, heat, line, points
 from embench.report.finished import NO_LABELS, Finished
 from embench.report.headline import heading
-from embench.report.page import missing, picture, pictures
+from embench.report.page import missing, picture, pictures, together
 from embench.statistics.joined import Joined
 
 WIDTH = 420.0
@@ -32,7 +33,7 @@ def spread(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mean_of_known(curves), low, high
 
 
-def curves(run: Finished) -> str:
+def curves(run: Finished) -> Markup:
     if run.record.labels is None:
         return missing(NO_LABELS)
     made = []
@@ -46,7 +47,7 @@ def curves(run: Finished) -> str:
             made.append(
                 heading(run, target) + pictures([_roc(run, target, joined), _calibration(run, target, joined[MODEL])])
             )
-    return "".join(made)
+    return together(made)
 
 
 def _folds(joined: Joined) -> str:
@@ -69,7 +70,7 @@ def roc(joined: Joined, k: int) -> np.ndarray:
     return table
 
 
-def _roc(run: Finished, target: Target, joined: dict[str, Joined]) -> str:
+def _roc(run: Finished, target: Target, joined: dict[str, Joined]) -> Markup:
     names = run.classes(target)
     marks = [line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="chance")]
     head, columns = ["false positive rate"], [GRID]
@@ -120,7 +121,7 @@ def _claimed(units: Units) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(units.score, 0, 1), units.y_true.astype(float)
 
 
-def _calibration(run: Finished, target: Target, joined: Joined) -> str:
+def _calibration(run: Finished, target: Target, joined: Joined) -> Markup:
     said, true, share = calibration(joined)
     x, used, counted = mean_of_known(said), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = spread(true)
@@ -147,7 +148,7 @@ def _calibration(run: Finished, target: Target, joined: Joined) -> str:
     return picture(figure([panel], f"Calibration of {target.name}", note, width=WIDTH), head, rows, note)
 
 
-def _values(target: Target, joined: Joined) -> str:
+def _values(target: Target, joined: Joined) -> Markup:
     """Predicted against true values: the mean truth where a fold predicts its tenths."""
     said, true = [], []
     for _, _, units in joined:
@@ -177,7 +178,7 @@ def _values(target: Target, joined: Joined) -> str:
     return picture(drawn, ("tenth", "predicted", "true", "10 %", "90 %"), rows, note)
 
 
-def decisions(run: Finished) -> str:
+def decisions(run: Finished) -> Markup:
     if run.record.labels is None:
         return missing(NO_LABELS)
     made = []
@@ -189,7 +190,7 @@ def decisions(run: Finished) -> str:
             made.append(heading(run, target) + missing("no unit with a label was predicted"))
         else:
             made.append(heading(run, target) + pictures([_confusion(run, target, joined)]))
-    return "".join(made)
+    return together(made)
 
 
 def confusion(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +204,7 @@ def confusion(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     return mean_of_known(by_fold), sum(counts.values()) / len(joined.seeds)
 
 
-def _confusion(run: Finished, target: Target, joined: Joined) -> str:
+def _confusion(run: Finished, target: Target, joined: Joined) -> Markup:
     share, units = confusion(joined)
     names = run.classes(target)
     cells = [["-" if np.isnan(v) else f"{100 * v:.0f} %" for v in row] for row in share]

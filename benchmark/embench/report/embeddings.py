@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
@@ -13,7 +14,7 @@ from embench.records.predictions import MODEL
 from embench.report.drawing import SYMBOLS, Axis, Panel, figure, intervals, points
 from embench.report.finished import Finished
 from embench.report.headline import heading
-from embench.report.page import missing, picture, pictures
+from embench.report.page import missing, picture, pictures, together
 from embench.statistics.joined import labels_of
 from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, Probe, probe
 
@@ -24,17 +25,17 @@ NAMED = 8
 """Values of a colouring that a legend lists; of more, people can't tell colours apart."""
 
 
-def layers(run: Finished) -> str:
+def layers(run: Finished) -> Markup:
     embeddings = read(run.folder)
     if embeddings is None:
         return missing(
             "this record holds no embeddings: the method has no hidden layer, the predictions came from elsewhere, it "
             "is an entry of a board, or was made before they were kept"
         )
-    return "".join(heading(run, target) + _layers(run, target, embeddings) for target in run.targets)
+    return together(heading(run, target) + _layers(run, target, embeddings) for target in run.targets)
 
 
-def _layers(run: Finished, target: Target, embeddings: Embeddings) -> str:
+def _layers(run: Finished, target: Target, embeddings: Embeddings) -> Markup:
     ours = embeddings.take(embeddings.target == target.name)
     if not len(ours):
         return missing("there are no embeddings of this target")
@@ -54,7 +55,7 @@ def tsne(x: np.ndarray) -> np.ndarray:
     return np.asarray(made)
 
 
-def _map(run: Finished, target: Target, ours: Embeddings) -> str:
+def _map(run: Finished, target: Target, ours: Embeddings) -> Markup:
     seed, fold = int(ours.seed.min()), int(ours.fold[ours.seed == ours.seed.min()].min())
     rows = run.record.predictions
     rows = rows.take(
@@ -115,7 +116,7 @@ def _thirds(values: np.ndarray) -> list[str]:
     return [names[int(np.searchsorted(edges, v))] if np.isfinite(v) else "no label" for v in values]
 
 
-def _probes(run: Finished, target: Target, embeddings: Embeddings) -> str:
+def _probes(run: Finished, target: Target, embeddings: Embeddings) -> Markup:
     asked = {"who it is": SUBJECT, "which stimulus": STIMULUS}
     if run.record.labels is not None and target.kind != "value":
         asked["the label"] = LABEL

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.metric import Undefined
@@ -16,7 +17,7 @@ from embench.records.record import Record, read, read_manifest
 from embench.report.drawing import Axis, Mark, Panel, bars, figure, line, rule
 from embench.report.finished import NO_LABELS, Finished
 from embench.report.headline import heading
-from embench.report.page import missing, picture, pictures, table, text
+from embench.report.page import missing, picture, pictures, table, text, together
 from embench.statistics.comparison import check_same
 from embench.statistics.joined import labels_of
 
@@ -132,7 +133,7 @@ def answers(records: Sequence[Record], target: Target) -> Answers:
     return Answers(about["recording"], about["subject"], spans[:, 0], spans[:, 1], label[first], *means)
 
 
-def fusion(run: Finished, given: Sequence[Path]) -> str:
+def fusion(run: Finished, given: Sequence[Path]) -> Markup:
     modalities = _parts(run.record)
     if len(modalities) < 2:
         return missing("the method reads one modality, so that there is nothing to be fused")
@@ -149,10 +150,10 @@ def fusion(run: Finished, given: Sequence[Path]) -> str:
     note = f"Runs of single modalities: {named}."
     if lacking:
         note += f" There is none of {', '.join(lacking)}."
-    return text(note) + "".join(heading(run, target) + _fusion(run, target, others) for target in run.targets)
+    return text(note) + together(heading(run, target) + _fusion(run, target, others) for target in run.targets)
 
 
-def _fusion(run: Finished, target: Target, others: Mapping[str, Record]) -> str:
+def _fusion(run: Finished, target: Target, others: Mapping[str, Record]) -> Markup:
     try:
         told = answers([run.record, *others.values()], target)
     except DataError as error:
@@ -174,17 +175,17 @@ def _fusion(run: Finished, target: Target, others: Mapping[str, Record]) -> str:
         for k in better[:LISTED]
     ]
     head = ("recording", "person", "fusion", *(f"{m} alone" for m in others))
-    listed = table(head, rows, f"{measure.capitalize()}, where the fusion gains most") if rows else ""
+    listed = table(head, rows, f"{measure.capitalize()}, where the fusion gains most") if rows else Markup()
     intro = text(f"{said} Those below were picked because they favour it: they are examples, no evidence.")
     shown = [_recording(run, target, told, names[k], list(others)) for k in better[:SHOWN]]
-    return intro + listed + pictures(shown) + (_no_signals(run) if shown else "")
+    return intro + listed + pictures(shown) + (_no_signals(run) if shown else Markup())
 
 
-def _no_signals(run: Finished) -> str:
-    return missing(f"the signals: {run.store.reason}") if isinstance(run.store, Undefined) else ""
+def _no_signals(run: Finished) -> Markup:
+    return missing(f"the signals: {run.store.reason}") if isinstance(run.store, Undefined) else Markup()
 
 
-def _recording(run: Finished, target: Target, told: Answers, name: str, modalities: Sequence[str]) -> str:
+def _recording(run: Finished, target: Target, told: Answers, name: str, modalities: Sequence[str]) -> Markup:
     here = np.flatnonzero(told.recording == name)
     here = here[np.argsort(told.start[here], kind="stable")]
     start, stop, label = told.start[here], told.stop[here], told.label[here]
