@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     __version__: str
 
+DISTRIBUTION = "embench-affect"
+"""What pip calls this package; another project has the plain name."""
+
 __all__ = ["Result", "__version__", "compare", "hookimpl", "load", "names", "run"]
 
 _HOMES = {
@@ -37,7 +40,7 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
-        return version("embench")
+        return version(DISTRIBUTION)
     raise AttributeError(f"module 'embench' has no attribute {name!r}")
 
 

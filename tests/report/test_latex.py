@@ -4,11 +4,13 @@ bibliography that has every citation."""
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from embench import protocols, registry
 from embench.cli import main
@@ -173,6 +175,16 @@ def test_every_citation_has_its_entry(published: list[Record]) -> None:
         assert entry.text.count("{") == entry.text.count("}")
         assert re.search(r"^\s*title\s*=", entry.text, re.MULTILINE)
         assert re.search(r"^\s*author\s*=", entry.text, re.MULTILINE)
+
+
+def test_embench_is_cited_with_version_year_and_address(published: list[Record]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (cff["version"], cff["type"]) == (project["version"], "software")
+    own = next(entry.text for entry in bibliography.entries(latex.bibtex(published)) if entry.key == "embench")
+    assert f"version = {{{project['version']}}}" in own
+    assert f"year = {{{cff['date-released'].year}}}" in own
+    assert f"url = {{{cff['url']}}}" in own
 
 
 def test_every_bundled_plugin_and_dataset_can_be_cited() -> None:

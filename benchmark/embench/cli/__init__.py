@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+import embench
 from embench.cli import (
     audit,
     baselines,
@@ -36,7 +37,6 @@ app = typer.Typer(
     name="embench",
     help="One benchmark for emotion and affect recognition from physiological signals and video.",
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
@@ -63,9 +63,7 @@ _GAVE_OUT = {"OutOfMemoryError", "BrokenProcessPool", "TerminatedWorkerError"}
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"embench {version('embench')}")
+        typer.echo(f"embench {embench.__version__}")
         raise typer.Exit
 
 

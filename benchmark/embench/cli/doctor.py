@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+import embench
 from embench.cli import console
 from embench.cli.options import DataRoot
 from embench.errors import CheckFailed, EmbenchError
@@ -36,7 +37,7 @@ def doctor(data_root: DataRoot = None) -> None:
 
 
 def _versions() -> Iterator[Finding]:
-    yield Finding("embench", version("embench"))
+    yield Finding("embench", embench.__version__)
     yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
     for library in _LIBRARIES:
         try:

@@ -10,7 +10,6 @@ import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import yaml
 from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
 
+import embench
 from embench import registry
 from embench.data import find
 from embench.data.cohort import Cohort, card_under
@@ -184,7 +184,7 @@ def _manifest(plan: Plan, seen: Sequence[Mapping[str, Any]], content: bytes) -> 
     entries = weights.merged(seen)
     return {
         "id": plan.id,
-        "embench_version": metadata.version("embench"),
+        "embench_version": embench.__version__,
         "synthetic": any(entry["synthetic"] for entry in entries),
         "scope": "model" if plan.whole else "encoder",
         "pretrainer": _about(step.part),

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+import embench
 from embench import registry
 from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
@@ -138,7 +139,7 @@ def evaluate(answered: Sequence[Answered], cohort: Cohort, protocol: Protocol) -
 def identity() -> dict[str, Any]:
     """The code that makes scores of predictions: a record made by other code is scored anew."""
     metrics = {name: registry.code_identity("metric", name) for name in registry.names("metric")}
-    return {"embench": metadata.version("embench"), "revision": REVISION, "metrics": metrics}
+    return {"embench": embench.__version__, "revision": REVISION, "metrics": metrics}
 
 
 def circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Mapping[str, str]) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Ma
     card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
     read = card.verified_on_real
     return {
-        "embench_version": metadata.version("embench"),
+        "embench_version": embench.__version__,
         "dataset": {
             "name": dataset,
             "fingerprint": store.key,

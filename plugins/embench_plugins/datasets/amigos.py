@@ -204,7 +204,7 @@ class Amigos(Dataset):
             )
         for name in self.sheets:
             if path := extras.sheet(self.root, name, readable=False):
-                yield Finding("note", str(path), "not read: openpyxl is not installed (pip install 'embench[corpora]')")
+                yield Finding("note", str(path), "not read: openpyxl is not installed (pip install openpyxl)")
         if path := extras.sheet(self.root, extras.ORDER_SHEET):
             try:
                 found = extras.orders(path)

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata, resources
+from importlib import resources
 from typing import Any
 
 import yaml
 
+import embench
 from embench import registry
 from embench.errors import EmbenchError
 from embench.interfaces.dataset import Card
@@ -94,7 +95,7 @@ def ourselves() -> Paper:
     fields = {
         "author": " and ".join(f"{{{name}}}" for name in authors),
         "title": f"{{{cff['title']}}}",
-        "version": metadata.version("embench"),
+        "version": embench.__version__,
         "year": str(cff.get("date-released", ""))[:4],
         "doi": cff.get("doi", ""),
         "url": cff.get("repository-code") or cff.get("url", ""),
