@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from embench.cli import console
 from embench.cli.options import DataRoot
 from embench.errors import CheckFailed, EmbenchError
+from embench.system import cores
 
 _LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "soxr", "neurokit2")
 _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
@@ -56,8 +56,7 @@ def _device() -> Iterator[Finding]:
         yield Finding("device", f"cuda: {card.name}, {card.total_memory / 2**30:.0f} GB")
     else:
         yield Finding("device", "cpu: no CUDA device is there")
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("threads", f"{usable} processors, torch uses {torch.get_num_threads()} threads")
+    yield Finding("threads", f"{cores()} processors, torch uses {torch.get_num_threads()} threads")
 
 
 def _disk() -> Iterator[Finding]:
