@@ -54,6 +54,8 @@ def _device() -> Iterator[Finding]:
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
         yield Finding("device", f"cuda: {card.name}, {card.total_memory / 2**30:.0f} GB")
+    elif torch.backends.mps.is_available():
+        yield Finding("device", "cpu; MPS is there, and untried: --device mps")
     else:
         yield Finding("device", "cpu: no CUDA device is there")
     yield Finding("threads", f"{cores()} processors, torch uses {torch.get_num_threads()} threads")
@@ -77,11 +79,12 @@ def _disk() -> Iterator[Finding]:
 
 def _data(given: Path | None) -> Iterator[Finding]:
     from embench import registry
-    from embench.data.locations import data_folder, data_root
+    from embench.data.locations import data_folder, data_root, wrong_root
 
     there = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, given).is_dir()]
     names = ", ".join(e.name for e in there) or "none found"
-    yield Finding("data", f"{data_root(given)}: {names}")
+    wrong = wrong_root(given)
+    yield Finding("data", wrong or f"{data_root(given)}: {names}", broken=wrong is not None)
 
 
 def _plugins() -> Iterator[Finding]:
