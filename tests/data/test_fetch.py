@@ -14,6 +14,7 @@ import pytest
 from embench.data.fetch import TRIES, fetch
 from embench.errors import DataError, MachineError, UsageError
 from embench.interfaces.dataset import Download
+from embench.system import locked
 
 from .conftest import CARD, publish, zipped
 
@@ -255,13 +256,8 @@ def test_no_room(card, tmp_path, monkeypatch):
 
 
 def test_two_at_once(card, tmp_path):
-    import fcntl
-
-    (tmp_path / ".fetch-open").mkdir()
-    with (tmp_path / ".fetch-open/lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="another process"):
-            fetch(card, tmp_path / "open")
+    with locked(tmp_path / ".fetch-open.lock"), pytest.raises(UsageError, match="another process"):
+        fetch(card, tmp_path / "open")
     fetch(card, tmp_path / "open")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 from embench.cli import console, data_fetch, data_labels, data_status, data_verify
 from embench.cli.options import DataRoot, Json
 from embench.errors import UsageError
+from embench.system import cores
 
 if TYPE_CHECKING:
     from embench.protocols import Protocol
@@ -83,7 +83,7 @@ def prepare(
     with console.stdout_kept(as_json):
         from embench.protocols import load
 
-        store = _prepare(dataset, data_root, load(protocol), workers or min(4, len(os.sched_getaffinity(0))))
+        store = _prepare(dataset, data_root, load(protocol), workers or min(4, cores()))
     if as_json:
         console.document({
             "dataset": store.name,

@@ -30,12 +30,15 @@ def status(
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.data.find import open_dataset
+        from embench.data.locations import wrong_root
 
         if dataset:
             facts = [_status(registry.find("dataset", dataset), data_root)]
             facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
         else:
             facts = [_status_or_fault(entry, data_root) for entry in registry.entries("dataset") if not entry.alias_of]
+    if wrong := wrong_root(data_root):
+        console.note(wrong)
     if as_json:
         console.document(facts)
         return

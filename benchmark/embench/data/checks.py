@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -245,4 +246,4 @@ def _relative(where: str, root: Path) -> str:
     """`where` without the folder's own path, so that a report does not depend on where the folder lies."""
     if where == str(root):
         return "."
-    return where.replace(f"{root}/", "")
+    return where.replace(f"{root}{os.sep}", "")

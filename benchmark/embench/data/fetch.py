@@ -8,7 +8,6 @@ the rest is asked for by HTTP's `Range`, within one call and in the next.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 import shutil
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from embench.data.unpack import check_room, unpack
 from embench.errors import DataError, MachineError, UsageError
 from embench.interfaces.dataset import Card, Download
+from embench.system import locked
 
 Tell = Callable[[str, int, int | None], None]
 """Called with (what is done, bytes so far, bytes in all where that is known)."""
@@ -72,8 +72,9 @@ def fetch(card: Card, folder: Path, tell: Tell | None = None) -> list[str]:
                 raise
         for name in by_hand:
             (folder / name).replace(made / name)
-        folder.mkdir(exist_ok=True)
-        made.rename(folder)  # replaces the folder, which is empty now, in one step
+        if folder.exists():
+            folder.rmdir()  # it is empty now; Windows renames onto nothing that is there
+        made.rename(folder)
         shutil.rmtree(aside)
     return said
 
@@ -208,13 +209,14 @@ def _checked(download: Download, path: Path, tell: Tell | None, *, kept: bool = 
 def _aside(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` for what is not whole yet. It stays when something goes wrong, to go on from."""
     aside = folder.parent / f".fetch-{folder.name}"
+    lock = aside.with_name(f"{aside.name}.lock")  # not inside: Windows removes no folder with an open file
     aside.mkdir(parents=True, exist_ok=True)
-    with (aside / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError("another process is fetching this dataset just now", where=str(aside)) from error
+    with locked(lock, wait=False) as ours:
+        if not ours:
+            raise UsageError("another process is fetching this dataset just now", where=str(aside))
         yield aside
+    with contextlib.suppress(OSError):
+        lock.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

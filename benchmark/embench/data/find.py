@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from embench import registry
-from embench.data.locations import data_folder
+from embench.data.locations import data_folder, wrong_root
 from embench.errors import DataError
 from embench.interfaces.dataset import Dataset
 from embench.protocols import Protocol
@@ -49,6 +49,13 @@ def open_dataset(name: str, given: Path | None) -> Dataset:
     entry, folder = place(name, given)
     reader = registry.load("dataset", entry.full_name)
     if not folder.is_dir():
+        if (wrong := wrong_root(given)) and not is_corpus_folder(name):
+            raise DataError(
+                f"no data of {reader.card.title}: {wrong}",
+                where=str(folder),
+                expected="the folder of all datasets, in --data-root, $EMBENCH_DATA or the default place",
+                hint="correct the variable, or name the folder with --data-root",
+            )
         generated = reader.synthesize.__qualname__ != Dataset.synthesize.__qualname__
         instead = f"; to try without them: embench data synthesize {folder.name} --out {folder}" if generated else ""
         raise DataError(

@@ -18,6 +18,14 @@ def data_root(given: Path | None = None) -> Path:
     return Path(named).expanduser() if named else user_data_path("embench")
 
 
+def wrong_root(given: Path | None = None) -> str | None:
+    """What is wrong with `$EMBENCH_DATA`, in a line, where data are looked for in it; else None."""
+    root = data_root(given)
+    if given is not None or not os.environ.get("EMBENCH_DATA") or root.is_dir():
+        return None
+    return f"$EMBENCH_DATA is {root}, which {'is no folder' if root.exists() else 'does not exist'}"
+
+
 def data_folder(dataset: Entry, given: Path | None = None) -> Path:
     """Where a dataset's files are looked for; variants (`amigos/long`) share the folder of their dataset."""
     return data_root(given) / dataset.name.rpartition(":")[2].partition("/")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from embench.planning.sources import channels_of, sources
 from embench.planning.transfer import of_both, trained_on
 from embench.protocols import Fold, Protocol, given_up, load
 from embench.store import clips
+from embench.system import cores
 
 THREADS = 1
 """Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
@@ -160,7 +160,7 @@ class Plan:
 
 def default_workers(device: str) -> int:
     """As many processes as there are cores for this one; one for a GPU, which stages would only share."""
-    return len(os.sched_getaffinity(0)) if device == "cpu" else 1
+    return cores() if device == "cpu" else 1
 
 
 def assumed(method: Method) -> list[str]:

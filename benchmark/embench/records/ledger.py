@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed, MachineError, UsageError
+from embench.system import locked
 
 NAME = "test_labels_opened.jsonl"
 NEEDED = ("dataset", "protocol", "target", "run", "method")
@@ -34,7 +33,10 @@ def append(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(f"a ledger entry lacks {', '.join(missing)}", expected=", ".join(NEEDED))
     path = Path(folder) / NAME
     try:
-        with _locked(path) as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the ledger, which stays readable meanwhile: on Windows nobody can read what is locked.
+        with locked(path.with_name(f"{NAME}.lock")), path.open("a+b") as file:
+            file.seek(0)
             text = file.read()
             lines = list(_verified(text, path))
             previous = lines[-1]["hash"] if lines else _START
@@ -95,12 +97,3 @@ def _verified(text: bytes, path: Path) -> Iterator[dict[str, Any]]:
             )
         previous = line["hash"]
         yield line
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[Any]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    with path.open("r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file

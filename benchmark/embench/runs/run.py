@@ -228,7 +228,7 @@ def _device(device: str) -> str:
         import torch
 
         return torch.cuda.get_device_name()
-    return f"cpu ({platform.machine()})"
+    return f"{device} ({platform.machine()})"
 
 
 def _outside(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:

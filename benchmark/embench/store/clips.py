@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from embench.errors import DataError, MachineError, PluginError, UsageError
-from embench.processes import end_with_parent, script_apart
 from embench.signals import video
 from embench.signals.face import Crop
 from embench.signals.film import EPS, Film, Frames, Stored, write
@@ -24,6 +23,7 @@ from embench.store.arrays import open_rows
 from embench.store.fingerprint import FORMAT
 from embench.store.folders import digest, finished
 from embench.store.store import RecordingEntry, Span, Store, VideoEntry
+from embench.system import end_with_parent, script_apart
 
 if TYPE_CHECKING:  # torch is needed to make an encoder, not to use one here
     from embench.interfaces.encoder import Encoder
