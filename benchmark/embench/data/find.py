@@ -49,7 +49,7 @@ def open_dataset(name: str, given: Path | None) -> Dataset:
     entry, folder = place(name, given)
     reader = registry.load("dataset", entry.full_name)
     if not folder.is_dir():
-        generated = reader.synthesize.__qualname__ != Dataset.synthesize.__qualname__
+        generated = registry.has_synthesizer(entry.full_name)
         instead = f"; to try without them: embench data synthesize {folder.name} --out {folder}" if generated else ""
         raise DataError(
             f"no data of {reader.card.title} here",

@@ -149,15 +149,6 @@ class Amigos(Dataset):
                     findings += faces.look(*self._face(subject, trial.video))
         return findings
 
-    @classmethod
-    def synthesize(
-        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
-    ) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.amigos`."""
-        from embench_plugins.datasets.synthetic import amigos
-
-        amigos.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
-
     def _path(self, subject: str) -> Path:
         if subject not in (paths := files.find(self.root)):
             raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
@@ -254,17 +245,6 @@ class AmigosLong(Amigos):
     videos: ClassVar[tuple[str, ...]] = LONG
     without: ClassVar[tuple[str, ...]] = NO_LONG
 
-    @classmethod
-    def synthesize(
-        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
-    ) -> None:
-        """Writes generated people in this exact format below `out`; `length_s` is that of the longest long video, the
-        short ones are cut. See `synthetic.amigos`."""
-        from embench_plugins.datasets.synthetic import amigos
-
-        long_s = length_s or amigos.LONG_S
-        amigos.synthesize(out, subjects, seed, effect, length_s=amigos.LEAST_S, long_s=long_s, videos=videos)
-
 
 class AmigosExternal(Amigos):
     """The reader of the external annotations, of short and long videos.
@@ -299,15 +279,6 @@ class AmigosExternal(Amigos):
     videos: ClassVar[tuple[str, ...]] = SHORT + LONG
     sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET, extras.ANNOTATION_SHEET)
     without: ClassVar[tuple[str, ...]] = NO_LONG
-
-    @classmethod
-    def synthesize(
-        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
-    ) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.amigos_external`."""
-        from embench_plugins.datasets.synthetic import amigos_external
-
-        amigos_external.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
 
     @cached_property
     def _annotators(self) -> Mapping[tuple[str, str], Mapping[str, np.ndarray]]:

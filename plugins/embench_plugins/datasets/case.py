@@ -144,13 +144,6 @@ class Case(Dataset):
             ]
         return findings
 
-    @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.case`."""
-        from embench_plugins.datasets.synthetic import case
-
-        case.synthesize(out, subjects, seed, effect, length_s=length_s)
-
     @cached_property
     def _tree(self) -> Tree:
         return find_tree(self.root)

@@ -160,15 +160,6 @@ class Deap(Dataset):
                 findings.append(Finding("error", error.where or subject, error.what))
         return findings
 
-    @classmethod
-    def synthesize(
-        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
-    ) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.deap`."""
-        from embench_plugins.datasets.synthetic import deap
-
-        deap.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
-
     def _path(self, subject: str) -> Path:
         if subject not in self._paths:
             raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)

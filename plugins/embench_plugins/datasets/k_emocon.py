@@ -152,15 +152,6 @@ class KEmoCon(Dataset):
                 findings.append(Finding("error", error.where or subject, error.what))
         return findings + list(self._promised_but_missing())
 
-    @classmethod
-    def synthesize(
-        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
-    ) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.k_emocon`."""
-        from embench_plugins.datasets.synthetic import k_emocon
-
-        k_emocon.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
-
     def _read(self, pid: int, findings: list[Finding]) -> Recording:
         """A person's recording; `findings` takes what was assumed or is odd."""
         debate, first = self._debates[pid], pid - (pid + 1) % 2

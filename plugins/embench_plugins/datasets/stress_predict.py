@@ -135,13 +135,6 @@ class StressPredict(Dataset):
                 findings.append(Finding("error", error.where or subject, error.what))
         return findings
 
-    @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.stress_predict`."""
-        from embench_plugins.datasets.synthetic import stress_predict
-
-        stress_predict.synthesize(out, subjects, seed, effect, length_s=length_s)
-
     @cached_property
     def _base(self) -> Path:
         """The folder that holds Raw_data: the one given, or one inside it, as an archive unpacks."""

@@ -162,13 +162,6 @@ class Wesad(Dataset):
                 said.append(("error", error.where or where, error.what))
         return [Finding(severity, where, what) for severity, where, what in said]  # type: ignore[arg-type]
 
-    @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
-        """Writes generated people in this exact format below `out`, both devices; see `synthetic.wesad`."""
-        from embench_plugins.datasets.synthetic import wesad
-
-        wesad.synthesize(out, subjects, seed, effect, length_s=length_s)
-
     def _folders(self) -> dict[str, Path]:
         """Folders named like a person, in the root or in a folder WESAD (in WESAD), the first of them that has any."""
         here = [self.root] if self.root.is_dir() else []

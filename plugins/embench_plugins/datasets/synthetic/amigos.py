@@ -57,7 +57,6 @@ SKIP = int(RATE)  # samples before which the connection artefact lies
 BAND = (4.0, 45.0)  # Hz that the release's EEG is filtered to
 LEAST_S = 2 * BASELINE_S
 SAMPLE_S = 40.0  # long videos beside short ones of real length
-LONG_S = 120.0  # long videos where they are what is looked at
 VIDEOS = SHORT + LONG
 STIMULUS_S = dict(
     zip(
