@@ -131,8 +131,8 @@ class Dataset(ABC):
 class Synthesizer(Protocol):
     """Writes generated files in a dataset's exact format; the same arguments give the same bytes.
 
-    `synthesizer: module:function` in `registry.yaml` names it. A dataset without that line may have it as a class method
-    `synthesize`; its code is then part of the reader's identity, so that an edit of it makes prepared data stale.
+    `synthesizer: module:function` in `registry.yaml` names it. A dataset without that line may have it as its class
+    method `synthesize`; it is then part of the reader's code, so that an edit of it makes prepared data stale.
     """
 
     def __call__(

@@ -29,13 +29,21 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats import amigos_extras as extras
 from embench_plugins.datasets.formats import amigos_files as files
 from embench_plugins.datasets.formats import faces
-from embench_plugins.datasets.formats.amigos_files import BASELINE_S, HINT, LONG, PEOPLE, RATE, SHORT, Trial
+from embench_plugins.datasets.formats.amigos_files import (
+    BASELINE_S,
+    EEG,
+    HINT,
+    LONG,
+    NO_LONG,
+    PEOPLE,
+    RATE,
+    SHORT,
+    Trial,
+)
 from embench_plugins.datasets.formats.clips import header
 
-EEG = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
 SCALES = ("arousal", "valence")
 RATINGS = SCALES  # the first two of the 12 self-assessment columns, in this order
-NO_LONG = ("P08", "P24", "P28")  # neither long videos nor external annotations
 VIEWING = ((7, 1, 2, 16), (6, 32, 4, 3), (29, 5, 27, 21), (18, 14, 17, 22), (15, 11, 12, 10))
 GROUPS = {f"P{person:02d}": f"group{number}" for number, four in enumerate(VIEWING, start=1) for person in four}
 """Who watched the long videos with whom; everybody else was alone."""

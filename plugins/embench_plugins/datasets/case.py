@@ -25,13 +25,18 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.formats.case_tables import AXES, SENSORS, Piece, Seen, read_annotations, read_signals
-from embench_plugins.datasets.formats.case_tree import OBTAIN, VIDEOS, Tree, find_tree, metadata, plan
+from embench_plugins.datasets.formats.case_tables import (
+    AXES,
+    REST,
+    SENSORS,
+    Piece,
+    Seen,
+    read_annotations,
+    read_signals,
+)
+from embench_plugins.datasets.formats.case_tree import OBTAIN, PEOPLE, VIDEOS, Tree, find_tree, metadata, plan
 
-PEOPLE = 30
 RATE = 1000.0
-REST = 5.0
-"""Where the joystick stands when nobody moves it."""
 TYPES = ("amusing", "boring", "relaxed", "scary")
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _COLUMNS = {"ecg": ("ecg",), "ppg": ("bvp",), "eda": ("gsr",), "resp": ("rsp",), "temp": ("skt",),

@@ -36,11 +36,12 @@ from scipy.signal import fftconvolve
 from scipy.stats import norm
 
 from embench.errors import UsageError
-from embench_plugins.datasets.amigos import EEG, Amigos
+from embench_plugins.datasets.amigos import Amigos
 from embench_plugins.datasets.formats.amigos_files import (
     BASELINE_S,
     COLUMNS,
     COMPRESSED,
+    EEG,
     LONG,
     PEOPLE,
     RATE,
