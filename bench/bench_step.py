@@ -100,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         os.environ["EMBENCH_CACHE"] = str(place / "cache")
-        registry.load("dataset", "amigos").synthesize(place / "amigos", subjects=2, seed=0, effect=1.0)
+        registry.synthesizer("amigos")(place / "amigos", subjects=2, seed=0, effect=1.0)
         common: dict[str, Any] = {"targets": "arousal", "recipe": "small", "seeds": "0", "workers": 1}
         common |= {"data_root": place, "runs": place, "settings": (f"encoder.batch={BATCH}", f"fusion.batch={BATCH}")}
         for fusion, modalities in METHODS:

@@ -18,7 +18,7 @@ def test_fetched_archive_is_read_as_it_is_unpacked(server, tmp_path, name):
     top, seconds = LAYOUTS[name]
     cls = registry.load("dataset", name)
     made = tmp_path / "made"
-    cls.synthesize(made, subjects=2, seed=0, effect=1.0, length_s=seconds)
+    registry.synthesizer(name)(made, subjects=2, seed=0, effect=1.0, length_s=seconds)
     archive = tmp_path / "archive.zip"
     with zipfile.ZipFile(archive, "w") as out:
         for path in sorted(made.rglob("*")):

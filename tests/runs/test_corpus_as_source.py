@@ -9,8 +9,7 @@ import yaml
 from embench.data.find import place, share_files
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request
-from embench_plugins.datasets.amigos import Amigos
-from embench_plugins.datasets.corpus import Corpus
+from embench_plugins.datasets.synthetic import amigos, corpus
 
 QUICK = ("--set", "pretrainer.epochs=1", "--set", "encoder.epochs=1")
 
@@ -19,8 +18,8 @@ QUICK = ("--set", "pretrainer.epochs=1", "--set", "encoder.epochs=1")
 def data(tmp_path_factory) -> Path:
     """Four people of AMIGOS with trials of 12 s, and a corpus of EEG and ECG."""
     root = tmp_path_factory.mktemp("data")
-    Amigos.synthesize(root / "amigos", subjects=4, seed=0, effect=1.0, length_s=12)
-    Corpus.synthesize(root / "corpus", subjects=4, seed=0, effect=1.0, length_s=44)
+    amigos.synthesize(root / "amigos", subjects=4, seed=0, effect=1.0, length_s=12)
+    corpus.synthesize(root / "corpus", subjects=4, seed=0, effect=1.0, length_s=44)
     return root
 
 

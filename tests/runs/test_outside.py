@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from embench import registry
 from embench.engine import fits
 from embench.engine.assemble import Source, assemble, grid_of
 from embench.errors import CheckFailed, DataError, UsageError
@@ -19,7 +20,6 @@ from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records import ledger, record
 from embench.records.manifest import Manifest
-from embench.registry import load
 from embench.runs.external import score
 from embench.runs.run import run
 
@@ -181,7 +181,7 @@ def test_and_on_real_people(tmp_path, embench):
 
 def test_torch_is_not_imported(tmp_path):
     """From the list of units to the score, on a dataset that is bundled."""
-    load("dataset", "k_emocon").synthesize(tmp_path / "k_emocon", subjects=4, seed=0, effect=1.0)
+    registry.synthesizer("k_emocon")(tmp_path / "k_emocon", subjects=4, seed=0, effect=1.0)
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)], capture_output=True, text=True, check=False
     )

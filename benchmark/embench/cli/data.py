@@ -55,7 +55,7 @@ def synthesize(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not empty", where="--out", hint="name a new folder")
     entry = registry.find("dataset", dataset)
-    write = registry.load("dataset", entry.full_name).synthesize
+    write = registry.synthesizer(entry.full_name)
     known, more = inspect.signature(write).parameters, dict[str, Any]()
     if length_s is not None:
         more["length_s"] = length_s

@@ -56,7 +56,7 @@ def open_dataset(name: str, given: Path | None) -> Dataset:
                 expected="the folder of all datasets, in --data-root, $EMBENCH_DATA or the default place",
                 hint="correct the variable, or name the folder with --data-root",
             )
-        generated = reader.synthesize.__qualname__ != Dataset.synthesize.__qualname__
+        generated = registry.has_synthesizer(entry.full_name)
         instead = f"; to try without them: embench data synthesize {folder.name} --out {folder}" if generated else ""
         raise DataError(
             f"no data of {reader.card.title} here",

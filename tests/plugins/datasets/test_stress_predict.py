@@ -8,7 +8,8 @@ import pytest
 
 from embench.errors import DataError
 from embench.interfaces.units import Target
-from embench_plugins.datasets.stress_predict import LABELS, StressPredict
+from embench_plugins.datasets.formats.stress_predict_layout import LABELS
+from embench_plugins.datasets.stress_predict import StressPredict
 
 START = 1_644_000_000
 SECONDS = 120
