@@ -23,10 +23,10 @@ ALONE, TOLERANCE = 64, 1e-5
 
 
 def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
-    """Writes `predictions.npz`: `score` (units, n_out) float64, NaN for units that have none of the modalities; where
-    the fitted stage kept every epoch, also `epochs` (epochs, units, n_out), the same for each; where a network answers,
-    also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged over a
-    unit's rows."""
+    """Writes `predictions.npz`: `score` (units, columns) float64, NaN for units that have none of the modalities; where
+    the fitted stage kept every epoch, also `epochs` (epochs, units, columns), the same for each; where a network
+    answers, also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged
+    over a unit's rows."""
     fitted = stage.inputs["fitted"]
     about = network.describe(Folder(root, fitted))
     params = about["params"]
@@ -41,7 +41,8 @@ def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
 
     def answers(epoch: int | None) -> dict[str, np.ndarray]:
         if len(rows) == 0:
-            made = {"score": np.zeros((0, network.targets_of(params).size))}
+            columns = sum(len(target.columns) for target in network.targets_of(params).targets)
+            made = {"score": np.zeros((0, columns))}
         else:
             estimated = about["kind"] == "estimator"
             ask = _estimator(root, fitted, about, data) if estimated else _network(root, fitted, data, epoch)
@@ -84,7 +85,7 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""Row positions (b,) -> `score`, probabilities or values (b, n_out), and where there is one the layer before them,
+"""Row positions (b,) -> `score`, probabilities or values (b, columns), and where there is one the layer before them,
 `hidden` (b, H)."""
 
 
