@@ -20,7 +20,7 @@ from embench.statistics import conditioned
 from embench.statistics.intervals import MIXED, Bootstrap, Estimate, over_people, resampled, widened
 from embench.statistics.joined import Joined
 
-_INSIDE = {"auroc_within": auroc_by_person, "ccc": concordance_by_person}
+INSIDE = {"auroc_within": auroc_by_person, "ccc": concordance_by_person}
 """What scores inside people: (units, people (P,)) -> (P,), NaN where a person has none."""
 
 Score = Estimate | Undefined
@@ -100,7 +100,7 @@ def _inside_people(
 
 def persons_of_folds(joined: Joined, people: np.ndarray, kind: KindName) -> dict[tuple[int, int], np.ndarray]:
     """(seed, fold) -> the score inside each person (P,), NaN where there is none."""
-    inside = _INSIDE[KINDS[kind].within]
+    inside = INSIDE[KINDS[kind].within]
     return {(seed, fold): inside(units, people) for seed, fold, units in joined}
 
 
