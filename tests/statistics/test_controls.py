@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from embench.interfaces.metric import Undefined
-from embench.interfaces.units import Unit
-from embench.statistics.controls import CONTROLS, control_scores, control_values
+from embench.interfaces.units import LabelRule, Target, Unit
+from embench.statistics.controls import CONTROLS, control_scores
 
 PEOPLE, MOMENTS = 10, 30
 
@@ -33,9 +33,14 @@ TRAIN, TEST = np.arange(240), np.arange(240, 300)
 DURATIONS = {f"r{p}": 300.0 + p for p in range(PEOPLE)}
 
 
-def answers(units: list[Unit], y: np.ndarray, **changed: Any) -> dict[str, Any]:
+BINARY = Target("stress", "binary", LabelRule(), "stress")
+FIVE = Target("state", "classes", LabelRule(), "state", n=5)
+VALUE = Target("level", "value", LabelRule(), "level")
+
+
+def answers(units: list[Unit], y: np.ndarray, target: Target = BINARY, **changed: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {"durations": DURATIONS, "movement": None, "seed": 3, **changed}
-    return control_scores(units, y, TRAIN, TEST, **arguments)
+    return control_scores(target, units, y, TRAIN, TEST, **arguments)
 
 
 def test_test_labels_are_not_looked_at() -> None:
@@ -127,7 +132,7 @@ def test_one_class_in_training_leaves_the_constants() -> None:
 def test_several_classes_have_a_share_each() -> None:
     units, _ = cohort()
     y = np.array([u.start_s // 75 for u in units])  # 0 .. 3, and class 4 of 5 never comes
-    made = answers(units, y, classes=5)
+    made = answers(units, y, FIVE)
     for name in ("majority", "prior", "stimulus_mean", "elapsed_time"):
         score, decision = made[name]
         assert score.shape == (60, 5)
@@ -137,18 +142,13 @@ def test_several_classes_have_a_share_each() -> None:
     np.testing.assert_array_equal(made["elapsed_time"][1], y[TEST])
 
 
-def values(units: list[Unit], y: np.ndarray, **changed: Any) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"durations": DURATIONS, "movement": None, "seed": 3, **changed}
-    return control_values(units, y, TRAIN, TEST, **arguments)
-
-
 def test_controls_of_values_know_the_training_people_only() -> None:
     units, y = cohort()
     y = y + np.random.default_rng(1).normal(size=len(y))
     y[::9] = np.nan
     movement = np.random.default_rng(0).normal(size=(len(units), 4))
-    made = values(units, y, movement=movement)
-    other = values(units, np.where(np.arange(len(y)) < 240, y, 99.0), movement=movement)
+    made = answers(units, y, VALUE, movement=movement)
+    other = answers(units, np.where(np.arange(len(y)) < 240, y, 99.0), VALUE, movement=movement)
     assert set(made) == set(CONTROLS)
     assert isinstance(made.pop("majority"), Undefined)
     for name, (score, decision) in made.items():
@@ -164,9 +164,9 @@ def test_controls_of_values_know_the_training_people_only() -> None:
 
 def test_controls_of_values_say_why_they_do_not_apply() -> None:
     units, y = cohort(stimuli=1, clock=False)
-    made = values(units, y, durations=dict.fromkeys(DURATIONS, 300.0))
+    made = answers(units, y, VALUE, durations=dict.fromkeys(DURATIONS, 300.0))
     reasons = {name: answer.reason for name, answer in made.items() if isinstance(answer, Undefined)}
     assert set(reasons) == {"majority", "stimulus_mean", "elapsed_time", "recording_length", "movement"}
     assert reasons["stimulus_mean"] == "there is one stimulus only"
-    nobody = values(units, np.full(len(y), np.nan))
+    nobody = answers(units, np.full(len(y), np.nan), VALUE)
     assert all(isinstance(answer, Undefined) for answer in nobody.values())

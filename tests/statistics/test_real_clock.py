@@ -31,7 +31,7 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     for fold in partition(protocol, "stress_predict", units, 0):
         train, test = (np.array([place[i] for i in ids]) for ids in (fold.train + fold.val, fold.test))
         durations = {r.id: r.duration_s for r in recordings}
-        made = control_scores(units, y, train, test, durations=durations, movement=None, seed=0)
+        made = control_scores(target, units, y, train, test, durations=durations, movement=None, seed=0)
         for method, name in (("model", "elapsed_time"), ("majority", "majority")):
             answer = made[name]
             assert not isinstance(answer, Undefined)

@@ -80,7 +80,7 @@ def _show(about: Mapping[str, Any]) -> None:
 
 def _people(about: Mapping[str, Any]) -> None:
     everybody = {"subject": f"{about['people']} people *", **about}
-    if about["kind"] == "value":
+    if "values" in about:
         spread = [row["values"] for row in about["per_person"]] or [{"low": 0.0, "high": 1.0}]
         low, high = min(v["low"] for v in spread), max(v["high"] for v in spread)
         heads = ["person", "units", "mean", "SD", f"{low:.3g} to {high:.3g}"]

@@ -57,7 +57,7 @@ def _of_target(
     nominal = kind == "condition"
     measured = label if nominal else raw
     shares: dict[str, float] | Undefined
-    if nominal and target.kind == "classes":
+    if nominal and target.traits.several:
         shares = Undefined("classes without an order have no variance")
     else:
         some = np.isfinite(measured)
@@ -96,10 +96,10 @@ def _method(shares: Mapping[str, float]) -> dict[str, Any]:
 def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
     """What the target's classes are called, from the names of raw conditions where there are any; none of a value."""
     rule = target.rule
-    if target.kind == "value":
+    if not target.traits.has_classes:
         return []
     if raw is None:
-        return ["low", "high"] if target.kind == "binary" else [str(k) for k in range(target.n)]
+        return ["low", "high"] if target.n == 2 else [str(k) for k in range(target.n)]
     if rule.positive:
         return [" or ".join(raw[k] for k in side) for side in (rule.negative, rule.positive)]
     chosen = rule.classes or tuple(range(target.n))
@@ -189,7 +189,7 @@ def _warnings(target: Target, said: Mapping[str, Any]) -> list[str]:
         warned.append(
             f"{at_cut['share']:.0%} of the units lie on the cut of {at_cut['cut']:g} and {go[at_cut['ties']]}"
         )
-    if target.kind != "value":
+    if target.traits.has_classes:
         empty = [c["name"] for c in said["classes"] if not c["units"]]
         if empty:
             warned.append(f"no unit is {' or '.join(empty)}")

@@ -15,6 +15,7 @@ from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.engine import device as machine
 from embench.errors import DataError, UsageError
 from embench.files import digest
+from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.graph import Builder, Graph, Setting, data_places
@@ -293,18 +294,15 @@ def _decoded(cohort: Cohort, method: Method, workers: int, progress: Tell | None
         }
 
 
-_KINDS = {"binary": "two classes", "classes": "several classes", "value": "values"}
-
-
 def _check_kinds(method: Method, targets: Sequence[Target]) -> None:
     """Refuses targets of a kind that the method's estimator does not answer."""
     kinds = registry.load("fusion", method.fusion.name).kinds
     if unfit := [t for t in targets if t.kind not in kinds]:
         fitting = [t.name for t in targets if t.kind in kinds]
         raise UsageError(
-            f"{method.fusion.short} does not answer {_KINDS[unfit[0].kind]}, which {unfit[0].name} asks for",
+            f"{method.fusion.short} does not answer {unfit[0].traits.words}, which {unfit[0].name} asks for",
             where=f"--fusion {method.fusion.short}",
-            expected=f"targets of {' or '.join(said for kind, said in _KINDS.items() if kind in kinds)}",
+            expected=f"targets of {' or '.join(about.words for kind, about in KINDS.items() if kind in kinds)}",
             hint=f"--target {','.join(fitting)}" if fitting else "another --fusion, such as a network",
         )
 

@@ -103,10 +103,10 @@ def _channels(card: Card, modality: str) -> tuple[str, ...] | None:
 def _alike(one: Target, other: Target) -> bool:
     """Whether an answer to one is an answer to the other. Where each dataset cuts its scale is its own rule."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
-    return same and (one.kind != "value" or one.scale == other.scale)
+    return same and (one.traits.has_classes or one.scale == other.scale)
 
 
 def _said(target: Target) -> str:
-    if target.kind != "value":
-        return f"{target.n} classes"
-    return f"a value of {target.scale[0]:g} to {target.scale[1]:g}" if target.scale else "a value"
+    said = target.traits.words_of_one.format(n=target.n)
+    scale = None if target.traits.has_classes else target.scale
+    return f"{said} of {scale[0]:g} to {scale[1]:g}" if scale else said

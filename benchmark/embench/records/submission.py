@@ -141,23 +141,22 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _row(row: Mapping[str, str], line: int, target: Target, classes: Sequence[str], faults: Faults) -> Row | None:
     """The line as a row; None where it is faulty."""
-    names = classes if target.kind == "classes" else ("score",)
-    if target.kind == "classes" and list(classes) != [f"score_{k}" for k in range(target.n)]:
-        expected = ", ".join(f"score_{k}" for k in range(target.n))
+    several, has_classes = target.traits.several, target.traits.has_classes
+    if several and tuple(classes) != target.columns:
+        expected = ", ".join(target.columns)
         faults.add(f"rows are of {target.name}, which has {target.n} classes", line, expected=expected)
         return None
-    numbers = [_number(row.get(name, "")) for name in names]
+    numbers = [_number(row.get(name, "")) for name in target.columns]
     if any(number is None for number in numbers):
-        faults.add(
-            "scores are no finite numbers", line, row.get(names[0], ""), "one for each row; leave other rows out"
-        )
+        example = row.get(target.columns[0], "")
+        faults.add("scores are no finite numbers", line, example, "one for each row; leave other rows out")
         return None
     scores = tuple(number for number in numbers if number is not None)
-    if target.kind != "value" and (min(scores) < 0 or max(scores) > 1):
+    if has_classes and (min(scores) < 0 or max(scores) > 1):
         said = "from 0 to 1; of a machine's decision values, 1 / (1 + exp(-value)) keeps every order"
         faults.add("scores are no probabilities", line, f"{max(scores, key=abs):g}", said)
         return None
-    if target.kind == "classes" and abs(sum(scores) - 1) > 0.01:
+    if several and abs(sum(scores) - 1) > 0.01:
         faults.add("rows hold class probabilities that don't sum to 1", line, f"{sum(scores):g}")
         return None
     whole = {}
@@ -169,7 +168,7 @@ def _row(row: Mapping[str, str], line: int, target: Target, classes: Sequence[st
             return None
         whole[name] = unsaid if number is None else int(number)
     decision = _number(row["decision"]) if row.get("decision") else None
-    if row.get("decision") and (decision is None or (target.kind != "value" and decision not in range(target.n))):
+    if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
         faults.add("decisions are no class", line, row["decision"], f"0 to {target.n - 1}")
         return None
     about = (row["subject"], row["recording"], row["unit"], row["target"])

@@ -41,12 +41,12 @@ def curves(run: Finished) -> Markup:
         joined = run.joined(target)
         if MODEL not in joined:
             made.append(heading(run, target) + missing("no unit with a label was predicted"))
-        elif target.kind == "value":
-            made.append(heading(run, target) + pictures([_values(target, joined[MODEL])]))
-        else:
+        elif target.traits.has_classes:
             made.append(
                 heading(run, target) + pictures([_roc(run, target, joined), _calibration(run, target, joined[MODEL])])
             )
+        else:
+            made.append(heading(run, target) + pictures([_values(target, joined[MODEL])]))
     return together(made)
 
 
@@ -74,7 +74,7 @@ def _roc(run: Finished, target: Target, joined: dict[str, Joined]) -> Markup:
     names = run.classes(target)
     marks = [line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="chance")]
     head, columns = ["false positive rate"], [GRID]
-    several = target.kind == "classes"
+    several = target.traits.several
     for k in range(target.n if several else 1):
         table = roc(joined[MODEL], k)
         if len(table):
@@ -116,7 +116,7 @@ def calibration(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _claimed(units: Units) -> tuple[np.ndarray, np.ndarray]:
-    if units.kind == "classes":
+    if units.score.ndim == 2:
         return units.score.max(1), (units.score.argmax(1) == units.y_true).astype(float)
     return np.clip(units.score, 0, 1), units.y_true.astype(float)
 
@@ -126,9 +126,7 @@ def _calibration(run: Finished, target: Target, joined: Joined) -> Markup:
     x, used, counted = mean_of_known(said), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = spread(true)
     there = np.isfinite(x)
-    what = (
-        "of the most probable class" if target.kind == "classes" else f"that {target.name} is {run.classes(target)[1]}"
-    )
+    what = "of the most probable class" if target.traits.several else f"that {target.name} is {run.classes(target)[1]}"
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
         bars((np.arange(BINS) + 0.5) / BINS, used, colour="muted", width=0.08, opacity=0.25, label="share of units"),
@@ -184,7 +182,7 @@ def decisions(run: Finished) -> Markup:
     made = []
     for target in run.targets:
         joined = run.joined(target).get(MODEL)
-        if target.kind == "value":
+        if not target.traits.has_classes:
             made.append(heading(run, target) + missing("values are predicted, nothing is decided"))
         elif joined is None:
             made.append(heading(run, target) + missing("no unit with a label was predicted"))

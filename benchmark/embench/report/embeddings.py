@@ -118,7 +118,7 @@ def _thirds(values: np.ndarray) -> list[str]:
 
 def _probes(run: Finished, target: Target, embeddings: Embeddings) -> Markup:
     asked = {"who it is": SUBJECT, "which stimulus": STIMULUS}
-    if run.record.labels is not None and target.kind != "value":
+    if run.record.labels is not None and target.traits.has_classes:
         asked["the label"] = LABEL
     found = {
         name: probe(embeddings, run.record.predictions, what, target=target.name, labels=run.record.labels)

@@ -122,9 +122,10 @@ def answers(records: Sequence[Record], target: Target) -> Answers:
     tables, label = [t.take(known) for t in tables], label[known]
     score, good = [], []
     for t in tables:
-        of_true = np.stack([t[f"score_{k}"] for k in range(target.n)], 1) if target.kind == "classes" else None
-        score.append(t["score"] if of_true is None else of_true[np.arange(len(label)), label.astype(int)])
-        good.append(-np.abs(t["score"] - label) if target.kind == "value" else (t["decision"] == label).astype(float))
+        columns = np.stack([t[name] for name in target.columns], 1)
+        score.append(columns[np.arange(len(label)), label.astype(int) if target.traits.several else 0])
+        right = t["decision"] == label
+        good.append(right.astype(float) if target.traits.has_classes else -np.abs(t["score"] - label))
     units, first, code = np.unique(tables[0]["unit"], return_index=True, return_inverse=True)
     size = np.bincount(code)
     about = tables[0].take(first)
@@ -163,8 +164,7 @@ def _fusion(run: Finished, target: Target, others: Mapping[str, Record]) -> Mark
     gain = good[0] - good[1:]
     order = np.argsort(-gain.max(0), kind="stable")
     better = [int(k) for k in order if gain[:, k].max() > 0]
-    measure = "mean error" if target.kind == "value" else "share of units right"
-    sign = -1 if target.kind == "value" else 1
+    measure, sign = ("share of units right", 1) if target.traits.has_classes else ("mean error", -1)
     said = " ".join(
         f"Against {m} alone, the fusion is better in {int((g > 0).sum())} and worse in {int((g < 0).sum())} of "
         f"{len(names)} recordings."
@@ -191,9 +191,7 @@ def _recording(run: Finished, target: Target, told: Answers, name: str, modaliti
     start, stop, label = told.start[here], told.stop[here], told.label[here]
     ends = (float(start.min()), float(stop.max()))
     panels = [*_signals(run, name, _parts(run.record), ends), _scores(run, target, told, here, modalities, ends)]
-    measure = "Mean error" if target.kind == "value" else "Units right"
-    sign = -1 if target.kind == "value" else 100
-    marks = "" if target.kind == "value" else " %"
+    measure, sign, marks = ("Units right", 100, " %") if target.traits.has_classes else ("Mean error", -1, "")
     right = ", ".join(
         f"{who} {sign * told.good[k, here].mean():.{0 if marks else 3}f}{marks}"
         for k, who in enumerate(("fusion", *(f"{m} alone" for m in modalities)))
@@ -215,22 +213,23 @@ def _scores(
     at, long = (start + stop) / 2, float(np.median(stop - start))
     marks: list[Mark] = []
     y = Axis(target.name, 0, 1)
-    if target.kind == "binary":
+    said = "Probability of the true class"
+    if not target.traits.has_classes:
+        said, y = "Predicted value", Axis(target.name)
+        marks.append(line(np.stack([start, stop], 1), np.repeat(label, 2), colour="muted", label="label"))
+    elif not target.traits.several:
+        said = "Score"
         true = np.concatenate([[0], (label == 1).astype(int), [0]])
         on, off = np.flatnonzero(np.diff(true) == 1), np.flatnonzero(np.diff(true) == -1) - 1
         name = f"label: {run.classes(target)[1]}"
         middle, wide = (start[on] + stop[off]) / 2, stop[off] - start[on]
         marks.append(bars(middle, np.ones(len(on)), colour="muted", width=wide, opacity=0.22, label=name))
         marks.append(rule(y=0.5))
-    elif target.kind == "value":
-        y = Axis(target.name)
-        marks.append(line(np.stack([start, stop], 1), np.repeat(label, 2), colour="muted", label="label"))
     apart = np.flatnonzero(start[1:] > stop[:-1] + 0.5 * long) + 1  # lines break where nothing was scored
     for k, who in enumerate(("fusion", *(f"{m} alone" for m in modalities))):
         x, score = (at, told.score[k, here]) if len(here) > 1 else (np.array(ends), told.score[k, here].repeat(2))
         x, score = np.insert(x, apart, np.nan), np.insert(score, apart, np.nan)
         marks.append(line(x, score, colour=k, width=1.2 if k else 2.2, dashed=k > 0, label=who))
-    said = {"binary": "Score", "classes": "Probability of the true class", "value": "Predicted value"}[target.kind]
     return Panel(f"{said} over time", marks, Axis("time in the recording (s)", *ends), y, 170)
 
 

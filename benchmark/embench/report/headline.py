@@ -12,7 +12,7 @@ from embench.records.predictions import MODEL
 from embench.report.drawing import Axis, Panel, figure, intervals, points, rule
 from embench.report.finished import NO_LABELS, Finished, Number
 from embench.report.page import missing, part, picture, pictures, table, text, together
-from embench.statistics.estimates import WITHIN, WITHIN_VALUES, estimate
+from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, draw
 from embench.statistics.joined import Joined
 
@@ -116,7 +116,7 @@ def people(run: Finished) -> Markup:
 
 def _people(run: Finished, target: Target) -> Markup:
     joined = run.joined(target)
-    metric = WITHIN_VALUES if target.kind == "value" else WITHIN
+    metric = target.traits.within
     model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
     if model is None:
         return missing(f"{metric} is undefined for everybody: nobody's labels vary")
@@ -165,8 +165,8 @@ def _tested(joined: Joined) -> np.ndarray:
 
 def _inside(run: Finished, target: Target, joined: Joined) -> np.ndarray | None:
     """(P,) the score inside each tested person, None where nobody has one."""
-    name = WITHIN_VALUES if target.kind == "value" else WITHIN
-    found, _ = estimate(name, joined, target, draw(joined.tested(), run.record.groups, 1), run.record.groups)
+    groups = run.record.groups
+    found, _ = estimate(target.traits.within, joined, target, draw(joined.tested(), groups, 1), groups)
     return found.persons if isinstance(found, Estimate) else None
 
 

@@ -20,7 +20,7 @@ def _panel(target: Mapping[str, Any]) -> Panel:
     rows = target["per_person"]
     at = np.arange(len(rows))
     marks: list[Mark]
-    if target["kind"] == "value":
+    if "values" in target:
         mean, sd = (np.array([row["values"][key] for row in rows]) for key in ("mean", "sd"))
         marks, x = (
             [intervals(at, mean, mean - sd, mean + sd, across=True)],

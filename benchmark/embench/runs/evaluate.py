@@ -12,13 +12,15 @@ from embench import registry
 from embench.data.cohort import Cohort
 from embench.engine.stage import Folder
 from embench.interfaces.metric import Undefined
-from embench.interfaces.units import Target, Units
+from embench.interfaces.units import Target
 from embench.planning.graph import Answer
 from embench.planning.plan import Plan
 from embench.protocols import roles
 from embench.records.embeddings import Embeddings
+from embench.records.predictions import MODEL
 from embench.statistics import answers
 from embench.statistics.answers import Answered, Evaluated
+from embench.statistics.joined import units_of
 
 
 def evaluate(plan: Plan, stages: Path) -> Evaluated:
@@ -32,7 +34,7 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
             table, every = arrays["score"], arrays.get("epochs")
         at = 0
         for target in answer.targets:
-            own = slice(at, at + target.outputs)
+            own = slice(at, at + len(target.columns))
             at = own.stop
             columns = table[:, own]
             if every is not None:
@@ -44,11 +46,10 @@ def evaluate(plan: Plan, stages: Path) -> Evaluated:
             # Folds share validation people: under --dev each is scored once a seed, by the first fold that has them.
             first = np.array([(answer.seed, target.name, i) not in seen for i in answer.units], bool)
             seen |= {(answer.seed, target.name, i) for i in answer.units}
-            values = columns[first] if target.kind == "classes" else columns[first, 0]
-            decided = values.copy() if target.kind == "value" else plan.protocol.decision(values)
+            score, decision = answers.decided(target, columns[first], plan.protocol)
             index = np.array(answer.units, np.int64)[first]
             train = answer.train if plan.fit is cohort else None
-            answered.append(Answered(target, answer.seed, answer.fold, index, train, values, decided))
+            answered.append(Answered(target, answer.seed, answer.fold, index, train, score, decision))
     evaluated = answers.evaluate(answered, cohort, plan.protocol)
     if picked:
         evaluated.scores["picked_epochs"] = picked
@@ -74,29 +75,20 @@ def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:
 
 
 def _peak(plan: Plan, cohort: Cohort, target: Target, answer: Answer, every: np.ndarray) -> int:
-    """The first epoch whose answers `every` (epochs, units, n_out) score best on the labels of the very units that are
-    scored, by the protocol's headline; the last one where it is undefined in all."""
+    """The first epoch whose answers `every` (epochs, units, columns) score best on the labels of the very units that
+    are scored, by the protocol's headline; the last one where it is undefined in all."""
     metric = registry.load("metric", plan.protocol.headline_for(target.kind, cohort.card.fixed_order))()
     index = np.array(answer.units, np.int64)
     y = cohort.labels(target, answer.train)[index]
     known = np.isfinite(y) & np.isfinite(every[0, :, 0])
-    units = [cohort.units[i] for i in index[known]]
-    like = Units(
-        kind=target.kind,
-        y_true=y[known],
-        score=every[0, known],
-        decision=every[0, known],
-        subject=np.array([u.subject for u in units], dtype=np.str_),
-        stimulus=np.array([u.stimulus for u in units], dtype=np.str_),
-        start_s=np.array([u.start_s for u in units]),
-        fold=np.full(len(units), answer.fold),
-        group=np.array([cohort.groups[u.subject] for u in units], dtype=np.str_),
-        length_s=cohort.length_s,
+    first = Answered(
+        target, answer.seed, answer.fold, index[known], None, *answers.decided(target, every[0, known], plan.protocol)
     )
+    rows = answers.rows_of(MODEL, first, cohort, first.units, first.score, first.decision)
+    like = units_of(rows, y[known], target, cohort.groups, cohort.length_s)
     values = np.full(len(every), np.nan)
     for epoch, table in enumerate(every):
-        score = table[known] if target.kind == "classes" else table[known, 0]
-        decision = score if target.kind == "value" else plan.protocol.decision(score)
+        score, decision = answers.decided(target, table[known], plan.protocol)
         answered = replace(like, score=score, decision=decision)
         value = metric(answered)
         values[epoch] = np.nan if isinstance(value, Undefined) else value if metric.direction == "higher" else -value

@@ -244,14 +244,13 @@ def _answers(
         train = [i for u in fold.train if (i := position[u]) in keep or not fitted]
         for target in targets:
             found = [given.get((target.name, cohort.units[i].id)) for i in index]
-            nothing = (math.nan,) * target.outputs
-            score = np.array([row.scores if row else nothing for row in found]).reshape(len(index), target.outputs)
-            values = score if target.kind == "classes" else score[:, 0]
-            decided = values.copy() if target.kind == "value" else protocol.decision(values)
+            nothing = (math.nan,) * len(target.columns)
+            table = np.array([row.scores if row else nothing for row in found]).reshape(len(index), len(nothing))
+            score, decision = answers.decided(target, table, protocol)
             for k, row in enumerate(found):
                 if row is not None and row.decision is not None:
-                    decided[k] = row.decision
-            yield Answered(target, seed, fold.index, np.array(index, np.int64), tuple(train), values, decided)
+                    decision[k] = row.decision
+            yield Answered(target, seed, fold.index, np.array(index, np.int64), tuple(train), score, decision)
 
 
 def _missing(cohort: Cohort, answered: Sequence[Answered]) -> dict[str, dict[str, Any]]:

@@ -26,7 +26,7 @@ from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics import REVISION
-from embench.statistics.controls import CONTROLS, control_scores, control_values
+from embench.statistics.controls import CONTROLS, control_scores
 from embench.statistics.scores import score
 from embench.store import Store
 
@@ -93,6 +93,12 @@ class Result:
         }
 
 
+def decided(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """Score (n,) or (n, K), and decision (n,), of what was answered about a target in the columns of `table` (n, K)."""
+    score = table if target.traits.several else table[:, 0]
+    return score, target.traits.decide(score, protocol.decision.threshold)
+
+
 def evaluate(answered: Sequence[Answered], cohort: Cohort, protocol: Protocol) -> Evaluated:
     """The scores of a method's answers about units of a cohort, beside those of the controls fitted in each fold.
 
@@ -110,12 +116,12 @@ def evaluate(answered: Sequence[Answered], cohort: Cohort, protocol: Protocol) -
         if not known.any():
             continue
         index = answer.units[known]
-        parts.append(_rows(MODEL, answer, cohort, index, answer.score[known], answer.decision[known]))
+        parts.append(rows_of(MODEL, answer, cohort, index, answer.score[known], answer.decision[known]))
         for name, control in _controls(answer, cohort, index, movement).items():
             if isinstance(control, Undefined):
                 reasons[target.name].setdefault(name, control.reason)
             else:
-                parts.append(_rows(name, answer, cohort, index, *control))
+                parts.append(rows_of(name, answer, cohort, index, *control))
     if not parts:
         raise DataError("no unit was answered: nothing was predicted", where=cohort.card.name)
     predictions = Predictions.concatenate(parts)
@@ -216,12 +222,14 @@ def _fitted_cuts(cohort: Cohort, answered: Sequence[Answered]) -> list[dict[str,
     ]
 
 
-def _rows(
-    method: str, answer: Answered, cohort: Cohort, index: np.ndarray, values: np.ndarray, decided: np.ndarray
+def rows_of(
+    method: str, answer: Answered, cohort: Cohort, index: np.ndarray, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:
+    """The rows that predictions hold of a method's answers about the units at `index`."""
     units = cohort.of(index.tolist())
     n = len(units)
-    several = values.ndim == 2
+    table = values.astype(np.float32).astype(np.float64)
+    several = answer.target.traits.several
     columns: dict[str, Any] = {
         "method": np.full(n, method),
         "target": np.full(n, answer.target.name),
@@ -232,11 +240,11 @@ def _rows(
         "stimulus": np.array([u.stimulus for u in units], dtype=np.str_),
         "unit": np.array([u.id for u in units], dtype=np.str_),
         "start_s": np.array([u.start_s for u in units], np.float64),
-        "score": np.full(n, np.nan) if several else values.astype(np.float32).astype(np.float64),
-        "decision": decided,
+        "score": np.full(n, np.nan) if several else table,
+        "decision": decision,
     }
     if several:
-        columns |= {f"score_{k}": values[:, k].astype(np.float32).astype(np.float64) for k in range(values.shape[1])}
+        columns |= dict(zip(answer.target.columns, table.T, strict=True))
     return Predictions(columns)
 
 
@@ -244,16 +252,17 @@ def _controls(answer: Answered, cohort: Cohort, index: np.ndarray, movement: np.
     """Controls of a fold, fitted on the labels of its training people."""
     if answer.train is None:
         return dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
-    target, train = answer.target, np.array(answer.train, np.int64)
-    label = cohort.labels(target, answer.train)
-    about: dict[str, Any] = {
-        "durations": {entry.id: entry.duration_s for entry in cohort.store.recordings},
-        "movement": movement,
-        "seed": answer.seed,
-    }
-    if target.kind == "value":
-        return dict(control_values(cohort.units, label, train, index, **about))
-    return dict(control_scores(cohort.units, label, train, index, **about, classes=target.n))
+    made = control_scores(
+        answer.target,
+        cohort.units,
+        cohort.labels(answer.target, answer.train),
+        np.array(answer.train, np.int64),
+        index,
+        durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
+        movement=movement,
+        seed=answer.seed,
+    )
+    return dict(made)
 
 
 def _labels_of(cohort: Cohort, answered: Sequence[Answered]) -> Labels:

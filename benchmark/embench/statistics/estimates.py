@@ -12,6 +12,7 @@ import numpy as np
 from embench import registry
 from embench.errors import EmbenchError, PluginError
 from embench.interfaces.agreement import concordance_by_person
+from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import auroc_by_person, mean_of_known
 from embench.interfaces.units import Target
@@ -19,8 +20,8 @@ from embench.statistics import conditioned
 from embench.statistics.intervals import MIXED, Bootstrap, Estimate, over_people, resampled, widened
 from embench.statistics.joined import Joined
 
-WITHIN, WITHIN_VALUES = "auroc_within", "ccc"
-"""The score inside people, of classes and of values."""
+INSIDE = {"auroc_within": auroc_by_person, "ccc": concordance_by_person}
+"""What scores inside people: (units, people (P,)) -> (P,), NaN where a person has none."""
 
 Score = Estimate | Undefined
 
@@ -34,7 +35,7 @@ def estimate_all(
         {"seed": seed, "fold": fold, "units": len(units), "people": len(np.unique(units.subject))}
         for seed, fold, units in joined
     ]
-    for name in dict.fromkeys([within_person(target), *conditioned.CONDITIONED, *registry.names("metric")]):
+    for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
         score, by_fold = estimate(name, joined, target, bootstrap, groups)
         if score is None:
             continue
@@ -55,18 +56,14 @@ def estimate(
     name: str, joined: Joined, target: Target, bootstrap: Bootstrap, groups: Mapping[str, str]
 ) -> tuple[Score | None, ByFold]:
     """One score, and its value in each seed and fold; None where it does not score targets of this kind."""
-    if name == within_person(target):
+    if name == target.traits.within:
         return _inside_people(joined, bootstrap.people, groups, target.kind)
     if name in conditioned.CONDITIONED:
-        return (None, {}) if target.kind == "value" else _conditioned(name, joined, bootstrap)
+        return _conditioned(name, joined, bootstrap) if target.traits.has_classes else (None, {})
     metric = _metric(name)
     if isinstance(metric, Undefined):
         return metric, {}
     return _over_folds(name, metric, joined, bootstrap, groups) if target.kind in metric.kinds else (None, {})
-
-
-def within_person(target: Target) -> str:
-    return WITHIN_VALUES if target.kind == "value" else WITHIN
 
 
 def _metric(name: str) -> Metric | Undefined:
@@ -83,25 +80,27 @@ def _metric(name: str) -> Metric | Undefined:
     return made
 
 
-def _inside_people(joined: Joined, people: np.ndarray, groups: Mapping[str, str], kind: str) -> tuple[Score, ByFold]:
+def _inside_people(
+    joined: Joined, people: np.ndarray, groups: Mapping[str, str], kind: KindName
+) -> tuple[Score, ByFold]:
     """The score inside each person, a person's folds and seeds averaged first, then people."""
     by_fold = persons_of_folds(joined, people, kind)
     values = {at: _finite(mean_of_known(persons)) for at, persons in by_fold.items()}
     persons = mean_of_known(persons_of_seeds(joined, by_fold))
     left_out = int(np.isnan(persons).sum())
     why, nobody = (
-        ("labels that do not vary", "no test person's labels vary")
-        if kind == "value"
-        else ("one class only", "no test person has both classes")
+        ("one class only", "no test person has both classes")
+        if KINDS[kind].has_classes
+        else ("labels that do not vary", "no test person's labels vary")
     )
     said = (f"{left_out} of {len(people)} people: {why}",) if left_out else ()
     estimate = over_people(persons, np.array([groups[person] for person in people.tolist()]), said)
     return Undefined(nobody) if isinstance(estimate, Undefined) else estimate, values
 
 
-def persons_of_folds(joined: Joined, people: np.ndarray, kind: str) -> dict[tuple[int, int], np.ndarray]:
+def persons_of_folds(joined: Joined, people: np.ndarray, kind: KindName) -> dict[tuple[int, int], np.ndarray]:
     """(seed, fold) -> the score inside each person (P,), NaN where there is none."""
-    inside = concordance_by_person if kind == "value" else auroc_by_person
+    inside = INSIDE[KINDS[kind].within]
     return {(seed, fold): inside(units, people) for seed, fold, units in joined}
 
 

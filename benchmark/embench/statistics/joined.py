@@ -93,18 +93,35 @@ def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.nd
 
 
 def _split(rows: Predictions, y: np.ndarray, target: Target, groups: Mapping[str, str], unit_length_s: float) -> Joined:
+    everything = units_of(rows, y, target, groups, unit_length_s)
+    seeds: dict[int, dict[int, Units]] = {}
+    for seed in np.unique(rows["seed"]).tolist():
+        here = rows["seed"] == seed
+        folds = np.unique(rows["fold"][here]).tolist()
+        seeds[seed] = {fold: everything.take(here & (rows["fold"] == fold)) for fold in folds}
+    return Joined(seeds)
+
+
+def units_of(
+    rows: Predictions, y: np.ndarray, target: Target, groups: Mapping[str, str], unit_length_s: float
+) -> Units:
+    """Rows of predictions of one target with their labels `y` (n,), as metrics read them.
+
+    Raises:
+        DataError: a score is missing or not finite, or people are unknown to `groups`.
+    """
     score = rows["score"]
-    if target.kind == "classes":
-        if rows.classes < target.n:
+    if target.traits.several:
+        if rows.classes < len(target.columns):
             raise DataError(f"predictions have no column for every class of {target.name}", expected=f"{target.n}")
-        score = np.stack([rows[f"score_{k}"] for k in range(target.n)], axis=1)
+        score = np.stack([rows[name] for name in target.columns], axis=1)
     decision = rows["decision"]
-    if not np.isfinite(score).all() or (target.kind != "value" and not np.isfinite(decision).all()):
+    if not np.isfinite(score).all() or (target.traits.has_classes and not np.isfinite(decision).all()):
         raise DataError("a score or decision is missing or not finite", where=f"predictions of {target.name}")
     unknown = sorted(set(rows["subject"].tolist()) - set(groups))
     if unknown:
         raise DataError(f"people without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
-    everything = Units(
+    return Units(
         kind=target.kind,
         y_true=y,
         score=score,
@@ -116,9 +133,3 @@ def _split(rows: Predictions, y: np.ndarray, target: Target, groups: Mapping[str
         group=np.array([groups[s] for s in rows["subject"].tolist()], dtype=np.str_),
         length_s=unit_length_s,
     )
-    seeds: dict[int, dict[int, Units]] = {}
-    for seed in np.unique(rows["seed"]).tolist():
-        here = rows["seed"] == seed
-        folds = np.unique(rows["fold"][here]).tolist()
-        seeds[seed] = {fold: everything.take(here & (rows["fold"] == fold)) for fold in folds}
-    return Joined(seeds)

@@ -21,7 +21,7 @@ from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import mean_of_known, tie_width
 from embench.interfaces.units import Target, Units
 from embench.statistics import conditioned
-from embench.statistics.estimates import persons_of_folds, persons_of_seeds, within_person
+from embench.statistics.estimates import persons_of_folds, persons_of_seeds
 from embench.statistics.joined import Joined
 from embench.statistics.significance import exchanges
 
@@ -35,7 +35,7 @@ def summands(name: str, joined: Joined, target: Target, people: np.ndarray) -> n
 
     The crossed scores are one: their comparisons lie inside people, and how many there are of each is up to the labels.
     """
-    if name == within_person(target):
+    if name == target.traits.within:
         seeds = persons_of_seeds(joined, persons_of_folds(joined, people, target.kind))
         return np.asarray(seeds / np.isfinite(mean_of_known(seeds)).sum())
     if name not in conditioned.CONDITIONED or name == ACROSS:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from embench.interfaces.kinds import KindName
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL, Labels, Predictions
@@ -24,7 +25,7 @@ REPLICATES = 1000
 class HeadlineRule(Protocol):
     """What scoring needs of a protocol."""
 
-    def headline_for(self, kind: str, fixed_order: bool) -> str: ...
+    def headline_for(self, kind: KindName, fixed_order: bool) -> str: ...
 
 
 class OrderCard(Protocol):

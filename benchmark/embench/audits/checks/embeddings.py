@@ -21,7 +21,7 @@ def probes(e: Evidence) -> Checked | Undefined:
     for target in e.targets:
         found = {
             what: probe(e.embeddings, e.predictions, what, target=target.name, labels=e.record.labels)
-            for what in (SUBJECT, STIMULUS, *((LABEL,) if target.kind != "value" else ()))
+            for what in (SUBJECT, STIMULUS, *((LABEL,) if target.traits.has_classes else ()))
         }
         figures[target.name] = {
             what: p.reason if isinstance(p, Undefined) else {p.metric: p.score, "chance": p.chance, "folds": p.folds}

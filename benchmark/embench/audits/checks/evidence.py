@@ -90,7 +90,7 @@ class Evidence:
     def binary(self) -> Iterator[tuple[Target, Joined]]:
         """Targets of two classes with the model's joined answers."""
         for target in self.targets:
-            if target.kind == "binary" and target.name in self.joined:
+            if target.traits.has_classes and not target.traits.several and target.name in self.joined:
                 yield target, self.joined[target.name][MODEL]
 
 

@@ -106,7 +106,7 @@ def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) 
     findings = []
     reason = "no target of two classes or values"
     for target in e.targets:
-        if target.kind == "classes" or target.name not in e.joined:
+        if target.traits.several or target.name not in e.joined:
             continue
         rows = e.answered(target.name)
         values = of(rows)
@@ -115,11 +115,12 @@ def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) 
             continue
         label = _labels(e, target, rows)
         share, guess, known = explained(rows, values, own=name == "person")
-        inside = share if target.kind == "value" else explained(rows, values, own=name == "person", label=label)[0]
+        has_classes = target.traits.has_classes
+        inside = explained(rows, values, own=name == "person", label=label)[0] if has_classes else share
         if np.isnan(share):
             reason = f"scores are constant, or nobody else has the same {name}"
             continue
-        area = None if target.kind == "value" else _telling(rows, label, guess, known)
+        area = _telling(rows, label, guess, known) if has_classes else None
         figures |= {f"{target.name}: share": round(share, 3), f"{target.name}: auroc of that": area}
         figures[f"{target.name}: share inside classes"] = round(inside, 3)
         # Where labels themselves follow the nuisance, so does a method that is right; but not inside a class.

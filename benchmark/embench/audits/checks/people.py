@@ -168,7 +168,7 @@ def collapse(e: Evidence) -> Checked:
             continue
         parts = [units for _, _, units in e.joined[target.name][MODEL]]
         constant = [np.ptp(np.asarray(u.score, np.float64), axis=0).max(initial=0.0) < 1e-6 for u in parts]
-        one = [] if target.kind == "value" else [_commonest(u.decision) >= 0.98 for u in parts]
+        one = [_commonest(u.decision) >= 0.98 for u in parts if target.traits.has_classes]
         figures[target.name] = {"folds": len(parts), "constant": sum(constant), "one class": sum(one)}
         todo = "class weights, a lower learning rate, more epochs; never rank by accuracy or f1_weighted"
         if sum(constant) > len(parts) / 2:

@@ -9,6 +9,7 @@ import numpy as np
 
 from embench import protocols, registry
 from embench.errors import EmbenchError
+from embench.interfaces.kinds import KINDS
 from embench.records import cost
 from embench.records.predictions import MODEL
 from embench.records.record import Record
@@ -106,8 +107,8 @@ def _data(of: Record) -> list[str]:
 
 def _kind(run: Mapping[str, Any], target: str) -> str:
     about = next(rule for rule in run["card"].get("label_rules", [{"name": target}]) if rule["name"] == target)
-    kinds = {"binary": "two classes", "value": "a value", "classes": f"{_number(about.get('n', 0))} classes"}
-    rule, said = about.get("rule", {}), [kinds.get(about.get("kind", ""), "")]
+    kind, rule = KINDS.get(about.get("kind", "")), about.get("rule", {})
+    said = [kind.words_of_one.format(n=_number(about.get("n", 2)))] if kind else []
     if rule.get("cut") == "training_mean":
         said.append("cut at the mean of the training labels")
     elif rule.get("cut") is not None:
