@@ -1,5 +1,5 @@
-"""What is asked of the operating system: locks, cores, memory, worker processes. Linux, macOS and Windows answer these
-differently; nothing else in the harness may care.
+"""What is asked of the machine: locks, cores, memory, worker processes, versions of libraries. Linux, macOS and Windows
+answer these differently; nothing else in the harness may care.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -95,6 +96,14 @@ def peak_memory() -> int:
         return int(getattr(used, "peak_wset", used.rss))
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
+
+
+def version_of(distribution: str) -> str:
+    """The installed version of a library; `absent` where it is not there, as in an installation that only scores."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "absent"
 
 
 def end_with_parent() -> None:

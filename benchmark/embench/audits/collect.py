@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from embench.records.predictions import ANY_SEED, Labels
 from embench.statistics import answers
 from embench.statistics.scores import score
 from embench.store import Store
+from embench.system import version_of
 
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
@@ -151,7 +151,7 @@ def _same_code(run: Mapping[str, Any], planned: Plan) -> bool:
     """Whether the same request, code, data, device and libraries would give the very same stages."""
     before = {k: v for k, v in run["config"].items() if k != "request"}
     versions = run["versions"]
-    libraries = {name: metadata.version(name) for name in ("torch", "numpy", "scikit-learn")}
+    libraries = {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")}
     same_libraries = all(versions.get(name) == version for name, version in libraries.items())
     return digest(before) == digest(planned.config) and same_libraries and versions.get("engine") == REVISION
 

@@ -1,8 +1,8 @@
 """Datasets that anybody may download: fetched, checked, unpacked; there and whole, or not there.
 
-pooch, which does the hashing, downloads a file in one go and starts over when the connection breaks. For archives of
-gigabytes that is not good enough, so the transfer itself is made here: what has arrived is kept in a `.part` file, and
-the rest is asked for by HTTP's `Range`, within one call and in the next.
+Libraries for this start over when the connection breaks. For archives of gigabytes that is not good enough, so the
+transfer is made here: what has arrived is kept in a `.part` file, and the rest is asked for by HTTP's `Range`, within
+one call and in the next.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from embench.data.unpack import check_room, unpack
 from embench.errors import DataError, MachineError, UsageError
+from embench.files import sha256
 from embench.interfaces.dataset import Card, Download
 from embench.system import locked
 
@@ -181,15 +182,13 @@ def _transfer(download: Download, part: Path, tell: Tell | None) -> bool:
 
 def _checked(download: Download, path: Path, tell: Tell | None, *, kept: bool = False) -> Path:
     """`path`, if it has the right size and hash; else it is removed, or left where it is somebody's own."""
-    import pooch
-
     size = path.stat().st_size
     if tell:
         tell(f"checking {download.name}", size, size)
     wrong = download.size is not None and size != download.size
     found, expected = f"{size:,} bytes", f"{download.size or 0:,} bytes"
     if not wrong and download.sha256 is not None:
-        found, expected = f"sha256 {pooch.file_hash(str(path))}", f"sha256 {download.sha256.lower()}"
+        found, expected = f"sha256 {sha256(path)}", f"sha256 {download.sha256.lower()}"
         wrong = found != expected
     if not wrong:
         return path

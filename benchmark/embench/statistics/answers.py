@@ -10,7 +10,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from embench.statistics import REVISION
 from embench.statistics.controls import CONTROLS, control_scores
 from embench.statistics.scores import score
 from embench.store import Store
+from embench.system import version_of
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Ma
         "scoring": identity(),
         "versions": {
             "python": platform.python_version(),
-            **{n: metadata.version(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "soxr")},
+            **{n: version_of(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "soxr")},
         },
     }
 

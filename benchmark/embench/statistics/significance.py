@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, special, stats
 
 from embench.statistics import intervals
 
@@ -90,18 +90,25 @@ def equivalence(mean: float, error: float, df: float, margin: float = MARGIN) ->
 def smallest(error: float, df: float) -> float:
     """The smallest true difference that a two-sided paired t test at .05 would show with 80 % power, when the standard
     error is this one."""
-    from statsmodels.stats.power import TTestPower
+    critical = stats.t.isf(ALPHA / 2, df)
 
-    people = df + 1
-    effect = TTestPower().solve_power(nobs=people, alpha=ALPHA, power=POWER)
-    return float(effect * error * np.sqrt(people))
+    def power(noncentrality: float) -> float:
+        upper, lower = (special.nctdtr(df, noncentrality, edge) for edge in (critical, -critical))
+        return float(1 - upper + np.nan_to_num(lower))  # scipy gives no number for a tail that is next to nothing
+
+    # The noncentrality is the difference in standard errors. Twice the normal approximation's is more than enough from
+    # 2 people on; with one degree of freedom the critical value itself is the measure.
+    most = 2 * (critical + stats.norm.isf(1 - POWER) + 2)
+    return float(optimize.brentq(lambda found: power(found) - POWER, 0.0, most, xtol=1e-13) * error)
 
 
 def holm(p: Sequence[float]) -> list[float]:
     """Each p corrected for being one of these (Holm 1979)."""
-    from statsmodels.stats.multitest import multipletests
-
-    return [float(value) for value in multipletests(p, method="holm")[1]] if len(p) else []
+    order = np.argsort(p, kind="stable")
+    stepwise = np.asarray(p, float)[order] * np.arange(len(p), 0, -1)
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(stepwise), 1.0)
+    return corrected.tolist()
 
 
 def rank_groups(different: np.ndarray) -> list[str]:
