@@ -134,8 +134,10 @@ def plan_of(known: record.Record, data_root: Path | None, folder: Path) -> tuple
     given = known.run["config"].get("request")
     if given is None:
         return None, "it was made outside embench"
-    from embench.planning.plan import make  # torch, which what came from a file can do without
-
+    try:
+        from embench.planning.plan import make
+    except ModuleNotFoundError as error:
+        return None, f"{error.name} is not installed here"
     names = {f.name for f in fields(Request)}
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in names}
     values.setdefault("pretrainers", tuple(known.run["config"].get("pretrainers", ())))
