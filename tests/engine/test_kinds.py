@@ -50,5 +50,5 @@ def test_decisions(kind, table, expected):
 
 
 def test_a_kind_that_there_is_not_is_told_with_those_there_are():
-    with pytest.raises(ValueError, match="target mood is of kind 'ordinal', which is none of binary, classes, value"):
-        Target("mood", "ordinal", LabelRule(), "mood")
+    with pytest.raises(ValueError, match="target mood is of kind 'moods', which is none of binary, classes, value"):
+        Target("mood", "moods", LabelRule(), "mood")
