@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup demo test test-all lint bench board curve interop fuzz clean
+.PHONY: setup demo test test-all lint bench board curve interop fuzz pairs-gpu clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -47,6 +47,10 @@ bench: setup
 # Damaged files: 2,000 of each dataset, each read in a process of its own. `make test-all` reads 100.
 fuzz: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz 2000
+
+# Every network of the pairs on a pretended GPU. `make test-all` tries a fifth of them.
+pairs-gpu: setup
+	EMBENCH_EVERY_PAIR=1 OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/pairs/test_devices.py -n 2
 
 # An independent reader, which needs older libraries and so an environment of its own.
 interop: setup .venv-interop/installed

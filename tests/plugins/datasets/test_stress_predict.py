@@ -1,15 +1,20 @@
 """The Stress-Predict reader: on small files of the release's format, and on the real recordings where they are."""
 
 import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pytest
 
 from embench.errors import DataError
+from embench.interfaces.recording import Label
 from embench.interfaces.units import Target
 from embench_plugins.datasets.formats.stress_predict_layout import LABELS
-from embench_plugins.datasets.stress_predict import StressPredict
+from embench_plugins.datasets.stress_predict import FILES, TOLERANCE_S, StressPredict
 
 START = 1_644_000_000
 SECONDS = 120
@@ -222,40 +227,93 @@ def real() -> Path:
     return Path(data, "stress_predict")
 
 
+HALF_A_DAY = 12 * 3600
+
+
+def task_times(real: Path) -> dict[str, tuple]:
+    """Of everybody in the study's log: the day, then the seconds since midnight or noon at which the tasks begin and
+    end: colour words, interview, hyperventilation."""
+    sheet = openpyxl.load_workbook(real / "Processed_data" / "Time_logs.xlsx").active
+    title, _, *people = sheet.iter_rows(values_only=True)
+    tasks = [title.index(task) for task in ("Stroop Test", "Interview", "Hyperventilation")]
+    return {
+        row[0]: (
+            row[title.index("Date")].date(),
+            *((row[k].hour * 3600 + row[k].minute * 60) % HALF_A_DAY for task in tasks for k in (task, task + 1)),
+        )
+        for row in people
+        if row[0]
+    }
+
+
+def labels(reader: StressPredict) -> Iterator[tuple[str, Label]]:
+    """Everybody who has labels."""
+    for subject in reader.subjects():
+        (recording,) = reader.recordings(subject)
+        if recording.labels:
+            yield subject, recording.labels["stress"]
+
+
 class TestRealRecordings:
-    def test_25_people_24_with_labels(self, real):
+    def test_everybody_of_the_release_is_read_and_has_labels_if_the_csv_has_them(self, real):
         reader = StressPredict(real)
+        said = re.search(r"(\d+) healthy volunteers", (real / "README.md").read_text(encoding="utf-8"))
+        assert reader.subjects() == sorted(task_times(real))
+        assert len(reader.subjects()) == int(said[1])
         labelled = {subject for subject in reader.subjects() for r in reader.recordings(subject) if r.labels}
-        assert len(reader.subjects()) == 25
+        in_csv = np.unique(np.loadtxt(real / LABELS, delimiter=",", skiprows=1, usecols=0))
+        assert labelled == {f"S{person:02.0f}" for person in in_csv}
         assert set(reader.subjects()) - labelled == {"S01"}
 
     def test_signals_of_a_recording_have_one_length(self, real):
         reader = StressPredict(real)
         for subject in reader.subjects():
             (recording,) = reader.recordings(subject)
-            assert set(recording.signals) == {"ppg", "eda", "temp"}
-            for signal in recording.signals.values():
+            assert set(recording.signals) == set(reader.card.modalities)
+            for modality, signal in recording.signals.items():
+                lines = (real / "Raw_data" / subject / FILES[modality]).read_bytes().count(b"\n")
+                cut = lines - 2 - signal.data.shape[1]  # two lines before the samples
+                assert 0 <= cut <= TOLERANCE_S * signal.rate
                 assert recording.duration_s <= signal.duration_s < recording.duration_s + 0.25
                 assert np.isfinite(signal.data).all()
             assert 3000 < recording.duration_s < reader.card.longest_s
 
+    def test_the_accelerometer_of_a_hand_at_rest_measures_gravity(self, real):
+        reader = StressPredict(real)
+        for subject in reader.subjects():
+            (recording,) = reader.recordings(subject)
+            assert np.median(np.linalg.norm(recording.signals["acc"].data, axis=0)) == pytest.approx(1, abs=0.03)
+
     def test_labels_change_at_the_button_presses(self, real):
         """The wristband's own event marks are on the signals' clock: labels are aligned to the second."""
         reader, far = StressPredict(real), []
-        for subject in reader.subjects()[1:]:
-            (recording,) = reader.recordings(subject)
-            label = recording.labels["stress"]
+        for subject, label in labels(reader):
             changes = label.times[1:][np.diff(label.values) != 0]
             start = np.loadtxt(real / "Raw_data" / subject / "BVP.csv", max_rows=1)
             presses = np.loadtxt(real / "Raw_data" / subject / f"tags_{subject}.csv", ndmin=1) - start
             assert len(changes) == 6  # three tasks
             assert changes[0] > reader.card.baseline.stop_s
             far += [subject for t in changes if np.abs(presses - t).min() > 1]
-        assert set(far) == {"S06", "S17", "S18"}  # whose marks are incomplete; the other 21 agree in every change
+        assert set(far) == {"S06", "S17", "S18", "S30"}  # whose marks are incomplete; all others agree in every change
+
+    def test_labels_change_when_the_studys_log_says(self, real):
+        """Somebody's log of every task, in whole minutes of a 12-hour clock (Ireland's, in winter UTC), which was kept
+        by hand and so knows nothing of the wristband: the hour, the day and the tasks are those of the labels, also of
+        people whose button presses are incomplete."""
+        logged, apart = task_times(real), []
+        for subject, label in labels(StressPredict(real)):
+            folder = real / "Raw_data" / subject
+            start = max(np.loadtxt(folder / name, delimiter=",", max_rows=1).flat[0] for name in FILES.values())
+            day, *times = logged[subject]
+            changes = start + label.times[1:][np.diff(label.values) != 0]
+            assert {datetime.fromtimestamp(t, UTC).date() for t in changes} == {day}
+            apart.append((changes - times + HALF_A_DAY / 2) % HALF_A_DAY - HALF_A_DAY / 2)
+        assert np.abs(apart).max() < 180
+        assert np.median(np.abs(apart)) < 60
 
     def test_the_csvs_heart_rate_is_the_devices_of_one_second_later_in_everybody(self, real):
-        """Over lags of -15 to 15 s the csv's heart rate and HR.csv agree fully at 1 s and nowhere else, for all 24
-        people: rows of the label csv lie on the device's seconds, without a drift, and that one column is a second
+        """Over lags of -15 to 15 s the csv's heart rate and HR.csv agree fully at 1 s and nowhere else, for
+        everybody: rows of the label csv lie on the device's seconds, without a drift, and that one column is a second
         early. That it is the column and not the rows which is early, the button presses above show."""
         table = np.genfromtxt(real / LABELS, delimiter=",", skip_header=1)
         for person in np.unique(table[:, 0]).astype(int).tolist():

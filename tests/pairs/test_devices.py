@@ -1,0 +1,81 @@
+"""Any plugin with any other on a GPU that is not there: nothing lies on another device than what it is joined with, and
+no step of training makes the host wait for the GPU more often than it must.
+
+`make test-all` tries enough networks of the array for every encoder to meet every pretrainer, and every fusion what it
+joins; `make pairs-gpu` tries all of them, in ten minutes.
+"""
+
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import embench
+import embench_plugins
+from embench.engine import loop
+from embench.engine.executor import local
+from embench.planning.graph import stage_folder
+from embench.planning.method import resolve
+from embench.planning.plan import make
+from embench.planning.request import Request
+
+from . import made, pretended
+from .array import Together, array
+from .declared import reads
+
+SOURCES = [Path(package.__file__).parent for package in (embench, embench_plugins)]
+WAITS, MORE = 10, 2
+"""So many waits a step, and so many more a modality, are borne until the list is empty. An epoch may have one step, so
+what waits once an epoch, for each figure that is reported, is among them."""
+SHORT_S = 10
+"""What an encoder sees that would like to see a minute, of recordings of 20 s."""
+MET = {("encoder", "pretrainer"), ("fusion", "joins"), ("encoder", "joins")}
+
+
+def some() -> list[Together]:
+    """Networks that hold every pair of `MET`: always the one next that holds most of those that are left."""
+    every = array()
+    pairs = {together: {p for p in together.pairs() if (p[0][0], p[1][0]) in MET} for together in every}
+    left, chosen = set().union(*pairs.values()), []
+    while left:
+        chosen.append(max(every, key=lambda together: len(pairs[together] & left)))
+        left -= pairs[chosen[-1]]
+    return chosen
+
+
+def shortened(request: Request, together: Together) -> Request:
+    """The request with views that fit into every recording, for pretrainers that need a whole one."""
+    card, settings = made.CARDS[together.dataset], list(request.settings)
+    for m, part in resolve(request, card, list(card.modalities), "cpu").encoders.items():
+        if (part.recipe.view.length_s or 0) > SHORT_S:
+            settings.append(f"encoder[{m}].view.length_s={SHORT_S}")
+        elif part.recipe.view.kind == "unit" and reads(part.short) == "signal":
+            settings.append(f"encoder[{m}].view.length=common")
+    return replace(request, settings=tuple(settings))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("together", array() if os.environ.get("EMBENCH_EVERY_PAIR") else some(), ids=str)
+def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
+    epochs, epoch = [], loop._epoch
+
+    def counted(module, objective, data, order, *rest):
+        before = Counter(pretended.Machine.now.waits)
+        try:
+            return epoch(module, objective, data, order, *rest)
+        finally:
+            waits = pretended.Machine.now.waits - before
+            epochs.append({where: count / len(order) for where, count in waits.most_common()})
+
+    monkeypatch.setattr(loop, "_epoch", counted)
+    request = shortened(together.request(data_root=world, runs=tmp_path), together)
+    request = replace(request, device="cuda", settings=(*request.settings, "encoder.epochs=1"))
+    with pretended.gpu(*SOURCES):
+        plan = make(request)
+        first = [stage for stage in plan.graph.stages.values() if stage.about.get("fold", 0) == 0]
+        outcome = local(first, stage_folder(tmp_path), 1, lambda _: None)
+    assert not outcome.errors
+    most = max(epochs, key=lambda waits: sum(waits.values()), default={})
+    assert sum(most.values()) <= WAITS + MORE * len(together.inputs), most
