@@ -35,7 +35,7 @@ from board import BOARDS, ROOT
 
 from embench import protocols, registry
 from embench.cli import app, main
-from embench.engine.stage import digest
+from embench.files import digest
 from embench.planning.plan import make
 from embench.planning.request import Request
 

@@ -84,8 +84,8 @@ class StressPredict(Dataset):
             ),
         ),
         verified_on_real={
-            "by": "tests of this reader, on S01 to S25 without ACC.csv",
-            "date": "2026-11-20",
+            "by": "tests of this reader, on the whole release: S01 to S35",
+            "date": "2026-11-21",
             "fingerprint": "sha256 of the label csv 0b43f3e948058c5d0738dfeecb7aa418ff7ac9ab16b56fb960e0cb7068358f4d",
         },
     )
