@@ -7,15 +7,17 @@ People are generated first (40.9 minutes, eight sensors at 1000 Hz, 150 MB of te
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
+import psutil
 from tabulate import tabulate
 
 PEOPLE = 4
@@ -30,18 +32,31 @@ def generate(root: Path, people: int) -> None:
     case.synthesize(root, people, 0, 1.0, length_s=case.REAL_S)
 
 
+def watch(ended: threading.Event, found: list[int]) -> None:
+    """Notes the memory of every worker, fifty times a second: not every system tells what an ended one had at most."""
+    while not ended.wait(0.02):
+        for worker in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                found.append(worker.memory_info().rss)
+
+
 def child(root: Path, workers: int) -> None:
     """Prints the seconds of one `prepare`, processor seconds of all its processes, and the peaks of this process and of
     its largest worker in MB."""
     from embench.store import prepare
+    from embench.system import peak_memory
     from embench_plugins.datasets.case import Case
 
     with tempfile.TemporaryDirectory(dir=root.parent) as cache:
+        ended, found = threading.Event(), list[int]()
+        watcher = threading.Thread(target=watch, args=(ended, found))
+        watcher.start()
         begin = time.perf_counter()
         prepare(Case(root), "bench/case", "1", rate_hz=128.0, cache=Path(cache), workers=workers)
         seconds = time.perf_counter() - begin
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    print(seconds, sum(u.ru_utime + u.ru_stime for u in used), *(u.ru_maxrss / 1024 for u in used))
+        ended.set()
+        watcher.join()
+    print(seconds, sum(os.times()[:4]), peak_memory() / 2**20, max(found, default=0) / 2**20)
 
 
 def measure(root: Path, workers: int) -> list[float]:

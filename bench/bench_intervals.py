@@ -16,10 +16,10 @@ import numpy as np
 from tabulate import tabulate
 
 from embench.interfaces.units import LabelRule, Target, Units
-from embench.results import exchanging
-from embench.results.estimates import estimate
-from embench.results.intervals import draw
-from embench.results.joined import Joined
+from embench.statistics import permutation
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import draw
+from embench.statistics.joined import Joined
 
 PEOPLE, UNITS, STIMULI, FOLDS, SEEDS = 40, 300, 20, 5, 3
 REPLICATES = 10_000
@@ -82,7 +82,7 @@ def main() -> None:
         ),
         "auroc_crossed_time of all units": (lambda: scored(("auroc_crossed_time",), joined), None),
         "permutation test of f1_weighted": (
-            lambda: exchanging.scored_anew("f1_weighted", joined, other, bootstrap.people, codes),
+            lambda: permutation.scored_anew("f1_weighted", joined, other, bootstrap.people, codes),
             None,
         ),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from embench.interfaces.dataset import Card, Dataset, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench.store import prepare
+from embench.system import peak_memory
 
 PEOPLE = (4, 16)
 CHANNELS, RATE, SECONDS = 14, 128, 300
@@ -49,19 +49,15 @@ class Generated(Dataset):
             )
 
 
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def child(people: int) -> None:
     """Prints the process's peak before and after preparing, in MB."""
-    before = peak_mb()
+    before = peak_memory()
     with tempfile.TemporaryDirectory() as folder:
         dataset = Generated(Path(folder))
         dataset.people = people
         prepare(dataset, "bench/generated", "1", rate_hz=float(RATE), cache=Path(folder))
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.npy")) / 2**20
-    print(before, peak_mb(), size)
+    print(before / 2**20, peak_memory() / 2**20, size)
 
 
 def main() -> None:

@@ -23,7 +23,6 @@ from torch import nn
 from torch.nn import functional
 
 from embench import registry
-from embench import run as runner
 from embench.engine import device, fits, loop, network
 from embench.engine.feed import Data
 from embench.engine.stage import Folder, Stage
@@ -31,6 +30,7 @@ from embench.engine.supervised import class_weights
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
 from embench.nn import Model, Supervised
+from embench.runs import run as runner
 
 BATCH, STEPS, TURNS, BOUND = 16, 5, 11, 1.05
 METHODS = (("single", "eda"), ("cross_attn", "ecg,eda"))
@@ -100,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         os.environ["EMBENCH_CACHE"] = str(place / "cache")
-        registry.load("dataset", "amigos").synthesize(place / "amigos", subjects=2, seed=0, effect=1.0)
+        registry.synthesizer("amigos")(place / "amigos", subjects=2, seed=0, effect=1.0)
         common: dict[str, Any] = {"targets": "arousal", "recipe": "small", "seeds": "0", "workers": 1}
         common |= {"data_root": place, "runs": place, "settings": (f"encoder.batch={BATCH}", f"fusion.batch={BATCH}")}
         for fusion, modalities in METHODS:

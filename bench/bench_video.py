@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import os
 import statistics
 import subprocess
 import sys
@@ -23,6 +23,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Video
 from embench.interfaces.units import LabelRule, Target
 from embench.store import Store, clips, prepare
+from embench.system import peak_memory
 
 FPS, WIDTH, HEIGHT = 25, 320, 240
 FILMS, SECONDS, ROUNDS = 8, 180, 3
@@ -112,10 +113,7 @@ def ours(store: Store, crop: str, workers: int, cache: Path) -> int:
 
 def cpu_s() -> float:
     """Seconds of processor time of this process and of its children that have ended."""
-    return sum(
-        used.ru_utime + used.ru_stime
-        for used in (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+    return sum(os.times()[:4])
 
 
 def speed() -> None:
@@ -166,19 +164,13 @@ def speed() -> None:
     print(f"median over best, which tells how quiet the machine was: {spread}\n")
 
 
-def peak_mb() -> float:
-    """Highest memory use of this process; what `getrusage` says a child inherits from its parent."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
-
-
 def child(folder: Path) -> None:
     """Prints the process's peak memory before and after storing the frames of the films in a folder, in MB."""
     with tempfile.TemporaryDirectory() as cache:
         store = stored(folder, Path(cache))
-        before = peak_mb()
+        before = peak_memory()
         count = ours(store, "large", 1, Path(cache))
-    print(before, peak_mb(), count)
+    print(before / 2**20, peak_memory() / 2**20, count)
 
 
 def memory() -> None:

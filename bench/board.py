@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embench import leaderboard
-from embench import run as runner
 from embench.cli.progress import Progress, duration
+from embench.data.find import raw_digest
 from embench.errors import CheckFailed, EmbenchError
-from embench.planning.locate import raw_digest
+from embench.runs import run as runner
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS, BOARDS = ROOT / ".embench" / "board", ROOT / "leaderboards"

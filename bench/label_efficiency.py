@@ -16,10 +16,10 @@ from typing import Any
 
 from board import DATASET, PROTOCOL, RUNS, TOGETHER  # the board's own places and modalities
 
-from embench import run as runner
 from embench.cli.progress import Progress
 from embench.errors import EmbenchError
-from embench.results import drawing
+from embench.report import drawing
+from embench.runs import run as runner
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 PEOPLE = ("1", "2", "5", "all")

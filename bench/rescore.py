@@ -1,7 +1,7 @@
 """Scores the entries of `leaderboards/` anew from their own predictions and labels: `python bench/rescore.py`.
 
-For when scores are computed in another way (`embench.results.REVISION`). Nothing is trained and no further test label
-is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again.
+For when scores are computed in another way (`embench.statistics.REVISION`). Nothing is trained and no further test
+label is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from pathlib import Path
 
 from board import BOARDS
 
-from embench import leaderboard, protocols, registry, scoring
+from embench import leaderboard, protocols, registry
+from embench.data.cohort import card_under, choose_targets
 from embench.errors import CheckFailed
-from embench.planning.cohort import card_under, choose_targets
-from embench.results import record
-from embench.results.joined import unit_length
-from embench.results.scores import score
+from embench.records import record
+from embench.statistics import answers
+from embench.statistics.joined import unit_length
+from embench.statistics.scores import score
 
 
 def rescore(folder: Path) -> list[str]:
@@ -47,7 +48,7 @@ def rescore(folder: Path) -> list[str]:
         replicates=known.scores["replicates"],
     )
     kept = {name: value for name, value in known.scores.items() if name not in scores}
-    record.write(folder, replace(known, run={**run, "scoring": scoring.identity()}, scores={**scores, **kept}))
+    record.write(folder, replace(known, run={**run, "scoring": answers.identity()}, scores={**scores, **kept}))
     return [
         f"{target} {metric}: {old.get('mean')} is {scores['scores'][target][metric].get('mean')}"
         for target, metrics in known.scores["scores"].items()

@@ -9,35 +9,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from embench import run as run
     from embench.registry import load as load
     from embench.registry import names as names
     from embench.registry.hooks import hookimpl as hookimpl
-    from embench.results.comparing import compare as compare
-    from embench.scoring import Result as Result
+    from embench.runs.run import call as run
+    from embench.statistics.answers import Result as Result
+    from embench.statistics.comparison import compare as compare
 
     __version__: str
+
+DISTRIBUTION = "embench-affect"
+"""What pip calls this package; another project has the plain name."""
 
 __all__ = ["Result", "__version__", "compare", "hookimpl", "load", "names", "run"]
 
 _HOMES = {
-    "Result": "embench.scoring",
-    "compare": "embench.results.comparing",
-    "hookimpl": "embench.registry.hooks",
-    "load": "embench.registry",
-    "names": "embench.registry",
+    "Result": "embench.statistics.answers:Result",
+    "compare": "embench.statistics.comparison:compare",
+    "hookimpl": "embench.registry.hooks:hookimpl",
+    "load": "embench.registry:load",
+    "names": "embench.registry:names",
+    "run": "embench.runs.run:call",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "run":  # a module that can be called: embench.run(dataset=..., encoder=...)
-        return import_module("embench.run")
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        module, _, attribute = _HOMES[name].partition(":")
+        return getattr(import_module(module), attribute)
     if name == "__version__":
         from importlib.metadata import version
 
-        return version("embench")
+        return version(DISTRIBUTION)
     raise AttributeError(f"module 'embench' has no attribute {name!r}")
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from embench.interfaces.kinds import KindName
 from embench.interfaces.tokens import Batch, Output, OutputSpec, Tokens, TokenSpec
-from embench.interfaces.units import Target
 
 
 class Head(nn.Module):
@@ -160,6 +160,28 @@ def _nothing(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
     return Tokens(x, mask, torch.zeros(size, spec.dim, device=device) if spec.summary else None)
 
 
+class Objective(NamedTuple):
+    """How a network learns targets of one kind: `loss` (B,) of logits (B, outputs) and labels (B,), and `activation`,
+    the scores (B, columns) that logits (B, outputs) stand for."""
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    activation: Callable[[Tensor], Tensor]
+
+
+OBJECTIVES: Mapping[KindName, Objective] = {
+    "binary": Objective(
+        lambda logits, y: functional.binary_cross_entropy_with_logits(logits[:, 0], y, reduction="none"),
+        lambda logits: logits.sigmoid(),
+    ),
+    "classes": Objective(
+        lambda logits, y: functional.cross_entropy(logits, y.long(), reduction="none"),
+        lambda logits: logits.softmax(1),
+    ),
+    "value": Objective(lambda logits, y: (logits[:, 0] - y) ** 2, lambda logits: logits),
+}
+"""Kind of target -> how networks learn it; the rest of what is true of a kind stands in `embench.interfaces.kinds`."""
+
+
 class Supervised(nn.Module):
     """`Batch -> (loss, figures)` on labels, the same for every labelled stage: the mean over labelled rows of each
     target's loss, rows weighed by their unit's share and their class's weight, summed over targets.
@@ -193,16 +215,8 @@ class Supervised(nn.Module):
             classes = self.classes[t]
             if classes is not None:
                 weight = weight * classes.to(y.device)[value.long()]
-            rows = _rowwise(target, logits[:, part], value)
-            if target.kind == "value" and self.model.scale is not None:
+            rows = OBJECTIVES[target.kind].loss(logits[:, part], value)
+            if not target.traits.has_classes and self.model.scale is not None:
                 rows = rows / self.model.scale.std[part] ** 2
             loss = loss + (rows * weight).sum() / weight.sum().clamp_min(1e-12)
         return loss, {}
-
-
-def _rowwise(target: Target, logits: Tensor, value: Tensor) -> Tensor:
-    if target.kind == "binary":
-        return functional.binary_cross_entropy_with_logits(logits[:, 0], value, reduction="none")
-    if target.kind == "classes":
-        return functional.cross_entropy(logits, value.long(), reduction="none")
-    return (logits[:, 0] - value) ** 2

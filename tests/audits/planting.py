@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from embench.planning.request import Request
-from embench.run import run
+from embench.runs.run import run
 
 from ..tiny.world import plugin, write
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import embench
-from embench.auditing import audit
+from embench.audits import audit
 from embench_plugins.datasets.synthetic.amigos import synthesize as amigos
 from embench_plugins.datasets.synthetic.stress_predict import synthesize as stress_predict
 

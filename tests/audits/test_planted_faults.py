@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from embench import outside
-from embench.auditing import audit
+from embench.audits import audit
 from embench.engine import fits
 from embench.planning import graph
+from embench.runs import external
 
 from ..tiny.world import plugin
 from .planting import abouts, cheat, copied_person, copy_of, method, predicted, put, table, world
@@ -41,7 +41,7 @@ def of_file(tmp_path, root, score) -> dict[str, str]:
     """Severe findings about predictions that somebody's own code made."""
     path = predicted(tmp_path / "mine.csv", root, score)
     return severe(
-        audit(outside.score(path, TINY, data_root=root, out=tmp_path / "out" / "mine").folder, data_root=root)
+        audit(external.score(path, TINY, data_root=root, out=tmp_path / "out" / "mine").folder, data_root=root)
     )
 
 
@@ -65,7 +65,7 @@ def test_overconfidence_is_told_from_luck(clean, tmp_path, sure, warned):
         return 0.02 + 0.96 * float(noise.random() < 0.5) if sure else noise.uniform(0.45, 0.55)
 
     path = predicted(tmp_path / "mine.csv", clean, score)
-    scored = outside.score(path, TINY, data_root=clean, out=tmp_path / "out" / "mine")
+    scored = external.score(path, TINY, data_root=clean, out=tmp_path / "out" / "mine")
     found = {name for name, finding in audit(scored.folder, data_root=clean).findings if finding.severity == "warning"}
     assert ("calibration" in found) is warned
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from embench.results.audits.nuisance import EXPLAINED, explained
-from embench.results.audits.people import ALONE, farthest
-from embench.results.predictions import Predictions
+from embench.audits.checks.nuisance import EXPLAINED, explained
+from embench.audits.checks.people import ALONE, farthest
+from embench.records.predictions import Predictions
 
 PEOPLE, FOLDS = 20, 5
 

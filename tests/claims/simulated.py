@@ -4,8 +4,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from embench.results.predictions import ANY_SEED, MODEL, Labels, Predictions
-from embench.results.record import Record
+from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.records.record import Record
 
 
 def auroc(separation: float) -> float:

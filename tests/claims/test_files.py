@@ -6,9 +6,9 @@ import pytest
 
 from embench import claims, protocols, registry
 from embench.claims.files import read
+from embench.data.cohort import card_under
 from embench.errors import UsageError
 from embench.interfaces.recipe import PRESETS
-from embench.planning.cohort import card_under
 from embench.planning.method import resolve
 
 GOOD = """

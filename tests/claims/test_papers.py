@@ -5,7 +5,7 @@ import json
 import pytest
 
 from embench.claims.verdict import on_direction
-from embench.results import record
+from embench.records import record
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from embench.claims.verdict import on_direction, on_size
-from embench.results.comparing import compare
+from embench.statistics.comparison import compare
 
 from .simulated import auroc, method, study
 

@@ -41,7 +41,7 @@ def program():
 @pytest.fixture
 def runner(monkeypatch):
     """Stands in for `embench.run`: keeps what it is asked, and answers with a small result."""
-    from embench import run as module
+    from embench.runs import run as module
 
     asked = []
 
@@ -59,7 +59,8 @@ def runner(monkeypatch):
     class Result:
         def __init__(self, request):
             self.scores, self._document = SCORES, result(request)[1]
-            self.id, self.manifest = self._document["run"], {"config": {"label_subjects": None, "drop": []}}
+            self.id = self._document["run"]
+            self.manifest = {"id": self.id, "config": {"label_subjects": None, "drop": []}}
 
         def json(self):
             return self._document

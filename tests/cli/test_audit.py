@@ -5,9 +5,9 @@ import json
 import pytest
 
 from embench.leaderboard import board
-from embench.results import record
-from embench.results.audits.findings import status
-from embench.results.export import export_entry
+from embench.leaderboard.export import export_entry
+from embench.records import record
+from embench.records.audit import status
 
 from ..audits.planting import copy_of, method, predicted, table, world
 from ..tiny.fixtures import cache, embench

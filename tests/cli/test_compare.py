@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from embench.cli import main
-from embench.results import record
-from embench.results.significance import SHARED
+from embench.records import record
+from embench.statistics.significance import SHARED
 
-from ..results.test_comparing import runs
+from ..statistics.test_comparison import runs
 
 
 @pytest.fixture

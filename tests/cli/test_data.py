@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..intake.conftest import Server, zipped
+from ..data.conftest import Server, zipped
 
 SMALL = ["--subjects", "2", "--length-s", "12"]
 
@@ -178,7 +178,7 @@ def test_fetch_tells_licence_and_citation_and_refuses_a_folder_in_use(embench, t
 OPEN = """
 from dataclasses import replace
 from embench.interfaces.dataset import Dataset, Download
-from tests.intake.conftest import CARD
+from tests.data.conftest import CARD
 
 class Open(Dataset):
     card = replace(CARD, downloads=(Download("{url}", "open.zip", None),))

@@ -27,11 +27,11 @@ def cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="module")
 def told(root, tmp_path_factory):
-    from embench.planning.cohort import choose_targets
-    from embench.planning.locate import prepared
+    from embench.data.cohort import choose_targets
+    from embench.data.find import prepared
+    from embench.data.label_report import report
     from embench.protocols import load
     from embench.registry import load as load_plugin
-    from embench.results.label_report import report
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
@@ -87,10 +87,10 @@ def test_variance_and_agreement(told):
 def test_reasons_why_units_have_no_label():
     import numpy as np
 
+    from embench.data.label_report import _dropped
     from embench.interfaces.recording import Label
     from embench.interfaces.units import LabelRule, Unit
     from embench.protocols import label_units
-    from embench.results.label_report import _dropped
 
     units = [Unit(f"r:{i}", "r", "p", "v", "p", 10.0 * i, 10.0 * i + 10, 10.0 * i, 0.0) for i in range(6)]
 

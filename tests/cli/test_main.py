@@ -1,6 +1,9 @@
 """Exit codes and messages: what goes wrong ends with the right code and one message that says what to do."""
 
 import errno
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -93,6 +96,25 @@ def test_wrong_arguments_offer_the_nearest_name(embench, line, said):
 def test_version(embench):
     done = embench("--version")
     assert (done.code, done.out.split()[0]) == (0, "embench")
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "embench", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] == "embench"
+    done = subprocess.run([sys.executable, "-m", "embench", "run", "--nonsense"], capture_output=True, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("embench lea", "leaderboard"), ("embench data sta", "status"), ("embench run --enc", "--encoder")],
+)
+def test_tab_completes_commands_and_options(words, completed):
+    asked = {"_EMBENCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-m", "embench"], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    assert completed in done.stdout.split()
 
 
 def test_help_of_every_command(embench):

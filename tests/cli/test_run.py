@@ -167,7 +167,7 @@ def test_grid_needs_a_dataset_and_an_encoder(embench, tmp_path):
 
 def test_grid_with_a_run_missing_prints_the_others_and_ends_with_6(embench, runner, monkeypatch):
     from embench import errors
-    from embench import run as module
+    from embench.runs import run as module
 
     grid = module.grid
 

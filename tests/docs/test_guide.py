@@ -23,7 +23,7 @@ def test_package_offers_every_kind():
 def test_dataset_conforms(mine, tmp_path):
     assert mine
     cls = registry.load("dataset", "my_dataset")
-    cls.synthesize(tmp_path / "made", subjects=3, seed=0, effect=1.0)
+    registry.synthesizer("my_dataset")(tmp_path / "made", subjects=3, seed=0, effect=1.0)
     check("dataset", cls, tmp_path / "made")
 
 

@@ -32,6 +32,12 @@ def test_links_lead_somewhere(page):
     assert not missing
 
 
+def test_nobody_is_told_to_install_another_project_of_this_name():
+    texts = [*PAGES, *(ROOT / "benchmark").rglob("*.py"), *(ROOT / "plugins").rglob("*.py"), ROOT / "pyproject.toml"]
+    wrong = re.compile(r"pip install[^\n`]*[ '\"]embench(?![-_\w])")
+    assert not [str(path) for path in texts if wrong.search(path.read_text())]
+
+
 def test_readme_or_user_guide_shows_every_command():
     text = README.read_text() + GUIDE.read_text()
     assert not [name for name in COMMANDS if f"embench {name}" not in text]

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from embench import registry
-from embench.planning.cohort import card_under, choose_targets
+from embench.data.cohort import card_under, choose_targets
 from embench.planning.method import resolve
 from embench.planning.request import Request
 from embench.protocols import load

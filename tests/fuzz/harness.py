@@ -72,8 +72,7 @@ def world(name: str, folder: Path) -> Path:
     """A small generated dataset."""
     people, seconds, _ = DATASETS[name]
     root = folder / name.replace("/", "_")
-    cls = registry.load("dataset", name)
-    cls.synthesize(root, subjects=people, seed=0, effect=1.0, length_s=seconds)
+    registry.synthesizer(name)(root, subjects=people, seed=0, effect=1.0, length_s=seconds)
     return root
 
 

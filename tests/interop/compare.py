@@ -16,6 +16,7 @@ import numpy as np
 from scipy.io import loadmat
 
 import embench
+from embench import registry
 
 PEOPLE = 4
 RATE = 128
@@ -38,7 +39,7 @@ def main(python: str) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         for dataset, trials, baseline_s, eda in (("deap", deap, 3, 36), ("amigos", amigos, 5, 16)):
             root = Path(scratch, dataset)
-            embench.load("dataset", dataset).synthesize(root, subjects=PEOPLE, seed=0, effect=1.0)
+            registry.synthesizer(dataset)(root, subjects=PEOPLE, seed=0, effect=1.0)
             flat = Path(scratch, f"{dataset}-flat")  # torcheeg lists one folder and reads all that is in it
             flat.mkdir()
             for path in [*root.rglob("Data_Preprocessed_P*.mat"), *root.rglob("data_preprocessed_python/s*.dat")]:

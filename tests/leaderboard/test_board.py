@@ -13,7 +13,7 @@ import yaml
 from embench.cli import main
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.leaderboard import build, finished, publish, show
-from embench.results.predictions import ANY_SEED, Labels, Predictions
+from embench.records.predictions import ANY_SEED, Labels, Predictions
 
 
 def number(mean: float) -> dict[str, Any]:

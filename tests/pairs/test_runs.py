@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embench.results.predictions import Predictions
+from embench.records.predictions import Predictions
 
 from .declared import ALL
 

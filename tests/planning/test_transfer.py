@@ -91,11 +91,10 @@ def test_from_case_to_k_emocon(tmp_path):
     to 5, by devices of other rates, which preparing makes one."""
     from embench import registry
     from embench.planning.request import Request
-    from embench.run import run
+    from embench.runs.run import run
 
     for name, length_s in (("case", None), ("k_emocon", 120.0)):
-        reader = registry.load("dataset", name)
-        reader.synthesize(tmp_path / name, subjects=6, seed=3, effect=1.0, length_s=length_s)
+        registry.synthesizer(name)(tmp_path / name, subjects=6, seed=3, effect=1.0, length_s=length_s)
     request = Request(
         "k_emocon",
         encoders=("handcrafted",),

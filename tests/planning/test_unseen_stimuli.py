@@ -9,7 +9,7 @@ import yaml
 
 from embench.errors import CheckFailed, UsageError
 from embench.protocols import load, prove
-from embench.results.predictions import Labels
+from embench.records.predictions import Labels
 
 from ..tiny.running import Bench
 from ..tiny.world import RULES, of_all_kinds, people, plugin, write

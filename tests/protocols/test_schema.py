@@ -144,12 +144,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert error.value.where == str(tmp_path / "none.yaml")
 
 
-def test_decisions() -> None:
-    decide = load("subject-independent-v1").decision
-    assert decide(np.array([0.2, 0.5, 0.7])).tolist() == [0.0, 1.0, 1.0]
-    assert decide(np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1]])).tolist() == [1.0, 0.0]
-
-
 def test_headline_depends_on_target_and_clock() -> None:
     protocol = load("subject-independent-v1")
     assert protocol.headline_for("binary", fixed_order=False) == "auroc_within"

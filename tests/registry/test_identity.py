@@ -1,15 +1,21 @@
 """Code identity: equal text means equal results."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
+import embench_plugins
 from embench import registry
 
 
 @pytest.fixture
 def source(tmp_path, site, monkeypatch, installing):
     """A copy of the good package, installed editable."""
-    import shutil
-
     project = tmp_path / "project"
     shutil.copytree(installing.HERE / "embench_acme", project)
     monkeypatch.syspath_prepend(str(project))
@@ -70,8 +76,6 @@ def test_file_is_its_source(tmp_path):
 
 
 def test_identity_imports_nothing(source):
-    import sys
-
     (source / "encoders.py").write_text("raise RuntimeError\n")
     identity()
     assert "embench_acme.encoders" not in sys.modules
@@ -80,3 +84,35 @@ def test_identity_imports_nothing(source):
 def test_bundled_plugins_are_known_by_their_source_here():
     assert "source" in registry.code_identity("fusion", "cross_attn")
     assert registry.code_identity("dataset", "amigos/short") == registry.code_identity("dataset", "amigos")
+
+
+EDIT_AND_ASK = """
+import json
+from pathlib import Path
+from embench import registry
+
+def identities():
+    return {e.name: registry.code_identity("dataset", e.name) for e in registry.entries("dataset")}
+
+def edited(folder):
+    for path in Path("embench_plugins/datasets", folder).glob("*.py"):
+        path.write_text(path.read_text() + chr(10) + "ADDED = 1" + chr(10))
+    return identities()
+
+print(json.dumps([identities(), edited("synthetic"), edited("formats")]))
+"""
+
+
+def test_edit_of_a_generator_leaves_every_reader_what_it_is(tmp_path):
+    """In a copy of the bundled plugins, every module of generators is edited, then every module of formats."""
+    shutil.copytree(Path(embench_plugins.__file__).parent, tmp_path / "embench_plugins")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    asked = [sys.executable, "-c", EDIT_AND_ASK]
+    done = subprocess.run(
+        asked, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    before, generators, formats = json.loads(done.stdout)
+    assert set(before) == {entry.name for entry in registry.entries("dataset")}
+    assert all("source" in text for text in before.values())
+    assert generators == before
+    assert not set(formats.values()) & set(before.values())

@@ -3,7 +3,7 @@
 import pytest
 
 from embench import registry
-from embench.errors import PluginError
+from embench.errors import PluginError, UsageError
 
 
 def test_class_of_an_outside_package(acme):
@@ -89,3 +89,76 @@ def test_file_that_is_no_python_says_where(tmp_path):
     path.write_text("x = 1\ndef broken(:\n")
     with pytest.raises(PluginError, match=r"SyntaxError.*line 2"):
         registry.load("metric", f"{path}:Mine")
+
+
+READERS = """
+from embench.interfaces.dataset import Dataset
+
+class Silent(Dataset):
+    def subjects(self): return []
+    def files(self, subject): return []
+    def recordings(self, subject): yield from ()
+
+class Own(Silent):
+    @classmethod
+    def synthesize(cls, out, *, subjects, seed, effect): (out / "by").write_text("the class")
+"""
+GENERATOR = """
+def synthesize(out, *, subjects, seed, effect): (out / "by").write_text("the function")
+"""
+FRAGMENT = """
+dataset:
+  silent: {target: 'embench_other.readers:Silent', revision: 1, summary: s}
+  own: {target: 'embench_other.readers:Own', revision: 1, summary: s}
+  both: {target: 'embench_other.readers:Own', revision: 1, summary: s, synthesizer: 'embench_other.made:synthesize'}
+  same: {alias_of: both}
+  misspelt: {target: 'embench_other.readers:Own', revision: 1, summary: s, synthesizer: 'embench_other.made:synthesise'}
+  nowhere: {target: 'embench_other.readers:Own', revision: 1, summary: s, synthesizer: 'embench_other.gone:synthesize'}
+"""
+
+
+@pytest.fixture
+def datasets(site, installing):
+    package = site / "embench_other"
+    package.mkdir()
+    for name, text in {
+        "__init__.py": "",
+        "readers.py": READERS,
+        "made.py": GENERATOR,
+        "registry.yaml": FRAGMENT,
+    }.items():
+        (package / name).write_text(text)
+    installing.write(site, "embench-other", "1", {"plugins": "embench_other"})
+    registry.refresh()
+    return package
+
+
+@pytest.mark.usefixtures("datasets")
+@pytest.mark.parametrize(("name", "by"), [("own", "the class"), ("both", "the function"), ("same", "the function")])
+def test_generator_of_the_fragment_comes_before_the_class_own(name, by, tmp_path):
+    registry.synthesizer(name)(tmp_path, subjects=1, seed=0, effect=1.0)
+    assert (tmp_path / "by").read_text() == by
+
+
+@pytest.mark.usefixtures("datasets")
+def test_dataset_without_a_generator_says_so():
+    assert [name for name in ("silent", "own", "both") if registry.has_synthesizer(name)] == ["own", "both"]
+    with pytest.raises(UsageError, match="silent has no synthesizer"):
+        registry.synthesizer("silent")
+
+
+def test_wrong_generator_is_the_packages_fault(datasets):
+    with pytest.raises(PluginError, match=r"no function synthesise(.|\n)*did you mean synthesize") as caught:
+        registry.synthesizer("misspelt")
+    assert str(datasets / "made.py") in str(caught.value)
+    with pytest.raises(PluginError, match="names a module that embench_other does not have"):
+        registry.synthesizer("nowhere")
+    assert registry.load("dataset", "misspelt").__name__ == "Own"
+
+
+@pytest.mark.usefixtures("datasets")
+def test_whether_there_is_a_generator_is_known_without_importing_it():
+    import sys
+
+    assert registry.has_synthesizer("both")
+    assert "embench_other.made" not in sys.modules

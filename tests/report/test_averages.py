@@ -3,11 +3,11 @@
 import numpy as np
 
 from embench.interfaces.units import LabelRule, Target, Units
-from embench.report.beside import answers, envelope
+from embench.records.predictions import ANY_SEED, Labels, Predictions
+from embench.records.record import Record
 from embench.report.curves import GRID, calibration, confusion, roc, spread
-from embench.results.joined import Joined
-from embench.results.predictions import ANY_SEED, Labels, Predictions
-from embench.results.record import Record
+from embench.report.fusion_gain import answers, envelope
+from embench.statistics.joined import Joined
 
 
 def units(y, score):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from embench import outside, report
+from embench import report
 from embench.errors import DataError
-from embench.results.record import read, read_scores
+from embench.records.record import read, read_scores
+from embench.runs import external
 
 from ..tiny.world import plugin
 
@@ -189,7 +190,7 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
     table = tmp_path / "mine.csv"
     rows = gzip.decompress((kinds.fused / "predictions.csv.gz").read_bytes()).decode().splitlines()
     table.write_text("\n".join(row for row in rows if row.startswith(("method", "model,arousal,"))))
-    scored = outside.score(
+    scored = external.score(
         table, plugin("Kinds"), data_root=kinds.data, protocol=str(kinds.rules), out=tmp_path / "out"
     )
     html = report.write(scored.folder, tmp_path / "r.html", data_root=kinds.data).read_text()

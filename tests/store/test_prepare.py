@@ -1,6 +1,7 @@
 """What is prepared is what preprocessing says, in place, with labels apart and absences named."""
 
 import json
+import sys
 import tracemalloc
 
 import numpy as np
@@ -112,6 +113,17 @@ def test_more_workers_write_the_same_bytes(dataset, tmp_path):
     assert names == sorted(path.name for path in two.path.iterdir())
     for name in names:
         assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
+
+
+@pytest.mark.parametrize("found", [True, False], ids=["a module's reader", "a script's reader"])
+def test_workers_that_are_no_copies_write_the_same_bytes(dataset, tmp_path, monkeypatch, found):
+    """As on macOS and Windows; a script's reader, which they could not import, is read without them."""
+    monkeypatch.setattr(sys.modules["embench.store.prepare"], "_FORKS", False)
+    if not found:
+        dataset.__class__ = type("Here", (SmallDataset,), {"__module__": "embench_file_here"})
+    one, two = make(dataset, tmp_path / "one"), make(dataset, tmp_path / "two", workers=2)
+    for path in one.path.iterdir():
+        assert path.read_bytes() == (two.path / path.name).read_bytes()
 
 
 def test_progress_counts_people(dataset, cache):

@@ -203,3 +203,50 @@ def test_checks_leave_the_random_state_as_it_was():
     torch.manual_seed(5)
     check_encoder(Good)
     assert torch.equal(torch.rand(1), before)
+
+
+class Picks(Network):
+    """Reads the channels at `read`, and says of `said` that it does (None: nothing)."""
+
+    def __init__(self, read, said):
+        super().__init__(len(read))
+        self.read = read
+        if said is not None:
+            self.register_buffer("picks", torch.tensor(said), persistent=False)
+
+    def forward(self, x, mask=None):
+        return super().forward(x[:, self.read], mask)
+
+
+def picking(read, said):
+    class Picking(Good):
+        accepts: ClassVar = frozenset({"acc"})  # x, y, z
+
+        def build(self, spec: InputSpec) -> nn.Module:
+            return Picks(read, said)
+
+    return Picking
+
+
+@pytest.mark.parametrize(("read", "said"), [([2, 0], [2, 0]), ([0, 1, 2], None), ([1], [1])])
+def test_an_encoder_says_which_channels_it_reads(read, said):
+    check_encoder(picking(read, said))
+
+
+@pytest.mark.parametrize(
+    ("read", "said", "fault"),
+    [
+        ([2, 0], None, "channel y changes nothing"),
+        ([2, 0], [0, 1, 2], "channel y, which its module's `picks` names, changes nothing"),
+        ([2, 0], [0], "reads channel z, which `picks` leaves out"),
+        ([2, 0], [0, 3], "positions from 0 to 2, each once"),
+        ([2, 0], [-1, 0], "positions from 0 to 2, each once"),
+        ([2, 0], [0, 0, 2], "positions from 0 to 2, each once"),
+        ([2, 0], [0.0, 2.0], "an integer tensor (k,)"),
+        ([2, 0], [True, False, True], "an integer tensor (k,)"),
+    ],
+)
+def test_an_encoder_that_says_other_channels_than_it_reads_is_told(read, said, fault):
+    with pytest.raises(CheckFailed) as caught:
+        check_encoder(picking(read, said))
+    assert fault in str(caught.value)

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import pytest
 
+from embench.data.checks import check as verify
 from embench.errors import CheckFailed
-from embench.intake.checks import check as verify
 from embench.interfaces.dataset import ModalityCard
 from embench.interfaces.recording import Video
 from embench.testing import check

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from embench.cli import main
 from embench.planning.plan import make
 from embench.planning.request import Request
-from embench.run import run
+from embench.runs.run import run
 
 from .world import plugin
 

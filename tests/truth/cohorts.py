@@ -18,8 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from embench.interfaces.units import LabelRule, Target
-from embench.results.predictions import ANY_SEED, MODEL, Labels, Predictions
-from embench.results.record import Record
+from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.records.record import Record
 
 UNITS, FEATURES, FOLDS = 24, 4, 5
 TARGET = Target("stress", "binary", LabelRule(), "stress")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import embench
-from embench.results import record
-from embench.run import Result
+from embench.records import record
+from embench.runs.run import Result
 from embench_plugins.datasets.synthetic import deap
 from embench_plugins.datasets.synthetic.amigos import synthesize
 

@@ -15,13 +15,13 @@ from scipy import stats
 from tabulate import tabulate
 
 from embench import protocols
-from embench.results import significance
-from embench.results.common import joined_on_common
-from embench.results.comparing import compare
-from embench.results.estimates import estimate
-from embench.results.intervals import Estimate, draw
-from embench.results.predictions import Predictions
-from embench.results.scores import score
+from embench.records.predictions import Predictions
+from embench.statistics import significance
+from embench.statistics.common import joined_on_common
+from embench.statistics.comparison import compare
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import Estimate, draw
+from embench.statistics.scores import score
 
 from .cohorts import (
     TARGET,

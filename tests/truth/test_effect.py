@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from embench.run import Result
+from embench.runs.run import Result
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 
 from embench import registry
 from embench.cli import main
-from embench.run import Result
+from embench.runs.run import Result
 
 
 class Small(NamedTuple):
@@ -93,10 +93,9 @@ def test_features_find_the_planted_effect_and_nothing_where_there_is_none(
 ) -> None:
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     chosen, found = EFFECTS[name], {}
-    reader = registry.load("dataset", name)
     for effect in (1.0, 0.0):
         root = tmp_path / f"effect-{effect:g}"
-        reader.synthesize(
+        registry.synthesizer(name)(
             root / name.partition("/")[0], subjects=chosen.people, seed=1, effect=effect, length_s=chosen.length_s
         )
         done = run(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from embench.protocols import load
-from embench.results.predictions import ANY_SEED, MODEL, Labels, Predictions
-from embench.results.scores import score
+from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.statistics.scores import score
 from embench_plugins.datasets.amigos import Amigos
 from embench_plugins.datasets.formats.amigos_files import SHORT
 from embench_plugins.datasets.synthetic.amigos import draw

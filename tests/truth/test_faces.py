@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from embench import registry
-from embench.run import Result
+from embench.runs.run import Result
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*starts from random weights")]
 
@@ -54,8 +54,7 @@ def options(dataset: str, method: str) -> dict[str, Any]:
 
 
 def synthesize(root: Path, dataset: str, seed: int, effect: float, people: int) -> Path:
-    reader = registry.load("dataset", dataset)
-    reader.synthesize(
+    registry.synthesizer(dataset)(
         root / dataset, subjects=people, seed=seed, effect=effect, length_s=SETS[dataset].length_s, videos=True
     )
     return root

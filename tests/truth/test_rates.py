@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from embench.results.significance import SHARED
+from embench.statistics.significance import SHARED
 
 from .rates import SCORES, clearings, coverage, equivalences, rejections
 

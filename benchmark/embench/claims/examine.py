@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from embench import protocols, registry
-from embench import run as runner
 from embench.claims.files import Claim
 from embench.claims.verdict import Size, Verdict, on_direction, on_size
+from embench.data.cohort import card_under
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.dataset import Card
-from embench.planning.cohort import card_under
 from embench.planning.plan import Plan
-from embench.results import comparing, record
-from embench.results.significance import holm
+from embench.records import record
+from embench.runs import run as runner
+from embench.statistics import comparison
+from embench.statistics.significance import holm
 
 FIXED = "subject-independent-v1"
 """The protocol that holds for every method, whose headline is compared."""
@@ -220,7 +221,7 @@ def _compared(pair: Pair, one: Any, other: Any, targets: Sequence[str]) -> list[
     }
     for target in targets:
         try:
-            found = comparing.compare(a, b, target, pair.metric)
+            found = comparison.compare(a, b, target, pair.metric)
         except EmbenchError as error:
             rows.append(replace(_missing(pair, error), target=target, **about))
             continue

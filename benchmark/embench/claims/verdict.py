@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from embench.results.significance import ALPHA, MARGIN
+from embench.statistics.significance import ALPHA, MARGIN
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
 Size = Literal["agrees", "smaller", "larger", "opposite"]

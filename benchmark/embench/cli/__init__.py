@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+import embench
 from embench.cli import (
     audit,
     baselines,
@@ -36,7 +37,6 @@ app = typer.Typer(
     name="embench",
     help="One benchmark for emotion and affect recognition from physiological signals and video.",
     no_args_is_help=True,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run.run)
@@ -58,14 +58,17 @@ app.add_typer(leaderboard.app, name="leaderboard")
 # What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
 _INTERRUPTED = 130
+_NOT_NEEDED_TO_SCORE = {
+    "av", "cv2", "huggingface_hub", "matplotlib", "neurokit2", "requests", "safetensors", "soxr", "timm", "torch",
+    "torchvision", "transformers",
+}  # fmt: skip
+"""Libraries of the whole installation that `requirements-score.txt` leaves out."""
 _GAVE_OUT = {"OutOfMemoryError", "BrokenProcessPool", "TerminatedWorkerError"}
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"embench {version('embench')}")
+        typer.echo(f"embench {embench.__version__}")
         raise typer.Exit
 
 
@@ -112,6 +115,9 @@ def _explain(error: BaseException, given: Sequence[str]) -> int:
     if isinstance(error, MemoryError) or type(error).__name__ in _GAVE_OUT:
         hint = "use a smaller --recipe, fewer --workers, or a machine with more memory"
         return _fail(f"machine: memory or a worker gave out ({_one_line(error)})\n  what to do: {hint}", 5)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _NOT_NEEDED_TO_SCORE:
+        hint = "install the whole of embench: `pip install .` in its folder"
+        return _fail(f"machine: {error.name} is not installed, and this command needs it\n  what to do: {hint}", 5)
     if isinstance(error, OSError) and error.errno in _MACHINE:
         where = f"\n  where: {error.filename}" if error.filename else ""
         hint = "free some space, or name a folder that can be written to"

@@ -11,7 +11,7 @@ from embench.cli import console
 from embench.cli.options import DataRoot, Json
 
 if TYPE_CHECKING:
-    from embench.results.audits.findings import Audit
+    from embench.records.audit import Audit
 
 _COLOURS = {"severe": "red", "warning": "yellow", "note": None}
 
@@ -32,12 +32,12 @@ def audit(
 ) -> None:
     """Check a run against its record and the data; exit 1 when something severe is found."""
     with console.stdout_kept(as_json):
-        from embench import auditing
+        from embench import audits
         from embench.cli.progress import Progress
 
         folder = run if run.is_dir() else _scored(run, dataset, data_root)
         with Progress() as progress:
-            made = auditing.audit(folder, data_root=data_root, retrained=retrain, out=out, progress=progress.event)
+            made = audits.audit(folder, data_root=data_root, retrained=retrain, out=out, progress=progress.event)
     if as_json:
         console.document(made.json())
     else:
@@ -48,8 +48,8 @@ def audit(
 
 def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
     """The record that `embench score` makes of a file."""
-    from embench import outside
     from embench.errors import UsageError
+    from embench.runs import external
 
     if dataset is None:
         raise UsageError(
@@ -57,12 +57,12 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
             where="embench audit",
             expected="a run's folder, or a file of predictions and --dataset",
         )
-    return outside.score(file, dataset, data_root=data_root).folder
+    return external.score(file, dataset, data_root=data_root).folder
 
 
 def show(made: Audit) -> None:
     """The findings, the severe ones first, and what could not be asked."""
-    from embench.results.audits.findings import counted
+    from embench.records.audit import counted
 
     for name, finding in made.findings:
         console.say(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])

@@ -28,9 +28,9 @@ def baselines(
 ) -> None:
     """Run the controls and handcrafted features with simple classifiers: each modality alone, and all together."""
     with console.stdout_kept(as_json):
-        from embench import run as runner
         from embench.cli import show
         from embench.cli.progress import Progress
+        from embench.runs import run as runner
 
         with Progress() as progress:
             done = runner.baselines(

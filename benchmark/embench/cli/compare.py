@@ -11,7 +11,7 @@ from embench.cli import console
 from embench.cli.options import Json
 
 if TYPE_CHECKING:
-    from embench.results.comparing import Comparison, Table
+    from embench.statistics.comparison import Comparison, Table
 
 
 def compare(
@@ -22,10 +22,11 @@ def compare(
 ) -> None:
     """Compare runs two by two on the units that all of them answered, paired over people."""
     with console.stdout_kept(as_json):
-        from embench.results import comparing, record
+        from embench.records import record
+        from embench.statistics import comparison
 
         records = [record.read(folder) for folder in runs]
-        tables = comparing.compare_all(records, target.split(",") if target else None, metric)
+        tables = comparison.compare_all(records, target.split(",") if target else None, metric)
     if as_json:
         console.document({"targets": [table.as_json() for table in tables]})
         return
@@ -35,7 +36,7 @@ def compare(
 
 def _show(table: Table) -> None:
     from embench.cli import show
-    from embench.results.phrasing import METRICS
+    from embench.statistics.sentence import METRICS
 
     title = f"target {table.target}, {METRICS.get(table.metric, table.metric)} ({table.metric})"
     rows = [

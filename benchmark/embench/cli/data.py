@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 from embench.cli import console, data_fetch, data_labels, data_status, data_verify
 from embench.cli.options import DataRoot, Json
 from embench.errors import UsageError
+from embench.system import cores
 
 if TYPE_CHECKING:
     from embench.protocols import Protocol
@@ -55,7 +55,7 @@ def synthesize(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is not empty", where="--out", hint="name a new folder")
     entry = registry.find("dataset", dataset)
-    write = registry.load("dataset", entry.full_name).synthesize
+    write = registry.synthesizer(entry.full_name)
     known, more = inspect.signature(write).parameters, dict[str, Any]()
     if length_s is not None:
         more["length_s"] = length_s
@@ -83,7 +83,7 @@ def prepare(
     with console.stdout_kept(as_json):
         from embench.protocols import load
 
-        store = _prepare(dataset, data_root, load(protocol), workers or min(4, len(os.sched_getaffinity(0))))
+        store = _prepare(dataset, data_root, load(protocol), workers or min(4, cores()))
     if as_json:
         console.document({
             "dataset": store.name,
@@ -117,7 +117,7 @@ def prepare(
 
 def _prepare(dataset: str, data_root: Path | None, protocol: Protocol, workers: int) -> Store:
     from embench.cli.progress import Steps
-    from embench.planning.locate import prepared
+    from embench.data.find import prepared
 
     with Steps() as steps:
         return prepared(dataset, data_root, protocol, workers, lambda n, all_, _: steps(n, all_, "prepared"))

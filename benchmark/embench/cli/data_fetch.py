@@ -19,8 +19,8 @@ def fetch(
 ) -> None:
     """Download, check and unpack a dataset; a download that was cut off goes on where it stopped."""
     from embench import registry
-    from embench.intake.fetch import fetch as get
-    from embench.locations import data_folder
+    from embench.data.fetch import fetch as get
+    from embench.data.locations import data_folder
 
     entry = registry.find("dataset", dataset)
     card, folder = registry.load("dataset", entry.full_name).card, data_folder(entry, data_root)

@@ -33,11 +33,12 @@ def labels(
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.cli.progress import Steps
-        from embench.outside import units_table, write_units
-        from embench.planning.cohort import card_under, choose_targets
-        from embench.planning.locate import prepared
+        from embench.data import label_report
+        from embench.data.cohort import card_under, choose_targets
+        from embench.data.find import prepared
         from embench.protocols import load
-        from embench.results import drawing, label_figure, label_report
+        from embench.report import drawing, label_figure
+        from embench.runs.external import units_table, write_units
 
         if figure:
             drawing.check_path(figure, "--figure")
@@ -79,7 +80,7 @@ def _show(about: Mapping[str, Any]) -> None:
 
 def _people(about: Mapping[str, Any]) -> None:
     everybody = {"subject": f"{about['people']} people *", **about}
-    if about["kind"] == "value":
+    if "values" in about:
         spread = [row["values"] for row in about["per_person"]] or [{"low": 0.0, "high": 1.0}]
         low, high = min(v["low"] for v in spread), max(v["high"] for v in spread)
         heads = ["person", "units", "mean", "SD", f"{low:.3g} to {high:.3g}"]

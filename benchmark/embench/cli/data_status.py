@@ -29,13 +29,16 @@ def status(
     """Tell which datasets are there, where they are looked for, whether they were verified, and how to get them."""
     with console.stdout_kept(as_json):
         from embench import registry
-        from embench.planning.locate import open_dataset
+        from embench.data.find import open_dataset
+        from embench.data.locations import wrong_root
 
         if dataset:
             facts = [_status(registry.find("dataset", dataset), data_root)]
             facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
         else:
             facts = [_status_or_fault(entry, data_root) for entry in registry.entries("dataset") if not entry.alias_of]
+    if wrong := wrong_root(data_root):
+        console.note(wrong)
     if as_json:
         console.document(facts)
         return
@@ -55,7 +58,7 @@ def status(
 def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
     """Where a dataset is looked for, in which state it is, and what its card says that a newcomer asks."""
     from embench import registry
-    from embench.locations import data_folder
+    from embench.data.locations import data_folder
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
@@ -64,7 +67,7 @@ def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
     found = folder.is_dir() and any(folder.iterdir())
     fault, record = None, None
     if found:
-        from embench.intake.verified import recall
+        from embench.data.verified import recall
         from embench.store.reading import reader_faults
 
         try:
@@ -108,7 +111,7 @@ def _verified(record: Any) -> str:
 
 def _status_or_fault(entry: Entry, data_root: Path | None) -> dict[str, Any]:
     """`_status`, or under `broken` why there is none: one faulty plugin must not hide the others."""
-    from embench.locations import data_folder
+    from embench.data.locations import data_folder
 
     try:
         return _status(entry, data_root)

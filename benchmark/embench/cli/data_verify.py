@@ -14,7 +14,7 @@ from embench.cli.progress import Steps
 from embench.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
-    from embench.intake.checks import Checked
+    from embench.data.checks import Checked
     from embench.interfaces.dataset import Card
 
 _SHOWN = 50
@@ -37,10 +37,10 @@ def verify(
         raise UsageError(f"{share} cannot be written", where="--share", expected="a file in a folder that is there")
     with console.stdout_kept(as_json):
         from embench import registry
-        from embench.intake.checks import check
-        from embench.intake.report import Report
-        from embench.intake.verified import remember
-        from embench.planning.locate import open_dataset
+        from embench.data.checks import check
+        from embench.data.describe import Report
+        from embench.data.find import open_dataset
+        from embench.data.verified import remember
         from embench.store import cache_root
         from embench.store.fingerprint import synthetic
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import tempfile
@@ -11,9 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+import embench
 from embench.cli import console
 from embench.cli.options import DataRoot
 from embench.errors import CheckFailed, EmbenchError
+from embench.system import cores
 
 _LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "soxr", "neurokit2")
 _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
@@ -36,7 +37,7 @@ def doctor(data_root: DataRoot = None) -> None:
 
 
 def _versions() -> Iterator[Finding]:
-    yield Finding("embench", version("embench"))
+    yield Finding("embench", embench.__version__)
     yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
     for library in _LIBRARIES:
         try:
@@ -54,10 +55,11 @@ def _device() -> Iterator[Finding]:
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
         yield Finding("device", f"cuda: {card.name}, {card.total_memory / 2**30:.0f} GB")
+    elif torch.backends.mps.is_available():
+        yield Finding("device", "cpu; MPS is there, and untried: --device mps")
     else:
         yield Finding("device", "cpu: no CUDA device is there")
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("threads", f"{usable} processors, torch uses {torch.get_num_threads()} threads")
+    yield Finding("threads", f"{cores()} processors, torch uses {torch.get_num_threads()} threads")
 
 
 def _disk() -> Iterator[Finding]:
@@ -78,11 +80,12 @@ def _disk() -> Iterator[Finding]:
 
 def _data(given: Path | None) -> Iterator[Finding]:
     from embench import registry
-    from embench.locations import data_folder, data_root
+    from embench.data.locations import data_folder, data_root, wrong_root
 
     there = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, given).is_dir()]
     names = ", ".join(e.name for e in there) or "none found"
-    yield Finding("data", f"{data_root(given)}: {names}")
+    wrong = wrong_root(given)
+    yield Finding("data", wrong or f"{data_root(given)}: {names}", broken=wrong is not None)
 
 
 def _plugins() -> Iterator[Finding]:

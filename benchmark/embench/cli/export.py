@@ -21,10 +21,11 @@ def export(
     """Write the table, the methods section or the bibliography of a paper on some runs, as LaTeX."""
     if not (latex or methods or bibtex):
         raise UsageError("nothing is asked for", where="embench export", expected="--latex, --methods or --bibtex")
-    from embench.results import citing, record
+    from embench.records import record
+    from embench.report import latex as paper
 
     records = [record.read(folder) for folder in runs]
-    wanted = ((latex, citing.tables), (methods, citing.methods), (bibtex, citing.bibtex))
+    wanted = ((latex, paper.tables), (methods, paper.methods), (bibtex, paper.bibtex))
     text = "\n".join(make(records) for asked, make in wanted if asked)
     if out is None:
         typer.echo(text, nl=False)

@@ -95,10 +95,11 @@ def grid(
     }
     axes = _from_file(file, common) | {name: list(values) for name, values in line.items() if values}
     with console.stdout_kept(as_json):
-        from embench import run as runner
         from embench.cli import show
         from embench.cli.progress import Progress
         from embench.planning.axes import spread
+        from embench.report import grid_curves
+        from embench.runs import run as runner
 
         asked = [runner.Request(**common, **point) for point in points(axes)]
         requests = list(dict.fromkeys(each for request in asked for each in spread(request)))
@@ -108,7 +109,8 @@ def grid(
             with Progress() as progress:
                 done = runner.grid(requests, executor=executor, workers=workers, progress=progress.event)
             answers = [result.json() for result in done.results]
-            drawn = done.curves(requests[0].runs_folder)
+            scored = [(result.manifest, result.scores) for result in done.results]
+            drawn = grid_curves.write_all(scored, requests[0].runs_folder / "curves")
     if as_json:
         console.document(answers)
     elif dry_run:

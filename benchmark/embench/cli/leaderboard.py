@@ -12,7 +12,7 @@ from embench.cli import console
 from embench.cli.options import DataRoot
 from embench.cli.show import value as show_value
 from embench.errors import DataError
-from embench.results import cost
+from embench.records import cost
 
 app = typer.Typer(help="Show published entries, and make the tables from them.", no_args_is_help=True)
 
@@ -61,7 +61,7 @@ def build(
 ) -> None:
     """Make the Markdown tables anew from the entries, after publishing runs with --from."""
     from embench import leaderboard
-    from embench.planning.locate import raw_digest
+    from embench.data.find import raw_digest
 
     if runs is not None:
         folders = leaderboard.finished(runs)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from embench.cli import console
 from embench.errors import UsageError
 from embench.registry.naming import did_you_mean
 
@@ -21,9 +22,16 @@ class Preset(StrEnum):
     quick = "quick"
 
 
-DeviceName = Literal["auto", "cpu", "cuda"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
-Device = Annotated[DeviceName, typer.Option("--device", help="Where networks are trained.")]
+
+def _tried(device: DeviceName) -> DeviceName:
+    if device == "mps":
+        console.note("nobody has tried --device mps yet: compare a small run with one on --device cpu first")
+    return device
+
+
+Device = Annotated[DeviceName, typer.Option("--device", callback=_tried, help="Where networks are trained.")]
 DataRoot = Annotated[
     Path | None,
     typer.Option("--data-root", help="Folder of all datasets; else $EMBENCH_DATA, else the user's data folder."),

@@ -44,10 +44,10 @@ def pretrain(
 ) -> None:
     """Pretrain on everybody of a dataset or corpus, and write weights with a manifest of what they saw."""
     with console.stdout_kept(as_json):
-        from embench import pretraining
         from embench.cli import show
         from embench.cli.progress import Progress
         from embench.planning.request import Request
+        from embench.runs import pretrain as runner
 
         request = Request(
             dataset=corpus,
@@ -63,10 +63,10 @@ def pretrain(
             settings=tuple(settings or ()),
         )
         if dry_run:
-            answer = pretraining.make(request, seed).describe()
+            answer = runner.make(request, seed).describe()
         else:
             with Progress() as progress:
-                answer = pretraining.run(request, seed, progress=progress.event).json()
+                answer = runner.run(request, seed, progress=progress.event).json()
     if as_json:
         console.document(answer)
     elif dry_run:

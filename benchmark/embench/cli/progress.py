@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from embench.results.cost import duration
+from embench.records.cost import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

@@ -57,9 +57,9 @@ def run(
 ) -> None:
     """Run one method on one dataset under a protocol and write its record."""
     with console.stdout_kept(as_json):
-        from embench import run as runner
         from embench.cli import show
         from embench.cli.progress import Progress
+        from embench.runs import run as runner
 
         request = runner.Request(
             dataset=dataset,

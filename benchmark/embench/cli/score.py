@@ -32,11 +32,12 @@ def score(
 ) -> None:
     """Score predictions from anybody's code: headline, conditioned scores, controls, intervals, audit."""
     with console.stdout_kept(as_json):
-        from embench import auditing, outside
+        from embench import audits
         from embench.cli.progress import Steps
+        from embench.runs import external
 
         with Steps() as steps:
-            result = outside.score(
+            result = external.score(
                 file,
                 dataset,
                 name=name,
@@ -46,7 +47,7 @@ def score(
                 out=out,
                 progress=lambda n, all_, _: steps(n, all_, "prepared"),
             )
-        audited = auditing.audit(result.folder, data_root=data_root)
+        audited = audits.audit(result.folder, data_root=data_root)
         answer = {**result.json(), "outside": result.manifest["outside"], "audit": audited.json()}
     if as_json:
         console.document(answer)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
-from embench.results import cost
+from embench.records import cost
 
 if TYPE_CHECKING:
-    from embench.results.curves import Curve
+    from embench.report.grid_curves import Curve
 
 GENERATED = "GENERATED DATA: these numbers say nothing about people, and can't be published."
 
@@ -51,7 +51,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
     """A grid along one axis: a table for each dataset and target, a row for each place, a column for each method."""
-    from embench.results.curves import AXES
+    from embench.report.grid_curves import AXES
 
     for title, rows in found.panels():
         lines = list(dict.fromkeys(row["line"] for row in rows))

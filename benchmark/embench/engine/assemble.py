@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -114,21 +114,41 @@ def assemble(
         encoder = encoder_of(params)
         view = view_of(encoder, params["encoder"])
         length_s = view_length(view, source.longest_s, source.shortest_s)
+        part = _Part(source, m, encoder, params["code"], grid, view, length_s, device)
         if encoder.reads == "features":
-            feeds[m], found[m] = _feature_feed(
-                source, m, encoder, params["code"], grid, view, length_s, all_view, device
-            )
+            feeds[m], found[m] = _feature_feed(part, all_view)
         else:
-            if encoder.reads == "clips":
-                feeds[m], found[m], used = _clip_feed(source, m, encoder, grid, view, length_s, device, budget)
-            else:
-                feeds[m], found[m], used = _signal_feed(
-                    source, m, encoder, params["code"], grid, view, length_s, device, budget
-                )
+            feeds[m], found[m], used = (_clip_feed if encoder.reads == "clips" else _signal_feed)(part, budget)
             budget -= used
         if m in drop:
             feeds[m] = _dropped(feeds[m])
     return Data(feeds, len(grid), device), {m: specs[m] if specs else found[m] for m in modalities}
+
+
+class _Part(NamedTuple):
+    """One modality of a stage: what reads it, with which code, and how much of it at each anchor of the grid."""
+
+    source: Source
+    m: str
+    encoder: Encoder
+    code: str
+    grid: Grid
+    view: View
+    length_s: float
+    device: str
+
+    def placed(self, spans: Mapping[str, Span]) -> tuple[list[Span | None], list[tuple[int, int] | None]]:
+        """For each recording of the store, where it lies in an array and, if the grid needs it, (offset, samples)."""
+        own = [spans.get(entry.id) for entry in self.source.store.recordings]
+        needed = set(np.unique(self.grid.recording).tolist())
+        return own, [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(own)]
+
+    def rows(self, rate: float, spans: Sequence[Span | None], offsets: Sequence[int | None] | None = None) -> Rows:
+        """The rows of the anchors in an array, or in one in which recordings were packed to these `offsets`."""
+        if offsets is not None:
+            both = zip(spans, offsets, strict=True)
+            spans = [None if s is None or o is None else replace(s, offset=o) for s, o in both]
+        return rows_of(self.grid, self.view, self.length_s, rate, spans)
 
 
 def _dropped(feed: Feed) -> Feed:
@@ -181,73 +201,40 @@ def _scale(source: Source, m: str, encoder: Encoder, code: str, derived: Derived
     return _MOMENTS[key]
 
 
-def _signal_feed(
-    source: Source,
-    m: str,
-    encoder: Encoder,
-    code: str,
-    grid: Grid,
-    view: View,
-    length_s: float,
-    device: str,
-    budget: int,
-) -> tuple[ResidentFeed | StreamedFeed, InputSpec, int]:
-    derived = arrays_of(source.store, m, encoder, code)
-    mean, gain = _scale(source, m, encoder, code, derived)
+def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed, InputSpec, int]:
+    source, m, device = part.source, part.m, part.device
+    derived = arrays_of(source.store, m, part.encoder, part.code)
+    mean, gain = _scale(source, m, part.encoder, part.code, derived)
     # A person of whom there is nothing to normalise with has no such modality.
     scaled = {entry.id for r, entry in enumerate(source.store.recordings) if np.isfinite(gain[r]).all()}
-    known = {name: span for name, span in derived.spans.items() if name in scaled}
-    spans, wanted = _placed(source, known, grid)
-    length = round(length_s * derived.rate)
+    spans, wanted = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
+    length = round(part.length_s * derived.rate)
     size = 4 * derived.array.shape[0] * (sum(w[1] for w in wanted if w) + 2 * length)
     spec = InputSpec(m, (derived.array.shape[0], length), derived.channels, derived.rate)
     if size > budget:
-        rows = rows_of(grid, view, length_s, derived.rate, spans)
-        return StreamedFeed(rows, device, derived.array, mean, gain, grid.recording), spec, 0
+        rows = part.rows(derived.rate, spans)
+        return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
     packed, offsets = resident(derived.array, wanted, mean, gain, length, device)
-    moved = [None if s is None or o is None else replace(s, offset=o) for s, o in zip(spans, offsets, strict=True)]
-    rows = rows_of(grid, view, length_s, derived.rate, moved)
+    rows = part.rows(derived.rate, spans, offsets)
     last = packed.shape[1] - length
     rows = Rows(np.clip(rows.start, 0, last), rows.low, rows.high, rows.wanted, rows.length)
     return ResidentFeed(rows, device, packed), spec, size
 
 
-def _placed(
-    source: Source, spans: Mapping[str, Span], grid: Grid
-) -> tuple[list[Span | None], list[tuple[int, int] | None]]:
-    """Of each recording of the store: where it lies in an array, and, where the grid needs it, (offset, samples)."""
-    own = [spans.get(entry.id) for entry in source.store.recordings]
-    needed = set(np.unique(grid.recording).tolist())
-    return own, [(s.offset, s.samples) if s and r in needed else None for r, s in enumerate(own)]
-
-
-def _clip_feed(
-    source: Source, m: str, encoder: Encoder, grid: Grid, view: View, length_s: float, device: str, budget: int
-) -> tuple[ResidentClips | StreamedClips, InputSpec, int]:
-    clips = derive.clips(source.store, m, encoder)
-    spans, wanted = _placed(source, clips.spans, grid)
+def _clip_feed(part: _Part, budget: int) -> tuple[ResidentClips | StreamedClips, InputSpec, int]:
+    clips = derive.clips(part.source.store, part.m, part.encoder)
+    spans, wanted = part.placed(clips.spans)
     picture = clips.array.shape[1:]
-    spec = InputSpec(m, (round(length_s * clips.rate), *picture), VIDEO_CHANNELS, clips.rate, torch.uint8)
+    spec = InputSpec(part.m, (round(part.length_s * clips.rate), *picture), VIDEO_CHANNELS, clips.rate, torch.uint8)
     size = math.prod(picture) * sum(w[1] for w in wanted if w)
     if size > budget:
-        rows = rows_of(grid, view, length_s, clips.rate, spans)
-        return StreamedClips(rows, device, clips.array), spec, 0
-    packed, offsets = resident_clips(clips.array, wanted, device)
-    moved = [None if s is None or o is None else replace(s, offset=o) for s, o in zip(spans, offsets, strict=True)]
-    return ResidentClips(rows_of(grid, view, length_s, clips.rate, moved), device, packed), spec, size
+        return StreamedClips(part.rows(clips.rate, spans), part.device, clips.array), spec, 0
+    packed, offsets = resident_clips(clips.array, wanted, part.device)
+    return ResidentClips(part.rows(clips.rate, spans, offsets), part.device, packed), spec, size
 
 
-def _feature_feed(
-    source: Source,
-    m: str,
-    encoder: Encoder,
-    code: str,
-    grid: Grid,
-    view: View,
-    length_s: float,
-    all_view: View | None,
-    device: str,
-) -> tuple[FeatureFeed, InputSpec]:
+def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, InputSpec]:
+    source, m, encoder, code, grid, view, length_s, device = part
     everything = anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
     own = source.normalise == "recording_unlabelled"
     table = features_of(source.store, m, encoder, code, everything, view, length_s, own)

@@ -5,22 +5,32 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import resource
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from embench.errors import MachineError
+from embench import system
+from embench.errors import MachineError, UsageError
 
 
 def resolve(name: str) -> str:
-    """`cpu` or `cuda` from `auto`, `cpu` or `cuda`. Raises MachineError where a GPU is asked for and none is there."""
+    """The device that a name means; `auto` is CUDA where it is there, else the CPU: nobody has tried MPS yet, so it has
+    to be asked for.
+
+    Raises:
+        UsageError: there is no such name. MachineError: a GPU is asked for and none is there.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise MachineError("no CUDA device is there", where="--device cuda", hint="use --device cpu, or --device auto")
+        return "cuda" if there["cuda"] else "cpu"
+    if name not in there:
+        raise UsageError(f"no device is called {name!r}", where="--device", expected=f"auto, {', '.join(there)}")
+    if not there[name]:
+        raise MachineError(
+            f"no {name.upper()} device is there", where=f"--device {name}", hint="use --device cpu, or --device auto"
+        )
     return name
 
 
@@ -40,11 +50,25 @@ def free_bytes(device: str) -> int:
     """Memory that is free on the device (for the CPU: of the machine), in bytes."""
     if device == "cuda":
         return int(torch.cuda.mem_get_info()[0])
-    with Path("/proc/meminfo").open() as file:
-        for line in file:
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    raise MachineError("cannot tell how much memory is free", where="/proc/meminfo")
+    if device == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return system.free_memory()
+
+
+def widest(device: str) -> torch.dtype:
+    """The most exact floats of the device: MPS has no float64."""
+    return torch.float32 if device == "mps" else torch.float64
+
+
+def random_state(device: str) -> Tensor | None:
+    """The state of a GPU's own random numbers; None for the CPU."""
+    return None if device == "cpu" else torch.get_device_module(device).get_rng_state()
+
+
+def set_random_state(device: str, state: Tensor | None) -> None:
+    """Sets what `random_state` gave."""
+    if device != "cpu" and state is not None:
+        torch.get_device_module(device).set_rng_state(state.cpu())
 
 
 @contextlib.contextmanager
@@ -61,19 +85,16 @@ def reset_peak_memory(device: str) -> None:
     """What follows is measured from here on, where the system can do that."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-        return
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+    else:
+        system.reset_peak_memory()
 
 
 def peak_memory_mb(device: str) -> float:
-    """Highest memory use since the last reset: of the GPU where there is one, else of this process."""
+    """Highest memory use since the last reset: of a CUDA device, else of this process, which MPS shares
+    its memory with."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return system.peak_memory() / 2**20
 
 
 def energy_j(device: str) -> float | None:

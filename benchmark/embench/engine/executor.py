@@ -14,7 +14,7 @@ from typing import Any
 from embench.engine.stage import Folder, Listener, Stage
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError
-from embench.processes import end_with_parent, script_apart
+from embench.system import end_with_parent, script_apart
 
 
 @dataclass

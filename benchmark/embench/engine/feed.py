@@ -22,6 +22,11 @@ from embench.interfaces.tokens import Batch
 from embench.nn import hide
 
 
+def sent(x: Tensor, device: str) -> Tensor:
+    """`x` on the device; only CUDA is trusted to copy while the host goes on."""
+    return x.to(device, non_blocking=device == "cuda")
+
+
 @dataclass(frozen=True)
 class RowFeed(ABC):
     """Windows of one modality, cut from an array by position."""
@@ -43,7 +48,7 @@ class RowFeed(ABC):
             return x, None
         position = torch.from_numpy(self.rows.start[index])[:, None] + torch.arange(self.rows.length)
         low, high = torch.from_numpy(self.rows.low[index])[:, None], torch.from_numpy(self.rows.high[index])[:, None]
-        mask = ((position >= low) & (position < high)).to(self.device, non_blocking=True)
+        mask = sent((position >= low) & (position < high), self.device)
         return hide(x, mask), mask
 
     @abstractmethod
@@ -59,7 +64,7 @@ class ResidentFeed(RowFeed):
 
     def _cut(self, index: np.ndarray) -> Tensor:
         windows = self.array.unfold(1, self.rows.length, 1).transpose(0, 1)  # a view: (positions, C, T)
-        return windows[torch.from_numpy(self.rows.start[index]).to(self.device, non_blocking=True)]
+        return windows[sent(torch.from_numpy(self.rows.start[index]), self.device)]
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,7 @@ class StreamedFeed(RowFeed):
             if high > low:
                 out[row, :, low - start : high - start] = self.array[:, low:high]
         x = torch.from_numpy(out)
-        if self.device == "cuda":
-            x = x.pin_memory().to(self.device, non_blocking=True)
+        x = sent(x.pin_memory() if self.device == "cuda" else x, self.device)
         owner = self.owner[index]
         mean = torch.from_numpy(self.mean[owner]).to(self.device)[..., None]
         gain = torch.from_numpy(self.gain[owner]).to(self.device)[..., None]
@@ -113,7 +117,7 @@ class ResidentClips(ClipFeed):
 
     def _cut(self, index: np.ndarray) -> Tensor:
         at = torch.from_numpy(self.rows.start[index])[:, None] + torch.arange(self.rows.length)
-        return self.array[at.clamp(0, len(self.array) - 1).to(self.device, non_blocking=True)]
+        return self.array[sent(at.clamp(0, len(self.array) - 1), self.device)]
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ class StreamedClips(ClipFeed):
             low, high = max(start, self.rows.low[i]), min(start + length, self.rows.high[i])
             if high > low:
                 out[row, low - start : high - start] = self.array[low:high]
-        return x.to(self.device, non_blocking=True)
+        return sent(x, self.device)
 
 
 @dataclass(frozen=True)
@@ -245,9 +249,9 @@ class Data:
         rows: dict[str, Tensor] = {}
         for m, feed in self.feeds.items():
             there = np.flatnonzero(feed.present[index])
-            rows[m] = torch.from_numpy(there).to(self.device, non_blocking=True)
+            rows[m] = sent(torch.from_numpy(there), self.device)
             x[m], mask[m] = feed.gather(index[there])
-        at = torch.from_numpy(index).to(self.device, non_blocking=True)
+        at = sent(torch.from_numpy(index), self.device)
         y = None if self.y is None else self.y[at]
         weight = None if self.weight is None else self.weight[at]
         return Batch(x, mask, rows, len(index), y, weight)

@@ -36,21 +36,36 @@ def own_view(params: Mapping[str, Any]) -> View | None:
     return None if view is None else View(**view)
 
 
+def of_units(
+    stage: Stage,
+    params: Mapping[str, Any],
+    source: Source,
+    *,
+    drop: tuple[str, ...] = (),
+    specs: Mapping[str, InputSpec] | None = None,
+) -> tuple[Data, dict[str, InputSpec], Grid]:
+    """The rows of a stage's units as a network or an estimator of these `params` reads them; `drop` and `specs` as in
+    `assemble`."""
+    modalities, own, task = params["modalities"], own_view(params), stage.task
+    grid = grid_of(modalities, own, task["recording"], task["start"], task["stop"])
+    views = [view_of(encoder_of(m), m["encoder"]) for m in modalities.values()]
+    data, found = assemble(
+        source,
+        modalities,
+        grid,
+        stage.params["device"],
+        all_view=stage_view(own, views),
+        drop=drop,
+        specs=specs,
+        memory_bytes=stage.places.get("memory_bytes"),
+    )
+    return data, found, grid
+
+
 def labelled(stage: Stage) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
     """Data with labels, specs, and the row positions of training and validation units."""
     params, task = stage.params, stage.task
-    source = Source.of(params["source"], stage.places, task)
-    own = own_view(params)
-    grid = grid_of(params["modalities"], own, task["recording"], task["start"], task["stop"])
-    views = [view_of(encoder_of(m), m["encoder"]) for m in params["modalities"].values()]
-    data, specs = assemble(
-        source,
-        params["modalities"],
-        grid,
-        params["device"],
-        all_view=stage_view(own, views),
-        memory_bytes=stage.places.get("memory_bytes"),
-    )
+    data, specs, grid = of_units(stage, params, Source.of(params["source"], stage.places, task))
     there = data.present.any(1)
     role = task["role"][grid.unit]
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))

@@ -112,7 +112,7 @@ def fit(
         UsageError: when the recipe selects by a figure that the objective does not give.
     """
     optimiser = optimiser_of(recipe, module)
-    state = _resume(module, optimiser, folder)
+    state = _resume(module, optimiser, folder, data.device)
     present = data.present
     saved = time.monotonic()
     stops_early = recipe.selection == "early_stop" and len(val) > 0
@@ -134,7 +134,7 @@ def fit(
         if stops_early and state.epoch - 1 - state.best_epoch >= recipe.patience:
             break
         if time.monotonic() - saved > CHECKPOINT_EVERY_S:
-            _checkpoint(module, optimiser, state, folder)
+            _checkpoint(module, optimiser, state, folder, data.device)
             saved = time.monotonic()
     if state.best is not None:
         module.load_state_dict(state.best)
@@ -182,7 +182,7 @@ def _epoch(
             nn.utils.clip_grad_norm_(parameters, recipe.clip)
         optimiser.step()
         for name, value in {"loss": loss, **figures}.items():
-            part = torch.as_tensor(value, dtype=torch.float64, device=data.device).detach()
+            part = torch.as_tensor(value, dtype=machine.widest(data.device), device=data.device).detach()
             totals[name] = totals.get(name, torch.zeros_like(part)) + part
     means = {name: float(total) / len(order) for name, total in totals.items()}
     if not math.isfinite(means["loss"]):
@@ -196,31 +196,34 @@ def _epoch(
 def _validate(module: nn.Module, objective: Objective, data: Data, val: np.ndarray, size: int) -> float:
     """The loss on validation rows; draws from a copy of the random state, so that training does not notice."""
     module.eval()
-    cuda = [torch.cuda.current_device()] if data.device == "cuda" else []
-    with torch.no_grad(), torch.random.fork_rng(devices=cuda):
+    drawn = machine.random_state(data.device)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         sums, rows = 0.0, 0
         for batch in data.batches([val[i : i + 4 * size] for i in range(0, len(val), 4 * size)]):
             loss, _ = objective(batch)
             sums, rows = sums + float(loss) * batch.size, rows + batch.size
+    machine.set_random_state(data.device, drawn)
     return sums / rows
 
 
-def _checkpoint(module: nn.Module, optimiser: torch.optim.Optimizer, state: Progress, folder: Folder) -> None:
-    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
+def _checkpoint(
+    module: nn.Module, optimiser: torch.optim.Optimizer, state: Progress, folder: Folder, device: str
+) -> None:
     content = {
         "module": module.state_dict(),
         "optimiser": optimiser.state_dict(),
         "state": vars(state),
         "rng": torch.get_rng_state(),
-        "cuda_rng": cuda,
+        # Also that of MPS; the name is that of checkpoints which wait to be gone on from.
+        "cuda_rng": machine.random_state(device),
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
     folder.write("checkpoint.pt", lambda path: path.write_bytes(buffer.getbuffer()))
 
 
-def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder) -> Progress:
+def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> Progress:
     path = folder.file("checkpoint.pt")
     if not path.is_file():
         return Progress()
@@ -228,6 +231,5 @@ def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder)
     module.load_state_dict(content["module"])
     optimiser.load_state_dict(content["optimiser"])
     torch.set_rng_state(content["rng"].cpu())
-    if content["cuda_rng"] is not None and torch.cuda.is_available():
-        torch.cuda.set_rng_state(content["cuda_rng"].cpu())
+    machine.set_random_state(device, content["cuda_rng"])
     return Progress(**content["state"])

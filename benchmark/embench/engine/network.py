@@ -86,7 +86,7 @@ def build_unimodal(modalities: Mapping[str, Any], specs: Mapping[str, InputSpec]
 
 def scale_of(outputs: OutputSpec) -> ValueScale | None:
     """What puts answers into the labels' unit; None where no target is a value."""
-    return ValueScale(outputs.size) if any(target.kind == "value" for target in outputs.targets) else None
+    return None if all(target.traits.has_classes for target in outputs.targets) else ValueScale(outputs.size)
 
 
 def fusion_of(params: Mapping[str, Any]) -> Fusion:

@@ -12,10 +12,9 @@ import torch
 
 from embench import registry
 from embench.engine import network
-from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of
+from embench.engine.assemble import Source
 from embench.engine.feed import AT_ONCE, Data
-from embench.engine.fits import feature_rows, hidden_data, own_view
-from embench.engine.rows import stage_view
+from embench.engine.fits import feature_rows, hidden_data, of_units
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import probabilities
 from embench.errors import PluginError
@@ -24,42 +23,31 @@ ALONE, TOLERANCE = 64, 1e-5
 
 
 def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
-    """Writes `predictions.npz`: `score` (units, n_out) float64, NaN for units that have none of the modalities; where
-    the fitted stage kept every epoch, also `epochs` (epochs, units, n_out), the same for each; where a network answers,
-    also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged over a
-    unit's rows."""
+    """Writes `predictions.npz`: `score` (units, columns) float64, NaN for units that have none of the modalities; where
+    the fitted stage kept every epoch, also `epochs` (epochs, units, columns), the same for each; where a network
+    answers, also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged
+    over a unit's rows."""
     fitted = stage.inputs["fitted"]
     about = network.describe(Folder(root, fitted))
     params = about["params"]
     # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
     lengths = {name: params["source"][name] for name in ("longest_s", "shortest_s")}
     source = Source.of({**stage.params["source"], **lengths}, stage.places, stage.task)
-    own = own_view(params)
-    task = stage.task
-    grid = grid_of(params["modalities"], own, task["recording"], task["start"], task["stop"])
-    views = [view_of(encoder_of(m), m["encoder"]) for m in params["modalities"].values()]
-    data, _ = assemble(
-        source,
-        params["modalities"],
-        grid,
-        stage.params["device"],
-        all_view=stage_view(own, views),
-        drop=tuple(stage.params["drop"]),
-        specs=network.load_specs(Folder(root, fitted)),
-        memory_bytes=stage.places.get("memory_bytes"),
-    )
+    specs = network.load_specs(Folder(root, fitted))
+    data, _, grid = of_units(stage, params, source, drop=tuple(stage.params["drop"]), specs=specs)
     rows = np.flatnonzero(data.present.any(1))
     shuffled = np.random.default_rng(stage.seed).permutation(rows)
-    unit_ids = _unit_ids(source, task)[grid.unit]
+    unit_ids = _unit_ids(source, stage.task)[grid.unit]
 
     def answers(epoch: int | None) -> dict[str, np.ndarray]:
         if len(rows) == 0:
-            made = {"score": np.zeros((0, network.targets_of(params).size))}
+            columns = sum(len(target.columns) for target in network.targets_of(params).targets)
+            made = {"score": np.zeros((0, columns))}
         else:
             estimated = about["kind"] == "estimator"
             ask = _estimator(root, fitted, about, data) if estimated else _network(root, fitted, data, epoch)
             made = _checked(ask, shuffled, unit_ids, _names(about), data.at_once)
-        units = len(task["recording"])
+        units = len(stage.task["recording"])
         return {name: _mean_per_unit(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
 
     tables = answers(None)
@@ -97,7 +85,7 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""Row positions (b,) -> `score`, probabilities or values (b, n_out), and where there is one the layer before them,
+"""Row positions (b,) -> `score`, probabilities or values (b, columns), and where there is one the layer before them,
 `hidden` (b, H)."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -14,19 +13,12 @@ from typing import Any
 import numpy as np
 
 from embench.errors import MachineError
+from embench.files import digest
 
 REVISION = 1
 """Rises when the same plugins and data give other numbers; part of every stage id."""
 
 Listener = Callable[[Mapping[str, Any]], None]
-
-
-def digest(value: Any) -> str:
-    """A short hash of plain values or an array: equal content, equal text."""
-    if isinstance(value, np.ndarray):
-        data = value.astype("U").tobytes() if value.dtype.kind == "O" else np.ascontiguousarray(value).tobytes()
-        return hashlib.sha256(data + str(value.shape).encode()).hexdigest()[:32]
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from embench.interfaces.tokens import OutputSpec
 from embench.interfaces.units import Target
-from embench.nn import Model
+from embench.nn import OBJECTIVES, Model
 
 
 def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> tuple[float, ...] | None:
     """For each class the inverse of its share of the training rows, 1 on average; None where classes weigh alike."""
-    if not balanced or target.kind == "value":
+    if not (balanced and target.traits.has_classes):
         return None
     there = np.isfinite(y)
     shares = np.bincount(y[there].astype(int), weights=weight[there], minlength=target.n)
@@ -32,7 +32,7 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
         return
     for t, (target, part) in enumerate(zip(outputs.targets, outputs.slices(), strict=True)):
         there = np.isfinite(y[:, t])
-        if target.kind == "value" and there.any():
+        if not target.traits.has_classes and there.any():
             values, share = y[there, t].astype(np.float64), weight[there] / weight[there].sum()
             mean = float(share @ values)
             std = float(share @ (values - mean) ** 2) ** 0.5
@@ -41,9 +41,6 @@ def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarr
 
 
 def probabilities(outputs: OutputSpec, logits: Tensor) -> Tensor:
-    """(B, n_out): sigmoid for binary targets, softmax for classes, the value itself for values."""
-    parts = []
-    for target, part in zip(outputs.targets, outputs.slices(), strict=True):
-        x = logits[:, part]
-        parts.append(x.sigmoid() if target.kind == "binary" else x.softmax(1) if target.kind == "classes" else x)
-    return torch.cat(parts, 1)
+    """(B, columns): the scores of every target, side by side."""
+    parts = zip(outputs.targets, outputs.slices(), strict=True)
+    return torch.cat([OBJECTIVES[target.kind].activation(logits[:, part]) for target, part in parts], 1)

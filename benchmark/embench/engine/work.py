@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import time
 import traceback
@@ -20,6 +19,7 @@ from embench.engine import fits
 from embench.engine.predict import predict
 from embench.engine.stage import Folder, Listener, Stage
 from embench.errors import EmbenchError, MachineError, PluginError
+from embench.system import locked
 
 _RUN: dict[str, Callable[[Stage, Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.pretrain,
@@ -44,8 +44,7 @@ def run_stage(stage: Stage, root: Path, listen: Listener | None = None) -> dict[
         return folder.result()
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        with (folder.path / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(folder.path / "lock"):
             if folder.done:
                 return folder.result()
             return _run(stage, folder, root)

@@ -6,9 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
-from embench.errors import UsageError
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Target
 
@@ -128,12 +127,30 @@ class Dataset(ABC):
         """Reads everything and tells what is missing, damaged or odd."""
         raise NotImplementedError
 
-    @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
-        """Writes generated files in the release's exact format below `out`.
+
+class Synthesizer(Protocol):
+    """Writes generated files in a dataset's exact format; the same arguments give the same bytes.
+
+    `synthesizer: module:function` in `registry.yaml` names it. A dataset without that line may have it as its class
+    method `synthesize`; it is then part of the reader's code, so that an edit of it makes prepared data stale.
+    """
+
+    def __call__(
+        self,
+        out: Path,
+        *,
+        subjects: int,
+        seed: int,
+        effect: float,
+        length_s: float | None = None,
+        videos: bool = False,
+    ) -> None:
+        """Writes below `out`, and there first `EMBENCH_SYNTHETIC.json`, a JSON object that says what was generated.
 
         Args:
+            subjects: how many people.
             effect: the planted strength, 0 to 1.
-            length_s: seconds of the longest recording; None: what the generator thinks right for trying things.
+            length_s: seconds of the longest recording; None: what the generator thinks right for trying things. A
+                generator may leave out this and `videos`.
+            videos: also films of faces.
         """
-        raise UsageError(f"{cls.card.name} has no synthesizer", hint="embench list dataset shows those that have one")

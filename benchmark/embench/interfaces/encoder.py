@@ -79,8 +79,16 @@ class Encoder(ABC):
 
     @abstractmethod
     def build(self, spec: InputSpec) -> nn.Module:
-        """A module `(x (B, *shape), mask (B, T) | None) -> Tokens`. For a recipe's `layer_decay` it has a method
-        `layers_in_order()`: its parts from the input to the output."""
+        """A module `(x (B, *shape), mask (B, T) | None) -> Tokens`.
+
+        What it may have, and must where it is true of it:
+
+        - `picks`, where it reads some of a signal's channels and not the others: an integer tensor (k,) of positions in
+          `spec.channels`, each once, in the order in which they are read; best a buffer with `persistent=False`. The
+          manifest of its weights then names those channels, weights move to a dataset that has them, and pretext tasks
+          ask for no other. Without it, all channels are read.
+        - `layers_in_order()`, for a recipe's `layer_decay`: its parts from the input to the output.
+        """
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
         """The classifier of its paper, `Tokens -> Output`; by default LayerNorm and Linear on `pooled()`."""

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from torch import Tensor, nn
 
+from embench.interfaces.kinds import KindName
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import OutputSpec, Tokens, TokenSpec
 
@@ -76,7 +77,7 @@ class Estimator(ABC):
         self,
         recipe: Recipe,
         seed: int,
-        kind: Literal["binary", "classes", "value"] = "binary",
+        kind: KindName = "binary",
         classes: int = 2,
         modalities: tuple[str, ...] = (),
     ) -> None:

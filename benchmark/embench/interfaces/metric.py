@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from embench.interfaces.kinds import WITH_CLASSES
 from embench.interfaces.ranking import people_codes
 from embench.interfaces.units import Units
 
@@ -62,7 +63,7 @@ class Metric(ABC):
 class ConfusionMetric(Metric):
     """A score that depends only on how often each class is decided for each class; `of` is all it has to say."""
 
-    kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
+    kinds: ClassVar[frozenset[str]] = WITH_CLASSES
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     @abstractmethod
@@ -85,7 +86,7 @@ class ConfusionMetric(Metric):
 
 def confusion_by_person(units: Units, person: np.ndarray, people: int) -> np.ndarray:
     """(people, K, K) counts of (label, decision), where `person` (n,) are positions below `people`."""
-    classes = units.score.shape[1] if units.kind == "classes" else 2
+    classes = units.score.shape[1] if units.score.ndim == 2 else 2
     cell = (person * classes + units.y_true.astype(int)) * classes + units.decision.astype(int)
     return np.bincount(cell, minlength=people * classes**2).reshape(people, classes, classes).astype(float)
 

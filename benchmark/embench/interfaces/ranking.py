@@ -37,10 +37,10 @@ def tie_width(score: np.ndarray) -> float:
 
 def one_against_rest(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
     """(positive (n,) bool, score (n,) float64) of the positive class, or of each of several classes in turn."""
-    if units.kind == "classes":
-        score = np.asarray(units.score, np.float64)
+    score = np.asarray(units.score, np.float64)
+    if score.ndim == 2:
         return [(units.y_true == k, score[:, k]) for k in range(score.shape[1])]
-    return [(units.y_true == 1, np.asarray(units.score, np.float64))]
+    return [(units.y_true == 1, score)]
 
 
 def compare_people(score: np.ndarray, positive: np.ndarray, person: np.ndarray, people: int, tie: float) -> Pairs:

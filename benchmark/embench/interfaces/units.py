@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from embench.interfaces.kinds import KINDS, Kind, KindName
+
 
 @dataclass(frozen=True, slots=True)
 class LabelRule:
@@ -86,27 +88,40 @@ class LabelRule:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something to predict. `label` names the raw label it is made from; `kind` decides the loss and the metrics:
-    `binary` has one logit, `classes` has `n` (three at least), `value` has one output.
+    """Something to predict. `label` names the raw label it is made from; `kind` decides the loss, the decision and the
+    metrics, see `embench.interfaces.kinds`: `binary` has two classes, `classes` has `n` (three at least), `value` none.
 
     Raises:
-        ValueError: classes are fewer than three: two are a binary target.
+        ValueError: there is no such kind, or several classes are fewer than three: two are a binary target.
     """
 
     name: str
-    kind: Literal["binary", "classes", "value"]
+    kind: KindName
     rule: LabelRule
     label: str
     n: int = 2
     scale: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind == "classes" and self.n < 3:
+        if self.kind not in KINDS:
+            raise ValueError(f"target {self.name} is of kind {self.kind!r}, which is none of {', '.join(KINDS)}")
+        if self.traits.several and self.n < 3:
             raise ValueError(f"target {self.name} has {self.n} classes: two are a binary target, and one is none")
 
     @property
+    def traits(self) -> Kind:
+        """What is true of all targets of its kind."""
+        return KINDS[self.kind]
+
+    @property
     def outputs(self) -> int:
-        return self.n if self.kind == "classes" else 1
+        """How many logits a network gives for it."""
+        return self.traits.outputs(self.n)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of its scores in tables of predictions: one for each class, or one alone."""
+        return tuple(f"score_{k}" for k in range(self.n)) if self.traits.several else ("score",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +158,7 @@ class Units:
     `length_s` is the nominal length of a unit in seconds, NaN where units are whole recordings.
     """
 
-    kind: Literal["binary", "classes", "value"]
+    kind: KindName
     y_true: np.ndarray
     score: np.ndarray
     decision: np.ndarray

@@ -10,8 +10,8 @@ from typing import Any
 from embench.errors import MachineError, UsageError
 from embench.leaderboard.entries import Entry, load_entries
 from embench.leaderboard.rows import BESIDE, Row, ranked_rows
-from embench.results.cost import COLUMNS, said
-from embench.results.record import write_text
+from embench.records.cost import COLUMNS, said
+from embench.records.record import write_text
 
 NONE = "—"
 LEGEND = """\

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed, DataError
-from embench.results.audits import findings
-from embench.results.export import board_name, why_not_publishable
-from embench.results.manifest import Manifest
-from embench.results.record import read_manifest, read_scores
+from embench.leaderboard.export import board_name, why_not_publishable
+from embench.records import audit as audits
+from embench.records.manifest import Manifest
+from embench.records.record import read_manifest, read_scores
 
 
 @dataclass(frozen=True)
@@ -61,5 +61,5 @@ def load_entries(root: Path) -> list[Entry]:
             raise DataError(
                 "the scores lack a part", where=str(folder / "scores.json"), expected="embench's own format"
             )
-        entries.append(Entry(folder, run, scores, findings.read(folder)))
+        entries.append(Entry(folder, run, scores, audits.read(folder)))
     return entries

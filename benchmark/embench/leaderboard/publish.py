@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from embench.results.export import Key, export_entry, why_not_publishable
-from embench.results.record import read_manifest
+from embench.leaderboard.export import Key, export_entry, why_not_publishable
+from embench.records.record import read_manifest
 
 
 def finished(runs: Path) -> list[Path]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from embench.leaderboard.entries import Entry, defined
-from embench.results.audits.findings import status
-from embench.results.export import board_name
-from embench.results.manifest import Manifest
+from embench.leaderboard.export import board_name
+from embench.records.audit import status
+from embench.records.manifest import Manifest
 
 BESIDE = (
     "auroc_within",

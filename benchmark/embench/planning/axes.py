@@ -6,8 +6,8 @@ from dataclasses import replace
 from itertools import combinations
 
 from embench import registry
+from embench.data.cohort import card_under
 from embench.errors import UsageError
-from embench.planning.cohort import card_under
 from embench.planning.method import chosen_modalities
 from embench.planning.request import Request
 from embench.planning.transfer import of_both

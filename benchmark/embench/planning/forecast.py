@@ -75,8 +75,8 @@ def _measure(stage: Stage) -> tuple[int, int, float]:
     index = np.resize(train[np.argsort(~data.present[train].all(1), kind="stable")], ROWS)
     began = time.perf_counter()
     model(data.batch(index)).logits.float().sum().backward()
-    if data.device == "cuda":
-        torch.cuda.synchronize()
+    if data.device != "cpu":
+        torch.get_device_module(data.device).synchronize()
     seconds = time.perf_counter() - began
     return network.size(model), flops, seconds / ROWS
 

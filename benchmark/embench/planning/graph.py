@@ -6,16 +6,15 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from embench.data.cohort import Cohort
 from embench.engine.stage import REVISION, Stage
 from embench.errors import UsageError
 from embench.interfaces.units import LabelRule, Target
-from embench.planning.cohort import Cohort
 from embench.planning.method import FUSION, Method, Origin, Part, Pretraining
 from embench.planning.tasks import (
     TRAIN,
@@ -28,6 +27,7 @@ from embench.planning.tasks import (
     task_of,
 )
 from embench.protocols import Fold, Protocol
+from embench.system import version_of
 
 
 @dataclass(frozen=True)
@@ -330,7 +330,7 @@ def _targets(targets: Sequence[Target]) -> list[dict[str, Any]]:
 @cache
 def libraries(device: str) -> dict[str, str]:
     """What else decides a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
-    found = {name: metadata.version(name) for name in ("numpy", "scikit-learn", "torch")}
+    found = {name: version_of(name) for name in ("numpy", "scikit-learn", "torch")}
     if device == "cuda":
         import torch
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -13,7 +12,9 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from embench import registry
+from embench.data.find import is_corpus_folder
 from embench.errors import UsageError
+from embench.files import sha256
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
@@ -21,10 +22,10 @@ from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import MODALITIES
 from embench.interfaces.units import View
-from embench.planning.locate import is_corpus_folder, sha256
 from embench.planning.request import Request, assign
 from embench.registry.naming import did_you_mean
 from embench.store import made_by
+from embench.system import version_of
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def _part(kind: str, name: str, preset: str, dataset: str) -> Part:
 def _grounded(part: Part) -> Part:
     """An encoder's part with what its numbers rest on under its recipe."""
     encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
-    versions = {name: metadata.version(name) for name in encoder.libraries}
+    versions = {name: version_of(name) for name in encoder.libraries}
     if encoder.reads == "clips":
         versions |= made_by()
     return replace(part, libraries=versions, assets={path.name: sha256(path) for path in encoder.assets()})

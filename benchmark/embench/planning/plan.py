@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any
 from scipy import stats
 
 from embench import registry
+from embench.data import find
+from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.engine import device as machine
-from embench.engine.stage import digest
 from embench.errors import DataError, UsageError
+from embench.files import digest
+from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
-from embench.planning import locate, weights
-from embench.planning.cohort import Cohort, card_under, choose_targets, gather
+from embench.planning import weights
 from embench.planning.graph import Builder, Graph, Setting, data_places
 from embench.planning.method import FUSION, Method, resolve, without_paths
 from embench.planning.request import Request
@@ -24,6 +25,7 @@ from embench.planning.sources import channels_of, sources
 from embench.planning.transfer import of_both, trained_on
 from embench.protocols import Fold, Protocol, given_up, load
 from embench.store import clips
+from embench.system import cores
 
 THREADS = 1
 """Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
@@ -60,7 +62,7 @@ class Plan:
             "dataset": self.dataset,
             "data": self.test.store.key,
             "train_dataset": self.trained_on,
-            "pretrained_on": sorted({locate.full_name(p.source) for p in self.method.pretraining if p.source}),
+            "pretrained_on": sorted({find.full_name(p.source) for p in self.method.pretraining if p.source}),
             "train_data": self.fit.store.key,
             "protocol": self.protocol.hash,
             "preset": self.method.preset,
@@ -82,7 +84,7 @@ class Plan:
     @property
     def trained_on(self) -> str | None:
         """Full name of the dataset that the method is trained on, where it is another one."""
-        return locate.full_name(self.request.train_dataset) if self.request.train_dataset else None
+        return find.full_name(self.request.train_dataset) if self.request.train_dataset else None
 
     @property
     def overlap(self) -> str:
@@ -90,11 +92,11 @@ class Plan:
         found = ["none"]
         for step in self.method.pretraining:
             own = step.source is None
-            same = step.source is not None and locate.share_files(step.source, self.dataset, self.request.data_root)
+            same = step.source is not None and find.share_files(step.source, self.dataset, self.request.data_root)
             if same or (own and self.protocol.leaks):
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
-            found.append(self.started.overlap(self.dataset, locate.marks(self.dataset, self.request.data_root)))
+            found.append(self.started.overlap(self.dataset, find.marks(self.dataset, self.request.data_root)))
         if any(part.assets for part in self.method.encoders.values()):
             found.append("unknown")  # an encoder's own weights say nothing of whom they have seen
         return max(found, key=["none", "unlabelled_target", "labelled_target", "unknown"].index)
@@ -159,7 +161,7 @@ class Plan:
 
 def default_workers(device: str) -> int:
     """As many processes as there are cores for this one; one for a GPU, which stages would only share."""
-    return len(os.sched_getaffinity(0)) if device == "cpu" else 1
+    return cores() if device == "cpu" else 1
 
 
 def assumed(method: Method) -> list[str]:
@@ -190,7 +192,7 @@ def make(request: Request, progress: Tell | None = None) -> Plan:
 
     workers = request.workers or default_workers("cpu")
     tell = _telling(f"preparing {card.name}", progress)
-    store = locate.prepared(dataset, request.data_root, protocol, workers, tell)
+    store = find.prepared(dataset, request.data_root, protocol, workers, tell)
     method = resolve(request, card, list(store.modalities), device)
     if method.joins == "estimator":
         _check_kinds(method, targets)
@@ -292,18 +294,15 @@ def _decoded(cohort: Cohort, method: Method, workers: int, progress: Tell | None
         }
 
 
-_KINDS = {"binary": "two classes", "classes": "several classes", "value": "values"}
-
-
 def _check_kinds(method: Method, targets: Sequence[Target]) -> None:
     """Refuses targets of a kind that the method's estimator does not answer."""
     kinds = registry.load("fusion", method.fusion.name).kinds
     if unfit := [t for t in targets if t.kind not in kinds]:
         fitting = [t.name for t in targets if t.kind in kinds]
         raise UsageError(
-            f"{method.fusion.short} does not answer {_KINDS[unfit[0].kind]}, which {unfit[0].name} asks for",
+            f"{method.fusion.short} does not answer {unfit[0].traits.words}, which {unfit[0].name} asks for",
             where=f"--fusion {method.fusion.short}",
-            expected=f"targets of {' or '.join(said for kind, said in _KINDS.items() if kind in kinds)}",
+            expected=f"targets of {' or '.join(about.words for kind, about in KINDS.items() if kind in kinds)}",
             hint=f"--target {','.join(fitting)}" if fitting else "another --fusion, such as a network",
         )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from embench.data import find
+from embench.data.cohort import Cohort, card_under, choose_targets, everybody, gather
 from embench.errors import UsageError
-from embench.planning import locate
-from embench.planning.cohort import Cohort, card_under, choose_targets, everybody, gather
 from embench.planning.method import Method, Origin, Pretraining
 from embench.planning.request import Request
 from embench.protocols import Protocol
@@ -23,7 +23,7 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
     for step in method.pretraining:
         if step.source is None:
             continue
-        if step.labels == "source" and locate.share_files(step.source, request.dataset, request.data_root):
+        if step.labels == "source" and find.share_files(step.source, request.dataset, request.data_root):
             raise UsageError(
                 f"{step.source} holds people of {test.card.name}, which is tested: their labels would be learned from",
                 where=f"--pretrainer {step.part.short}:{step.source}",
@@ -46,9 +46,9 @@ def source_of(
         UsageError: the source has no labels, and the step needs them.
     """
     name = str(step.source)
-    store = locate.prepared(name, request.data_root, protocol, workers)
+    store = find.prepared(name, request.data_root, protocol, workers)
     # The reader's own card: that of a corpus is its folder's.
-    card = card_under(protocol, locate.open_dataset(name, request.data_root).card)
+    card = card_under(protocol, find.open_dataset(name, request.data_root).card)
     if step.labels == "none":
         return everybody(store, card, protocol)
     if not card.targets:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from embench.planning.cohort import Cohort
+from embench.data.cohort import Cohort
 
 TRAIN, VAL = 0, 1
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from embench import registry
+from embench.data import find
+from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
-from embench.planning import locate
-from embench.planning.cohort import Cohort, card_under, choose_targets, gather
 from embench.planning.request import Request
 from embench.protocols import Protocol
 
@@ -49,7 +49,7 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
         UsageError: it lacks a modality or target of the run, or has it otherwise; or its people are those tested.
             DataError: its data are missing or bad.
     """
-    where, name = f"--train-dataset {request.train_dataset}", locate.full_name(str(request.train_dataset))
+    where, name = f"--train-dataset {request.train_dataset}", find.full_name(str(request.train_dataset))
     card = _card(request, protocol)
     if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
         raise UsageError(
@@ -64,13 +64,13 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
             where=where,
             hint="--protocol subject-independent-v1",
         )
-    if locate.share_files(name, request.dataset, request.data_root):
+    if find.share_files(name, request.dataset, request.data_root):
         raise UsageError(
             f"{card.name} holds people of {test.card.name}, which is tested: they would stand in training and test",
             where=where,
             expected="a dataset of other people, or no --train-dataset",
         )
-    store = locate.prepared(name, request.data_root, protocol, workers)
+    store = find.prepared(name, request.data_root, protocol, workers)
     for m in (part for joined in modalities for part in joined.split("+")):
         one, other = store.modalities.get(m), test.store.modalities[m]
         if one is None or one.channels != other.channels:  # rates are the protocol's in both
@@ -93,7 +93,7 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
 
 
 def _card(request: Request, protocol: Protocol) -> Card:
-    return card_under(protocol, registry.load("dataset", locate.full_name(str(request.train_dataset))).card)
+    return card_under(protocol, registry.load("dataset", find.full_name(str(request.train_dataset))).card)
 
 
 def _channels(card: Card, modality: str) -> tuple[str, ...] | None:
@@ -103,10 +103,10 @@ def _channels(card: Card, modality: str) -> tuple[str, ...] | None:
 def _alike(one: Target, other: Target) -> bool:
     """Whether an answer to one is an answer to the other. Where each dataset cuts its scale is its own rule."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
-    return same and (one.kind != "value" or one.scale == other.scale)
+    return same and (one.traits.has_classes or one.scale == other.scale)
 
 
 def _said(target: Target) -> str:
-    if target.kind != "value":
-        return f"{target.n} classes"
-    return f"a value of {target.scale[0]:g} to {target.scale[1]:g}" if target.scale else "a value"
+    said = target.traits.words_of_one.format(n=target.n)
+    scale = None if target.traits.has_classes else target.scale
+    return f"{said} of {scale[0]:g} to {scale[1]:g}" if scale else said

@@ -10,9 +10,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from embench.errors import DataError, UsageError
-from embench.planning.locate import sha256
+from embench.files import sha256
 from embench.planning.method import FUSION, Method
-from embench.results import record
+from embench.records import record
 
 FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
 
@@ -60,7 +60,7 @@ class Weights:
 
         Args:
             dataset: full name; its variants are of the same people.
-            marks: of its files, as `locate.marks` gives them.
+            marks: of its files, as `find.marks` gives them.
         """
         if self.manifest is None and (self.run is None or self.run["config"]["pretrained"]):
             return "unknown"

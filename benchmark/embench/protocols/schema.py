@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from embench.errors import UsageError
+from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
 from embench.registry.naming import did_you_mean
 
@@ -53,11 +53,6 @@ class Decision(_Rules):
 
     threshold: float = Field(gt=0, lt=1)
 
-    def __call__(self, score: np.ndarray) -> np.ndarray:
-        """Decisions (n,) as floats, from probabilities (n,) of the positive class or (n, K) of the classes."""
-        decided = score >= self.threshold if score.ndim == 1 else score.argmax(1)
-        return decided.astype(np.float64)
-
 
 class LabelRules(_Rules):
     """A paper's own rule for one target; `label` names the raw label, by default as the target. What the other fields
@@ -79,7 +74,7 @@ class LabelRules(_Rules):
         """The target of this name."""
         edges = self.edges or ()
         rule = LabelRule(self.aggregate, cut=self.cut, edges=edges, ties=self.ties)
-        kind: Literal["classes", "binary"] = "classes" if edges else "binary"
+        kind: KindName = "classes" if edges else "binary"
         return Target(name, kind, rule, self.label or name, n=max(2, len(edges) + 1))
 
 
@@ -137,13 +132,11 @@ class Protocol(_Rules):
             given_up["select"] = "the epoch is chosen by the test score"
         return given_up
 
-    def headline_for(self, kind: str, fixed_order: bool) -> str:
+    def headline_for(self, kind: KindName, fixed_order: bool) -> str:
         """The metric that ranks a target of this kind; where tasks come in a fixed order, one no clock can win."""
         if self.headline != "auroc_within":
             return self.headline
-        if kind == "value":
-            return "ccc"
-        return "auroc_crossed_time" if fixed_order else "auroc_within"
+        return KINDS[kind].without_clock if fixed_order else KINDS[kind].within
 
 
 def names() -> list[str]:

@@ -3,7 +3,7 @@
 from embench.registry.catalogue import entries, find, names, refresh, shipped
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, KINDS, Entry
 from embench.registry.identity import code_identity
-from embench.registry.loading import load, origin, source_file
+from embench.registry.loading import has_synthesizer, load, origin, source_file, synthesizer
 
 __all__ = [
     "BROKEN_PACKAGE",
@@ -13,10 +13,12 @@ __all__ = [
     "code_identity",
     "entries",
     "find",
+    "has_synthesizer",
     "load",
     "names",
     "origin",
     "refresh",
     "shipped",
     "source_file",
+    "synthesizer",
 ]

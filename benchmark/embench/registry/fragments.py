@@ -22,6 +22,7 @@ BROKEN_PACKAGE = "package"
 
 _REQUIRED = ("target", "revision", "summary")
 _OPTIONAL = ("paper", "modalities", "licence")
+_OF_DATASETS = ("synthesizer",)
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -39,6 +40,7 @@ class Entry:
         source: the `registry.yaml` it stands in, or the file of the class.
         broken: why it can't be used, or None. A package that can't be read at all is one entry of kind `package`.
         alias_of: the name it is another name for, or None.
+        synthesizer: `module:function` that writes generated files of a dataset, or None.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class Entry:
     licence: str | None = None
     broken: str | None = None
     alias_of: str | None = None
+    synthesizer: str | None = None
 
     @property
     def full_name(self) -> str:
@@ -156,7 +159,7 @@ def _entry(
 ) -> Entry:
     alias_of = fields.get("alias_of") if isinstance(fields, Mapping) else None
     real: Any = others.get(alias_of) if alias_of is not None else fields
-    problem = _problem(name, real)
+    problem = _problem(kind, name, real)
     if alias_of is not None and (alias_of not in others or (isinstance(real, Mapping) and "alias_of" in real)):
         problem = f"`alias_of` says {alias_of}, which is no plugin of its own ({did_you_mean(str(alias_of), others)})"
     elif alias_of is not None and len(fields) > 1:
@@ -175,17 +178,18 @@ def _entry(
         paper=real.get("paper"),
         modalities=tuple(real.get("modalities") or ()),
         licence=real.get("licence"),
+        synthesizer=real.get("synthesizer"),
     )
     return replace(entry, alias_of=alias_of)
 
 
-def _problem(name: str, fields: Any) -> str | None:
+def _problem(kind: str, name: str, fields: Any) -> str | None:
     """What is wrong with an entry's fields, or None."""
     if not _NAME.fullmatch(name):
         return "a name is letters, digits, `_`, `-`, `.`, and one `/` before a variant"
     if not isinstance(fields, Mapping):
         return "it holds no mapping of fields"
-    known = (*_REQUIRED, *_OPTIONAL)
+    known = (*_REQUIRED, *_OPTIONAL, *(_OF_DATASETS if kind == "dataset" else ()))
     for key in fields:
         if key not in known:
             return f"unknown field `{key}` ({did_you_mean(str(key), known) or 'known: ' + ', '.join(known)})"
@@ -196,6 +200,9 @@ def _problem(name: str, fields: Any) -> str | None:
         return f"`target` is {fields['target']!r}, expected `module:Class`"
     if type(fields["revision"]) is not int or fields["revision"] < 1:
         return f"`revision` is {fields['revision']!r}, expected a whole number from 1"
+    synthesizer = fields.get("synthesizer", fields["target"])
+    if not isinstance(synthesizer, str) or not _TARGET.fullmatch(synthesizer):
+        return f"`synthesizer` is {synthesizer!r}, expected `module:function`"
     for key in ("summary", "paper", "licence"):
         if key in fields and not isinstance(fields[key], str):
             return f"`{key}` is {fields[key]!r}, expected text"

@@ -9,15 +9,19 @@ import importlib.util
 import inspect
 import sys
 import traceback
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from embench.errors import EmbenchError, PluginError
+from embench.errors import EmbenchError, PluginError, UsageError
 from embench.registry.catalogue import find
 from embench.registry.fragments import Entry, module_file
 from embench.registry.naming import did_you_mean
+
+if TYPE_CHECKING:
+    from embench.interfaces.dataset import Synthesizer
 
 _BASES = {
     "dataset": ("embench.interfaces.dataset:Dataset",),
@@ -60,6 +64,33 @@ def load_entry(entry: Entry) -> type[Any]:
         missing = ", ".join(sorted(name for name in dir(found) if _is_abstract(found, name)))
         raise _fault(entry, f"{name} leaves out what its interface asks for", expected=f"methods {missing}")
     return found
+
+
+def has_synthesizer(name: str) -> bool:
+    """Whether generated files of a dataset can be written; the generator is not imported."""
+    entry = find("dataset", name)
+    return entry.synthesizer is not None or hasattr(load_entry(entry), "synthesize")
+
+
+def synthesizer(name: str) -> Synthesizer:
+    """The generator of a dataset: the function that its `registry.yaml` names, else the class's own `synthesize`.
+
+    Raises:
+        UsageError: there is no such dataset, or it has no generator.
+        PluginError: importing the generator failed, or its module does not have it.
+    """
+    entry = find("dataset", name)
+    if not has_synthesizer(name):
+        raise UsageError(f"{entry.name} has no synthesizer", hint="embench data status says how its data are obtained")
+    if entry.synthesizer is None:
+        return cast("Synthesizer", load_entry(entry).synthesize)
+    entry = replace(entry, target=entry.synthesizer)  # so that an error tells the generator's place
+    module, function = _import(entry), entry.target.rpartition(":")[2]
+    found = getattr(module, function, None)
+    if not callable(found):
+        hint = did_you_mean(function, [key for key, value in vars(module).items() if inspect.isfunction(value)])
+        raise _fault(entry, f"{module.__name__} has no function {function}", hint=hint)
+    return cast("Synthesizer", found)
 
 
 def origin(entry: Entry) -> str:

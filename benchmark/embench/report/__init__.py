@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from pathlib import Path
 
+from embench.data.find import prepared
 from embench.errors import EmbenchError, MachineError
 from embench.interfaces.metric import Undefined
-from embench.planning.locate import prepared
 from embench.protocols import recorded
-from embench.report import about, beside, curves, headline, hidden, training
+from embench.records.record import Record, read, write_text
+from embench.report import about, curves, embeddings, fusion_gain, headline, training
 from embench.report.finished import Finished
 from embench.report.page import Section, page
-from embench.results.record import Record, read, write_text
 from embench.store import Store
 
 Progress = Callable[[int, int, str], None]
@@ -46,14 +45,14 @@ def write(
         Section("ROC and calibration", "ROC and calibration", curves.curves(run)),
         Section("Decisions", "Decisions", curves.decisions(run)),
         Section("Training", "Learning curves", training.learning(run)),
-        Section("Embeddings", "What the last hidden layer holds", hidden.layers(run)),
-        Section("Fusion", "Fusion against single modalities", beside.fusion(run, singles)),
+        Section("Embeddings", "What the last hidden layer holds", embeddings.layers(run)),
+        Section("Fusion", "Fusion against single modalities", fusion_gain.fusion(run, singles)),
         Section("Scores", "All scores", headline.every_score(run)),
         Section("Audit", "Audit", about.audit(run)),
         Section("Cost", "Cost", about.cost(run)),
         Section("The run", "What this run was", about.facts_of(run)),
     ]
-    footer = escape(f"Made by embench report from the record {run.manifest.id}. Everything is in this file.")
+    footer = f"Made by embench report from the record {run.manifest.id}. Everything is in this file."
     html = page(f"{about.name(run)}: {run.manifest.dataset.name}", about.header(run), sections, footer)
     try:
         write_text(Path(out), html)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
 from typing import Any
+
+from markupsafe import Markup
 
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.rows import apart
+from embench.records import audit as audits
+from embench.records import cost as costs
 from embench.report.finished import Finished
-from embench.report.page import facts, missing, number, table, text
-from embench.results import cost as costs
-from embench.results import phrasing
-from embench.results.audits import findings
+from embench.report.page import facts, missing, number, part, table, text
+from embench.statistics import sentence
 
 OVERLAPS = {"labelled_target": "it saw labels of the target", "unknown": "nobody knows which people it saw"}
 """Pretraining that keeps a row from being ranked."""
@@ -39,7 +40,7 @@ def marks(run: Finished) -> list[tuple[bool, str, str]]:
         if failed:
             said = f"of {target.name}, it is not shown to be better than {', '.join(failed)}"
             made.append((True, "Controls", said))
-    audited = findings.read(run.folder) or {"findings": []}
+    audited = audits.read(run.folder) or {"findings": []}
     made += [(True, "Audit", found["what"]) for found in audited["findings"] if found["severity"] == "severe"]
     if outside:
         made.append((False, "Outside predictions", "they came from a file: nothing is known of how they were made"))
@@ -53,34 +54,27 @@ def marks(run: Finished) -> list[tuple[bool, str, str]]:
 
 
 def name(run: Finished) -> str:
-    return run.manifest.method.outside or phrasing.method(run.record.run) or run.manifest.id
+    return run.manifest.method.outside or sentence.method(run.record.run) or run.manifest.id
 
 
-def header(run: Finished) -> str:
+def header(run: Finished) -> Markup:
     about = run.manifest
     people, left_out = about.cohort.size, len(about.cohort.left_out)
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
     line = f"{about.dataset.name.rpartition('/')[2]}, {about.protocol.name}, {people} people, {seeds}"
-    listed = "".join(
-        f"<li{' class=bad' if bad else ''}><strong>{escape(called)}.</strong> {escape(_sentence(said))}</li>"
-        for bad, called, said in marks(run)
-    )
-    cards = "".join(_card(run, target.name) for target in run.targets)
+    listed = [(bad, called, _sentence(said)) for bad, called, said in marks(run)]
+    cards = [_card(run, target.name) for target in run.targets]
     out = f", {left_out} left out" if left_out else ""
-    return (
-        f'<h1>{escape(name(run))}</h1><p class="about">{escape(line + out)}. Run <code>{escape(about.id)}</code>.</p>'
-        + (f'<ul class="marks">{listed}</ul>' if listed else "")
-        + f'<div class="cards">{cards}</div>'
-    )
+    return part("header", name(run), line + out, about.id, listed, cards)
 
 
 def _sentence(said: str) -> str:
     return said[:1].upper() + said[1:] + ("" if said.endswith(".") else ".")
 
 
-def _card(run: Finished, target: str) -> str:
+def _card(run: Finished, target: str) -> dict[str, str]:
     metric = run.record.scores["headlines"][target]
-    called = phrasing.METRICS.get(metric, metric)
+    called = sentence.METRICS.get(metric, metric)
     score = run.score(target, metric)
     if score is None:
         value, interval = "-", "undefined"
@@ -90,13 +84,10 @@ def _card(run: Finished, target: str) -> str:
     failed = sum(n.startswith(f"{target}: ") for n in run.record.scores["not_cleared"])
     asked = sum(target in by_target for by_target in run.record.scores["differences"].values())
     verdict = "no control applies" if not asked else f"clears {asked - failed} of {asked} controls"
-    return (
-        f'<div class="card"><p>{escape(target)}: {escape(called)}</p><p class="big">{value} '
-        f"<small>{interval}</small></p><p>{verdict}</p></div>"
-    )
+    return {"target": target, "metric": called, "value": value, "interval": interval, "verdict": verdict}
 
 
-def cost(run: Finished) -> str:
+def cost(run: Finished) -> Markup:
     note = (
         "Time of all stages one after the other; parameters, and operations of one row's answer, in one fold; highest "
         "use of memory; energy of the GPU."
@@ -104,25 +95,25 @@ def cost(run: Finished) -> str:
     return facts(list(costs.said(run.record.run["cost"]).items())) + text(note)
 
 
-def audit(run: Finished) -> str:
-    content = findings.read(run.folder)
+def audit(run: Finished) -> Markup:
+    content = audits.read(run.folder)
     if content is None:
         return missing("this run was not audited; `embench audit RUN` does")
     found = [
         (f["severity"], f.get("check", ""), f["what"], _plain(f.get("evidence", "")), f.get("todo", ""))
         for f in content["findings"]
     ]
-    said = text(f"{findings.status(content).capitalize()}.")
-    listed = table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else ""
+    said = text(f"{audits.status(content).capitalize()}.")
+    listed = table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
     silent = content.get("not_asked") or {}
     return (
         said
         + listed
-        + (text("Could not be asked: " + "; ".join(f"{k}: {v}" for k, v in silent.items()) + ".") if silent else "")
+        + (text(f"Could not be asked: {'; '.join(f'{k}: {v}' for k, v in silent.items())}.") if silent else Markup())
     )
 
 
-def facts_of(run: Finished) -> str:
+def facts_of(run: Finished) -> Markup:
     about, record = run.manifest, run.record.run
     people = "" if isinstance(about.cohort.people, int) else f": {', '.join(about.cohort.people)}"
     gone = [

@@ -5,17 +5,18 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from markupsafe import Markup
 from sklearn.metrics import roc_curve
 
 from embench.interfaces.metric import confusion_by_person
 from embench.interfaces.ranking import mean_of_known, one_against_rest
 from embench.interfaces.units import Target, Units
+from embench.records.predictions import MODEL
+from embench.report.drawing import Axis, Panel, bars, figure, heat, line, points
 from embench.report.finished import NO_LABELS, Finished
 from embench.report.headline import heading
-from embench.report.page import missing, picture, pictures
-from embench.results.drawing import Axis, Panel, bars, figure, heat, line, points
-from embench.results.joined import Joined
-from embench.results.predictions import MODEL
+from embench.report.page import missing, picture, pictures, together
+from embench.statistics.joined import Joined
 
 WIDTH = 420.0
 GRID = np.linspace(0, 1, 51)
@@ -32,7 +33,7 @@ def spread(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mean_of_known(curves), low, high
 
 
-def curves(run: Finished) -> str:
+def curves(run: Finished) -> Markup:
     if run.record.labels is None:
         return missing(NO_LABELS)
     made = []
@@ -40,13 +41,13 @@ def curves(run: Finished) -> str:
         joined = run.joined(target)
         if MODEL not in joined:
             made.append(heading(run, target) + missing("no unit with a label was predicted"))
-        elif target.kind == "value":
-            made.append(heading(run, target) + pictures([_values(target, joined[MODEL])]))
-        else:
+        elif target.traits.has_classes:
             made.append(
                 heading(run, target) + pictures([_roc(run, target, joined), _calibration(run, target, joined[MODEL])])
             )
-    return "".join(made)
+        else:
+            made.append(heading(run, target) + pictures([_values(target, joined[MODEL])]))
+    return together(made)
 
 
 def _folds(joined: Joined) -> str:
@@ -69,11 +70,11 @@ def roc(joined: Joined, k: int) -> np.ndarray:
     return table
 
 
-def _roc(run: Finished, target: Target, joined: dict[str, Joined]) -> str:
+def _roc(run: Finished, target: Target, joined: dict[str, Joined]) -> Markup:
     names = run.classes(target)
     marks = [line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="chance")]
     head, columns = ["false positive rate"], [GRID]
-    several = target.kind == "classes"
+    several = target.traits.several
     for k in range(target.n if several else 1):
         table = roc(joined[MODEL], k)
         if len(table):
@@ -115,19 +116,17 @@ def calibration(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _claimed(units: Units) -> tuple[np.ndarray, np.ndarray]:
-    if units.kind == "classes":
+    if units.score.ndim == 2:
         return units.score.max(1), (units.score.argmax(1) == units.y_true).astype(float)
     return np.clip(units.score, 0, 1), units.y_true.astype(float)
 
 
-def _calibration(run: Finished, target: Target, joined: Joined) -> str:
+def _calibration(run: Finished, target: Target, joined: Joined) -> Markup:
     said, true, share = calibration(joined)
     x, used, counted = mean_of_known(said), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = spread(true)
     there = np.isfinite(x)
-    what = (
-        "of the most probable class" if target.kind == "classes" else f"that {target.name} is {run.classes(target)[1]}"
-    )
+    what = "of the most probable class" if target.traits.several else f"that {target.name} is {run.classes(target)[1]}"
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
         bars((np.arange(BINS) + 0.5) / BINS, used, colour="muted", width=0.08, opacity=0.25, label="share of units"),
@@ -147,7 +146,7 @@ def _calibration(run: Finished, target: Target, joined: Joined) -> str:
     return picture(figure([panel], f"Calibration of {target.name}", note, width=WIDTH), head, rows, note)
 
 
-def _values(target: Target, joined: Joined) -> str:
+def _values(target: Target, joined: Joined) -> Markup:
     """Predicted against true values: the mean truth where a fold predicts its tenths."""
     said, true = [], []
     for _, _, units in joined:
@@ -177,19 +176,19 @@ def _values(target: Target, joined: Joined) -> str:
     return picture(drawn, ("tenth", "predicted", "true", "10 %", "90 %"), rows, note)
 
 
-def decisions(run: Finished) -> str:
+def decisions(run: Finished) -> Markup:
     if run.record.labels is None:
         return missing(NO_LABELS)
     made = []
     for target in run.targets:
         joined = run.joined(target).get(MODEL)
-        if target.kind == "value":
+        if not target.traits.has_classes:
             made.append(heading(run, target) + missing("values are predicted, nothing is decided"))
         elif joined is None:
             made.append(heading(run, target) + missing("no unit with a label was predicted"))
         else:
             made.append(heading(run, target) + pictures([_confusion(run, target, joined)]))
-    return "".join(made)
+    return together(made)
 
 
 def confusion(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +202,7 @@ def confusion(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     return mean_of_known(by_fold), sum(counts.values()) / len(joined.seeds)
 
 
-def _confusion(run: Finished, target: Target, joined: Joined) -> str:
+def _confusion(run: Finished, target: Target, joined: Joined) -> Markup:
     share, units = confusion(joined)
     names = run.classes(target)
     cells = [["-" if np.isnan(v) else f"{100 * v:.0f} %" for v in row] for row in share]

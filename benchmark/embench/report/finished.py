@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from embench.data.label_report import class_names
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target
-from embench.results.joined import Joined, join
-from embench.results.label_report import class_names
-from embench.results.manifest import Manifest
-from embench.results.record import Record, read
+from embench.records.manifest import Manifest
+from embench.records.record import Record, read
+from embench.statistics.joined import Joined, join
 from embench.store import Store
 
 Number = Mapping[str, Any]

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from embench.interfaces.units import Target
+from embench.records.predictions import MODEL
+from embench.report.drawing import Axis, Panel, figure, intervals, points, rule
 from embench.report.finished import NO_LABELS, Finished, Number
-from embench.report.page import missing, picture, pictures, table, text
-from embench.results.drawing import Axis, Panel, figure, intervals, points, rule
-from embench.results.estimates import WITHIN, WITHIN_VALUES, estimate
-from embench.results.intervals import Estimate, draw
-from embench.results.joined import Joined
-from embench.results.predictions import MODEL
+from embench.report.page import missing, part, picture, pictures, table, text, together
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import Estimate, draw
+from embench.statistics.joined import Joined
 
 WIDTH = 520.0
 CHANCE = {"ccc": 0.0}
 """What knowing nothing gives, of headlines that are no AUROC."""
 
 
-def controls(run: Finished) -> str:
-    return "".join(_controls(run, target) for target in run.targets)
+def controls(run: Finished) -> Markup:
+    return together(_controls(run, target) for target in run.targets)
 
 
-def heading(run: Finished, target: Target) -> str:
-    return f"<h3>{target.name}</h3>" if run.several else ""
+def heading(run: Finished, target: Target) -> Markup:
+    return part("heading", target.name) if run.several else Markup()
 
 
-def _controls(run: Finished, target: Target) -> str:
+def _controls(run: Finished, target: Target) -> Markup:
     scores, name = run.record.scores, target.name
     metric = scores["headlines"][name]
     model = run.score(name, metric)
@@ -85,13 +86,13 @@ def _controls(run: Finished, target: Target) -> str:
                 "models, lies above 0; squares are controls that the model is not shown to be better than.",
             )
         )
-    notes = text(f"Controls that do not apply: {'; '.join(silent)}.") if silent else ""
+    notes = text(f"Controls that do not apply: {'; '.join(silent)}.") if silent else Markup()
     left_out = "; ".join(model["left_out"])
     return (
         heading(run, target)
         + pictures(made)
         + notes
-        + (text(f"Left out of the headline: {left_out}.") if left_out else "")
+        + (text(f"Left out of the headline: {left_out}.") if left_out else Markup())
     )
 
 
@@ -107,15 +108,15 @@ def _of_what(number: Number) -> str:
     }[number["over"]]
 
 
-def people(run: Finished) -> str:
+def people(run: Finished) -> Markup:
     if run.record.labels is None:
         return missing(NO_LABELS)
-    return "".join(heading(run, target) + _people(run, target) for target in run.targets)
+    return together(heading(run, target) + _people(run, target) for target in run.targets)
 
 
-def _people(run: Finished, target: Target) -> str:
+def _people(run: Finished, target: Target) -> Markup:
     joined = run.joined(target)
-    metric = WITHIN_VALUES if target.kind == "value" else WITHIN
+    metric = target.traits.within
     model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
     if model is None:
         return missing(f"{metric} is undefined for everybody: nobody's labels vary")
@@ -164,8 +165,8 @@ def _tested(joined: Joined) -> np.ndarray:
 
 def _inside(run: Finished, target: Target, joined: Joined) -> np.ndarray | None:
     """(P,) the score inside each tested person, None where nobody has one."""
-    name = WITHIN_VALUES if target.kind == "value" else WITHIN
-    found, _ = estimate(name, joined, target, draw(joined.tested(), run.record.groups, 1), run.record.groups)
+    groups = run.record.groups
+    found, _ = estimate(target.traits.within, joined, target, draw(joined.tested(), groups, 1), groups)
     return found.persons if isinstance(found, Estimate) else None
 
 
@@ -173,7 +174,7 @@ def _filled(values: np.ndarray | None, size: int) -> np.ndarray:
     return np.full(size, np.nan) if values is None else values
 
 
-def every_score(run: Finished) -> str:
+def every_score(run: Finished) -> Markup:
     scores = run.record.scores
     made = []
     for target in run.targets:
@@ -192,4 +193,4 @@ def every_score(run: Finished) -> str:
         "Scores per fold are averaged over seeds, then folds, never pooled over folds; conditioned scores "
         "(auroc_within_stimulus, auroc_crossed, auroc_crossed_time) hold the stimulus, or person and clock, constant."
     )
-    return text(note) + "".join(made)
+    return text(note) + together(made)

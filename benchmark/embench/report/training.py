@@ -6,17 +6,18 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from embench.report.curves import spread
+from embench.report.drawing import Axis, Panel, figure, line
 from embench.report.finished import Finished
 from embench.report.page import missing, picture, pictures
-from embench.results.drawing import Axis, Panel, figure, line
 
 WIDTH = 420.0
 LINES = {"loss": ("training people", False), "val_loss": ("validation people", True)}
 
 
-def learning(run: Finished) -> str:
+def learning(run: Finished) -> Markup:
     if not run.record.history:
         return missing(
             "the record holds no history: nothing was trained by gradient, or the predictions came from elsewhere"
@@ -28,7 +29,7 @@ def learning(run: Finished) -> str:
     return pictures([_learning(", ".join(kind), list(stages.values())) for kind, stages in kinds.items()])
 
 
-def _learning(title: str, stages: list[list[dict[str, Any]]]) -> str:
+def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     last = max(int(row["epoch"]) for rows in stages for row in rows)
     epochs = np.arange(last + 1)
     marks, head, columns = [], ["epoch", "networks"], []

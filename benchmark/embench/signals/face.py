@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 
 from embench.errors import DataError
@@ -71,6 +70,8 @@ def read_boxes(path: Path, film: Path) -> Boxes:
 def find(picture: np.ndarray) -> np.ndarray | None:
     """The box (4,) of the largest face that OpenCV's frontal Haar cascade finds in an RGB picture (height, width, 3)
     (Viola and Jones 2001); None where it finds none."""
+    import cv2
+
     height, width = picture.shape[:2]
     shrink = min(1.0, _LOOK / max(height, width))
     small = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
@@ -84,6 +85,8 @@ def find(picture: np.ndarray) -> np.ndarray | None:
 
 @cache
 def _cascade() -> Any:
+    import cv2
+
     cv2.setNumThreads(1)  # one order of sums and of results, and cores belong to workers
     return cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_default.xml"))
 
@@ -103,6 +106,8 @@ def square(box: np.ndarray | None, crop: Crop, height: int, width: int) -> tuple
 
 def cut(picture: np.ndarray, place: tuple[int, int, int], size: int) -> np.ndarray:
     """(3, size, size) uint8: the square at `place` of a picture (height, width, 3), as so many pixels."""
+    import cv2
+
     left, top, side = place
     part = np.ascontiguousarray(picture[top : top + side, left : left + side])
     way = cv2.INTER_AREA if side >= size else cv2.INTER_CUBIC

@@ -6,7 +6,6 @@ import math
 from fractions import Fraction
 
 import numpy as np
-import soxr
 
 
 def length_after(samples: int, from_hz: float, to_hz: float) -> int:
@@ -22,6 +21,8 @@ def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     """
     if from_hz == to_hz:
         return np.array(x, np.float32)
+    import soxr
+
     samples = length_after(x.shape[1], from_hz, to_hz)
     if samples == 0:
         return np.zeros((len(x), 0), np.float32)

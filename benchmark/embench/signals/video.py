@@ -14,10 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-from av.sidedata.sidedata import Type as SideData
-from av.video.reformatter import VideoReformatter
 
 from embench.errors import DataError
 
@@ -127,6 +124,10 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
 def converter(path: Path) -> Callable[[Any], np.ndarray]:
     """What makes a picture (height, width, 3) uint8 RGB of each decoded frame of a file, upright as the file says; it
     raises DataError where it cannot."""
+    import av
+    from av.sidedata.sidedata import Type as SideData
+    from av.video.reformatter import VideoReformatter
+
     shared = VideoReformatter()  # a new one for each frame would take longer than the conversion
 
     def convert(frame: Any) -> np.ndarray:
@@ -273,6 +274,8 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     Raises:
         DataError: where there is none.
     """
+    import av
+
     try:
         with av.open(str(path)) as container:
             films = [stream for stream in container.streams.video if not _is_cover(stream)]
@@ -289,11 +292,15 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 def _is_cover(stream: Any) -> bool:
     """Whether a stream is a still picture that belongs to a sound file."""
+    import av
+
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:
     """The stream's packets in the file's order, up to where it can be read, then None."""
+    import av
+
     try:
         for packet in container.demux(stream):
             if packet.size or packet.pts is not None:  # the last one is empty, and asks the decoder for what it holds
@@ -305,6 +312,8 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
 
 def _decoded(stream: Any, packet: Any) -> list[Any]:
     """The frames that a packet completes; none where it is damaged."""
+    import av
+
     try:
         frames: list[Any] = stream.codec_context.decode(packet)
     except av.FFmpegError:

@@ -9,14 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from embench.errors import DataError, MachineError, PluginError, UsageError
-from embench.processes import end_with_parent, script_apart
 from embench.signals import video
 from embench.signals.face import Crop
 from embench.signals.film import EPS, Film, Frames, Stored, write
@@ -24,6 +22,7 @@ from embench.store.arrays import open_rows
 from embench.store.fingerprint import FORMAT
 from embench.store.folders import digest, finished
 from embench.store.store import RecordingEntry, Span, Store, VideoEntry
+from embench.system import end_with_parent, script_apart, version_of
 
 if TYPE_CHECKING:  # torch is needed to make an encoder, not to use one here
     from embench.interfaces.encoder import Encoder
@@ -121,7 +120,7 @@ def _asked(encoder: Encoder) -> Frames:
 
 def made_by() -> dict[str, str]:
     """What decides, beside the files and what is asked for, which pixels come out."""
-    versions = {name: metadata.version(name) for name in ("av", "opencv-python-headless")}
+    versions = {name: version_of(name) for name in ("av", "opencv-python-headless")}
     return {"frames": str(video.REVISION), **versions}
 
 

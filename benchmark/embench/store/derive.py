@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from embench.store.clips import Clips, clips
 from embench.store.fingerprint import FORMAT
 from embench.store.folders import digest, finished
 from embench.store.store import Span, Store
+from embench.system import version_of
 
 if TYPE_CHECKING:  # torch is needed to make an encoder, not to use one here
     from embench.interfaces.encoder import Encoder
@@ -186,7 +186,7 @@ def _apart(signal: Signal, modality: str) -> Signal:
 
 def _folder(store: Store, key: Sequence[object]) -> Path:
     """Beside the stores, in the same cache."""
-    made_by = [preprocess.REVISION, metadata.version("neurokit2"), metadata.version("scipy")]
+    made_by = [preprocess.REVISION, version_of("neurokit2"), version_of("scipy")]
     return store.path.parent.parent / "derived" / digest([FORMAT, store.key, made_by, *key])
 
 

@@ -9,7 +9,6 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Dataset
 from embench.signals import preprocess
 from embench.store.folders import digest
+from embench.system import version_of
 
 FORMAT = 1
 """Rises when the files of a store change their form."""
@@ -51,7 +51,7 @@ def store_key(
             "rate_hz": float(rate_hz),
             "filtered": filtered,
             "preprocess": preprocess.REVISION,
-            "libraries": {lib: version(lib).split(".")[:2] for lib in ("numpy", "scipy", "soxr")},
+            "libraries": {lib: version_of(lib).split(".")[:2] for lib in ("numpy", "scipy", "soxr")},
             "synthetic": synthetic(dataset.root),
             "files": files,
             # Left out for the preparation that is older than this field, so that its addresses stay what they are.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import platformdirs
 
 from embench.errors import MachineError
+from embench.system import locked
 
 _ASIDE = ".building-"
 
@@ -84,29 +84,29 @@ def writing(path: Path) -> Iterator[None]:
 def _aside(parent: Path) -> Iterator[Path]:
     """A folder of this process alone. The lock beside it tells others that its owner lives: the system lets go of it
     when a process ends, however it ends."""
-    handle, name = tempfile.mkstemp(prefix=_ASIDE, suffix=".lock", dir=parent)
-    lock, folder = Path(name), Path(name).with_suffix("")
+    folder = parent / f"{_ASIDE}{uuid.uuid4().hex[:8]}"
+    lock = folder.with_suffix(".lock")
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        folder.mkdir()
-        yield folder
+        with locked(lock):
+            folder.mkdir()
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        lock.unlink(missing_ok=True)
-        os.close(handle)
+        with contextlib.suppress(OSError):
+            lock.unlink(missing_ok=True)
 
 
 def _sweep(parent: Path) -> None:
     """Removes what killed processes left behind."""
     for lock in parent.glob(f"{_ASIDE}*.lock"):
-        with contextlib.suppress(OSError), lock.open() as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where the owner lives
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink(missing_ok=True)
+        with contextlib.suppress(OSError), locked(lock, wait=False) as ownerless:
+            if ownerless:
+                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                lock.unlink(missing_ok=True)
 
 
 def _flush(folder: Path) -> None:
     """To the disk, so that not even a power cut leaves a finished name on unfinished files."""
     for path in folder.iterdir():
-        with path.open("rb") as file:
+        with path.open("r+b") as file:  # Windows flushes only what may be written
             os.fsync(file.fileno())

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ import numpy as np
 from embench.errors import DataError, MachineError, PluginError
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
-from embench.processes import end_with_parent
 from embench.signals.face import read_boxes
 from embench.signals.gaps import Unusable, fill_gaps
 from embench.signals.preprocess import RULES, preprocess
@@ -37,8 +37,12 @@ from embench.store.store import (
     open_store,
     write_index,
 )
+from embench.system import end_with_parent, script_apart
 
 Progress = Callable[[int, int, str], None]
+
+_FORKS = sys.platform == "linux"
+"""Whether workers are copies of this process, and so have a reader that no new process could import."""
 
 
 def prepare(
@@ -169,21 +173,27 @@ def _gather(job: _Job, subjects: list[str], workers: int, progress: Progress | N
 
 
 def _parts(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, None, None]:
-    if workers <= 1 or len(subjects) == 1:
+    if workers <= 1 or len(subjects) == 1 or not (_FORKS or _found_by_name(type(job.dataset))):
         for position, subject in enumerate(subjects):
             yield _read(job, position, subject)
         return
-    # Where it can be had, fork: a reader loaded from a file of the user's cannot be imported by name elsewhere.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    context = multiprocessing.get_context("fork" if _FORKS else "spawn")
     with ProcessPoolExecutor(min(workers, len(subjects)), context, _start_worker, (job,)) as pool:
         try:
-            yield from pool.map(_read_in_worker, range(len(subjects)), subjects)
+            with script_apart():
+                parts = pool.map(_read_in_worker, range(len(subjects)), subjects)
+            yield from parts
         except BrokenProcessPool as error:
             raise MachineError(
                 "a worker process died while preparing data",
                 where=job.name,
                 hint="the machine may be out of memory: use fewer workers",
             ) from error
+
+
+def _found_by_name(reader: type) -> bool:
+    """Whether a new process can import the class: not one of a script, nor one that was loaded from a user's file."""
+    return PathFinder.find_spec(reader.__module__.partition(".")[0]) is not None
 
 
 _JOB: _Job

@@ -13,7 +13,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import MODALITIES
 from embench.interfaces.tokens import InputSpec, Output, Tokens, TokenSpec
 from embench.testing import samples
-from embench.testing.require import Check, projected, seeded
+from embench.testing.require import TOLERANCE, Check, projected, seeded
 
 
 def check_encoder(cls: type[Encoder]) -> None:
@@ -22,7 +22,7 @@ def check_encoder(cls: type[Encoder]) -> None:
 
     Shapes and finite numbers; the same network and answer from one seed; rows that don't depend on their batch; nothing
     read where the mask says that nothing was recorded; gradients everywhere; weights that hold all that decides the
-    answer; features of a span that don't depend on other spans.
+    answer; features of a span that don't depend on other spans; of a signal's channels all read, or those in `picks`.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -64,6 +64,8 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
         if mask is not None:
             _masked(check, module, x, mask, tokens)
             check.finite(module(x, None).pooled(), "the answer without a mask")
+        if encoder.reads in ("signal", "stream"):
+            _picks(check, module, x, mask, spec.channels)
     _head(check, encoder, tokens)
     module.train()
     trained = module(x, mask)
@@ -109,6 +111,37 @@ def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: To
     check.equal(changed.mask, counts, "its own mask hangs on masked samples", expected=expected)
     if counts is not None:
         check.equal(changed.x[counts], tokens.x[counts], "its tokens read masked samples", expected=expected)
+
+
+def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
+    """The channels that change the answer are those in `picks`; without it, all of them."""
+    picks = getattr(module, "picks", None)
+    said = list(range(len(channels))) if picks is None else _positions(check, picks, len(channels))
+    rows = x[:1].repeat(len(channels) + 1, 1, 1)  # another channel is noise in each but the last
+    noise = torch.randn(x.shape[2], generator=torch.Generator().manual_seed(5))
+    for k in range(len(channels)):
+        rows[k, k] += 10 * noise
+    tokens = module(rows, None if mask is None else mask[:1].repeat(len(rows), 1))
+    answer = torch.cat([part.flatten(1) for part in (tokens.x, tokens.summary) if part is not None], 1)
+    apart = (answer - answer[-1]).abs().amax(1) > TOLERANCE * max(1.0, answer[-1].abs().max().item())
+    read = np.flatnonzero(apart.numpy()).tolist()
+    if not read:  # of a network whose last layer starts at zero, nothing can be told
+        return
+    silent = ", ".join(channels[k] for k in said if k not in read)
+    more = ", ".join(channels[k] for k in read if k not in said)
+    named = " " if picks is None else ", which its module's `picks` names, "
+    what = f"channel {silent}{named}changes nothing" if silent else f"it reads channel {more}, which `picks` leaves out"
+    expected = "a module with `picks`, the positions of the channels that it reads, in their order"
+    check.that(not silent and not more, what, expected=expected)
+
+
+def _positions(check: Check, picks: Any, channels: int) -> list[int]:
+    fine = isinstance(picks, Tensor) and picks.ndim == 1 and picks.dtype in (torch.int32, torch.int64)
+    said: list[int] = picks.tolist() if fine else []
+    fine = bool(said) and set(said) <= set(range(channels)) and len(set(said)) == len(said)
+    expected = f"an integer tensor (k,) of positions from 0 to {channels - 1}, each once"
+    check.that(fine, f"its module's `picks` is {picks!r}", expected=expected)
+    return said
 
 
 def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from embench.interfaces.fusion import Estimator
+from embench.interfaces.kinds import KINDS, KindName
 from embench.testing.require import TOLERANCE, Check
 
-_KINDS: tuple[Literal["binary", "classes", "value"], ...] = ("binary", "classes", "value")
 _CLASSES = 3
 
 
@@ -36,20 +36,20 @@ def check_estimator(cls: type[Estimator]) -> None:
     """
     check = Check(cls)
     check.that(issubclass(cls, Estimator), "it is no Estimator", expected="a subclass of Estimator")
-    fine = bool(cls.kinds) and cls.kinds <= set(_KINDS)
-    check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(_KINDS)}")
+    fine = bool(cls.kinds) and cls.kinds <= set(KINDS)
+    check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(KINDS)}")
     for preset, recipe in check.recipes().items():
-        for kind in _KINDS:
+        for kind in KINDS:
             if kind in cls.kinds:
                 with check.during(f"preset {preset}, {kind} targets"):
                     _check(check, partial(cls, recipe, 1, kind, _classes(kind)), kind)
 
 
-def _classes(kind: str) -> int:
-    return _CLASSES if kind == "classes" else 2
+def _classes(kind: KindName) -> int:
+    return _CLASSES if KINDS[kind].several else 2
 
 
-def _check(check: Check, make: Callable[[], Estimator], kind: str) -> None:
+def _check(check: Check, make: Callable[[], Estimator], kind: KindName) -> None:
     table, val, test = _table(8, 0, kind), _table(3, 1, kind), _table(3, 2, kind)
     before = [part.copy() for part in table]
     one, other, without_val = make(), make(), make()
@@ -63,36 +63,40 @@ def _check(check: Check, make: Callable[[], Estimator], kind: str) -> None:
     check.that(_near(alone, score), "a row alone gets another score", expected="rows that don't see each other")
     stored: Estimator = pickle.loads(pickle.dumps(one))  # noqa: S301  # made on the same line
     check.that(_near(stored.score(test.X), score), "stored and read, it scores otherwise", expected="the same scores")
-    for k in range(1 if kind == "binary" else 0, 0 if kind == "value" else _classes(kind)):
-        of_class = score if kind == "binary" else score[:, k]
-        high, low = of_class[test.y == k].mean(), of_class[test.y != k].mean()
-        what = "the positive class" if kind == "binary" else f"class {k}"
-        check.that(high > low, f"{what} scores {high:.3f}, the other {low:.3f}", expected=f"{what} higher")
-    if kind == "value":
-        follows = float(np.corrcoef(score, test.y)[0, 1])
-        check.that(
-            follows > 0, f"its values correlate {follows:.3f} with the labels", expected="a positive correlation"
-        )
+    _tells_apart(check, score, test.y, kind)
     without_val.fit(*table)
     fine = bool(np.isfinite(without_val.score(test.X)).all())
     check.that(fine, "without `val` its scores are not finite", expected="scores")
-    if kind == "classes":
+    if KINDS[kind].several:
         lacking, there = make(), table.y != 1
         lacking.fit(*(part[there] for part in table))
         _scored(check, lacking, test, kind)
 
 
-def _scored(check: Check, estimator: Estimator, test: _Table, kind: str) -> np.ndarray:
+def _tells_apart(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -> None:
+    if not KINDS[kind].has_classes:
+        follows = float(np.corrcoef(score, y)[0, 1])
+        expected = "a positive correlation"
+        check.that(follows > 0, f"its values correlate {follows:.3f} with the labels", expected=expected)
+        return
+    several = KINDS[kind].several
+    for k in range(_CLASSES) if several else (1,):
+        of_class, what = (score[:, k], f"class {k}") if several else (score, "the positive class")
+        high, low = of_class[y == k].mean(), of_class[y != k].mean()
+        check.that(high > low, f"{what} scores {high:.3f}, the other {low:.3f}", expected=f"{what} higher")
+
+
+def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
     """The scores of the test rows, of the right shape and finite; probabilities where classes are asked for."""
     score = np.asarray(estimator.score(test.X))
-    shape = (len(test.y), _CLASSES) if kind == "classes" else test.y.shape
+    shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
     check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
     check.that(bool(np.isfinite(score).all()), "scores are not finite", expected="numbers, no NaN, no infinity")
-    if kind == "value":
+    if not KINDS[kind].has_classes:
         return score
     fine = bool((score >= 0).all() and (score <= 1).all())
     check.that(fine, f"scores lie in {score.min():.3g} to {score.max():.3g}", expected="probabilities")
-    if kind == "classes":
+    if KINDS[kind].several:
         fine = _near(score.sum(1), np.ones(len(score)))
         check.that(fine, "a row's probabilities don't sum to 1", expected="a distribution over the classes")
     return score
@@ -102,16 +106,16 @@ def _near(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.allclose(one, other, rtol=0, atol=TOLERANCE))
 
 
-def _table(people: int, seed: int, kind: str) -> _Table:
+def _table(people: int, seed: int, kind: KindName) -> _Table:
     """Rows of people with all classes: two features tell them apart, some values are missing, one feature always."""
     random = np.random.default_rng(seed)
     n = people * 12
-    y = np.tile(np.arange(12) % (2 if kind == "binary" else _CLASSES), people).astype(float)
-    if kind == "value":
+    y = np.tile(np.arange(12) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), people).astype(float)
+    if not KINDS[kind].has_classes:
         y = y + random.normal(0, 0.2, n)
     X = random.standard_normal((n, 6)).astype(np.float32)
     X[:, :2] += 2 * y[:, None]
-    if kind == "classes":
+    if KINDS[kind].several:
         X[:, 1] += np.where(y == 1, 3, 0)
     X[random.random((n, 6)) < 0.1] = np.nan
     X[:, 5] = np.nan

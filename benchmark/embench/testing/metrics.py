@@ -6,12 +6,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 
+from embench.interfaces.kinds import KINDS
 from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.units import Units
 from embench.testing import samples
 from embench.testing.require import Check
-
-_KINDS: tuple[samples.Kind, ...] = ("binary", "classes", "value")
 
 
 def check_metric(cls: type[Metric]) -> None:
@@ -30,9 +29,9 @@ def check_metric(cls: type[Metric]) -> None:
     check.that(low < high, f"`range` is {cls.range!r}", expected="(least, greatest)")
     fine = cls.direction in ("higher", "lower")
     check.that(fine, f"`direction` is {cls.direction!r}", expected="higher or lower")
-    fine = bool(cls.kinds) and cls.kinds <= set(_KINDS)
-    check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(_KINDS)}")
-    for kind in _KINDS:
+    fine = bool(cls.kinds) and cls.kinds <= set(KINDS)
+    check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(KINDS)}")
+    for kind in KINDS:
         if kind in cls.kinds:
             with check.during(f"{kind} targets"):
                 _check(check, cls(), samples.units(kind))
@@ -60,7 +59,7 @@ def _check(check: Check, metric: Metric, units: Units) -> None:
     )
     check.that(better, f"right answers score {best}, noisy ones {score}", expected=f"{metric.direction} is better")
     _in_range(check, metric, float(metric.chance(units)), "chance")
-    if units.kind != "value":
+    if KINDS[units.kind].has_classes:
         one_class = units.take(units.y_true == units.y_true[0])
         _value(check, metric, one_class)
     _resampled(check, metric, units, score)
@@ -82,7 +81,7 @@ def _resampled(check: Check, metric: Metric, units: Units, score: float | None) 
 
 def _right(units: Units) -> Units:
     """The same units, answered right and surely."""
-    if units.kind == "classes":
+    if units.score.ndim == 2:
         return replace(units, score=np.eye(3)[units.y_true.astype(int)], decision=units.y_true.copy())
     return replace(units, score=units.y_true.copy(), decision=units.y_true.copy())
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from embench.interfaces.encoder import Encoder
+from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.nn import over_time
 
-Kind = Literal["binary", "classes", "value"]
 RATE_HZ = 128.0
 VIEW_S = 10.0
 """What a row shows where an encoder's recipe leaves the view open."""
@@ -124,10 +123,10 @@ def with_stats(encoder: Encoder, sample: Rows) -> InputSpec:
     return replace(sample.spec, stats={name: np.asarray(value, np.float32) for name, value in stats.items()})
 
 
-def targets(*kinds: Kind) -> OutputSpec:
+def targets(*kinds: KindName) -> OutputSpec:
     """Targets of these kinds; classes have three."""
     rule = LabelRule()
-    made = (Target(f"{kind}_{i}", kind, rule, kind, n=3 if kind == "classes" else 2) for i, kind in enumerate(kinds))
+    made = (Target(f"{kind}_{i}", kind, rule, kind, n=3 if KINDS[kind].several else 2) for i, kind in enumerate(kinds))
     return OutputSpec(tuple(made))
 
 
@@ -143,16 +142,16 @@ def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
     return Tokens(x * mask[:, :, None], mask, summary)
 
 
-def units(kind: Kind, people: int = 6, each: int = 12, seed: int = 0) -> Units:
+def units(kind: KindName, people: int = 6, each: int = 12, seed: int = 0) -> Units:
     """Units of people who have every label, with scores that are a little better than chance."""
     random = np.random.default_rng(seed)
     n = people * each
     subject = np.repeat([f"p{i:02d}" for i in range(people)], each)
-    if kind == "value":
+    if not KINDS[kind].has_classes:
         y = random.standard_normal(n)
         score = 0.5 * y + random.standard_normal(n)
         decision = score
-    elif kind == "classes":
+    elif KINDS[kind].several:
         y = np.tile(np.arange(each) % 3, people).astype(float)
         score = random.dirichlet([1.0, 1.0, 1.0], n) + 0.3 * np.eye(3)[y.astype(int)]
         score /= score.sum(1, keepdims=True)

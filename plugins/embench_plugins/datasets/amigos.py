@@ -29,13 +29,21 @@ from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats import amigos_extras as extras
 from embench_plugins.datasets.formats import amigos_files as files
 from embench_plugins.datasets.formats import faces
-from embench_plugins.datasets.formats.amigos_files import BASELINE_S, HINT, LONG, PEOPLE, RATE, SHORT, Trial
+from embench_plugins.datasets.formats.amigos_files import (
+    BASELINE_S,
+    EEG,
+    HINT,
+    LONG,
+    NO_LONG,
+    PEOPLE,
+    RATE,
+    SHORT,
+    Trial,
+)
 from embench_plugins.datasets.formats.clips import header
 
-EEG = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
 SCALES = ("arousal", "valence")
 RATINGS = SCALES  # the first two of the 12 self-assessment columns, in this order
-NO_LONG = ("P08", "P24", "P28")  # neither long videos nor external annotations
 VIEWING = ((7, 1, 2, 16), (6, 32, 4, 3), (29, 5, 27, 21), (18, 14, 17, 22), (15, 11, 12, 10))
 GROUPS = {f"P{person:02d}": f"group{number}" for number, four in enumerate(VIEWING, start=1) for person in four}
 """Who watched the long videos with whom; everybody else was alone."""
@@ -149,15 +157,6 @@ class Amigos(Dataset):
                     findings += faces.look(*self._face(subject, trial.video))
         return findings
 
-    @classmethod
-    def synthesize(
-        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
-    ) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.amigos`."""
-        from embench_plugins.datasets.synthetic import amigos
-
-        amigos.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
-
     def _path(self, subject: str) -> Path:
         if subject not in (paths := files.find(self.root)):
             raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
@@ -204,7 +203,7 @@ class Amigos(Dataset):
             )
         for name in self.sheets:
             if path := extras.sheet(self.root, name, readable=False):
-                yield Finding("note", str(path), "not read: openpyxl is not installed (pip install 'embench[corpora]')")
+                yield Finding("note", str(path), "not read: openpyxl is not installed (pip install openpyxl)")
         if path := extras.sheet(self.root, extras.ORDER_SHEET):
             try:
                 found = extras.orders(path)
@@ -254,17 +253,6 @@ class AmigosLong(Amigos):
     videos: ClassVar[tuple[str, ...]] = LONG
     without: ClassVar[tuple[str, ...]] = NO_LONG
 
-    @classmethod
-    def synthesize(
-        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
-    ) -> None:
-        """Writes generated people in this exact format below `out`; `length_s` is that of the longest long video, the
-        short ones are cut. See `synthetic.amigos`."""
-        from embench_plugins.datasets.synthetic import amigos
-
-        long_s = length_s or amigos.LONG_S
-        amigos.synthesize(out, subjects, seed, effect, length_s=amigos.LEAST_S, long_s=long_s, videos=videos)
-
 
 class AmigosExternal(Amigos):
     """The reader of the external annotations, of short and long videos.
@@ -299,15 +287,6 @@ class AmigosExternal(Amigos):
     videos: ClassVar[tuple[str, ...]] = SHORT + LONG
     sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET, extras.ANNOTATION_SHEET)
     without: ClassVar[tuple[str, ...]] = NO_LONG
-
-    @classmethod
-    def synthesize(
-        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
-    ) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.amigos_external`."""
-        from embench_plugins.datasets.synthetic import amigos_external
-
-        amigos_external.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
 
     @cached_property
     def _annotators(self) -> Mapping[tuple[str, str], Mapping[str, np.ndarray]]:

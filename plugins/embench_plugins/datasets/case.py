@@ -25,13 +25,18 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Download, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.formats.case_tables import AXES, SENSORS, Piece, Seen, read_annotations, read_signals
-from embench_plugins.datasets.formats.case_tree import OBTAIN, VIDEOS, Tree, find_tree, metadata, plan
+from embench_plugins.datasets.formats.case_tables import (
+    AXES,
+    REST,
+    SENSORS,
+    Piece,
+    Seen,
+    read_annotations,
+    read_signals,
+)
+from embench_plugins.datasets.formats.case_tree import OBTAIN, PEOPLE, VIDEOS, Tree, find_tree, metadata, plan
 
-PEOPLE = 30
 RATE = 1000.0
-REST = 5.0
-"""Where the joystick stands when nobody moves it."""
 TYPES = ("amusing", "boring", "relaxed", "scary")
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _COLUMNS = {"ecg": ("ecg",), "ppg": ("bvp",), "eda": ("gsr",), "resp": ("rsp",), "temp": ("skt",),
@@ -143,13 +148,6 @@ class Case(Dataset):
                 if own != usual
             ]
         return findings
-
-    @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.case`."""
-        from embench_plugins.datasets.synthetic import case
-
-        case.synthesize(out, subjects, seed, effect, length_s=length_s)
 
     @cached_property
     def _tree(self) -> Tree:

@@ -110,13 +110,6 @@ class Corpus(Dataset):
                 findings.append(Finding("note", str(self.root), said))
         return findings
 
-    @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
-        """Writes a small corpus of EDF, WFDB and CSV files below `out`; without labels, `effect` changes nothing."""
-        from embench_plugins.datasets.synthetic import corpus
-
-        corpus.synthesize(out, subjects, seed, effect, length_s=length_s)
-
     def _named(self, modality: str) -> str:
         return ", ".join(self.card.modalities[modality].channels)
 

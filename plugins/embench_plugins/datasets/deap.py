@@ -34,20 +34,19 @@ from embench_plugins.datasets.formats.clips import header
 from embench_plugins.datasets.formats.deap_files import (
     BASELINE_S,
     CHANNELS,
+    FILMED,
     GSR,
     HINT,
+    PEOPLE,
     RATE,
     RATINGS,
     SAMPLES,
     TRIALS,
+    UNFILMED,
     read,
 )
 from embench_plugins.datasets.formats.files import not_this, table
 
-PEOPLE = 32
-FILMED = 22  # people with face videos, the first ones
-UNFILMED = {3: (40,), 5: (40,), 11: (38, 39, 40), 14: (40,)}
-"""Trials, by the number of the person, of which the release has no face video: 874 are there."""
 LONGEST_CLIP = 1.25
 """A face video that lasts longer by its header, as a multiple of the music video, has a header with a wrong rate."""
 
@@ -159,15 +158,6 @@ class Deap(Dataset):
             except DataError as error:
                 findings.append(Finding("error", error.where or subject, error.what))
         return findings
-
-    @classmethod
-    def synthesize(
-        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
-    ) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.deap`."""
-        from embench_plugins.datasets.synthetic import deap
-
-        deap.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
 
     def _path(self, subject: str) -> Path:
         if subject not in self._paths:

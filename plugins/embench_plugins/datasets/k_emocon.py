@@ -36,22 +36,15 @@ from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats import clips, devices, faces, files, openface
+from embench_plugins.datasets.formats.k_emocon_layout import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S
 
-PEOPLE = 32
 FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
-BANDS = ("delta", "theta", "lowAlpha", "highAlpha", "lowBeta", "highBeta", "lowGamma", "middleGamma")
 E4 = {"ppg": "E4_BVP.csv", "eda": "E4_EDA.csv", "temp": "E4_TEMP.csv", "acc": "E4_ACC.csv"}
 BELT = {"hr": "Polar_HR.csv", "eeg_bands": "BrainWave.csv"}
 COLUMNS: Mapping[str, tuple[str, ...]] = {"acc": ("x", "y", "z"), "eeg_bands": BANDS}  # elsewhere it is `value`
-SERIALS = {31: "A013E1", 32: "A01A3A"}
-"""Two people wore two wristbands, which wrote into one file; the authors keep these."""
 COUNTS_PER_G = 64
 MOST_G = 8.0
 """What an accelerometer shows, with gravity, is 64 counts, or 1 g where somebody converted them."""
-WINDOW_S = 5.0
-SCALE = {"arousal": (1, 5), "valence": (1, 5)} | dict.fromkeys(("cheerful", "happy", "angry", "nervous", "sad"), (1, 4))
-DIMENSIONS = ("arousal", "valence")
-RATERS = ("R1", "R2", "R3", "R4", "R5")
 LONGEST_S = 3600.0
 """Debates last about ten minutes; what goes beyond an hour is no debate."""
 NAMED_S = 2.0
@@ -151,15 +144,6 @@ class KEmoCon(Dataset):
             except DataError as error:
                 findings.append(Finding("error", error.where or subject, error.what))
         return findings + list(self._promised_but_missing())
-
-    @classmethod
-    def synthesize(
-        cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None, videos: bool = False
-    ) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.k_emocon`."""
-        from embench_plugins.datasets.synthetic import k_emocon
-
-        k_emocon.synthesize(out, subjects, seed, effect, length_s=length_s, videos=videos)
 
     def _read(self, pid: int, findings: list[Finding]) -> Recording:
         """A person's recording; `findings` takes what was assumed or is odd."""

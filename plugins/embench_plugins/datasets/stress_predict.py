@@ -24,12 +24,9 @@ from embench.interfaces.dataset import Baseline, Card, Dataset, Download, Findin
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats.files import not_this
+from embench_plugins.datasets.formats.stress_predict_layout import COUNT_G, FILES, LABELS
 
-LABELS = Path("Processed_data", "Improved_All_Combined_hr_rsp_binary.csv")
-FILES = {"ppg": "BVP.csv", "eda": "EDA.csv", "temp": "TEMP.csv", "acc": "ACC.csv"}
 OPTIONAL = ("acc",)  # some copies leave the large accelerometer files out
-COUNT_G = 1 / 64
-"""The wristband counts acceleration in 1/64 g."""
 CLASSES = ("rest", "stress")
 TOLERANCE_S = 30.0
 """Files of one session start and end within a few seconds of each other; a larger gap means a damaged file."""
@@ -87,8 +84,8 @@ class StressPredict(Dataset):
             ),
         ),
         verified_on_real={
-            "by": "tests of this reader, on S01 to S25 without ACC.csv",
-            "date": "2026-11-20",
+            "by": "tests of this reader, on the whole release: S01 to S35",
+            "date": "2026-11-21",
             "fingerprint": "sha256 of the label csv 0b43f3e948058c5d0738dfeecb7aa418ff7ac9ab16b56fb960e0cb7068358f4d",
         },
     )
@@ -134,13 +131,6 @@ class StressPredict(Dataset):
             except DataError as error:
                 findings.append(Finding("error", error.where or subject, error.what))
         return findings
-
-    @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
-        """Writes generated people in this exact format below `out`; see `synthetic.stress_predict`."""
-        from embench_plugins.datasets.synthetic import stress_predict
-
-        stress_predict.synthesize(out, subjects, seed, effect, length_s=length_s)
 
     @cached_property
     def _base(self) -> Path:

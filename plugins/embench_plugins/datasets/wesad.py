@@ -25,10 +25,9 @@ from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats.files import not_this
 from embench_plugins.datasets.formats.pickles import load_pickle
+from embench_plugins.datasets.formats.wesad_layout import LABEL_RATE, PEOPLE
 from embench_plugins.datasets.formats.wesad_quest import CONDITIONS, Report, read_reports
 
-PEOPLE = tuple(f"S{number}" for number in range(2, 18) if number != 12)
-LABEL_RATE = 700
 CLASS_OF_CODE = np.array([np.nan, 0, 1, 2, 3, np.nan, np.nan, np.nan])
 """Codes 1 to 4 are the four conditions; 0 is what lies between, 5 to 7 are to be ignored by the release's readme."""
 COUNT_G = 1 / 64
@@ -161,13 +160,6 @@ class Wesad(Dataset):
             except DataError as error:
                 said.append(("error", error.where or where, error.what))
         return [Finding(severity, where, what) for severity, where, what in said]  # type: ignore[arg-type]
-
-    @classmethod
-    def synthesize(cls, out: Path, *, subjects: int, seed: int, effect: float, length_s: float | None = None) -> None:
-        """Writes generated people in this exact format below `out`, both devices; see `synthetic.wesad`."""
-        from embench_plugins.datasets.synthetic import wesad
-
-        wesad.synthesize(out, subjects, seed, effect, length_s=length_s)
 
     def _folders(self) -> dict[str, Path]:
         """Folders named like a person, in the root or in a folder WESAD (in WESAD), the first of them that has any."""

@@ -22,7 +22,7 @@ from .amigos_made import own_file, person_file, row
 @pytest.fixture(scope="module")
 def nine(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("amigos")
-    AmigosExternal.synthesize(root, subjects=9, seed=4, effect=1.0, length_s=40.0)
+    synthetic.synthesize(root, subjects=9, seed=4, effect=1.0, length_s=40.0)
     return root
 
 

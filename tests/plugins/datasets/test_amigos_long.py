@@ -11,6 +11,7 @@ from embench.protocols import load, make_units, partition, prove
 from embench.testing import check_dataset
 from embench_plugins.datasets.amigos import GROUPS, AmigosExternal, AmigosLong
 from embench_plugins.datasets.formats.amigos_files import LONG, PEOPLE
+from embench_plugins.datasets.synthetic import amigos_long
 
 from .amigos_made import own_file, person_file, row
 
@@ -20,7 +21,7 @@ TOGETHER = [{7, 1, 2, 16}, {6, 32, 4, 3}, {29, 5, 27, 21}, {18, 14, 17, 22}, {15
 @pytest.fixture(scope="module")
 def nine(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("amigos")
-    AmigosLong.synthesize(root, subjects=9, seed=4, effect=1.0, length_s=20.0)
+    amigos_long.synthesize(root, subjects=9, seed=4, effect=1.0, length_s=20.0)
     return root
 
 

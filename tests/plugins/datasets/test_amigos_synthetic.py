@@ -189,7 +189,7 @@ class TestFiles:
         assert longest == Amigos.card.longest_s
 
     def test_one_person_of_real_length(self, tmp_path):
-        Amigos.synthesize(tmp_path, subjects=1, seed=0, effect=1.0)
+        synthetic.synthesize(tmp_path, subjects=1, seed=0, effect=1.0)
         path = tmp_path / "Data_preprocessed" / "Data_Preprocessed_P01" / "Data_Preprocessed_P01.mat"
         assert path.read_bytes().startswith(b"MATLAB 5.0 MAT-file")
         cells = loadmat(path)

@@ -175,7 +175,7 @@ class TestFiles:
     )
     def test_arguments_out_of_range(self, tmp_path, people, seed, effect, length_s):
         with pytest.raises(UsageError):
-            Case.synthesize(tmp_path / "out", subjects=people, seed=seed, effect=effect, length_s=length_s)
+            synthetic.synthesize(tmp_path / "out", subjects=people, seed=seed, effect=effect, length_s=length_s)
         assert not (tmp_path / "out").exists()
 
     def test_numbers_as_text(self):

@@ -10,6 +10,7 @@ from embench.errors import DataError
 from embench.testing import check_dataset
 from embench_plugins.datasets.corpus import Corpus
 from embench_plugins.datasets.formats.corpus_layout import Layout, canonical
+from embench_plugins.datasets.synthetic import corpus as synthetic
 from embench_plugins.encoders.cnn_tf import MONTAGE
 
 GOOD = {
@@ -140,7 +141,7 @@ def test_the_layouts_on_the_page_can_be_followed():
 
 class TestSynthetic:
     def test_every_kind_is_there_and_reads_back(self, tmp_path):
-        Corpus.synthesize(tmp_path / "corpus", subjects=9, seed=0, effect=1.0, length_s=12)
+        synthetic.synthesize(tmp_path / "corpus", subjects=9, seed=0, effect=1.0, length_s=12)
         reader, rates = Corpus(tmp_path / "corpus"), {}
         for person in reader.subjects():
             (recording,) = reader.recordings(person)
@@ -156,7 +157,7 @@ class TestSynthetic:
         import pyedflib
         import wfdb
 
-        Corpus.synthesize(tmp_path / "corpus", subjects=2, seed=0, effect=1.0, length_s=12)
+        synthetic.synthesize(tmp_path / "corpus", subjects=2, seed=0, effect=1.0, length_s=12)
         reader = Corpus(tmp_path / "corpus")
         with pyedflib.EdfReader(str(tmp_path / "corpus" / "eeg" / "S001R01.edf")) as file:
             expected = np.stack([file.readSignal(i) for i in range(10)])
@@ -167,6 +168,6 @@ class TestSynthetic:
 
     def test_same_arguments_same_bytes(self, tmp_path):
         for name in ("a", "b"):
-            Corpus.synthesize(tmp_path / name, subjects=3, seed=5, effect=0.0, length_s=8)
+            synthetic.synthesize(tmp_path / name, subjects=3, seed=5, effect=0.0, length_s=8)
         one, other = ([p.read_bytes() for p in sorted((tmp_path / n).rglob("*.*"))] for n in ("a", "b"))
         assert one == other

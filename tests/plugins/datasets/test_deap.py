@@ -12,9 +12,21 @@ from scipy.io import savemat
 
 from embench.errors import DataError
 from embench.testing import check_dataset
-from embench_plugins.datasets.deap import FILMED, UNFILMED, Deap
+from embench_plugins.datasets.deap import Deap
 from embench_plugins.datasets.formats import openface
-from embench_plugins.datasets.formats.deap_files import BASELINE_S, CHANNELS, EEG, GSR, RATE, RATINGS, SAMPLES, TRIALS
+from embench_plugins.datasets.formats.deap_files import (
+    BASELINE_S,
+    CHANNELS,
+    EEG,
+    FILMED,
+    GSR,
+    RATE,
+    RATINGS,
+    SAMPLES,
+    TRIALS,
+    UNFILMED,
+)
+from embench_plugins.datasets.synthetic import deap as synthetic
 from embench_plugins.datasets.synthetic import python2
 
 SHORT = 512  # samples of a trial in most tests: 4 s
@@ -37,7 +49,7 @@ def presented() -> np.ndarray:
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("deap")
-    Deap.synthesize(root, subjects=3, seed=3, effect=1.0, length_s=9.0)
+    synthetic.synthesize(root, subjects=3, seed=3, effect=1.0, length_s=9.0)
     return root
 
 
@@ -362,7 +374,7 @@ class TestOddValues:
         assert "1 trials have ratings off the scale" in findings(tmp_path)
 
     def test_a_gsr_that_looks_like_a_conductance_is_warned_of(self, tmp_path):
-        Deap.synthesize(tmp_path, subjects=5, seed=0, effect=0.0, length_s=15.0)
+        synthetic.synthesize(tmp_path, subjects=5, seed=0, effect=0.0, length_s=15.0)
         warned = [found.where for found in Deap(tmp_path).verify() if "as a conductance does" in found.what]
         assert [Path(where).name for where in warned] == ["s05.dat"]
 

@@ -16,7 +16,8 @@ from embench.errors import DataError
 from embench.protocols import label_units, load, make_units, partition, roles
 from embench.testing import check_dataset
 from embench_plugins.datasets.formats import openface
-from embench_plugins.datasets.k_emocon import BANDS, BELT, E4, RATERS, KEmoCon
+from embench_plugins.datasets.formats.k_emocon_layout import BANDS, RATERS
+from embench_plugins.datasets.k_emocon import BELT, E4, KEmoCon
 from embench_plugins.datasets.synthetic import k_emocon as synthetic
 
 LENGTH_S = 60.0
@@ -27,7 +28,7 @@ USABLE = (1, 4, 5, 8, 9, 10, 11, 13, 14, 15, 16, 19, 22, 23, 24, 25, 26, 27, 28,
 def whole(tmp_path_factory) -> Path:
     """P01 to P08 with debates of about a minute. Not to be changed."""
     root = tmp_path_factory.mktemp("k_emocon")
-    KEmoCon.synthesize(root, subjects=8, seed=4, effect=1.0, length_s=LENGTH_S)
+    synthetic.synthesize(root, subjects=8, seed=4, effect=1.0, length_s=LENGTH_S)
     return root
 
 
@@ -179,7 +180,7 @@ class TestTargets:
         np.testing.assert_array_equal(raw, (values[0:12:2] + values[1:12:2]) / 2)
 
     def test_no_dyad_stands_in_two_parts_of_a_fold(self, tmp_path):
-        KEmoCon.synthesize(tmp_path / "k_emocon", subjects=16, seed=0, effect=0.0, length_s=20.0)
+        synthetic.synthesize(tmp_path / "k_emocon", subjects=16, seed=0, effect=0.0, length_s=20.0)
         reader = KEmoCon(tmp_path / "k_emocon")
         recordings = [recording for subject in reader.subjects() for recording in reader.recordings(subject)]
         pairs = defaultdict(list)

@@ -12,7 +12,8 @@ from scipy.stats import rankdata
 
 from embench.errors import UsageError
 from embench.protocols import label_units, load, make_units
-from embench_plugins.datasets.k_emocon import DIMENSIONS, KEmoCon
+from embench_plugins.datasets.formats.k_emocon_layout import DIMENSIONS
+from embench_plugins.datasets.k_emocon import KEmoCon
 from embench_plugins.datasets.synthetic import k_emocon as synthetic
 
 
@@ -100,7 +101,7 @@ class TestTruth:
 def units(tmp_path_factory) -> list[dict]:
     """Of 28 people with a wristband: samples (units, channels, samples) of each modality, and labels (units,)."""
     root = tmp_path_factory.mktemp("k_emocon")
-    KEmoCon.synthesize(root, subjects=32, seed=11, effect=1.0)
+    synthetic.synthesize(root, subjects=32, seed=11, effect=1.0)
     reader, protocol, found = KEmoCon(root), load("subject-independent-v1"), []
     for subject in reader.subjects():
         (recording,) = reader.recordings(subject)
@@ -180,7 +181,7 @@ class TestSignals:
         assert mean_auroc(units, "eda", "valence", responses) == pytest.approx(0.5, abs=0.07)
 
     def test_annotators_agree_in_part(self, tmp_path):
-        KEmoCon.synthesize(tmp_path, subjects=8, seed=2, effect=0.0, length_s=150.0)
+        synthetic.synthesize(tmp_path, subjects=8, seed=2, effect=0.0, length_s=150.0)
         reader, found = KEmoCon(tmp_path), []
         for subject in reader.subjects():
             labels = next(reader.recordings(subject)).labels
@@ -213,7 +214,7 @@ class TestFiles:
         assert "(0.01)" in quality[1]
 
     def test_a_length_is_honoured_and_said(self, tmp_path):
-        KEmoCon.synthesize(tmp_path / "a", subjects=4, seed=0, effect=1.0, length_s=45.0)
+        synthetic.synthesize(tmp_path / "a", subjects=4, seed=0, effect=1.0, length_s=45.0)
         durations = [next(KEmoCon(tmp_path / "a").recordings(f"P{pid:02d}")).duration_s for pid in (1, 2, 3, 4)]
         assert durations == pytest.approx([45, 45, 44.1, 44.1])
         written = json.loads((tmp_path / "a" / "EMBENCH_SYNTHETIC.json").read_text())

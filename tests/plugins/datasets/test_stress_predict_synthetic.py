@@ -11,7 +11,8 @@ from scipy.stats import rankdata
 from embench.errors import UsageError
 from embench.signals.beats import intervals, ppg_peaks
 from embench.testing import check_dataset
-from embench_plugins.datasets.stress_predict import LABELS, StressPredict
+from embench_plugins.datasets.formats.stress_predict_layout import LABELS
+from embench_plugins.datasets.stress_predict import StressPredict
 from embench_plugins.datasets.synthetic import stress_predict as synthetic
 
 LENGTH_S = 240.0
@@ -67,7 +68,7 @@ class TestTruth:
 def root(tmp_path_factory) -> Path:
     """18 people, so that everybody with a quirk is among them."""
     folder = tmp_path_factory.mktemp("stress_predict")
-    StressPredict.synthesize(folder, subjects=18, seed=3, effect=1.0, length_s=LENGTH_S)
+    synthetic.synthesize(folder, subjects=18, seed=3, effect=1.0, length_s=LENGTH_S)
     return folder
 
 
@@ -163,7 +164,7 @@ def digests(root: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def people(tmp_path_factory) -> list:
     folder = tmp_path_factory.mktemp("signals")
-    StressPredict.synthesize(folder, subjects=13, seed=8, effect=1.0)
+    synthetic.synthesize(folder, subjects=13, seed=8, effect=1.0)
     return [only(folder, subject) for subject in StressPredict(folder).subjects()[1:]]
 
 

@@ -40,9 +40,8 @@ SMALL = {
 
 
 def write(name: str, root: Path, *, people: int, effect: float = 1.0, length_s: float | None, videos: bool = True):
-    reader = registry.load("dataset", name)
-    reader.synthesize(root, subjects=people, seed=SEED, effect=effect, length_s=length_s, videos=videos)
-    return reader(root)
+    registry.synthesizer(name)(root, subjects=people, seed=SEED, effect=effect, length_s=length_s, videos=videos)
+    return registry.load("dataset", name)(root)
 
 
 def recordings(reader) -> list[Recording]:

@@ -12,8 +12,10 @@ import pytest
 from embench.errors import DataError
 from embench.protocols import label_units, load, make_units
 from embench.testing import check_dataset
+from embench_plugins.datasets.formats.wesad_layout import PEOPLE
 from embench_plugins.datasets.formats.wesad_quest import CONDITIONS, read_reports, seconds
-from embench_plugins.datasets.wesad import KEYS, PEOPLE, Wesad, WesadChest
+from embench_plugins.datasets.synthetic import wesad as synthetic
+from embench_plugins.datasets.wesad import KEYS, Wesad, WesadChest
 
 SCALE = {("wrist", "acc"): 1 / 64}
 QUEST = """# Subj;S2;;
@@ -35,7 +37,7 @@ RUNS = ((0, 4), (1, 12), (0, 2), (2, 12), (6, 2), (4, 6), (0, 2), (3, 10), (7, 2
 def three(tmp_path_factory) -> Path:
     """S2 to S4, generated: pickles of protocols 2 and 0 of Python 2, and one written again by Python 3."""
     root = tmp_path_factory.mktemp("wesad")
-    Wesad.synthesize(root, subjects=3, seed=4, effect=1.0, length_s=90.0)
+    synthetic.synthesize(root, subjects=3, seed=4, effect=1.0, length_s=90.0)
     return root
 
 

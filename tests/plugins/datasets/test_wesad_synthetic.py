@@ -12,9 +12,10 @@ from scipy.signal import find_peaks
 from scipy.stats import rankdata
 
 from embench.errors import UsageError
+from embench_plugins.datasets.formats.wesad_layout import PEOPLE
 from embench_plugins.datasets.formats.wesad_quest import read_reports
 from embench_plugins.datasets.synthetic import wesad as synthetic
-from embench_plugins.datasets.wesad import PEOPLE, Wesad, WesadChest
+from embench_plugins.datasets.wesad import Wesad, WesadChest
 
 
 def auroc(score: np.ndarray, label: np.ndarray) -> float:
@@ -106,7 +107,7 @@ class TestTruth:
 @pytest.fixture(scope="module")
 def four(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("wesad")
-    Wesad.synthesize(root, subjects=4, seed=1, effect=1.0, length_s=120.0)
+    synthetic.synthesize(root, subjects=4, seed=1, effect=1.0, length_s=120.0)
     return root / "WESAD"
 
 
@@ -186,7 +187,7 @@ class TestFiles:
         assert head[1].startswith("32.000000")
 
     def test_same_arguments_same_bytes(self, four, tmp_path):
-        Wesad.synthesize(tmp_path / "a", subjects=3, seed=1, effect=1.0, length_s=120.0)
+        synthetic.synthesize(tmp_path / "a", subjects=3, seed=1, effect=1.0, length_s=120.0)
         one, other = digests(tmp_path / "a" / "WESAD"), digests(four)
         assert len(one) == 15
         assert {name: other[name] for name in one} == one
@@ -201,7 +202,7 @@ class TestFiles:
     def test_folders_of_others_are_left_alone(self, tmp_path):
         (tmp_path / "mine.txt").write_text("keep")
         with pytest.raises(UsageError, match="not generated"):
-            Wesad.synthesize(tmp_path, subjects=1, seed=0, effect=1.0, length_s=60.0)
+            synthetic.synthesize(tmp_path, subjects=1, seed=0, effect=1.0, length_s=60.0)
         assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -217,7 +218,7 @@ class _Units(NamedTuple):
 @pytest.fixture(scope="module")
 def units(tmp_path_factory) -> _Units:
     root = tmp_path_factory.mktemp("moments")
-    Wesad.synthesize(root, subjects=8, seed=7, effect=1.0, length_s=480.0)
+    synthetic.synthesize(root, subjects=8, seed=7, effect=1.0, length_s=480.0)
     truth = synthetic.draw(8, 7, 1.0, length_s=480.0)
     person, condition, rates, signals = [], [], [], {}
     for cls in (Wesad, WesadChest):

@@ -21,6 +21,7 @@ from embench_plugins.datasets.formats.matlab import variables
 
 RATE = 128.0
 COLUMNS = 17
+EEG = ("AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4")
 BASELINE_S = 5.0
 SHORT = ("10", "13", "138", "18", "19", "20", "23", "30", "31", "34", "36", "4", "5", "58", "80", "9")
 LONG = ("N1", "P1", "B1", "U1")
@@ -31,6 +32,7 @@ SEGMENTS = dict(
 
 SEGMENT_S = 20.0
 PEOPLE = 40
+NO_LONG = ("P08", "P24", "P28")  # neither long videos nor external annotations
 VARIABLES = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
 HINT = "unpack Data_Preprocessed_P01.zip .. P40.zip of AMIGOS (Data_preprocessed) and pass the folder that holds them"
 COMPRESSED = 15  # the type number of a compressed variable in a MAT file

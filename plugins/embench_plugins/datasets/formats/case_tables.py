@@ -29,6 +29,8 @@ from embench_plugins.datasets.formats.case_tree import (
 
 SENSORS = ("ecg", "bvp", "gsr", "rsp", "skt", "emg_zygo", "emg_coru", "emg_trap")
 AXES = ("valence", "arousal")  # the joystick's x and y
+REST = 5.0
+"""Where the joystick stands when nobody moves it."""
 GAP_MS = 100.0
 """Rows further apart than this have lost samples between them; below it lies the logger's jitter."""
 

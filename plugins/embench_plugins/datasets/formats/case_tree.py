@@ -12,6 +12,7 @@ import numpy as np
 from embench.errors import DataError
 from embench_plugins.datasets.formats import files
 
+PEOPLE = 30
 VIDEOS = {1: "amusing", 2: "amusing", 3: "boring", 4: "boring", 5: "relaxed", 6: "relaxed", 7: "scary", 8: "scary"}
 """The emotional videos by their code, with what they are meant to be."""
 OTHER_VIDEOS = {10: "startVid", 11: "bluVid", 12: "endVid"}

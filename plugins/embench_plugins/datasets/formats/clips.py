@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-
 from embench.errors import DataError
 
 RATES = (1.0, 240.0)  # frames a second that a camera can have had
@@ -24,6 +22,8 @@ class Clip:
 
 def header(path: Path) -> Clip:
     """Reads a container's header. Raises DataError where it is no video or its header makes no sense."""
+    import av
+
     expected = "a video file with a frame rate and a duration in its header"
     try:
         with av.open(str(path)) as container:

@@ -129,9 +129,7 @@ def _wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     try:
         import wfdb
     except ImportError as error:
-        raise DataError(
-            "WFDB records need the wfdb package", where=str(path), hint="pip install 'embench[corpora]'"
-        ) from error
+        raise DataError("WFDB records need the wfdb package", where=str(path), hint="pip install wfdb") from error
     faults = (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError, OSError)
     record = str(path.with_suffix(""))
     try:

@@ -14,6 +14,10 @@ from embench_plugins.datasets.formats.pickles import load_pickle
 MOST_BYTES = 1_000_000_000
 """Of a person's unpacked MATLAB file; the release's are a tenth of it."""
 
+PEOPLE = 32
+FILMED = 22  # people with face videos, the first ones
+UNFILMED = {3: (40,), 5: (40,), 11: (38, 39, 40), 14: (40,)}
+"""Trials, by the number of the person, of which the release has no face video: 874 are there."""
 RATE = 128.0
 TRIALS = 40
 BASELINE_S = 3.0

@@ -36,11 +36,12 @@ from scipy.signal import fftconvolve
 from scipy.stats import norm
 
 from embench.errors import UsageError
-from embench_plugins.datasets.amigos import EEG, Amigos
+from embench_plugins.datasets.amigos import Amigos
 from embench_plugins.datasets.formats.amigos_files import (
     BASELINE_S,
     COLUMNS,
     COMPRESSED,
+    EEG,
     LONG,
     PEOPLE,
     RATE,
@@ -57,7 +58,6 @@ SKIP = int(RATE)  # samples before which the connection artefact lies
 BAND = (4.0, 45.0)  # Hz that the release's EEG is filtered to
 LEAST_S = 2 * BASELINE_S
 SAMPLE_S = 40.0  # long videos beside short ones of real length
-LONG_S = 120.0  # long videos where they are what is looked at
 VIDEOS = SHORT + LONG
 STIMULUS_S = dict(
     zip(

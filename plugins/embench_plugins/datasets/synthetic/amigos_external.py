@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.amigos import EEG, AmigosExternal
+from embench_plugins.datasets.amigos import AmigosExternal
 from embench_plugins.datasets.formats.amigos_files import (
     BASELINE_S,
     COLUMNS,
+    EEG,
     LONG,
     PEOPLE,
     RATE,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench_plugins.datasets.amigos import NO_LONG
-from embench_plugins.datasets.formats.amigos_files import LONG
+from embench_plugins.datasets.formats.amigos_files import LONG, NO_LONG
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.face import Face, Performance
 

@@ -24,9 +24,9 @@ from typing import NamedTuple
 import numpy as np
 
 from embench.errors import UsageError
-from embench_plugins.datasets.case import PEOPLE, REST, Case
-from embench_plugins.datasets.formats.case_tables import AXES, OFFSET, SCALE, SENSORS, STICK
-from embench_plugins.datasets.formats.case_tree import OTHER_VIDEOS, VIDEOS
+from embench_plugins.datasets.case import Case
+from embench_plugins.datasets.formats.case_tables import AXES, OFFSET, REST, SCALE, SENSORS, STICK
+from embench_plugins.datasets.formats.case_tree import OTHER_VIDEOS, PEOPLE, VIDEOS
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
 from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 from embench_plugins.datasets.synthetic.number_text import write_rows

@@ -31,8 +31,19 @@ from scipy.signal import fftconvolve
 from scipy.stats import norm
 
 from embench.errors import UsageError
-from embench_plugins.datasets.deap import FILMED, PEOPLE, UNFILMED, Deap
-from embench_plugins.datasets.formats.deap_files import BASELINE_S, EEG, GSR, RATE, RATINGS, SAMPLES, TRIALS
+from embench_plugins.datasets.deap import Deap
+from embench_plugins.datasets.formats.deap_files import (
+    BASELINE_S,
+    EEG,
+    FILMED,
+    GSR,
+    PEOPLE,
+    RATE,
+    RATINGS,
+    SAMPLES,
+    TRIALS,
+    UNFILMED,
+)
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised

@@ -28,7 +28,8 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import UsageError
-from embench_plugins.datasets.k_emocon import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S, KEmoCon
+from embench_plugins.datasets.formats.k_emocon_layout import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S
+from embench_plugins.datasets.k_emocon import KEmoCon
 from embench_plugins.datasets.synthetic import films
 from embench_plugins.datasets.synthetic.body import Body, planted, smooth_noise
 from embench_plugins.datasets.synthetic.face import OWN, Face, Performance

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from embench.errors import UsageError
-from embench_plugins.datasets.stress_predict import COUNT_G, FILES, LABELS
+from embench_plugins.datasets.formats.stress_predict_layout import COUNT_G, FILES, LABELS
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 

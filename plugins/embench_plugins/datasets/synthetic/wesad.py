@@ -28,10 +28,10 @@ import numpy as np
 from scipy.stats import norm
 
 from embench.errors import UsageError
+from embench_plugins.datasets.formats.wesad_layout import LABEL_RATE, PEOPLE
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 from embench_plugins.datasets.synthetic.python2 import dump
-from embench_plugins.datasets.wesad import LABEL_RATE, PEOPLE
 
 SESSION_S = 720.0
 SHORTEST_S = 60.0

@@ -1,0 +1,57 @@
+"""Audits a run from its folder and the data: gathers what they say, asks every check, writes `audit.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from embench.audits.checks import CHECKS
+from embench.audits.collect import gather, plan_of
+from embench.errors import UsageError
+from embench.interfaces.metric import Undefined
+from embench.records.audit import Audit, Checked, write
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+def audit(
+    folder: Path,
+    *,
+    data_root: Path | None = None,
+    retrained: int = 0,
+    out: Path | None = None,
+    progress: Report | None = None,
+) -> Audit:
+    """All checks of a run, or of what `embench score` made of a file.
+
+    Args:
+        folder: of the run, or of an entry of a board.
+        data_root: where the data lie; by default where the run had them.
+        retrained: how often the request is trained again on permuted labels.
+        out: the folder that gets `audit.json`; by default the run's own.
+
+    Raises:
+        DataError: the record is incomplete, or the data are not there. UsageError: it can't be trained again.
+    """
+    evidence = gather(Path(folder), data_root)
+    checks: dict[str, Checked] = {}
+    not_asked: dict[str, str] = {}
+    for name, check in CHECKS.items():
+        found = check(evidence)
+        if isinstance(found, Undefined):
+            not_asked[name] = found.reason
+        else:
+            checks[name] = found
+    if retrained:
+        planned, reason = plan_of(evidence.record, data_root, evidence.folder)
+        if planned is None:
+            raise UsageError(f"the run cannot be trained again: {reason}", where=f"--retrain {retrained}")
+        from embench.audits.retrain import retrain  # torch, which what came from a file can do without
+
+        checks["permuted_labels"] = retrain(planned, evidence, retrained, progress or (lambda _: None))
+    else:
+        not_asked["permuted_labels"] = "--retrain N was not given"
+    made = Audit(evidence.manifest.id, checks, not_asked)
+    write(out or evidence.folder, made)
+    return made

@@ -1,0 +1,263 @@
+"""The same signals under several names: copies, also scaled, shifted, cropped, resampled or filtered ones.
+
+A window's fingerprint is its log power spectrum less the local trend and less what all windows share (hum, filters):
+the fine structure that no two recordings have in common, and that moving, scaling or filtering keeps. Pairs of windows
+whose fingerprints correlate are then aligned by phase correlation (Kuglin and Hines 1975), which is near 1 for the same
+signal and near 0 for two of one kind. What is stretched in time is not found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import get_window
+
+from embench.audits.checks.evidence import Evidence
+from embench.audits.checks.recorded import overlap
+from embench.interfaces.metric import Undefined
+from embench.records.audit import Checked, Finding
+from embench.store import Store
+
+BINS, FEWEST = 512, 100
+WINDOWS = 4000
+CANDIDATES, EACH = 800, 12
+ALIKE, SAME = 0.25, 0.5
+"""Correlation of fingerprints from which on windows are aligned; phase correlation from which on they are copies."""
+FLOOR = 1e-3
+"""Share of a window's strongest power below which a bin is filtered noise."""
+ENOUGH = 3
+"""Windows apart from each other that must be copies, for two people to have the same signals."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of one modality: `x` (n, samples) as cut, `print_` (n, bins) unit vectors, `used` (n, bins) the bins with
+    power in them, `person`, `recording` and `start` (n,), which is in seconds; all are `length_s` long."""
+
+    x: np.ndarray
+    print_: np.ndarray
+    used: np.ndarray
+    person: np.ndarray
+    recording: np.ndarray
+    start: np.ndarray
+    length_s: float
+
+
+@dataclass(frozen=True)
+class Match:
+    """Two people some of whose windows are the same signal."""
+
+    one: str
+    other: str
+    modality: str
+    windows: int
+    peak: float
+
+
+def copies(e: Evidence) -> Checked | Undefined:
+    """No two people of the dataset have the same signals."""
+    rates = {m: card.rate for m, card in e.card.modalities.items()}
+    wanted = e.manifest.method.modalities or list(e.store.modalities)
+    modalities = list(dict.fromkeys(part for m in wanted for part in m.split("+") if part in e.store.modalities))
+    asked, found = matches(e.store, None, modalities, rates)
+    if not asked:
+        return Undefined("recordings are too short, or change too slowly, to be told apart")
+    figures = {"windows": asked, "pairs of people": len({(m.one, m.other) for m in found})}
+    if not found:
+        return Checked(figures)
+    pairs = sorted({f"{m.one} and {m.other}" for m in found})
+    what = f"{len(pairs)} pairs of people have the same signals: {', '.join(pairs[:5])}"
+    evidence = {**figures, "matches": [vars(m) for m in found[:8]]}
+    todo = "find out who was recorded, and leave the copy out: it is trained on where its original is tested"
+    return Checked(figures, (Finding("note" if e.protocol.leaks else "severe", what, evidence, todo),))
+
+
+def pretraining(e: Evidence) -> Checked | Undefined:
+    """What was pretrained on holds none of the test people, by the record, and by the signals that are at hand."""
+    if not (e.manifest.method.pretrainers or e.manifest.pretraining or e.record.run.get("started_from")):
+        return Undefined("nothing was pretrained")
+    findings = overlap(e)
+    figures: dict[str, object] = {"pretrain_overlap": e.manifest.pretrain_overlap}
+    rates = {m: card.rate for m, card in e.card.modalities.items()}
+    tested = set(e.predictions["subject"].tolist())
+    for name, source in e.sources.items():
+        common = [m for m in source.modalities if m in e.store.modalities]
+        asked, found = matches(e.store, source, common, rates)
+        figures[name] = {"windows": asked, "people found": len({m.one for m in found})}
+        people = sorted({m.one for m in found} & tested)
+        if people:
+            what = f"{name}, which was pretrained on, holds signals of {len(people)} test people"
+            evidence = {"people": people[:8], "matches": [vars(m) for m in found[:8]]}
+            findings.append(Finding("severe", what, evidence, "pretrain without them, or test other people"))
+    if e.missing_sources:
+        figures["not at hand"] = list(e.missing_sources)
+    return Checked(figures, tuple(findings))
+
+
+def matches(
+    store: Store, other: Store | None, modalities: Sequence[str], rates: Mapping[str, float]
+) -> tuple[dict[str, int], list[Match]]:
+    """(modality -> windows compared, people with the same signals) inside a store, or of one with another.
+
+    Args:
+        rates: modality -> the rate (Hz) at which it was recorded: nothing above half of it says anything.
+    """
+    asked, found = {}, []
+    for m in modalities:
+        length = _length(store, m, rates.get(m, np.inf))
+        if length is None:
+            continue
+        band = 0.45 * min(store.modalities[m].rate, rates.get(m, np.inf))
+        ours = windows(store, m, length, band)
+        theirs = ours if other is None else windows(other, m, length, band)
+        if (
+            ours is None
+            or theirs is None
+            or (other is not None and other.modalities[m].rate != store.modalities[m].rate)
+        ):
+            continue
+        asked[m] = len(ours.x) if other is None else len(ours.x) + len(theirs.x)
+        found += _matches(ours, theirs, m, inside=other is None)
+    return asked, found
+
+
+def _length(store: Store, m: str, rate: float) -> float | None:
+    """Seconds of a window: long enough for many bins and not too many windows, short enough for most recordings; None
+    where recordings hold too little."""
+    own = store.modalities[m].rate
+    band = 0.45 * min(own, rate)
+    seconds = np.array([e.spans[m].samples / own for e in store.recordings if m in e.spans])
+    if not len(seconds):
+        return None
+    wanted = max(16.0, BINS / band, 2 * seconds.sum() / WINDOWS)
+    length = min(wanted, 0.95 * float(np.median(seconds)))
+    return length if length * band >= FEWEST else None
+
+
+def windows(store: Store, m: str, length_s: float, band_hz: float) -> Windows | None:
+    """Windows of the first channel of a modality, half overlapping; flat ones left out."""
+    array, rate = store.array(m), store.modalities[m].rate
+    n = round(length_s * rate)
+    at = [
+        (entry.subject, entry.id, span.offset + start, span.t0 + start / rate)
+        for entry in store.recordings
+        if (span := entry.spans.get(m)) is not None
+        for start in range(0, span.samples - n + 1, max(1, n // 2))
+    ]
+    if len(at) > 2 * WINDOWS:
+        keep = np.sort(np.random.default_rng(0).permutation(len(at))[: 2 * WINDOWS])
+        at = [at[i] for i in keep]
+    if array.ndim != 2 or not at:
+        return None
+    taper = get_window("blackmanharris", n - 1)
+    bins = slice(1, int(band_hz * (n - 1) / rate))
+    kept, prints, used = [], [], []
+    for k, (_, _, first, _) in enumerate(at):
+        x = _steps(array[0, first : first + n])
+        if (x == 0).mean() > 0.5 or not np.isfinite(x).all():
+            continue
+        power = np.abs(np.fft.rfft(x * taper)[bins]) ** 2
+        local = uniform_filter1d(power, 21, mode="nearest")
+        there = local > FLOOR * local.max()
+        if there.sum() < FEWEST:
+            continue
+        kept.append(k)
+        prints.append(np.where(there, np.log(np.maximum(power, 1e-3 * local) / np.maximum(local, 1e-30)), np.nan))
+        used.append(there)
+    if not kept:
+        return None
+    table = np.array(prints, np.float32)
+    counts = np.isfinite(table).sum(0)
+    table -= np.where(counts > 0, np.nansum(table, 0) / np.maximum(counts, 1), 0)
+    table = np.nan_to_num(table - np.nanmean(table, 1, keepdims=True))
+    table /= np.linalg.norm(table, axis=1, keepdims=True) + 1e-12
+    x = np.stack([np.asarray(array[0, at[k][2] : at[k][2] + n], np.float32) for k in kept])
+    person, recording, start = (np.array([at[k][column] for k in kept]) for column in (0, 1, 3))
+    return Windows(x, table, np.array(used), person, recording, start, length_s)
+
+
+def _steps(x: np.ndarray) -> np.ndarray:
+    """The window's differences, held within what most of them span: one spike looks like any other spike."""
+    steps = np.diff(np.asarray(x, np.float64))
+    low, high = np.quantile(steps, [0.02, 0.98])
+    return np.asarray(np.clip(steps, low, high))
+
+
+def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Match]:
+    candidates: list[tuple[float, int, int]] = []
+    for start in range(0, len(ours.x), 500):
+        like = ours.print_[start : start + 500] @ theirs.print_.T
+        if inside:
+            like[ours.person[start : start + 500, None] == theirs.person[None]] = 0
+        rows, columns = np.nonzero(like > ALIKE)
+        candidates += zip(like[rows, columns].tolist(), (rows + start).tolist(), columns.tolist(), strict=True)
+    candidates = [c for c in candidates if not inside or c[1] < c[2]]
+    rate = (ours.x.shape[1]) / ours.length_s
+    pairs: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
+    tried: Counter[tuple[str, str]] = Counter()
+    for _, i, j in sorted(candidates, reverse=True):
+        pair = (str(ours.person[i]), str(theirs.person[j]))
+        if tried[pair] == EACH or tried.total() == CANDIDATES:
+            continue
+        tried[pair] += 1
+        peak, lag = aligned(ours.x[i], theirs.x[j], ours.used[i] & theirs.used[j])
+        if peak > SAME:
+            offset = float(ours.start[i] - theirs.start[j] + lag / rate)
+            pairs.setdefault(pair, []).append((peak, i, j, offset))
+    found = []
+    for (one, other), same in sorted(pairs.items()):
+        apart = _apart(same, ours, theirs)
+        if apart >= min(ENOUGH, _apart_at_most(ours, one), _apart_at_most(theirs, other)):
+            found.append(Match(one, other, m, apart, float(np.median([peak for peak, *_ in same]))))
+    return found
+
+
+def _apart(same: Sequence[tuple[float, int, int, float]], ours: Windows, theirs: Windows) -> int:
+    """How many windows that do not overlap are copies: those of one pair of recordings count if all are moved by the
+    same time, and a recording counts for one pair."""
+    of: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
+    for row in same:
+        of.setdefault((str(ours.recording[row[1]]), str(theirs.recording[row[2]])), []).append(row)
+    counts: dict[tuple[str, str], int] = {}
+    for pair, rows in of.items():
+        best = 0
+        for *_, offset in rows:
+            starts = sorted({float(ours.start[i]) for _, i, _, o in rows if abs(o - offset) < 0.5})
+            kept: list[float] = []
+            for start in starts:
+                if not kept or start >= kept[-1] + 0.99 * ours.length_s:
+                    kept.append(start)
+            best = max(best, len(kept))
+        counts[pair] = best
+    total, taken = 0, set()
+    for (one, other), count in sorted(counts.items(), key=lambda item: -item[1]):
+        if ("ours", one) not in taken and ("theirs", other) not in taken:
+            taken |= {("ours", one), ("theirs", other)}
+            total += count
+    return total
+
+
+def _apart_at_most(windows: Windows, person: str) -> int:
+    """How many windows that do not overlap a person has."""
+    own = windows.person == person
+    recordings = np.unique(windows.recording[own])
+    spans = [np.ptp(windows.start[own & (windows.recording == r)]) for r in recordings]
+    return int(sum(1 + span // (0.99 * windows.length_s) for span in spans))
+
+
+def aligned(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, int]:
+    """Phase correlation of two windows (n,) over some of their bins: the height of its peak, 1 for the same signal, and
+    how many samples earlier the second one has it."""
+    n = len(one) - 1
+    taper = get_window("hann", n)
+    spectra = [np.fft.rfft(_steps(x) * taper)[1 : len(used) + 1] for x in (one, other)]
+    cross = spectra[0] * np.conj(spectra[1])
+    whole = np.zeros(n // 2 + 1, complex)
+    whole[1 : len(used) + 1] = np.where(used, cross / np.maximum(np.abs(cross), 1e-30), 0)
+    height = np.abs(np.fft.irfft(whole, n))
+    lag = int(height.argmax())
+    return float(height[lag] * n / (2 * max(1, used.sum()))), lag if lag <= n // 2 else lag - n

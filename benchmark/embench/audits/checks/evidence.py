@@ -1,0 +1,99 @@
+"""What an audit looks at: a run's record, and what the data themselves say of its people, units and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.interfaces.dataset import Card
+from embench.interfaces.units import Target, Unit
+from embench.protocols import Fold, Protocol
+from embench.records.embeddings import Embeddings
+from embench.records.manifest import Manifest
+from embench.records.predictions import MODEL, Labels, Predictions
+from embench.records.record import Record
+from embench.statistics.joined import Joined, join
+from embench.store import Store
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """A normalising buffer of one fold's network: as it lies in the weights, as recomputed on the fold's training
+    people, and over everybody."""
+
+    seed: int
+    fold: int
+    name: str
+    saved: np.ndarray
+    training: np.ndarray
+    everybody: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything a check may look at; nothing in it is taken from the record if the data can say it.
+
+    Args:
+        units: id -> unit, as the data and the protocol make them. `labels`: made of the data by the card's rules, for
+            the units that the run answered. `groups`: person -> people recorded together, by the data.
+        dealt: seed -> the folds that the protocol deals these people into; empty where the run is not about them alone.
+        rescored: what `scores.json` should hold.
+        statistics: of networks that normalise by their training people; None where that can't be asked.
+        sources: name -> data of what was pretrained on, as far as they are at hand; `missing_sources` those that
+            are not.
+        stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; None where code
+            or libraries are others, so that ids must differ.
+        baselines: records of handcrafted features with simple estimators beside the run.
+    """
+
+    folder: Path
+    record: Record
+    manifest: Manifest
+    protocol: Protocol
+    card: Card
+    targets: tuple[Target, ...]
+    store: Store
+    units: Mapping[str, Unit]
+    labels: Labels
+    groups: Mapping[str, str]
+    unit_length_s: float
+    dealt: Mapping[int, Sequence[Fold]]
+    rescored: Mapping[str, Any]
+    embeddings: Embeddings | None = None
+    statistics: Sequence[Statistics] | None = None
+    sources: Mapping[str, Store] = field(default_factory=dict)
+    missing_sources: tuple[str, ...] = ()
+    stages: Sequence[Mapping[str, Any]] | None = None
+    baselines: Sequence[Record] = ()
+
+    @property
+    def predictions(self) -> Predictions:
+        return self.record.predictions
+
+    @cached_property
+    def joined(self) -> dict[str, dict[str, Joined]]:
+        """Target -> method -> its units with the record's own labels; targets without a labelled answer left out."""
+        given = self.record.labels or self.labels
+        groups = {**self.groups, **self.record.groups}
+        every = {t.name: join(self.predictions, given, t, groups, self.unit_length_s) for t in self.targets}
+        return {name: methods for name, methods in every.items() if methods.get(MODEL) and methods[MODEL].seeds}
+
+    def answered(self, target: str) -> Predictions:
+        """The model's rows of a target."""
+        return self.predictions.take((self.predictions["method"] == MODEL) & (self.predictions["target"] == target))
+
+    def binary(self) -> Iterator[tuple[Target, Joined]]:
+        """Targets of two classes with the model's joined answers."""
+        for target in self.targets:
+            if target.traits.has_classes and not target.traits.several and target.name in self.joined:
+                yield target, self.joined[target.name][MODEL]
+
+
+def shown(names: Sequence[str] | set[str], most: int = 8) -> list[str]:
+    """Some of the names, in order."""
+    return sorted(names)[:most]

@@ -1,0 +1,279 @@
+"""Predictions that something else than the body explains: the person, the stimulus, the clock, a recording's length,
+the order of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from embench.audits.checks.evidence import Evidence
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
+from embench.records.audit import Checked, Finding
+from embench.records.predictions import Predictions
+
+EXPLAINED = 0.7
+"""Share of the variance of scores' ranks from which on predictions count as explained."""
+
+EXPLAINED_INSIDE = 0.5
+"""The same among units of one label."""
+
+NEAREST = 5
+
+_TODO = {
+    "person": "the method knows who it is, not how they feel: compare moments of one person (auroc_within)",
+    "stimulus": "the method knows what was shown: report auroc_crossed, and split by stimulus too",
+    "clock": "the method knows what time it is: report auroc_crossed_time, and give it no trend or order to read",
+    "length": "the method knows how long a recording is: crop all to one length (view.length=common)",
+    "order": "the method knows the place in the files: shuffle what it reads, and look where the order gets in",
+}
+
+
+def person(e: Evidence) -> Checked | Undefined:
+    """Scores are the same all through a person: no moment of theirs is told from another."""
+    return _explained(e, "person", lambda rows: rows["subject"])
+
+
+def stimulus(e: Evidence) -> Checked | Undefined:
+    """Scores are what other people got at the same stimulus."""
+    return _explained(e, "stimulus", lambda rows: rows["stimulus"])
+
+
+def clock(e: Evidence) -> Checked | Undefined:
+    """Scores are what other people got at the same time since the start."""
+    return _explained(e, "clock", lambda rows: rows["start_s"])
+
+
+def length(e: Evidence) -> Checked | Undefined:
+    """Scores are what other people got in recordings of the same length."""
+    seconds = {entry.id: entry.duration_s for entry in e.store.recordings}
+    return _explained(e, "length", lambda rows: np.array([seconds.get(r, np.nan) for r in rows["recording"].tolist()]))
+
+
+def order(e: Evidence) -> Checked | Undefined:
+    """Scores, or the labels themselves, are given by the place of a unit in the dataset's files."""
+    at = {entry.id: i for i, entry in enumerate(e.store.recordings)}
+    first = {entry.subject: i for i, entry in reversed(list(enumerate(e.store.recordings)))}
+
+    def place(rows: Predictions) -> np.ndarray:
+        units = [e.units.get(unit) for unit in rows["unit"].tolist()]
+        return np.array([np.nan if u is None else at[u.recording] - first[u.subject] + u.start / 1e6 for u in units])
+
+    found = _explained(e, "order", place)
+    findings, figures = ([], {}) if isinstance(found, Undefined) else (list(found.findings), dict(found.figures))
+    for target, _ in e.binary():
+        rows = e.answered(target.name)
+        where = dict(zip(rows["unit"].tolist(), place(rows).tolist(), strict=True))
+        areas, pairs = _by_place(e, target, where)
+        figures[f"{target.name}: labels by place"] = round(areas, 3)
+        if areas >= 0.95 and pairs >= 200 and len({u.group for u in e.units.values()}) >= 5:
+            evidence = {"auroc of the place within people": areas, "pairs": pairs}
+            what = f"labels of {target.name} stand in the order of the files"
+            if e.card.fixed_order:
+                findings.append(
+                    Finding("note", what + ", as everybody had the tasks in one order", evidence, _TODO["clock"])
+                )
+            else:
+                findings.append(Finding("severe", what, evidence, _TODO["order"]))
+    return Checked(figures, tuple(findings)) if figures else Undefined("no target of two classes")
+
+
+def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:
+    """(mean over people of how well the place tells the classes, in one direction for all; pairs of moments)."""
+    table = e.labels
+    rows = [
+        (s, where[u], y)
+        for s, u, t, y in zip(*(table[c].tolist() for c in ("subject", "unit", "target", "label")), strict=True)
+        if t == target.name and u in where
+    ]
+    areas, pairs = [], 0
+    for name in sorted({s for s, _, _ in rows}):
+        x, y = (np.array([row[k] for row in rows if row[0] == name]) for k in (1, 2))
+        if 0 < y.sum() < len(y):
+            areas.append(roc_auc_score(y, x))
+            pairs += int(y.sum() * (len(y) - y.sum()))
+    mean = float(np.mean(areas)) if areas else 0.5
+    return max(mean, 1 - mean), pairs
+
+
+def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) -> Checked | Undefined:
+    """Compares each target's scores with those that the nuisance would give."""
+    figures: dict[str, Any] = {}
+    findings = []
+    reason = "no target of two classes or values"
+    for target in e.targets:
+        if target.traits.several or target.name not in e.joined:
+            continue
+        rows = e.answered(target.name)
+        values = of(rows)
+        if len(np.unique(values[values == values])) < 3:
+            reason = f"there are fewer than three values of {name}"
+            continue
+        label = _labels(e, target, rows)
+        share, guess, known = explained(rows, values, own=name == "person")
+        has_classes = target.traits.has_classes
+        inside = explained(rows, values, own=name == "person", label=label)[0] if has_classes else share
+        if np.isnan(share):
+            reason = f"scores are constant, or nobody else has the same {name}"
+            continue
+        area = _telling(rows, label, guess, known) if has_classes else None
+        figures |= {f"{target.name}: share": round(share, 3), f"{target.name}: auroc of that": area}
+        figures[f"{target.name}: share inside classes"] = round(inside, 3)
+        # Where labels themselves follow the nuisance, so does a method that is right; but not inside a class.
+        if share >= EXPLAINED and inside >= EXPLAINED_INSIDE:
+            telling = area is not None and abs(area - 0.5) > 0.05
+            if name == "person":  # a level of their own does no harm where their moments are told apart
+                low = {
+                    m: e.rescored["scores"][target.name].get(m, {}).get("low") or 0 for m in ("auroc", "auroc_within")
+                }
+                telling = telling and low["auroc"] > 0.5 >= low["auroc_within"]
+            what = f"{share:.0%} of what scores of {target.name} vary by is given by the {_SAID[name]}"
+            what += f", which alone has an AUROC of {area:.2f}" if area is not None else ""
+            evidence = {"share explained": share, "inside classes": inside, "auroc of what explains": area}
+            findings.append(Finding("severe" if telling else "warning", what, evidence, _TODO[name]))
+    return Checked(figures, tuple(findings)) if figures else Undefined(reason)
+
+
+_SAID = {
+    "person": "person",
+    "stimulus": "stimulus",
+    "clock": "time since the start",
+    "length": "recording's length",
+    "order": "place in the files",
+}
+
+
+def explained(
+    rows: Predictions, values: np.ndarray, *, own: bool, label: np.ndarray | None = None
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """(share of the variance of ranks that is explained, each row's guess, which rows have one).
+
+    Scores become ranks within fold and seed. A row's guess is the mean rank of the other rows of its person (`own`), or
+    of other people's rows of the same seed: those with the very same value where there are `NEAREST` at least, else as
+    many with the nearest values. Nothing is fitted to the row itself, so that noise explains nothing. Where a `label`
+    (n,) is given, ranks are what is left of them beside the mean of their label, and rows without one are left out.
+    """
+    rank = np.full(len(rows), np.nan)
+    guess = np.full(len(rows), np.nan)
+    folds = set(zip(rows["seed"].tolist(), rows["fold"].tolist(), strict=True))
+    for seed, fold in folds:
+        here = np.flatnonzero((rows["seed"] == seed) & (rows["fold"] == fold))
+        if np.ptp(rows["score"][here]) > 0:
+            rank[here] = (stats.rankdata(rows["score"][here]) - 0.5) / len(here)
+    if label is not None:
+        rank = _beside(rank, label)
+    for seed in np.unique(rows["seed"]).tolist():
+        here = np.flatnonzero((rows["seed"] == seed) & np.isfinite(rank))
+        if len(here) < 2:
+            continue
+        guess[here] = (
+            _own(rank[here], values[here]) if own else _others(rank[here], values[here], rows["subject"][here])
+        )
+    known = np.isfinite(guess)
+    if known.sum() < 10:
+        return float("nan"), guess, known
+    rest = ((rank[known] - guess[known]) ** 2).sum() / ((rank[known] - rank[known].mean()) ** 2).sum()
+    return float(1 - rest), guess, known
+
+
+def _own(rank: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """(n,) the mean of the other rows of the same person."""
+    _, code = np.unique(person, return_inverse=True)
+    total, count = np.bincount(code, rank)[code], np.bincount(code)[code]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(count > 1, (total - rank) / (count - 1), np.nan))
+
+
+def _others(rank: np.ndarray, values: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """(n,) the mean of other people's rows with the same, or the nearest, values."""
+    guess = _same(rank, values, person)
+    if values.dtype.kind == "U":
+        return guess
+    known = np.flatnonzero(np.isfinite(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    x, r, p = values[order], rank[order], person[order]
+    for position in np.flatnonzero(np.isnan(guess[order])).tolist():
+        reach = NEAREST
+        while True:
+            low, high = max(0, position - reach), position + reach + 1
+            other = low + np.flatnonzero(p[low:high] != p[position])
+            if len(other) >= NEAREST or (low == 0 and high >= len(x)):
+                break
+            reach *= 2
+        nearest = other[np.argsort(np.abs(x[other] - x[position]), kind="stable")][:NEAREST]
+        if len(nearest):
+            guess[order[position]] = r[nearest].mean()
+    return guess
+
+
+def _same(rank: np.ndarray, values: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """(n,) the mean of other people's rows with the very same value; NaN where there are too few."""
+    value = np.unique(values, return_inverse=True)[1]
+    both = value * len(person) + np.unique(person, return_inverse=True)[1]
+    total = np.bincount(value, rank)[value] - np.bincount(both, rank)[both]
+    count = np.bincount(value)[value] - np.bincount(both)[both]
+    enough = count >= (1 if values.dtype.kind == "U" else NEAREST)
+    return np.asarray(np.where(enough, total / np.maximum(count, 1), np.nan))
+
+
+def _beside(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """(n,) ranks less the mean of their label; NaN without one."""
+    out = np.full(len(rank), np.nan)
+    for value in np.unique(label[np.isfinite(label)]):
+        here = (label == value) & np.isfinite(rank)
+        out[here] = rank[here] - rank[here].mean() if here.any() else np.nan
+    return out
+
+
+def _labels(e: Evidence, target: Target, rows: Predictions) -> np.ndarray:
+    """(n,) the label of each row by the data, NaN where there is none."""
+    own = e.labels["target"] == target.name
+    label = dict(zip(e.labels["unit"][own].tolist(), e.labels["label"][own].tolist(), strict=True))
+    return np.array([label.get(unit, np.nan) for unit in rows["unit"].tolist()])
+
+
+def _telling(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: np.ndarray) -> float | None:
+    """How well the guesses alone tell the classes of labelled rows, within fold and seed."""
+    areas = []
+    for seed, fold in sorted(set(zip(rows["seed"].tolist(), rows["fold"].tolist(), strict=True))):
+        here = known & np.isfinite(y) & (rows["seed"] == seed) & (rows["fold"] == fold)
+        if here.any() and 0 < y[here].sum() < here.sum():
+            areas.append(roc_auc_score(y[here], guess[here]))
+    return round(float(np.mean(areas)), 3) if areas else None
+
+
+def controls(e: Evidence) -> Checked:
+    """Nothing that reads no body scores as well: `scores.json` says which controls the method lies above."""
+    not_cleared = list(e.rescored["not_cleared"])
+    figures = {"not cleared": not_cleared}
+    if not not_cleared:
+        return Checked(figures)
+    above = _above(e)
+    what = f"the method is not shown to lie above {', '.join(not_cleared)}"
+    todo = "claim nothing of the body by this score"
+    findings = [Finding("warning", what, {"differences": _differences(e, not_cleared)}, todo)]
+    if above:
+        what = f"{', '.join(above)} scores higher than the method, by the interval of the difference"
+        findings.append(Finding("warning", what, {"differences": _differences(e, above)}, todo))
+    return Checked(figures, tuple(findings))
+
+
+def _above(e: Evidence) -> list[str]:
+    return [
+        f"{target}: {control}"
+        for control, targets in e.rescored["differences"].items()
+        for target, row in targets.items()
+        if (high := row["difference"].get("high")) is not None and high < 0
+    ]
+
+
+def _differences(e: Evidence, names: list[str]) -> dict[str, Any]:
+    found = {}
+    for name in names:
+        target, _, control = name.partition(": ")
+        found[name] = e.rescored["differences"].get(control, {}).get(target, {}).get("difference")
+    return found

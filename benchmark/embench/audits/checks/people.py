@@ -1,0 +1,256 @@
+"""How scores spread over people and seeds: chance within people, one person who carries it all, seeds that disagree,
+one class only, probabilities that are none, scores too good to be true."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from embench import registry
+from embench.audits.checks.evidence import Evidence
+from embench.interfaces.metric import Undefined
+from embench.interfaces.ranking import auroc_by_person, mean_of_known
+from embench.interfaces.units import Units
+from embench.records.audit import Checked, Finding, Severity
+from embench.records.predictions import MODEL
+from embench.statistics.intervals import over_people
+from embench.statistics.joined import Joined, join
+
+DRAWS = 2000
+ERRORS = 4.0
+"""Paired standard errors above the best control and baseline from which on a score is suspicious."""
+ALONE = 0.001
+"""How likely, at most, the best of all people is so far from the others by chance."""
+
+
+def within(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
+    """People (P,), and their AUROC in each seed (S, P), NaN where they have one class only."""
+    people = np.unique(np.concatenate([units.subject for _, _, units in joined]))
+    return people, np.stack([
+        mean_of_known([auroc_by_person(units, people) for units in folds.values()]) for folds in joined.seeds.values()
+    ])  # fmt: skip
+
+
+def shift(e: Evidence) -> Checked | Undefined:
+    """Circular-shift null: labels moved along each person's own time, which keeps how long states last. A score that
+    rises and falls slowly is above chance by luck more often than counting moments says."""
+    figures: dict[str, Any] = {}
+    findings = []
+    for target, joined in e.binary():
+        tables = [_shifted(units) for _, _, units in joined]
+        persons: dict[str, list[np.ndarray]] = {}
+        for table in tables:
+            for name, values in table.items():
+                persons.setdefault(name, []).append(values)
+        if not persons:
+            continue
+        rng = np.random.default_rng(0)
+        real, null = 0.0, np.zeros(DRAWS)
+        for own in persons.values():
+            # A person's labels shift by the same number of units in all seeds.
+            at = rng.integers(0, 1 << 30, DRAWS)
+            real += float(np.mean([v[0] for v in own])) / len(persons)
+            null += np.mean([v[at % len(v)] for v in own], axis=0) / len(persons)
+        p = float((1 + (null >= real - 1e-12).sum()) / (1 + DRAWS))
+        figures[target.name] = {"auroc within people": real, "shifted": float(null.mean()), "p": p}
+        scored = e.rescored["scores"][target.name].get("auroc_within", {})
+        if p > 0.05 and (scored.get("low") or 0) > 0.5:
+            what = f"auroc_within of {target.name} is above .5 by its interval, and no higher than with shifted labels"
+            todo = "read the score as no effect: both change slowly, and agree by luck"
+            evidence = {**figures[target.name], "low": scored["low"], "people": len(persons)}
+            findings.append(Finding("warning", what, evidence, todo))
+    return Checked(figures, tuple(findings)) if figures else Undefined("no target of two classes in one person")
+
+
+def _shifted(units: Units) -> dict[str, np.ndarray]:
+    """Person -> AUROC when their labels are shifted by 0, 1, .. units in time; people of one class are left out."""
+    found = {}
+    for name in np.unique(units.subject).tolist():
+        own = np.flatnonzero(units.subject == name)
+        order = own if np.isnan(units.start_s[own]).any() else own[np.argsort(units.start_s[own], kind="stable")]
+        y, n = units.y_true[order], len(order)
+        positive = y.sum()
+        if not 0 < positive < n:
+            continue
+        rank = stats.rankdata(units.score[order])
+        # Sum of the ranks of positives under every shift at once: a circular correlation.
+        sums = np.fft.irfft(np.fft.rfft(rank) * np.conj(np.fft.rfft(y)), n)
+        found[name] = (sums - positive * (positive + 1) / 2) / (positive * (n - positive))
+    return found
+
+
+def one_person(e: Evidence) -> Checked | Undefined:
+    """No single person carries the effect: without them it is still there."""
+    figures: dict[str, Any] = {}
+    findings = []
+    for target, joined in e.binary():
+        people, values = within(joined)
+        value = mean_of_known(values)
+        known = np.isfinite(value)
+        if known.sum() < 5:
+            continue
+        people, value = people[known], value[known]
+        z = (value - 0.5) / _errors(joined, people)
+        top, p = farthest(z)
+        rest = np.delete(value, top)
+        effect, without = float(value.mean() - 0.5), float(rest.mean() - 0.5)
+        share = (value[top] - 0.5) / max((value - 0.5).sum(), 1e-9)
+        low = without - float(stats.t.ppf(0.975, len(rest) - 1) * rest.std(ddof=1) / np.sqrt(len(rest)))
+        figures[target.name] = {
+            "person": str(people[top]),
+            "their auroc": float(value[top]),
+            "with": effect + 0.5,
+            "without": without + 0.5,
+            "p": p,
+        }
+        if effect > 0 and p < ALONE and share >= 0.5 and low <= 0:
+            what = f"the effect on {target.name} is one person's, {people[top]}: without them it is chance"
+            todo = "look at this person's recordings and labels; report the effect without them"
+            findings.append(Finding("severe", what, {**figures[target.name], "share": float(share)}, todo))
+    return Checked(figures, tuple(findings)) if figures else Undefined("fewer than five people have both classes")
+
+
+def farthest(z: np.ndarray) -> tuple[int, float]:
+    """The largest of `z` (n,), and how likely it is so far from the others by chance: its externally studentised
+    residual (at least as wide as what chance alone gives), times n."""
+    top = int(np.argmax(z))
+    others = np.delete(z, top)
+    far = (z[top] - others.mean()) / (max(float(others.std(ddof=1)), 1.0) * np.sqrt(1 + 1 / len(others)))
+    return top, min(1.0, len(z) * float(stats.t.sf(far, len(others) - 1)))
+
+
+def _errors(joined: Joined, people: np.ndarray) -> np.ndarray:
+    """(P,) the standard error of each person's AUROC if scores say nothing (Mann and Whitney 1947)."""
+    counts = np.zeros((len(people), 2))
+    folds = next(iter(joined.seeds.values())).values()
+    for units in folds:
+        for p, name in enumerate(people.tolist()):
+            own = units.y_true[units.subject == name]
+            counts[p] += [np.sum(own == 0), np.sum(own == 1)]
+    low, high = np.maximum(counts, 1).T
+    return np.asarray(np.sqrt((low + high + 1) / (12 * low * high)))
+
+
+def seeds(e: Evidence) -> Checked | Undefined:
+    """Partitions and initialisations agree, person by person."""
+    figures: dict[str, Any] = {}
+    findings = []
+    for target, joined in e.binary():
+        names = list(joined.seeds)
+        if len(names) < 2:
+            continue
+        _, values = within(joined)
+        figures[target.name] = {str(s): float(np.nanmean(v)) for s, v in zip(names, values, strict=True)}
+        for (i, one), (j, other) in combinations(enumerate(names), 2):
+            gap = values[i] - values[j]
+            gap = gap[np.isfinite(gap)]
+            if len(gap) < 5 or gap.std() == 0:
+                continue
+            p = float(stats.ttest_1samp(gap, 0).pvalue) * len(names) * (len(names) - 1) / 2
+            if p < 0.001 and abs(gap.mean()) > 0.05:
+                what = f"seeds {one} and {other} disagree on {target.name}, person by person"
+                evidence = {**figures[target.name], "difference": float(gap.mean()), "p": p}
+                todo = "look into the worse seed's history; more seeds, and report their spread"
+                findings.append(Finding("warning", what, evidence, todo))
+    return Checked(figures, tuple(findings)) if figures else Undefined("there is one seed only")
+
+
+def collapse(e: Evidence) -> Checked:
+    """Scores differ, and both classes are decided."""
+    figures: dict[str, Any] = {}
+    findings = []
+    for target in e.targets:
+        if target.name not in e.joined:
+            continue
+        parts = [units for _, _, units in e.joined[target.name][MODEL]]
+        constant = [np.ptp(np.asarray(u.score, np.float64), axis=0).max(initial=0.0) < 1e-6 for u in parts]
+        one = [_commonest(u.decision) >= 0.98 for u in parts if target.traits.has_classes]
+        figures[target.name] = {"folds": len(parts), "constant": sum(constant), "one class": sum(one)}
+        todo = "class weights, a lower learning rate, more epochs; never rank by accuracy or f1_weighted"
+        if sum(constant) > len(parts) / 2:
+            what = f"scores of {target.name} are constant in {sum(constant)} of {len(parts)} folds"
+            findings.append(Finding("warning", what, figures[target.name], todo))
+        elif sum(one) > len(parts) / 2:
+            what = f"one class of {target.name} is decided nearly always in {sum(one)} of {len(parts)} folds"
+            findings.append(Finding("warning", what, figures[target.name], todo))
+    return Checked(figures, tuple(findings))
+
+
+def _commonest(decision: np.ndarray) -> float:
+    return float(np.unique(decision, return_counts=True)[1].max() / len(decision))
+
+
+def calibration(e: Evidence) -> Checked | Undefined:
+    """Probabilities are about as often right as they say. Few units a fold are off by luck: what right probabilities
+    would show there is taken away (consistency resampling; Bröcker and Smith 2007, doi 10.1175/WAF993.1)."""
+    figures: dict[str, Any] = {}
+    findings = []
+    for target, joined in e.binary():
+        ece = e.rescored["scores"].get(target.name, {}).get("ece", {})
+        if "mean" not in ece:
+            continue
+        luck = float(np.mean([_by_luck(units) for _, _, units in joined]))
+        figures[target.name] = {"ece": ece["mean"], "low": ece.get("low"), "of right probabilities": luck}
+        if (ece.get("low") or 0) - luck > 0.1:
+            off = ece["mean"] - luck
+            what = f"probabilities of {target.name} are off by {off:.2f} on the average, beyond what is luck"
+            todo = "read scores as ranks; decisions, F1 and accuracy hang on a cut that does not fit"
+            findings.append(Finding("warning", what, figures[target.name], todo))
+    return Checked(figures, tuple(findings)) if figures else Undefined("no target of two classes")
+
+
+def _by_luck(units: Units) -> float:
+    """The calibration error of these probabilities when labels are drawn by them."""
+    metric, rng = registry.load("metric", "ece")(), np.random.default_rng(0)
+    drawn = [replace(units, y_true=(rng.random(len(units)) < units.score).astype(float)) for _ in range(100)]
+    return float(np.mean([metric(one) for one in drawn]))
+
+
+def suspicious(e: Evidence) -> Checked | Undefined:
+    """The score is not too good to be true: so far above everything simple, the first thing to look for is a leak."""
+    figures: dict[str, Any] = {}
+    findings = []
+    for target, joined in e.binary():
+        people, values = within(joined)
+        model = mean_of_known(values)
+        rivals = {name: j for name, j in e.joined[target.name].items() if name != MODEL}
+        rivals |= {f"baseline {b.run['id']}": j for b in e.baselines if (j := _of(e, b, target.name))}
+        scored = {name: _paired(model, people, j, e) for name, j in rivals.items()}
+        apart = {name: gap for name, gap in scored.items() if gap is not None}
+        if not apart:
+            continue
+        name, (gap, errors) = min(apart.items(), key=lambda item: item[1][0])
+        with_baseline = any(name.startswith("baseline") for name in apart)
+        figures[target.name] = {"best other": name, "difference": gap, "standard errors": errors}
+        if errors >= ERRORS:
+            what = f"auroc_within of {target.name} is {errors:.1f} paired standard errors above {name}"
+            todo = "look for what the signals may give away: triggers, stimulus sound, gaps, padding; then `--retrain`"
+            figures[target.name]["baseline at hand"] = with_baseline
+            severity: Severity = "warning" if with_baseline else "note"
+            findings.append(Finding(severity, what, figures[target.name], todo))
+    return Checked(figures, tuple(findings)) if figures else Undefined("no control or baseline to compare with")
+
+
+def _of(e: Evidence, baseline: Any, target: str) -> Joined | None:
+    if target not in baseline.run["targets"] or baseline.labels is None:
+        return None
+    (own,) = [t for t in e.targets if t.name == target]
+    groups = {**e.groups, **baseline.groups}
+    return join(baseline.predictions, baseline.labels, own, groups, e.unit_length_s).get(MODEL)
+
+
+def _paired(model: np.ndarray, people: np.ndarray, other: Joined, e: Evidence) -> tuple[float, float] | None:
+    """(mean difference, in standard errors) over people, groups as one."""
+    theirs, values = within(other)
+    value = dict(zip(theirs.tolist(), mean_of_known(values).tolist(), strict=True))
+    gap = model - np.array([value.get(p, np.nan) for p in people.tolist()])
+    found = over_people(gap, np.array([e.groups.get(p, p) for p in people.tolist()]))
+    if isinstance(found, Undefined) or found.low is None or found.high is None:
+        return None
+    groups = len({e.groups.get(p, p) for p, g in zip(people.tolist(), gap.tolist(), strict=True) if g == g})
+    error = (found.high - found.low) / 2 / float(stats.t.ppf(0.975, groups - 1))
+    return found.mean, found.mean / max(error, 1e-3)

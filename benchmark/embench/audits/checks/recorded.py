@@ -1,0 +1,215 @@
+"""Whether a record says what the data say: labels, scores, access, stages, and what validation people were used for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from embench.audits.checks.evidence import Evidence, shown
+from embench.interfaces.metric import Undefined
+from embench.records.audit import Checked, Finding, Severity
+from embench.records.predictions import Labels
+
+CLOSE = 1e-6
+"""Numbers that lie further apart, as shares of 1 or of their own size, are not the same."""
+
+
+def labels(e: Evidence) -> Checked | Undefined:
+    """The labels that the run was scored against are those that the card's rules make of the data."""
+    given = e.record.labels
+    if given is None:
+        return Undefined("the record has no labels")
+    fitted = any(target.rule.cut == "training_mean" for target in e.targets)
+    if fitted and (not e.dealt or e.manifest.dev or e.record.run["config"].get("label_subjects")):
+        return Undefined("training people decide the cut of labels, and which they were is not the protocol's alone")
+    made, ours = _table(e.labels), _table(given)
+    differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > CLOSE]
+    predicted = set(zip(e.predictions["target"].tolist(), e.predictions["unit"].tolist(), strict=True))
+    extra = ours.keys() - made.keys()
+    missing = {key for key in made.keys() - ours.keys() if key[:2] in predicted}
+    figures = {"labels": len(ours), "differ": len(differ), "not in the data": len(extra), "left out": len(missing)}
+    if not (differ or extra or missing):
+        return Checked(figures)
+    wrong = [key[1] for key in (*differ, *extra, *missing)]
+    what = f"{len(wrong)} of {len(ours.keys() | missing)} labels are not those that the card's rule makes of the data"
+    todo = "score again against the data's own labels: `embench score predictions.csv.gz --dataset ..`"
+    severity: Severity = "severe" if differ or extra else "warning"
+    return Checked(figures, (Finding(severity, what, {**figures, "units": shown(wrong)}, todo),))
+
+
+def _table(table: Labels) -> dict[tuple[str, str, int], float]:
+    """(target, unit, seed) -> label."""
+    keys = zip(*(table[name].tolist() for name in ("target", "unit", "seed")), strict=True)
+    return dict(zip(keys, table["label"].tolist(), strict=True))
+
+
+def scores(e: Evidence) -> Checked | Undefined:
+    """`scores.json` is what the predictions and labels of the record give."""
+    if e.record.labels is None:
+        return Undefined("the record has no labels")
+    apart: list[dict[str, Any]] = []
+    for part in ("scores", "controls"):
+        was, now = dict(_numbers(e.record.scores.get(part, {}))), dict(_numbers(e.rescored.get(part, {})))
+        for name in sorted(was.keys() | now.keys()):
+            one, other = was.get(name, math.nan), now.get(name, math.nan)
+            if not (abs(one - other) <= CLOSE * max(1.0, abs(other)) or (math.isnan(one) and math.isnan(other))):
+                apart.append({"what": f"{part}: {name}", "recorded": one, "recomputed": other})
+    figures = {"numbers": len(list(_numbers(e.rescored["scores"]))), "differ": len(apart)}
+    if not apart:
+        return Checked(figures)
+    gap = max((abs(a["recorded"] - a["recomputed"]) for a in apart), key=lambda v: -1 if math.isnan(v) else v)
+    same_code = e.record.run.get("scoring", {}).get("metrics") == e.rescored.get("metrics")
+    severe = same_code or gap > 0.005
+    what = f"{len(apart)} recorded scores do not follow from the record's own predictions and labels"
+    if not severe:
+        what += "; they were made by other code"
+    todo = "score again: the same `embench run` or `embench score` writes what the predictions give"
+    finding = Finding(
+        "severe" if severe else "warning", what, {**figures, "largest gap": gap, "such as": apart[:5]}, todo
+    )
+    return Checked(figures, (finding,))
+
+
+def _numbers(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, float]]:
+    """(place, mean) of every defined number of a part of `scores.json`; intervals follow from the same people."""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            if isinstance(value.get("mean"), int | float):
+                yield f"{at}{name}", float(value["mean"])
+            elif "undefined" not in value:
+                yield from _numbers(value, f"{at}{name}, ")
+
+
+def access(e: Evidence) -> Checked:
+    """What the record says of its rules and data is what they are."""
+    run, findings = e.record.run, []
+    claimed, real = run["target_access"], e.protocol.target_access
+    order = ("none", "baseline", "unlabelled")
+    if claimed != real:
+        less = claimed in order and real in order and order.index(claimed) < order.index(real)
+        what = f"the record says access `{claimed}` to the test people's data, and its protocol gives `{real}`"
+        todo = "run again, or correct the record: rows of different access are not ranked together"
+        findings.append(Finding("severe" if less else "warning", what, {}, todo))
+    if bool(run["protocol"]["leaks"]) != e.protocol.leaks or run["protocol"]["hash"] != e.protocol.hash:
+        about = {"recorded": run["protocol"]["hash"], "published": e.protocol.hash}
+        what = f"the rules are not those published as {e.protocol.name}"
+        findings.append(Finding("severe", what, about, "name other rules otherwise, and run again"))
+    if run["dataset"]["fingerprint"] != e.store.key:
+        about = {"recorded": run["dataset"]["fingerprint"], "here": e.store.key}
+        what = "the data here, or the code that prepares them, are not those of the run"
+        findings.append(Finding("note", what, about, "audit with the data of the run: --data-root"))
+    return Checked({"target_access": real, "leaks": e.protocol.leaks}, tuple(findings))
+
+
+def stages(e: Evidence) -> Checked | Undefined:
+    """The stages that the run went through are those that its request has here: their ids are made of the people, units
+    and labels that each learned from, so that equal ids prove them."""
+    if e.stages is None:
+        return Undefined("code, libraries, data or device differ from the run's, or nothing was trained in stages")
+    rows = [row for row in e.stages if row["differs"]]
+    figures = {"stages": len(e.stages), "differ": len(rows)}
+    if not rows:
+        return Checked(figures)
+    kinds = sorted({str(row["kind"]) for row in rows})
+    what = f"{len(rows)} stages ({', '.join(kinds)}) did not learn from what the protocol gives them"
+    said = "pretraining saw other recordings than those of the training people" if "pretrain" in kinds else ""
+    evidence = {**figures, "kinds": kinds, "such as": rows[:3], **({"that is": said} if said else {})}
+    todo = "delete the run and its stages, and run again with an unchanged embench"
+    return Checked(figures, (Finding("severe", what, evidence, todo),))
+
+
+def statistics(e: Evidence) -> Checked | Undefined:
+    """What a network normalises by was fitted on the training people of its fold, and on nobody else."""
+    if e.statistics is None:
+        return Undefined("no weights, other code than the run's, or statistics that came with pretrained weights")
+    if not e.statistics:
+        return Undefined("no encoder of the method keeps statistics of its training people")
+    off, whole = [], []
+    for s in e.statistics:
+        size = np.abs(s.training) + np.abs(s.training - s.everybody) + 1e-6
+        gap = float(np.max(np.abs(s.saved - s.training) / size))
+        if gap > 1e-3:
+            off.append(s)
+            if float(np.max(np.abs(s.saved - s.everybody) / size)) < gap / 3:
+                whole.append(s)
+    same = _same_in_all_folds(e)
+    figures = {"buffers": len(e.statistics), "differ": len(off), "same in all folds": len(same)}
+    todo = "fit what normalises on the training people of each fold alone, in `fit_stats`, and train again"
+    if whole or same:
+        what = "signals or features were normalised by statistics of everybody, test people too"
+        names = sorted({f"seed {s.seed}, fold {s.fold}: {s.name}" for s in whole} | set(same))
+        return Checked(figures, (Finding("severe", what, {**figures, "buffers": names[:8]}, todo),))
+    if off:
+        what = "what the networks normalise by is not what their training people give"
+        names = [f"seed {s.seed}, fold {s.fold}: {s.name}" for s in off]
+        return Checked(figures, (Finding("severe", what, {**figures, "buffers": names[:8]}, todo),))
+    return Checked(figures)
+
+
+def _same_in_all_folds(e: Evidence) -> list[str]:
+    """Buffers that are equal in all folds of a seed, though the people who should have been asked are not."""
+    found = []
+    of: dict[tuple[int, str], list[np.ndarray]] = {}
+    for s in e.statistics or ():
+        # Where training people agree to the digit (a feature that is constant), equal buffers say nothing.
+        if np.ptp(s.saved) > 0 or np.abs(s.saved).max() > 0:
+            of.setdefault((s.seed, s.name), []).append(s.saved)
+    for (seed, name), values in of.items():
+        trivial = all(np.isin(value, (0.0, 1.0)).all() for value in values)
+        if len(values) > 1 and not trivial and all(np.allclose(v, values[0], rtol=1e-6, atol=0) for v in values):
+            found.append(f"seed {seed}: {name}")
+    return found
+
+
+def validation(e: Evidence) -> Checked:
+    """How many things the validation people decided; each one more makes them less of a check."""
+    parts = e.record.run["config"].get("parts", {})
+    uses = [f"when to stop {name}" for name, part in parts.items() if part.get("selection") == "early_stop"]
+    tested = {row["subject"] for row in e.record.folds if row["role"] == "val"}
+    findings = []
+    if tested and len(uses) > 1:
+        what = f"the same validation people decided {len(uses)} things: {', '.join(uses)}"
+        todo = "nothing is wrong with the test scores; scores of --dev runs are too good"
+        findings.append(Finding("note", what, {"uses": uses}, todo))
+    tried = e.record.run.get("tried")
+    most = max(tried.values(), default=0) if isinstance(tried, Mapping) else tried or 0
+    looks = e.record.run.get("test_looks")
+    seen = max(looks.values(), default=0) if isinstance(looks, Mapping) else looks or 0
+    if most > 20:
+        what = f"{most} methods were scored on these test people before or with this one"
+        todo = "choose among methods with --dev, and open the test labels once"
+        findings.append(Finding("note", what, {"tried": most, "test looks": seen}, todo))
+    return Checked({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
+
+
+_OVERLAP: dict[str, tuple[Severity, str]] = {
+    "labelled_target": ("severe", "labels of test people were seen in pretraining"),
+    "unlabelled_target": ("warning", "signals of test people were seen in pretraining, without labels"),
+    "unknown": ("warning", "nobody knows whom the pretrained weights have seen"),
+}
+
+
+def overlap(e: Evidence) -> list[Finding]:
+    """What the record itself admits of pretraining, and what it denies against its own sources."""
+    said, findings = e.manifest.pretrain_overlap, []
+    if said in _OVERLAP:
+        severity, what = _OVERLAP[said]
+        todo = "pretrain on other people, or on each fold's training people (no source after the pretrainer's name)"
+        findings.append(Finding(severity, what, {"pretrain_overlap": said}, todo))
+    family = _family(e.manifest.dataset.name)
+    started = (e.record.run.get("started_from") or {}).get("manifest") or {}
+    seen = [*e.manifest.pretraining, *started.get("seen", [])]
+    own = [s for s in seen if _family(str(s.get("dataset"))) == family or s.get("store") == e.store.key]
+    if own and said == "none":
+        what = "pretraining saw the tested dataset, and the record denies it"
+        evidence = {"sources": [s.get("dataset") for s in own], "people": [s.get("people") for s in own]}
+        findings.append(Finding("severe", what, evidence, "pretrain on other people"))
+    return findings
+
+
+def _family(dataset: str) -> str:
+    """A dataset's name without its variant, which is of the same people."""
+    return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])

@@ -1,0 +1,158 @@
+"""People, groups, stimuli or samples that stand on both sides of a split; asked of the folds and of the data."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+
+import numpy as np
+
+from embench.audits.checks.evidence import Evidence, shown
+from embench.interfaces.metric import Undefined
+from embench.records.audit import Checked, Finding, Severity
+
+_SPLIT = "split by person and group again, train again, and score again"
+
+
+def people(e: Evidence) -> Checked | Undefined:
+    """Nobody, and nobody recorded together with them, is tested by a network that learned from them.
+
+    Folds say who trained; a person (or group) whose units are tested in several folds of a seed was trained on too.
+    """
+    if e.manifest.dev:
+        return Undefined("--dev scores validation people")
+    severity: Severity = "note" if e.protocol.leaks else "severe"
+    findings = []
+    sides: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in e.record.folds:
+        if row["role"]:
+            part = "test" if row["role"] == "test" else "learned"
+            sides[str(row["seed"]), str(row["fold"])][part].add(row["subject"])
+    shared = {p for fold in sides.values() for p in fold["test"] & fold["learned"]}
+    if shared:
+        what = f"{len(shared)} people stand in both training and test of a fold"
+        findings.append(Finding(severity, what, {"people": shown(shared)}, _SPLIT))
+    bound = {
+        p
+        for fold in sides.values()
+        for p in fold["test"] - fold["learned"]
+        if e.groups.get(p, p) in {e.groups.get(q, q) for q in fold["learned"] - fold["test"]}
+    }
+    if bound:
+        what = f"{len(bound)} people are tested while others who were recorded together with them are trained on"
+        groups = {e.groups.get(p, p) for p in bound}
+        evidence = {"people": shown(bound), "groups of the data": shown(groups)}
+        findings.append(Finding(severity, what, evidence, _SPLIT))
+    rows = [(str(s), str(f), p) for s, f, p in _tested(e)]
+    strangers = {p for s, f, p in rows if p not in sides[s, f]["test"]}
+    if strangers:
+        what = f"{len(strangers)} people are predicted in folds that do not test them, by folds.csv"
+        evidence = {"people": shown(strangers)}
+        findings.append(Finding("severe", what, evidence, "find out which folds the predictions come from"))
+    several = _several(e)
+    if several:
+        what = (
+            f"{len(several)} people or groups are tested in several folds of a seed, so that others learned from them"
+        )
+        findings.append(Finding(severity, what, {"people or groups": shown(several)}, _SPLIT))
+    return Checked({"folds": len(sides), "people": len({p for _, _, p in rows})}, tuple(findings))
+
+
+def _tested(e: Evidence) -> set[tuple[int, int, str]]:
+    rows = e.predictions
+    return set(zip(rows["seed"].tolist(), rows["fold"].tolist(), rows["subject"].tolist(), strict=True))
+
+
+def _several(e: Evidence) -> set[str]:
+    """People and groups who are tested in more than one fold of a seed, though the split is by them alone."""
+    if e.protocol.split.by == "group+stimulus":
+        return set()
+    folds: dict[tuple[int, str], set[int]] = defaultdict(set)
+    for seed, fold, person in _tested(e):
+        for name in {person, e.groups.get(person, person)}:
+            folds[seed, name].add(fold)
+    return {name for (_, name), found in folds.items() if len(found) > 1}
+
+
+def partition(e: Evidence) -> Checked | Undefined:
+    """Folds are those that the protocol deals these people into."""
+    if not e.dealt:
+        return Undefined("the folds are not dealt out by the protocol alone")
+    tested = {
+        (seed, fold.index, e.units[u].subject)
+        for seed, folds in e.dealt.items()
+        for fold in folds
+        for u in (fold.val if e.manifest.dev else fold.test)
+        if u in e.units
+    }
+    ours = {row for row in _tested(e) if row[0] in e.dealt}
+    odd = {person for _, _, person in ours - tested}
+    if not odd:
+        return Checked({"seeds": len(e.dealt)})
+    what = f"{len(odd)} people are tested in other folds than {e.protocol.name} deals them into"
+    todo = "run again with this protocol: rows of other folds are not paired with those of a board"
+    return Checked({"seeds": len(e.dealt)}, (Finding("warning", what, {"people": shown(odd)}, todo),))
+
+
+def samples(e: Evidence) -> Checked:
+    """Each unit is one of the data's, of the person and recording that it is said to be of, answered once a seed; no
+    sample lies in units of two folds of a seed; stimuli are kept apart where the protocol says so."""
+    findings = []
+    rows = e.predictions
+    unknown = {u for u in np.unique(rows["unit"]).tolist() if u not in e.units}
+    if unknown:
+        what = f"{len(unknown)} predicted units are not those that the data and the protocol make"
+        todo = "predict the units of the protocol: `embench data labels DATASET --units FILE.csv` lists them"
+        findings.append(Finding("severe", what, {"units": shown(unknown)}, todo))
+    named = set(zip(*(rows[c].tolist() for c in ("unit", "subject", "recording", "stimulus")), strict=True))
+    wrong = {
+        unit
+        for unit, *about in named
+        if unit in e.units and about != [e.units[unit].subject, e.units[unit].recording, e.units[unit].stimulus]
+    }
+    if wrong:
+        what = f"{len(wrong)} units are said to be of another person, recording or stimulus than in the data"
+        findings.append(Finding("severe", what, {"units": shown(wrong)}, "join predictions and units again, by id"))
+    overlapping = _overlapping(e)
+    if overlapping:
+        what = f"{len(overlapping)} units share raw samples with units that another fold of the seed tests"
+        todo = "cut units that do not overlap, or keep recordings in one fold"
+        severity: Severity = "note" if e.protocol.leaks else "severe"
+        findings.append(Finding(severity, what, {"units": shown(overlapping)}, todo))
+    if e.protocol.split.by == "group+stimulus":
+        findings += _stimuli(e)
+    return Checked({"units": len(np.unique(rows["unit"]))}, tuple(findings))
+
+
+def _overlapping(e: Evidence) -> set[str]:
+    if e.protocol.split.by == "group+stimulus":
+        return set()
+    placed: dict[tuple[int, str], set[tuple[float, float, int, str]]] = defaultdict(set)
+    rows = e.predictions
+    for seed, fold, unit in set(zip(rows["seed"].tolist(), rows["fold"].tolist(), rows["unit"].tolist(), strict=True)):
+        if unit in e.units:
+            u = e.units[unit]
+            placed[seed, u.recording].add((u.start, u.stop, fold, unit))
+    found = set()
+    for spans in placed.values():
+        ordered = sorted(spans)
+        for (_, stop, fold, _), (start, _, other, unit) in pairwise(ordered):
+            if start < stop - 1e-9 and fold != other:
+                found.add(unit)
+    return found
+
+
+def _stimuli(e: Evidence) -> list[Finding]:
+    """A fold of a split by people and stimuli tests stimuli that, by the protocol's deal, nobody trains on."""
+    learned = {
+        (seed, fold.index): {e.units[u].stimulus for u in (*fold.train, *fold.val) if u in e.units}
+        for seed, folds in e.dealt.items()
+        for fold in folds
+    }
+    rows = e.predictions
+    tested = set(zip(rows["seed"].tolist(), rows["fold"].tolist(), rows["stimulus"].tolist(), strict=True))
+    both = {stimulus for seed, fold, stimulus in tested if stimulus in learned.get((seed, fold), set())}
+    if not both:
+        return []
+    what = f"{len(both)} stimuli stand in both training and test of a fold"
+    return [Finding("severe", what, {"stimuli": shown(both)}, "split by stimulus as well, as the protocol says")]

@@ -1,0 +1,195 @@
+"""From a run's folder and the data to the evidence that checks look at: all that can be is made anew of the data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embench import registry
+from embench.audits.checks.evidence import Evidence
+from embench.data import find
+from embench.data.cohort import Cohort, card_under, choose_targets
+from embench.data.cohort import gather as gather_cohort
+from embench.engine.stage import REVISION
+from embench.errors import DataError, EmbenchError, UsageError
+from embench.files import digest
+from embench.interfaces.units import Target
+from embench.planning.request import Request
+from embench.protocols import Fold, Protocol, load, names, recorded
+from embench.records import embeddings, record
+from embench.records.manifest import Manifest
+from embench.records.predictions import ANY_SEED, Labels
+from embench.statistics import answers
+from embench.statistics.scores import score
+from embench.store import Store
+from embench.system import version_of
+
+if TYPE_CHECKING:
+    from embench.planning.plan import Plan
+
+
+def gather(folder: Path, data_root: Path | None) -> Evidence:
+    """Raises DataError where the record is incomplete or the data are not there."""
+    known = record.read(folder)
+    manifest = Manifest.model_validate(known.run)
+    protocol = _protocol(known.run)
+    root = data_root or _recorded_root(known.run)
+    name = manifest.dataset.name
+    store = find.prepared(name, root, protocol)
+    card = card_under(protocol, registry.load("dataset", name).card)
+    targets = choose_targets(card, ",".join(manifest.targets))
+    modalities = manifest.method.modalities or list(store.modalities)
+    cohort = gather_cohort(store, card, targets, modalities, protocol)
+    alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
+    dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
+    groups = {**cohort.groups, **known.groups}
+    labels = _labels(cohort, targets, dealt)
+    rescored = score(
+        known.predictions,
+        known.labels or labels,
+        targets=targets,
+        protocol=protocol,
+        card=card,
+        groups=groups,
+        unit_length_s=cohort.length_s,
+        replicates=int(known.scores.get("replicates", 1000)),
+    )
+    planned, _ = plan_of(known, data_root, folder)
+    statistics, stages = None, None
+    same_code = planned is not None and _same_code(known.run, planned)
+    if planned and same_code:
+        from embench.audits.retrain import fitted_statistics, stages_of
+
+        statistics = fitted_statistics(planned, folder)
+        stages = stages_of(planned, known.history) if known.history else None
+    sources, missing = _sources(known.run, planned, protocol, root)
+    return Evidence(
+        folder=folder,
+        record=known,
+        manifest=manifest,
+        protocol=protocol,
+        card=card,
+        targets=targets,
+        store=store,
+        units={unit.id: unit for unit in cohort.units},
+        labels=labels,
+        groups=cohort.groups,
+        unit_length_s=cohort.length_s,
+        dealt=dealt,
+        rescored={**rescored, "metrics": answers.identity()["metrics"]},
+        embeddings=embeddings.read(folder),
+        statistics=statistics,
+        sources=sources,
+        missing_sources=missing,
+        stages=stages,
+        baselines=_baselines(folder, manifest),
+    )
+
+
+def _protocol(run: Mapping[str, Any]) -> Protocol:
+    """The published rules of the run's protocol, or those that the record itself holds, of a file of the user's."""
+    about = run["protocol"]
+    if about["name"] in names():
+        return load(about["name"])
+    return recorded(about) or load(run["config"].get("request", {}).get("protocol", about["name"]))
+
+
+def _recorded_root(run: Mapping[str, Any]) -> Path | None:
+    place = run["config"].get("request", {}).get("data_root")
+    return Path(place) if place else None
+
+
+def _own_folds(run: Mapping[str, Any]) -> bool:
+    """Whether a file of predictions came with folds of its own."""
+    return any("own" in said for said in run.get("outside", {}).get("folds", {}).values())
+
+
+def _labels(cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]]) -> Labels:
+    """The labels of all units with one, as the card's rules make them; by seed where training people decide the cut."""
+    position = {unit.id: i for i, unit in enumerate(cohort.units)}
+    rows = []
+    for target in targets:
+        made: dict[tuple[int, int], float] = {}
+        if target.rule.cut == "training_mean":
+            keep = set(cohort.positions)
+            for seed, folds in dealt.items():
+                for fold in folds:
+                    train = [position[u] for u in fold.train if position[u] in keep]
+                    label = cohort.labels(target, train)
+                    made |= {(seed, position[u]): label[position[u]] for u in fold.test}
+        else:
+            made = {(ANY_SEED, i): cohort.label[target.name][i] for i in cohort.eligible}
+        for (seed, i), known in made.items():
+            if math.isfinite(known):
+                unit, raw = cohort.units[i], cohort.raw[target.name][i]
+                rows.append((unit.subject, unit.recording, unit.id, target.name, seed, raw, known))
+    return Labels({name: [row[k] for row in rows] for k, name in enumerate(Labels.FIXED)})  # type: ignore[misc]
+
+
+def plan_of(known: record.Record, data_root: Path | None, folder: Path) -> tuple[Plan | None, str]:
+    """The plan that the run's request has here, or why it has none."""
+    given = known.run["config"].get("request")
+    if given is None:
+        return None, "it was made outside embench"
+    try:
+        from embench.planning.plan import make
+    except ModuleNotFoundError as error:
+        return None, f"{error.name} is not installed here"
+    names = {f.name for f in fields(Request)}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in names}
+    values.setdefault("pretrainers", tuple(known.run["config"].get("pretrainers", ())))
+    values["data_root"] = data_root or _recorded_root(known.run)
+    values["runs"] = folder.parent.parent
+    try:
+        return make(Request(**values)), ""
+    except EmbenchError as error:
+        return None, error.what
+
+
+def _same_code(run: Mapping[str, Any], planned: Plan) -> bool:
+    """Whether the same request, code, data, device and libraries would give the very same stages."""
+    before = {k: v for k, v in run["config"].items() if k != "request"}
+    versions = run["versions"]
+    libraries = {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")}
+    same_libraries = all(versions.get(name) == version for name, version in libraries.items())
+    return digest(before) == digest(planned.config) and same_libraries and versions.get("engine") == REVISION
+
+
+def _sources(
+    run: Mapping[str, Any], planned: Plan | None, protocol: Protocol, root: Path | None
+) -> tuple[dict[str, Store], tuple[str, ...]]:
+    """Name -> data of everything else that was pretrained on, and what is not at hand."""
+    names = [step.source for step in planned.method.pretraining if step.source] if planned else []
+    started = (run.get("started_from") or {}).get("manifest") or {}
+    names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]
+    found: dict[str, Store] = {}
+    missing = []
+    for name in dict.fromkeys(names):
+        try:
+            store = find.prepared(name, root, protocol)
+        except (DataError, UsageError):
+            missing.append(_said(name))
+            continue
+        if store.key not in {other.key for other in found.values()} | {run["dataset"]["fingerprint"]}:
+            found[_said(name)] = store
+    return found, tuple(missing)
+
+
+def _said(name: str) -> str:
+    """A source's name without the place where it lies."""
+    return Path(name).name if find.is_corpus_folder(name) or ":" in name else name
+
+
+def _baselines(folder: Path, manifest: Manifest) -> list[record.Record]:
+    """Runs of handcrafted features beside this one, under the same protocol and on the same data."""
+    found = []
+    for path in sorted(folder.resolve().parent.glob("*/run.yaml")):
+        other = record.read_manifest(path.parent)
+        simple = other.method.encoders and all(n.endswith("/handcrafted") for n in other.method.encoders.values())
+        same = other.protocol.hash == manifest.protocol.hash and other.dataset.name == manifest.dataset.name
+        if simple and same and not other.dev and other.id != manifest.id and set(other.seeds) == set(manifest.seeds):
+            found.append(record.read(path.parent))
+    return found

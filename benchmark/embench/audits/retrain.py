@@ -1,0 +1,158 @@
+"""A run's plan made again: whether its stages and statistics are those of its training people, and what it learns from
+permuted labels."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from embench.audits.checks.evidence import Evidence, Statistics
+from embench.engine.assemble import encoder_of
+from embench.engine.executor import local
+from embench.engine.fits import labelled, task_subjects
+from embench.engine.stage import Stage
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.tokens import InputSpec
+from embench.planning.graph import Graph
+from embench.planning.plan import Plan, default_workers
+from embench.records.audit import Checked, Finding, Severity
+from embench.runs import evaluate
+
+
+def stages_of(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Stages that a run's history names, and whether the plan has them."""
+    rows = {(row["stage"], row["kind"], row["fold"]) for row in history}
+    return [
+        {"stage": id_, "kind": kind, "fold": fold, "differs": id_ not in planned.graph.stages}
+        for id_, kind, fold in sorted(rows)
+    ]
+
+
+def fitted_statistics(planned: Plan, folder: Path) -> list[Statistics] | None:
+    """What the networks of the first seed normalise by, from their weights and recomputed; None where statistics came
+    with pretrained weights, or no weights are there."""
+    if planned.method.pretraining or planned.started:
+        return None
+    found, any_weights = [], False
+    for answer in planned.graph.answers:
+        if answer.seed != planned.graph.answers[0].seed:
+            continue
+        fitted = planned.graph.stages[planned.graph.stages[answer.stage].inputs["fitted"]]
+        frozen = {
+            r.split(":")[1]: planned.graph.stages[i] for r, i in fitted.inputs.items() if r.startswith("unimodal:")
+        }
+        targets = "_".join(target.name for target in answer.targets)
+        for suffix, stage in {"": fitted, **frozen}.items():
+            parts = [f"seed{answer.seed}", f"fold{answer.fold}", targets, *([suffix] if suffix else [])]
+            path = folder / "weights" / f"{'-'.join(parts)}.safetensors"
+            if not path.is_file() or (stage is fitted and frozen):
+                continue
+            any_weights = True
+            state = load_file(path)
+            for name, training, everybody in _recomputed(stage):
+                if name in state:
+                    found.append(Statistics(answer.seed, answer.fold, name, state[name].numpy(), training, everybody))
+    return found if any_weights else None
+
+
+def _recomputed(stage: Stage) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """(buffer, its value by the stage's training people, and by everybody) of encoders that keep statistics."""
+    having = [m for m, p in stage.params["modalities"].items() if _keeps(encoder_of(p))]
+    if not having:
+        return
+    everything = {k: stage.task[f"all_{k}"] for k in ("recording", "start", "stop")}
+    n = len(everything["recording"])
+    blank = {"role": np.zeros(n, np.int64), "y": np.full((n, stage.task["y"].shape[1]), np.nan)}
+    specs = labelled(stage)[1], labelled(replace(stage, task={**stage.task, **everything, **blank}))[1]
+    for m in having:
+        encoder = encoder_of(stage.params["modalities"][m])
+        one, other = (_buffers(encoder, spec[m]) for spec in specs)
+        # Which buffers hold statistics shows where others are handed over.
+        moved = replace(specs[0][m], stats={k: v * 1.5 + 0.25 for k, v in specs[0][m].stats.items()})
+        changed = _buffers(encoder, moved)
+        for name, value in one.items():
+            if not np.array_equal(value, changed[name]):
+                yield f"encoders.{m}.{name}", value, other[name]
+
+
+def _keeps(encoder: Encoder) -> bool:
+    return type(encoder).fit_stats is not Encoder.fit_stats
+
+
+def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
+    with torch.random.fork_rng(devices=[]):
+        return {name: value.numpy().copy() for name, value in encoder.build(spec).named_buffers()}
+
+
+def permuted(planned: Plan, k: int) -> Plan:
+    """The plan with the labels that stages learn from dealt out anew within each person, another way for each `k`; test
+    labels are as they are. Labels of outside sources are left alone."""
+    stages: dict[str, Stage] = {}
+    renamed: dict[str, str] = {}
+    own = planned.fit.store.key
+    for id_, stage in planned.graph.stages.items():
+        task = dict(stage.task)
+        if "y" in task and stage.params["source"]["store"] == own:
+            rng = np.random.default_rng([k, int(id_[:8], 16)])
+            task["y"] = _dealt_anew(task["y"], task_subjects(stage), rng)
+        made = replace(stage, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
+        stages[made.id] = made
+        renamed[id_] = made.id
+    answers = [replace(answer, stage=renamed[answer.stage]) for answer in planned.graph.answers]
+    return replace(planned, graph=Graph(stages, answers))
+
+
+def _dealt_anew(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`y` (n, targets) with the labels of each person's rows in another order; missing ones stay where they are."""
+    out = y.copy()
+    for column in out.T:
+        for name in np.unique(subject):
+            own = np.flatnonzero((subject == name) & np.isfinite(column))
+            column[own] = column[own][rng.permutation(len(own))]
+    return out
+
+
+def retrain(planned: Plan, e: Evidence, count: int, report: Callable[[Mapping[str, Any]], None]) -> Checked:
+    """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test people. What
+    it then scores is chance, unless test people's labels reach it by another way."""
+    names = {t.name: e.rescored["headlines"][t.name] for t in e.targets}
+    null: dict[str, list[float]] = {name: [] for name in names}
+    for k in range(count):
+        again = permuted(planned, k)
+        with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
+            stages = list(again.graph.stages.values())
+            outcome = local(stages, Path(folder), default_workers(planned.setting.device), report)
+            for error in outcome.errors.values():
+                raise error
+            scores = evaluate.evaluate(again, Path(folder)).scores["scores"]
+        for name, headline in names.items():
+            if "mean" in scores[name].get(headline, {}):
+                null[name].append(scores[name][headline]["mean"])
+    figures: dict[str, Any] = {}
+    findings = []
+    for name, values in null.items():
+        real = e.rescored["scores"][name].get(names[name], {})
+        if not values or "mean" not in real:
+            continue
+        chance = 0.0 if names[name] == "ccc" else 0.5
+        mean, at_least = float(np.mean(values)), sum(v >= real["mean"] for v in values)
+        spread = (real["high"] - real["low"]) / 4 if real.get("low") is not None else 0.05
+        error = max(spread, float(np.std(values))) / np.sqrt(len(values))
+        p = (1 + at_least) / (1 + len(values))
+        figures[name] = {"headline": names[name], "real": real["mean"], "permuted": values, "mean": mean, "p": p}
+        if mean - chance > 4 * error:
+            what = f"trained on permuted labels, the method still scores {mean:.3f} on {name}"
+            todo = "test labels reach it by another way than training labels: look for it"
+            findings.append(Finding("severe", what, figures[name], todo))
+        elif at_least:
+            severity: Severity = "warning" if (real.get("low") or 0) > chance else "note"
+            what = f"{at_least} of {len(values)} trainings on permuted labels score {name} as well as the real one"
+            findings.append(Finding(severity, what, figures[name], "read the score as no effect"))
+    return Checked(figures, tuple(findings))

@@ -1,0 +1,1 @@
+"""A dataset on disk: where its files lie, fetching and checking them, its labels, and the people of a run."""

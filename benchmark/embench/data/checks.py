@@ -1,0 +1,249 @@
+"""What can be checked of every dataset from its recordings and card alone, beside what its own reader checks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Card, Dataset, Finding
+from embench.interfaces.recording import Label, Recording, Signal, Video
+from embench.signals.video import probe
+from embench.store.fingerprint import FileHashes
+from embench.store.reading import reader_faults, recordings
+
+LOST = 0.05
+"""Share of a channel's samples from which on it is worth a warning that they are missing."""
+
+OVERHANG_S = 1.0
+"""Devices do not stop all their channels at one sample."""
+
+_ENOUGH = 100
+"""Samples that two people do not have in common by chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """A file that recordings are read from; `name` is relative to the dataset's folder."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass
+class LabelCount:
+    """Of one label: its kind, in how many recordings it is, how many values it has there and how many are missing."""
+
+    kind: str
+    recordings: int = 0
+    values: int = 0
+    missing: int = 0
+
+
+@dataclass
+class Checked:
+    """What a dataset's files hold. `where` of a finding is relative to the folder where it is a path."""
+
+    people: int = 0
+    recordings: int = 0
+    hours: dict[str, float] = field(default_factory=dict)
+    labels: dict[str, LabelCount] = field(default_factory=dict)
+    files: list[RawFile] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def errors(self) -> int:
+        return self.count("error")
+
+    def count(self, severity: str) -> int:
+        return sum(finding.severity == severity for finding in self.findings)
+
+
+def check(
+    dataset: Dataset,
+    name: str,
+    cache: Path,
+    progress: Callable[[int, int, str], None] | None = None,
+    visit: Callable[[Recording], None] | None = None,
+) -> Checked:
+    """Reads everything once for the reader's own `verify` and once more for the checks that hold for every dataset.
+
+    Args:
+        name: the dataset's full registry name.
+        cache: where hashes of files are remembered.
+        progress: called with (people done, people in all, who).
+        visit: called with every recording.
+
+    Raises:
+        DataError: the folder is not this dataset.
+        PluginError: the reader fails.
+    """
+    with reader_faults(name, "subjects"):
+        people = dataset.subjects()
+    with reader_faults(name, "verify"):
+        try:
+            own = dataset.verify()
+        except NotImplementedError:  # a reader may leave it to what is checked of all
+            own = []
+    found, general = Checked(people=len(people)), _General(dataset.card, {finding.where for finding in own})
+    files: dict[Path, RawFile] = {}
+    with FileHashes(cache) as hashes:
+        for done, person in enumerate(people):
+            try:
+                for path in dataset.files(person):
+                    if path not in files:
+                        files[path] = RawFile(_relative(str(path), dataset.root), path.stat().st_size, hashes(path))
+                for recording in recordings(dataset, name, person):
+                    _count(found, recording)
+                    general.look(recording)
+                    if visit:
+                        visit(recording)
+            except (DataError, OSError) as error:
+                where = getattr(error, "where", None) or getattr(error, "filename", None) or person
+                general.findings.append(Finding("error", str(where), getattr(error, "what", str(error))))
+            if progress:
+                progress(done + 1, len(people), person)
+    found.files = sorted(files.values(), key=lambda file: file.name)
+    general.finish(set(found.labels))
+    rank = {"error": 0, "warning": 1, "note": 2}
+    placed = (Finding(f.severity, _relative(f.where, dataset.root), f.what) for f in (*own, *general.findings))
+    found.findings = sorted(dict.fromkeys(placed), key=lambda finding: rank[finding.severity])
+    return found
+
+
+class _General:
+    """The checks that hold for every dataset."""
+
+    def __init__(self, card: Card, told: set[str]) -> None:
+        self.card, self.findings = card, list[Finding]()
+        self._told = told  # places of which the reader has said something
+        self._seen: dict[bytes, tuple[str, str]] = {}
+        self._ids: set[str] = set()
+        self._scales = {target.label: target.scale for target in card.targets if target.scale}
+
+    def look(self, recording: Recording) -> None:
+        def add(finding: tuple[str, str]) -> None:
+            severity, what = finding
+            self.findings.append(Finding(severity, recording.id, what))  # type: ignore[arg-type]
+
+        if recording.id in self._ids:
+            add(("error", "another recording has the same name"))
+        self._ids.add(recording.id)
+        if not 0 < recording.duration_s <= self.card.longest_s + OVERHANG_S:
+            add(("warning", f"it lasts {recording.duration_s:.1f} s, the card's longest is {self.card.longest_s:g} s"))
+        for modality, signal in recording.signals.items():
+            for finding in _signal(self.card, modality, signal, recording.duration_s):
+                add(finding)
+            if twin := self._twin(recording, modality, signal):
+                add(("error", f"{modality} is sample for sample that of {twin}, another person: one of them is a copy"))
+        if recording.video is not None and str(recording.video.path) not in self._told:
+            self.findings += _video(recording.video)
+        for label_name, label in recording.labels.items():
+            for finding in _label(label_name, label, self._scales.get(label_name), recording.duration_s):
+                add(finding)
+
+    def finish(self, labels: set[str]) -> None:
+        """What can be said when all recordings were seen."""
+        for name in dict.fromkeys(target.label for target in self.card.targets if target.label not in labels):
+            targets = ", ".join(target.name for target in self.card.targets if target.label == name)
+            self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))
+
+    def _twin(self, recording: Recording, modality: str, signal: Signal) -> str | None:
+        """The recording of somebody else that has this very signal."""
+        data = np.ascontiguousarray(signal.data)
+        there = data[np.isfinite(data)]
+        if there.size < _ENOUGH or (there == there[0]).all():
+            return None
+        digest = hashlib.blake2b(data.tobytes(), digest_size=16, person=modality.encode()[:16]).digest()
+        person, other = self._seen.setdefault(digest, (recording.subject, recording.id))
+        return other if person != recording.subject else None
+
+
+def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
+    promised = card.modalities.get(modality)
+    data = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
+    if promised is None or tuple(signal.channels) != promised.channels or data.shape[:-1] != (len(promised.channels),):
+        yield "error", f"{modality} has shape {data.shape} and channels {signal.channels}, which the card does not have"
+        return
+    if abs(signal.rate - promised.rate) > 0.01 * promised.rate:
+        yield "warning", f"{modality} has {signal.rate:g} Hz, the card says {promised.rate:g} Hz"
+    if data.size == 0:
+        yield "warning", f"{modality} has no samples"
+        return
+    if abs(signal.duration_s - duration_s) > max(OVERHANG_S, 0.02 * duration_s):
+        yield "warning", f"{modality} lasts {signal.duration_s:.1f} s, the recording {duration_s:.1f} s"
+    good = np.isfinite(data)
+    if np.isinf(data).any():
+        yield "warning", f"{modality} holds infinite values, which count as missing"
+    if modality == "face_au":
+        return  # a face turns away, or is filmed for a part of the time, and an action unit may not occur: no damage
+    lost = dict(zip(promised.channels, 1 - good.mean(1), strict=True))
+    if much := [f"{name} {share:.0%}" for name, share in lost.items() if share > LOST]:
+        yield "warning", f"missing samples in {modality}: {_few(much)}"
+    flat = [
+        name
+        for name, row, there in zip(promised.channels, data, good, strict=True)
+        if there.sum() > 1 and (row[there] == row[there][0]).all()
+    ]
+    if flat:
+        yield "warning", f"{modality} never changes in {_few(flat)}"
+
+
+def _video(video: Video) -> Iterator[Finding]:
+    """Whether there is something to see where the recording is said to lie."""
+    try:
+        seconds = probe(video.path).duration_s
+    except DataError as error:
+        yield Finding("warning", str(video.path), error.what)
+        return
+    if min(seconds, video.span[1]) <= max(0.0, video.span[0]):
+        what = f"it lasts {seconds:.1f} s, the recording is said to lie at {video.span[0]:.1f} to {video.span[1]:.1f} s"
+        yield Finding("warning", str(video.path), what)
+
+
+def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_s: float) -> Iterator[tuple[str, str]]:
+    values = np.asarray(label.values, np.float64)
+    there = values[np.isfinite(values)]
+    if label.classes is not None:
+        if wrong := int(((there < 0) | (there >= len(label.classes)) | (there != np.round(there))).sum()):
+            yield "error", f"{wrong} values of {name} name none of its {len(label.classes)} classes"
+    elif scale is not None and (off := int(((there < scale[0]) | (there > scale[1])).sum())):
+        yield "warning", f"{off} values of {name} are off the scale {scale[0]:g} to {scale[1]:g}"
+    if label.times is None:
+        return
+    times = np.asarray(label.times, np.float64)
+    if times.shape != values.shape or not np.isfinite(times).all() or (np.diff(times) < 0).any():
+        yield "error", f"the times of {name} do not fit its values: one a value, in order"
+    elif outside := int(((times < -OVERHANG_S) | (times > duration_s + OVERHANG_S)).sum()):
+        yield "warning", f"{outside} values of {name} lie outside the recording"
+
+
+def _count(found: Checked, recording: Recording) -> None:
+    found.recordings += 1
+    seconds = {modality: signal.duration_s for modality, signal in recording.signals.items()}
+    if recording.video is not None:
+        seconds["video"] = recording.video.span[1] - recording.video.span[0]
+    for modality, length in seconds.items():
+        found.hours[modality] = found.hours.get(modality, 0.0) + length / 3600
+    for name, label in recording.labels.items():
+        count = found.labels.setdefault(name, LabelCount(label.kind))
+        count.recordings += 1
+        count.values += len(label.values)
+        count.missing += int((~np.isfinite(np.asarray(label.values, np.float64))).sum())
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
+
+
+def _relative(where: str, root: Path) -> str:
+    """`where` without the folder's own path, so that a report does not depend on where the folder lies."""
+    if where == str(root):
+        return "."
+    return where.replace(f"{root}{os.sep}", "")

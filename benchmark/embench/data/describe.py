@@ -1,0 +1,148 @@
+"""A report on data that nobody else may see: enough to mend a reader from afar, nothing that the licence protects.
+
+It holds shapes, types, rates, where samples are missing, orders of magnitude and counts. It holds no sample, no label
+value, no path, no file name, no hash of data and no name of a person, recording or stimulus; messages of the reader,
+which may quote any of these, are masked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from embench.data.checks import Checked
+from embench.interfaces.dataset import Card
+from embench.interfaces.recording import Label, Recording, Signal
+from embench.store.folders import digest
+
+FORMAT = 1
+_PARTS = 10
+"""A recording is cut into so many parts for the map of missing samples."""
+
+
+class Report:
+    """Made while recordings pass by; `document` is the report when all have."""
+
+    def __init__(self) -> None:
+        self._people: dict[str, list[dict[str, Any]]] = {}
+        self._names: set[str] = set()
+        self._groups: dict[str, set[str]] = {}
+        self._stimuli: set[str] = set()
+
+    def add(self, recording: Recording) -> None:
+        """Notes what may be told of a recording."""
+        self._names |= {recording.id, recording.subject, recording.stimulus, recording.session, recording.group}
+        self._groups.setdefault(recording.group, set()).add(recording.subject)
+        self._stimuli.add(recording.stimulus)
+        self._people.setdefault(recording.subject, []).append({
+            "duration_s": round(float(recording.duration_s), 3),
+            "start_known": recording.start_s is not None,
+            "order_known": recording.order is not None,
+            "video": recording.video is not None,
+            "signals": {modality: _signal(signal) for modality, signal in recording.signals.items()},
+            "labels": {name: _label(label) for name, label in recording.labels.items()},
+        })  # fmt: skip
+
+    def document(self, name: str, code: str, card: Card, checked: Checked, *, synthetic: bool) -> dict[str, Any]:
+        """The report as JSON-like values.
+
+        Args:
+            name: the dataset's full registry name.
+            code: identity of the reader's code.
+        """
+        known = self._names | {part for file in checked.files for part in _parts(file.name)}
+        messages = Counter((f.severity, masked(f.what, known)) for f in checked.findings)
+        return {
+            "report": "embench data verify --share",
+            "format": FORMAT,
+            "dataset": name,
+            "reader": code,
+            "card": digest(repr(card)),
+            "synthetic": synthetic,
+            "people": checked.people,
+            "people_with_recordings": len(self._people),
+            "groups_of": dict(Counter(str(len(people)) for people in self._groups.values())),
+            "recordings": checked.recordings,
+            "stimuli": len(self._stimuli),
+            "files": _files(checked),
+            "labels": {n: vars(count) for n, count in checked.labels.items()},
+            "findings": [{"severity": s, "what": what, "times": n} for (s, what), n in messages.items()],
+            "subjects": [
+                {"subject": number, "recordings": recordings}
+                for number, recordings in enumerate(self._people.values(), 1)
+            ],
+        }
+
+
+def masked(text: str, names: Iterable[str]) -> str:
+    """A message without what it may quote: everything in quotes, with digits or slashes, or named in `names`."""
+    text = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", "#", text)
+    whole = {name.lower() for name in names if name}
+    words = []
+    for word in re.split(r"(\s+|[,;:()\[\]])", text):
+        bare = word.strip(".!?").lower()
+        words.append("#" if bare in whole or re.search(r"[\d/\\]|\w\.\w", word) else word)
+    return "".join(words)
+
+
+def _signal(signal: Signal) -> dict[str, Any]:
+    data = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
+    lost = ~np.isfinite(data)
+    return {
+        "shape": list(data.shape),
+        "dtype": str(data.dtype),
+        "rate": float(signal.rate),
+        "unit": signal.unit,
+        "missing": [[_share(part) for part in np.array_split(row, _PARTS)] for row in lost] if lost.any() else 0,
+        "magnitude": [_magnitude(row) for row in data],
+        "constant": [bool(np.ptp(row[np.isfinite(row)]) == 0) if np.isfinite(row).any() else None for row in data],
+    }
+
+
+def _label(label: Label) -> dict[str, Any]:
+    values = np.asarray(label.values, np.float64)
+    steps = np.diff(label.times) if label.times is not None and len(label.times) > 1 else np.empty(0)
+    return {
+        "kind": label.kind,
+        "values": int(values.size),
+        "missing": int((~np.isfinite(values)).sum()),
+        "classes": None if label.classes is None else len(label.classes),
+        "step_s": round(float(np.median(steps)), 3) if steps.size else None,
+    }
+
+
+def _magnitude(row: np.ndarray) -> str:
+    """Powers of ten around the middle nine tenths of the absolute values, from which a unit can be guessed."""
+    size = np.abs(row[np.isfinite(row) & (row != 0)])
+    if size.size == 0:
+        return "none"
+    low, high = np.percentile(size.astype(np.float64), [5, 95])
+    return f"1e{math.floor(math.log10(low))}..1e{math.ceil(math.log10(high))}"
+
+
+def _share(part: np.ndarray) -> float:
+    return round(float(part.mean()), 2) if part.size else 0.0
+
+
+def _files(checked: Checked) -> Mapping[str, Any]:
+    """Endings of files, digits replaced: how many there are, and megabytes of the smallest and the largest."""
+    sizes: dict[str, list[int]] = {}
+    for file in checked.files:
+        ending = re.sub(r"\d", "#", PurePath(file.name).suffix.lower())
+        sizes.setdefault(f"*{ending}", []).append(file.size)
+    return {
+        ending: {"files": len(all_), "megabytes": [round(min(all_) / 1e6, 1), round(max(all_) / 1e6, 1)]}
+        for ending, all_ in sorted(sizes.items())
+    }
+
+
+def _parts(name: str) -> Iterable[str]:
+    for part in Path(name).parts:
+        yield part
+        yield Path(part).stem

@@ -1,0 +1,198 @@
+"""What the labels of a dataset look like under a protocol: shares of classes, ties, what is dropped, who agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from embench.data.label_statistics import annotator_sets, krippendorff_alpha, pairwise, variance_shares
+from embench.interfaces.dataset import Card
+from embench.interfaces.metric import Undefined
+from embench.interfaces.recording import Label
+from embench.interfaces.units import LabelRule, Target, Unit
+from embench.protocols import Protocol, cut_of, fitted_rule, label_units, make_units
+from embench.store import Store
+
+MANY_TIES = 0.05
+"""The share of units on the cut from which on the side of ties decides too many labels."""
+
+
+def report(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
+    """One mapping of plain values a target.
+
+    `units`, of which `without_label` have none, by reason in `dropped`; `classes` (name, units, share), or `values`
+    (mean, sd, low, high) of targets that are values; `per_person`, the same for each person with a label;
+    `one_class_only`, the people whose labels do not vary, and `without_any_label`; `at_cut`, how many units lie
+    exactly on the cut; `variance`, shares of the raw values' variance; `agreement` of annotators, where the data hold
+    several; `warnings`.
+    """
+    table = store.labels()
+    return [_of_target(store, card, target, protocol, table) for target in targets]
+
+
+def _of_target(
+    store: Store, card: Card, target: Target, protocol: Protocol, table: Mapping[str, Mapping[str, Label]]
+) -> dict[str, Any]:
+    about: dict[str, Any] = {"target": target.name, "kind": target.kind, "label": target.label}
+    kind: Any = store.label_kinds.get(target.label)
+    if kind is None:
+        return {**about, "units": 0, "people": 0, "warnings": ["the data hold no labels for it"]}
+    units = make_units(store.recordings, card, kind, protocol)
+    raw, label = label_units(units, table[target.label], target.rule)
+    fitted = target.rule.cut == "training_mean"
+    if fitted:
+        target = replace(target, rule=fitted_rule(target.rule, units, raw))
+        raw, label = label_units(units, table[target.label], target.rule)
+    there = np.isfinite(label)
+    subject = np.array([unit.subject for unit in units], dtype=np.str_)
+    stimulus = np.array([unit.stimulus for unit in units], dtype=np.str_)
+    names = class_names(target, next(iter(table[target.label].values())).classes)
+    people = np.unique(subject[there]).tolist()
+    per_person = [{"subject": s, **_shape(label[there & (subject == s)], names)} for s in people]
+    alike = [s for s in people if len(np.unique(label[there & (subject == s)])) < 2]
+    known = np.isfinite(raw)
+    nominal = kind == "condition"
+    measured = label if nominal else raw
+    shares: dict[str, float] | Undefined
+    if nominal and target.traits.several:
+        shares = Undefined("classes without an order have no variance")
+    else:
+        some = np.isfinite(measured)
+        shares = variance_shares(measured[some], subject[some], stimulus[some])
+    said = {
+        **about,
+        "label_kind": kind,
+        "unit_s": cut_of(kind, protocol).length_s,
+        "units": len(units),
+        "without_label": int((~there).sum()),
+        "dropped": _dropped(units, table[target.label], target.rule, raw, label),
+        "people": len(people),
+        "people_with_several_labels": len(people) - len(alike),
+        "one_class_only": alike,
+        "without_any_label": sorted(set(subject.tolist()) - set(people)),
+        **_shape(label[there], names),
+        "at_cut": _at_cut(target.rule, raw[known]),
+        "variance": {"undefined": shares.reason} if isinstance(shares, Undefined) else _method(shares),
+        "agreement": _agreement(store, units, target, protocol, table, nominal),
+        "per_person": per_person,
+    }
+    if fitted:
+        everybody = (
+            f"the cut is everybody's mean here, {target.rule.cut:.3g}; a run takes that of each fold's training part"
+        )
+        return {**said, "warnings": [everybody, *_warnings(target, said)]}
+    return {**said, "warnings": _warnings(target, said)}
+
+
+def _method(shares: Mapping[str, float]) -> dict[str, Any]:
+    factors = [name for name in shares if name != "rest"]
+    said = "crossed random effects of person and stimulus" if len(factors) > 1 else f"random effects of {factors[0]}"
+    return {**shares, "method": f"{said}, Henderson's method 1"}
+
+
+def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
+    """What the target's classes are called, from the names of raw conditions where there are any; none of a value."""
+    rule = target.rule
+    if not target.traits.has_classes:
+        return []
+    if raw is None:
+        return ["low", "high"] if target.n == 2 else [str(k) for k in range(target.n)]
+    if rule.positive:
+        return [" or ".join(raw[k] for k in side) for side in (rule.negative, rule.positive)]
+    chosen = rule.classes or tuple(range(target.n))
+    return [raw[k] for k in chosen]
+
+
+def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """How labels (n,) of one person or of all are spread."""
+    if names:
+        counts = np.bincount(label.astype(int), minlength=len(names))
+        rows = zip(names, counts.tolist(), strict=True)
+        return {
+            "labelled": len(label),
+            "classes": [{"name": n, "units": c, "share": c / max(1, len(label))} for n, c in rows],
+        }
+    if not len(label):
+        return {"labelled": 0, "values": None}
+    figures = {"mean": label.mean(), "sd": label.std(), "low": label.min(), "high": label.max()}
+    return {"labelled": len(label), "values": {name: float(figure) for name, figure in figures.items()}}
+
+
+def _dropped(
+    units: Sequence[Unit], labels: Mapping[str, Label], rule: LabelRule, raw: np.ndarray, label: np.ndarray
+) -> dict[str, int]:
+    """Reason -> units without a label for it."""
+    first, _ = label_units(units, labels, replace(rule, aggregate="value"))
+    annotated, known, lost = np.isfinite(first), np.isfinite(raw), np.isnan(label)
+    in_band = np.zeros(len(raw), bool)
+    if rule.dead_band:
+        in_band = (raw >= rule.dead_band[0]) & (raw <= rule.dead_band[1])
+    on_cut = raw == rule.cut if rule.cut is not None else np.zeros(len(raw), bool)
+    reasons = {
+        "not annotated": ~annotated,
+        "values disagree": annotated & ~known,
+        "in the dead band": known & lost & in_band,
+        "on the cut": known & lost & on_cut & ~in_band,
+        "a class that does not count": known & lost & ~in_band & ~on_cut,
+    }
+    counts = {reason: int(where.sum()) for reason, where in reasons.items()}
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _at_cut(rule: LabelRule, raw: np.ndarray) -> dict[str, Any] | None:
+    """How many summary values lie exactly on the cut; None where the rule has none."""
+    if rule.cut is None:
+        return None
+    count = int((raw == rule.cut).sum())
+    return {"cut": rule.cut, "units": count, "share": count / max(1, len(raw)), "ties": rule.ties}
+
+
+def _agreement(
+    store: Store,
+    units: Sequence[Unit],
+    target: Target,
+    protocol: Protocol,
+    table: Mapping[str, Mapping[str, Label]],
+    nominal: bool,
+) -> list[dict[str, Any]]:
+    """Each set of annotators of the target's label, over the values that the target's rule makes of a unit."""
+    kinds: dict[str, Any] = dict(store.label_kinds)
+    cut = cut_of(kinds[target.label], protocol)
+    usable = [n for n, kind in kinds.items() if cut_of(kind, protocol) == cut]
+    found = []
+    for names in annotator_sets(usable, target.label):
+        values = np.stack([label_units(units, table[name], target.rule)[0] for name in names])
+        alpha = krippendorff_alpha(values, nominal)
+        found.append({
+            "labels": names,
+            "units": int((np.isfinite(values).sum(0) > 1).sum()),
+            "alpha": None if isinstance(alpha, Undefined) else alpha,
+            "metric": "nominal" if nominal else "interval",
+            **({"undefined": alpha.reason} if isinstance(alpha, Undefined) else {}),
+            "pairs": pairwise(names, values, nominal),
+        })  # fmt: skip
+    return found
+
+
+def _warnings(target: Target, said: Mapping[str, Any]) -> list[str]:
+    warned = []
+    at_cut = said["at_cut"]
+    if at_cut and at_cut["share"] > MANY_TIES:
+        go = {
+            "low": "count as low: another side would change as many labels",
+            "high": "count as high: another side would change as many labels",
+            "drop": "have no label",
+        }
+        warned.append(
+            f"{at_cut['share']:.0%} of the units lie on the cut of {at_cut['cut']:g} and {go[at_cut['ties']]}"
+        )
+    if target.traits.has_classes:
+        empty = [c["name"] for c in said["classes"] if not c["units"]]
+        if empty:
+            warned.append(f"no unit is {' or '.join(empty)}")
+    if said["people"] and len(said["one_class_only"]) > said["people"] / 2:
+        warned.append("the labels of most people do not vary: nothing inside a person can be scored for them")
+    return warned

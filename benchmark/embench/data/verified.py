@@ -1,0 +1,58 @@
+"""What is remembered of a `verify`, so that `status` can say whether it was done on the files as they lie there now."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from embench.data.checks import Checked
+from embench.errors import EmbenchError
+from embench.interfaces.dataset import Dataset
+from embench.store.folders import digest
+from embench.store.reading import reader_faults
+
+
+def remember(dataset: Dataset, code: str, checked: Checked, cache: Path) -> None:
+    """Keeps when this very state of the files was verified, and with what result. Only a note: where the cache cannot
+    be written, nothing is kept."""
+    path = _path(dataset, code, cache)
+    if path is None:
+        return
+    record = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "people": checked.people,
+        "recordings": checked.recordings,
+        "errors": checked.errors,
+        "warnings": checked.count("warning"),
+    }
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".new").write_text(json.dumps(record), "utf-8")
+        path.with_suffix(".new").replace(path)
+
+
+def recall(dataset: Dataset, code: str, cache: Path) -> Mapping[str, Any] | None:
+    """What `remember` kept of the files as they are now, by this reader as it is now; None where that is nothing."""
+    path = _path(dataset, code, cache)
+    try:
+        return json.loads(path.read_text("utf-8")) if path is not None else None
+    except (OSError, ValueError):
+        return None
+
+
+def _path(dataset: Dataset, code: str, cache: Path) -> Path | None:
+    """The record's file, named after the reader's code and names, sizes and times of the files: contents are not read
+    again, so that `status` is quick."""
+    state = set()
+    try:
+        with reader_faults(dataset.card.name, "files"):
+            for file in (file for subject in dataset.subjects() for file in dataset.files(subject)):
+                stat = file.stat()
+                state.add((str(file), stat.st_size, stat.st_mtime_ns))
+    except EmbenchError:
+        return None
+    return cache / "verified" / f"{digest([code, sorted(state)])}.json"

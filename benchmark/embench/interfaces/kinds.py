@@ -1,0 +1,75 @@
+"""The kinds of targets in one table; a new kind is a row here and one in `embench.nn.OBJECTIVES`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+KindName = Literal["binary", "classes", "value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What all targets of a kind have in common.
+
+    Args:
+        words: what such targets ask for, in messages; `words_of_one` says it of one target, with its number of classes
+            for `{n}`.
+        has_classes: labels are classes 0 .. n - 1, and scores are probabilities; else both are values.
+        several: each class has its own score (`score_0`, `score_1`, ..); else there is one (`score`): the probability
+            of class 1, or the value.
+        outputs: how many logits a network gives, from the number of classes.
+        decide: decisions (n,) from scores (n,) or (n, classes) and the protocol's threshold.
+        within: the score inside people, by which runs are ranked; `without_clock`: what ranks them instead where tasks
+            come in a fixed order, which no clock can win.
+    """
+
+    words: str
+    words_of_one: str
+    has_classes: bool
+    several: bool
+    outputs: Callable[[int], int]
+    decide: Callable[[np.ndarray, float], np.ndarray]
+    within: str
+    without_clock: str
+
+
+KINDS: Mapping[KindName, Kind] = {
+    "binary": Kind(
+        words="two classes",
+        words_of_one="{n} classes",
+        has_classes=True,
+        several=False,
+        outputs=lambda _: 1,
+        decide=lambda score, threshold: (score >= threshold).astype(np.float64),
+        within="auroc_within",
+        without_clock="auroc_crossed_time",
+    ),
+    "classes": Kind(
+        words="several classes",
+        words_of_one="{n} classes",
+        has_classes=True,
+        several=True,
+        outputs=lambda n: n,
+        decide=lambda score, _: score.argmax(1).astype(np.float64),
+        within="auroc_within",
+        without_clock="auroc_crossed_time",
+    ),
+    "value": Kind(
+        words="values",
+        words_of_one="a value",
+        has_classes=False,
+        several=False,
+        outputs=lambda _: 1,
+        decide=lambda score, _: score.copy(),
+        within="ccc",
+        without_clock="ccc",
+    ),
+}
+"""Kind -> what is true of its targets."""
+
+WITH_CLASSES = frozenset(name for name, kind in KINDS.items() if kind.has_classes)
+"""The kinds whose targets have classes."""

@@ -1,0 +1,116 @@
+"""From a run's folder to an entry on a board: the subset that may be published."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from embench import registry
+from embench.errors import CheckFailed, DataError, MachineError
+from embench.records.audit import NAME as AUDIT
+from embench.records.manifest import Manifest
+from embench.records.predictions import MODEL, Labels
+from embench.records.record import as_yaml, read, write_text
+
+COPIED = ("folds.csv", "scores.json")
+PREDICTIONS = "predictions.csv.gz"
+LOCAL = ("data_root", "runs", "pretrained", "pretrainers")
+"""Options that may name places on somebody's machine; of weights that were started from the hash is published, and
+pretrainers stand elsewhere in the record, without paths."""
+
+HMAC_NAME = "labels.hmac"
+
+Key = Callable[[str], bytes]
+"""Dataset's full name -> a digest of its raw files that is not published itself."""
+
+
+def export_entry(run_folder: Path, boards: Path, *, key: Key) -> Path:
+    """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced.
+
+    Labels go along only where the dataset's card says that they are public; otherwise `labels.hmac` holds one HMAC over
+    the sorted labels, by which a holder of the raw files can show that they score against the same ones. Then the
+    predictions are the model's alone, too: controls are fitted on labels, and their answers in several folds give most
+    labels away (`stimulus_mean` is a linear system in them). The controls' scores stay.
+
+    Args:
+        key: called only where labels are not public, so that public ones need no raw files.
+
+    Raises:
+        CheckFailed: the run may not be published (see `why_not_publishable`). DataError: its folder is incomplete.
+        MachineError: the entry cannot be written.
+    """
+    run_folder = Path(run_folder)
+    record = read(run_folder)
+    manifest = Manifest.model_validate(record.run)
+    if reasons := why_not_publishable(manifest):
+        raise CheckFailed(f"the run cannot be published: {'; '.join(reasons)}", where=str(run_folder))
+    if record.labels is None:
+        raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))
+    entry = entry_folder(boards, manifest)
+    aside, old = (entry.with_name(f".{entry.name}.{what}{os.getpid()}") for what in ("new", "old"))
+    try:
+        aside.mkdir(parents=True)
+        write_text(aside / "run.yaml", as_yaml(_public(record.run)))
+        for name in COPIED:
+            shutil.copyfile(run_folder / name, aside / name)
+        if (run_folder / AUDIT).is_file():
+            shutil.copyfile(run_folder / AUDIT, aside / AUDIT)
+        if manifest.card.labels_public == "yes":
+            for name in (PREDICTIONS, "labels.csv.gz"):
+                shutil.copyfile(run_folder / name, aside / name)
+        else:
+            of_model = record.predictions["method"] == MODEL
+            record.predictions.take(of_model).write(aside / PREDICTIONS)
+            write_text(aside / HMAC_NAME, labels_hmac(record.labels, key(manifest.dataset.name)) + "\n")
+        if entry.exists():
+            entry.rename(old)
+        aside.rename(entry)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise MachineError(f"the entry cannot be written: {error.strerror}", where=str(entry)) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return entry
+
+
+def _public(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of run.yaml without `LOCAL`."""
+    config = dict(run["config"])
+    if "request" in config:
+        config["request"] = {name: value for name, value in config["request"].items() if name not in LOCAL}
+    return {**run, "config": config}
+
+
+def why_not_publishable(run: Manifest) -> list[str]:
+    """The reasons why a run can't stand on a board, if any. Under a protocol that leaks it can, without a rank."""
+    reasons = []
+    if run.dataset.synthetic is not None:
+        reasons.append("its data are generated")
+    if any(source.get("synthetic") for source in run.pretraining):
+        reasons.append("it was pretrained on generated data")
+    if run.dev:
+        reasons.append("it scored validation people (--dev)")
+    if run.method.outside is not None:
+        reasons.append("its predictions were made outside embench, which cannot make them again")
+    elif run.recipe.preset == "quick" or not run.recipe.on_board:
+        reasons.append(f"the recipe {run.recipe.preset} is never on a board")
+    return reasons
+
+
+def entry_folder(boards: Path, run: Manifest) -> Path:
+    return Path(boards) / board_name(run.dataset.name) / run.protocol.name / run.id
+
+
+def board_name(dataset: str) -> str:
+    """A dataset's folder: its name, without the bundled package's, a variant after a hyphen."""
+    return dataset.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")
+
+
+def labels_hmac(labels: Labels, key: bytes) -> str:
+    """HMAC-SHA-256, in hex, over the labels' sorted lines."""
+    return hmac.new(key, "\n".join(labels.lines()).encode(), hashlib.sha256).hexdigest()

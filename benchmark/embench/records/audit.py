@@ -1,0 +1,108 @@
+"""What an audit says: findings with their evidence, what was measured on the way, and what could not be asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from embench.errors import DataError, MachineError
+from embench.records.record import write_text
+
+NAME = "audit.json"
+VERSION = 1
+"""Rises when the same run and data give other findings."""
+
+Severity = Literal["severe", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`severe`: the scores do not mean what they seem to. `warning`: they may not. `note`: good to know.
+
+    Args:
+        what: one sentence. `evidence`: the numbers and names behind it. `todo`: what to do about it.
+    """
+
+    severity: Severity
+    what: str
+    evidence: Mapping[str, Any]
+    todo: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check measured, and what it found wrong."""
+
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All of an audit: check -> what it measured and found; and check -> why it could not be asked."""
+
+    run: str
+    checks: Mapping[str, Checked]
+    not_asked: Mapping[str, str]
+
+    @property
+    def findings(self) -> list[tuple[str, Finding]]:
+        """(check, finding), the severe ones first."""
+        found = [(name, finding) for name, checked in self.checks.items() for finding in checked.findings]
+        return sorted(found, key=lambda pair: SEVERITIES.index(pair[1].severity))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {s: sum(finding.severity == s for _, finding in self.findings) for s in SEVERITIES}
+
+    def json(self) -> dict[str, Any]:
+        """What `audit.json` holds."""
+        return {
+            "version": VERSION,
+            "run": self.run,
+            "counts": self.counts,
+            "findings": [{"check": name, **asdict(finding)} for name, finding in self.findings],
+            "measured": {name: dict(checked.figures) for name, checked in self.checks.items()},
+            "not_asked": dict(self.not_asked),
+        }
+
+
+def write(folder: Path, audit: Audit) -> Path:
+    """Writes `audit.json` into a run's folder."""
+    path = Path(folder) / NAME
+    try:
+        write_text(path, json.dumps(audit.json(), indent=1, default=float) + "\n")
+    except OSError as error:
+        raise MachineError(f"the audit cannot be written: {error.strerror}", where=str(path)) from error
+    return path
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """What `audit.json` holds; None where a run was not audited. Raises DataError where the file is damaged."""
+    path = Path(folder) / NAME
+    if not path.is_file():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not {"version", "counts", "findings"} <= content.keys():
+            raise ValueError("version, counts or findings are missing")
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"the audit cannot be read: {error}", where=str(path)) from error
+    return content
+
+
+def status(content: Mapping[str, Any] | None) -> str:
+    """An audit in a few words, for a table."""
+    if content is None:
+        return "not audited"
+    counts = content["counts"]
+    return counted({name: counts[name] for name in ("severe", "warning") if counts[name]}) or "nothing found"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Severity -> how many, in words: `1 severe, 2 warnings`."""
+    return ", ".join(f"{n} {name}" + "s" * (n != 1 and name != "severe") for name, n in counts.items())

@@ -1,0 +1,78 @@
+"""The last hidden layer of every predicted unit: what lies in a run's `embeddings.npz`, for probes and maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.errors import DataError, MachineError
+from embench.records.record import with_aside
+
+NAME = "embeddings.npz"
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One row for each target, seed and unit that was predicted: `target`, `fold`, `seed`, `unit` (n,) and `x` (n, H)
+    float32, a unit's rows averaged. Networks narrower than the widest are filled up with zeros."""
+
+    target: np.ndarray
+    fold: np.ndarray
+    seed: np.ndarray
+    unit: np.ndarray
+    x: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.unit)
+
+    def take(self, index: np.ndarray) -> Embeddings:
+        """The rows at `index` (positions or a boolean mask)."""
+        return Embeddings(self.target[index], self.fold[index], self.seed[index], self.unit[index], self.x[index])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Embeddings]) -> Embeddings:
+        """All rows in the order given."""
+        widest = max(part.x.shape[1] for part in parts)
+        x = [np.pad(part.x, ((0, 0), (0, widest - part.x.shape[1]))) for part in parts]
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS if name != "x"}
+        return cls(x=np.concatenate(x), **columns)
+
+
+COLUMNS = ("target", "fold", "seed", "unit", "x")
+
+
+def write(run_folder: Path, embeddings: Embeddings) -> None:
+    """Raises MachineError where the disk is full or read-only."""
+    columns: dict[str, Any] = {name: getattr(embeddings, name) for name in COLUMNS}
+
+    def put(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **columns)
+
+    path = Path(run_folder) / NAME
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with_aside(path, put)
+    except OSError as error:
+        raise MachineError(f"the embeddings cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def read(run_folder: Path) -> Embeddings | None:
+    """The embeddings of a run; None where it has none (an estimator on features, an entry of a board, a run made before
+    they were kept).
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = Path(run_folder) / NAME
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Embeddings(**{name: arrays[name] for name in COLUMNS})
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise DataError(f"the embeddings cannot be read: {error}", where=str(path)) from error

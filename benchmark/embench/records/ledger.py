@@ -1,0 +1,99 @@
+"""The ledger of test-label openings: one line each time, beside the runs, each line sealed with the one before it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from embench.errors import CheckFailed, MachineError, UsageError
+from embench.system import locked
+
+NAME = "test_labels_opened.jsonl"
+NEEDED = ("dataset", "protocol", "target", "run", "method")
+_START = "0" * 64
+
+
+def append(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The sealed line that was added to the ledger in `folder`, which is on disk when this returns.
+
+    Append before the labels are opened. Safe when several processes do so at once; a last line that a killed process
+    left half written was never followed by an opening, and is dropped.
+
+    Args:
+        entry: JSON values; at least dataset, protocol, target, run, and method: a digest of the method's configuration.
+
+    Raises:
+        CheckFailed: the chain is broken. MachineError: the file cannot be written. UsageError: a key is missing.
+    """
+    if missing := [key for key in NEEDED if key not in entry]:
+        raise UsageError(f"a ledger entry lacks {', '.join(missing)}", expected=", ".join(NEEDED))
+    path = Path(folder) / NAME
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the ledger, which stays readable meanwhile: on Windows nobody can read what is locked.
+        with locked(path.with_name(f"{NAME}.lock")), path.open("a+b") as file:
+            file.seek(0)
+            text = file.read()
+            lines = list(_verified(text, path))
+            previous = lines[-1]["hash"] if lines else _START
+            line = {"previous": previous, "entry": dict(entry), "hash": _seal(previous, entry)}
+            whole = text[: text.rfind(b"\n") + 1]
+            file.truncate(len(whole))
+            file.seek(len(whole))
+            file.write(json.dumps(line, sort_keys=True).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise MachineError(f"the ledger cannot be written: {error.strerror}", where=str(path)) from error
+    return line
+
+
+def entries(folder: Path) -> list[dict[str, Any]]:
+    """All entries in order, after the chain is verified; none where there is no ledger yet."""
+    path = Path(folder) / NAME
+    if not path.exists():
+        return []
+    return [line["entry"] for line in _verified(path.read_bytes(), path)]
+
+
+def looks(folder: Path, dataset: str, protocol: str, target: str) -> int:
+    """How often test labels of this dataset and target were opened under this protocol."""
+    return len(_concerning(folder, dataset, protocol, target))
+
+
+def tried(folder: Path, dataset: str, protocol: str, target: str) -> int:
+    """How many different methods have looked."""
+    return len({json.dumps(e["method"], sort_keys=True) for e in _concerning(folder, dataset, protocol, target)})
+
+
+def _concerning(folder: Path, dataset: str, protocol: str, target: str) -> list[dict[str, Any]]:
+    wanted = (dataset, protocol, target)
+    return [e for e in entries(folder) if (e["dataset"], e["protocol"], e["target"]) == wanted]
+
+
+def _seal(previous: str, entry: Mapping[str, Any]) -> str:
+    text = json.dumps(dict(entry), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{previous}{text}".encode()).hexdigest()
+
+
+def _verified(text: bytes, path: Path) -> Iterator[dict[str, Any]]:
+    previous = _START
+    for number, row in enumerate(text[: text.rfind(b"\n") + 1].splitlines(), 1):
+        try:
+            line = json.loads(row)
+            sound = line["previous"] == previous and line["hash"] == _seal(previous, line["entry"])
+        except (ValueError, KeyError, TypeError):
+            sound = False
+        if not sound:
+            raise CheckFailed(
+                "the ledger of test-label openings was changed by hand or damaged",
+                where=f"{path}, line {number}",
+                expected="every line to hold the hash of the one before it",
+                hint="restore the file; or move it away, and say so where these runs' results are used",
+            )
+        previous = line["hash"]
+        yield line

@@ -1,0 +1,152 @@
+"""The folder a run leaves behind: written whole or not at all, and read again with its schema checked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from embench.errors import DataError, MachineError
+from embench.records.manifest import Manifest, check_manifest
+from embench.records.predictions import Labels, Predictions
+
+FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Record:
+    """All of a run but its weights.
+
+    `run` is the content of run.yaml (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason` says why somebody is left
+    out, else blank); `history` rows with any fields: what the stages reported. `labels` is None in an entry of a
+    dataset whose labels are not public.
+    """
+
+    run: Mapping[str, Any]
+    predictions: Predictions
+    labels: Labels | None
+    folds: Sequence[Mapping[str, Any]]
+    scores: Mapping[str, Any]
+    history: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Person -> group."""
+        return {row["subject"]: row["group"] for row in self.folds}
+
+
+def write(folder: Path, record: Record) -> Manifest:
+    """Writes the record into `folder`, beside whatever is there (weights). Each file is written aside and renamed, and
+    run.yaml comes last: a folder without it is no record.
+
+    Raises:
+        DataError: `record.run` lacks something. MachineError: the disk is full or read-only.
+    """
+    folder = Path(folder)
+    manifest = check_manifest(record.run, f"{folder / 'run.yaml'}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("run.yaml", "audit.json"):  # an audit is of the record that it was made of
+            (folder / name).unlink(missing_ok=True)
+        with_aside(folder / "predictions.csv.gz", record.predictions.write)
+        if record.labels is not None:
+            with_aside(folder / "labels.csv.gz", record.labels.write)
+        write_text(folder / "folds.csv", table(record.folds, FOLD_FIELDS))
+        write_text(folder / "scores.json", json.dumps(record.scores, indent=1, allow_nan=False) + "\n")
+        if record.history:
+            names = dict.fromkeys(name for row in record.history for name in row)
+            write_text(folder / "history.csv", table(record.history, list(names)))
+        write_text(folder / "run.yaml", as_yaml(record.run))
+    except OSError as error:
+        raise MachineError(f"the run's record cannot be written: {error.strerror}", where=str(folder)) from error
+    return manifest
+
+
+def read(folder: Path) -> Record:
+    """Raises DataError where a file is missing or damaged, or run.yaml breaks its schema."""
+    folder = Path(folder)
+    run = read_yaml(folder / "run.yaml")
+    check_manifest(run, str(folder / "run.yaml"))
+    labels, history = folder / "labels.csv.gz", folder / "history.csv"
+    return Record(
+        run=run,
+        predictions=Predictions.read(folder / "predictions.csv.gz"),
+        labels=Labels.read(labels) if labels.exists() else None,
+        folds=_rows(folder / "folds.csv", FOLD_FIELDS),
+        scores=read_scores(folder),
+        history=_rows(history) if history.exists() else (),
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises DataError where run.yaml is missing, damaged or breaks its schema."""
+    path = Path(folder) / "run.yaml"
+    return check_manifest(read_yaml(path), str(path))
+
+
+def read_scores(folder: Path) -> dict[str, Any]:
+    path = Path(folder) / "scores.json"
+    try:
+        scores: dict[str, Any] = json.loads(_text(path))
+    except ValueError as error:
+        raise DataError(f"the file is no JSON: {error}", where=str(path)) from error
+    return scores
+
+
+def read_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(_text(path), _Loader)  # noqa: S506  # one of the two safe loaders
+    except yaml.YAMLError as error:
+        raise DataError(f"the file is no YAML: {error}", where=str(path)) from error
+
+
+def with_aside(path: Path, put: Any) -> None:
+    """Calls `put` with a name beside `path`, then renames: the file is never half there."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        put(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def as_yaml(content: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=120)
+
+
+def table(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """CSV; a field that a row does not have stays blank."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _rows(path: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+    if names is not None and list(reader.fieldnames or ()) != list(names):
+        raise DataError("the columns do not fit", where=str(path), expected=", ".join(names))
+    return list(reader)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DataError("the file is missing", where=str(path), expected="the folder of a finished run") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the file cannot be read: {error}", where=str(path)) from error

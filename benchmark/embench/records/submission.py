@@ -1,0 +1,183 @@
+"""Predictions that somebody else's code made: the file's lines, checked one by one."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import math
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from embench.errors import DataError
+from embench.interfaces.dataset import Card
+from embench.interfaces.units import Target
+from embench.records.predictions import MODEL
+
+NEEDED = ("subject", "recording", "unit", "target")
+OPTIONAL = ("method", "seed", "fold", "decision")
+
+NO_FOLD = -1
+"""The fold of a row that names none."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a file of predictions. `scores`: one number, or one a class; `fold` is `NO_FOLD` and `decision` None
+    where nothing is said of them."""
+
+    line: int
+    subject: str
+    recording: str
+    unit: str
+    target: str
+    seed: int
+    fold: int
+    scores: tuple[float, ...]
+    decision: float | None
+
+
+def read(path: Path, card: Card) -> tuple[list[Row], str]:
+    """The rows of a CSV file, gzipped or not, and the SHA-256 of its text. Columns that are not known are not read; of
+    several methods in a run's own file the model is.
+
+    Raises:
+        DataError: it can't be read, lacks a column, or a line does not hold what its column says; lines are named.
+    """
+    text = _text(path)
+    try:
+        lines = list(_lines(text))
+    except csv.Error as error:
+        raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
+    head = [name.strip() for name in lines[0][1]] if lines else []
+    classes = sorted((n for n in head if re.fullmatch(r"score_\d+", n)), key=lambda n: int(n[6:]))
+    missing = [name for name in NEEDED if name not in head]
+    if not {"score", "score_0"} & set(head):
+        missing.append("score")
+    if missing or len(set(head)) < len(head):
+        twice = [name for name, count in Counter(head).items() if count > 1]
+        raise DataError(
+            f"the file lacks the column {', '.join(missing)}" if missing else f"{', '.join(twice)} stands there twice",
+            where=f"{path}, line 1",
+            expected=f"{', '.join(NEEDED)} and score (several classes: score_0, score_1, ..); optional: "
+            f"{', '.join(OPTIONAL[1:])}",
+        )
+    kinds = {t.name: t for t in card.targets}
+    faults, rows = Faults(path), []
+    for line, cells in lines[1:]:
+        if len(cells) != len(head):
+            faults.add("lines have another number of fields than the first", line)
+            continue
+        row = dict(zip(head, (cell.strip() for cell in cells), strict=True))
+        target = kinds.get(row["target"])
+        if target is None:
+            expected = f"targets of {card.name}: {', '.join(kinds)}"
+            faults.add(f"rows are of a target that {card.name} does not have", line, row["target"], expected)
+            continue
+        rows.append((row.get("method", MODEL), _row(row, line, target, classes, faults)))
+    faults.check()
+    methods = list(dict.fromkeys(method for method, _ in rows))
+    if not rows:
+        raise DataError("the file holds no prediction", where=str(path))
+    if len(methods) > 1 and MODEL not in methods:
+        raise DataError(
+            f"the file holds {len(methods)} methods: {', '.join(methods[:5])}",
+            where=f"{path}, column method",
+            expected="one method a file",
+        )
+    wanted = MODEL if MODEL in methods else methods[0]
+    kept = [row for method, row in rows if method == wanted and row is not None]
+    return kept, hashlib.sha256(text.encode()).hexdigest()
+
+
+class Faults:
+    """What is wrong with a file, and in which lines: the first kind of fault is told, with all of its lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: dict[str, list[tuple[int, str]]] = {}
+        self.expected: dict[str, str | None] = {}
+
+    def add(self, what: str, line: int, example: str = "", expected: str | None = None) -> None:
+        self.found.setdefault(what, []).append((line, example))
+        self.expected.setdefault(what, expected)
+
+    def check(self, hint: str | None = None) -> None:
+        """Raises DataError where there was any."""
+        for what, places in self.found.items():
+            lines = ", ".join(str(line) for line, _ in places[:5])
+            more = f" and {len(places) - 5} more" if len(places) > 5 else ""
+            example = f", such as {places[0][1]}" if places[0][1] else ""
+            raise DataError(
+                f"{what}{example}",
+                where=f"{self.path}, line{'s' if len(places) > 1 else ''} {lines}{more}",
+                expected=self.expected[what],
+                hint=hint,
+            )
+
+
+def _text(path: Path) -> str:
+    try:
+        content = Path(path).read_bytes()
+        return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError("there is no such file", where=str(path)) from error
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"the file cannot be read: {error}", where=str(path), expected="CSV, gzipped or not") from error
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers, from 1 on, and fields; blank lines are passed over."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    for cells in reader:
+        if any(cells):
+            yield reader.line_num, cells
+
+
+def _row(row: Mapping[str, str], line: int, target: Target, classes: Sequence[str], faults: Faults) -> Row | None:
+    """The line as a row; None where it is faulty."""
+    several, has_classes = target.traits.several, target.traits.has_classes
+    if several and tuple(classes) != target.columns:
+        expected = ", ".join(target.columns)
+        faults.add(f"rows are of {target.name}, which has {target.n} classes", line, expected=expected)
+        return None
+    numbers = [_number(row.get(name, "")) for name in target.columns]
+    if any(number is None for number in numbers):
+        example = row.get(target.columns[0], "")
+        faults.add("scores are no finite numbers", line, example, "one for each row; leave other rows out")
+        return None
+    scores = tuple(number for number in numbers if number is not None)
+    if has_classes and (min(scores) < 0 or max(scores) > 1):
+        said = "from 0 to 1; of a machine's decision values, 1 / (1 + exp(-value)) keeps every order"
+        faults.add("scores are no probabilities", line, f"{max(scores, key=abs):g}", said)
+        return None
+    if several and abs(sum(scores) - 1) > 0.01:
+        faults.add("rows hold class probabilities that don't sum to 1", line, f"{sum(scores):g}")
+        return None
+    whole = {}
+    for name, unsaid in (("seed", 0), ("fold", NO_FOLD)):
+        given = row.get(name, "")
+        number = _number(given) if given else None
+        if given and (number is None or number < 0 or number % 1):
+            faults.add(f"values of {name} are no whole numbers from 0 on", line, given)
+            return None
+        whole[name] = unsaid if number is None else int(number)
+    decision = _number(row["decision"]) if row.get("decision") else None
+    if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
+        faults.add("decisions are no class", line, row["decision"], f"0 to {target.n - 1}")
+        return None
+    about = (row["subject"], row["recording"], row["unit"], row["target"])
+    return Row(line, *about, whole["seed"], whole["fold"], scores, decision)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

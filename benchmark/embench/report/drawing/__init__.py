@@ -1,0 +1,31 @@
+"""Charts as SVG that follow the reader's light or dark, and the same shapes as PNG or PDF.
+
+    panel = Panel("AUROC", [line(x, y, low, high, label="tcn")], Axis("people"), Axis(low=0, high=1))
+    figure([panel], "What this shows").save(Path("curve.svg"))
+
+A chart is made of marks (`line points intervals bars heat rule text`) on the axes of a `Panel`; `figure` lays panels
+out in columns. Colours are names ("ink", "muted", "grid", "paper") or the number of a series.
+"""
+
+from embench.report.drawing.marks import Mark, bars, heat, intervals, line, points, rule, text
+from embench.report.drawing.panels import Axis, Panel, figure
+from embench.report.drawing.shapes import FORMATS, STYLE, SYMBOLS, Figure, check_path
+
+__all__ = [
+    "FORMATS",
+    "STYLE",
+    "SYMBOLS",
+    "Axis",
+    "Figure",
+    "Mark",
+    "Panel",
+    "bars",
+    "check_path",
+    "figure",
+    "heat",
+    "intervals",
+    "line",
+    "points",
+    "rule",
+    "text",
+]

@@ -1,0 +1,146 @@
+"""What networks' last hidden layers hold: a map of one fold's test units, and how well a linear probe reads from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
+from embench.records.embeddings import Embeddings, read
+from embench.records.predictions import MODEL
+from embench.report.drawing import SYMBOLS, Axis, Panel, figure, intervals, points
+from embench.report.finished import Finished
+from embench.report.headline import heading
+from embench.report.page import missing, picture, pictures, together
+from embench.statistics.joined import labels_of
+from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, Probe, probe
+
+MOST = 800
+"""Units on a map."""
+
+NAMED = 8
+"""Values of a colouring that a legend lists; of more, people can't tell colours apart."""
+
+
+def layers(run: Finished) -> Markup:
+    embeddings = read(run.folder)
+    if embeddings is None:
+        return missing(
+            "this record holds no embeddings: the method has no hidden layer, the predictions came from elsewhere, it "
+            "is an entry of a board, or was made before they were kept"
+        )
+    return together(heading(run, target) + _layers(run, target, embeddings) for target in run.targets)
+
+
+def _layers(run: Finished, target: Target, embeddings: Embeddings) -> Markup:
+    ours = embeddings.take(embeddings.target == target.name)
+    if not len(ours):
+        return missing("there are no embeddings of this target")
+    return pictures([_map(run, target, ours), _probes(run, target, embeddings)])
+
+
+def tsne(x: np.ndarray) -> np.ndarray:
+    """(n, 2) t-SNE of standardised hidden layers (n, H), from their principal components on, with a fixed seed."""
+    from sklearn.manifold import TSNE
+    from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        varied = StandardScaler().fit_transform(x[:, x.std(0) > 0].astype(np.float64))
+        start = "pca" if min(varied.shape) > 1 else "random"
+        made = TSNE(2, perplexity=min(30.0, (len(x) - 1) / 3), init=start, random_state=0).fit_transform(varied)
+    return np.asarray(made)
+
+
+def _map(run: Finished, target: Target, ours: Embeddings) -> Markup:
+    seed, fold = int(ours.seed.min()), int(ours.fold[ours.seed == ours.seed.min()].min())
+    rows = run.record.predictions
+    rows = rows.take(
+        (rows["method"] == MODEL) & (rows["target"] == target.name) & (rows["seed"] == seed) & (rows["fold"] == fold)
+    )
+    here = ours.take((ours.seed == seed) & (ours.fold == fold))
+    _, at, place = np.intersect1d(rows["unit"], here.unit, return_indices=True)
+    some = np.sort(np.random.default_rng(0).permutation(len(at))[:MOST])
+    rows, x = rows.take(at[some]), here.x[place[some]]
+    if len(x) < 5 or not (x.std(0) > 0).any():
+        return missing("the hidden layer is the same for all units, or there are too few of them")
+    flat = tsne(x)
+    marks = {"person": rows["subject"], "stimulus": rows["stimulus"]}
+    if run.record.labels is not None:
+        label = labels_of(rows, run.record.labels, target)
+        classes = run.classes(target)
+        named = [classes[int(v)] if np.isfinite(v) else "no label" for v in label] if classes else _thirds(label)
+        marks = {"label": np.array(named), **marks}
+    panels = [
+        Panel(
+            f"Coloured by {what}",
+            _coloured(flat, values),
+            Axis("t-SNE 1", ticks=False),
+            Axis("t-SNE 2", ticks=False),
+            230,
+        )
+        for what, values in marks.items()
+        if len(np.unique(values)) > 1
+    ]
+    note = (
+        f"t-SNE (perplexity {min(30.0, (len(x) - 1) / 3):.0f}, fixed seed) of the last hidden layer for {len(x):,} of "
+        f"{len(at):,} test units in fold {fold} of seed {seed}: each fold has a network of its own. "
+        "Distances between clusters mean nothing; what can be read from the layer, the probes say."
+    )
+    drawn = figure(panels, f"Embedding map of {target.name}", note, columns=len(panels), width=1000)
+    head = ("unit", *marks, "t-SNE 1", "t-SNE 2")
+    cells = zip(
+        rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(flat, 2).T.tolist(), strict=True
+    )
+    return picture(drawn, head, list(cells), note, wide=True)
+
+
+def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
+    names = np.unique(values).tolist()
+    made = []
+    for k, name in enumerate(names):
+        chosen = values == name
+        symbol = SYMBOLS[k % len(SYMBOLS)] if len(names) <= NAMED else "circle"
+        label = name if len(names) <= NAMED else ""
+        made.append(points(*flat[chosen].T, colour=k, symbol=symbol, size=2.2, label=label, opacity=0.7))
+    return made
+
+
+def _thirds(values: np.ndarray) -> list[str]:
+    """Values as low, middle or high, in equal parts."""
+    edges = np.nanquantile(values, [1 / 3, 2 / 3])
+    names = ("low third", "middle third", "high third")
+    return [names[int(np.searchsorted(edges, v))] if np.isfinite(v) else "no label" for v in values]
+
+
+def _probes(run: Finished, target: Target, embeddings: Embeddings) -> Markup:
+    asked = {"who it is": SUBJECT, "which stimulus": STIMULUS}
+    if run.record.labels is not None and target.traits.has_classes:
+        asked["the label"] = LABEL
+    found = {
+        name: probe(embeddings, run.record.predictions, what, target=target.name, labels=run.record.labels)
+        for name, what in asked.items()
+    }
+    known = {name: p for name, p in found.items() if isinstance(p, Probe)}
+    silent = "; ".join(f"{name}: {p.reason}" for name, p in found.items() if isinstance(p, Undefined))
+    if not known:
+        return missing(f"no probe can be asked ({silent})")
+    at = np.arange(len(known))
+    score, chance, std = (np.array([getattr(p, key) for p in known.values()]) for key in ("score", "chance", "std"))
+    marks = [intervals(at, score, score - std, score + std, across=True, label="probe, SD over folds and seeds")]
+    marks.append(points(chance, at, colour="muted", symbol="diamond", size=4, opacity=1, label="guessing"))
+    names = [f"{name} ({p.metric})" for name, p in known.items()]
+    panel = Panel("What a linear probe reads", marks, Axis("score", 0, 1), Axis(names=names), 34.0 * len(known))
+    note = (
+        "Linear probes on the last hidden layer of test units, fitted and scored inside each fold and seed: who it is "
+        "on other stretches of the same people, stimulus and label on other people. A layer that tells who it is above "
+        "guessing may let a head learn people instead of states."
+    )
+    if silent:
+        note += f" Not asked: {silent}."
+    rows = [(n, p.metric, p.score, p.chance, p.std, p.folds, p.units) for n, p in known.items()]
+    head = ("probe", "metric", "score", "guessing", "SD", "folds and seeds", "units")
+    return picture(figure([panel], f"Probes of {target.name}", note, width=560), head, rows, note)

@@ -1,0 +1,261 @@
+"""Recordings where several modalities together are right and one of them alone is wrong, with signals and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from embench.errors import DataError, EmbenchError, UsageError
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
+from embench.records.predictions import MODEL
+from embench.records.record import Record, read, read_manifest
+from embench.report.drawing import Axis, Mark, Panel, bars, figure, line, rule
+from embench.report.finished import NO_LABELS, Finished
+from embench.report.headline import heading
+from embench.report.page import missing, picture, pictures, table, text, together
+from embench.statistics.comparison import check_same
+from embench.statistics.joined import labels_of
+
+SHOWN, LISTED = 3, 12
+PIXELS = 700
+"""Places of a signal's picture; each shows the least and the greatest sample there."""
+
+
+def singles(run: Finished, given: Sequence[Path]) -> dict[str, Record]:
+    """Modality -> the run of it alone: of those `given`, else one beside this run's folder that was made under the same
+    protocol, on the same data and seeds; the one most like this run, if there are several.
+
+    Raises:
+        UsageError: one that is given does not fit. DataError: it is no record.
+    """
+    modalities = _parts(run.record)
+    found: dict[str, list[Record]] = {}
+    for folder in given:
+        other = read(folder)
+        check_same([run.record, other])
+        alone = _parts(other)
+        if len(alone) != 1 or alone[0] not in modalities:
+            raise UsageError(
+                f"{folder} is no run of a single modality of this one", where="--beside", expected=", ".join(modalities)
+            )
+        found.setdefault(alone[0], []).append(other)
+    if not given and len(modalities) > 1:
+        for folder in sorted(path.parent for path in run.folder.resolve().parent.glob("*/run.yaml")):
+            if fits := _fitting(run.record, folder, modalities):
+                found.setdefault(_parts(fits)[0], []).append(fits)
+    return {m: min(found[m], key=lambda other: _unlike(run.record, other, m)) for m in modalities if m in found}
+
+
+def _parts(record: Record) -> list[str]:
+    """The modalities, also those that one encoder reads together."""
+    return list(dict.fromkeys(part for m in record.run["method"]["modalities"] for part in m.split("+")))
+
+
+def _fitting(ours: Record, folder: Path, modalities: Sequence[str]) -> Record | None:
+    """The record in `folder` where it is of one of the modalities alone, and comparable."""
+    try:
+        about = read_manifest(folder)
+        if len(about.method.modalities) != 1 or about.method.modalities[0] not in modalities or about.dev:
+            return None
+        other = read(folder)
+        check_same([ours, other])
+    except EmbenchError:
+        return None
+    same = ("label_subjects", "train_dataset", "drop")
+    return other if all(ours.run["config"].get(key) == other.run["config"].get(key) for key in same) else None
+
+
+_LIKE = ("with another encoder", "with other pretraining", "with another preset")
+
+
+def _unlike(ours: Record, other: Record, modality: str) -> tuple[bool, bool, bool, str]:
+    """Sorts the run that is most like ours first."""
+    one, two = ours.run["method"], other.run["method"]
+    preset = ours.run["recipe"]["preset"] != other.run["recipe"]["preset"]
+    encoder = one["encoders"].get(modality) != two["encoders"].get(modality)
+    return encoder, one["pretrainers"] != two["pretrainers"], preset, other.run["id"]
+
+
+def _called(ours: Record, other: Record, modality: str) -> str:
+    """The run's name, and whether it is of another method than ours."""
+    unlike = [what for what, other_one in zip(_LIKE, _unlike(ours, other, modality), strict=False) if other_one]
+    return ", ".join([other.run["id"], *unlike])
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What several methods say of the same units: `score` (methods, n), of classes the true class's probability, and
+    `good` (methods, n), 1 where the decision is right, of values less the absolute error; means over seeds. The first
+    method is the fusion. `start`, `stop`: seconds of the recording; `label` (n,)."""
+
+    recording: np.ndarray
+    subject: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    label: np.ndarray
+    score: np.ndarray
+    good: np.ndarray
+
+
+def answers(records: Sequence[Record], target: Target) -> Answers:
+    """Of the labelled units that all answered. Raises DataError where there are none."""
+    tables = []
+    for record in records:
+        rows = record.predictions
+        tables.append(rows.take((rows["method"] == MODEL) & (rows["target"] == target.name)))
+    keys = [np.char.add(np.char.add(t["seed"].astype(str), " "), t["unit"]) for t in tables]
+    common = keys[0]
+    for key in keys[1:]:
+        common = np.intersect1d(common, key)
+    places = [np.intersect1d(key, common, return_indices=True)[1] for key in keys]
+    tables = [t.take(place) for t, place in zip(tables, places, strict=True)]
+    labels = records[0].labels
+    label = np.full(len(common), np.nan) if labels is None else labels_of(tables[0], labels, target)
+    known = np.isfinite(label)
+    if not known.any():
+        raise DataError(f"the runs have no labelled unit of {target.name} in common")
+    tables, label = [t.take(known) for t in tables], label[known]
+    score, good = [], []
+    for t in tables:
+        columns = np.stack([t[name] for name in target.columns], 1)
+        score.append(columns[np.arange(len(label)), label.astype(int) if target.traits.several else 0])
+        right = t["decision"] == label
+        good.append(right.astype(float) if target.traits.has_classes else -np.abs(t["score"] - label))
+    units, first, code = np.unique(tables[0]["unit"], return_index=True, return_inverse=True)
+    size = np.bincount(code)
+    about = tables[0].take(first)
+    spans = np.array([name.rpartition(":")[2].split("-") for name in units.tolist()], float) / 1000
+    means = [np.array([np.bincount(code, row) / size for row in rows]) for rows in (score, good)]
+    return Answers(about["recording"], about["subject"], spans[:, 0], spans[:, 1], label[first], *means)
+
+
+def fusion(run: Finished, given: Sequence[Path]) -> Markup:
+    modalities = _parts(run.record)
+    if len(modalities) < 2:
+        return missing("the method reads one modality, so that there is nothing to be fused")
+    if run.record.labels is None:
+        return missing(NO_LABELS)
+    others = singles(run, given)
+    if not others:
+        return missing(
+            f"no run of {' or '.join(modalities)} alone under the same protocol, data and seeds lies beside this one; "
+            "name them with --beside"
+        )
+    lacking = [m for m in modalities if m not in others]
+    named = ", ".join(f"{m} ({_called(run.record, other, m)})" for m, other in others.items())
+    note = f"Runs of single modalities: {named}."
+    if lacking:
+        note += f" There is none of {', '.join(lacking)}."
+    return text(note) + together(heading(run, target) + _fusion(run, target, others) for target in run.targets)
+
+
+def _fusion(run: Finished, target: Target, others: Mapping[str, Record]) -> Markup:
+    try:
+        told = answers([run.record, *others.values()], target)
+    except DataError as error:
+        return missing(error.what)
+    names, code = np.unique(told.recording, return_inverse=True)
+    good = np.array([np.bincount(code, row) for row in told.good]) / np.bincount(code)
+    gain = good[0] - good[1:]
+    order = np.argsort(-gain.max(0), kind="stable")
+    better = [int(k) for k in order if gain[:, k].max() > 0]
+    measure, sign = ("share of units right", 1) if target.traits.has_classes else ("mean error", -1)
+    said = " ".join(
+        f"Against {m} alone, the fusion is better in {int((g > 0).sum())} and worse in {int((g < 0).sum())} of "
+        f"{len(names)} recordings."
+        for m, g in zip(others, gain, strict=True)
+    )
+    rows = [
+        (names[k], str(told.subject[told.recording == names[k]][0]), *(float(sign * v) for v in good[:, k]))
+        for k in better[:LISTED]
+    ]
+    head = ("recording", "person", "fusion", *(f"{m} alone" for m in others))
+    listed = table(head, rows, f"{measure.capitalize()}, where the fusion gains most") if rows else Markup()
+    intro = text(f"{said} Those below were picked because they favour it: they are examples, no evidence.")
+    shown = [_recording(run, target, told, names[k], list(others)) for k in better[:SHOWN]]
+    return intro + listed + pictures(shown) + (_no_signals(run) if shown else Markup())
+
+
+def _no_signals(run: Finished) -> Markup:
+    return missing(f"the signals: {run.store.reason}") if isinstance(run.store, Undefined) else Markup()
+
+
+def _recording(run: Finished, target: Target, told: Answers, name: str, modalities: Sequence[str]) -> Markup:
+    here = np.flatnonzero(told.recording == name)
+    here = here[np.argsort(told.start[here], kind="stable")]
+    start, stop, label = told.start[here], told.stop[here], told.label[here]
+    ends = (float(start.min()), float(stop.max()))
+    panels = [*_signals(run, name, _parts(run.record), ends), _scores(run, target, told, here, modalities, ends)]
+    measure, sign, marks = ("Units right", 100, " %") if target.traits.has_classes else ("Mean error", -1, "")
+    right = ", ".join(
+        f"{who} {sign * told.good[k, here].mean():.{0 if marks else 3}f}{marks}"
+        for k, who in enumerate(("fusion", *(f"{m} alone" for m in modalities)))
+    )
+    note = f"Recording {name}, person {told.subject[here[0]]}. {measure}: {right}. Scores are means over seeds."
+    drawn = figure(panels, f"{target.name} in recording {name}", note, width=1000)
+    head = ("start (s)", "stop (s)", "label", "fusion", *(f"{m} alone" for m in modalities))
+    rows = [
+        (f"{start[i]:g}", f"{stop[i]:g}", float(label[i]), *map(float, told.score[:, here[i]]))
+        for i in range(len(here))
+    ]
+    return picture(drawn, head, rows, note, wide=True)
+
+
+def _scores(
+    run: Finished, target: Target, told: Answers, here: np.ndarray, modalities: Sequence[str], ends: tuple[float, float]
+) -> Panel:
+    start, stop, label = told.start[here], told.stop[here], told.label[here]
+    at, long = (start + stop) / 2, float(np.median(stop - start))
+    marks: list[Mark] = []
+    y = Axis(target.name, 0, 1)
+    said = "Probability of the true class"
+    if not target.traits.has_classes:
+        said, y = "Predicted value", Axis(target.name)
+        marks.append(line(np.stack([start, stop], 1), np.repeat(label, 2), colour="muted", label="label"))
+    elif not target.traits.several:
+        said = "Score"
+        true = np.concatenate([[0], (label == 1).astype(int), [0]])
+        on, off = np.flatnonzero(np.diff(true) == 1), np.flatnonzero(np.diff(true) == -1) - 1
+        name = f"label: {run.classes(target)[1]}"
+        middle, wide = (start[on] + stop[off]) / 2, stop[off] - start[on]
+        marks.append(bars(middle, np.ones(len(on)), colour="muted", width=wide, opacity=0.22, label=name))
+        marks.append(rule(y=0.5))
+    apart = np.flatnonzero(start[1:] > stop[:-1] + 0.5 * long) + 1  # lines break where nothing was scored
+    for k, who in enumerate(("fusion", *(f"{m} alone" for m in modalities))):
+        x, score = (at, told.score[k, here]) if len(here) > 1 else (np.array(ends), told.score[k, here].repeat(2))
+        x, score = np.insert(x, apart, np.nan), np.insert(score, apart, np.nan)
+        marks.append(line(x, score, colour=k, width=1.2 if k else 2.2, dashed=k > 0, label=who))
+    return Panel(f"{said} over time", marks, Axis("time in the recording (s)", *ends), y, 170)
+
+
+def _signals(run: Finished, name: str, modalities: Sequence[str], ends: tuple[float, float]) -> list[Panel]:
+    if isinstance(run.store, Undefined):
+        return []
+    panels = []
+    for modality in modalities:
+        span = run.store.recording(name).spans.get(modality)
+        if span is None:
+            continue
+        signal = run.store.signal(name, modality)
+        first = max(0, round((ends[0] - span.t0) * signal.rate))
+        last = max(first, round((ends[1] - span.t0) * signal.rate))
+        x, y = envelope(np.asarray(signal.data[0, first:last]), signal.rate)
+        channel = f", {signal.channels[0]}" if len(signal.channels) > 1 else ""
+        title = f"{modality}{channel}" + (f" ({signal.unit})" if signal.unit else "")
+        marks = [line(x + span.t0 + first / signal.rate, y, colour="muted", width=0.9)]
+        panels.append(Panel(title, marks, Axis("", *ends, ticks=False), Axis(), 70))
+    return panels
+
+
+def envelope(data: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """(seconds, values) that look as `data` (samples,) do: at each of `PIXELS` places the least and the greatest."""
+    if len(data) <= 2 * PIXELS:
+        return np.arange(len(data)) / rate, data
+    edges = np.linspace(0, len(data), PIXELS + 1).astype(int)[:-1]
+    least, greatest = np.minimum.reduceat(data, edges), np.maximum.reduceat(data, edges)
+    return np.repeat(edges / rate, 2), np.stack([least, greatest], 1).reshape(-1)

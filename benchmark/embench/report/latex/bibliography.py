@@ -1,0 +1,155 @@
+"""Who is to be cited for a run, and the BibTeX of it: from packages' `papers.bib`, datasets' cards and CITATION.cff."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+import embench
+from embench import registry
+from embench.errors import EmbenchError
+from embench.interfaces.dataset import Card
+from embench.records.record import Record
+from embench.report.latex.tex import escape
+
+OURSELVES = "embench"
+INTERVALS = "hesterberg2015"
+"""The paper of the bootstrap intervals, see `statistics/intervals.py`."""
+
+_HEAD = re.compile(r"^@\w+\{\s*([^,\s]+)\s*,", re.MULTILINE)
+_DOI = re.compile(r"10\.\d{4,}/\S+")
+
+
+@dataclass(frozen=True)
+class Paper:
+    """An entry of a bibliography: its key, its text as BibTeX, and its DOI where it has one."""
+
+    key: str
+    text: str
+    doi: str | None
+
+
+@cache
+def papers() -> dict[str, Paper]:
+    """key -> entry, of all packages; of two with one key the first package's, the bundled one before others."""
+    found: dict[str, Paper] = {}
+    for path in registry.shipped("papers.bib"):
+        for paper in entries(path.read_text(encoding="utf-8")):
+            found.setdefault(paper.key, paper)
+    return found
+
+
+def entries(text: str) -> Iterator[Paper]:
+    """The entries of a BibTeX text; whatever stands between them is a comment."""
+    for head in _HEAD.finditer(text):
+        depth, end = 0, len(text)
+        for at in range(head.start(), len(text)):
+            depth += {"{": 1, "}": -1}.get(text[at], 0)
+            if text[at] == "}" and not depth:
+                end = at + 1
+                break
+        entry = text[head.start() : end]
+        doi = re.search(r"^\s*doi\s*=\s*\{([^}]*)\}", entry, re.MULTILINE)
+        yield Paper(head[1], entry, doi[1] if doi else None)
+
+
+def key_of(text: str | None) -> str | None:
+    """The key of the paper that a registry entry's `paper` names, by key or by DOI; None where nobody has it."""
+    if not text:
+        return None
+    if text in papers():
+        return text
+    doi = _DOI.search(text)
+    return _of_doi(doi[0]) if doi else None
+
+
+def _of_doi(doi: str) -> str | None:
+    return next((p.key for p in papers().values() if p.doi and doi and p.doi.lower() == doi.lower()), None)
+
+
+def dataset_paper(name: str) -> Paper:
+    """What a dataset is cited by: the entry with its card's DOI, else one made of what the card says."""
+    card: Card = registry.load("dataset", name).card
+    key = _of_doi(card.doi)
+    if key:
+        return papers()[key]
+    own = re.sub(r"[^a-z0-9]+", "_", card.name.lower())
+    fields = {"title": f"{{{escape(card.title)}}}", "howpublished": escape(card.citation), "doi": card.doi}
+    lines = [f"  {field} = {{{value}}}" for field, value in fields.items() if value]
+    return Paper(own, "@misc{" + ",\n".join([own, *lines]) + "\n}", card.doi or None)
+
+
+def ourselves() -> Paper:
+    """The entry of embench itself, from its CITATION.cff."""
+    cff: Mapping[str, Any] = yaml.safe_load((resources.files("embench") / "CITATION.cff").read_text(encoding="utf-8"))
+    authors = [
+        a["name"] if "name" in a else f"{a['family-names']}, {a.get('given-names', '')}".rstrip(", ")
+        for a in cff["authors"]
+    ]
+    fields = {
+        "author": " and ".join(f"{{{name}}}" for name in authors),
+        "title": f"{{{cff['title']}}}",
+        "version": embench.__version__,
+        "year": str(cff.get("date-released", ""))[:4],
+        "doi": cff.get("doi", ""),
+        "url": cff.get("repository-code") or cff.get("url", ""),
+    }
+    lines = [f"  {field} = {{{value}}}" for field, value in fields.items() if value]
+    return Paper(OURSELVES, "@misc{" + ",\n".join([OURSELVES, *lines]) + "\n}", None)
+
+
+def plugins(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(part, kind, full name) of the plugins of a run, such as (`encoder[eda]`, `encoder`, `embench_plugins/tcn`)."""
+    parts: Mapping[str, Any] = run["config"].get("parts", {})
+    return [(part, part.partition("[")[0], about["plugin"]) for part, about in parts.items()]
+
+
+def datasets(run: Mapping[str, Any]) -> list[str]:
+    """Full names of the datasets that a run was tested, trained and pretrained on."""
+    named = [run["dataset"]["name"], run["config"].get("train_dataset")]
+    named += [source.get("dataset") for source in run.get("pretraining", [])]
+    return list(dict.fromkeys(name for name in named if name))
+
+
+def paper_of(kind: str, name: str) -> str | None:
+    """The key of a plugin's paper; None where it has none, or is not installed here."""
+    try:
+        return key_of(registry.find(kind, name).paper)
+    except EmbenchError:
+        return None
+
+
+def paper_of_protocol(name: str) -> str | None:
+    """The paper whose rules a protocol has, by its name: `wu2023`, `wu2023-last`."""
+    return key_of(name) or key_of(name.partition("-")[0])
+
+
+def cited(records: Sequence[Record]) -> list[Paper]:
+    """The papers of the datasets, methods, protocols, headlines and intervals of some runs, and embench; each once."""
+    found: dict[str, Paper] = {}
+    for of in records:
+        run = of.run
+        for name in datasets(run):
+            try:
+                paper = dataset_paper(name)
+            except EmbenchError:
+                continue  # a dataset of a package that is not installed here
+            found.setdefault(paper.key, paper)
+        keys = [paper_of(kind, name) for _, kind, name in plugins(run)]
+        keys += [paper_of_protocol(run["protocol"]["name"])]
+        keys += [paper_of("metric", metric) for metric in of.scores["headlines"].values()]
+        for key in [*keys, INTERVALS]:
+            if key in papers():
+                found.setdefault(str(key), papers()[str(key)])
+    return [*found.values(), ourselves()]
+
+
+def bibtex(records: Sequence[Record]) -> str:
+    """A BibTeX file of `cited`."""
+    return "\n\n".join(paper.text for paper in cited(records)) + "\n"

@@ -1,0 +1,120 @@
+"""Scores as LaTeX tables (package booktabs), one for each dataset, protocol and target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from embench.records import cost
+from embench.records.record import Record
+from embench.report.latex.tex import code, escape
+from embench.statistics.sentence import METRICS, method
+
+BESIDE = (
+    "auroc_within", "auroc_crossed", "auroc_crossed_time", "auroc", "balanced_accuracy", "f1_weighted", "ccc", "rmse",
+)  # fmt: skip
+"""The columns next to the headline, where any of a table's runs has them."""
+
+
+def tables(records: Sequence[Record]) -> str:
+    """All tables of some runs. A run that is not shown to be better than every control has a dagger."""
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for of in records:
+        for target in of.scores["headlines"]:
+            groups.setdefault((of.run["dataset"]["name"], of.run["protocol"]["name"], target), []).append(of)
+    made = [_table(*key, some) for key, some in groups.items()]
+    return "% needs \\usepackage{booktabs}\n" + "\n\n".join(made) + "\n"
+
+
+def _table(dataset: str, protocol: str, target: str, records: Sequence[Record]) -> str:
+    headline = records[0].scores["headlines"][target]
+    beside = [
+        name
+        for name in BESIDE
+        if name != headline and any("mean" in of.scores["scores"][target].get(name, {}) for of in records)
+    ]
+    heads = [
+        "method",
+        "people",
+        "seeds",
+        METRICS.get(headline, headline),
+        *(METRICS.get(n, n) for n in beside),
+        *cost.COLUMNS,
+    ]
+    body = [_line(_cells(of, target, headline, beside)) for of in records]
+    controls = _controls(records, target, headline, beside)
+    failed = any(_failed(of, target) for of in records)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_caption(dataset, protocol, target, headline, records, failed=failed)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
+        r"\toprule",
+        _line([escape(head) for head in heads]),
+        r"\midrule",
+        *body,
+        *([r"\midrule", *map(_line, controls)] if controls else []),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
+
+
+def _caption(
+    dataset: str, protocol: str, target: str, headline: str, records: Sequence[Record], *, failed: bool
+) -> str:
+    where = f"{escape(target)} on {escape(dataset.rpartition('/')[2])}, protocol {code(protocol)}"
+    said = [rf"{where}, compared by {escape(METRICS.get(headline, headline))}. In brackets: 95~\% intervals."]
+    if any(of.run["dataset"]["synthetic"] is not None for of in records):
+        said.append(r"\textbf{Generated data: these numbers say nothing about people.}")
+    if records[0].run["protocol"]["leaks"]:
+        said.append("This protocol leaks: what is tested was partly seen in training.")
+    if any(of.run["dev"] for of in records):
+        said.append("Scores of validation people.")
+    if failed:
+        said.append(r"\textdagger: not shown to be better than every control.")
+    return " ".join(said)
+
+
+def _cells(of: Record, target: str, headline: str, beside: Sequence[str]) -> list[str]:
+    scores = of.scores["scores"][target]
+    name = escape(method(of.run))
+    numbers = [_number(scores.get(headline), interval=True), *(_number(scores.get(metric)) for metric in beside)]
+    people = of.run["cohort"]["people"]
+    costs = [escape(text) for text in cost.said(of.run["cost"]).values()]
+    mark = r"\textsuperscript{\textdagger}" if _failed(of, target) else ""
+    return [name + mark, _count(people), str(len(of.run["seeds"])), *numbers, *costs]
+
+
+def _controls(records: Sequence[Record], target: str, headline: str, beside: Sequence[str]) -> list[list[str]]:
+    """Each control once, as it scored beside the run with most people."""
+    of = max(records, key=lambda r: int(_count(r.run["cohort"]["people"])))
+    rows = []
+    for name, by_target in of.scores["controls"].items():
+        scores = by_target.get(target, {"undefined": ""})
+        if "undefined" not in scores:
+            numbers = [_number(scores.get(headline), interval=True), *(_number(scores.get(n)) for n in beside)]
+            people, seeds = _count(of.run["cohort"]["people"]), str(len(of.run["seeds"]))
+            rows.append([rf"\emph{{{escape(name)}}}", people, seeds, *numbers, *[""] * len(cost.COLUMNS)])
+    return rows
+
+
+def _failed(of: Record, target: str) -> bool:
+    cleared = [c[target]["clears"] for c in of.scores["differences"].values() if target in c]
+    return not cleared or not all(cleared)
+
+
+def _count(people: int | Sequence[str]) -> str:
+    return str(people if isinstance(people, int) else len(people))
+
+
+def _number(score: Mapping[str, Any] | None, *, interval: bool = False) -> str:
+    if not score or score.get("mean") is None:
+        return "--"
+    text = f"{score['mean']:.3f}"
+    return f"{text} [{score['low']:.3f}, {score['high']:.3f}]" if interval and score["low"] is not None else text
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"

@@ -1,0 +1,110 @@
+"""What a plan's stages answered, scored: the only place where `run` meets test labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench import registry
+from embench.data.cohort import Cohort
+from embench.engine.stage import Folder
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
+from embench.planning.graph import Answer
+from embench.planning.plan import Plan
+from embench.protocols import roles
+from embench.records.embeddings import Embeddings
+from embench.records.predictions import MODEL
+from embench.statistics import answers
+from embench.statistics.answers import Answered, Evaluated
+from embench.statistics.joined import units_of
+
+
+def evaluate(plan: Plan, stages: Path) -> Evaluated:
+    """The scores of a plan whose stages are all done: of test people, or of validation people under `--dev`."""
+    cohort = plan.fit if plan.request.dev else plan.test
+    answered: list[Answered] = []
+    seen: set[tuple[int, str, int]] = set()
+    picked: list[dict[str, Any]] = []
+    for answer in plan.graph.answers:
+        with np.load(Folder(stages, answer.stage).file("predictions.npz")) as arrays:
+            table, every = arrays["score"], arrays.get("epochs")
+        at = 0
+        for target in answer.targets:
+            own = slice(at, at + len(target.columns))
+            at = own.stop
+            columns = table[:, own]
+            if every is not None:
+                epoch = _peak(plan, cohort, target, answer, every[:, :, own])
+                columns = every[epoch][:, own]
+                picked.append(
+                    {"target": target.name, "seed": answer.seed, "fold": answer.fold, "epoch": epoch, "of": len(every)}
+                )
+            # Folds share validation people: under --dev each is scored once a seed, by the first fold that has them.
+            first = np.array([(answer.seed, target.name, i) not in seen for i in answer.units], bool)
+            seen |= {(answer.seed, target.name, i) for i in answer.units}
+            score, decision = answers.decided(target, columns[first], plan.protocol)
+            index = np.array(answer.units, np.int64)[first]
+            train = answer.train if plan.fit is cohort else None
+            answered.append(Answered(target, answer.seed, answer.fold, index, train, score, decision))
+    evaluated = answers.evaluate(answered, cohort, plan.protocol)
+    if picked:
+        evaluated.scores["picked_epochs"] = picked
+    return evaluated
+
+
+def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:
+    """The hidden layers behind the answers of a plan whose stages are all done, for each of a network's targets; None
+    where no network answered. A stage that was done before hidden layers were kept has none."""
+    cohort, parts = plan.fit if plan.request.dev else plan.test, []
+    for answer in plan.graph.answers:
+        with np.load(Folder(stages, answer.stage).file("predictions.npz")) as arrays:
+            x = arrays.get("hidden")
+        if x is None:
+            continue
+        known = np.flatnonzero(np.isfinite(x[:, 0]))
+        unit = np.array([cohort.units[answer.units[i]].id for i in known], dtype=np.str_)
+        n = len(known)
+        for target in answer.targets:
+            about = (np.full(n, target.name), np.full(n, answer.fold), np.full(n, answer.seed))
+            parts.append(Embeddings(*about, unit, x[known]))
+    return Embeddings.concatenate(parts) if parts else None
+
+
+def _peak(plan: Plan, cohort: Cohort, target: Target, answer: Answer, every: np.ndarray) -> int:
+    """The first epoch whose answers `every` (epochs, units, columns) score best on the labels of the very units that
+    are scored, by the protocol's headline; the last one where it is undefined in all."""
+    metric = registry.load("metric", plan.protocol.headline_for(target.kind, cohort.card.fixed_order))()
+    index = np.array(answer.units, np.int64)
+    y = cohort.labels(target, answer.train)[index]
+    known = np.isfinite(y) & np.isfinite(every[0, :, 0])
+    first = Answered(
+        target, answer.seed, answer.fold, index[known], None, *answers.decided(target, every[0, known], plan.protocol)
+    )
+    rows = answers.rows_of(MODEL, first, cohort, first.units, first.score, first.decision)
+    like = units_of(rows, y[known], target, cohort.groups, cohort.length_s)
+    values = np.full(len(every), np.nan)
+    for epoch, table in enumerate(every):
+        score, decision = answers.decided(target, table[known], plan.protocol)
+        answered = replace(like, score=score, decision=decision)
+        value = metric(answered)
+        values[epoch] = np.nan if isinstance(value, Undefined) else value if metric.direction == "higher" else -value
+    return len(every) - 1 if np.isnan(values).all() else int(np.nanargmax(values))
+
+
+def fold_rows(plan: Plan) -> list[dict[str, Any]]:
+    """The record of folds: who had which part; who was left out, why, and of nobody's fold where they have no label."""
+    if plan.fit is plan.test:
+        rows = answers.fold_rows(plan.fit, plan.folds)
+    else:
+        cohort, rows = plan.fit, []
+        units = cohort.of(cohort.eligible)
+        for seed, (fold,) in plan.folds.items():
+            trained = roles(units, [replace(fold, test=())], cohort.groups)
+            rows += [{**row._asdict(), "seed": seed, "reason": ""} for row in trained]
+            about = {"fold": 0, "role": "test", "seed": seed, "reason": ""}
+            rows += [{"subject": s, "group": plan.test.groups[s], **about} for s in plan.test.people]
+    return [*rows, *answers.left_out_rows(plan.test, rows)]

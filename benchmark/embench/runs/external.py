@@ -1,0 +1,319 @@
+"""Predictions from anybody's code, scored as a run's are: the file is read, checked, joined with labels, and recorded.
+
+Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench import registry
+from embench.data import find
+from embench.data.cohort import Cohort, card_under, choose_targets, gather
+from embench.errors import CheckFailed, DataError, MachineError, UsageError
+from embench.files import digest
+from embench.interfaces.dataset import Card
+from embench.interfaces.units import Target
+from embench.protocols import Fold, Protocol, given_up, load, prove
+from embench.protocols.schema import Validation
+from embench.records import ledger, record
+from embench.records.submission import NO_FOLD, Faults, Row, read
+from embench.statistics import answers
+from embench.statistics.answers import Answered, Result
+from embench.store import Store
+
+LEDGER = Path("runs")
+SEEDS = (0, 1, 2)
+"""The partitions that a list of units names."""
+
+Tell = Callable[[int, int, str], None]
+
+
+def score(
+    path: Path,
+    dataset: str,
+    *,
+    name: str | None = None,
+    protocol: str = "subject-independent-v1",
+    targets: str | None = None,
+    data_root: Path | None = None,
+    out: Path | None = None,
+    progress: Tell | None = None,
+) -> Result:
+    """Scores a file of predictions under a protocol and writes a record like a run's.
+
+    Args:
+        name: what the method is called; by default as the file.
+        targets: those to score, with commas between; by default all that the file has.
+        out: the record's folder; by default one below `runs`. The ledger lies beside the records.
+
+    Raises:
+        DataError: the file can't be read, or names what the dataset does not have. CheckFailed: its folds are not what
+            the protocol declares. UsageError: names don't fit.
+    """
+    rules = load(protocol)
+    full = registry.find("dataset", dataset).full_name
+    card = card_under(rules, registry.load("dataset", full).card)
+    rows, sha = read(path, card)
+    chosen = choose_targets(card, targets or ",".join(dict.fromkeys(row.target for row in rows)))
+    names = {t.name for t in chosen}
+    rows = [row for row in rows if row.target in names]
+    if absent := names - {row.target for row in rows}:
+        raise DataError(f"no row is of {', '.join(sorted(absent))}", where=str(path))
+    store = find.prepared(dataset, data_root, rules, 1, progress)
+    whole = gather(store, card, chosen, list(store.modalities), rules)
+    _known(rows, whole, path)
+    cohort, ignored = _answering(whole, rows)
+    rows = [row for row in rows if row.subject not in ignored]
+    folds, own = _folds(rules, cohort, rows, path)
+    if any(t.rule.cut == "training_mean" for t in chosen) and not all(f.train for of in folds.values() for f in of):
+        raise UsageError(
+            f"{rules.name} takes the cut of labels from those of the training part, and one fold tests everybody",
+            where="--protocol",
+            expected="a protocol whose cuts are fixed, or several folds",
+        )
+    answered = [a for seed in folds for a in _answers(rules, cohort, rows, seed, folds[seed], fitted=seed not in own)]
+    called = name or path.name.split(".")[0]
+    about = {
+        "name": called,
+        "file": path.name,
+        "sha256": sha,
+        "rows": len(rows),
+        "folds": {str(seed): "the file's own" if seed in own else "the protocol's" for seed in folds},
+        "missing": _missing(cohort, answered),
+        "ignored": ignored,
+    }
+    return _recorded(full, cohort, rules, answered, folds, about, out)
+
+
+def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
+    """What can be predicted: a row for each target and unit, with what a file of predictions must repeat (`subject`,
+    `recording`, `unit`, `target`), where to cut (`start_s`, `stop_s` of the recording's own signals), the label (blank
+    where there is none), and under `fold_K` the fold of partition K that tests the unit."""
+    rows = []
+    for target in targets:
+        if target.label not in store.label_kinds:
+            continue
+        cohort = gather(store, card, (target,), list(store.modalities), protocol)
+        tested = [{u: f.index for f in cohort.folds(protocol, seed) for u in f.test} for seed in SEEDS]
+        groups = cohort.groups
+        for i in cohort.eligible:
+            unit, label = cohort.units[i], cohort.label[target.name][i]
+            rows.append(
+                {
+                    "subject": unit.subject, "group": groups[unit.subject], "recording": unit.recording,
+                    "stimulus": unit.stimulus, "unit": unit.id, "start_s": unit.start, "stop_s": unit.stop,
+                    "target": target.name, "label": "" if math.isnan(label) else f"{label:.9g}",
+                    **{f"fold_{seed}": fold_of[unit.id] for seed, fold_of in zip(SEEDS, tested, strict=True)},
+                }
+            )  # fmt: skip
+    return rows
+
+
+def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raises UsageError where there is nothing to write, MachineError where it can't be written."""
+    if not rows:
+        raise UsageError("no unit has any of the targets: there is nothing to list", where=str(path))
+    try:
+        record.write_text(Path(path), record.table(rows, list(rows[0])))
+    except OSError as error:
+        raise MachineError(f"the list of units cannot be written: {error.strerror}", where=str(path)) from error
+
+
+def _known(rows: Sequence[Row], cohort: Cohort, path: Path) -> None:
+    """Refuses people, recordings and units that the dataset does not have, and rows that are there twice."""
+    units = {unit.id: unit for unit in cohort.units}
+    people = {entry.subject for entry in cohort.store.recordings}
+    recordings = {entry.id for entry in cohort.store.recordings}
+    data, faults = cohort.card.name, Faults(path)
+    first: dict[tuple[int, str, str], int] = {}
+    for row in rows:
+        if row.subject not in people:
+            faults.add(f"rows name people that {data} does not have", row.line, row.subject, ", ".join(sorted(people)))
+        elif row.recording not in recordings:
+            faults.add(f"rows name recordings that {data} does not have", row.line, row.recording)
+        elif row.unit not in units:
+            known = f"units such as {cohort.units[0].id}"
+            faults.add(f"rows name units that {data} does not have", row.line, row.unit, known)
+        elif (units[row.unit].subject, units[row.unit].recording) != (row.subject, row.recording):
+            own = units[row.unit]
+            example = f"{row.unit}, which is of {own.subject} and {own.recording}"
+            faults.add("rows name units of another person or recording", row.line, example)
+        elif (before := first.setdefault((row.seed, row.target, row.unit), row.line)) != row.line:
+            example = f"{row.unit}, which line {before} has too"
+            faults.add("rows are of a unit that has one in this seed already", row.line, example)
+    faults.check(hint=f"embench data labels {data} --units FILE.csv lists all units")
+
+
+def _answering(cohort: Cohort, rows: Sequence[Row]) -> tuple[Cohort, dict[str, str]]:
+    """The cohort without those of whom the file says nothing; and people who can't be scored, with the reason."""
+    given = {row.subject for row in rows}
+    reasons = {row["subject"]: row["reason"] for row in cohort.left_out}
+    eligible = {cohort.units[i].subject for i in cohort.eligible}
+    ignored = {person: reasons.get(person, "no unit") for person in sorted(given - eligible)}
+    left_out = [row for row in cohort.left_out if row["subject"] not in given or row["subject"] in ignored]
+    left_out += [{"subject": p, "reason": "no prediction in the file"} for p in sorted(eligible - given - set(reasons))]
+    positions = tuple(i for i in cohort.eligible if cohort.units[i].subject in given)
+    if not positions:
+        raise DataError("nobody of whom the file says something has a label", where=cohort.card.name)
+    return replace(cohort, positions=positions, left_out=tuple(sorted(left_out, key=lambda r: r["subject"]))), ignored
+
+
+def _folds(
+    protocol: Protocol, cohort: Cohort, rows: Sequence[Row], path: Path
+) -> tuple[dict[int, list[Fold]], set[int]]:
+    """seed -> folds, and the seeds whose folds are the file's own: those of the protocol's partition where the file
+    says none or the same."""
+    folds: dict[int, list[Fold]] = {}
+    own: set[int] = set()
+    for seed in sorted({row.seed for row in rows}):
+        here = [row for row in rows if row.seed == seed]
+        without = [row.line for row in here if row.fold == NO_FOLD]
+        if without and len(without) < len(here):
+            raise DataError(
+                f"{len(without)} rows of seed {seed} name no fold, and others do",
+                where=f"{path}, lines {', '.join(map(str, without[:5]))}",
+            )
+        folds[seed] = cohort.folds(protocol, seed)
+        tested = {unit: fold.index for fold in folds[seed] for unit in fold.test}
+        if not without and any(tested[row.unit] != row.fold for row in here):
+            folds[seed] = _own_folds(protocol, cohort, here, path)
+            own.add(seed)
+    return folds, own
+
+
+def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[Row], path: Path) -> list[Fold]:
+    """The file's folds. Each is taken to test all of the people (recordings, units: whatever the protocol keeps
+    together) of whom it has a row, and to train on everybody whom the protocol lets it train on."""
+    by, units = protocol.split.by, cohort.of(cohort.eligible)
+    groups = cohort.groups
+
+    def atom(unit: Any) -> tuple[str, ...]:
+        named = {"group": (groups[unit.subject],), "recording": (unit.recording,), "segment": (unit.id,)}
+        return named.get(by, (groups[unit.subject], unit.stimulus))
+
+    by_id = {unit.id: unit for unit in units}
+    fold_of: dict[tuple[str, ...], tuple[int, Row]] = {}
+    for row in rows:
+        fold, before = fold_of.setdefault(atom(by_id[row.unit]), (row.fold, row))
+        if fold != row.fold:
+            raise CheckFailed(
+                f"{' at '.join(atom(by_id[row.unit]))} is tested in folds {fold} and {row.fold} of seed {row.seed}, so "
+                "that one of them was trained on it",
+                where=f"{path}, lines {before.line} and {row.line}",
+                expected=f"folds that {protocol.name} allows: split by {by}",
+                hint="embench data labels DATASET --units FILE.csv names folds that it does; or another --protocol",
+            )
+    folds = []
+    for index in sorted({fold for fold, _ in fold_of.values()}):
+        held = {a for a, (fold, _) in fold_of.items() if fold == index}
+        parts = {part for a in held for part in a}
+        train = [u.id for u in units if not parts & set(atom(u))]
+        folds.append(Fold(index, tuple(train), (), tuple(u.id for u in units if atom(u) in held)))
+    if len(folds) > 1:
+        # The proof is of those who are tested; nobody says who validated, and people without a row may have trained.
+        tested = {id_ for fold in folds for id_ in fold.test}
+        inside = [replace(fold, train=tuple(id_ for id_ in fold.train if id_ in tested)) for fold in folds]
+        rules = protocol.model_copy(update={"validation": Validation(fraction=0, at_least=0)})
+        prove(rules, [unit for unit in units if unit.id in tested], inside)
+    return folds
+
+
+def _answers(
+    protocol: Protocol, cohort: Cohort, rows: Sequence[Row], seed: int, folds: Sequence[Fold], *, fitted: bool
+) -> Iterable[Answered]:
+    """What the file says of each fold's test units, NaN where it says nothing.
+
+    Args:
+        fitted: whether the folds are the protocol's, whose training part is that of a run: people of the cohort.
+    """
+    position = {unit.id: i for i, unit in enumerate(cohort.units)}
+    keep = set(cohort.positions)
+    given = {(row.target, row.unit): row for row in rows if row.seed == seed}
+    targets = [t for t in cohort.targets if any(name == t.name for name, _ in given)]
+    for fold in folds:
+        index = [position[u] for u in fold.test if position[u] in keep]
+        train = [i for u in fold.train if (i := position[u]) in keep or not fitted]
+        for target in targets:
+            found = [given.get((target.name, cohort.units[i].id)) for i in index]
+            nothing = (math.nan,) * len(target.columns)
+            table = np.array([row.scores if row else nothing for row in found]).reshape(len(index), len(nothing))
+            score, decision = answers.decided(target, table, protocol)
+            for k, row in enumerate(found):
+                if row is not None and row.decision is not None:
+                    decision[k] = row.decision
+            yield Answered(target, seed, fold.index, np.array(index, np.int64), tuple(train), score, decision)
+
+
+def _missing(cohort: Cohort, answered: Sequence[Answered]) -> dict[str, dict[str, Any]]:
+    """target -> how many answers to units of its people the file lacks, over all seeds, how many of those have a label,
+    and person -> how many; none where nothing is missing."""
+    missing: dict[str, dict[str, Any]] = {}
+    for answer in answered:
+        absent = answer.units[~answer.known]
+        if len(absent):
+            about = missing.setdefault(answer.target.name, {"units": 0, "labelled": 0, "people": {}})
+            about["units"] += len(absent)
+            about["labelled"] += int(np.isfinite(cohort.labels(answer.target, answer.train or ())[absent]).sum())
+            people = Counter(cohort.units[i].subject for i in absent.tolist())
+            about["people"] = dict(sorted((people + Counter(about["people"])).items()))
+    return missing
+
+
+def _recorded(
+    dataset: str,
+    cohort: Cohort,
+    protocol: Protocol,
+    answered: Sequence[Answered],
+    folds: Mapping[int, list[Fold]],
+    about: Mapping[str, Any],
+    out: Path | None,
+) -> Result:
+    """Scores the answers and writes the record; the ledger knows of it before the labels are joined."""
+    told = [cohort.units[i] for i in cohort.eligible]
+    tested = given_up(protocol, told, [fold for of_seed in folds.values() for fold in of_seed])
+    facts = answers.circumstances(dataset, cohort, protocol, tested)
+    targets = [t.name for t in cohort.targets]
+    method = digest([about["name"], about["sha256"], targets])
+    run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', about['name'])}-{_id(method, facts)}"
+    folder = out or LEDGER / dataset.rpartition(":")[2].split("/", 1)[-1].replace("/", "-") / run_id
+    beside = out.parent if out else LEDGER
+    look = {"dataset": dataset, "protocol": protocol.name, "run": run_id, "method": method}
+    for target in targets:
+        ledger.append(beside, {**look, "target": target})
+    evaluated = answers.evaluate(answered, cohort, protocol)
+    asked = (dataset, protocol.name)
+    content = {
+        "id": run_id,
+        **facts,
+        "method": {
+            "encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": about["name"],
+        },
+        "outside": dict(about),
+        "recipe": {"preset": "outside", "on_board": False, "assumed": [], "settings": []},
+        "seeds": list(folds),
+        "pretrain_overlap": "unknown",
+        "pretraining": [],
+        "dev": False,
+        "cost": {**dict.fromkeys(("wall_s", "parameters", "flops", "peak_memory_mb", "energy_j")), "device": "unknown"},
+        "test_looks": {t: ledger.looks(beside, *asked, t) for t in targets},
+        "tried": {t: ledger.tried(beside, *asked, t) for t in targets},
+        "device": "unknown",
+        "config": {"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
+    }  # fmt: skip
+    rows = answers.fold_rows(cohort, folds)
+    rows = [*rows, *answers.left_out_rows(cohort, rows)]
+    record.write(folder, record.Record(content, evaluated.predictions, evaluated.labels, rows, evaluated.scores))
+    return Result(run_id, folder, content, evaluated.scores)
+
+
+def _id(method: str, facts: Mapping[str, Any]) -> str:
+    return digest([method, facts["dataset"]["fingerprint"], facts["protocol"]["hash"]])[:10]

@@ -1,0 +1,298 @@
+"""From answers to scores: joins what a method said of units with their labels and with the controls.
+
+`run` gets here with its own predictions and `score` with anybody's, so that both are scored by the same code. Nothing
+here needs torch.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import embench
+from embench import registry
+from embench.data.cohort import Cohort, label_rules
+from embench.errors import DataError
+from embench.files import digest
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
+from embench.protocols import Fold, Protocol, connected_groups, roles
+from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.statistics import REVISION
+from embench.statistics.controls import CONTROLS, control_scores
+from embench.statistics.scores import score
+from embench.store import Store
+from embench.system import version_of
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a method said in one fold and seed of one target, unit by unit, each unit once a seed.
+
+    Args:
+        units: (n,) positions in the cohort that were asked.
+        train: positions of the units whose labels it was fitted on; None where it was fitted on another dataset.
+        score: (n,) or, of several classes, (n, K); NaN in the rows of units that it could not answer.
+        decision: (n,).
+    """
+
+    target: Target
+    seed: int
+    fold: int
+    units: np.ndarray
+    train: tuple[int, ...] | None
+    score: np.ndarray
+    decision: np.ndarray
+
+    @property
+    def known(self) -> np.ndarray:
+        """(n,) bool: whether it answered."""
+        return np.isfinite(self.score if self.score.ndim == 1 else self.score[:, 0])
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a record holds of a method's answers: predictions of the model and of every control, labels, scores."""
+
+    predictions: Predictions
+    labels: Labels
+    scores: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A scored method: `scores` is what `scores.json` holds, `folder` where its record lies."""
+
+    id: str
+    folder: Path
+    manifest: Mapping[str, Any]
+    scores: Mapping[str, Any]
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        return Predictions.read(self.folder / "predictions.csv.gz")
+
+    def json(self) -> dict[str, Any]:
+        """What `embench run --json` prints."""
+        headlines = self.scores["headlines"]
+        return {
+            "run": self.id,
+            "folder": str(self.folder),
+            "synthetic": self.manifest["dataset"]["synthetic"] is not None,
+            "headline": next(iter(headlines.values())),
+            "scores": self.scores["scores"],
+            "controls": self.scores["controls"],
+            "not_cleared": self.scores["not_cleared"],
+            "cost": self.manifest["cost"],
+        }
+
+
+def decided(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """Score (n,) or (n, K), and decision (n,), of what was answered about a target in the columns of `table` (n, K)."""
+    score = table if target.traits.several else table[:, 0]
+    return score, target.traits.decide(score, protocol.decision.threshold)
+
+
+def evaluate(answered: Sequence[Answered], cohort: Cohort, protocol: Protocol) -> Evaluated:
+    """The scores of a method's answers about units of a cohort, beside those of the controls fitted in each fold.
+
+    Raises:
+        DataError: nothing was answered.
+    """
+    movement = movement_of(cohort)
+    parts: list[Predictions] = []
+    reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
+    absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
+    for answer in answered:
+        target = answer.target
+        known = answer.known
+        absent[target.name] |= set(answer.units[~known].tolist())
+        if not known.any():
+            continue
+        index = answer.units[known]
+        parts.append(rows_of(MODEL, answer, cohort, index, answer.score[known], answer.decision[known]))
+        for name, control in _controls(answer, cohort, index, movement).items():
+            if isinstance(control, Undefined):
+                reasons[target.name].setdefault(name, control.reason)
+            else:
+                parts.append(rows_of(name, answer, cohort, index, *control))
+    if not parts:
+        raise DataError("no unit was answered: nothing was predicted", where=cohort.card.name)
+    predictions = Predictions.concatenate(parts)
+    labels = _labels_of(cohort, answered)
+    scores = score(
+        predictions,
+        labels,
+        targets=cohort.targets,
+        protocol=protocol,
+        card=cohort.card,
+        groups=cohort.groups,
+        unit_length_s=cohort.length_s,
+        not_applicable=reasons,
+    )
+    scores["absent"] = {name: len(units) for name, units in absent.items()}
+    if cuts := _fitted_cuts(cohort, answered):
+        scores["cuts"] = cuts
+    return Evaluated(predictions, labels, scores)
+
+
+def identity() -> dict[str, Any]:
+    """The code that makes scores of predictions: a record made by other code is scored anew."""
+    metrics = {name: registry.code_identity("metric", name) for name in registry.names("metric")}
+    return {"embench": embench.__version__, "revision": REVISION, "metrics": metrics}
+
+
+def circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Mapping[str, str]) -> dict[str, Any]:
+    """What run.yaml says of the data, the rules, the people and the code, whatever the method.
+
+    Args:
+        dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
+    """
+    card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
+    read = card.verified_on_real
+    return {
+        "embench_version": embench.__version__,
+        "dataset": {
+            "name": dataset,
+            "fingerprint": store.key,
+            "synthetic": None if store.synthetic is None else dict(store.synthetic),
+            "verified_on_real": read if isinstance(read, str) else dict(read),
+        },
+        "protocol": {
+            "name": protocol.name,
+            "version": protocol.version,
+            "hash": protocol.hash,
+            "leaks": protocol.leaks,
+            "gives_up": dict(gives_up),
+            "rules": protocol.model_dump(mode="json", exclude_none=True),
+        },
+        "card": {
+            "labels_public": card.labels_public,
+            "fixed_order": card.fixed_order,
+            "label_rules_hash": digest(rules),
+            "label_rules": rules,
+        },
+        "targets": [t.name for t in cohort.targets],
+        "cohort": {"people": cohort.people, "left_out": [dict(row) for row in cohort.left_out]},
+        "target_access": protocol.target_access,
+        "scoring": identity(),
+        "versions": {
+            "python": platform.python_version(),
+            **{n: version_of(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "soxr")},
+        },
+    }
+
+
+def fold_rows(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[str, Any]]:
+    """The record of folds, seed -> folds: who had which part."""
+    units = cohort.of(cohort.eligible)
+    reasons = _reasons(cohort)
+    return [
+        {**row._asdict(), "seed": seed, "reason": reasons.get(row.subject, "")}
+        for seed, of_seed in folds.items()
+        for row in roles(units, of_seed, cohort.groups)
+    ]
+
+
+def left_out_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Those of whom `rows` say nothing: of nobody's fold, with the reason why."""
+    groups, reasons = connected_groups([*cohort.units, *cohort.roster]), _reasons(cohort)
+    return [
+        {"subject": s, "group": groups.get(s, s), "fold": "", "role": "", "seed": "", "reason": reasons[s]}
+        for s in sorted(reasons.keys() - {row["subject"] for row in rows})
+    ]
+
+
+def _reasons(cohort: Cohort) -> dict[str, str]:
+    return {row["subject"]: f"left out: {row['reason']}" for row in cohort.left_out}
+
+
+def _fitted_cuts(cohort: Cohort, answered: Sequence[Answered]) -> list[dict[str, Any]]:
+    """The cuts that the training parts of folds decided."""
+    return [
+        {"target": a.target.name, "seed": a.seed, "fold": a.fold, "cut": cohort.rule(a.target, a.train).cut}
+        for a in answered
+        if a.target.rule.cut == "training_mean" and a.train is not None
+    ]
+
+
+def rows_of(
+    method: str, answer: Answered, cohort: Cohort, index: np.ndarray, values: np.ndarray, decision: np.ndarray
+) -> Predictions:
+    """The rows that predictions hold of a method's answers about the units at `index`."""
+    units = cohort.of(index.tolist())
+    n = len(units)
+    table = values.astype(np.float32).astype(np.float64)
+    several = answer.target.traits.several
+    columns: dict[str, Any] = {
+        "method": np.full(n, method),
+        "target": np.full(n, answer.target.name),
+        "fold": np.full(n, answer.fold),
+        "seed": np.full(n, answer.seed),
+        "subject": np.array([u.subject for u in units], dtype=np.str_),
+        "recording": np.array([u.recording for u in units], dtype=np.str_),
+        "stimulus": np.array([u.stimulus for u in units], dtype=np.str_),
+        "unit": np.array([u.id for u in units], dtype=np.str_),
+        "start_s": np.array([u.start_s for u in units], np.float64),
+        "score": np.full(n, np.nan) if several else table,
+        "decision": decision,
+    }
+    if several:
+        columns |= dict(zip(answer.target.columns, table.T, strict=True))
+    return Predictions(columns)
+
+
+def _controls(answer: Answered, cohort: Cohort, index: np.ndarray, movement: np.ndarray | None) -> dict[str, Any]:
+    """Controls of a fold, fitted on the labels of its training people."""
+    if answer.train is None:
+        return dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
+    made = control_scores(
+        answer.target,
+        cohort.units,
+        cohort.labels(answer.target, answer.train),
+        np.array(answer.train, np.int64),
+        index,
+        durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
+        movement=movement,
+        seed=answer.seed,
+    )
+    return dict(made)
+
+
+def _labels_of(cohort: Cohort, answered: Sequence[Answered]) -> Labels:
+    """The labels of the units that were asked, raw and as the rule makes them; units without one are not listed. Where
+    a fold's training part decides the cut, a label holds for its seed: that of the fold that answers the unit."""
+    rows: list[tuple[Any, ...]] = []
+    for target in cohort.targets:
+        raw, made = cohort.raw[target.name], {}
+        for answer in answered:
+            if answer.target.name == target.name:
+                fitted = target.rule.cut == "training_mean" and answer.train is not None
+                label = cohort.labels(target, answer.train or ())
+                made.update({(answer.seed if fitted else ANY_SEED, i): label[i] for i in answer.units.tolist()})
+        for (seed, i), known in sorted(made.items()):
+            if np.isfinite(known):
+                unit = cohort.units[i]
+                rows.append((unit.subject, unit.recording, unit.id, target.name, seed, raw[i], known))
+    return Labels({name: np.array([row[k] for row in rows]) for k, name in enumerate(Labels.FIXED)})
+
+
+def movement_of(cohort: Cohort) -> np.ndarray | None:
+    """(units, 3 x axes) mean, SD and range of the accelerometer in each unit, NaN where it is missing."""
+    store: Store = cohort.store
+    if "acc" not in store.modalities:
+        return None
+    array, entry = store.array("acc"), store.modalities["acc"]
+    table = np.full((len(cohort.units), 3 * len(entry.channels)), np.nan)
+    for i, unit in enumerate(cohort.units):
+        span = store.recording(unit.recording).spans.get("acc")
+        part = array[:, span.cut(unit.start, unit.stop, entry.rate)] if span else array[:, :0]
+        if part.shape[1]:
+            table[i] = np.concatenate([part.mean(1), part.std(1), np.ptp(part, axis=1)])
+    return table

@@ -1,0 +1,111 @@
+"""What several records have in common: that they may be compared at all, and the units that all of them answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+import numpy as np
+
+from embench.errors import DataError, UsageError
+from embench.interfaces.units import LabelRule, Target
+from embench.records.predictions import ANY_SEED, MODEL, Predictions
+from embench.records.record import Record
+from embench.statistics.joined import Joined, join, unit_length
+
+_SAME = {
+    "dataset": ("dataset", "name"),
+    "generated data": ("dataset", "synthetic"),
+    "protocol": ("protocol", "name"),
+    "protocol's hash": ("protocol", "hash"),
+    "label rules": ("card", "label_rules_hash"),
+    "target access": ("target_access",),
+    "seeds": ("seeds",),
+    "scoring of validation people": ("dev",),
+}
+"""What has to be equal in `run.yaml`, in words."""
+
+
+def common_targets(records: Sequence[Record]) -> list[str]:
+    """The targets that all records have. Raises UsageError where there is none."""
+    named = [list(r.run["targets"]) for r in records]
+    common = [target for target in named[0] if all(target in others for others in named)]
+    if not common:
+        raise UsageError("the runs have no target in common", expected=" / ".join(", ".join(names) for names in named))
+    return common
+
+
+def check_same(records: Sequence[Record]) -> None:
+    """Raises UsageError where the records differ in what makes their scores comparable."""
+    if len(records) < 2:
+        raise UsageError("one run is nothing to compare", expected="two runs at least")
+    for what, path in _SAME.items():
+        values = [reduce(lambda part, key: part[key], path, r.run) for r in records]
+        for r, value in zip(records, values, strict=True):
+            if value != values[0]:
+                raise UsageError(
+                    f"runs can't be compared: they differ in {what}",
+                    where=f"{records[0].run['id']} and {r.run['id']}",
+                    expected=f"the same, but it is {values[0]} and {value}",
+                    hint="run both in the same way",
+                )
+
+
+def target_of(of: Record, name: str) -> Target:
+    """The target, as far as scoring needs to know it. Raises UsageError where the record has none of this name."""
+    if name not in of.scores["headlines"]:
+        raise UsageError(f"no target `{name}`", where=of.run["id"], expected=", ".join(of.scores["headlines"]))
+    rule = next(rule for rule in of.run["card"]["label_rules"] if rule["name"] == name)
+    return Target(name, rule["kind"], LabelRule(), rule["label"], rule["n"])
+
+
+def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:
+    """The labelled units that all methods answered. Raises DataError where there are none, or they don't fit."""
+    rows = [_answers(r, target.name) for r in records]
+    keys = [[f"{seed} {unit}" for seed, unit in zip(t["seed"].tolist(), t["unit"].tolist(), strict=True)] for t in rows]
+    common = reduce(set.intersection, map(set, keys))
+    if not common:
+        raise DataError(f"the runs have no labelled unit of {target.name} in common", where=_ids(records))
+    length = unit_length(rows[0]["unit"])
+    every = []
+    for r, t, key in zip(records, rows, keys, strict=True):
+        ours = t.take(np.array([k in common for k in key]))
+        every.append(join(ours, r.labels, target, groups, length)[MODEL])  # type: ignore[arg-type]  # seen in _answers
+    for r, joined in zip(records, every, strict=True):
+        if [(s, f, len(units)) for s, f, units in joined] != [(s, f, len(units)) for s, f, units in every[0]] or any(
+            (a.subject != b.subject).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)
+        ):
+            raise DataError(
+                "the runs tested people in different folds", where=f"{records[0].run['id']} and {r.run['id']}"
+            )
+        if any((a.y_true != b.y_true).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)):
+            raise DataError("the runs have different labels", where=f"{records[0].run['id']} and {r.run['id']}")
+    return every
+
+
+def _answers(of: Record, target: str) -> Predictions:
+    """The method's own answers about units that have a label."""
+    if of.labels is None:
+        raise DataError(
+            "the record holds no labels, as those of this dataset are not public",
+            where=of.run["id"],
+            hint="compare the run's own folder, or run the method",
+        )
+    chosen = of.labels["target"] == target
+    ids, seeds = of.labels["unit"][chosen], of.labels["seed"][chosen]
+    labelled = set(zip(ids.tolist(), seeds.tolist(), strict=True))
+    table = of.predictions
+    mine = np.flatnonzero((table["method"] == MODEL) & (table["target"] == target))
+    units, drawn = table["unit"][mine].tolist(), table["seed"][mine].tolist()
+    known = [(u, ANY_SEED) in labelled or (u, s) in labelled for u, s in zip(units, drawn, strict=True)]
+    return table.take(mine[np.array(known, bool)])
+
+
+def trains_on_the_tested(of: Record) -> bool:
+    """Whether somebody stands on both sides of a fold."""
+    rows = {(r["seed"], r["fold"], r["subject"], r["role"]) for r in of.folds}
+    return any((seed, fold, subject, "train") in rows for seed, fold, subject, role in rows if role == "test")
+
+
+def _ids(records: Sequence[Record]) -> str:
+    return ", ".join(r.run["id"] for r in records)

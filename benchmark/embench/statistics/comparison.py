@@ -1,0 +1,380 @@
+"""Two or more records: which method is better, by how much, and whether so many people can tell.
+
+Methods are compared on the units that all of them answered, and paired over people; under a protocol that tests people
+on whom it trained, over folds. `docs/statistics.md` says what each test is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from scipy import stats
+
+from embench import registry
+from embench.errors import DataError, UsageError
+from embench.interfaces.metric import Undefined
+from embench.interfaces.ranking import mean_of_known
+from embench.records import record
+from embench.records.record import Record
+from embench.statistics import permutation, sentence, significance
+from embench.statistics.common import check_same, common_targets, joined_on_common, target_of, trains_on_the_tested
+from embench.statistics.conditioned import CONDITIONED
+from embench.statistics.estimates import ByFold, estimate
+from embench.statistics.intervals import LEVEL, MIXED, Bootstrap, Estimate, difference, draw, widened
+from embench.statistics.joined import Joined
+from embench.statistics.scores import REPLICATES
+from embench.statistics.significance import ALPHA
+
+UNEQUAL = 2.0
+"""Tuning is unequal where one method had this many times more tries at the test labels before it than the other."""
+
+
+class Finished(Protocol):
+    """A finished run, as `embench.run` gives it."""
+
+    @property
+    def folder(self) -> Path: ...
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods on one target.
+
+    Args:
+        one, other: the methods' names; `scores`: theirs, on the common units.
+        difference: `one` less `other`, paired, with its 95 % interval.
+        p: of the primary test; `holm`: the same, corrected for the `together` comparisons that were asked for at once.
+        tests: name -> p, of the primary test and the further ones that apply. `equivalence` asks whether the difference
+            lies within .02.
+        people, units: how many it rests on. `over`: what was paired.
+        smallest: the true difference that this cohort would show with 80 % power, from the differences' own spread;
+            None where nothing can vary.
+        unequal_tuning: one had more than twice as many methods before it that had looked at the test labels.
+        higher_is_better, bounded: of the metric.
+    """
+
+    target: str
+    metric: str
+    one: str
+    other: str
+    scores: tuple[Estimate, Estimate]
+    difference: Estimate
+    p: float
+    holm: float
+    together: int
+    tests: Mapping[str, float]
+    people: int
+    units: int
+    over: Literal["people", "folds"]
+    smallest: float | None
+    unequal_tuning: bool
+    higher_is_better: bool = True
+    bounded: bool = True
+
+    @property
+    def different(self) -> bool:
+        """Whether the corrected primary test says so."""
+        return self.holm < ALPHA
+
+    @property
+    def equivalent(self) -> bool:
+        return self.tests.get("equivalence", 1.0) < ALPHA
+
+    @property
+    def better(self) -> str | None:
+        """The name of the better method; None where they can't be told apart."""
+        if not self.different:
+            return None
+        return self.one if (self.difference.mean > 0) == self.higher_is_better else self.other
+
+    @property
+    def sentence(self) -> str:
+        """What may be quoted."""
+        return sentence.sentence(self)
+
+    def as_json(self) -> dict[str, Any]:
+        plain = {name: value for name, value in vars(self).items() if name not in ("scores", "difference", "tests")}
+        return {
+            **plain,
+            "scores": {self.one: self.scores[0].as_json(), self.other: self.scores[1].as_json()},
+            "difference": self.difference.as_json(),
+            "tests": dict(self.tests),
+            "equivalent": self.equivalent,
+            "better": self.better,
+            "sentence": self.sentence,
+        }
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method among others: those that share a letter of `group` can't be told apart. `tried`: how many methods had
+    looked at the test labels when it was made, None where nobody counted."""
+
+    name: str
+    run: str
+    score: Estimate
+    group: str
+    tried: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "score": self.score.as_json()}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Several methods on one target, best first, and every two of them compared."""
+
+    target: str
+    metric: str
+    standings: tuple[Standing, ...]
+    comparisons: tuple[Comparison, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "target": self.target,
+            "metric": self.metric,
+            "methods": [standing.as_json() for standing in self.standings],
+            "comparisons": [comparison.as_json() for comparison in self.comparisons],
+        }
+
+
+def compare(
+    one: Record | Finished | Path | str,
+    other: Record | Finished | Path | str,
+    target: str | None = None,
+    metric: str | None = None,
+) -> Comparison:
+    """Compares two runs: records, finished runs or their folders.
+
+    Args:
+        target: may be left out where the two have one in common.
+        metric: by default the target's headline.
+
+    Raises:
+        UsageError: the two differ in what makes scores comparable, or several targets leave a choice.
+        DataError: there are no labels, no common units, or the score is undefined on them.
+    """
+    records = [_record(source) for source in (one, other)]
+    check_same(records)
+    targets = [target] if target else common_targets(records)
+    if len(targets) > 1:
+        raise UsageError("the runs have several targets in common", where="target", expected=f"one of {targets}")
+    methods = {id(method.record): method for method in _methods(records, targets[0], metric)}
+    return _pair(*(methods[id(given)] for given in records))  # as given, whichever is better
+
+
+def compare_all(
+    records: Sequence[Record], targets: Sequence[str] | None = None, metric: str | None = None
+) -> list[Table]:
+    """Compares any number of runs, two by two, on the units that all answered: a table for each target. Holm's
+    correction is over all comparisons of all targets.
+
+    Raises:
+        UsageError, DataError: as `compare`.
+    """
+    check_same(records)
+    methods = {target: _methods(records, target, metric) for target in targets or common_targets(records)}
+    pairs = {target: [_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
+    every = [pair.p for those in pairs.values() for pair in those]
+    corrected = iter(significance.holm(every))
+    tables = []
+    for target, those in methods.items():
+        settled = [replace(pair, holm=next(corrected), together=len(every)) for pair in pairs[target]]
+        different = np.zeros((len(those), len(those)), bool)
+        for (a, b), pair in zip(combinations(range(len(those)), 2), settled, strict=True):
+            different[a, b] = different[b, a] = pair.different
+        groups = significance.rank_groups(different)
+        standings = [
+            Standing(m.name, m.record.run["id"], m.score, group, _tried(m.record, target))
+            for m, group in zip(those, groups, strict=True)
+        ]
+        tables.append(Table(target, those[0].about.metric, tuple(standings), tuple(settled)))
+    return tables
+
+
+@dataclass(frozen=True)
+class _About:
+    """What the methods of a comparison have in common. `group` (P,): those of the bootstrap's people."""
+
+    target: str
+    metric: str
+    higher_is_better: bool
+    bounded: bool
+    bootstrap: Bootstrap
+    group: np.ndarray
+    units: int
+    folds: int
+    parts: int
+    over: Literal["people", "folds"]
+
+
+@dataclass(frozen=True)
+class _Method:
+    name: str
+    record: Record
+    joined: Joined
+    score: Estimate
+    by_fold: ByFold
+    summands: np.ndarray | None
+    about: _About
+
+
+def _methods(records: Sequence[Record], target: str, metric: str | None) -> list[_Method]:
+    """The methods on the units that all of them answered, best first."""
+    rule = target_of(records[0], target)
+    name = metric or records[0].scores["headlines"][target]
+    higher, bounded = _nature(name)
+    groups = {person: group for r in records for person, group in r.groups.items()}
+    every = joined_on_common(records, rule, groups)
+    bootstrap = draw(every[0].tested(), groups, REPLICATES)
+    about = _About(
+        target=target,
+        metric=name,
+        higher_is_better=higher,
+        bounded=bounded,
+        bootstrap=bootstrap,
+        group=np.array([groups[person] for person in bootstrap.people.tolist()]),
+        units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
+        folds=max(map(len, every[0].seeds.values())),
+        parts=every[0].parts,
+        over="folds" if any(map(trains_on_the_tested, records)) else "people",
+    )
+    made = []
+    for r, method, joined in zip(records, _names(records), every, strict=True):
+        score, by_fold = estimate(name, joined, rule, bootstrap, groups)
+        if score is None:
+            raise UsageError(
+                f"{name} scores no targets of kind {rule.kind}", where="--metric", expected="another metric"
+            )
+        if isinstance(score, Undefined):
+            raise DataError(f"{name} of {target} is undefined: {score.reason}", where=method)
+        summands = permutation.summands(name, joined, rule, bootstrap.people)
+        made.append(_Method(method, r, joined, score, by_fold, summands, about))
+    return sorted(made, key=lambda m: -m.score.mean if higher else m.score.mean)
+
+
+def _pair(one: _Method, other: _Method) -> Comparison:
+    about = one.about
+    apart = _apart(one, other)
+    tests, gap, error, df = _over_folds(one, other, apart) if about.over == "folds" else _over_people(one, other, apart)
+    p = next(iter(tests.values()))
+    if about.bounded and error is not None:
+        tests["equivalence"] = significance.equivalence(gap.mean, error, df)
+    tried = [_tried(m.record, about.target) for m in (one, other)]
+    known = [count for count in tried if count is not None]
+    return Comparison(
+        target=about.target,
+        metric=about.metric,
+        one=one.name,
+        other=other.name,
+        scores=(one.score, other.score),
+        difference=gap,
+        p=p,
+        holm=p,
+        together=1,
+        tests=tests,
+        people=gap.people,
+        units=about.units,
+        over=about.over,
+        smallest=None if error is None else significance.smallest(error, df),
+        unequal_tuning=len(known) == 2 and max(known) > UNEQUAL * min(known),
+        higher_is_better=about.higher_is_better,
+        bounded=about.bounded,
+    )
+
+
+Tested = tuple[dict[str, float], Estimate, float | None, float]
+"""Test -> p, the primary one first; the difference; its standard error (None where nothing can vary) and degrees of
+freedom."""
+
+
+def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
+    about = one.about
+    gap = difference(one.score, other.score, about.group, about.bootstrap)
+    if isinstance(gap, Undefined):
+        raise DataError(
+            f"the difference of {about.metric} is undefined: {gap.reason}", where=f"{one.name}, {other.name}"
+        )
+    _, codes = np.unique(about.group, return_inverse=True)
+    if one.summands is not None and other.summands is not None:
+        sums = np.bincount(codes, np.nan_to_num(mean_of_known(one.summands - other.summands)))
+        values = significance.sign_flips(sums)
+    else:
+        asked = about.metric, one.joined, other.joined, about.bootstrap.people, codes
+        values, sums = permutation.scored_anew(*asked), permutation.added_by_groups(*asked)
+    tests = {"permutation": significance.permutation(values), "wilcoxon": significance.wilcoxon(sums)}
+    if (by_seed := _by_seed(one, other, codes)) is not None:
+        tests[significance.SHARED] = significance.shared_training(values, by_seed, about.parts)
+        if gap.over == "replicates" and about.metric not in CONDITIONED:  # its folds' scores mix people
+            gap = widened(gap, by_seed, about.parts, MIXED)
+    if about.folds > 1 and len(apart) > 1:
+        error = significance.corrected_error(apart, about.folds)
+        tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)
+    if gap.low is None or gap.high is None or gap.std is None:
+        return tests, gap, None, 0
+    if gap.persons is None:
+        return tests, gap, gap.std * np.sqrt(about.bootstrap.groups / about.bootstrap.free), about.bootstrap.free
+    df = len(np.unique(about.group[np.isfinite(gap.persons)])) - 1
+    return tests, gap, (gap.high - gap.low) / 2 / stats.t.ppf((1 + LEVEL) / 2, df), df
+
+
+def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | None:
+    """(S, G) what each group adds to the difference in each seed; None where seeds don't split people differently."""
+    if not one.joined.resplit:
+        return None
+    if one.summands is not None and other.summands is not None:
+        return permutation.added_in_seeds(one.summands, other.summands, codes)
+    metric, people = one.about.metric, one.about.bootstrap.people
+    alone = [[Joined({seed: folds}) for seed, folds in m.joined.seeds.items()] for m in (one, other)]
+    return np.stack([permutation.added_by_groups(metric, a, b, people, codes) for a, b in zip(*alone, strict=True)])
+
+
+def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
+    """Where people are tested on whom a method was trained, folds vary, and no person is a new one."""
+    about = one.about
+    if about.folds < 2 or len(apart) < 2:
+        raise DataError("one fold is nothing to pair over", where=f"{one.name}, {other.name}", expected="several folds")
+    mean, error, df = float(apart.mean()), significance.corrected_error(apart, about.folds), len(apart) - 1
+    half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
+    people = min(one.score.people, other.score.people)
+    gap = Estimate(mean, float(apart.std(ddof=1)), mean - half, mean + half, people, "folds")
+    return {"corrected resampled t": significance.t_test(mean, error, df)}, gap, error, df
+
+
+def _apart(one: _Method, other: _Method) -> np.ndarray:
+    """(J,) the differences of folds and seeds in which both have a score."""
+    both = ((value, other.by_fold.get(at)) for at, value in one.by_fold.items())
+    return np.array([a - b for a, b in both if a is not None and b is not None])
+
+
+def _record(source: Record | Finished | Path | str) -> Record:
+    if isinstance(source, Record):
+        return source
+    return record.read(Path(source if isinstance(source, str | Path) else source.folder))
+
+
+def _tried(of: Record, target: str) -> int | None:
+    tried = of.run["tried"]
+    return tried.get(target) if isinstance(tried, Mapping) else tried
+
+
+def _names(records: Sequence[Record]) -> list[str]:
+    """What each method is called: by its parts, and by its run where others are called alike."""
+    plain = [sentence.method(r.run) for r in records]
+    return [
+        name if plain.count(name) == 1 else f"{name} ({r.run['id']})" if name else r.run["id"]
+        for name, r in zip(plain, records, strict=True)
+    ]
+
+
+def _nature(metric: str) -> tuple[bool, bool]:
+    """Whether more is better, and whether the metric has a least and a greatest value."""
+    if metric in CONDITIONED:
+        return True, True
+    kind = registry.load("metric", metric)
+    return kind.direction == "higher", bool(np.isfinite(kind.range).all())

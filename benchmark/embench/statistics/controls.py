@@ -1,0 +1,181 @@
+"""What explains labels without any signal of the body: controls fitted on training people, scored with every run.
+
+A new control is a function here with its name in `CONTROLS`, and a higher `REVISION` of scores; where it needs other
+data than a `Question` holds, `answers` puts them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
+
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target, Unit
+
+Answer = tuple[np.ndarray, np.ndarray] | Undefined
+"""(score (n,) or (n, K), decision (n,)), or why the control does not apply."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the controls of one fold are asked, and what they may know.
+
+    Args:
+        units: of everybody. `y` (n,): their labels, NaN where there is none; those of `test` are not looked at.
+        train, test: positions; the training units are those with a label.
+        durations: recording -> seconds.
+        movement: (n, features) statistics of the accelerometer in each unit, NaN where it is missing; None where the
+            dataset has none.
+        seed: for the random decisions of `prior` and the boosted trees.
+    """
+
+    target: Target
+    units: Sequence[Unit]
+    y: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+    durations: Mapping[str, float]
+    movement: np.ndarray | None
+    seed: int
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """The labels of the training units: classes as whole numbers, or values."""
+        y = self.y[self.train]
+        return y.astype(int) if self.target.traits.has_classes else y
+
+    @cached_property
+    def shares(self) -> np.ndarray:
+        """(K,) the share of each class among the training units."""
+        return np.bincount(self.known, minlength=self.target.n) / len(self.known)
+
+    def stimuli(self) -> np.ndarray | Undefined:
+        """(n,) the number of each unit's stimulus; undefined where a test stimulus is not among the training units'."""
+        stimulus = np.array([unit.stimulus for unit in self.units])
+        names, codes = np.unique(stimulus, return_inverse=True)
+        if len(names) < 2:
+            return Undefined("there is one stimulus only")
+        unseen = np.unique(stimulus[self.test][~np.isin(codes[self.test], codes[self.train])])
+        if len(unseen):
+            return Undefined(f"{len(unseen)} test stimuli have no training label: {', '.join(unseen[:3].tolist())}")
+        return np.asarray(codes)
+
+
+def control_scores(
+    target: Target,
+    units: Sequence[Unit],
+    y: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    durations: Mapping[str, float],
+    movement: np.ndarray | None,
+    seed: int,
+) -> dict[str, Answer]:
+    """Each control's answer about the test units, in the order of `test`; the arguments are those of a `Question`."""
+    train = np.asarray(train)[np.isfinite(y[train])]
+    if not len(train):
+        return dict.fromkeys(CONTROLS, Undefined("no training unit has a label"))
+    question = Question(target, units, y, train, test, durations, movement, seed)
+    return {name: control(question) for name, control in CONTROLS.items()}
+
+
+def _majority(q: Question) -> Answer:
+    """The commonest class of the training units."""
+    if not q.target.traits.has_classes:
+        return Undefined("values have no class that is most common")
+    chosen = np.full(len(q.test), q.shares.argmax())
+    return _score(q.target, np.eye(q.target.n)[chosen]), chosen.astype(float)
+
+
+def _prior(q: Question) -> Answer:
+    """The share of each class, decisions drawn by it; of values their mean."""
+    if not q.target.traits.has_classes:
+        return _same_twice(np.full(len(q.test), q.known.mean()))
+    drawn = np.random.default_rng(q.seed).choice(q.target.n, len(q.test), p=q.shares)
+    return _score(q.target, np.tile(q.shares, (len(q.test), 1))), drawn.astype(float)
+
+
+def _stimulus_mean(q: Question) -> Answer:
+    """The share of each class among the training units of the same stimulus; of values their mean there."""
+    codes = q.stimuli()
+    if isinstance(codes, Undefined):
+        return codes
+    if not q.target.traits.has_classes:
+        sums, sizes = np.bincount(codes[q.train], q.known), np.bincount(codes[q.train])
+        return _same_twice(sums[codes[q.test]] / sizes[codes[q.test]])
+    counts = np.zeros((codes.max() + 1, q.target.n))
+    np.add.at(counts, (codes[q.train], q.known), 1)
+    return _answer(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
+
+
+def _elapsed_time(q: Question) -> Answer:
+    """What the time since the session's start, or the order of recordings, tells."""
+    clock = np.array([(unit.start_s, unit.order) for unit in q.units], float)
+    if np.isnan(clock).all():
+        return Undefined("the release hides when units were recorded")
+    return _boosted(q, clock)
+
+
+def _recording_length(q: Question) -> Answer:
+    """What the length of the recording tells."""
+    length = np.array([[q.durations[unit.recording]] for unit in q.units])
+    return Undefined("all recordings are of one length") if np.ptp(length) < 1e-3 else _boosted(q, length)
+
+
+def _movement(q: Question) -> Answer:
+    """What the accelerometer tells."""
+    if q.movement is None:
+        return Undefined("there is no accelerometer")
+    if np.isnan(q.movement[q.train]).all() or np.isnan(q.movement[q.test]).all():
+        return Undefined("nobody in the training or test part has an accelerometer")
+    return _boosted(q, q.movement)
+
+
+CONTROLS: Mapping[str, Callable[[Question], Answer]] = {
+    "majority": _majority,
+    "prior": _prior,
+    "stimulus_mean": _stimulus_mean,
+    "elapsed_time": _elapsed_time,
+    "recording_length": _recording_length,
+    "movement": _movement,
+}
+"""Control -> what answers; records list them in this order."""
+
+
+def _boosted(q: Question, x: np.ndarray) -> Answer:
+    """What boosted trees read off `x` (n, features) of the units."""
+    train, test, has_classes = q.train, q.test, q.target.traits.has_classes
+    if has_classes and (q.shares == 1).any():
+        return Undefined("training labels are of one class only")
+    x = x[:, np.isfinite(x[train]).any(0)]  # the trees can't bin a column of which nothing is known
+    # Without early stopping, which would hold out units of training people at random. One thread, so that sums are
+    # added in one order whatever the machine.
+    with threadpool_limits(limits=1):
+        if not has_classes:
+            values = HistGradientBoostingRegressor(early_stopping=False, random_state=q.seed)
+            return _same_twice(values.fit(x[train], q.known).predict(x[test]))
+        trees = HistGradientBoostingClassifier(early_stopping=False, class_weight="balanced", random_state=q.seed)
+        trees.fit(x[train], q.known)
+        share = np.zeros((len(test), q.target.n))
+        share[:, trees.classes_] = trees.predict_proba(x[test])
+    return _answer(q.target, share)
+
+
+def _answer(target: Target, share: np.ndarray) -> Answer:
+    score = _score(target, share)
+    return score, target.traits.decide(score, 0.5)
+
+
+def _score(target: Target, share: np.ndarray) -> np.ndarray:
+    """What predictions hold of probabilities (n, K): those of all classes, or that of class 1 alone."""
+    return share if target.traits.several else share[:, 1]
+
+
+def _same_twice(values: np.ndarray) -> Answer:
+    return values, values.copy()

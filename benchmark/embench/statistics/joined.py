@@ -1,0 +1,135 @@
+"""Predictions joined with labels: one set of units for each fold and seed, units without a label dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.interfaces.units import Target, Units
+from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+
+
+@dataclass(frozen=True)
+class Joined:
+    """One method's labelled units of one target: seed -> fold -> units."""
+
+    seeds: dict[int, dict[int, Units]]
+
+    def __iter__(self) -> Iterator[tuple[int, int, Units]]:
+        """(seed, fold, units)."""
+        for seed, folds in self.seeds.items():
+            for fold, units in folds.items():
+                yield seed, fold, units
+
+    def tested(self) -> list[dict[int, np.ndarray]]:
+        """For each seed, fold -> people."""
+        return [{fold: np.unique(units.subject) for fold, units in folds.items()} for folds in self.seeds.values()]
+
+    def _parts(self) -> list[frozenset[frozenset[str]]]:
+        """For each seed, the parts that people are tested in; folds of the same people and other stimuli are one."""
+        return [frozenset(frozenset(people.tolist()) for people in folds.values()) for folds in self.tested()]
+
+    @property
+    def parts(self) -> int:
+        """How many parts people are tested in; people of one train the models that answer for the others."""
+        return max(map(len, self._parts()))
+
+    @property
+    def resplit(self) -> bool:
+        """Whether there are several seeds and no two of them split people alike."""
+        return len(set(self._parts())) == len(self.seeds) > 1
+
+
+def join(
+    predictions: Predictions, labels: Labels, target: Target, groups: Mapping[str, str], unit_length_s: float
+) -> dict[str, Joined]:
+    """Method -> its labelled units; a control's are limited to the units that the model answered.
+
+    Raises:
+        DataError: a score is missing or not finite, a unit is predicted twice, or people are unknown to `groups`.
+    """
+    ours = predictions.take(predictions["target"] == target.name)
+    y = labels_of(ours, labels, target)
+    names, unit = np.unique(ours["unit"], return_inverse=True)
+    # One number for each (seed, unit); the order of units is then by seed, fold and unit id, whatever the file's.
+    key = (ours["seed"] - ours["seed"].min(initial=0)) * max(1, len(names)) + unit
+    answered = key[ours["method"] == MODEL]
+    methods = {}
+    for method in sorted(set(ours["method"].tolist()), key=lambda name: (name != MODEL, name)):
+        rows = np.flatnonzero((ours["method"] == method) & np.isfinite(y) & np.isin(key, answered))
+        rows = rows[np.lexsort((unit[rows], ours["fold"][rows], ours["seed"][rows]))]
+        if len(np.unique(key[rows])) < len(rows):
+            raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
+        methods[method] = _split(ours.take(rows), y[rows], target, groups, unit_length_s)
+    return methods
+
+
+def unit_length(ids: np.ndarray) -> float:
+    """The nominal length in seconds of the units with these ids (n,), which say recording, start and stop; NaN where no
+    recording holds several, so that units are whole recordings."""
+    spans = [id_.rpartition(":") for id_ in set(ids.tolist())]
+    if len({recording for recording, _, _ in spans}) == len(spans):
+        return float("nan")
+    start_stop = [span.split("-") for _, _, span in spans]
+    return float(np.median([int(stop) - int(start) for start, stop in start_stop])) / 1000
+
+
+def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.ndarray:
+    """(n,) the label of each row, NaN where there is none."""
+    y = np.full(len(predictions), np.nan)
+    for seed in np.unique(labels["seed"][labels["target"] == target.name]).tolist():
+        chosen = (labels["target"] == target.name) & (labels["seed"] == seed)
+        order = np.argsort(labels["unit"][chosen])
+        ids, values = labels["unit"][chosen][order], labels["label"][chosen][order]
+        at = np.minimum(np.searchsorted(ids, predictions["unit"]), len(ids) - 1)
+        found = ids[at] == predictions["unit"]
+        if seed != ANY_SEED:
+            found &= predictions["seed"] == seed
+        y[found] = values[at][found]
+    return y
+
+
+def _split(rows: Predictions, y: np.ndarray, target: Target, groups: Mapping[str, str], unit_length_s: float) -> Joined:
+    everything = units_of(rows, y, target, groups, unit_length_s)
+    seeds: dict[int, dict[int, Units]] = {}
+    for seed in np.unique(rows["seed"]).tolist():
+        here = rows["seed"] == seed
+        folds = np.unique(rows["fold"][here]).tolist()
+        seeds[seed] = {fold: everything.take(here & (rows["fold"] == fold)) for fold in folds}
+    return Joined(seeds)
+
+
+def units_of(
+    rows: Predictions, y: np.ndarray, target: Target, groups: Mapping[str, str], unit_length_s: float
+) -> Units:
+    """Rows of predictions of one target with their labels `y` (n,), as metrics read them.
+
+    Raises:
+        DataError: a score is missing or not finite, or people are unknown to `groups`.
+    """
+    score = rows["score"]
+    if target.traits.several:
+        if rows.classes < len(target.columns):
+            raise DataError(f"predictions have no column for every class of {target.name}", expected=f"{target.n}")
+        score = np.stack([rows[name] for name in target.columns], axis=1)
+    decision = rows["decision"]
+    if not np.isfinite(score).all() or (target.traits.has_classes and not np.isfinite(decision).all()):
+        raise DataError("a score or decision is missing or not finite", where=f"predictions of {target.name}")
+    unknown = sorted(set(rows["subject"].tolist()) - set(groups))
+    if unknown:
+        raise DataError(f"people without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
+    return Units(
+        kind=target.kind,
+        y_true=y,
+        score=score,
+        decision=decision,
+        subject=rows["subject"],
+        stimulus=rows["stimulus"],
+        start_s=rows["start_s"],
+        fold=rows["fold"],
+        group=np.array([groups[s] for s in rows["subject"].tolist()], dtype=np.str_),
+        length_s=unit_length_s,
+    )

@@ -1,0 +1,137 @@
+"""What two methods' difference in a score becomes when they exchange their answers for whole groups of people.
+
+If it makes no difference which of two methods answers for a group, then the difference of their scores is as likely as
+any that comes of exchanging the answers of some groups: the permutation test of paired designs. A score that is a sum
+over people changes by turning signs. Any other is computed anew, with the answers of both methods side by side as if
+they were of two people, of whom each sample holds one; where ranks alone decide a score, scores are first made ranks
+within fold and seed, so that two methods' scales can be mixed (Bandos et al. 2005, doi 10.1002/sim.2149).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from embench import registry
+from embench.interfaces.metric import Metric, Undefined
+from embench.interfaces.ranking import mean_of_known, tie_width
+from embench.interfaces.units import Target, Units
+from embench.statistics import conditioned
+from embench.statistics.estimates import persons_of_folds, persons_of_seeds
+from embench.statistics.joined import Joined
+from embench.statistics.significance import exchanges
+
+ACROSS = "auroc_within_stimulus"
+"""The conditioned score that compares different people's scores."""
+
+
+def summands(name: str, joined: Joined, target: Target, people: np.ndarray) -> np.ndarray | None:
+    """(S, P) what each of `people` adds to a method's score `name` in each seed, NaN where nothing; None where the
+    score is no sum over people.
+
+    The crossed scores are one: their comparisons lie inside people, and how many there are of each is up to the labels.
+    """
+    if name == target.traits.within:
+        seeds = persons_of_seeds(joined, persons_of_folds(joined, people, target.kind))
+        return np.asarray(seeds / np.isfinite(mean_of_known(seeds)).sum())
+    if name not in conditioned.CONDITIONED or name == ACROSS:
+        return None
+    rows = []
+    for folds in joined.seeds.values():
+        tables = conditioned.over_folds(name, folds.values(), people)
+        kept = [] if isinstance(tables, Undefined) else [tables[k] for k in conditioned.estimable(name, tables)]
+        shares = [table.wins.sum(1) / table.pairs.sum() for table in kept]
+        rows.append(np.mean(shares, axis=0) if shares else np.full(len(people), np.nan))
+    return np.stack(rows)
+
+
+def added_in_seeds(one: np.ndarray, other: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(S, G) what each group of people adds to the difference of methods with these `summands` (S, P), seed by seed.
+
+    Args:
+        codes: (P,) groups, from 0 on.
+    """
+    return np.stack([np.bincount(codes, row) for row in np.nan_to_num(one - other)])
+
+
+def scored_anew(name: str, one: Joined, other: Joined, people: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(R,) the difference of scores that are no sums, after each of the exchanges.
+
+    Args:
+        one, other: the same units. `people` (P,): who is tested. `codes` (P,): their groups, from 0 on.
+    """
+    return _differences(name, one, other, people, exchanges(int(codes.max()) + 1)[:, codes])
+
+
+def added_by_groups(name: str, one: Joined, other: Joined, people: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(G,) half of what exchanging each group alone takes away from such a difference; nearly adds up to it."""
+    groups = int(codes.max()) + 1
+    ways = np.vstack([np.zeros((1, groups), bool), np.eye(groups, dtype=bool)])
+    values = _differences(name, one, other, people, ways[:, codes])
+    return (values[0] - values[1:]) / 2
+
+
+def _differences(name: str, one: Joined, other: Joined, people: np.ndarray, ways: np.ndarray) -> np.ndarray:
+    """(R,) differences when the answers of the people of `ways` (R, P) are exchanged."""
+    metric = None if name == ACROSS else registry.load("metric", name)()
+    both = np.array([f"{m}:{person}" for m in (0, 1) for person in people.tolist()])
+    samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
+    seeds = []
+    for seed, folds in one.seeds.items():
+        sides = {fold: _side_by_side(units, other.seeds[seed][fold], metric) for fold, units in folds.items()}
+        if metric is None:
+            seeds.append(_across(folds, sides, people, both, samples))
+            continue
+        tested = {fold: np.isin(both, units.subject) for fold, units in sides.items()}
+        scored = [metric.resampled(u, both[tested[fold]], samples[:, tested[fold]]) for fold, u in sides.items()]
+        seeds.append(np.stack(scored))
+    # (S, R) of comparisons over all folds of a seed, or (S, F, R): seeds are averaged, then folds.
+    values = mean_of_known(np.stack(seeds))
+    first, second = np.split(values if metric is None else mean_of_known(values), 2)
+    return first - second
+
+
+def _across(
+    folds: Mapping[int, Units],
+    sides: Mapping[int, Units],
+    people: np.ndarray,
+    both: np.ndarray,
+    samples: np.ndarray,
+) -> np.ndarray:
+    """(R,) shares of comparisons of different people won in a seed; over the classes that the labels make estimable."""
+    plain = conditioned.over_folds(ACROSS, folds.values(), people)
+    doubled = conditioned.over_folds(ACROSS, sides.values(), both)
+    if isinstance(plain, Undefined) or isinstance(doubled, Undefined):
+        return np.full(len(samples), np.nan)
+    kept = [doubled[k].resampled(samples) for k in conditioned.estimable(ACROSS, plain)]
+    return mean_of_known(kept) if kept else np.full(len(samples), np.nan)
+
+
+def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
+    """The units of a fold as both methods answer them; each person is there once a method."""
+    ranked = _ranked(one), _ranked(other)
+    if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
+        one, other = ranked
+    subject = [f"{m}:{person}" for m, units in enumerate((one, other)) for person in units.subject.tolist()]
+    columns = ("y_true", "score", "decision", "stimulus", "start_s", "fold", "group")
+    twice: dict[str, Any] = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in columns}
+    return replace(one, **twice, subject=np.array(subject, dtype=np.str_))
+
+
+def _ranked(units: Units) -> Units:
+    """The units with ranks in place of scores, class by class; scores that are tied have one rank."""
+    columns = units.score if units.score.ndim == 2 else units.score[:, None]
+    ranks = np.stack([_ranks(column, tie_width(units.score)) for column in columns.T], axis=1)
+    return replace(units, score=ranks.reshape(units.score.shape))
+
+
+def _ranks(score: np.ndarray, tie: float) -> np.ndarray:
+    order = np.argsort(score)
+    steps = np.cumsum(np.diff(score[order], prepend=score[order[:1]]) > tie)
+    level = np.empty(len(score))
+    level[order] = steps
+    return np.asarray(stats.rankdata(level)) / len(score)

@@ -1,0 +1,132 @@
+"""Linear probes: what a network's last hidden layer says of who it is, which stimulus runs, or any other label.
+
+Each fold and seed has a network of its own, so that every probe is fitted and scored inside one, on the people whom
+that network was not trained on.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+from embench.interfaces.metric import Undefined
+from embench.records.embeddings import Embeddings
+from embench.records.predictions import MODEL, Labels, Predictions
+
+SUBJECT, STIMULUS, LABEL = "subject", "stimulus", "label"
+PARTS = 5
+MOST = 1000
+"""Units a fold and seed that a probe looks at; more make it slow, not better."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How well a linear classifier reads `what` from hidden layers: the mean over the folds and seeds where it could be
+    asked. `metric` is `balanced_accuracy`, or `auroc` for labels of two classes; `chance` is what guessing scores, 1
+    over the number of classes, or .5."""
+
+    what: str
+    metric: str
+    score: float
+    chance: float
+    std: float
+    folds: int
+    units: int
+
+
+def probe(
+    embeddings: Embeddings, predictions: Predictions, what: str, *, target: str, labels: Labels | None = None
+) -> Probe | Undefined:
+    """Asks hidden layers for `what`: `subject`, `stimulus`, or `label` (of `target`, whose `labels` are needed).
+
+    People are told apart on stretches of theirs that the probe was not fitted on: other recordings where they have
+    several, else other fifths of their time. Stimuli and labels are told apart on other people. Logistic regression on
+    standardised dimensions, C = 1.
+    """
+    rows = predictions.take((predictions["method"] == MODEL) & (predictions["target"] == target))
+    ours = embeddings.take(embeddings.target == target)
+    at = {key: i for i, key in enumerate(zip(rows["seed"].tolist(), rows["unit"].tolist(), strict=True))}
+    row = np.array([at.get(key, -1) for key in zip(ours.seed.tolist(), ours.unit.tolist(), strict=True)], np.int64)
+    ours, about = ours.take(row >= 0), rows.take(row[row >= 0])
+    if what == LABEL:
+        given = _labels(about, labels, target)
+        known = given >= 0
+        ours, about, y = ours.take(known), about.take(known), given[known].astype(str)
+    else:
+        y = about[what]
+    scores, chances, units = [], [], 0
+    for seed, fold in sorted(set(zip(about["seed"].tolist(), about["fold"].tolist(), strict=True))):
+        here = np.flatnonzero((about["seed"] == seed) & (about["fold"] == fold))
+        here = np.sort(np.random.default_rng(0).permutation(here)[:MOST])
+        there = about.take(here)
+        apart = _stretches(there) if what == SUBJECT else there["subject"]
+        found = _read(ours.x[here], y[here], apart, binary=what == LABEL)
+        if found is not None:
+            scores.append(found[0])
+            chances.append(found[1])
+            units += len(here)
+    if not scores:
+        return Undefined(f"no fold has two values of {what} in parts that can be held apart")
+    metric = "auroc" if what == LABEL and len(np.unique(y)) == 2 else "balanced_accuracy"
+    score, chance, std = (float(v) for v in (np.mean(scores), np.mean(chances), np.std(scores)))
+    return Probe(what, metric, score, chance, std, len(scores), units)
+
+
+def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> tuple[float, float] | None:
+    """(score, chance) of reading `y` (n,) from `x` (n, H), cross-validated over what is kept `apart` (n,). Values that
+    one part alone holds are left out; None where fewer than two are left."""
+    several = [v for v in np.unique(y) if len(np.unique(apart[y == v])) > 1]
+    x, apart, y = x[np.isin(y, several)], apart[np.isin(y, several)], y[np.isin(y, several)]
+    if len(several) < 2:
+        return None
+    folds = GroupKFold(min(PARTS, len(np.unique(apart))))
+    ways = list(folds.split(x, y, apart))
+    if any(len(np.unique(y[train])) < 2 for train, _ in ways):
+        return None
+    two = binary and len(several) == 2
+    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300))
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        answer = cross_val_predict(model, x, y, cv=ways, method="decision_function" if two else "predict")
+    if not two:
+        return float(balanced_accuracy_score(y, answer)), 1 / len(several)
+    # Inside each part: models of different parts answer on scales of their own.
+    both = [test for _, test in ways if len(np.unique(y[test])) == 2]
+    areas = [roc_auc_score(y[test] == several[1], answer[test]) for test in both]
+    return (float(np.mean(areas)), 0.5) if areas else None
+
+
+def _stretches(rows: Predictions) -> np.ndarray:
+    """(n,) the part of each person's time that a unit lies in, the same numbers for everybody: recordings dealt out to
+    `PARTS`, or fifths of the time where a person has fewer than two."""
+    part = np.zeros(len(rows), np.int64)
+    for person in np.unique(rows["subject"]):
+        own = np.flatnonzero(rows["subject"] == person)
+        order = own[np.lexsort((_onset(rows["unit"][own]), rows["recording"][own]))]
+        _, recording = np.unique(rows["recording"][order], return_inverse=True)
+        many = recording.max() > 0
+        part[order] = recording % PARTS if many else np.arange(len(order)) * PARTS // len(order)
+    return part
+
+
+def _onset(unit: np.ndarray) -> np.ndarray:
+    """(n,) where units begin in their recordings (ms), which their ids say."""
+    return np.array([int(name.rpartition(":")[2].partition("-")[0] or 0) for name in unit.tolist()])
+
+
+def _labels(rows: Predictions, labels: Labels | None, target: str) -> np.ndarray:
+    """(n,) the label of each row as a whole number, -1 where there is none."""
+    if labels is None:
+        return np.full(len(rows), -1)
+    own = labels["target"] == target
+    known = dict(zip(labels["unit"][own].tolist(), labels["label"][own].tolist(), strict=True))
+    return np.array([int(known.get(unit, -1)) for unit in rows["unit"].tolist()])

@@ -1,0 +1,156 @@
+"""Everything a run's `scores.json` says, from its predictions and labels alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from functools import partial as bound
+from typing import Any, Protocol
+
+import numpy as np
+
+from embench.interfaces.kinds import KindName
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Target
+from embench.records.predictions import MODEL, Labels, Predictions
+from embench.statistics import permutation
+from embench.statistics.estimates import Score, estimate_all
+from embench.statistics.intervals import LEVEL, Bootstrap, Estimate, difference, draw, stretched, widened
+from embench.statistics.joined import Joined, join
+
+REPLICATES = 1000
+
+
+class HeadlineRule(Protocol):
+    """What scoring needs of a protocol."""
+
+    def headline_for(self, kind: KindName, fixed_order: bool) -> str: ...
+
+
+class OrderCard(Protocol):
+    """What scoring needs of a dataset's card."""
+
+    @property
+    def fixed_order(self) -> bool: ...
+
+
+def score(
+    predictions: Predictions,
+    labels: Labels,
+    *,
+    targets: Sequence[Target],
+    protocol: HeadlineRule,
+    card: OrderCard,
+    groups: Mapping[str, str],
+    unit_length_s: float | Mapping[str, float],
+    not_applicable: Mapping[str, Mapping[str, str]] | None = None,
+    replicates: int = REPLICATES,
+) -> dict[str, Any]:
+    """Scores of the model and of every control, each number with its interval or the reason why there is none.
+
+    Args:
+        groups: person -> people recorded together with them.
+        unit_length_s: nominal length of a unit, for all targets or each; NaN where units are whole recordings.
+        not_applicable: target -> control -> why it was not scored.
+
+    Returns:
+        `headlines` {target: metric}; `scores` {target: {metric: number}} of the model; `controls` {control: {target:
+        {metric: number}}}, or {target: {"undefined": reason}} where it does not apply; `differences` {control: {target:
+        {"difference": number, "clears": bool}}} of the headlines, model less control, paired; `cleared_all` and
+        `not_cleared` ("target: control"); `folds`, every method, seed and fold by itself. A number is {mean, std, low,
+        high, people, over, left_out} or {"undefined": reason}, see `Estimate`.
+
+    Raises:
+        DataError: predictions do not fit together or with `groups`.
+        PluginError: a metric raised.
+    """
+    headlines = {target.name: protocol.headline_for(target.kind, card.fixed_order) for target in targets}
+    out: dict[str, Any] = {
+        "headlines": headlines,
+        "level": LEVEL,
+        "replicates": replicates,
+        "scores": {},
+        "controls": {},
+        "differences": {},
+        "folds": [],
+    }
+    not_cleared = []
+    for target in targets:
+        length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
+        methods, partial = _whole(join(predictions, labels, target, groups, length))
+        absent = {**partial, **(not_applicable or {}).get(target.name, {})}
+        for control, reason in absent.items():
+            out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
+        if MODEL not in methods:
+            nothing = Undefined("no unit with a label was predicted")
+            out["scores"][target.name] = {headlines[target.name]: _json(nothing)}
+            continue
+        bootstrap = draw(methods[MODEL].tested(), groups, replicates)
+        scored: dict[str, dict[str, Score]] = {}
+        for method, joined in methods.items():
+            scored[method], folds = estimate_all(joined, target, headlines[target.name], bootstrap, groups)
+            out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
+        out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
+        added = cache(bound(permutation.summands, headlines[target.name], methods[MODEL], target, bootstrap.people))
+        for control in sorted(set(scored) - {MODEL}):
+            values = {name: _json(value) for name, value in scored[control].items()}
+            out["controls"].setdefault(control, {})[target.name] = values
+            gap = _gap(target, headlines[target.name], methods, scored, control, bootstrap, groups, added)
+            compared = {
+                "difference": _json(gap),
+                "clears": isinstance(gap, Estimate) and gap.low is not None and gap.low > 0,
+            }
+            out["differences"].setdefault(control, {})[target.name] = compared
+            if not compared["clears"]:
+                not_cleared.append(f"{target.name}: {control}")
+    out["cleared_all"] = bool(out["differences"]) and not not_cleared
+    out["not_cleared"] = not_cleared
+    return out
+
+
+def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, str]]:
+    """The methods that answered every unit of the model, and why the others can't be compared with it."""
+    sizes = {name: sum(len(units) for _, _, units in joined) for name, joined in methods.items()}
+    all_of_them = sizes.get(MODEL, 0)
+    partial = {
+        name: f"answered {size} of the model's {all_of_them} units only"
+        for name, size in sizes.items()
+        if size < all_of_them
+    }
+    return {n: joined for n, joined in methods.items() if sizes[n] and n not in partial}, partial
+
+
+def _gap(
+    target: Target,
+    headline: str,
+    methods: Mapping[str, Joined],
+    scored: Mapping[str, Mapping[str, Score]],
+    control: str,
+    bootstrap: Bootstrap,
+    groups: Mapping[str, str],
+    model_adds: Callable[[], np.ndarray | None],
+) -> Score:
+    """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
+
+    A control asks whether anything was learned. Where nothing was, people who train each other's models about double
+    the variance, so that the interval holds the whole `shared_variance`: as far as seeds tell how much it is, and never
+    more than that doubling, which also stands in where they don't tell.
+    """
+    one, other = (scored[method][headline] for method in (MODEL, control))
+    if isinstance(one, Undefined) or isinstance(other, Undefined):
+        return one if isinstance(one, Undefined) else other
+    names, codes = np.unique([groups[person] for person in bootstrap.people.tolist()], return_inverse=True)
+    gap = difference(one, other, names[codes], bootstrap)
+    ours, theirs = methods[MODEL], methods[control]
+    if isinstance(gap, Undefined) or ours.parts == 1:  # nobody trains anybody else's model
+        return gap
+    added = model_adds() if ours.resplit else None
+    subtracted = None if added is None else permutation.summands(headline, theirs, target, bootstrap.people)
+    if added is None or subtracted is None:
+        return stretched(gap, math.sqrt(2))
+    return widened(gap, permutation.added_in_seeds(added, subtracted, codes), ours.parts, share=1, most=1)
+
+
+def _json(value: Score) -> dict[str, Any]:
+    return {"undefined": value.reason} if isinstance(value, Undefined) else value.as_json()

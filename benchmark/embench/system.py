@@ -1,0 +1,131 @@
+"""What is asked of the machine: locks, cores, memory, worker processes, versions of libraries. Linux, macOS and Windows
+answer these differently; nothing else in the harness may care.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+from embench.errors import MachineError
+
+_OWN = Path("/proc/self")
+"""What Linux tells a process about itself."""
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Holds a lock on the file `path`, which is made where it is missing and may stay. The system lets go of it when
+    this process ends, however it ends.
+
+    Yields:
+        Whether it is held: False only where another process has it and this one does not wait.
+
+    Raises:
+        MachineError: the disk knows no locks. OSError: the file cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    # A soft lock, which is a file that is there, would outlive a process that is killed.
+    lock = FileLock(path, timeout=-1 if wait else 0, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise MachineError(
+            "files cannot be locked on this disk",
+            where=str(path),
+            expected="a disk that keeps two processes from writing at once; some network disks do not",
+            hint="name a folder on a disk of this machine",
+        ) from error
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    import psutil
+
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):
+        return len(process.cpu_affinity())
+    return psutil.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Bytes of memory that the machine can still give."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def reset_peak_memory() -> None:
+    """What follows is measured from here on, where the system can do that: on Linux."""
+    with contextlib.suppress(OSError):
+        (_OWN / "clear_refs").write_text("5")
+
+
+def peak_memory() -> int:
+    """The highest memory use of this process in bytes, since the last reset or since it started."""
+    with contextlib.suppress(OSError):
+        for line in (_OWN / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:
+        import psutil
+
+        used = psutil.Process().memory_info()
+        return int(getattr(used, "peak_wset", used.rss))
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def version_of(distribution: str) -> str:
+    """The installed version of a library; `absent` where it is not there, as in an installation that only scores."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def end_with_parent() -> None:
+    """Called once in a worker: when the parent is gone, however it died, the worker ends too."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    # A killed parent cannot tell its workers to stop; left alone, they would wait for work for ever.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def script_apart() -> Iterator[None]:
+    """Spawned workers import the parent's script, which for one without `if __name__ == "__main__"` starts the run
+    anew. What our workers are handed never lies in a script, so they start without it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

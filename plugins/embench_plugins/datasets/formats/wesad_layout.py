@@ -1,0 +1,6 @@
+"""What WESAD's readers and its generator know of the release alike: people, and the rate of `label` in Hz."""
+
+from __future__ import annotations
+
+PEOPLE = tuple(f"S{number}" for number in range(2, 18) if number != 12)
+LABEL_RATE = 700

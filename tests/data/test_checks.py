@@ -1,0 +1,177 @@
+"""What `verify` finds in any dataset, and the report and the note that are made of it."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from embench.data.checks import check
+from embench.data.describe import Report, masked
+from embench.data.verified import recall, remember
+from embench.errors import DataError, PluginError
+from embench.interfaces.dataset import Dataset
+
+from .small import Small, write
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write(write(tmp_path / "small", "P1"), "P2")
+
+
+def found(root, cache, severity=("error", "warning")):
+    checked = check(Small(root), "tests/small", cache)
+    return [(f.severity, f.where, f.what) for f in checked.findings if f.severity in severity]
+
+
+def test_counts(root, tmp_path):
+    steps = []
+    checked = check(Small(root), "tests/small", tmp_path / "cache", lambda *step: steps.append(step))
+    assert (checked.people, checked.recordings, checked.errors) == (2, 2, 0)
+    assert checked.hours == {"eda": pytest.approx(80 / 3600)}
+    assert vars(checked.labels["stress"]) == {"kind": "rating", "recordings": 2, "values": 2, "missing": 0}
+    assert [file.name for file in checked.files] == ["P1.json", "P2.json"]
+    assert len({file.sha256 for file in checked.files}) == 2
+    assert checked.files[0].size == (root / "P1.json").stat().st_size
+    assert steps == [(1, 2, "P1"), (2, 2, "P2")]
+    assert [finding.where for finding in checked.findings] == ["P1.json"]  # the reader's own, relative to the folder
+
+
+FLAT, HALF = [[5.0] * 160], [[float("nan")] * 80 + np.linspace(1, 2, 80).tolist()]
+
+
+@pytest.mark.parametrize(
+    ("facts", "severity", "what"),
+    [
+        ({"eda": FLAT}, "warning", "eda never changes in eda"),
+        ({"eda": HALF}, "warning", "missing samples in eda: eda 50%"),
+        ({"eda": [[1e999, *range(159)]]}, "warning", "infinite"),
+        ({"eda": [[]]}, "warning", "no samples"),
+        ({"eda": [[1.0, 2.0] * 40] * 2}, "error", "which the card does not have"),
+        ({"rate": 5.0, "duration_s": 32.0}, "warning", "5 Hz, the card says 4 Hz"),
+        ({"duration_s": 60.0}, "warning", "eda lasts 40.0 s, the recording 60.0 s"),
+        ({"duration_s": 500.0}, "warning", "the card's longest is 100 s"),
+        ({"stress": [12.0]}, "warning", "1 values of stress are off the scale 1 to 9"),
+        ({"stress": [5.0, 6.0], "times": [10.0, 5.0]}, "error", "in order"),
+        ({"stress": [5.0, 6.0], "times": [10.0, 70.0]}, "warning", "outside the recording"),
+        ({"id": "P1-film"}, "error", "same name"),
+    ],
+)
+def test_faults_that_any_dataset_may_have(root, tmp_path, facts, severity, what):
+    assert found(root, tmp_path / "cache") == []
+    write(root, "P2", **facts)
+    faults = found(root, tmp_path / "cache")
+    assert any(how == severity and what in said for how, _, said in faults), faults
+
+
+def test_one_persons_signal_under_another_name_is_an_error(root, tmp_path):
+    signal = json.loads((root / "P1.json").read_text())["eda"]
+    write(root, "P3", eda=signal)
+    assert found(root, tmp_path / "cache") == [
+        ("error", "P3-film", "eda is sample for sample that of P1-film, another person: one of them is a copy")
+    ]
+
+
+def test_people_who_share_a_silence_are_no_copies(root, tmp_path):
+    for person in ("P1", "P2"):
+        write(root, person, eda=FLAT)
+    assert {severity for severity, _, _ in found(root, tmp_path / "cache")} == {"warning"}
+
+
+def test_damaged_file_is_an_error_and_the_others_are_still_read(root, tmp_path):
+    (root / "P1.json").write_text("not json")
+    checked = check(Small(root), "tests/small", tmp_path / "cache")
+    assert checked.recordings == 1
+    [error] = [finding for finding in checked.findings if finding.severity == "error"]
+    assert (error.where, error.what) == ("P1.json", "`not json` is no JSON")
+
+
+def test_reader_that_fails_is_told_apart_from_bad_data(root, tmp_path):
+    write(root, "P2", eda="text")
+    with pytest.raises(PluginError, match="the reader failed"):
+        check(Small(root), "tests/small", tmp_path / "cache")
+
+
+def test_reader_without_checks_of_its_own(root, tmp_path):
+    class Plain(Small):
+        verify = Dataset.verify
+
+    assert check(Plain(root), "tests/small", tmp_path / "cache").findings == []
+
+
+def test_label_that_no_recording_has(root, tmp_path):
+    class Unlabelled(Small):
+        def recordings(self, subject):
+            for recording in super().recordings(subject):
+                recording.labels.clear()
+                yield recording
+
+    checked = check(Unlabelled(root), "tests/small", tmp_path / "cache")
+    assert ("warning", "stress") in {(finding.severity, finding.where) for finding in checked.findings}
+
+
+def test_same_reading_is_remembered_until_a_file_changes(root, tmp_path):
+    cache = tmp_path / "cache"
+    assert recall(Small(root), "code-1", cache) is None
+    remember(Small(root), "code-1", check(Small(root), "tests/small", cache), cache)
+    record = recall(Small(root), "code-1", cache)
+    assert (record["people"], record["errors"], record["warnings"]) == (2, 0, 0)
+    assert recall(Small(root), "code-2", cache) is None
+    time.sleep(0.02)
+    write(root, "P1", stress=[3.0])
+    assert recall(Small(root), "code-1", cache) is None
+
+
+def test_cache_that_cannot_be_written_does_no_harm(root, tmp_path):
+    (tmp_path / "file").write_text("")
+    checked = check(Small(root), "tests/small", tmp_path / "file")
+    remember(Small(root), "code-1", checked, tmp_path / "file")
+    assert recall(Small(root), "code-1", tmp_path / "file") is None
+
+
+def shared(root, cache):
+    report, reader = Report(), Small(root)
+    checked = check(reader, "tests/small", cache, visit=report.add)
+    return report.document("tests/small", "code-1", reader.card, checked, synthetic=False)
+
+
+def test_report_holds_nothing_that_the_licence_protects(root, tmp_path):
+    values = [round(0.1234 + 0.0171 * k, 4) for k in range(160)]
+    write(root, "Maria", eda=[values], stress=[7.625], times=[3.875])
+    (root / "Paul.json").write_text("secret words 4711")
+    document = shared(root, tmp_path / "cache")
+    text = json.dumps(document)
+    secret = ["Maria", "Paul", "P1", "P2", "film", "day", str(root), str(tmp_path), "7.625", "6.125", "3.875", "secret"]
+    assert not [word for word in secret if word in text]
+    assert not [value for value in values if str(value) in text]
+    files = check(Small(root), "tests/small", tmp_path / "cache").files
+    assert not [file.sha256 for file in files if file.sha256[:12] in text]
+
+
+def test_report_holds_what_mends_a_reader(root, tmp_path):
+    write(root, "P3", eda=HALF)
+    document = shared(root, tmp_path / "cache")
+    assert document["people"] == 3
+    assert document["files"]["*.json"]["files"] == 3
+    signal = document["subjects"][2]["recordings"][0]["signals"]["eda"]
+    assert signal["shape"] == [1, 160]
+    assert (signal["dtype"], signal["rate"], signal["unit"]) == ("float32", 4.0, "uS")
+    assert signal["missing"] == [[1.0] * 5 + [0.0] * 5]
+    assert signal["magnitude"] == ["1e0..1e1"]
+    assert document["subjects"][0]["recordings"][0]["labels"]["stress"]["values"] == 1
+    assert {"severity": "warning", "what": "missing samples in eda: eda #", "times": 1} in document["findings"]
+
+
+def test_messages_are_masked():
+    said = "person P1 rated 6.125 in 'a b.csv' and `x`, see /data/x/y.csv or notes.txt; Maria, as film: \"z\""
+    assert masked(said, ["Maria", "film"]) == "person # rated # in # and #, see # or #; #, as #: #"
+
+
+def test_folder_of_another_dataset(tmp_path):
+    class Strict(Small):
+        def subjects(self):
+            raise DataError("not this dataset", where=str(self.root))
+
+    with pytest.raises(DataError):
+        check(Strict(tmp_path), "tests/small", tmp_path / "cache")

@@ -1,0 +1,238 @@
+"""The run's folder and what of it may be published."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from embench.errors import CheckFailed, DataError, MachineError
+from embench.interfaces.units import Target
+from embench.leaderboard.export import board_name, export_entry, labels_hmac
+from embench.protocols import load
+from embench.records.record import Record, read, read_manifest, write
+from embench.statistics.scores import score
+
+RUN: dict[str, Any] = {
+    "id": "20f1ab",
+    "embench_version": "0.1.0",
+    "dataset": {"name": "embench_plugins/stress_predict", "fingerprint": "f" * 64, "synthetic": None},
+    "protocol": {"name": "subject-independent-v1", "version": 1, "hash": "a" * 64, "leaks": False},
+    "card": {"labels_public": "yes", "fixed_order": False, "label_rules_hash": "b" * 64},
+    "method": {
+        "encoders": {"ppg": "embench_plugins/cnn_tf"},
+        "fusion": "embench_plugins/single",
+        "pretrainers": [],
+        "modalities": ["ppg"],
+    },
+    "recipe": {"preset": "small", "on_board": True, "stages": {}, "assumed": ["batch"]},
+    "targets": ["stress"],
+    "seeds": [0, 1],
+    "cohort": {"people": 12, "left_out": []},
+    "target_access": "unlabelled",
+    "pretrain_overlap": "none",
+    "dev": False,
+    "cost": {"wall_s": 75.0, "parameters": 1200, "flops": None, "device": "cpu", "peak_memory_mb": None},
+    "test_looks": 1,
+    "tried": 1,
+    "versions": {"torch": "2.13.0"},
+    "device": {"kind": "cpu"},
+    "config": {"dataset": "stress_predict"},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    run = copy.deepcopy(RUN)
+    *parents, last = path.split(".")
+    part = run
+    for name in parents:
+        part = part[name]
+    part[last] = value
+    return run
+
+
+@pytest.fixture
+def record(make_run: Callable[..., Any], binary: Target) -> Record:
+    run = make_run()
+    scores = score(
+        run.predictions,
+        run.labels,
+        targets=[binary],
+        protocol=load("subject-independent-v1"),
+        card=SimpleNamespace(fixed_order=False),
+        groups=run.groups,
+        unit_length_s=10.0,
+        replicates=50,
+    )
+    folds = [{"subject": p, "group": g, "fold": 0, "role": "test", "seed": 0} for p, g in run.groups.items()]
+    history = [{"stage": "unimodal", "epoch": 0, "loss": 0.5}, {"stage": "fusion", "epoch": 0, "accuracy": 0.7}]
+    return Record(RUN, run.predictions, run.labels, folds, scores, history)
+
+
+def but(record: Record, run: dict[str, Any]) -> Record:
+    return Record(run, record.predictions, record.labels, record.folds, record.scores)
+
+
+def test_comes_back_as_it_was(tmp_path: Path, record: Record) -> None:
+    weights = tmp_path / "run" / "weights"
+    weights.mkdir(parents=True)
+    write(tmp_path / "run", record)
+    again = read(tmp_path / "run")
+    assert again.run == record.run
+    assert again.scores == record.scores
+    assert again.groups == record.groups
+    assert again.history[1] == {"stage": "fusion", "epoch": "0", "loss": "", "accuracy": "0.7"}
+    assert again.labels is not None
+    assert again.labels.lines() == record.labels.lines()  # type: ignore[union-attr]
+    assert weights.exists()
+    assert not [p for p in (tmp_path / "run").iterdir() if p.name.startswith(".")]
+
+
+def test_scores_can_be_made_again_from_the_folder(tmp_path: Path, record: Record, binary: Target) -> None:
+    write(tmp_path / "run", record)
+    again = read(tmp_path / "run")
+    assert again.labels is not None
+    scores = score(
+        again.predictions,
+        again.labels,
+        targets=[binary],
+        protocol=load(again.run["protocol"]["name"]),
+        card=SimpleNamespace(**again.run["card"]),
+        groups=again.groups,
+        unit_length_s=10.0,
+        replicates=again.scores["replicates"],
+    )
+    assert scores == again.scores
+
+
+def test_written_twice_the_bytes_are_the_same(tmp_path: Path, record: Record) -> None:
+    for name in ("one", "other"):
+        write(tmp_path / name, record)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes(), path.name
+
+
+def test_a_folder_whose_writing_failed_is_no_record(
+    tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, record)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("embench.records.record.write_text", full)
+    with pytest.raises(MachineError, match="No space left on device"):
+        write(tmp_path, record)
+    with pytest.raises(DataError, match="missing"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "holds no run"),
+        ("a: [", "no YAML"),
+        (yaml.safe_dump({k: v for k, v in RUN.items() if k != "seeds"}), "seeds: Field required"),
+        (yaml.safe_dump(changed("card.labels_public", "perhaps")), "card.labels_public"),
+    ],
+)
+def test_a_run_that_breaks_the_schema_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "run.yaml").write_text(content)
+    with pytest.raises(DataError, match=said) as error:
+        read_manifest(tmp_path)
+    assert error.value.where == str(tmp_path / "run.yaml")
+
+
+def test_a_record_without_a_needed_field_is_not_written(tmp_path: Path, record: Record) -> None:
+    with pytest.raises(DataError, match=r"dataset\.fingerprint"):
+        write(tmp_path / "run", but(record, changed("dataset", {"name": "amigos", "synthetic": None})))
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_entry_is_the_part_that_may_be_published(tmp_path: Path, record: Record) -> None:
+    write(tmp_path / "run", record)
+    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
+    assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v1" / "20f1ab"
+    names = {"run.yaml", "predictions.csv.gz", "folds.csv", "scores.json", "labels.csv.gz"}
+    assert {p.name for p in entry.iterdir()} == names
+    assert export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest") == entry  # replaces it
+    assert [p.name for p in entry.parent.iterdir()] == ["20f1ab"]
+
+
+def test_an_entry_names_no_place_on_the_machine_it_came_from(tmp_path: Path, record: Record) -> None:
+    request = {"dataset": "stress_predict", "data_root": "/home/ada/data", "runs": "/home/ada/runs", "pretrained": None}
+    write(tmp_path / "run", but(record, changed("config", {"dataset": "stress_predict", "request": request})))
+    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
+    assert "/home/ada" in (tmp_path / "run" / "run.yaml").read_text()
+    assert "/home/ada" not in (entry / "run.yaml").read_text()
+    assert read(entry).run["config"]["request"] == {"dataset": "stress_predict"}
+
+
+def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Record, binary: Target) -> None:
+    write(tmp_path / "run", record)
+    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
+    published = read(entry)
+    assert published.labels is not None
+    again = score(
+        published.predictions,
+        published.labels,
+        targets=[binary],
+        protocol=load("subject-independent-v1"),
+        card=SimpleNamespace(fixed_order=False),
+        groups=published.groups,
+        unit_length_s=10.0,
+        replicates=published.scores["replicates"],
+    )
+    assert again == published.scores == record.scores
+
+
+@pytest.mark.parametrize("public", ["no", "unknown"])
+def test_labels_that_are_not_public_stay_at_home(tmp_path: Path, record: Record, public: str) -> None:
+    write(tmp_path / "run", but(record, changed("card.labels_public", public)))
+    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
+    assert not (entry / "labels.csv.gz").exists()
+    assert record.labels is not None
+    sealed = (entry / "labels.hmac").read_text().strip()
+    assert sealed == labels_hmac(record.labels, b"digest")
+    assert sealed != labels_hmac(record.labels, b"another")
+    assert read(entry).labels is None
+
+
+@pytest.mark.parametrize(("public", "methods"), [("yes", {"model", "majority", "elapsed_time"}), ("no", {"model"})])
+def test_answers_fitted_on_labels_stay_where_labels_stay(
+    tmp_path: Path, record: Record, public: str, methods: set[str]
+) -> None:
+    write(tmp_path / "run", but(record, changed("card.labels_public", public)))
+    published = read(export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest"))
+    assert set(published.predictions["method"]) == methods
+    own, before = (p.take(p["method"] == "model") for p in (published.predictions, record.predictions))
+    for name in before.columns:
+        np.testing.assert_array_equal(own[name], before[name])
+    assert published.scores == record.scores
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("dataset.synthetic", {"effect": 1.0}, "generated"),
+        ("dev", True, "--dev"),
+        ("recipe.preset", "quick", "quick"),
+        ("recipe.on_board", False, "never on a board"),
+    ],
+)
+def test_what_may_not_be_published_is_refused(tmp_path: Path, record: Record, path: str, value: Any, said: str) -> None:
+    write(tmp_path / "run", but(record, changed(path, value)))
+    with pytest.raises(CheckFailed, match=said):
+        export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
+    assert not (tmp_path / "boards").exists()
+
+
+def test_boards_are_named_after_datasets() -> None:
+    names = ["amigos", "embench_plugins/amigos", "embench_plugins/amigos/short", "other/thing"]
+    assert [board_name(name) for name in names] == ["amigos", "amigos", "amigos-short", "other-thing"]

@@ -1,0 +1,230 @@
+"""What a paper needs of some runs: tables that LaTeX can read, a methods section that agrees with the record, and a
+bibliography that has every citation."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from embench import protocols, registry
+from embench.cli import main
+from embench.records import record
+from embench.records.record import Record
+from embench.report import latex
+from embench.report.latex import bibliography
+from embench.report.latex.tex import escape
+
+ROOT = Path(__file__).parents[2]
+ENTRIES = sorted(path.parent for path in (ROOT / "leaderboards").glob("*/subject-independent-v1/*/run.yaml"))
+NAMES = ["{}", "a & b", "50 % \\ of_it", "#1 {best} ~ $x^2$ <y>"]
+
+
+@pytest.fixture(scope="module")
+def published() -> list[Record]:
+    """Two runs of real people from the boards: an estimator, and a network that was pretrained."""
+    runs = {folder: record.read_manifest(folder).method for folder in ENTRIES}
+    classical = next(folder for folder, method in runs.items() if str(method.fusion).endswith("/svm"))
+    pretrained = next(folder for folder, method in runs.items() if method.pretrainers)
+    return [record.read(classical), record.read(pretrained)]
+
+
+def changed(of: Record, **parts: Any) -> Record:
+    return replace(
+        of, run={**of.run, **{k: {**of.run[k], **v} if isinstance(v, dict) else v for k, v in parts.items()}}
+    )
+
+
+def check_latex(text: str) -> list[list[str]]:
+    """The cells of the only table in a text; fails where braces, environments or columns don't fit."""
+    bare = re.sub(r"\\[{}$&#%_]", "", re.sub(r"(?m)^%.*$", "", text))
+    depth = 0
+    for letter in bare:
+        depth += {"{": 1, "}": -1}.get(letter, 0)
+        assert depth >= 0
+    assert depth == 0
+    opened: list[str] = []
+    for what, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+        if what == "begin":
+            opened.append(name)
+        else:
+            assert opened.pop() == name
+    assert not opened
+    assert not re.search(r"(?<!\\)[#_%]", bare)
+    [columns] = re.findall(r"\\begin\{tabular\}\{([lr]+)\}", text)
+    rows = [line[: -len(r" \\")] for line in text.splitlines() if line.endswith(r" \\")]
+    cells = [re.split(r"(?<!\\)&", row) for row in rows]
+    assert {len(row) for row in cells} == {len(columns)}
+    return [[cell.strip() for cell in row] for row in cells]
+
+
+def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record]) -> None:
+    rows = check_latex(latex.tables(published))
+    head, first = rows[0], rows[1]
+    scores = published[0].scores["scores"]["stress"]
+    headline = scores[published[0].scores["headlines"]["stress"]]
+    assert first[head.index("people")] == str(len(published[0].run["cohort"]["people"]))
+    assert first[head.index("seeds")] == str(len(published[0].run["seeds"]))
+    said = f"{headline['mean']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]"
+    assert said in first
+    assert first[head.index("AUROC within person")] == f"{scores['auroc_within']['mean']:.3f}"
+    assert first[head.index("energy")] == "not measured"
+    assert r"\emph{elapsed\_time}" in [row[0] for row in rows]
+
+
+def test_a_run_that_does_not_clear_a_control_has_a_dagger(published: list[Record]) -> None:
+    for cleared in (True, False):
+        compared = {"elapsed_time": {"stress": {"difference": {"undefined": ""}, "clears": cleared}}}
+        text = latex.tables([replace(published[0], scores={**published[0].scores, "differences": compared})])
+        assert (r"\textdagger" in check_latex(text)[1][0]) is not cleared
+        assert ("not shown to be better than every control" in text) is not cleared
+
+
+def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record]) -> None:
+    of = published[0]
+    made = changed(of, dataset={"synthetic": {"seed": 0}})
+    assert "Generated data: these numbers say nothing about people" in latex.tables([made])
+    assert "no number below says anything about people" in latex.methods([made])
+    rules = protocols.load("segment-random-legacy")
+    leaking = changed(of, protocol={"name": rules.name, "hash": rules.hash, "leaks": True, "gives_up": {"a": "b & c"}})
+    assert "This protocol leaks" in latex.tables([leaking])
+    assert r"\textbf{This split leaks}: b \& c" in latex.methods([leaking])
+    assert "validation people" in latex.tables([changed(of, dev=True)])
+    assert "the test labels stayed closed" in latex.methods([changed(of, dev=True)])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_from_outside_do_no_harm(published: list[Record], name: str) -> None:
+    nothing = {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": name}
+    about = {"missing": {"stress": {"units": 3, "labelled": 3, "people": {}}}, "folds": {}}
+    of = replace(published[0], run={**published[0].run, "method": nothing, "outside": about})
+    rows = check_latex(latex.tables([of]))
+    assert rows[1][0].startswith(escape(name))
+    assert "3 predictions were missing" in latex.methods([of])
+
+
+def test_every_character_that_latex_acts_on_is_escaped() -> None:
+    assert escape("a_b & 5% #1 {x} $y$ ~ ^ \\") == (
+        r"a\_b \& 5\% \#1 \{x\} \$y\$ \textasciitilde{} \textasciicircum{} \textbackslash{}"
+    )
+
+
+def test_undefined_scores_are_dashes_with_the_reason_in_the_text(published: list[Record]) -> None:
+    of = published[0]
+    headline = of.scores["headlines"]["stress"]
+    scores = {**of.scores["scores"]["stress"], headline: {"undefined": "12 quadruples of 3 people"}}
+    nothing = replace(of, scores={**of.scores, "scores": {"stress": scores}})
+    assert "--" in check_latex(latex.tables([nothing]))[1]
+    assert "is undefined: 12 quadruples of 3 people" in latex.methods([nothing])
+
+
+def test_the_methods_section_agrees_with_record_and_protocol(published: list[Record]) -> None:
+    text = latex.methods(published)
+    run = published[0].run
+    assert f"of which {len(run['cohort']['people'])} people took part" in text
+    assert "five folds" in text
+    assert "three seeds" in text
+    assert r"brought to 128~Hz" in text
+    assert "z-scored for each person" in text
+    assert r"20~\% (at least 4)" in text
+    assert r"stretches of 10~s" in text
+    assert r"\texttt{elapsed\_time}" in text
+    assert text.count("The protocol was") == 1
+    for of in published:
+        headline = of.scores["scores"]["stress"][of.scores["headlines"]["stress"]]
+        assert rf"{headline['mean']:.3f} (95~\% interval {headline['low']:.3f} to {headline['high']:.3f})" in text
+    assert "pretrained in each fold anew" in text
+
+
+def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
+    history = [{"kind": "unimodal", "epoch": "0"}, {"kind": "pretrain", "epoch": "0"}]
+    of = replace(published[1], history=history)
+    parts = of.run["config"]["parts"]
+    text = latex.methods([of])
+    for part in (name for name in parts if name.startswith(("encoder", "pretrainer"))):
+        assert f"{parts[part]['epochs']} epochs in batches of {parts[part]['batch']}" in text
+    assert r"\texttt{fusion}" not in text
+
+
+def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:
+    rules = {**protocols.load("subject-independent-v1").model_dump(mode="json"), "name": "mine", "rate_hz": 64.0}
+    rules = {**rules, "split": {"by": "group", "folds": "each"}, "validation": {"fraction": 0.0, "at_least": 0}}
+    of = changed(published[0], protocol={"name": "mine", "hash": "x", "rules": rules})
+    text = latex.methods([of])
+    assert r"brought to 64~Hz" in text
+    assert "one fold for each of them" in text
+    assert "held out for validation" not in text
+    unknown = changed(published[0], protocol={"name": "mine", "hash": "x"})
+    assert r"The protocol was \texttt{mine}. There" not in latex.methods([unknown])
+    assert r"The protocol was \texttt{mine}." in latex.methods([unknown])
+
+
+def test_every_citation_has_its_entry(published: list[Record]) -> None:
+    keys = set(re.findall(r"[\w]+", " ".join(re.findall(r"\\cite\{([^}]*)\}", latex.methods(published)))))
+    text = latex.bibtex(published)
+    entries = list(bibliography.entries(text))
+    assert keys <= {entry.key for entry in entries}
+    assert {"iqbal2022", "hesterberg2015", "embench"} <= keys
+    assert len({entry.key for entry in entries}) == len(entries) == text.count("\n@") + 1
+    for entry in entries:
+        assert entry.text.count("{") == entry.text.count("}")
+        assert re.search(r"^\s*title\s*=", entry.text, re.MULTILINE)
+        assert re.search(r"^\s*author\s*=", entry.text, re.MULTILINE)
+
+
+def test_embench_is_cited_with_version_year_and_address(published: list[Record]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (cff["version"], cff["type"]) == (project["version"], "software")
+    own = next(entry.text for entry in bibliography.entries(latex.bibtex(published)) if entry.key == "embench")
+    assert f"version = {{{project['version']}}}" in own
+    assert f"year = {{{cff['date-released'].year}}}" in own
+    assert f"url = {{{cff['url']}}}" in own
+
+
+def test_every_bundled_plugin_and_dataset_can_be_cited() -> None:
+    for entry in registry.entries():
+        if entry.package != registry.BUNDLED or entry.alias_of:
+            continue
+        if entry.paper:
+            assert bibliography.key_of(entry.paper), entry.full_name
+        if entry.kind == "dataset" and entry.name != "corpus":
+            card = registry.load("dataset", entry.full_name).card
+            paper = bibliography.dataset_paper(entry.full_name)
+            assert paper.doi == card.doi
+            year = re.search(r"year = \{(\d{4})\}", paper.text)
+            assert year is not None
+            assert year[1] in card.citation
+            assert card.citation.split(" et al.")[0].split(",")[0] in paper.text
+    for name in protocols.names():
+        if name[-1].isdigit() and "-" not in name:
+            assert bibliography.paper_of_protocol(name) == name
+
+
+def test_a_dataset_without_an_entry_is_cited_by_its_card() -> None:
+    paper = bibliography.dataset_paper("corpus")
+    assert paper.text.startswith("@misc{corpus,")
+    assert "that of the recordings" in paper.text
+
+
+def test_embench_is_cited_as_its_citation_file_says() -> None:
+    packed = Path(bibliography.__file__).parents[2] / "CITATION.cff"
+    assert packed.read_text() == (ROOT / "CITATION.cff").read_text()
+    assert "author = {{embench contributors}}" in bibliography.ourselves().text
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(ENTRIES[0])
+    assert main(["export", run, "--latex"]) == 0
+    check_latex(capsys.readouterr().out)
+    out = tmp_path / "paper.tex"
+    assert main(["export", run, "--latex", "--methods", "--bibtex", "--out", str(out)]) == 0
+    assert all(part in out.read_text() for part in (r"\toprule", "The protocol was", "@article{"))
+    assert main(["export", run]) == 2
+    assert "--latex, --methods or --bibtex" in capsys.readouterr().err
+    assert main(["export", str(tmp_path), "--latex"]) == 3

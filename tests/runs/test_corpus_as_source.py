@@ -1,0 +1,179 @@
+"""A corpus as what a run is pretrained on: refused where it does not fit, and written down where it does."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from embench.data.find import place, share_files
+from embench.planning.plan import Plan, make
+from embench.planning.request import Request
+from embench_plugins.datasets.synthetic import amigos, corpus
+
+QUICK = ("--set", "pretrainer.epochs=1", "--set", "encoder.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Four people of AMIGOS with trials of 12 s, and a corpus of EEG and ECG."""
+    root = tmp_path_factory.mktemp("data")
+    amigos.synthesize(root / "amigos", subjects=4, seed=0, effect=1.0, length_s=12)
+    corpus.synthesize(root / "corpus", subjects=4, seed=0, effect=1.0, length_s=44)
+    return root
+
+
+def line(data: Path, runs: Path, modality: str, *more: str) -> list[str]:
+    return [
+        "run", "--dataset", "amigos", "--modalities", modality, "--encoder", "cnn_tf", "--recipe", "quick", "--seeds",
+        "0", "--target", "arousal", "--device", "cpu", "--workers", "1", "--data-root", str(data), "--runs", str(runs),
+        "--pretrainer", "masked_value:corpus", *more,
+    ]  # fmt: skip
+
+
+def record(runs: Path) -> dict:
+    (path,) = runs.glob("amigos/*/run.yaml")
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize("command", [("run", "--encoder", "cnn_tf"), ("baselines",)])
+def test_a_corpus_is_no_dataset_to_score_on(data, embench, command):
+    done = embench(*command, "--dataset", "corpus", "--data-root", data)
+    assert done.code == 2
+    assert "corpus has no targets, only recordings to pretrain on" in done.err
+
+
+def test_a_corpus_has_no_labels_to_tell_of(data, embench):
+    done = embench("data", "labels", "corpus", "--data-root", data)
+    assert done.code == 2
+    assert "has no targets" in done.err
+
+
+def test_status_shows_the_folders_own_card(data, embench):
+    done = embench("data", "status", "corpus", "--data-root", data)
+    assert done.code == 0
+    assert "A generated corpus" in done.out
+    assert "CC0 1.0" in done.out
+
+
+def renamed(data: Path, root: Path, old: str, new: str) -> Path:
+    """The same data with another name in the corpus's layout."""
+    (root / "corpus").mkdir(parents=True)
+    for path in [*(data / "corpus").iterdir()]:
+        if path.name != "corpus.yaml":
+            (root / "corpus" / path.name).symlink_to(path)
+    (root / "corpus" / "corpus.yaml").write_text((data / "corpus" / "corpus.yaml").read_text().replace(old, new))
+    (root / "amigos").symlink_to(data / "amigos")
+    return root
+
+
+@pytest.mark.parametrize(("new", "said"), [("{chest:", "but chest"), ("{right:", "other channels of ecg: right")])
+def test_other_channels_than_the_datasets_are_refused_by_name(data, tmp_path, embench, new, said):
+    done = embench(*line(renamed(data, tmp_path / "data", "{left:", new), tmp_path / "runs", "ecg", *QUICK))
+    assert done.code == 2
+    assert said in done.err
+    assert "left" in done.err
+
+
+def test_a_corpus_that_holds_the_tested_peoples_files_is_said_to(data, tmp_path):
+    held = (
+        "sources:\n"
+        '  - files: "held/*.mat"\n'
+        '    signals: {emg: {channels: {x: "1"}, array: joined_data, rate: 128, unit: uV}}\n'
+    )
+    root = renamed(data, tmp_path / "data", "sources:\n", held)
+    (root / "corpus" / "held").mkdir()
+    (root / "corpus" / "held" / "a.mat").write_bytes(next((data / "amigos").rglob("*.mat")).read_bytes())
+    assert share_files("corpus", "amigos", root)
+    assert not share_files("corpus", "amigos", data)
+    assert share_files("amigos/short", "amigos", data)
+
+
+def elsewhere(data: Path, root: Path) -> Path:
+    """The same corpus in a folder of its own, whatever it is called."""
+    (root / "data").mkdir()
+    (root / "data" / "amigos").symlink_to(data / "amigos")
+    (root / "ecgs").symlink_to(data / "corpus")
+    return root
+
+
+def asked(data: Path, source: str, root: Path) -> Plan:
+    request = Request(
+        "amigos", ("cnn_tf",), pretrainers=(f"masked_value:{source}",), modalities="ecg", recipe="quick", seeds="0",
+        targets="arousal", device="cpu", workers=1, data_root=data, runs=root / "runs",
+    )  # fmt: skip
+    return make(request)
+
+
+def test_a_folder_anywhere_is_a_corpus(data, tmp_path, monkeypatch):
+    root = elsewhere(data, tmp_path)
+    monkeypatch.chdir(root)
+    named = asked(data, "corpus", root)
+    for source in (str(root / "ecgs"), "./ecgs", "ecgs"):
+        plan = asked(root / "data", source, root)
+        assert plan.graph.stages.keys() == named.graph.stages.keys()  # the same files, the same stages
+        assert plan.config["pretrainers"] == ["masked_value:corpus"]  # where links lead to, and no path
+        assert plan.config["pretrained_on"] == ["embench_plugins/corpus"]
+    assert share_files(str(root / "ecgs"), "corpus", data)
+    assert not share_files(str(root / "ecgs"), "amigos", data)
+
+
+def test_a_name_of_a_dataset_is_that_dataset(data, tmp_path, monkeypatch):
+    """Also where a folder of that name lies in the working folder."""
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "corpus.yaml").write_text("not a layout")
+    monkeypatch.chdir(tmp_path)
+    assert place("corpus", data)[1] == data / "corpus"
+    assert place("./corpus", data)[1] == Path("corpus")
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "said"), [("./nowhere", 3, "nowhere"), ("nowhere", 2, "no dataset `nowhere`")]
+)
+def test_a_folder_that_is_not_there(data, tmp_path, embench, source, code, said):
+    arguments = [text.replace("masked_value:corpus", f"masked_value:{source}") for text in line(data, tmp_path, "ecg")]
+    done = embench(*arguments)
+    assert (done.code, said in done.err) == (code, True)
+
+
+def test_a_corpus_has_no_labels_to_transfer(data, tmp_path, embench):
+    arguments = [t.replace("masked_value:corpus", "supervised_transfer:corpus") for t in line(data, tmp_path, "ecg")]
+    done = embench(*arguments)
+    assert (done.code, "learns from labels, and corpus has none" in done.err) == (2, True)
+
+
+@pytest.mark.slow
+class TestPretraining:
+    @pytest.mark.parametrize(("modality", "people"), [("ecg", 2), ("eeg", 2)])
+    def test_ten_of_fourteen_electrodes_and_one_of_two_leads_are_matched_by_name(
+        self, data, tmp_path, embench, modality, people
+    ):
+        done = embench(*line(data, tmp_path, modality, *QUICK))
+        assert done.code == 0, done.err
+        content = record(tmp_path)
+        assert content["pretrain_overlap"] == "none"
+        (seen,) = content["pretraining"]
+        assert (seen["dataset"], seen["licence"], seen["synthetic"]) == ("embench_plugins/corpus", "CC0 1.0", True)
+        assert seen["people"] == people
+        assert seen["hours"][modality] == pytest.approx(people * 44 / 3600, abs=0.001)
+        assert len(seen["store"]) == 16
+
+    def test_on_real_recordings(self, data, tmp_path, embench):
+        samples = os.environ.get("EMBENCH_TEST_DATA")
+        if not samples or not Path(samples, "physionet_samples").is_dir():
+            pytest.skip("EMBENCH_TEST_DATA holds no physionet_samples: the real recordings are not here")
+        root = tmp_path / "data"
+        (root / "corpus").mkdir(parents=True)
+        (root / "amigos").symlink_to(data / "amigos")
+        for name in ("s0010_re.hea", "s0010_re.dat", "a103l.hea", "a103l.mat"):
+            (root / "corpus" / name).symlink_to(Path(samples, "physionet_samples", name))
+        (root / "corpus" / "corpus.yaml").write_text(
+            "title: two\ncitation: PhysioNet\nlicence: ODC-By 1.0\nmains_hz: 60\nsources:\n"
+            '  - files: "s*.hea"\n    signals: {ecg: {channels: {left: ii}}}\n'
+            '  - files: "a*.hea"\n    signals: {ecg: {channels: {left: II}}}\n'
+        )
+        done = embench(*line(root, tmp_path / "runs", "ecg", *QUICK))
+        assert done.code == 0, done.err
+        (seen,) = record(tmp_path / "runs")["pretraining"]
+        assert (seen["people"], seen["synthetic"], seen["licence"]) == (2, False, "ODC-By 1.0")
+        assert seen["hours"]["ecg"] == pytest.approx(368.4 / 3600, abs=0.001)

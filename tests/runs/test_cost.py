@@ -1,0 +1,37 @@
+"""What a run's record says of its cost."""
+
+import re
+
+from embench.records.record import read_manifest
+
+
+def cost(result):
+    return read_manifest(result.folder).cost
+
+
+def test_an_estimator_is_counted_with_what_prepares_its_rows(shared):
+    found = cost(shared.run("Moments", fusion="logreg", modalities="ecg,eda"))
+    features = 2 * (1 + 2)  # mean and SD of one channel and of two
+    kept = features + 3 * features + features + 1  # medians; mean, variance and scale; weights and offset
+    assert (found.parameters, found.flops) == (kept, 2 * kept)
+    assert found.wall_s > 0
+    assert found.peak_memory_mb > 0
+    assert found.energy_j is None  # there is no GPU
+
+
+def test_an_estimator_on_hidden_layers_is_counted_with_the_networks_under_it(shared):
+    nets = [cost(shared.run("Pool", modalities=m)) for m in ("ecg", "eda")]
+    found = cost(shared.run("Pool", fusion="logreg", modalities="ecg,eda"))
+    assert found.parameters > sum(net.parameters for net in nets) > 0
+    assert found.flops > sum(net.flops for net in nets) > 0
+
+
+def test_the_printed_table_and_json_have_every_column(shared, embench):
+    line = shared.line("--fusion", "logreg", "--modalities", "ecg,eda", "--target", "arousal", encoder="Moments")
+    done = embench(*line)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    at = lines.index("cost")
+    assert lines[at + 1].split() == ["time", "parameters", "FLOPs", "memory", "energy"]
+    assert lines[at + 3].endswith("not measured")
+    assert re.search(r" [\d.]+ [MG]B ", lines[at + 3])

@@ -1,0 +1,167 @@
+"""Grids along an axis: numbers of labelled people, and modalities that are taken away, in a table, a CSV and an SVG."""
+
+import csv
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import yaml
+
+from embench.errors import UsageError
+from embench.planning.axes import spread
+from embench.planning.request import Request
+from embench.report.grid_curves import curves, draw
+from embench.report.grid_curves import write as write_curve
+
+from ..tiny.running import Bench
+from ..tiny.world import people, write
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    root = tmp_path_factory.mktemp("curves")
+    write(root, people(8))
+    return Bench(root, root / "runs")
+
+
+@pytest.fixture
+def grid(bench, embench):
+    """Runs `embench grid` with these options."""
+
+    def run(*options):
+        own = bench.line(*options, encoder="Moments")
+        return embench("grid", *own[1:])
+
+    return run
+
+
+def files_of(done):
+    return [Path(path) for path in re.search(r"^files: (.*)$", done.out, re.MULTILINE)[1].split(", ")]
+
+
+def scores_in(bench):
+    """(label_subjects, drop, fusion) -> headline of every run on record."""
+    found = {}
+    for path in bench.runs.glob("Tiny/*/scores.json"):
+        manifest = yaml.safe_load((path.parent / "run.yaml").read_text())
+        config = manifest["config"]
+        key = (config["label_subjects"], tuple(config["drop"]), manifest["method"]["fusion"].rpartition("/")[2])
+        found[key] = json.loads(path.read_text())["scores"]["arousal"]["auroc_within"]
+    return found
+
+
+def test_numbers_of_labelled_people_make_a_curve_for_each_method(bench, grid):
+    done = grid(
+        "--fusion", "logreg", "--fusion", "lda", "--modalities", "ecg", "--target", "arousal",
+        "--label-subjects", "1,2,all",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    picture, numbers = files_of(done)
+    assert numbers.parent == bench.runs / "curves"
+    rows = list(csv.DictReader(numbers.open()))
+    assert [(r["line"], r["at"]) for r in rows] == [
+        (f"Moments + {fusion}", at) for fusion in ("logreg", "lda") for at in ("1", "2", "all")
+    ]
+    known = scores_in(bench)
+    for row in rows:
+        count = None if row["at"] == "all" else int(row["at"])
+        number = known[count, (), row["line"].rpartition(" ")[2]]
+        assert [float(row[key]) for key in ("mean", "low", "high")] == [number[key] for key in ("mean", "low", "high")]
+        assert (row["dataset"], row["target"], row["metric"]) == ("Tiny", "arousal", "auroc_within")
+    # The table: a line for each number of people, a column for each method.
+    lines = [line.split() for line in done.out.splitlines()]
+    first = next(line for line in lines if line[:1] == ["1"])
+    assert first[1] == f"{known[1, (), 'logreg']['mean']:.3f}"
+    tree = ET.parse(picture).getroot()
+    said = " ".join(tree.itertext())
+    assert "Moments + logreg" in said
+    assert "training people with labels" in said
+
+
+def test_every_choice_of_modalities_is_taken_away_from_one_fit(bench, grid):
+    done = grid(
+        "--fusion", "logreg", "--modalities", "ecg,eda", "--target", "arousal", "--drop", "each"
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    _, numbers = files_of(done)
+    rows = {r["at"]: r for r in csv.DictReader(numbers.open())}
+    assert list(rows) == ["none", "ecg", "eda"]
+    assert {r["line"] for r in rows.values()} == {"Moments + logreg"}
+    known = scores_in(bench)
+    assert float(rows["ecg"]["mean"]) == known[None, ("ecg",), "logreg"]["mean"]
+    plans = {d: bench.plan("Moments", fusion="logreg", modalities="ecg,eda", drop=d) for d in (None, "ecg")}
+    ids = {drop: {(s.kind, s.id) for s in plan.graph.stages.values()} for drop, plan in plans.items()}
+    assert {kind for kind, _ in ids["ecg"] - ids[None]} == {"predict"}  # nothing is fitted anew
+
+
+def test_a_grid_that_cannot_be_run_says_so_before_anything_is_trained(bench, grid):
+    before = bench.stages()
+    done = grid("--fusion", "logreg", "--modalities", "ecg", "--target", "arousal", "--label-subjects", "1,5,all")
+    assert done.code == 2
+    assert "people to train on, not 5" in done.err
+    assert bench.stages() == before
+    done = grid("--fusion", "logreg", "--modalities", "ecg", "--target", "arousal", "--drop", "all")
+    assert done.code == 2
+    assert "one modality only, ecg" in done.err
+
+
+def test_requests_are_spread_over_their_axes():
+    request = Request("k_emocon", label_subjects="1, 2,all", drop="all")
+    made = spread(request)
+    choices = [None, "ppg", "eda", "temp", "ppg,eda", "ppg,temp", "eda,temp"]
+    assert [(r.label_subjects, r.drop) for r in made] == [(n, d) for n in ("1", "2", "all") for d in choices]
+    each = spread(Request("amigos", modalities="ecg+eda,eeg", drop="each"))
+    assert [r.drop for r in each] == [None, "ecg+eda", "eeg"]
+    crossed = spread(Request("case", train_dataset="k_emocon", drop="each"))
+    assert [r.drop for r in crossed] == [None, "ppg", "eda", "temp"]
+    plain = Request("amigos", drop="eda,ecg")
+    assert spread(plain) == [plain]
+    with pytest.raises(UsageError, match="nothing to predict from"):
+        spread(Request("amigos", modalities="eda", drop="each"))
+
+
+def about(run, fusion, count=None, drop=(), **config):
+    return {
+        "id": run,
+        "dataset": {"name": "embench_plugins/amigos", "synthetic": None},
+        "protocol": {"name": "subject-independent-v1"},
+        "recipe": {"preset": "small", "settings": []},
+        "method": {"encoders": {"eda": "p/tcn", "ecg": "p/tcn"}, "fusion": fusion, "pretrainers": [],
+                   "modalities": ["eda", "ecg"]},
+        "config": {"label_subjects": count, "drop": list(drop), "train_dataset": None, "pretrained": {}, **config},
+    }  # fmt: skip
+
+
+def scored(mean):
+    number = {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "people": 7}
+    known = {"undefined": "one class"} if mean is None else number
+    return {"headlines": {"arousal": "auroc_within"}, "scores": {"arousal": {"auroc_within": known}}}
+
+
+def test_two_axes_make_two_curves_and_an_undefined_point_is_no_point():
+    runs = [
+        (about("a", "p/late", 10), scored(0.6)),
+        (about("b", "p/late"), scored(0.7)),
+        (about("c", "p/late", 2), {**scored(0.5), "scores": {"arousal": {"auroc_within": {"undefined": "no"}}}}),
+        (about("d", "p/late", drop=["ecg"]), scored(0.55)),
+    ]
+    people_axis, drop_axis = curves(runs)
+    assert people_axis.places == ("2", "10", "all")
+    assert {row["line"] for row in people_axis.rows} == {"tcn + late", "without ecg"}
+    assert [row["mean"] for row in people_axis.rows] == [0.6, 0.7, None, 0.55]
+    assert drop_axis.places == ("none", "ecg")
+    assert {row["line"] for row in drop_axis.rows} == {f"labels of {n} people" for n in ("2", "10", "all")}
+    assert curves(runs[:1]) == []
+    assert "labels of 2 people" in draw(drop_axis).svg()
+
+
+def test_curves_of_generated_data_say_so(tmp_path):
+    runs = [(about("a", "p/late", n), scored(0.6)) for n in (1, None)]
+    for run, _ in runs:
+        run["dataset"]["synthetic"] = {"seed": 0}
+    (curve,) = curves(runs)
+    picture, numbers = write_curve(curve, tmp_path, "c")
+    assert "amigos (generated), arousal" in picture.read_text()
+    assert numbers.read_text().count("amigos (generated)") == 2

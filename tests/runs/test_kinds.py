@@ -1,0 +1,152 @@
+"""Labels of every kind from a dataset's files to scores: two classes, three, values; networks and estimators."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from embench import registry
+from embench.engine.stage import Folder
+from embench.errors import UsageError
+from embench.records.predictions import Labels, Predictions
+
+from ..tiny.running import Bench
+from ..tiny.world import of_all_kinds, plugin, write
+
+ALL = "arousal,arousal_value,state"
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory):
+    root = tmp_path_factory.mktemp("kinds")
+    everybody = of_all_kinds(12)
+    for row in everybody["p03"]:
+        row["ratings"]["liking"] = None
+    return Bench(write(root, everybody, dataset="Kinds"), root / "runs", "Kinds")
+
+
+def told(result, name):
+    return {target: metrics[name] for target, metrics in result.scores["scores"].items() if name in metrics}
+
+
+def check_record(result, units):
+    """What is written: a column a class, one answer a unit, values in the labels' unit, labels by their rules."""
+    p, labels = Predictions.read(result.folder / "predictions.csv.gz"), Labels.read(result.folder / "labels.csv.gz")
+    model = p.take(p["method"] == "model")
+    columns = np.stack([model[f"score_{k}"] for k in range(3)], 1)
+    of_state = model["target"] == "state"
+    np.testing.assert_allclose(columns[of_state].sum(1), 1, atol=1e-6)
+    assert np.isnan(columns[~of_state]).all()
+    assert np.isnan(model["score"][of_state]).all()
+    np.testing.assert_array_equal(model["decision"][of_state], columns[of_state].argmax(1))
+    for target in set(model["target"].tolist()):
+        assert len(set(model["unit"][model["target"] == target].tolist())) == units
+    made = {name: labels["label"][labels["target"] == name] for name in ("arousal", "arousal_value", "state")}
+    assert set(made["arousal"]) == {0.0, 1.0}
+    assert set(made["state"]) == {0.0, 1.0, 2.0}
+    if "arousal_value" in set(model["target"]):
+        value = model["score"][model["target"] == "arousal_value"]
+        assert 1 < value.mean() < 9
+        assert np.ptp(made["arousal_value"]) > 3
+
+
+@pytest.mark.slow
+def test_networks_of_one_target_each(kinds):
+    result = kinds.run("Pool", fusion="late", modalities="ecg,eda", targets=ALL, settings=("encoder.epochs=8",))
+    assert result.scores["headlines"] == {"arousal": "auroc_within", "arousal_value": "ccc", "state": "auroc_within"}
+    assert told(result, "auroc_within")["arousal"]["mean"] > 0.9
+    # One class can be told from the two others only, and these not from each other.
+    assert 0.75 < told(result, "auroc_within")["state"]["mean"] < 0.97
+    assert told(result, "auroc_crossed")["state"]["mean"] > 0.75
+    ccc = told(result, "ccc")["arousal_value"]
+    assert 0.4 < ccc["low"] < ccc["mean"] < 1
+    assert told(result, "rmse")["arousal_value"]["mean"] < 2
+    controls = result.scores["controls"]
+    assert controls["prior"]["arousal_value"]["ccc"]["mean"] == 0
+    assert controls["majority"]["arousal_value"] == {"undefined": "values have no class that is most common"}
+    assert controls["stimulus_mean"]["arousal_value"]["rmse"]["mean"] > told(result, "rmse")["arousal_value"]["mean"]
+    assert controls["prior"]["state"]["auroc_within"]["mean"] == 0.5
+    check_record(result, 216)
+
+
+def test_one_network_for_targets_of_all_kinds(kinds):
+    joint = ("fusion.targets=joint", "fusion.epochs=20", "fusion.batch=16")
+    result = kinds.run("Pool", fusion="concat", modalities="ecg,eda", targets=ALL, settings=joint)
+    assert told(result, "auroc_within")["arousal"]["mean"] > 0.7
+    assert told(result, "ccc")["arousal_value"]["mean"] > 0.1
+    check_record(result, 216)
+
+
+@pytest.mark.parametrize(("fusion", "targets"), [("logreg", "arousal,state"), ("svm", "state"), ("boosting", ALL)])
+def test_estimators(kinds, fusion, targets):
+    result = kinds.run("Moments", fusion=fusion, modalities="ecg,eda", targets=targets)
+    assert told(result, "auroc_within")["state"]["mean"] > 0.75
+    assert told(result, "balanced_accuracy")["state"]["mean"] > 0.45
+    assert "state" not in "".join(result.scores["not_cleared"])
+    if fusion == "boosting":
+        assert told(result, "ccc")["arousal_value"]["mean"] > 0.9
+        check_record(result, 216)
+
+
+def test_the_scale_of_values_is_kept_with_the_weights_and_fitted_on_training_people(kinds):
+    from safetensors.torch import load_file
+
+    plan = kinds.plan("Pool", modalities="ecg", targets="arousal_value")
+    result = kinds.run("Pool", modalities="ecg", targets="arousal_value")
+    weights = load_file(result.folder / "weights" / "seed0-fold0-arousal_value.safetensors")
+    answer = next(a for a in plan.graph.answers if (a.seed, a.fold) == (0, 0))
+    label = plan.test.label["arousal_value"]
+    assert float(weights["scale.mean"]) == pytest.approx(label[list(answer.train)].mean(), rel=1e-5)
+    assert float(weights["scale.std"]) == pytest.approx(label[list(answer.train)].std(), rel=1e-5)
+    with np.load(Folder(kinds.runs / "stages", answer.stage).file("predictions.npz")) as arrays:
+        assert 1 < arrays["score"].mean() < 9
+
+
+def test_a_run_that_names_no_target_takes_the_cards(kinds):
+    assert [t.name for t in kinds.plan("Pool", modalities="ecg", targets=None).test.targets] == ["arousal"]
+
+
+def test_targets_of_other_units_are_refused_in_one_run(kinds):
+    with pytest.raises(UsageError, match=r"arousal \(10 s\), liking \(whole recordings\)") as refused:
+        kinds.plan("Pool", modalities="ecg", targets="arousal,liking")
+    assert "--target arousal" in str(refused.value)
+
+
+def test_a_person_is_in_one_fold_whatever_the_targets(kinds):
+    """p03 has no rating of liking, and is dealt out all the same; a state has another grid than a rating."""
+    folds = []
+    for targets in ("arousal", ALL, "state", "liking"):
+        plan = kinds.plan("Pool", modalities="ecg", targets=targets)
+        own = {u.id: u.subject for u in plan.test.units}
+        folds.append([{r: {own[i] for i in getattr(f, r)} for r in ("train", "val", "test")} for f in plan.folds[0]])
+    assert all(one == folds[0] for one in folds)
+    assert any("p03" in fold["test"] for fold in folds[0])
+
+
+def test_logreg_refuses_values_and_says_what_would_do(kinds, embench):
+    done = embench(*kinds.line("--fusion", "logreg", "--target", ALL, "--modalities", "ecg", encoder="Moments"))
+    assert done.code == 2
+    assert "logreg does not answer values, which arousal_value asks for" in done.err
+    assert "--target arousal,state" in done.err
+
+
+def test_baselines_of_values_are_those_that_answer_them(kinds, monkeypatch):
+    from embench.runs.run import baselines
+
+    asked = []
+    monkeypatch.setattr("embench.runs.run.grid", lambda requests, **_: asked.extend(requests))
+    tried = {"data_root": kinds.data, "runs": kinds.runs, "modalities": "ecg"}
+    baselines(plugin("Kinds"), targets="arousal_value", **tried)
+    assert [request.fusion for request in asked] == ["boosting"]
+    asked.clear()
+    baselines(plugin("Kinds"), **tried)
+    assert [request.fusion for request in asked] == ["logreg", "svm", "boosting"]
+
+
+def test_folds_are_written_with_their_groups(kinds):
+    result = kinds.run("Moments", fusion="logreg", modalities="ecg", targets="liking")
+    with (result.folder / "folds.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["subject"] for row in rows} == {f"p{n:02d}" for n in range(12)}
+    assert all(row["group"] == row["subject"] for row in rows)
+    assert registry.load("dataset", plugin("Kinds")).card.default_targets == ("arousal",)

@@ -1,0 +1,371 @@
+"""Predictions from a file, scored as a run's are: the same figures, and what is refused, left out and counted."""
+
+import csv
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from embench import registry
+from embench.engine import fits
+from embench.engine.assemble import Source, assemble, grid_of
+from embench.errors import CheckFailed, DataError, UsageError
+from embench.leaderboard.export import why_not_publishable
+from embench.planning.plan import make
+from embench.planning.request import Request
+from embench.records import ledger, record
+from embench.records.manifest import Manifest
+from embench.runs.external import score
+from embench.runs.run import run
+
+from ..tiny.running import Bench
+from ..tiny.world import RULES, of_all_kinds, people, plugin, write
+
+OUTSIDE = """
+import csv, sys
+import numpy as np
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+folder, seed, target = sys.argv[1:]
+x = {row[0]: [float(v) for v in row[1:]] for row in csv.reader(open(folder + "/features.csv"))}
+units = [row for row in csv.DictReader(open(folder + "/units.csv")) if row["target"] == target and row["unit"] in x]
+X, y = np.array([x[u["unit"]] for u in units]), np.array([float(u["label"] or "nan") for u in units])
+fold = np.array([int(u["fold_" + seed]) for u in units])
+out = csv.writer(open(folder + "/mine.csv", "w"))
+out.writerow(["subject", "recording", "unit", "target", "seed", "fold", "score"])
+for k in np.unique(fold):
+    test, train = fold == k, (fold != k) & np.isfinite(y)
+    model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), LogisticRegression(max_iter=2000))
+    score = model.fit(X[train], y[train]).predict_proba(X[test])[:, 1]
+    for u, s in zip([u for u, t in zip(units, test) if t], score):
+        out.writerow([u["subject"], u["recording"], u["unit"], target, seed, k, repr(float(s))])
+assert not {"embench", "torch"} & set(sys.modules)
+"""
+
+
+WITHOUT_TORCH = """
+import csv, sys
+from embench.cli import main
+
+folder = sys.argv[1]
+own = ["--data-root", folder]
+assert main(["data", "labels", "k_emocon", "--units", folder + "/units.csv", *own]) == 0
+rows = [row for row in csv.DictReader(open(folder + "/units.csv")) if row["target"] == "arousal"]
+with open(folder + "/mine.csv", "w") as file:
+    out = csv.DictWriter(file, [*rows[0], "score"])
+    out.writeheader()
+    out.writerows({**row, "score": (i % 10) / 10} for i, row in enumerate(rows))
+line = ["score", folder + "/mine.csv", "--dataset", "k_emocon", *own, "--out", folder + "/out"]
+assert main(line) == 0
+assert "torch" not in sys.modules
+"""
+
+
+def rows_of(path):
+    with gzip.open(path, "rt") as file:
+        return [row for row in csv.DictReader(file) if row["method"] == "model"]
+
+
+def put(path, rows, drop=()):
+    names = [name for name in rows[0] if name not in drop]
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory):
+    root = tmp_path_factory.mktemp("kinds")
+    return Bench(write(root, of_all_kinds(8), dataset="Kinds"), root / "runs", "Kinds")
+
+
+@pytest.fixture(scope="module")
+def everything(kinds):
+    """A run whose targets are of all kinds, in two seeds."""
+    return kinds.run("Moments", fusion="boosting", seeds="0,1", targets="arousal,arousal_value,state")
+
+
+@pytest.fixture(scope="module")
+def arousal(kinds):
+    return kinds.run("Moments", fusion="logreg", seeds="0", targets="arousal")
+
+
+@pytest.fixture
+def scored(kinds, tmp_path):
+    """Scores rows of predictions from a file."""
+
+    def call(rows, *, drop=(), dataset="Kinds", **options):
+        path = rows if not isinstance(rows, list) else put(tmp_path / "mine.csv", rows, drop)
+        return score(path, plugin(dataset), data_root=kinds.data, **{"out": tmp_path / "out" / "mine", **options})
+
+    return call
+
+
+def test_a_runs_own_predictions_give_its_own_figures_and_files(everything, scored):
+    again = scored(everything.folder / "predictions.csv.gz")
+    assert again.scores == everything.scores
+    for name in ("predictions.csv.gz", "labels.csv.gz", "folds.csv", "scores.json"):
+        assert (again.folder / name).read_bytes() == (everything.folder / name).read_bytes(), name
+
+
+def test_plain_columns_are_enough(everything, scored):
+    rows = rows_of(everything.folder / "predictions.csv.gz")
+    again = scored(rows, drop=("method", "fold", "stimulus", "start_s", "decision"))
+    assert again.scores == everything.scores
+    assert set(again.manifest["outside"]["folds"].values()) == {"the protocol's"}
+
+
+def inside_and_outside(root, folder, dataset, target, embench, **options):
+    """A run of logistic regression, and the scores of the same pipeline fitted by a program that knows no embench, on
+    the features as they reach the estimator inside, in the folds that the list of units names."""
+    rules = folder / "all-train.yaml"
+    rules.write_text(yaml.safe_dump({**RULES, "validation": {"fraction": 0.0, "at_least": 0}}))
+    plain = {"recipe": "quick", "device": "cpu", "workers": 1, "settings": ("fusion.class_weight=none",), **options}
+    asked = Request(
+        dataset, fusion="logreg", targets=target, protocol=str(rules), seeds="1", data_root=root, runs=folder, **plain
+    )
+    inside, planned, features = run(asked), make(asked), {}
+    for stage in planned.graph.stages.values():
+        if stage.kind == "predict":
+            fitted = planned.graph.stages[stage.inputs["fitted"]].params
+            source = Source.of(stage.params["source"], stage.places, stage.task)
+            grid = grid_of(fitted["modalities"], None, *(stage.task[name] for name in ("recording", "start", "stop")))
+            data, _ = assemble(source, fitted["modalities"], grid, "cpu")
+            entries = source.store.recordings
+            for x, r, start, stop in zip(fits.feature_rows(data), grid.recording, grid.start, grid.stop, strict=True):
+                features[f"{entries[r].id}:{round(1000 * start)}-{round(1000 * stop)}"] = x.tolist()
+    with (folder / "features.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([unit, *map(repr, x)] for unit, x in features.items())
+    line = ["data", "labels", dataset, "--data-root", root, "--protocol", rules]
+    assert embench(*line, "--units", folder / "units.csv").code == 0
+    subprocess.run([sys.executable, "-c", OUTSIDE, str(folder), "1", target], check=True)
+    place = folder / "out" / "sklearn"
+    return inside, score(folder / "mine.csv", dataset, protocol=str(rules), data_root=root, out=place)
+
+
+def test_a_pipeline_of_scikit_learn_outside_gives_the_figures_of_the_run_inside(tmp_path, embench):
+    root = write(tmp_path, people(7))
+    inside, outside = inside_and_outside(
+        root, tmp_path, plugin("Tiny"), "arousal", embench, encoders=(plugin("Moments"),)
+    )
+    assert outside.scores == inside.scores
+    for name in ("predictions.csv.gz", "scores.json"):
+        assert (outside.folder / name).read_bytes() == (inside.folder / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_and_on_real_people(tmp_path, embench):
+    source = os.environ.get("EMBENCH_TEST_DATA")
+    if not source:
+        pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
+    original, root = Path(source, "stress_predict"), tmp_path / "data"
+    (root / "stress_predict" / "Raw_data").mkdir(parents=True)
+    (root / "stress_predict" / "Processed_data").symlink_to(original / "Processed_data")
+    for person in ("S02", "S03", "S04", "S05", "S06", "S07"):
+        (root / "stress_predict" / "Raw_data" / person).symlink_to(original / "Raw_data" / person)
+    asked = {"encoders": ("handcrafted",), "modalities": "eda"}
+    inside, outside = inside_and_outside(root, tmp_path, "stress_predict", "stress", embench, **asked)
+    assert len(outside.predictions) > 10_000
+    assert outside.scores == inside.scores
+
+
+def test_torch_is_not_imported(tmp_path):
+    """From the list of units to the score, on a dataset that is bundled."""
+    registry.synthesizer("k_emocon")(tmp_path / "k_emocon", subjects=4, seed=0, effect=1.0)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "scores.json").read_text())["headlines"] == {"arousal": "auroc_within"}
+
+
+def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored):
+    made = scored(rows_of(arousal.folder / "predictions.csv.gz"), name="My SVM, 2nd try")
+    known = record.read(made.folder)
+    assert known.run["method"]["outside"] == "My SVM, 2nd try"
+    assert made.id.startswith("outside-My-SVM-2nd-try-")
+    assert known.run["pretrain_overlap"] == "unknown"
+    assert known.run["protocol"]["rules"]["split"] == {"by": "group", "folds": 5}
+    assert set(known.groups) == {f"p0{n}" for n in range(8)}
+    run = Manifest.model_validate({**known.run, "dataset": {**known.run["dataset"], "synthetic": None}})
+    assert any("made outside embench" in reason for reason in why_not_publishable(run))
+    assert [(e["run"], e["target"]) for e in ledger.entries(made.folder.parent)] == [(made.id, "arousal")]
+    assert made.manifest["test_looks"] == {"arousal": 1}
+
+
+def test_what_the_file_lacks_is_counted_and_named(arousal, scored):
+    rows = [row for row in rows_of(arousal.folder / "predictions.csv.gz") if row["subject"] != "p05"]
+    gone = [row for row in rows if row["subject"] == "p02"][:4]
+    made = scored([row for row in rows if row not in gone])
+    assert made.manifest["outside"]["missing"] == {"arousal": {"units": 4, "labelled": 4, "people": {"p02": 4}}}
+    assert made.scores["absent"] == {"arousal": 4}
+    assert made.manifest["cohort"]["left_out"] == [{"subject": "p05", "reason": "no prediction in the file"}]
+    assert made.scores["scores"]["arousal"]["auroc"]["people"] == 7
+    assert len(rows_of(made.folder / "predictions.csv.gz")) == len(rows) - 4
+
+
+def test_people_without_labels_are_passed_over(tmp_path):
+    everybody = people(6)
+    for row in everybody["p00"]:
+        row["ratings"] = {}
+    root = write(tmp_path, everybody)
+    done = Bench(root, tmp_path / "runs").run("Moments", fusion="logreg")
+    rows = rows_of(done.folder / "predictions.csv.gz")
+    stranger = {**rows[0], "subject": "p00", "recording": "p00-v0", "unit": "p00-v0:0-10000"}
+    path = put(tmp_path / "mine.csv", [*rows, stranger])
+    made = score(path, plugin("Tiny"), data_root=root, out=tmp_path / "out")
+    assert made.scores == done.scores
+    assert made.manifest["outside"]["ignored"] == {"p00": "no label of any target"}
+
+
+def test_folds_of_the_file_are_what_controls_are_fitted_in(arousal, scored):
+    """Two halves of the people: the prior is the share among the other half."""
+    rows = rows_of(arousal.folder / "predictions.csv.gz")
+    half = {f"p0{n}": n % 2 for n in range(8)}
+    made = scored([{**row, "fold": half[row["subject"]]} for row in rows])
+    assert made.manifest["outside"]["folds"] == {"0": "the file's own"}
+    labels = record.read(made.folder).labels
+    predictions = record.read(made.folder).predictions
+    for fold in (0, 1):
+        others = [half[s] != fold for s in labels["subject"].tolist()]
+        of_prior = (predictions["method"] == "prior") & (predictions["fold"] == fold)
+        [share] = set(predictions["score"][of_prior].tolist())
+        assert share == pytest.approx(labels["label"][others].mean(), abs=1e-7)
+    roles = {(row["subject"], row["fold"]): row["role"] for row in record.read(made.folder).folds}
+    assert roles["p00", "0"] == "test"
+    assert roles["p00", "1"] == "train"
+
+
+def test_one_fold_of_some_people_is_trained_on_the_others_and_of_all_on_nobody(arousal, scored):
+    rows = [{**row, "fold": 0} for row in rows_of(arousal.folder / "predictions.csv.gz")]
+    tested = ("p00", "p01", "p02")
+    made = scored([row for row in rows if row["subject"] in tested])
+    folds = record.read(made.folder).folds
+    assert {row["subject"] for row in folds if row["role"] == "train"} == {f"p0{n}" for n in range(3, 8)}
+    assert made.scores["controls"]["prior"]["arousal"]["auroc_within"]["mean"] == 0.5
+    nobody = scored(rows)
+    said = {name: c["arousal"].get("undefined") for name, c in nobody.scores["controls"].items()}
+    assert set(said.values()) == {"no training unit has a label"}
+    assert nobody.scores["cleared_all"] is False
+
+
+def test_a_person_in_two_folds_is_refused_where_the_protocol_keeps_people_apart(arousal, scored):
+    rows = rows_of(arousal.folder / "predictions.csv.gz")
+    dealt = [{**row, "fold": i % 5} for i, row in enumerate(rows)]
+    with pytest.raises(CheckFailed, match="is tested in folds 0 and 1 of seed 0") as caught:
+        scored(dealt)
+    assert "lines 2 and 3" in caught.value.where
+    leaking = scored(dealt, protocol="segment-random-legacy")
+    assert leaking.manifest["protocol"]["leaks"]
+    assert "8 of 8 people" in leaking.manifest["protocol"]["gives_up"]["split.by"]
+
+
+FAULTS = [
+    ({"subject": "p99"}, "rows name people that kinds does not have, such as p99"),
+    ({"recording": "p00-v9"}, "rows name recordings that kinds does not have, such as p00-v9"),
+    ({"unit": "p00-v0:5-10005"}, "rows name units that kinds does not have, such as p00-v0:5-10005"),
+    ({"subject": "p01"}, "rows name units of another person or recording"),
+    ({"target": "arousl"}, "rows are of a target that kinds does not have, such as arousl"),
+    ({"score": "nan"}, "scores are no finite numbers, such as nan"),
+    ({"score": ""}, "scores are no finite numbers"),
+    ({"score": "1.7"}, "scores are no probabilities, such as 1.7"),
+    ({"decision": "2"}, "decisions are no class, such as 2"),
+    ({"seed": "-1"}, "values of seed are no whole numbers from 0 on, such as -1"),
+    ({"fold": "a"}, "values of fold are no whole numbers from 0 on, such as a"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), FAULTS, ids=[said for _, said in FAULTS])
+def test_faults_are_refused_with_their_lines(arousal, scored, change, said):
+    rows = sorted(rows_of(arousal.folder / "predictions.csv.gz"), key=lambda row: row["subject"])
+    with pytest.raises(DataError) as caught:
+        scored([row | change if i in (2, 7) else row for i, row in enumerate(rows)])
+    assert said in caught.value.what
+    assert caught.value.where.endswith("mine.csv, lines 4, 9")
+    assert caught.value.exit_code == 3
+
+
+def test_rows_that_are_there_twice_are_refused(arousal, scored):
+    rows = rows_of(arousal.folder / "predictions.csv.gz")
+    with pytest.raises(DataError, match="which line 5 has too") as caught:
+        scored([*rows, rows[3]])
+    assert caught.value.where.endswith(f"line {len(rows) + 2}")
+    some = [{**row, "fold": "" if i == 4 else row["fold"]} for i, row in enumerate(rows)]
+    with pytest.raises(DataError, match="1 rows of seed 0 name no fold") as caught:
+        scored(some)
+    assert "lines 6" in caught.value.where
+
+
+def test_several_classes_need_a_column_each_that_sum_to_one(everything, scored):
+    rows = [row for row in rows_of(everything.folder / "predictions.csv.gz") if row["target"] == "state"]
+    with pytest.raises(DataError, match="class probabilities that don't sum to 1") as caught:
+        scored([{**row, "score_1": "0.9", "score_0": "0.9"} if i == 1 else row for i, row in enumerate(rows)])
+    assert caught.value.where.endswith("line 3")
+    with pytest.raises(DataError, match="state, which has 3 classes"):
+        scored(rows, drop=("score_2",))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x1f\x8b not gzip", b"\xff\xfe\x00", b"subject,unit\na,b\n", b"\n\n"])
+def test_what_is_no_table_of_predictions_is_refused(scored, tmp_path, content):
+    path = tmp_path / "odd.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError):
+        scored(path)
+    with pytest.raises(DataError, match="no such file"):
+        scored(tmp_path / "nowhere.csv")
+
+
+def test_targets_can_be_chosen(everything, scored):
+    made = scored(everything.folder / "predictions.csv.gz", targets="state")
+    assert list(made.scores["headlines"]) == ["state"]
+    assert made.scores["scores"]["state"] == everything.scores["scores"]["state"]
+    with pytest.raises(DataError, match="no row is of liking"):
+        scored(everything.folder / "predictions.csv.gz", targets="liking")
+    with pytest.raises(UsageError, match="no target `stat`"):
+        scored(everything.folder / "predictions.csv.gz", targets="stat")
+
+
+def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
+    rows = rows_of(arousal.folder / "predictions.csv.gz")
+    path = put(tmp_path / "my_svm.csv", rows[:-2])
+    line = ["score", path, "--dataset", plugin("Kinds"), "--data-root", kinds.data, "--out", tmp_path / "out"]
+    done = embench(*line)
+    assert done.code == 0, done.err
+    assert "auroc_within *" in done.out
+    assert "2 units have no prediction, 2 of them a label" in done.out
+    assert "made outside embench" in done.out
+    assert "cost: not measured" in done.out
+    document = json.loads(embench(*line, "--json").out)
+    assert document["outside"]["name"] == "my_svm"
+    assert document["headline"] == "auroc_within"
+    assert document["folder"] == str(tmp_path / "out")
+
+
+def test_units_are_listed_with_labels_and_the_folds_of_three_partitions(kinds, everything, tmp_path, embench):
+    path = tmp_path / "units.csv"
+    done = embench("data", "labels", plugin("Kinds"), "--data-root", kinds.data, "--units", path)
+    assert done.code == 0, done.err
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["target"] for row in rows} == {"arousal", "arousal_value", "state", "liking"}
+    listed = {(row["target"], row["unit"]): row for row in rows}
+    for row in rows_of(everything.folder / "predictions.csv.gz"):
+        unit = listed[row["target"], row["unit"]]
+        assert (unit["subject"], unit["recording"]) == (row["subject"], row["recording"])
+        assert unit[f"fold_{row['seed']}"] == row["fold"]
+        assert (
+            row["unit"] == f"{unit['recording']}:{1000 * float(unit['start_s']):.0f}-{1000 * float(unit['stop_s']):.0f}"
+        )
+    labels = record.read(everything.folder).labels
+    for target, unit, label in zip(labels["target"], labels["unit"], labels["label"], strict=True):
+        assert float(listed[target, unit]["label"]) == pytest.approx(label, rel=1e-5)

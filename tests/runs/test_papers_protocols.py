@@ -1,0 +1,231 @@
+"""What only papers' protocols do: ratings of segments, cuts that the training part decides, people chosen, recordings
+z-scored one by one, and the epoch that the test labels pick."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from embench.engine.assemble import Source, assemble, grid_of
+from embench.engine.stage import Folder
+from embench.errors import UsageError
+from embench.planning.graph import stage_folder
+from embench.records.predictions import Labels, Predictions
+from embench.runs.run import run
+
+from ..tiny.running import Bench
+from ..tiny.world import RULES, people, write
+
+MEAN = {"aggregate": "value", "cut": "training_mean", "ties": "low"}
+SEGMENTS = {"rating": 4, "continuous_s": 4, "condition_s": 4}
+
+
+@pytest.fixture
+def rules(tmp_path) -> Any:
+    """`rules(leaks=True)`: the path of a protocol with some fields changed."""
+
+    def made(**changes: Any) -> str:
+        path = tmp_path / f"{len(list(tmp_path.glob('*.yaml')))}.yaml"
+        path.write_text(yaml.safe_dump({**RULES, **changes}))
+        return str(path)
+
+    return made
+
+
+def cuts(result, target="arousal"):
+    return {(row["seed"], row["fold"]): row["cut"] for row in result.scores["cuts"] if row["target"] == target}
+
+
+@pytest.mark.parametrize("by", ["group", "segment"])
+def test_a_cut_is_the_mean_of_the_ratings_of_the_training_part(shared, rules, by):
+    leaks = by == "segment"
+    protocol = rules(leaks=leaks, split={"by": by, "folds": 3}, unit=SEGMENTS, labels={"tiny": {"arousal": MEAN}})
+    plan = shared.plan("Pool", modalities="ecg", protocol=protocol, seeds="0,1")
+    result = run(plan.request)
+    labels = Labels.read(result.folder / "labels.csv.gz")
+    model = Predictions.read(result.folder / "predictions.csv.gz")
+    model = model.take(model["method"] == "model")
+    rating = {unit.recording: plan.fit.raw["arousal"][i] for i, unit in enumerate(plan.fit.units)}
+    keep = {plan.fit.units[i].id for i in plan.fit.positions}
+    known = cuts(result)
+    assert len(set(known.values())) > 1  # folds differ
+    for seed, folds in plan.folds.items():
+        for fold in folds:
+            learned = {id_.rpartition(":")[0] for id_ in fold.train if id_ in keep}
+            assert known[seed, fold.index] == pytest.approx(np.mean([rating[r] for r in learned]), abs=1e-12)
+    at = {(seed, unit): fold for seed, unit, fold in zip(model["seed"], model["unit"], model["fold"], strict=True)}
+    assert set(zip(labels["seed"], labels["unit"], strict=True)) >= set(at)
+    for seed, unit, recording, label in zip(
+        labels["seed"], labels["unit"], labels["recording"], labels["label"], strict=True
+    ):
+        if (seed, unit) in at:
+            assert label == (rating[recording] > known[seed, at[seed, unit]])
+    for stage in plan.graph.stages.values():
+        if stage.kind != "predict":
+            cut = known[stage.about["seed"], stage.about["fold"]]
+            ids = [plan.fit.store.recordings[r].id for r in stage.task["recording"]]
+            np.testing.assert_array_equal(stage.task["y"][:, 0], [rating[r] > cut for r in ids])
+
+
+def test_test_labels_have_no_say_in_the_cut(tmp_path, rules):
+    everybody = people(6)
+    one = Bench(write(tmp_path / "one", everybody), tmp_path / "runs")
+    protocol = rules(labels={"tiny": {"arousal": MEAN}})
+    plan = one.plan("Pool", protocol=protocol, modalities="ecg")
+    tested = {unit.partition("-")[0] for unit in plan.folds[0][0].test}
+    for name in tested:
+        for row in everybody[name]:
+            row["ratings"]["arousal"] = 9.0
+    other = Bench(write(tmp_path / "other", everybody), tmp_path / "runs").plan(
+        "Pool", protocol=protocol, modalities="ecg"
+    )
+    (before,) = [a for a in plan.graph.answers if a.fold == 0]
+    (after,) = [a for a in other.graph.answers if a.fold == 0]
+    (target,) = plan.fit.targets
+    assert plan.fit.rule(target, before.train) == other.fit.rule(target, after.train)
+    assert plan.fit.rule(target, plan.fit.positions) != other.fit.rule(target, other.fit.positions)
+
+
+def test_controls_and_headline_use_the_same_labels(shared, rules):
+    result = shared.run(
+        "Pool", modalities="ecg", protocol=rules(unit=SEGMENTS, labels={"tiny": {"arousal": MEAN}}, headline="f1_macro")
+    )
+    assert result.scores["headlines"] == {"arousal": "f1_macro"}
+    assert 0 <= result.scores["scores"]["arousal"]["f1_macro"]["mean"] <= 1
+    assert 0 <= result.scores["controls"]["majority"]["arousal"]["f1_macro"]["mean"] <= 1
+    assert result.manifest["card"]["label_rules"][0]["rule"]["cut"] == "training_mean"
+
+
+def test_a_fitted_cut_does_not_travel_to_another_dataset(tmp_path, rules):
+    write(tmp_path, people(6))
+    write(tmp_path, people(6), dataset="Other", seed=1)
+    bench = Bench(tmp_path, tmp_path / "runs")
+    protocol = rules(labels={"tiny": {"arousal": MEAN}})
+    with pytest.raises(UsageError, match="from training labels of the same dataset") as error:
+        bench.plan(
+            "Pool", modalities="ecg", protocol=protocol, train_dataset=bench.request().dataset.replace("Tiny", "Other")
+        )
+    assert "--train-dataset" in str(error.value.where)
+
+
+def test_edges_make_several_classes(shared, rules):
+    labels = {"tiny": {"level": {"label": "arousal", "aggregate": "value", "edges": [3.1, 7.005], "ties": "low"}}}
+    plan = shared.plan("Pool", modalities="ecg", protocol=rules(labels=labels), targets=None)
+    (target,) = plan.fit.targets
+    assert (target.name, target.kind, target.n) == ("level", "classes", 3)
+    raw, label = plan.fit.raw["level"], plan.fit.label["level"]
+    there = np.isfinite(raw)
+    np.testing.assert_array_equal(label[there], (raw[there] > 3.1).astype(float) + (raw[there] > 7.005))
+    assert set(label[there]) == {0.0, 1.0, 2.0}
+
+
+def test_only_the_protocols_people_take_part(shared, rules):
+    plan = shared.plan("Pool", modalities="ecg", protocol=rules(people={"tiny": ["p00", "p02", "p03", "p05"]}))
+    assert plan.test.people == ["p00", "p02", "p03", "p05"]
+    why = {row["subject"]: row["reason"] for row in plan.test.left_out}
+    assert why == dict.fromkeys(("p01", "p04"), "not among the protocol's people")
+    assert {unit.subject for unit in plan.fit.roster} == set(plan.test.people)
+
+
+def test_pretraining_under_a_split_by_segments_sees_no_test_sample(shared, rules):
+    for by in ("segment", "recording"):
+        protocol = rules(leaks=True, split={"by": by, "folds": 3}, unit=SEGMENTS)
+        settings = ("encoder.view.length_s=2", "encoder.view.step_s=2")
+        plan = shared.plan(
+            "Pool", protocol=protocol, modalities="ecg", pretrainers=("masked_value",), settings=settings
+        )
+        span = {u.id: (u.recording, u.start, u.stop) for u in plan.fit.units}
+        for fold in plan.folds[0]:
+            (stage,) = [s for s in plan.graph.stages.values() if s.kind == "pretrain" and s.about["fold"] == fold.index]
+            seen = [
+                (plan.fit.store.recordings[r].id, a, b)
+                for r, a, b in zip(stage.task["recording"], stage.task["start"], stage.task["stop"], strict=True)
+            ]
+            for r, a, b in (span[id_] for id_ in fold.test):
+                assert not [s for s in seen if s[0] == r and s[1] < b and a < s[2]]
+            sensed = {recording for recording, _, _ in seen}
+            trained = [span[id_] for id_ in fold.train if span[id_][0] in sensed]
+            learned = sum(b - a for _, a, b in trained)
+            told = sum(b - a for (_, a, b), role in zip(seen, stage.task["role"], strict=True) if role == 0)
+            assert told == pytest.approx(learned)
+
+
+def test_recordings_are_z_scored_one_by_one(shared, rules):
+    plan = shared.plan(("Whole",), fusion="single", modalities="ecg", protocol=rules(normalise="recording_unlabelled"))
+    (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
+    source = Source.of(stage.params["source"], stage.places, stage.task)
+    modalities = stage.params["modalities"]
+    grid = grid_of(modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
+    data, _ = assemble(source, modalities, grid, "cpu")
+    for row in np.flatnonzero(data.feeds["ecg"].present):
+        x, mask = data.feeds["ecg"].gather(np.array([row]))
+        values = x[0, 0] if mask is None else x[0, 0][mask[0]]
+        assert float(values.mean()) == pytest.approx(0, abs=1e-3)
+        assert float(values.std(unbiased=False)) == pytest.approx(1, abs=1e-3)
+
+
+def test_features_are_computed_of_z_scored_recordings_and_left_as_they_are(shared, rules):
+    protocol = rules(normalise="recording_unlabelled")
+    result = shared.run("Moments", fusion="logreg", modalities="eda", protocol=protocol)
+    assert result.manifest["target_access"] == "unlabelled"
+    plan = shared.plan("Moments", fusion="logreg", modalities="eda", protocol=protocol)
+    (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "estimator"]
+    source = Source.of(stage.params["source"], stage.places, stage.task)
+    grid = grid_of(stage.params["modalities"], None, *(stage.task[n] for n in ("recording", "start", "stop")))
+    data, _ = assemble(source, stage.params["modalities"], grid, "cpu")
+    feed = data.feeds["eda"]
+    # Mean 0 and SD 1 of both channels: what `Moments` says of a recording that was z-scored before.
+    np.testing.assert_allclose(
+        feed.array.numpy()[feed.present], np.tile([0, 0, 1, 1], (feed.present.sum(), 1)), atol=0.02
+    )
+
+
+@pytest.mark.parametrize("fusion", ["single", "concat"])
+def test_the_epoch_that_scores_best_on_the_test_labels_is_picked(shared, rules, fusion):
+    protocol = rules(leaks=True, select="peak_on_test", headline="accuracy")
+    modalities = "ecg" if fusion == "single" else "ecg,eda"
+    plan = shared.plan(
+        "Pool",
+        fusion=fusion,
+        protocol=protocol,
+        modalities=modalities,
+        settings=("encoder.epochs=5",) if fusion == "single" else ("fusion.epochs=5",),
+    )
+    result = run(plan.request)
+    picked = {(row["target"], row["fold"]): row for row in result.scores["picked_epochs"]}
+    labels = Labels.read(result.folder / "labels.csv.gz")
+    label = dict(zip(labels["unit"], labels["label"], strict=True))
+    model = Predictions.read(result.folder / "predictions.csv.gz")
+    model = model.take(model["method"] == "model")
+    score = dict(zip(model["unit"], model["score"], strict=True))
+    assert plan.graph.answers
+    for answer in plan.graph.answers:
+        with np.load(Folder(stage_folder(shared.runs), answer.stage).file("predictions.npz")) as arrays:
+            every, last = arrays["epochs"][:, :, 0], arrays["score"][:, 0]
+        ids = [plan.test.units[i].id for i in answer.units]
+        y = np.array([label[id_] for id_ in ids])
+        there = np.isfinite(last)
+        right = [((table[there] >= 0.5) == y[there]).mean() for table in every]
+        row = picked["arousal", answer.fold]
+        assert (row["epoch"], row["of"]) == (int(np.argmax(right)), 5)
+        np.testing.assert_array_equal(every[-1], last)  # what the recipe keeps is the last epoch
+        chosen = every[row["epoch"]][there]
+        np.testing.assert_allclose([score[i] for i, t in zip(ids, there, strict=True) if t], chosen, rtol=1e-7)
+    assert result.manifest["protocol"]["gives_up"] == {"select": "the epoch is chosen by the test score"}
+
+
+def test_without_the_leak_no_epoch_is_kept(shared, rules):
+    plan = shared.plan("Pool", modalities="ecg", protocol=rules(headline="accuracy"))
+    assert not [s for s in plan.graph.stages.values() if "every_epoch" in s.params]
+
+
+def test_what_leaks_is_said_in_numbers(shared, rules):
+    protocol = rules(leaks=True, split={"by": "segment", "folds": 3}, unit=SEGMENTS)
+    plan = shared.plan("Pool", modalities="ecg", protocol=protocol)
+    said = plan.describe()["gives_up"]["split.by"]
+    assert re.search(r": 6 of 6 people and 1\d of 24 recordings$", said)
+    assert shared.plan("Pool", modalities="ecg", protocol=rules()).describe()["gives_up"] == {}

@@ -1,0 +1,295 @@
+"""`embench pretrain`, what starts from its weights, and chains of pretraining."""
+
+import json
+from importlib.metadata import version
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+from embench.data.find import full_name
+from embench.engine.work import run_stage
+from embench.errors import UsageError
+from embench.leaderboard.export import why_not_publishable
+from embench.planning.graph import Setting, data_places, outside_stage
+from embench.planning.request import Request
+from embench.planning.sources import source_of
+from embench.records.manifest import Manifest
+from embench.runs import pretrain
+from embench.store.fingerprint import SYNTHETIC
+
+from ..tiny.running import Bench
+from ..tiny.world import people, plugin, with_sources, write
+
+OTHER, KINDS, TINY = plugin("Other"), plugin("Kinds"), plugin("Tiny")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    root = with_sources(tmp_path_factory.mktemp("two"))
+    return Bench(root, root / "runs")
+
+
+def asked(bench, corpus=OTHER, pretrainer="masked_value", encoder="Pool", **options):
+    given = {"recipe": "quick", "device": "cpu", "workers": 1, "modalities": "ecg", **options}
+    return Request(
+        corpus, (plugin(encoder),), pretrainers=(pretrainer,), data_root=bench.data, runs=bench.runs, **given
+    )
+
+
+def pretrained(bench, *arguments, seed=0, **options):
+    return pretrain.run(asked(bench, *arguments, **options), seed)
+
+
+def line(bench, *more, corpus=OTHER, pretrainer="masked_value"):
+    return [
+        "pretrain", "--encoder", plugin("Pool"), "--pretrainer", pretrainer, "--corpus", corpus, "--modalities", "ecg",
+        "--recipe", "quick", "--device", "cpu", "--data-root", bench.data, "--runs", bench.runs, *more,
+    ]  # fmt: skip
+
+
+def mended(two, tmp_path):
+    """The same data with an empty runs folder."""
+    return Bench(two.data, tmp_path / "runs")
+
+
+def test_a_run_finds_what_the_command_trained(two, tmp_path, embench):
+    bench = mended(two, tmp_path)
+    done = embench(*line(bench, "--json"))
+    assert done.code == 0, done.err
+    answer = json.loads(done.out)
+    assert len(bench.stages()) == 1
+    again = embench(*line(bench))
+    assert again.code == 0
+    assert "0 stages to run, 1 done before" in again.err
+    assert f"start from them with: {answer['use']}" in again.out
+    assert len(bench.stages()) == 1
+    plan = bench.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}",))
+    assert {id_ for id_, s in plan.graph.stages.items() if s.kind == "pretrain"} == bench.stages()
+    bench.run("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}",), dev=True)
+    assert len([s for s in bench.stages() if s in plan.graph.stages]) > 1
+
+
+def test_the_manifest_says_what_was_seen(two, tmp_path):
+    result = pretrained(mended(two, tmp_path), KINDS, "supervised_transfer", modalities="ecg,eda")
+    manifest = yaml.safe_load((result.folder / "manifest.yaml").read_text())
+    assert manifest == json.loads(json.dumps(result.manifest))
+    (seen,) = manifest["seen"]
+    assert (seen["dataset"], seen["labels"], seen["targets"]) == (full_name(KINDS), "source", ["arousal"])
+    assert seen["people"] == [f"p{n:02d}" for n in range(5)]
+    assert seen["hours"] == {m: pytest.approx(5 * 6 * 30 / 3600, abs=1e-3) for m in ("ecg", "eda")}
+    assert (seen["licence"], seen["synthetic"], manifest["synthetic"]) == ("MIT", False, False)
+    assert manifest["channels"] == {"ecg": ["ecg"], "eda": ["left", "right"]}
+    assert (manifest["scope"], manifest["modalities"], manifest["fusion"]) == ("encoder", ["ecg", "eda"], None)
+    assert manifest["pretrainer"]["plugin"] == "embench_plugins/supervised_transfer"
+    assert manifest["encoders"]["ecg"]["code"]
+    assert manifest["versions"]["torch"] == version("torch")
+    names = set(load_file(result.folder / "weights.safetensors"))
+    assert {name.split(".")[1] for name in names} == {"ecg", "eda"}
+    assert all(name.startswith("encoders.") for name in names)  # the heads are gone
+
+
+def test_the_dry_run_trains_nothing(two, tmp_path, embench):
+    bench = mended(two, tmp_path)
+    done = embench(*line(bench, "--dry-run", "--json", pretrainer="supervised_transfer"))
+    assert done.code == 0, done.err
+    about = json.loads(done.out)
+    assert (about["people"], about["stages"], about["found"]) == (5, 1, 0)
+    assert about["targets"] == ["arousal", "valence"]
+    assert not bench.stages()
+
+
+def test_what_is_asked_for_wrongly_is_refused(two, embench):
+    for arguments, said in (
+        ({"pretrainer": f"masked_value:{KINDS}"}, "a pretrainer and nothing else"),
+        ({"pretrainer": "ecg=masked_value"}, "a pretrainer and nothing else"),
+        ({"pretrainer": "masked_valu"}, "did you mean masked_value"),
+        ({"pretrainer": "signal_transform"}, "trains the whole model"),
+        ({"corpus": "nothing"}, "no dataset `nothing`"),
+    ):
+        done = embench(*line(two, **arguments))
+        assert (done.code, said in done.err) == (2, True), done.err
+    done = embench(*line(two, corpus=str(two.data / "nowhere")))
+    assert (done.code, "nowhere" in done.err) == (3, True)
+
+
+def fitted_and_start(bench, kind="unimodal", **options):
+    """The first fitting stage of a plan, run; its weights before (with nothing learned) and after."""
+    plan = bench.plan("Pool", **options)
+    stage = next(s for s in plan.graph.stages.values() if s.kind == kind)
+    for id_ in [*stage.inputs.values()]:
+        for needed in [*plan.graph.stages[id_].inputs.values(), id_]:
+            run_stage(plan.graph.stages[needed], bench.runs / "stages")
+    run_stage(stage, bench.runs / "stages")
+    return plan, stage, load_file(bench.runs / "stages" / stage.id / "weights.safetensors")
+
+
+def equal(one, other, prefix="encoders."):
+    names = [name for name in one if name.startswith(prefix)]
+    assert names
+    return all(torch.equal(one[name], other[name]) for name in names)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_encoders_start_from_the_weights_and_stay_so_where_they_are_frozen(two, frozen):
+    made = pretrained(two)
+    settings = ("encoder.frozen=true",) if frozen else ()
+    for name in (str(made.folder), made.id):
+        plan, stage, after = fitted_and_start(two, modalities="ecg", pretrained=name, settings=settings)
+        assert stage.params["weights"] == {"ecg": made.manifest["sha256"]}
+        assert equal(load_file(made.folder / "weights.safetensors"), after) is frozen
+    assert plan.started is not None
+    still = ("encoder.lr=0.0",)
+    assert equal(
+        load_file(made.folder / "weights.safetensors"),
+        fitted_and_start(two, modalities="ecg", pretrained=made.id, settings=still)[2],
+    )
+
+
+CHAIN = ("masked_value", f"supervised_transfer:{OTHER}")
+
+
+def test_a_step_goes_on_from_the_last_ones_weights(two):
+    settings = ("pretrainer[supervised_transfer].lr=0.0", "encoder.frozen=true")
+    plan, stage, after = fitted_and_start(two, modalities="ecg", pretrainers=CHAIN, settings=settings)
+    second = plan.graph.stages[stage.inputs["pretrained:ecg"]]
+    first = plan.graph.stages[second.inputs["pretrained:ecg"]]
+    states = [load_file(two.runs / "stages" / s.id / "weights.safetensors") for s in (first, second)]
+    assert equal(states[0], states[1])  # a step that learns nothing keeps what it started from
+    assert equal(states[0], after)
+    plan, stage, after = fitted_and_start(two, modalities="ecg", pretrainers=CHAIN)
+    second = plan.graph.stages[stage.inputs["pretrained:ecg"]]
+    learned = load_file(two.runs / "stages" / second.id / "weights.safetensors")
+    assert not equal(states[0], learned)
+    assert not equal(learned, after)
+
+
+@pytest.mark.parametrize("target", ["arousal", "arousal_value", "state"])
+def test_labels_of_every_kind_are_learned(two, target):
+    """The loss falls, and the stage says which target it was."""
+    plan = two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{KINDS}",))
+    (step,) = plan.method.pretraining
+    source = source_of(step, plan.method, [target], plan.request, plan.protocol, 1)
+    setting = Setting(plan.protocol, "cpu", 1, places=data_places(source))
+    stage = outside_stage(plan.method, step, source, setting, 0, {})
+    result = run_stage(stage, two.runs / "stages")
+    assert result["manifest"]["targets"] == [target]
+    history = (two.runs / "stages" / stage.id / "history.csv").read_text().splitlines()
+    losses = [float(row.split(",")[1]) for row in history[1:]]
+    assert losses[-1] < losses[0]
+
+
+def test_a_whole_model_starts_with_its_fusion(two):
+    options = {"modalities": "ecg,eda", "fusion": "shared_tf"}
+    made = pretrained(two, OTHER, "signal_transform", **options)
+    assert made.manifest["scope"] == "model"
+    state = load_file(made.folder / "weights.safetensors")
+    assert {name.partition(".")[0] for name in state} == {"encoders", "fusion"}
+    frozen = ("encoder.frozen=true", "fusion.frozen=true")
+    with_step = two.plan("Pool", pretrainers=(f"signal_transform:{OTHER}",), settings=frozen, **options)
+    (before,) = [s.id for s in with_step.graph.stages.values() if s.kind == "pretrain"]
+    assert before in two.stages()  # the run shares the stage
+    _, stage, after = fitted_and_start(two, "fusion", pretrained=made.id, settings=frozen, **options)
+    assert set(stage.params["weights"]) == {"ecg", "eda", "fusion"}
+    assert equal(state, after)
+    learned = {name: value for name, value in state.items() if ".fill." not in name}
+    assert equal(learned, after, "fusion.")
+    plan = two.plan("Pool", fusion="concat", modalities="ecg,eda", pretrained=made.id)
+    (first, *_) = [s for s in plan.graph.stages.values() if s.kind == "fusion"]
+    assert set(first.params["weights"]) == {"ecg", "eda"}  # another fusion takes the encoders
+
+
+def test_weights_of_something_else_are_refused(two, tmp_path):
+    made = pretrained(two)
+    with pytest.raises(UsageError, match="no encoder of eda"):
+        two.plan("Pool", modalities="eda", pretrained=made.id)
+    with pytest.raises(UsageError, match="of encoder Pool for ecg, not of Whole"):
+        two.plan("Whole", modalities="ecg", pretrained=made.id)
+    with pytest.raises(UsageError, match="do not fit"):
+        fitted_and_start(two, modalities="ecg", pretrained=made.id, settings=("encoder.build.dim=6",))
+    slow, at_32 = ("encoder.prepare.rate_hz=16",), _with_cnn_tf(two).id
+    with pytest.raises(UsageError, match=r"prepare\.rate_hz=32 for ecg, and the run has 16"):
+        two.plan("cnn_tf", modalities="ecg", settings=slow, pretrained=at_32)
+    both = pretrained(two, modalities="eda")
+    for channels, said in ((["chest"], "channels of eda that the data do not have: chest"), (["right"], "read other")):
+        folder = tmp_path / channels[0]
+        folder.mkdir()
+        state = load_file(both.folder / "weights.safetensors")
+        save_file({name: value + 1 for name, value in state.items()}, folder / "weights.safetensors")
+        manifest = {**json.loads(json.dumps(both.manifest)), "channels": {"eda": channels}}
+        (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest))
+        with pytest.raises(UsageError, match=said):
+            fitted_and_start(two, modalities="eda", pretrained=str(folder))
+
+
+def _with_cnn_tf(bench):
+    quick = ("pretrainer.epochs=1", "pretrainer.build.span=4", "encoder.view.length_s=4", "encoder.view.step_s=4")
+    request = Request(
+        OTHER, ("cnn_tf",), pretrainers=("masked_value",), recipe="quick", device="cpu", modalities="ecg",
+        data_root=bench.data, runs=bench.runs, settings=quick, workers=1,
+    )  # fmt: skip
+    return pretrain.run(request)
+
+
+@pytest.mark.parametrize(
+    ("corpus", "pretrainer", "overlap"),
+    [
+        (OTHER, "masked_value", "none"),
+        (OTHER, "supervised_transfer", "none"),
+        (TINY, "masked_value", "unlabelled_target"),
+        (TINY, "supervised_transfer", "labelled_target"),
+    ],
+)
+def test_a_record_says_what_the_weights_saw_of_the_target(two, corpus, pretrainer, overlap):
+    made = pretrained(two, corpus, pretrainer)
+    record = two.run("Pool", modalities="ecg", pretrained=made.id, dev=True).manifest
+    assert record["pretrain_overlap"] == overlap
+    assert record["started_from"]["manifest"]["id"] == made.id
+    assert record["started_from"]["weights"] == {"ecg": made.manifest["sha256"]}
+    assert "files" not in record["started_from"]["manifest"]
+    (seen,) = record["pretraining"]
+    assert (seen["dataset"], seen["people"]) == (full_name(corpus), 5)
+
+
+def test_a_bare_file_is_of_unknown_people(two, tmp_path):
+    made = pretrained(two)
+    save_file(load_file(made.folder / "weights.safetensors"), tmp_path / "w.safetensors")
+    record = two.run("Pool", modalities="ecg", pretrained=str(tmp_path / "w.safetensors"), dev=True).manifest
+    assert record["pretrain_overlap"] == "unknown"
+    assert record["started_from"]["manifest"] is None
+    # With its manifest beside it, it is known.
+    inside = two.run("Pool", modalities="ecg", pretrained=str(made.folder / "weights.safetensors"), dev=True)
+    assert inside.manifest["pretrain_overlap"] == "none"
+
+
+def test_another_datasets_copy_of_the_tested_files_is_found(tmp_path):
+    write(tmp_path, people(5))
+    write(tmp_path, people(5), dataset="Other")
+    bench = Bench(tmp_path, tmp_path / "runs")
+    made = pretrained(bench)
+    record = bench.run("Pool", modalities="ecg", pretrained=made.id, dev=True).manifest
+    assert record["pretrain_overlap"] == "unlabelled_target"
+
+
+@pytest.mark.parametrize("way", ["pretrained", "pretrainers", "train_dataset", "run"])
+def test_generated_data_leave_their_mark_on_whatever_starts_from_them(tmp_path, way):
+    write(tmp_path, people(5))
+    write(tmp_path, people(5), dataset="Other", seed=5)
+    (tmp_path / "Other" / SYNTHETIC).write_text('{"seed": 5, "effect": 1.0}')
+    bench = Bench(tmp_path, tmp_path / "runs")
+    made = pretrained(bench)
+    assert made.manifest["synthetic"]
+    options = {
+        "pretrained": {"pretrained": made.id},
+        "pretrainers": {"pretrainers": (f"masked_value:{OTHER}",)},
+        "train_dataset": {"train_dataset": OTHER},
+        "run": {},
+    }[way]
+    if way == "run":
+        options = {"pretrained": Bench(tmp_path, bench.runs, "Other").run("Pool", modalities="ecg").id}
+    record = bench.run("Pool", modalities="ecg", **options).manifest
+    reasons = why_not_publishable(Manifest.model_validate(record))
+    assert any("generated" in reason for reason in reasons)
+    clean = bench.run("Pool", modalities="ecg").manifest
+    assert not any("generated" in reason for reason in why_not_publishable(Manifest.model_validate(clean)))

@@ -1,0 +1,252 @@
+"""What a run leaves behind and says: cohorts, absent units, looks at test labels, results from Python and as JSON."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import embench as package
+from embench.errors import PluginError, Unfinished, UsageError
+from embench.records import ledger, record
+from embench.runs.run import grid
+
+from ..tiny.running import Bench
+from ..tiny.world import people, plugin, write
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Seven people: p00 rated nothing, p01 has no EDA, p02 lacks ECG twice and anything once, p03 valence only."""
+    everybody = people(7)
+    for row in everybody["p00"]:
+        row["ratings"] = {}
+    for row in everybody["p01"]:
+        row["modalities"] = ("ecg",)
+    for row in everybody["p02"][:2]:
+        row["modalities"] = ("eda",)
+    everybody["p02"][3]["modalities"] = ("temp",)
+    for row in everybody["p03"]:
+        del row["ratings"]["arousal"]
+    return write(tmp_path_factory.mktemp("mixed"), everybody)
+
+
+def folds_of(result):
+    with (result.folder / "folds.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_who_is_left_out_is_listed_with_the_reason(mixed, tmp_path):
+    bench = Bench(mixed, tmp_path)
+    result = bench.run("Moments", fusion="logreg", modalities="eda")
+    left_out = {row["subject"]: row["reason"] for row in result.manifest["cohort"]["left_out"]}
+    assert left_out == {"p00": "no label of any target", "p01": "none of eda"}
+    assert result.manifest["cohort"]["people"] == ["p02", "p03", "p04", "p05", "p06"]
+    rows = folds_of(result)
+    reasons = {row["subject"]: {r["reason"] for r in rows if r["subject"] == row["subject"]} for row in rows}
+    assert reasons.pop("p00") == {"left out: no label of any target"}
+    assert reasons.pop("p01") == {"left out: none of eda"}
+    assert set(reasons) == {"p02", "p03", "p04", "p05", "p06"}
+    assert all(reason == {""} for reason in reasons.values())
+    # p01 keeps a place in the partition, whatever the modalities, but neither trains nor is tested.
+    assert {row["role"] for row in rows if row["subject"] == "p01"} >= {"test"}
+    assert "p01" not in set(result.predictions["subject"])
+
+
+def test_units_without_any_modality_are_counted_and_without_a_label_are_not_scored(mixed, tmp_path):
+    bench = Bench(mixed, tmp_path)
+    result = bench.run("Moments", fusion="logreg", seeds="0,1", targets="arousal,valence")
+    assert result.scores["absent"] == {"arousal": 1, "valence": 1}
+    predictions, labels = result.predictions, record.read(result.folder).labels
+    of_model = predictions["method"] == "model"
+    assert "p02-v3" not in set(predictions["recording"])
+    assert "p03" in set(predictions["subject"][of_model & (predictions["target"] == "arousal")])
+    assert "p03" not in set(labels["subject"][labels["target"] == "arousal"])
+    per_seed = of_model & (predictions["target"] == "valence") & (predictions["seed"] == 0)
+    assert per_seed.sum() == 6 * 4 - 1
+    assert len(set(predictions["unit"][per_seed])) == per_seed.sum()
+
+
+def test_one_class_in_a_fold_is_undefined_there_and_counted(tmp_path):
+    everybody = people(4)
+    for row in everybody["p02"]:
+        row["ratings"]["arousal"] = 7.5
+    result = Bench(write(tmp_path, everybody), tmp_path / "runs").run("Moments", fusion="logreg", modalities="ecg")
+    auroc = result.scores["scores"]["arousal"]["auroc"]
+    headline = result.scores["scores"]["arousal"]["auroc_within"]
+    assert auroc["left_out"]
+    assert "class" in json.dumps(auroc["left_out"])
+    assert headline["people"] == 3
+    assert headline["left_out"] == ["1 of 4 people: one class only"]
+    assert np.isfinite(auroc["mean"])
+
+
+@pytest.mark.parametrize(("encoder", "fusion"), [("Moments", "logreg"), ("Early", "single")])
+def test_training_labels_of_one_class_only(tmp_path, encoder, fusion):
+    """With two people, one of whom is of one class, the other's fold learns from one class."""
+    everybody = people(2)
+    for row in everybody["p01"]:
+        row["ratings"]["arousal"] = 7.5
+    result = Bench(write(tmp_path, everybody), tmp_path / "runs").run(encoder, fusion=fusion, modalities="ecg")
+    assert (result.predictions["method"] == "model").sum() == 8
+    assert {row["role"] for row in folds_of(result)} == {"train", "test"}
+
+
+def test_leave_one_subject_out(mixed, tmp_path):
+    result = Bench(mixed, tmp_path).run("Moments", fusion="logreg", protocol="leave-one-subject-out-v1")
+    predictions = result.predictions
+    for fold in set(predictions["fold"]):
+        assert len(set(predictions["subject"][predictions["fold"] == fold])) == 1
+    assert len(set(predictions["fold"])) == 6
+
+
+def test_a_leaking_protocol_marks_its_rows(mixed, tmp_path):
+    result = Bench(mixed, tmp_path).run("Moments", fusion="logreg", protocol="segment-random-legacy")
+    assert result.manifest["protocol"]["leaks"] is True
+    rows = [row for row in folds_of(result) if row["fold"] == "0"]
+    by_role = {role: {r["subject"] for r in rows if r["role"] == role} for role in ("train", "test")}
+    assert by_role["train"] & by_role["test"]
+
+
+def test_a_dropped_modality_is_absent_at_the_test(mixed, tmp_path):
+    bench = Bench(mixed, tmp_path)
+    whole = bench.run("Pool", fusion="concat")
+    stages = bench.stages()
+    dropped = bench.run("Pool", fusion="concat", drop="eda")
+    assert dropped.manifest["config"]["drop"] == ["eda"]
+    assert whole.predictions["score"].tolist() != dropped.predictions["score"].tolist()
+    assert dropped.scores["absent"]["arousal"] == 3  # p02 without EDA has one recording left of four
+    assert len(bench.stages() - stages) == len({a.fold for a in bench.plan("Pool", fusion="concat").graph.answers})
+    # Who only has what is dropped cannot be answered at all; the others are.
+    ecg = bench.run("Pool", fusion="concat", drop="ecg")
+    assert "p01" not in set(ecg.predictions["subject"])
+    on_hidden = bench.run("Pool", fusion="logreg", drop="eda")
+    assert np.isfinite(on_hidden.predictions["score"]).all()
+
+
+def test_dev_scores_validation_people_and_opens_no_test_label(mixed, tmp_path):
+    bench = Bench(mixed, tmp_path)
+    result = bench.run("Early", modalities="ecg", dev=True)
+    assert ledger.entries(bench.runs) == []
+    assert result.id.startswith("dev-")
+    assert result.manifest["dev"] is True
+    rows = folds_of(result)
+    for fold in {row["fold"] for row in rows if row["fold"]}:
+        scored = set(result.predictions["subject"][result.predictions["fold"] == int(fold)])
+        assert scored <= {row["subject"] for row in rows if row["fold"] == fold and row["role"] == "val"}
+    assert set(result.predictions["subject"])
+    stages = bench.stages()
+    real = bench.run("Early", modalities="ecg")
+    assert real.id != result.id
+    fits = [s for s in bench.plan("Early", modalities="ecg").graph.stages.values() if s.kind == "unimodal"]
+    assert {s.id for s in fits} <= stages  # the fits themselves are shared
+
+
+def test_each_look_at_test_labels_is_in_the_ledger(mixed, tmp_path):
+    bench = Bench(mixed, tmp_path)
+    options = {"fusion": "logreg", "targets": "arousal,valence"}
+    first = bench.run("Moments", **options, modalities="ecg")
+    assert first.manifest["test_looks"] == first.manifest["tried"] == {"arousal": 1, "valence": 1}
+    again = bench.run("Moments", **options, modalities="ecg")
+    # Read again from its record: the labels stayed closed.
+    assert again.manifest["test_looks"] == first.manifest["test_looks"]
+    (first.folder / "run.yaml").unlink()
+    anew = bench.run("Moments", **options, modalities="ecg")
+    assert anew.manifest["test_looks"] == {"arousal": 2, "valence": 2}
+    assert anew.manifest["tried"] == {"arousal": 1, "valence": 1}
+    other = bench.run("Moments", fusion="logreg", targets="arousal", modalities="eda")
+    assert other.manifest["test_looks"] == {"arousal": 3}
+    assert other.manifest["tried"] == {"arousal": 2}
+    assert [e["run"] for e in ledger.entries(bench.runs)] == [first.id] * 2 + [anew.id] * 2 + [other.id]
+    assert record.read(other.folder).run["tried"] == {"arousal": 2}
+
+
+def test_starting_from_another_run(mixed, tmp_path):
+    bench = Bench(mixed, tmp_path)
+    first = bench.run("Pool", modalities="ecg")
+    by_id = bench.run("Pool", modalities="ecg", pretrained=first.id)
+    by_file = bench.run("Pool", modalities="ecg", pretrained=str(min((first.folder / "weights").iterdir())))
+    assert by_id.manifest["pretrain_overlap"] == "labelled_target"
+    np.testing.assert_array_equal(by_id.predictions["score"], by_file.predictions["score"])
+    assert by_id.id == by_file.id != first.id
+    assert by_id.predictions["score"].tolist() != first.predictions["score"].tolist()
+
+
+def test_conditions_are_scored_on_a_grid_and_the_clock_is_a_control(tmp_path):
+    data = write(tmp_path, people(4, stimuli=1, seconds=240.0, start_s=0.0), dataset="Session")
+    result = Bench(data, tmp_path / "runs", "Session").run("Moments", fusion="logreg", modalities="ecg", targets=None)
+    assert result.json()["headline"] == "auroc_crossed_time"
+    of_model = result.predictions["method"] == "model"
+    assert of_model.sum() == 4 * 24
+    clock = result.scores["controls"]["elapsed_time"]["stress"]
+    assert clock["auroc"]["mean"] == 1.0
+    labels = record.read(result.folder).labels
+    assert len(labels["unit"]) == 4 * 24
+
+
+def test_weights_lie_beside_the_record(shared):
+    result = shared.run("Pool", fusion="late", modalities="eda,ecg")
+    names = {path.name for path in (result.folder / "weights").iterdir()}
+    assert {"seed0-fold0-arousal.safetensors", "seed0-fold0-arousal-ecg.safetensors"} <= names
+    history = record.read(result.folder).history
+    assert {row["kind"] for row in history} == {"unimodal", "fusion"}
+
+
+# From Python and as JSON.
+
+
+def test_from_python(six, tmp_path):
+    result = package.run(
+        dataset=plugin("Tiny"), encoder=plugin("Moments"), fusion="logreg", modalities=["ecg", "eda"], seeds=[0],
+        recipe="quick", target="arousal", data_root=str(six), runs=str(tmp_path), workers=1, device="cpu",
+    )  # fmt: skip
+    assert isinstance(result, package.Result)
+    assert result.folder.is_dir()
+    assert result.scores["headlines"] == {"arousal": "auroc_within"}
+    assert set(result.predictions["target"]) == {"arousal"}
+    again = record.read(result.folder)
+    assert again.scores == json.loads(json.dumps(result.scores))
+    assert again.run["id"] == result.id == result.folder.name
+    few = package.run(
+        dataset=plugin("Tiny"), encoder=plugin("Moments"), fusion="logreg", modalities="ecg", seeds=(0,),
+        recipe="quick", target="arousal", data_root=six, runs=tmp_path, label_subjects=2, workers=1,
+        set="fusion.build.C=0.5",
+    )  # fmt: skip
+    assert few.manifest["config"]["label_subjects"] == 2
+    assert few.manifest["recipe"]["settings"] == ["fusion.build.C=0.5"]
+
+
+def test_from_python_with_a_wrong_option():
+    with pytest.raises(UsageError, match="no option `fusio`"):
+        package.run(dataset="amigos", encoder="cnn_tf", fusio="late")
+
+
+def test_json_is_one_document(bench, embench):
+    done = embench(*bench.line("--modalities", "ecg", "--target", "arousal", "--json"))
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert set(document) >= {"run", "folder", "synthetic", "headline", "scores", "controls", "cost"}
+    assert document["synthetic"] is False
+    number = document["scores"]["arousal"][document["headline"]]
+    assert set(number) >= {"mean", "std", "low", "high"}
+    assert set(document["controls"]) >= {"majority", "prior", "stimulus_mean", "elapsed_time", "recording_length"}
+
+
+def test_generated_data_are_marked(six, tmp_path):
+    for path in (six / "Tiny").iterdir():
+        (tmp_path / "Tiny").mkdir(exist_ok=True)
+        (tmp_path / "Tiny" / path.name).symlink_to(path)
+    (tmp_path / "Tiny" / "EMBENCH_SYNTHETIC.json").write_text('{"generator": "mine"}')
+    result = Bench(tmp_path, tmp_path / "runs").run("Moments", fusion="logreg")
+    assert result.json()["synthetic"] is True
+    assert result.manifest["dataset"]["synthetic"] == {"generator": "mine"}
+
+
+def test_a_grid_runs_what_it_can_and_names_what_is_missing(bench):
+    done = grid([bench.request(modalities="ecg"), bench.request("Raising", modalities="ecg")], workers=1)
+    assert len(done.results) == 1
+    (title,) = done.failures
+    assert "Raising+single" in title
+    assert isinstance(done.failures[title], PluginError)
+    with pytest.raises(Unfinished, match="1 of 2 runs are missing"):
+        done.check()

@@ -1,0 +1,107 @@
+"""Same seed, same bytes: run once, by two workers, or killed in every kind of stage and run again."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from embench.runs.run import run
+
+from ..tiny.running import Bench
+from ..tiny.world import people, plugin, write
+
+NETWORKS = {
+    "encoder": "Fragile",
+    "fusion": plugin("FragileLate"),
+    "pretrainers": (plugin("FragileMasked"),),
+}
+ESTIMATOR = {"encoder": "Moments", "fusion": plugin("FragileLogReg")}
+# Every epoch leaves a checkpoint, so that what goes on goes on from the middle of a fit.
+PROGRAM = "import sys; from embench.cli import main; sys.exit(main())"
+DRIVER = f"from embench.engine import loop; loop.CHECKPOINT_EVERY_S = -1.0; {PROGRAM}"
+
+
+def folder_of(result):
+    return {name: (result.folder / name).read_bytes() for name in ("predictions.csv.gz", "labels.csv.gz", "folds.csv")}
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory):
+    everybody = people(4)
+    for row in everybody["p01"][:2]:
+        row["modalities"] = ("ecg",)
+    return write(tmp_path_factory.mktemp("four"), everybody)
+
+
+@pytest.fixture(scope="module")
+def once(four, tmp_path_factory):
+    """Both methods, run without a break by one worker."""
+    bench = Bench(four, tmp_path_factory.mktemp("once"))
+    return {"networks": bench.run(**NETWORKS), "estimator": bench.run(**ESTIMATOR)}
+
+
+@pytest.mark.parametrize("name", [pytest.param("networks", marks=pytest.mark.slow), "estimator"])
+def test_two_workers_give_the_same_bytes(four, once, tmp_path, name):
+    again = Bench(four, tmp_path).run(**(NETWORKS if name == "networks" else ESTIMATOR), workers=2)
+    assert again.id == once[name].id
+    assert folder_of(again) == folder_of(once[name])
+    for path in (once[name].folder / "weights").glob("*"):
+        assert path.read_bytes() == (again.folder / "weights" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "moments"),
+    [("networks", ("pretrain:9", "unimodal:7", "fusion:5")), ("estimator", ("estimator:2", "predict:2"))],
+)
+def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name, moments):
+    bench, options = Bench(four, tmp_path), dict(NETWORKS if name == "networks" else ESTIMATOR)
+    line = bench.line("--fusion", options["fusion"], "--target", "arousal", encoder=options["encoder"])
+    for pretrainer in options.get("pretrainers", ()):
+        line += ["--pretrainer", pretrainer]
+    for moment in moments:
+        before = bench.stages()
+        environment = {**os.environ, "STRIKE_AT": moment, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run([sys.executable, "-c", DRIVER, *line], env=environment, capture_output=True, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
+        kind = moment.partition(":")[0]
+        unfinished = [path for path in (bench.runs / "stages").iterdir() if not (path / "result.json").exists()]
+        (broken,) = (path for path in unfinished if (path / "stage.json").exists())
+        assert f'"kind": "{kind}"' in (broken / "stage.json").read_text()
+        if kind in ("pretrain", "unimodal", "fusion"):
+            assert (broken / "checkpoint.pt").exists()
+        assert bench.stages() >= before
+        assert not (bench.runs / "Tiny").exists()
+    again = bench.run(**options)
+    assert again.id == once[name].id
+    assert folder_of(again) == folder_of(once[name])
+    assert not list((bench.runs / "stages").glob("*/checkpoint.pt"))
+
+
+def test_the_same_request_again_runs_no_stage(four, tmp_path):
+    bench = Bench(four, tmp_path)
+    first = bench.run(**ESTIMATOR)
+    made = {path: path.stat().st_mtime_ns for path in (bench.runs / "stages").glob("*/*")}
+    events = []
+    again = run(bench.request(**ESTIMATOR), progress=events.append)
+    assert [(e["total"], e["done"]) for e in events if e["event"] == "plan"] == [(0, len(bench.stages()))]
+    assert made == {path: path.stat().st_mtime_ns for path in (bench.runs / "stages").glob("*/*")}
+    assert folder_of(first) == folder_of(again)
+    assert again.scores == first.scores
+
+
+@pytest.mark.slow
+def test_a_stage_that_two_want_is_run_once(four, tmp_path):
+    """Two processes with one runs folder: each stage's result is written by one of them."""
+    bench = Bench(four, tmp_path)
+    line = bench.line("--fusion", plugin("FragileLogReg"), "--target", "arousal", "--json", encoder="Moments")
+    running = [
+        subprocess.Popen([sys.executable, "-c", PROGRAM, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    outs = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0, 0], outs
+    assert bench.stages() == {path.name for path in (bench.runs / "stages").iterdir()}
+    ledger = (bench.runs / "test_labels_opened.jsonl").read_text().splitlines()
+    assert len(ledger) == 2

@@ -1,0 +1,223 @@
+"""The conditioned scores against loops over every quadruple, and what no nuisance may win."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embench.interfaces.metric import Undefined
+from embench.interfaces.ranking import TIE, Pairs, auroc_by_person, compare_people
+from embench.interfaces.units import Units
+from embench.statistics.conditioned import CONDITIONED, add, comparisons, share_won, share_won_resampled, size
+
+MakeUnits = Callable[..., Units]
+
+
+def over(a: float, b: float, tie: float) -> float:
+    return 0.5 if abs(a - b) <= tie else float(a > b)
+
+
+def loop_crossed(units: Units, cell: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every quadruple of units, one after the other: the comparison inside p in row p, the one inside q in row q."""
+    tie = TIE * np.ptp(units.score)
+    wins, pairs = np.zeros((len(people),) * 2), np.zeros((len(people),) * 2)
+    rows = {p: np.flatnonzero(units.subject == name) for p, name in enumerate(people)}
+    y, score = units.y_true, units.score
+    for p, q in permutations(rows, 2):
+        for a, b, c, d in product(rows[p], rows[p], rows[q], rows[q]):
+            # p: 1 at s (a), 0 at t (b); q: 0 at s (c), 1 at t (d)
+            if (y[a], y[b], y[c], y[d]) != (1, 0, 0, 1) or cell[a] != cell[c] or cell[b] != cell[d]:
+                continue
+            if cell[a] == cell[b]:
+                continue
+            wins[p, q] += over(score[a], score[b], tie) / 2
+            wins[q, p] += over(score[d], score[c], tie) / 2
+            pairs[p, q] += 1
+    return wins, pairs
+
+
+def loop_within_stimulus(units: Units, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    tie = TIE * np.ptp(units.score)
+    wins, pairs = np.zeros((len(people),) * 2), np.zeros((len(people),) * 2)
+    who = {name: p for p, name in enumerate(people)}
+    for i, j in permutations(range(len(units)), 2):
+        different = units.subject[i] != units.subject[j] and units.stimulus[i] == units.stimulus[j]
+        if different and units.y_true[i] == 1 and units.y_true[j] == 0:
+            place = who[units.subject[i]], who[units.subject[j]]
+            wins[place] += over(units.score[i], units.score[j], tie)
+            pairs[place] += 1
+    return wins, pairs
+
+
+def small(make_units: MakeUnits, seed: int) -> tuple[Units, np.ndarray]:
+    """Few people and stimuli; some meet a stimulus several times, scores tie."""
+    rng = np.random.default_rng(seed)
+    n = 40
+    score = np.round(rng.random(n), 1)
+    score[:4] = score[4:8] + 1e-12  # ties but for rounding
+    start = rng.integers(0, 6, n) * 10.0
+    subject, stimulus = rng.integers(0, 4, n), rng.integers(0, 3, n)
+    return make_units(score, rng.integers(0, 2, n), subject, stimulus, start), np.array(["0", "1", "2", "3", "absent"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_crossed_scores_equal_a_loop_over_quadruples(make_units: MakeUnits, seed: int) -> None:
+    units, people = small(make_units, seed)
+    for name, cell in (("auroc_crossed", units.stimulus), ("auroc_crossed_time", units.start_s)):
+        [table] = comparisons(name, units, people)
+        wins, pairs = loop_crossed(units, cell, people)
+        np.testing.assert_allclose(table.wins, wins)
+        np.testing.assert_array_equal(table.pairs, pairs)
+        assert pairs.sum() > 20
+        assert size(name, table)[0] == pairs.sum() / 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_within_stimulus_equals_a_loop_over_pairs(make_units: MakeUnits, seed: int) -> None:
+    units, people = small(make_units, seed)
+    [table] = comparisons("auroc_within_stimulus", units, people)
+    wins, pairs = loop_within_stimulus(units, people)
+    np.testing.assert_allclose(table.wins, wins)
+    np.testing.assert_array_equal(table.pairs, pairs)
+
+
+def test_bootstrap_of_a_table_equals_weighing_each_comparison_by_its_people(make_units: MakeUnits) -> None:
+    units, people = small(make_units, 0)
+    [table] = comparisons("auroc_crossed", units, people)
+    counts = np.array([[1, 1, 1, 1, 0], [2, 0, 1, 1, 0], [0, 0, 0, 4, 0]])
+    weights = [np.outer(c, c) for c in counts]
+    expected = [(w * table.wins).sum() / (w * table.pairs).sum() for w in weights[:2]]
+    np.testing.assert_allclose(table.resampled(counts)[:2], expected)
+    assert np.isnan(table.resampled(counts)[2])  # one person is no pair
+
+
+@st.composite
+def crossed_designs(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
+    people, stimuli = draw(st.integers(10, 14)), draw(st.integers(4, 8))
+    seed = draw(st.integers(0, 2**31))
+    rng = np.random.default_rng(seed)
+    levels = st.integers(-50, 50)
+    f = np.array(draw(st.lists(levels, min_size=people, max_size=people)))
+    g = np.array(draw(st.lists(levels, min_size=stimuli, max_size=stimuli)))
+    subject, stimulus = (grid.ravel() for grid in np.meshgrid(range(people), range(stimuli), indexing="ij"))
+    there = rng.random(len(subject)) < 0.9  # not everybody met everything
+    return (
+        (f[subject] * 0.1 + g[stimulus] * 0.7)[there],
+        rng.integers(0, 2, there.sum()),
+        subject[there],
+        stimulus[there],
+    )
+
+
+def as_units(score: np.ndarray, y: np.ndarray, subject: np.ndarray, stimulus: np.ndarray) -> Units:
+    n = len(y)
+    blank = np.zeros(n)
+    names = subject.astype(str)
+    return Units("binary", y.astype(float), score, blank, names, stimulus, stimulus * 10.0, blank, names, 10.0)
+
+
+@given(crossed_designs())
+@settings(max_examples=60, deadline=None)
+def test_person_plus_stimulus_gets_exactly_half(design: tuple[np.ndarray, ...]) -> None:
+    units = as_units(*design)
+    people = np.unique(units.subject)
+    for name in ("auroc_crossed", "auroc_crossed_time"):
+        tables = comparisons(name, units, people)
+        share = share_won(name, tables)
+        assert share == 0.5 or isinstance(share, Undefined)
+        if not isinstance(share, Undefined):
+            counts = np.random.default_rng(0).integers(0, 3, (20, len(people)))
+            np.testing.assert_array_equal(share_won_resampled(name, tables, counts), 0.5)
+
+
+@given(crossed_designs())
+@settings(max_examples=30, deadline=None)
+def test_a_gain_of_the_person_does_not_help_either(design: tuple[np.ndarray, ...]) -> None:
+    _, y, subject, stimulus = design
+    units = as_units((1.0 + subject) * stimulus - 3.0 * subject, y, subject, stimulus)
+    share = share_won("auroc_crossed", comparisons("auroc_crossed", units, np.unique(units.subject)))
+    assert share == 0.5 or isinstance(share, Undefined)
+
+
+def test_what_is_at_work_in_person_and_stimulus_together_is_found(make_units: MakeUnits) -> None:
+    rng = np.random.default_rng(0)
+    subject, stimulus = (grid.ravel() for grid in np.meshgrid(range(12), range(10), indexing="ij"))
+    y = rng.integers(0, 2, len(subject))
+    units = make_units(y + 5.0 * subject, y, subject, stimulus)
+    tables = comparisons("auroc_crossed", units, np.unique(units.subject))
+    assert share_won("auroc_crossed", tables) == 1
+
+
+def test_constant_and_person_level_scores_get_exactly_half_inside_people(make_units: MakeUnits) -> None:
+    subject = np.repeat(np.arange(6), 9)
+    y = np.arange(len(subject)) % 4 == 0
+    y[subject == 5] = 1
+    people = np.unique(subject.astype(str))
+    for score in (np.full(len(y), 0.2), subject / 6):
+        values = auroc_by_person(make_units(score, y, subject, subject), people)
+        np.testing.assert_array_equal(values, [0.5] * 5 + [np.nan])
+
+
+def test_inside_a_person_it_is_the_ordinary_auroc(make_units: MakeUnits) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(1)
+    subject = np.repeat(np.arange(5), 30)
+    y, score = rng.integers(0, 2, 150), np.round(rng.random(150), 1)
+    values = auroc_by_person(make_units(score, y, subject, subject), np.unique(subject.astype(str)))
+    np.testing.assert_allclose(values, [roc_auc_score(y[subject == p], score[subject == p]) for p in range(5)])
+
+
+def test_few_comparisons_or_people_are_not_estimable() -> None:
+    full = np.ones((12, 12)) - np.eye(12)
+    few_people = np.zeros((12, 12))
+    few_people[:9, :9] = 100 * (1 - np.eye(9))
+    for pairs, said in ((full, "66 quadruples of 12 people"), (few_people, "3600 quadruples of 9 people")):
+        answer = share_won("auroc_crossed", [Pairs(pairs / 2, pairs)])
+        assert isinstance(answer, Undefined)
+        assert answer.reason.startswith(f"not estimable: {said}")
+    assert share_won("auroc_crossed", [Pairs(2 * full, 4 * full)]) == 0.5
+
+
+def test_why_nothing_can_be_compared(make_units: MakeUnits) -> None:
+    subject, y = np.repeat([0, 1], 4), np.tile([0, 1], 4)
+    one_stimulus = make_units(y, y, subject, np.zeros(8))
+    people = np.array(["0", "1"])
+    reasons = [comparisons(name, one_stimulus, people) for name in CONDITIONED]
+    assert [r.reason for r in reasons if isinstance(r, Undefined)] == [
+        "there is one stimulus only, so that nothing can be held constant",
+        "there is one stimulus only, so that nothing can be held constant",
+        "the release hides when units were recorded",
+    ]
+
+
+def test_several_classes_are_taken_one_against_the_rest(make_units: MakeUnits) -> None:
+    rng = np.random.default_rng(3)
+    n = 60
+    y, subject, stimulus = rng.integers(0, 3, n), rng.integers(0, 4, n), rng.integers(0, 4, n)
+    score = rng.random((n, 3))
+    people = np.array(["0", "1", "2", "3"])
+    tables = comparisons("auroc_crossed", make_units(score, y, subject, stimulus), people)
+    for k in range(3):
+        wins, pairs = loop_crossed(make_units(score[:, k], y == k, subject, stimulus), stimulus, people)
+        np.testing.assert_allclose(tables[k].wins, wins)
+        np.testing.assert_array_equal(tables[k].pairs, pairs)
+
+
+def test_tables_of_folds_add_up(make_units: MakeUnits) -> None:
+    units, people = small(make_units, 0)
+    tables = comparisons("auroc_crossed", units, people)
+    [total] = add([tables, tables])
+    np.testing.assert_array_equal(total.pairs, 2 * tables[0].pairs)
+    np.testing.assert_array_equal(total.wins, 2 * tables[0].wins)
+
+
+def test_people_without_units_or_classes_compare_nothing() -> None:
+    table = compare_people(np.array([0.1, 0.2]), np.array([True, True]), np.array([0, 2]), 3, 0.0)
+    assert not table.pairs.any()
+    assert not table.wins.any()

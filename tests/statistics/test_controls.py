@@ -1,0 +1,172 @@
+"""Controls know of training people only, and say where they do not apply."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import LabelRule, Target, Unit
+from embench.statistics.controls import CONTROLS, control_scores
+
+PEOPLE, MOMENTS = 10, 30
+
+
+def cohort(stimuli: int = 5, *, clock: bool = True) -> tuple[list[Unit], np.ndarray]:
+    """People who meet stimuli in turn; the label is 1 in the last third of the time, but for some noise."""
+    rng = np.random.default_rng(0)
+    units, y = [], []
+    for p in range(PEOPLE):
+        for u in range(MOMENTS):
+            at = u * 10.0
+            start = at if clock else np.nan
+            order = u if clock else np.nan
+            unit = Unit(f"r{p}:{u}", f"r{p}", f"s{p}", f"v{u % stimuli}", f"s{p}", at, at + 10, start, order)
+            units.append(unit)
+            y.append(float((u >= 20) != (rng.random() < 0.1)))
+    return units, np.array(y)
+
+
+TRAIN, TEST = np.arange(240), np.arange(240, 300)
+DURATIONS = {f"r{p}": 300.0 + p for p in range(PEOPLE)}
+
+
+BINARY = Target("stress", "binary", LabelRule(), "stress")
+FIVE = Target("state", "classes", LabelRule(), "state", n=5)
+VALUE = Target("level", "value", LabelRule(), "level")
+
+
+def answers(units: list[Unit], y: np.ndarray, target: Target = BINARY, **changed: Any) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"durations": DURATIONS, "movement": None, "seed": 3, **changed}
+    return control_scores(target, units, y, TRAIN, TEST, **arguments)
+
+
+def test_test_labels_are_not_looked_at() -> None:
+    units, y = cohort()
+    movement = np.random.default_rng(0).normal(size=(len(units), 4))
+    one = answers(units, y, movement=movement)
+    other = answers(units, np.where(np.arange(len(y)) < 240, y, 1 - y), movement=movement)
+    assert set(one) == set(CONTROLS)
+    for name in CONTROLS:
+        for a, b in zip(one[name], other[name], strict=True):
+            assert a.shape == (60,)
+            np.testing.assert_array_equal(a, b)
+
+
+def test_majority_and_prior_are_constant_scores() -> None:
+    units, y = cohort()
+    y[::7] = np.nan
+    share = np.nanmean(y[TRAIN])
+    made = answers(units, y)
+    score, decision = made["majority"]
+    assert set(score) == set(decision) == {0.0}
+    score, decision = made["prior"]
+    np.testing.assert_allclose(score, share)
+    assert 0.15 < decision.mean() < 0.55
+    np.testing.assert_array_equal(decision, answers(units, y)["prior"][1])
+    assert (decision != answers(units, y, seed=4)["prior"][1]).any()
+
+
+def test_the_clock_finds_what_comes_late() -> None:
+    units, y = cohort()
+    score, decision = answers(units, y)["elapsed_time"]
+    late = np.array([units[i].start_s >= 200 for i in TEST])
+    assert score[late].min() > score[~late].max()
+    np.testing.assert_array_equal(decision, late)
+
+
+def test_the_order_alone_is_a_clock() -> None:
+    units, y = cohort()
+    hidden = [Unit(u.id, u.recording, u.subject, u.stimulus, u.group, u.start, u.stop, np.nan, u.order) for u in units]
+    score, _ = answers(hidden, y)["elapsed_time"]
+    assert score[25] > score[5]
+
+
+def test_stimulus_mean_is_the_training_peoples() -> None:
+    units, y = cohort()
+    score, _ = answers(units, y)["stimulus_mean"]
+    stimulus = np.array([u.stimulus for u in units])
+    for k, i in enumerate(TEST):
+        assert score[k] == pytest.approx(y[TRAIN][stimulus[TRAIN] == stimulus[i]].mean())
+
+
+def test_where_they_do_not_apply_they_say_why() -> None:
+    units, y = cohort(stimuli=1, clock=False)
+    made = answers(units, y, durations=dict.fromkeys(DURATIONS, 300.0))
+    assert {name: a.reason for name, a in made.items() if isinstance(a, Undefined)} == {
+        "stimulus_mean": "there is one stimulus only",
+        "elapsed_time": "the release hides when units were recorded",
+        "recording_length": "all recordings are of one length",
+        "movement": "there is no accelerometer",
+    }
+
+
+def test_a_stimulus_nobody_in_training_met_has_no_mean() -> None:
+    units, y = cohort()
+    y[[i for i in TRAIN if units[i].stimulus == "v2"]] = np.nan
+    answer = answers(units, y)["stimulus_mean"]
+    assert answer == Undefined("1 test stimuli have no training label: v2")
+
+
+def test_movement_that_is_partly_missing_still_counts() -> None:
+    units, y = cohort()
+    movement = np.stack([y, np.zeros_like(y)], 1)
+    movement[::3] = np.nan
+    score, _ = answers(units, y, movement=movement)["movement"]
+    there = np.isfinite(movement[TEST, 0])
+    assert score[there & (y[TEST] == 1)].min() > score[there & (y[TEST] == 0)].max()
+    movement[TEST] = np.nan
+    assert isinstance(answers(units, y, movement=movement)["movement"], Undefined)
+
+
+def test_one_class_in_training_leaves_the_constants() -> None:
+    units, y = cohort()
+    made = answers(units, np.ones_like(y))
+    assert isinstance(made["elapsed_time"], Undefined)
+    assert set(made["majority"][1]) == {1.0}
+    assert all(isinstance(a, Undefined) for a in answers(units, np.full_like(y, np.nan)).values())
+
+
+def test_several_classes_have_a_share_each() -> None:
+    units, _ = cohort()
+    y = np.array([u.start_s // 75 for u in units])  # 0 .. 3, and class 4 of 5 never comes
+    made = answers(units, y, FIVE)
+    for name in ("majority", "prior", "stimulus_mean", "elapsed_time"):
+        score, decision = made[name]
+        assert score.shape == (60, 5)
+        np.testing.assert_allclose(score.sum(1), 1)
+        assert (score[:, 4] == 0).all()
+        assert decision.max() <= 3
+    np.testing.assert_array_equal(made["elapsed_time"][1], y[TEST])
+
+
+def test_controls_of_values_know_the_training_people_only() -> None:
+    units, y = cohort()
+    y = y + np.random.default_rng(1).normal(size=len(y))
+    y[::9] = np.nan
+    movement = np.random.default_rng(0).normal(size=(len(units), 4))
+    made = answers(units, y, VALUE, movement=movement)
+    other = answers(units, np.where(np.arange(len(y)) < 240, y, 99.0), VALUE, movement=movement)
+    assert set(made) == set(CONTROLS)
+    assert isinstance(made.pop("majority"), Undefined)
+    for name, (score, decision) in made.items():
+        assert score.shape == (60,)
+        np.testing.assert_array_equal(score, decision)
+        np.testing.assert_array_equal(score, other[name][0])
+    assert made["prior"][0] == pytest.approx(np.full(60, np.nanmean(y[TRAIN])))
+    seen = [np.nanmean([y[i] for i in TRAIN if units[i].stimulus == units[j].stimulus]) for j in TEST]
+    np.testing.assert_allclose(made["stimulus_mean"][0], seen)
+    late = np.array([units[i].start_s >= 200 for i in TEST])
+    assert made["elapsed_time"][0][late].mean() > made["elapsed_time"][0][~late].mean() + 0.3
+
+
+def test_controls_of_values_say_why_they_do_not_apply() -> None:
+    units, y = cohort(stimuli=1, clock=False)
+    made = answers(units, y, VALUE, durations=dict.fromkeys(DURATIONS, 300.0))
+    reasons = {name: answer.reason for name, answer in made.items() if isinstance(answer, Undefined)}
+    assert set(reasons) == {"majority", "stimulus_mean", "elapsed_time", "recording_length", "movement"}
+    assert reasons["stimulus_mean"] == "there is one stimulus only"
+    nobody = answers(units, np.full(len(y), np.nan), VALUE)
+    assert all(isinstance(answer, Undefined) for answer in nobody.values())

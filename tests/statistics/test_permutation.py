@@ -1,0 +1,98 @@
+"""Exchanged answers against exchanging them by hand and scoring everything anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from embench.interfaces.units import Units
+from embench.statistics import permutation, significance
+from embench.statistics.common import joined_on_common
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import Bootstrap, Estimate, draw
+from embench.statistics.joined import Joined
+
+from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
+
+PEOPLE = 30
+ONCE = 40
+"""As many exchanges are done by hand."""
+
+
+def two_methods() -> tuple[list[Joined], Bootstrap, dict[str, str]]:
+    """On different scales, with ties; some people recorded two by two."""
+    rng = np.random.default_rng(5)
+    y, folds = draw_labels(rng, PEOPLE), partitions(rng, PEOPLE, 2)
+    folds[:, 1:12:2] = folds[:, :12:2]
+    noise = rng.normal(size=(2, 2, *y.shape))
+    said = [1 / (1 + np.exp(-(y + noise[0]))), np.round(0.3 + 0.1 * (0.6 * y + noise[1]), 2)]
+    records = [recorded(name, np.clip(s, 0, 1), y, folds, "auroc") for name, s in zip("ab", said, strict=True)]
+    groups = {person: f"g{k // 2 if k < 12 else k}" for k, person in enumerate(records[0].groups)}
+    joined = joined_on_common(records, TARGET, groups)
+    return joined, draw(joined[0].tested(), groups, 10), groups
+
+
+def mean_of(name: str, joined: Joined, bootstrap: Bootstrap, groups: dict[str, str]) -> Estimate:
+    score, _ = estimate(name, joined, TARGET, bootstrap, groups)
+    assert isinstance(score, Estimate)
+    return score
+
+
+def ranked(units: Units) -> Units:
+    return replace(units, score=stats.rankdata(units.score))
+
+
+def exchanged(one: Joined, other: Joined, people: set[str]) -> Joined:
+    """`one` with the answers of `other` for these people."""
+    seeds: dict[int, dict[int, Units]] = {}
+    for seed, fold, units in one:
+        theirs = other.seeds[seed][fold]
+        take = np.isin(units.subject, list(people))
+        answers = {name: np.where(take, getattr(theirs, name), getattr(units, name)) for name in ("score", "decision")}
+        seeds.setdefault(seed, {})[fold] = replace(units, **answers)
+    return Joined(seeds)
+
+
+def as_ranks(joined: Joined) -> Joined:
+    return Joined(
+        {seed: {fold: ranked(units) for fold, units in folds.items()} for seed, folds in joined.seeds.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "by_rank"),
+    [
+        ("auroc_within", False),
+        ("auroc_crossed", False),
+        ("auroc_crossed_time", False),
+        ("auroc_within_stimulus", True),
+        ("auroc", True),
+        ("f1_weighted", False),
+        ("brier", False),
+    ],
+)
+def test_exchanging_answers_of_groups_is_what_it_says(name: str, by_rank: bool) -> None:
+    (one, other), bootstrap, groups = two_methods()
+    people = bootstrap.people
+    names, codes = np.unique([groups[p] for p in people.tolist()], return_inverse=True)
+    scores = [mean_of(name, joined, bootstrap, groups) for joined in (one, other)]
+    parts = [permutation.summands(name, joined, TARGET, people) for joined in (one, other)]
+    if parts[0] is not None and parts[1] is not None:
+        added = np.bincount(codes, np.nan_to_num(parts[0] - parts[1]).mean(0))
+        values = significance.sign_flips(added)
+        assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean)
+    else:
+        values = permutation.scored_anew(name, one, other, people, codes)
+        added = permutation.added_by_groups(name, one, other, people, codes)
+        assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean, rel=0.25)
+    assert values[0] == pytest.approx(scores[0].mean - scores[1].mean)
+    mixed = (as_ranks(one), as_ranks(other)) if by_rank else (one, other)
+    ways = significance.exchanges(len(names))
+    for way, value in list(zip(ways, values, strict=True))[:ONCE]:
+        theirs = set(people[way[codes]].tolist())
+        first, second = exchanged(*mixed, theirs), exchanged(*mixed[::-1], theirs)
+        expected = mean_of(name, first, bootstrap, groups).mean - mean_of(name, second, bootstrap, groups).mean
+        assert value == pytest.approx(expected, abs=1e-12)

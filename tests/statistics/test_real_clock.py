@@ -1,0 +1,66 @@
+"""On real people whose tasks come in one order: the clock alone wins every ordinary score, and not the headline."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from embench import registry
+from embench.interfaces.metric import Undefined
+from embench.protocols import label_units, load, make_units, partition
+from embench.records.predictions import ANY_SEED, Labels, Predictions
+from embench.statistics.controls import control_scores
+from embench.statistics.scores import score
+from embench_plugins.datasets.formats.stress_predict_layout import LABELS
+
+DATA = os.environ.get("EMBENCH_TEST_DATA")
+
+
+@pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA names no folder with stress_predict")
+def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
+    root = Path(str(DATA)) / "stress_predict"
+    reader = registry.load("dataset", "stress_predict")(root)
+    protocol, [target] = load("subject-independent-v1"), reader.card.targets
+    recordings = [r for s in reader.subjects() for r in reader.recordings(s) if target.label in r.labels]
+    units = make_units(recordings, reader.card, "condition", protocol)
+    raw, y = label_units(units, {r.id: r.labels[target.label] for r in recordings}, target.rule)
+    place = {unit.id: k for k, unit in enumerate(units)}
+    rows: dict[str, list[Any]] = {name: [] for name in (*Predictions.FIXED, "score", "decision")}
+    for fold in partition(protocol, "stress_predict", units, 0):
+        train, test = (np.array([place[i] for i in ids]) for ids in (fold.train + fold.val, fold.test))
+        durations = {r.id: r.duration_s for r in recordings}
+        made = control_scores(target, units, y, train, test, durations=durations, movement=None, seed=0)
+        for method, name in (("model", "elapsed_time"), ("majority", "majority")):
+            answer = made[name]
+            assert not isinstance(answer, Undefined)
+            for k, value, decision in zip(test, *answer, strict=True):
+                u = units[k]
+                row = (method, target.name, fold.index, 0, u.subject, u.recording, u.stimulus, u.id, u.start_s)
+                for column, field in zip(rows.values(), (*row, value, decision), strict=True):
+                    column.append(field)
+    n = len(units)
+    labels = {"subject": [u.subject for u in units], "recording": [u.recording for u in units]}
+    labels |= {"unit": [u.id for u in units], "target": [target.name] * n, "seed": [ANY_SEED] * n}
+    out = score(
+        Predictions({name: np.array(column) for name, column in rows.items()}),
+        Labels({**{name: np.array(column) for name, column in labels.items()}, "raw": raw, "label": y}),
+        targets=[target],
+        protocol=protocol,
+        card=reader.card,
+        groups={r.subject: r.group for r in recordings},
+        unit_length_s=protocol.unit.condition_s,
+    )
+    clock = out["scores"][target.name]
+    assert clock["auroc"]["mean"] > 0.9
+    assert clock["f1_weighted"]["mean"] == pytest.approx(0.865, abs=0.02)
+    assert out["controls"]["majority"][target.name]["f1_weighted"]["mean"] == pytest.approx(0.541, abs=0.01)
+    assert out["headlines"][target.name] == "auroc_crossed_time"
+    people = len(np.unique(np.loadtxt(root / LABELS, delimiter=",", skiprows=1, usecols=0)))
+    crossed = clock["auroc_crossed_time"]
+    assert (crossed["mean"], crossed["people"]) == (0.5, people)
+    assert crossed["comparisons"] > 50 * people * (people - 1)  # so many for each two people, of some 300 units
+    assert out["not_cleared"] == [f"{target.name}: majority"]

@@ -1,0 +1,383 @@
+"""scores.json as a whole: what stands in it, how folds and seeds are averaged, and what is undefined."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from embench import registry
+from embench.errors import DataError, PluginError
+from embench.interfaces.agreement import concordance
+from embench.interfaces.metric import Metric
+from embench.interfaces.units import LabelRule, Target, Units
+from embench.protocols import load
+from embench.records.predictions import Labels, Predictions
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import Estimate, draw
+from embench.statistics.joined import join
+from embench.statistics.scores import score
+
+PROTOCOL = load("subject-independent-v1")
+MakeRun = Callable[..., Any]
+
+
+def scored(run: Any, target: Target, *, fixed_order: bool = False, **changed: Any) -> dict[str, Any]:
+    arguments = {"groups": run.groups, "unit_length_s": 10.0, "replicates": 200, **changed}
+    card = SimpleNamespace(fixed_order=fixed_order)
+    return score(run.predictions, run.labels, targets=[target], protocol=PROTOCOL, card=card, **arguments)
+
+
+def test_everything_is_there_and_is_json(make_run: MakeRun, binary: Target) -> None:
+    out = scored(make_run(), binary)
+    assert json.loads(json.dumps(out, allow_nan=False)) == out
+    assert out["headlines"] == {"stress": "auroc_within"}
+    metrics = {"auroc_within", "auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time"}
+    metrics |= {"auroc", "balanced_accuracy", "f1_weighted", "f1_macro", "accuracy", "mcc", "brier", "ece"}
+    assert metrics <= set(out["scores"]["stress"])
+    assert set(out["controls"]) == {"majority", "elapsed_time"}
+    number = out["scores"]["stress"]["auroc"]
+    assert number["low"] < number["mean"] < number["high"]
+    assert len([row for row in out["folds"] if row["method"] == "model"]) == 2 * 4
+    assert out["cleared_all"] is True
+
+
+def test_the_same_every_time_whatever_the_order_of_rows(make_run: MakeRun, binary: Target) -> None:
+    run = make_run()
+    order = np.random.default_rng(0).permutation(len(run.predictions))
+    shuffled = replace(run, predictions=run.predictions.take(order))
+    assert json.dumps(scored(run, binary)) == json.dumps(scored(shuffled, binary))
+
+
+def by_hand(run: Any, method: str = "model") -> tuple[dict[tuple[int, int], Any], np.ndarray]:
+    labels = dict(zip(run.labels["unit"], run.labels["label"], strict=True))
+    y = np.array([labels[unit] for unit in run.predictions["unit"]])
+    chosen = run.predictions["method"] == method
+    keys = {(s, f) for s, f in zip(run.predictions["seed"], run.predictions["fold"], strict=True)}
+    rows = {
+        key: np.flatnonzero(chosen & (run.predictions["seed"] == key[0]) & (run.predictions["fold"] == key[1]))
+        for key in keys
+    }
+    return rows, y
+
+
+def test_ordinary_metrics_are_means_over_seeds_then_folds_never_pooled(make_run: MakeRun, binary: Target) -> None:
+    run = make_run()
+    rows, y = by_hand(run)
+    values = {k: roc_auc_score(y[r], run.predictions["score"][r]) for k, r in rows.items()}
+    folds = [np.mean([values[seed, fold] for seed in (0, 1)]) for fold in range(4)]
+    spread = [np.std([values[seed, fold] for fold in range(4)], ddof=1) for seed in (0, 1)]
+    number = scored(run, binary)["scores"]["stress"]["auroc"]
+    assert number["mean"] == pytest.approx(np.mean(folds))
+    assert number["std"] == pytest.approx(np.mean(spread))
+
+
+def test_headline_averages_a_persons_seeds_first(make_run: MakeRun, binary: Target) -> None:
+    run = make_run()
+    _, y = by_hand(run)
+    p = run.predictions
+    people = []
+    for person in run.groups:
+        mine = [
+            np.flatnonzero((p["method"] == "model") & (p["seed"] == s) & (p["subject"] == person)) for s in range(2)
+        ]
+        people.append(np.mean([roc_auc_score(y[rows], p["score"][rows]) for rows in mine]))
+    number = scored(run, binary)["scores"]["stress"]["auroc_within"]
+    assert number["mean"] == pytest.approx(np.mean(people))
+    assert number["std"] == pytest.approx(np.std(people, ddof=1))
+    assert number["people"] == 12
+
+
+def test_where_the_order_is_fixed_no_clock_can_win_the_headline(make_run: MakeRun, binary: Target) -> None:
+    run = make_run(methods=("model", "elapsed_time"), strength=2.0)
+    clock = run.predictions["method"] == "elapsed_time"
+    score_ = np.where(clock, run.predictions["start_s"] / 1000, run.predictions["score"])
+    run.predictions = Predictions({**run.predictions.columns, "score": score_})
+    out = scored(run, binary, fixed_order=True)
+    assert out["headlines"] == {"stress": "auroc_crossed_time"}
+    of_clock = out["controls"]["elapsed_time"]["stress"]["auroc_crossed_time"]
+    assert (of_clock["mean"], of_clock["low"], of_clock["high"]) == (0.5, 0.5, 0.5)
+    assert of_clock["comparisons"] >= 200
+    assert out["differences"]["elapsed_time"]["stress"]["clears"]
+
+
+def test_a_model_without_signal_does_not_clear_a_constant(make_run: MakeRun, binary: Target) -> None:
+    out = scored(make_run(strength=0.0), binary)
+    assert out["cleared_all"] is False
+    assert "stress: majority" in out["not_cleared"]
+    constant = out["controls"]["majority"]["stress"]["auroc_within"]
+    assert (constant["mean"], constant["low"], constant["high"]) == (0.5, 0.5, 0.5)
+
+
+def test_a_control_must_be_cleared_with_what_people_add_who_train_each_other(make_run: MakeRun, binary: Target) -> None:
+    """One seed does not tell how much that is: the variance of the paired difference counts twice."""
+    run = make_run(seeds=1)
+    out = scored(run, binary)
+    rows, y = by_hand(run)
+    rows = np.concatenate(list(rows.values()))
+    person = run.predictions["subject"][rows]
+    inside = [roc_auc_score(y[r], run.predictions["score"][r]) for r in (rows[person == p] for p in np.unique(person))]
+    half = stats.t.ppf(0.975, 11) * stats.sem(inside)
+    gap = out["differences"]["majority"]["stress"]["difference"]
+    assert (gap["mean"], gap["low"]) == pytest.approx(
+        (np.mean(inside) - 0.5, np.mean(inside) - 0.5 - np.sqrt(2) * half)
+    )
+    headline = out["scores"]["stress"]["auroc_within"]
+    assert headline["low"] == pytest.approx(np.mean(inside) - half)  # it is about these models, as they are
+
+
+def test_one_fold_in_which_nobody_trains_anybody_needs_no_allowance(make_run: MakeRun, binary: Target) -> None:
+    out = scored(make_run(folds=1), binary)
+    headline, gap = out["scores"]["stress"]["auroc_within"], out["differences"]["majority"]["stress"]["difference"]
+    assert gap["high"] - gap["low"] == pytest.approx(headline["high"] - headline["low"])
+
+
+def test_folds_of_the_same_people_and_other_stimuli_are_one_part(make_run: MakeRun, binary: Target) -> None:
+    run = make_run()
+    joined = join(run.predictions, run.labels, binary, run.groups, 10.0)["model"]
+    halves = {}
+    for seed, folds in joined.seeds.items():
+        early = {2 * fold: units.take(units.start_s < 100) for fold, units in folds.items()}
+        late = {2 * fold + 1: units.take(units.start_s >= 100) for fold, units in folds.items()}
+        halves[seed] = early | late
+    halved = replace(joined, seeds=halves)
+    assert (joined.parts, halved.parts, joined.resplit, halved.resplit) == (4, 4, True, True)
+    assert not replace(joined, seeds={0: joined.seeds[0], 1: joined.seeds[0]}).resplit
+
+
+def test_scores_of_folds_hold_a_quarter_of_what_people_add_who_train_each_other(
+    make_run: MakeRun, binary: Target
+) -> None:
+    """Accuracy, with as many units of everybody: what a person adds in a seed is their own share that is right."""
+    run = make_run()
+    rows, y = by_hand(run)
+    seeds = []
+    for seed in range(2):
+        mine = np.concatenate([r for (of, _), r in rows.items() if of == seed])
+        right = run.predictions["decision"][mine] == y[mine]
+        seeds.append([right[run.predictions["subject"][mine] == f"s{p:02d}"].mean() for p in range(12)])
+    added = np.array(seeds) / 12
+    more = 0.25 * (4 - 1 + 1 / 2) * added.var(0, ddof=1).sum() / (12 * added.mean(0).var(ddof=1))
+    assert more > 0.05
+    joined = join(run.predictions, run.labels, binary, run.groups, 10.0)["model"]
+    bootstrap = draw(joined.tested(), run.groups, 500)
+    found, _ = estimate("accuracy", joined, binary, bootstrap, run.groups)
+    assert isinstance(found, Estimate)
+    low, high = bootstrap.interval(found.replicates)
+    wider = [found.mean + np.sqrt(1 + more) * (end - found.mean) for end in (low, high)]
+    assert (found.low, found.high) == pytest.approx(tuple(wider))
+
+
+def test_a_label_of_the_person_alone_leaves_the_headline_undefined(make_run: MakeRun, binary: Target) -> None:
+    run = make_run()
+    person = np.unique(run.labels["subject"], return_inverse=True)[1]
+    run.labels = Labels({**run.labels.columns, "label": person % 2})
+    out = scored(run, binary)
+    assert out["scores"]["stress"]["auroc_within"] == {"undefined": "no test person has both classes"}
+    assert out["differences"]["majority"]["stress"] == {
+        "difference": {"undefined": "no test person has both classes"},
+        "clears": False,
+    }
+    assert not out["cleared_all"]
+    assert 0 < out["scores"]["stress"]["auroc"]["mean"] < 1
+
+
+def test_folds_and_people_of_one_class_are_left_out_counted_and_said(make_run: MakeRun, binary: Target) -> None:
+    run = make_run(seeds=1)
+    in_fold = set(run.predictions["subject"][run.predictions["fold"] == 2])
+    label = np.where(np.isin(run.labels["subject"], list(in_fold)), 0, run.labels["label"])
+    run.labels = Labels({**run.labels.columns, "label": label})
+    out = scored(run, binary)
+    numbers = out["scores"]["stress"]
+    assert numbers["auroc"]["left_out"] == ["1 of 4 folds and seeds: one class only"]
+    assert numbers["auroc_within"]["left_out"] == [f"{len(in_fold)} of 12 people: one class only"]
+    assert numbers["auroc_within"]["people"] == 12 - len(in_fold)
+    [row] = [r for r in out["folds"] if r["method"] == "model" and r["fold"] == 2]
+    assert row["auroc"] is None
+    assert row["accuracy"] is not None
+
+
+def test_units_without_a_label_are_dropped(make_run: MakeRun, binary: Target) -> None:
+    run = make_run()
+    keep = np.arange(len(run.labels)) % 3 > 0
+    blank = np.where(keep, run.labels["label"], np.nan)
+    missing = Labels({n: c[keep] for n, c in run.labels.columns.items()})
+    assert scored(run, binary, replicates=20) != scored(replace(run, labels=missing), binary, replicates=20)
+    as_nan = replace(run, labels=Labels({**run.labels.columns, "label": blank}))
+    assert scored(as_nan, binary, replicates=20) == scored(replace(run, labels=missing), binary, replicates=20)
+
+
+def test_labels_of_one_seed_hold_for_it_alone(make_run: MakeRun, binary: Target) -> None:
+    run = make_run(seeds=2, strength=3.0)
+    columns = run.labels.columns
+    both = {n: np.concatenate([c, c]) for n, c in columns.items()}
+    both["seed"] = np.repeat([0, 1], len(run.labels))
+    both["label"] = np.concatenate([columns["label"], 1 - columns["label"]])  # upside down in seed 1
+    out = scored(replace(run, labels=Labels(both)), binary)
+    by_seed = {s: [r["auroc"] for r in out["folds"] if r["seed"] == s and r["method"] == "model"] for s in (0, 1)}
+    assert np.mean(by_seed[0]) > 0.8
+    assert np.mean(by_seed[1]) < 0.2
+
+
+def test_no_labelled_unit_is_said(make_run: MakeRun, binary: Target) -> None:
+    run = make_run()
+    run.labels = Labels({**run.labels.columns, "label": np.full(len(run.labels), np.nan)})
+    out = scored(run, binary)
+    assert out["scores"]["stress"] == {"auroc_within": {"undefined": "no unit with a label was predicted"}}
+    assert out["cleared_all"] is False
+
+
+def test_several_classes(make_run: MakeRun) -> None:
+    target = Target("emotion", "classes", LabelRule(), "emotion", n=3)
+    out = scored(make_run(classes=3, target="emotion", strength=2.0), target)
+    numbers = out["scores"]["emotion"]
+    assert numbers["auroc_within"]["mean"] > 0.7
+    assert numbers["auroc_crossed"]["mean"] > 0.7
+    assert out["controls"]["majority"]["emotion"]["auroc_within"]["mean"] == 0.5
+    assert out["cleared_all"]
+
+
+def test_values_are_ranked_by_concordance_inside_people(make_run: MakeRun) -> None:
+    target = Target("stress", "value", LabelRule(), "stress")
+    run = make_run(strength=3.0)
+    out = scored(run, target)
+    assert out["headlines"] == {"stress": "ccc"}
+    assert set(out["scores"]["stress"]) == {"ccc", "rmse"}
+    ccc, rmse = out["scores"]["stress"]["ccc"], out["scores"]["stress"]["rmse"]
+    assert (ccc["over"], ccc["people"], rmse["over"]) == ("people", 12, "folds")
+    assert 0.5 < ccc["low"] < ccc["mean"] < ccc["high"] < 1
+    _, y = by_hand(run)
+    p, people = run.predictions, []
+    for person in run.groups:
+        mine = [
+            np.flatnonzero((p["method"] == "model") & (p["seed"] == s) & (p["subject"] == person)) for s in range(2)
+        ]
+        each = [concordance(p["score"][rows], y[rows], np.zeros(len(rows), int), 1)[0] for rows in mine]
+        people.append(np.mean(each))
+    assert ccc["mean"] == pytest.approx(np.mean(people))
+    assert out["controls"]["majority"]["stress"]["ccc"]["mean"] == 0
+    assert out["differences"]["majority"]["stress"]["clears"]
+    assert "stress: majority" not in out["not_cleared"]
+
+
+def test_people_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeRun) -> None:
+    run = make_run()
+    labels = {**run.labels.columns}
+    alike = np.isin(labels["subject"], ["s00", "s05"])
+    labels["label"] = np.where(alike, 1.0, labels["label"])
+    run.labels = Labels(labels)
+    ccc = scored(run, Target("stress", "value", LabelRule(), "stress"))["scores"]["stress"]["ccc"]
+    assert ccc["people"] == 10
+    assert ccc["left_out"] == ["2 of 12 people: labels that do not vary"]
+    labels["label"] = np.ones(len(labels["label"]))
+    run.labels = Labels(labels)
+    ccc = scored(run, Target("stress", "value", LabelRule(), "stress"))["scores"]["stress"]["ccc"]
+    assert ccc == {"undefined": "no test person's labels vary"}
+
+
+def test_few_people_are_not_estimable(make_run: MakeRun, binary: Target) -> None:
+    out = scored(make_run(people=8), binary, fixed_order=True)
+    assert out["scores"]["stress"]["auroc_crossed_time"]["undefined"].startswith("not estimable")
+    assert out["scores"]["stress"]["auroc_within"]["people"] == 8
+    assert out["not_cleared"] == ["stress: elapsed_time", "stress: majority"]
+
+
+def test_controls_that_do_not_apply_say_why(make_run: MakeRun, binary: Target) -> None:
+    run = make_run(methods=("model", "majority", "movement"))
+    gone = (run.predictions["method"] == "movement") & (run.predictions["fold"] == 1)
+    run.predictions = run.predictions.take(~gone)
+    reasons = {"stress": {"stimulus_mean": "there is one stimulus only"}}
+    out = scored(run, binary, not_applicable=reasons)
+    assert out["controls"]["stimulus_mean"] == {"stress": {"undefined": "there is one stimulus only"}}
+    assert "units only" in out["controls"]["movement"]["stress"]["undefined"]
+    assert set(out["differences"]) == {"majority"}
+
+
+def test_leaving_one_out_has_intervals(make_run: MakeRun, binary: Target) -> None:
+    run = make_run(seeds=1)
+    fold = np.unique(run.predictions["subject"], return_inverse=True)[1]
+    run.predictions = Predictions({**run.predictions.columns, "fold": fold})
+    numbers = scored(run, binary)["scores"]["stress"]
+    assert numbers["accuracy"]["high"] - numbers["accuracy"]["low"] > 0.03
+    # Every fold is a person, so that both say the same of the same mean, one by t and one by bootstrap.
+    assert numbers["auroc"]["mean"] == pytest.approx(numbers["auroc_within"]["mean"])
+    assert numbers["auroc"]["low"] == pytest.approx(numbers["auroc_within"]["low"], abs=0.02)
+    assert "undefined" in numbers["auroc_crossed"]
+
+
+def test_groups_widen_the_interval_of_people_who_are_alike(make_run: MakeRun, binary: Target) -> None:
+    run = make_run(people=12, strength=0.5)
+    out = scored(run, binary)["scores"]["stress"]["auroc_within"]
+    groups = {person: f"g{k // 6}" for k, person in enumerate(run.groups)}
+    grouped = scored(run, binary, groups=groups)["scores"]["stress"]["auroc_within"]
+    assert grouped["mean"] == out["mean"]
+    assert grouped["high"] - grouped["low"] != pytest.approx(out["high"] - out["low"])
+
+
+def test_faulty_predictions_are_refused(make_run: MakeRun, binary: Target) -> None:
+    run = make_run()
+    twice = Predictions.concatenate([run.predictions, run.predictions.take(np.arange(3))])
+    with pytest.raises(DataError, match="more than once"):
+        scored(replace(run, predictions=twice), binary)
+    nan = Predictions({**run.predictions.columns, "score": np.full(len(run.predictions), np.nan)})
+    with pytest.raises(DataError, match="not finite"):
+        scored(replace(run, predictions=nan), binary)
+    with pytest.raises(DataError, match="without a group: s00"):
+        scored(run, binary, groups={p: p for p in run.groups if p != "s00"})
+
+
+def test_a_metric_that_raises_is_named(make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Faulty(registry.load("metric", "accuracy")):
+        def __call__(self, units: Units) -> float:
+            raise ZeroDivisionError("oh")
+
+    kinds: dict[str, type[Metric]] = {"accuracy": Faulty}
+    monkeypatch.setattr(registry, "names", lambda _: list(kinds))
+    monkeypatch.setattr(registry, "load", lambda _, name: kinds[name])
+    with pytest.raises(PluginError, match="accuracy raised ZeroDivisionError: oh"):
+        scored(make_run(), binary)
+
+
+@pytest.mark.parametrize("fault", ["import", "init"])
+def test_a_metric_of_another_package_that_cannot_be_loaded_is_undefined(
+    make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    class Foreign(registry.load("metric", "accuracy")):
+        def __init__(self) -> None:
+            raise RuntimeError("no licence")
+
+    names, load, find = registry.names, registry.load, registry.find
+
+    def loaded(kind: str, name: str) -> Any:
+        if name != "foreign":
+            return load(kind, name)
+        if fault == "import":
+            raise PluginError("foreign can't be used", where="/home/ada/foreign.py")
+        return Foreign
+
+    other = replace(find("metric", "accuracy"), name="foreign", package="other_plugins")
+    monkeypatch.setattr(registry, "names", lambda kind: ["foreign", *names(kind)])
+    monkeypatch.setattr(registry, "load", loaded)
+    monkeypatch.setattr(registry, "find", lambda kind, name: other if name == "foreign" else find(kind, name))
+    with pytest.warns(UserWarning, match="other_plugins/foreign is left out: "):
+        out = scored(make_run(), binary, replicates=20)
+    assert out["scores"]["stress"]["foreign"] == {"undefined": "the metric other_plugins/foreign can't be loaded"}
+    assert "auroc" in out["scores"]["stress"]
+
+
+def test_a_bundled_metric_that_cannot_be_loaded_is_a_fault(
+    make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: str) -> None:
+        raise PluginError("accuracy can't be used")
+
+    monkeypatch.setattr(registry, "load", broken)
+    with pytest.raises(PluginError, match="can't be used"):
+        scored(make_run(), binary, replicates=20)

@@ -1,0 +1,137 @@
+"""Tests of differences against worked examples and other people's implementations."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
+
+from embench.statistics import significance
+from embench.statistics.intervals import Estimate, over_people
+
+CLOSE = {"rel": 1e-6, "abs": 1e-9}
+
+MAIZE = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48.0])
+"""Darwin's pairs of crossed and self-fertilised plants, in eighths of an inch; Fisher (1935, The Design of Experiments,
+section 21) worked the permutation test out on them."""
+
+
+def test_the_primary_test_gives_what_fisher_found_by_hand() -> None:
+    """1726 of the 32,768 ways to choose signs give a sum as far from 0 as 314."""
+    values = significance.sign_flips(MAIZE)
+    assert values[0] == 314
+    assert significance.permutation(values) == pytest.approx(1726 / 32768, **CLOSE)
+
+
+def test_few_groups_have_every_choice_of_signs() -> None:
+    sums = np.array([0.3, -0.1, 0.25, 0.02])
+    every = [float(np.dot(signs, sums)) for signs in product((1, -1), repeat=4)]
+    np.testing.assert_allclose(np.sort(significance.sign_flips(sums)), np.sort(every), atol=1e-12)
+    far = np.mean([abs(value) >= abs(sums.sum()) - 1e-12 for value in every])
+    assert significance.permutation(significance.sign_flips(sums)) == pytest.approx(far)
+
+
+@pytest.mark.parametrize("people", [9, 24])
+def test_the_primary_test_agrees_with_scipys(people: int) -> None:
+    """Exactly where all ways are counted, else within what chance does to 32,768 ways."""
+    sums = np.random.default_rng(people).normal(0.4, 1, people)
+    theirs = stats.permutation_test(
+        (sums,), np.sum, permutation_type="samples", n_resamples=20_000, vectorized=True, rng=np.random.default_rng(0)
+    )
+    ours = significance.permutation(significance.sign_flips(sums))
+    assert ours == pytest.approx(theirs.pvalue, abs=1e-6 if people == 9 else 0.01)
+
+
+def test_no_difference_at_all_is_no_finding() -> None:
+    none = np.zeros(6)
+    assert significance.permutation(significance.sign_flips(none)) == 1
+    assert significance.wilcoxon(none) == 1
+    assert significance.t_test(0.0, 0.0, 5) == 1
+    assert significance.equivalence(0.0, 0.0, 5) == 0
+
+
+def test_wilcoxon_counts_signed_ranks() -> None:
+    """Of 32 signs two have all ranks on one side."""
+    assert significance.wilcoxon(np.array([0.1, 0.2, 0.3, 0.4, 0.5])) == pytest.approx(2 / 32, **CLOSE)
+
+
+def test_the_corrected_t_agrees_with_the_functions_of_scikit_learns_guide() -> None:
+    """From "Statistical comparison of models using grid search" in its examples, there one-sided."""
+    differences = np.random.default_rng(2).normal(0.02, 0.05, 50)
+    train, test = 80, 20
+
+    def corrected_std(differences: np.ndarray, n_train: int, n_test: int) -> float:
+        kr = len(differences)
+        return float(np.sqrt(np.var(differences, ddof=1) * (1 / kr + n_test / n_train)))
+
+    t = differences.mean() / corrected_std(differences, train, test)
+    error = significance.corrected_error(differences, folds=5)
+    ours = significance.t_test(float(differences.mean()), error, len(differences) - 1)
+    assert ours == pytest.approx(2 * stats.t.sf(abs(t), len(differences) - 1), **CLOSE)
+
+
+def test_equivalence_agrees_with_statsmodels() -> None:
+    rng = np.random.default_rng(3)
+    one = rng.normal(0.7, 0.05, 24)
+    other = one + rng.normal(0.003, 0.03, 24)
+    gap = over_people(one - other, np.arange(24))
+    assert isinstance(gap, Estimate)
+    error = float(stats.sem(one - other))
+    theirs = ttost_paired(one, other, -significance.MARGIN, significance.MARGIN)[0]
+    assert significance.equivalence(gap.mean, error, 23) == pytest.approx(theirs, **CLOSE)
+    assert (gap.low, gap.high) == pytest.approx(DescrStatsW(one - other).tconfint_mean(), **CLOSE)
+
+
+def test_the_interval_over_groups_agrees_with_cluster_robust_regression() -> None:
+    """An intercept alone, errors clustered by group: groups of one to five people."""
+    rng = np.random.default_rng(4)
+    group = np.repeat(np.arange(8), [1, 2, 3, 4, 5, 1, 2, 3])
+    values = rng.normal(0.6, 0.1, len(group)) + rng.normal(0, 0.1, 8)[group]
+    ours = over_people(values, group)
+    assert isinstance(ours, Estimate)
+    fit = sm.OLS(values, np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": group}, use_t=True)
+    assert (ours.low, ours.high) == pytest.approx(tuple(fit.conf_int()[0]), **CLOSE)
+
+
+def test_the_smallest_difference_is_seen_four_times_in_five() -> None:
+    """By the noncentral t distribution."""
+    error, df = 0.013, 23
+    centre = significance.smallest(error, df) / error
+    critical = stats.t.ppf(0.975, df)
+    seen = stats.nct.sf(critical, df, centre) + stats.nct.cdf(-critical, df, centre)
+    assert seen == pytest.approx(0.8, **CLOSE)
+
+
+def test_holm_of_a_worked_example() -> None:
+    """.005 x 4, .01 x 3, .03 x 2, and .04 no smaller than the one before."""
+    assert significance.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02], **CLOSE)
+    assert significance.holm([]) == []
+
+
+def test_letters_join_neighbours_that_no_test_tells_apart() -> None:
+    different = np.zeros((5, 5), bool)
+    for a, b in ((0, 2), (0, 3), (0, 4), (1, 4), (2, 4), (3, 4)):
+        different[a, b] = different[b, a] = True
+    assert significance.rank_groups(different) == ["a", "ab", "b", "b", "c"]
+    assert significance.rank_groups(np.zeros((3, 3), bool)) == ["a", "a", "a"]
+    assert len(set(significance.rank_groups(~np.eye(60, dtype=bool)))) == 60
+
+
+def test_people_who_add_the_same_in_every_seed_need_no_allowance() -> None:
+    sums = np.random.default_rng(5).normal(0.4, 1, 12)
+    values = significance.sign_flips(sums)
+    assert significance.shared_training(values, np.stack([sums] * 3), 5) == significance.permutation(values)
+
+
+def test_the_allowance_shrinks_a_difference_by_what_seeds_disagree() -> None:
+    """Two seeds that differ by 2 d in each of 12 groups have a variance of 2 d^2 there; 5 folds weigh it by 4 + 1/2."""
+    sums, d = np.full(12, 0.5), 0.1
+    by_seed = np.stack([sums + d, sums - d])
+    values = significance.sign_flips(sums)
+    shrunk = sums.sum() / np.sqrt(1 + 4.5 * 2 * d**2 / 0.25)
+    expected = (1 + (np.abs(values[1:]) >= shrunk).sum()) / len(values)
+    assert significance.shared_training(values, by_seed, 5) == pytest.approx(expected, **CLOSE)
