@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from embench import registry
 from embench.errors import UsageError
+from embench.files import parse_yaml
 from embench.registry.naming import did_you_mean
 
 
@@ -124,7 +125,7 @@ def read(path: Path) -> Claim | Untested:
         UsageError: it cannot be read, or breaks the schema.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"a claim's file cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):

@@ -69,8 +69,10 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     """A YAML file that holds a mapping. Raises UsageError where it is missing or holds anything else."""
     import yaml
 
+    from embench.files import parse_yaml
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from embench.errors import MachineError
-from embench.files import digest
+from embench.files import digest, write_whole
 
 REVISION = 1
 """Rises when the same plugins and data give other numbers; part of every stage id."""
@@ -78,13 +77,10 @@ class Folder:
     def write(self, name: str, write: Any) -> Path:
         """Calls `write(path)` for a temporary path, then renames, so that a killed process leaves no half file."""
         final = self.path / name
-        aside = self.path / f".{os.getpid()}-{name}"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write(aside)
-            aside.replace(final)
+            write_whole(final, write)
         except OSError as error:
-            aside.unlink(missing_ok=True)
             raise MachineError(
                 f"cannot write {name}: {error.strerror or error}",
                 where=str(final),

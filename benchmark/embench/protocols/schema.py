@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from embench.errors import UsageError
+from embench.files import parse_yaml
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
 from embench.registry.naming import did_you_mean
@@ -175,7 +176,7 @@ def recorded(about: Mapping[str, Any]) -> Protocol | None:
 
 def _read(path: Path) -> Protocol:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"the protocol file cannot be read: {reason}", where=str(path)) from error

@@ -19,7 +19,7 @@ from embench import registry
 from embench.data import find
 from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
-from embench.files import digest
+from embench.files import digest, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, given_up, load, prove
@@ -123,7 +123,7 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         raise UsageError("no unit has any of the targets: there is nothing to list", where=str(path))
     try:
-        record.write_text(Path(path), record.table(rows, list(rows[0])))
+        write_text(Path(path), record.table(rows, list(rows[0])))
     except OSError as error:
         raise MachineError(f"the list of units cannot be written: {error.strerror}", where=str(path)) from error
 
