@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -37,8 +36,8 @@ def rules(path: Path, normalise: str) -> str:
 def data_of(plan: Plan) -> tuple[Data, list[str]]:
     """What the first fitting stage of a plan reads, and the recording of each of its rows."""
     stage = next(s for s in plan.graph.stages.values() if s.kind in ("unimodal", "estimator"))
-    source = Source.of(stage.params["source"], stage.places, stage.task)
-    modalities: Mapping[str, Any] = stage.params["modalities"]
+    source = Source.of(stage.params.common.source, stage.places, stage.task)
+    modalities = stage.params.modalities
     whole = [stage.task[f"all_{name}"] for name in ("recording", "start", "stop")]
     data, _ = assemble(source, modalities, grid_of(modalities, None, *whole), "cpu")
     return data, [source.store.recordings[r].id for r in whole[0]]

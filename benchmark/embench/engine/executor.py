@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from embench.engine.specs import Params
 from embench.engine.stage import Folder, Listener, Stage
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError
@@ -26,14 +27,14 @@ class Outcome:
     held_up: dict[str, str] = field(default_factory=dict)
 
 
-def local(stages: Sequence[Stage], root: Path, workers: int, report: Listener) -> Outcome:
+def local(stages: Sequence[Stage[Params]], root: Path, workers: int, report: Listener) -> Outcome:
     """Runs stages (each listed after its inputs) with `workers` processes; one worker means this process.
 
     The numbers are the same whatever the number of workers: every stage is seeded from its own id and uses the
     threads that its params say.
     """
     outcome = Outcome()
-    todo: list[Stage] = []
+    todo: list[Stage[Params]] = []
     for stage in {stage.id: stage for stage in stages}.values():
         folder = Folder(root, stage.id)
         if folder.done:
@@ -48,7 +49,7 @@ def local(stages: Sequence[Stage], root: Path, workers: int, report: Listener) -
     return outcome
 
 
-def _blocked(stage: Stage, outcome: Outcome) -> str | None:
+def _blocked(stage: Stage[Params], outcome: Outcome) -> str | None:
     for needed in stage.inputs.values():
         if needed in outcome.errors or needed in outcome.held_up:
             return needed
@@ -58,7 +59,7 @@ def _blocked(stage: Stage, outcome: Outcome) -> str | None:
 class _Events:
     """Hands on what happens in a stage: called directly in this process, or read from the stage's folder."""
 
-    def __init__(self, stage: Stage, root: Path, report: Listener) -> None:
+    def __init__(self, stage: Stage[Params], root: Path, report: Listener) -> None:
         self.stage, self.report = stage, report
         self.path = Folder(root, stage.id).file("events.jsonl")
         self.at = self.path.stat().st_size if self.path.is_file() else 0
@@ -83,12 +84,12 @@ class _Events:
         self.tell({"event": "stage_ended", "figures": result or {}, "done": done, "total": total})
 
 
-def about(stage: Stage) -> dict[str, Any]:
+def about(stage: Stage[Params]) -> dict[str, Any]:
     """What watchers are told of a stage."""
     return {"id": stage.id, "kind": stage.kind, **stage.about}
 
 
-def _in_turn(todo: Sequence[Stage], root: Path, report: Listener, outcome: Outcome) -> None:
+def _in_turn(todo: Sequence[Stage[Params]], root: Path, report: Listener, outcome: Outcome) -> None:
     for done, stage in enumerate(todo, 1):
         blocker = _blocked(stage, outcome)
         if blocker:
@@ -102,9 +103,9 @@ def _in_turn(todo: Sequence[Stage], root: Path, report: Listener, outcome: Outco
         events.end(outcome.results.get(stage.id), done, len(todo))
 
 
-def _side_by_side(todo: Sequence[Stage], root: Path, workers: int, report: Listener, outcome: Outcome) -> None:
+def _side_by_side(todo: Sequence[Stage[Params]], root: Path, workers: int, report: Listener, outcome: Outcome) -> None:
     waiting = list(todo)
-    running: dict[Future[dict[str, Any]], tuple[Stage, _Events]] = {}
+    running: dict[Future[dict[str, Any]], tuple[Stage[Params], _Events]] = {}
     ended = 0
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from embench.engine.specs import Params
 from embench.errors import MachineError
 from embench.files import digest, write_whole
 
@@ -20,12 +21,15 @@ REVISION = 1
 Listener = Callable[[Mapping[str, Any]], None]
 
 
+P_co = TypeVar("P_co", bound=Params, covariant=True)
+
+
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[P_co]):
     """One step of the graph.
 
     Args:
-        params: everything that decides the result, as plain values.
+        params: everything that decides the result.
         inputs: role -> id of the stage whose result it takes.
         task: arrays that the worker needs (units, labels of its own training and validation units); their digests
             are part of `params`.
@@ -34,7 +38,7 @@ class Stage:
     """
 
     kind: str
-    params: Mapping[str, Any]
+    params: P_co
     inputs: Mapping[str, str] = field(default_factory=dict)
     task: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     places: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -43,7 +47,9 @@ class Stage:
     @cached_property
     def id(self) -> str:
         task = {name: digest(array) for name, array in self.task.items()}
-        return digest({"kind": self.kind, "params": dict(self.params), "inputs": dict(self.inputs), "task": task})[:20]
+        return digest({"kind": self.kind, "params": self.params.plain(), "inputs": dict(self.inputs), "task": task})[
+            :20
+        ]
 
     @property
     def seed(self) -> int:

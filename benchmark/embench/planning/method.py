@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from embench import registry
 from embench.data.find import is_corpus_folder
+from embench.engine.specs import Part
 from embench.errors import UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
@@ -26,29 +27,6 @@ from embench.planning.request import Request, assign
 from embench.registry.naming import did_you_mean
 from embench.store import made_by
 from embench.system import version_of
-
-
-@dataclass(frozen=True)
-class Part:
-    """A plugin in a method: full name, code identity, recipe; of an encoder also what else decides its numbers, the
-    versions of `libraries` and the SHA-256 of `assets` (files)."""
-
-    name: str
-    code: str
-    recipe: Recipe
-    libraries: Mapping[str, str] = field(default_factory=dict)
-    assets: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def short(self) -> str:
-        """Without its package, or without the path of its file."""
-        return self.name.rpartition(":")[2].split("/", 1)[-1]
-
-    @property
-    def grounds(self) -> dict[str, dict[str, str]]:
-        """Libraries and assets, where there are any."""
-        return {key: dict(of) for key, of in (("libraries", self.libraries), ("assets", self.assets)) if of}
-
 
 FUSION = "fusion"
 """What stands beside modalities where weights of a whole model are named."""

@@ -24,12 +24,13 @@ from embench.data.cohort import Cohort, card_under
 from embench.engine import device as machine
 from embench.engine import network
 from embench.engine.executor import local
+from embench.engine.specs import Part, PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.errors import UsageError
 from embench.files import digest
 from embench.planning import weights
 from embench.planning.graph import Setting, data_places, libraries, outside_stage, stage_folder
-from embench.planning.method import Method, Part, read_pretrainer, resolve
+from embench.planning.method import Method, read_pretrainer, resolve
 from embench.planning.plan import THREADS, assumed, default_workers
 from embench.planning.request import Request
 from embench.planning.sources import source_of
@@ -51,7 +52,7 @@ class Plan:
     source: Cohort
     seed: int
     device: str
-    stages: Mapping[str | None, Stage]
+    stages: Mapping[str | None, Stage[PretrainParams]]
 
     @property
     def id(self) -> str:
