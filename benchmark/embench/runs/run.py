@@ -16,7 +16,8 @@ from typing import Any
 
 from embench import protocols, registry
 from embench.data.cohort import card_under, choose_targets, label_rules
-from embench.engine.executor import Outcome, local
+from embench.engine import executors
+from embench.engine.executors import Outcome
 from embench.engine.stage import REVISION, Folder
 from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
 from embench.files import digest
@@ -76,8 +77,7 @@ def grid(
     Raises:
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
     """
-    if executor != "local":
-        raise UsageError(f"no executor `{executor}`", where="--executor", expected="local")
+    executors.named(executor)  # a wrong name is told before data are prepared
     report = progress or (lambda _: None)
     plans = [make(request, report) for request in requests]
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
@@ -87,7 +87,7 @@ def grid(
     root = stage_folder(requests[0].runs_folder)
     _writable(root)
     count = workers or requests[0].workers or default_workers(plans[0].setting.device)
-    outcome = local(stages, root, count, _watched(report, observers))
+    outcome = executors.run_graph(stages, root, executor=executor, workers=count, report=_watched(report, observers))
     results, failures = [], {}
     for planned in plans:
         try:
