@@ -142,11 +142,9 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         for target in targets:
             ledger.append(ledger_folder, {**look, "target": target})
     evaluated = evaluate.evaluate(planned, root)
-    counts = {
-        "test_looks": {t: ledger.looks(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets},
-        "tried": {t: ledger.tried(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets},
-    }
-    content = {**manifest(planned, outcome), **counts}
+    looks = {t: ledger.looks(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
+    tried = {t: ledger.tried(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
+    content = manifest(planned, outcome, looks, tried).content()
     written = record.Record(
         content,
         evaluated.predictions,
