@@ -16,7 +16,7 @@ from embench.planning.graph import Setting, data_places, outside_stage
 from embench.planning.request import Request
 from embench.planning.sources import source_of
 from embench.records.manifest import Manifest
-from embench.runs import pretrain
+from embench.runs.pretrain import pretrain
 from embench.store.fingerprint import SYNTHETIC
 
 from ..tiny.running import Bench
@@ -39,7 +39,7 @@ def asked(bench, corpus=OTHER, pretrainer="masked_value", encoder="Pool", **opti
 
 
 def pretrained(bench, *arguments, seed=0, **options):
-    return pretrain.run(asked(bench, *arguments, **options), seed)
+    return pretrain(asked(bench, *arguments, **options), seed)
 
 
 def line(bench, *more, corpus=OTHER, pretrainer="masked_value"):
@@ -229,7 +229,7 @@ def _with_cnn_tf(bench):
         OTHER, ("cnn_tf",), pretrainers=("masked_value",), recipe="quick", device="cpu", modalities="ecg",
         data_root=bench.data, runs=bench.runs, settings=quick, workers=1,
     )  # fmt: skip
-    return pretrain.run(request)
+    return pretrain(request)
 
 
 @pytest.mark.parametrize(

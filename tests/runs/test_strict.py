@@ -147,7 +147,7 @@ def test_a_dataset_without_declared_rest_is_refused(shared, embench, tmp_path):
 
 
 def test_pretraining_on_the_tested_people_is_refused(tmp_path):
-    from embench.runs import pretrain
+    from embench.runs.pretrain import pretrain
 
     write(tmp_path, people(6), dataset="Rested")
     bench = Bench(tmp_path, tmp_path / "runs", "Rested")
@@ -156,7 +156,7 @@ def test_pretraining_on_the_tested_people_is_refused(tmp_path):
     with pytest.raises(UsageError, match="pretraining saw the people of rested") as error:
         bench.plan("Pool", modalities="ecg", protocol=STRICT, pretrainers=(f"masked_value:{plugin('Rested')}",))
     assert error.value.where == "--pretrainer"
-    made = pretrain.run(bench.request("Pool", modalities="ecg", protocol=STRICT, pretrainers=("masked_value",)))
+    made = pretrain(bench.request("Pool", modalities="ecg", protocol=STRICT, pretrainers=("masked_value",)))
     with pytest.raises(UsageError, match="pretraining saw the people of rested") as error:
         bench.plan("Pool", modalities="ecg", protocol=STRICT, pretrained=made.id)
     assert error.value.where == "--pretrained"

@@ -131,8 +131,7 @@ def retrain(planned: Plan, e: Evidence, count: int, report: Callable[[Mapping[st
             stages = list(again.graph.stages.values())
             workers = default_workers(planned.setting.device)
             outcome = run_graph(stages, Path(folder), workers=workers, report=report)
-            for error in outcome.errors.values():
-                raise error
+            outcome.check(again.graph.stages)
             scores = evaluate.evaluate(again, Path(folder)).scores["scores"]
         for name, headline in names.items():
             if "mean" in scores[name].get(headline, {}):

@@ -46,6 +46,7 @@ def pretrain(
     with console.stdout_kept(as_json):
         from embench.cli import show
         from embench.cli.progress import Progress
+        from embench.planning.pretraining import plan_pretraining
         from embench.planning.request import Request
         from embench.runs import pretrain as runner
 
@@ -63,10 +64,10 @@ def pretrain(
             settings=tuple(settings or ()),
         )
         if dry_run:
-            answer = runner.make(request, seed).describe()
+            answer = plan_pretraining(request, seed).describe()
         else:
             with Progress() as progress:
-                answer = runner.run(request, seed, progress=progress.event).json()
+                answer = runner.pretrain(request, seed, progress=progress.event).json()
     if as_json:
         console.document(answer)
     elif dry_run:

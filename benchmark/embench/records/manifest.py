@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAt
 from embench.errors import DataError
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
+"""What pretraining may have seen of the test people, from the least to the most."""
 
 
 class _Part(BaseModel):

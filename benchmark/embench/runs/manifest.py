@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from embench.data.cohort import label_rules
 from embench.engine.executors import Outcome
@@ -14,7 +14,7 @@ from embench.files import digest
 from embench.planning import weights
 from embench.planning.plan import Plan, assumed
 from embench.planning.request import Request
-from embench.records.manifest import CostPart, Manifest, MethodPart, Overlap, RecipePart, TrainedOnPart
+from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, TrainedOnPart
 from embench.statistics import answers
 
 
@@ -44,7 +44,7 @@ def manifest(planned: Plan, outcome: Outcome, looks: dict[str, int], tried: dict
         ),
         seeds=list(planned.request.seed_list),
         videos=[dict(said) for said in planned.videos],
-        pretrain_overlap=cast("Overlap", planned.overlap),
+        pretrain_overlap=planned.overlap,
         pretraining=_outside(planned, outcome),
         started_from=planned.started.said() if planned.started else None,
         dev=planned.request.dev,

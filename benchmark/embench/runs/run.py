@@ -5,27 +5,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from embench.engine import executors
 from embench.engine.executors import Outcome
-from embench.errors import EmbenchError, MachineError, Unfinished, UsageError
+from embench.errors import EmbenchError, Unfinished, UsageError
 from embench.files import digest
-from embench.planning.graph import stage_folder
-from embench.planning.plan import Plan, default_workers, make
+from embench.planning.plan import Plan, make
 from embench.planning.request import Request
 from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, kept
 from embench.runs.manifest import manifest
+from embench.runs.stages import Report, run_stages
 from embench.statistics import answers
 from embench.statistics.answers import Result
-
-Report = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -78,10 +75,8 @@ def grid(
     for planned in plans:
         observers.run_started({"id": planned.id, **planned.config})
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
-    root = stage_folder(requests[0].runs_folder)
-    _writable(root)
-    count = workers or requests[0].workers or default_workers(plans[0].setting.device)
-    outcome = executors.run_graph(stages, root, executor=executor, workers=count, report=_watched(report, observers))
+    device, watched = plans[0].setting.device, _watched(report, observers)
+    outcome, root = run_stages(stages, requests[0], device, watched, executor=executor, workers=workers)
     results, failures = [], {}
     for planned in plans:
         try:
@@ -89,19 +84,6 @@ def grid(
         except EmbenchError as error:
             failures[f"{planned.method.title} ({planned.id})"] = error
     return Grid(tuple(results), failures)
-
-
-def _writable(root: Path) -> None:
-    """Finds out before anything is trained whether results can be kept."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        probe = root / f".probe-{os.getpid()}"
-        probe.write_bytes(b"0" * 4096)
-        probe.unlink()
-    except OSError as error:
-        raise MachineError(
-            f"cannot write here: {error.strerror}", where=str(root), hint="choose another folder with --runs"
-        ) from error
 
 
 def _watched(report: Report, observers: Observers) -> Report:
@@ -122,9 +104,7 @@ def _watched(report: Report, observers: Observers) -> Report:
 def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers) -> Result:
     """Scores a plan whose stages are done and writes its record; one that the same code wrote before is read again, so
     that the test labels stay closed."""
-    for id_ in planned.graph.stages:
-        if id_ in outcome.errors:
-            raise outcome.errors[id_]
+    outcome.check(planned.graph.stages)
     if (planned.folder / "run.yaml").is_file():
         known = record.read(planned.folder)
         if known.run.get("scoring") == answers.identity():

@@ -19,7 +19,7 @@ inputs, and puts into `outcome` what came of each. It keeps to this:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -45,6 +45,12 @@ class Outcome:
     def blocker(self, stage: Stage[Params]) -> str | None:
         """The input for whose sake the stage will never start, if there is one."""
         return next((i for i in stage.inputs.values() if i in self.errors or i in self.held_up), None)
+
+    def check(self, stages: Iterable[str]) -> None:
+        """Raises the error of the first of these stages that failed."""
+        for id_ in stages:
+            if id_ in self.errors:
+                raise self.errors[id_]
 
 
 Executor = Callable[[Sequence[Stage[Params]], Outcome, Path, int, Listener], None]
