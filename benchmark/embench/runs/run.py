@@ -1,4 +1,4 @@
-"""One run from plan to record: the only place where predictions, test labels and scores meet.
+"""One run, or a grid of runs, from plan to record.
 
 `call` is what people call as `embench.run(dataset="amigos", encoder="cnn_tf", fusion="cross_attn")`.
 """
