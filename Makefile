@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup demo test test-all lint bench board curve interop fuzz pairs-gpu clean
+.PHONY: setup light demo test test-all lint bench board curve interop fuzz pairs-gpu clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -18,6 +18,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet torch -c constraints.txt
 	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
+	touch $@
+
+# What only scores, compares, audits and shows boards, without torch.
+light: .venv-light/installed
+
+.venv-light/installed: requirements-score.txt pyproject.toml
+	test -x .venv-light/bin/python || $(PYTHON) -m venv .venv-light
+	.venv-light/bin/python -m pip install --quiet -r requirements-score.txt -c constraints.txt
+	.venv-light/bin/python -m pip install --quiet --no-deps -e .
 	touch $@
 
 demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json

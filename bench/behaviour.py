@@ -118,19 +118,17 @@ def apart(words: list[str], folder: Path, out: Path, err: Path) -> int:
 
 def forked(words: list[str], folder: Path, out: Path, err: Path) -> int:
     """Runs a command line in a copy of this process, which has imported everything already."""
-    child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            os.chdir(folder)
-            for number, path in ((1, out), (2, err)):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-            code = main(words)
-            sys.stdout.flush()
-            sys.stderr.flush()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    child = get_context("fork").Process(target=_command, args=(words, folder, out, err))
+    child.start()
+    child.join()
+    return child.exitcode or 0
+
+
+def _command(words: list[str], folder: Path, out: Path, err: Path) -> None:
+    os.chdir(folder)
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.exit(main(words))
 
 
 def identities(to: Recording) -> None:

@@ -208,7 +208,7 @@ class TestWfdb:
         monkeypatch.setitem(__import__("sys").modules, "wfdb", None)
         with pytest.raises(DataError, match="wfdb") as caught:
             only(describe(tmp_path, source("*.hea", channels=["II"])))
-        assert "embench[corpora]" in caught.value.hint
+        assert "pip install wfdb" in caught.value.hint
 
 
 class TestMatlab:
