@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from embench.audits.checks.evidence import Evidence, Statistics
 from embench.engine.assemble import encoder_of
-from embench.engine.executor import local
+from embench.engine.executors import run_graph
 from embench.engine.fits import labelled, task_subjects
 from embench.engine.specs import FitParams
 from embench.engine.stage import Stage
@@ -129,7 +129,8 @@ def retrain(planned: Plan, e: Evidence, count: int, report: Callable[[Mapping[st
         again = permuted(planned, k)
         with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
             stages = list(again.graph.stages.values())
-            outcome = local(stages, Path(folder), default_workers(planned.setting.device), report)
+            workers = default_workers(planned.setting.device)
+            outcome = run_graph(stages, Path(folder), workers=workers, report=report)
             for error in outcome.errors.values():
                 raise error
             scores = evaluate.evaluate(again, Path(folder)).scores["scores"]

@@ -30,7 +30,7 @@ def baselines(
     with console.stdout_kept(as_json):
         from embench.cli import show
         from embench.cli.progress import Progress
-        from embench.runs import run as runner
+        from embench.runs import baselines as runner
 
         with Progress() as progress:
             done = runner.baselines(

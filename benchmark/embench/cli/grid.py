@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -62,7 +62,7 @@ def grid(
         Points, typer.Option("--label-subjects", help="How many training people have labels: 1,2,5,all.")
     ] = None,
     pretrained: Annotated[Points, typer.Option("--pretrained", help="Weights: a file, a run, a pretraining.")] = None,
-    executor: Annotated[Literal["local"], typer.Option("--executor", help="Who runs the stages.")] = "local",
+    executor: Annotated[str, typer.Option("--executor", help="Who runs the stages.")] = "local",
     workers: Workers = None,
     observer: Observer = None,
     dry_run: DryRun = False,
@@ -97,10 +97,12 @@ def grid(
     with console.stdout_kept(as_json):
         from embench.cli import show
         from embench.cli.progress import Progress
+        from embench.engine import executors
         from embench.planning.axes import spread
         from embench.report import grid_curves
         from embench.runs import run as runner
 
+        executors.named(executor)
         asked = [runner.Request(**common, **point) for point in points(axes)]
         requests = list(dict.fromkeys(each for request in asked for each in spread(request)))
         if dry_run:

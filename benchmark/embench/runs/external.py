@@ -25,6 +25,7 @@ from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, given_up, load, prove
 from embench.protocols.schema import Validation
 from embench.records import ledger, record
+from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
 from embench.records.submission import NO_FOLD, Faults, Row, read
 from embench.statistics import answers
 from embench.statistics.answers import Answered, Result
@@ -291,29 +292,27 @@ def _recorded(
         ledger.append(beside, {**look, "target": target})
     evaluated = answers.evaluate(answered, cohort, protocol)
     asked = (dataset, protocol.name)
-    content = {
-        "id": run_id,
-        **facts,
-        "method": {
-            "encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": about["name"],
-        },
-        "outside": dict(about),
-        "recipe": {"preset": "outside", "on_board": False, "assumed": [], "settings": []},
-        "seeds": list(folds),
-        "pretrain_overlap": "unknown",
-        "pretraining": [],
-        "dev": False,
-        "cost": {**dict.fromkeys(("wall_s", "parameters", "flops", "peak_memory_mb", "energy_j")), "device": "unknown"},
-        "test_looks": {t: ledger.looks(beside, *asked, t) for t in targets},
-        "tried": {t: ledger.tried(beside, *asked, t) for t in targets},
-        "device": "unknown",
-        "config": {"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
-    }  # fmt: skip
+    content = Manifest(
+        id=run_id,
+        **dict(facts),
+        method=MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], outside=about["name"]),
+        outside=dict(about),
+        recipe=RecipePart(preset="outside", on_board=False, assumed=[], settings=[]),
+        seeds=list(folds),
+        pretrain_overlap="unknown",
+        pretraining=[],
+        dev=False,
+        cost=CostPart(wall_s=None, parameters=None, flops=None, peak_memory_mb=None, energy_j=None, device="unknown"),
+        test_looks={t: ledger.looks(beside, *asked, t) for t in targets},
+        tried={t: ledger.tried(beside, *asked, t) for t in targets},
+        device="unknown",
+        config={"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
+    ).content()
     rows = answers.fold_rows(cohort, folds)
     rows = [*rows, *answers.left_out_rows(cohort, rows)]
     record.write(folder, record.Record(content, evaluated.predictions, evaluated.labels, rows, evaluated.scores))
     return Result(run_id, folder, content, evaluated.scores)
 
 
-def _id(method: str, facts: Mapping[str, Any]) -> str:
-    return digest([method, facts["dataset"]["fingerprint"], facts["protocol"]["hash"]])[:10]
+def _id(method: str, facts: Circumstances) -> str:
+    return digest([method, facts.dataset.fingerprint, facts.protocol.hash])[:10]

@@ -23,7 +23,7 @@ from embench.data import find
 from embench.data.cohort import Cohort, card_under
 from embench.engine import device as machine
 from embench.engine import network
-from embench.engine.executor import local
+from embench.engine.executors import run_graph
 from embench.engine.specs import Part, PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.errors import UsageError
@@ -155,7 +155,7 @@ def run(request: Request, seed: int = 0, progress: Report | None = None) -> Resu
     root = stage_folder(request.runs_folder)
     stages = list(plan.stages.values())
     workers = request.workers or default_workers(plan.device)
-    outcome = local(stages, root, workers, progress or (lambda _: None))
+    outcome = run_graph(stages, root, workers=workers, report=progress or (lambda _: None))
     for stage in stages:
         if stage.id in outcome.errors:
             raise outcome.errors[stage.id]

@@ -29,7 +29,7 @@ _HINTS = {
 def cache_root() -> Path:
     """Where prepared data are kept: `$EMBENCH_CACHE`, else the user's cache folder."""
     chosen = os.environ.get("EMBENCH_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("embench"))
+    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("embench"))
 
 
 def digest(content: Any) -> str:
