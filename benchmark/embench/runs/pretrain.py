@@ -17,10 +17,10 @@ from safetensors.torch import save as as_safetensors
 import embench
 from embench.data import find
 from embench.engine import network
+from embench.engine.specs import Part
 from embench.engine.stage import Folder
 from embench.planning import weights
 from embench.planning.graph import libraries
-from embench.planning.method import Part
 from embench.planning.pretraining import PretrainingPlan, plan_pretraining
 from embench.planning.request import Request
 from embench.runs.stages import Report, run_stages

@@ -15,7 +15,7 @@ from embench.engine.executors import Outcome
 from embench.errors import EmbenchError, Unfinished, UsageError
 from embench.files import digest
 from embench.planning.plan import Plan, make
-from embench.planning.request import Request
+from embench.planning.request import Request, named, request_of
 from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, kept
@@ -147,21 +147,8 @@ def call(*, encoder: str | Sequence[str], pretrainer: str | Sequence[str] = (), 
     Example:
         embench.run(dataset="amigos", encoder="cnn_tf", fusion="late", recipe="quick").scores
     """
-    renamed = {"target": "targets", "set": "settings", "observer": "observers"}
-    values = {renamed.get(k, k): v for k, v in options.items()}
-    known = {f.name for f in fields(Request)}
+    values, known = named(options), {f.name for f in fields(Request)}
     for name in values:
         if name not in known:
             raise UsageError(f"no option `{name}`", where="embench.run", expected=", ".join(sorted(known)))
-    for name in ("settings", "observers"):
-        if isinstance(values.get(name), str):
-            values[name] = (values[name],)
-    for name in ("modalities", "targets", "drop"):
-        if isinstance(values.get(name), list | tuple):
-            values[name] = ",".join(values[name])
-    for name, kind in (("data_root", Path), ("runs", Path), ("label_subjects", str), ("pretrained", str)):
-        if values.get(name) is not None:
-            values[name] = kind(values[name])
-    encoders = (encoder,) if isinstance(encoder, str) else tuple(encoder)
-    pretrainers = (pretrainer,) if isinstance(pretrainer, str) else tuple(pretrainer)
-    return run(Request(**{"encoders": encoders, "pretrainers": pretrainers, **values}))
+    return run(request_of(encoder=encoder, pretrainer=pretrainer, **values))
