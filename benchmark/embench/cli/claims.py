@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from embench.cli import console
-from embench.cli.options import DryRun, Json, takes
+from embench.cli.options import DryRun, Json, completes, takes
 
 if TYPE_CHECKING:
     from embench.claims import Claim, Row, Untested
@@ -31,7 +31,12 @@ def claims(
     *,
     claim: Annotated[list[str] | None, typer.Option("--claim", help="Id of a claim; repeatable.")] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option("--dataset", help="In place of the claims' own datasets; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            autocompletion=completes("dataset"),
+            help="In place of the claims' own datasets; repeatable.",
+        ),
     ] = None,
     under: Annotated[
         Literal["both", "fixed", "own"], typer.Option("--under", help="The fixed protocol, the papers' own, or both.")

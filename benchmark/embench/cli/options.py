@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import wraps
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+import embench
 from embench.cli import console
 from embench.errors import UsageError
 from embench.planning.request import OPTIONS, Option, Request
@@ -34,9 +36,31 @@ def _tried(device: DeviceName) -> DeviceName:
     return device
 
 
+def completes(kind: str) -> Callable[[str], list[str]]:
+    """What Tab offers for an option: names of plugins of a kind, after `eeg=` too, or of protocols."""
+
+    def offered(incomplete: str) -> list[str]:
+        if kind == "protocol":  # found without their package, which needs pydantic
+            known = sorted(path.stem for path in (Path(embench.__file__).parent / "protocols").glob("*.yaml"))
+        else:
+            with warnings.catch_warnings(action="ignore"):  # the line that is being written has no place for them
+                known = embench.names(kind)
+        before = incomplete[: incomplete.rfind("=") + 1]
+        return [before + name for name in known if (before + name).startswith(incomplete)]
+
+    return offered
+
+
 _KINDS: dict[str, Any] = {"recipe": Preset | None, "device": DeviceName, "seeds": str}
 """Fields that the command line reads more strictly than `Request` holds them."""
-_MORE: dict[str, dict[str, Any]] = {"device": {"callback": _tried}, "workers": {"min": 1}}
+_MORE: dict[str, dict[str, Any]] = {
+    "device": {"callback": _tried},
+    "workers": {"min": 1},
+    "train-dataset": {"autocompletion": completes("dataset")},
+    **{
+        kind: {"autocompletion": completes(kind)} for kind in ("dataset", "encoder", "pretrainer", "fusion", "protocol")
+    },
+}
 
 
 def takes(

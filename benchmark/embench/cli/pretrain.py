@@ -8,16 +8,30 @@ from typing import Annotated, Any
 import typer
 
 from embench.cli import console
-from embench.cli.options import DryRun, Json, takes
+from embench.cli.options import DryRun, Json, completes, takes
 
 GENERATED = "GENERATED DATA: these weights know nothing of people, and no run that starts from them can be published."
 
 
-Pretrainer = Annotated[str, typer.Option("--pretrainer", help="NAME; `embench list pretrainer`.")]
-Corpus = Annotated[
-    str, typer.Option("--corpus", help="A dataset, or a folder with a corpus.yaml in it.", metavar="NAME|DIR")
+Pretrainer = Annotated[
+    str,
+    typer.Option("--pretrainer", autocompletion=completes("pretrainer"), help="NAME; `embench list pretrainer`."),
 ]
-Protocol = Annotated[str, typer.Option("--protocol", help="Whose preprocessing and units; a name, or a file.")]
+Corpus = Annotated[
+    str,
+    typer.Option(
+        "--corpus",
+        autocompletion=completes("dataset"),
+        help="A dataset, or a folder with a corpus.yaml in it.",
+        metavar="NAME|DIR",
+    ),
+]
+Protocol = Annotated[
+    str,
+    typer.Option(
+        "--protocol", autocompletion=completes("protocol"), help="Whose preprocessing and units; a name, or a file."
+    ),
+]
 
 
 @takes(

@@ -20,6 +20,7 @@ from embench.engine.specs import FitParams, FusionParams, PredictParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import probabilities
 from embench.errors import PluginError
+from embench.protocols import Span
 
 ALONE, TOLERANCE = 64, 1e-5
 
@@ -83,7 +84,7 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
     """The ids of a stage's units, for messages."""
     spans = zip(task["recording"], task["start"], task["stop"], strict=True)
     recordings = source.store.recordings
-    return np.array([f"{recordings[r].id}:{round(1000 * a)}-{round(1000 * b)}" for r, a, b in spans])
+    return np.array([str(Span.of(recordings[r].id, a, b)) for r, a, b in spans])
 
 
 Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
