@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 
 from pydantic import TypeAdapter, ValidationError
 
-from embench.errors import UsageError
+from embench.errors import UsageError, faults
 from embench.files import parse_yaml
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.units import View
@@ -104,8 +104,9 @@ def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
         fits = TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
     except ValidationError as error:
         choices = get_args(hint) if get_origin(hint) is Literal else ()
+        message = faults(error)[0].what
         raise UsageError(
-            f"{value!r} does not fit: {error.errors()[0]['msg'][:1].lower()}{error.errors()[0]['msg'][1:]}",
+            f"{value!r} does not fit: {message[:1].lower()}{message[1:]}",
             where=f"--set {setting}",
             hint=did_you_mean(str(value), choices),
         ) from error

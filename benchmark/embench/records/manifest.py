@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
 
-from embench.errors import DataError
+from embench.errors import DataError, breaks_schema, faults
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """What pretraining may have seen of the test people, from the least to the most."""
@@ -161,9 +161,9 @@ def check_manifest(content: Any, where: str) -> Manifest:
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
-        faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+        found = faults(error)
         raise DataError(
-            "the record of the run breaks the schema: " + "; ".join(f"{field}: {what}" for field, what in faults),
+            breaks_schema("the record of the run", found),
             where=where,
-            expected=f"{', '.join(dict.fromkeys(field for field, _ in faults))} as written by embench",
+            expected=f"{', '.join(dict.fromkeys(fault.field for fault in found))} as written by embench",
         ) from error
