@@ -58,7 +58,8 @@ def run_stage(stage: Stage, root: Path, listen: Listener | None = None) -> dict[
 
 def _run(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     about = {"kind": stage.kind, "params": stage.params, "inputs": stage.inputs, "about": stage.about}
-    folder.write("stage.json", lambda path: path.write_text(json.dumps(about, indent=1)))  # modalities keep their order
+    text = json.dumps(about, indent=1)  # modalities keep their order
+    folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params["device"], int(stage.params["threads"])
     machine.settle(stage.seed, threads)
     machine.reset_peak_memory(device)
@@ -73,7 +74,7 @@ def _run(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
 
 def _keep(folder: Folder, trace: str) -> None:
     try:
-        (folder.path / "error.txt").write_text(trace)
+        (folder.path / "error.txt").write_text(trace, "utf-8")
     except OSError:
         return  # the disk is what failed; the error itself says so
 

@@ -120,7 +120,7 @@ def with_aside(path: Path, put: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    with_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    with_aside(path, lambda aside: aside.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def as_yaml(content: Mapping[str, Any]) -> str:
