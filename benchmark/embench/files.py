@@ -69,7 +69,7 @@ def write_whole(path: Path, put: Callable[[Path], object]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text as `write_whole` does."""
-    write_whole(path, lambda whole: whole.write_text(text, encoding="utf-8"))
+    write_whole(path, lambda whole: whole.write_text(text, encoding="utf-8", newline="\n"))
 
 
 def parse_yaml(text: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import platform
 import shlex
 import sys
@@ -79,6 +80,9 @@ def _global(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if sys.platform == "win32" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # a pipe there has 256 characters otherwise, and no bars among them
     everything = list(sys.argv[1:] if arguments is None else arguments)
     given = [argument for argument in everything if argument != "--debug"]
     debug = len(given) < len(everything)

@@ -132,7 +132,7 @@ def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
         m: {**asdict(s), "dtype": str(s.dtype).removeprefix("torch."), "stats": sorted(s.stats)}
         for m, s in specs.items()
     }
-    folder.write("specs.json", lambda path: path.write_text(json.dumps(plain, indent=1)))
+    folder.write("specs.json", lambda path: path.write_text(json.dumps(plain, indent=1), newline="\n"))
     arrays: dict[str, Any] = {f"{m}/{name}": value for m, s in specs.items() for name, value in s.stats.items()}
 
     def write(path: Path) -> None:

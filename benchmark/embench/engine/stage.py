@@ -97,13 +97,13 @@ class Folder:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Marks the stage as done and drops what only a resumed run would need."""
         text = json.dumps(result, indent=1, sort_keys=True)
-        self.write("result.json", lambda path: path.write_text(text))
+        self.write("result.json", lambda path: path.write_text(text, newline="\n"))
         (self.path / "checkpoint.pt").unlink(missing_ok=True)
 
     def event(self, kind: str, **figures: Any) -> None:
         """Appends to the stage's events, which the parent of a worker reads in order."""
         event = {"event": kind, **figures}
-        with (self.path / "events.jsonl").open("a") as file:
+        with (self.path / "events.jsonl").open("a", newline="\n") as file:
             file.write(json.dumps(event) + "\n")
         if self.listen:
             self.listen(event)

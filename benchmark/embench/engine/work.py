@@ -59,7 +59,8 @@ def run_stage(stage: Stage[Params], root: Path, listen: Listener | None = None) 
 
 def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     about = {"kind": stage.kind, "params": stage.params.plain(), "inputs": stage.inputs, "about": stage.about}
-    folder.write("stage.json", lambda path: path.write_text(json.dumps(about, indent=1)))  # modalities keep their order
+    text = json.dumps(about, indent=1)  # modalities keep their order
+    folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
     machine.settle(stage.seed, threads)
     machine.reset_peak_memory(device)
@@ -74,7 +75,7 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
 
 def _keep(folder: Folder, trace: str) -> None:
     try:
-        (folder.path / "error.txt").write_text(trace)
+        (folder.path / "error.txt").write_text(trace, "utf-8")
     except OSError:
         return  # the disk is what failed; the error itself says so
 

@@ -61,7 +61,8 @@ def pretrain(request: Request, seed: int = 0, progress: Report | None = None) ->
     manifest = _manifest(plan, [outcome.results[stage.id]["manifest"] for stage in stages], content)
     folder.write(weights.FILE, lambda path: path.write_bytes(content))
     # Last: with it the folder is complete.
-    folder.write(weights.MANIFEST, lambda path: path.write_text(yaml.safe_dump(manifest, sort_keys=False, width=120)))
+    text = yaml.safe_dump(manifest, sort_keys=False, width=120)
+    folder.write(weights.MANIFEST, lambda path: path.write_text(text, newline="\n"))
     return PretrainedWeights(plan.id, folder.path, manifest)
 
 
