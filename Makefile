@@ -25,7 +25,7 @@ light: .venv-light/installed
 
 .venv-light/installed: requirements-score.txt pyproject.toml
 	test -x .venv-light/bin/python || $(PYTHON) -m venv .venv-light
-	.venv-light/bin/python -m pip install --quiet -r requirements-score.txt -c constraints.txt
+	.venv-light/bin/python -m pip install --quiet -r requirements-score.txt
 	.venv-light/bin/python -m pip install --quiet --no-deps -e .
 	touch $@
 

@@ -153,7 +153,7 @@ def plan(request: Request) -> dict[str, Any]:
     stages = [
         {
             "id": s.id, "kind": s.kind, "title": s.title, "about": dict(s.about), "inputs": dict(s.inputs),
-            "params": dict(s.params), "task": {key: f"task:{digest(value)}" for key, value in s.task.items()},
+            "params": s.params.plain(), "task": {key: f"task:{digest(value)}" for key, value in s.task.items()},
         }
         for s in made.graph.stages.values()
     ]  # fmt: skip

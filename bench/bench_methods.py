@@ -27,6 +27,7 @@ from embench import registry
 from embench.engine import device as machine
 from embench.engine import fits, loop, network
 from embench.engine.feed import Data, FeatureFeed
+from embench.engine.specs import Part
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal
 from embench.interfaces.tokens import InputSpec
@@ -91,7 +92,7 @@ class Case:
         return InputSpec(self.modality, made.data.shape, made.channels, made.rate)
 
     def model(self, spec: InputSpec) -> Model:
-        params = {self.modality: {"encoder": self.name, "recipe": self.encoder.recipe.mapping()}}
+        params = {self.modality: Part(self.name, "", self.encoder.recipe)}
         return network.build_unimodal(params, {self.modality: spec}, samples.targets("binary"))
 
     def plain(self, spec: InputSpec) -> nn.Module:

@@ -25,6 +25,7 @@ from torch.nn import functional
 from embench import registry
 from embench.engine import device, fits, loop, network
 from embench.engine.feed import Data
+from embench.engine.specs import FitParams, FusionParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import class_weights
 from embench.interfaces.recipe import Recipe
@@ -64,15 +65,16 @@ def by_hand(model: Model, data: Data, train: np.ndarray, classes: torch.Tensor, 
     return epoch
 
 
-def compare(stage: Stage, root: Path) -> np.ndarray:
+def compare(stage: Stage[FitParams], root: Path) -> np.ndarray:
     """(turns, 2) seconds of a step, by hand and in the engine."""
     device.settle(0, 1)
     data, specs, train, _, _ = fits.labelled(stage)
     outputs, params = network.targets_of(stage.params), stage.params
-    alone = stage.kind == "unimodal"
-    build: Any = network.build_unimodal if alone else network.build_fusion
-    model = build(params["modalities"] if alone else params, specs, outputs)
-    recipe = Recipe.of(params["recipe"]).but(epochs=TURNS + 1)
+    if isinstance(params, FusionParams):
+        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
+    else:
+        model = network.build_unimodal(params.modalities, specs, outputs)
+    recipe = params.recipe.but(epochs=TURNS + 1)
     train = np.resize(train[data.present[train].all(1)], STEPS * BATCH)
     y, weight = (part[train].cpu().numpy() for part in data.labels)
     classes = class_weights(outputs.targets[0], y[:, 0], weight, balanced=True)

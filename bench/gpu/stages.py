@@ -85,6 +85,7 @@ def made(
     from embench.engine import network
     from embench.engine.feed import Data, ResidentClips, ResidentFeed
     from embench.engine.rows import Rows
+    from embench.engine.specs import Part
     from embench.interfaces.tokens import InputSpec
     from embench.nn import Supervised
     from embench.testing import samples
@@ -106,15 +107,13 @@ def made(
         else:
             specs[m] = InputSpec(m, shape, tuple(f"c{i}" for i in range(shape[0])), rate)
             feeds[m] = ResidentFeed(cut, where, torch.randn(shape[0], total).to(where))
-    params = {m: {"encoder": encoder, "recipe": recipe.mapping()} for m in streams}
+    params = {m: Part(encoder, "", recipe) for m in streams}
     if fusion is None:
         model = network.build_unimodal(params, specs, outputs)
         used = recipe
     else:
         used = registry.load("fusion", fusion).recipes[preset]
-        model = network.build_fusion(
-            {"modalities": params, "fusion": {"name": fusion, "recipe": used.mapping()}}, specs, outputs
-        )
+        model = network.build_fusion(params, Part(fusion, "", used), specs, outputs)
     y = (torch.arange(rows) % 2).float()[:, None].to(where)
     data = Data(feeds, rows, where, y, torch.ones(rows, device=where))
     return Supervised(model, outputs).to(where), data, used, model

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 
 class EmbenchError(Exception):
     """A fault that a person can act on; the base of all errors embench raises on purpose.
@@ -80,3 +83,26 @@ class Unfinished(EmbenchError):
 
     exit_code = 6
     label = "finished with failures"
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field, which is called as it stands in the file: `split.by`; the whole has no name."""
+
+    field: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.what}" if self.field else self.what
+
+
+def faults(error: Any) -> list[Fault]:
+    """What a `pydantic.ValidationError` found; nothing here imports pydantic, since every command starts here."""
+    return [
+        Fault(".".join(map(str, of["loc"])), "unknown key" if of["type"] == "extra_forbidden" else of["msg"])
+        for of in error.errors()
+    ]
+
+
+def breaks_schema(what: str, found: Sequence[Fault]) -> str:
+    """The sentence that names every fault of a file once."""
+    return f"{what} breaks the schema: {'; '.join(dict.fromkeys(map(str, found)))}"

@@ -106,6 +106,21 @@ def version_of(distribution: str) -> str:
         return "absent"
 
 
+_NOT_NEEDED_TO_SCORE = {
+    "av", "cv2", "huggingface_hub", "matplotlib", "neurokit2", "requests", "safetensors", "soxr", "timm", "torch",
+    "torchvision", "transformers",
+}  # fmt: skip
+"""Libraries of the whole installation that `requirements-score.txt` leaves out, or could."""
+
+
+def lacking(error: BaseException) -> MachineError | None:
+    """What to say of an import that failed because this installation only scores; None for any other fault."""
+    if not isinstance(error, ModuleNotFoundError) or (error.name or "").partition(".")[0] not in _NOT_NEEDED_TO_SCORE:
+        return None
+    hint = "install the whole of embench: `pip install .` in its folder"
+    return MachineError(f"{error.name} is not installed, and this command needs it", hint=hint)
+
+
 def end_with_parent() -> None:
     """Called once in a worker: when the parent is gone, however it died, the worker ends too."""
     threading.Thread(target=_wait_for_parent, daemon=True).start()

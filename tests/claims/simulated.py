@@ -50,7 +50,10 @@ def method(name: str, of: dict[str, np.ndarray], latent: np.ndarray) -> Record:
         "id": name,
         "dataset": {"name": "made_up", "synthetic": {"by": "a test"}},
         "protocol": {"name": "mine", "hash": "0"},
-        "card": {"label_rules_hash": "0", "label_rules": [{"name": "stress", "kind": "binary", "label": "s", "n": 2}]},
+        "card": {
+            "label_rules_hash": "0",
+            "label_rules": [{"name": "stress", "kind": "binary", "label": "s", "n": 2, "rule": {}}],
+        },
         "target_access": "unlabelled",
         "seeds": [0],
         "dev": False,

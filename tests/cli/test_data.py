@@ -107,6 +107,45 @@ def test_missing_data_say_where_and_how_to_get_them(embench, tmp_path, command):
     assert "what to do: " in done.err
 
 
+METHOD = ("--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "eda")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("data", "status"),
+        ("data", "status", "stress_predict"),
+        ("data", "verify", "stress_predict"),
+        ("data", "prepare", "stress_predict"),
+        ("data", "labels", "stress_predict"),
+        ("run", "--dataset", "stress_predict", *METHOD),
+        ("run", "--dataset", "stress_predict", *METHOD, "--dry-run"),
+        ("grid", "--dataset", "stress_predict", *METHOD),
+        ("baselines", "--dataset", "stress_predict", "--modalities", "eda"),
+        ("pretrain", "--corpus", "stress_predict", "--encoder", "cnn_tf", "--pretrainer", "masked_value"),
+        ("score", "answers.csv", "--dataset", "stress_predict"),
+        ("doctor",),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_variable_is_named_in_one_line(embench, tmp_path, monkeypatch, line):
+    monkeypatch.setenv("EMBENCH_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "answers.csv").write_text("subject,recording,unit,target,score\nS1,S1,S1-0,stress,0.5\n")
+    done = embench(*line)
+    said = [text for text in (done.out + done.err).splitlines() if "$EMBENCH_DATA is" in text]
+    assert len(said) == 1, done
+    assert f"$EMBENCH_DATA is {tmp_path / 'nowhere'}, which does not exist" in said[0]
+    assert done.code == {"data status": 0, "doctor": 1}.get(" ".join(line), 3)
+
+
+def test_a_wrong_variable_is_passed_over_where_a_folder_is_given(embench, root, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMBENCH_DATA", str(tmp_path / "nowhere"))
+    done = embench("data", "status", "--data-root", root)
+    assert "EMBENCH_DATA" not in done.out + done.err
+    assert embench("data", "verify", "amigos", "--data-root", root).code == 0
+
+
 def test_folder_of_another_dataset_is_refused(embench, root, tmp_path):
     (tmp_path / "stress_predict").symlink_to(root / "amigos")
     assert embench("data", "verify", "stress_predict", "--data-root", tmp_path).code in (1, 3)

@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,16 +71,11 @@ def prepared(tmp_path_factory):
     data = ["--data-root", str(folder / "data")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(folder / "cache"))
-        made = [
-            "data",
-            "synthesize",
-            "stress_predict",
-            "--subjects",
-            "10",
-            "--out",
-            str(folder / "data/stress_predict"),
-        ]
-        assert main(made) == 0
+        for dataset, *how in (
+            ("stress_predict", "--subjects", "10"),
+            ("k_emocon", "--subjects", "1", "--length-s", "20", "--videos"),
+        ):
+            assert main(["data", "synthesize", dataset, *how, "--out", str(folder / "data" / dataset)]) == 0
         units = str(folder / "units.csv")
         assert main(["data", "labels", "stress_predict", *data, "--units", units]) == 0
     with (folder / "units.csv").open(newline="") as file, (folder / "mine.csv").open("w", newline="") as mine:
@@ -87,6 +83,8 @@ def prepared(tmp_path_factory):
         writer.writerow(["subject", "recording", "unit", "target", "score"])
         for k, row in enumerate(csv.DictReader(file)):
             writer.writerow([*(row[name] for name in ("subject", "recording", "unit", "target")), k * 7 % 11 / 11])
+    for entry in ENTRIES:
+        shutil.copytree(entry, folder / "boards" / Path(entry).relative_to(BOARDS))
     return folder
 
 
@@ -97,6 +95,7 @@ def test_commands_on_data_and_records_work_without_them(prepared):
         ["info", "cnn_tf"],
         ["data", "status", *data],
         ["data", "labels", "stress_predict", *data],
+        ["data", "verify", "stress_predict", *data],
         ["score", "mine.csv", "--dataset", "stress_predict", *data, "--out", "scored"],
         ["audit", "scored", *data],
         ["report", "scored", *data],
@@ -104,12 +103,13 @@ def test_commands_on_data_and_records_work_without_them(prepared):
         ["export", *ENTRIES, "--latex"],
         ["export", *ENTRIES, "--methods"],
         ["export", *ENTRIES, "--bibtex"],
-        ["leaderboard", "show"],
+        ["leaderboard", "show", "--boards", "boards"],
+        ["leaderboard", "build", "--boards", "boards"],
     ]
-    for line, (code, out, err) in zip(
-        lines, without_them(lines, prepared, EMBENCH_CACHE=str(prepared / "cache")), strict=True
-    ):
+    said = without_them(lines, prepared, EMBENCH_CACHE=str(prepared / "cache"))
+    for line, (code, out, err) in zip(lines, said, strict=True):
         assert code == 0, (line, out, err)
+    assert Path(ENTRIES[0]).name in said[-2][1]
     assert {path.name for path in (prepared / "scored").iterdir()} >= {"run.yaml", "scores.json", "audit.json"}
 
 
@@ -118,11 +118,13 @@ def test_what_needs_one_of_them_names_it(prepared):
     lines = [
         ["score", "mine.csv", *data, "--out", "elsewhere"],
         ["run", *data, "--encoder", "handcrafted", "--fusion", "logreg"],
+        ["data", "labels", "k_emocon", "--data-root", "data"],
         ["audit", "scored", "--data-root", "data", "--retrain", "1"],
     ]
-    new, run, retrain = without_them(lines, prepared, EMBENCH_CACHE=str(prepared / "empty"))
-    assert new[0] == run[0] == 5
+    new, run, films, retrain = without_them(lines, prepared, EMBENCH_CACHE=str(prepared / "empty"))
+    assert new[0] == run[0] == films[0] == 5
     assert "soxr is not installed" in new[2]
+    assert "av is not installed" in films[2]
     assert "torch is not installed" in run[2]
     assert "pip install ." in run[2]
     assert retrain[0] != 0

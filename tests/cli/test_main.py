@@ -107,14 +107,22 @@ def test_it_runs_as_a_module():
 
 @pytest.mark.parametrize(
     ("words", "completed"),
-    [("embench lea", "leaderboard"), ("embench data sta", "status"), ("embench run --enc", "--encoder")],
+    [
+        ("embench lea", ["leaderboard"]),
+        ("embench data sta", ["status"]),
+        ("embench run --enc", ["--encoder"]),
+        ("embench run --encoder cn", ["cnn_mlp", "cnn_tf"]),
+        ("embench grid --encoder eeg=cnn_t", ["eeg=cnn_tf"]),
+        ("embench baselines --dataset wesad/", ["wesad/chest"]),
+        ("embench pretrain --protocol subject-independent-v", ["subject-independent-v1"]),
+    ],
 )
-def test_tab_completes_commands_and_options(words, completed):
+def test_tab_completes_commands_options_and_names(words, completed):
     asked = {"_EMBENCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     done = subprocess.run(
         [sys.executable, "-m", "embench"], env={**os.environ, **asked}, capture_output=True, text=True, check=False
     )
-    assert completed in done.stdout.split()
+    assert done.stdout.split() == completed
 
 
 def test_help_of_every_command(embench):

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from embench.cli.grid import points
 from embench.errors import UsageError
@@ -32,6 +33,21 @@ def test_every_option_reaches_the_request(embench, runner):
     assert (request.dev, request.workers, request.observers) == (True, 2, ("counter",))
     assert (request.train_dataset, request.drop, request.label_subjects) == ("deap", "eda", "1,2,all")
     assert (request.device, request.pretrained) == ("cpu", "w.safetensors")
+
+
+def test_a_device_that_nobody_has_tried_is_said_to_be_so_once(embench, runner):
+    done = embench("grid", *LINE[1:], "--label-subjects", "1,2", "--device", "mps")
+    assert len(runner) > 1
+    assert {request.device for request in runner} == {"mps"}
+    assert done.err.count("nobody has tried --device mps yet") == 1
+    assert "tried" not in embench(*LINE, "--device", "cpu").err
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="has MPS")
+def test_a_device_that_is_not_there_is_named(embench):
+    done = embench(*LINE, "--device", "mps")
+    assert done.code == 5
+    assert "no MPS device is there" in done.err
 
 
 def test_result_is_a_table_of_headline_scores_controls_and_cost(embench, runner):

@@ -57,8 +57,8 @@ def plan(filmed, tmp_path_factory):
 
 def assembled(plan, **options):
     stage = next(s for s in plan.graph.stages.values() if s.kind == "fusion")
-    chosen = stage.params["modalities"]
-    source = Source.of(stage.params["source"], stage.places, stage.task)
+    chosen = stage.params.modalities
+    source = Source.of(stage.params.common.source, stage.places, stage.task)
     grid = grid_of(chosen, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
     return *assemble(source, chosen, grid, "cpu", **options), grid, source.store
 

@@ -55,14 +55,14 @@ def test_batches_are_of_the_size_asked_for_where_nothing_is_missing():
 
 def modalities(plan):
     stage = next(s for s in plan.graph.stages.values() if s.kind == "fusion")
-    return stage, stage.params["modalities"]
+    return stage, stage.params.modalities
 
 
 @pytest.mark.parametrize("encoder", ["Pool", "Whole"])
 def test_streamed_rows_equal_resident_ones(shared, encoder):
     plan = shared.plan(encoder, fusion="concat")
     stage, chosen = modalities(plan)
-    source = StoreSource.of(stage.params["source"], stage.places, stage.task)
+    source = StoreSource.of(stage.params.common.source, stage.places, stage.task)
     grid = grid_of(chosen, None, *(stage.task[f"all_{k}"] for k in ("recording", "start", "stop")))
     here, specs = assemble(source, chosen, grid, "cpu")
     there, _ = assemble(source, chosen, grid, "cpu", memory_bytes=0)

@@ -6,8 +6,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from embench.engine.fits import _freeze
+from embench.engine.specs import Common, FusionParams, Part, SourceSpec
 from embench.engine.work import run_stage
 from embench.errors import UsageError
+from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target
 from embench.nn import Model, Supervised
@@ -41,8 +43,10 @@ class Fusion(nn.Module):
 def made(encoder, fusion):
     torch.manual_seed(0)
     model = Model({"eda": Encoder()}, {"eda": TokenSpec(1, 4)}, Fusion())
-    frozen = {"recipe": {"frozen": encoder}}
-    parts = _freeze(model, {"modalities": {"eda": frozen}, "fusion": {"recipe": {"frozen": fusion}}})
+    common = Common(1, {}, "cpu", 1, 0, None, SourceSpec("store", 1.0, 1.0, "none"))
+    eda, fused = (Part(name, "", Recipe(frozen=frozen)) for name, frozen in (("encoder", encoder), ("fusion", fusion)))
+    params = FusionParams(common, modalities={"eda": eda}, recipe=fused.recipe, fusion=fused, inputs="tokens")
+    parts = _freeze(model, params)
     return model, Supervised(model, OUTPUTS, parts)
 
 

@@ -48,9 +48,9 @@ def check_fitted(stage: Stage, plan: Plan) -> network.HiddenEncoder | None:
     outputs, params = network.targets_of(stage.params), stage.params
     torch.manual_seed(0)
     if stage.kind == "unimodal":
-        model = network.build_unimodal(params["modalities"], specs, outputs)
+        model = network.build_unimodal(params.modalities, specs, outputs)
     else:
-        model = network.build_fusion(params, specs, outputs)
+        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     for role, id_ in stage.inputs.items():
         folder = Folder(stage_folder(plan.request.runs_folder), id_)
         check_pretraining(plan.graph.stages[id_], model, role.partition(":")[2], data, specs, folder)
@@ -66,7 +66,7 @@ def check_over_hidden(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -
     signals, _, train, _, _ = fits.labelled(stage)
     outputs, hidden = network.targets_of(stage.params), fits.hidden_data(signals, nets)
     tokens = {m: net.tokens for m, net in nets.items()}
-    fused = network.fusion_of(stage.params["fusion"]).build(tokens, outputs)
+    fused = network.fusion_of(stage.params.fusion).build(tokens, outputs)
     model = Model({m: network.Given() for m in nets}, tokens, fused, scale=network.scale_of(outputs))
     check_network(model, stage, hidden, train)
     whole, index = Model(nets, tokens, fused, scale=model.scale).eval(), np.arange(signals.size)
@@ -80,20 +80,20 @@ def check_pretraining(
     """A task of an encoder, or of the whole model, learns, and `model` takes over what was learned. Without labels it
     gets the rows that `model` will get."""
     params, labels = stage.params, "y" in stage.task
-    outputs, recipe = network.targets_of(params), Recipe.of(params["recipe"])
+    outputs, recipe = network.targets_of(params), params.recipe
     if labels:
         data, specs, train, _, _ = fits.labelled(stage)
     else:
-        specs = {m: specs[m] for m in params["modalities"]}
+        specs = {m: specs[m] for m in params.modalities}
         data = replace(data, feeds={m: data.feeds[m] for m in specs})
-    if params["fusion"] is not None:
-        whole = network.build_fusion(params, specs, outputs)
+    if params.fusion is not None:
+        whole = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     elif labels:
-        whole = network.build_unimodal(params["modalities"], specs, outputs)
+        whole = network.build_unimodal(params.modalities, specs, outputs)
         scale(whole, outputs, data, train)
     else:
-        whole = Model(*network.build_encoders(params["modalities"], specs))
-    pretrainer = registry.load("pretrainer", params["pretrainer"]["name"])(recipe)
+        whole = Model(*network.build_encoders(params.modalities, specs))
+    pretrainer = registry.load("pretrainer", params.pretrainer.name)(recipe)
     objective = pretrainer.objective(whole, specs, outputs if labels else None)
     size = enough(specs)
     batch = absent(complete(data, size), ways(specs, size))
@@ -112,7 +112,7 @@ def check_pretraining(
 
 def check_network(model: Model, stage: Stage, data: Data, train: np.ndarray) -> None:
     """Shapes, masks, absent modalities, rows by themselves, gradients and a step of a network that answers."""
-    outputs, recipe = network.targets_of(stage.params), Recipe.of(stage.params["recipe"])
+    outputs, recipe = network.targets_of(stage.params), stage.params.recipe
     size = enough(data.feeds)
     whole, there = complete(data, size), ways(data.feeds, size)
     batch = absent(whole, there)
@@ -150,8 +150,8 @@ def check_estimator(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> 
     there = ways(order, data.size)
     one, other = (fits.feature_rows(without(data, there, noise)) for noise in (0.0, 10.0))
     np.testing.assert_array_equal(one, other)
-    kind, (y, weight) = registry.load("fusion", stage.params["fusion"]["name"]), (p.numpy() for p in data.labels)
-    fitted = kind(Recipe.of(stage.params["fusion"]["recipe"]), 0, target.kind, target.n, order)
+    kind, (y, weight) = registry.load("fusion", stage.params.fusion.name), (p.numpy() for p in data.labels)
+    fitted = kind(stage.params.fusion.recipe, 0, target.kind, target.n, order)
     fitted.fit(one, y[:, 0], fits.task_subjects(stage)[grid.unit], weight)
     score = fitted.score(one)
     assert score.shape == ((data.size, target.n) if target.kind == "classes" else (data.size,))

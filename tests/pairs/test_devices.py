@@ -15,7 +15,7 @@ import pytest
 import embench
 import embench_plugins
 from embench.engine import loop
-from embench.engine.executor import local
+from embench.engine.executors import run_graph
 from embench.planning.graph import stage_folder
 from embench.planning.method import resolve
 from embench.planning.plan import make
@@ -75,7 +75,7 @@ def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
     with pretended.gpu(*SOURCES):
         plan = make(request)
         first = [stage for stage in plan.graph.stages.values() if stage.about.get("fold", 0) == 0]
-        outcome = local(first, stage_folder(tmp_path), 1, lambda _: None)
+        outcome = run_graph(first, stage_folder(tmp_path), workers=1, report=lambda _: None)
     assert not outcome.errors
     most = max(epochs, key=lambda waits: sum(waits.values()), default={})
     assert sum(most.values()) <= WAITS + MORE * len(together.inputs), most

@@ -38,7 +38,7 @@ def test_pretraining_rests_on_them_too(planned):
 
 def test_they_stand_in_stages_and_in_the_record(planned):
     plan, content = planned(b"one"), hashlib.sha256(b"one").hexdigest()
-    for part in [plan.config["parts"]["encoder[ecg]"], *(s.params["modalities"]["ecg"] for s in fitted(plan))]:
+    for part in [plan.config["parts"]["encoder[ecg]"], *(s.params.plain()["modalities"]["ecg"] for s in fitted(plan))]:
         assert part["assets"] == {"weights.bin": content}
         assert part["libraries"].keys() == {"safetensors"}
 
@@ -51,8 +51,9 @@ def test_a_missing_file_is_told_before_anything_is_trained(shared):
 def test_encoders_that_rest_on_nothing_have_nothing_of_it(shared):
     plan = shared.plan("Pool", modalities="ecg")
     for stage in fitted(plan):
-        assert stage.params["modalities"]["ecg"].keys() == {"encoder", "code", "recipe"}
-        assert "layer_decay" not in stage.params["recipe"]
+        plain = stage.params.plain()
+        assert plain["modalities"]["ecg"].keys() == {"encoder", "code", "recipe"}
+        assert "layer_decay" not in plain["recipe"]
 
 
 def fitted(plan):

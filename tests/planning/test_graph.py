@@ -48,7 +48,7 @@ def test_steps_of_pretraining_follow_each_other(shared):
     for id_ in kinds(plan, "unimodal"):
         last = plan.graph.stages[plan.graph.stages[id_].inputs["pretrained:ecg"]]
         first = plan.graph.stages[last.inputs["pretrained:ecg"]]
-        assert (last.params["pretrainer"]["name"].rpartition(":")[2], first.inputs) == ("FragileMasked", {})
+        assert (last.params.pretrainer.name.rpartition(":")[2], first.inputs) == ("FragileMasked", {})
 
 
 CHANGES = {

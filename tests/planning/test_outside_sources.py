@@ -19,7 +19,7 @@ def two(tmp_path_factory):
 
 def steps(plan, name=None):
     found = [stage for stage in plan.graph.stages.values() if stage.kind == "pretrain"]
-    return [s for s in found if name in (None, s.params["pretrainer"]["name"].rpartition("/")[2])]
+    return [s for s in found if name in (None, s.params.pretrainer.name.rpartition("/")[2])]
 
 
 @pytest.mark.parametrize("name", ["masked_value", "supervised_transfer"])
@@ -27,7 +27,7 @@ def test_all_folds_share_the_stage_on_an_outside_source_and_seeds_do_not(two, na
     plan = two.plan("Pool", modalities="ecg", pretrainers=(f"{name}:{OTHER}",), seeds="0,1")
     found = steps(plan)
     assert [stage.about for stage in found] == [{"seed": s, "modality": "ecg"} for s in (0, 1)]
-    assert not any("fold" in stage.params for stage in found)
+    assert not any("fold" in stage.params.plain() for stage in found)
     started = {s.inputs["pretrained:ecg"] for s in plan.graph.stages.values() if s.kind == "unimodal"}
     assert started == {stage.id for stage in found}
     own = two.plan("Pool", modalities="ecg", pretrainers=("masked_value",), seeds="0,1")
@@ -76,7 +76,7 @@ def test_steps_of_one_modality_leave_the_others_alone(two):
 def test_labels_are_those_of_targets_with_the_same_names_or_else_the_sources_usual_ones(two, source, targets, learned):
     plan = two.plan("Pool", modalities="ecg", targets=targets, pretrainers=(f"supervised_transfer:{source}",))
     (stage,) = steps(plan)
-    assert [target["name"] for target in stage.params["targets"]] == learned
+    assert [target.name for target in stage.params.targets] == learned
     assert stage.task["y"].shape == (len(stage.task["recording"]), len(learned))
     assert not stage.task["role"].any()  # everybody trains
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ..tiny.world import plugin
+
 PROGRAM = "import sys; from embench.cli import main; sys.exit(main())"
 
 
@@ -21,6 +23,16 @@ def test_runs_cannot_be_kept_where_a_file_stands(bench, embench):
     assert done.code == 5
     assert "cannot write here" in done.err
     assert "--runs" in done.err
+
+
+def test_pretraining_cannot_be_kept_there_either(bench, embench):
+    bench.runs.parent.mkdir(exist_ok=True)
+    bench.runs.write_text("")
+    encoder = ("--encoder", plugin("Pool"), "--pretrainer", "masked_value", "--corpus", plugin("Tiny"))
+    places = ("--data-root", bench.data, "--runs", bench.runs, "--device", "cpu", "--recipe", "quick")
+    done = embench("pretrain", *encoder, *places, "--modalities", "ecg")
+    assert done.code == 5
+    assert "cannot write here" in done.err
 
 
 def test_a_read_only_folder_is_found_before_anything_is_trained(bench, embench, monkeypatch):

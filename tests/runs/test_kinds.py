@@ -131,7 +131,7 @@ def test_logreg_refuses_values_and_says_what_would_do(kinds, embench):
 
 
 def test_baselines_of_values_are_those_that_answer_them(kinds, monkeypatch):
-    from embench.runs.run import baselines
+    from embench.runs.baselines import baselines
 
     asked = []
     monkeypatch.setattr("embench.runs.run.grid", lambda requests, **_: asked.extend(requests))

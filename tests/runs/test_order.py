@@ -28,7 +28,7 @@ def test_an_estimator_gets_the_columns_it_was_fitted_on(shared, modalities, enco
     everything = list(range(len(plan.fit.units)))
     for answer in plan.graph.answers:
         stage = plan.graph.stages[plan.graph.stages[answer.stage].inputs["fitted"]]
-        assert list(stage.params["modalities"]) == modalities.split(",")
+        assert list(stage.params.modalities) == modalities.split(",")
         # By hand: all units' features in the order that was asked for.
         data, _, train, *_ = labelled(stage)
         whole = type(stage)(stage.kind, stage.params, {}, {**stage.task, **all_units(plan, everything)}, stage.places)
@@ -57,7 +57,7 @@ def test_networks_are_read_back_in_their_order(shared, fusion):
     root = shared.runs / "stages"
     for answer in plan.graph.answers:
         id_ = plan.graph.stages[answer.stage].inputs["fitted"]
-        assert list(describe(Folder(root, id_))["params"]["modalities"]) == ["eda", "ecg"]
+        assert list(describe(Folder(root, id_)).params.modalities) == ["eda", "ecg"]
         model, specs, _ = load(root, id_)
         assert list(model.encoders) == list(specs) == ["eda", "ecg"]
         assert model.fusion.modalities == ("eda", "ecg")
@@ -86,7 +86,7 @@ def test_a_joined_modality_is_one_encoder(shared, fusion):
     assert result.manifest["method"]["modalities"] == ["ecg+eda"]
     plan = shared.plan("Pool", fusion=fusion, modalities="ecg+eda,ecg")
     stages = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
-    joined = [s for s in stages if list(s.params["modalities"]) == ["ecg+eda"]]
+    joined = [s for s in stages if list(s.params.modalities) == ["ecg+eda"]]
     spans = plan.fit.store.recordings
     for stage in joined:
         assert all({"ecg", "eda"} <= set(spans[r].spans) for r in stage.task["recording"])

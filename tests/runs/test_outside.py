@@ -138,9 +138,9 @@ def inside_and_outside(root, folder, dataset, target, embench, **options):
     for stage in planned.graph.stages.values():
         if stage.kind == "predict":
             fitted = planned.graph.stages[stage.inputs["fitted"]].params
-            source = Source.of(stage.params["source"], stage.places, stage.task)
-            grid = grid_of(fitted["modalities"], None, *(stage.task[name] for name in ("recording", "start", "stop")))
-            data, _ = assemble(source, fitted["modalities"], grid, "cpu")
+            source = Source.of(stage.params.common.source, stage.places, stage.task)
+            grid = grid_of(fitted.modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
+            data, _ = assemble(source, fitted.modalities, grid, "cpu")
             entries = source.store.recordings
             for x, r, start, stop in zip(fits.feature_rows(data), grid.recording, grid.start, grid.stop, strict=True):
                 features[f"{entries[r].id}:{round(1000 * start)}-{round(1000 * stop)}"] = x.tolist()

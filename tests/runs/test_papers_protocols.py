@@ -157,8 +157,8 @@ def test_pretraining_under_a_split_by_segments_sees_no_test_sample(shared, rules
 def test_recordings_are_z_scored_one_by_one(shared, rules):
     plan = shared.plan(("Whole",), fusion="single", modalities="ecg", protocol=rules(normalise="recording_unlabelled"))
     (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
-    source = Source.of(stage.params["source"], stage.places, stage.task)
-    modalities = stage.params["modalities"]
+    source = Source.of(stage.params.common.source, stage.places, stage.task)
+    modalities = stage.params.modalities
     grid = grid_of(modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
     data, _ = assemble(source, modalities, grid, "cpu")
     for row in np.flatnonzero(data.feeds["ecg"].present):
@@ -174,9 +174,9 @@ def test_features_are_computed_of_z_scored_recordings_and_left_as_they_are(share
     assert result.manifest["target_access"] == "unlabelled"
     plan = shared.plan("Moments", fusion="logreg", modalities="eda", protocol=protocol)
     (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "estimator"]
-    source = Source.of(stage.params["source"], stage.places, stage.task)
-    grid = grid_of(stage.params["modalities"], None, *(stage.task[n] for n in ("recording", "start", "stop")))
-    data, _ = assemble(source, stage.params["modalities"], grid, "cpu")
+    source = Source.of(stage.params.common.source, stage.places, stage.task)
+    grid = grid_of(stage.params.modalities, None, *(stage.task[n] for n in ("recording", "start", "stop")))
+    data, _ = assemble(source, stage.params.modalities, grid, "cpu")
     feed = data.feeds["eda"]
     # Mean 0 and SD 1 of both channels: what `Moments` says of a recording that was z-scored before.
     np.testing.assert_allclose(
@@ -220,7 +220,7 @@ def test_the_epoch_that_scores_best_on_the_test_labels_is_picked(shared, rules, 
 
 def test_without_the_leak_no_epoch_is_kept(shared, rules):
     plan = shared.plan("Pool", modalities="ecg", protocol=rules(headline="accuracy"))
-    assert not [s for s in plan.graph.stages.values() if "every_epoch" in s.params]
+    assert not [s for s in plan.graph.stages.values() if "every_epoch" in s.params.plain()]
 
 
 def test_what_leaks_is_said_in_numbers(shared, rules):

@@ -16,7 +16,7 @@ from embench.planning.graph import Setting, data_places, outside_stage
 from embench.planning.request import Request
 from embench.planning.sources import source_of
 from embench.records.manifest import Manifest
-from embench.runs import pretrain
+from embench.runs.pretrain import pretrain
 from embench.store.fingerprint import SYNTHETIC
 
 from ..tiny.running import Bench
@@ -39,7 +39,7 @@ def asked(bench, corpus=OTHER, pretrainer="masked_value", encoder="Pool", **opti
 
 
 def pretrained(bench, *arguments, seed=0, **options):
-    return pretrain.run(asked(bench, *arguments, **options), seed)
+    return pretrain(asked(bench, *arguments, **options), seed)
 
 
 def line(bench, *more, corpus=OTHER, pretrainer="masked_value"):
@@ -137,7 +137,7 @@ def test_encoders_start_from_the_weights_and_stay_so_where_they_are_frozen(two, 
     settings = ("encoder.frozen=true",) if frozen else ()
     for name in (str(made.folder), made.id):
         plan, stage, after = fitted_and_start(two, modalities="ecg", pretrained=name, settings=settings)
-        assert stage.params["weights"] == {"ecg": made.manifest["sha256"]}
+        assert stage.params.weights == {"ecg": made.manifest["sha256"]}
         assert equal(load_file(made.folder / "weights.safetensors"), after) is frozen
     assert plan.started is not None
     still = ("encoder.lr=0.0",)
@@ -191,13 +191,13 @@ def test_a_whole_model_starts_with_its_fusion(two):
     (before,) = [s.id for s in with_step.graph.stages.values() if s.kind == "pretrain"]
     assert before in two.stages()  # the run shares the stage
     _, stage, after = fitted_and_start(two, "fusion", pretrained=made.id, settings=frozen, **options)
-    assert set(stage.params["weights"]) == {"ecg", "eda", "fusion"}
+    assert set(stage.params.weights) == {"ecg", "eda", "fusion"}
     assert equal(state, after)
     learned = {name: value for name, value in state.items() if ".fill." not in name}
     assert equal(learned, after, "fusion.")
     plan = two.plan("Pool", fusion="concat", modalities="ecg,eda", pretrained=made.id)
     (first, *_) = [s for s in plan.graph.stages.values() if s.kind == "fusion"]
-    assert set(first.params["weights"]) == {"ecg", "eda"}  # another fusion takes the encoders
+    assert set(first.params.weights) == {"ecg", "eda"}  # another fusion takes the encoders
 
 
 def test_weights_of_something_else_are_refused(two, tmp_path):
@@ -229,7 +229,7 @@ def _with_cnn_tf(bench):
         OTHER, ("cnn_tf",), pretrainers=("masked_value",), recipe="quick", device="cpu", modalities="ecg",
         data_root=bench.data, runs=bench.runs, settings=quick, workers=1,
     )  # fmt: skip
-    return pretrain.run(request)
+    return pretrain(request)
 
 
 @pytest.mark.parametrize(

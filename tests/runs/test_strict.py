@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -37,8 +36,8 @@ def rules(path: Path, normalise: str) -> str:
 def data_of(plan: Plan) -> tuple[Data, list[str]]:
     """What the first fitting stage of a plan reads, and the recording of each of its rows."""
     stage = next(s for s in plan.graph.stages.values() if s.kind in ("unimodal", "estimator"))
-    source = Source.of(stage.params["source"], stage.places, stage.task)
-    modalities: Mapping[str, Any] = stage.params["modalities"]
+    source = Source.of(stage.params.common.source, stage.places, stage.task)
+    modalities = stage.params.modalities
     whole = [stage.task[f"all_{name}"] for name in ("recording", "start", "stop")]
     data, _ = assemble(source, modalities, grid_of(modalities, None, *whole), "cpu")
     return data, [source.store.recordings[r].id for r in whole[0]]
@@ -148,7 +147,7 @@ def test_a_dataset_without_declared_rest_is_refused(shared, embench, tmp_path):
 
 
 def test_pretraining_on_the_tested_people_is_refused(tmp_path):
-    from embench.runs import pretrain
+    from embench.runs.pretrain import pretrain
 
     write(tmp_path, people(6), dataset="Rested")
     bench = Bench(tmp_path, tmp_path / "runs", "Rested")
@@ -157,7 +156,7 @@ def test_pretraining_on_the_tested_people_is_refused(tmp_path):
     with pytest.raises(UsageError, match="pretraining saw the people of rested") as error:
         bench.plan("Pool", modalities="ecg", protocol=STRICT, pretrainers=(f"masked_value:{plugin('Rested')}",))
     assert error.value.where == "--pretrainer"
-    made = pretrain.run(bench.request("Pool", modalities="ecg", protocol=STRICT, pretrainers=("masked_value",)))
+    made = pretrain(bench.request("Pool", modalities="ecg", protocol=STRICT, pretrainers=("masked_value",)))
     with pytest.raises(UsageError, match="pretraining saw the people of rested") as error:
         bench.plan("Pool", modalities="ecg", protocol=STRICT, pretrained=made.id)
     assert error.value.where == "--pretrained"

@@ -212,7 +212,7 @@ def test_comparisons_of_several_targets_are_one_family() -> None:
         parts = [Predictions({**of.predictions.columns, "target": np.full(len(of.predictions), t)}) for t in "xy"]
         texts = {n: np.concatenate([of.labels[n]] * 2) for n in Labels.FIXED}
         labels = Labels({**texts, "target": np.repeat(["x", "y"], len(of.labels))})
-        rules = [{"name": t, "kind": "binary", "label": t, "n": 2} for t in "xy"]
+        rules = [{"name": t, "kind": "binary", "label": t, "n": 2, "rule": {}} for t in "xy"]
         run = {**of.run, "targets": ["x", "y"], "card": {**of.run["card"], "label_rules": rules}}
         scores = {"headlines": {"x": "auroc_within", "y": "auroc_within"}}
         records.append(replace(of, run=run, predictions=Predictions.concatenate(parts), labels=labels, scores=scores))

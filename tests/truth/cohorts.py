@@ -128,7 +128,7 @@ def recorded(name: str, said: np.ndarray, y: np.ndarray, folds: np.ndarray, head
             "labels_public": "yes",
             "fixed_order": headline == "auroc_crossed_time",
             "label_rules_hash": "0",
-            "label_rules": [{"name": TARGET.name, "kind": "binary", "label": TARGET.label, "n": 2}],
+            "label_rules": [{"name": TARGET.name, "kind": "binary", "label": TARGET.label, "n": 2, "rule": {}}],
         },
         "method": {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": []},
         "recipe": {"preset": "small", "on_board": True, "assumed": []},

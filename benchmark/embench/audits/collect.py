@@ -25,7 +25,7 @@ from embench.records.predictions import ANY_SEED, Labels
 from embench.statistics import answers
 from embench.statistics.scores import score
 from embench.store import Store
-from embench.system import version_of
+from embench.system import lacking, version_of
 
 if TYPE_CHECKING:
     from embench.planning.plan import Plan
@@ -137,6 +137,8 @@ def plan_of(known: record.Record, data_root: Path | None, folder: Path) -> tuple
     try:
         from embench.planning.plan import make
     except ModuleNotFoundError as error:
+        if lacking(error) is None:
+            raise
         return None, f"{error.name} is not installed here"
     names = {f.name for f in fields(Request)}
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in names}

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 
 from embench.audits.checks.evidence import Evidence, Statistics
 from embench.engine.assemble import encoder_of
-from embench.engine.executor import local
+from embench.engine.executors import run_graph
 from embench.engine.fits import labelled, task_subjects
+from embench.engine.specs import FitParams
 from embench.engine.stage import Stage
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.tokens import InputSpec
@@ -62,9 +63,9 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[Statistics] | None:
     return found if any_weights else None
 
 
-def _recomputed(stage: Stage) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _recomputed(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """(buffer, its value by the stage's training people, and by everybody) of encoders that keep statistics."""
-    having = [m for m, p in stage.params["modalities"].items() if _keeps(encoder_of(p))]
+    having = [m for m, p in stage.params.modalities.items() if _keeps(encoder_of(p))]
     if not having:
         return
     everything = {k: stage.task[f"all_{k}"] for k in ("recording", "start", "stop")}
@@ -72,7 +73,7 @@ def _recomputed(stage: Stage) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     blank = {"role": np.zeros(n, np.int64), "y": np.full((n, stage.task["y"].shape[1]), np.nan)}
     specs = labelled(stage)[1], labelled(replace(stage, task={**stage.task, **everything, **blank}))[1]
     for m in having:
-        encoder = encoder_of(stage.params["modalities"][m])
+        encoder = encoder_of(stage.params.modalities[m])
         one, other = (_buffers(encoder, spec[m]) for spec in specs)
         # Which buffers hold statistics shows where others are handed over.
         moved = replace(specs[0][m], stats={k: v * 1.5 + 0.25 for k, v in specs[0][m].stats.items()})
@@ -94,12 +95,12 @@ def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
 def permuted(planned: Plan, k: int) -> Plan:
     """The plan with the labels that stages learn from dealt out anew within each person, another way for each `k`; test
     labels are as they are. Labels of outside sources are left alone."""
-    stages: dict[str, Stage] = {}
+    stages: dict[str, Stage[Any]] = {}
     renamed: dict[str, str] = {}
     own = planned.fit.store.key
     for id_, stage in planned.graph.stages.items():
         task = dict(stage.task)
-        if "y" in task and stage.params["source"]["store"] == own:
+        if "y" in task and stage.params.common.source.store == own:
             rng = np.random.default_rng([k, int(id_[:8], 16)])
             task["y"] = _dealt_anew(task["y"], task_subjects(stage), rng)
         made = replace(stage, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
@@ -128,9 +129,9 @@ def retrain(planned: Plan, e: Evidence, count: int, report: Callable[[Mapping[st
         again = permuted(planned, k)
         with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
             stages = list(again.graph.stages.values())
-            outcome = local(stages, Path(folder), default_workers(planned.setting.device), report)
-            for error in outcome.errors.values():
-                raise error
+            workers = default_workers(planned.setting.device)
+            outcome = run_graph(stages, Path(folder), workers=workers, report=report)
+            outcome.check(again.graph.stages)
             scores = evaluate.evaluate(again, Path(folder)).scores["scores"]
         for name, headline in names.items():
             if "mean" in scores[name].get(headline, {}):

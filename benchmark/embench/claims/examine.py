@@ -13,6 +13,7 @@ from embench.data.cohort import card_under
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.dataset import Card
 from embench.planning.plan import Plan
+from embench.planning.request import request_of
 from embench.records import record
 from embench.runs import run as runner
 from embench.statistics import comparison
@@ -128,10 +129,8 @@ def _request(
     targets: Sequence[str],
     options: Mapping[str, Any],
 ) -> runner.Request:
-    given = claim.options(side, dataset)
-    renamed = {"encoder": "encoders", "pretrainer": "pretrainers", "set": "settings"}
-    fields = {renamed.get(name, name): value for name, value in given.items()}
-    return runner.Request(dataset, protocol=protocol, targets=",".join(targets) or None, **{**options, **fields})
+    own = {"protocol": protocol, "targets": targets or None}
+    return request_of(dataset=dataset, **own, **{**options, **claim.options(side, dataset)})
 
 
 def examine(wanted: Sequence[Pair], progress: Report | None = None, workers: int | None = None) -> list[Row]:

@@ -14,7 +14,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from embench import registry
-from embench.errors import UsageError
+from embench.errors import UsageError, breaks_schema, faults
+from embench.files import parse_yaml
 from embench.registry.naming import did_you_mean
 
 
@@ -124,7 +125,7 @@ def read(path: Path) -> Claim | Untested:
         UsageError: it cannot be read, or breaks the schema.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"a claim's file cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
@@ -133,7 +134,9 @@ def read(path: Path) -> Claim | Untested:
     try:
         claim = kind.model_validate(content)
     except ValidationError as error:
-        raise _usage_error(error, kind, path) from error
+        found = faults(error)
+        hint = did_you_mean(found[0].field.rpartition(".")[2], list(kind.model_fields))
+        raise UsageError(breaks_schema("a claim", found), where=str(path), hint=hint) from error
     if (claim.paper, claim.id) != (path.parent.name, path.stem):
         raise UsageError(
             f"this is claim {claim.id} of {claim.paper}",
@@ -141,18 +144,6 @@ def read(path: Path) -> Claim | Untested:
             expected=f"{claim.paper}/{claim.id}.yaml",
         )
     return claim
-
-
-def _usage_error(error: ValidationError, kind: type[BaseModel], path: Path) -> UsageError:
-    faults = error.errors()
-    said = []
-    for fault in faults:
-        place = ".".join(str(part) for part in fault["loc"])
-        what = "unknown key" if fault["type"] == "extra_forbidden" else fault["msg"]
-        said.append(f"{place}: {what}" if place else what)
-    first = faults[0]
-    hint = did_you_mean(str(first["loc"][-1]), list(kind.model_fields)) if first["loc"] else None
-    return UsageError(f"a claim breaks the schema: {'; '.join(said)}", where=str(path), hint=hint)
 
 
 def installed() -> list[Claim | Untested]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import platform
 import shlex
 import sys
@@ -58,11 +59,6 @@ app.add_typer(leaderboard.app, name="leaderboard")
 # What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
 _INTERRUPTED = 130
-_NOT_NEEDED_TO_SCORE = {
-    "av", "cv2", "huggingface_hub", "matplotlib", "neurokit2", "requests", "safetensors", "soxr", "timm", "torch",
-    "torchvision", "transformers",
-}  # fmt: skip
-"""Libraries of the whole installation that `requirements-score.txt` leaves out."""
 _GAVE_OUT = {"OutOfMemoryError", "BrokenProcessPool", "TerminatedWorkerError"}
 
 
@@ -84,6 +80,9 @@ def _global(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line and returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if sys.platform == "win32" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # a pipe there has 256 characters otherwise, and no bars among them
     everything = list(sys.argv[1:] if arguments is None else arguments)
     given = [argument for argument in everything if argument != "--debug"]
     debug = len(given) < len(everything)
@@ -104,6 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _explain(error: BaseException, given: Sequence[str]) -> int:
     """Prints what went wrong and gives the exit code that says so."""
+    from embench.system import lacking
+
+    error = lacking(error) or error
     if isinstance(error, EmbenchError):
         return _fail(f"{error.label}: {error}", error.exit_code)
     if format_message := getattr(error, "format_message", None):  # typer's own: the arguments can't be read
@@ -115,9 +117,6 @@ def _explain(error: BaseException, given: Sequence[str]) -> int:
     if isinstance(error, MemoryError) or type(error).__name__ in _GAVE_OUT:
         hint = "use a smaller --recipe, fewer --workers, or a machine with more memory"
         return _fail(f"machine: memory or a worker gave out ({_one_line(error)})\n  what to do: {hint}", 5)
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _NOT_NEEDED_TO_SCORE:
-        hint = "install the whole of embench: `pip install .` in its folder"
-        return _fail(f"machine: {error.name} is not installed, and this command needs it\n  what to do: {hint}", 5)
     if isinstance(error, OSError) and error.errno in _MACHINE:
         where = f"\n  where: {error.filename}" if error.filename else ""
         hint = "free some space, or name a folder that can be written to"

@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+from typing import Any
 
 from embench.cli import console
-from embench.cli.options import DataRoot, Dev, Device, Json, Preset, Runs, Workers
+from embench.cli.options import Json, takes
 
 
-def baselines(
-    dataset: Annotated[str, typer.Option("--dataset", help="Dataset to run on; `embench list dataset`.")],
-    modalities: Annotated[str | None, typer.Option("--modalities", help="a,b,c; by default the dataset's own.")] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Targets, with commas between.")] = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="Name of a protocol, or its file.")] = (
-        "subject-independent-v1"
+@takes(
+    *(
+        "dataset",
+        "modalities",
+        "target",
+        "protocol",
+        "recipe",
+        "seeds",
+        "device",
+        "data-root",
+        "runs",
+        "dev",
+        "workers",
     ),
-    recipe: Annotated[Preset | None, typer.Option("--recipe", help="Preset of the handcrafted methods.")] = None,
-    seeds: Annotated[str, typer.Option("--seeds", help="Seeds, with commas between.")] = "0,1,2",
-    device: Device = "auto",
-    data_root: DataRoot = None,
-    runs: Runs = None,
-    dev: Dev = False,
-    workers: Workers = None,
-    as_json: Json = False,
-) -> None:
+    says={
+        "modalities": "a,b,c; by default the dataset's own.",
+        "target": "Targets, with commas between.",
+        "recipe": "Preset of the handcrafted methods.",
+        "seeds": "Seeds, with commas between.",
+    },
+)
+def baselines(*, as_json: Json = False, **options: Any) -> None:
     """Run the controls and handcrafted features with simple classifiers: each modality alone, and all together."""
     with console.stdout_kept(as_json):
         from embench.cli import show
         from embench.cli.progress import Progress
-        from embench.runs import run as runner
+        from embench.runs import baselines as runner
 
         with Progress() as progress:
-            done = runner.baselines(
-                dataset,
-                modalities=modalities,
-                targets=target,
-                protocol=protocol,
-                recipe=recipe and recipe.value,
-                seeds=seeds,
-                device=device,
-                data_root=data_root,
-                runs=runs,
-                dev=dev,
-                workers=workers,
-                progress=progress.event,
-            )
+            done = runner.baselines(**options, progress=progress.event)
         answers = [result.json() for result in done.results]
     if as_json:
         console.document(answers)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from embench.cli import console
-from embench.cli.options import DataRoot, Device, DryRun, Json, Preset, Runs, Workers
+from embench.cli.options import DryRun, Json, completes, takes
 
 if TYPE_CHECKING:
     from embench.claims import Claim, Row, Untested
@@ -21,25 +21,29 @@ MEANING = (
 )
 
 
+@takes(
+    *("recipe", "seeds", "device", "data-root", "runs", "workers"),
+    says={"seeds": "Seeds, with commas between."},
+    before={"paper": "recipe", "claim": "recipe", "dataset": "recipe", "under": "recipe"},
+)
 def claims(
     paper: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="Such as wu2023; by default all.")] = None,
+    *,
     claim: Annotated[list[str] | None, typer.Option("--claim", help="Id of a claim; repeatable.")] = None,
     dataset: Annotated[
-        list[str] | None, typer.Option("--dataset", help="In place of the claims' own datasets; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            autocompletion=completes("dataset"),
+            help="In place of the claims' own datasets; repeatable.",
+        ),
     ] = None,
     under: Annotated[
         Literal["both", "fixed", "own"], typer.Option("--under", help="The fixed protocol, the papers' own, or both.")
     ] = "both",
-    recipe: Annotated[
-        Preset | None, typer.Option("--recipe", help="Preset; by default paper on a GPU and small on a CPU.")
-    ] = None,
-    seeds: Annotated[str, typer.Option("--seeds", help="Seeds, with commas between.")] = "0,1,2",
-    device: Device = "auto",
-    data_root: DataRoot = None,
-    runs: Runs = None,
-    workers: Workers = None,
     dry_run: DryRun = False,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Test what papers claim: run both sides of each claim, compare them, and say which way the difference lies."""
     with console.stdout_kept(as_json):
@@ -48,20 +52,12 @@ def claims(
 
         chosen = claiming.chosen(paper, tuple(claim or ()))
         tested = [each for each in chosen if isinstance(each, claiming.Claim)]
-        options = {
-            "recipe": recipe and recipe.value,
-            "seeds": seeds,
-            "device": device,
-            "data_root": data_root,
-            "runs": runs,
-            "workers": workers,
-        }
         wanted = claiming.pairs(tested, dataset or (), LEGS[under], options)
         if dry_run:
             rows = claiming.prospects(wanted)
         else:
             with Progress() as progress:
-                rows = claiming.examine(wanted, progress=progress.event, workers=workers)
+                rows = claiming.examine(wanted, progress=progress.event, workers=options["workers"])
     untested = [each for each in chosen if isinstance(each, claiming.Untested)]
     if as_json:
         console.document(_document(tested, rows, untested))

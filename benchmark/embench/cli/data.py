@@ -11,7 +11,6 @@ import typer
 from embench.cli import console, data_fetch, data_labels, data_status, data_verify
 from embench.cli.options import DataRoot, Json
 from embench.errors import UsageError
-from embench.system import cores
 
 if TYPE_CHECKING:
     from embench.protocols import Protocol
@@ -82,6 +81,7 @@ def prepare(
     """Filter, resample and store a dataset's signals; what was prepared before is not done again."""
     with console.stdout_kept(as_json):
         from embench.protocols import load
+        from embench.system import cores
 
         store = _prepare(dataset, data_root, load(protocol), workers or min(4, cores()))
     if as_json:

@@ -53,7 +53,7 @@ def verify(
         remember(reader, code, checked, cache_root())
     if share:
         text = json.dumps(report.document(name, code, reader.card, checked, synthetic=generated), indent=1)
-        share.write_text(text + "\n", "utf-8")
+        share.write_text(text + "\n", "utf-8", newline="\n")
         console.note(f"{share}: read it before you mail it; it holds no sample, label, name or path")
     if as_json:
         console.document(_document(dataset, checked, generated))

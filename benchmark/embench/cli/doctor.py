@@ -14,7 +14,6 @@ import embench
 from embench.cli import console
 from embench.cli.options import DataRoot
 from embench.errors import CheckFailed, EmbenchError
-from embench.system import cores
 
 _LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "soxr", "neurokit2")
 _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
@@ -59,6 +58,8 @@ def _device() -> Iterator[Finding]:
         yield Finding("device", "cpu; MPS is there, and untried: --device mps")
     else:
         yield Finding("device", "cpu: no CUDA device is there")
+    from embench.system import cores
+
     yield Finding("threads", f"{cores()} processors, torch uses {torch.get_num_threads()} threads")
 
 

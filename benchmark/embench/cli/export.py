@@ -21,6 +21,7 @@ def export(
     """Write the table, the methods section or the bibliography of a paper on some runs, as LaTeX."""
     if not (latex or methods or bibtex):
         raise UsageError("nothing is asked for", where="embench export", expected="--latex, --methods or --bibtex")
+    from embench.files import write_text
     from embench.records import record
     from embench.report import latex as paper
 
@@ -31,7 +32,7 @@ def export(
         typer.echo(text, nl=False)
         return
     try:
-        record.write_text(out, text)
+        write_text(out, text)
     except OSError as error:
         raise MachineError(f"the text cannot be written: {error.strerror}", where=str(out)) from error
     console.say(f"written: {out}")

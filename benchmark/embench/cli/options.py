@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
+import embench
 from embench.cli import console
 from embench.errors import UsageError
+from embench.planning.request import OPTIONS, Option, Request
 from embench.registry.naming import did_you_mean
 
 
@@ -31,19 +36,90 @@ def _tried(device: DeviceName) -> DeviceName:
     return device
 
 
-Device = Annotated[DeviceName, typer.Option("--device", callback=_tried, help="Where networks are trained.")]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option("--data-root", help="Folder of all datasets; else $EMBENCH_DATA, else the user's data folder."),
-]
-Runs = Annotated[Path | None, typer.Option("--runs", help="Folder that run folders are written to; by default ./runs.")]
-Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes that work at once; by default one a processor.")
-]
+def completes(kind: str) -> Callable[[str], list[str]]:
+    """What Tab offers for an option: names of plugins of a kind, after `eeg=` too, or of protocols."""
+
+    def offered(incomplete: str) -> list[str]:
+        if kind == "protocol":  # found without their package, which needs pydantic
+            known = sorted(path.stem for path in (Path(embench.__file__).parent / "protocols").glob("*.yaml"))
+        else:
+            with warnings.catch_warnings(action="ignore"):  # the line that is being written has no place for them
+                known = embench.names(kind)
+        before = incomplete[: incomplete.rfind("=") + 1]
+        return [before + name for name in known if (before + name).startswith(incomplete)]
+
+    return offered
+
+
+_KINDS: dict[str, Any] = {"recipe": Preset | None, "device": DeviceName, "seeds": str}
+"""Fields that the command line reads more strictly than `Request` holds them."""
+_MORE: dict[str, dict[str, Any]] = {
+    "device": {"callback": _tried},
+    "workers": {"min": 1},
+    "train-dataset": {"autocompletion": completes("dataset")},
+    **{
+        kind: {"autocompletion": completes(kind)} for kind in ("dataset", "encoder", "pretrainer", "fusion", "protocol")
+    },
+}
+
+
+def takes(
+    *names: str,
+    says: Mapping[str, str] | None = None,
+    before: Mapping[str, str] | None = None,
+    points: bool = False,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command options of `embench.planning.request.OPTIONS` beside its own; all where no name is given.
+
+    The command gets them as keywords named as the fields of a request.
+
+    Args:
+        says: help that differs in this command, by option.
+        before: an own parameter of the command -> the option that it stands before in the help; else it comes last.
+        points: whether the options that a grid may spread are lists of points.
+    """
+
+    def made(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        own = [p for p in signature(command).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+        own = [p.replace(annotation=hints[p.name], kind=Parameter.KEYWORD_ONLY) for p in own]
+        order = []
+        for option in (o for o in OPTIONS if not names or o.name in names):
+            order += [p for p in own if (before or {}).get(p.name) == option.name]
+            order.append(_parameter(option, (says or {}).get(option.name), points))
+        order += [p for p in own if p.name not in (before or {})]
+
+        @wraps(command)
+        def called(**given: Any) -> None:
+            command(**{name: _plain(value) for name, value in given.items()})
+
+        called.__signature__ = Signature(order)  # type: ignore[attr-defined]  # what typer reads
+        called.__annotations__ = {p.name: p.annotation for p in order}
+        return called
+
+    return made
+
+
+def _parameter(option: Option, says: str | None, points: bool) -> Parameter:
+    hint = _KINDS.get(option.field) or get_type_hints(Request)[option.field]
+    default: Any = Parameter.empty if option.required else getattr(Request, option.field)
+    text = says or option.help
+    if points and option.points is not None:
+        hint, default, text = (list[Preset] if option.name == "recipe" else list[str]) | None, None, option.points
+    elif hint == tuple[str, ...]:
+        hint, default = (list[str], default) if option.required else (list[str] | None, None)
+    info = typer.Option(f"--{option.name}", help=text, **_MORE.get(option.name, {}))
+    return Parameter(option.field, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info])
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, list) else getattr(value, "value", value)
+
+
+_HELP = {option.name: option.help for option in OPTIONS}
+DataRoot = Annotated[Path | None, typer.Option("--data-root", help=_HELP["data-root"])]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, all else on stderr.")]
-Dev = Annotated[bool, typer.Option("--dev", help="Score validation people; test labels stay closed.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")]
-Observer = Annotated[list[str] | None, typer.Option("--observer", help="Observer to call; repeatable.")]
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -69,8 +145,10 @@ def read_yaml(path: Path) -> Mapping[str, Any]:
     """A YAML file that holds a mapping. Raises UsageError where it is missing or holds anything else."""
     import yaml
 
+    from embench.files import parse_yaml
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):

@@ -8,65 +8,64 @@ from typing import Annotated, Any
 import typer
 
 from embench.cli import console
-from embench.cli.options import DataRoot, Device, DryRun, Json, Preset, Runs
+from embench.cli.options import DryRun, Json, completes, takes
 
 GENERATED = "GENERATED DATA: these weights know nothing of people, and no run that starts from them can be published."
 
 
-def pretrain(
-    encoder: Annotated[list[str], typer.Option("--encoder", help="NAME for all modalities, or eeg=NAME; repeatable.")],
-    pretrainer: Annotated[str, typer.Option("--pretrainer", help="NAME; `embench list pretrainer`.")],
-    corpus: Annotated[
-        str,
-        typer.Option("--corpus", help="A dataset, or a folder with a corpus.yaml in it.", metavar="NAME|DIR"),
-    ],
-    fusion: Annotated[
-        str | None, typer.Option("--fusion", help="Where the whole model is pretrained, what joins its modalities.")
-    ] = None,
-    modalities: Annotated[
-        str | None, typer.Option("--modalities", help="a,b+c, b+c joined as channels; by default the card's.")
-    ] = None,
-    recipe: Annotated[
-        Preset | None, typer.Option("--recipe", help="Preset; by default paper on a GPU and small on a CPU.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the weights.")] = 0,
-    device: Device = "auto",
-    data_root: DataRoot = None,
-    runs: Runs = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="path=value, such as pretrainer.lr=1e-4; repeatable.")
-    ] = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="Whose preprocessing and units; a name, or a file.")] = (
-        "subject-independent-v1"
+Pretrainer = Annotated[
+    str,
+    typer.Option("--pretrainer", autocompletion=completes("pretrainer"), help="NAME; `embench list pretrainer`."),
+]
+Corpus = Annotated[
+    str,
+    typer.Option(
+        "--corpus",
+        autocompletion=completes("dataset"),
+        help="A dataset, or a folder with a corpus.yaml in it.",
+        metavar="NAME|DIR",
     ),
+]
+Protocol = Annotated[
+    str,
+    typer.Option(
+        "--protocol", autocompletion=completes("protocol"), help="Whose preprocessing and units; a name, or a file."
+    ),
+]
+
+
+@takes(
+    *("encoder", "fusion", "modalities", "recipe", "device", "data-root", "runs", "set"),
+    says={
+        "fusion": "Where the whole model is pretrained, what joins its modalities.",
+        "set": "path=value, such as pretrainer.lr=1e-4; repeatable.",
+    },
+    before={"pretrainer": "fusion", "corpus": "fusion", "seed": "device"},
+)
+def pretrain(
+    *,
+    pretrainer: Pretrainer,
+    corpus: Corpus,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the weights.")] = 0,
+    protocol: Protocol = "subject-independent-v1",
     dry_run: DryRun = False,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Pretrain on everybody of a dataset or corpus, and write weights with a manifest of what they saw."""
     with console.stdout_kept(as_json):
         from embench.cli import show
         from embench.cli.progress import Progress
-        from embench.planning.request import Request
+        from embench.planning.pretraining import plan_pretraining
+        from embench.planning.request import request_of
         from embench.runs import pretrain as runner
 
-        request = Request(
-            dataset=corpus,
-            encoders=tuple(encoder),
-            fusion=fusion,
-            pretrainers=(pretrainer,),
-            modalities=modalities,
-            protocol=protocol,
-            recipe=recipe and recipe.value,
-            device=device,
-            data_root=data_root,
-            runs=runs,
-            settings=tuple(settings or ()),
-        )
+        request = request_of(dataset=corpus, pretrainer=pretrainer, protocol=protocol, **options)
         if dry_run:
-            answer = runner.make(request, seed).describe()
+            answer = plan_pretraining(request, seed).describe()
         else:
             with Progress() as progress:
-                answer = runner.run(request, seed, progress=progress.event).json()
+                answer = runner.pretrain(request, seed, progress=progress.event).json()
     if as_json:
         console.document(answer)
     elif dry_run:

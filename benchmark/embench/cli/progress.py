@@ -21,20 +21,14 @@ _QUIET_S = 10.0
 """Seconds between two epoch lines where lines are plain, so that a log stays readable."""
 
 
-class Progress:
-    """Receives the events of a run.
+class _Told:
+    """What a job says while it goes on: bars as long as a `with` block lasts on a terminal, elsewhere lines."""
 
-    An event is a mapping with `event`: `plan` (`total` stages to run; `done` were done before), `stage_started`,
-    `epoch_ended` (`epoch` from 1, `epochs`, `loss`), `stage_ended` (`done` of `total`), `note` (`text`). The stage's
-    events have `stage`: `id`, `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, counts: bool) -> None:
+        self._counts = counts
         self._bars: Bars | None = None
-        self._tasks: dict[str, TaskID] = {}
-        self._all: TaskID | None = None
         self._began = self._last = time.monotonic()
-        self._done = self._total = 0
+        self._first = 0
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -42,8 +36,8 @@ class Progress:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bars
 
-            text, loss = TextColumn("{task.description}"), TextColumn("{task.fields[loss]}")
-            columns = (text, BarColumn(), MofNCompleteColumn(), loss, TimeRemainingColumn())
+            counts = (MofNCompleteColumn(), TextColumn("{task.fields[loss]}")) if self._counts else ()
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn())
             self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
             self._bars.start()
         return self
@@ -53,6 +47,35 @@ class Progress:
     ) -> None:
         if self._bars is not None:
             self._bars.stop()
+
+    def _line(self, text: str) -> None:
+        self._last = time.monotonic()
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def _left(self, done: int, total: int | None) -> str:
+        """How long the rest takes if it goes on as what was done since the beginning."""
+        if not total or not self._first < done < total:
+            return ""
+        seconds = (time.monotonic() - self._began) / (done - self._first) * (total - done)
+        return f", about {duration(seconds)} left"
+
+
+class Progress(_Told):
+    """Receives the events of a run.
+
+    An event is a mapping with `event`: `plan` (`total` stages to run; `done` were done before), `stage_started`,
+    `epoch_ended` (`epoch` from 1, `epochs`, `loss`), `stage_ended` (`done` of `total`), `note` (`text`). The stage's
+    events have `stage`: `id`, `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(counts=True)
+        self._tasks: dict[str, TaskID] = {}
+        self._all: TaskID | None = None
+        self._done = self._total = 0
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Shows one event; an unknown one is passed over."""
@@ -90,59 +113,32 @@ class Progress:
         elif name == "stage_started" and event["stage"].get("kind") in _LONG:
             self._line(f"started {_title(event['stage'])}")
         elif name == "stage_ended":
-            self._line(f"finished {_title(event['stage'])} ({self._done} of {self._total}{self._left()})")
+            left = self._left(self._done, self._total)
+            self._line(f"finished {_title(event['stage'])} ({self._done} of {self._total}{left})")
         elif name == "epoch_ended":
             last = event["epoch"] == event.get("epochs")
             if last or time.monotonic() - self._last >= _QUIET_S:
                 of = f" of {event['epochs']}" if event.get("epochs") else ""
                 self._line(f"{_title(event['stage'])}: epoch {event['epoch']}{of} {_loss(event)}".rstrip())
 
-    def _line(self, text: str) -> None:
-        self._last = time.monotonic()
-        if self._bars is not None:
-            self._bars.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, file=sys.stderr, flush=True)
 
-    def _left(self) -> str:
-        """How long the rest takes if stages go on as those so far."""
-        if not 0 < self._done < self._total:
-            return ""
-        seconds = (time.monotonic() - self._began) / self._done * (self._total - self._done)
-        return f", about {duration(seconds)} left"
-
-
-class Steps:
+class Steps(_Told):
     """How far one long job is: a bar on a terminal, elsewhere a line now and then and one at the end.
 
     Where `unit` is `MB`, counts are bytes, and with another total another part of the job begins.
     """
 
     def __init__(self, unit: str = "people") -> None:
+        super().__init__(counts=False)
         self._unit = unit
         self._total: int | None = 0
-        self._bars: Bars | None = None
         self._task: TaskID | None = None
-        self._began = self._last = time.monotonic()
-        self._first = 0
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bars
-
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
-            self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
-            self._bars.start()
+        super().__enter__()
+        if self._bars is not None:
             self._task = self._bars.add_task("", total=None)
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bars is not None:
-            self._bars.stop()
 
     def __call__(self, done: int, total: int | None, what: str) -> None:
         """Shows that `what` (`prepared`, `downloading x.zip`) has come so far."""
@@ -155,14 +151,7 @@ class Steps:
         if self._bars is not None and self._task is not None:
             self._bars.update(self._task, description=text, total=total or None, completed=done)
         elif done == total or time.monotonic() - self._last >= _QUIET_S:
-            self._last = time.monotonic()
-            print(text + self._left(done, total), file=sys.stderr, flush=True)
-
-    def _left(self, done: int, total: int | None) -> str:
-        if not total or not self._first < done < total:
-            return ""
-        seconds = (time.monotonic() - self._began) / (done - self._first) * (total - done)
-        return f", about {duration(seconds)} left"
+            self._line(text + self._left(done, total))
 
 
 def _title(stage: Mapping[str, Any]) -> str:

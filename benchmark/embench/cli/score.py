@@ -9,18 +9,23 @@ from typing import Annotated, Any
 import typer
 
 from embench.cli import console
-from embench.cli.options import DataRoot, Json
+from embench.cli.options import DataRoot, Json, completes
 
 
 def score(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="CSV, gzipped or not: subject, recording, unit, target, score.")
     ],
-    dataset: Annotated[str, typer.Option("--dataset", help="Whose units were predicted; `embench list dataset`.")],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset", autocompletion=completes("dataset"), help="Whose units were predicted; `embench list dataset`."
+        ),
+    ],
     name: Annotated[str | None, typer.Option("--name", help="What the method is called; by default as FILE.")] = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="Name of a protocol, or its file.")] = (
-        "subject-independent-v1"
-    ),
+    protocol: Annotated[
+        str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Name of a protocol, or its file.")
+    ] = "subject-independent-v1",
     target: Annotated[
         str | None, typer.Option("--target", help="Targets, with commas; by default all of FILE.")
     ] = None,

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from embench.data.checks import Checked
+from embench.files import folder_digest
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, Recording, Signal
-from embench.store.folders import digest
 
 FORMAT = 1
 _PARTS = 10
@@ -63,7 +63,7 @@ class Report:
             "format": FORMAT,
             "dataset": name,
             "reader": code,
-            "card": digest(repr(card)),
+            "card": folder_digest(repr(card)),
             "synthetic": synthetic,
             "people": checked.people,
             "people_with_recordings": len(self._people),

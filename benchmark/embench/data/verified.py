@@ -11,8 +11,8 @@ from typing import Any
 
 from embench.data.checks import Checked
 from embench.errors import EmbenchError
+from embench.files import folder_digest, write_text
 from embench.interfaces.dataset import Dataset
-from embench.store.folders import digest
 from embench.store.reading import reader_faults
 
 
@@ -31,8 +31,7 @@ def remember(dataset: Dataset, code: str, checked: Checked, cache: Path) -> None
     }
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".new").write_text(json.dumps(record), "utf-8")
-        path.with_suffix(".new").replace(path)
+        write_text(path, json.dumps(record))
 
 
 def recall(dataset: Dataset, code: str, cache: Path) -> Mapping[str, Any] | None:
@@ -55,4 +54,4 @@ def _path(dataset: Dataset, code: str, cache: Path) -> Path | None:
                 state.add((str(file), stat.st_size, stat.st_mtime_ns))
     except EmbenchError:
         return None
-    return cache / "verified" / f"{digest([code, sorted(state)])}.json"
+    return cache / "verified" / f"{folder_digest([code, sorted(state)])}.json"

@@ -24,9 +24,9 @@ from embench.engine.feed import (
     resident_clips,
 )
 from embench.engine.rows import Grid, Rows, anchors, by_recording, rows_of, slide, spans_of, stage_view, view_length
+from embench.engine.specs import Part, SourceSpec
 from embench.errors import DataError, PluginError
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
@@ -34,9 +34,9 @@ from embench.signals.normalise import Moments
 from embench.store import Derived, RecordingEntry, Span, Store, derive, open_store
 
 
-def encoder_of(params: Mapping[str, Any]) -> Encoder:
+def encoder_of(part: Part) -> Encoder:
     """The encoder instance that a stage's `modalities[m]` describes."""
-    encoder: Encoder = registry.load("encoder", params["encoder"])(Recipe.of(params["recipe"]))
+    encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
     return encoder
 
 
@@ -49,7 +49,7 @@ def view_of(encoder: Encoder, name: str) -> View:
 
 @dataclass(frozen=True)
 class Source:
-    """A prepared store with the units of the whole dataset, as a stage's `params["source"]` and task arrays hold it.
+    """A prepared store with the units of the whole dataset, as a stage's params and task arrays hold it.
     `rest` (s, s) is where in a recording its person rested, where that alone may normalise."""
 
     store: Store
@@ -62,26 +62,26 @@ class Source:
     all_stop: np.ndarray
 
     @classmethod
-    def of(cls, params: Mapping[str, Any], places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> Source:
+    def of(cls, spec: SourceSpec, places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> Source:
         return cls(
-            open_store(places["stores"][params["store"]]),
-            params["longest_s"],
-            params["shortest_s"],
-            params["normalise"],
-            tuple(params["rest"]) if "rest" in params else None,
+            open_store(places["stores"][spec.store]),
+            spec.longest_s,
+            spec.shortest_s,
+            spec.normalise,
+            spec.rest,
             *(task[f"all_{name}"] for name in ("recording", "start", "stop")),
         )
 
 
 def grid_of(
-    modalities: Mapping[str, Any],
+    modalities: Mapping[str, Part],
     own: View | None,
     recording: np.ndarray,
     start: np.ndarray,
     stop: np.ndarray,
 ) -> Grid:
     """The anchors of a stage over the given units."""
-    views = [view_of(encoder_of(m), m["encoder"]) for m in modalities.values()]
+    views = [view_of(encoder_of(part), part.name) for part in modalities.values()]
     view = stage_view(own, views)
     if view.kind == "unit" and view.length == "common":
         view = View("unit")
@@ -90,7 +90,7 @@ def grid_of(
 
 def assemble(
     source: Source,
-    modalities: Mapping[str, Any],
+    modalities: Mapping[str, Part],
     grid: Grid,
     device: str,
     *,
@@ -110,15 +110,15 @@ def assemble(
     budget = (machine.free_bytes(device) if memory_bytes is None else memory_bytes) // 2
     feeds: dict[str, Feed] = {}
     found: dict[str, InputSpec] = {}
-    for m, params in modalities.items():
-        encoder = encoder_of(params)
-        view = view_of(encoder, params["encoder"])
+    for m, part in modalities.items():
+        encoder = encoder_of(part)
+        view = view_of(encoder, part.name)
         length_s = view_length(view, source.longest_s, source.shortest_s)
-        part = _Part(source, m, encoder, params["code"], grid, view, length_s, device)
+        read = _Part(source, m, encoder, part.code, grid, view, length_s, device)
         if encoder.reads == "features":
-            feeds[m], found[m] = _feature_feed(part, all_view)
+            feeds[m], found[m] = _feature_feed(read, all_view)
         else:
-            feeds[m], found[m], used = (_clip_feed if encoder.reads == "clips" else _signal_feed)(part, budget)
+            feeds[m], found[m], used = (_clip_feed if encoder.reads == "clips" else _signal_feed)(read, budget)
             budget -= used
         if m in drop:
             feeds[m] = _dropped(feeds[m])
@@ -311,12 +311,12 @@ def _standardise(
 
 
 def with_stats(
-    specs: Mapping[str, InputSpec], modalities: Mapping[str, Any], data: Data, train: np.ndarray
+    specs: Mapping[str, InputSpec], modalities: Mapping[str, Part], data: Data, train: np.ndarray
 ) -> dict[str, InputSpec]:
     """The specs with what each encoder's `fit_stats` says of the training rows that are present."""
     out = dict(specs)
-    for m, params in modalities.items():
-        encoder = encoder_of(params)
+    for m, part in modalities.items():
+        encoder = encoder_of(part)
         if type(encoder).fit_stats is not Encoder.fit_stats:
             rows = train[data.feeds[m].present[train]]
             x, mask = data.feeds[m].gather(rows)

@@ -20,25 +20,19 @@ from embench.engine.counting import size_of
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import Progress, fit
 from embench.engine.rows import Grid, slide, stage_view, view_length
+from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import class_weights, fit_scale
 from embench.errors import DataError, UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, OutputSpec
-from embench.interfaces.units import View
 from embench.nn import Model, Supervised
 from embench.store import Store, open_store
 
 
-def own_view(params: Mapping[str, Any]) -> View | None:
-    """The view that a stage's own recipe states, if any."""
-    view = params["recipe"]["view"]
-    return None if view is None else View(**view)
-
-
 def of_units(
-    stage: Stage,
-    params: Mapping[str, Any],
+    stage: Stage[Params],
+    params: FitParams,
     source: Source,
     *,
     drop: tuple[str, ...] = (),
@@ -46,14 +40,14 @@ def of_units(
 ) -> tuple[Data, dict[str, InputSpec], Grid]:
     """The rows of a stage's units as a network or an estimator of these `params` reads them; `drop` and `specs` as in
     `assemble`."""
-    modalities, own, task = params["modalities"], own_view(params), stage.task
+    modalities, own, task = params.modalities, params.recipe.view, stage.task
     grid = grid_of(modalities, own, task["recording"], task["start"], task["stop"])
-    views = [view_of(encoder_of(m), m["encoder"]) for m in modalities.values()]
+    views = [view_of(encoder_of(part), part.name) for part in modalities.values()]
     data, found = assemble(
         source,
         modalities,
         grid,
-        stage.params["device"],
+        stage.params.common.device,
         all_view=stage_view(own, views),
         drop=drop,
         specs=specs,
@@ -62,10 +56,10 @@ def of_units(
     return data, found, grid
 
 
-def labelled(stage: Stage) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
+def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
     """Data with labels, specs, and the row positions of training and validation units."""
     params, task = stage.params, stage.task
-    data, specs, grid = of_units(stage, params, Source.of(params["source"], stage.places, task))
+    data, specs, grid = of_units(stage, params, Source.of(params.common.source, stage.places, task))
     there = data.present.any(1)
     role = task["role"][grid.unit]
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
@@ -73,15 +67,15 @@ def labelled(stage: Stage) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.n
         raise DataError(
             "no training unit has any of the modalities", where=stage.title, hint="choose other --modalities"
         )
-    y = torch.from_numpy(task["y"][grid.unit].astype(np.float32)).to(params["device"])
-    weight = torch.from_numpy(grid.weights()).to(params["device"])
+    y = torch.from_numpy(task["y"][grid.unit].astype(np.float32)).to(params.common.device)
+    weight = torch.from_numpy(grid.weights()).to(params.common.device)
     data = Data(data.feeds, data.size, data.device, y, weight)
-    return data, with_stats(specs, params["modalities"], data, train), train, val, grid
+    return data, with_stats(specs, params.modalities, data, train), train, val, grid
 
 
 def _labels_of(
     model: Model,
-    params: Mapping[str, Any],
+    params: FitParams,
     data: Data,
     train: np.ndarray,
     recipe: Recipe,
@@ -95,7 +89,7 @@ def _labels_of(
     return replace(outputs, class_weights=classes)
 
 
-def _start(model: Model, specs: Mapping[str, InputSpec], stage: Stage, root: Path) -> None:
+def _start(model: Model, specs: Mapping[str, InputSpec], stage: Stage[FitParams], root: Path) -> None:
     """Pretrained weights, in the order in which the stages were asked for.
 
     Raises:
@@ -108,7 +102,7 @@ def _start(model: Model, specs: Mapping[str, InputSpec], stage: Stage, root: Pat
             read = before.result()["manifest"].get("channels", {})  # older stages do not say
             _check_channels(model, specs, read, stage.title)
             network.start_from(model, before.file("weights.safetensors"), f"encoders.{modality}" if modality else None)
-    started = stage.params.get("weights", {})
+    started = stage.params.weights
     read = {m: names for m, names in stage.places.get("weights_channels", {}).items() if m in started}
     _check_channels(model, specs, read, stage.title)
     for part, digest in started.items():
@@ -116,12 +110,10 @@ def _start(model: Model, specs: Mapping[str, InputSpec], stage: Stage, root: Pat
         network.start_from(model, file, part if part == "fusion" else f"encoders.{part}")
 
 
-def _freeze(model: Model, params: Mapping[str, Any]) -> list[nn.Module]:
+def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
     """Freezes what recipes say: encoders, and all of a fusion that is not under its `.head`. Returns the modules."""
-    parts = [
-        p for m, about in params["modalities"].items() if about["recipe"]["frozen"] for p in model.encoders[m].modules()
-    ]
-    if model.fusion is not None and params["fusion"]["recipe"]["frozen"]:
+    parts = [p for m, part in params.modalities.items() if part.recipe.frozen for p in model.encoders[m].modules()]
+    if model.fusion is not None and isinstance(params, FusionParams) and params.fusion.recipe.frozen:
         parts += [part for name, part in model.fusion.named_modules() if "head" not in name.split(".")]
     for part in parts:
         for parameter in part.parameters(recurse=False):
@@ -129,33 +121,34 @@ def _freeze(model: Model, params: Mapping[str, Any]) -> list[nn.Module]:
     return parts
 
 
-def unimodal(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+def unimodal(stage: Stage[FitParams], folder: Folder, root: Path) -> dict[str, Any]:
     """One modality's encoder with its own head."""
     data, specs, train, val, _ = labelled(stage)
-    model = network.build_unimodal(stage.params["modalities"], specs, network.targets_of(stage.params))
+    model = network.build_unimodal(stage.params.modalities, specs, network.targets_of(stage.params))
     return _train(model, specs, stage, folder, root, data, train, val)
 
 
-def fusion(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+def fusion(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
     """A fusion: end to end with its encoders, or over the hidden layers of frozen unimodal nets."""
-    if stage.params["inputs"] == "hidden":
+    params = stage.params
+    if params.inputs == "hidden":
         return _fusion_of_hidden(stage, folder, root)
     data, specs, train, val, _ = labelled(stage)
-    model = network.build_fusion(stage.params, specs, network.targets_of(stage.params))
+    model = network.build_fusion(params.modalities, params.fusion, specs, network.targets_of(params))
     return _train(model, specs, stage, folder, root, data, train, val)
 
 
 def _train(
     model: Model,
     specs: Mapping[str, InputSpec],
-    stage: Stage,
+    stage: Stage[FitParams],
     folder: Folder,
     root: Path,
     data: Data,
     train: np.ndarray,
     val: np.ndarray,
 ) -> dict[str, Any]:
-    recipe = Recipe.of(stage.params["recipe"])
+    recipe = stage.params.recipe
     _start(model, specs, stage, root)
     frozen = _freeze(model, stage.params)
     outputs = _labels_of(model, stage.params, data, train, recipe)
@@ -169,9 +162,9 @@ def _train(
     }
 
 
-def _keeping(stage: Stage, folder: Folder, model: nn.Module) -> Callable[[int], None] | None:
+def _keeping(stage: Stage[FitParams], folder: Folder, model: nn.Module) -> Callable[[int], None] | None:
     """Keeps the weights of every epoch, where the protocol picks among them afterwards."""
-    if not stage.params.get("every_epoch"):
+    if not stage.params.every_epoch:
         return None
     return lambda epoch: network.save_weights(folder, model, epoch)
 
@@ -194,20 +187,20 @@ def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder]) -> Data
     return Data(feeds, data.size, data.device, data.y, data.weight)
 
 
-def _frozen(stage: Stage, root: Path) -> tuple[dict[str, network.HiddenEncoder], dict[str, InputSpec]]:
+def _frozen(stage: Stage[FitParams], root: Path) -> tuple[dict[str, network.HiddenEncoder], dict[str, InputSpec]]:
     modules, specs = {}, {}
-    for m in stage.params["modalities"]:
+    for m in stage.params.modalities:
         modules[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"])
         specs.update(spec)
     return modules, specs
 
 
-def _fusion_of_hidden(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
-    params, recipe = stage.params, Recipe.of(stage.params["recipe"])
+def _fusion_of_hidden(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
+    params, recipe = stage.params, stage.params.recipe
     data, _, train, val, _ = labelled(stage)
     modules, specs = _frozen(stage, root)
     data, tokens = hidden_data(data, modules), {m: module.tokens for m, module in modules.items()}
-    fused = network.fusion_of(params["fusion"]).build(tokens, network.targets_of(params))
+    fused = network.fusion_of(params.fusion).build(tokens, network.targets_of(params))
     given = {m: network.Given() for m in modules}
     model = Model(given, tokens, fused, scale=network.scale_of(network.targets_of(params)))
     module = Supervised(model, _labels_of(model, params, data, train, recipe)).to(data.device)
@@ -217,32 +210,32 @@ def _fusion_of_hidden(stage: Stage, folder: Folder, root: Path) -> dict[str, Any
     return {**_outcome(state, folder, train, val), "parameters": count, "flops": flops(model, data, train)}
 
 
-def pretrain(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+def pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[str, Any]:
     """A pretext task over windows of its source's people, or a task on the source's labels over labelled units."""
     params, labels = stage.params, "y" in stage.task
-    recipe = Recipe.of(params["recipe"])
-    pretrainer = registry.load("pretrainer", params["pretrainer"]["name"])(recipe)
+    recipe = params.recipe
+    pretrainer = registry.load("pretrainer", params.pretrainer.name)(recipe)
     data, specs, train, val = labelled(stage)[:4] if labels else _windows(stage)
     outputs = network.targets_of(params)
-    if params["fusion"] is not None:
-        model = network.build_fusion(params, specs, outputs)
+    if params.fusion is not None:
+        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     elif labels:
-        model = network.build_unimodal(params["modalities"], specs, outputs)
+        model = network.build_unimodal(params.modalities, specs, outputs)
     else:
-        model = Model(*network.build_encoders(params["modalities"], specs))
+        model = Model(*network.build_encoders(params.modalities, specs))
     _check_source(stage, model, specs)
     _start(model, specs, stage, root)
     told = _labels_of(model, params, data, train, recipe) if labels else None
     module = pretrainer.objective(model, specs, told).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed)
     network.save(folder, model, specs)
-    source = open_store(stage.places["stores"][params["source"]["store"]])
+    source = open_store(stage.places["stores"][params.common.source.store])
     return {
         **_outcome(state, folder, train, val),
         "parameters": network.size(module),
         "manifest": {
-            **_seen(source, params["modalities"], stage.task),
-            "licence": stage.places["licences"][params["source"]["store"]],
+            **_seen(source, params.modalities, stage.task),
+            "licence": stage.places["licences"][params.common.source.store],
             "labels": pretrainer.labels,
             **({"targets": [target.name for target in outputs.targets]} if labels else {}),
             "channels": {m: list(_read(model.encoders[m], s)) for m, s in specs.items() if s.rate is not None},
@@ -250,35 +243,34 @@ def pretrain(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     }
 
 
-def _windows(stage: Stage) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
+def _windows(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
     """Data without labels, windows that slide over whole recordings; specs; the rows of training and of validation."""
     params, task = stage.params, stage.task
-    source = Source.of(params["source"], stage.places, task)
-    encoders = {m: encoder_of(p) for m, p in params["modalities"].items()}
-    views = [view_of(e, params["modalities"][m]["encoder"]) for m, e in encoders.items()]
-    view = stage_view(own_view(params), views)
+    source = Source.of(params.common.source, stage.places, task)
+    views = [view_of(encoder_of(part), part.name) for part in params.modalities.values()]
+    view = stage_view(params.recipe.view, views)
     length = max(view_length(v, source.longest_s, source.shortest_s) for v in views)
     step = view.step_s or length
     grid = slide(length, step, task["recording"], task["start"], task["stop"])
     data, specs = assemble(
-        source, params["modalities"], grid, params["device"], memory_bytes=stage.places.get("memory_bytes")
+        source, params.modalities, grid, params.common.device, memory_bytes=stage.places.get("memory_bytes")
     )
     role = task["role"][grid.unit]
     there = data.present.any(1)
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
     if len(train) < 2:
         raise DataError("no recording is long enough for one window to pretrain on", where=stage.title)
-    return data, with_stats(specs, params["modalities"], data, train), train, val
+    return data, with_stats(specs, params.modalities, data, train), train, val
 
 
-def _check_source(stage: Stage, model: Model, specs: Mapping[str, InputSpec]) -> None:
+def _check_source(stage: Stage[FitParams], model: Model, specs: Mapping[str, InputSpec]) -> None:
     """Refuses, before anything is trained, a source of which an encoder reads other channels than of the dataset that
     it is pretrained for (whose names do not decide the result, and are none where there is no such dataset)."""
     for m, names in stage.places.get("channels", {}).items():
         if m in specs and specs[m].rate is not None and tuple(names) != specs[m].channels:
             ours = replace(specs[m], channels=tuple(names), shape=(len(names), *specs[m].shape[1:]))
             with torch.random.fork_rng(devices=[]):
-                network_of_ours = encoder_of(stage.params["modalities"][m]).build(ours)
+                network_of_ours = encoder_of(stage.params.modalities[m]).build(ours)
             read = {m: _read(network_of_ours, ours)}
             _check_channels(model, specs, read, stage.title)
 
@@ -337,12 +329,12 @@ def feature_rows(data: Data) -> np.ndarray:
     return np.concatenate(parts, 1)
 
 
-def estimator(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+def estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
     """An estimator on the encoders' features, else on the hidden layer of frozen unimodal nets."""
     params = stage.params
     data, specs, train, val, grid = labelled(stage)
     modules: dict[str, network.HiddenEncoder] = {}
-    if params["inputs"] == "hidden":
+    if params.inputs == "hidden":
         modules, specs = _frozen(stage, root)
         data = hidden_data(data, modules)
     X, (labels, weights) = feature_rows(data), data.labels
@@ -350,8 +342,8 @@ def estimator(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     train, val = train[np.isfinite(y[train])], val[np.isfinite(y[val])]
     subjects = task_subjects(stage)[grid.unit]
     (target,) = network.targets_of(params).targets
-    kind = registry.load("fusion", params["fusion"]["name"])
-    fitted = kind(Recipe.of(params["fusion"]["recipe"]), stage.seed, target.kind, target.n, tuple(params["modalities"]))
+    kind = registry.load("fusion", params.fusion.name)
+    fitted = kind(params.fusion.recipe, stage.seed, target.kind, target.n, tuple(params.modalities))
     checked = (X[val], y[val]) if len(val) and len(np.unique(y[val])) > 1 else None
     fitted.fit(X[train], y[train], subjects[train], weight[train], checked)
     folder.write("estimator.pkl", lambda path: path.write_bytes(pickle.dumps(fitted)))
@@ -362,9 +354,9 @@ def estimator(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     return {"epochs": 0, "rows": len(train), "val_rows": len(val), "parameters": parameters, "flops": operations}
 
 
-def task_subjects(stage: Stage) -> np.ndarray:
+def task_subjects(stage: Stage[Params]) -> np.ndarray:
     """The person of each unit of a stage."""
-    source = Source.of(stage.params["source"], stage.places, stage.task)
+    source = Source.of(stage.params.common.source, stage.places, stage.task)
     return np.array([source.store.recordings[r].subject for r in stage.task["recording"].tolist()])
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,18 +16,17 @@ from torch import Tensor, nn
 
 from embench import registry
 from embench.engine.assemble import encoder_of
+from embench.engine.specs import FitParams, FusionParams, Part, fitted_params
 from embench.engine.stage import Folder
 from embench.errors import UsageError
 from embench.interfaces.fusion import Fusion
-from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
-from embench.interfaces.units import LabelRule, Target
 from embench.nn import Model, ValueScale
 
 
-def targets_of(params: Mapping[str, Any]) -> OutputSpec:
-    """The stage's targets; label rules are the planner's and the evaluator's and are not handed on."""
-    return OutputSpec(tuple(Target(t["name"], t["kind"], LabelRule(), "", t["n"]) for t in params["targets"]))
+def targets_of(params: FitParams) -> OutputSpec:
+    """What a stage is to answer."""
+    return OutputSpec(params.targets)
 
 
 class HiddenEncoder(nn.Module):
@@ -71,13 +70,13 @@ def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> T
 
 
 def build_encoders(
-    modalities: Mapping[str, Any], specs: Mapping[str, InputSpec]
+    modalities: Mapping[str, Part], specs: Mapping[str, InputSpec]
 ) -> tuple[dict[str, nn.Module], dict[str, TokenSpec]]:
-    encoders = {m: encoder_of(params).build(specs[m]) for m, params in modalities.items()}
+    encoders = {m: encoder_of(part).build(specs[m]) for m, part in modalities.items()}
     return encoders, {m: token_spec(module, specs[m]) for m, module in encoders.items()}
 
 
-def build_unimodal(modalities: Mapping[str, Any], specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
+def build_unimodal(modalities: Mapping[str, Part], specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
     """One encoder and its own head."""
     encoders, tokens = build_encoders(modalities, specs)
     (m,) = modalities
@@ -89,15 +88,17 @@ def scale_of(outputs: OutputSpec) -> ValueScale | None:
     return None if all(target.traits.has_classes for target in outputs.targets) else ValueScale(outputs.size)
 
 
-def fusion_of(params: Mapping[str, Any]) -> Fusion:
-    fusion: Fusion = registry.load("fusion", params["name"])(Recipe.of(params["recipe"]))
+def fusion_of(part: Part) -> Fusion:
+    fusion: Fusion = registry.load("fusion", part.name)(part.recipe)
     return fusion
 
 
-def build_fusion(params: Mapping[str, Any], specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
+def build_fusion(
+    modalities: Mapping[str, Part], fusion: Part, specs: Mapping[str, InputSpec], outputs: OutputSpec
+) -> Model:
     """Encoders and their fusion, trained end to end."""
-    encoders, tokens = build_encoders(params["modalities"], specs)
-    return Model(encoders, tokens, fusion_of(params["fusion"]).build(tokens, outputs), scale=scale_of(outputs))
+    encoders, tokens = build_encoders(modalities, specs)
+    return Model(encoders, tokens, fusion_of(fusion).build(tokens, outputs), scale=scale_of(outputs))
 
 
 def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
@@ -131,7 +132,7 @@ def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
         m: {**asdict(s), "dtype": str(s.dtype).removeprefix("torch."), "stats": sorted(s.stats)}
         for m, s in specs.items()
     }
-    folder.write("specs.json", lambda path: path.write_text(json.dumps(plain, indent=1)))
+    folder.write("specs.json", lambda path: path.write_text(json.dumps(plain, indent=1), newline="\n"))
     arrays: dict[str, Any] = {f"{m}/{name}": value for m, s in specs.items() for name, value in s.stats.items()}
 
     def write(path: Path) -> None:
@@ -157,32 +158,40 @@ def load_specs(folder: Folder) -> dict[str, InputSpec]:
         }
 
 
-def describe(folder: Folder) -> dict[str, Any]:
-    """Kind, params and inputs of a stage that was run."""
-    text: dict[str, Any] = json.loads(folder.file("stage.json").read_text())
-    return text
+class Fitted(NamedTuple):
+    """What a fitted stage that was run says of itself."""
+
+    kind: str
+    params: FitParams
+    inputs: Mapping[str, str]
 
 
-def load(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Model, dict[str, InputSpec], dict[str, Any]]:
-    """The fitted network of a unimodal or fusion stage, its input specs and its params, on the CPU in eval mode; with
-    the weights of an `epoch` where every one's were kept."""
+def describe(folder: Folder) -> Fitted:
+    """Kind, params and inputs of a fitted stage that was run."""
+    plain = json.loads(folder.file("stage.json").read_text())
+    return Fitted(plain["kind"], fitted_params(plain["params"]), plain["inputs"])
+
+
+def load(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Model, dict[str, InputSpec], Fitted]:
+    """The fitted network of a unimodal or fusion stage, on the CPU in eval mode, its input specs and what the stage
+    says of itself; with the weights of an `epoch` where every one's were kept."""
     folder = Folder(root, stage_id)
     about = describe(folder)
-    params, outputs = about["params"], targets_of(about["params"])
+    params, outputs = about.params, targets_of(about.params)
     specs = load_specs(folder)
-    if about["kind"] == "unimodal":
-        model = build_unimodal(params["modalities"], specs, outputs)
+    if not isinstance(params, FusionParams):
+        model = build_unimodal(params.modalities, specs, outputs)
         model.load_state_dict(load_file(folder.file(weights_file(epoch))))
-    elif params["inputs"] == "hidden":
-        encoders = {m: hidden_encoder(root, about["inputs"][f"unimodal:{m}"])[0] for m in params["modalities"]}
+    elif params.inputs == "hidden":
+        encoders = {m: hidden_encoder(root, about.inputs[f"unimodal:{m}"])[0] for m in params.modalities}
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
-        fusion = fusion_of(params["fusion"]).build(tokens, outputs)
+        fusion = fusion_of(params.fusion).build(tokens, outputs)
         # What was saved has tokens given in place of encoders, which lie with their own stages.
         saved = Model({m: Given() for m in encoders}, tokens, fusion, scale=scale_of(outputs))
         saved.load_state_dict(load_file(folder.file(weights_file(epoch))))
         model = Model(encoders, tokens, saved.fusion, scale=saved.scale)
     else:
-        model = build_fusion(params, specs, outputs)
+        model = build_fusion(params.modalities, params.fusion, specs, outputs)
         model.load_state_dict(load_file(folder.file(weights_file(epoch))))
     return model.eval(), specs, about
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,28 @@ from embench.engine import network
 from embench.engine.assemble import Source
 from embench.engine.feed import AT_ONCE, Data
 from embench.engine.fits import feature_rows, hidden_data, of_units
+from embench.engine.specs import FitParams, FusionParams, PredictParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import probabilities
 from embench.errors import PluginError
+from embench.protocols import Span
 
 ALONE, TOLERANCE = 64, 1e-5
 
 
-def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
+def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
     """Writes `predictions.npz`: `score` (units, columns) float64, NaN for units that have none of the modalities; where
     the fitted stage kept every epoch, also `epochs` (epochs, units, columns), the same for each; where a network
     answers, also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged
     over a unit's rows."""
     fitted = stage.inputs["fitted"]
     about = network.describe(Folder(root, fitted))
-    params = about["params"]
+    params, own = about.params, about.params.common.source
     # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
-    lengths = {name: params["source"][name] for name in ("longest_s", "shortest_s")}
-    source = Source.of({**stage.params["source"], **lengths}, stage.places, stage.task)
+    spec = replace(stage.params.common.source, longest_s=own.longest_s, shortest_s=own.shortest_s)
+    source = Source.of(spec, stage.places, stage.task)
     specs = network.load_specs(Folder(root, fitted))
-    data, _, grid = of_units(stage, params, source, drop=tuple(stage.params["drop"]), specs=specs)
+    data, _, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
     rows = np.flatnonzero(data.present.any(1))
     shuffled = np.random.default_rng(stage.seed).permutation(rows)
     unit_ids = _unit_ids(source, stage.task)[grid.unit]
@@ -44,9 +47,9 @@ def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
             columns = sum(len(target.columns) for target in network.targets_of(params).targets)
             made = {"score": np.zeros((0, columns))}
         else:
-            estimated = about["kind"] == "estimator"
+            estimated = about.kind == "estimator"
             ask = _estimator(root, fitted, about, data) if estimated else _network(root, fitted, data, epoch)
-            made = _checked(ask, shuffled, unit_ids, _names(about), data.at_once)
+            made = _checked(ask, shuffled, unit_ids, _names(params), data.at_once)
         units = len(stage.task["recording"])
         return {name: _mean_per_unit(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
 
@@ -54,7 +57,7 @@ def predict(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
     score = tables["score"]
     if "hidden" in tables:
         tables["hidden"] = tables["hidden"].astype(np.float32)
-    if params.get("every_epoch"):
+    if params.every_epoch:
         epochs = range(Folder(root, fitted).result()["epochs"])
         tables["epochs"] = np.stack([answers(epoch)["score"] for epoch in epochs])
 
@@ -81,7 +84,7 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
     """The ids of a stage's units, for messages."""
     spans = zip(task["recording"], task["start"], task["stop"], strict=True)
     recordings = source.store.recordings
-    return np.array([f"{recordings[r].id}:{round(1000 * a)}-{round(1000 * b)}" for r, a, b in spans])
+    return np.array([str(Span.of(recordings[r].id, a, b)) for r, a, b in spans])
 
 
 Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -91,7 +94,7 @@ Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Answer:
     model, _, about = network.load(root, fitted, epoch)
-    outputs = network.targets_of(about["params"])
+    outputs = network.targets_of(about.params)
     model.to(data.device)
 
     def answer(index: np.ndarray) -> dict[str, np.ndarray]:
@@ -103,12 +106,15 @@ def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Answer:
     return answer
 
 
-def _estimator(root: Path, fitted: str, about: Any, data: Data) -> Answer:
-    on_hidden = about["params"]["inputs"] == "hidden"
+def _estimator(root: Path, fitted: str, about: network.Fitted, data: Data) -> Answer:
+    params = about.params
+    if not isinstance(params, FusionParams):
+        raise TypeError(f"stage {fitted} is no estimator")
+    on_hidden = params.inputs == "hidden"
     if on_hidden:
-        frozen = {m: network.hidden_encoder(root, about["inputs"][f"unimodal:{m}"])[0] for m in data.feeds}
+        frozen = {m: network.hidden_encoder(root, about.inputs[f"unimodal:{m}"])[0] for m in data.feeds}
         data = hidden_data(data, frozen)
-    registry.load("fusion", about["params"]["fusion"]["name"])  # pickle does not find a class of a file by itself
+    registry.load("fusion", params.fusion.name)  # pickle does not find a class of a file by itself
     estimator = pickle.loads(Folder(root, fitted).file("estimator.pkl").read_bytes())  # noqa: S301  our own file
     X = feature_rows(data)
 
@@ -148,7 +154,6 @@ def _checked(
     return {name: part.astype(np.float64) for name, part in made.items()}
 
 
-def _names(about: Any) -> str:
-    params = about["params"]
-    names = [m["encoder"] for m in params["modalities"].values()]
-    return ", ".join([*names, params["fusion"]["name"]] if params.get("fusion") else names)
+def _names(params: FitParams) -> str:
+    names = [part.name for part in params.modalities.values()]
+    return ", ".join([*names, params.fusion.name] if isinstance(params, FusionParams) else names)

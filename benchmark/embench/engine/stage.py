@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from embench.engine.specs import Params
 from embench.errors import MachineError
-from embench.files import digest
+from embench.files import digest, write_whole
 
 REVISION = 1
 """Rises when the same plugins and data give other numbers; part of every stage id."""
@@ -21,12 +21,15 @@ REVISION = 1
 Listener = Callable[[Mapping[str, Any]], None]
 
 
+P_co = TypeVar("P_co", bound=Params, covariant=True)
+
+
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[P_co]):
     """One step of the graph.
 
     Args:
-        params: everything that decides the result, as plain values.
+        params: everything that decides the result.
         inputs: role -> id of the stage whose result it takes.
         task: arrays that the worker needs (units, labels of its own training and validation units); their digests
             are part of `params`.
@@ -35,7 +38,7 @@ class Stage:
     """
 
     kind: str
-    params: Mapping[str, Any]
+    params: P_co
     inputs: Mapping[str, str] = field(default_factory=dict)
     task: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     places: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -44,7 +47,9 @@ class Stage:
     @cached_property
     def id(self) -> str:
         task = {name: digest(array) for name, array in self.task.items()}
-        return digest({"kind": self.kind, "params": dict(self.params), "inputs": dict(self.inputs), "task": task})[:20]
+        return digest({"kind": self.kind, "params": self.params.plain(), "inputs": dict(self.inputs), "task": task})[
+            :20
+        ]
 
     @property
     def seed(self) -> int:
@@ -78,13 +83,10 @@ class Folder:
     def write(self, name: str, write: Any) -> Path:
         """Calls `write(path)` for a temporary path, then renames, so that a killed process leaves no half file."""
         final = self.path / name
-        aside = self.path / f".{os.getpid()}-{name}"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write(aside)
-            aside.replace(final)
+            write_whole(final, write)
         except OSError as error:
-            aside.unlink(missing_ok=True)
             raise MachineError(
                 f"cannot write {name}: {error.strerror or error}",
                 where=str(final),
@@ -95,13 +97,13 @@ class Folder:
     def finish(self, result: Mapping[str, Any]) -> None:
         """Marks the stage as done and drops what only a resumed run would need."""
         text = json.dumps(result, indent=1, sort_keys=True)
-        self.write("result.json", lambda path: path.write_text(text))
+        self.write("result.json", lambda path: path.write_text(text, newline="\n"))
         (self.path / "checkpoint.pt").unlink(missing_ok=True)
 
     def event(self, kind: str, **figures: Any) -> None:
         """Appends to the stage's events, which the parent of a worker reads in order."""
         event = {"event": kind, **figures}
-        with (self.path / "events.jsonl").open("a") as file:
+        with (self.path / "events.jsonl").open("a", newline="\n") as file:
             file.write(json.dumps(event) + "\n")
         if self.listen:
             self.listen(event)

@@ -17,11 +17,12 @@ from embench import registry
 from embench.engine import device as machine
 from embench.engine import fits
 from embench.engine.predict import predict
+from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Listener, Stage
 from embench.errors import EmbenchError, MachineError, PluginError
 from embench.system import locked
 
-_RUN: dict[str, Callable[[Stage, Folder, Path], dict[str, Any]]] = {
+_RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.pretrain,
     "unimodal": fits.unimodal,
     "fusion": fits.fusion,
@@ -32,7 +33,7 @@ _RUN: dict[str, Callable[[Stage, Folder, Path], dict[str, Any]]] = {
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
-def run_stage(stage: Stage, root: Path, listen: Listener | None = None) -> dict[str, Any]:
+def run_stage(stage: Stage[Params], root: Path, listen: Listener | None = None) -> dict[str, Any]:
     """Runs a stage unless its result is there already; two processes that want the same one share it. `listen` is
     called with what happens, beside it being written to the stage's events.
 
@@ -56,10 +57,11 @@ def run_stage(stage: Stage, root: Path, listen: Listener | None = None) -> dict[
         raise _named(error, stage, folder) from error
 
 
-def _run(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
-    about = {"kind": stage.kind, "params": stage.params, "inputs": stage.inputs, "about": stage.about}
-    folder.write("stage.json", lambda path: path.write_text(json.dumps(about, indent=1)))  # modalities keep their order
-    device, threads = stage.params["device"], int(stage.params["threads"])
+def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
+    about = {"kind": stage.kind, "params": stage.params.plain(), "inputs": stage.inputs, "about": stage.about}
+    text = json.dumps(about, indent=1)  # modalities keep their order
+    folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
+    device, threads = stage.params.common.device, stage.params.common.threads
     machine.settle(stage.seed, threads)
     machine.reset_peak_memory(device)
     began, used = time.monotonic(), machine.energy_j(device)
@@ -73,12 +75,12 @@ def _run(stage: Stage, folder: Folder, root: Path) -> dict[str, Any]:
 
 def _keep(folder: Folder, trace: str) -> None:
     try:
-        (folder.path / "error.txt").write_text(trace)
+        (folder.path / "error.txt").write_text(trace, "utf-8")
     except OSError:
         return  # the disk is what failed; the error itself says so
 
 
-def _named(error: Exception, stage: Stage, folder: Folder) -> EmbenchError:
+def _named(error: Exception, stage: Stage[Params], folder: Folder) -> EmbenchError:
     """Whose fault it is: the machine's, a plugin's (the innermost frame in one of the stage's plugins), or ours."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return MachineError(
@@ -101,12 +103,12 @@ def _named(error: Exception, stage: Stage, folder: Folder) -> EmbenchError:
     )
 
 
-def _plugin_files(stage: Stage) -> dict[str, str]:
+def _plugin_files(stage: Stage[Params]) -> dict[str, str]:
     """Source file -> name of the plugin in it, of every plugin that a stage uses."""
     params = stage.params
-    named = [("encoder", m["encoder"]) for m in params.get("modalities", {}).values()]
-    if params.get("fusion"):
-        named.append(("fusion", params["fusion"]["name"]))
-    if params.get("pretrainer"):
-        named.append(("pretrainer", params["pretrainer"]["name"]))
+    named = [("encoder", part.name) for part in params.modalities.values()] if isinstance(params, FitParams) else []
+    if isinstance(params, FusionParams | PretrainParams) and params.fusion:
+        named.append(("fusion", params.fusion.name))
+    if isinstance(params, PretrainParams):
+        named.append(("pretrainer", params.pretrainer.name))
     return {str(registry.source_file(registry.find(kind, name))): f"{kind} {name}" for kind, name in named}

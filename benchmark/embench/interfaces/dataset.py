@@ -145,7 +145,7 @@ class Synthesizer(Protocol):
         length_s: float | None = None,
         videos: bool = False,
     ) -> None:
-        """Writes below `out`, and there first `EMBENCH_SYNTHETIC.json`, a JSON object that says what was generated.
+        """Writes below `out`, with `EMBENCH_SYNTHETIC.json` there, a JSON object that says what was generated.
 
         Args:
             subjects: how many people.

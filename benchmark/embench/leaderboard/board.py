@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from embench.errors import MachineError, UsageError
+from embench.files import write_text
 from embench.leaderboard.entries import Entry, load_entries
 from embench.leaderboard.rows import BESIDE, Row, ranked_rows
 from embench.records.cost import COLUMNS, said
-from embench.records.record import write_text
 
 NONE = "—"
 LEGEND = """\

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 
 from embench import registry
 from embench.errors import CheckFailed, DataError, MachineError
+from embench.files import aside, temporary, write_text
 from embench.records.audit import NAME as AUDIT
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Labels
-from embench.records.record import as_yaml, read, write_text
+from embench.records.record import as_yaml, read
 
 COPIED = ("folds.csv", "scores.json")
 PREDICTIONS = "predictions.csv.gz"
@@ -52,29 +52,28 @@ def export_entry(run_folder: Path, boards: Path, *, key: Key) -> Path:
     if record.labels is None:
         raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))
     entry = entry_folder(boards, manifest)
-    aside, old = (entry.with_name(f".{entry.name}.{what}{os.getpid()}") for what in ("new", "old"))
     try:
-        aside.mkdir(parents=True)
-        write_text(aside / "run.yaml", as_yaml(_public(record.run)))
-        for name in COPIED:
-            shutil.copyfile(run_folder / name, aside / name)
-        if (run_folder / AUDIT).is_file():
-            shutil.copyfile(run_folder / AUDIT, aside / AUDIT)
-        if manifest.card.labels_public == "yes":
-            for name in (PREDICTIONS, "labels.csv.gz"):
-                shutil.copyfile(run_folder / name, aside / name)
-        else:
-            of_model = record.predictions["method"] == MODEL
-            record.predictions.take(of_model).write(aside / PREDICTIONS)
-            write_text(aside / HMAC_NAME, labels_hmac(record.labels, key(manifest.dataset.name)) + "\n")
-        if entry.exists():
-            entry.rename(old)
-        aside.rename(entry)
-        shutil.rmtree(old, ignore_errors=True)
+        with temporary(aside(entry)) as whole:
+            whole.mkdir(parents=True)
+            write_text(whole / "run.yaml", as_yaml(_public(record.run)))
+            for name in COPIED:
+                shutil.copyfile(run_folder / name, whole / name)
+            if (run_folder / AUDIT).is_file():
+                shutil.copyfile(run_folder / AUDIT, whole / AUDIT)
+            if manifest.card.labels_public == "yes":
+                for name in (PREDICTIONS, "labels.csv.gz"):
+                    shutil.copyfile(run_folder / name, whole / name)
+            else:
+                of_model = record.predictions["method"] == MODEL
+                record.predictions.take(of_model).write(whole / PREDICTIONS)
+                write_text(whole / HMAC_NAME, labels_hmac(record.labels, key(manifest.dataset.name)) + "\n")
+            old = whole.with_name(f"{whole.name}-old")
+            if entry.exists():
+                entry.rename(old)
+            whole.rename(entry)
+            shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise MachineError(f"the entry cannot be written: {error.strerror}", where=str(entry)) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return entry
 
 

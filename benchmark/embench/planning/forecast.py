@@ -11,7 +11,8 @@ import torch
 
 from embench.engine import device as machine
 from embench.engine import fits, network
-from embench.engine.assemble import grid_of
+from embench.engine.assemble import encoder_of, grid_of, view_of
+from embench.engine.specs import FitParams, FusionParams
 from embench.engine.stage import Stage
 from embench.planning.graph import Graph
 
@@ -24,16 +25,16 @@ def forecast(graph: Graph, workers: int) -> dict[str, Any]:
     A pretraining row is taken to cost what a fitting row of the same encoders costs; stages over frozen nets cost next
     to nothing beside the nets themselves and are left out.
     """
-    fitting = [
-        s for s in graph.stages.values() if s.kind in ("unimodal", "fusion") and s.params.get("inputs") != "hidden"
+    fitting: list[Stage[FitParams]] = [
+        s for s in graph.stages.values() if s.kind == "unimodal" or (s.kind == "fusion" and s.params.inputs != "hidden")
     ]
     measured: dict[frozenset[str], tuple[int, int, float]] = {}
     for stage in fitting:
-        kind = frozenset(stage.params["modalities"])
+        kind = frozenset(stage.params.modalities)
         if kind not in measured:
             measured[kind] = _measure(stage)
     seconds = sum(
-        measured[frozenset(s.params["modalities"])][2] * int((s.task["role"] == 0).sum()) * s.params["recipe"]["epochs"]
+        measured[frozenset(s.params.modalities)][2] * int((s.task["role"] == 0).sum()) * s.params.recipe.epochs
         for s in fitting
     )
     for stage in graph.stages.values():
@@ -46,29 +47,29 @@ def forecast(graph: Graph, workers: int) -> dict[str, Any]:
     }
 
 
-def _pretraining_s(stage: Stage, measured: dict[frozenset[str], tuple[int, int, float]]) -> float:
-    which = frozenset(stage.params["modalities"])
+def _pretraining_s(stage: Stage[FitParams], measured: dict[frozenset[str], tuple[int, int, float]]) -> float:
+    which = frozenset(stage.params.modalities)
     costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
     task = stage.task
     if "y" in task:
-        own = fits.own_view(stage.params)
-        rows = float(len(grid_of(stage.params["modalities"], own, task["recording"], task["start"], task["stop"])))
+        own = stage.params.recipe.view
+        rows = float(len(grid_of(stage.params.modalities, own, task["recording"], task["start"], task["stop"])))
     else:
-        views = [m["recipe"]["view"] for m in stage.params["modalities"].values()]
-        step = max((v["step_s"] or v["length_s"] or 10.0) for v in views)
+        views = [view_of(encoder_of(part), part.name) for part in stage.params.modalities.values()]
+        step = max(view.step_s or view.length_s or 10.0 for view in views)
         rows = float(((task["stop"] - task["start"]) // step)[task["role"] == 0].sum())
-    return max(costs, default=0.0) * rows * float(stage.params["recipe"]["epochs"])
+    return max(costs, default=0.0) * rows * float(stage.params.recipe.epochs)
 
 
-def _measure(stage: Stage) -> tuple[int, int, float]:
+def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     """Parameters, FLOPs of a row, and seconds a row of training (forward and backward)."""
-    machine.settle(0, stage.params["threads"])
+    machine.settle(0, stage.params.common.threads)
     data, specs, train, _, _ = fits.labelled(_fewer(stage))
-    outputs = network.targets_of(stage.params)
-    if stage.kind == "unimodal":
-        model = network.build_unimodal(stage.params["modalities"], specs, outputs)
+    params, outputs = stage.params, network.targets_of(stage.params)
+    if isinstance(params, FusionParams):
+        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     else:
-        model = network.build_fusion(stage.params, specs, outputs)
+        model = network.build_unimodal(params.modalities, specs, outputs)
     model.to(data.device)
     flops = fits.flops(model, data, train)
     model.train()
@@ -81,7 +82,7 @@ def _measure(stage: Stage) -> tuple[int, int, float]:
     return network.size(model), flops, seconds / ROWS
 
 
-def _fewer(stage: Stage) -> Stage:
+def _fewer(stage: Stage[FitParams]) -> Stage[FitParams]:
     """The same stage on some of its training units, enough for a few that have a modality."""
     units = np.flatnonzero(stage.task["role"] == 0)
     first = units[np.unique(np.linspace(0, len(units) - 1, 16 * ROWS).astype(int))]

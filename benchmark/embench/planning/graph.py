@@ -12,10 +12,21 @@ from typing import Any
 import numpy as np
 
 from embench.data.cohort import Cohort
+from embench.engine.specs import (
+    Common,
+    FitParams,
+    FusionParams,
+    Params,
+    Part,
+    PredictParams,
+    PretrainParams,
+    SourceSpec,
+    asked,
+)
 from embench.engine.stage import REVISION, Stage
 from embench.errors import UsageError
 from embench.interfaces.units import LabelRule, Target
-from embench.planning.method import FUSION, Method, Origin, Part, Pretraining
+from embench.planning.method import FUSION, Method, Origin, Pretraining
 from embench.planning.tasks import (
     TRAIN,
     VAL,
@@ -60,37 +71,30 @@ class Answer:
 class Graph:
     """Stages in an order in which each follows its inputs, and the answers they will give."""
 
-    stages: dict[str, Stage] = field(default_factory=dict)
+    stages: dict[str, Stage[Any]] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
 
-    def add(self, stage: Stage) -> str:
+    def add(self, stage: Stage[Params]) -> str:
         self.stages.setdefault(stage.id, stage)
         return stage.id
 
 
-def common_params(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> dict[str, Any]:
+def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Common:
     """What the params of every stage hold; without a fold where all folds share the stage."""
     rest = cohort.card.baseline if setting.protocol.normalise == "baseline" else None
-    return {
-        "engine": REVISION,
-        "libraries": libraries(setting.device),
-        "device": setting.device,
-        "threads": setting.threads,
-        "seed": seed,
-        **({} if fold is None else {"fold": fold}),
-        "source": {
-            "store": cohort.store.key,
-            "longest_s": cohort.longest_s,
-            "shortest_s": cohort.shortest_s,
-            "normalise": setting.protocol.normalise,
-            **({"rest": [rest.start_s, rest.stop_s]} if rest else {}),
-        },
-    }
+    source = SourceSpec(
+        cohort.store.key,
+        cohort.longest_s,
+        cohort.shortest_s,
+        setting.protocol.normalise,
+        (rest.start_s, rest.stop_s) if rest else None,
+    )
+    return Common(REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
 
 
 def outside_stage(
     method: Method, step: Pretraining, source: Cohort, setting: Setting, seed: int, inputs: Mapping[str, str]
-) -> Stage:
+) -> Stage[PretrainParams]:
     """The stage of a step on all people of an outside source: nothing of a run's own dataset, fold or targets is in it,
     so that whoever asks for it shares it."""
     which = method.of(step)
@@ -100,10 +104,7 @@ def outside_stage(
         targets = (ANYTHING,) if step.modality is None else ()
         roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
         task = task_of(source, recorded(source, roles, which), which)
-    params = {
-        **common_params(setting, seed, None, source),
-        **_pretrain_params(method, step, setting, targets, inputs),
-    }
+    params = _pretrain_params(method, step, setting, targets, inputs, common(setting, seed, None, source))
     return Stage("pretrain", params, inputs, task, setting.places, {"seed": seed, **_modality(step)})
 
 
@@ -151,7 +152,7 @@ class Builder:
             cohort = self.fit_on if self.setting.dev else self.test_on
             stage = Stage(
                 "predict",
-                {**common_params(self.setting, seed, fold.index, cohort), "drop": list(self.setting.drop)},
+                PredictParams(common(self.setting, seed, fold.index, cohort), self.setting.drop),
                 {"fitted": fitted},
                 {**cohort.arrays(test), **everything(cohort)},
                 self.setting.places,
@@ -180,9 +181,6 @@ class Builder:
             )
         return [i for i in train if units[i].subject in people[:asked]]
 
-    def _modalities(self, which: Sequence[str]) -> dict[str, Any]:
-        return {m: _plain(self.method.encoders[m], "encoder") for m in which}
-
     def _pretrain(self, seed: int, fold: int, train: Sequence[int], val: Sequence[int]) -> dict[str, str]:
         """role -> stage id; steps on the same modality follow each other, the last one is what fitting starts from."""
         last: dict[str, str] = {}
@@ -196,7 +194,7 @@ class Builder:
 
     def _pretrain_stage(
         self, step: Pretraining, seed: int, fold: int, train: Sequence[int], val: Sequence[int], inputs: dict[str, str]
-    ) -> Stage:
+    ) -> Stage[PretrainParams]:
         if step.source is not None:
             # All folds share it, unless it goes on from what one of them was pretrained on.
             stage = outside_stage(self.method, step, self.sources[step.source, step.labels], self.setting, seed, inputs)
@@ -208,10 +206,8 @@ class Builder:
         else:
             stretches = recorded(cohort, {**people(cohort, val, VAL), **people(cohort, train, TRAIN)}, which)
         targets = cohort.targets if step.modality is None else ()
-        params = {
-            **common_params(self.setting, seed, fold, cohort),
-            **_pretrain_params(self.method, step, self.setting, targets, inputs),
-        }
+        shared = common(self.setting, seed, fold, cohort)
+        params = _pretrain_params(self.method, step, self.setting, targets, inputs, shared)
         about = {"seed": seed, "fold": fold, **_modality(step)}
         return Stage("pretrain", params, inputs, task_of(cohort, stretches, which), self.setting.places, about)
 
@@ -228,35 +224,48 @@ class Builder:
         """The stage that answers for some targets, whose labels are `y` (all units, targets)."""
         method, about = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         task = self._task(y, train, val)
-        common = {**common_params(self.setting, seed, fold, self.fit_on), "targets": _targets(targets)}
+        shared = common(self.setting, seed, fold, self.fit_on)
         # Only the network that answers is asked for every epoch's weights.
-        answers = {"every_epoch": True} if self.setting.protocol.select == "peak_on_test" else {}
+        every_epoch = self.setting.protocol.select == "peak_on_test"
+
+        def alone(m: str, every_epoch: bool = False) -> str:
+            part = method.encoders[m]
+            params = FitParams(
+                shared,
+                modalities={m: part},
+                recipe=part.recipe,
+                targets=tuple(map(asked, targets)),
+                weights=_weights(self.setting, [m], pretrained),
+                every_epoch=every_epoch,
+            )
+            return self._unimodal(m, params, y, train, val, pretrained, about)
+
         if method.joins == "unimodal":
             (m,) = method.modalities
-            return self._unimodal(m, {**common, **answers}, y, train, val, pretrained, about)
+            return alone(m, every_epoch)
         unimodal = {}
         if method.joins == "hidden" or method.on_hidden:
             for m in method.modalities:
-                unimodal[f"unimodal:{m}"] = self._unimodal(m, common, y, train, val, pretrained, about)
+                unimodal[f"unimodal:{m}"] = alone(m)
         kind = "estimator" if method.joins == "estimator" else "fusion"
-        params = {
-            **common,
-            **(answers if kind == "fusion" else {}),
-            "modalities": self._modalities(method.modalities),
-            "order": list(method.modalities),  # ids are made of sorted keys, and the order decides columns
-            "fusion": _plain(method.fusion, "name"),
-            "recipe": method.fusion.recipe.mapping(),
-            "inputs": "hidden" if unimodal else "features" if method.joins == "estimator" else "tokens",
-        }
+        whole = method.joins == "tokens"
+        params = FusionParams(
+            shared,
+            modalities={m: method.encoders[m] for m in method.modalities},
+            fusion=method.fusion,
+            recipe=method.fusion.recipe,
+            targets=tuple(map(asked, targets)),
+            inputs="hidden" if unimodal else "features" if method.joins == "estimator" else "tokens",
+            weights={} if unimodal else _weights(self.setting, method.modalities, pretrained, whole=whole),
+            every_epoch=every_epoch and kind == "fusion",
+        )
         inputs = unimodal or dict(pretrained)
-        if not unimodal:
-            params |= _weights(self.setting, method.modalities, pretrained, whole=method.joins == "tokens")
         return self.graph.add(Stage(kind, params, inputs, task, self.setting.places, about))
 
     def _unimodal(
         self,
         m: str,
-        common: Mapping[str, Any],
+        params: FitParams,
         y: np.ndarray,
         train: Sequence[int],
         val: Sequence[int],
@@ -269,8 +278,6 @@ class Builder:
         def sensed(index: Sequence[int]) -> list[int]:
             return [i for i in index if set(m.split("+")) <= spans[self.fit_on.units[i].recording]]
 
-        params = {**common, "modalities": self._modalities([m]), "recipe": self.method.encoders[m].recipe.mapping()}
-        params |= _weights(self.setting, [m], pretrained)
         own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
         task = self._task(y, sensed(train), sensed(val))
         return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, {**about, "modality": m}))
@@ -289,42 +296,38 @@ def _modality(step: Pretraining) -> dict[str, str]:
 
 
 def _pretrain_params(
-    method: Method, step: Pretraining, setting: Setting, targets: Sequence[Target], inputs: Mapping[str, str]
-) -> dict[str, Any]:
-    which = method.of(step)
-    return {
-        "modalities": {m: _plain(_learning(method.encoders[m]), "encoder") for m in which},
-        "order": which,
-        "pretrainer": _plain(step.part, "name"),
-        "fusion": _plain(_learning(method.fusion), "name") if step.modality is None else None,
-        "recipe": step.part.recipe.mapping(),
-        "targets": _targets(targets),
-        **_weights(setting, which, inputs, whole=step.modality is None),
-    }
+    method: Method,
+    step: Pretraining,
+    setting: Setting,
+    targets: Sequence[Target],
+    inputs: Mapping[str, str],
+    shared: Common,
+) -> PretrainParams:
+    which, whole = method.of(step), step.modality is None
+    return PretrainParams(
+        shared,
+        modalities={m: _learning(method.encoders[m]) for m in which},
+        pretrainer=step.part,
+        fusion=_learning(method.fusion) if whole else None,
+        recipe=step.part.recipe,
+        targets=tuple(map(asked, targets)),
+        weights=_weights(setting, which, inputs, whole=whole),
+    )
 
 
 def _weights(
     setting: Setting, which: Sequence[str], before: Mapping[str, str], *, whole: bool = False
-) -> dict[str, dict[str, str]]:
+) -> dict[str, str]:
     """Weights from outside, for modalities (and the fusion of a `whole` model) that no stage before starts already."""
     parts = [m for m in which if not {"pretrained", f"pretrained:{m}"} & before.keys()]
     if whole and "pretrained" not in before:
         parts.append(FUSION)
-    own = {part: setting.weights[part] for part in parts if part in setting.weights}
-    return {"weights": own} if own else {}
-
-
-def _plain(part: Part, key: str) -> dict[str, Any]:
-    return {key: part.name, "code": part.code, "recipe": part.recipe.mapping(), **part.grounds}
+    return {part: setting.weights[part] for part in parts if part in setting.weights}
 
 
 def _learning(part: Part) -> Part:
     """The part as pretraining sees it, so that what is frozen afterwards and what is not share one stage."""
     return replace(part, recipe=replace(part.recipe, frozen=False))
-
-
-def _targets(targets: Sequence[Target]) -> list[dict[str, Any]]:
-    return [{"name": t.name, "kind": t.kind, "n": t.n} for t in targets]
 
 
 @cache

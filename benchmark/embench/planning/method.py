@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-import yaml
-from pydantic import TypeAdapter, ValidationError
+from typing import Any, Literal
 
 from embench import registry
 from embench.data.find import is_corpus_folder
+from embench.engine.specs import Part
 from embench.errors import UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
@@ -21,34 +19,11 @@ from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.interfaces.recording import MODALITIES
-from embench.interfaces.units import View
 from embench.planning.request import Request, assign
+from embench.planning.settings import applied
 from embench.registry.naming import did_you_mean
 from embench.store import made_by
 from embench.system import version_of
-
-
-@dataclass(frozen=True)
-class Part:
-    """A plugin in a method: full name, code identity, recipe; of an encoder also what else decides its numbers, the
-    versions of `libraries` and the SHA-256 of `assets` (files)."""
-
-    name: str
-    code: str
-    recipe: Recipe
-    libraries: Mapping[str, str] = field(default_factory=dict)
-    assets: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def short(self) -> str:
-        """Without its package, or without the path of its file."""
-        return self.name.rpartition(":")[2].split("/", 1)[-1]
-
-    @property
-    def grounds(self) -> dict[str, dict[str, str]]:
-        """Libraries and assets, where there are any."""
-        return {key: dict(of) for key, of in (("libraries", self.libraries), ("assets", self.assets)) if of}
-
 
 FUSION = "fusion"
 """What stands beside modalities where weights of a whole model are named."""
@@ -140,7 +115,7 @@ def resolve(request: Request, card: Card, available: Sequence[str], device: str)
     joins: Any = "estimator" if issubclass(kind, Estimator) else kind.inputs
     has_features = all("features" in registry.load("encoder", p.name).offers for p in encoders.values())
     method = Method(modalities, encoders, fusion, joins, joins == "estimator" and not has_features, steps, preset)
-    method = _apply(method, request.settings)
+    method = applied(method, request.settings)
     _check(method, kind)
     return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
 
@@ -228,110 +203,6 @@ def without_paths(text: str) -> str:
     if not source or not is_corpus_folder(source):
         return text
     return f"{text.removesuffix(source)}{Path(source).expanduser().resolve().name}"
-
-
-_SETTING = re.compile(r"(encoder|pretrainer|fusion)(?:\[([^\]]+)\])?\.([a-z_]+)(?:\.([A-Za-z_]\w*))?$")
-
-
-def _apply(method: Method, settings: Sequence[str]) -> Method:
-    for setting in settings:
-        path, equals, text = setting.partition("=")
-        found = _SETTING.match(path.strip())
-        if not equals or not found:
-            raise UsageError(
-                f"cannot read `{setting}`",
-                where="--set",
-                expected="path=value, such as encoder[eeg].build.depth=4, encoder.lr=1e-4 or fusion.batch=32",
-            )
-        kind, which, name, key = found.groups()
-        value = yaml.safe_load(text)
-        if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value):
-            value = float(value)  # YAML reads 1e-4 as text
-        method = _changed(method, kind, which, lambda r: _set(r, name, key, value, setting), setting)  # noqa: B023  called at once
-    return method
-
-
-def _changed(method: Method, kind: str, which: str | None, change: Any, setting: str) -> Method:
-    if kind == "fusion":
-        return replace(method, fusion=replace(method.fusion, recipe=change(method.fusion.recipe)))
-    if kind == "encoder":
-        if which and which not in method.encoders:
-            raise UsageError(f"no encoder for `{which}`", where=f"--set {setting}", expected=", ".join(method.encoders))
-        chosen = [which] if which else list(method.encoders)
-        changed = {m: replace(p, recipe=change(p.recipe)) if m in chosen else p for m, p in method.encoders.items()}
-        return replace(method, encoders=changed)
-    steps = [
-        replace(p, part=replace(p.part, recipe=change(p.part.recipe)))
-        if which in (None, str(i), p.part.short, p.modality)
-        else p
-        for i, p in enumerate(method.pretraining)
-    ]
-    if steps == list(method.pretraining):
-        raise UsageError("no such pretrainer in this run", where=f"--set {setting}", hint="add --pretrainer NAME")
-    return replace(method, pretraining=tuple(steps))
-
-
-def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -> Recipe:
-    known = [n for n in vars(recipe) if n != "datasets"]
-    if name not in known:
-        raise UsageError(
-            f"a recipe has no `{name}`",
-            where=f"--set {setting}",
-            hint=did_you_mean(name, known),
-            expected=", ".join(known),
-        )
-    old = getattr(recipe, name)
-    if key is None:
-        if isinstance(old, Mapping | View):
-            raise UsageError(f"`{name}` has parts", where=f"--set {setting}", expected=f"{name}.PART=value")
-        return replace(recipe, **{name: _fitting(Recipe, name, value, setting)})
-    parts = asdict(old) if isinstance(old, View) else dict(old or {})
-    if name == "view" and old is None:
-        parts = asdict(View())
-    if key not in parts:
-        raise UsageError(
-            f"`{name}` has no `{key}`",
-            where=f"--set {setting}",
-            expected=", ".join(parts),
-            hint=did_you_mean(key, list(parts)),
-        )
-    if name == "view":
-        return replace(recipe, view=View(**{**parts, key: _fitting(View, key, value, setting)}))
-    changed: Mapping[str, Any] = {name: {**parts, key: _typed(parts[key], value, setting)}}
-    return replace(recipe, **changed)
-
-
-_LEAST = {"epochs": 1, "batch": 2, "every": 1, "patience": 1, "warmup": 0, "lr": 0.0, "length_s": 1e-3, "step_s": 1e-3}
-
-
-def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
-    """The value, if a field of a recipe or view can hold it."""
-    hint = get_type_hints(record)[field]
-    try:
-        fits = TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
-    except ValidationError as error:
-        choices = get_args(hint) if get_origin(hint) is Literal else ()
-        raise UsageError(
-            f"{value!r} does not fit: {error.errors()[0]['msg'][:1].lower()}{error.errors()[0]['msg'][1:]}",
-            where=f"--set {setting}",
-            hint=did_you_mean(str(value), choices),
-        ) from error
-    if fits is not None and field in _LEAST and fits < _LEAST[field]:
-        raise UsageError(f"{field} is too small", where=f"--set {setting}", expected=f"at least {_LEAST[field]:g}")
-    return fits
-
-
-def _typed(old: Any, value: Any, setting: str) -> Any:
-    """The value, if it is of the kind that stood there before (a whole number may stand for a number)."""
-    if isinstance(old, tuple) and isinstance(value, list):
-        return tuple(value)
-    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if old is not None and value is not None and type(old) is not type(value):
-        raise UsageError(
-            f"{value!r} does not fit", where=f"--set {setting}", expected=f"{type(old).__name__}, such as {old!r}"
-        )
-    return value
 
 
 def _check(method: Method, kind: type[Any]) -> None:

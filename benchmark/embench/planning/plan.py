@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from scipy import stats
 
@@ -24,6 +24,7 @@ from embench.planning.request import Request
 from embench.planning.sources import channels_of, sources
 from embench.planning.transfer import of_both, trained_on
 from embench.protocols import Fold, Protocol, given_up, load
+from embench.records.manifest import Overlap
 from embench.store import clips
 from embench.system import cores
 
@@ -87,9 +88,9 @@ class Plan:
         return find.full_name(self.request.train_dataset) if self.request.train_dataset else None
 
     @property
-    def overlap(self) -> str:
+    def overlap(self) -> Overlap:
         """What pretraining may have seen of the test people; worked out, never declared."""
-        found = ["none"]
+        found: list[Overlap] = ["none"]
         for step in self.method.pretraining:
             own = step.source is None
             same = step.source is not None and find.share_files(step.source, self.dataset, self.request.data_root)
@@ -99,7 +100,7 @@ class Plan:
             found.append(self.started.overlap(self.dataset, find.marks(self.dataset, self.request.data_root)))
         if any(part.assets for part in self.method.encoders.values()):
             found.append("unknown")  # an encoder's own weights say nothing of whom they have seen
-        return max(found, key=["none", "unlabelled_target", "labelled_target", "unknown"].index)
+        return max(found, key=get_args(Overlap).index)
 
     @property
     def id(self) -> str:

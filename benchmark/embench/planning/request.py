@@ -1,10 +1,11 @@
-"""What a person asks for, checked as far as that goes without data."""
+"""What a person asks for, checked as far as that goes without data; and the options it is asked with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_type_hints
 
 from embench.errors import UsageError
 from embench.registry.naming import did_you_mean
@@ -53,6 +54,124 @@ class Request:
     @property
     def runs_folder(self) -> Path:
         return Path(self.runs) if self.runs is not None else Path("runs")
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of `embench run`.
+
+    Args:
+        name: on the command line, without its dashes.
+        help: what `embench run --help` says.
+        of: field of `Request`, where it has another name.
+        points: what `embench grid --help` says; None where all points of a grid share one value.
+    """
+
+    name: str
+    help: str
+    of: str = ""
+    points: str | None = None
+    required: bool = False
+
+    @property
+    def field(self) -> str:
+        return self.of or self.name.replace("-", "_")
+
+
+OPTIONS = (
+    Option(
+        "dataset",
+        "Dataset to run on; `embench list dataset`.",
+        points="Repeat an option for grid points.",
+        required=True,
+    ),
+    Option(
+        "encoder",
+        "NAME for all modalities, or eeg=NAME; repeatable.",
+        of="encoders",
+        points="A point: NAME, or eeg=NAME,ecg=NAME for one by modality.",
+        required=True,
+    ),
+    Option(
+        "pretrainer",
+        "NAME, eda=NAME or NAME:SOURCE; repeatable, run in order.",
+        of="pretrainers",
+        points="A point: one or more with commas, or none.",
+    ),
+    Option("fusion", "What joins the modalities; single for one.", points="What joins the modalities, or none."),
+    Option(
+        "modalities",
+        "a,b+c, b+c joined as channels; by default the card's.",
+        points="A point: a,b+c.",
+    ),
+    Option(
+        "target",
+        "Targets, with commas between; by default all.",
+        of="targets",
+        points="A point: targets, with commas between.",
+    ),
+    Option("protocol", "Name of a protocol, or its file.", points="Name of a protocol, or its file."),
+    Option("recipe", "Preset; by default paper on a GPU and small on a CPU.", points="Preset."),
+    Option("seeds", "Seeds, with commas between; each has its partition."),
+    Option("device", "Where networks are trained."),
+    Option("data-root", "Folder of all datasets; else $EMBENCH_DATA, else the user's data folder."),
+    Option("runs", "Folder that run folders are written to; by default ./runs."),
+    Option(
+        "set",
+        "path=value, such as fusion.lr=1e-4; repeatable.",
+        of="settings",
+        points="path=value; the same path twice makes two points.",
+    ),
+    Option("dev", "Score validation people; test labels stay closed."),
+    Option(
+        "train-dataset",
+        "Train on this dataset, test on --dataset.",
+        points="Train on this dataset, test on --dataset.",
+    ),
+    Option(
+        "drop",
+        "Modality that is taken away at the test.",
+        points="Modality that is taken away at the test, or none.",
+    ),
+    Option(
+        "label-subjects",
+        "How many training people have labels, or all.",
+        points="How many training people have labels: 1,2,5,all.",
+    ),
+    Option(
+        "pretrained",
+        "Weights: a file, a run, a pretraining.",
+        points="Weights: a file, a run, a pretraining.",
+    ),
+    Option("workers", "Processes that work at once; by default one a processor."),
+    Option("observer", "Observer to call; repeatable.", of="observers"),
+)
+"""The options of a run, in the order of its help: the one place that says how fields of a request are asked for."""
+
+AXES = {option.name: option.field for option in OPTIONS if option.points is not None}
+"""Options that a grid may spread, and their fields."""
+
+
+def named(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options, by the names of the command line (or of fields), as fields; `-` and `_` are the same."""
+    fields = {option.name.replace("-", "_"): option.field for option in OPTIONS}
+    by_name = {name.replace("-", "_"): value for name, value in options.items()}
+    return {fields.get(name, name): value for name, value in by_name.items()}
+
+
+def request_of(**options: Any) -> Request:
+    """The request of options, by their names or those of fields, as the command line, a file or Python gives them: a
+    text may stand for a list of one, a list for a text with commas."""
+    hints = get_type_hints(Request)
+    return Request(**{field: _fitting(hints[field], value) for field, value in named(options).items()})
+
+
+def _fitting(hint: Any, value: Any) -> Any:
+    if hint == tuple[str, ...]:
+        return (value,) if isinstance(value, str) else tuple(value or ())
+    if hint == str | None and value is not None:
+        return ",".join(value) if isinstance(value, list | tuple) else str(value)
+    return Path(value) if hint == Path | None and value is not None else value
 
 
 def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from embench.errors import DataError, UsageError
 from embench.files import sha256
 from embench.planning.method import FUSION, Method
 from embench.records import record
+from embench.records.manifest import Overlap
 
 FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
 
@@ -53,7 +54,7 @@ class Weights:
         }
         return [fitted, *map(dict, self.run.get("pretraining", []))]
 
-    def overlap(self, dataset: str, marks: Collection[str]) -> str:
+    def overlap(self, dataset: str, marks: Collection[str]) -> Overlap:
         """What the people behind the weights have to do with a dataset: `labelled_target` where their labels were used,
         `unlabelled_target` where only their signals were, else `none`; `unknown` where nothing is on record, or a run
         itself started from other weights.

@@ -3,7 +3,7 @@
 from embench.protocols.guard import given_up, prove
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
 from embench.protocols.schema import Protocol, load, names, recorded
-from embench.protocols.units import Cut, LabelKind, cut_of, fitted_rule, label_units, make_units, whole
+from embench.protocols.units import Cut, LabelKind, Span, cut_of, fitted_rule, label_units, make_units, whole
 
 __all__ = [
     "Cut",
@@ -11,6 +11,7 @@ __all__ = [
     "FoldRow",
     "LabelKind",
     "Protocol",
+    "Span",
     "connected_groups",
     "cut_of",
     "fitted_rule",

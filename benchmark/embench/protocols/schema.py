@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from embench.errors import UsageError
+from embench.errors import Fault, UsageError, breaks_schema
+from embench.files import parse_yaml
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
 from embench.registry.naming import did_you_mean
@@ -175,7 +176,7 @@ def recorded(about: Mapping[str, Any]) -> Protocol | None:
 
 def _read(path: Path) -> Protocol:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"the protocol file cannot be read: {reason}", where=str(path)) from error
@@ -212,16 +213,16 @@ def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def _usage_error(error: ValidationError, path: Path) -> UsageError:
     """One message for all fields that are wrong: the first as the message's head, the others below it."""
-    faults = [_fault(dict(fault)) for fault in error.errors()]
+    found, expected = zip(*(_fault(dict(fault)) for fault in error.errors()), strict=True)
     return UsageError(
-        "the protocol breaks the schema: " + "; ".join(dict.fromkeys(f"{field}: {what}" for field, what, _ in faults)),
-        where=f"{path}, {', '.join(dict.fromkeys(field for field, _, _ in faults))}",
-        expected="; ".join(dict.fromkeys(expected for _, _, expected in faults)),
+        breaks_schema("the protocol", found),
+        where=f"{path}, {', '.join(dict.fromkeys(fault.field for fault in found))}",
+        expected="; ".join(dict.fromkeys(expected)),
     )
 
 
-def _fault(fault: dict[str, Any]) -> tuple[str, str, str]:
-    """(field, what is wrong, what is expected) of one of pydantic's findings."""
+def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
+    """One of pydantic's findings, and what is expected."""
     place = [str(part) for part in fault["loc"]]
     parent: Any = Protocol
     named = []
@@ -236,11 +237,11 @@ def _fault(fault: dict[str, Any]) -> tuple[str, str, str]:
     field = ".".join(named)
     if fault["type"] == "extra_forbidden":
         known = list(model.model_fields)
-        return field, "unknown key", did_you_mean(named[-1], known) or f"only {', '.join(known)}"
+        return Fault(field, "unknown key"), did_you_mean(named[-1], known) or f"only {', '.join(known)}"
     if fault["type"] == "missing":
-        return field, "missing", f"a value for {field}"
+        return Fault(field, "missing"), f"a value for {field}"
     message = fault["msg"]
-    return field, f"found {fault['input']!r}", f"{field}: {message[0].lower()}{message[1:]}"
+    return Fault(field, f"found {fault['input']!r}"), f"{field}: {message[0].lower()}{message[1:]}"
 
 
 def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:

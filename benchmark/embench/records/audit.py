@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from embench.errors import DataError, MachineError
-from embench.records.record import write_text
+from embench.files import write_text
 
 NAME = "audit.json"
 VERSION = 1

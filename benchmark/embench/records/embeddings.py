@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from embench.errors import DataError, MachineError
-from embench.records.record import with_aside
+from embench.files import write_whole
 
 NAME = "embeddings.npz"
 
@@ -56,7 +56,7 @@ def write(run_folder: Path, embeddings: Embeddings) -> None:
     path = Path(run_folder) / NAME
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with_aside(path, put)
+        write_whole(path, put)
     except OSError as error:
         raise MachineError(f"the embeddings cannot be written: {error.strerror}", where=str(path)) from error
 

@@ -1,19 +1,39 @@
-"""What `run.yaml` must hold, checked when it is written and when it is read."""
+"""What `run.yaml` holds, as one model: who writes one builds a `Manifest`, and who reads one checks it against that.
+
+A field with a default may be absent: records of earlier versions lack it, or not every kind of record has it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
 
-from embench.errors import DataError
+from embench.errors import DataError, breaks_schema, faults
+
+Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
+"""What pretraining may have seen of the test people, from the least to the most."""
 
 
 class _Part(BaseModel):
     """A part of run.yaml: what is named here must be there, more may be."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
+    _given: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember(cls, data: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
+        made = make(data)
+        if isinstance(data, Mapping):
+            made._given = tuple(data)  # noqa: SLF001  its own
+        return made
+
+    def content(self) -> dict[str, Any]:
+        """As run.yaml says it: what was given, in the order in which it was given."""
+        values = {name: getattr(self, name) for name in self._given}
+        return {name: value.content() if isinstance(value, _Part) else value for name, value in values.items()}
 
 
 class DatasetPart(_Part):
@@ -22,19 +42,35 @@ class DatasetPart(_Part):
     name: str
     fingerprint: str
     synthetic: dict[str, Any] | None
+    verified_on_real: str | dict[str, Any] = "never"
 
 
 class ProtocolPart(_Part):
+    """`gives_up`: what a protocol that leaks gives up, in words; `rules`: all of it."""
+
     name: str
     version: int
     hash: str
     leaks: bool
+    gives_up: dict[str, str] = {}
+    rules: dict[str, Any] = {}
 
 
 class CardPart(_Part):
     labels_public: Literal["yes", "no", "unknown"]
     fixed_order: bool
     label_rules_hash: str
+    label_rules: list[dict[str, Any]] = []
+
+
+class TrainedOnPart(_Part):
+    """The other dataset that a method was trained on, whose labels are made by its own card's rules."""
+
+    name: str
+    fingerprint: str
+    people: int
+    label_rules_hash: str
+    label_rules: list[dict[str, Any]]
 
 
 class MethodPart(_Part):
@@ -74,36 +110,46 @@ class CostPart(_Part):
 
     wall_s: float | None
     parameters: int | None
-    flops: float | None
+    flops: int | float | None
     device: str
     peak_memory_mb: float | None
     energy_j: float | None = None
 
 
-class Manifest(_Part):
-    """One run: what was asked for, on whom, with what, at what cost. `pretraining`: the outside sources that were seen,
-    with hash, licence, hours and number of people. `videos`: how many recordings of each dataset were seen, which could
-    not be decoded and why, and in how many of the stretches in which a face was looked for there was none."""
+class Circumstances(_Part):
+    """The data, the rules, the people and the code, whatever the method."""
 
-    id: str
     embench_version: str
     dataset: DatasetPart
     protocol: ProtocolPart
     card: CardPart
-    method: MethodPart
-    recipe: RecipePart
     targets: list[str] | dict[str, Any]
-    seeds: list[int]
     cohort: CohortPart
-    videos: list[dict[str, Any]] = []
     target_access: str
-    pretrain_overlap: Literal["none", "unlabelled_target", "labelled_target", "unknown"]
+    scoring: dict[str, Any] | None = None
+    versions: dict[str, Any]
+
+
+class Manifest(Circumstances):
+    """One run: what was asked for, on whom, with what, at what cost. `pretraining`: the outside sources that were seen,
+    with hash, licence, hours and number of people. `videos`: how many recordings of each dataset were seen, which could
+    not be decoded and why, and in how many of the stretches in which a face was looked for there was none. `outside`:
+    of a file of predictions, what it holds."""
+
+    id: str
+    trained_on: TrainedOnPart | None = None
+    method: MethodPart
+    outside: dict[str, Any] | None = None
+    recipe: RecipePart
+    seeds: list[int]
+    videos: list[dict[str, Any]] = []
+    pretrain_overlap: Overlap
     pretraining: list[dict[str, Any]] = []
+    started_from: dict[str, Any] | None = None
     dev: bool
     cost: CostPart
     test_looks: int | dict[str, int] | None
     tried: int | dict[str, int] | None
-    versions: dict[str, Any]
     device: Any
     config: dict[str, Any]
 
@@ -115,9 +161,9 @@ def check_manifest(content: Any, where: str) -> Manifest:
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
-        faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+        found = faults(error)
         raise DataError(
-            "the record of the run breaks the schema: " + "; ".join(f"{field}: {what}" for field, what in faults),
+            breaks_schema("the record of the run", found),
             where=where,
-            expected=f"{', '.join(dict.fromkeys(field for field, _ in faults))} as written by embench",
+            expected=f"{', '.join(dict.fromkeys(fault.field for fault in found))} as written by embench",
         ) from error

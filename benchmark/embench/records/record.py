@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,11 @@ from typing import Any
 import yaml
 
 from embench.errors import DataError, MachineError
+from embench.files import parse_yaml, write_text, write_whole
 from embench.records.manifest import Manifest, check_manifest
 from embench.records.predictions import Labels, Predictions
 
 FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ def write(folder: Path, record: Record) -> Manifest:
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("run.yaml", "audit.json"):  # an audit is of the record that it was made of
             (folder / name).unlink(missing_ok=True)
-        with_aside(folder / "predictions.csv.gz", record.predictions.write)
+        write_whole(folder / "predictions.csv.gz", record.predictions.write)
         if record.labels is not None:
-            with_aside(folder / "labels.csv.gz", record.labels.write)
+            write_whole(folder / "labels.csv.gz", record.labels.write)
         write_text(folder / "folds.csv", table(record.folds, FOLD_FIELDS))
         write_text(folder / "scores.json", json.dumps(record.scores, indent=1, allow_nan=False) + "\n")
         if record.history:
@@ -104,23 +102,9 @@ def read_scores(folder: Path) -> dict[str, Any]:
 
 def read_yaml(path: Path) -> Any:
     try:
-        return yaml.load(_text(path), _Loader)  # noqa: S506  # one of the two safe loaders
+        return parse_yaml(_text(path))
     except yaml.YAMLError as error:
         raise DataError(f"the file is no YAML: {error}", where=str(path)) from error
-
-
-def with_aside(path: Path, put: Any) -> None:
-    """Calls `put` with a name beside `path`, then renames: the file is never half there."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        put(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    with_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
 def as_yaml(content: Mapping[str, Any]) -> str:

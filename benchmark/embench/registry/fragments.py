@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from embench.files import SafeLoader
 from embench.registry.naming import did_you_mean
 
 GROUP = "embench"
@@ -223,7 +224,7 @@ def _one_line(error: Exception) -> str:
     return text if type(error) in (ValueError, TypeError) else f"{type(error).__name__}: {text}"
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the base is chosen at run time
+class _Loader(SafeLoader):
     """Plain YAML that refuses a key given twice, which would override the first without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from embench.data.find import prepared
 from embench.errors import EmbenchError, MachineError
+from embench.files import write_text
 from embench.interfaces.metric import Undefined
 from embench.protocols import recorded
-from embench.records.record import Record, read, write_text
+from embench.records.record import Record, read
 from embench.report import about, curves, embeddings, fusion_gain, headline, training
 from embench.report.finished import Finished
 from embench.report.page import Section, page

@@ -12,9 +12,10 @@ import numpy as np
 
 from embench.data.label_report import class_names
 from embench.interfaces.metric import Undefined
-from embench.interfaces.units import LabelRule, Target
+from embench.interfaces.units import Target
 from embench.records.manifest import Manifest
 from embench.records.record import Record, read
+from embench.statistics.common import targets_of
 from embench.statistics.joined import Joined, join
 from embench.store import Store
 
@@ -41,13 +42,8 @@ class Finished:
 
     @cached_property
     def targets(self) -> list[Target]:
-        """The targets that were scored, from the label rules in the record."""
-        rules = {row["name"]: row for row in self.record.run["card"]["label_rules"]}
-        return [
-            Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"])
-            for name in self.record.scores["headlines"]
-            if (row := rules.get(name))
-        ]
+        """The targets that were scored."""
+        return targets_of(self.record)
 
     @cached_property
     def several(self) -> bool:
@@ -81,10 +77,6 @@ class Finished:
             if (number := self.score(target, metric, name))
         }
         return max(known, key=lambda name: known[name], default=None)
-
-
-def _tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in rule.items()}
 
 
 NO_LABELS = "this record holds no labels, because those of the dataset are not public"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from embench.errors import MachineError
-from embench.files import digest
-from embench.records.record import table, write_text
+from embench.files import digest, write_text
+from embench.records.record import table
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, intervals, line, rule
 
 AXES = {"label_subjects": "training people with labels", "drop": "modalities taken away at the test"}

@@ -19,12 +19,13 @@ from embench import registry
 from embench.data import find
 from embench.data.cohort import Cohort, card_under, choose_targets, gather
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
-from embench.files import digest
+from embench.files import digest, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, given_up, load, prove
 from embench.protocols.schema import Validation
 from embench.records import ledger, record
+from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
 from embench.records.submission import NO_FOLD, Faults, Row, read
 from embench.statistics import answers
 from embench.statistics.answers import Answered, Result
@@ -123,7 +124,7 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         raise UsageError("no unit has any of the targets: there is nothing to list", where=str(path))
     try:
-        record.write_text(Path(path), record.table(rows, list(rows[0])))
+        write_text(Path(path), record.table(rows, list(rows[0])))
     except OSError as error:
         raise MachineError(f"the list of units cannot be written: {error.strerror}", where=str(path)) from error
 
@@ -291,29 +292,27 @@ def _recorded(
         ledger.append(beside, {**look, "target": target})
     evaluated = answers.evaluate(answered, cohort, protocol)
     asked = (dataset, protocol.name)
-    content = {
-        "id": run_id,
-        **facts,
-        "method": {
-            "encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": about["name"],
-        },
-        "outside": dict(about),
-        "recipe": {"preset": "outside", "on_board": False, "assumed": [], "settings": []},
-        "seeds": list(folds),
-        "pretrain_overlap": "unknown",
-        "pretraining": [],
-        "dev": False,
-        "cost": {**dict.fromkeys(("wall_s", "parameters", "flops", "peak_memory_mb", "energy_j")), "device": "unknown"},
-        "test_looks": {t: ledger.looks(beside, *asked, t) for t in targets},
-        "tried": {t: ledger.tried(beside, *asked, t) for t in targets},
-        "device": "unknown",
-        "config": {"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
-    }  # fmt: skip
+    content = Manifest(
+        id=run_id,
+        **dict(facts),
+        method=MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], outside=about["name"]),
+        outside=dict(about),
+        recipe=RecipePart(preset="outside", on_board=False, assumed=[], settings=[]),
+        seeds=list(folds),
+        pretrain_overlap="unknown",
+        pretraining=[],
+        dev=False,
+        cost=CostPart(wall_s=None, parameters=None, flops=None, peak_memory_mb=None, energy_j=None, device="unknown"),
+        test_looks={t: ledger.looks(beside, *asked, t) for t in targets},
+        tried={t: ledger.tried(beside, *asked, t) for t in targets},
+        device="unknown",
+        config={"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
+    ).content()
     rows = answers.fold_rows(cohort, folds)
     rows = [*rows, *answers.left_out_rows(cohort, rows)]
     record.write(folder, record.Record(content, evaluated.predictions, evaluated.labels, rows, evaluated.scores))
     return Result(run_id, folder, content, evaluated.scores)
 
 
-def _id(method: str, facts: Mapping[str, Any]) -> str:
-    return digest([method, facts["dataset"]["fingerprint"], facts["protocol"]["hash"]])[:10]
+def _id(method: str, facts: Circumstances) -> str:
+    return digest([method, facts.dataset.fingerprint, facts.protocol.hash])[:10]

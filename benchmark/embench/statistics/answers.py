@@ -23,6 +23,7 @@ from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
+from embench.records.manifest import CardPart, Circumstances, CohortPart, DatasetPart, ProtocolPart
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics import REVISION
 from embench.statistics.controls import CONTROLS, control_scores
@@ -148,7 +149,7 @@ def identity() -> dict[str, Any]:
     return {"embench": embench.__version__, "revision": REVISION, "metrics": metrics}
 
 
-def circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Mapping[str, str]) -> dict[str, Any]:
+def circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Mapping[str, str]) -> Circumstances:
     """What run.yaml says of the data, the rules, the people and the code, whatever the method.
 
     Args:
@@ -156,37 +157,37 @@ def circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Ma
     """
     card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
     read = card.verified_on_real
-    return {
-        "embench_version": embench.__version__,
-        "dataset": {
-            "name": dataset,
-            "fingerprint": store.key,
-            "synthetic": None if store.synthetic is None else dict(store.synthetic),
-            "verified_on_real": read if isinstance(read, str) else dict(read),
-        },
-        "protocol": {
-            "name": protocol.name,
-            "version": protocol.version,
-            "hash": protocol.hash,
-            "leaks": protocol.leaks,
-            "gives_up": dict(gives_up),
-            "rules": protocol.model_dump(mode="json", exclude_none=True),
-        },
-        "card": {
-            "labels_public": card.labels_public,
-            "fixed_order": card.fixed_order,
-            "label_rules_hash": digest(rules),
-            "label_rules": rules,
-        },
-        "targets": [t.name for t in cohort.targets],
-        "cohort": {"people": cohort.people, "left_out": [dict(row) for row in cohort.left_out]},
-        "target_access": protocol.target_access,
-        "scoring": identity(),
-        "versions": {
+    return Circumstances(
+        embench_version=embench.__version__,
+        dataset=DatasetPart(
+            name=dataset,
+            fingerprint=store.key,
+            synthetic=None if store.synthetic is None else dict(store.synthetic),
+            verified_on_real=read if isinstance(read, str) else dict(read),
+        ),
+        protocol=ProtocolPart(
+            name=protocol.name,
+            version=protocol.version,
+            hash=protocol.hash,
+            leaks=protocol.leaks,
+            gives_up=dict(gives_up),
+            rules=protocol.model_dump(mode="json", exclude_none=True),
+        ),
+        card=CardPart(
+            labels_public=card.labels_public,
+            fixed_order=card.fixed_order,
+            label_rules_hash=digest(rules),
+            label_rules=rules,
+        ),
+        targets=[t.name for t in cohort.targets],
+        cohort=CohortPart(people=cohort.people, left_out=[dict(row) for row in cohort.left_out]),
+        target_access=protocol.target_access,
+        scoring=identity(),
+        versions={
             "python": platform.python_version(),
             **{n: version_of(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "soxr")},
         },
-    }
+    )
 
 
 def fold_rows(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[str, Any]]:

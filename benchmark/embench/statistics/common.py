@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -52,11 +53,25 @@ def check_same(records: Sequence[Record]) -> None:
 
 
 def target_of(of: Record, name: str) -> Target:
-    """The target, as far as scoring needs to know it. Raises UsageError where the record has none of this name."""
-    if name not in of.scores["headlines"]:
-        raise UsageError(f"no target `{name}`", where=of.run["id"], expected=", ".join(of.scores["headlines"]))
-    rule = next(rule for rule in of.run["card"]["label_rules"] if rule["name"] == name)
-    return Target(name, rule["kind"], LabelRule(), rule["label"], rule["n"])
+    """The target of this name. Raises UsageError where the record has none."""
+    for target in targets_of(of):
+        if target.name == name:
+            return target
+    raise UsageError(f"no target `{name}`", where=of.run["id"], expected=", ".join(of.scores["headlines"]))
+
+
+def targets_of(of: Record) -> list[Target]:
+    """The targets that were scored, from the label rules in the record."""
+    rules = {row["name"]: row for row in of.run["card"]["label_rules"]}
+    return [
+        Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"])
+        for name in of.scores["headlines"]
+        if (row := rules.get(name))
+    ]
+
+
+def _tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in rule.items()}
 
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:

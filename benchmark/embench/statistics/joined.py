@@ -9,6 +9,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.units import Target, Units
+from embench.protocols import Span
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 
 
@@ -70,11 +71,10 @@ def join(
 def unit_length(ids: np.ndarray) -> float:
     """The nominal length in seconds of the units with these ids (n,), which say recording, start and stop; NaN where no
     recording holds several, so that units are whole recordings."""
-    spans = [id_.rpartition(":") for id_ in set(ids.tolist())]
-    if len({recording for recording, _, _ in spans}) == len(spans):
+    spans = [Span.read(id_) for id_ in set(ids.tolist())]
+    if len({span.recording for span in spans}) == len(spans):
         return float("nan")
-    start_stop = [span.split("-") for _, _, span in spans]
-    return float(np.median([int(stop) - int(start) for start, stop in start_stop])) / 1000
+    return float(np.median([span.stop_ms - span.start_ms for span in spans])) / 1000
 
 
 def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.ndarray:

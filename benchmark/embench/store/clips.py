@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from embench.errors import DataError, MachineError, PluginError, UsageError
+from embench.files import folder_digest
 from embench.signals import video
 from embench.signals.face import Crop
 from embench.signals.film import EPS, Film, Frames, Stored, write
 from embench.store.arrays import open_rows
 from embench.store.fingerprint import FORMAT
-from embench.store.folders import digest, finished
+from embench.store.folders import finished
 from embench.store.store import RecordingEntry, Span, Store, VideoEntry
 from embench.system import end_with_parent, script_apart, version_of
 
@@ -66,7 +67,7 @@ def clips(
     asked = _asked(encoder)
     if modality != "video" or "video" not in store.modalities:
         raise UsageError(f"{store.name} has no video that can be used", where=f"modality {modality}")
-    key = digest([FORMAT, store.key, made_by(), "clips", asdict(asked)])
+    key = folder_digest([FORMAT, store.key, made_by(), "clips", asdict(asked)])
 
     def build(folder: Path) -> None:
         films = [*_films(store, asked)]

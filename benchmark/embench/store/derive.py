@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from embench.errors import EmbenchError, PluginError, UsageError
+from embench.files import folder_digest
 from embench.interfaces.recording import Signal
 from embench.signals import preprocess
 from embench.signals.normalise import Moments
 from embench.store.arrays import RowWriter, open_rows
 from embench.store.clips import Clips, clips
 from embench.store.fingerprint import FORMAT
-from embench.store.folders import digest, finished
+from embench.store.folders import finished
 from embench.store.store import Span, Store
 from embench.system import version_of
 
@@ -187,7 +188,7 @@ def _apart(signal: Signal, modality: str) -> Signal:
 def _folder(store: Store, key: Sequence[object]) -> Path:
     """Beside the stores, in the same cache."""
     made_by = [preprocess.REVISION, version_of("neurokit2"), version_of("scipy")]
-    return store.path.parent.parent / "derived" / digest([FORMAT, store.key, made_by, *key])
+    return store.path.parent.parent / "derived" / folder_digest([FORMAT, store.key, made_by, *key])
 
 
 def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[str, Signal, float]]]) -> Derived:

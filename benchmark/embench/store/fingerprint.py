@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from embench.errors import DataError
+from embench.files import folder_digest, sha256
 from embench.interfaces.dataset import Dataset
 from embench.signals import preprocess
-from embench.store.folders import digest
 from embench.system import version_of
 
 FORMAT = 1
@@ -43,7 +43,7 @@ def store_key(
     """16 hex digits: the same for the same file contents, code and preprocessing, whatever the machine or place."""
     with FileHashes(cache) as hashes:
         files = {subject: _contents(dataset, dataset.files(subject), hashes) for subject in subjects}
-    return digest(
+    return folder_digest(
         {
             "format": FORMAT,
             "dataset": name,
@@ -127,8 +127,7 @@ class FileHashes:
             known = self._known(path, state)
             if known is not None:
                 return known
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256(path)
         except OSError as error:
             raise DataError(
                 f"cannot be read: {error.strerror}", where=str(path), expected="a file of the dataset that can be read"

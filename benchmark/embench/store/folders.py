@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import json
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
 from embench.errors import MachineError
+from embench.files import temporary
 from embench.system import locked
 
 _ASIDE = ".building-"
@@ -29,13 +27,7 @@ _HINTS = {
 def cache_root() -> Path:
     """Where prepared data are kept: `$EMBENCH_CACHE`, else the user's cache folder."""
     chosen = os.environ.get("EMBENCH_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("embench"))
-
-
-def digest(content: Any) -> str:
-    """16 hex digits that name JSON-like `content`; the order of keys does not matter."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("embench"))
 
 
 def finished(target: Path, build: Callable[[Path], None]) -> Path:
@@ -86,14 +78,9 @@ def _aside(parent: Path) -> Iterator[Path]:
     when a process ends, however it ends."""
     folder = parent / f"{_ASIDE}{uuid.uuid4().hex[:8]}"
     lock = folder.with_suffix(".lock")
-    try:
-        with locked(lock):
-            folder.mkdir()
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            lock.unlink(missing_ok=True)
+    with temporary(lock), temporary(folder), locked(lock):
+        folder.mkdir()
+        yield folder
 
 
 def _sweep(parent: Path) -> None:

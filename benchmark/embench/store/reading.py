@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from embench.errors import DataError, EmbenchError, PluginError
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import Recording
+from embench.system import lacking
 
 
 @contextlib.contextmanager
@@ -20,7 +21,8 @@ def reader_faults(name: str, where: str) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", where=str(error.filename or where)) from error
     except Exception as error:
-        raise PluginError(f"the reader failed: {type(error).__name__}: {error}", where=f"{name}, {where}") from error
+        said = f"the reader failed: {type(error).__name__}: {error}"
+        raise lacking(error) or PluginError(said, where=f"{name}, {where}") from error
 
 
 def recordings(dataset: Dataset, name: str, subject: str) -> Iterator[Recording]:

@@ -135,7 +135,7 @@ def write_index(store: Store, folder: Path) -> None:
     """Everything but samples and labels."""
     content = asdict(store)
     del content["path"], content["root"]
-    (folder / INDEX).write_text(json.dumps(content, indent=1))
+    (folder / INDEX).write_text(json.dumps(content, indent=1), newline="\n")
 
 
 def open_store(path: Path, root: Path | None = None) -> Store:

@@ -86,7 +86,7 @@ class Figure:
         """Writes .svg; .png and .pdf in the light colours. The same shapes give the same bytes."""
         path = Path(path)
         if path.suffix.lower() == ".svg":
-            path.write_text(self.svg() + "\n", encoding="utf-8")
+            path.write_text(self.svg() + "\n", encoding="utf-8", newline="\n")
         else:
             _print(self, path)
 

@@ -9,11 +9,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import yaml
-
 import embench
 from embench import registry
 from embench.errors import EmbenchError
+from embench.files import parse_yaml
 from embench.interfaces.dataset import Card
 from embench.records.record import Record
 from embench.report.latex.tex import escape
@@ -87,7 +86,7 @@ def dataset_paper(name: str) -> Paper:
 
 def ourselves() -> Paper:
     """The entry of embench itself, from its CITATION.cff."""
-    cff: Mapping[str, Any] = yaml.safe_load((resources.files("embench") / "CITATION.cff").read_text(encoding="utf-8"))
+    cff: Mapping[str, Any] = parse_yaml((resources.files("embench") / "CITATION.cff").read_text(encoding="utf-8"))
     authors = [
         a["name"] if "name" in a else f"{a['family-names']}, {a.get('given-names', '')}".rstrip(", ")
         for a in cff["authors"]

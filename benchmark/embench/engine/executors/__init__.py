@@ -1,0 +1,92 @@
+"""Who runs a graph of stages. `run_graph` is the only door; an executor is a module here, or anywhere, and a row of
+`EXECUTORS`.
+
+An executor is a function `(todo, outcome, root, workers, report)` that runs the stages of `todo`, each listed after its
+inputs, and puts into `outcome` what came of each. It keeps to this:
+
+- A stage is run by `embench.engine.work.run_stage(stage, root)`, which takes the lock in the stage's folder and skips
+  what another process has finished, so that two graphs may want the same stage at once.
+- A stage starts when all its inputs are in `outcome.results`. One whose inputs failed or were held up
+  (`outcome.blocker`) goes into `outcome.held_up`; an EmbenchError of a stage goes into `outcome.errors` and
+  doesn't stop the others. What breaks the executor itself (a killed worker) it raises, as a MachineError.
+- What happens in a stage is appended to `events.jsonl` in its folder wherever the stage runs; the parent reads that
+  while it waits and tells `report` (`embench.engine.executors.events.Events`).
+- `root` and the places that a stage names (prepared data, runs, its own folder) are absolute paths and must mean the
+  same wherever stages run: on other machines this takes a shared file system.
+- The numbers don't depend on the executor or on `workers`: a stage is seeded from its own id and uses the threads that
+  its params say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from embench.engine.specs import Params
+from embench.engine.stage import Folder, Listener, Stage
+from embench.errors import EmbenchError, UsageError
+from embench.registry.naming import did_you_mean
+
+EXECUTORS: dict[str, str] = {"local": "embench.engine.executors.local:run"}
+"""Name -> module:function, imported when it is chosen."""
+
+
+@dataclass
+class Outcome:
+    """What came of a graph: results by stage id, errors by stage id, and stages that could not start."""
+
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    errors: dict[str, EmbenchError] = field(default_factory=dict)
+    held_up: dict[str, str] = field(default_factory=dict)
+
+    def blocker(self, stage: Stage[Params]) -> str | None:
+        """The input for whose sake the stage will never start, if there is one."""
+        return next((i for i in stage.inputs.values() if i in self.errors or i in self.held_up), None)
+
+    def check(self, stages: Iterable[str]) -> None:
+        """Raises the error of the first of these stages that failed."""
+        for id_ in stages:
+            if id_ in self.errors:
+                raise self.errors[id_]
+
+
+Executor = Callable[[Sequence[Stage[Params]], Outcome, Path, int, Listener], None]
+
+
+def run_graph(
+    stages: Sequence[Stage[Params]], root: Path, *, executor: str = "local", workers: int, report: Listener
+) -> Outcome:
+    """Runs stages (each listed after its inputs) that are not finished yet, with `workers` at a time.
+
+    Raises:
+        UsageError: there is no such executor. MachineError: a worker was killed.
+    """
+    execute, root = named(executor), root.absolute()
+    outcome = Outcome()
+    todo: list[Stage[Params]] = []
+    for stage in {stage.id: stage for stage in stages}.values():
+        folder = Folder(root, stage.id)
+        if folder.done:
+            outcome.results[stage.id] = folder.result()
+        else:
+            todo.append(stage)
+    report({"event": "plan", "total": len(todo), "done": len(outcome.results)})
+    execute(todo, outcome, root, workers, report)
+    return outcome
+
+
+def named(executor: str) -> Executor:
+    """Raises UsageError where the table has no such name."""
+    if executor not in EXECUTORS:
+        raise UsageError(
+            f"no executor `{executor}`",
+            where="--executor",
+            expected=", ".join(EXECUTORS),
+            hint=did_you_mean(executor, EXECUTORS),
+        )
+    module, _, function = EXECUTORS[executor].partition(":")
+    found: Executor = getattr(import_module(module), function)
+    return found

@@ -1,0 +1,44 @@
+"""What happens in a stage, handed on to those who watch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from embench.engine.specs import Params
+from embench.engine.stage import Folder, Listener, Stage
+
+
+class Events:
+    """Hands on what happens in a stage: called directly in this process, or read from the stage's folder."""
+
+    def __init__(self, stage: Stage[Params], root: Path, report: Listener) -> None:
+        self.stage, self.report = stage, report
+        self.path = Folder(root, stage.id).file("events.jsonl")
+        self.at = self.path.stat().st_size if self.path.is_file() else 0
+        report({"event": "stage_started", "stage": about(stage)})
+
+    def tell(self, event: Mapping[str, Any]) -> None:
+        self.report({**event, "stage": about(self.stage)})
+
+    def poll(self) -> None:
+        """Tells what a worker appended since the last time."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.at)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self.at += len(line)
+                self.tell(json.loads(line))
+
+    def end(self, result: Mapping[str, Any] | None, done: int, total: int) -> None:
+        self.tell({"event": "stage_ended", "figures": result or {}, "done": done, "total": total})
+
+
+def about(stage: Stage[Params]) -> dict[str, Any]:
+    """What watchers are told of a stage."""
+    return {"id": stage.id, "kind": stage.kind, **stage.about}

@@ -1,0 +1,222 @@
+"""What decides a stage's result, as typed records; `plain()` is what ids are made of and `stage.json` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.units import LabelRule, Target
+
+
+@dataclass(frozen=True)
+class Part:
+    """A plugin in a method: full name, code identity, recipe; of an encoder also what else decides its numbers, the
+    versions of `libraries` and the SHA-256 of `assets` (files)."""
+
+    name: str
+    code: str
+    recipe: Recipe
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    assets: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def short(self) -> str:
+        """Without its package, or without the path of its file."""
+        return self.name.rpartition(":")[2].split("/", 1)[-1]
+
+    @property
+    def grounds(self) -> dict[str, dict[str, str]]:
+        """Libraries and assets, where there are any."""
+        return {key: dict(of) for key, of in (("libraries", self.libraries), ("assets", self.assets)) if of}
+
+    def plain(self, key: str) -> dict[str, Any]:
+        """`key` is what the name goes by."""
+        return {key: self.name, "code": self.code, "recipe": self.recipe.mapping(), **self.grounds}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any], key: str) -> Part:
+        """The part that `plain(key)` gave."""
+        grounds = {name: plain[name] for name in ("libraries", "assets") if name in plain}
+        return cls(plain[key], plain["code"], Recipe.of(plain["recipe"]), **grounds)
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """A prepared store, the lengths of its dataset's units, and what normalises a person: where `rest` (s, s) alone
+    does, it lies there in a recording."""
+
+    store: str
+    longest_s: float
+    shortest_s: float
+    normalise: str
+    rest: tuple[float, float] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            "store": self.store,
+            "longest_s": self.longest_s,
+            "shortest_s": self.shortest_s,
+            "normalise": self.normalise,
+            **({"rest": list(self.rest)} if self.rest else {}),
+        }
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> SourceSpec:
+        """The source that `plain()` gave."""
+        return cls(**{**plain, "rest": tuple(plain["rest"]) if "rest" in plain else None})
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every stage is told; no `fold` where all folds share it."""
+
+    engine: int
+    libraries: Mapping[str, str]
+    device: str
+    threads: int
+    seed: int
+    fold: int | None
+    source: SourceSpec
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            "engine": self.engine,
+            "libraries": dict(self.libraries),
+            "device": self.device,
+            "threads": self.threads,
+            "seed": self.seed,
+            **({} if self.fold is None else {"fold": self.fold}),
+            "source": self.source.plain(),
+        }
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Common:
+        """What `plain()` gave, among other things."""
+        own = {name: plain[name] for name in ("engine", "libraries", "device", "threads", "seed")}
+        return cls(**own, fold=plain.get("fold"), source=SourceSpec.of(plain["source"]))
+
+
+@dataclass(frozen=True)
+class Params:
+    """Everything that decides the result of a stage, but for its inputs and arrays."""
+
+    common: Common
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, in the order in which `stage.json` has them."""
+        return self.common.plain()
+
+
+@dataclass(frozen=True)
+class PredictParams(Params):
+    """Of a stage that predicts: the modalities that are treated as absent."""
+
+    drop: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        return {**super().plain(), "drop": list(self.drop)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitParams(Params):
+    """Of a stage that learns; as such, of the network of one modality.
+
+    Args:
+        modalities: each with its encoder, in the order that decides columns.
+        recipe: how the stage itself is trained.
+        targets: as `asked` leaves them.
+        weights: modality, or `fusion`, -> digest of the file to start from.
+        every_epoch: keep the weights of each.
+    """
+
+    modalities: Mapping[str, Part]
+    recipe: Recipe
+    targets: tuple[Target, ...] = ()
+    weights: Mapping[str, str] = field(default_factory=dict)
+    every_epoch: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        return {**self._before(), "recipe": self.recipe.mapping(), **self._started()}
+
+    def _before(self) -> dict[str, Any]:
+        return {
+            **super().plain(),
+            "targets": self._targets(),
+            **({"every_epoch": True} if self.every_epoch else {}),
+            "modalities": self._modalities(),
+        }
+
+    def _modalities(self) -> dict[str, Any]:
+        return {m: part.plain("encoder") for m, part in self.modalities.items()}
+
+    def _targets(self) -> list[dict[str, Any]]:
+        return [{"name": t.name, "kind": t.kind, "n": t.n} for t in self.targets]
+
+    def _started(self) -> dict[str, Any]:
+        return {"weights": dict(self.weights)} if self.weights else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionParams(FitParams):
+    """Of a fusion or an estimator: what it reads of its modalities."""
+
+    fusion: Part
+    inputs: Literal["tokens", "hidden", "features"]
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            **self._before(),
+            "order": list(self.modalities),  # ids are made of sorted keys, and the order decides columns
+            "fusion": self.fusion.plain("name"),
+            "recipe": self.recipe.mapping(),
+            "inputs": self.inputs,
+            **self._started(),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainParams(FitParams):
+    """Of a pretraining step, with the fusion where it is of the whole model."""
+
+    pretrainer: Part
+    fusion: Part | None = None
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            **self.common.plain(),
+            "modalities": self._modalities(),
+            "order": list(self.modalities),
+            "pretrainer": self.pretrainer.plain("name"),
+            "fusion": None if self.fusion is None else self.fusion.plain("name"),
+            "recipe": self.recipe.mapping(),
+            "targets": self._targets(),
+            **self._started(),
+        }
+
+
+def fitted_params(plain: Mapping[str, Any]) -> FitParams:
+    """The parameters of a stage that answers, or whose hidden layer is read, from its `plain()`."""
+    common = Common.of(plain)
+    modalities = {m: Part.of(part, "encoder") for m, part in plain["modalities"].items()}
+    recipe = Recipe.of(plain["recipe"])
+    targets = tuple(Target(t["name"], t["kind"], LabelRule(), "", t["n"]) for t in plain["targets"])
+    rest: dict[str, Any] = {name: plain[name] for name in ("weights", "every_epoch") if name in plain}
+    if "fusion" not in plain:
+        return FitParams(common, modalities=modalities, recipe=recipe, targets=targets, **rest)
+    fusion = Part.of(plain["fusion"], "name")
+    return FusionParams(
+        common,
+        modalities=modalities,
+        recipe=recipe,
+        targets=targets,
+        fusion=fusion,
+        inputs=plain["inputs"],
+        **rest,
+    )
+
+
+def asked(target: Target) -> Target:
+    """A target as a stage knows it; label rules are the planner's and the evaluator's and are not handed on."""
+    return Target(target.name, target.kind, LabelRule(), "", target.n)

@@ -1,0 +1,111 @@
+"""The plan of a pretraining by itself, on all people of a dataset or of a folder of recordings: no fold, no test set.
+
+What is trained is a stage like any other, so that a run with the same source and recipe finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from embench import registry
+from embench.data import find
+from embench.data.cohort import Cohort, card_under
+from embench.engine import device as machine
+from embench.engine.specs import PretrainParams
+from embench.engine.stage import Folder, Stage
+from embench.errors import UsageError
+from embench.files import digest
+from embench.planning.graph import Setting, data_places, outside_stage, stage_folder
+from embench.planning.method import Method, read_pretrainer, resolve
+from embench.planning.plan import THREADS, assumed, default_workers
+from embench.planning.request import Request
+from embench.planning.sources import source_of
+from embench.protocols import Protocol, load
+
+STAND_IN = "concat"
+"""The fusion of several modalities where each is pretrained by itself; it is never built."""
+
+
+@dataclass(frozen=True)
+class PretrainingPlan:
+    """A pretraining before it is run; `stages` are of a modality each (None: of the whole model)."""
+
+    request: Request
+    protocol: Protocol
+    method: Method
+    source: Cohort
+    seed: int
+    device: str
+    stages: Mapping[str | None, Stage[PretrainParams]]
+
+    @property
+    def id(self) -> str:
+        names = list(dict.fromkeys(part.short for part in self.method.encoders.values()))
+        source = self.source.card.name.replace("/", "-")
+        ids = [stage.id for stage in self.stages.values()]
+        return f"{'_'.join(names)}-{self.method.pretraining[0].part.short}-{source}-{digest(ids)[:10]}"
+
+    @property
+    def folder(self) -> Folder:
+        """Where weights and manifest go."""
+        return Folder(self.request.runs_folder / "pretrained", self.id)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the fusion is pretrained too."""
+        return None in self.stages
+
+    def describe(self) -> dict[str, Any]:
+        """What `--dry-run` prints."""
+        tasks = [stage.task for stage in self.stages.values()]
+        recordings = self.source.store.recordings
+        return {
+            "pretraining": self.id,
+            "source": self.source.store.name,
+            "synthetic": self.source.store.synthetic is not None,
+            "people": len({recordings[r].subject for task in tasks for r in task["recording"].tolist()}),
+            "recordings": len({r for task in tasks for r in task["recording"].tolist()}),
+            "modalities": list(self.method.modalities),
+            "targets": [target.name for target in self.source.targets],
+            "recipe": self.method.preset,
+            "assumed": [name for name in assumed(self.method) if self.whole or not name.startswith("fusion.")],
+            "protocol": self.protocol.name,
+            "stages": len(self.stages),
+            "found": sum(Folder(stage_folder(self.request.runs_folder), s.id).done for s in self.stages.values()),
+        }
+
+
+def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
+    """The plan of a pretraining; prepares the data where that was not done yet.
+
+    Args:
+        request: `dataset` is what is pretrained on, a name or the path of a corpus; `pretrainers` has one, without
+            source; fields about folds, targets and tests have no say.
+
+    Raises:
+        UsageError: names or parts do not fit. DataError: data are missing or bad.
+    """
+    protocol, device = load(request.protocol), machine.resolve(request.device)
+    (pretrainer,), name = request.pretrainers, request.dataset
+    modality, _, source_given = read_pretrainer(pretrainer)
+    if modality or source_given:
+        raise UsageError(
+            f"a pretrainer and nothing else, please, not `{pretrainer}`",
+            where="--pretrainer",
+            expected="what it is trained on under --corpus, and which modalities under --modalities",
+        )
+    alone = registry.load("pretrainer", pretrainer).scope == "encoder"
+    request = replace(
+        request, pretrainers=(f"{pretrainer}:{name}",), fusion=request.fusion or (STAND_IN if alone else None)
+    )
+    card = card_under(protocol, find.open_dataset(name, request.data_root).card)
+    resolve(request, card, list(card.modalities), device)
+    workers = request.workers or default_workers("cpu")
+    store = find.prepared(name, request.data_root, protocol, workers)
+    method = resolve(request, card, list(store.modalities), device)
+    source = source_of(method.pretraining[0], method, (), request, protocol, workers)
+    setting = Setting(protocol, device, THREADS, places=data_places(source))
+    stages = {step.modality: outside_stage(method, step, source, setting, seed, {}) for step in method.pretraining}
+    return PretrainingPlan(request, protocol, method, source, seed, device, stages)

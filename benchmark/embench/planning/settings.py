@@ -1,0 +1,128 @@
+"""What `--set path=value` changes: the recipes of a method, one field at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from embench.errors import UsageError, faults
+from embench.files import parse_yaml
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.units import View
+from embench.registry.naming import did_you_mean
+
+if TYPE_CHECKING:
+    from embench.planning.method import Method
+
+_SETTING = re.compile(r"(encoder|pretrainer|fusion)(?:\[([^\]]+)\])?\.([a-z_]+)(?:\.([A-Za-z_]\w*))?$")
+
+
+def applied(method: Method, settings: Sequence[str]) -> Method:
+    """The method with what `--set` changes in its recipes.
+
+    Raises:
+        UsageError: a setting cannot be read, or names or holds what no recipe of the method can.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        found = _SETTING.match(path.strip())
+        if not equals or not found:
+            raise UsageError(
+                f"cannot read `{setting}`",
+                where="--set",
+                expected="path=value, such as encoder[eeg].build.depth=4, encoder.lr=1e-4 or fusion.batch=32",
+            )
+        kind, which, name, key = found.groups()
+        value = parse_yaml(text)
+        if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?e[-+]?\d+", value):
+            value = float(value)  # YAML reads 1e-4 as text
+        method = _changed(method, kind, which, lambda r: _set(r, name, key, value, setting), setting)  # noqa: B023  called at once
+    return method
+
+
+def _changed(method: Method, kind: str, which: str | None, change: Any, setting: str) -> Method:
+    if kind == "fusion":
+        return replace(method, fusion=replace(method.fusion, recipe=change(method.fusion.recipe)))
+    if kind == "encoder":
+        if which and which not in method.encoders:
+            raise UsageError(f"no encoder for `{which}`", where=f"--set {setting}", expected=", ".join(method.encoders))
+        chosen = [which] if which else list(method.encoders)
+        changed = {m: replace(p, recipe=change(p.recipe)) if m in chosen else p for m, p in method.encoders.items()}
+        return replace(method, encoders=changed)
+    steps = [
+        replace(p, part=replace(p.part, recipe=change(p.part.recipe)))
+        if which in (None, str(i), p.part.short, p.modality)
+        else p
+        for i, p in enumerate(method.pretraining)
+    ]
+    if steps == list(method.pretraining):
+        raise UsageError("no such pretrainer in this run", where=f"--set {setting}", hint="add --pretrainer NAME")
+    return replace(method, pretraining=tuple(steps))
+
+
+def _set(recipe: Recipe, name: str, key: str | None, value: Any, setting: str) -> Recipe:
+    known = [n for n in vars(recipe) if n != "datasets"]
+    if name not in known:
+        raise UsageError(
+            f"a recipe has no `{name}`",
+            where=f"--set {setting}",
+            hint=did_you_mean(name, known),
+            expected=", ".join(known),
+        )
+    old = getattr(recipe, name)
+    if key is None:
+        if isinstance(old, Mapping | View):
+            raise UsageError(f"`{name}` has parts", where=f"--set {setting}", expected=f"{name}.PART=value")
+        return replace(recipe, **{name: _fitting(Recipe, name, value, setting)})
+    parts = asdict(old) if isinstance(old, View) else dict(old or {})
+    if name == "view" and old is None:
+        parts = asdict(View())
+    if key not in parts:
+        raise UsageError(
+            f"`{name}` has no `{key}`",
+            where=f"--set {setting}",
+            expected=", ".join(parts),
+            hint=did_you_mean(key, list(parts)),
+        )
+    if name == "view":
+        return replace(recipe, view=View(**{**parts, key: _fitting(View, key, value, setting)}))
+    changed: Mapping[str, Any] = {name: {**parts, key: _typed(parts[key], value, setting)}}
+    return replace(recipe, **changed)
+
+
+_LEAST = {"epochs": 1, "batch": 2, "every": 1, "patience": 1, "warmup": 0, "lr": 0.0, "length_s": 1e-3, "step_s": 1e-3}
+
+
+def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
+    """The value, if a field of a recipe or view can hold it."""
+    hint = get_type_hints(record)[field]
+    try:
+        fits = TypeAdapter(hint).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
+    except ValidationError as error:
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        message = faults(error)[0].what
+        raise UsageError(
+            f"{value!r} does not fit: {message[:1].lower()}{message[1:]}",
+            where=f"--set {setting}",
+            hint=did_you_mean(str(value), choices),
+        ) from error
+    if fits is not None and field in _LEAST and fits < _LEAST[field]:
+        raise UsageError(f"{field} is too small", where=f"--set {setting}", expected=f"at least {_LEAST[field]:g}")
+    return fits
+
+
+def _typed(old: Any, value: Any, setting: str) -> Any:
+    """The value, if it is of the kind that stood there before (a whole number may stand for a number)."""
+    if isinstance(old, tuple) and isinstance(value, list):
+        return tuple(value)
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if old is not None and value is not None and type(old) is not type(value):
+        raise UsageError(
+            f"{value!r} does not fit", where=f"--set {setting}", expected=f"{type(old).__name__}, such as {old!r}"
+        )
+    return value

@@ -1,0 +1,37 @@
+"""Simple estimators on handcrafted features: what any method must beat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from embench import protocols, registry
+from embench.data.cohort import card_under, choose_targets
+from embench.planning.request import Request
+from embench.runs import run
+from embench.runs.stages import Report
+
+ESTIMATORS = ("logreg", "svm", "boosting")
+
+
+def baselines(dataset: str, *, progress: Report | None = None, workers: int | None = None, **options: Any) -> run.Grid:
+    """Handcrafted features with the simple estimators that answer the targets' kinds, each modality alone and all
+    together; controls come with each.
+
+    Args:
+        options: further fields of `Request`.
+    """
+    rules = protocols.load(options.get("protocol") or Request.protocol)
+    card = card_under(rules, registry.load("dataset", dataset).card)
+    accepts = registry.load("encoder", "handcrafted").accepts
+    chosen = options.pop("modalities", None)
+    wanted = chosen.split(",") if chosen else [m for m in card.default_modalities if m in accepts]
+    sets = [*wanted, ",".join(wanted)] if len(wanted) > 1 else wanted
+    given = {k: v for k, v in options.items() if v is not None}
+    kinds = {target.kind for target in choose_targets(card, given.get("targets"))}
+    fitting = [name for name in ESTIMATORS if kinds <= registry.load("fusion", name).kinds]
+    requests = [
+        Request(dataset, encoders=("handcrafted",), fusion=estimator, modalities=some, workers=workers, **given)
+        for some in sets
+        for estimator in fitting
+    ]
+    return run.grid(requests, workers=workers, progress=progress)

@@ -1,0 +1,52 @@
+"""What a run keeps of its stages beside the record: how training went, and the fitted networks."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+from embench.engine.stage import Folder
+from embench.errors import MachineError
+from embench.planning.plan import Plan
+
+
+def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
+    rows = []
+    for stage in planned.graph.stages.values():
+        path = Folder(root, stage.id).file("history.csv")
+        if path.is_file():
+            about = {
+                "stage": stage.id,
+                "kind": stage.kind,
+                **{k: stage.about.get(k, "") for k in ("seed", "fold", "modality", "target")},
+            }
+            with path.open(newline="") as file:
+                rows += [{**about, **row} for row in csv.DictReader(file)]
+    return rows
+
+
+def keep_weights(planned: Plan, root: Path) -> None:
+    """The fitted networks beside the record, as links to the stages' files where the disk can do that."""
+    for answer in planned.graph.answers:
+        fitted = planned.graph.stages[planned.graph.stages[answer.stage].inputs["fitted"]]
+        frozen = {role.split(":")[1]: id_ for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")}
+        targets = "_".join(target.name for target in answer.targets)
+        for name, id_ in {"": fitted.id, **frozen}.items():
+            source = Folder(root, id_).file("weights.safetensors")
+            if source.is_file():
+                parts = [f"seed{answer.seed}", f"fold{answer.fold}", targets, *([name] if name else [])]
+                _keep(source, planned.folder / "weights" / f"{'-'.join(parts)}.safetensors")
+
+
+def _keep(source: Path, place: Path) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)
+        try:
+            place.hardlink_to(source)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(source, place)
+    except OSError as error:
+        raise MachineError(f"weights cannot be kept: {error.strerror}", where=str(place)) from error

@@ -1,0 +1,113 @@
+"""What run.yaml says of a plan and of what came of its stages."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from embench.data.cohort import label_rules
+from embench.engine.executors import Outcome
+from embench.engine.stage import REVISION
+from embench.files import digest
+from embench.planning import weights
+from embench.planning.plan import Plan, assumed
+from embench.planning.request import Request
+from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, TrainedOnPart
+from embench.statistics import answers
+
+
+def manifest(planned: Plan, outcome: Outcome, looks: dict[str, int], tried: dict[str, int]) -> Manifest:
+    """What run.yaml says of a run; `looks` and `tried` are the ledger's counts by target."""
+    method, synthetic = planned.method, planned.fit.store.synthetic
+    facts = answers.circumstances(planned.dataset, planned.test, planned.protocol, planned.gives_up)
+    dataset = facts.dataset
+    if synthetic is not None and dataset.synthetic is None:
+        dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})
+    facts = facts.model_copy(update={"dataset": dataset, "versions": {**facts.versions, "engine": REVISION}})
+    return Manifest(
+        id=planned.id,
+        **dict(facts),
+        **_elsewhere(planned),
+        method=MethodPart(
+            encoders={m: part.name for m, part in method.encoders.items()},
+            fusion=method.fusion.name,
+            pretrainers=planned.config["pretrainers"],
+            modalities=list(method.modalities),
+        ),
+        recipe=RecipePart(
+            preset=method.preset,
+            on_board=method.preset != "quick",
+            assumed=assumed(method),
+            settings=list(planned.request.settings),
+        ),
+        seeds=list(planned.request.seed_list),
+        videos=[dict(said) for said in planned.videos],
+        pretrain_overlap=planned.overlap,
+        pretraining=_outside(planned, outcome),
+        started_from=planned.started.said() if planned.started else None,
+        dev=planned.request.dev,
+        cost=_cost(planned, outcome),
+        device=_device(planned.setting.device),
+        config={
+            **planned.config,
+            "request": {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)},
+        },
+        test_looks=looks,
+        tried=tried,
+    )
+
+
+def _elsewhere(planned: Plan) -> dict[str, Any]:
+    """`trained_on`, of a method that was trained on another dataset."""
+    if planned.trained_on is None:
+        return {}
+    rules = label_rules(planned.fit.card)
+    trained_on = TrainedOnPart(
+        name=planned.trained_on,
+        fingerprint=planned.fit.store.key,
+        people=len(planned.fit.people),
+        label_rules_hash=digest(rules),
+        label_rules=rules,
+    )
+    return {"trained_on": trained_on}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+
+
+def _device(device: str) -> str:
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    return f"{device} ({platform.machine()})"
+
+
+def _outside(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """What pretraining saw besides this dataset, here or where the weights to start from come from: each source once,
+    with hash, licence, hours, number of people."""
+    kept = (outcome.results[id_].get("manifest") for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
+    here = [m for m in weights.merged(m for m in kept if m) if m["store"] != planned.fit.store.key]
+    before = planned.started.seen() if planned.started else []
+    return [weights.counted(entry) for entry in (*here, *before)]
+
+
+def _cost(planned: Plan, outcome: Outcome) -> CostPart:
+    """What the run took, stages that it shares with others counted whole; None where one of them was not measured."""
+    results = [outcome.results[id_] for id_ in planned.graph.stages]
+    fitted = planned.graph.stages[planned.graph.stages[planned.graph.answers[0].stage].inputs["fitted"]]
+    # What answers together: the fitted stage, which counts the parameters of frozen nets under it, and those nets.
+    frozen = [outcome.results[id_]["flops"] for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")]
+    own = outcome.results[fitted.id]
+    energy: list[Any] = [r.get("energy_j") for r in results]
+    return CostPart(
+        wall_s=round(sum(r["wall_s"] for r in results), 3),
+        parameters=own["parameters"],
+        flops=None if own.get("flops") is None else own["flops"] + sum(frozen),
+        device=planned.setting.device,
+        peak_memory_mb=round(max(r["peak_memory_mb"] for r in results), 1),
+        energy_j=None if None in energy else round(sum(energy), 1),
+    )

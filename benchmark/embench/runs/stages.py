@@ -1,0 +1,56 @@
+"""Runs the stages of a plan in the folder that all runs of a runs folder share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from embench.engine.executors import Outcome, run_graph
+from embench.engine.specs import Params
+from embench.engine.stage import Stage
+from embench.errors import MachineError
+from embench.planning.graph import stage_folder
+from embench.planning.plan import default_workers
+from embench.planning.request import Request
+
+Report = Callable[[Mapping[str, Any]], None]
+"""Called with what happens while stages run."""
+
+
+def run_stages(
+    stages: Sequence[Stage[Params]],
+    request: Request,
+    device: str,
+    report: Report | None,
+    *,
+    executor: str = "local",
+    workers: int | None = None,
+) -> tuple[Outcome, Path]:
+    """What came of the stages, and the folder where they lie; those that were done before are not run again.
+
+    Args:
+        workers: by default as many as the request says, else as suit the device.
+
+    Raises:
+        MachineError: the folder cannot be written, or a worker was killed.
+    """
+    root = stage_folder(request.runs_folder)
+    _writable(root)
+    count = workers or request.workers or default_workers(device)
+    outcome = run_graph(stages, root, executor=executor, workers=count, report=report or (lambda _: None))
+    return outcome, root
+
+
+def _writable(root: Path) -> None:
+    """Finds out before anything is trained whether results can be kept."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / f".probe-{os.getpid()}"
+        probe.write_bytes(b"0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise MachineError(
+            f"cannot write here: {error.strerror}", where=str(root), hint="choose another folder with --runs"
+        ) from error

@@ -1,0 +1,68 @@
+"""Who runs stages is a row of a table: another executor is chosen by its name, and a wrong name is told at once."""
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from embench.engine import executors
+from embench.engine.executors.events import Events
+from embench.engine.work import run_stage
+from embench.errors import EmbenchError, PluginError, UsageError
+from embench.runs.run import grid
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """An executor `toy` in a module of its own, which runs stages in turn; the stages that it was given."""
+    given = []
+
+    def in_turn(todo, outcome, root, _, report):
+        given.extend(todo)
+        for done, stage in enumerate(todo, 1):
+            if blocker := outcome.blocker(stage):
+                outcome.held_up[stage.id] = blocker
+                continue
+            events = Events(stage, root, report)
+            try:
+                outcome.results[stage.id] = run_stage(stage, root)
+            except EmbenchError as error:
+                outcome.errors[stage.id] = error
+            events.poll()
+            events.end(outcome.results.get(stage.id), done, len(todo))
+
+    module = ModuleType("toy_executor")
+    module.in_turn = in_turn
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(executors.EXECUTORS, "toy", "toy_executor:in_turn")
+    return given
+
+
+def test_an_executor_of_the_table_runs_a_grid_with_the_same_numbers_and_events(bench, shared, toy):
+    told = []
+    done = grid([bench.request("Pool", fusion="late")], executor="toy", progress=told.append)
+    done.check()
+    assert {stage.id for stage in toy} == bench.stages()
+    assert all(stage in bench.stages() for stage in (e["stage"]["id"] for e in told if e["event"] == "stage_started"))
+    assert {"plan", "stage_started", "epoch_ended", "stage_ended"} <= {event["event"] for event in told}
+    assert done.results[0].scores == shared.run("Pool", fusion="late").scores
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_stage_that_failed_holds_up_its_own_and_no_other_run(bench):
+    broken, whole = bench.request("Raising", fusion="late"), bench.request("Pool", fusion="late")
+    done = grid([broken, whole], executor="toy")
+    assert len(done.results) == 1
+    (error,) = done.failures.values()
+    assert isinstance(error, PluginError)
+
+
+@pytest.mark.usefixtures("toy")
+def test_an_unknown_executor_is_refused_with_the_nearest_name_before_anything_is_planned(bench, embench):
+    with pytest.raises(UsageError, match="no executor `locl`") as caught:
+        grid([bench.request("Nowhere")], executor="locl")
+    assert caught.value.hint == "did you mean local?"
+    assert caught.value.expected == "local, toy"
+    done = embench("grid", "--dataset", "d", "--encoder", "e", "--executor", "tpy", "--dry-run")
+    assert done.code == 2
+    assert "did you mean toy?" in done.err

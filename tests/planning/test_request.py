@@ -1,0 +1,34 @@
+"""Options as the command line, files and Python give them, and the request that they make."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from embench.planning.request import OPTIONS, Request, request_of
+
+
+def test_an_option_may_be_given_in_the_form_that_comes_easiest():
+    easy = request_of(
+        dataset="wesad",
+        encoder="cnn_tf",
+        modalities=["eda", "temp"],
+        target=("stress",),
+        set="encoder.lr=1e-4",
+        data_root="data",
+        label_subjects=2,
+        observer=None,
+        **{"train-dataset": "case"},
+    )
+    assert easy == Request(
+        dataset="wesad",
+        encoders=("cnn_tf",),
+        modalities="eda,temp",
+        targets="stress",
+        settings=("encoder.lr=1e-4",),
+        data_root=Path("data"),
+        label_subjects="2",
+        train_dataset="case",
+    )
+
+
+def test_every_field_of_a_request_has_its_option():
+    assert sorted(option.field for option in OPTIONS) == sorted(field.name for field in fields(Request))

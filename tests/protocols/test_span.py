@@ -1,0 +1,12 @@
+"""Ids of units: made in one place, and read again there."""
+
+import pytest
+
+from embench.protocols import Span
+
+
+@pytest.mark.parametrize("recording", ["p1_3", "day 2:morning-walk"])
+def test_an_id_says_its_recording_and_its_times(recording):
+    unit = str(Span.of(recording, 9.9999999, 20.5))
+    assert unit == f"{recording}:10000-20500"
+    assert Span.read(unit) == (recording, 10000, 20500)

@@ -1,0 +1,44 @@
+"""run.yaml has the same fields whichever way a record came about."""
+
+import csv
+import gzip
+
+import pytest
+
+from embench.records import record
+from embench.records.manifest import Manifest
+from embench.runs.external import score
+
+from ..tiny.world import plugin
+
+
+@pytest.fixture(scope="module")
+def kept(shared, tmp_path_factory):
+    """run.yaml of a run, and of a file that holds the run's own predictions."""
+    folder = tmp_path_factory.mktemp("mine")
+    run = shared.run("Moments", fusion="logreg", modalities="ecg")
+    with gzip.open(run.folder / "predictions.csv.gz", "rt", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "model"]
+    with (folder / "mine.csv").open("w", newline="") as file:
+        out = csv.DictWriter(file, list(rows[0]))
+        out.writeheader()
+        out.writerows(rows)
+    scored = score(folder / "mine.csv", plugin("Tiny"), data_root=shared.data, out=folder / "out" / "mine")
+    return {"run": record.read_yaml(run.folder / "run.yaml"), "scored": record.read_yaml(scored.folder / "run.yaml")}
+
+
+@pytest.mark.parametrize(
+    ("way", "absent"),
+    [("run", {"trained_on", "outside"}), ("scored", {"trained_on", "videos", "started_from"})],
+)
+def test_every_field_is_written_but_those_that_this_kind_of_record_has_not(kept, way, absent):
+    content = kept[way]
+    assert set(content) == set(Manifest.model_fields) - absent
+    for name, part in Manifest.model_validate(content):
+        if hasattr(part, "content"):
+            assert set(content[name]) == set(type(part).model_fields) - ({"outside"} if way == "run" else set()), name
+
+
+def test_a_record_that_is_read_is_written_again_as_it_was(kept):
+    for content in kept.values():
+        assert record.as_yaml(Manifest.model_validate(content).content()) == record.as_yaml(content)
