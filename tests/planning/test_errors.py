@@ -108,6 +108,13 @@ def test_settings_reach_the_recipe_with_their_kind(shared):
     assert isinstance(recipe.clip, float)
 
 
+def test_a_setting_may_repeat_what_the_recipe_says(shared):
+    options = {"modalities": "ecg", "pretrainers": ("masked_value",)}
+    plan = shared.plan("Pool", **options)
+    same = f"pretrainer.batch={plan.method.pretraining[0].part.recipe.batch}"
+    assert shared.plan("Pool", settings=(same,), **options).id == plan.id
+
+
 # Data.
 
 

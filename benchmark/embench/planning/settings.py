@@ -53,14 +53,13 @@ def _changed(method: Method, kind: str, which: str | None, change: Any, setting:
         chosen = [which] if which else list(method.encoders)
         changed = {m: replace(p, recipe=change(p.recipe)) if m in chosen else p for m, p in method.encoders.items()}
         return replace(method, encoders=changed)
-    steps = [
-        replace(p, part=replace(p.part, recipe=change(p.part.recipe)))
-        if which in (None, str(i), p.part.short, p.modality)
-        else p
-        for i, p in enumerate(method.pretraining)
-    ]
-    if steps == list(method.pretraining):
+    named = [which in (None, str(i), p.part.short, p.modality) for i, p in enumerate(method.pretraining)]
+    if not any(named):
         raise UsageError("no such pretrainer in this run", where=f"--set {setting}", hint="add --pretrainer NAME")
+    steps = [
+        replace(p, part=replace(p.part, recipe=change(p.part.recipe))) if hit else p
+        for p, hit in zip(method.pretraining, named, strict=True)
+    ]
     return replace(method, pretraining=tuple(steps))
 
 
