@@ -246,7 +246,7 @@ def main() -> int:
         for preset in ("paper", "small")
         for modality, seconds in INPUTS.get(name, ())
     ]
-    machine.settle(0, 1)
+    machine.seed_everything(0, 1)
     all_kept = True
     devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
     head = ["encoder", "window", "parameters", "FLOPs a window", "timed on", "plain", "ours", "memory", "ratio"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from board import BOARDS
 
 from embench import leaderboard, protocols, registry
-from embench.data.cohort import card_under, choose_targets
+from embench.data.cohort import card_for_protocol, choose_targets
 from embench.errors import CheckFailed
 from embench.records import record
 from embench.statistics import answers
@@ -28,7 +28,7 @@ def rescore(folder: Path) -> list[str]:
         raise CheckFailed("the entry has no labels, so that only who has the data can score it", where=str(folder))
     run = known.run
     protocol = protocols.recorded(run["protocol"]) or protocols.load(run["protocol"]["name"])
-    card = card_under(protocol, registry.load("dataset", run["dataset"]["name"]).card)
+    card = card_for_protocol(protocol, registry.load("dataset", run["dataset"]["name"]).card)
     answered = known.predictions
     given = {(m, t) for m, t in zip(answered["method"].tolist(), answered["target"].tolist(), strict=True)}
     reasons: dict[str, dict[str, str]] = {}

@@ -223,4 +223,4 @@ CHANGES = ("no fill of new memory", "not deterministic", "strictly deterministic
 def settled():
     from embench.engine import device as machine
 
-    machine.settle(0, 1)
+    machine.seed_everything(0, 1)

@@ -135,7 +135,7 @@ def _wait_for_parent() -> None:
 
 
 @contextmanager
-def script_apart() -> Iterator[None]:
+def without_main_module() -> Iterator[None]:
     """Spawned workers import the parent's script, which for one without `if __name__ == "__main__"` starts the run
     anew. What our workers are handed never lies in a script, so they start without it."""
     main = sys.modules["__main__"]

@@ -6,7 +6,7 @@ import pytest
 
 from embench import claims, protocols, registry
 from embench.claims.files import read
-from embench.data.cohort import card_under
+from embench.data.cohort import card_for_protocol
 from embench.errors import UsageError
 from embench.interfaces.recipe import PRESETS
 from embench.planning.method import resolve
@@ -44,7 +44,7 @@ def test_what_a_bundled_claim_names_exists(claim):
     assert claim.metric in registry.names("metric")
     rules = protocols.load(claim.protocol)
     for dataset in (*claim.datasets, *claim.elsewhere):
-        card = card_under(rules, registry.load("dataset", dataset).card)
+        card = card_for_protocol(rules, registry.load("dataset", dataset).card)
         assert set(claim.place(dataset).targets) <= {target.name for target in card.targets}
         for preset in PRESETS:
             options = {"recipe": preset, "seeds": "0"}

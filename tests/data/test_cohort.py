@@ -10,7 +10,7 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from embench import registry
-from embench.data.cohort import everybody, gather
+from embench.data.cohort import build_cohort, unlabelled_cohort
 from embench.errors import DataError, UsageError
 from embench.interfaces.recording import Label
 from embench.planning.graph import Builder, Graph, Setting
@@ -74,7 +74,7 @@ def method_of(modalities):
 
 def planned(store, protocol, seed, modalities="ecg,eda", **options):
     method = method_of(modalities)
-    cohort = gather(store, TINY.card, TINY.card.targets[:1], method.modalities, protocol)
+    cohort = build_cohort(store, TINY.card, TINY.card.targets[:1], method.modalities, protocol)
     folds = _folds(protocol, cohort, cohort, seed)
     graph = Graph()
     builder = Builder(graph, method, cohort, cohort, Setting(protocol, "cpu", 1, **options), {})
@@ -190,7 +190,7 @@ def test_people_are_dealt_out_alike_whatever_kind_of_label_they_have():
     protocol, folds, left_out = load("subject-independent-v1"), {}, {}
     by_name = {t.name: t for t in KINDS.card.targets}
     for name in ("arousal", "arousal_value", "liking"):
-        cohort = gather(store, KINDS.card, [by_name[name]], ("ecg",), protocol)
+        cohort = build_cohort(store, KINDS.card, [by_name[name]], ("ecg",), protocol)
         own = {unit.id: unit.subject for unit in cohort.units}
         folds[name] = {own[u]: fold.index for fold in _folds(protocol, cohort, cohort, 0) for u in fold.test}
         left_out[name] = {row["subject"]: row["reason"] for row in cohort.left_out}
@@ -205,15 +205,15 @@ def test_targets_without_any_label_in_the_data_are_named():
     store = replace(mixed([60.0] * 4, range(4), range(4)), label_kinds={"arousal": "continuous"})
     targets = [t for t in KINDS.card.targets if t.name in ("arousal", "liking")]
     with pytest.raises(DataError, match="no labels for liking") as refused:
-        gather(store, KINDS.card, targets, ("ecg",), load("subject-independent-v1"))
+        build_cohort(store, KINDS.card, targets, ("ecg",), load("subject-independent-v1"))
     assert "--target arousal" in str(refused.value)
 
 
 def test_everybody_is_pretrained_on_labelled_or_not():
     store = mixed([60.0] * 4, liking=(), arousal={0})
-    cohort = everybody(store, KINDS.card, load("subject-independent-v1"))
+    cohort = unlabelled_cohort(store, KINDS.card, load("subject-independent-v1"))
     assert (len(cohort.units), cohort.length_s, cohort.people) == (24, 10.0, ["p0", "p1", "p2", "p3"])
-    unlabelled = everybody(
+    unlabelled = unlabelled_cohort(
         replace(store, label_kinds={}), replace(KINDS.card, targets=()), load("subject-independent-v1")
     )
     assert len(unlabelled.units) == 4

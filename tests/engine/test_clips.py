@@ -89,7 +89,7 @@ def test_a_row_shows_the_frames_of_its_window_and_nothing_of_another_recording(p
     names = np.array([store.recordings[r].id for r in grid.recording])
 
     def rows(name):
-        x, mask = feed.gather(np.flatnonzero(names == name))
+        x, mask = feed.batch_rows(np.flatnonzero(names == name))
         return x.float().mean((2, 3, 4)).numpy(), mask.numpy()
 
     moments = np.arange(60)

@@ -100,7 +100,7 @@ def test_each_person_is_standardised_over_their_own_recordings(shared):
     subject = np.array([plan.fit.store.recordings[r].subject for r in grid.recording])
     for person in np.unique(subject):
         rows = np.flatnonzero((subject == person) & data.present[:, 0])
-        x, mask = data.feeds["ecg"].gather(rows)
+        x, mask = data.feeds["ecg"].batch_rows(rows)
         values = x.transpose(0, 1).flatten(1)[:, mask.flatten()]
         assert values.mean().abs() < 1e-3
         assert abs(values.std() - 1) < 1e-3

@@ -67,7 +67,7 @@ def check_over_hidden(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -
     outputs, hidden = network.targets_of(stage.params), fits.hidden_data(signals, nets)
     tokens = {m: net.tokens for m, net in nets.items()}
     fused = network.fusion_of(stage.params.fusion).build(tokens, outputs)
-    model = Model({m: network.Given() for m in nets}, tokens, fused, scale=network.scale_of(outputs))
+    model = Model({m: network.Precomputed() for m in nets}, tokens, fused, scale=network.scale_of(outputs))
     check_network(model, stage, hidden, train)
     whole, index = Model(nets, tokens, fused, scale=model.scale).eval(), np.arange(signals.size)
     with torch.no_grad():

@@ -212,8 +212,8 @@ def test_papers_make_labels_as_they_say() -> None:
 
 
 def test_of_deap_the_people_with_face_video_take_part() -> None:
-    people = load("strizhkova2024").taking_part("deap")
+    people = load("strizhkova2024").included_subjects("deap")
     assert people is not None
     assert (len(people), min(people), max(people)) == (22, "s01", "s22")
-    assert load("strizhkova2024").taking_part("amigos") is None
-    assert load("wu2023").taking_part("deap") is None
+    assert load("strizhkova2024").included_subjects("amigos") is None
+    assert load("wu2023").included_subjects("deap") is None

@@ -162,7 +162,7 @@ def test_recordings_are_z_scored_one_by_one(shared, rules):
     grid = grid_of(modalities, None, *(stage.task[name] for name in ("recording", "start", "stop")))
     data, _ = assemble(source, modalities, grid, "cpu")
     for row in np.flatnonzero(data.feeds["ecg"].present):
-        x, mask = data.feeds["ecg"].gather(np.array([row]))
+        x, mask = data.feeds["ecg"].batch_rows(np.array([row]))
         values = x[0, 0] if mask is None else x[0, 0][mask[0]]
         assert float(values.mean()) == pytest.approx(0, abs=1e-3)
         assert float(values.std(unbiased=False)) == pytest.approx(1, abs=1e-3)

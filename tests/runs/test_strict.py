@@ -49,7 +49,7 @@ def rows_of(plan: Plan) -> dict[str, np.ndarray]:
     (feed,) = data.feeds.values()
     made = {}
     for row in np.flatnonzero(feed.present):
-        x, mask = feed.gather(np.array([row]))
+        x, mask = feed.batch_rows(np.array([row]))
         made[recordings[row]] = (x[0] if mask is None else x[0][:, mask[0]]).numpy()
     return made
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from embench import registry
 from embench.audits.checks.evidence import Evidence
 from embench.data import find
-from embench.data.cohort import Cohort, card_under, choose_targets
-from embench.data.cohort import gather as gather_cohort
+from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine.stage import REVISION
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import digest
@@ -39,10 +38,10 @@ def gather(folder: Path, data_root: Path | None) -> Evidence:
     root = data_root or _recorded_root(known.run)
     name = manifest.dataset.name
     store = find.prepared(name, root, protocol)
-    card = card_under(protocol, registry.load("dataset", name).card)
+    card = card_for_protocol(protocol, registry.load("dataset", name).card)
     targets = choose_targets(card, ",".join(manifest.targets))
     modalities = manifest.method.modalities or list(store.modalities)
-    cohort = gather_cohort(store, card, targets, modalities, protocol)
+    cohort = build_cohort(store, card, targets, modalities, protocol)
     alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     groups = {**cohort.groups, **known.groups}

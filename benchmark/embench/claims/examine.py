@@ -9,7 +9,7 @@ from typing import Any, Literal
 from embench import protocols, registry
 from embench.claims.files import Claim
 from embench.claims.verdict import Size, Verdict, on_direction, on_size
-from embench.data.cohort import card_under
+from embench.data.cohort import card_for_protocol
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.dataset import Card
 from embench.planning.plan import Plan
@@ -113,7 +113,7 @@ def _targets(claim: Claim, dataset: str, protocol: str) -> list[str]:
     """The claim's targets on a dataset, as far as they exist there under a protocol."""
     wanted = claim.place(dataset).targets
     try:
-        card = card_under(protocols.load(protocol), registry.load("dataset", dataset).card)
+        card = card_for_protocol(protocols.load(protocol), registry.load("dataset", dataset).card)
     except EmbenchError:
         if dataset in claim.datasets:  # planning will say what is wrong, of this claim alone
             return list(wanted)

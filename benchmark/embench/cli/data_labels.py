@@ -34,7 +34,7 @@ def labels(
         from embench import registry
         from embench.cli.progress import Steps
         from embench.data import label_report
-        from embench.data.cohort import card_under, choose_targets
+        from embench.data.cohort import card_for_protocol, choose_targets
         from embench.data.find import prepared
         from embench.protocols import load
         from embench.report import drawing, label_figure
@@ -43,7 +43,7 @@ def labels(
         if figure:
             drawing.check_path(figure, "--figure")
         rules = load(protocol)
-        card = card_under(rules, registry.load("dataset", dataset).card)
+        card = card_for_protocol(rules, registry.load("dataset", dataset).card)
         chosen = choose_targets(card, target or ",".join(t.name for t in card.targets))
         with Steps() as steps:
             store = prepared(dataset, data_root, rules, 1, lambda n, all_, _: steps(n, all_, "prepared"))

@@ -185,14 +185,14 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
         return  # a face turns away, or is filmed for a part of the time, and an action unit may not occur: no damage
     lost = dict(zip(promised.channels, 1 - good.mean(1), strict=True))
     if much := [f"{name} {share:.0%}" for name, share in lost.items() if share > LOST]:
-        yield "warning", f"missing samples in {modality}: {_few(much)}"
+        yield "warning", f"missing samples in {modality}: {_first_five(much)}"
     flat = [
         name
         for name, row, there in zip(promised.channels, data, good, strict=True)
         if there.sum() > 1 and (row[there] == row[there][0]).all()
     ]
     if flat:
-        yield "warning", f"{modality} never changes in {_few(flat)}"
+        yield "warning", f"{modality} never changes in {_first_five(flat)}"
 
 
 def _video(video: Video) -> Iterator[Finding]:
@@ -238,7 +238,7 @@ def _count(found: Checked, recording: Recording) -> None:
         count.missing += int((~np.isfinite(np.asarray(label.values, np.float64))).sum())
 
 
-def _few(names: list[str]) -> str:
+def _first_five(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} others" if len(names) > 5 else "")
 
 

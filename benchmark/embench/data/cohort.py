@@ -119,7 +119,7 @@ class Cohort:
         }
 
 
-def card_under(protocol: Protocol, card: Card) -> Card:
+def card_for_protocol(protocol: Protocol, card: Card) -> Card:
     """The card with the protocol's own targets, where it has any for this dataset, in place of its own. Those of a run
     that names none are the card's as far as the protocol has them.
 
@@ -165,7 +165,7 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
     return tuple(by_name[name] for name in dict.fromkeys(names))
 
 
-def gather(
+def build_cohort(
     store: Store, card: Card, targets: Sequence[Target], modalities: Sequence[str], protocol: Protocol
 ) -> Cohort:
     """The cohort of a run.
@@ -190,9 +190,9 @@ def gather(
         labelled |= {made[own][i].subject for i in np.flatnonzero(np.isfinite(decided))}
         if target in targets:
             raw[target.name], label[target.name] = values, labels
-    taking_part = protocol.taking_part(card.name)
-    if taking_part is not None:
-        labelled &= taking_part
+    included_subjects = protocol.included_subjects(card.name)
+    if included_subjects is not None:
+        labelled &= included_subjects
     units = made[cut]
     spans = {entry.id: set(entry.spans) for entry in store.recordings}
     has = np.array([any(set(m.split("+")) <= spans[u.recording] for m in modalities) for u in units], bool)
@@ -205,13 +205,13 @@ def gather(
             where=str(store.path),
             expected=f"labels of {', '.join(t.name for t in targets)} and any of {', '.join(modalities)}",
         )
-    left_out = _left_out(store, taking_part, labelled, {u.subject for u in units}, sensed, modalities)
+    left_out = _left_out(store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities)
     roster = tuple(whole(e for e in store.recordings if e.subject in labelled))
     seconds = np.nan if cut.length_s is None else cut.length_s
     return Cohort(store, card, tuple(targets), units, raw, label, eligible, positions, left_out, float(seconds), roster)
 
 
-def everybody(store: Store, card: Card, protocol: Protocol) -> Cohort:
+def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
     """A dataset's people to pretrain on, labelled or not, cut into the units of a run on its default targets (whole
     recordings where it has no labels)."""
     kinds = [
@@ -271,17 +271,17 @@ def _cut(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
 
 def _left_out(
     store: Store,
-    taking_part: frozenset[str] | None,
+    included_subjects: frozenset[str] | None,
     labelled: set[str],
     cut: set[str],
     sensed: set[str],
     modalities: Sequence[str],
 ) -> tuple[dict[str, str], ...]:
-    """Who is not in the cohort, and why. `taking_part`: the protocol's people, None for all; `labelled`, `cut`,
+    """Who is not in the cohort, and why. `included_subjects`: the protocol's people, None for all; `labelled`, `cut`,
     `sensed`: people with a label, with units of the run, and with any of its modalities."""
     rows = []
     for person in sorted({entry.subject for entry in store.recordings}):
-        if taking_part is not None and person not in taking_part:
+        if included_subjects is not None and person not in included_subjects:
             rows.append({"subject": person, "reason": "not among the protocol's people"})
         elif person not in labelled:
             rows.append({"subject": person, "reason": "no label of any target"})

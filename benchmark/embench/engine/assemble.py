@@ -319,7 +319,7 @@ def with_stats(
         encoder = encoder_of(part)
         if type(encoder).fit_stats is not Encoder.fit_stats:
             rows = train[data.feeds[m].present[train]]
-            x, mask = data.feeds[m].gather(rows)
+            x, mask = data.feeds[m].batch_rows(rows)
             stats = encoder.fit_stats(x.cpu().numpy(), None if mask is None else mask.cpu().numpy())
             out[m] = replace(specs[m], stats={k: np.asarray(v, np.float32) for k, v in stats.items()})
     return out

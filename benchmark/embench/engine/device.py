@@ -34,7 +34,7 @@ def resolve(name: str) -> str:
     return name
 
 
-def settle(seed: int, threads: int) -> None:
+def seed_everything(seed: int, threads: int) -> None:
     """Makes what follows repeatable: seeds, threads, deterministic kernels."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002  plugins may use libraries that draw from it

@@ -40,7 +40,7 @@ class RowFeed(ABC):
     def present(self) -> np.ndarray:
         return self.rows.present
 
-    def gather(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+    def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Rows (b, C, T) of signals or (b, T, 3, H, W) of frames, zeros where nothing was recorded, and their mask
         (b, T), None where all rows are whole."""
         x = self._cut(index)
@@ -149,7 +149,7 @@ class FeatureFeed:
     present: np.ndarray
     device: str
 
-    def gather(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+    def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
         return self.array[torch.from_numpy(index).to(self.device)], None
 
 
@@ -250,7 +250,7 @@ class Data:
         for m, feed in self.feeds.items():
             there = np.flatnonzero(feed.present[index])
             rows[m] = sent(torch.from_numpy(there), self.device)
-            x[m], mask[m] = feed.gather(index[there])
+            x[m], mask[m] = feed.batch_rows(index[there])
         at = sent(torch.from_numpy(index), self.device)
         y = None if self.y is None else self.y[at]
         weight = None if self.weight is None else self.weight[at]

@@ -179,7 +179,7 @@ def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder]) -> Data
         there = np.flatnonzero(feed.present)
         parts: list[torch.Tensor] = []
         with torch.no_grad():
-            parts.extend(module(*feed.gather(there[i : i + size])).x for i in range(0, len(there), size))
+            parts.extend(module(*feed.batch_rows(there[i : i + size])).x for i in range(0, len(there), size))
         out = torch.zeros(data.size, 1, module.width, device=data.device)
         if parts:
             out[torch.from_numpy(there).to(data.device)] = torch.cat(parts)
@@ -201,8 +201,8 @@ def _fusion_of_hidden(stage: Stage[FusionParams], folder: Folder, root: Path) ->
     modules, specs = _frozen(stage, root)
     data, tokens = hidden_data(data, modules), {m: module.tokens for m, module in modules.items()}
     fused = network.fusion_of(params.fusion).build(tokens, network.targets_of(params))
-    given = {m: network.Given() for m in modules}
-    model = Model(given, tokens, fused, scale=network.scale_of(network.targets_of(params)))
+    precomputed = {m: network.Precomputed() for m in modules}
+    model = Model(precomputed, tokens, fused, scale=network.scale_of(network.targets_of(params)))
     module = Supervised(model, _labels_of(model, params, data, train, recipe)).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed, _keeping(stage, folder, model))
     network.save(folder, model, specs)

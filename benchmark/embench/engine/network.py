@@ -49,7 +49,7 @@ class HiddenEncoder(nn.Module):
         return Tokens(self.head(self.encoder(x, mask)).hidden.unsqueeze(1))
 
 
-class Given(nn.Module):
+class Precomputed(nn.Module):
     """An encoder for tokens that were computed before: (B, L, D) as they are."""
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
@@ -187,7 +187,7 @@ def load(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Model, di
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
         fusion = fusion_of(params.fusion).build(tokens, outputs)
         # What was saved has tokens given in place of encoders, which lie with their own stages.
-        saved = Model({m: Given() for m in encoders}, tokens, fusion, scale=scale_of(outputs))
+        saved = Model({m: Precomputed() for m in encoders}, tokens, fusion, scale=scale_of(outputs))
         saved.load_state_dict(load_file(folder.file(weights_file(epoch))))
         model = Model(encoders, tokens, saved.fusion, scale=saved.scale)
     else:

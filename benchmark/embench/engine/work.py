@@ -62,7 +62,7 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     text = json.dumps(about, indent=1)  # modalities keep their order
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
-    machine.settle(stage.seed, threads)
+    machine.seed_everything(stage.seed, threads)
     machine.reset_peak_memory(device)
     began, used = time.monotonic(), machine.energy_j(device)
     with threadpool_limits(threads):

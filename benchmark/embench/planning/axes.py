@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from embench import registry
-from embench.data.cohort import card_under
+from embench.data.cohort import card_for_protocol
 from embench.errors import UsageError
 from embench.planning.method import chosen_modalities
 from embench.planning.request import Request
@@ -48,7 +48,7 @@ def _drops(request: Request) -> list[str | None]:
 def _modalities(request: Request) -> tuple[str, ...]:
     """Those that the method of a request reads, known without its data."""
     protocol = load(request.protocol)
-    card = card_under(protocol, registry.load("dataset", request.dataset).card)
+    card = card_for_protocol(protocol, registry.load("dataset", request.dataset).card)
     if request.train_dataset:
         request = of_both(request, protocol, card)
     return chosen_modalities(request, card, list(card.modalities))

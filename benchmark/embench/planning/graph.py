@@ -141,7 +141,7 @@ class Builder:
             test = [self.test_position[u] for u in fold.test if self.test_position[u] in keep_test]
         if not test or not train:
             return
-        labelled = self._few(train, seed, fold.index)
+        labelled = self._limit_subjects(train, seed, fold.index)
         pretrained = self._pretrain(seed, fold.index, train, val)
         targets = self.fit_on.targets
         joint = self.method.recipe.targets == "joint" and self.method.joins != "estimator"
@@ -162,7 +162,7 @@ class Builder:
                 Answer(self.graph.add(stage), some, seed, fold.index, tuple(test), tuple(labelled))
             )
 
-    def _few(self, train: Sequence[int], seed: int, fold: int) -> list[int]:
+    def _limit_subjects(self, train: Sequence[int], seed: int, fold: int) -> list[int]:
         """The training units of as many people as may be labelled, the same people whatever the method, and those of a
         smaller number among those of a larger one. Raises UsageError where there are fewer."""
         if self.setting.label_subjects is None:

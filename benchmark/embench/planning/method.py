@@ -22,7 +22,7 @@ from embench.interfaces.recording import MODALITIES
 from embench.planning.request import Request, assign
 from embench.planning.settings import applied
 from embench.registry.naming import did_you_mean
-from embench.store import made_by
+from embench.store import decoder_versions
 from embench.system import version_of
 
 FUSION = "fusion"
@@ -153,7 +153,7 @@ def _grounded(part: Part) -> Part:
     encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
     versions = {name: version_of(name) for name in encoder.libraries}
     if encoder.reads == "clips":
-        versions |= made_by()
+        versions |= decoder_versions()
     return replace(part, libraries=versions, assets={path.name: sha256(path) for path in encoder.assets()})
 
 

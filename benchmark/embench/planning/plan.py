@@ -11,7 +11,7 @@ from scipy import stats
 
 from embench import registry
 from embench.data import find
-from embench.data.cohort import Cohort, card_under, choose_targets, gather
+from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
 from embench.errors import DataError, UsageError
 from embench.files import digest
@@ -184,7 +184,7 @@ def make(request: Request, progress: Tell | None = None) -> Plan:
     protocol = load(request.protocol)
     device = machine.resolve(request.device)
     dataset = registry.find("dataset", request.dataset).full_name
-    card = card_under(protocol, registry.load("dataset", dataset).card)
+    card = card_for_protocol(protocol, registry.load("dataset", dataset).card)
     if request.train_dataset:
         request = of_both(request, protocol, card)
     # Wrong names are said before data are read, which may take long.
@@ -197,7 +197,7 @@ def make(request: Request, progress: Tell | None = None) -> Plan:
     method = resolve(request, card, list(store.modalities), device)
     if method.joins == "estimator":
         _check_kinds(method, targets)
-    test = gather(store, card, targets, method.modalities, protocol)
+    test = build_cohort(store, card, targets, method.modalities, protocol)
     fit = trained_on(request, method.modalities, protocol, test, workers) if request.train_dataset else test
     outside = sources(request, method, protocol, test, workers)
     if request.pretrained and method.joins == "estimator" and not method.on_hidden:

@@ -11,7 +11,7 @@ from typing import Any
 
 from embench import registry
 from embench.data import find
-from embench.data.cohort import Cohort, card_under
+from embench.data.cohort import Cohort, card_for_protocol
 from embench.engine import device as machine
 from embench.engine.specs import PretrainParams
 from embench.engine.stage import Folder, Stage
@@ -100,7 +100,7 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     request = replace(
         request, pretrainers=(f"{pretrainer}:{name}",), fusion=request.fusion or (STAND_IN if alone else None)
     )
-    card = card_under(protocol, find.open_dataset(name, request.data_root).card)
+    card = card_for_protocol(protocol, find.open_dataset(name, request.data_root).card)
     resolve(request, card, list(card.modalities), device)
     workers = request.workers or default_workers("cpu")
     store = find.prepared(name, request.data_root, protocol, workers)

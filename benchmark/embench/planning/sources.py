@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from embench.data import find
-from embench.data.cohort import Cohort, card_under, choose_targets, everybody, gather
+from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, unlabelled_cohort
 from embench.errors import UsageError
 from embench.planning.method import Method, Origin, Pretraining
 from embench.planning.request import Request
@@ -48,9 +48,9 @@ def source_of(
     name = str(step.source)
     store = find.prepared(name, request.data_root, protocol, workers)
     # The reader's own card: that of a corpus is its folder's.
-    card = card_under(protocol, find.open_dataset(name, request.data_root).card)
+    card = card_for_protocol(protocol, find.open_dataset(name, request.data_root).card)
     if step.labels == "none":
-        return everybody(store, card, protocol)
+        return unlabelled_cohort(store, card, protocol)
     if not card.targets:
         raise UsageError(
             f"{step.part.short} learns from labels, and {card.name} has none",
@@ -59,7 +59,7 @@ def source_of(
             hint="embench list dataset; without labels: --pretrainer masked_value:" + name,
         )
     common = [target.name for target in card.targets if target.name in wanted]
-    return gather(store, card, choose_targets(card, ",".join(common) or None), method.modalities, protocol)
+    return build_cohort(store, card, choose_targets(card, ",".join(common) or None), method.modalities, protocol)
 
 
 def _check_channels(step: Pretraining, method: Method, source: Cohort, test: Cohort) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from embench import registry
 from embench.data import find
-from embench.data.cohort import Cohort, card_under, choose_targets, gather
+from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
@@ -81,7 +81,7 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
                 expected=f"{m}: {', '.join(other.channels)}",
                 hint="choose modalities that both have: --modalities",
             )
-    fit = gather(store, card, choose_targets(card, ",".join(t.name for t in test.targets)), modalities, protocol)
+    fit = build_cohort(store, card, choose_targets(card, ",".join(t.name for t in test.targets)), modalities, protocol)
     for tested, fitted_on in zip(test.targets, fit.targets, strict=True):
         if not _alike(tested, fitted_on):
             raise UsageError(
@@ -93,7 +93,7 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
 
 
 def _card(request: Request, protocol: Protocol) -> Card:
-    return card_under(protocol, registry.load("dataset", find.full_name(str(request.train_dataset))).card)
+    return card_for_protocol(protocol, registry.load("dataset", find.full_name(str(request.train_dataset))).card)
 
 
 def _channels(card: Card, modality: str) -> tuple[str, ...] | None:

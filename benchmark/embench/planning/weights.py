@@ -74,7 +74,7 @@ class Weights:
             return "unlabelled_target"
         return "none"
 
-    def said(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """For a run's record: what was started from, people by their number."""
         manifest = None
         if self.manifest:

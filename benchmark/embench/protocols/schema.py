@@ -104,7 +104,7 @@ class Protocol(_Rules):
         """The protocol's own targets of a dataset; none where the card's hold."""
         return tuple(rules.target(name) for name, rules in (self.labels or {}).get(dataset, {}).items())
 
-    def taking_part(self, dataset: str) -> frozenset[str] | None:
+    def included_subjects(self, dataset: str) -> frozenset[str] | None:
         """The people of a dataset who take part; None: everybody."""
         return frozenset(self.people[dataset]) if self.people and dataset in self.people else None
 

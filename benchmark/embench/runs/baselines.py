@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from embench import protocols, registry
-from embench.data.cohort import card_under, choose_targets
+from embench.data.cohort import card_for_protocol, choose_targets
 from embench.planning.request import Request
 from embench.runs import run
 from embench.runs.stages import Report
@@ -21,7 +21,7 @@ def baselines(dataset: str, *, progress: Report | None = None, workers: int | No
         options: further fields of `Request`.
     """
     rules = protocols.load(options.get("protocol") or Request.protocol)
-    card = card_under(rules, registry.load("dataset", dataset).card)
+    card = card_for_protocol(rules, registry.load("dataset", dataset).card)
     accepts = registry.load("encoder", "handcrafted").accepts
     chosen = options.pop("modalities", None)
     wanted = chosen.split(",") if chosen else [m for m in card.default_modalities if m in accepts]

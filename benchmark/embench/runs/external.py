@@ -17,7 +17,7 @@ import numpy as np
 
 from embench import registry
 from embench.data import find
-from embench.data.cohort import Cohort, card_under, choose_targets, gather
+from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
 from embench.files import digest, write_text
 from embench.interfaces.dataset import Card
@@ -62,7 +62,7 @@ def score(
     """
     rules = load(protocol)
     full = registry.find("dataset", dataset).full_name
-    card = card_under(rules, registry.load("dataset", full).card)
+    card = card_for_protocol(rules, registry.load("dataset", full).card)
     rows, sha = read(path, card)
     chosen = choose_targets(card, targets or ",".join(dict.fromkeys(row.target for row in rows)))
     names = {t.name for t in chosen}
@@ -70,7 +70,7 @@ def score(
     if absent := names - {row.target for row in rows}:
         raise DataError(f"no row is of {', '.join(sorted(absent))}", where=str(path))
     store = find.prepared(dataset, data_root, rules, 1, progress)
-    whole = gather(store, card, chosen, list(store.modalities), rules)
+    whole = build_cohort(store, card, chosen, list(store.modalities), rules)
     _known(rows, whole, path)
     cohort, ignored = _answering(whole, rows)
     rows = [row for row in rows if row.subject not in ignored]
@@ -103,7 +103,7 @@ def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: P
     for target in targets:
         if target.label not in store.label_kinds:
             continue
-        cohort = gather(store, card, (target,), list(store.modalities), protocol)
+        cohort = build_cohort(store, card, (target,), list(store.modalities), protocol)
         tested = [{u: f.index for f in cohort.folds(protocol, seed) for u in f.test} for seed in SEEDS]
         groups = cohort.groups
         for i in cohort.eligible:

@@ -46,7 +46,7 @@ def manifest(planned: Plan, outcome: Outcome, looks: dict[str, int], tried: dict
         videos=[dict(said) for said in planned.videos],
         pretrain_overlap=planned.overlap,
         pretraining=_outside(planned, outcome),
-        started_from=planned.started.said() if planned.started else None,
+        started_from=planned.started.summary() if planned.started else None,
         dev=planned.request.dev,
         cost=_cost(planned, outcome),
         device=_device(planned.setting.device),

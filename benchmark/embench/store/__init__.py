@@ -1,6 +1,6 @@
 """Prepared data on disk: content-addressed, memory-mapped, labels apart."""
 
-from embench.store.clips import Clips, clips, made_by
+from embench.store.clips import Clips, clips, decoder_versions
 from embench.store.derive import Derived, features, joined, stream
 from embench.store.folders import cache_root
 from embench.store.prepare import prepare
@@ -16,9 +16,9 @@ __all__ = [
     "VideoEntry",
     "cache_root",
     "clips",
+    "decoder_versions",
     "features",
     "joined",
-    "made_by",
     "open_store",
     "prepare",
     "stream",

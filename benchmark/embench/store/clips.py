@@ -21,9 +21,9 @@ from embench.signals.face import Crop
 from embench.signals.film import EPS, Film, Frames, Stored, write
 from embench.store.arrays import open_rows
 from embench.store.fingerprint import FORMAT
-from embench.store.folders import finished
+from embench.store.folders import build_once
 from embench.store.store import RecordingEntry, Span, Store, VideoEntry
-from embench.system import end_with_parent, script_apart, version_of
+from embench.system import end_with_parent, version_of, without_main_module
 
 if TYPE_CHECKING:  # torch is needed to make an encoder, not to use one here
     from embench.interfaces.encoder import Encoder
@@ -67,7 +67,7 @@ def clips(
     asked = _asked(encoder)
     if modality != "video" or "video" not in store.modalities:
         raise UsageError(f"{store.name} has no video that can be used", where=f"modality {modality}")
-    key = folder_digest([FORMAT, store.key, made_by(), "clips", asdict(asked)])
+    key = folder_digest([FORMAT, store.key, decoder_versions(), "clips", asdict(asked)])
 
     def build(folder: Path) -> None:
         films = [*_films(store, asked)]
@@ -89,7 +89,7 @@ def clips(
                  "left_out": left_out, "stretches": stretches, "faceless": faceless}  # fmt: skip
         (folder / _INDEX).write_text(json.dumps(index))
 
-    folder = finished(store.path.parent.parent / "derived" / key, build)
+    folder = build_once(store.path.parent.parent / "derived" / key, build)
     index = json.loads((folder / _INDEX).read_text())
     return Clips(
         open_rows(folder / _ARRAY),
@@ -119,7 +119,7 @@ def _asked(encoder: Encoder) -> Frames:
     return Frames(float(asked.frames_hz), int(asked.size), asked.crop, float(asked.clip_s))
 
 
-def made_by() -> dict[str, str]:
+def decoder_versions() -> dict[str, str]:
     """What decides, beside the files and what is asked for, which pixels come out."""
     versions = {name: version_of(name) for name in ("av", "opencv-python-headless")}
     return {"frames": str(video.REVISION), **versions}
@@ -168,7 +168,7 @@ def _all(films: Sequence[Film], asked: Frames, array: Path, start: int, workers:
     with ProcessPoolExecutor(
         min(workers, len(films)), multiprocessing.get_context("spawn"), initializer=end_with_parent
     ) as pool:
-        with script_apart():
+        with without_main_module():
             waiting = [pool.submit(write, film, asked, array, start) for film in films]
         try:
             for job in waiting:

@@ -21,7 +21,7 @@ from embench.signals.normalise import Moments
 from embench.store.arrays import RowWriter, open_rows
 from embench.store.clips import Clips, clips
 from embench.store.fingerprint import FORMAT
-from embench.store.folders import finished
+from embench.store.folders import build_once
 from embench.store.store import Span, Store
 from embench.system import version_of
 
@@ -151,7 +151,7 @@ def features(
                 rows = made[recording]
                 writer.append(np.full((len(own), *shape), np.nan, np.float32) if rows is None else rows)
 
-    rows = open_rows(finished(_folder(store, key), build) / _ARRAY)
+    rows = open_rows(build_once(_folder(store, key), build) / _ARRAY)
     ends = np.cumsum([len(own) for own in wanted.values()])
     return dict(zip(wanted, np.split(rows, ends[:-1]), strict=True)) if wanted else {}
 
@@ -187,8 +187,8 @@ def _apart(signal: Signal, modality: str) -> Signal:
 
 def _folder(store: Store, key: Sequence[object]) -> Path:
     """Beside the stores, in the same cache."""
-    made_by = [preprocess.REVISION, version_of("neurokit2"), version_of("scipy")]
-    return store.path.parent.parent / "derived" / folder_digest([FORMAT, store.key, made_by, *key])
+    versions = [preprocess.REVISION, version_of("neurokit2"), version_of("scipy")]
+    return store.path.parent.parent / "derived" / folder_digest([FORMAT, store.key, versions, *key])
 
 
 def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[str, Signal, float]]]) -> Derived:
@@ -215,7 +215,7 @@ def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[st
                  "spans": {recording: asdict(span) for recording, span in spans.items()}}  # fmt: skip
         (folder / _INDEX).write_text(json.dumps(index))
 
-    folder = finished(target, build)
+    folder = build_once(target, build)
     index = json.loads((folder / _INDEX).read_text())
     spans = {recording: Span(**span) for recording, span in index["spans"].items()}
     return Derived(open_rows(folder / _ARRAY).T, index["rate"], tuple(index["channels"]), index["unit"], spans)

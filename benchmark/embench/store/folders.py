@@ -30,7 +30,7 @@ def cache_root() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("embench"))
 
 
-def finished(target: Path, build: Callable[[Path], None]) -> Path:
+def build_once(target: Path, build: Callable[[Path], None]) -> Path:
     """`target`, made by `build(folder)` if it is not there yet.
 
     `build` writes into a folder aside, which becomes `target` at once when it returns. Where another process was

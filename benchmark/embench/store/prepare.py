@@ -24,7 +24,7 @@ from embench.signals.preprocess import RULES, preprocess
 from embench.signals.video import probe
 from embench.store.arrays import RowWriter
 from embench.store.fingerprint import STANDARD, store_key, synthetic
-from embench.store.folders import finished, writing
+from embench.store.folders import build_once, writing
 from embench.store.labels import write_labels
 from embench.store.reading import reader_faults, recordings
 from embench.store.store import (
@@ -37,7 +37,7 @@ from embench.store.store import (
     open_store,
     write_index,
 )
-from embench.system import end_with_parent, script_apart
+from embench.system import end_with_parent, without_main_module
 
 Progress = Callable[[int, int, str], None]
 
@@ -86,7 +86,7 @@ def prepare(
 
     def build(folder: Path) -> None:
         job = _Job(dataset, name, rate_hz, filtered, rules, folder)
-        content = _gather(job, subjects, workers, progress)
+        content = _collect(job, subjects, workers, progress)
         store = Store(
             path=folder,
             key=key,
@@ -103,7 +103,7 @@ def prepare(
         write_labels(folder / LABELS, content.labels)
         write_index(store, folder)
 
-    return open_store(finished(target, build), Path(dataset.root))
+    return open_store(build_once(target, build), Path(dataset.root))
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class _Content:
         return dict(sorted(kinds.items()))
 
 
-def _gather(job: _Job, subjects: list[str], workers: int, progress: Progress | None) -> _Content:
+def _collect(job: _Job, subjects: list[str], workers: int, progress: Progress | None) -> _Content:
     """Reads everybody and joins their parts, in the order of `subjects` whoever is read first."""
     whole = _Content()
     with contextlib.ExitStack() as stack:
@@ -180,7 +180,7 @@ def _parts(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, 
     context = multiprocessing.get_context("fork" if _FORKS else "spawn")
     with ProcessPoolExecutor(min(workers, len(subjects)), context, _start_worker, (job,)) as pool:
         try:
-            with script_apart():
+            with without_main_module():
                 parts = pool.map(_read_in_worker, range(len(subjects)), subjects)
             yield from parts
         except BrokenProcessPool as error:

@@ -15,7 +15,7 @@ from embench.engine.specs import Params
 from embench.engine.stage import Listener, Stage
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError
-from embench.system import end_with_parent, script_apart
+from embench.system import end_with_parent, without_main_module
 
 
 def run(todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, report: Listener) -> None:
@@ -55,7 +55,7 @@ def _side_by_side(todo: Sequence[Stage[Params]], root: Path, workers: int, repor
                         waiting.remove(stage)
                     elif len(running) < workers and all(i in outcome.results for i in stage.inputs.values()):
                         waiting.remove(stage)
-                        with script_apart():
+                        with without_main_module():
                             future = pool.submit(run_stage, stage, root)
                         running[future] = (stage, Events(stage, root, report))
                 ready, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
