@@ -39,7 +39,7 @@ METHODS = (("single", "eda"), ("cross_attn", "ecg,eda"))
 
 def by_hand(model: Model, data: Data, train: np.ndarray, classes: torch.Tensor, recipe: Recipe) -> Callable[[], None]:
     """An epoch as one would write it."""
-    rows = {m: feed.gather(train) for m, feed in data.feeds.items()}
+    rows = {m: feed.batch_rows(train) for m, feed in data.feeds.items()}
     y = data.labels[0][torch.from_numpy(train).to(data.device), 0]
     optimiser = torch.optim.AdamW(model.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay)
 

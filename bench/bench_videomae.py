@@ -64,7 +64,7 @@ def by_hand(recipe: Recipe, data: Data, module: Any) -> Callable[[], None]:
     config = VideoMAEConfig(**{**own.to_dict(), "use_mean_pooling": True, "num_labels": 1})
     model = VideoMAEForVideoClassification(config).to(data.device).train()
     every = np.arange(data.size)
-    pixels: Tensor = module.pixels(*data.feeds["video"].gather(every))
+    pixels: Tensor = module.pixels(*data.feeds["video"].batch_rows(every))
     y = data.labels[0]
     optimiser = torch.optim.AdamW(model.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay)
 
