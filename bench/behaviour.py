@@ -152,7 +152,7 @@ def plan(request: Request) -> dict[str, Any]:
     made = make(request)
     stages = [
         {
-            "id": s.id, "kind": s.kind, "title": s.title, "about": dict(s.about), "inputs": dict(s.inputs),
+            "id": s.id, "kind": s.kind, "title": s.title, "about": dict(s.description), "inputs": dict(s.inputs),
             "params": s.params.plain(), "task": {key: f"task:{digest(value)}" for key, value in s.task.items()},
         }
         for s in made.graph.stages.values()

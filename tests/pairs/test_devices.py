@@ -74,8 +74,8 @@ def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
     request = replace(request, device="cuda", settings=(*request.settings, "encoder.epochs=1"))
     with pretended.gpu(*SOURCES):
         plan = make(request)
-        first = [stage for stage in plan.graph.stages.values() if stage.about.get("fold", 0) == 0]
-        outcome = run_graph(first, stage_folder(tmp_path), workers=1, report=lambda _: None)
+        first = [stage for stage in plan.graph.stages.values() if stage.description.get("fold", 0) == 0]
+        outcome = run_graph(first, stage_folder(tmp_path), workers=1, on_event=lambda _: None)
     assert not outcome.errors
     most = max(epochs, key=lambda waits: sum(waits.values()), default={})
     assert sum(most.values()) <= WAITS + MORE * len(together.inputs), most

@@ -48,7 +48,7 @@ def test_no_stage_of_a_fold_learns_from_its_people_or_stimuli(tmp_path, crossed,
     for stage in plan.graph.stages.values():
         if stage.kind == "predict":
             continue
-        theirs, shown = of(cohort, answers[stage.about["fold"]].units)
+        theirs, shown = of(cohort, answers[stage.description["fold"]].units)
         learned, seen = read_by(stage, cohort)
         assert stage.kind in ("pretrain", "unimodal")
         assert learned

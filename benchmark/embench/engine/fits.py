@@ -18,7 +18,7 @@ from embench.engine import network
 from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of, with_stats
 from embench.engine.counting import size_of
 from embench.engine.feed import Data, FeatureFeed
-from embench.engine.loop import Progress, fit
+from embench.engine.loop import FitState, fit
 from embench.engine.rows import Grid, slide, stage_view, view_length
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Stage
@@ -372,7 +372,7 @@ def flops(model: Model, data: Data, train: np.ndarray) -> int:
     return int(counter.get_total_flops())
 
 
-def _outcome(state: Progress, folder: Folder, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
+def _outcome(state: FitState, folder: Folder, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
     names = list(dict.fromkeys(name for row in state.history for name in row))
 
     def write(path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from embench.callbacks import OnEvent
 from embench.engine import executors
 from embench.engine.executors import Outcome
 from embench.errors import EmbenchError, Unfinished, UsageError
@@ -20,7 +21,7 @@ from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, kept
 from embench.runs.manifest import manifest
-from embench.runs.stages import Report, run_stages
+from embench.runs.stages import run_stages
 from embench.statistics import answers
 from embench.statistics.answers import Result
 
@@ -48,7 +49,7 @@ def plan(request: Request) -> Plan:
     return make(request)
 
 
-def run(request: Request, progress: Report | None = None) -> Result:
+def run(request: Request, progress: OnEvent | None = None) -> Result:
     """Runs one method and writes its record.
 
     Raises:
@@ -61,7 +62,7 @@ def run(request: Request, progress: Report | None = None) -> Result:
 
 
 def grid(
-    requests: Sequence[Request], executor: str = "local", workers: int | None = None, progress: Report | None = None
+    requests: Sequence[Request], executor: str = "local", workers: int | None = None, progress: OnEvent | None = None
 ) -> Grid:
     """Runs several requests as one graph: what two of them share is run once.
 
@@ -69,13 +70,13 @@ def grid(
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
     """
     executors.named(executor)  # a wrong name is told before data are prepared
-    report = progress or (lambda _: None)
-    plans = [make(request, report) for request in requests]
+    on_event = progress or (lambda _: None)
+    plans = [make(request, on_event) for request in requests]
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
     for planned in plans:
         observers.run_started({"id": planned.id, **planned.config})
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
-    device, watched = plans[0].setting.device, _watched(report, observers)
+    device, watched = plans[0].setting.device, _with_observers(on_event, observers)
     outcome, root = run_stages(stages, requests[0], device, watched, executor=executor, workers=workers)
     results, failures = [], {}
     for planned in plans:
@@ -86,9 +87,9 @@ def grid(
     return Grid(tuple(results), failures)
 
 
-def _watched(report: Report, observers: Observers) -> Report:
-    def tell(event: Mapping[str, Any]) -> None:
-        report(event)
+def _with_observers(on_event: OnEvent, observers: Observers) -> OnEvent:
+    def watch(event: Mapping[str, Any]) -> None:
+        on_event(event)
         kind = event["event"]
         if kind == "stage_started":
             observers.stage_started(event["stage"])
@@ -98,7 +99,7 @@ def _watched(report: Report, observers: Observers) -> Report:
         elif kind == "stage_ended":
             observers.stage_ended(event["stage"], event["figures"])
 
-    return tell
+    return watch
 
 
 def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers) -> Result:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from embench.callbacks import OnEvent
 from embench.engine.executors import Outcome, run_graph
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
@@ -15,15 +15,12 @@ from embench.planning.graph import stage_folder
 from embench.planning.plan import default_workers
 from embench.planning.request import Request
 
-Report = Callable[[Mapping[str, Any]], None]
-"""Called with what happens while stages run."""
-
 
 def run_stages(
     stages: Sequence[Stage[Params]],
     request: Request,
     device: str,
-    report: Report | None,
+    on_event: OnEvent | None,
     *,
     executor: str = "local",
     workers: int | None = None,
@@ -39,7 +36,7 @@ def run_stages(
     root = stage_folder(request.runs_folder)
     _writable(root)
     count = workers or request.workers or default_workers(device)
-    outcome = run_graph(stages, root, executor=executor, workers=count, report=report or (lambda _: None))
+    outcome = run_graph(stages, root, executor=executor, workers=count, on_event=on_event or (lambda _: None))
     return outcome, root
 
 
