@@ -6,7 +6,7 @@ from pathlib import Path
 
 from embench.audits.checks import CHECKS
 from embench.audits.collect import gather, plan_of
-from embench.callbacks import OnEvent
+from embench.callbacks import EventCallback
 from embench.errors import UsageError
 from embench.interfaces.metric import Undefined
 from embench.records.audit import Audit, Checked, write
@@ -18,7 +18,7 @@ def audit(
     data_root: Path | None = None,
     retrained: int = 0,
     out: Path | None = None,
-    progress: OnEvent | None = None,
+    progress: EventCallback | None = None,
 ) -> Audit:
     """All checks of a run, or of what `embench score` made of a file.
 

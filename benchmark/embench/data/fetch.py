@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from embench.callbacks import OnBytes, OnDownload
+from embench.callbacks import BytesCallback, DownloadCallback
 from embench.data.unpack import check_room, unpack
 from embench.errors import DataError, MachineError, UsageError
 from embench.files import sha256
@@ -30,7 +30,7 @@ _CHUNK = 1 << 14
 """Bytes written at once; what is left of a chunk when a connection breaks is lost."""
 
 
-def fetch(card: Card, folder: Path, progress: OnDownload | None = None) -> list[str]:
+def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) -> list[str]:
     """Gets a dataset into `folder`; returns what there is to say about it.
 
     What was downloaded before goes on where it stopped, also after this process was killed. An archive that somebody
@@ -92,7 +92,7 @@ def _by_hand(card: Card, folder: Path) -> list[str]:
     return sorted(there)
 
 
-def _download(download: Download, path: Path, folder: Path, progress: OnDownload | None) -> Path:
+def _download(download: Download, path: Path, folder: Path, progress: DownloadCallback | None) -> Path:
     """`path`, whole and checked. What has arrived of it lies beside it as `.part` until then."""
     if path.exists():
         return _checked(download, path, progress)
@@ -122,7 +122,7 @@ def _download(download: Download, path: Path, folder: Path, progress: OnDownload
     return _checked(download, path, progress)
 
 
-def _transfer(download: Download, part: Path, progress: OnDownload | None) -> bool:
+def _transfer(download: Download, part: Path, progress: DownloadCallback | None) -> bool:
     """One connection; whether the file is whole then. Raises OSError (all of requests' errors are) where it breaks."""
     import requests
 
@@ -178,7 +178,7 @@ def _transfer(download: Download, part: Path, progress: OnDownload | None) -> bo
     return total is None or have == total
 
 
-def _checked(download: Download, path: Path, progress: OnDownload | None, *, kept: bool = False) -> Path:
+def _checked(download: Download, path: Path, progress: DownloadCallback | None, *, kept: bool = False) -> Path:
     """`path`, if it has the right size and hash; else it is removed, or left where it is somebody's own."""
     size = path.stat().st_size
     if progress:
@@ -235,7 +235,7 @@ def _is_network(error: OSError) -> bool:
     return isinstance(error, requests.RequestException | ConnectionError | TimeoutError)
 
 
-def _step(progress: OnDownload | None, what: str) -> OnBytes | None:
+def _step(progress: DownloadCallback | None, what: str) -> BytesCallback | None:
     return None if progress is None else lambda done, total: progress(what, done, total)
 
 

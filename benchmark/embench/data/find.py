@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from embench import registry
-from embench.callbacks import OnProgress
+from embench.callbacks import ProgressCallback
 from embench.data.locations import data_folder, wrong_root
 from embench.errors import DataError
 from embench.interfaces.dataset import Dataset
@@ -74,7 +74,7 @@ def prepared(
     given: Path | None,
     protocol: Protocol,
     workers: int = 1,
-    progress: OnProgress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Store:
     """The prepared store of a dataset under a protocol's rules; made now, or found."""
     full = full_name(name)

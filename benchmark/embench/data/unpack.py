@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from embench.callbacks import OnBytes
+from embench.callbacks import BytesCallback
 from embench.errors import DataError, MachineError
 
 ZIP = (".zip",)
@@ -17,7 +17,7 @@ TAR = (".tar", ".tar.gz", ".tgz")
 _CHUNK = 1 << 20
 
 
-def unpack(archive: Path, folder: Path, progress: OnBytes | None = None) -> None:
+def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -> None:
     """Writes what `archive` holds below `folder`; a file that is no archive is copied there under its own name.
 
     Args:
@@ -42,7 +42,7 @@ def unpack(archive: Path, folder: Path, progress: OnBytes | None = None) -> None
         ) from error
 
 
-def _unzip(archive: Path, folder: Path, progress: OnBytes | None) -> None:
+def _unzip(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
     with zipfile.ZipFile(archive) as source:
         members = source.infolist()
         for member in members:
@@ -66,7 +66,7 @@ def _unzip(archive: Path, folder: Path, progress: OnBytes | None) -> None:
                         progress(done, total)
 
 
-def _untar(archive: Path, folder: Path, progress: OnBytes | None) -> None:
+def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
     with tarfile.open(archive) as source:
         members = source.getmembers()
         for member in members:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from embench.callbacks import OnEvent
+from embench.callbacks import EventCallback
 from embench.engine.specs import Params
 from embench.errors import MachineError
 from embench.files import digest, write_whole
@@ -64,7 +64,7 @@ class Stage(Generic[P_co]):
 class Folder:
     """The folder of a stage's result: written aside and renamed file by file, finished when `result.json` is there."""
 
-    def __init__(self, root: Path, stage_id: str, on_event: OnEvent | None = None) -> None:
+    def __init__(self, root: Path, stage_id: str, on_event: EventCallback | None = None) -> None:
         self.path = Path(root) / stage_id
         self.on_event = on_event
 

@@ -14,7 +14,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from embench import registry
-from embench.callbacks import OnEvent
+from embench.callbacks import EventCallback
 from embench.engine import device as machine
 from embench.engine import fits
 from embench.engine.predict import predict
@@ -34,7 +34,7 @@ _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
-def run_stage(stage: Stage[Params], root: Path, on_event: OnEvent | None = None) -> dict[str, Any]:
+def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None = None) -> dict[str, Any]:
     """Runs a stage unless its result is there already; two processes that want the same one share it. `on_event` is
     called with what happens, beside it being written to the stage's events.
 

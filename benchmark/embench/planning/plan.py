@@ -10,7 +10,7 @@ from typing import Any, get_args
 from scipy import stats
 
 from embench import registry
-from embench.callbacks import OnEvent, OnProgress
+from embench.callbacks import EventCallback, ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
@@ -171,7 +171,7 @@ def assumed(method: Method) -> list[str]:
     return [f"{name}.{field}" for name, part in method.parts() for field in part.recipe.assumed]
 
 
-def make(request: Request, progress: OnEvent | None = None) -> Plan:
+def make(request: Request, progress: EventCallback | None = None) -> Plan:
     """The plan of a request; prepares the data where that was not done yet.
 
     Raises:
@@ -255,7 +255,7 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
         )
 
 
-def _every_fifth(what: str, progress: OnEvent | None) -> OnProgress:
+def _every_fifth(what: str, progress: EventCallback | None) -> ProgressCallback:
     """Makes a note of every fifth step and of the last one."""
 
     def note(done: int, total: int, which: str) -> None:
@@ -265,7 +265,7 @@ def _every_fifth(what: str, progress: OnEvent | None) -> OnProgress:
     return note
 
 
-def _decoded(cohort: Cohort, method: Method, workers: int, progress: OnEvent | None) -> Iterator[dict[str, Any]]:
+def _decoded(cohort: Cohort, method: Method, workers: int, progress: EventCallback | None) -> Iterator[dict[str, Any]]:
     """Stores the frames that encoders of clips will read, so that no stage waits for them; tells what is missing, and
     yields it as the record keeps it."""
     for m, part in method.encoders.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from embench.callbacks import OnProgress
+from embench.callbacks import ProgressCallback
 from embench.data.find import prepared
 from embench.errors import EmbenchError, MachineError
 from embench.files import write_text
@@ -24,7 +24,7 @@ def write(
     *,
     singles: Sequence[Path] = (),
     data_root: Path | None = None,
-    progress: OnProgress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Path:
     """Writes the report of a run, of scored predictions, or of an entry of a board.
 
@@ -61,7 +61,7 @@ def write(
     return Path(out)
 
 
-def _store(record: Record, data_root: Path | None, progress: OnProgress | None) -> Store | Undefined:
+def _store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:
     """The recordings that the run was made on, or why they are not at hand."""
     rules = recorded(record.run["protocol"])
     if rules is None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from embench import registry
-from embench.callbacks import OnProgress
+from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
@@ -46,7 +46,7 @@ def score(
     targets: str | None = None,
     data_root: Path | None = None,
     out: Path | None = None,
-    progress: OnProgress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Result:
     """Scores a file of predictions under a protocol and writes a record like a run's.
 

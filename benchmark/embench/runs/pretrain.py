@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
 
 import embench
-from embench.callbacks import OnEvent
+from embench.callbacks import EventCallback
 from embench.data import find
 from embench.engine import network
 from embench.engine.specs import Part
@@ -47,7 +47,7 @@ class PretrainedWeights:
         }
 
 
-def pretrain(request: Request, seed: int = 0, progress: OnEvent | None = None) -> PretrainedWeights:
+def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = None) -> PretrainedWeights:
     """Pretrains, unless it was done before, and writes weights and manifest.
 
     Raises:

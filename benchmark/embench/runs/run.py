@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from embench.callbacks import OnEvent
+from embench.callbacks import EventCallback
 from embench.engine import executors
 from embench.engine.executors import Outcome
 from embench.errors import EmbenchError, Unfinished, UsageError
@@ -49,7 +49,7 @@ def plan(request: Request) -> Plan:
     return make(request)
 
 
-def run(request: Request, progress: OnEvent | None = None) -> Result:
+def run(request: Request, progress: EventCallback | None = None) -> Result:
     """Runs one method and writes its record.
 
     Raises:
@@ -62,7 +62,10 @@ def run(request: Request, progress: OnEvent | None = None) -> Result:
 
 
 def grid(
-    requests: Sequence[Request], executor: str = "local", workers: int | None = None, progress: OnEvent | None = None
+    requests: Sequence[Request],
+    executor: str = "local",
+    workers: int | None = None,
+    progress: EventCallback | None = None,
 ) -> Grid:
     """Runs several requests as one graph: what two of them share is run once.
 
@@ -87,7 +90,7 @@ def grid(
     return Grid(tuple(results), failures)
 
 
-def _with_observers(on_event: OnEvent, observers: Observers) -> OnEvent:
+def _with_observers(on_event: EventCallback, observers: Observers) -> EventCallback:
     def watch(event: Mapping[str, Any]) -> None:
         on_event(event)
         kind = event["event"]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from embench.callbacks import OnEvent
+from embench.callbacks import EventCallback
 from embench.engine.executors import Outcome, run_graph
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
@@ -20,7 +20,7 @@ def run_stages(
     stages: Sequence[Stage[Params]],
     request: Request,
     device: str,
-    on_event: OnEvent | None,
+    on_event: EventCallback | None,
     *,
     executor: str = "local",
     workers: int | None = None,

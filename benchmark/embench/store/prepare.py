@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.callbacks import OnProgress
+from embench.callbacks import ProgressCallback
 from embench.errors import DataError, MachineError, PluginError
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
@@ -54,7 +54,7 @@ def prepare(
     rules: str = STANDARD,
     cache: Path,
     workers: int = 1,
-    progress: OnProgress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Store:
     """Prepared data of a dataset; made now if these very data were not prepared before.
 
@@ -135,7 +135,7 @@ class _Content:
         return dict(sorted(kinds.items()))
 
 
-def _collect(job: _Job, subjects: list[str], workers: int, progress: OnProgress | None) -> _Content:
+def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
     """Reads everybody and joins their parts, in the order of `subjects` whoever is read first."""
     whole = _Content()
     with contextlib.ExitStack() as stack:

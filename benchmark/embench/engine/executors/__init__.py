@@ -25,7 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from embench.callbacks import OnEvent
+from embench.callbacks import EventCallback
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, UsageError
@@ -54,11 +54,11 @@ class Outcome:
                 raise self.errors[id_]
 
 
-Executor = Callable[[Sequence[Stage[Params]], Outcome, Path, int, OnEvent], None]
+Executor = Callable[[Sequence[Stage[Params]], Outcome, Path, int, EventCallback], None]
 
 
 def run_graph(
-    stages: Sequence[Stage[Params]], root: Path, *, executor: str = "local", workers: int, on_event: OnEvent
+    stages: Sequence[Stage[Params]], root: Path, *, executor: str = "local", workers: int, on_event: EventCallback
 ) -> Outcome:
     """Runs stages (each listed after its inputs) that are not finished yet, with `workers` at a time.
 

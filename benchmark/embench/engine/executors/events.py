@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from embench.callbacks import OnEvent
+from embench.callbacks import EventCallback
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 
@@ -15,7 +15,7 @@ from embench.engine.stage import Folder, Stage
 class Events:
     """Hands on what happens in a stage: called directly in this process, or read from the stage's folder."""
 
-    def __init__(self, stage: Stage[Params], root: Path, on_event: OnEvent) -> None:
+    def __init__(self, stage: Stage[Params], root: Path, on_event: EventCallback) -> None:
         self.stage, self.on_event = stage, on_event
         self.path = Folder(root, stage.id).file("events.jsonl")
         self.at = self.path.stat().st_size if self.path.is_file() else 0

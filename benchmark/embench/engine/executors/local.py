@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from embench.callbacks import OnEvent
+from embench.callbacks import EventCallback
 from embench.engine.executors import Outcome
 from embench.engine.executors.events import Events
 from embench.engine.specs import Params
@@ -19,7 +19,7 @@ from embench.errors import EmbenchError, MachineError
 from embench.system import end_with_parent, without_main_module
 
 
-def run(todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, on_event: OnEvent) -> None:
+def run(todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, on_event: EventCallback) -> None:
     """Runs the stages with `workers` processes; one worker means this process."""
     if workers <= 1 or len(todo) <= 1:
         _in_turn(todo, root, on_event, outcome)
@@ -27,7 +27,7 @@ def run(todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: in
         _side_by_side(todo, root, min(workers, len(todo)), on_event, outcome)
 
 
-def _in_turn(todo: Sequence[Stage[Params]], root: Path, on_event: OnEvent, outcome: Outcome) -> None:
+def _in_turn(todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome) -> None:
     for done, stage in enumerate(todo, 1):
         blocker = outcome.blocker(stage)
         if blocker:
@@ -41,7 +41,9 @@ def _in_turn(todo: Sequence[Stage[Params]], root: Path, on_event: OnEvent, outco
         events.end(outcome.results.get(stage.id), done, len(todo))
 
 
-def _side_by_side(todo: Sequence[Stage[Params]], root: Path, workers: int, on_event: OnEvent, outcome: Outcome) -> None:
+def _side_by_side(
+    todo: Sequence[Stage[Params]], root: Path, workers: int, on_event: EventCallback, outcome: Outcome
+) -> None:
     waiting = list(todo)
     running: dict[Future[dict[str, Any]], tuple[Stage[Params], Events]] = {}
     ended = 0
