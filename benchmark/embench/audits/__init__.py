@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from embench.audits.checks import CHECKS
 from embench.audits.collect import gather, plan_of
+from embench.callbacks import EventCallback
 from embench.errors import UsageError
 from embench.interfaces.metric import Undefined
 from embench.records.audit import Audit, Checked, write
-
-Report = Callable[[Mapping[str, Any]], None]
 
 
 def audit(
@@ -21,7 +18,7 @@ def audit(
     data_root: Path | None = None,
     retrained: int = 0,
     out: Path | None = None,
-    progress: Report | None = None,
+    progress: EventCallback | None = None,
 ) -> Audit:
     """All checks of a run, or of what `embench score` made of a file.
 

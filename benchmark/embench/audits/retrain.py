@@ -4,7 +4,7 @@ permuted labels."""
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from embench.audits.checks.evidence import Evidence, Statistics
+from embench.callbacks import EventCallback
 from embench.engine.assemble import encoder_of
 from embench.engine.executors import run_graph
 from embench.engine.fits import labelled, task_subjects
@@ -120,7 +121,7 @@ def _dealt_anew(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) ->
     return out
 
 
-def retrain(planned: Plan, e: Evidence, count: int, report: Callable[[Mapping[str, Any]], None]) -> Checked:
+def retrain(planned: Plan, e: Evidence, count: int, report: EventCallback) -> Checked:
     """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test people. What
     it then scores is chance, unless test people's labels reach it by another way."""
     names = {t.name: e.rescored["headlines"][t.name] for t in e.targets}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from embench import protocols, registry
+from embench.callbacks import EventCallback
 from embench.claims.files import Claim
 from embench.claims.verdict import Size, Verdict, on_direction, on_size
 from embench.data.cohort import card_for_protocol
@@ -24,7 +25,6 @@ FIXED = "subject-independent-v1"
 
 Leg = Literal["fixed", "own"]
 Status = Literal["compared", "can be run", "missing", "does not apply"]
-Report = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _request(
     return request_of(dataset=dataset, **own, **{**options, **claim.options(side, dataset)})
 
 
-def examine(wanted: Sequence[Pair], progress: Report | None = None, workers: int | None = None) -> list[Row]:
+def examine(wanted: Sequence[Pair], progress: EventCallback | None = None, workers: int | None = None) -> list[Row]:
     """Runs all that can be run, as one grid a paper, and compares; a row for each target of each pair."""
     rows = []
     for paper in dict.fromkeys(pair.claim.paper for pair in wanted):
@@ -168,7 +168,7 @@ def _refusal(pair: Pair, plans: Mapping[runner.Request, Plan | EmbenchError]) ->
     return None
 
 
-def _paper(wanted: Sequence[Pair], progress: Report | None, workers: int | None) -> list[Row]:
+def _paper(wanted: Sequence[Pair], progress: EventCallback | None, workers: int | None) -> list[Row]:
     plans = _plans(wanted)
     refused = {i: row for i, pair in enumerate(wanted) if (row := _refusal(pair, plans))}
     able = [pair for i, pair in enumerate(wanted) if i not in refused]

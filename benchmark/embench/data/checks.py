@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from embench.callbacks import ProgressCallback
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding
 from embench.interfaces.recording import Label, Recording, Signal, Video
@@ -69,7 +70,7 @@ def check(
     dataset: Dataset,
     name: str,
     cache: Path,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: ProgressCallback | None = None,
     visit: Callable[[Recording], None] | None = None,
 ) -> Checked:
     """Reads everything once for the reader's own `verify` and once more for the checks that hold for every dataset.

@@ -11,17 +11,15 @@ import contextlib
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from embench.callbacks import BytesCallback, DownloadCallback
 from embench.data.unpack import check_room, unpack
 from embench.errors import DataError, MachineError, UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card, Download
 from embench.system import locked
-
-Tell = Callable[[str, int, int | None], None]
-"""Called with (what is done, bytes so far, bytes in all where that is known)."""
 
 TRIES = 5
 """Connections that may break one after another without a byte gained."""
@@ -32,7 +30,7 @@ _CHUNK = 1 << 14
 """Bytes written at once; what is left of a chunk when a connection breaks is lost."""
 
 
-def fetch(card: Card, folder: Path, tell: Tell | None = None) -> list[str]:
+def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) -> list[str]:
     """Gets a dataset into `folder`; returns what there is to say about it.
 
     What was downloaded before goes on where it stopped, also after this process was killed. An archive that somebody
@@ -57,16 +55,16 @@ def fetch(card: Card, folder: Path, tell: Tell | None = None) -> list[str]:
         said, archives = [], []
         for download in card.downloads:
             if download.name in by_hand:
-                archives.append(_checked(download, folder / download.name, tell, kept=True))
+                archives.append(_checked(download, folder / download.name, progress, kept=True))
             else:
-                archives.append(_download(download, aside / download.name, folder, tell))
+                archives.append(_download(download, aside / download.name, folder, progress))
             if download.sha256 is None:
                 said.append(f"{download.name}: its publisher names no checksum, so it could not be checked")
         made = aside / "unpacked"
         shutil.rmtree(made, ignore_errors=True)
         for download, archive in zip(card.downloads, archives, strict=True):
             try:
-                unpack(archive, made / download.unpack, _telling(tell, f"unpacking {download.name}"))
+                unpack(archive, made / download.unpack, _as_bytes_callback(progress, f"unpacking {download.name}"))
             except DataError:
                 if archive.parent == aside:  # whatever it is, it would be no better the next time
                     archive.unlink()
@@ -94,15 +92,15 @@ def _by_hand(card: Card, folder: Path) -> list[str]:
     return sorted(there)
 
 
-def _download(download: Download, path: Path, folder: Path, tell: Tell | None) -> Path:
+def _download(download: Download, path: Path, folder: Path, progress: DownloadCallback | None) -> Path:
     """`path`, whole and checked. What has arrived of it lies beside it as `.part` until then."""
     if path.exists():
-        return _checked(download, path, tell)
+        return _checked(download, path, progress)
     part = path.with_name(f"{path.name}.part")
     most, failures = _size(part), 0
     while True:
         try:
-            if _transfer(download, part, tell):
+            if _transfer(download, part, progress):
                 break
             fault = f"the connection ended after {_size(part):,} bytes"
         except OSError as error:
@@ -121,10 +119,10 @@ def _download(download: Download, path: Path, folder: Path, tell: Tell | None) -
             )
         time.sleep(WAIT_S * failures)
     part.replace(path)
-    return _checked(download, path, tell)
+    return _checked(download, path, progress)
 
 
-def _transfer(download: Download, part: Path, tell: Tell | None) -> bool:
+def _transfer(download: Download, part: Path, progress: DownloadCallback | None) -> bool:
     """One connection; whether the file is whole then. Raises OSError (all of requests' errors are) where it breaks."""
     import requests
 
@@ -175,16 +173,16 @@ def _transfer(download: Download, part: Path, tell: Tell | None) -> bool:
             for chunk in answer.iter_content(_CHUNK):
                 file.write(chunk)
                 have += len(chunk)
-                if tell:
-                    tell(f"downloading {download.name}", have, total or download.size)
+                if progress:
+                    progress(f"downloading {download.name}", have, total or download.size)
     return total is None or have == total
 
 
-def _checked(download: Download, path: Path, tell: Tell | None, *, kept: bool = False) -> Path:
+def _checked(download: Download, path: Path, progress: DownloadCallback | None, *, kept: bool = False) -> Path:
     """`path`, if it has the right size and hash; else it is removed, or left where it is somebody's own."""
     size = path.stat().st_size
-    if tell:
-        tell(f"checking {download.name}", size, size)
+    if progress:
+        progress(f"checking {download.name}", size, size)
     wrong = download.size is not None and size != download.size
     found, expected = f"{size:,} bytes", f"{download.size or 0:,} bytes"
     if not wrong and download.sha256 is not None:
@@ -237,8 +235,8 @@ def _is_network(error: OSError) -> bool:
     return isinstance(error, requests.RequestException | ConnectionError | TimeoutError)
 
 
-def _telling(tell: Tell | None, what: str) -> Callable[[int, int], None] | None:
-    return None if tell is None else lambda done, total: tell(what, done, total)
+def _as_bytes_callback(progress: DownloadCallback | None, what: str) -> BytesCallback | None:
+    return None if progress is None else lambda done, total: progress(what, done, total)
 
 
 def _number(pattern: str, text: str) -> int | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 from embench import registry
+from embench.callbacks import ProgressCallback
 from embench.data.locations import data_folder, wrong_root
 from embench.errors import DataError
 from embench.interfaces.dataset import Dataset
@@ -74,7 +74,7 @@ def prepared(
     given: Path | None,
     protocol: Protocol,
     workers: int = 1,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Store:
     """The prepared store of a dataset under a protocol's rules; made now, or found."""
     full = full_name(name)

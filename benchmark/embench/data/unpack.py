@@ -7,23 +7,21 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from embench.callbacks import BytesCallback
 from embench.errors import DataError, MachineError
 
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz")
 _CHUNK = 1 << 20
 
-Tell = Callable[[int, int], None]
 
-
-def unpack(archive: Path, folder: Path, tell: Tell | None = None) -> None:
+def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -> None:
     """Writes what `archive` holds below `folder`; a file that is no archive is copied there under its own name.
 
     Args:
-        tell: called with (bytes written, bytes in all).
+        progress: called with (bytes written, bytes in all).
 
     Raises:
         DataError: the file is no such archive or damaged, or holds links, devices or names that lead elsewhere.
@@ -33,9 +31,9 @@ def unpack(archive: Path, folder: Path, tell: Tell | None = None) -> None:
     name = archive.name.lower()
     try:
         if name.endswith(ZIP):
-            _unzip(archive, folder, tell)
+            _unzip(archive, folder, progress)
         elif name.endswith(TAR):
-            _untar(archive, folder, tell)
+            _untar(archive, folder, progress)
         else:
             shutil.copyfile(archive, folder / archive.name)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
@@ -44,7 +42,7 @@ def unpack(archive: Path, folder: Path, tell: Tell | None = None) -> None:
         ) from error
 
 
-def _unzip(archive: Path, folder: Path, tell: Tell | None) -> None:
+def _unzip(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
     with zipfile.ZipFile(archive) as source:
         members = source.infolist()
         for member in members:
@@ -64,11 +62,11 @@ def _unzip(archive: Path, folder: Path, tell: Tell | None) -> None:
                 while chunk := content.read(_CHUNK):
                     file.write(chunk)
                     done += len(chunk)
-                    if tell:
-                        tell(done, total)
+                    if progress:
+                        progress(done, total)
 
 
-def _untar(archive: Path, folder: Path, tell: Tell | None) -> None:
+def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
     with tarfile.open(archive) as source:
         members = source.getmembers()
         for member in members:
@@ -80,8 +78,8 @@ def _untar(archive: Path, folder: Path, tell: Tell | None) -> None:
         for member in members:
             source.extract(member, folder, filter="data")
             done += member.size
-            if tell:
-                tell(done, total)
+            if progress:
+                progress(done, total)
 
 
 def _inside(archive: Path, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +11,13 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from embench.callbacks import EventCallback
 from embench.engine.specs import Params
 from embench.errors import MachineError
 from embench.files import digest, write_whole
 
 REVISION = 1
 """Rises when the same plugins and data give other numbers; part of every stage id."""
-
-Listener = Callable[[Mapping[str, Any]], None]
 
 
 P_co = TypeVar("P_co", bound=Params, covariant=True)
@@ -65,7 +64,7 @@ class Stage(Generic[P_co]):
 class Folder:
     """The folder of a stage's result: written aside and renamed file by file, finished when `result.json` is there."""
 
-    def __init__(self, root: Path, stage_id: str, listen: Listener | None = None) -> None:
+    def __init__(self, root: Path, stage_id: str, listen: EventCallback | None = None) -> None:
         self.path = Path(root) / stage_id
         self.listen = listen
 

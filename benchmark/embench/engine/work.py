@@ -14,11 +14,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from embench import registry
+from embench.callbacks import EventCallback
 from embench.engine import device as machine
 from embench.engine import fits
 from embench.engine.predict import predict
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
-from embench.engine.stage import Folder, Listener, Stage
+from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, MachineError, PluginError
 from embench.system import locked
 
@@ -33,7 +34,7 @@ _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
-def run_stage(stage: Stage[Params], root: Path, listen: Listener | None = None) -> dict[str, Any]:
+def run_stage(stage: Stage[Params], root: Path, listen: EventCallback | None = None) -> dict[str, Any]:
     """Runs a stage unless its result is there already; two processes that want the same one share it. `listen` is
     called with what happens, beside it being written to the stage's events.
 

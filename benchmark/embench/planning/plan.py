@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +10,7 @@ from typing import Any, get_args
 from scipy import stats
 
 from embench import registry
+from embench.callbacks import EventCallback, ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
@@ -170,11 +171,7 @@ def assumed(method: Method) -> list[str]:
     return [f"{name}.{field}" for name, part in method.parts() for field in part.recipe.assumed]
 
 
-Tell = Callable[[Mapping[str, Any]], None]
-"""Called with what happens while a plan is made."""
-
-
-def make(request: Request, progress: Tell | None = None) -> Plan:
+def make(request: Request, progress: EventCallback | None = None) -> Plan:
     """The plan of a request; prepares the data where that was not done yet.
 
     Raises:
@@ -192,8 +189,8 @@ def make(request: Request, progress: Tell | None = None) -> Plan:
     targets = choose_targets(card, request.targets)
 
     workers = request.workers or default_workers("cpu")
-    tell = _telling(f"preparing {card.name}", progress)
-    store = find.prepared(dataset, request.data_root, protocol, workers, tell)
+    on_progress = _as_progress_callback(f"preparing {card.name}", progress)
+    store = find.prepared(dataset, request.data_root, protocol, workers, on_progress)
     method = resolve(request, card, list(store.modalities), device)
     if method.joins == "estimator":
         _check_kinds(method, targets)
@@ -258,25 +255,25 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
         )
 
 
-def _telling(what: str, progress: Tell | None) -> Callable[[int, int, str], None]:
+def _as_progress_callback(what: str, progress: EventCallback | None) -> ProgressCallback:
     """Tells of every fifth step, and of the last."""
 
-    def tell(done: int, total: int, which: str) -> None:
+    def on_progress(done: int, total: int, which: str) -> None:
         if progress and (done == total or done % 5 == 0):
             progress({"event": "note", "text": f"{what}: {done} of {total} ({which})"})
 
-    return tell
+    return on_progress
 
 
-def _decoded(cohort: Cohort, method: Method, workers: int, progress: Tell | None) -> Iterator[dict[str, Any]]:
+def _decoded(cohort: Cohort, method: Method, workers: int, progress: EventCallback | None) -> Iterator[dict[str, Any]]:
     """Stores the frames that encoders of clips will read, so that no stage waits for them; tells what is missing, and
     yields it as the record keeps it."""
     for m, part in method.encoders.items():
         encoder = registry.load("encoder", part.name)(part.recipe)
         if encoder.reads != "clips" or m not in cohort.store.modalities:
             continue
-        tell = _telling(f"decoding videos of {cohort.card.name}", progress)
-        stored = clips(cohort.store, m, encoder, workers=workers, progress=tell)
+        on_progress = _as_progress_callback(f"decoding videos of {cohort.card.name}", progress)
+        stored = clips(cohort.store, m, encoder, workers=workers, progress=on_progress)
         notes = [f"video of {row['recording']} left out: {row['reason']}" for row in stored.left_out]
         if stored.faceless:
             notes.append(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from embench.callbacks import ProgressCallback
 from embench.data.find import prepared
 from embench.errors import EmbenchError, MachineError
 from embench.files import write_text
@@ -16,8 +17,6 @@ from embench.report.finished import Finished
 from embench.report.page import Section, page
 from embench.store import Store
 
-Progress = Callable[[int, int, str], None]
-
 
 def write(
     folder: Path,
@@ -25,7 +24,7 @@ def write(
     *,
     singles: Sequence[Path] = (),
     data_root: Path | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Path:
     """Writes the report of a run, of scored predictions, or of an entry of a board.
 
@@ -62,7 +61,7 @@ def write(
     return Path(out)
 
 
-def _store(record: Record, data_root: Path | None, progress: Progress | None) -> Store | Undefined:
+def _store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:
     """The recordings that the run was made on, or why they are not at hand."""
     rules = recorded(record.run["protocol"])
     if rules is None:

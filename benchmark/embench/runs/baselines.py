@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from embench import protocols, registry
+from embench.callbacks import EventCallback
 from embench.data.cohort import card_for_protocol, choose_targets
 from embench.planning.request import Request
 from embench.runs import run
-from embench.runs.stages import Report
 
 ESTIMATORS = ("logreg", "svm", "boosting")
 
 
-def baselines(dataset: str, *, progress: Report | None = None, workers: int | None = None, **options: Any) -> run.Grid:
+def baselines(
+    dataset: str, *, progress: EventCallback | None = None, workers: int | None = None, **options: Any
+) -> run.Grid:
     """Handcrafted features with the simple estimators that answer the targets' kinds, each modality alone and all
     together; controls come with each.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from embench import registry
+from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
@@ -35,8 +36,6 @@ LEDGER = Path("runs")
 SEEDS = (0, 1, 2)
 """The partitions that a list of units names."""
 
-Tell = Callable[[int, int, str], None]
-
 
 def score(
     path: Path,
@@ -47,7 +46,7 @@ def score(
     targets: str | None = None,
     data_root: Path | None = None,
     out: Path | None = None,
-    progress: Tell | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Result:
     """Scores a file of predictions under a protocol and writes a record like a run's.
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_safetensors
 
 import embench
+from embench.callbacks import EventCallback
 from embench.data import find
 from embench.engine import network
 from embench.engine.specs import Part
@@ -23,7 +24,7 @@ from embench.planning import weights
 from embench.planning.graph import libraries
 from embench.planning.pretraining import PretrainingPlan, plan_pretraining
 from embench.planning.request import Request
-from embench.runs.stages import Report, run_stages
+from embench.runs.stages import run_stages
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class PretrainedWeights:
         }
 
 
-def pretrain(request: Request, seed: int = 0, progress: Report | None = None) -> PretrainedWeights:
+def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = None) -> PretrainedWeights:
     """Pretrains, unless it was done before, and writes weights and manifest.
 
     Raises:

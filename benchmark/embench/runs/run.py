@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from embench.callbacks import EventCallback
 from embench.engine import executors
 from embench.engine.executors import Outcome
 from embench.errors import EmbenchError, Unfinished, UsageError
@@ -20,7 +21,7 @@ from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, kept
 from embench.runs.manifest import manifest
-from embench.runs.stages import Report, run_stages
+from embench.runs.stages import run_stages
 from embench.statistics import answers
 from embench.statistics.answers import Result
 
@@ -48,7 +49,7 @@ def plan(request: Request) -> Plan:
     return make(request)
 
 
-def run(request: Request, progress: Report | None = None) -> Result:
+def run(request: Request, progress: EventCallback | None = None) -> Result:
     """Runs one method and writes its record.
 
     Raises:
@@ -61,7 +62,10 @@ def run(request: Request, progress: Report | None = None) -> Result:
 
 
 def grid(
-    requests: Sequence[Request], executor: str = "local", workers: int | None = None, progress: Report | None = None
+    requests: Sequence[Request],
+    executor: str = "local",
+    workers: int | None = None,
+    progress: EventCallback | None = None,
 ) -> Grid:
     """Runs several requests as one graph: what two of them share is run once.
 
@@ -86,7 +90,7 @@ def grid(
     return Grid(tuple(results), failures)
 
 
-def _watched(report: Report, observers: Observers) -> Report:
+def _watched(report: EventCallback, observers: Observers) -> EventCallback:
     def tell(event: Mapping[str, Any]) -> None:
         report(event)
         kind = event["event"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from embench.callbacks import EventCallback
 from embench.engine.executors import Outcome, run_graph
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
@@ -15,15 +15,12 @@ from embench.planning.graph import stage_folder
 from embench.planning.plan import default_workers
 from embench.planning.request import Request
 
-Report = Callable[[Mapping[str, Any]], None]
-"""Called with what happens while stages run."""
-
 
 def run_stages(
     stages: Sequence[Stage[Params]],
     request: Request,
     device: str,
-    report: Report | None,
+    report: EventCallback | None,
     *,
     executor: str = "local",
     workers: int | None = None,

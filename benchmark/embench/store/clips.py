@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from embench.callbacks import ProgressCallback
 from embench.errors import DataError, MachineError, PluginError, UsageError
 from embench.files import folder_digest
 from embench.signals import video
@@ -51,7 +52,7 @@ def clips(
     encoder: Encoder,
     *,
     workers: int = 1,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Clips:
     """The frames that `encoder.recipe.prepare` asks for, at times k / frames_hz of each recording; made if they are not
     there. Encoders that ask for the same frames share them.

@@ -6,7 +6,7 @@ import contextlib
 import multiprocessing
 import shutil
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from embench.callbacks import ProgressCallback
 from embench.errors import DataError, MachineError, PluginError
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
@@ -39,8 +40,6 @@ from embench.store.store import (
 )
 from embench.system import end_with_parent, without_main_module
 
-Progress = Callable[[int, int, str], None]
-
 _FORKS = sys.platform == "linux"
 """Whether workers are copies of this process, and so have a reader that no new process could import."""
 
@@ -55,7 +54,7 @@ def prepare(
     rules: str = STANDARD,
     cache: Path,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Store:
     """Prepared data of a dataset; made now if these very data were not prepared before.
 
@@ -136,7 +135,7 @@ class _Content:
         return dict(sorted(kinds.items()))
 
 
-def _collect(job: _Job, subjects: list[str], workers: int, progress: Progress | None) -> _Content:
+def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
     """Reads everybody and joins their parts, in the order of `subjects` whoever is read first."""
     whole = _Content()
     with contextlib.ExitStack() as stack:

@@ -25,8 +25,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from embench.callbacks import EventCallback
 from embench.engine.specs import Params
-from embench.engine.stage import Folder, Listener, Stage
+from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, UsageError
 from embench.registry.naming import did_you_mean
 
@@ -53,11 +54,11 @@ class Outcome:
                 raise self.errors[id_]
 
 
-Executor = Callable[[Sequence[Stage[Params]], Outcome, Path, int, Listener], None]
+Executor = Callable[[Sequence[Stage[Params]], Outcome, Path, int, EventCallback], None]
 
 
 def run_graph(
-    stages: Sequence[Stage[Params]], root: Path, *, executor: str = "local", workers: int, report: Listener
+    stages: Sequence[Stage[Params]], root: Path, *, executor: str = "local", workers: int, report: EventCallback
 ) -> Outcome:
     """Runs stages (each listed after its inputs) that are not finished yet, with `workers` at a time.
 

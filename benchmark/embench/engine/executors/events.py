@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from embench.callbacks import EventCallback
 from embench.engine.specs import Params
-from embench.engine.stage import Folder, Listener, Stage
+from embench.engine.stage import Folder, Stage
 
 
 class Events:
     """Hands on what happens in a stage: called directly in this process, or read from the stage's folder."""
 
-    def __init__(self, stage: Stage[Params], root: Path, report: Listener) -> None:
+    def __init__(self, stage: Stage[Params], root: Path, report: EventCallback) -> None:
         self.stage, self.report = stage, report
         self.path = Folder(root, stage.id).file("events.jsonl")
         self.at = self.path.stat().st_size if self.path.is_file() else 0

@@ -9,16 +9,17 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from embench.callbacks import EventCallback
 from embench.engine.executors import Outcome
 from embench.engine.executors.events import Events
 from embench.engine.specs import Params
-from embench.engine.stage import Listener, Stage
+from embench.engine.stage import Stage
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError
 from embench.system import end_with_parent, without_main_module
 
 
-def run(todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, report: Listener) -> None:
+def run(todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, report: EventCallback) -> None:
     """Runs the stages with `workers` processes; one worker means this process."""
     if workers <= 1 or len(todo) <= 1:
         _in_turn(todo, root, report, outcome)
@@ -26,7 +27,7 @@ def run(todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: in
         _side_by_side(todo, root, min(workers, len(todo)), report, outcome)
 
 
-def _in_turn(todo: Sequence[Stage[Params]], root: Path, report: Listener, outcome: Outcome) -> None:
+def _in_turn(todo: Sequence[Stage[Params]], root: Path, report: EventCallback, outcome: Outcome) -> None:
     for done, stage in enumerate(todo, 1):
         blocker = outcome.blocker(stage)
         if blocker:
@@ -40,7 +41,9 @@ def _in_turn(todo: Sequence[Stage[Params]], root: Path, report: Listener, outcom
         events.end(outcome.results.get(stage.id), done, len(todo))
 
 
-def _side_by_side(todo: Sequence[Stage[Params]], root: Path, workers: int, report: Listener, outcome: Outcome) -> None:
+def _side_by_side(
+    todo: Sequence[Stage[Params]], root: Path, workers: int, report: EventCallback, outcome: Outcome
+) -> None:
     waiting = list(todo)
     running: dict[Future[dict[str, Any]], tuple[Stage[Params], Events]] = {}
     ended = 0
