@@ -21,7 +21,7 @@ def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -
     """Writes what `archive` holds below `folder`; a file that is no archive is copied there under its own name.
 
     Args:
-        tell: called with (bytes written, bytes in all).
+        progress: called with (bytes written, bytes in all).
 
     Raises:
         DataError: the file is no such archive or damaged, or holds links, devices or names that lead elsewhere.
