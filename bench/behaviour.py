@@ -136,7 +136,7 @@ def identities(to: Recording) -> None:
     lines = [f"{kind} {name}: {registry.code_identity(kind, name)}" for kind, name in entries]
     to.keep("identities.txt", "\n".join(lines) + "\n")
     names = sorted(path.stem for path in Path(protocols.__file__).parent.glob("*.yaml"))
-    to.keep("protocols.txt", "".join(f"{name}: {protocols.load(name).hash}\n" for name in names))
+    to.keep("protocols.txt", "".join(f"{name}: {protocols.load_protocol(name).hash}\n" for name in names))
 
 
 def plans(to: Recording) -> None:

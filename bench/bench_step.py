@@ -69,7 +69,7 @@ def compare(stage: Stage[FitParams], root: Path) -> np.ndarray:
     """(turns, 2) seconds of a step, by hand and in the engine."""
     device.seed_everything(0, 1)
     data, specs, train, _, _ = fits.labelled(stage)
-    outputs, params = network.targets_of(stage.params), stage.params
+    outputs, params = network.output_spec_of(stage.params), stage.params
     if isinstance(params, FusionParams):
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     else:

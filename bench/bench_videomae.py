@@ -111,7 +111,7 @@ def compare(recipe: Recipe, steps: int, where: str, place: Path) -> np.ndarray:
 
 
 def main() -> None:
-    where = device.resolve("auto")
+    where = device.resolve_device("auto")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--layers", type=int, default=12 if where == "cuda" else 3)
     parser.add_argument("--batch", type=int, default=8 if where == "cuda" else 2)

@@ -17,7 +17,7 @@ import embench_plugins
 from embench.engine import loop
 from embench.engine.executors import run_graph
 from embench.planning.graph import stage_folder
-from embench.planning.method import resolve
+from embench.planning.method import resolve_method
 from embench.planning.plan import make
 from embench.planning.request import Request
 
@@ -48,7 +48,7 @@ def some() -> list[Together]:
 def shortened(request: Request, together: Together) -> Request:
     """The request with views that fit into every recording, for pretrainers that need a whole one."""
     card, settings = made.CARDS[together.dataset], list(request.settings)
-    for m, part in resolve(request, card, list(card.modalities), "cpu").encoders.items():
+    for m, part in resolve_method(request, card, list(card.modalities), "cpu").encoders.items():
         if (part.recipe.view.length_s or 0) > SHORT_S:
             settings.append(f"encoder[{m}].view.length_s={SHORT_S}")
         elif part.recipe.view.kind == "unit" and reads(part.short) == "signal":

@@ -16,7 +16,7 @@ from embench.engine.specs import Params
 from embench.errors import MachineError
 from embench.files import digest, write_whole
 
-REVISION = 1
+ENGINE_REVISION = 1
 """Rises when the same plugins and data give other numbers; part of every stage id."""
 
 

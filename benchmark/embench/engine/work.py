@@ -64,7 +64,7 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
     machine.seed_everything(stage.seed, threads)
-    machine.reset_peak_memory(device)
+    machine.reset_peak(device)
     began, used = time.monotonic(), machine.energy_j(device)
     with threadpool_limits(threads):
         result = _RUN[stage.kind](stage, folder, root)

@@ -23,7 +23,7 @@ from embench.engine.specs import (
     SourceSpec,
     asked,
 )
-from embench.engine.stage import REVISION, Stage
+from embench.engine.stage import ENGINE_REVISION, Stage
 from embench.errors import UsageError
 from embench.interfaces.units import LabelRule, Target
 from embench.planning.method import FUSION, Method, Origin, Pretraining
@@ -89,7 +89,7 @@ def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Com
         setting.protocol.normalise,
         (rest.start_s, rest.stop_s) if rest else None,
     )
-    return Common(REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
+    return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
 
 
 def outside_stage(
