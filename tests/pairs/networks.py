@@ -21,7 +21,7 @@ from embench.nn import FillAbsent, Model, Supervised
 from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan
 from embench.testing import samples
-from embench.testing.require import TOLERANCE
+from embench.testing.require import CLOSE_ENOUGH
 
 There = Mapping[str, Tensor]
 """(B,) bool a modality: in which samples it is there."""
@@ -157,7 +157,7 @@ def check_estimator(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> 
     assert score.shape == ((data.size, target.n) if target.kind == "classes" else (data.size,))
     assert np.isfinite(score).all()
     assert target.kind == "value" or ((score >= 0) & (score <= 1)).all()
-    np.testing.assert_allclose(fitted.score(one[-1:]), score[-1:], atol=TOLERANCE)
+    np.testing.assert_allclose(fitted.score(one[-1:]), score[-1:], atol=CLOSE_ENOUGH)
 
 
 # What is looked at.
@@ -234,7 +234,7 @@ def fillers(model: Model) -> list[Tensor]:
 
 
 def same(one: Tensor, other: Tensor) -> None:
-    torch.testing.assert_close(one, other, rtol=TOLERANCE, atol=TOLERANCE)
+    torch.testing.assert_close(one, other, rtol=CLOSE_ENOUGH, atol=CLOSE_ENOUGH)
 
 
 # Rows.

@@ -173,7 +173,7 @@ def _paper(wanted: Sequence[Pair], progress: EventCallback | None, workers: int 
     refused = {i: row for i, pair in enumerate(wanted) if (row := _refusal(pair, plans))}
     able = [pair for i, pair in enumerate(wanted) if i not in refused]
     requests = list(dict.fromkeys(side for pair in able for side in (pair.a, pair.b)))
-    done = runner.grid(requests, workers=workers, progress=progress) if requests else runner.Grid(())
+    done = runner.grid(requests, workers=workers, progress=progress) if requests else runner.GridResult(())
     by_id = {result.id: result for result in done.results}
     rows: list[Row] = []
     for i, pair in enumerate(wanted):

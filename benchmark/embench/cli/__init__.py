@@ -53,8 +53,8 @@ app.command("export")(export.export)
 app.command("compare")(compare.compare)
 app.command("claims")(claims.claims)
 app.command("report")(report.report)
-app.add_typer(data.app, name="data")
-app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(data.data_app, name="data")
+app.add_typer(leaderboard.leaderboard_app, name="leaderboard")
 
 # What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}

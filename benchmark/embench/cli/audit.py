@@ -41,7 +41,7 @@ def audit(
     if as_json:
         console.document(made.json())
     else:
-        show(made)
+        print_audit(made)
     if made.counts["severe"]:
         raise typer.Exit(1)
 
@@ -60,7 +60,7 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
     return external.score(file, dataset, data_root=data_root).folder
 
 
-def show(made: Audit) -> None:
+def print_audit(made: Audit) -> None:
     """The findings, the severe ones first, and what could not be asked."""
     from embench.records.audit import counted
 

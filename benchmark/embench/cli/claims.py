@@ -87,11 +87,11 @@ def _document(tested: Sequence[Claim], rows: Sequence[Row], untested: Sequence[U
 
 
 def _print(tested: Sequence[Claim], rows: Sequence[Row], untested: Sequence[Untested]) -> None:
-    from embench.cli.show import GENERATED
+    from embench.cli.show import SYNTHETIC_SCORES
 
     generated = any(row.synthetic for row in rows)
     if generated:
-        console.say(GENERATED, bold=True, colour="yellow")
+        console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
     heads = ["dataset", "target", "protocol", "score", "published", "measured (a - b)", "p, Holm", "verdict", "size"]
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
@@ -112,7 +112,7 @@ def _print(tested: Sequence[Claim], rows: Sequence[Row], untested: Sequence[Unte
     if any(row.status == "compared" for row in rows):
         console.say(MEANING)
     if generated:
-        console.say(GENERATED, bold=True, colour="yellow")
+        console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def _first(claim: Claim, rows: Sequence[Row]) -> str:

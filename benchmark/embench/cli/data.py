@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from embench.protocols import Protocol
     from embench.store import Store
 
-app = typer.Typer(help="Look at data, generate them, check them, prepare them.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at data, generate them, check them, prepare them.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")]
 PrepareWorkers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="People read at once, each in memory; by default the processors, at most 4."),
 ]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="Name of a protocol, or its file.")]
+ProtocolOption = Annotated[str, typer.Option("--protocol", help="Name of a protocol, or its file.")]
 
-app.command("status")(data_status.status)
-app.command("fetch")(data_fetch.fetch)
-app.command("verify")(data_verify.verify)
-app.command("labels")(data_labels.labels)
+data_app.command("status")(data_status.status)
+data_app.command("fetch")(data_fetch.fetch)
+data_app.command("verify")(data_verify.verify)
+data_app.command("labels")(data_labels.labels)
 
 
-@app.command("synthesize")
+@data_app.command("synthesize")
 def synthesize(
     dataset: Name,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to; it must be empty or not be there.")],
@@ -70,11 +70,11 @@ def synthesize(
         console.say(f"use them with --data-root {out.parent}")
 
 
-@app.command("prepare")
+@data_app.command("prepare")
 def prepare(
     dataset: Name,
     data_root: DataRoot = None,
-    protocol: ProtocolName = "subject-independent-v1",
+    protocol: ProtocolOption = "subject-independent-v1",
     workers: PrepareWorkers = None,
     as_json: Json = False,
 ) -> None:

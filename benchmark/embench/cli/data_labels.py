@@ -47,7 +47,7 @@ def labels(
         chosen = choose_targets(card, target or ",".join(t.name for t in card.targets))
         with Steps() as steps:
             store = prepared(dataset, data_root, rules, 1, lambda n, all_, _: steps(n, all_, "prepared"))
-        report = label_report.report(store, card, chosen, rules)
+        report = label_report.describe_labels(store, card, chosen, rules)
         if figure:
             label_figure.draw(card.title, report).save(figure)
         if units:

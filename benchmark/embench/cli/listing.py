@@ -13,10 +13,12 @@ from embench.errors import UsageError
 if TYPE_CHECKING:
     from embench.registry import Entry
 
-Kind = Annotated[str | None, typer.Argument(metavar="[KIND]", help="dataset, encoder, pretrainer, fusion, metric, ...")]
+KindArgument = Annotated[
+    str | None, typer.Argument(metavar="[KIND]", help="dataset, encoder, pretrainer, fusion, metric, ...")
+]
 
 
-def list_plugins(kind: Kind = None, as_json: Json = False) -> None:
+def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
     """List the plugins there are; broken ones with what is wrong."""
     from embench import registry
 

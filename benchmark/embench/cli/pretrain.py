@@ -10,10 +10,10 @@ import typer
 from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, takes
 
-GENERATED = "GENERATED DATA: these weights know nothing of people, and no run that starts from them can be published."
+SYNTHETIC_WEIGHTS = "SYNTHETIC DATA: these weights learned nothing real; runs that start from them cannot be published."
 
 
-Pretrainer = Annotated[
+PretrainerName = Annotated[
     str,
     typer.Option("--pretrainer", autocompletion=completes("pretrainer"), help="NAME; `embench list pretrainer`."),
 ]
@@ -26,7 +26,7 @@ Corpus = Annotated[
         metavar="NAME|DIR",
     ),
 ]
-Protocol = Annotated[
+ProtocolName = Annotated[
     str,
     typer.Option(
         "--protocol", autocompletion=completes("protocol"), help="Whose preprocessing and units; a name, or a file."
@@ -44,10 +44,10 @@ Protocol = Annotated[
 )
 def pretrain(
     *,
-    pretrainer: Pretrainer,
+    pretrainer: PretrainerName,
     corpus: Corpus,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the weights.")] = 0,
-    protocol: Protocol = "subject-independent-v1",
+    protocol: ProtocolName = "subject-independent-v1",
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
@@ -69,7 +69,7 @@ def pretrain(
     if as_json:
         console.document(answer)
     elif dry_run:
-        show.plan(answer)
+        show.print_plan(answer)
     else:
         _say(answer)
 
@@ -77,7 +77,7 @@ def pretrain(
 def _say(answer: Mapping[str, Any]) -> None:
     manifest = answer["manifest"]
     if answer["synthetic"]:
-        console.say(GENERATED, bold=True, colour="yellow")
+        console.say(SYNTHETIC_WEIGHTS, bold=True, colour="yellow")
     for seen in manifest["seen"]:
         hours = ", ".join(f"{hours:g} h of {m}" for m, hours in seen["hours"].items())
         labels = f", labels of {', '.join(seen['targets'])}" if seen["labels"] == "source" else ", no labels"

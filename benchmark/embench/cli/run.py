@@ -27,6 +27,6 @@ def run(*, _config: Config = None, dry_run: DryRun = False, as_json: Json = Fals
     if as_json:
         console.document(answer)
     elif dry_run:
-        show.plan(answer)
+        show.print_plan(answer)
     else:
         show.result(answer, result.scores)

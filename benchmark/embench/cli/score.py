@@ -62,7 +62,7 @@ def score(
     show.result(answer, result.scores)
     _given(result.manifest)
     console.say()
-    audit.show(audited)
+    audit.print_audit(audited)
 
 
 def _given(manifest: Mapping[str, Any]) -> None:

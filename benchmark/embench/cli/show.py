@@ -12,14 +12,14 @@ from embench.records import cost
 if TYPE_CHECKING:
     from embench.report.grid_curves import Curve
 
-GENERATED = "GENERATED DATA: these numbers say nothing about people, and can't be published."
+SYNTHETIC_SCORES = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
 
 
 def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     """One run: `document` as `run --json` gives it, `scores` as `scores.json` holds them."""
-    generated = bool(document.get("synthetic"))
-    if generated:
-        console.say(GENERATED, bold=True, colour="yellow")
+    synthetic = bool(document.get("synthetic"))
+    if synthetic:
+        console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
     for target, headline in scores["headlines"].items():
         _scores(target, headline, scores["scores"].get(target, {}))
         _controls(target, headline, scores)
@@ -27,8 +27,8 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
         _cost(document["cost"])
     console.say(f"run: {document['run']}")
     console.say(f"files: {document['folder']}")
-    if generated:
-        console.say(GENERATED, bold=True, colour="yellow")
+    if synthetic:
+        console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def results(documents: Sequence[Mapping[str, Any]]) -> None:
@@ -37,7 +37,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
     for document in documents:
         for target, metrics in document["scores"].items():
             headline = metrics.get(document["headline"], {})
-            mark = " (generated)" if document.get("synthetic") else ""
+            mark = " (synthetic)" if document.get("synthetic") else ""
             rows.append(
                 [
                     f"{document['run']}{mark}", target, document["headline"], value(headline),
@@ -46,7 +46,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
             )  # fmt: skip
     console.table(["run", "target", "headline", "score", *cost.COLUMNS, "files"], rows)
     if any(document.get("synthetic") for document in documents):
-        console.say(GENERATED, bold=True, colour="yellow")
+        console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
@@ -61,7 +61,7 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
     console.say(f"files: {', '.join(map(str, files))}")
 
 
-def plan(description: Mapping[str, Any]) -> None:
+def print_plan(description: Mapping[str, Any]) -> None:
     """A plan: facts as lines, lists of mappings as tables."""
     for key, item in description.items():
         if isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):

@@ -48,7 +48,7 @@ class LabelCount:
 
 
 @dataclass
-class Checked:
+class CheckedFiles:
     """What a dataset's files hold. `where` of a finding is relative to the folder where it is a path."""
 
     people: int = 0
@@ -66,13 +66,13 @@ class Checked:
         return sum(finding.severity == severity for finding in self.findings)
 
 
-def check(
+def check_dataset_files(
     dataset: Dataset,
     name: str,
     cache: Path,
     progress: ProgressCallback | None = None,
     visit: Callable[[Recording], None] | None = None,
-) -> Checked:
+) -> CheckedFiles:
     """Reads everything once for the reader's own `verify` and once more for the checks that hold for every dataset.
 
     Args:
@@ -92,7 +92,7 @@ def check(
             own = dataset.verify()
         except NotImplementedError:  # a reader may leave it to what is checked of all
             own = []
-    found, general = Checked(people=len(people)), _General(dataset.card, {finding.where for finding in own})
+    found, general = CheckedFiles(people=len(people)), _General(dataset.card, {finding.where for finding in own})
     files: dict[Path, RawFile] = {}
     with FileHashes(cache) as hashes:
         for done, person in enumerate(people):
@@ -225,7 +225,7 @@ def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_
         yield "warning", f"{outside} values of {name} lie outside the recording"
 
 
-def _count(found: Checked, recording: Recording) -> None:
+def _count(found: CheckedFiles, recording: Recording) -> None:
     found.recordings += 1
     seconds = {modality: signal.duration_s for modality, signal in recording.signals.items()}
     if recording.video is not None:

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from embench.data.checks import Checked
+from embench.data.checks import CheckedFiles
 from embench.files import folder_digest
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, Recording, Signal
 
-FORMAT = 1
+REPORT_FORMAT = 1
 _PARTS = 10
 """A recording is cut into so many parts for the map of missing samples."""
 
@@ -49,7 +49,7 @@ class DataReport:
             "labels": {name: _label(label) for name, label in recording.labels.items()},
         })  # fmt: skip
 
-    def document(self, name: str, code: str, card: Card, checked: Checked, *, synthetic: bool) -> dict[str, Any]:
+    def document(self, name: str, code: str, card: Card, checked: CheckedFiles, *, synthetic: bool) -> dict[str, Any]:
         """The report as JSON-like values.
 
         Args:
@@ -60,7 +60,7 @@ class DataReport:
         messages = Counter((f.severity, masked(f.what, known)) for f in checked.findings)
         return {
             "report": "embench data verify --share",
-            "format": FORMAT,
+            "format": REPORT_FORMAT,
             "dataset": name,
             "reader": code,
             "card": folder_digest(repr(card)),
@@ -130,7 +130,7 @@ def _share(part: np.ndarray) -> float:
     return round(float(part.mean()), 2) if part.size else 0.0
 
 
-def _files(checked: Checked) -> Mapping[str, Any]:
+def _files(checked: CheckedFiles) -> Mapping[str, Any]:
     """Endings of files, digits replaced: how many there are, and megabytes of the smallest and the largest."""
     sizes: dict[str, list[int]] = {}
     for file in checked.files:

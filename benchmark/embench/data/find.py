@@ -90,7 +90,7 @@ def prepared(
     )
 
 
-def raw_digest(name: str, given: Path | None) -> bytes:
+def raw_digest_of(name: str, given: Path | None) -> bytes:
     """The digest of a dataset's raw files that keys the HMAC of labels which are not public.
 
     Raises:
@@ -103,10 +103,10 @@ def share_files(one: str, other: str, given: Path | None) -> bool:
     """Whether two names mean one dataset, variants of one, which are of the same people, or folders that hold a file of
     the same contents: a corpus may hold another dataset's recordings."""
     folders = {place(name, given)[1].resolve() for name in (one, other)}
-    return len(folders) == 1 or bool(marks(one, given) & marks(other, given))
+    return len(folders) == 1 or bool(file_marks(one, given) & file_marks(other, given))
 
 
-def marks(name: str, given: Path | None) -> set[str]:
+def file_marks(name: str, given: Path | None) -> set[str]:
     """What tells whether two folders hold the same file: for each, 16 hex digits made of its hash, so that the hash
     itself, which seals labels, is not given away."""
     found = fingerprint.contents(open_dataset(name, given), cache_root())

@@ -20,7 +20,7 @@ MANY_TIES = 0.05
 """The share of units on the cut from which on the side of ties decides too many labels."""
 
 
-def report(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
+def describe_labels(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
     """One mapping of plain values a target.
 
     `units`, of which `without_label` have none, by reason in `dropped`; `classes` (name, units, share), or `values`

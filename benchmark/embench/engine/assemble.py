@@ -23,7 +23,7 @@ from embench.engine.feed import (
     resident,
     resident_clips,
 )
-from embench.engine.rows import Grid, Rows, anchors, by_recording, rows_of, slide, spans_of, stage_view, view_length
+from embench.engine.rows import Grid, Rows, anchor_rows, anchors, by_recording, slide, spans_of, stage_view, view_length
 from embench.engine.specs import Part, SourceSpec
 from embench.errors import DataError, PluginError
 from embench.interfaces.encoder import Encoder
@@ -148,7 +148,7 @@ class _Part(NamedTuple):
         if offsets is not None:
             both = zip(spans, offsets, strict=True)
             spans = [None if s is None or o is None else replace(s, offset=o) for s, o in both]
-        return rows_of(self.grid, self.view, self.length_s, rate, spans)
+        return anchor_rows(self.grid, self.view, self.length_s, rate, spans)
 
 
 def _dropped(feed: Feed) -> Feed:

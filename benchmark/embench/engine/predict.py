@@ -87,12 +87,12 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.array([str(UnitId.of(recordings[r].id, a, b)) for r, a, b in spans])
 
 
-Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
+Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Row positions (b,) -> `score`, probabilities or values (b, columns), and where there is one the layer before them,
 `hidden` (b, H)."""
 
 
-def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Answer:
+def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Predictor:
     model, _, about = network.load_model(root, fitted, epoch)
     outputs = network.output_spec_of(about.params)
     model.to(data.device)
@@ -106,7 +106,7 @@ def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Answer:
     return answer
 
 
-def _estimator(root: Path, fitted: str, about: network.Fitted, data: Data) -> Answer:
+def _estimator(root: Path, fitted: str, about: network.Fitted, data: Data) -> Predictor:
     params = about.params
     if not isinstance(params, FusionParams):
         raise TypeError(f"stage {fitted} is no estimator")
@@ -126,7 +126,7 @@ def _estimator(root: Path, fitted: str, about: network.Fitted, data: Data) -> An
 
 
 def _checked(
-    answer: Answer, order: np.ndarray, unit: np.ndarray, where: str, size: int = AT_ONCE
+    answer: Predictor, order: np.ndarray, unit: np.ndarray, where: str, size: int = AT_ONCE
 ) -> dict[str, np.ndarray]:
     """The answers to rows (n,) in this order; refused where a row's answer hangs on the rows beside it.
 

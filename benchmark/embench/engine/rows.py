@@ -108,7 +108,7 @@ class Rows:
         return bool(full[there].all())
 
 
-def rows_of(grid: Grid, view: View, length_s: float, rate: float, spans: Sequence[Any]) -> Rows:
+def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Sequence[Any]) -> Rows:
     """Where an encoder's rows lie at each anchor. Samples outside the anchor's unit are not shown, except under
     `context`.
 

@@ -16,7 +16,7 @@ from embench.protocols import load_protocol
 EACH, ALL = "each", "all"
 
 
-def spread(request: Request) -> list[Request]:
+def expand_axes(request: Request) -> list[Request]:
     """A request for each point of its axes: `label_subjects` may hold several numbers with commas between; `drop` may
     be `each`, nothing and then every modality by itself, or `all`, nothing and then every choice but all of them.
 

@@ -98,7 +98,7 @@ class Plan:
             if same or (own and self.protocol.leaks):
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
-            found.append(self.started.overlap(self.dataset, find.marks(self.dataset, self.request.data_root)))
+            found.append(self.started.overlap(self.dataset, find.file_marks(self.dataset, self.request.data_root)))
         if any(part.assets for part in self.method.encoders.values()):
             found.append("unknown")  # an encoder's own weights say nothing of whom they have seen
         return max(found, key=get_args(Overlap).index)

@@ -79,7 +79,7 @@ class Weights:
         manifest = None
         if self.manifest:
             known = {name: value for name, value in self.manifest.items() if name != "files"}
-            manifest = {**known, "seen": [counted(entry) for entry in self.manifest["seen"]]}
+            manifest = {**known, "seen": [count_subjects(entry) for entry in self.manifest["seen"]]}
         return {"weights": dict(self.digests), "manifest": manifest, "run": self.run["id"] if self.run else None}
 
 
@@ -148,7 +148,7 @@ def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def counted(entry: Mapping[str, Any]) -> dict[str, Any]:
+def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of what was seen with the number of people in place of their names."""
     people = entry["people"]
     return {**entry, "people": people if isinstance(people, int) else len(people)}

@@ -15,7 +15,7 @@ ESTIMATORS = ("logreg", "svm", "boosting")
 
 def baselines(
     dataset: str, *, progress: EventCallback | None = None, workers: int | None = None, **options: Any
-) -> run.Grid:
+) -> run.GridResult:
     """Handcrafted features with the simple estimators that answer the targets' kinds, each modality alone and all
     together; controls come with each.
 

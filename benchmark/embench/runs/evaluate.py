@@ -13,7 +13,7 @@ from embench.data.cohort import Cohort
 from embench.engine.stage import Folder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.planning.graph import Answer
+from embench.planning.graph import ExpectedPredictions
 from embench.planning.plan import Plan
 from embench.protocols import roles
 from embench.records.embeddings import Embeddings
@@ -74,7 +74,7 @@ def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:
     return Embeddings.concatenate(parts) if parts else None
 
 
-def _peak(plan: Plan, cohort: Cohort, target: Target, answer: Answer, every: np.ndarray) -> int:
+def _peak(plan: Plan, cohort: Cohort, target: Target, answer: ExpectedPredictions, every: np.ndarray) -> int:
     """The first epoch whose answers `every` (epochs, units, columns) score best on the labels of the very units that
     are scored, by the protocol's headline; the last one where it is undefined in all."""
     metric = registry.load("metric", plan.protocol.headline_for(target.kind, cohort.card.fixed_order))()

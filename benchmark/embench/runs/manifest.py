@@ -92,7 +92,7 @@ def _outside(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     kept = (outcome.results[id_].get("manifest") for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
     here = [m for m in weights.merged(m for m in kept if m) if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []
-    return [weights.counted(entry) for entry in (*here, *before)]
+    return [weights.count_subjects(entry) for entry in (*here, *before)]
 
 
 def _cost(planned: Plan, outcome: Outcome) -> CostPart:

@@ -101,7 +101,7 @@ def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content:
         "sha256": hashlib.sha256(content).hexdigest(),
         "versions": {"python": platform.python_version(), **libraries(plan.device)},
         "device": plan.device,
-        "files": sorted(find.marks(plan.request.dataset, plan.request.data_root)),
+        "files": sorted(find.file_marks(plan.request.dataset, plan.request.data_root)),
     }
 
 

@@ -16,7 +16,7 @@ from embench.engine.executors import Outcome
 from embench.errors import EmbenchError, Unfinished, UsageError
 from embench.files import digest
 from embench.planning.plan import Plan, make
-from embench.planning.request import Request, named, request_of
+from embench.planning.request import Request, by_field, request_of
 from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, kept
@@ -27,7 +27,7 @@ from embench.statistics.answers import Result
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridResult:
     """The runs of a grid that finished, in order, and why the others did not."""
 
     results: tuple[Result, ...]
@@ -66,13 +66,13 @@ def grid(
     executor: str = "local",
     workers: int | None = None,
     progress: EventCallback | None = None,
-) -> Grid:
+) -> GridResult:
     """Runs several requests as one graph: what two of them share is run once.
 
     Raises:
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
     """
-    executors.named(executor)  # a wrong name is told before data are prepared
+    executors.find_executor(executor)  # a wrong name is told before data are prepared
     on_event = progress or (lambda _: None)
     plans = [make(request, on_event) for request in requests]
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
@@ -87,7 +87,7 @@ def grid(
             results.append(_conclude(planned, outcome, root, observers))
         except EmbenchError as error:
             failures[f"{planned.method.title} ({planned.id})"] = error
-    return Grid(tuple(results), failures)
+    return GridResult(tuple(results), failures)
 
 
 def _with_observers(on_event: EventCallback, observers: Observers) -> EventCallback:
@@ -151,7 +151,7 @@ def call(*, encoder: str | Sequence[str], pretrainer: str | Sequence[str] = (), 
     Example:
         embench.run(dataset="amigos", encoder="cnn_tf", fusion="late", recipe="quick").scores
     """
-    values, known = named(options), {f.name for f in fields(Request)}
+    values, known = by_field(options), {f.name for f in fields(Request)}
     for name in values:
         if name not in known:
             raise UsageError(f"no option `{name}`", where="embench.run", expected=", ".join(sorted(known)))

@@ -57,7 +57,7 @@ class Stored:
     why: str = ""
 
 
-def write(film: Film, asked: Frames, array: Path, start: int) -> Stored:
+def write_film(film: Film, asked: Frames, array: Path, start: int) -> Stored:
     """Writes a film's frames where they belong in a file of rows that begin at byte `start`; memory does not grow with
     the film. Raises OSError where the file cannot be written."""
     try:

@@ -19,7 +19,7 @@ from embench.errors import DataError, MachineError, PluginError, UsageError
 from embench.files import folder_digest
 from embench.signals import video
 from embench.signals.face import Crop
-from embench.signals.film import EPS, Film, Frames, Stored, write
+from embench.signals.film import EPS, Film, Frames, Stored, write_film
 from embench.store.arrays import open_rows
 from embench.store.fingerprint import FORMAT
 from embench.store.folders import build_once
@@ -163,14 +163,14 @@ def _film(store: Store, entry: RecordingEntry, held: VideoEntry, asked: Frames, 
 def _all(films: Sequence[Film], asked: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
     if workers <= 1 or len(films) <= 1:
         for film in films:
-            yield write(film, asked, array, start)
+            yield write_film(film, asked, array, start)
         return
     # Never forked: threads that OpenCV has in this process would be missing in that one.
     with ProcessPoolExecutor(
         min(workers, len(films)), multiprocessing.get_context("spawn"), initializer=end_with_parent
     ) as pool:
         with without_main_module():
-            waiting = [pool.submit(write, film, asked, array, start) for film in films]
+            waiting = [pool.submit(write_film, film, asked, array, start) for film in films]
         try:
             for job in waiting:
                 yield job.result()

@@ -11,7 +11,7 @@ import numpy as np
 
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.kinds import KINDS, KindName
-from embench.testing.require import TOLERANCE, Check
+from embench.testing.require import CLOSE_ENOUGH, Check
 
 _CLASSES = 3
 
@@ -103,7 +103,7 @@ def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) ->
 
 
 def _near(one: np.ndarray, other: np.ndarray) -> bool:
-    return bool(np.allclose(one, other, rtol=0, atol=TOLERANCE))
+    return bool(np.allclose(one, other, rtol=0, atol=CLOSE_ENOUGH))
 
 
 def _table(people: int, seed: int, kind: KindName) -> _Table:

@@ -127,7 +127,7 @@ def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
 def _rows(
     tokens: Mapping[str, Tokens], present: Mapping[str, Tensor], rows: slice
 ) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-    cut = {m: samples.part(t, rows) for m, t in tokens.items()}
+    cut = {m: samples.take_rows(t, rows) for m, t in tokens.items()}
     return cut, {m: there[rows] for m, there in present.items()}
 
 

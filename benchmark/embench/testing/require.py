@@ -17,7 +17,7 @@ from embench.interfaces.recipe import PRESETS, Recipe
 from embench.nn import FillAbsent
 
 _T = TypeVar("_T")
-TOLERANCE = 1e-5
+CLOSE_ENOUGH = 1e-5
 """How far two predictions of the same row may lie apart, as in a run."""
 
 
@@ -49,7 +49,7 @@ class Check:
         if one.numel():
             gap = (one.double() - other.double()).abs().max().item()
             scale = max(1.0, other.double().abs().max().item())
-            self.that(gap <= TOLERANCE * scale, f"{what}: they differ by {gap:.2g}", expected=expected)
+            self.that(gap <= CLOSE_ENOUGH * scale, f"{what}: they differ by {gap:.2g}", expected=expected)
 
     def finite(self, x: Tensor | None, what: str) -> None:
         if x is not None:

@@ -47,7 +47,7 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
     return Signal(data.astype(np.float32), RATE_HZ, channels, "z", modality=modality)
 
 
-def part(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
+def take_rows(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
     """Some rows of tokens, without their history."""
     mask, summary = tokens.mask, tokens.summary
     cut = tokens.x[rows].detach(), None if mask is None else mask[rows]
@@ -55,7 +55,7 @@ def part(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
 
 
 @dataclass(frozen=True)
-class Rows:
+class SampleRows:
     """Rows as a batch holds them: `x` (n, *shape) float32 (of clips uint8), `mask` (n, T) bool or None, and what they
     are."""
 
@@ -67,7 +67,7 @@ class Rows:
         return torch.from_numpy(self.x), None if self.mask is None else torch.from_numpy(self.mask)
 
 
-def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> Rows:
+def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> SampleRows:
     """Rows of a modality as this encoder reads it; of signals the second begins late and the third ends early."""
     view = encoder.recipe.view
     length_s = (view.length_s if view else None) or VIEW_S
@@ -77,14 +77,14 @@ def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> Rows:
     starts = 2.0 * np.arange(n)
     if encoder.reads == "features":
         x = np.asarray(encoder.features(whole, np.stack([starts, starts + length_s], 1)), np.float32)
-        return Rows(x, None, InputSpec(modality, x.shape[1:], encoder.feature_names(modality, whole.channels)))
+        return SampleRows(x, None, InputSpec(modality, x.shape[1:], encoder.feature_names(modality, whole.channels)))
     if encoder.reads == "stream":
         whole = encoder.stream(whole)
     length = round(length_s * whole.rate)
     x = np.stack([whole.data[:, (a := round(start * whole.rate)) : a + length] for start in starts]).astype(np.float32)
     mask = _mask(n, length)
     spec = InputSpec(modality, x.shape[1:], whole.channels, whole.rate)
-    return Rows(np.where(mask[:, None], x, np.float32(0)), mask, spec)
+    return SampleRows(np.where(mask[:, None], x, np.float32(0)), mask, spec)
 
 
 def _mask(n: int, length: int) -> np.ndarray:
@@ -94,7 +94,7 @@ def _mask(n: int, length: int) -> np.ndarray:
     return mask
 
 
-def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) -> Rows:
+def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) -> SampleRows:
     """A bright spot that moves over a plain, a place and colours for each row."""
     rate, size = float(encoder.recipe.prepare["frames_hz"]), int(encoder.recipe.prepare["size"])
     length, random = round(length_s * rate), np.random.default_rng(seed)
@@ -104,7 +104,7 @@ def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) 
         where, colours = random.uniform(-0.5, 0.5, 2) + 0.1 * t, random.uniform(50, 200, (3, 1, 1))
         spot = np.exp(-8 * ((at[:, None] - where[0]) ** 2 + (at[None] - where[1]) ** 2))
         x[row, t] = (colours * (0.3 + spot) / 1.3).astype(np.uint8)
-    return Rows(x, mask, InputSpec(modality, x.shape[1:], VIDEO_CHANNELS, rate, torch.uint8))
+    return SampleRows(x, mask, InputSpec(modality, x.shape[1:], VIDEO_CHANNELS, rate, torch.uint8))
 
 
 def masked_noise(x: Tensor, mask: Tensor, seed: int) -> Tensor:
@@ -117,7 +117,7 @@ def masked_noise(x: Tensor, mask: Tensor, seed: int) -> Tensor:
     return torch.where(over_time(mask, x), x, noise)
 
 
-def with_stats(encoder: Encoder, sample: Rows) -> InputSpec:
+def with_fitted_stats(encoder: Encoder, sample: SampleRows) -> InputSpec:
     """The spec with what `fit_stats` says of these rows."""
     stats = encoder.fit_stats(sample.x, sample.mask)
     return replace(sample.spec, stats={name: np.asarray(value, np.float32) for name, value in stats.items()})
