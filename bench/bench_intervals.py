@@ -18,7 +18,7 @@ from tabulate import tabulate
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.statistics import permutation
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import draw
+from embench.statistics.intervals import draw_bootstrap
 from embench.statistics.joined import Joined
 
 PEOPLE, UNITS, STIMULI, FOLDS, SEEDS = 40, 300, 20, 5, 3
@@ -65,12 +65,14 @@ def quickest(call: Callable[[], object]) -> float:
 
 def main() -> None:
     joined, films, other = made_up(UNITS, 0), made_up(STIMULI, 1), made_up(UNITS, 2)
-    groups = {person: person for folds in joined.tested() for people in folds.values() for person in people.tolist()}
-    bootstrap = draw(joined.tested(), groups, REPLICATES)
+    groups = {
+        person: person for folds in joined.tested_subjects() for people in folds.values() for person in people.tolist()
+    }
+    bootstrap = draw_bootstrap(joined.tested_subjects(), groups, REPLICATES)
     codes = np.arange(PEOPLE)
 
     def scored(names: tuple[str, ...], of: Joined) -> None:
-        drawn = draw(of.tested(), groups, REPLICATES)
+        drawn = draw_bootstrap(of.tested_subjects(), groups, REPLICATES)
         for name in names:
             estimate(name, of, TARGET, drawn, groups)
 
@@ -82,7 +84,7 @@ def main() -> None:
         ),
         "auroc_crossed_time of all units": (lambda: scored(("auroc_crossed_time",), joined), None),
         "permutation test of f1_weighted": (
-            lambda: permutation.scored_anew("f1_weighted", joined, other, bootstrap.people, codes),
+            lambda: permutation.permuted_differences("f1_weighted", joined, other, bootstrap.people, codes),
             None,
         ),
     }

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from embench import leaderboard
-from embench.cli.progress import Progress, duration
-from embench.data.find import raw_digest_of
+from embench.cli.progress import Progress, format_duration
+from embench.data.find import raw_digest
 from embench.errors import CheckFailed, EmbenchError
 from embench.runs import run as runner
 
@@ -124,7 +124,10 @@ def main() -> int:
             print(f"{name}: {len(GROUPS[name])} runs", flush=True)
             published, missing = run_group(GROUPS[name], given.data_root)
             done, failures = done | published, failures | missing
-            print(f"{name}: done in {duration(time.monotonic() - began)}; {BOARDS / DATASET / 'README.md'}", flush=True)
+            print(
+                f"{name}: done in {format_duration(time.monotonic() - began)}; {BOARDS / DATASET / 'README.md'}",
+                flush=True,
+            )
         if not given.only and not failures:
             drop_superseded(done)
     except EmbenchError as error:

@@ -18,12 +18,12 @@ from embench.errors import CheckFailed
 from embench.records import record
 from embench.statistics import answers
 from embench.statistics.joined import unit_length
-from embench.statistics.scores import score
+from embench.statistics.scores import compute_scores
 
 
 def rescore(folder: Path) -> list[str]:
     """Writes the entry's scores anew; the means that differ from the old ones."""
-    known = record.read(folder)
+    known = record.read_record(folder)
     if known.labels is None:
         raise CheckFailed("the entry has no labels, so that only who has the data can score it", where=str(folder))
     run = known.run
@@ -36,7 +36,7 @@ def rescore(folder: Path) -> list[str]:
         for target, scored in targets.items():
             if (control, target) not in given:
                 reasons.setdefault(target, {})[control] = scored["undefined"]
-    scores = score(
+    scores = compute_scores(
         answered,
         known.labels,
         targets=choose_targets(card, ",".join(run["targets"])),
@@ -48,7 +48,9 @@ def rescore(folder: Path) -> list[str]:
         replicates=known.scores["replicates"],
     )
     kept = {name: value for name, value in known.scores.items() if name not in scores}
-    record.write(folder, replace(known, run={**run, "scoring": answers.identity()}, scores={**scores, **kept}))
+    record.write_record(
+        folder, replace(known, run={**run, "scoring": answers.scoring_identity()}, scores={**scores, **kept})
+    )
     return [
         f"{target} {metric}: {old.get('mean')} is {scores['scores'][target][metric].get('mean')}"
         for target, metrics in known.scores["scores"].items()

@@ -54,7 +54,7 @@ def test_both_protocols_and_targets_are_compared_as_the_runs_own_scores_say(brin
         (leg, target) for leg in ("fixed", "own") for target in ("arousal", "valence")
     ]
     for row in rows:
-        a, b = (record.read(row["runs"][side]) for side in ("a", "b"))
+        a, b = (record.read_record(row["runs"][side]) for side in ("a", "b"))
         assert a.run["protocol"]["name"] == row["protocol"]
         assert [run.run["method"]["modalities"] for run in (a, b)] == [["ecg"], ["eda"]]
         assert row["metric"] == ("accuracy" if row["leg"] == "own" else "auroc_within")

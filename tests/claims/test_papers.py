@@ -43,7 +43,7 @@ def test_two_claims_of_a_paper_end_with_verdicts_that_follow_from_the_rows(paper
         assert row["synthetic"]
         assert row["recipe"] == "quick"
         gap = row["difference"]
-        a, b = (record.read(row["runs"][side]) for side in ("a", "b"))
+        a, b = (record.read_record(row["runs"][side]) for side in ("a", "b"))
         if set(a.predictions["unit"]) == set(b.predictions["unit"]):  # else it is of the units that both answered
             one, other = (run.scores["scores"][row["target"]][row["metric"]]["mean"] for run in (a, b))
             assert gap["mean"] == pytest.approx(one - other, abs=1e-6)

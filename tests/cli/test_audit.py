@@ -7,7 +7,7 @@ import pytest
 from embench.leaderboard import board
 from embench.leaderboard.export import export_entry
 from embench.records import record
-from embench.records.audit import status
+from embench.records.audit import audit_status
 
 from ..audits.planting import copy_of, method, predicted, table, world
 from ..tiny.fixtures import cache, embench
@@ -76,7 +76,7 @@ def test_an_entry_takes_the_audit_along_and_its_board_shows_it(run, tmp_path, em
     assert "| not audited |" in published()
     assert embench("audit", folder).code == 0
     counts = json.loads((folder / "audit.json").read_text())
-    assert f"| {status(counts)} |" in published()
+    assert f"| {audit_status(counts)} |" in published()
     assert len(list(boards.glob("*/*/*/audit.json"))) == 1
 
 
@@ -84,7 +84,7 @@ def test_a_record_written_anew_has_no_audit(run, tmp_path, embench):
     folder = copy_of(run.folder, tmp_path)
     embench("audit", folder)
     assert (folder / "audit.json").exists()
-    record.write(folder, record.read(folder))
+    record.write_record(folder, record.read_record(folder))
     assert not (folder / "audit.json").exists()
     assert table(folder / "folds.csv")
 

@@ -9,7 +9,7 @@ import pytest
 
 from embench.cli import main
 from embench.records import record
-from embench.statistics.significance import SHARED
+from embench.statistics.significance import SHARED_TRAINING
 
 from ..statistics.test_comparison import runs
 
@@ -19,7 +19,7 @@ def folders(tmp_path: Path) -> list[str]:
     """Three runs, of which the first two are alike."""
     made = []
     for of in runs(2.0, 2.0, 0.8):
-        record.write(tmp_path / of.run["id"], of)
+        record.write_record(tmp_path / of.run["id"], of)
         made.append(str(tmp_path / of.run["id"]))
     return made
 
@@ -41,7 +41,7 @@ def test_one_document_says_the_same(folders: list[str], capsys: pytest.CaptureFi
     assert [m["group"] for m in table["methods"]] == ["a", "a", "b"]
     first = table["comparisons"][0]
     assert first["difference"]["low"] < first["difference"]["mean"] < first["difference"]["high"]
-    assert set(first["tests"]) == {"permutation", SHARED, "wilcoxon", "corrected resampled t", "equivalence"}
+    assert set(first["tests"]) == {"permutation", SHARED_TRAINING, "wilcoxon", "corrected resampled t", "equivalence"}
     assert first["better"] is None
 
 

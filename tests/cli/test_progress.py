@@ -5,7 +5,7 @@ import io
 import pytest
 
 from embench.cli import progress as module
-from embench.cli.progress import Progress, Steps, duration
+from embench.cli.progress import Progress, Steps, format_duration
 
 STAGE = {"id": "a", "kind": "unimodal", "fold": 1, "seed": 0, "modality": "eda", "target": "arousal"}
 EVENTS = [
@@ -63,7 +63,7 @@ def test_bars_on_a_terminal(monkeypatch):
 
 @pytest.mark.parametrize(("seconds", "text"), [(4, "4 s"), (61, "1 min"), (5000, "83 min"), (9000, "2.5 h")])
 def test_duration(seconds, text):
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_steps_are_told_now_and_then_with_the_time_left(capsys, monkeypatch):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from embench.records.cost import COLUMNS, NOT_MEASURED, said
+from embench.records.cost import COST_COLUMNS, NOT_MEASURED, format_cost
 
 MEASURED = {
     "wall_s": 5000.0, "parameters": 15_521, "flops": 4_488_256, "device": "cuda", "peak_memory_mb": 2150.4,
@@ -15,7 +15,7 @@ MEASURED = {
 
 
 def test_a_measured_cost() -> None:
-    assert said(MEASURED) == {
+    assert format_cost(MEASURED) == {
         "time": "83 min, cuda", "parameters": "15.5 k", "FLOPs": "4.49 M", "memory": "2.1 GB", "energy": "25 Wh",
     }  # fmt: skip
 
@@ -26,8 +26,8 @@ def test_a_measured_cost() -> None:
      ("energy_j", "energy")],
 )  # fmt: skip
 def test_what_was_not_measured_is_said(field: str, column: str) -> None:
-    told = said({**MEASURED, field: None})
-    assert [name for name in COLUMNS if told[name] == NOT_MEASURED] == [column]
+    told = format_cost({**MEASURED, field: None})
+    assert [name for name in COST_COLUMNS if told[name] == NOT_MEASURED] == [column]
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_what_was_not_measured_is_said(field: str, column: str) -> None:
     ],
 )
 def test_scales(cost: dict[str, Any], column: str, text: str) -> None:
-    assert said(cost)[column] == text
+    assert format_cost(cost)[column] == text

@@ -15,9 +15,9 @@ import yaml
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.interfaces.units import Target
 from embench.leaderboard.export import board_name, export_entry, labels_hmac
-from embench.protocols import load_protocol
-from embench.records.record import Record, read, read_manifest, write
-from embench.statistics.scores import score
+from embench.protocols import load
+from embench.records.record import Record, read_manifest, read_record, write_record
+from embench.statistics.scores import compute_scores
 
 RUN: dict[str, Any] = {
     "id": "20f1ab",
@@ -60,7 +60,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 @pytest.fixture
 def record(make_run: Callable[..., Any], binary: Target) -> Record:
     run = make_run()
-    scores = score(
+    scores = compute_scores(
         run.predictions,
         run.labels,
         targets=[binary],
@@ -82,8 +82,8 @@ def but(record: Record, run: dict[str, Any]) -> Record:
 def test_comes_back_as_it_was(tmp_path: Path, record: Record) -> None:
     weights = tmp_path / "run" / "weights"
     weights.mkdir(parents=True)
-    write(tmp_path / "run", record)
-    again = read(tmp_path / "run")
+    write_record(tmp_path / "run", record)
+    again = read_record(tmp_path / "run")
     assert again.run == record.run
     assert again.scores == record.scores
     assert again.groups == record.groups
@@ -95,10 +95,10 @@ def test_comes_back_as_it_was(tmp_path: Path, record: Record) -> None:
 
 
 def test_scores_can_be_made_again_from_the_folder(tmp_path: Path, record: Record, binary: Target) -> None:
-    write(tmp_path / "run", record)
-    again = read(tmp_path / "run")
+    write_record(tmp_path / "run", record)
+    again = read_record(tmp_path / "run")
     assert again.labels is not None
-    scores = score(
+    scores = compute_scores(
         again.predictions,
         again.labels,
         targets=[binary],
@@ -113,7 +113,7 @@ def test_scores_can_be_made_again_from_the_folder(tmp_path: Path, record: Record
 
 def test_written_twice_the_bytes_are_the_same(tmp_path: Path, record: Record) -> None:
     for name in ("one", "other"):
-        write(tmp_path / name, record)
+        write_record(tmp_path / name, record)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes(), path.name
 
@@ -121,16 +121,16 @@ def test_written_twice_the_bytes_are_the_same(tmp_path: Path, record: Record) ->
 def test_a_folder_whose_writing_failed_is_no_record(
     tmp_path: Path, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path, record)
+    write_record(tmp_path, record)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("embench.records.record.write_text", full)
     with pytest.raises(MachineError, match="No space left on device"):
-        write(tmp_path, record)
+        write_record(tmp_path, record)
     with pytest.raises(DataError, match="missing"):
-        read(tmp_path)
+        read_record(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,12 @@ def test_a_run_that_breaks_the_schema_is_refused(tmp_path: Path, content: str, s
 
 def test_a_record_without_a_needed_field_is_not_written(tmp_path: Path, record: Record) -> None:
     with pytest.raises(DataError, match=r"dataset\.fingerprint"):
-        write(tmp_path / "run", but(record, changed("dataset", {"name": "amigos", "synthetic": None})))
+        write_record(tmp_path / "run", but(record, changed("dataset", {"name": "amigos", "synthetic": None})))
     assert not (tmp_path / "run").exists()
 
 
 def test_an_entry_is_the_part_that_may_be_published(tmp_path: Path, record: Record) -> None:
-    write(tmp_path / "run", record)
+    write_record(tmp_path / "run", record)
     entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
     assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v1" / "20f1ab"
     names = {"run.yaml", "predictions.csv.gz", "folds.csv", "scores.json", "labels.csv.gz"}
@@ -167,19 +167,19 @@ def test_an_entry_is_the_part_that_may_be_published(tmp_path: Path, record: Reco
 
 def test_an_entry_names_no_place_on_the_machine_it_came_from(tmp_path: Path, record: Record) -> None:
     request = {"dataset": "stress_predict", "data_root": "/home/ada/data", "runs": "/home/ada/runs", "pretrained": None}
-    write(tmp_path / "run", but(record, changed("config", {"dataset": "stress_predict", "request": request})))
+    write_record(tmp_path / "run", but(record, changed("config", {"dataset": "stress_predict", "request": request})))
     entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
     assert "/home/ada" in (tmp_path / "run" / "run.yaml").read_text()
     assert "/home/ada" not in (entry / "run.yaml").read_text()
-    assert read(entry).run["config"]["request"] == {"dataset": "stress_predict"}
+    assert read_record(entry).run["config"]["request"] == {"dataset": "stress_predict"}
 
 
 def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Record, binary: Target) -> None:
-    write(tmp_path / "run", record)
+    write_record(tmp_path / "run", record)
     entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
-    published = read(entry)
+    published = read_record(entry)
     assert published.labels is not None
-    again = score(
+    again = compute_scores(
         published.predictions,
         published.labels,
         targets=[binary],
@@ -194,22 +194,22 @@ def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Re
 
 @pytest.mark.parametrize("public", ["no", "unknown"])
 def test_labels_that_are_not_public_stay_at_home(tmp_path: Path, record: Record, public: str) -> None:
-    write(tmp_path / "run", but(record, changed("card.labels_public", public)))
+    write_record(tmp_path / "run", but(record, changed("card.labels_public", public)))
     entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
     assert not (entry / "labels.csv.gz").exists()
     assert record.labels is not None
     sealed = (entry / "labels.hmac").read_text().strip()
     assert sealed == labels_hmac(record.labels, b"digest")
     assert sealed != labels_hmac(record.labels, b"another")
-    assert read(entry).labels is None
+    assert read_record(entry).labels is None
 
 
 @pytest.mark.parametrize(("public", "methods"), [("yes", {"model", "majority", "elapsed_time"}), ("no", {"model"})])
 def test_answers_fitted_on_labels_stay_where_labels_stay(
     tmp_path: Path, record: Record, public: str, methods: set[str]
 ) -> None:
-    write(tmp_path / "run", but(record, changed("card.labels_public", public)))
-    published = read(export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest"))
+    write_record(tmp_path / "run", but(record, changed("card.labels_public", public)))
+    published = read_record(export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest"))
     assert set(published.predictions["method"]) == methods
     own, before = (p.take(p["method"] == "model") for p in (published.predictions, record.predictions))
     for name in before.columns:
@@ -227,7 +227,7 @@ def test_answers_fitted_on_labels_stay_where_labels_stay(
     ],
 )
 def test_what_may_not_be_published_is_refused(tmp_path: Path, record: Record, path: str, value: Any, said: str) -> None:
-    write(tmp_path / "run", but(record, changed(path, value)))
+    write_record(tmp_path / "run", but(record, changed(path, value)))
     with pytest.raises(CheckFailed, match=said):
         export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
     assert not (tmp_path / "boards").exists()

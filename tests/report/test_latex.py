@@ -31,7 +31,7 @@ def published() -> list[Record]:
     runs = {folder: record.read_manifest(folder).method for folder in ENTRIES}
     classical = next(folder for folder, method in runs.items() if str(method.fusion).endswith("/svm"))
     pretrained = next(folder for folder, method in runs.items() if method.pretrainers)
-    return [record.read(classical), record.read(pretrained)]
+    return [record.read_record(classical), record.read_record(pretrained)]
 
 
 def changed(of: Record, **parts: Any) -> Record:

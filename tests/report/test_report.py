@@ -11,7 +11,7 @@ import yaml
 
 from embench import report
 from embench.errors import DataError
-from embench.records.record import read, read_scores
+from embench.records.record import read_record, read_scores
 from embench.runs import external
 
 from ..tiny.world import plugin
@@ -70,7 +70,7 @@ def test_it_says_the_scores_of_the_record(kinds, told):
 
 def test_each_person_has_the_score_that_the_predictions_give(kinds, told):
     """AUROC by counting pairs of a person's units, per seed, then the mean of seeds."""
-    record = read(kinds.fused)
+    record = read_record(kinds.fused)
     of_target = record.labels["target"] == "arousal"
     label = dict(zip(record.labels["unit"][of_target], record.labels["label"][of_target], strict=True))
     rows = record.predictions

@@ -191,7 +191,7 @@ def test_torch_is_not_imported(tmp_path):
 
 def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored):
     made = scored(rows_of(arousal.folder / "predictions.csv.gz"), name="My SVM, 2nd try")
-    known = record.read(made.folder)
+    known = record.read_record(made.folder)
     assert known.run["method"]["outside"] == "My SVM, 2nd try"
     assert made.id.startswith("outside-My-SVM-2nd-try-")
     assert known.run["pretrain_overlap"] == "unknown"
@@ -199,7 +199,7 @@ def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored)
     assert set(known.groups) == {f"p0{n}" for n in range(8)}
     run = Manifest.model_validate({**known.run, "dataset": {**known.run["dataset"], "synthetic": None}})
     assert any("made outside embench" in reason for reason in why_not_publishable(run))
-    assert [(e["run"], e["target"]) for e in ledger.entries(made.folder.parent)] == [(made.id, "arousal")]
+    assert [(e["run"], e["target"]) for e in ledger.read_ledger(made.folder.parent)] == [(made.id, "arousal")]
     assert made.manifest["test_looks"] == {"arousal": 1}
 
 
@@ -234,14 +234,14 @@ def test_folds_of_the_file_are_what_controls_are_fitted_in(arousal, scored):
     half = {f"p0{n}": n % 2 for n in range(8)}
     made = scored([{**row, "fold": half[row["subject"]]} for row in rows])
     assert made.manifest["outside"]["folds"] == {"0": "the file's own"}
-    labels = record.read(made.folder).labels
-    predictions = record.read(made.folder).predictions
+    labels = record.read_record(made.folder).labels
+    predictions = record.read_record(made.folder).predictions
     for fold in (0, 1):
         others = [half[s] != fold for s in labels["subject"].tolist()]
         of_prior = (predictions["method"] == "prior") & (predictions["fold"] == fold)
         [share] = set(predictions["score"][of_prior].tolist())
         assert share == pytest.approx(labels["label"][others].mean(), abs=1e-7)
-    roles = {(row["subject"], row["fold"]): row["role"] for row in record.read(made.folder).folds}
+    roles = {(row["subject"], row["fold"]): row["role"] for row in record.read_record(made.folder).folds}
     assert roles["p00", "0"] == "test"
     assert roles["p00", "1"] == "train"
 
@@ -250,7 +250,7 @@ def test_one_fold_of_some_people_is_trained_on_the_others_and_of_all_on_nobody(a
     rows = [{**row, "fold": 0} for row in rows_of(arousal.folder / "predictions.csv.gz")]
     tested = ("p00", "p01", "p02")
     made = scored([row for row in rows if row["subject"] in tested])
-    folds = record.read(made.folder).folds
+    folds = record.read_record(made.folder).folds
     assert {row["subject"] for row in folds if row["role"] == "train"} == {f"p0{n}" for n in range(3, 8)}
     assert made.scores["controls"]["prior"]["arousal"]["auroc_within"]["mean"] == 0.5
     nobody = scored(rows)
@@ -366,6 +366,6 @@ def test_units_are_listed_with_labels_and_the_folds_of_three_partitions(kinds, e
         assert (
             row["unit"] == f"{unit['recording']}:{1000 * float(unit['start_s']):.0f}-{1000 * float(unit['stop_s']):.0f}"
         )
-    labels = record.read(everything.folder).labels
+    labels = record.read_record(everything.folder).labels
     for target, unit, label in zip(labels["target"], labels["unit"], labels["label"], strict=True):
         assert float(listed[target, unit]["label"]) == pytest.approx(label, rel=1e-5)

@@ -57,7 +57,7 @@ def test_units_without_any_modality_are_counted_and_without_a_label_are_not_scor
     bench = Bench(mixed, tmp_path)
     result = bench.run("Moments", fusion="logreg", seeds="0,1", targets="arousal,valence")
     assert result.scores["absent"] == {"arousal": 1, "valence": 1}
-    predictions, labels = result.predictions, record.read(result.folder).labels
+    predictions, labels = result.predictions, record.read_record(result.folder).labels
     of_model = predictions["method"] == "model"
     assert "p02-v3" not in set(predictions["recording"])
     assert "p03" in set(predictions["subject"][of_model & (predictions["target"] == "arousal")])
@@ -127,7 +127,7 @@ def test_a_dropped_modality_is_absent_at_the_test(mixed, tmp_path):
 def test_dev_scores_validation_people_and_opens_no_test_label(mixed, tmp_path):
     bench = Bench(mixed, tmp_path)
     result = bench.run("Early", modalities="ecg", dev=True)
-    assert ledger.entries(bench.runs) == []
+    assert ledger.read_ledger(bench.runs) == []
     assert result.id.startswith("dev-")
     assert result.manifest["dev"] is True
     rows = folds_of(result)
@@ -157,8 +157,8 @@ def test_each_look_at_test_labels_is_in_the_ledger(mixed, tmp_path):
     other = bench.run("Moments", fusion="logreg", targets="arousal", modalities="eda")
     assert other.manifest["test_looks"] == {"arousal": 3}
     assert other.manifest["tried"] == {"arousal": 2}
-    assert [e["run"] for e in ledger.entries(bench.runs)] == [first.id] * 2 + [anew.id] * 2 + [other.id]
-    assert record.read(other.folder).run["tried"] == {"arousal": 2}
+    assert [e["run"] for e in ledger.read_ledger(bench.runs)] == [first.id] * 2 + [anew.id] * 2 + [other.id]
+    assert record.read_record(other.folder).run["tried"] == {"arousal": 2}
 
 
 def test_starting_from_another_run(mixed, tmp_path):
@@ -180,7 +180,7 @@ def test_conditions_are_scored_on_a_grid_and_the_clock_is_a_control(tmp_path):
     assert of_model.sum() == 4 * 24
     clock = result.scores["controls"]["elapsed_time"]["stress"]
     assert clock["auroc"]["mean"] == 1.0
-    labels = record.read(result.folder).labels
+    labels = record.read_record(result.folder).labels
     assert len(labels["unit"]) == 4 * 24
 
 
@@ -188,7 +188,7 @@ def test_weights_lie_beside_the_record(shared):
     result = shared.run("Pool", fusion="late", modalities="eda,ecg")
     names = {path.name for path in (result.folder / "weights").iterdir()}
     assert {"seed0-fold0-arousal.safetensors", "seed0-fold0-arousal-ecg.safetensors"} <= names
-    history = record.read(result.folder).history
+    history = record.read_record(result.folder).history
     assert {row["kind"] for row in history} == {"unimodal", "fusion"}
 
 
@@ -204,7 +204,7 @@ def test_from_python(six, tmp_path):
     assert result.folder.is_dir()
     assert result.scores["headlines"] == {"arousal": "auroc_within"}
     assert set(result.predictions["target"]) == {"arousal"}
-    again = record.read(result.folder)
+    again = record.read_record(result.folder)
     assert again.scores == json.loads(json.dumps(result.scores))
     assert again.run["id"] == result.id == result.folder.name
     few = package.run(

@@ -53,7 +53,7 @@ def embench_run(made, runs, embench):
         places = ["--data-root", made, "--runs", folder, "--device", "cpu", "--workers", "1", "--seeds", "0"]
         done = embench("run", *line.split(), *places, "--recipe", "quick", "--json")
         assert done.code == 0, done.err
-        return record.read(Path(json.loads(done.out)["folder"]))
+        return record.read_record(Path(json.loads(done.out)["folder"]))
 
     return call
 

@@ -19,7 +19,7 @@ from embench.records.predictions import Labels, Predictions
 from embench.records.record import Record
 from embench.statistics.common import joined_on_common
 from embench.statistics.comparison import compare, compare_all
-from embench.statistics.significance import SHARED
+from embench.statistics.significance import SHARED_TRAINING
 
 from ..truth.cohorts import FOLDS, TARGET, draw_labels, partitions, recorded
 
@@ -106,7 +106,7 @@ def test_scores_that_are_no_means_of_people_are_compared_too(metric: str) -> Non
     c = compare(*runs(2.5, 0.8), metric=metric)
     assert c.better == "a"
     assert c.difference.replicates is not None
-    assert set(c.tests) == {"permutation", SHARED, "wilcoxon", "corrected resampled t", "equivalence"}
+    assert set(c.tests) == {"permutation", SHARED_TRAINING, "wilcoxon", "corrected resampled t", "equivalence"}
 
 
 def test_a_run_that_lacks_some_units_is_compared_on_the_others() -> None:
@@ -231,7 +231,7 @@ def test_from_python_runs_may_be_folders_or_results(tmp_path: Path) -> None:
 
     one, other = runs(2.0, 1.0)
     for of in (one, other):
-        record.write(tmp_path / of.run["id"], of)
+        record.write_record(tmp_path / of.run["id"], of)
     expected = compare(one, other).as_json()
     assert embench.compare(tmp_path / "a", str(tmp_path / "b")).as_json() == expected
     assert embench.compare(Done(tmp_path / "a"), other).as_json() == expected

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import TIE, Pairs, auroc_by_person, compare_people
 from embench.interfaces.units import Units
-from embench.statistics.conditioned import CONDITIONED, add, comparisons, share_won, share_won_resampled, size
+from embench.statistics.conditioned import (
+    CONDITIONED,
+    comparison_counts,
+    comparisons,
+    share_won,
+    share_won_resampled,
+    sum_tables,
+)
 
 MakeUnits = Callable[..., Units]
 
@@ -74,7 +81,7 @@ def test_crossed_scores_equal_a_loop_over_quadruples(make_units: MakeUnits, seed
         np.testing.assert_allclose(table.wins, wins)
         np.testing.assert_array_equal(table.pairs, pairs)
         assert pairs.sum() > 20
-        assert size(name, table)[0] == pairs.sum() / 2
+        assert comparison_counts(name, table)[0] == pairs.sum() / 2
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -212,7 +219,7 @@ def test_several_classes_are_taken_one_against_the_rest(make_units: MakeUnits) -
 def test_tables_of_folds_add_up(make_units: MakeUnits) -> None:
     units, people = small(make_units, 0)
     tables = comparisons("auroc_crossed", units, people)
-    [total] = add([tables, tables])
+    [total] = sum_tables([tables, tables])
     np.testing.assert_array_equal(total.pairs, 2 * tables[0].pairs)
     np.testing.assert_array_equal(total.wins, 2 * tables[0].wins)
 

@@ -10,12 +10,12 @@ from embench.interfaces.metric import Undefined
 from embench.statistics.intervals import (
     Bootstrap,
     Estimate,
-    difference,
-    draw,
-    over_people,
-    resampled,
+    bootstrap_estimate,
+    draw_bootstrap,
+    mean_over_subjects,
+    paired_difference,
     shared_variance,
-    widened,
+    widen,
 )
 
 
@@ -26,7 +26,7 @@ def known(value: Estimate | Undefined) -> Estimate:
 
 def test_people_on_their_own_get_the_ordinary_t_interval() -> None:
     values = np.random.default_rng(0).normal(0.6, 0.1, 15)
-    estimate = known(over_people(np.append(values, np.nan), np.arange(16)))
+    estimate = known(mean_over_subjects(np.append(values, np.nan), np.arange(16)))
     low, high = stats.t.interval(0.95, 14, values.mean(), stats.sem(values))
     assert (estimate.low, estimate.high) == pytest.approx((low, high))
     assert (estimate.mean, estimate.std, estimate.people) == pytest.approx((values.mean(), values.std(ddof=1), 15))
@@ -34,21 +34,21 @@ def test_people_on_their_own_get_the_ordinary_t_interval() -> None:
 
 def test_equal_groups_get_the_t_interval_of_their_means() -> None:
     values = np.random.default_rng(1).normal(size=(6, 4))
-    estimate = known(over_people(values.ravel(), np.repeat(list("abcdef"), 4)))
+    estimate = known(mean_over_subjects(values.ravel(), np.repeat(list("abcdef"), 4)))
     means = values.mean(1)
     assert (estimate.low, estimate.high) == pytest.approx(stats.t.interval(0.95, 5, means.mean(), stats.sem(means)))
 
 
 def test_one_group_has_no_interval_and_nobody_no_value() -> None:
-    estimate = known(over_people(np.array([0.4, 0.6]), np.array(["a", "a"])))
+    estimate = known(mean_over_subjects(np.array([0.4, 0.6]), np.array(["a", "a"])))
     assert (estimate.mean, estimate.low, estimate.high) == (0.5, None, None)
-    assert isinstance(over_people(np.array([np.nan]), np.array(["a"])), Undefined)
+    assert isinstance(mean_over_subjects(np.array([np.nan]), np.array(["a"])), Undefined)
 
 
 def test_samples_keep_each_folds_number_of_people_in_the_seed_that_stratifies() -> None:
     people = [f"s{p}" for p in range(12)]
     tested = [{f: people[f::3] for f in range(3)}, {f: people[4 * f : 4 * f + 4] for f in range(3)}]
-    bootstrap = draw(tested, {p: p for p in people}, 100)
+    bootstrap = draw_bootstrap(tested, {p: p for p in people}, 100)
     for seed, folds in enumerate(tested):
         for members in folds.values():
             drawn = bootstrap.counts[:, np.isin(bootstrap.people, members)].sum(1)
@@ -59,7 +59,7 @@ def test_samples_keep_each_folds_number_of_people_in_the_seed_that_stratifies() 
 
 def test_groups_are_drawn_whole() -> None:
     tested = [{0: ["a1", "a2", "b1", "b2"], 1: ["c1", "c2", "d"]}]
-    bootstrap = draw(tested, {p: p[0] for f in tested[0].values() for p in f}, 50)
+    bootstrap = draw_bootstrap(tested, {p: p[0] for f in tested[0].values() for p in f}, 50)
     at = {name: k for k, name in enumerate(bootstrap.people)}
     for one, other in (("a1", "a2"), ("b1", "b2"), ("c1", "c2")):
         np.testing.assert_array_equal(bootstrap.counts[:, at[one]], bootstrap.counts[:, at[other]])
@@ -68,20 +68,20 @@ def test_groups_are_drawn_whole() -> None:
 
 def test_leaving_one_out_still_has_something_to_draw() -> None:
     tested = [{p: [f"s{p}"] for p in range(10)}]
-    bootstrap = draw(tested, {f"s{p}": f"s{p}" for p in range(10)}, 200)
+    bootstrap = draw_bootstrap(tested, {f"s{p}": f"s{p}" for p in range(10)}, 200)
     assert bootstrap.free == 9
     assert bootstrap.counts.std() > 0.5
 
 
 def test_people_tested_in_every_fold_are_one_stratum() -> None:
     tested = [{f: ["a", "b", "c"] for f in range(5)}]
-    assert draw(tested, {p: p for p in "abc"}, 10).free == 2
+    assert draw_bootstrap(tested, {p: p for p in "abc"}, 10).free == 2
 
 
 def test_the_expanded_percentiles_are_hesterbergs() -> None:
     """For one stratum of n: the normal's tail at sqrt(n / (n - 1)) times the t quantile with n - 1 degrees."""
     n = 10
-    bootstrap = draw([{0: [f"s{p}" for p in range(n)]}], {f"s{p}": f"s{p}" for p in range(n)}, 10)
+    bootstrap = draw_bootstrap([{0: [f"s{p}" for p in range(n)]}], {f"s{p}": f"s{p}" for p in range(n)}, 10)
     values = np.linspace(0, 1, 100001)
     tail = stats.norm.cdf(-np.sqrt(n / (n - 1)) * stats.t.ppf(0.975, n - 1))
     assert bootstrap.interval(values) == pytest.approx((tail, 1 - tail), abs=1e-5)
@@ -91,8 +91,8 @@ def test_the_expanded_percentiles_are_hesterbergs() -> None:
 def test_samples_are_the_same_every_time_and_do_not_depend_on_the_order_of_people() -> None:
     people = [f"s{p}" for p in range(8)]
     groups = {p: p for p in people}
-    one = draw([{0: people[:4], 1: people[4:]}], groups, 50)
-    other = draw([{1: people[:3:-1], 0: people[3::-1]}], groups, 50)
+    one = draw_bootstrap([{0: people[:4], 1: people[4:]}], groups, 50)
+    other = draw_bootstrap([{1: people[:3:-1], 0: people[3::-1]}], groups, 50)
     np.testing.assert_array_equal(one.counts, other.counts)
     np.testing.assert_array_equal(one.people, other.people)
 
@@ -101,21 +101,23 @@ def test_differences_are_paired_by_person_or_by_sample() -> None:
     rng = np.random.default_rng(0)
     shared = rng.normal(size=20)
     group = np.arange(20)
-    one, other = known(over_people(shared + 0.1, group)), known(over_people(shared, group))
-    bootstrap = draw([{0: [f"s{p:02d}" for p in range(20)]}], {f"s{p:02d}": f"s{p:02d}" for p in range(20)}, 300)
-    by_person = known(difference(one, other, group, bootstrap))
+    one, other = known(mean_over_subjects(shared + 0.1, group)), known(mean_over_subjects(shared, group))
+    bootstrap = draw_bootstrap(
+        [{0: [f"s{p:02d}" for p in range(20)]}], {f"s{p:02d}": f"s{p:02d}" for p in range(20)}, 300
+    )
+    by_person = known(paired_difference(one, other, group, bootstrap))
     assert (by_person.low, by_person.high) == pytest.approx((0.1, 0.1))
     means = bootstrap.counts @ shared / 20
     by_sample = known(
-        difference(
-            resampled(shared.mean() + 0.1, means + 0.1, bootstrap, 20),
-            resampled(shared.mean(), means, bootstrap, 20),
+        paired_difference(
+            bootstrap_estimate(shared.mean() + 0.1, means + 0.1, bootstrap, 20),
+            bootstrap_estimate(shared.mean(), means, bootstrap, 20),
             group,
             bootstrap,
         )
     )
     assert (by_sample.mean, by_sample.low, by_sample.high) == pytest.approx((0.1, 0.1, 0.1))
-    assert isinstance(difference(one, by_sample, group, bootstrap), Undefined)
+    assert isinstance(paired_difference(one, by_sample, group, bootstrap), Undefined)
 
 
 def test_people_who_train_each_other_double_the_variance_where_nothing_is_learned() -> None:
@@ -143,11 +145,11 @@ def test_intervals_are_stretched_around_the_estimate_as_far_as_they_may() -> Non
     by_seed = np.stack([base + d, base - d])
     estimate = Estimate(1.0, 0.1, 0.8, 1.4, 4, "people")
     more = 0.25 * 4.5 * 4 * 2 * d**2 / (4 * base.var(ddof=1))
-    one = widened(estimate, by_seed, 5, share=0.25)
+    one = widen(estimate, by_seed, 5, share=0.25)
     assert (one.low, one.high) == pytest.approx((1 - 0.2 * np.sqrt(1 + more), 1 + 0.4 * np.sqrt(1 + more)))
-    most = widened(estimate, by_seed, 5, share=100, most=1)
+    most = widen(estimate, by_seed, 5, share=100, most=1)
     assert (most.low, most.high) == pytest.approx((1 - 0.2 * np.sqrt(2), 1 + 0.4 * np.sqrt(2)))
-    assert widened(estimate, np.stack([base, base]), 5, share=1) == estimate
+    assert widen(estimate, np.stack([base, base]), 5, share=1) == estimate
 
 
 def test_nothing_that_varies_has_no_interval() -> None:
@@ -158,7 +160,7 @@ def test_nothing_that_varies_has_no_interval() -> None:
 def test_the_interval_of_a_mean_within_folds_covers_it() -> None:
     rng = np.random.default_rng(4)
     people = [f"s{p:02d}" for p in range(20)]
-    bootstrap = draw([{f: people[f::5] for f in range(5)}], {p: p for p in people}, 1000)
+    bootstrap = draw_bootstrap([{f: people[f::5] for f in range(5)}], {p: p for p in people}, 1000)
     covered = []
     for _ in range(1500):
         values = rng.normal(size=20)

@@ -12,7 +12,7 @@ from embench.interfaces.units import Units
 from embench.statistics import permutation, significance
 from embench.statistics.common import joined_on_common
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Bootstrap, Estimate, draw
+from embench.statistics.intervals import Bootstrap, Estimate, draw_bootstrap
 from embench.statistics.joined import Joined
 
 from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
@@ -32,7 +32,7 @@ def two_methods() -> tuple[list[Joined], Bootstrap, dict[str, str]]:
     records = [recorded(name, np.clip(s, 0, 1), y, folds, "auroc") for name, s in zip("ab", said, strict=True)]
     groups = {person: f"g{k // 2 if k < 12 else k}" for k, person in enumerate(records[0].groups)}
     joined = joined_on_common(records, TARGET, groups)
-    return joined, draw(joined[0].tested(), groups, 10), groups
+    return joined, draw_bootstrap(joined[0].tested_subjects(), groups, 10), groups
 
 
 def mean_of(name: str, joined: Joined, bootstrap: Bootstrap, groups: dict[str, str]) -> Estimate:
@@ -79,18 +79,18 @@ def test_exchanging_answers_of_groups_is_what_it_says(name: str, by_rank: bool) 
     people = bootstrap.people
     names, codes = np.unique([groups[p] for p in people.tolist()], return_inverse=True)
     scores = [mean_of(name, joined, bootstrap, groups) for joined in (one, other)]
-    parts = [permutation.summands(name, joined, TARGET, people) for joined in (one, other)]
+    parts = [permutation.per_subject_contributions(name, joined, TARGET, people) for joined in (one, other)]
     if parts[0] is not None and parts[1] is not None:
         added = np.bincount(codes, np.nan_to_num(parts[0] - parts[1]).mean(0))
         values = significance.sign_flips(added)
         assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean)
     else:
-        values = permutation.scored_anew(name, one, other, people, codes)
-        added = permutation.added_by_groups(name, one, other, people, codes)
+        values = permutation.permuted_differences(name, one, other, people, codes)
+        added = permutation.group_contributions(name, one, other, people, codes)
         assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean, rel=0.25)
     assert values[0] == pytest.approx(scores[0].mean - scores[1].mean)
     mixed = (as_ranks(one), as_ranks(other)) if by_rank else (one, other)
-    ways = significance.exchanges(len(names))
+    ways = significance.group_permutations(len(names))
     for way, value in list(zip(ways, values, strict=True))[:ONCE]:
         theirs = set(people[way[codes]].tolist())
         first, second = exchanged(*mixed, theirs), exchanged(*mixed[::-1], theirs)

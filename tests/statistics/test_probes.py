@@ -6,7 +6,7 @@ import pytest
 from embench.interfaces.metric import Undefined
 from embench.records import embeddings
 from embench.records.embeddings import Embeddings
-from embench.statistics.probes import probe
+from embench.statistics.probes import linear_probe
 
 
 def hidden(run, say, size=6, seed=3):
@@ -28,7 +28,7 @@ def test_noise_reads_as_chance(make_run):
     run = make_run(people=20, units=40)
     kept = hidden(run, lambda *_: None)
     for what, chance in (("subject", 0.2), ("stimulus", 1 / 40), ("label", 0.5)):
-        found = probe(kept, run.predictions, what, target="stress", labels=run.labels)
+        found = linear_probe(kept, run.predictions, what, target="stress", labels=run.labels)
         assert found.chance == pytest.approx(chance)
         assert found.score == pytest.approx(chance, abs=0.05)
 
@@ -42,7 +42,7 @@ def test_each_probe_finds_its_own_and_not_the_others(make_run, what):
         "label": lambda *about: about[2],
     }
     kept = hidden(run, says[what], size=30)
-    scores = {w: probe(kept, run.predictions, w, target="stress", labels=run.labels) for w in says}
+    scores = {w: linear_probe(kept, run.predictions, w, target="stress", labels=run.labels) for w in says}
     assert scores[what].score > 0.95
     assert all(abs(scores[w].score - scores[w].chance) < 0.1 for w in says if w != what)
 
@@ -50,15 +50,15 @@ def test_each_probe_finds_its_own_and_not_the_others(make_run, what):
 def test_one_recording_is_not_asked_for_its_stimulus(make_run):
     run = make_run(people=4, folds=4, units=10)  # one person a fold: nobody to tell from, nobody else to ask
     kept = hidden(run, lambda *_: None)
-    assert isinstance(probe(kept, run.predictions, "stimulus", target="stress"), Undefined)
-    assert isinstance(probe(kept, run.predictions, "subject", target="stress"), Undefined)
+    assert isinstance(linear_probe(kept, run.predictions, "stimulus", target="stress"), Undefined)
+    assert isinstance(linear_probe(kept, run.predictions, "subject", target="stress"), Undefined)
 
 
 def test_embeddings_come_back_from_their_file_padded_to_the_widest(tmp_path):
     one = Embeddings(np.array(["a"]), np.array([0]), np.array([1]), np.array(["r:0-10"]), np.ones((1, 2), np.float32))
     other = Embeddings(np.array(["b"]), np.array([2]), np.array([1]), np.array(["q:0-10"]), np.ones((1, 3), np.float32))
-    embeddings.write(tmp_path, Embeddings.concatenate([one, other]))
-    kept = embeddings.read(tmp_path)
+    embeddings.write_embeddings(tmp_path, Embeddings.concatenate([one, other]))
+    kept = embeddings.read_embeddings(tmp_path)
     assert kept.x.tolist() == [[1, 1, 0], [1, 1, 1]]
     assert (kept.target.tolist(), kept.fold.tolist(), kept.unit.tolist()) == (["a", "b"], [0, 2], ["r:0-10", "q:0-10"])
-    assert embeddings.read(tmp_path / "elsewhere") is None
+    assert embeddings.read_embeddings(tmp_path / "elsewhere") is None

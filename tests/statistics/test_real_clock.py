@@ -14,7 +14,7 @@ from embench.interfaces.metric import Undefined
 from embench.protocols import label_units, load_protocol, make_units, partition
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.statistics.controls import control_scores
-from embench.statistics.scores import score
+from embench.statistics.scores import compute_scores
 from embench_plugins.datasets.formats.stress_predict_layout import LABELS
 
 DATA = os.environ.get("EMBENCH_TEST_DATA")
@@ -45,7 +45,7 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     n = len(units)
     labels = {"subject": [u.subject for u in units], "recording": [u.recording for u in units]}
     labels |= {"unit": [u.id for u in units], "target": [target.name] * n, "seed": [ANY_SEED] * n}
-    out = score(
+    out = compute_scores(
         Predictions({name: np.array(column) for name, column in rows.items()}),
         Labels({**{name: np.array(column) for name, column in labels.items()}, "raw": raw, "label": y}),
         targets=[target],

@@ -21,9 +21,9 @@ from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import load_protocol
 from embench.records.predictions import Labels, Predictions
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, draw
+from embench.statistics.intervals import Estimate, draw_bootstrap
 from embench.statistics.joined import join
-from embench.statistics.scores import score
+from embench.statistics.scores import compute_scores
 
 PROTOCOL = load_protocol("subject-independent-v1")
 MakeRun = Callable[..., Any]
@@ -32,7 +32,7 @@ MakeRun = Callable[..., Any]
 def scored(run: Any, target: Target, *, fixed_order: bool = False, **changed: Any) -> dict[str, Any]:
     arguments = {"groups": run.groups, "unit_length_s": 10.0, "replicates": 200, **changed}
     card = SimpleNamespace(fixed_order=fixed_order)
-    return score(run.predictions, run.labels, targets=[target], protocol=PROTOCOL, card=card, **arguments)
+    return compute_scores(run.predictions, run.labels, targets=[target], protocol=PROTOCOL, card=card, **arguments)
 
 
 def test_everything_is_there_and_is_json(make_run: MakeRun, binary: Target) -> None:
@@ -148,8 +148,13 @@ def test_folds_of_the_same_people_and_other_stimuli_are_one_part(make_run: MakeR
         late = {2 * fold + 1: units.take(units.start_s >= 100) for fold, units in folds.items()}
         halves[seed] = early | late
     halved = replace(joined, seeds=halves)
-    assert (joined.parts, halved.parts, joined.resplit, halved.resplit) == (4, 4, True, True)
-    assert not replace(joined, seeds={0: joined.seeds[0], 1: joined.seeds[0]}).resplit
+    assert (joined.n_parts, halved.n_parts, joined.seeds_differ_in_partition, halved.seeds_differ_in_partition) == (
+        4,
+        4,
+        True,
+        True,
+    )
+    assert not replace(joined, seeds={0: joined.seeds[0], 1: joined.seeds[0]}).seeds_differ_in_partition
 
 
 def test_scores_of_folds_hold_a_quarter_of_what_people_add_who_train_each_other(
@@ -167,7 +172,7 @@ def test_scores_of_folds_hold_a_quarter_of_what_people_add_who_train_each_other(
     more = 0.25 * (4 - 1 + 1 / 2) * added.var(0, ddof=1).sum() / (12 * added.mean(0).var(ddof=1))
     assert more > 0.05
     joined = join(run.predictions, run.labels, binary, run.groups, 10.0)["model"]
-    bootstrap = draw(joined.tested(), run.groups, 500)
+    bootstrap = draw_bootstrap(joined.tested_subjects(), run.groups, 500)
     found, _ = estimate("accuracy", joined, binary, bootstrap, run.groups)
     assert isinstance(found, Estimate)
     low, high = bootstrap.interval(found.replicates)

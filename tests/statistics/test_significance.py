@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 
 from embench.statistics import significance
-from embench.statistics.intervals import Estimate, over_people
+from embench.statistics.intervals import Estimate, mean_over_subjects
 
 CLOSE = {"rel": 1e-6, "abs": 1e-9}
 
@@ -24,7 +24,7 @@ def test_the_primary_test_gives_what_fisher_found_by_hand() -> None:
     """1726 of the 32,768 ways to choose signs give a sum as far from 0 as 314."""
     values = significance.sign_flips(MAIZE)
     assert values[0] == 314
-    assert significance.permutation(values) == pytest.approx(1726 / 32768, **CLOSE)
+    assert significance.permutation_test(values) == pytest.approx(1726 / 32768, **CLOSE)
 
 
 def test_few_groups_have_every_choice_of_signs() -> None:
@@ -32,7 +32,7 @@ def test_few_groups_have_every_choice_of_signs() -> None:
     every = [float(np.dot(signs, sums)) for signs in product((1, -1), repeat=4)]
     np.testing.assert_allclose(np.sort(significance.sign_flips(sums)), np.sort(every), atol=1e-12)
     far = np.mean([abs(value) >= abs(sums.sum()) - 1e-12 for value in every])
-    assert significance.permutation(significance.sign_flips(sums)) == pytest.approx(far)
+    assert significance.permutation_test(significance.sign_flips(sums)) == pytest.approx(far)
 
 
 @pytest.mark.parametrize("people", [9, 24])
@@ -42,21 +42,21 @@ def test_the_primary_test_agrees_with_scipys(people: int) -> None:
     theirs = stats.permutation_test(
         (sums,), np.sum, permutation_type="samples", n_resamples=20_000, vectorized=True, rng=np.random.default_rng(0)
     )
-    ours = significance.permutation(significance.sign_flips(sums))
+    ours = significance.permutation_test(significance.sign_flips(sums))
     assert ours == pytest.approx(theirs.pvalue, abs=1e-6 if people == 9 else 0.01)
 
 
 def test_no_difference_at_all_is_no_finding() -> None:
     none = np.zeros(6)
-    assert significance.permutation(significance.sign_flips(none)) == 1
-    assert significance.wilcoxon(none) == 1
+    assert significance.permutation_test(significance.sign_flips(none)) == 1
+    assert significance.wilcoxon_test(none) == 1
     assert significance.t_test(0.0, 0.0, 5) == 1
-    assert significance.equivalence(0.0, 0.0, 5) == 0
+    assert significance.equivalence_test(0.0, 0.0, 5) == 0
 
 
 def test_wilcoxon_counts_signed_ranks() -> None:
     """Of 32 signs two have all ranks on one side."""
-    assert significance.wilcoxon(np.array([0.1, 0.2, 0.3, 0.4, 0.5])) == pytest.approx(2 / 32, **CLOSE)
+    assert significance.wilcoxon_test(np.array([0.1, 0.2, 0.3, 0.4, 0.5])) == pytest.approx(2 / 32, **CLOSE)
 
 
 def test_the_corrected_t_agrees_with_the_functions_of_scikit_learns_guide() -> None:
@@ -78,11 +78,11 @@ def test_equivalence_agrees_with_statsmodels() -> None:
     rng = np.random.default_rng(3)
     one = rng.normal(0.7, 0.05, 24)
     other = one + rng.normal(0.003, 0.03, 24)
-    gap = over_people(one - other, np.arange(24))
+    gap = mean_over_subjects(one - other, np.arange(24))
     assert isinstance(gap, Estimate)
     error = float(stats.sem(one - other))
-    theirs = ttost_paired(one, other, -significance.MARGIN, significance.MARGIN)[0]
-    assert significance.equivalence(gap.mean, error, 23) == pytest.approx(theirs, **CLOSE)
+    theirs = ttost_paired(one, other, -significance.EQUIVALENCE_MARGIN, significance.EQUIVALENCE_MARGIN)[0]
+    assert significance.equivalence_test(gap.mean, error, 23) == pytest.approx(theirs, **CLOSE)
     assert (gap.low, gap.high) == pytest.approx(DescrStatsW(one - other).tconfint_mean(), **CLOSE)
 
 
@@ -91,7 +91,7 @@ def test_the_interval_over_groups_agrees_with_cluster_robust_regression() -> Non
     rng = np.random.default_rng(4)
     group = np.repeat(np.arange(8), [1, 2, 3, 4, 5, 1, 2, 3])
     values = rng.normal(0.6, 0.1, len(group)) + rng.normal(0, 0.1, 8)[group]
-    ours = over_people(values, group)
+    ours = mean_over_subjects(values, group)
     assert isinstance(ours, Estimate)
     fit = sm.OLS(values, np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": group}, use_t=True)
     assert (ours.low, ours.high) == pytest.approx(tuple(fit.conf_int()[0]), **CLOSE)
@@ -100,7 +100,7 @@ def test_the_interval_over_groups_agrees_with_cluster_robust_regression() -> Non
 def test_the_smallest_difference_is_seen_four_times_in_five() -> None:
     """By the noncentral t distribution."""
     error, df = 0.013, 23
-    centre = significance.smallest(error, df) / error
+    centre = significance.smallest_detectable(error, df) / error
     critical = stats.t.ppf(0.975, df)
     seen = stats.nct.sf(critical, df, centre) + stats.nct.cdf(-critical, df, centre)
     assert seen == pytest.approx(0.8, **CLOSE)
@@ -124,7 +124,7 @@ def test_letters_join_neighbours_that_no_test_tells_apart() -> None:
 def test_people_who_add_the_same_in_every_seed_need_no_allowance() -> None:
     sums = np.random.default_rng(5).normal(0.4, 1, 12)
     values = significance.sign_flips(sums)
-    assert significance.shared_training(values, np.stack([sums] * 3), 5) == significance.permutation(values)
+    assert significance.shared_training_test(values, np.stack([sums] * 3), 5) == significance.permutation_test(values)
 
 
 def test_the_allowance_shrinks_a_difference_by_what_seeds_disagree() -> None:
@@ -134,4 +134,4 @@ def test_the_allowance_shrinks_a_difference_by_what_seeds_disagree() -> None:
     values = significance.sign_flips(sums)
     shrunk = sums.sum() / np.sqrt(1 + 4.5 * 2 * d**2 / 0.25)
     expected = (1 + (np.abs(values[1:]) >= shrunk).sum()) / len(values)
-    assert significance.shared_training(values, by_seed, 5) == pytest.approx(expected, **CLOSE)
+    assert significance.shared_training_test(values, by_seed, 5) == pytest.approx(expected, **CLOSE)

@@ -71,7 +71,7 @@ def _p_value(result: Result, permutations: int = 999) -> float:
     ones: (1 + that) / (1 + permutations). The headline must be `auroc_within` of one target and one seed."""
     (headline,) = result.scores["headlines"].values()
     assert headline == "auroc_within"
-    truth = record.read(result.folder).labels
+    truth = record.read_record(result.folder).labels
     assert truth is not None
     labels = dict(zip(truth["unit"].tolist(), truth["label"].tolist(), strict=True))
     rows = result.predictions.take(result.predictions["method"] == "model")

@@ -20,8 +20,8 @@ from embench.statistics import significance
 from embench.statistics.common import joined_on_common
 from embench.statistics.comparison import compare
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, draw
-from embench.statistics.scores import score
+from embench.statistics.intervals import Estimate, draw_bootstrap
+from embench.statistics.scores import compute_scores
 
 from .cohorts import (
     TARGET,
@@ -56,7 +56,7 @@ def coverage(people: int, models: str, times: int, seed: int = 0, effect: float 
         truth = worth(fitted, draw_features(rng, new, effect), new)
         made = recorded("a", answers(fitted, x, folds), y, folds, SCORES[0])
         [joined] = joined_on_common([made], TARGET, made.groups)
-        bootstrap = draw(joined.tested(), made.groups, 1000)
+        bootstrap = draw_bootstrap(joined.tested_subjects(), made.groups, 1000)
         for name in SCORES:
             score, _ = estimate(name, joined, TARGET, bootstrap, made.groups)
             assert isinstance(score, Estimate)
@@ -77,7 +77,7 @@ def clearings(people: int, headline: str, times: int, seed: int = 0) -> float:
         made = recorded("a", said, y, folds, headline)
         constant = {**made.predictions.columns, "method": np.full(said.size, "prior"), "score": np.full(said.size, 0.5)}
         assert made.labels is not None
-        scores = score(
+        scores = compute_scores(
             Predictions.concatenate([made.predictions, Predictions(constant)]),
             made.labels,
             targets=[TARGET],
@@ -121,9 +121,9 @@ def equivalences(people: int, times: int) -> float:
     rng = np.random.default_rng(people)
     found = []
     for _ in range(times):
-        gaps = significance.MARGIN + 0.2 * (rng.beta(8, 2, people) - rng.beta(8, 2, people))
+        gaps = significance.EQUIVALENCE_MARGIN + 0.2 * (rng.beta(8, 2, people) - rng.beta(8, 2, people))
         error = float(stats.sem(gaps))
-        found.append(significance.equivalence(float(gaps.mean()), error, people - 1) < 0.05)
+        found.append(significance.equivalence_test(float(gaps.mean()), error, people - 1) < 0.05)
     return float(np.mean(found))
 
 

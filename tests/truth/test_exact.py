@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from embench.protocols import load_protocol
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
-from embench.statistics.scores import score
+from embench.statistics.scores import compute_scores
 from embench_plugins.datasets.amigos import Amigos
 from embench_plugins.datasets.formats.amigos_files import SHORT
 from embench_plugins.datasets.synthetic.amigos import draw
@@ -49,7 +49,7 @@ def scored(of_unit: np.ndarray, trials: np.ndarray = TRIALS) -> dict[str, Any]:
     )
     label = np.array([TARGET.rule(raw[None]) for raw in trials["arousal"]])
     columns = (subject, recording, unit, np.full(n, TARGET.name), np.full(n, ANY_SEED), trials["arousal"], label)
-    return score(
+    return compute_scores(
         predictions,
         Labels(dict(zip(Labels.FIXED, columns, strict=True))),
         targets=[TARGET],

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from embench.statistics.significance import SHARED
+from embench.statistics.significance import SHARED_TRAINING
 
 from .rates import SCORES, clearings, coverage, equivalences, rejections
 
@@ -27,7 +27,7 @@ def test_intervals_hold_what_trained_models_score_on_new_people(people: int, mod
 def test_tests_seldom_find_what_is_not_there(score: str, models: str) -> None:
     rates = rejections(24, models, score, TIMES)
     assert 0.03 - 0.02 <= rates["permutation"] <= 0.07 + 0.03
-    for name in (SHARED, "wilcoxon", "corrected resampled t", "equivalence"):
+    for name in (SHARED_TRAINING, "wilcoxon", "corrected resampled t", "equivalence"):
         assert rates[name] <= 0.07 + 0.03
 
 
@@ -35,7 +35,7 @@ def test_tests_seldom_find_what_is_not_there(score: str, models: str) -> None:
 def test_where_nothing_can_be_learned_only_the_allowance_for_shared_training_holds() -> None:
     rates = rejections(24, "trained", "auroc_within", TIMES, effect=0.0)
     assert rates["permutation"] > 0.1
-    assert rates[SHARED] <= 0.07 + 0.03
+    assert rates[SHARED_TRAINING] <= 0.07 + 0.03
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from embench.audits.collect import gather, plan_of
 from embench.callbacks import EventCallback
 from embench.errors import UsageError
 from embench.interfaces.metric import Undefined
-from embench.records.audit import Audit, Checked, write
+from embench.records.audit import Audit, CheckResult, write_audit
 
 
 def audit(
@@ -32,7 +32,7 @@ def audit(
         DataError: the record is incomplete, or the data are not there. UsageError: it can't be trained again.
     """
     evidence = gather(Path(folder), data_root)
-    checks: dict[str, Checked] = {}
+    checks: dict[str, CheckResult] = {}
     not_asked: dict[str, str] = {}
     for name, check in CHECKS.items():
         found = check(evidence)
@@ -50,5 +50,5 @@ def audit(
     else:
         not_asked["permuted_labels"] = "--retrain N was not given"
     made = Audit(evidence.manifest.id, checks, not_asked)
-    write(out or evidence.folder, made)
+    write_audit(out or evidence.folder, made)
     return made

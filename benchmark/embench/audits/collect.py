@@ -22,7 +22,7 @@ from embench.records import embeddings, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, Labels
 from embench.statistics import answers
-from embench.statistics.scores import score
+from embench.statistics.scores import compute_scores
 from embench.store import Store
 from embench.system import lacking, version_of
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def gather(folder: Path, data_root: Path | None) -> Evidence:
     """Raises DataError where the record is incomplete or the data are not there."""
-    known = record.read(folder)
+    known = record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = _protocol(known.run)
     root = data_root or _recorded_root(known.run)
@@ -46,7 +46,7 @@ def gather(folder: Path, data_root: Path | None) -> Evidence:
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     groups = {**cohort.groups, **known.groups}
     labels = _labels(cohort, targets, dealt)
-    rescored = score(
+    rescored = compute_scores(
         known.predictions,
         known.labels or labels,
         targets=targets,
@@ -78,8 +78,8 @@ def gather(folder: Path, data_root: Path | None) -> Evidence:
         groups=cohort.groups,
         unit_length_s=cohort.length_s,
         dealt=dealt,
-        rescored={**rescored, "metrics": answers.identity()["metrics"]},
-        embeddings=embeddings.read(folder),
+        rescored={**rescored, "metrics": answers.scoring_identity()["metrics"]},
+        embeddings=embeddings.read_embeddings(folder),
         statistics=statistics,
         sources=sources,
         missing_sources=missing,
@@ -192,5 +192,5 @@ def _baselines(folder: Path, manifest: Manifest) -> list[record.Record]:
         simple = other.method.encoders and all(n.endswith("/handcrafted") for n in other.method.encoders.values())
         same = other.protocol.hash == manifest.protocol.hash and other.dataset.name == manifest.dataset.name
         if simple and same and not other.dev and other.id != manifest.id and set(other.seeds) == set(manifest.seeds):
-            found.append(record.read(path.parent))
+            found.append(record.read_record(path.parent))
     return found

@@ -24,7 +24,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.tokens import InputSpec
 from embench.planning.graph import Graph
 from embench.planning.plan import Plan, default_workers
-from embench.records.audit import Checked, Finding, Severity
+from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.runs import evaluate
 
 
@@ -121,7 +121,7 @@ def _dealt_anew(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) ->
     return out
 
 
-def retrain(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> Checked:
+def retrain(planned: Plan, e: Evidence, count: int, report: EventCallback) -> CheckResult:
     """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test people. What
     it then scores is chance, unless test people's labels reach it by another way."""
     names = {t.name: e.rescored["headlines"][t.name] for t in e.targets}
@@ -152,9 +152,9 @@ def retrain(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> 
         if mean - chance > 4 * error:
             what = f"trained on permuted labels, the method still scores {mean:.3f} on {name}"
             todo = "test labels reach it by another way than training labels: look for it"
-            findings.append(Finding("severe", what, figures[name], todo))
+            findings.append(AuditFinding("severe", what, figures[name], todo))
         elif at_least:
             severity: Severity = "warning" if (real.get("low") or 0) > chance else "note"
             what = f"{at_least} of {len(values)} trainings on permuted labels score {name} as well as the real one"
-            findings.append(Finding(severity, what, figures[name], "read the score as no effect"))
-    return Checked(figures, tuple(findings))
+            findings.append(AuditFinding(severity, what, figures[name], "read the score as no effect"))
+    return CheckResult(figures, tuple(findings))

@@ -210,7 +210,7 @@ def _missing(pair: Pair, error: EmbenchError, side: str = "") -> Row:
 
 def _compared(pair: Pair, one: Any, other: Any, targets: Sequence[str]) -> list[Row]:
     rows = []
-    a, b = record.read(one.folder), record.read(other.folder)
+    a, b = record.read_record(one.folder), record.read_record(other.folder)
     published = pair.claim.place(pair.dataset).published if pair.leg == "own" else {}
     about = {
         "recipe": a.run["recipe"]["preset"],

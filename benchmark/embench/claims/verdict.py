@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from embench.statistics.significance import ALPHA, MARGIN
+from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
 Size = Literal["agrees", "smaller", "larger", "opposite"]
@@ -30,7 +30,7 @@ def on_direction(
         low, high = -high, -low
     if p is not None and p <= ALPHA and (low > 0 or high < 0):
         return "supported" if low > 0 else "contradicted"
-    return "equivalent" if low >= -MARGIN and high <= MARGIN else "undecided"
+    return "equivalent" if low >= -EQUIVALENCE_MARGIN and high <= EQUIVALENCE_MARGIN else "undecided"
 
 
 def on_size(published: float, low: float | None, high: float | None) -> Size | None:

@@ -62,14 +62,14 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
 
 def print_audit(made: Audit) -> None:
     """The findings, the severe ones first, and what could not be asked."""
-    from embench.records.audit import counted
+    from embench.records.audit import format_counts
 
     for name, finding in made.findings:
         console.say(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
         for key, value in finding.evidence.items():
             console.say(f"    {key}: {_short(value)}")
         console.say(f"    what to do: {finding.todo}")
-    console.say(f"{made.run}: {len(made.checks)} checks, {counted(made.counts)}")
+    console.say(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
     for name, reason in made.not_asked.items():
         console.note(f"not asked: {name}: {reason}")
 

@@ -121,7 +121,7 @@ def _first(claim: Claim, rows: Sequence[Row]) -> str:
 
 
 def _cells(row: Row) -> list[str]:
-    from embench.cli.progress import duration
+    from embench.records.cost import format_duration
 
     gap = row.difference
     measured = f"{gap.mean:+.3f}" + (f" [{gap.low:+.3f}, {gap.high:+.3f}]" if gap.low is not None else "")
@@ -130,7 +130,7 @@ def _cells(row: Row) -> list[str]:
         verdict += f" (could show {row.smallest:.3f})"
     p = "-" if row.corrected is None else f"{row.corrected:.3g}"
     published = "-" if row.published is None else f"{row.published:+.3f}"
-    cost = ", ".join(f"{side} {duration(seconds)}" for side, seconds in row.cost.items())
+    cost = ", ".join(f"{side} {format_duration(seconds)}" for side, seconds in row.cost.items())
     place = row.dataset if row.dataset in row.claim.datasets else f"{row.dataset} (not the paper's)"
     return [
         place,

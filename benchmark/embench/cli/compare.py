@@ -25,7 +25,7 @@ def compare(
         from embench.records import record
         from embench.statistics import comparison
 
-        records = [record.read(folder) for folder in runs]
+        records = [record.read_record(folder) for folder in runs]
         tables = comparison.compare_all(records, target.split(",") if target else None, metric)
     if as_json:
         console.document({"targets": [table.as_json() for table in tables]})
@@ -36,9 +36,9 @@ def compare(
 
 def _show(table: Table) -> None:
     from embench.cli import show
-    from embench.statistics.sentence import METRICS
+    from embench.statistics.sentence import METRIC_NAMES
 
-    title = f"target {table.target}, {METRICS.get(table.metric, table.metric)} ({table.metric})"
+    title = f"target {table.target}, {METRIC_NAMES.get(table.metric, table.metric)} ({table.metric})"
     rows = [
         [s.name, show.value(s.score.as_json()), s.group, "-" if s.tried is None else str(s.tried), s.run]
         for s in table.standings

@@ -25,7 +25,7 @@ def export(
     from embench.records import record
     from embench.report import latex as paper
 
-    records = [record.read(folder) for folder in runs]
+    records = [record.read_record(folder) for folder in runs]
     wanted = ((latex, paper.tables), (methods, paper.methods), (bibtex, paper.bibtex))
     text = "\n".join(make(records) for asked, make in wanted if asked)
     if out is None:

@@ -34,14 +34,24 @@ def show(
         leaks = ", leaks" if section["leaks"] else ""
         title = f"{section['dataset']}, {section['protocol']}{leaks}, target {section['target']}"
         headline = section["rows"][0]["headline"]
-        heads = ["#", "method", "modalities", "recipe", "people", headline, "controls", *cost.COLUMNS, "run"]
+        heads = ["#", "method", "modalities", "recipe", "people", headline, "controls", *cost.COST_COLUMNS, "run"]
         console.table(heads, [_cells(row) for row in section["rows"]], title=title)
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
     score = show_value(row["score"]) if row["score"] else "-"
     if row["kind"] == "control":
-        return ["", f"({row['control']})", "", "", str(row["people"]), score, "", *[""] * len(cost.COLUMNS), row["id"]]
+        return [
+            "",
+            f"({row['control']})",
+            "",
+            "",
+            str(row["people"]),
+            score,
+            "",
+            *[""] * len(cost.COST_COLUMNS),
+            row["id"],
+        ]
     method = " + ".join([*dict.fromkeys(row["encoders"].values()), *filter(None, [row["fusion"]]), *row["pretrainers"]])
     if row["apart"]:
         method += f" ({'; '.join(row['apart'])})"
@@ -49,7 +59,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     controls = f"not above {', '.join(row['not_cleared'])}" if row["not_cleared"] else "above all"
     modalities = ", ".join(row["modalities"])
     cells = [rank, method, modalities, row["recipe"], str(row["people"]), score, controls]
-    return [*cells, *cost.said(row["cost"]).values(), row["id"]]
+    return [*cells, *cost.format_cost(row["cost"]).values(), row["id"]]
 
 
 @leaderboard_app.command("build")

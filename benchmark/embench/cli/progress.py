@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from embench.records.cost import duration
+from embench.records.cost import format_duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -60,7 +60,7 @@ class _Told:
         if not total or not self._first < done < total:
             return ""
         seconds = (time.monotonic() - self._began) / (done - self._first) * (total - done)
-        return f", about {duration(seconds)} left"
+        return f", about {format_duration(seconds)} left"
 
 
 class Progress(_Told):

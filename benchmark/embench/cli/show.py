@@ -41,10 +41,10 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
             rows.append(
                 [
                     f"{document['run']}{mark}", target, document["headline"], value(headline),
-                    *cost.said(document["cost"]).values(), str(document["folder"]),
+                    *cost.format_cost(document["cost"]).values(), str(document["folder"]),
                 ]
             )  # fmt: skip
-    console.table(["run", "target", "headline", "score", *cost.COLUMNS, "files"], rows)
+    console.table(["run", "target", "headline", "score", *cost.COST_COLUMNS, "files"], rows)
     if any(document.get("synthetic") for document in documents):
         console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
@@ -112,7 +112,7 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
 
 
 def _cost(measured: Mapping[str, Any]) -> None:
-    columns = cost.said(measured)
+    columns = cost.format_cost(measured)
     if set(columns.values()) == {cost.NOT_MEASURED}:
         console.say(f"cost: {cost.NOT_MEASURED}")
     else:

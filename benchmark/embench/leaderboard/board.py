@@ -11,7 +11,7 @@ from embench.errors import MachineError, UsageError
 from embench.files import write_text
 from embench.leaderboard.entries import Entry, load_entries
 from embench.leaderboard.rows import BESIDE, Row, ranked_rows
-from embench.records.cost import COLUMNS, said
+from embench.records.cost import COST_COLUMNS, format_cost
 
 NONE = "—"
 LEGEND = """\
@@ -132,7 +132,7 @@ def markdown(rows: Sequence[Row], protocol: str) -> str:
     headline = rows[0]["headline"]
     beside = [name for name in BESIDE if name != headline and any(row["scores"].get(name) for row in rows)]
     heads = ["#", "method", "modalities", "recipe", "people", f"**{headline}**", *beside, "controls", "audit"]
-    heads += [*COLUMNS, "looks / tried", "seeds", "entry"]
+    heads += [*COST_COLUMNS, "looks / tried", "seeds", "entry"]
     return _table([_cells(row, beside, protocol) for row in rows], heads)
 
 
@@ -140,13 +140,13 @@ def _cells(row: Row, beside: Sequence[str], protocol: str) -> list[str]:
     numbers = [_interval(row["score"]), *(_number(row["scores"].get(name)) for name in beside)]
     seeds, entry = ", ".join(map(str, row["seeds"])), f"[{row['id'].rpartition('-')[2]}]({protocol}/{row['id']})"
     if row["kind"] == "control":
-        nothing = [""] * (len(COLUMNS) + 3)
+        nothing = [""] * (len(COST_COLUMNS) + 3)
         return ["", f"*{row['control']}*", "", "", str(row["people"]), *numbers, *nothing, seeds, entry]
     rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
     recipe = row["recipe"] + (f" ({len(row['assumed'])} assumed)" if row["assumed"] else "")
     looks = f"{_count(row['test_looks'])} / {_count(row['tried'])}"
     cells = [rank, _method(row), ", ".join(row["modalities"]), recipe, str(row["people"]), *numbers]
-    return [*cells, _controls(row), row["audit"], *said(row["cost"]).values(), looks, seeds, entry]
+    return [*cells, _controls(row), row["audit"], *format_cost(row["cost"]).values(), looks, seeds, entry]
 
 
 def _encoders(row: Row) -> str:

@@ -61,5 +61,5 @@ def load_entries(root: Path) -> list[Entry]:
             raise DataError(
                 "the scores lack a part", where=str(folder / "scores.json"), expected="embench's own format"
             )
-        entries.append(Entry(folder, run, scores, audits.read(folder)))
+        entries.append(Entry(folder, run, scores, audits.read_audit(folder)))
     return entries

@@ -12,10 +12,10 @@ from typing import Any
 from embench import registry
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.files import aside, temporary, write_text
-from embench.records.audit import NAME as AUDIT
+from embench.records.audit import AUDIT_FILE as AUDIT
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Labels
-from embench.records.record import as_yaml, read
+from embench.records.record import as_yaml, read_record
 
 COPIED = ("folds.csv", "scores.json")
 PREDICTIONS = "predictions.csv.gz"
@@ -45,7 +45,7 @@ def export_entry(run_folder: Path, boards: Path, *, key: Key) -> Path:
         MachineError: the entry cannot be written.
     """
     run_folder = Path(run_folder)
-    record = read(run_folder)
+    record = read_record(run_folder)
     manifest = Manifest.model_validate(record.run)
     if reasons := why_not_publishable(manifest):
         raise CheckFailed(f"the run cannot be published: {'; '.join(reasons)}", where=str(run_folder))

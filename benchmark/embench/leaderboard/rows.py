@@ -7,7 +7,7 @@ from typing import Any
 
 from embench.leaderboard.entries import Entry, defined
 from embench.leaderboard.export import board_name
-from embench.records.audit import status
+from embench.records.audit import audit_status
 from embench.records.manifest import Manifest
 
 BESIDE = (
@@ -81,7 +81,7 @@ def _method_row(entry: Entry, target: str) -> Row:
         "scores": {name: entry.score(target, name) for name in BESIDE if name != headline},
         "controls": len([1 for by_target in entry.scores["differences"].values() if target in by_target]),
         "not_cleared": failed,
-        "audit": status(entry.audit),
+        "audit": audit_status(entry.audit),
         "cost": run.cost.model_dump(),
         "test_looks": _of(run.test_looks, target),
         "tried": _of(run.tried, target),

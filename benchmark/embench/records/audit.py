@@ -11,7 +11,7 @@ from typing import Any, Literal
 from embench.errors import DataError, MachineError
 from embench.files import write_text
 
-NAME = "audit.json"
+AUDIT_FILE = "audit.json"
 VERSION = 1
 """Rises when the same run and data give other findings."""
 
@@ -20,7 +20,7 @@ SEVERITIES: tuple[Severity, ...] = ("severe", "warning", "note")
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditFinding:
     """`severe`: the scores do not mean what they seem to. `warning`: they may not. `note`: good to know.
 
     Args:
@@ -34,11 +34,11 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """What a check measured, and what it found wrong."""
 
     figures: Mapping[str, Any] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[AuditFinding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Audit:
     """All of an audit: check -> what it measured and found; and check -> why it could not be asked."""
 
     run: str
-    checks: Mapping[str, Checked]
+    checks: Mapping[str, CheckResult]
     not_asked: Mapping[str, str]
 
     @property
-    def findings(self) -> list[tuple[str, Finding]]:
+    def findings(self) -> list[tuple[str, AuditFinding]]:
         """(check, finding), the severe ones first."""
         found = [(name, finding) for name, checked in self.checks.items() for finding in checked.findings]
         return sorted(found, key=lambda pair: SEVERITIES.index(pair[1].severity))
@@ -71,9 +71,9 @@ class Audit:
         }
 
 
-def write(folder: Path, audit: Audit) -> Path:
+def write_audit(folder: Path, audit: Audit) -> Path:
     """Writes `audit.json` into a run's folder."""
-    path = Path(folder) / NAME
+    path = Path(folder) / AUDIT_FILE
     try:
         write_text(path, json.dumps(audit.json(), indent=1, default=float) + "\n")
     except OSError as error:
@@ -81,9 +81,9 @@ def write(folder: Path, audit: Audit) -> Path:
     return path
 
 
-def read(folder: Path) -> dict[str, Any] | None:
+def read_audit(folder: Path) -> dict[str, Any] | None:
     """What `audit.json` holds; None where a run was not audited. Raises DataError where the file is damaged."""
-    path = Path(folder) / NAME
+    path = Path(folder) / AUDIT_FILE
     if not path.is_file():
         return None
     try:
@@ -95,14 +95,14 @@ def read(folder: Path) -> dict[str, Any] | None:
     return content
 
 
-def status(content: Mapping[str, Any] | None) -> str:
+def audit_status(content: Mapping[str, Any] | None) -> str:
     """An audit in a few words, for a table."""
     if content is None:
         return "not audited"
     counts = content["counts"]
-    return counted({name: counts[name] for name in ("severe", "warning") if counts[name]}) or "nothing found"
+    return format_counts({name: counts[name] for name in ("severe", "warning") if counts[name]}) or "nothing found"
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def format_counts(counts: Mapping[str, int]) -> str:
     """Severity -> how many, in words: `1 severe, 2 warnings`."""
     return ", ".join(f"{n} {name}" + "s" * (n != 1 and name != "severe") for name, n in counts.items())

@@ -1,4 +1,4 @@
-"""What a method costs, as tables say it."""
+"""The cost of a method as tables show it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 NOT_MEASURED = "not measured"
-COLUMNS = ("time", "parameters", "FLOPs", "memory", "energy")
+COST_COLUMNS = ("time", "parameters", "FLOPs", "memory", "energy")
 
 _COUNTS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))
 _MEGABYTES = ((1024, "GB"), (1, "MB"))
 
 
-def said(cost: Mapping[str, Any]) -> dict[str, str]:
-    """`COLUMNS` -> text, from the `cost` of a run's record: time of all its stages one after the other, parameters and
-    operations of one row's answer in one fold, highest use of memory, energy of the GPU."""
+def format_cost(cost: Mapping[str, Any]) -> dict[str, str]:
+    """`COST_COLUMNS` -> text, from the `cost` of a run's record: time of all its stages one after the other, parameters
+    and operations of one row's prediction in one fold, highest use of memory, energy of the GPU."""
     wall, energy = cost.get("wall_s"), cost.get("energy_j")
     return {
-        "time": NOT_MEASURED if wall is None else ", ".join(filter(None, (duration(wall), cost.get("device")))),
+        "time": NOT_MEASURED if wall is None else ", ".join(filter(None, (format_duration(wall), cost.get("device")))),
         "parameters": _scaled(cost.get("parameters"), _COUNTS),
         "FLOPs": _scaled(cost.get("flops"), _COUNTS),
         "memory": _scaled(cost.get("peak_memory_mb"), _MEGABYTES),
@@ -25,8 +25,8 @@ def said(cost: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def duration(seconds: float) -> str:
-    """A length of time for people: `45 s`, `12 min`, `3.5 h`."""
+def format_duration(seconds: float) -> str:
+    """A length of time: `45 s`, `12 min`, `3.5 h`."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

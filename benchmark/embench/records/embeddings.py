@@ -12,7 +12,7 @@ import numpy as np
 from embench.errors import DataError, MachineError
 from embench.files import write_whole
 
-NAME = "embeddings.npz"
+EMBEDDINGS_FILE = "embeddings.npz"
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,24 @@ class Embeddings:
         """All rows in the order given."""
         widest = max(part.x.shape[1] for part in parts)
         x = [np.pad(part.x, ((0, 0), (0, widest - part.x.shape[1]))) for part in parts]
-        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS if name != "x"}
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in EMBEDDING_COLUMNS if name != "x"
+        }
         return cls(x=np.concatenate(x), **columns)
 
 
-COLUMNS = ("target", "fold", "seed", "unit", "x")
+EMBEDDING_COLUMNS = ("target", "fold", "seed", "unit", "x")
 
 
-def write(run_folder: Path, embeddings: Embeddings) -> None:
+def write_embeddings(run_folder: Path, embeddings: Embeddings) -> None:
     """Raises MachineError where the disk is full or read-only."""
-    columns: dict[str, Any] = {name: getattr(embeddings, name) for name in COLUMNS}
+    columns: dict[str, Any] = {name: getattr(embeddings, name) for name in EMBEDDING_COLUMNS}
 
     def put(path: Path) -> None:
         with path.open("wb") as file:
             np.savez(file, allow_pickle=False, **columns)
 
-    path = Path(run_folder) / NAME
+    path = Path(run_folder) / EMBEDDINGS_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, put)
@@ -61,18 +63,18 @@ def write(run_folder: Path, embeddings: Embeddings) -> None:
         raise MachineError(f"the embeddings cannot be written: {error.strerror}", where=str(path)) from error
 
 
-def read(run_folder: Path) -> Embeddings | None:
+def read_embeddings(run_folder: Path) -> Embeddings | None:
     """The embeddings of a run; None where it has none (an estimator on features, an entry of a board, a run made before
     they were kept).
 
     Raises:
         DataError: the file is damaged.
     """
-    path = Path(run_folder) / NAME
+    path = Path(run_folder) / EMBEDDINGS_FILE
     if not path.is_file():
         return None
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return Embeddings(**{name: arrays[name] for name in COLUMNS})
+            return Embeddings(**{name: arrays[name] for name in EMBEDDING_COLUMNS})
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise DataError(f"the embeddings cannot be read: {error}", where=str(path)) from error

@@ -12,12 +12,12 @@ from typing import Any
 from embench.errors import CheckFailed, MachineError, UsageError
 from embench.system import locked
 
-NAME = "test_labels_opened.jsonl"
-NEEDED = ("dataset", "protocol", "target", "run", "method")
+LEDGER_FILE = "test_labels_opened.jsonl"
+REQUIRED_KEYS = ("dataset", "protocol", "target", "run", "method")
 _START = "0" * 64
 
 
-def append(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The sealed line that was added to the ledger in `folder`, which is on disk when this returns.
 
     Append before the labels are opened. Safe when several processes do so at once; a last line that a killed process
@@ -29,13 +29,13 @@ def append(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         CheckFailed: the chain is broken. MachineError: the file cannot be written. UsageError: a key is missing.
     """
-    if missing := [key for key in NEEDED if key not in entry]:
-        raise UsageError(f"a ledger entry lacks {', '.join(missing)}", expected=", ".join(NEEDED))
-    path = Path(folder) / NAME
+    if missing := [key for key in REQUIRED_KEYS if key not in entry]:
+        raise UsageError(f"a ledger entry lacks {', '.join(missing)}", expected=", ".join(REQUIRED_KEYS))
+    path = Path(folder) / LEDGER_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Beside the ledger, which stays readable meanwhile: on Windows nobody can read what is locked.
-        with locked(path.with_name(f"{NAME}.lock")), path.open("a+b") as file:
+        with locked(path.with_name(f"{LEDGER_FILE}.lock")), path.open("a+b") as file:
             file.seek(0)
             text = file.read()
             lines = list(_verified(text, path))
@@ -52,27 +52,27 @@ def append(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     return line
 
 
-def entries(folder: Path) -> list[dict[str, Any]]:
+def read_ledger(folder: Path) -> list[dict[str, Any]]:
     """All entries in order, after the chain is verified; none where there is no ledger yet."""
-    path = Path(folder) / NAME
+    path = Path(folder) / LEDGER_FILE
     if not path.exists():
         return []
     return [line["entry"] for line in _verified(path.read_bytes(), path)]
 
 
-def looks(folder: Path, dataset: str, protocol: str, target: str) -> int:
-    """How often test labels of this dataset and target were opened under this protocol."""
+def count_openings(folder: Path, dataset: str, protocol: str, target: str) -> int:
+    """How often the test labels of this dataset and target were opened under this protocol."""
     return len(_concerning(folder, dataset, protocol, target))
 
 
-def tried(folder: Path, dataset: str, protocol: str, target: str) -> int:
-    """How many different methods have looked."""
+def count_methods(folder: Path, dataset: str, protocol: str, target: str) -> int:
+    """How many different methods were scored on them."""
     return len({json.dumps(e["method"], sort_keys=True) for e in _concerning(folder, dataset, protocol, target)})
 
 
 def _concerning(folder: Path, dataset: str, protocol: str, target: str) -> list[dict[str, Any]]:
     wanted = (dataset, protocol, target)
-    return [e for e in entries(folder) if (e["dataset"], e["protocol"], e["target"]) == wanted]
+    return [e for e in read_ledger(folder) if (e["dataset"], e["protocol"], e["target"]) == wanted]
 
 
 def _seal(previous: str, entry: Mapping[str, Any]) -> str:

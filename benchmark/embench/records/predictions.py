@@ -17,8 +17,8 @@ import numpy as np
 
 from embench.errors import DataError
 
-TEXT = ("method", "target", "subject", "recording", "stimulus", "unit")
-WHOLE = ("fold", "seed")
+TEXT_COLUMNS = ("method", "target", "subject", "recording", "stimulus", "unit")
+INTEGER_COLUMNS = ("fold", "seed")
 MODEL = "model"
 """The method name of what was run; every other method is a control."""
 
@@ -126,7 +126,7 @@ def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what
     if set(columns) != set(names):
         odd = sorted(set(names) ^ set(columns))
         raise DataError(f"the columns of {what} do not fit: {', '.join(odd)}", expected=", ".join(names))
-    kinds: dict[str, type] = {**dict.fromkeys(TEXT, np.str_), **dict.fromkeys(WHOLE, np.int64)}
+    kinds: dict[str, type] = {**dict.fromkeys(TEXT_COLUMNS, np.str_), **dict.fromkeys(INTEGER_COLUMNS, np.int64)}
     try:
         made: dict[str, np.ndarray] = {
             name: np.asarray(columns[name]).astype(kinds.get(name, np.float64)) for name in names
@@ -143,11 +143,11 @@ def _nine_digits(values: np.ndarray) -> np.ndarray:
 
 
 def _texts(name: str, column: np.ndarray, digits: bool) -> list[str]:
-    if name in TEXT:
+    if name in TEXT_COLUMNS:
         return column.tolist()
     if name == "seed":
         return ["" if v == ANY_SEED else str(v) for v in column.tolist()]
-    if name in WHOLE:
+    if name in INTEGER_COLUMNS:
         return [str(v) for v in column.tolist()]
     if digits:
         return ["" if v != v else f"{v:.9g}" for v in column.tolist()]
@@ -178,9 +178,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     columns = {}
     try:
         for name, column in zip(rows[0], values, strict=True):
-            if name in TEXT:
+            if name in TEXT_COLUMNS:
                 columns[name] = np.array(column, dtype=np.str_)
-            elif name in WHOLE:
+            elif name in INTEGER_COLUMNS:
                 columns[name] = np.array([int(v or blank.get(name, "")) for v in column], dtype=np.int64)
             else:
                 columns[name] = np.array([float(v or "nan") for v in column], dtype=np.float64)

@@ -42,7 +42,7 @@ class Record:
         return {row["subject"]: row["group"] for row in self.folds}
 
 
-def write(folder: Path, record: Record) -> Manifest:
+def write_record(folder: Path, record: Record) -> Manifest:
     """Writes the record into `folder`, beside whatever is there (weights). Each file is written aside and renamed, and
     run.yaml comes last: a folder without it is no record.
 
@@ -58,18 +58,18 @@ def write(folder: Path, record: Record) -> Manifest:
         write_whole(folder / "predictions.csv.gz", record.predictions.write)
         if record.labels is not None:
             write_whole(folder / "labels.csv.gz", record.labels.write)
-        write_text(folder / "folds.csv", table(record.folds, FOLD_FIELDS))
+        write_text(folder / "folds.csv", format_csv(record.folds, FOLD_FIELDS))
         write_text(folder / "scores.json", json.dumps(record.scores, indent=1, allow_nan=False) + "\n")
         if record.history:
             names = dict.fromkeys(name for row in record.history for name in row)
-            write_text(folder / "history.csv", table(record.history, list(names)))
+            write_text(folder / "history.csv", format_csv(record.history, list(names)))
         write_text(folder / "run.yaml", as_yaml(record.run))
     except OSError as error:
         raise MachineError(f"the run's record cannot be written: {error.strerror}", where=str(folder)) from error
     return manifest
 
 
-def read(folder: Path) -> Record:
+def read_record(folder: Path) -> Record:
     """Raises DataError where a file is missing or damaged, or run.yaml breaks its schema."""
     folder = Path(folder)
     run = read_yaml(folder / "run.yaml")
@@ -111,7 +111,7 @@ def as_yaml(content: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=120)
 
 
-def table(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+def format_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
     """CSV; a field that a row does not have stays blank."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")

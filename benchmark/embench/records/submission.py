@@ -19,15 +19,15 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
 
-NEEDED = ("subject", "recording", "unit", "target")
-OPTIONAL = ("method", "seed", "fold", "decision")
+REQUIRED_COLUMNS = ("subject", "recording", "unit", "target")
+OPTIONAL_COLUMNS = ("method", "seed", "fold", "decision")
 
 NO_FOLD = -1
 """The fold of a row that names none."""
 
 
 @dataclass(frozen=True)
-class Row:
+class SubmittedRow:
     """A line of a file of predictions. `scores`: one number, or one a class; `fold` is `NO_FOLD` and `decision` None
     where nothing is said of them."""
 
@@ -42,7 +42,7 @@ class Row:
     decision: float | None
 
 
-def read(path: Path, card: Card) -> tuple[list[Row], str]:
+def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
     """The rows of a CSV file, gzipped or not, and the SHA-256 of its text. Columns that are not known are not read; of
     several methods in a run's own file the model is.
 
@@ -56,7 +56,7 @@ def read(path: Path, card: Card) -> tuple[list[Row], str]:
         raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
     head = [name.strip() for name in lines[0][1]] if lines else []
     classes = sorted((n for n in head if re.fullmatch(r"score_\d+", n)), key=lambda n: int(n[6:]))
-    missing = [name for name in NEEDED if name not in head]
+    missing = [name for name in REQUIRED_COLUMNS if name not in head]
     if not {"score", "score_0"} & set(head):
         missing.append("score")
     if missing or len(set(head)) < len(head):
@@ -64,8 +64,8 @@ def read(path: Path, card: Card) -> tuple[list[Row], str]:
         raise DataError(
             f"the file lacks the column {', '.join(missing)}" if missing else f"{', '.join(twice)} stands there twice",
             where=f"{path}, line 1",
-            expected=f"{', '.join(NEEDED)} and score (several classes: score_0, score_1, ..); optional: "
-            f"{', '.join(OPTIONAL[1:])}",
+            expected=f"{', '.join(REQUIRED_COLUMNS)} and score (several classes: score_0, score_1, ..); optional: "
+            f"{', '.join(OPTIONAL_COLUMNS[1:])}",
         )
     kinds = {t.name: t for t in card.targets}
     faults, rows = Faults(path), []
@@ -139,7 +139,9 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, cells
 
 
-def _row(row: Mapping[str, str], line: int, target: Target, classes: Sequence[str], faults: Faults) -> Row | None:
+def _row(
+    row: Mapping[str, str], line: int, target: Target, classes: Sequence[str], faults: Faults
+) -> SubmittedRow | None:
     """The line as a row; None where it is faulty."""
     several, has_classes = target.traits.several, target.traits.has_classes
     if several and tuple(classes) != target.columns:
@@ -172,7 +174,7 @@ def _row(row: Mapping[str, str], line: int, target: Target, classes: Sequence[st
         faults.add("decisions are no class", line, row["decision"], f"0 to {target.n - 1}")
         return None
     about = (row["subject"], row["recording"], row["unit"], row["target"])
-    return Row(line, *about, whole["seed"], whole["fold"], scores, decision)
+    return SubmittedRow(line, *about, whole["seed"], whole["fold"], scores, decision)
 
 
 def _number(text: str) -> float | None:

@@ -1,4 +1,4 @@
-"""A run as one HTML file that works offline: `embench report`. See `write`."""
+"""A run as one HTML file that works offline: `embench report`. See `write_report`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from embench.data.find import prepared
 from embench.errors import EmbenchError, MachineError
 from embench.files import write_text
 from embench.interfaces.metric import Undefined
-from embench.protocols import recorded_protocol
-from embench.records.record import Record, read
+from embench.protocols import recorded
+from embench.records.record import Record, read_record
 from embench.report import about, curves, embeddings, fusion_gain, headline, training
 from embench.report.finished import Finished
 from embench.report.page import Section, page
@@ -37,7 +37,7 @@ def write(
         DataError: the folder holds no record, or a damaged one. UsageError: a run of `singles` does not fit.
         MachineError: the file cannot be written.
     """
-    record = read(folder)
+    record = read_record(folder)
     run = Finished(Path(folder), record, _store(record, data_root, progress))
     sections = [
         Section("Headline", "Headline and controls", headline.controls(run)),

@@ -40,7 +40,7 @@ def marks(run: Finished) -> list[tuple[bool, str, str]]:
         if failed:
             said = f"of {target.name}, it is not shown to be better than {', '.join(failed)}"
             made.append((True, "Controls", said))
-    audited = audits.read(run.folder) or {"findings": []}
+    audited = audits.read_audit(run.folder) or {"findings": []}
     made += [(True, "Audit", found["what"]) for found in audited["findings"] if found["severity"] == "severe"]
     if outside:
         made.append((False, "Outside predictions", "they came from a file: nothing is known of how they were made"))
@@ -54,7 +54,7 @@ def marks(run: Finished) -> list[tuple[bool, str, str]]:
 
 
 def name(run: Finished) -> str:
-    return run.manifest.method.outside or sentence.method(run.record.run) or run.manifest.id
+    return run.manifest.method.outside or sentence.method_name(run.record.run) or run.manifest.id
 
 
 def header(run: Finished) -> Markup:
@@ -74,7 +74,7 @@ def _sentence(said: str) -> str:
 
 def _card(run: Finished, target: str) -> dict[str, str]:
     metric = run.record.scores["headlines"][target]
-    called = sentence.METRICS.get(metric, metric)
+    called = sentence.METRIC_NAMES.get(metric, metric)
     score = run.score(target, metric)
     if score is None:
         value, interval = "-", "undefined"
@@ -92,18 +92,18 @@ def cost(run: Finished) -> Markup:
         "Time of all stages one after the other; parameters, and operations of one row's answer, in one fold; highest "
         "use of memory; energy of the GPU."
     )
-    return facts(list(costs.said(run.record.run["cost"]).items())) + text(note)
+    return facts(list(costs.format_cost(run.record.run["cost"]).items())) + text(note)
 
 
 def audit(run: Finished) -> Markup:
-    content = audits.read(run.folder)
+    content = audits.read_audit(run.folder)
     if content is None:
         return missing("this run was not audited; `embench audit RUN` does")
     found = [
         (f["severity"], f.get("check", ""), f["what"], _plain(f.get("evidence", "")), f.get("todo", ""))
         for f in content["findings"]
     ]
-    said = text(f"{audits.status(content).capitalize()}.")
+    said = text(f"{audits.audit_status(content).capitalize()}.")
     listed = table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
     silent = content.get("not_asked") or {}
     return (

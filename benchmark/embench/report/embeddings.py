@@ -9,14 +9,14 @@ from markupsafe import Markup
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.records.embeddings import Embeddings, read
+from embench.records.embeddings import Embeddings, read_embeddings
 from embench.records.predictions import MODEL
 from embench.report.drawing import SYMBOLS, Axis, Panel, figure, intervals, points
 from embench.report.finished import Finished
 from embench.report.headline import heading
 from embench.report.page import missing, picture, pictures, together
 from embench.statistics.joined import labels_of
-from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, Probe, probe
+from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, ProbeResult, linear_probe
 
 MOST = 800
 """Units on a map."""
@@ -26,7 +26,7 @@ NAMED = 8
 
 
 def layers(run: Finished) -> Markup:
-    embeddings = read(run.folder)
+    embeddings = read_embeddings(run.folder)
     if embeddings is None:
         return missing(
             "this record holds no embeddings: the method has no hidden layer, the predictions came from elsewhere, it "
@@ -121,10 +121,10 @@ def _probes(run: Finished, target: Target, embeddings: Embeddings) -> Markup:
     if run.record.labels is not None and target.traits.has_classes:
         asked["the label"] = LABEL
     found = {
-        name: probe(embeddings, run.record.predictions, what, target=target.name, labels=run.record.labels)
+        name: linear_probe(embeddings, run.record.predictions, what, target=target.name, labels=run.record.labels)
         for name, what in asked.items()
     }
-    known = {name: p for name, p in found.items() if isinstance(p, Probe)}
+    known = {name: p for name, p in found.items() if isinstance(p, ProbeResult)}
     silent = "; ".join(f"{name}: {p.reason}" for name, p in found.items() if isinstance(p, Undefined))
     if not known:
         return missing(f"no probe can be asked ({silent})")

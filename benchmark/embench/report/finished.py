@@ -14,8 +14,8 @@ from embench.data.label_report import class_names
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.records.manifest import Manifest
-from embench.records.record import Record, read
-from embench.statistics.common import targets_of
+from embench.records.record import Record, read_record
+from embench.statistics.common import recorded_targets
 from embench.statistics.joined import Joined, join
 from embench.store import Store
 
@@ -34,7 +34,7 @@ class Finished:
     @classmethod
     def of(cls, folder: Path, store: Store | Undefined) -> Finished:
         """Raises DataError where the folder holds no record."""
-        return cls(Path(folder), read(folder), store)
+        return cls(Path(folder), read_record(folder), store)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -43,7 +43,7 @@ class Finished:
     @cached_property
     def targets(self) -> list[Target]:
         """The targets that were scored."""
-        return targets_of(self.record)
+        return recorded_targets(self.record)
 
     @cached_property
     def several(self) -> bool:

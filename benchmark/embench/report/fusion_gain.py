@@ -14,7 +14,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import UnitId
 from embench.records.predictions import MODEL
-from embench.records.record import Record, read, read_manifest
+from embench.records.record import Record, read_manifest, read_record
 from embench.report.drawing import Axis, Mark, Panel, bars, figure, line, rule
 from embench.report.finished import NO_LABELS, Finished
 from embench.report.headline import heading
@@ -37,7 +37,7 @@ def singles(run: Finished, given: Sequence[Path]) -> dict[str, Record]:
     modalities = _parts(run.record)
     found: dict[str, list[Record]] = {}
     for folder in given:
-        other = read(folder)
+        other = read_record(folder)
         check_same([run.record, other])
         alone = _parts(other)
         if len(alone) != 1 or alone[0] not in modalities:
@@ -63,7 +63,7 @@ def _fitting(ours: Record, folder: Path, modalities: Sequence[str]) -> Record | 
         about = read_manifest(folder)
         if len(about.method.modalities) != 1 or about.method.modalities[0] not in modalities or about.dev:
             return None
-        other = read(folder)
+        other = read_record(folder)
         check_same([ours, other])
     except EmbenchError:
         return None

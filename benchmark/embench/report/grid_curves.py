@@ -9,7 +9,7 @@ from typing import Any
 
 from embench.errors import MachineError
 from embench.files import digest, write_text
-from embench.records.record import table
+from embench.records.record import format_csv
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, intervals, line, rule
 
 AXES = {"label_subjects": "training people with labels", "drop": "modalities taken away at the test"}
@@ -86,7 +86,7 @@ def write(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
     picture, numbers = folder / f"{name}.svg", folder / f"{name}.csv"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(numbers, table(curve.rows, FIELDS))
+        write_text(numbers, format_csv(curve.rows, FIELDS))
         draw(curve).save(picture)
     except OSError as error:
         raise MachineError(f"the curve cannot be written: {error.strerror}", where=str(folder)) from error

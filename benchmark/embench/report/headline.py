@@ -13,7 +13,7 @@ from embench.report.drawing import Axis, Panel, figure, intervals, points, rule
 from embench.report.finished import NO_LABELS, Finished, Number
 from embench.report.page import missing, part, picture, pictures, table, text, together
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, draw
+from embench.statistics.intervals import Estimate, draw_bootstrap
 from embench.statistics.joined import Joined
 
 WIDTH = 520.0
@@ -160,13 +160,15 @@ def _people(run: Finished, target: Target) -> Markup:
 
 
 def _tested(joined: Joined) -> np.ndarray:
-    return draw(joined.tested(), {}, 1).people
+    return draw_bootstrap(joined.tested_subjects(), {}, 1).people
 
 
 def _inside(run: Finished, target: Target, joined: Joined) -> np.ndarray | None:
     """(P,) the score inside each tested person, None where nobody has one."""
     groups = run.record.groups
-    found, _ = estimate(target.traits.within, joined, target, draw(joined.tested(), groups, 1), groups)
+    found, _ = estimate(
+        target.traits.within, joined, target, draw_bootstrap(joined.tested_subjects(), groups, 1), groups
+    )
     return found.persons if isinstance(found, Estimate) else None
 
 

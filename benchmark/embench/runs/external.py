@@ -27,9 +27,9 @@ from embench.protocols import Fold, Protocol, given_up, load_protocol, prove
 from embench.protocols.schema import Validation
 from embench.records import ledger, record
 from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
-from embench.records.submission import NO_FOLD, Faults, Row, read
+from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
 from embench.statistics import answers
-from embench.statistics.answers import Answered, Result
+from embench.statistics.answers import FoldPredictions, Result
 from embench.store import Store
 
 LEDGER = Path("runs")
@@ -62,7 +62,7 @@ def score(
     rules = load_protocol(protocol)
     full = registry.find("dataset", dataset).full_name
     card = card_for_protocol(rules, registry.load("dataset", full).card)
-    rows, sha = read(path, card)
+    rows, sha = read_submission(path, card)
     chosen = choose_targets(card, targets or ",".join(dict.fromkeys(row.target for row in rows)))
     names = {t.name for t in chosen}
     rows = [row for row in rows if row.target in names]
@@ -123,12 +123,12 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         raise UsageError("no unit has any of the targets: there is nothing to list", where=str(path))
     try:
-        write_text(Path(path), record.table(rows, list(rows[0])))
+        write_text(Path(path), record.format_csv(rows, list(rows[0])))
     except OSError as error:
         raise MachineError(f"the list of units cannot be written: {error.strerror}", where=str(path)) from error
 
 
-def _known(rows: Sequence[Row], cohort: Cohort, path: Path) -> None:
+def _known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> None:
     """Refuses people, recordings and units that the dataset does not have, and rows that are there twice."""
     units = {unit.id: unit for unit in cohort.units}
     people = {entry.subject for entry in cohort.store.recordings}
@@ -153,7 +153,7 @@ def _known(rows: Sequence[Row], cohort: Cohort, path: Path) -> None:
     faults.check(hint=f"embench data labels {data} --units FILE.csv lists all units")
 
 
-def _answering(cohort: Cohort, rows: Sequence[Row]) -> tuple[Cohort, dict[str, str]]:
+def _answering(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tuple[Cohort, dict[str, str]]:
     """The cohort without those of whom the file says nothing; and people who can't be scored, with the reason."""
     given = {row.subject for row in rows}
     reasons = {row["subject"]: row["reason"] for row in cohort.left_out}
@@ -168,7 +168,7 @@ def _answering(cohort: Cohort, rows: Sequence[Row]) -> tuple[Cohort, dict[str, s
 
 
 def _folds(
-    protocol: Protocol, cohort: Cohort, rows: Sequence[Row], path: Path
+    protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], path: Path
 ) -> tuple[dict[int, list[Fold]], set[int]]:
     """seed -> folds, and the seeds whose folds are the file's own: those of the protocol's partition where the file
     says none or the same."""
@@ -190,7 +190,7 @@ def _folds(
     return folds, own
 
 
-def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[Row], path: Path) -> list[Fold]:
+def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], path: Path) -> list[Fold]:
     """The file's folds. Each is taken to test all of the people (recordings, units: whatever the protocol keeps
     together) of whom it has a row, and to train on everybody whom the protocol lets it train on."""
     by, units = protocol.split.by, cohort.of(cohort.eligible)
@@ -201,7 +201,7 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[Row], path: Pa
         return named.get(by, (groups[unit.subject], unit.stimulus))
 
     by_id = {unit.id: unit for unit in units}
-    fold_of: dict[tuple[str, ...], tuple[int, Row]] = {}
+    fold_of: dict[tuple[str, ...], tuple[int, SubmittedRow]] = {}
     for row in rows:
         fold, before = fold_of.setdefault(atom(by_id[row.unit]), (row.fold, row))
         if fold != row.fold:
@@ -228,8 +228,8 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[Row], path: Pa
 
 
 def _answers(
-    protocol: Protocol, cohort: Cohort, rows: Sequence[Row], seed: int, folds: Sequence[Fold], *, fitted: bool
-) -> Iterable[Answered]:
+    protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], seed: int, folds: Sequence[Fold], *, fitted: bool
+) -> Iterable[FoldPredictions]:
     """What the file says of each fold's test units, NaN where it says nothing.
 
     Args:
@@ -246,19 +246,19 @@ def _answers(
             found = [given.get((target.name, cohort.units[i].id)) for i in index]
             nothing = (math.nan,) * len(target.columns)
             table = np.array([row.scores if row else nothing for row in found]).reshape(len(index), len(nothing))
-            score, decision = answers.decided(target, table, protocol)
+            score, decision = answers.decide(target, table, protocol)
             for k, row in enumerate(found):
                 if row is not None and row.decision is not None:
                     decision[k] = row.decision
-            yield Answered(target, seed, fold.index, np.array(index, np.int64), tuple(train), score, decision)
+            yield FoldPredictions(target, seed, fold.index, np.array(index, np.int64), tuple(train), score, decision)
 
 
-def _missing(cohort: Cohort, answered: Sequence[Answered]) -> dict[str, dict[str, Any]]:
+def _missing(cohort: Cohort, answered: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
     """target -> how many answers to units of its people the file lacks, over all seeds, how many of those have a label,
     and person -> how many; none where nothing is missing."""
     missing: dict[str, dict[str, Any]] = {}
     for answer in answered:
-        absent = answer.units[~answer.known]
+        absent = answer.units[~answer.predicted]
         if len(absent):
             about = missing.setdefault(answer.target.name, {"units": 0, "labelled": 0, "people": {}})
             about["units"] += len(absent)
@@ -272,7 +272,7 @@ def _recorded(
     dataset: str,
     cohort: Cohort,
     protocol: Protocol,
-    answered: Sequence[Answered],
+    answered: Sequence[FoldPredictions],
     folds: Mapping[int, list[Fold]],
     about: Mapping[str, Any],
     out: Path | None,
@@ -280,7 +280,7 @@ def _recorded(
     """Scores the answers and writes the record; the ledger knows of it before the labels are joined."""
     told = [cohort.units[i] for i in cohort.eligible]
     tested = given_up(protocol, told, [fold for of_seed in folds.values() for fold in of_seed])
-    facts = answers.circumstances(dataset, cohort, protocol, tested)
+    facts = answers.run_circumstances(dataset, cohort, protocol, tested)
     targets = [t.name for t in cohort.targets]
     method = digest([about["name"], about["sha256"], targets])
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', about['name'])}-{_id(method, facts)}"
@@ -288,8 +288,8 @@ def _recorded(
     beside = out.parent if out else LEDGER
     look = {"dataset": dataset, "protocol": protocol.name, "run": run_id, "method": method}
     for target in targets:
-        ledger.append(beside, {**look, "target": target})
-    evaluated = answers.evaluate(answered, cohort, protocol)
+        ledger.append_to_ledger(beside, {**look, "target": target})
+    evaluated = answers.score_predictions(answered, cohort, protocol)
     asked = (dataset, protocol.name)
     content = Manifest(
         id=run_id,
@@ -302,14 +302,14 @@ def _recorded(
         pretraining=[],
         dev=False,
         cost=CostPart(wall_s=None, parameters=None, flops=None, peak_memory_mb=None, energy_j=None, device="unknown"),
-        test_looks={t: ledger.looks(beside, *asked, t) for t in targets},
-        tried={t: ledger.tried(beside, *asked, t) for t in targets},
+        test_looks={t: ledger.count_openings(beside, *asked, t) for t in targets},
+        tried={t: ledger.count_methods(beside, *asked, t) for t in targets},
         device="unknown",
         config={"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
     ).content()
-    rows = answers.fold_rows(cohort, folds)
-    rows = [*rows, *answers.left_out_rows(cohort, rows)]
-    record.write(folder, record.Record(content, evaluated.predictions, evaluated.labels, rows, evaluated.scores))
+    rows = answers.record_folds(cohort, folds)
+    rows = [*rows, *answers.excluded_rows(cohort, rows)]
+    record.write_record(folder, record.Record(content, evaluated.predictions, evaluated.labels, rows, evaluated.scores))
     return Result(run_id, folder, content, evaluated.scores)
 
 

@@ -21,7 +21,7 @@ from embench.statistics import answers
 def manifest(planned: Plan, outcome: Outcome, looks: dict[str, int], tried: dict[str, int]) -> Manifest:
     """What run.yaml says of a run; `looks` and `tried` are the ledger's counts by target."""
     method, synthetic = planned.method, planned.fit.store.synthetic
-    facts = answers.circumstances(planned.dataset, planned.test, planned.protocol, planned.gives_up)
+    facts = answers.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.gives_up)
     dataset = facts.dataset
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})

@@ -110,8 +110,8 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
     that the test labels stay closed."""
     outcome.check(planned.graph.stages)
     if (planned.folder / "run.yaml").is_file():
-        known = record.read(planned.folder)
-        if known.run.get("scoring") == answers.identity():
+        known = record.read_record(planned.folder)
+        if known.run.get("scoring") == answers.scoring_identity():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
     look = {
@@ -124,10 +124,10 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
     targets = [t.name for t in planned.test.targets]
     if not planned.request.dev:
         for target in targets:
-            ledger.append(ledger_folder, {**look, "target": target})
+            ledger.append_to_ledger(ledger_folder, {**look, "target": target})
     evaluated = evaluate.evaluate(planned, root)
-    looks = {t: ledger.looks(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
-    tried = {t: ledger.tried(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
+    looks = {t: ledger.count_openings(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
+    tried = {t: ledger.count_methods(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
     content = manifest(planned, outcome, looks, tried).content()
     written = record.Record(
         content,
@@ -139,8 +139,8 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
     )
     kept.keep_weights(planned, root)
     if (hidden := evaluate.embeddings_of(planned, root)) is not None:
-        embeddings.write(planned.folder, hidden)
-    record.write(planned.folder, written)
+        embeddings.write_embeddings(planned.folder, hidden)
+    record.write_record(planned.folder, written)
     observers.run_ended({"id": planned.id, **planned.config}, evaluated.scores)
     return Result(planned.id, planned.folder, content, evaluated.scores)
 

@@ -25,15 +25,15 @@ from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
 from embench.records.manifest import CardPart, Circumstances, CohortPart, DatasetPart, ProtocolPart
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
-from embench.statistics import REVISION
+from embench.statistics import SCORING_REVISION
 from embench.statistics.controls import CONTROLS, control_scores
-from embench.statistics.scores import score
+from embench.statistics.scores import compute_scores
 from embench.store import Store
 from embench.system import version_of
 
 
 @dataclass(frozen=True)
-class Answered:
+class FoldPredictions:
     """What a method said in one fold and seed of one target, unit by unit, each unit once a seed.
 
     Args:
@@ -52,13 +52,13 @@ class Answered:
     decision: np.ndarray
 
     @property
-    def known(self) -> np.ndarray:
+    def predicted(self) -> np.ndarray:
         """(n,) bool: whether it answered."""
         return np.isfinite(self.score if self.score.ndim == 1 else self.score[:, 0])
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Evaluation:
     """What a record holds of a method's answers: predictions of the model and of every control, labels, scores."""
 
     predictions: Predictions
@@ -94,40 +94,40 @@ class Result:
         }
 
 
-def decided(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
     """Score (n,) or (n, K), and decision (n,), of what was answered about a target in the columns of `table` (n, K)."""
     score = table if target.traits.several else table[:, 0]
     return score, target.traits.decide(score, protocol.decision.threshold)
 
 
-def evaluate(answered: Sequence[Answered], cohort: Cohort, protocol: Protocol) -> Evaluated:
+def score_predictions(answered: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> Evaluation:
     """The scores of a method's answers about units of a cohort, beside those of the controls fitted in each fold.
 
     Raises:
         DataError: nothing was answered.
     """
-    movement = movement_of(cohort)
+    movement = movement_features(cohort)
     parts: list[Predictions] = []
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
     absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
     for answer in answered:
         target = answer.target
-        known = answer.known
+        known = answer.predicted
         absent[target.name] |= set(answer.units[~known].tolist())
         if not known.any():
             continue
         index = answer.units[known]
-        parts.append(rows_of(MODEL, answer, cohort, index, answer.score[known], answer.decision[known]))
+        parts.append(prediction_rows(MODEL, answer, cohort, index, answer.score[known], answer.decision[known]))
         for name, control in _controls(answer, cohort, index, movement).items():
             if isinstance(control, Undefined):
                 reasons[target.name].setdefault(name, control.reason)
             else:
-                parts.append(rows_of(name, answer, cohort, index, *control))
+                parts.append(prediction_rows(name, answer, cohort, index, *control))
     if not parts:
         raise DataError("no unit was answered: nothing was predicted", where=cohort.card.name)
     predictions = Predictions.concatenate(parts)
     labels = _labels_of(cohort, answered)
-    scores = score(
+    scores = compute_scores(
         predictions,
         labels,
         targets=cohort.targets,
@@ -140,16 +140,16 @@ def evaluate(answered: Sequence[Answered], cohort: Cohort, protocol: Protocol) -
     scores["absent"] = {name: len(units) for name, units in absent.items()}
     if cuts := _fitted_cuts(cohort, answered):
         scores["cuts"] = cuts
-    return Evaluated(predictions, labels, scores)
+    return Evaluation(predictions, labels, scores)
 
 
-def identity() -> dict[str, Any]:
+def scoring_identity() -> dict[str, Any]:
     """The code that makes scores of predictions: a record made by other code is scored anew."""
     metrics = {name: registry.code_identity("metric", name) for name in registry.names("metric")}
-    return {"embench": embench.__version__, "revision": REVISION, "metrics": metrics}
+    return {"embench": embench.__version__, "revision": SCORING_REVISION, "metrics": metrics}
 
 
-def circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Mapping[str, str]) -> Circumstances:
+def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Mapping[str, str]) -> Circumstances:
     """What run.yaml says of the data, the rules, the people and the code, whatever the method.
 
     Args:
@@ -182,7 +182,7 @@ def circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Ma
         targets=[t.name for t in cohort.targets],
         cohort=CohortPart(people=cohort.people, left_out=[dict(row) for row in cohort.left_out]),
         target_access=protocol.target_access,
-        scoring=identity(),
+        scoring=scoring_identity(),
         versions={
             "python": platform.python_version(),
             **{n: version_of(n) for n in ("torch", "numpy", "scipy", "scikit-learn", "soxr")},
@@ -190,7 +190,7 @@ def circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Ma
     )
 
 
-def fold_rows(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[str, Any]]:
+def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[str, Any]]:
     """The record of folds, seed -> folds: who had which part."""
     units = cohort.of(cohort.eligible)
     reasons = _reasons(cohort)
@@ -201,7 +201,7 @@ def fold_rows(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[
     ]
 
 
-def left_out_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def excluded_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Those of whom `rows` say nothing: of nobody's fold, with the reason why."""
     groups, reasons = connected_groups([*cohort.units, *cohort.roster]), _reasons(cohort)
     return [
@@ -214,7 +214,7 @@ def _reasons(cohort: Cohort) -> dict[str, str]:
     return {row["subject"]: f"left out: {row['reason']}" for row in cohort.left_out}
 
 
-def _fitted_cuts(cohort: Cohort, answered: Sequence[Answered]) -> list[dict[str, Any]]:
+def _fitted_cuts(cohort: Cohort, answered: Sequence[FoldPredictions]) -> list[dict[str, Any]]:
     """The cuts that the training parts of folds decided."""
     return [
         {"target": a.target.name, "seed": a.seed, "fold": a.fold, "cut": cohort.rule(a.target, a.train).cut}
@@ -223,8 +223,8 @@ def _fitted_cuts(cohort: Cohort, answered: Sequence[Answered]) -> list[dict[str,
     ]
 
 
-def rows_of(
-    method: str, answer: Answered, cohort: Cohort, index: np.ndarray, values: np.ndarray, decision: np.ndarray
+def prediction_rows(
+    method: str, answer: FoldPredictions, cohort: Cohort, index: np.ndarray, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:
     """The rows that predictions hold of a method's answers about the units at `index`."""
     units = cohort.of(index.tolist())
@@ -249,7 +249,9 @@ def rows_of(
     return Predictions(columns)
 
 
-def _controls(answer: Answered, cohort: Cohort, index: np.ndarray, movement: np.ndarray | None) -> dict[str, Any]:
+def _controls(
+    answer: FoldPredictions, cohort: Cohort, index: np.ndarray, movement: np.ndarray | None
+) -> dict[str, Any]:
     """Controls of a fold, fitted on the labels of its training people."""
     if answer.train is None:
         return dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
@@ -266,7 +268,7 @@ def _controls(answer: Answered, cohort: Cohort, index: np.ndarray, movement: np.
     return dict(made)
 
 
-def _labels_of(cohort: Cohort, answered: Sequence[Answered]) -> Labels:
+def _labels_of(cohort: Cohort, answered: Sequence[FoldPredictions]) -> Labels:
     """The labels of the units that were asked, raw and as the rule makes them; units without one are not listed. Where
     a fold's training part decides the cut, a label holds for its seed: that of the fold that answers the unit."""
     rows: list[tuple[Any, ...]] = []
@@ -284,7 +286,7 @@ def _labels_of(cohort: Cohort, answered: Sequence[Answered]) -> Labels:
     return Labels({name: np.array([row[k] for row in rows]) for k, name in enumerate(Labels.FIXED)})
 
 
-def movement_of(cohort: Cohort) -> np.ndarray | None:
+def movement_features(cohort: Cohort) -> np.ndarray | None:
     """(units, 3 x axes) mean, SD and range of the accelerometer in each unit, NaN where it is missing."""
     store: Store = cohort.store
     if "acc" not in store.modalities:

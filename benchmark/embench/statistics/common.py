@@ -52,15 +52,15 @@ def check_same(records: Sequence[Record]) -> None:
                 )
 
 
-def target_of(of: Record, name: str) -> Target:
+def recorded_target(of: Record, name: str) -> Target:
     """The target of this name. Raises UsageError where the record has none."""
-    for target in targets_of(of):
+    for target in recorded_targets(of):
         if target.name == name:
             return target
     raise UsageError(f"no target `{name}`", where=of.run["id"], expected=", ".join(of.scores["headlines"]))
 
 
-def targets_of(of: Record) -> list[Target]:
+def recorded_targets(of: Record) -> list[Target]:
     """The targets that were scored, from the label rules in the record."""
     rules = {row["name"]: row for row in of.run["card"]["label_rules"]}
     return [
@@ -116,7 +116,7 @@ def _answers(of: Record, target: str) -> Predictions:
     return table.take(mine[np.array(known, bool)])
 
 
-def trains_on_the_tested(of: Record) -> bool:
+def has_shared_subjects(of: Record) -> bool:
     """Whether somebody stands on both sides of a fold."""
     rows = {(r["seed"], r["fold"], r["subject"], r["role"]) for r in of.folds}
     return any((seed, fold, subject, "train") in rows for seed, fold, subject, role in rows if role == "test")

@@ -22,19 +22,27 @@ from embench.interfaces.ranking import mean_of_known
 from embench.records import record
 from embench.records.record import Record
 from embench.statistics import permutation, sentence, significance
-from embench.statistics.common import check_same, common_targets, joined_on_common, target_of, trains_on_the_tested
+from embench.statistics.common import check_same, common_targets, has_shared_subjects, joined_on_common, recorded_target
 from embench.statistics.conditioned import CONDITIONED
 from embench.statistics.estimates import ByFold, estimate
-from embench.statistics.intervals import LEVEL, MIXED, Bootstrap, Estimate, difference, draw, widened
+from embench.statistics.intervals import (
+    LEVEL,
+    MIXED_SHARE,
+    Bootstrap,
+    Estimate,
+    draw_bootstrap,
+    paired_difference,
+    widen,
+)
 from embench.statistics.joined import Joined
 from embench.statistics.scores import REPLICATES
 from embench.statistics.significance import ALPHA
 
-UNEQUAL = 2.0
+UNEQUAL_TUNING_RATIO = 2.0
 """Tuning is unequal where one method had this many times more tries at the test labels before it than the other."""
 
 
-class Finished(Protocol):
+class FinishedRun(Protocol):
     """A finished run, as `embench.run` gives it."""
 
     @property
@@ -95,7 +103,7 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """What may be quoted."""
-        return sentence.sentence(self)
+        return sentence.comparison_sentence(self)
 
     def as_json(self) -> dict[str, Any]:
         plain = {name: value for name, value in vars(self).items() if name not in ("scores", "difference", "tests")}
@@ -144,8 +152,8 @@ class Table:
 
 
 def compare(
-    one: Record | Finished | Path | str,
-    other: Record | Finished | Path | str,
+    one: Record | FinishedRun | Path | str,
+    other: Record | FinishedRun | Path | str,
     target: str | None = None,
     metric: str | None = None,
 ) -> Comparison:
@@ -226,12 +234,12 @@ class _Method:
 
 def _methods(records: Sequence[Record], target: str, metric: str | None) -> list[_Method]:
     """The methods on the units that all of them answered, best first."""
-    rule = target_of(records[0], target)
+    rule = recorded_target(records[0], target)
     name = metric or records[0].scores["headlines"][target]
     higher, bounded = _nature(name)
     groups = {person: group for r in records for person, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
-    bootstrap = draw(every[0].tested(), groups, REPLICATES)
+    bootstrap = draw_bootstrap(every[0].tested_subjects(), groups, REPLICATES)
     about = _About(
         target=target,
         metric=name,
@@ -241,8 +249,8 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         group=np.array([groups[person] for person in bootstrap.people.tolist()]),
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
         folds=max(map(len, every[0].seeds.values())),
-        parts=every[0].parts,
-        over="folds" if any(map(trains_on_the_tested, records)) else "people",
+        parts=every[0].n_parts,
+        over="folds" if any(map(has_shared_subjects, records)) else "people",
     )
     made = []
     for r, method, joined in zip(records, _names(records), every, strict=True):
@@ -253,7 +261,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
             )
         if isinstance(score, Undefined):
             raise DataError(f"{name} of {target} is undefined: {score.reason}", where=method)
-        summands = permutation.summands(name, joined, rule, bootstrap.people)
+        summands = permutation.per_subject_contributions(name, joined, rule, bootstrap.people)
         made.append(_Method(method, r, joined, score, by_fold, summands, about))
     return sorted(made, key=lambda m: -m.score.mean if higher else m.score.mean)
 
@@ -264,7 +272,7 @@ def _pair(one: _Method, other: _Method) -> Comparison:
     tests, gap, error, df = _over_folds(one, other, apart) if about.over == "folds" else _over_people(one, other, apart)
     p = next(iter(tests.values()))
     if about.bounded and error is not None:
-        tests["equivalence"] = significance.equivalence(gap.mean, error, df)
+        tests["equivalence"] = significance.equivalence_test(gap.mean, error, df)
     tried = [_tried(m.record, about.target) for m in (one, other)]
     known = [count for count in tried if count is not None]
     return Comparison(
@@ -281,21 +289,21 @@ def _pair(one: _Method, other: _Method) -> Comparison:
         people=gap.people,
         units=about.units,
         over=about.over,
-        smallest=None if error is None else significance.smallest(error, df),
-        unequal_tuning=len(known) == 2 and max(known) > UNEQUAL * min(known),
+        smallest=None if error is None else significance.smallest_detectable(error, df),
+        unequal_tuning=len(known) == 2 and max(known) > UNEQUAL_TUNING_RATIO * min(known),
         higher_is_better=about.higher_is_better,
         bounded=about.bounded,
     )
 
 
-Tested = tuple[dict[str, float], Estimate, float | None, float]
+TestResults = tuple[dict[str, float], Estimate, float | None, float]
 """Test -> p, the primary one first; the difference; its standard error (None where nothing can vary) and degrees of
 freedom."""
 
 
-def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
+def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
     about = one.about
-    gap = difference(one.score, other.score, about.group, about.bootstrap)
+    gap = paired_difference(one.score, other.score, about.group, about.bootstrap)
     if isinstance(gap, Undefined):
         raise DataError(
             f"the difference of {about.metric} is undefined: {gap.reason}", where=f"{one.name}, {other.name}"
@@ -306,12 +314,12 @@ def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
         values = significance.sign_flips(sums)
     else:
         asked = about.metric, one.joined, other.joined, about.bootstrap.people, codes
-        values, sums = permutation.scored_anew(*asked), permutation.added_by_groups(*asked)
-    tests = {"permutation": significance.permutation(values), "wilcoxon": significance.wilcoxon(sums)}
+        values, sums = permutation.permuted_differences(*asked), permutation.group_contributions(*asked)
+    tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
     if (by_seed := _by_seed(one, other, codes)) is not None:
-        tests[significance.SHARED] = significance.shared_training(values, by_seed, about.parts)
+        tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, by_seed, about.parts)
         if gap.over == "replicates" and about.metric not in CONDITIONED:  # its folds' scores mix people
-            gap = widened(gap, by_seed, about.parts, MIXED)
+            gap = widen(gap, by_seed, about.parts, MIXED_SHARE)
     if about.folds > 1 and len(apart) > 1:
         error = significance.corrected_error(apart, about.folds)
         tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)
@@ -325,16 +333,16 @@ def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
 
 def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | None:
     """(S, G) what each group adds to the difference in each seed; None where seeds don't split people differently."""
-    if not one.joined.resplit:
+    if not one.joined.seeds_differ_in_partition:
         return None
     if one.summands is not None and other.summands is not None:
-        return permutation.added_in_seeds(one.summands, other.summands, codes)
+        return permutation.group_contributions_by_seed(one.summands, other.summands, codes)
     metric, people = one.about.metric, one.about.bootstrap.people
     alone = [[Joined({seed: folds}) for seed, folds in m.joined.seeds.items()] for m in (one, other)]
-    return np.stack([permutation.added_by_groups(metric, a, b, people, codes) for a, b in zip(*alone, strict=True)])
+    return np.stack([permutation.group_contributions(metric, a, b, people, codes) for a, b in zip(*alone, strict=True)])
 
 
-def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> Tested:
+def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
     """Where people are tested on whom a method was trained, folds vary, and no person is a new one."""
     about = one.about
     if about.folds < 2 or len(apart) < 2:
@@ -352,10 +360,10 @@ def _apart(one: _Method, other: _Method) -> np.ndarray:
     return np.array([a - b for a, b in both if a is not None and b is not None])
 
 
-def _record(source: Record | Finished | Path | str) -> Record:
+def _record(source: Record | FinishedRun | Path | str) -> Record:
     if isinstance(source, Record):
         return source
-    return record.read(Path(source if isinstance(source, str | Path) else source.folder))
+    return record.read_record(Path(source if isinstance(source, str | Path) else source.folder))
 
 
 def _tried(of: Record, target: str) -> int | None:
@@ -365,7 +373,7 @@ def _tried(of: Record, target: str) -> int | None:
 
 def _names(records: Sequence[Record]) -> list[str]:
     """What each method is called: by its parts, and by its run where others are called alike."""
-    plain = [sentence.method(r.run) for r in records]
+    plain = [sentence.method_name(r.run) for r in records]
     return [
         name if plain.count(name) == 1 else f"{name} ({r.run['id']})" if name else r.run["id"]
         for name, r in zip(plain, records, strict=True)

@@ -26,8 +26,8 @@ from embench.interfaces.ranking import (
 from embench.interfaces.units import Units
 
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time")
-LEAST_COMPARISONS = 200
-LEAST_PEOPLE = 10
+MIN_COMPARISONS = 200
+MIN_SUBJECTS = 10
 
 
 def comparisons(name: str, units: Units, people: np.ndarray) -> list[Pairs] | Undefined:
@@ -59,10 +59,10 @@ def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
     """The mean over classes of the share of comparisons won; classes with too few comparisons are left out."""
     if kept := estimable(name, tables):
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
-    most, involved = (max(sizes) for sizes in zip(*(size(name, table) for table in tables), strict=True))
+    most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
     what = "pairs of units" if name == "auroc_within_stimulus" else "quadruples"
     return Undefined(
-        f"not estimable: {most} {what} of {involved} people, fewer than {LEAST_COMPARISONS} or {LEAST_PEOPLE}"
+        f"not estimable: {most} {what} of {involved} people, fewer than {MIN_COMPARISONS} or {MIN_SUBJECTS}"
     )
 
 
@@ -73,8 +73,8 @@ def share_won_resampled(name: str, tables: Sequence[Pairs], counts: np.ndarray) 
 
 def estimable(name: str, tables: Sequence[Pairs]) -> list[int]:
     """The classes that have comparisons and people enough."""
-    sizes = [size(name, table) for table in tables]
-    return [k for k, (n, people) in enumerate(sizes) if n >= LEAST_COMPARISONS and people >= LEAST_PEOPLE]
+    sizes = [comparison_counts(name, table) for table in tables]
+    return [k for k, (n, people) in enumerate(sizes) if n >= MIN_COMPARISONS and people >= MIN_SUBJECTS]
 
 
 def plain_share(tables: Sequence[Pairs]) -> float | None:
@@ -83,7 +83,7 @@ def plain_share(tables: Sequence[Pairs]) -> float | None:
     return float(np.mean(shares)) if shares else None
 
 
-def size(name: str, table: Pairs) -> tuple[int, int]:
+def comparison_counts(name: str, table: Pairs) -> tuple[int, int]:
     """(distinct comparisons, people who take part in any)."""
     total = table.pairs.sum() / (1 if name == "auroc_within_stimulus" else 2)
     return round(total), int(((table.pairs.sum(0) + table.pairs.sum(1)) > 0).sum())
@@ -93,10 +93,10 @@ def over_folds(name: str, folds: Iterable[Units], people: np.ndarray) -> list[Pa
     """The comparisons of all folds of a seed, or why there are none."""
     made = [comparisons(name, units, people) for units in folds]
     tables = [table for table in made if not isinstance(table, Undefined)]
-    return add(tables) if tables else next(table for table in made if isinstance(table, Undefined))
+    return sum_tables(tables) if tables else next(table for table in made if isinstance(table, Undefined))
 
 
-def add(tables: Sequence[list[Pairs]]) -> list[Pairs]:
+def sum_tables(tables: Sequence[list[Pairs]]) -> list[Pairs]:
     """The sum over folds, class by class."""
     return [
         Pairs(np.sum([t.wins for t in of_class], axis=0), np.sum([t.pairs for t in of_class], axis=0))

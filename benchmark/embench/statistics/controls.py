@@ -17,12 +17,12 @@ from threadpoolctl import threadpool_limits
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
 
-Answer = tuple[np.ndarray, np.ndarray] | Undefined
+ControlPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 """(score (n,) or (n, K), decision (n,)), or why the control does not apply."""
 
 
 @dataclass(frozen=True)
-class Question:
+class ControlTask:
     """What the controls of one fold are asked, and what they may know.
 
     Args:
@@ -76,16 +76,16 @@ def control_scores(
     durations: Mapping[str, float],
     movement: np.ndarray | None,
     seed: int,
-) -> dict[str, Answer]:
+) -> dict[str, ControlPrediction]:
     """Each control's answer about the test units, in the order of `test`; the arguments are those of a `Question`."""
     train = np.asarray(train)[np.isfinite(y[train])]
     if not len(train):
         return dict.fromkeys(CONTROLS, Undefined("no training unit has a label"))
-    question = Question(target, units, y, train, test, durations, movement, seed)
+    question = ControlTask(target, units, y, train, test, durations, movement, seed)
     return {name: control(question) for name, control in CONTROLS.items()}
 
 
-def _majority(q: Question) -> Answer:
+def _majority(q: ControlTask) -> ControlPrediction:
     """The commonest class of the training units."""
     if not q.target.traits.has_classes:
         return Undefined("values have no class that is most common")
@@ -93,7 +93,7 @@ def _majority(q: Question) -> Answer:
     return _score(q.target, np.eye(q.target.n)[chosen]), chosen.astype(float)
 
 
-def _prior(q: Question) -> Answer:
+def _prior(q: ControlTask) -> ControlPrediction:
     """The share of each class, decisions drawn by it; of values their mean."""
     if not q.target.traits.has_classes:
         return _same_twice(np.full(len(q.test), q.known.mean()))
@@ -101,7 +101,7 @@ def _prior(q: Question) -> Answer:
     return _score(q.target, np.tile(q.shares, (len(q.test), 1))), drawn.astype(float)
 
 
-def _stimulus_mean(q: Question) -> Answer:
+def _stimulus_mean(q: ControlTask) -> ControlPrediction:
     """The share of each class among the training units of the same stimulus; of values their mean there."""
     codes = q.stimuli()
     if isinstance(codes, Undefined):
@@ -114,7 +114,7 @@ def _stimulus_mean(q: Question) -> Answer:
     return _answer(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
 
 
-def _elapsed_time(q: Question) -> Answer:
+def _elapsed_time(q: ControlTask) -> ControlPrediction:
     """What the time since the session's start, or the order of recordings, tells."""
     clock = np.array([(unit.start_s, unit.order) for unit in q.units], float)
     if np.isnan(clock).all():
@@ -122,13 +122,13 @@ def _elapsed_time(q: Question) -> Answer:
     return _boosted(q, clock)
 
 
-def _recording_length(q: Question) -> Answer:
+def _recording_length(q: ControlTask) -> ControlPrediction:
     """What the length of the recording tells."""
     length = np.array([[q.durations[unit.recording]] for unit in q.units])
     return Undefined("all recordings are of one length") if np.ptp(length) < 1e-3 else _boosted(q, length)
 
 
-def _movement(q: Question) -> Answer:
+def _movement(q: ControlTask) -> ControlPrediction:
     """What the accelerometer tells."""
     if q.movement is None:
         return Undefined("there is no accelerometer")
@@ -137,7 +137,7 @@ def _movement(q: Question) -> Answer:
     return _boosted(q, q.movement)
 
 
-CONTROLS: Mapping[str, Callable[[Question], Answer]] = {
+CONTROLS: Mapping[str, Callable[[ControlTask], ControlPrediction]] = {
     "majority": _majority,
     "prior": _prior,
     "stimulus_mean": _stimulus_mean,
@@ -148,7 +148,7 @@ CONTROLS: Mapping[str, Callable[[Question], Answer]] = {
 """Control -> what answers; records list them in this order."""
 
 
-def _boosted(q: Question, x: np.ndarray) -> Answer:
+def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
     """What boosted trees read off `x` (n, features) of the units."""
     train, test, has_classes = q.train, q.test, q.target.traits.has_classes
     if has_classes and (q.shares == 1).any():
@@ -167,7 +167,7 @@ def _boosted(q: Question, x: np.ndarray) -> Answer:
     return _answer(q.target, share)
 
 
-def _answer(target: Target, share: np.ndarray) -> Answer:
+def _answer(target: Target, share: np.ndarray) -> ControlPrediction:
     score = _score(target, share)
     return score, target.traits.decide(score, 0.5)
 
@@ -177,5 +177,5 @@ def _score(target: Target, share: np.ndarray) -> np.ndarray:
     return share if target.traits.several else share[:, 1]
 
 
-def _same_twice(values: np.ndarray) -> Answer:
+def _same_twice(values: np.ndarray) -> ControlPrediction:
     return values, values.copy()

@@ -17,10 +17,10 @@ from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import auroc_by_person, mean_of_known
 from embench.interfaces.units import Target
 from embench.statistics import conditioned
-from embench.statistics.intervals import MIXED, Bootstrap, Estimate, over_people, resampled, widened
+from embench.statistics.intervals import MIXED_SHARE, Bootstrap, Estimate, bootstrap_estimate, mean_over_subjects, widen
 from embench.statistics.joined import Joined
 
-INSIDE = {"auroc_within": auroc_by_person, "ccc": concordance_by_person}
+WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_person, "ccc": concordance_by_person}
 """What scores inside people: (units, people (P,)) -> (P,), NaN where a person has none."""
 
 Score = Estimate | Undefined
@@ -84,9 +84,9 @@ def _inside_people(
     joined: Joined, people: np.ndarray, groups: Mapping[str, str], kind: KindName
 ) -> tuple[Score, ByFold]:
     """The score inside each person, a person's folds and seeds averaged first, then people."""
-    by_fold = persons_of_folds(joined, people, kind)
+    by_fold = subject_scores_by_fold(joined, people, kind)
     values = {at: _finite(mean_of_known(persons)) for at, persons in by_fold.items()}
-    persons = mean_of_known(persons_of_seeds(joined, by_fold))
+    persons = mean_of_known(subject_scores_by_seed(joined, by_fold))
     left_out = int(np.isnan(persons).sum())
     why, nobody = (
         ("one class only", "no test person has both classes")
@@ -94,17 +94,17 @@ def _inside_people(
         else ("labels that do not vary", "no test person's labels vary")
     )
     said = (f"{left_out} of {len(people)} people: {why}",) if left_out else ()
-    estimate = over_people(persons, np.array([groups[person] for person in people.tolist()]), said)
+    estimate = mean_over_subjects(persons, np.array([groups[person] for person in people.tolist()]), said)
     return Undefined(nobody) if isinstance(estimate, Undefined) else estimate, values
 
 
-def persons_of_folds(joined: Joined, people: np.ndarray, kind: KindName) -> dict[tuple[int, int], np.ndarray]:
+def subject_scores_by_fold(joined: Joined, people: np.ndarray, kind: KindName) -> dict[tuple[int, int], np.ndarray]:
     """(seed, fold) -> the score inside each person (P,), NaN where there is none."""
-    inside = INSIDE[KINDS[kind].within]
+    inside = WITHIN_SUBJECT_SCORES[KINDS[kind].within]
     return {(seed, fold): inside(units, people) for seed, fold, units in joined}
 
 
-def persons_of_seeds(joined: Joined, by_fold: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:
+def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:
     """(S, P) the same, mean over a seed's folds."""
     seeds = [mean_of_known([by_fold[seed, fold] for fold in folds]) for seed, folds in joined.seeds.items()]
     return np.stack(seeds)
@@ -121,19 +121,19 @@ def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> tuple[Score
             missing.append(next(table.reason for table in made.values() if isinstance(table, Undefined)))
             continue
         values |= {(seed, fold): conditioned.plain_share(tables[fold]) if fold in tables else None for fold in folds}
-        summed = conditioned.add(list(tables.values()))
+        summed = conditioned.sum_tables(list(tables.values()))
         share = conditioned.share_won(name, summed)
         if isinstance(share, Undefined):
             missing.append(share.reason)
             continue
         shares.append(share)
         samples.append(conditioned.share_won_resampled(name, summed, bootstrap.counts))
-        sizes.append(sum(conditioned.size(name, table)[0] for table in summed))
+        sizes.append(sum(conditioned.comparison_counts(name, table)[0] for table in summed))
         involved |= np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in summed], axis=0)
     if not shares:
         return Undefined(missing[0]), values
     said = (f"{len(missing)} of {len(joined.seeds)} seeds: {missing[0]}",) if missing else ()
-    estimate = resampled(float(np.mean(shares)), mean_of_known(samples), bootstrap, int(involved.sum()), said)
+    estimate = bootstrap_estimate(float(np.mean(shares)), mean_of_known(samples), bootstrap, int(involved.sum()), said)
     return replace(estimate, comparisons=min(sizes)), values
 
 
@@ -172,9 +172,9 @@ def _over_folds(
     said = (f"{len(reasons)} of {len(values)} folds and seeds: {'; '.join(sorted(set(reasons)))}",) if reasons else ()
     spread = [row[np.isfinite(row)].std(ddof=1) for row in value if np.isfinite(row).sum() > 1]
     mean = float(mean_of_known(mean_of_known(value)))
-    estimate = resampled(mean, _weighted(sample, weight), bootstrap, len(bootstrap.people), said)
-    if joined.resplit and len(added := _added(name, metric, joined, groups)) > 1:
-        estimate = widened(estimate, added, joined.parts, MIXED)
+    estimate = bootstrap_estimate(mean, _weighted(sample, weight), bootstrap, len(bootstrap.people), said)
+    if joined.seeds_differ_in_partition and len(added := _added(name, metric, joined, groups)) > 1:
+        estimate = widen(estimate, added, joined.n_parts, MIXED_SHARE)
     return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None), values
 
 
@@ -182,7 +182,9 @@ def _added(name: str, metric: Metric, joined: Joined, groups: Mapping[str, str])
     """(S, G) what each group of people adds to a metric of folds, in each seed that has a score: the jackknife's
     pseudo-values (Efron & Stein 1981, doi 10.1214/aos/1176345462) of its folds, over G. A group without which there
     is no score adds what the fold scores, and one of folds without a score what the others add."""
-    names = np.array(sorted({groups[person] for folds in joined.tested() for of in folds.values() for person in of}))
+    names = np.array(
+        sorted({groups[person] for folds in joined.tested_subjects() for of in folds.values() for person in of})
+    )
     seeds = []
     for folds in joined.seeds.values():
         by_fold = np.full((len(folds), len(names)), np.nan)

@@ -17,7 +17,7 @@ from scipy import stats
 from embench.interfaces.metric import Undefined
 
 LEVEL = 0.95
-MIXED = 0.25
+MIXED_SHARE = 0.25
 """The share of `shared_variance` in intervals of scores that mix people within a fold. The whole is right where a model
 learned nothing; with so much of it they hold the truth as often as they say (`docs/statistics.md`)."""
 _SEED = 20150921
@@ -80,7 +80,9 @@ class Bootstrap:
         return float(low), float(high)
 
 
-def draw(tested: Sequence[Mapping[int, Iterable[str]]], groups: Mapping[str, str], replicates: int) -> Bootstrap:
+def draw_bootstrap(
+    tested: Sequence[Mapping[int, Iterable[str]]], groups: Mapping[str, str], replicates: int
+) -> Bootstrap:
     """Bootstrap samples of the tested people, drawn within folds.
 
     A seed has a partition of its own, but its people are the same, so that one sample holds for all seeds: sample r is
@@ -117,7 +119,7 @@ def _strata(folds: Mapping[int, Iterable[str]], group_of: Mapping[str, int]) -> 
     return [stratum for stratum in together.values() if len(stratum) > 1] + ([alone] if alone else [])
 
 
-def over_people(persons: np.ndarray, group: np.ndarray, left_out: tuple[str, ...] = ()) -> Estimate | Undefined:
+def mean_over_subjects(persons: np.ndarray, group: np.ndarray, left_out: tuple[str, ...] = ()) -> Estimate | Undefined:
     """The mean over people, with a t interval over groups.
 
     The estimate is the plain mean of `persons` (P,), NaN left out. Its variance is the cluster-robust one, G / (G - 1)
@@ -143,16 +145,16 @@ def over_people(persons: np.ndarray, group: np.ndarray, left_out: tuple[str, ...
     return replace(estimate, low=mean - half, high=mean + half)
 
 
-def difference(one: Estimate, other: Estimate, group: np.ndarray, bootstrap: Bootstrap) -> Estimate | Undefined:
+def paired_difference(one: Estimate, other: Estimate, group: np.ndarray, bootstrap: Bootstrap) -> Estimate | Undefined:
     """`one` less `other`, paired: person by person where both have values of people (`group` (P,) theirs), else sample
     by sample. The interval is of the same kind as theirs."""
     if one.persons is not None and other.persons is not None:
-        return over_people(one.persons - other.persons, group)
+        return mean_over_subjects(one.persons - other.persons, group)
     if one.replicates is None or other.replicates is None:
         return Undefined("the two have no people or samples in common")
     values = one.replicates - other.replicates
     people = min(one.people, other.people)
-    return resampled(one.mean - other.mean, values, bootstrap, people)
+    return bootstrap_estimate(one.mean - other.mean, values, bootstrap, people)
 
 
 def shared_variance(by_seed: np.ndarray, parts: int) -> float:
@@ -171,25 +173,25 @@ def shared_variance(by_seed: np.ndarray, parts: int) -> float:
     return float((parts - 1 + 1 / len(by_seed)) * by_seed.var(0, ddof=1).sum())
 
 
-def over_groups(by_seed: np.ndarray) -> float:
+def variance_over_groups(by_seed: np.ndarray) -> float:
     """The variance of a sum over groups (S, G), mean over seeds, as if they were independent."""
     groups = by_seed.shape[1]
     return float(groups * by_seed.mean(0).var(ddof=1)) if groups > 1 else 0.0
 
 
-def widened(estimate: Estimate, by_seed: np.ndarray, parts: int, share: float, most: float = math.inf) -> Estimate:
+def widen(estimate: Estimate, by_seed: np.ndarray, parts: int, share: float, most: float = math.inf) -> Estimate:
     """The estimate, its interval stretched around it for people who train each other's models.
 
     Args:
         by_seed, parts: as for `shared_variance`. `share`: how much of that is added; `most`: never more than so many
             times the variance that is there.
     """
-    own = over_groups(by_seed)
+    own = variance_over_groups(by_seed)
     more = min(share * shared_variance(by_seed, parts) / own, most) if own > 0 else 0.0
-    return stretched(estimate, math.sqrt(1 + more))
+    return stretch(estimate, math.sqrt(1 + more))
 
 
-def stretched(estimate: Estimate, factor: float) -> Estimate:
+def stretch(estimate: Estimate, factor: float) -> Estimate:
     """The estimate with each end of its interval so many times as far away."""
     if estimate.low is None or estimate.high is None:
         return estimate
@@ -197,7 +199,7 @@ def stretched(estimate: Estimate, factor: float) -> Estimate:
     return replace(estimate, low=low, high=high)
 
 
-def resampled(
+def bootstrap_estimate(
     mean: float, values: np.ndarray, bootstrap: Bootstrap, people: int, left_out: tuple[str, ...] = ()
 ) -> Estimate:
     """An estimate whose interval and standard error come from bootstrap `values` (R,)."""

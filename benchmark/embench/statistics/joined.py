@@ -25,21 +25,21 @@ class Joined:
             for fold, units in folds.items():
                 yield seed, fold, units
 
-    def tested(self) -> list[dict[int, np.ndarray]]:
+    def tested_subjects(self) -> list[dict[int, np.ndarray]]:
         """For each seed, fold -> people."""
         return [{fold: np.unique(units.subject) for fold, units in folds.items()} for folds in self.seeds.values()]
 
     def _parts(self) -> list[frozenset[frozenset[str]]]:
         """For each seed, the parts that people are tested in; folds of the same people and other stimuli are one."""
-        return [frozenset(frozenset(people.tolist()) for people in folds.values()) for folds in self.tested()]
+        return [frozenset(frozenset(people.tolist()) for people in folds.values()) for folds in self.tested_subjects()]
 
     @property
-    def parts(self) -> int:
+    def n_parts(self) -> int:
         """How many parts people are tested in; people of one train the models that answer for the others."""
         return max(map(len, self._parts()))
 
     @property
-    def resplit(self) -> bool:
+    def seeds_differ_in_partition(self) -> bool:
         """Whether there are several seeds and no two of them split people alike."""
         return len(set(self._parts())) == len(self.seeds) > 1
 

@@ -21,24 +21,24 @@ from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import mean_of_known, tie_width
 from embench.interfaces.units import Target, Units
 from embench.statistics import conditioned
-from embench.statistics.estimates import persons_of_folds, persons_of_seeds
+from embench.statistics.estimates import subject_scores_by_fold, subject_scores_by_seed
 from embench.statistics.joined import Joined
-from embench.statistics.significance import exchanges
+from embench.statistics.significance import group_permutations
 
-ACROSS = "auroc_within_stimulus"
+BETWEEN_SUBJECTS = "auroc_within_stimulus"
 """The conditioned score that compares different people's scores."""
 
 
-def summands(name: str, joined: Joined, target: Target, people: np.ndarray) -> np.ndarray | None:
+def per_subject_contributions(name: str, joined: Joined, target: Target, people: np.ndarray) -> np.ndarray | None:
     """(S, P) what each of `people` adds to a method's score `name` in each seed, NaN where nothing; None where the
     score is no sum over people.
 
     The crossed scores are one: their comparisons lie inside people, and how many there are of each is up to the labels.
     """
     if name == target.traits.within:
-        seeds = persons_of_seeds(joined, persons_of_folds(joined, people, target.kind))
+        seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, people, target.kind))
         return np.asarray(seeds / np.isfinite(mean_of_known(seeds)).sum())
-    if name not in conditioned.CONDITIONED or name == ACROSS:
+    if name not in conditioned.CONDITIONED or name == BETWEEN_SUBJECTS:
         return None
     rows = []
     for folds in joined.seeds.values():
@@ -49,7 +49,7 @@ def summands(name: str, joined: Joined, target: Target, people: np.ndarray) -> n
     return np.stack(rows)
 
 
-def added_in_seeds(one: np.ndarray, other: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def group_contributions_by_seed(one: np.ndarray, other: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """(S, G) what each group of people adds to the difference of methods with these `summands` (S, P), seed by seed.
 
     Args:
@@ -58,16 +58,16 @@ def added_in_seeds(one: np.ndarray, other: np.ndarray, codes: np.ndarray) -> np.
     return np.stack([np.bincount(codes, row) for row in np.nan_to_num(one - other)])
 
 
-def scored_anew(name: str, one: Joined, other: Joined, people: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def permuted_differences(name: str, one: Joined, other: Joined, people: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """(R,) the difference of scores that are no sums, after each of the exchanges.
 
     Args:
         one, other: the same units. `people` (P,): who is tested. `codes` (P,): their groups, from 0 on.
     """
-    return _differences(name, one, other, people, exchanges(int(codes.max()) + 1)[:, codes])
+    return _differences(name, one, other, people, group_permutations(int(codes.max()) + 1)[:, codes])
 
 
-def added_by_groups(name: str, one: Joined, other: Joined, people: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def group_contributions(name: str, one: Joined, other: Joined, people: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """(G,) half of what exchanging each group alone takes away from such a difference; nearly adds up to it."""
     groups = int(codes.max()) + 1
     ways = np.vstack([np.zeros((1, groups), bool), np.eye(groups, dtype=bool)])
@@ -77,7 +77,7 @@ def added_by_groups(name: str, one: Joined, other: Joined, people: np.ndarray, c
 
 def _differences(name: str, one: Joined, other: Joined, people: np.ndarray, ways: np.ndarray) -> np.ndarray:
     """(R,) differences when the answers of the people of `ways` (R, P) are exchanged."""
-    metric = None if name == ACROSS else registry.load("metric", name)()
+    metric = None if name == BETWEEN_SUBJECTS else registry.load("metric", name)()
     both = np.array([f"{m}:{person}" for m in (0, 1) for person in people.tolist()])
     samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
     seeds = []
@@ -103,11 +103,11 @@ def _across(
     samples: np.ndarray,
 ) -> np.ndarray:
     """(R,) shares of comparisons of different people won in a seed; over the classes that the labels make estimable."""
-    plain = conditioned.over_folds(ACROSS, folds.values(), people)
-    doubled = conditioned.over_folds(ACROSS, sides.values(), both)
+    plain = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), people)
+    doubled = conditioned.over_folds(BETWEEN_SUBJECTS, sides.values(), both)
     if isinstance(plain, Undefined) or isinstance(doubled, Undefined):
         return np.full(len(samples), np.nan)
-    kept = [doubled[k].resampled(samples) for k in conditioned.estimable(ACROSS, plain)]
+    kept = [doubled[k].resampled(samples) for k in conditioned.estimable(BETWEEN_SUBJECTS, plain)]
     return mean_of_known(kept) if kept else np.full(len(samples), np.nan)
 
 

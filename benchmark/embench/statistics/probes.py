@@ -24,13 +24,13 @@ from embench.records.embeddings import Embeddings
 from embench.records.predictions import MODEL, Labels, Predictions
 
 SUBJECT, STIMULUS, LABEL = "subject", "stimulus", "label"
-PARTS = 5
-MOST = 1000
+N_PARTS = 5
+MAX_UNITS = 1000
 """Units a fold and seed that a probe looks at; more make it slow, not better."""
 
 
 @dataclass(frozen=True)
-class Probe:
+class ProbeResult:
     """How well a linear classifier reads `what` from hidden layers: the mean over the folds and seeds where it could be
     asked. `metric` is `balanced_accuracy`, or `auroc` for labels of two classes; `chance` is what guessing scores, 1
     over the number of classes, or .5."""
@@ -44,9 +44,9 @@ class Probe:
     units: int
 
 
-def probe(
+def linear_probe(
     embeddings: Embeddings, predictions: Predictions, what: str, *, target: str, labels: Labels | None = None
-) -> Probe | Undefined:
+) -> ProbeResult | Undefined:
     """Asks hidden layers for `what`: `subject`, `stimulus`, or `label` (of `target`, whose `labels` are needed).
 
     People are told apart on stretches of theirs that the probe was not fitted on: other recordings where they have
@@ -67,7 +67,7 @@ def probe(
     scores, chances, units = [], [], 0
     for seed, fold in sorted(set(zip(about["seed"].tolist(), about["fold"].tolist(), strict=True))):
         here = np.flatnonzero((about["seed"] == seed) & (about["fold"] == fold))
-        here = np.sort(np.random.default_rng(0).permutation(here)[:MOST])
+        here = np.sort(np.random.default_rng(0).permutation(here)[:MAX_UNITS])
         there = about.take(here)
         apart = _stretches(there) if what == SUBJECT else there["subject"]
         found = _read(ours.x[here], y[here], apart, binary=what == LABEL)
@@ -79,7 +79,7 @@ def probe(
         return Undefined(f"no fold has two values of {what} in parts that can be held apart")
     metric = "auroc" if what == LABEL and len(np.unique(y)) == 2 else "balanced_accuracy"
     score, chance, std = (float(v) for v in (np.mean(scores), np.mean(chances), np.std(scores)))
-    return Probe(what, metric, score, chance, std, len(scores), units)
+    return ProbeResult(what, metric, score, chance, std, len(scores), units)
 
 
 def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> tuple[float, float] | None:
@@ -89,7 +89,7 @@ def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> t
     x, apart, y = x[np.isin(y, several)], apart[np.isin(y, several)], y[np.isin(y, several)]
     if len(several) < 2:
         return None
-    folds = GroupKFold(min(PARTS, len(np.unique(apart))))
+    folds = GroupKFold(min(N_PARTS, len(np.unique(apart))))
     ways = list(folds.split(x, y, apart))
     if any(len(np.unique(y[train])) < 2 for train, _ in ways):
         return None
@@ -115,7 +115,7 @@ def _stretches(rows: Predictions) -> np.ndarray:
         order = own[np.lexsort((_onset(rows["unit"][own]), rows["recording"][own]))]
         _, recording = np.unique(rows["recording"][order], return_inverse=True)
         many = recording.max() > 0
-        part[order] = recording % PARTS if many else np.arange(len(order)) * PARTS // len(order)
+        part[order] = recording % N_PARTS if many else np.arange(len(order)) * N_PARTS // len(order)
     return part
 
 

@@ -16,7 +16,7 @@ from embench.interfaces.units import Target
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.statistics import permutation
 from embench.statistics.estimates import Score, estimate_all
-from embench.statistics.intervals import LEVEL, Bootstrap, Estimate, difference, draw, stretched, widened
+from embench.statistics.intervals import LEVEL, Bootstrap, Estimate, draw_bootstrap, paired_difference, stretch, widen
 from embench.statistics.joined import Joined, join
 
 REPLICATES = 1000
@@ -35,7 +35,7 @@ class OrderCard(Protocol):
     def fixed_order(self) -> bool: ...
 
 
-def score(
+def compute_scores(
     predictions: Predictions,
     labels: Labels,
     *,
@@ -86,13 +86,17 @@ def score(
             nothing = Undefined("no unit with a label was predicted")
             out["scores"][target.name] = {headlines[target.name]: _json(nothing)}
             continue
-        bootstrap = draw(methods[MODEL].tested(), groups, replicates)
+        bootstrap = draw_bootstrap(methods[MODEL].tested_subjects(), groups, replicates)
         scored: dict[str, dict[str, Score]] = {}
         for method, joined in methods.items():
             scored[method], folds = estimate_all(joined, target, headlines[target.name], bootstrap, groups)
             out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
-        added = cache(bound(permutation.summands, headlines[target.name], methods[MODEL], target, bootstrap.people))
+        added = cache(
+            bound(
+                permutation.per_subject_contributions, headlines[target.name], methods[MODEL], target, bootstrap.people
+            )
+        )
         for control in sorted(set(scored) - {MODEL}):
             values = {name: _json(value) for name, value in scored[control].items()}
             out["controls"].setdefault(control, {})[target.name] = values
@@ -141,15 +145,17 @@ def _gap(
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
     names, codes = np.unique([groups[person] for person in bootstrap.people.tolist()], return_inverse=True)
-    gap = difference(one, other, names[codes], bootstrap)
+    gap = paired_difference(one, other, names[codes], bootstrap)
     ours, theirs = methods[MODEL], methods[control]
-    if isinstance(gap, Undefined) or ours.parts == 1:  # nobody trains anybody else's model
+    if isinstance(gap, Undefined) or ours.n_parts == 1:  # nobody trains anybody else's model
         return gap
-    added = model_adds() if ours.resplit else None
-    subtracted = None if added is None else permutation.summands(headline, theirs, target, bootstrap.people)
+    added = model_adds() if ours.seeds_differ_in_partition else None
+    subtracted = (
+        None if added is None else permutation.per_subject_contributions(headline, theirs, target, bootstrap.people)
+    )
     if added is None or subtracted is None:
-        return stretched(gap, math.sqrt(2))
-    return widened(gap, permutation.added_in_seeds(added, subtracted, codes), ours.parts, share=1, most=1)
+        return stretch(gap, math.sqrt(2))
+    return widen(gap, permutation.group_contributions_by_seed(added, subtracted, codes), ours.n_parts, share=1, most=1)
 
 
 def _json(value: Score) -> dict[str, Any]:

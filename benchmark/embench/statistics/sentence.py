@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from embench.statistics.significance import ALPHA, MARGIN, POWER, SHARED
+from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN, POWER, SHARED_TRAINING
 
 if TYPE_CHECKING:
     from embench.statistics.comparison import Comparison
 
-METRICS = {
+METRIC_NAMES = {
     "auroc": "AUROC",
     "auroc_within": "AUROC within person",
     "auroc_within_stimulus": "AUROC within stimulus",
@@ -23,7 +23,7 @@ METRICS = {
 }
 
 
-def sentence(c: Comparison) -> str:
+def comparison_sentence(c: Comparison) -> str:
     """Who is better, by how much, with interval, p, people; or that nobody can tell, and what would have been seen."""
     gap, first, second = c.difference, c.one, c.other
     mean, low, high = gap.mean, gap.low, gap.high
@@ -31,7 +31,7 @@ def sentence(c: Comparison) -> str:
         first, second = second, first
     if mean < 0:
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
-    size = f"{_number(mean, c.bounded)} {unit(c)}"
+    size = f"{_number(mean, c.bounded)} {difference_unit(c)}"
     interval = (
         "no interval"
         if low is None or high is None
@@ -39,26 +39,26 @@ def sentence(c: Comparison) -> str:
     )
     corrected = " Holm-corrected" if c.together > 1 else ""
     paired = f"{c.people} people" if c.over == "people" else f"paired over folds, {c.people} people"
-    figures = f"{interval}, {probability(c.holm)}{corrected}, {paired}"
+    figures = f"{interval}, {format_p(c.holm)}{corrected}, {paired}"
     if c.better:
         said = f"{first} is better than {second} by {size}, {figures}"
     else:
         said = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
         if c.smallest is not None:
-            could = f"{_number(c.smallest, c.bounded)} {'points' if c.bounded else unit(c)}"
+            could = f"{_number(c.smallest, c.bounded)} {'points' if c.bounded else difference_unit(c)}"
             said += f"; {could} would have been seen with {POWER:.0%} power".replace("%", " %")
-    if c.better and c.tests.get(SHARED, 0.0) >= ALPHA:
-        said += f"; with an allowance for shared training people {probability(c.tests[SHARED])}"
+    if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
+        said += f"; with an allowance for shared training people {format_p(c.tests[SHARED_TRAINING])}"
     if c.equivalent:
-        said += f"; equivalent within {MARGIN * 100:.0f} points ({probability(c.tests['equivalence'])})"
+        said += f"; equivalent within {EQUIVALENCE_MARGIN * 100:.0f} points ({format_p(c.tests['equivalence'])})"
     if c.unequal_tuning:
         said += "; unequal tuning"
     return said + "."
 
 
-def unit(c: Comparison) -> str:
+def difference_unit(c: Comparison) -> str:
     """What a difference is counted in: hundredths of a score that has bounds, else the score's own unit."""
-    name = METRICS.get(c.metric, c.metric.replace("_", " "))
+    name = METRIC_NAMES.get(c.metric, c.metric.replace("_", " "))
     return f"points of {name}" if c.bounded else f"of {name}"
 
 
@@ -67,7 +67,7 @@ def _number(value: float, bounded: bool) -> str:
     return "0.0" if text == "-0.0" else text
 
 
-def probability(p: float) -> str:
+def format_p(p: float) -> str:
     """`p = .03`, with two digits that say something."""
     if p < 0.001:
         return "p < .001"
@@ -75,7 +75,7 @@ def probability(p: float) -> str:
     return f"p = {text.rstrip('0').rstrip('.').removeprefix('0') or '0'}"
 
 
-def method(run: Mapping[str, Any]) -> str:
+def method_name(run: Mapping[str, Any]) -> str:
     """What a method is called: its encoders and fusion, its pretraining, its modalities; of predictions from outside,
     what their maker calls it. Empty where the record names no parts."""
     of = run["method"]

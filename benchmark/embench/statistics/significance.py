@@ -15,26 +15,26 @@ from scipy import optimize, special, stats
 from embench.statistics import intervals
 
 ALPHA, POWER = 0.05, 0.8
-MARGIN = 0.02
+EQUIVALENCE_MARGIN = 0.02
 """Methods whose scores differ by less than this are taken as equivalent."""
-DRAWS = 2**15
-SHARED = "permutation, shared training"
+MAX_PERMUTATIONS = 2**15
+SHARED_TRAINING = "permutation, shared training"
 """The name of the test that `shared_training` makes."""
 _SEED = 19350101
 
 
 @cache
-def exchanges(groups: int) -> np.ndarray:
+def group_permutations(groups: int) -> np.ndarray:
     """(R, groups) bool, which groups of people's answers two methods exchange: row 0 exchanges none. All 2^groups ways
     where these are at most `DRAWS` (15 groups), else row 0 and `DRAWS` - 1 random ones, always the same."""
-    if 2**groups <= DRAWS:
+    if 2**groups <= MAX_PERMUTATIONS:
         return (np.arange(2**groups)[:, None] >> np.arange(groups) & 1).astype(bool)
-    ways = np.random.default_rng(_SEED).random((DRAWS, groups)) < 0.5
+    ways = np.random.default_rng(_SEED).random((MAX_PERMUTATIONS, groups)) < 0.5
     ways[0] = False
     return ways
 
 
-def permutation(values: np.ndarray) -> float:
+def permutation_test(values: np.ndarray) -> float:
     """The two-sided p of the primary test: the share of `values` (R,), one for each row of `exchanges`, that lie as far
     from 0 as the first, which is the one observed. The observed one counts itself (Phipson & Smyth 2010, doi
     10.2202/1544-6115.1585), so that p is never 0."""
@@ -42,7 +42,7 @@ def permutation(values: np.ndarray) -> float:
     return float((np.abs(values) >= np.abs(values[0]) - rounding).mean())
 
 
-def shared_training(values: np.ndarray, by_seed: np.ndarray, parts: int) -> float:
+def shared_training_test(values: np.ndarray, by_seed: np.ndarray, parts: int) -> float:
     """The same p with an allowance for people who train each other's models, the whole of `intervals.shared_variance`.
 
     Args:
@@ -52,15 +52,15 @@ def shared_training(values: np.ndarray, by_seed: np.ndarray, parts: int) -> floa
     own = (by_seed.mean(0) ** 2).sum()
     more = intervals.shared_variance(by_seed, parts) / own if own else 0.0
     shrunk = np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]])
-    return permutation(shrunk)
+    return permutation_test(shrunk)
 
 
 def sign_flips(summands: np.ndarray) -> np.ndarray:
     """(R,) the sum of `summands` (G,), one a group, after each of the `exchanges`: exchanging turns a sign."""
-    return np.asarray((1.0 - 2.0 * exchanges(len(summands))) @ summands)
+    return np.asarray((1.0 - 2.0 * group_permutations(len(summands))) @ summands)
 
 
-def wilcoxon(summands: np.ndarray) -> float:
+def wilcoxon_test(summands: np.ndarray) -> float:
     """The two-sided p of Wilcoxon's signed-rank test over groups (G,); 1 where none differs."""
     return float(stats.wilcoxon(summands).pvalue) if np.any(summands) else 1.0
 
@@ -79,7 +79,7 @@ def t_test(mean: float, error: float, df: float) -> float:
     return float(2 * stats.t.sf(abs(mean) / error, df))
 
 
-def equivalence(mean: float, error: float, df: float, margin: float = MARGIN) -> float:
+def equivalence_test(mean: float, error: float, df: float, margin: float = EQUIVALENCE_MARGIN) -> float:
     """The p of two one-sided t tests (TOST; Schuirmann 1987, doi 10.1007/BF01068419) that the difference lies within
     `margin` of 0: the greater of the two."""
     if error == 0:
@@ -87,7 +87,7 @@ def equivalence(mean: float, error: float, df: float, margin: float = MARGIN) ->
     return float(max(stats.t.sf((mean + margin) / error, df), stats.t.cdf((mean - margin) / error, df)))
 
 
-def smallest(error: float, df: float) -> float:
+def smallest_detectable(error: float, df: float) -> float:
     """The smallest true difference that a two-sided paired t test at .05 would show with 80 % power, when the standard
     error is this one."""
     critical = stats.t.isf(ALPHA / 2, df)

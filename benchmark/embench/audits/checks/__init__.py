@@ -1,6 +1,6 @@
 """Audits: what would make a run wrong, asked one by one of its record and of the data.
 
-Each check is a function of `Evidence`: it gives `Checked`, or `Undefined` with the reason why it can't be asked.
+Each check is a function of `Evidence`: it returns a `CheckResult`, or `Undefined` with the reason why it was skipped.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from embench.audits.checks import copies, embeddings, nuisance, people, recorded, sharing
 from embench.audits.checks.evidence import Evidence
 from embench.interfaces.metric import Undefined
-from embench.records.audit import Checked
+from embench.records.audit import CheckResult
 
-CHECKS: Mapping[str, Callable[[Evidence], Checked | Undefined]] = {
+CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "people": sharing.people,
     "partition": sharing.partition,
     "samples": sharing.samples,

@@ -19,7 +19,7 @@ from scipy.signal import get_window
 from embench.audits.checks.evidence import Evidence
 from embench.audits.checks.recorded import overlap
 from embench.interfaces.metric import Undefined
-from embench.records.audit import Checked, Finding
+from embench.records.audit import AuditFinding, CheckResult
 from embench.store import Store
 
 BINS, FEWEST = 512, 100
@@ -58,7 +58,7 @@ class Match:
     peak: float
 
 
-def copies(e: Evidence) -> Checked | Undefined:
+def copies(e: Evidence) -> CheckResult | Undefined:
     """No two people of the dataset have the same signals."""
     rates = {m: card.rate for m, card in e.card.modalities.items()}
     wanted = e.manifest.method.modalities or list(e.store.modalities)
@@ -68,15 +68,15 @@ def copies(e: Evidence) -> Checked | Undefined:
         return Undefined("recordings are too short, or change too slowly, to be told apart")
     figures = {"windows": asked, "pairs of people": len({(m.one, m.other) for m in found})}
     if not found:
-        return Checked(figures)
+        return CheckResult(figures)
     pairs = sorted({f"{m.one} and {m.other}" for m in found})
     what = f"{len(pairs)} pairs of people have the same signals: {', '.join(pairs[:5])}"
     evidence = {**figures, "matches": [vars(m) for m in found[:8]]}
     todo = "find out who was recorded, and leave the copy out: it is trained on where its original is tested"
-    return Checked(figures, (Finding("note" if e.protocol.leaks else "severe", what, evidence, todo),))
+    return CheckResult(figures, (AuditFinding("note" if e.protocol.leaks else "severe", what, evidence, todo),))
 
 
-def pretraining(e: Evidence) -> Checked | Undefined:
+def pretraining(e: Evidence) -> CheckResult | Undefined:
     """What was pretrained on holds none of the test people, by the record, and by the signals that are at hand."""
     if not (e.manifest.method.pretrainers or e.manifest.pretraining or e.record.run.get("started_from")):
         return Undefined("nothing was pretrained")
@@ -92,10 +92,10 @@ def pretraining(e: Evidence) -> Checked | Undefined:
         if people:
             what = f"{name}, which was pretrained on, holds signals of {len(people)} test people"
             evidence = {"people": people[:8], "matches": [vars(m) for m in found[:8]]}
-            findings.append(Finding("severe", what, evidence, "pretrain without them, or test other people"))
+            findings.append(AuditFinding("severe", what, evidence, "pretrain without them, or test other people"))
     if e.missing_sources:
         figures["not at hand"] = list(e.missing_sources)
-    return Checked(figures, tuple(findings))
+    return CheckResult(figures, tuple(findings))
 
 
 def matches(

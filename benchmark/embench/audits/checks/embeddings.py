@@ -8,11 +8,11 @@ import numpy as np
 
 from embench.audits.checks.evidence import Evidence
 from embench.interfaces.metric import Undefined
-from embench.records.audit import Checked, Finding
-from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, probe
+from embench.records.audit import AuditFinding, CheckResult
+from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, linear_probe
 
 
-def probes(e: Evidence) -> Checked | Undefined:
+def probes(e: Evidence) -> CheckResult | Undefined:
     """Who it is and what was shown, read off the hidden layer by a linear probe."""
     if e.embeddings is None:
         return Undefined("the run kept no hidden layers: estimators on features have none")
@@ -20,7 +20,7 @@ def probes(e: Evidence) -> Checked | Undefined:
     findings = []
     for target in e.targets:
         found = {
-            what: probe(e.embeddings, e.predictions, what, target=target.name, labels=e.record.labels)
+            what: linear_probe(e.embeddings, e.predictions, what, target=target.name, labels=e.record.labels)
             for what in (SUBJECT, STIMULUS, *((LABEL,) if target.traits.has_classes else ()))
         }
         figures[target.name] = {
@@ -34,11 +34,11 @@ def probes(e: Evidence) -> Checked | Undefined:
                 todo = (
                     "nothing is wrong by itself; scores between people or stimuli may rest on it: read the crossed ones"
                 )
-                findings.append(Finding("note", about, figures[target.name][what], todo))
-    return Checked(figures, tuple(findings))
+                findings.append(AuditFinding("note", about, figures[target.name][what], todo))
+    return CheckResult(figures, tuple(findings))
 
 
-def over_test(e: Evidence) -> Checked | Undefined:
+def over_test(e: Evidence) -> CheckResult | Undefined:
     """Hidden layers are not centred and scaled over the very people who are tested: each dimension's mean over a fold's
     test units is exactly 0, its SD exactly 1, only where the test part itself was normalised."""
     if e.embeddings is None:
@@ -57,7 +57,7 @@ def over_test(e: Evidence) -> Checked | Undefined:
             found.append(f"{target}, seed {seed}, fold {fold}")
     figures = {"folds": asked, "centred": len(found)}
     if not found:
-        return Checked(figures)
+        return CheckResult(figures)
     what = f"hidden layers of {len(found)} folds are centred over the people who are tested"
     todo = "normalise by the training people; a batch layer must be in eval mode when it predicts"
-    return Checked(figures, (Finding("severe", what, {**figures, "such as": found[:3]}, todo),))
+    return CheckResult(figures, (AuditFinding("severe", what, {**figures, "such as": found[:3]}, todo),))

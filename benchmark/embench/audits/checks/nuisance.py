@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from embench.audits.checks.evidence import Evidence
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.records.audit import Checked, Finding
+from embench.records.audit import AuditFinding, CheckResult
 from embench.records.predictions import Predictions
 
 EXPLAINED = 0.7
@@ -33,28 +33,28 @@ _TODO = {
 }
 
 
-def person(e: Evidence) -> Checked | Undefined:
+def person(e: Evidence) -> CheckResult | Undefined:
     """Scores are the same all through a person: no moment of theirs is told from another."""
     return _explained(e, "person", lambda rows: rows["subject"])
 
 
-def stimulus(e: Evidence) -> Checked | Undefined:
+def stimulus(e: Evidence) -> CheckResult | Undefined:
     """Scores are what other people got at the same stimulus."""
     return _explained(e, "stimulus", lambda rows: rows["stimulus"])
 
 
-def clock(e: Evidence) -> Checked | Undefined:
+def clock(e: Evidence) -> CheckResult | Undefined:
     """Scores are what other people got at the same time since the start."""
     return _explained(e, "clock", lambda rows: rows["start_s"])
 
 
-def length(e: Evidence) -> Checked | Undefined:
+def length(e: Evidence) -> CheckResult | Undefined:
     """Scores are what other people got in recordings of the same length."""
     seconds = {entry.id: entry.duration_s for entry in e.store.recordings}
     return _explained(e, "length", lambda rows: np.array([seconds.get(r, np.nan) for r in rows["recording"].tolist()]))
 
 
-def order(e: Evidence) -> Checked | Undefined:
+def order(e: Evidence) -> CheckResult | Undefined:
     """Scores, or the labels themselves, are given by the place of a unit in the dataset's files."""
     at = {entry.id: i for i, entry in enumerate(e.store.recordings)}
     first = {entry.subject: i for i, entry in reversed(list(enumerate(e.store.recordings)))}
@@ -75,11 +75,11 @@ def order(e: Evidence) -> Checked | Undefined:
             what = f"labels of {target.name} stand in the order of the files"
             if e.card.fixed_order:
                 findings.append(
-                    Finding("note", what + ", as everybody had the tasks in one order", evidence, _TODO["clock"])
+                    AuditFinding("note", what + ", as everybody had the tasks in one order", evidence, _TODO["clock"])
                 )
             else:
-                findings.append(Finding("severe", what, evidence, _TODO["order"]))
-    return Checked(figures, tuple(findings)) if figures else Undefined("no target of two classes")
+                findings.append(AuditFinding("severe", what, evidence, _TODO["order"]))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes")
 
 
 def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:
@@ -100,7 +100,7 @@ def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[flo
     return max(mean, 1 - mean), pairs
 
 
-def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) -> Checked | Undefined:
+def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) -> CheckResult | Undefined:
     """Compares each target's scores with those that the nuisance would give."""
     figures: dict[str, Any] = {}
     findings = []
@@ -134,8 +134,8 @@ def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) 
             what = f"{share:.0%} of what scores of {target.name} vary by is given by the {_SAID[name]}"
             what += f", which alone has an AUROC of {area:.2f}" if area is not None else ""
             evidence = {"share explained": share, "inside classes": inside, "auroc of what explains": area}
-            findings.append(Finding("severe" if telling else "warning", what, evidence, _TODO[name]))
-    return Checked(figures, tuple(findings)) if figures else Undefined(reason)
+            findings.append(AuditFinding("severe" if telling else "warning", what, evidence, _TODO[name]))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined(reason)
 
 
 _SAID = {
@@ -246,20 +246,20 @@ def _telling(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: np.ndar
     return round(float(np.mean(areas)), 3) if areas else None
 
 
-def controls(e: Evidence) -> Checked:
+def controls(e: Evidence) -> CheckResult:
     """Nothing that reads no body scores as well: `scores.json` says which controls the method lies above."""
     not_cleared = list(e.rescored["not_cleared"])
     figures = {"not cleared": not_cleared}
     if not not_cleared:
-        return Checked(figures)
+        return CheckResult(figures)
     above = _above(e)
     what = f"the method is not shown to lie above {', '.join(not_cleared)}"
     todo = "claim nothing of the body by this score"
-    findings = [Finding("warning", what, {"differences": _differences(e, not_cleared)}, todo)]
+    findings = [AuditFinding("warning", what, {"differences": _differences(e, not_cleared)}, todo)]
     if above:
         what = f"{', '.join(above)} scores higher than the method, by the interval of the difference"
-        findings.append(Finding("warning", what, {"differences": _differences(e, above)}, todo))
-    return Checked(figures, tuple(findings))
+        findings.append(AuditFinding("warning", what, {"differences": _differences(e, above)}, todo))
+    return CheckResult(figures, tuple(findings))
 
 
 def _above(e: Evidence) -> list[str]:

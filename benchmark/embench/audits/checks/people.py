@@ -15,9 +15,9 @@ from embench.audits.checks.evidence import Evidence
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import auroc_by_person, mean_of_known
 from embench.interfaces.units import Units
-from embench.records.audit import Checked, Finding, Severity
+from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.predictions import MODEL
-from embench.statistics.intervals import over_people
+from embench.statistics.intervals import mean_over_subjects
 from embench.statistics.joined import Joined, join
 
 DRAWS = 2000
@@ -35,7 +35,7 @@ def within(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     ])  # fmt: skip
 
 
-def shift(e: Evidence) -> Checked | Undefined:
+def shift(e: Evidence) -> CheckResult | Undefined:
     """Circular-shift null: labels moved along each person's own time, which keeps how long states last. A score that
     rises and falls slowly is above chance by luck more often than counting moments says."""
     figures: dict[str, Any] = {}
@@ -62,8 +62,8 @@ def shift(e: Evidence) -> Checked | Undefined:
             what = f"auroc_within of {target.name} is above .5 by its interval, and no higher than with shifted labels"
             todo = "read the score as no effect: both change slowly, and agree by luck"
             evidence = {**figures[target.name], "low": scored["low"], "people": len(persons)}
-            findings.append(Finding("warning", what, evidence, todo))
-    return Checked(figures, tuple(findings)) if figures else Undefined("no target of two classes in one person")
+            findings.append(AuditFinding("warning", what, evidence, todo))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes in one person")
 
 
 def _shifted(units: Units) -> dict[str, np.ndarray]:
@@ -83,7 +83,7 @@ def _shifted(units: Units) -> dict[str, np.ndarray]:
     return found
 
 
-def one_person(e: Evidence) -> Checked | Undefined:
+def one_person(e: Evidence) -> CheckResult | Undefined:
     """No single person carries the effect: without them it is still there."""
     figures: dict[str, Any] = {}
     findings = []
@@ -110,8 +110,8 @@ def one_person(e: Evidence) -> Checked | Undefined:
         if effect > 0 and p < ALONE and share >= 0.5 and low <= 0:
             what = f"the effect on {target.name} is one person's, {people[top]}: without them it is chance"
             todo = "look at this person's recordings and labels; report the effect without them"
-            findings.append(Finding("severe", what, {**figures[target.name], "share": float(share)}, todo))
-    return Checked(figures, tuple(findings)) if figures else Undefined("fewer than five people have both classes")
+            findings.append(AuditFinding("severe", what, {**figures[target.name], "share": float(share)}, todo))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("fewer than five people have both classes")
 
 
 def farthest(z: np.ndarray) -> tuple[int, float]:
@@ -135,7 +135,7 @@ def _errors(joined: Joined, people: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((low + high + 1) / (12 * low * high)))
 
 
-def seeds(e: Evidence) -> Checked | Undefined:
+def seeds(e: Evidence) -> CheckResult | Undefined:
     """Partitions and initialisations agree, person by person."""
     figures: dict[str, Any] = {}
     findings = []
@@ -155,11 +155,11 @@ def seeds(e: Evidence) -> Checked | Undefined:
                 what = f"seeds {one} and {other} disagree on {target.name}, person by person"
                 evidence = {**figures[target.name], "difference": float(gap.mean()), "p": p}
                 todo = "look into the worse seed's history; more seeds, and report their spread"
-                findings.append(Finding("warning", what, evidence, todo))
-    return Checked(figures, tuple(findings)) if figures else Undefined("there is one seed only")
+                findings.append(AuditFinding("warning", what, evidence, todo))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("there is one seed only")
 
 
-def collapse(e: Evidence) -> Checked:
+def collapse(e: Evidence) -> CheckResult:
     """Scores differ, and both classes are decided."""
     figures: dict[str, Any] = {}
     findings = []
@@ -173,18 +173,18 @@ def collapse(e: Evidence) -> Checked:
         todo = "class weights, a lower learning rate, more epochs; never rank by accuracy or f1_weighted"
         if sum(constant) > len(parts) / 2:
             what = f"scores of {target.name} are constant in {sum(constant)} of {len(parts)} folds"
-            findings.append(Finding("warning", what, figures[target.name], todo))
+            findings.append(AuditFinding("warning", what, figures[target.name], todo))
         elif sum(one) > len(parts) / 2:
             what = f"one class of {target.name} is decided nearly always in {sum(one)} of {len(parts)} folds"
-            findings.append(Finding("warning", what, figures[target.name], todo))
-    return Checked(figures, tuple(findings))
+            findings.append(AuditFinding("warning", what, figures[target.name], todo))
+    return CheckResult(figures, tuple(findings))
 
 
 def _commonest(decision: np.ndarray) -> float:
     return float(np.unique(decision, return_counts=True)[1].max() / len(decision))
 
 
-def calibration(e: Evidence) -> Checked | Undefined:
+def calibration(e: Evidence) -> CheckResult | Undefined:
     """Probabilities are about as often right as they say. Few units a fold are off by luck: what right probabilities
     would show there is taken away (consistency resampling; Bröcker and Smith 2007, doi 10.1175/WAF993.1)."""
     figures: dict[str, Any] = {}
@@ -199,8 +199,8 @@ def calibration(e: Evidence) -> Checked | Undefined:
             off = ece["mean"] - luck
             what = f"probabilities of {target.name} are off by {off:.2f} on the average, beyond what is luck"
             todo = "read scores as ranks; decisions, F1 and accuracy hang on a cut that does not fit"
-            findings.append(Finding("warning", what, figures[target.name], todo))
-    return Checked(figures, tuple(findings)) if figures else Undefined("no target of two classes")
+            findings.append(AuditFinding("warning", what, figures[target.name], todo))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes")
 
 
 def _by_luck(units: Units) -> float:
@@ -210,7 +210,7 @@ def _by_luck(units: Units) -> float:
     return float(np.mean([metric(one) for one in drawn]))
 
 
-def suspicious(e: Evidence) -> Checked | Undefined:
+def suspicious(e: Evidence) -> CheckResult | Undefined:
     """The score is not too good to be true: so far above everything simple, the first thing to look for is a leak."""
     figures: dict[str, Any] = {}
     findings = []
@@ -231,8 +231,8 @@ def suspicious(e: Evidence) -> Checked | Undefined:
             todo = "look for what the signals may give away: triggers, stimulus sound, gaps, padding; then `--retrain`"
             figures[target.name]["baseline at hand"] = with_baseline
             severity: Severity = "warning" if with_baseline else "note"
-            findings.append(Finding(severity, what, figures[target.name], todo))
-    return Checked(figures, tuple(findings)) if figures else Undefined("no control or baseline to compare with")
+            findings.append(AuditFinding(severity, what, figures[target.name], todo))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("no control or baseline to compare with")
 
 
 def _of(e: Evidence, baseline: Any, target: str) -> Joined | None:
@@ -248,7 +248,7 @@ def _paired(model: np.ndarray, people: np.ndarray, other: Joined, e: Evidence) -
     theirs, values = within(other)
     value = dict(zip(theirs.tolist(), mean_of_known(values).tolist(), strict=True))
     gap = model - np.array([value.get(p, np.nan) for p in people.tolist()])
-    found = over_people(gap, np.array([e.groups.get(p, p) for p in people.tolist()]))
+    found = mean_over_subjects(gap, np.array([e.groups.get(p, p) for p in people.tolist()]))
     if isinstance(found, Undefined) or found.low is None or found.high is None:
         return None
     groups = len({e.groups.get(p, p) for p, g in zip(people.tolist(), gap.tolist(), strict=True) if g == g})

@@ -10,14 +10,14 @@ import numpy as np
 
 from embench.audits.checks.evidence import Evidence, shown
 from embench.interfaces.metric import Undefined
-from embench.records.audit import Checked, Finding, Severity
+from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.predictions import Labels
 
 CLOSE = 1e-6
 """Numbers that lie further apart, as shares of 1 or of their own size, are not the same."""
 
 
-def labels(e: Evidence) -> Checked | Undefined:
+def labels(e: Evidence) -> CheckResult | Undefined:
     """The labels that the run was scored against are those that the card's rules make of the data."""
     given = e.record.labels
     if given is None:
@@ -32,12 +32,12 @@ def labels(e: Evidence) -> Checked | Undefined:
     missing = {key for key in made.keys() - ours.keys() if key[:2] in predicted}
     figures = {"labels": len(ours), "differ": len(differ), "not in the data": len(extra), "left out": len(missing)}
     if not (differ or extra or missing):
-        return Checked(figures)
+        return CheckResult(figures)
     wrong = [key[1] for key in (*differ, *extra, *missing)]
     what = f"{len(wrong)} of {len(ours.keys() | missing)} labels are not those that the card's rule makes of the data"
     todo = "score again against the data's own labels: `embench score predictions.csv.gz --dataset ..`"
     severity: Severity = "severe" if differ or extra else "warning"
-    return Checked(figures, (Finding(severity, what, {**figures, "units": shown(wrong)}, todo),))
+    return CheckResult(figures, (AuditFinding(severity, what, {**figures, "units": shown(wrong)}, todo),))
 
 
 def _table(table: Labels) -> dict[tuple[str, str, int], float]:
@@ -46,7 +46,7 @@ def _table(table: Labels) -> dict[tuple[str, str, int], float]:
     return dict(zip(keys, table["label"].tolist(), strict=True))
 
 
-def scores(e: Evidence) -> Checked | Undefined:
+def scores(e: Evidence) -> CheckResult | Undefined:
     """`scores.json` is what the predictions and labels of the record give."""
     if e.record.labels is None:
         return Undefined("the record has no labels")
@@ -59,7 +59,7 @@ def scores(e: Evidence) -> Checked | Undefined:
                 apart.append({"what": f"{part}: {name}", "recorded": one, "recomputed": other})
     figures = {"numbers": len(list(_numbers(e.rescored["scores"]))), "differ": len(apart)}
     if not apart:
-        return Checked(figures)
+        return CheckResult(figures)
     gap = max((abs(a["recorded"] - a["recomputed"]) for a in apart), key=lambda v: -1 if math.isnan(v) else v)
     same_code = e.record.run.get("scoring", {}).get("metrics") == e.rescored.get("metrics")
     severe = same_code or gap > 0.005
@@ -67,10 +67,10 @@ def scores(e: Evidence) -> Checked | Undefined:
     if not severe:
         what += "; they were made by other code"
     todo = "score again: the same `embench run` or `embench score` writes what the predictions give"
-    finding = Finding(
+    finding = AuditFinding(
         "severe" if severe else "warning", what, {**figures, "largest gap": gap, "such as": apart[:5]}, todo
     )
-    return Checked(figures, (finding,))
+    return CheckResult(figures, (finding,))
 
 
 def _numbers(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, float]]:
@@ -83,7 +83,7 @@ def _numbers(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, floa
                 yield from _numbers(value, f"{at}{name}, ")
 
 
-def access(e: Evidence) -> Checked:
+def access(e: Evidence) -> CheckResult:
     """What the record says of its rules and data is what they are."""
     run, findings = e.record.run, []
     claimed, real = run["target_access"], e.protocol.target_access
@@ -92,19 +92,19 @@ def access(e: Evidence) -> Checked:
         less = claimed in order and real in order and order.index(claimed) < order.index(real)
         what = f"the record says access `{claimed}` to the test people's data, and its protocol gives `{real}`"
         todo = "run again, or correct the record: rows of different access are not ranked together"
-        findings.append(Finding("severe" if less else "warning", what, {}, todo))
+        findings.append(AuditFinding("severe" if less else "warning", what, {}, todo))
     if bool(run["protocol"]["leaks"]) != e.protocol.leaks or run["protocol"]["hash"] != e.protocol.hash:
         about = {"recorded": run["protocol"]["hash"], "published": e.protocol.hash}
         what = f"the rules are not those published as {e.protocol.name}"
-        findings.append(Finding("severe", what, about, "name other rules otherwise, and run again"))
+        findings.append(AuditFinding("severe", what, about, "name other rules otherwise, and run again"))
     if run["dataset"]["fingerprint"] != e.store.key:
         about = {"recorded": run["dataset"]["fingerprint"], "here": e.store.key}
         what = "the data here, or the code that prepares them, are not those of the run"
-        findings.append(Finding("note", what, about, "audit with the data of the run: --data-root"))
-    return Checked({"target_access": real, "leaks": e.protocol.leaks}, tuple(findings))
+        findings.append(AuditFinding("note", what, about, "audit with the data of the run: --data-root"))
+    return CheckResult({"target_access": real, "leaks": e.protocol.leaks}, tuple(findings))
 
 
-def stages(e: Evidence) -> Checked | Undefined:
+def stages(e: Evidence) -> CheckResult | Undefined:
     """The stages that the run went through are those that its request has here: their ids are made of the people, units
     and labels that each learned from, so that equal ids prove them."""
     if e.stages is None:
@@ -112,16 +112,16 @@ def stages(e: Evidence) -> Checked | Undefined:
     rows = [row for row in e.stages if row["differs"]]
     figures = {"stages": len(e.stages), "differ": len(rows)}
     if not rows:
-        return Checked(figures)
+        return CheckResult(figures)
     kinds = sorted({str(row["kind"]) for row in rows})
     what = f"{len(rows)} stages ({', '.join(kinds)}) did not learn from what the protocol gives them"
     said = "pretraining saw other recordings than those of the training people" if "pretrain" in kinds else ""
     evidence = {**figures, "kinds": kinds, "such as": rows[:3], **({"that is": said} if said else {})}
     todo = "delete the run and its stages, and run again with an unchanged embench"
-    return Checked(figures, (Finding("severe", what, evidence, todo),))
+    return CheckResult(figures, (AuditFinding("severe", what, evidence, todo),))
 
 
-def statistics(e: Evidence) -> Checked | Undefined:
+def statistics(e: Evidence) -> CheckResult | Undefined:
     """What a network normalises by was fitted on the training people of its fold, and on nobody else."""
     if e.statistics is None:
         return Undefined("no weights, other code than the run's, or statistics that came with pretrained weights")
@@ -141,12 +141,12 @@ def statistics(e: Evidence) -> Checked | Undefined:
     if whole or same:
         what = "signals or features were normalised by statistics of everybody, test people too"
         names = sorted({f"seed {s.seed}, fold {s.fold}: {s.name}" for s in whole} | set(same))
-        return Checked(figures, (Finding("severe", what, {**figures, "buffers": names[:8]}, todo),))
+        return CheckResult(figures, (AuditFinding("severe", what, {**figures, "buffers": names[:8]}, todo),))
     if off:
         what = "what the networks normalise by is not what their training people give"
         names = [f"seed {s.seed}, fold {s.fold}: {s.name}" for s in off]
-        return Checked(figures, (Finding("severe", what, {**figures, "buffers": names[:8]}, todo),))
-    return Checked(figures)
+        return CheckResult(figures, (AuditFinding("severe", what, {**figures, "buffers": names[:8]}, todo),))
+    return CheckResult(figures)
 
 
 def _same_in_all_folds(e: Evidence) -> list[str]:
@@ -164,7 +164,7 @@ def _same_in_all_folds(e: Evidence) -> list[str]:
     return found
 
 
-def validation(e: Evidence) -> Checked:
+def validation(e: Evidence) -> CheckResult:
     """How many things the validation people decided; each one more makes them less of a check."""
     parts = e.record.run["config"].get("parts", {})
     uses = [f"when to stop {name}" for name, part in parts.items() if part.get("selection") == "early_stop"]
@@ -173,7 +173,7 @@ def validation(e: Evidence) -> Checked:
     if tested and len(uses) > 1:
         what = f"the same validation people decided {len(uses)} things: {', '.join(uses)}"
         todo = "nothing is wrong with the test scores; scores of --dev runs are too good"
-        findings.append(Finding("note", what, {"uses": uses}, todo))
+        findings.append(AuditFinding("note", what, {"uses": uses}, todo))
     tried = e.record.run.get("tried")
     most = max(tried.values(), default=0) if isinstance(tried, Mapping) else tried or 0
     looks = e.record.run.get("test_looks")
@@ -181,8 +181,8 @@ def validation(e: Evidence) -> Checked:
     if most > 20:
         what = f"{most} methods were scored on these test people before or with this one"
         todo = "choose among methods with --dev, and open the test labels once"
-        findings.append(Finding("note", what, {"tried": most, "test looks": seen}, todo))
-    return Checked({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
+        findings.append(AuditFinding("note", what, {"tried": most, "test looks": seen}, todo))
+    return CheckResult({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
 
 
 _OVERLAP: dict[str, tuple[Severity, str]] = {
@@ -192,13 +192,13 @@ _OVERLAP: dict[str, tuple[Severity, str]] = {
 }
 
 
-def overlap(e: Evidence) -> list[Finding]:
+def overlap(e: Evidence) -> list[AuditFinding]:
     """What the record itself admits of pretraining, and what it denies against its own sources."""
     said, findings = e.manifest.pretrain_overlap, []
     if said in _OVERLAP:
         severity, what = _OVERLAP[said]
         todo = "pretrain on other people, or on each fold's training people (no source after the pretrainer's name)"
-        findings.append(Finding(severity, what, {"pretrain_overlap": said}, todo))
+        findings.append(AuditFinding(severity, what, {"pretrain_overlap": said}, todo))
     family = _family(e.manifest.dataset.name)
     started = (e.record.run.get("started_from") or {}).get("manifest") or {}
     seen = [*e.manifest.pretraining, *started.get("seen", [])]
@@ -206,7 +206,7 @@ def overlap(e: Evidence) -> list[Finding]:
     if own and said == "none":
         what = "pretraining saw the tested dataset, and the record denies it"
         evidence = {"sources": [s.get("dataset") for s in own], "people": [s.get("people") for s in own]}
-        findings.append(Finding("severe", what, evidence, "pretrain on other people"))
+        findings.append(AuditFinding("severe", what, evidence, "pretrain on other people"))
     return findings
 
 

@@ -16,7 +16,7 @@ from embench.records.record import Record
 from embench.report.latex import bibliography
 from embench.report.latex.tex import cite, code, escape
 from embench.statistics.joined import unit_length
-from embench.statistics.sentence import METRICS, method
+from embench.statistics.sentence import METRIC_NAMES, method_name
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -159,7 +159,7 @@ def _scoring(of: Record) -> list[str]:
         what = _HEADLINE.get(metric)
         if metric not in ("auroc_within", "ccc"):
             averaged = "" if what else ", computed for each fold and seed and averaged over seeds, then folds"
-            what = f"{what or escape(METRICS.get(metric, metric))}{averaged}, {_BOOTSTRAP}{drawn}"
+            what = f"{what or escape(METRIC_NAMES.get(metric, metric))}{averaged}, {_BOOTSTRAP}{drawn}"
         said.append(f"Methods are compared by {what}{paper}.")
     scored = sorted({name for by_target in of.scores["differences"].values() for name in by_target})
     controls = [code(name) for name in of.scores["differences"]]
@@ -176,14 +176,14 @@ def _method(of: Record) -> list[str]:
     run = of.run
     if run["method"].get("outside"):
         given = run["outside"]
-        said = [rf"The predictions of \emph{{{escape(method(run))}}} were made outside embench and scored by it."]
+        said = [rf"The predictions of \emph{{{escape(method_name(run))}}} were made outside embench and scored by it."]
         missing = sum(about["units"] for about in given.get("missing", {}).values())
         if missing:
             said.append(f"{missing} predictions were missing.")
     else:
         papers = [bibliography.paper_of(kind, name) for _, kind, name in bibliography.plugins(run)]
         preset = code(run["recipe"]["preset"])
-        said = [rf"\emph{{{escape(method(run))}}}{cite(*papers)} is the recipe {preset}{_training(of)}."]
+        said = [rf"\emph{{{escape(method_name(run))}}}{cite(*papers)} is the recipe {preset}{_training(of)}."]
         if run["recipe"].get("settings"):
             said.append(f"Changed by hand: {_and([code(s) for s in run['recipe']['settings']])}.")
         if run["recipe"]["assumed"]:
@@ -191,7 +191,7 @@ def _method(of: Record) -> list[str]:
         said += _pretraining(run)
     for target, metric in of.scores["headlines"].items():
         score = of.scores["scores"][target].get(metric, {})
-        name = escape(METRICS.get(metric, metric))
+        name = escape(METRIC_NAMES.get(metric, metric))
         if score.get("mean") is None:
             said.append(f"Its {name} on {escape(target)} is undefined: {escape(score.get('undefined', ''))}.")
             continue
@@ -199,7 +199,7 @@ def _method(of: Record) -> list[str]:
         failed = [c for c, by in of.scores["differences"].items() if target in by and not by[target]["clears"]]
         cleared = f"it is not shown to be better than {_and([code(c) for c in failed])}" if failed else "it clears all"
         said.append(f"Its {name} on {escape(target)} is {score['mean']:.3f}{interval}; of the controls, {cleared}.")
-    measured = [f"{name} {text}" for name, text in cost.said(run["cost"]).items() if text != cost.NOT_MEASURED]
+    measured = [f"{name} {text}" for name, text in cost.format_cost(run["cost"]).items() if text != cost.NOT_MEASURED]
     if measured:
         said.append(f"Cost: {escape('; '.join(measured))}.")
     looks = [n for n in _values(run.get("test_looks")) if n]

@@ -8,7 +8,7 @@ from typing import Any
 from embench.records import cost
 from embench.records.record import Record
 from embench.report.latex.tex import code, escape
-from embench.statistics.sentence import METRICS, method
+from embench.statistics.sentence import METRIC_NAMES, method_name
 
 BESIDE = (
     "auroc_within", "auroc_crossed", "auroc_crossed_time", "auroc", "balanced_accuracy", "f1_weighted", "ccc", "rmse",
@@ -37,9 +37,9 @@ def _table(dataset: str, protocol: str, target: str, records: Sequence[Record]) 
         "method",
         "people",
         "seeds",
-        METRICS.get(headline, headline),
-        *(METRICS.get(n, n) for n in beside),
-        *cost.COLUMNS,
+        METRIC_NAMES.get(headline, headline),
+        *(METRIC_NAMES.get(n, n) for n in beside),
+        *cost.COST_COLUMNS,
     ]
     body = [_line(_cells(of, target, headline, beside)) for of in records]
     controls = _controls(records, target, headline, beside)
@@ -65,7 +65,7 @@ def _caption(
     dataset: str, protocol: str, target: str, headline: str, records: Sequence[Record], *, failed: bool
 ) -> str:
     where = f"{escape(target)} on {escape(dataset.rpartition('/')[2])}, protocol {code(protocol)}"
-    said = [rf"{where}, compared by {escape(METRICS.get(headline, headline))}. In brackets: 95~\% intervals."]
+    said = [rf"{where}, compared by {escape(METRIC_NAMES.get(headline, headline))}. In brackets: 95~\% intervals."]
     if any(of.run["dataset"]["synthetic"] is not None for of in records):
         said.append(r"\textbf{Generated data: these numbers say nothing about people.}")
     if records[0].run["protocol"]["leaks"]:
@@ -79,10 +79,10 @@ def _caption(
 
 def _cells(of: Record, target: str, headline: str, beside: Sequence[str]) -> list[str]:
     scores = of.scores["scores"][target]
-    name = escape(method(of.run))
+    name = escape(method_name(of.run))
     numbers = [_number(scores.get(headline), interval=True), *(_number(scores.get(metric)) for metric in beside)]
     people = of.run["cohort"]["people"]
-    costs = [escape(text) for text in cost.said(of.run["cost"]).values()]
+    costs = [escape(text) for text in cost.format_cost(of.run["cost"]).values()]
     mark = r"\textsuperscript{\textdagger}" if _failed(of, target) else ""
     return [name + mark, _count(people), str(len(of.run["seeds"])), *numbers, *costs]
 
@@ -96,7 +96,7 @@ def _controls(records: Sequence[Record], target: str, headline: str, beside: Seq
         if "undefined" not in scores:
             numbers = [_number(scores.get(headline), interval=True), *(_number(scores.get(n)) for n in beside)]
             people, seeds = _count(of.run["cohort"]["people"]), str(len(of.run["seeds"]))
-            rows.append([rf"\emph{{{escape(name)}}}", people, seeds, *numbers, *[""] * len(cost.COLUMNS)])
+            rows.append([rf"\emph{{{escape(name)}}}", people, seeds, *numbers, *[""] * len(cost.COST_COLUMNS)])
     return rows
 
 
