@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from embench import leaderboard
 from embench.cli.progress import Progress, format_duration
-from embench.data.find import raw_digest
+from embench.data.find import raw_digest_of
 from embench.errors import CheckFailed, EmbenchError
 from embench.runs import run as runner
 

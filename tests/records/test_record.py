@@ -15,7 +15,7 @@ import yaml
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.interfaces.units import Target
 from embench.leaderboard.export import board_name, export_entry, labels_hmac
-from embench.protocols import load
+from embench.protocols import load_protocol
 from embench.records.record import Record, read_manifest, read_record, write_record
 from embench.statistics.scores import compute_scores
 

@@ -10,7 +10,7 @@ from embench.data.find import prepared
 from embench.errors import EmbenchError, MachineError
 from embench.files import write_text
 from embench.interfaces.metric import Undefined
-from embench.protocols import recorded
+from embench.protocols import recorded_protocol
 from embench.records.record import Record, read_record
 from embench.report import about, curves, embeddings, fusion_gain, headline, training
 from embench.report.finished import Finished
