@@ -168,7 +168,9 @@ def test_pretraining_on_test_people_in_the_planner(clean, tmp_path, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            graph, "recorded_segments", lambda cohort, _, which: honest(cohort, dict.fromkeys(cohort.people, 0), which)
+            graph,
+            "recorded_segments",
+            lambda cohort, _, which: honest(cohort, dict.fromkeys(cohort.subjects, 0), which),
         )
         result = method(clean, plugin("Pool"), fusion="single", pretrainers=("masked_value",))
     audited = audit(result.folder, out=tmp_path)

@@ -136,7 +136,7 @@ def test_a_protocols_own_rule_and_its_fitted_cut(embench, root, tmp_path):
     assert fitted["labelled"] == plain["labelled"] + sum(
         plain["dropped"].get(r, 0) for r in ("in the dead band", "on the cut")
     )
-    assert any("everybody's mean here" in warning for warning in fitted["warnings"])
+    assert any("the mean over all subjects here" in warning for warning in fitted["warnings"])
 
 
 def test_drawn(embench, root, tmp_path):

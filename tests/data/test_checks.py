@@ -28,7 +28,7 @@ def found(root, cache, severity=("error", "warning")):
 def test_counts(root, tmp_path):
     steps = []
     checked = check_dataset_files(Small(root), "tests/small", tmp_path / "cache", lambda *step: steps.append(step))
-    assert (checked.people, checked.recordings, checked.errors) == (2, 2, 0)
+    assert (checked.subjects, checked.recordings, checked.errors) == (2, 2, 0)
     assert checked.hours == {"eda": pytest.approx(80 / 3600)}
     assert vars(checked.labels["stress"]) == {"kind": "rating", "recordings": 2, "values": 2, "missing": 0}
     assert [file.name for file in checked.files] == ["P1.json", "P2.json"]

@@ -30,7 +30,7 @@ There = Mapping[str, Tensor]
 def check(plan: Plan) -> None:
     """The first network that a plan asks for: its pretraining, the nets below it, and itself."""
     stages = plan.graph.stages
-    fitted = stages[stages[plan.graph.answers[0].stage].inputs["fitted"]]
+    fitted = stages[stages[plan.graph.predictions[0].stage].inputs["fitted"]]
     below = {role.partition(":")[2]: stages[i] for role, i in fitted.inputs.items() if stages[i].kind == "unimodal"}
     nets = {m: check_fitted(stage, plan) for m, stage in below.items()}
     if fitted.kind == "estimator":

@@ -65,11 +65,11 @@ def print_audit(made: Audit) -> None:
     from embench.records.audit import format_counts
 
     for name, finding in made.findings:
-        console.say(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
+        console.echo(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
         for key, value in finding.evidence.items():
-            console.say(f"    {key}: {_short(value)}")
-        console.say(f"    what to do: {finding.todo}")
-    console.say(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
+            console.echo(f"    {key}: {_short(value)}")
+        console.echo(f"    what to do: {finding.todo}")
+    console.echo(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
     for name, reason in made.not_asked.items():
         console.note(f"not asked: {name}: {reason}")
 

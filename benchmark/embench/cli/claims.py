@@ -23,7 +23,7 @@ MEANING = (
 
 @takes(
     *("recipe", "seeds", "device", "data-root", "runs", "workers"),
-    says={"seeds": "Seeds, with commas between."},
+    help_texts={"seeds": "Seeds, with commas between."},
     before={"paper": "recipe", "claim": "recipe", "dataset": "recipe", "under": "recipe"},
 )
 def claims(
@@ -52,12 +52,12 @@ def claims(
 
         chosen = claiming.chosen(paper, tuple(claim or ()))
         tested = [each for each in chosen if isinstance(each, claiming.Claim)]
-        wanted = claiming.pairs(tested, dataset or (), LEGS[under], options)
+        pairs = claiming.pairs(tested, dataset or (), LEGS[under], options)
         if dry_run:
-            rows = claiming.prospects(wanted)
+            rows = claiming.prospects(pairs)
         else:
             with Progress() as progress:
-                rows = claiming.examine(wanted, progress=progress.event, workers=options["workers"])
+                rows = claiming.examine(pairs, progress=progress.event, workers=options["workers"])
     untested = [each for each in chosen if isinstance(each, claiming.Untested)]
     if as_json:
         console.document(_document(tested, rows, untested))
@@ -71,8 +71,8 @@ def _line(options: Mapping[str, Any]) -> str:
     """Options as they stand on a command line."""
     parts = []
     for name, value in options.items():
-        given = [value] if isinstance(value, str) else value
-        parts += [f"--{name.replace('_', '-')} {item}" for item in given]
+        values = [value] if isinstance(value, str) else value
+        parts += [f"--{name.replace('_', '-')} {item}" for item in values]
     return " ".join(parts)
 
 
@@ -91,28 +91,28 @@ def _print(tested: Sequence[Claim], rows: Sequence[Row], untested: Sequence[Unte
 
     generated = any(row.synthetic for row in rows)
     if generated:
-        console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
     heads = ["dataset", "target", "protocol", "score", "published", "measured (a - b)", "p, Holm", "verdict", "size"]
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
         compared = [row for row in own if row.status == "compared"]
-        console.say(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
-        console.say(f"a: {_line(claim.options('a', _first(claim, own)))}")
-        console.say(f"b: {_line(claim.options('b', _first(claim, own)))}")
+        console.echo(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
+        console.echo(f"a: {_line(claim.options('a', _first(claim, own)))}")
+        console.echo(f"b: {_line(claim.options('b', _first(claim, own)))}")
         if compared:
             console.table([*heads, "cost", "recipe"], [_cells(row) for row in compared])
-        for line in _said([row for row in own if row.status != "compared"]):
-            console.say(line)
+        for line in _not_compared([row for row in own if row.status != "compared"]):
+            console.echo(line)
         if claim.remarks:
-            console.say(claim.remarks)
-        console.say()
+            console.echo(claim.remarks)
+        console.echo()
     for what_to_do in dict.fromkeys(row.what_to_do for row in rows if row.what_to_do):
-        console.say(f"what to do: {what_to_do}")
+        console.echo(f"what to do: {what_to_do}")
     _print_untested(untested)
     if any(row.status == "compared" for row in rows):
-        console.say(MEANING)
+        console.echo(MEANING)
     if generated:
-        console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def _first(claim: Claim, rows: Sequence[Row]) -> str:
@@ -147,7 +147,7 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _said(rows: Sequence[Row]) -> list[str]:
+def _not_compared(rows: Sequence[Row]) -> list[str]:
     """Rows that compare nothing, as lines; protocols with one reason share a line."""
     protocols: dict[tuple[str, ...], list[str]] = {}
     for row in rows:

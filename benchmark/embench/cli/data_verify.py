@@ -69,7 +69,7 @@ def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str,
     return {
         "dataset": dataset,
         "synthetic": generated,
-        "people": checked.people,
+        "people": checked.subjects,
         "recordings": checked.recordings,
         "hours": {modality: round(hours, 4) for modality, hours in checked.hours.items()},
         "labels": {name: vars(count) for name, count in checked.labels.items()},
@@ -98,9 +98,9 @@ def _show(root: Path, card: Card, checked: CheckedFiles) -> None:
     if shown:
         console.table(["severity", "where", "what"], shown)
     if len(checked.findings) > _SHOWN:
-        console.say(f"and {len(checked.findings) - _SHOWN} more findings, which --json shows")
+        console.echo(f"and {len(checked.findings) - _SHOWN} more findings, which --json shows")
     megabytes = sum(file.size for file in checked.files) / 1e6
     files = f"{len(checked.files)} files, {megabytes:,.0f} MB"
-    console.say(f"{checked.people} people, {checked.recordings} recordings, {files}")
+    console.echo(f"{checked.subjects} people, {checked.recordings} recordings, {files}")
     if not checked.findings:
-        console.say(f"{root}: nothing to say, everything can be used")
+        console.echo(f"{root}: nothing to say, everything can be used")

@@ -79,14 +79,14 @@ def _disk() -> Iterator[Diagnosis]:
     yield Diagnosis("disk space", f"{free / 2**30:.1f} GB free beside the cache", broken=free < _LITTLE)
 
 
-def _data(given: Path | None) -> Iterator[Diagnosis]:
+def _data(chosen: Path | None) -> Iterator[Diagnosis]:
     from embench import registry
     from embench.data.locations import data_folder, data_root, wrong_root
 
-    there = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, given).is_dir()]
+    there = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, chosen).is_dir()]
     names = ", ".join(e.name for e in there) or "none found"
-    wrong = wrong_root(given)
-    yield Diagnosis("data", wrong or f"{data_root(given)}: {names}", broken=wrong is not None)
+    wrong = wrong_root(chosen)
+    yield Diagnosis("data", wrong or f"{data_root(chosen)}: {names}", broken=wrong is not None)
 
 
 def _plugins() -> Iterator[Diagnosis]:

@@ -20,7 +20,7 @@ _NONE = "none"
 """A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
 
 
-@takes(points=True, says={"seeds": "Seeds of every point, with commas between."}, before={"executor": "workers"})
+@takes(points=True, help_texts={"seeds": "Seeds of every point, with commas between."}, before={"executor": "workers"})
 def grid(
     file: Annotated[Path | None, typer.Argument(metavar="[GRID.yaml]", help="Options and their points.")] = None,
     *,
@@ -42,23 +42,23 @@ def grid(
         from embench.runs import run as runner
 
         executors.find_executor(executor)
-        asked = [request_of(**options, **point) for point in grid_points(axes)]
-        requests = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
+        requested = [request_of(**options, **point) for point in grid_points(axes)]
+        requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
         if dry_run:
-            answers = [runner.plan(request).describe() for request in requests]
+            documents = [runner.plan(request).describe() for request in requests]
         else:
             with Progress() as progress:
                 done = runner.grid(requests, executor=executor, workers=options["workers"], progress=progress.event)
-            answers = [result.json() for result in done.results]
+            documents = [result.json() for result in done.results]
             scored = [(result.manifest, result.scores) for result in done.results]
             drawn = grid_curves.write_all(scored, requests[0].runs_folder / "curves")
     if as_json:
-        console.document(answers)
+        console.document(documents)
     elif dry_run:
-        for answer in answers:
-            show.print_plan(answer)
+        for document in documents:
+            show.print_plan(document)
     else:
-        show.results(answers)
+        show.results(documents)
         for curve, files in drawn:
             show.curve(curve, files)
     if not dry_run:

@@ -29,7 +29,7 @@ def show(
 
     sections = leaderboard.show(boards, dataset)
     if not sections:
-        console.say(f"nothing has been published in {boards}")
+        console.echo(f"nothing has been published in {boards}")
     for section in sections:
         leaks = ", leaks" if section["leaks"] else ""
         title = f"{section['dataset']}, {section['protocol']}{leaks}, target {section['target']}"
@@ -80,8 +80,8 @@ def build(
             raise DataError("no finished run is here", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
         entries, refused = leaderboard.publish(folders, boards, lambda dataset: raw_digest_of(dataset, data_root))
         for entry in entries:
-            console.say(f"published {entry}")
+            console.echo(f"published {entry}")
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
     for path in leaderboard.build(boards):
-        console.say(str(path))
+        console.echo(str(path))

@@ -27,7 +27,7 @@ def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
         console.document([_facts(entry) for entry in found])
         return
     if not found:
-        console.say(f"no {kind or 'plugin'} is installed")
+        console.echo(f"no {kind or 'plugin'} is installed")
     for group in dict.fromkeys(e.kind for e in found if not e.broken):
         rows = [
             [e.name, f"the same as {e.alias_of}" if e.alias_of else e.summary, ", ".join(e.modalities), e.home]

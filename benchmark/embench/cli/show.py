@@ -19,16 +19,16 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     """One run: `document` as `run --json` gives it, `scores` as `scores.json` holds them."""
     synthetic = bool(document.get("synthetic"))
     if synthetic:
-        console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
     for target, headline in scores["headlines"].items():
         _scores(target, headline, scores["scores"].get(target, {}))
         _controls(target, headline, scores)
     if document.get("cost"):
         _cost(document["cost"])
-    console.say(f"run: {document['run']}")
-    console.say(f"files: {document['folder']}")
+    console.echo(f"run: {document['run']}")
+    console.echo(f"files: {document['folder']}")
     if synthetic:
-        console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def results(documents: Sequence[Mapping[str, Any]]) -> None:
@@ -46,7 +46,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
             )  # fmt: skip
     console.table(["run", "target", "headline", "score", *cost.COST_COLUMNS, "files"], rows)
     if any(document.get("synthetic") for document in documents):
-        console.say(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
@@ -58,7 +58,7 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
         cells = {(row["at"], row["line"]): value(row) for row in rows}
         body = [[place, *(cells.get((place, line), "") for line in lines)] for place in found.places]
         console.table([AXES[found.axis], *lines], body, title=title)
-    console.say(f"files: {', '.join(map(str, files))}")
+    console.echo(f"files: {', '.join(map(str, files))}")
 
 
 def print_plan(description: Mapping[str, Any]) -> None:
@@ -68,7 +68,7 @@ def print_plan(description: Mapping[str, Any]) -> None:
             headers = list(dict.fromkeys(name for row in item for name in row))
             console.table(headers, [[_plain(row.get(name, "")) for name in headers] for row in item], title=key)
         else:
-            console.say(f"{key}: {_plain(item) or 'none'}")
+            console.echo(f"{key}: {_plain(item) or 'none'}")
 
 
 def value(score: Mapping[str, Any]) -> str:
@@ -108,13 +108,13 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
     if rows:
         console.table(["control", headline, "difference", "cleared"], rows, title=f"target {target}, controls")
     if failed:
-        console.say(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
+        console.echo(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
 
 
 def _cost(measured: Mapping[str, Any]) -> None:
     columns = cost.format_cost(measured)
     if set(columns.values()) == {cost.NOT_MEASURED}:
-        console.say(f"cost: {cost.NOT_MEASURED}")
+        console.echo(f"cost: {cost.NOT_MEASURED}")
     else:
         console.table(list(columns), [list(columns.values())], title="cost")
 

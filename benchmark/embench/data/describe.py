@@ -30,7 +30,7 @@ class DataReport:
     """Made while recordings pass by; `document` is the report when all have."""
 
     def __init__(self) -> None:
-        self._people: dict[str, list[dict[str, Any]]] = {}
+        self._recordings: dict[str, list[dict[str, Any]]] = {}
         self._names: set[str] = set()
         self._groups: dict[str, set[str]] = {}
         self._stimuli: set[str] = set()
@@ -40,7 +40,7 @@ class DataReport:
         self._names |= {recording.id, recording.subject, recording.stimulus, recording.session, recording.group}
         self._groups.setdefault(recording.group, set()).add(recording.subject)
         self._stimuli.add(recording.stimulus)
-        self._people.setdefault(recording.subject, []).append({
+        self._recordings.setdefault(recording.subject, []).append({
             "duration_s": round(float(recording.duration_s), 3),
             "start_known": recording.start_s is not None,
             "order_known": recording.order is not None,
@@ -65,8 +65,8 @@ class DataReport:
             "reader": code,
             "card": folder_digest(repr(card)),
             "synthetic": synthetic,
-            "people": checked.people,
-            "people_with_recordings": len(self._people),
+            "people": checked.subjects,
+            "people_with_recordings": len(self._recordings),
             "groups_of": dict(Counter(str(len(people)) for people in self._groups.values())),
             "recordings": checked.recordings,
             "stimuli": len(self._stimuli),
@@ -75,7 +75,7 @@ class DataReport:
             "findings": [{"severity": s, "what": what, "times": n} for (s, what), n in messages.items()],
             "subjects": [
                 {"subject": number, "recordings": recordings}
-                for number, recordings in enumerate(self._people.values(), 1)
+                for number, recordings in enumerate(self._recordings.values(), 1)
             ],
         }
 

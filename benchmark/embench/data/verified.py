@@ -24,7 +24,7 @@ def remember(dataset: Dataset, code: str, checked: CheckedFiles, cache: Path) ->
         return
     record = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "people": checked.people,
+        "people": checked.subjects,
         "recordings": checked.recordings,
         "errors": checked.errors,
         "warnings": checked.count("warning"),

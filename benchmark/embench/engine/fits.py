@@ -225,8 +225,8 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
         model = Model(*network.build_encoders(params.modalities, specs))
     _check_source(stage, model, specs)
     _start(model, specs, stage, root)
-    told = _labels_of(model, params, data, train, recipe) if labels else None
-    module = pretrainer.objective(model, specs, told).to(data.device)
+    outputs_of_source = _labels_of(model, params, data, train, recipe) if labels else None
+    module = pretrainer.objective(model, specs, outputs_of_source).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed)
     network.save(folder, model, specs)
     source = open_store(stage.places["stores"][params.common.source.store])

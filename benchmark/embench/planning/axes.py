@@ -23,10 +23,10 @@ def expand_axes(request: Request) -> list[Request]:
     Raises:
         UsageError: names do not fit, or there is one modality only, which can't be taken away.
     """
-    people = request.label_subjects.split(",") if request.label_subjects else [None]
+    subject_counts = request.label_subjects.split(",") if request.label_subjects else [None]
     return [
         replace(request, label_subjects=count and count.strip(), drop=drop)
-        for count in people
+        for count in subject_counts
         for drop in _drops(request)
     ]
 

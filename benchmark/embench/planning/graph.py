@@ -21,7 +21,7 @@ from embench.engine.specs import (
     PredictParams,
     PretrainParams,
     SourceSpec,
-    asked,
+    without_rule,
 )
 from embench.engine.stage import ENGINE_REVISION, Stage
 from embench.errors import UsageError
@@ -72,7 +72,7 @@ class Graph:
     """Stages in an order in which each follows its inputs, and the answers they will give."""
 
     stages: dict[str, Stage[Any]] = field(default_factory=dict)
-    answers: list[ExpectedPredictions] = field(default_factory=list)
+    predictions: list[ExpectedPredictions] = field(default_factory=list)
 
     def add(self, stage: Stage[Params]) -> str:
         self.stages.setdefault(stage.id, stage)
@@ -92,7 +92,7 @@ def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Com
     return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
 
 
-def outside_stage(
+def external_stage(
     method: Method, step: Pretraining, source: Cohort, setting: Setting, seed: int, inputs: Mapping[str, str]
 ) -> Stage[PretrainParams]:
     """The stage of a step on all people of an outside source: nothing of a run's own dataset, fold or targets is in it,
@@ -158,7 +158,7 @@ class Builder:
                 self.setting.places,
                 description,
             )
-            self.graph.answers.append(
+            self.graph.predictions.append(
                 ExpectedPredictions(self.graph.add(stage), some, seed, fold.index, tuple(test), tuple(labelled))
             )
 
@@ -197,7 +197,9 @@ class Builder:
     ) -> Stage[PretrainParams]:
         if step.source is not None:
             # All folds share it, unless it goes on from what one of them was pretrained on.
-            stage = outside_stage(self.method, step, self.sources[step.source, step.labels], self.setting, seed, inputs)
+            stage = external_stage(
+                self.method, step, self.sources[step.source, step.labels], self.setting, seed, inputs
+            )
             of_fold = any("fold" in self.graph.stages[id_].description for id_ in inputs.values())
             return replace(stage, description={**stage.description, "fold": fold}) if of_fold else stage
         cohort, modalities = self.fit_on, self.method.of(step)
@@ -237,7 +239,7 @@ class Builder:
                 shared,
                 modalities={m: part},
                 recipe=part.recipe,
-                targets=tuple(map(asked, targets)),
+                targets=tuple(map(without_rule, targets)),
                 weights=_weights(self.setting, [m], pretrained),
                 every_epoch=every_epoch,
             )
@@ -257,7 +259,7 @@ class Builder:
             modalities={m: method.encoders[m] for m in method.modalities},
             fusion=method.fusion,
             recipe=method.fusion.recipe,
-            targets=tuple(map(asked, targets)),
+            targets=tuple(map(without_rule, targets)),
             inputs="hidden" if unimodal else "features" if method.joins == "estimator" else "tokens",
             weights={} if unimodal else _weights(self.setting, method.modalities, pretrained, whole=whole),
             every_epoch=every_epoch and kind == "fusion",
@@ -313,7 +315,7 @@ def _pretrain_params(
         pretrainer=step.part,
         fusion=_learning(method.fusion) if whole else None,
         recipe=step.part.recipe,
-        targets=tuple(map(asked, targets)),
+        targets=tuple(map(without_rule, targets)),
         weights=_weights(setting, which, inputs, whole=whole),
     )
 

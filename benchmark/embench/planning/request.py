@@ -39,8 +39,8 @@ class Request:
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds as numbers, each once."""
-        given = (self.seeds,) if isinstance(self.seeds, int) else self.seeds
-        parts = given.split(",") if isinstance(given, str) else given
+        values = (self.seeds,) if isinstance(self.seeds, int) else self.seeds
+        parts = values.split(",") if isinstance(values, str) else values
         try:
             seeds = tuple(dict.fromkeys(int(part) for part in parts))
         except ValueError:

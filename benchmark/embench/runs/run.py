@@ -114,7 +114,7 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         if known.run.get("scoring") == answers.scoring_identity():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
-    look = {
+    opening = {
         "dataset": planned.dataset,
         "protocol": planned.protocol.name,
         "run": planned.id,
@@ -124,11 +124,11 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
     targets = [t.name for t in planned.test.targets]
     if not planned.request.dev:
         for target in targets:
-            ledger.append_to_ledger(ledger_folder, {**look, "target": target})
+            ledger.append_to_ledger(ledger_folder, {**opening, "target": target})
     evaluated = evaluate.evaluate(planned, root)
-    looks = {t: ledger.count_openings(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
+    openings = {t: ledger.count_openings(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
     tried = {t: ledger.count_methods(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
-    content = manifest(planned, outcome, looks, tried).content()
+    content = manifest(planned, outcome, openings, tried).content()
     written = record.Record(
         content,
         evaluated.predictions,
@@ -138,8 +138,8 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         kept.history(planned, root),
     )
     kept.keep_weights(planned, root)
-    if (hidden := evaluate.embeddings_of(planned, root)) is not None:
-        embeddings.write_embeddings(planned.folder, hidden)
+    if (embedded := evaluate.embeddings_of(planned, root)) is not None:
+        embeddings.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)
     observers.run_ended({"id": planned.id, **planned.config}, evaluated.scores)
     return Result(planned.id, planned.folder, content, evaluated.scores)

@@ -18,7 +18,7 @@ CROP_MARGIN: dict[str, float] = {"large": 1.6, "tight": 1.0}
 """Side of the square, in longer sides of the face's box. The paper (strizhkova2024) has both and gives no numbers."""
 
 _PLACE = ("x", "y", "width", "height")
-_LOOK = 320
+_DETECTION_SIZE = 320
 """The detector looks at pictures whose longer side has no more pixels than this."""
 
 
@@ -73,7 +73,7 @@ def find_face(picture: np.ndarray) -> np.ndarray | None:
     import cv2
 
     height, width = picture.shape[:2]
-    shrink = min(1.0, _LOOK / max(height, width))
+    shrink = min(1.0, _DETECTION_SIZE / max(height, width))
     small = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     if shrink < 1:
         small = cv2.resize(small, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)

@@ -116,19 +116,19 @@ def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: To
 def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
     """The channels that change the answer are those in `picks`; without it, all of them."""
     picks = getattr(module, "picks", None)
-    said = list(range(len(channels))) if picks is None else _positions(check, picks, len(channels))
+    picked = list(range(len(channels))) if picks is None else _positions(check, picks, len(channels))
     rows = x[:1].repeat(len(channels) + 1, 1, 1)  # another channel is noise in each but the last
     noise = torch.randn(x.shape[2], generator=torch.Generator().manual_seed(5))
     for k in range(len(channels)):
         rows[k, k] += 10 * noise
     tokens = module(rows, None if mask is None else mask[:1].repeat(len(rows), 1))
-    answer = torch.cat([part.flatten(1) for part in (tokens.x, tokens.summary) if part is not None], 1)
-    apart = (answer - answer[-1]).abs().amax(1) > CLOSE_ENOUGH * max(1.0, answer[-1].abs().max().item())
-    read = np.flatnonzero(apart.numpy()).tolist()
+    output = torch.cat([part.flatten(1) for part in (tokens.x, tokens.summary) if part is not None], 1)
+    responds = (output - output[-1]).abs().amax(1) > CLOSE_ENOUGH * max(1.0, output[-1].abs().max().item())
+    read = np.flatnonzero(responds.numpy()).tolist()
     if not read:  # of a network whose last layer starts at zero, nothing can be told
         return
-    silent = ", ".join(channels[k] for k in said if k not in read)
-    more = ", ".join(channels[k] for k in read if k not in said)
+    silent = ", ".join(channels[k] for k in picked if k not in read)
+    more = ", ".join(channels[k] for k in read if k not in picked)
     named = " " if picks is None else ", which its module's `picks` names, "
     what = f"channel {silent}{named}changes nothing" if silent else f"it reads channel {more}, which `picks` leaves out"
     expected = "a module with `picks`, the positions of the channels that it reads, in their order"
@@ -137,11 +137,11 @@ def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, chan
 
 def _positions(check: Check, picks: Any, channels: int) -> list[int]:
     fine = isinstance(picks, Tensor) and picks.ndim == 1 and picks.dtype in (torch.int32, torch.int64)
-    said: list[int] = picks.tolist() if fine else []
-    fine = bool(said) and set(said) <= set(range(channels)) and len(set(said)) == len(said)
+    picked: list[int] = picks.tolist() if fine else []
+    fine = bool(picked) and set(picked) <= set(range(channels)) and len(set(picked)) == len(picked)
     expected = f"an integer tensor (k,) of positions from 0 to {channels - 1}, each once"
     check.that(fine, f"its module's `picks` is {picks!r}", expected=expected)
-    return said
+    return picked
 
 
 def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:

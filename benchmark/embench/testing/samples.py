@@ -142,22 +142,22 @@ def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
     return Tokens(x * mask[:, :, None], mask, summary)
 
 
-def units(kind: KindName, people: int = 6, each: int = 12, seed: int = 0) -> Units:
+def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
     """Units of people who have every label, with scores that are a little better than chance."""
     random = np.random.default_rng(seed)
-    n = people * each
-    subject = np.repeat([f"p{i:02d}" for i in range(people)], each)
+    n = subjects * each
+    subject = np.repeat([f"p{i:02d}" for i in range(subjects)], each)
     if not KINDS[kind].has_classes:
         y = random.standard_normal(n)
         score = 0.5 * y + random.standard_normal(n)
         decision = score
     elif KINDS[kind].several:
-        y = np.tile(np.arange(each) % 3, people).astype(float)
+        y = np.tile(np.arange(each) % 3, subjects).astype(float)
         score = random.dirichlet([1.0, 1.0, 1.0], n) + 0.3 * np.eye(3)[y.astype(int)]
         score /= score.sum(1, keepdims=True)
         decision = score.argmax(1).astype(float)
     else:
-        y = np.tile(np.arange(each) % 2, people).astype(float)
+        y = np.tile(np.arange(each) % 2, subjects).astype(float)
         score = np.clip(0.5 + 0.2 * (y - 0.5) + 0.2 * random.standard_normal(n), 0.01, 0.99)
         decision = (score > 0.5).astype(float)
     return Units(
@@ -166,8 +166,8 @@ def units(kind: KindName, people: int = 6, each: int = 12, seed: int = 0) -> Uni
         score=score,
         decision=decision,
         subject=subject,
-        stimulus=np.tile([f"s{i % 4}" for i in range(each)], people),
-        start_s=np.tile(np.arange(each) * 10.0, people),
+        stimulus=np.tile([f"s{i % 4}" for i in range(each)], subjects),
+        start_s=np.tile(np.arange(each) * 10.0, subjects),
         fold=np.zeros(n, int),
         group=subject.copy(),
         length_s=10.0,
