@@ -136,7 +136,7 @@ def identities(to: Recording) -> None:
     lines = [f"{kind} {name}: {registry.code_identity(kind, name)}" for kind, name in entries]
     to.keep("identities.txt", "\n".join(lines) + "\n")
     names = sorted(path.stem for path in Path(protocols.__file__).parent.glob("*.yaml"))
-    to.keep("protocols.txt", "".join(f"{name}: {protocols.load(name).hash}\n" for name in names))
+    to.keep("protocols.txt", "".join(f"{name}: {protocols.load_protocol(name).hash}\n" for name in names))
 
 
 def plans(to: Recording) -> None:
@@ -152,7 +152,7 @@ def plan(request: Request) -> dict[str, Any]:
     made = make(request)
     stages = [
         {
-            "id": s.id, "kind": s.kind, "title": s.title, "about": dict(s.about), "inputs": dict(s.inputs),
+            "id": s.id, "kind": s.kind, "title": s.title, "about": dict(s.description), "inputs": dict(s.inputs),
             "params": s.params.plain(), "task": {key: f"task:{digest(value)}" for key, value in s.task.items()},
         }
         for s in made.graph.stages.values()

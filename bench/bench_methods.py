@@ -103,7 +103,7 @@ def flops(case: Case, spec: InputSpec) -> tuple[int, int]:
     """Parameters, and operations of one window."""
     model, x = case.model(spec), windows(spec, 1)
     data = Data({case.modality: FeatureFeed(x, np.ones(1, bool), "cpu")}, 1, "cpu")
-    return network.size(model), fits.flops(model, data, np.zeros(1, int))
+    return network.parameter_count(model), fits.flops(model, data, np.zeros(1, int))
 
 
 def windows(spec: InputSpec, size: int) -> Tensor:
@@ -136,9 +136,10 @@ def step_of(case: Case, module: nn.Module, logits: Callable[[], Tensor], size: i
 def steps(case: Case, spec: InputSpec, size: int, device: str) -> tuple[Callable[[], None], Callable[[], None]]:
     """A step of the plain modules and one of the encoder."""
     plain, model = case.plain(spec).to(device), case.model(spec).to(device)
-    idle = sum(network.size(part) for part in model.modules() if isinstance(part, FillAbsent))
-    if network.size(plain) != network.size(model) - idle:
-        raise SystemExit(f"{case.name}: {network.size(model)} parameters, and {network.size(plain)} in plain modules")
+    idle = sum(network.parameter_count(part) for part in model.modules() if isinstance(part, FillAbsent))
+    if network.parameter_count(plain) != network.parameter_count(model) - idle:
+        counts = f"{network.parameter_count(model)} parameters, and {network.parameter_count(plain)} in plain modules"
+        raise SystemExit(f"{case.name}: {counts}")
     x = windows(spec, size).to(device)
     encoder, head = model.encoders[case.modality], model.head
     return (
@@ -178,7 +179,7 @@ def memory_mb(case: Case, spec: InputSpec, size: int, device: str) -> float:
     if device == "cuda":
         step = steps(case, spec, size, device)[1]
         step()
-        machine.reset_peak_memory(device)
+        machine.reset_peak(device)
         step()
         return machine.peak_memory_mb(device)
     context = multiprocessing.get_context("fork")
@@ -189,7 +190,7 @@ def memory_mb(case: Case, spec: InputSpec, size: int, device: str) -> float:
         step_of(case, first, lambda: first(torch.ones(LEAST, 1)), LEAST, "cpu")()
         with contextlib.suppress(AttributeError):  # what earlier work has left behind is given back
             ctypes.CDLL(None).malloc_trim(0)
-        machine.reset_peak_memory("cpu")
+        machine.reset_peak("cpu")
         before = machine.peak_memory_mb("cpu")
         step = steps(case, spec, size, "cpu")[1]
         step()

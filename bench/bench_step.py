@@ -39,7 +39,7 @@ METHODS = (("single", "eda"), ("cross_attn", "ecg,eda"))
 
 def by_hand(model: Model, data: Data, train: np.ndarray, classes: torch.Tensor, recipe: Recipe) -> Callable[[], None]:
     """An epoch as one would write it."""
-    rows = {m: feed.gather(train) for m, feed in data.feeds.items()}
+    rows = {m: feed.batch_rows(train) for m, feed in data.feeds.items()}
     y = data.labels[0][torch.from_numpy(train).to(data.device), 0]
     optimiser = torch.optim.AdamW(model.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay)
 
@@ -69,7 +69,7 @@ def compare(stage: Stage[FitParams], root: Path) -> np.ndarray:
     """(turns, 2) seconds of a step, by hand and in the engine."""
     device.seed_everything(0, 1)
     data, specs, train, _, _ = fits.labelled(stage)
-    outputs, params = network.targets_of(stage.params), stage.params
+    outputs, params = network.output_spec_of(stage.params), stage.params
     if isinstance(params, FusionParams):
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     else:

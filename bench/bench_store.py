@@ -50,8 +50,8 @@ def main() -> None:
 
         ways: dict[str, Callable[[np.ndarray], torch.Tensor]] = {
             "numpy, a row at a time": naive,
-            "streamed": lambda index: streamed.gather(index)[0],
-            "in memory": lambda index: held.gather(index)[0],
+            "streamed": lambda index: streamed.batch_rows(index)[0],
+            "in memory": lambda index: held.batch_rows(index)[0],
         }
         times: dict[str, list[float]] = {name: [] for name in ways}
         index = rng.integers(0, len(grid), BATCH)

@@ -64,7 +64,7 @@ def by_hand(recipe: Recipe, data: Data, module: Any) -> Callable[[], None]:
     config = VideoMAEConfig(**{**own.to_dict(), "use_mean_pooling": True, "num_labels": 1})
     model = VideoMAEForVideoClassification(config).to(data.device).train()
     every = np.arange(data.size)
-    pixels: Tensor = module.pixels(*data.feeds["video"].gather(every))
+    pixels: Tensor = module.pixels(*data.feeds["video"].batch_rows(every))
     y = data.labels[0]
     optimiser = torch.optim.AdamW(model.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay)
 
@@ -111,7 +111,7 @@ def compare(recipe: Recipe, steps: int, where: str, place: Path) -> np.ndarray:
 
 
 def main() -> None:
-    where = device.resolve("auto")
+    where = device.resolve_device("auto")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--layers", type=int, default=12 if where == "cuda" else 3)
     parser.add_argument("--batch", type=int, default=8 if where == "cuda" else 2)

@@ -27,7 +27,7 @@ def rescore(folder: Path) -> list[str]:
     if known.labels is None:
         raise CheckFailed("the entry has no labels, so that only who has the data can score it", where=str(folder))
     run = known.run
-    protocol = protocols.recorded(run["protocol"]) or protocols.load(run["protocol"]["name"])
+    protocol = protocols.recorded_protocol(run["protocol"]) or protocols.load_protocol(run["protocol"]["name"])
     card = card_for_protocol(protocol, registry.load("dataset", run["dataset"]["name"]).card)
     answered = known.predictions
     given = {(m, t) for m, t in zip(answered["method"].tolist(), answered["target"].tolist(), strict=True)}

@@ -102,7 +102,7 @@ def videomae():
         optimiser.step()
         place = Folder(WORK / "stages", "checkpoint")
         place.path.mkdir(parents=True, exist_ok=True)
-        write = partial(loop._checkpoint, module, optimiser, loop.Progress(), place)  # noqa: SLF001  # what is timed
+        write = partial(loop._checkpoint, module, optimiser, loop.FitState(), place)  # noqa: SLF001  # what is timed
         keep(checkpoint_s=seconds(write, 1, 1))
 
 

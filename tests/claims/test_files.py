@@ -9,7 +9,7 @@ from embench.claims.files import read
 from embench.data.cohort import card_for_protocol
 from embench.errors import UsageError
 from embench.interfaces.recipe import PRESETS
-from embench.planning.method import resolve
+from embench.planning.method import resolve_method
 
 GOOD = """
 id: A1
@@ -42,7 +42,7 @@ def test_every_bundled_file_is_read():
 def test_what_a_bundled_claim_names_exists(claim):
     """Protocol, metric, targets; and every side is a method that the planner accepts, at every preset."""
     assert claim.metric in registry.names("metric")
-    rules = protocols.load(claim.protocol)
+    rules = protocols.load_protocol(claim.protocol)
     for dataset in (*claim.datasets, *claim.elsewhere):
         card = card_for_protocol(rules, registry.load("dataset", dataset).card)
         assert set(claim.place(dataset).targets) <= {target.name for target in card.targets}
@@ -52,7 +52,7 @@ def test_what_a_bundled_claim_names_exists(claim):
             for side in (pair.a, pair.b):
                 if not _is_there(side, card):
                     continue
-                method = resolve(side, card, list(card.modalities), "cpu")
+                method = resolve_method(side, card, list(card.modalities), "cpu")
                 assert method.preset == preset
                 assert [p.part.short for p in method.pretraining] or not side.pretrainers
 

@@ -30,12 +30,12 @@ def told(root, tmp_path_factory):
     from embench.data.cohort import choose_targets
     from embench.data.find import prepared
     from embench.data.label_report import report
-    from embench.protocols import load
+    from embench.protocols import load_protocol
     from embench.registry import load as load_plugin
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        rules, card = load("subject-independent-v1"), load_plugin("dataset", KINDS).card
+        rules, card = load_protocol("subject-independent-v1"), load_plugin("dataset", KINDS).card
         targets = choose_targets(card, "arousal,arousal_value,state,liking")
         return {row["target"]: row for row in report(prepared(KINDS, root, rules), card, targets, rules)}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from embench.data.checks import check
-from embench.data.describe import Report, masked
+from embench.data.describe import DataReport, masked
 from embench.data.verified import recall, remember
 from embench.errors import DataError, PluginError
 from embench.interfaces.dataset import Dataset
@@ -131,7 +131,7 @@ def test_cache_that_cannot_be_written_does_no_harm(root, tmp_path):
 
 
 def shared(root, cache):
-    report, reader = Report(), Small(root)
+    report, reader = DataReport(), Small(root)
     checked = check(reader, "tests/small", cache, visit=report.add)
     return report.document("tests/small", "code-1", reader.card, checked, synthetic=False)
 

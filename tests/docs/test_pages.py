@@ -59,7 +59,7 @@ def test_readme_says_what_exists():
     said = set(re.findall(r"`([^`]+)`", table))
     kinds = ("dataset", "encoder", "pretrainer", "fusion")
     bundled = {e.name for e in registry.entries() if e.package == registry.BUNDLED and e.kind in kinds}
-    assert said == {name for name in bundled if "/" not in name} | set(protocols.names())
+    assert said == {name for name in bundled if "/" not in name} | set(protocols.protocol_names())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

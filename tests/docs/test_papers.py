@@ -7,9 +7,9 @@ import pytest
 
 from embench import registry
 from embench.data.cohort import card_for_protocol, choose_targets
-from embench.planning.method import resolve
+from embench.planning.method import resolve_method
 from embench.planning.request import Request
-from embench.protocols import load
+from embench.protocols import load_protocol
 
 from .pages import ROOT
 
@@ -34,7 +34,7 @@ def test_a_row_can_be_planned(paper, options):
         else:
             given["targets" if name == "target" else name] = value
     request = Request(**given)
-    card = card_for_protocol(load(paper), registry.load("dataset", request.dataset).card)
+    card = card_for_protocol(load_protocol(paper), registry.load("dataset", request.dataset).card)
     assert choose_targets(card, request.targets)
-    method = resolve(request, card, list(card.modalities), "cpu")
+    method = resolve_method(request, card, list(card.modalities), "cpu")
     assert ",".join(method.modalities) == given.get("modalities", ",".join(card.default_modalities))

@@ -1,7 +1,7 @@
 """A plugin's numbers on fixed input may only change together with its revision in `registry.yaml`.
 
 Where this fails and the change is meant: raise the plugin's `revision` (caches and stage ids of installed packages hang
-on it; for the engine `REVISION` in `engine/stage.py`), then write the new numbers with
+on it; for the engine `ENGINE_REVISION` in `engine/stage.py`), then write the new numbers with
 
     python -m tests.golden.test_golden_numbers
 """
@@ -20,7 +20,7 @@ from embench import registry
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import fit
 from embench.engine.network import token_spec
-from embench.engine.stage import REVISION, Folder
+from embench.engine.stage import ENGINE_REVISION, Folder
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import Recipe
@@ -130,7 +130,7 @@ def pretrainer(name: str) -> list[float]:
 
 
 def engine(folder: Path) -> list[float]:
-    """The loss curve of a small fit: what `REVISION` of the engine stands for."""
+    """The loss curve of a small fit: what `ENGINE_REVISION` stands for."""
     torch.manual_seed(0)
     x = torch.from_numpy(wave(32)[:, 0, ::16].copy())
     head = Head(x.shape[1], 1)
@@ -174,7 +174,7 @@ def test_a_plugins_numbers_change_with_its_revision_only(kind: str, name: str, r
 
 
 def test_the_engines_numbers_change_with_its_revision_only(tmp_path: Path) -> None:
-    check(engine(tmp_path), "engine", REVISION)
+    check(engine(tmp_path), "engine", ENGINE_REVISION)
 
 
 if __name__ == "__main__":
@@ -182,5 +182,5 @@ if __name__ == "__main__":
 
     found = {f"{k} {n}": {"revision": r, "numbers": MAKERS[k](n)} for k, n, r in CASES}
     with tempfile.TemporaryDirectory() as place:
-        found["engine"] = {"revision": REVISION, "numbers": engine(Path(place))}
+        found["engine"] = {"revision": ENGINE_REVISION, "numbers": engine(Path(place))}
     FILE.write_text(json.dumps(found, indent=1) + "\n")

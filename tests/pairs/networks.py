@@ -45,7 +45,7 @@ def check_fitted(stage: Stage, plan: Plan) -> network.HiddenEncoder | None:
     """A stage that is trained from signals or features: it takes over what is pretrained, and learns. Returns a
     unimodal one as what a stage above it reads."""
     data, specs, train, _, _ = fits.labelled(stage)
-    outputs, params = network.targets_of(stage.params), stage.params
+    outputs, params = network.output_spec_of(stage.params), stage.params
     torch.manual_seed(0)
     if stage.kind == "unimodal":
         model = network.build_unimodal(params.modalities, specs, outputs)
@@ -64,7 +64,7 @@ def check_fitted(stage: Stage, plan: Plan) -> network.HiddenEncoder | None:
 def check_over_hidden(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> None:
     """A fusion over frozen nets: on their hidden layers it learns as any other, and over the nets it answers alike."""
     signals, _, train, _, _ = fits.labelled(stage)
-    outputs, hidden = network.targets_of(stage.params), fits.hidden_data(signals, nets)
+    outputs, hidden = network.output_spec_of(stage.params), fits.hidden_data(signals, nets)
     tokens = {m: net.tokens for m, net in nets.items()}
     fused = network.fusion_of(stage.params.fusion).build(tokens, outputs)
     model = Model({m: network.Precomputed() for m in nets}, tokens, fused, scale=network.scale_of(outputs))
@@ -80,7 +80,7 @@ def check_pretraining(
     """A task of an encoder, or of the whole model, learns, and `model` takes over what was learned. Without labels it
     gets the rows that `model` will get."""
     params, labels = stage.params, "y" in stage.task
-    outputs, recipe = network.targets_of(params), params.recipe
+    outputs, recipe = network.output_spec_of(params), params.recipe
     if labels:
         data, specs, train, _, _ = fits.labelled(stage)
     else:
@@ -112,7 +112,7 @@ def check_pretraining(
 
 def check_network(model: Model, stage: Stage, data: Data, train: np.ndarray) -> None:
     """Shapes, masks, absent modalities, rows by themselves, gradients and a step of a network that answers."""
-    outputs, recipe = network.targets_of(stage.params), stage.params.recipe
+    outputs, recipe = network.output_spec_of(stage.params), stage.params.recipe
     size = enough(data.feeds)
     whole, there = complete(data, size), ways(data.feeds, size)
     batch = absent(whole, there)
@@ -146,7 +146,7 @@ def check_estimator(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> 
     nor other rows."""
     data, _, _, _, grid = fits.labelled(stage)
     data = fits.hidden_data(data, nets) if nets else data
-    (target,), order = network.targets_of(stage.params).targets, tuple(data.feeds)
+    (target,), order = network.output_spec_of(stage.params).targets, tuple(data.feeds)
     there = ways(order, data.size)
     one, other = (fits.feature_rows(without(data, there, noise)) for noise in (0.0, 10.0))
     np.testing.assert_array_equal(one, other)

@@ -17,7 +17,7 @@ import embench_plugins
 from embench.engine import loop
 from embench.engine.executors import run_graph
 from embench.planning.graph import stage_folder
-from embench.planning.method import resolve
+from embench.planning.method import resolve_method
 from embench.planning.plan import make
 from embench.planning.request import Request
 
@@ -48,7 +48,7 @@ def some() -> list[Together]:
 def shortened(request: Request, together: Together) -> Request:
     """The request with views that fit into every recording, for pretrainers that need a whole one."""
     card, settings = made.CARDS[together.dataset], list(request.settings)
-    for m, part in resolve(request, card, list(card.modalities), "cpu").encoders.items():
+    for m, part in resolve_method(request, card, list(card.modalities), "cpu").encoders.items():
         if (part.recipe.view.length_s or 0) > SHORT_S:
             settings.append(f"encoder[{m}].view.length_s={SHORT_S}")
         elif part.recipe.view.kind == "unit" and reads(part.short) == "signal":
@@ -74,8 +74,8 @@ def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
     request = replace(request, device="cuda", settings=(*request.settings, "encoder.epochs=1"))
     with pretended.gpu(*SOURCES):
         plan = make(request)
-        first = [stage for stage in plan.graph.stages.values() if stage.about.get("fold", 0) == 0]
-        outcome = run_graph(first, stage_folder(tmp_path), workers=1, report=lambda _: None)
+        first = [stage for stage in plan.graph.stages.values() if stage.description.get("fold", 0) == 0]
+        outcome = run_graph(first, stage_folder(tmp_path), workers=1, on_event=lambda _: None)
     assert not outcome.errors
     most = max(epochs, key=lambda waits: sum(waits.values()), default={})
     assert sum(most.values()) <= WAITS + MORE * len(together.inputs), most

@@ -2,7 +2,7 @@
 
 import pytest
 
-from embench.planning.method import resolve
+from embench.planning.method import resolve_method
 from embench.planning.plan import make
 
 from . import made, networks
@@ -23,7 +23,7 @@ def test_these_are_all_pairs():
     found = set()
     for together in NETWORKS:
         card = made.CARDS[together.dataset]
-        method = resolve(together.request(), card, list(card.modalities), "cpu")
+        method = resolve_method(together.request(), card, list(card.modalities), "cpu")
         inputs = tuple((m, part.short) for m, part in method.encoders.items())
         steps = {step.part.short for step in method.pretraining}
         planned = Together(together.dataset, inputs, method.fusion.short, *(steps or {None}), together.targets)

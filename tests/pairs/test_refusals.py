@@ -6,7 +6,7 @@ import pytest
 
 from embench.errors import UsageError
 from embench.interfaces.fusion import Estimator
-from embench.planning.method import resolve
+from embench.planning.method import resolve_method
 from embench.planning.plan import make
 
 from . import made
@@ -21,7 +21,7 @@ KINDS = {"binary": "two classes", "classes": "several classes", "value": "values
 def refused(inputs, fusion="single", pretrainer=None):
     together = Together("everything", tuple(inputs), fusion, pretrainer)
     with pytest.raises(UsageError) as error:
-        resolve(together.request(), CARD, list(CARD.modalities), "cpu")
+        resolve_method(together.request(), CARD, list(CARD.modalities), "cpu")
     return str(error.value)
 
 

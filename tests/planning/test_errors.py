@@ -10,7 +10,7 @@ import torch
 
 from embench import registry
 from embench.errors import UsageError
-from embench.planning.method import resolve
+from embench.planning.method import resolve_method
 from embench.planning.request import Request
 from embench_plugins.datasets.synthetic.amigos import synthesize
 
@@ -89,7 +89,7 @@ def test_a_pretrainer_that_does_not_fit_names_what_is_missing(shared, embench, e
 def test_an_encoder_that_does_not_read_a_modality():
     card = registry.load("dataset", "amigos").card
     with pytest.raises(UsageError, match="does not read video"):
-        resolve(Request("amigos", modalities="video"), card, ["video"], "cpu")
+        resolve_method(Request("amigos", modalities="video"), card, ["video"], "cpu")
 
 
 def test_wrong_names_are_said_before_data_are_read(embench, tmp_path):

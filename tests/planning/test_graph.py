@@ -65,7 +65,7 @@ def test_a_recipe_field_changes_what_depends_on_it(shared, setting, changed):
         plan = shared.plan("Pool", fusion="late", settings=settings)
         found = {}
         for stage in plan.graph.stages.values():
-            part = f"{stage.kind} {stage.about['modality']}" if stage.kind == "unimodal" else stage.kind
+            part = f"{stage.kind} {stage.description['modality']}" if stage.kind == "unimodal" else stage.kind
             found.setdefault(part, set()).add(stage.id)
         return found, plan.id
 

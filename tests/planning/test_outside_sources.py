@@ -26,7 +26,7 @@ def steps(plan, name=None):
 def test_all_folds_share_the_stage_on_an_outside_source_and_seeds_do_not(two, name):
     plan = two.plan("Pool", modalities="ecg", pretrainers=(f"{name}:{OTHER}",), seeds="0,1")
     found = steps(plan)
-    assert [stage.about for stage in found] == [{"seed": s, "modality": "ecg"} for s in (0, 1)]
+    assert [stage.description for stage in found] == [{"seed": s, "modality": "ecg"} for s in (0, 1)]
     assert not any("fold" in stage.params.plain() for stage in found)
     started = {s.inputs["pretrained:ecg"] for s in plan.graph.stages.values() if s.kind == "unimodal"}
     assert started == {stage.id for stage in found}
@@ -48,7 +48,7 @@ def test_a_step_after_one_on_own_people_is_of_a_fold_again(two):
     plan = two.plan("Pool", modalities="ecg", pretrainers=chain)
     second = steps(plan, "supervised_transfer")
     assert len(second) == 5
-    assert {stage.about["fold"] for stage in second} == set(range(5))
+    assert {stage.description["fold"] for stage in second} == set(range(5))
     assert {s.inputs["pretrained:ecg"] for s in second} == {s.id for s in steps(plan, "masked_value")}
     turned = steps(two.plan("Pool", modalities="ecg", pretrainers=chain[::-1]), "supervised_transfer")
     assert [stage.inputs for stage in turned] == [{}]
@@ -58,7 +58,7 @@ def test_steps_of_one_modality_leave_the_others_alone(two):
     chain = (f"masked_value:{OTHER}", f"ecg=supervised_transfer:{OTHER}")
     plan = two.plan("Pool", fusion="concat", pretrainers=chain)
     (transfer,) = steps(plan, "supervised_transfer")
-    first = {stage.about["modality"]: stage.id for stage in steps(plan, "masked_value")}
+    first = {stage.description["modality"]: stage.id for stage in steps(plan, "masked_value")}
     assert transfer.inputs == {"pretrained:ecg": first["ecg"]}
     (fused, *_) = [stage for stage in plan.graph.stages.values() if stage.kind == "fusion"]
     assert fused.inputs == {"pretrained:ecg": transfer.id, "pretrained:eda": first["eda"]}

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from embench.errors import CheckFailed, UsageError
-from embench.protocols import load, prove
+from embench.protocols import load_protocol, prove
 from embench.records.predictions import Labels
 
 from ..tiny.running import Bench
@@ -48,7 +48,7 @@ def test_no_stage_of_a_fold_learns_from_its_people_or_stimuli(tmp_path, crossed,
     for stage in plan.graph.stages.values():
         if stage.kind == "predict":
             continue
-        theirs, shown = of(cohort, answers[stage.about["fold"]].units)
+        theirs, shown = of(cohort, answers[stage.description["fold"]].units)
         learned, seen = read_by(stage, cohort)
         assert stage.kind in ("pretrain", "unimodal")
         assert learned
@@ -115,7 +115,7 @@ def test_training_on_another_dataset_splits_nothing(tmp_path):
     write(tmp_path, people(5), dataset="Other", seed=5)
     bench = Bench(tmp_path, tmp_path / "runs")
     for protocol in (CROSSED, "segment-random-legacy"):
-        said = re.escape(f"{protocol} splits one dataset by {load(protocol).split.by}")
+        said = re.escape(f"{protocol} splits one dataset by {load_protocol(protocol).split.by}")
         with pytest.raises(UsageError, match=said):
             bench.plan("Pool", modalities="ecg", protocol=protocol, train_dataset=plugin("Other"))
 

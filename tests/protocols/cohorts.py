@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from embench.interfaces.dataset import Baseline, Card
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Unit
-from embench.protocols import load, make_units
+from embench.protocols import load_protocol, make_units
 
 
 def recording(
@@ -58,4 +58,4 @@ def cohort(people: int = 10, stimuli: int = 2, groups: Mapping[str, str] | None 
         for i, (name, group) in enumerate(group_of.items())
         for s in range(stimuli)
     ]
-    return make_units(recordings, card(), "continuous", load("subject-independent-v1"))
+    return make_units(recordings, card(), "continuous", load_protocol("subject-independent-v1"))

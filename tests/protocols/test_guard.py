@@ -8,11 +8,11 @@ import pytest
 
 from embench.errors import CheckFailed
 from embench.interfaces.units import Unit
-from embench.protocols import Fold, given_up, load, names, partition, prove
+from embench.protocols import Fold, given_up, load_protocol, partition, protocol_names, prove
 
 from .cohorts import cohort
 
-INDEPENDENT, SEGMENT = load("subject-independent-v1"), load("segment-random-legacy")
+INDEPENDENT, SEGMENT = load_protocol("subject-independent-v1"), load_protocol("segment-random-legacy")
 
 
 @pytest.fixture
@@ -134,9 +134,9 @@ def test_what_a_leaking_split_gives_up_is_counted() -> None:
     assert given_up(INDEPENDENT, units, [first, second]) == {}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", protocol_names())
 def test_every_published_protocol_makes_the_folds_that_it_declares(name: str) -> None:
-    protocol = load(name)
+    protocol = load_protocol(name)
     units = cohort(people=12, stimuli=6)
     folds = partition(protocol, "toy", units, 0)
     prove(protocol, units, folds)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from embench.errors import UsageError
 from embench.interfaces.units import Unit
-from embench.protocols import Fold, Protocol, connected_groups, load, partition, prove, roles
+from embench.protocols import Fold, Protocol, connected_groups, load_protocol, partition, prove, roles
 
 from .cohorts import cohort
 
 INDEPENDENT, LOSO, SEGMENT = (
-    load(name) for name in ("subject-independent-v1", "leave-one-subject-out-v1", "segment-random-legacy")
+    load_protocol(name) for name in ("subject-independent-v1", "leave-one-subject-out-v1", "segment-random-legacy")
 )
 
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from embench.errors import UsageError
-from embench.protocols import load, names
+from embench.protocols import load_protocol, protocol_names
 
 PUBLISHED = {
     "leave-one-subject-out-v1": "0276c05ececb65fc8a36be6970aa8a3db25252e9319e94aa1f8d02cdc162d0e9",
@@ -36,7 +36,7 @@ def own(tmp_path: Path) -> Any:
     """`own(leaks=True)`: the path of a protocol file like subject-independent-v1, with some fields changed."""
 
     def write(drop: str | None = None, **changes: Any) -> Path:
-        rules = load("subject-independent-v1").model_dump(mode="json") | {"name": "own-v1"} | changes
+        rules = load_protocol("subject-independent-v1").model_dump(mode="json") | {"name": "own-v1"} | changes
         rules.pop(drop, None)
         path = tmp_path / "own.yaml"
         path.write_text(yaml.safe_dump(rules))
@@ -46,29 +46,31 @@ def own(tmp_path: Path) -> Any:
 
 
 def test_published_rules_never_change() -> None:
-    assert {name: load(name).hash for name in names()} == PUBLISHED
+    assert {name: load_protocol(name).hash for name in protocol_names()} == PUBLISHED
 
 
 def test_published_protocols_say_what_they_give_up() -> None:
-    assert {name: bool(load(name).gives_up) for name in names()} == {name: load(name).leaks for name in names()}
+    assert {name: bool(load_protocol(name).gives_up) for name in protocol_names()} == {
+        name: load_protocol(name).leaks for name in protocol_names()
+    }
 
 
 def test_hash_holds_rules_not_spelling(own: Any, tmp_path: Path) -> None:
-    one = load(own(rate_hz=64))
+    one = load_protocol(own(rate_hz=64))
     other = tmp_path / "other.yaml"
     other.write_text("# a remark\n" + yaml.safe_dump({**one.model_dump(mode="json"), "rate_hz": 64.0}, sort_keys=False))
-    assert load(other).hash == one.hash
-    assert load(own(rate_hz=32)).hash != one.hash
+    assert load_protocol(other).hash == one.hash
+    assert load_protocol(own(rate_hz=32)).hash != one.hash
 
 
 def test_a_protocol_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        load("subject-independent-v1").leaks = True  # type: ignore[misc]
+        load_protocol("subject-independent-v1").leaks = True  # type: ignore[misc]
 
 
 def test_wrong_name_shows_the_nearest() -> None:
     with pytest.raises(UsageError) as error:
-        load("subject-independant")
+        load_protocol("subject-independant")
     assert str(error.value.hint).startswith("did you mean subject-independent-v1")
     assert "segment-random-legacy" in str(error.value.expected)
 
@@ -107,7 +109,7 @@ def test_wrong_name_shows_the_nearest() -> None:
 def test_a_field_that_breaks_the_schema_is_named(own: Any, changes: dict[str, Any], field: str, expected: str) -> None:
     path = own(**changes)
     with pytest.raises(UsageError) as error:
-        load(path)
+        load_protocol(path)
     assert error.value.where == f"{path}, {field}"
     assert expected in str(error.value.expected)
 
@@ -116,16 +118,16 @@ def test_a_field_that_breaks_the_schema_is_named(own: Any, changes: dict[str, An
 @pytest.mark.parametrize(("changes", "field"), [({"select": "peak_on_test"}, "select")])
 def test_a_leak_must_be_declared(own: Any, changes: dict[str, Any], field: str) -> None:
     with pytest.raises(UsageError, match="leaks while it says that it does not") as error:
-        load(own(**changes))
+        load_protocol(own(**changes))
     assert str(error.value.where).endswith(field)
-    declared = load(own(**changes, leaks=True))
+    declared = load_protocol(own(**changes, leaks=True))
     assert list(declared.gives_up) == [field]
 
 
 def test_a_published_name_is_not_for_other_rules(own: Any) -> None:
-    assert load(own(name="subject-independent-v1")).hash == PUBLISHED["subject-independent-v1"]
+    assert load_protocol(own(name="subject-independent-v1")).hash == PUBLISHED["subject-independent-v1"]
     with pytest.raises(UsageError, match="differ from those published"):
-        load(own(name="subject-independent-v1", rate_hz=64))
+        load_protocol(own(name="subject-independent-v1", rate_hz=64))
 
 
 @pytest.mark.parametrize(
@@ -135,17 +137,17 @@ def test_a_file_without_rules_is_refused(tmp_path: Path, text: str, match: str) 
     path = tmp_path / "own.yaml"
     path.write_text(text)
     with pytest.raises(UsageError, match=match):
-        load(str(path))
+        load_protocol(str(path))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file") as error:
-        load(tmp_path / "none.yaml")
+        load_protocol(tmp_path / "none.yaml")
     assert error.value.where == str(tmp_path / "none.yaml")
 
 
 def test_headline_depends_on_target_and_clock() -> None:
-    protocol = load("subject-independent-v1")
+    protocol = load_protocol("subject-independent-v1")
     assert protocol.headline_for("binary", fixed_order=False) == "auroc_within"
     assert protocol.headline_for("classes", fixed_order=False) == "auroc_within"
     assert protocol.headline_for("binary", fixed_order=True) == "auroc_crossed_time"
@@ -153,29 +155,29 @@ def test_headline_depends_on_target_and_clock() -> None:
 
 
 def test_a_papers_headline_holds_everywhere(own: Any) -> None:
-    assert load(own(headline="f1_weighted")).headline_for("binary", fixed_order=True) == "f1_weighted"
+    assert load_protocol(own(headline="f1_weighted")).headline_for("binary", fixed_order=True) == "f1_weighted"
 
 
 def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text("extends: subject-independent-v1\nname: own-v1\nsplit: {by: group, folds: 3}\n")
-    rules, base = load(path), load("subject-independent-v1")
+    rules, base = load_protocol(path), load_protocol("subject-independent-v1")
     assert rules.model_dump() == base.model_dump() | {"name": "own-v1", "split": {"by": "group", "folds": 3}}
     path.write_text("extends: subject-independant-v1\nname: own-v1\n")
     with pytest.raises(UsageError, match="no published protocol") as error:
-        load(path)
+        load_protocol(path)
     assert str(error.value.hint).startswith("did you mean subject-independent-v1")
     path.write_text("extends: subject-independent-v1\nrate_hz: 64\n")
     with pytest.raises(UsageError, match="differ from those published"):
-        load(path)
+        load_protocol(path)
 
 
 def test_two_protocols_differ_from_the_usual_one_in_a_rule_each() -> None:
-    usual = load("subject-independent-v1").model_dump()
+    usual = load_protocol("subject-independent-v1").model_dump()
     for name, rule in (("subject-independent-strict-v1", "normalise"), ("subject-stimulus-independent-v1", "split")):
-        own = load(name).model_dump()
+        own = load_protocol(name).model_dump()
         assert {key for key in usual if own[key] != usual[key]} == {"name", rule}
-    access = {name: load(name).target_access for name in names()}
+    access = {name: load_protocol(name).target_access for name in protocol_names()}
     assert access["subject-independent-strict-v1"] == "baseline"
     assert access["woo2023"] == "none"
     assert access["strizhkova2024"] == access["subject-stimulus-independent-v1"] == "unlabelled"
@@ -183,15 +185,15 @@ def test_two_protocols_differ_from_the_usual_one_in_a_rule_each() -> None:
 
 def test_variants_differ_from_their_paper_in_split_and_selection_only() -> None:
     for name in ("vazquez2022", "woo2023", "wu2023"):
-        own = load(name).model_dump()
-        for variant in (n for n in names() if n.startswith(f"{name}-")):
-            other = load(variant).model_dump()
+        own = load_protocol(name).model_dump()
+        for variant in (n for n in protocol_names() if n.startswith(f"{name}-")):
+            other = load_protocol(variant).model_dump()
             assert {key for key in own if own[key] != other[key]} <= {"name", "leaks", "split", "select"}
 
 
 def test_papers_make_labels_as_they_say() -> None:
     def made(protocol: str, dataset: str, target: str, raw: list[float]) -> list[float | None]:
-        (found,) = [t for t in load(protocol).targets(dataset) if t.name == target]
+        (found,) = [t for t in load_protocol(protocol).targets(dataset) if t.name == target]
         return [found.rule(np.array([value])) for value in raw]
 
     for target in ("arousal", "valence"):
@@ -203,7 +205,7 @@ def test_papers_make_labels_as_they_say() -> None:
         assert made("wu2023", "k_emocon", target, [2, 3, 4]) == [0, 0, 1]
         assert made("wu2023", "k_emocon", f"{target}3", [1, 2, 3, 4, 5]) == [0, 0, 1, 2, 2]
         for dataset in ("amigos", "amigos/long"):
-            (found,) = [t for t in load("vazquez2022").targets(dataset) if t.name == target]
+            (found,) = [t for t in load_protocol("vazquez2022").targets(dataset) if t.name == target]
             assert found.rule.cut == "training_mean"
             with pytest.raises(ValueError, match="before it is fitted"):
                 found.rule(np.array([5.0]))
@@ -212,8 +214,8 @@ def test_papers_make_labels_as_they_say() -> None:
 
 
 def test_of_deap_the_people_with_face_video_take_part() -> None:
-    people = load("strizhkova2024").included_subjects("deap")
+    people = load_protocol("strizhkova2024").included_subjects("deap")
     assert people is not None
     assert (len(people), min(people), max(people)) == (22, "s01", "s22")
-    assert load("strizhkova2024").included_subjects("amigos") is None
-    assert load("wu2023").included_subjects("deap") is None
+    assert load_protocol("strizhkova2024").included_subjects("amigos") is None
+    assert load_protocol("wu2023").included_subjects("deap") is None

@@ -15,7 +15,7 @@ import yaml
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.interfaces.units import Target
 from embench.leaderboard.export import board_name, export_entry, labels_hmac
-from embench.protocols import load
+from embench.protocols import load_protocol
 from embench.records.record import Record, read_manifest, read_record, write_record
 from embench.statistics.scores import compute_scores
 
@@ -64,7 +64,7 @@ def record(make_run: Callable[..., Any], binary: Target) -> Record:
         run.predictions,
         run.labels,
         targets=[binary],
-        protocol=load("subject-independent-v1"),
+        protocol=load_protocol("subject-independent-v1"),
         card=SimpleNamespace(fixed_order=False),
         groups=run.groups,
         unit_length_s=10.0,
@@ -102,7 +102,7 @@ def test_scores_can_be_made_again_from_the_folder(tmp_path: Path, record: Record
         again.predictions,
         again.labels,
         targets=[binary],
-        protocol=load(again.run["protocol"]["name"]),
+        protocol=load_protocol(again.run["protocol"]["name"]),
         card=SimpleNamespace(**again.run["card"]),
         groups=again.groups,
         unit_length_s=10.0,
@@ -183,7 +183,7 @@ def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Re
         published.predictions,
         published.labels,
         targets=[binary],
-        protocol=load("subject-independent-v1"),
+        protocol=load_protocol("subject-independent-v1"),
         card=SimpleNamespace(fixed_order=False),
         groups=published.groups,
         unit_length_s=10.0,

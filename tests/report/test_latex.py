@@ -90,7 +90,7 @@ def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record
     made = changed(of, dataset={"synthetic": {"seed": 0}})
     assert "Generated data: these numbers say nothing about people" in latex.tables([made])
     assert "no number below says anything about people" in latex.methods([made])
-    rules = protocols.load("segment-random-legacy")
+    rules = protocols.load_protocol("segment-random-legacy")
     leaking = changed(of, protocol={"name": rules.name, "hash": rules.hash, "leaks": True, "gives_up": {"a": "b & c"}})
     assert "This protocol leaks" in latex.tables([leaking])
     assert r"\textbf{This split leaks}: b \& c" in latex.methods([leaking])
@@ -152,7 +152,11 @@ def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
 
 
 def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:
-    rules = {**protocols.load("subject-independent-v1").model_dump(mode="json"), "name": "mine", "rate_hz": 64.0}
+    rules = {
+        **protocols.load_protocol("subject-independent-v1").model_dump(mode="json"),
+        "name": "mine",
+        "rate_hz": 64.0,
+    }
     rules = {**rules, "split": {"by": "group", "folds": "each"}, "validation": {"fraction": 0.0, "at_least": 0}}
     of = changed(published[0], protocol={"name": "mine", "hash": "x", "rules": rules})
     text = latex.methods([of])
@@ -201,7 +205,7 @@ def test_every_bundled_plugin_and_dataset_can_be_cited() -> None:
             assert year is not None
             assert year[1] in card.citation
             assert card.citation.split(" et al.")[0].split(",")[0] in paper.text
-    for name in protocols.names():
+    for name in protocols.protocol_names():
         if name[-1].isdigit() and "-" not in name:
             assert bibliography.paper_of_protocol(name) == name
 

@@ -5,7 +5,7 @@ import pytest
 
 from embench import registry
 from embench.engine.fits import feature_rows, labelled
-from embench.engine.network import describe, load
+from embench.engine.network import describe, load_model
 from embench.engine.stage import Folder
 
 from ..tiny.world import plugin
@@ -58,7 +58,7 @@ def test_networks_are_read_back_in_their_order(shared, fusion):
     for answer in plan.graph.answers:
         id_ = plan.graph.stages[answer.stage].inputs["fitted"]
         assert list(describe(Folder(root, id_)).params.modalities) == ["eda", "ecg"]
-        model, specs, _ = load(root, id_)
+        model, specs, _ = load_model(root, id_)
         assert list(model.encoders) == list(specs) == ["eda", "ecg"]
         assert model.fusion.modalities == ("eda", "ecg")
     assert result.scores["scores"]["arousal"]

@@ -66,7 +66,7 @@ def test_a_cut_is_the_mean_of_the_ratings_of_the_training_part(shared, rules, by
             assert label == (rating[recording] > known[seed, at[seed, unit]])
     for stage in plan.graph.stages.values():
         if stage.kind != "predict":
-            cut = known[stage.about["seed"], stage.about["fold"]]
+            cut = known[stage.description["seed"], stage.description["fold"]]
             ids = [plan.fit.store.recordings[r].id for r in stage.task["recording"]]
             np.testing.assert_array_equal(stage.task["y"][:, 0], [rating[r] > cut for r in ids])
 
@@ -140,7 +140,9 @@ def test_pretraining_under_a_split_by_segments_sees_no_test_sample(shared, rules
         )
         span = {u.id: (u.recording, u.start, u.stop) for u in plan.fit.units}
         for fold in plan.folds[0]:
-            (stage,) = [s for s in plan.graph.stages.values() if s.kind == "pretrain" and s.about["fold"] == fold.index]
+            (stage,) = [
+                s for s in plan.graph.stages.values() if s.kind == "pretrain" and s.description["fold"] == fold.index
+            ]
             seen = [
                 (plan.fit.store.recordings[r].id, a, b)
                 for r, a, b in zip(stage.task["recording"], stage.task["start"], stage.task["stop"], strict=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embench.errors import DataError
-from embench.signals.face import cut, find, read_boxes, square
+from embench.signals.face import cut, find_face, read_boxes, square
 
 from ..tiny.film import write
 
@@ -109,8 +109,8 @@ def test_what_is_cut_is_the_square_colour_first():
 def test_a_face_is_found_where_it_is_and_none_where_there_is_none(scale):
     for x, y, radius in ((80, 90, 60), (160, 110, 50)):
         picture = drawn(x * scale, y * scale, radius * scale, (200 * scale, 260 * scale))
-        box = find(picture)
+        box = find_face(picture)
         assert box is not None
         assert np.abs(box[:2] + box[2:] / 2 - np.array([x, y]) * scale).max() < 0.3 * radius * scale
         assert 1.0 < box[2] / radius / scale < 2.6
-    assert find(np.full((200, 260, 3), 90, np.uint8)) is None
+    assert find_face(np.full((200, 260, 3), 90, np.uint8)) is None

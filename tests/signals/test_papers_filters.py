@@ -9,7 +9,7 @@ import pytest
 from scipy import signal as sps
 
 from embench.interfaces.recording import Signal
-from embench.protocols import load
+from embench.protocols import load_protocol
 from embench.protocols.schema import Protocol
 from embench.signals.preprocess import RULES, preprocess
 
@@ -138,8 +138,8 @@ def test_wu2023_brings_everything_to_4_hz_after_the_filter():
 def test_protocols_and_preparations_have_the_same_names():
     assert set(get_args(Protocol.model_fields["preprocess"].annotation)) == set(RULES)
     papers = ("vazquez2022", "strizhkova2024", "woo2023", "wu2023")
-    assert {name: load(name).preprocess for name in papers} == {name: name for name in papers}
-    assert {name: load(name).rate_hz for name in papers} == {**dict.fromkeys(papers, 128), "wu2023": 4}
+    assert {name: load_protocol(name).preprocess for name in papers} == {name: name for name in papers}
+    assert {name: load_protocol(name).rate_hz for name in papers} == {**dict.fromkeys(papers, 128), "wu2023": 4}
 
 
 def test_what_a_paper_does_not_use_is_prepared_as_usual():

@@ -11,7 +11,7 @@ import pytest
 
 from embench import registry
 from embench.interfaces.metric import Undefined
-from embench.protocols import label_units, load, make_units, partition
+from embench.protocols import label_units, load_protocol, make_units, partition
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.statistics.controls import control_scores
 from embench.statistics.scores import compute_scores
@@ -24,7 +24,7 @@ DATA = os.environ.get("EMBENCH_TEST_DATA")
 def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     root = Path(str(DATA)) / "stress_predict"
     reader = registry.load("dataset", "stress_predict")(root)
-    protocol, [target] = load("subject-independent-v1"), reader.card.targets
+    protocol, [target] = load_protocol("subject-independent-v1"), reader.card.targets
     recordings = [r for s in reader.subjects() for r in reader.recordings(s) if target.label in r.labels]
     units = make_units(recordings, reader.card, "condition", protocol)
     raw, y = label_units(units, {r.id: r.labels[target.label] for r in recordings}, target.rule)

@@ -18,14 +18,14 @@ from embench.errors import DataError, PluginError
 from embench.interfaces.agreement import concordance
 from embench.interfaces.metric import Metric
 from embench.interfaces.units import LabelRule, Target, Units
-from embench.protocols import load
+from embench.protocols import load_protocol
 from embench.records.predictions import Labels, Predictions
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, draw_bootstrap
 from embench.statistics.joined import join
 from embench.statistics.scores import compute_scores
 
-PROTOCOL = load("subject-independent-v1")
+PROTOCOL = load_protocol("subject-independent-v1")
 MakeRun = Callable[..., Any]
 
 

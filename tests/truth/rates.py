@@ -81,7 +81,7 @@ def clearings(people: int, headline: str, times: int, seed: int = 0) -> float:
             Predictions.concatenate([made.predictions, Predictions(constant)]),
             made.labels,
             targets=[TARGET],
-            protocol=protocols.load("subject-independent-v1"),
+            protocol=protocols.load_protocol("subject-independent-v1"),
             card=SimpleNamespace(fixed_order=headline == "auroc_crossed_time"),
             groups=made.groups,
             unit_length_s=10.0,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from embench.protocols import load
+from embench.protocols import load_protocol
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics.scores import compute_scores
 from embench_plugins.datasets.amigos import Amigos
@@ -53,7 +53,7 @@ def scored(of_unit: np.ndarray, trials: np.ndarray = TRIALS) -> dict[str, Any]:
         predictions,
         Labels(dict(zip(Labels.FIXED, columns, strict=True))),
         targets=[TARGET],
-        protocol=load("subject-independent-v1"),
+        protocol=load_protocol("subject-independent-v1"),
         card=CARD,
         groups=dict(zip(subject.tolist(), subject.tolist(), strict=True)),
         unit_length_s=float("nan"),

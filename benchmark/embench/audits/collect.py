@@ -12,12 +12,12 @@ from embench import registry
 from embench.audits.checks.evidence import Evidence
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
-from embench.engine.stage import REVISION
+from embench.engine.stage import ENGINE_REVISION
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import digest
 from embench.interfaces.units import Target
 from embench.planning.request import Request
-from embench.protocols import Fold, Protocol, load, names, recorded
+from embench.protocols import Fold, Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records import embeddings, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, Labels
@@ -91,9 +91,9 @@ def gather(folder: Path, data_root: Path | None) -> Evidence:
 def _protocol(run: Mapping[str, Any]) -> Protocol:
     """The published rules of the run's protocol, or those that the record itself holds, of a file of the user's."""
     about = run["protocol"]
-    if about["name"] in names():
-        return load(about["name"])
-    return recorded(about) or load(run["config"].get("request", {}).get("protocol", about["name"]))
+    if about["name"] in protocol_names():
+        return load_protocol(about["name"])
+    return recorded_protocol(about) or load_protocol(run["config"].get("request", {}).get("protocol", about["name"]))
 
 
 def _recorded_root(run: Mapping[str, Any]) -> Path | None:
@@ -156,7 +156,7 @@ def _same_code(run: Mapping[str, Any], planned: Plan) -> bool:
     versions = run["versions"]
     libraries = {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")}
     same_libraries = all(versions.get(name) == version for name, version in libraries.items())
-    return digest(before) == digest(planned.config) and same_libraries and versions.get("engine") == REVISION
+    return digest(before) == digest(planned.config) and same_libraries and versions.get("engine") == ENGINE_REVISION
 
 
 def _sources(

@@ -121,7 +121,7 @@ def _dealt_anew(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) ->
     return out
 
 
-def retrain(planned: Plan, e: Evidence, count: int, report: EventCallback) -> CheckResult:
+def retrain(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
     """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test people. What
     it then scores is chance, unless test people's labels reach it by another way."""
     names = {t.name: e.rescored["headlines"][t.name] for t in e.targets}
@@ -131,7 +131,7 @@ def retrain(planned: Plan, e: Evidence, count: int, report: EventCallback) -> Ch
         with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
             stages = list(again.graph.stages.values())
             workers = default_workers(planned.setting.device)
-            outcome = run_graph(stages, Path(folder), workers=workers, report=report)
+            outcome = run_graph(stages, Path(folder), workers=workers, on_event=on_event)
             outcome.check(again.graph.stages)
             scores = evaluate.evaluate(again, Path(folder)).scores["scores"]
         for name, headline in names.items():

@@ -113,7 +113,7 @@ def _targets(claim: Claim, dataset: str, protocol: str) -> list[str]:
     """The claim's targets on a dataset, as far as they exist there under a protocol."""
     wanted = claim.place(dataset).targets
     try:
-        card = card_for_protocol(protocols.load(protocol), registry.load("dataset", dataset).card)
+        card = card_for_protocol(protocols.load_protocol(protocol), registry.load("dataset", dataset).card)
     except EmbenchError:
         if dataset in claim.datasets:  # planning will say what is wrong, of this claim alone
             return list(wanted)

@@ -80,10 +80,10 @@ def prepare(
 ) -> None:
     """Filter, resample and store a dataset's signals; what was prepared before is not done again."""
     with console.stdout_kept(as_json):
-        from embench.protocols import load
+        from embench.protocols import load_protocol
         from embench.system import cores
 
-        store = _prepare(dataset, data_root, load(protocol), workers or min(4, cores()))
+        store = _prepare(dataset, data_root, load_protocol(protocol), workers or min(4, cores()))
     if as_json:
         console.document({
             "dataset": store.name,

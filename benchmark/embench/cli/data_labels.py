@@ -36,13 +36,13 @@ def labels(
         from embench.data import label_report
         from embench.data.cohort import card_for_protocol, choose_targets
         from embench.data.find import prepared
-        from embench.protocols import load
+        from embench.protocols import load_protocol
         from embench.report import drawing, label_figure
         from embench.runs.external import units_table, write_units
 
         if figure:
             drawing.check_path(figure, "--figure")
-        rules = load(protocol)
+        rules = load_protocol(protocol)
         card = card_for_protocol(rules, registry.load("dataset", dataset).card)
         chosen = choose_targets(card, target or ",".join(t.name for t in card.targets))
         with Steps() as steps:

@@ -38,7 +38,7 @@ def verify(
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.data.checks import check
-        from embench.data.describe import Report
+        from embench.data.describe import DataReport
         from embench.data.find import open_dataset
         from embench.data.verified import remember
         from embench.store import cache_root
@@ -46,7 +46,7 @@ def verify(
 
         reader, name = open_dataset(dataset, data_root), registry.find("dataset", dataset).full_name
         code, generated = registry.code_identity("dataset", name), synthetic(reader.root) is not None
-        report = Report()
+        report = DataReport()
         with Steps() as steps:
             visit = report.add if share else None
             checked = check(reader, name, cache_root(), lambda n, all_, _: steps(n, all_, "verified"), visit)

@@ -26,7 +26,7 @@ _PARTS = 10
 """A recording is cut into so many parts for the map of missing samples."""
 
 
-class Report:
+class DataReport:
     """Made while recordings pass by; `document` is the report when all have."""
 
     def __init__(self) -> None:

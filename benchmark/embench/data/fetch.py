@@ -64,7 +64,7 @@ def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) ->
         shutil.rmtree(made, ignore_errors=True)
         for download, archive in zip(card.downloads, archives, strict=True):
             try:
-                unpack(archive, made / download.unpack, _as_bytes_callback(progress, f"unpacking {download.name}"))
+                unpack(archive, made / download.unpack, _step(progress, f"unpacking {download.name}"))
             except DataError:
                 if archive.parent == aside:  # whatever it is, it would be no better the next time
                     archive.unlink()
@@ -235,7 +235,7 @@ def _is_network(error: OSError) -> bool:
     return isinstance(error, requests.RequestException | ConnectionError | TimeoutError)
 
 
-def _as_bytes_callback(progress: DownloadCallback | None, what: str) -> BytesCallback | None:
+def _step(progress: DownloadCallback | None, what: str) -> BytesCallback | None:
     return None if progress is None else lambda done, total: progress(what, done, total)
 
 

@@ -249,7 +249,7 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
     if source.normalise in ("subject_unlabelled", "baseline"):
         subject = np.array([source.store.recordings[r].subject for r in everything.recording])
         known, whose = (values, subject) if source.rest is None else _at_rest(source, m, encoder, code, length_s)
-        values = _standardise(values, subject, known, whose, encoder.alike(m))
+        values = _standardise(values, subject, known, whose, encoder.shared_axes(m))
     lookup = {
         (r, round(a * 1000), round(b * 1000)): i
         for i, (r, a, b) in enumerate(zip(everything.recording, everything.start, everything.stop, strict=True))
@@ -293,11 +293,11 @@ def _at_rest(source: Source, m: str, encoder: Encoder, code: str, length_s: floa
 
 
 def _standardise(
-    values: np.ndarray, subject: np.ndarray, known: np.ndarray, whose: np.ndarray, alike: tuple[int, ...] = ()
+    values: np.ndarray, subject: np.ndarray, known: np.ndarray, whose: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """Each feature (n, *shape) z-scored by its person's rows of `known` (k, *shape), NaN left out; one that is constant
-    there is only centred, and one that is missing there is NaN. Those along the axes `alike` share a mean and an SD."""
-    out, over = values.astype(np.float64), (0, *alike)
+    """Each feature (n, *shape) z-scored by its subject's rows of `known` (k, *shape), NaN ignored; one that is constant
+    there is only centred, and one that is missing there is NaN. Values along the axes `shared` have one mean and SD."""
+    out, over = values.astype(np.float64), (0, *shared)
     for person in np.unique(subject):
         part = known[whose == person].astype(np.float64)
         there = np.isfinite(part)

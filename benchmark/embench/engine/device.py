@@ -15,7 +15,7 @@ from embench import system
 from embench.errors import MachineError, UsageError
 
 
-def resolve(name: str) -> str:
+def resolve_device(name: str) -> str:
     """The device that a name means; `auto` is CUDA where it is there, else the CPU: nobody has tried MPS yet, so it has
     to be asked for.
 
@@ -81,7 +81,7 @@ def training_precision(device: str) -> Iterator[None]:
         yield
 
 
-def reset_peak_memory(device: str) -> None:
+def reset_peak(device: str) -> None:
     """What follows is measured from here on, where the system can do that."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()

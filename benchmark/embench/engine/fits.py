@@ -18,7 +18,7 @@ from embench.engine import network
 from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of, with_stats
 from embench.engine.counting import size_of
 from embench.engine.feed import Data, FeatureFeed
-from embench.engine.loop import Progress, fit
+from embench.engine.loop import FitState, fit
 from embench.engine.rows import Grid, slide, stage_view, view_length
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Stage
@@ -81,7 +81,7 @@ def _labels_of(
     recipe: Recipe,
 ) -> OutputSpec:
     """The stage's targets, with what its training labels say of them: weights of classes, and the model's scale."""
-    outputs = network.targets_of(params)
+    outputs = network.output_spec_of(params)
     y, weight = (part[train].cpu().numpy() for part in data.labels)
     balanced = recipe.class_weight == "balanced"
     classes = tuple(class_weights(t, y[:, i], weight, balanced) for i, t in enumerate(outputs.targets))
@@ -124,7 +124,7 @@ def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
 def unimodal(stage: Stage[FitParams], folder: Folder, root: Path) -> dict[str, Any]:
     """One modality's encoder with its own head."""
     data, specs, train, val, _ = labelled(stage)
-    model = network.build_unimodal(stage.params.modalities, specs, network.targets_of(stage.params))
+    model = network.build_unimodal(stage.params.modalities, specs, network.output_spec_of(stage.params))
     return _train(model, specs, stage, folder, root, data, train, val)
 
 
@@ -134,7 +134,7 @@ def fusion(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, 
     if params.inputs == "hidden":
         return _fusion_of_hidden(stage, folder, root)
     data, specs, train, val, _ = labelled(stage)
-    model = network.build_fusion(params.modalities, params.fusion, specs, network.targets_of(params))
+    model = network.build_fusion(params.modalities, params.fusion, specs, network.output_spec_of(params))
     return _train(model, specs, stage, folder, root, data, train, val)
 
 
@@ -157,7 +157,7 @@ def _train(
     network.save(folder, model, specs)
     return {
         **_outcome(state, folder, train, val),
-        "parameters": network.size(model),
+        "parameters": network.parameter_count(model),
         "flops": flops(model, data, train),
     }
 
@@ -200,13 +200,13 @@ def _fusion_of_hidden(stage: Stage[FusionParams], folder: Folder, root: Path) ->
     data, _, train, val, _ = labelled(stage)
     modules, specs = _frozen(stage, root)
     data, tokens = hidden_data(data, modules), {m: module.tokens for m, module in modules.items()}
-    fused = network.fusion_of(params.fusion).build(tokens, network.targets_of(params))
+    fused = network.fusion_of(params.fusion).build(tokens, network.output_spec_of(params))
     precomputed = {m: network.Precomputed() for m in modules}
-    model = Model(precomputed, tokens, fused, scale=network.scale_of(network.targets_of(params)))
+    model = Model(precomputed, tokens, fused, scale=network.scale_of(network.output_spec_of(params)))
     module = Supervised(model, _labels_of(model, params, data, train, recipe)).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed, _keeping(stage, folder, model))
     network.save(folder, model, specs)
-    count = network.size(model) + sum(network.size(part) for part in modules.values())
+    count = network.parameter_count(model) + sum(network.parameter_count(part) for part in modules.values())
     return {**_outcome(state, folder, train, val), "parameters": count, "flops": flops(model, data, train)}
 
 
@@ -216,7 +216,7 @@ def pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[s
     recipe = params.recipe
     pretrainer = registry.load("pretrainer", params.pretrainer.name)(recipe)
     data, specs, train, val = labelled(stage)[:4] if labels else _windows(stage)
-    outputs = network.targets_of(params)
+    outputs = network.output_spec_of(params)
     if params.fusion is not None:
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     elif labels:
@@ -232,7 +232,7 @@ def pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[s
     source = open_store(stage.places["stores"][params.common.source.store])
     return {
         **_outcome(state, folder, train, val),
-        "parameters": network.size(module),
+        "parameters": network.parameter_count(module),
         "manifest": {
             **_seen(source, params.modalities, stage.task),
             "licence": stage.places["licences"][params.common.source.store],
@@ -341,7 +341,7 @@ def estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[st
     y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
     train, val = train[np.isfinite(y[train])], val[np.isfinite(y[val])]
     subjects = task_subjects(stage)[grid.unit]
-    (target,) = network.targets_of(params).targets
+    (target,) = network.output_spec_of(params).targets
     kind = registry.load("fusion", params.fusion.name)
     fitted = kind(params.fusion.recipe, stage.seed, target.kind, target.n, tuple(params.modalities))
     checked = (X[val], y[val]) if len(val) and len(np.unique(y[val])) > 1 else None
@@ -349,7 +349,7 @@ def estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[st
     folder.write("estimator.pkl", lambda path: path.write_bytes(pickle.dumps(fitted)))
     network.save_specs(folder, specs)
     own, operations = size_of(fitted)
-    frozen = sum(network.size(module) for module in modules.values())
+    frozen = sum(network.parameter_count(module) for module in modules.values())
     parameters = None if own is None else own + frozen
     return {"epochs": 0, "rows": len(train), "val_rows": len(val), "parameters": parameters, "flops": operations}
 
@@ -372,7 +372,7 @@ def flops(model: Model, data: Data, train: np.ndarray) -> int:
     return int(counter.get_total_flops())
 
 
-def _outcome(state: Progress, folder: Folder, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
+def _outcome(state: FitState, folder: Folder, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:
     names = list(dict.fromkeys(name for row in state.history for name in row))
 
     def write(path: Path) -> None:

@@ -79,7 +79,7 @@ def rate_at(recipe: Recipe, epoch: float) -> float:
 
 
 @dataclass
-class Progress:
+class FitState:
     """Where a fit stands; all of it goes into the checkpoint."""
 
     epoch: int = 0
@@ -99,7 +99,7 @@ def fit(
     folder: Folder,
     seed: int,
     epoch_ended: Callable[[int], None] | None = None,
-) -> Progress:
+) -> FitState:
     """Trains `module` in place and leaves it with the weights that the recipe selects.
 
     Args:
@@ -208,7 +208,7 @@ def _validate(module: nn.Module, objective: Objective, data: Data, val: np.ndarr
 
 
 def _checkpoint(
-    module: nn.Module, optimiser: torch.optim.Optimizer, state: Progress, folder: Folder, device: str
+    module: nn.Module, optimiser: torch.optim.Optimizer, state: FitState, folder: Folder, device: str
 ) -> None:
     content = {
         "module": module.state_dict(),
@@ -223,13 +223,13 @@ def _checkpoint(
     folder.write("checkpoint.pt", lambda path: path.write_bytes(buffer.getbuffer()))
 
 
-def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> Progress:
+def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> FitState:
     path = folder.file("checkpoint.pt")
     if not path.is_file():
-        return Progress()
+        return FitState()
     content = torch.load(path, weights_only=True)
     module.load_state_dict(content["module"])
     optimiser.load_state_dict(content["optimiser"])
     torch.set_rng_state(content["rng"].cpu())
     machine.set_random_state(device, content["cuda_rng"])
-    return Progress(**content["state"])
+    return FitState(**content["state"])

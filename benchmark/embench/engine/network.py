@@ -24,7 +24,7 @@ from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.nn import Model, ValueScale
 
 
-def targets_of(params: FitParams) -> OutputSpec:
+def output_spec_of(params: FitParams) -> OutputSpec:
     """What a stage is to answer."""
     return OutputSpec(params.targets)
 
@@ -103,7 +103,7 @@ def build_fusion(
 
 def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
     """A fitted unimodal stage's net as a frozen encoder."""
-    model, specs, _ = load(root, stage_id)
+    model, specs, _ = load_model(root, stage_id)
     (m,) = specs
     if model.head is None:
         raise ValueError(f"stage {stage_id} is no unimodal one")
@@ -172,12 +172,12 @@ def describe(folder: Folder) -> Fitted:
     return Fitted(plain["kind"], fitted_params(plain["params"]), plain["inputs"])
 
 
-def load(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Model, dict[str, InputSpec], Fitted]:
+def load_model(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Model, dict[str, InputSpec], Fitted]:
     """The fitted network of a unimodal or fusion stage, on the CPU in eval mode, its input specs and what the stage
     says of itself; with the weights of an `epoch` where every one's were kept."""
     folder = Folder(root, stage_id)
     about = describe(folder)
-    params, outputs = about.params, targets_of(about.params)
+    params, outputs = about.params, output_spec_of(about.params)
     specs = load_specs(folder)
     if not isinstance(params, FusionParams):
         model = build_unimodal(params.modalities, specs, outputs)
@@ -235,6 +235,6 @@ def start_from(model: Model, weights: Path, part: str | None) -> int:
     return len(taken)
 
 
-def size(model: nn.Module) -> int:
+def parameter_count(model: nn.Module) -> int:
     """Number of parameters."""
     return sum(p.numel() for p in model.parameters())

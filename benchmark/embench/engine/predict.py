@@ -20,7 +20,7 @@ from embench.engine.specs import FitParams, FusionParams, PredictParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import probabilities
 from embench.errors import PluginError
-from embench.protocols import Span
+from embench.protocols import UnitId
 
 ALONE, TOLERANCE = 64, 1e-5
 
@@ -44,7 +44,7 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
 
     def answers(epoch: int | None) -> dict[str, np.ndarray]:
         if len(rows) == 0:
-            columns = sum(len(target.columns) for target in network.targets_of(params).targets)
+            columns = sum(len(target.columns) for target in network.output_spec_of(params).targets)
             made = {"score": np.zeros((0, columns))}
         else:
             estimated = about.kind == "estimator"
@@ -84,7 +84,7 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
     """The ids of a stage's units, for messages."""
     spans = zip(task["recording"], task["start"], task["stop"], strict=True)
     recordings = source.store.recordings
-    return np.array([str(Span.of(recordings[r].id, a, b)) for r, a, b in spans])
+    return np.array([str(UnitId.of(recordings[r].id, a, b)) for r, a, b in spans])
 
 
 Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -93,8 +93,8 @@ Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
 
 
 def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Answer:
-    model, _, about = network.load(root, fitted, epoch)
-    outputs = network.targets_of(about.params)
+    model, _, about = network.load_model(root, fitted, epoch)
+    outputs = network.output_spec_of(about.params)
     model.to(data.device)
 
     def answer(index: np.ndarray) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ from embench.engine.specs import Params
 from embench.errors import MachineError
 from embench.files import digest, write_whole
 
-REVISION = 1
+ENGINE_REVISION = 1
 """Rises when the same plugins and data give other numbers; part of every stage id."""
 
 
@@ -33,7 +33,7 @@ class Stage(Generic[P_co]):
         task: arrays that the worker needs (units, labels of its own training and validation units); their digests
             are part of `params`.
         places: folders and other facts that do not decide the result.
-        about: fold, seed, modality, target, for people who watch.
+        description: fold, seed, modality, target, for whoever watches.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class Stage(Generic[P_co]):
     inputs: Mapping[str, str] = field(default_factory=dict)
     task: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
     places: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    about: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    description: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
     def id(self) -> str:
@@ -57,16 +57,16 @@ class Stage(Generic[P_co]):
 
     @property
     def title(self) -> str:
-        words = [self.kind, *(f"{key} {value}" for key, value in self.about.items())]
+        words = [self.kind, *(f"{key} {value}" for key, value in self.description.items())]
         return " ".join(words)
 
 
 class Folder:
     """The folder of a stage's result: written aside and renamed file by file, finished when `result.json` is there."""
 
-    def __init__(self, root: Path, stage_id: str, listen: EventCallback | None = None) -> None:
+    def __init__(self, root: Path, stage_id: str, on_event: EventCallback | None = None) -> None:
         self.path = Path(root) / stage_id
-        self.listen = listen
+        self.on_event = on_event
 
     @property
     def done(self) -> bool:
@@ -104,5 +104,5 @@ class Folder:
         event = {"event": kind, **figures}
         with (self.path / "events.jsonl").open("a", newline="\n") as file:
             file.write(json.dumps(event) + "\n")
-        if self.listen:
-            self.listen(event)
+        if self.on_event:
+            self.on_event(event)

@@ -34,14 +34,14 @@ _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
-def run_stage(stage: Stage[Params], root: Path, listen: EventCallback | None = None) -> dict[str, Any]:
-    """Runs a stage unless its result is there already; two processes that want the same one share it. `listen` is
+def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None = None) -> dict[str, Any]:
+    """Runs a stage unless its result is there already; two processes that want the same one share it. `on_event` is
     called with what happens, beside it being written to the stage's events.
 
     Raises:
         EmbenchError: of the kind that names whose fault it is; the traceback lies in the stage's `error.txt`.
     """
-    folder = Folder(root, stage.id, listen)
+    folder = Folder(root, stage.id, on_event)
     if folder.done:
         return folder.result()
     try:
@@ -59,12 +59,12 @@ def run_stage(stage: Stage[Params], root: Path, listen: EventCallback | None = N
 
 
 def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
-    about = {"kind": stage.kind, "params": stage.params.plain(), "inputs": stage.inputs, "about": stage.about}
-    text = json.dumps(about, indent=1)  # modalities keep their order
+    content = {"kind": stage.kind, "params": stage.params.plain(), "inputs": stage.inputs, "about": stage.description}
+    text = json.dumps(content, indent=1)  # modalities keep their order
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
     machine.seed_everything(stage.seed, threads)
-    machine.reset_peak_memory(device)
+    machine.reset_peak(device)
     began, used = time.monotonic(), machine.energy_j(device)
     with threadpool_limits(threads):
         result = _RUN[stage.kind](stage, folder, root)

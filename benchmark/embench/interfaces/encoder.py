@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torch import nn
@@ -33,6 +34,16 @@ class Encoder(ABC):
     offers: ClassVar[frozenset[str]] = frozenset()
     libraries: ClassVar[tuple[str, ...]] = ()
     recipes: ClassVar[Mapping[str, Recipe]]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "alike" in vars(cls):
+            warnings.warn(
+                f"{cls.__qualname__}.alike is called shared_axes now; embench 0.2 no longer reads the old name",
+                DeprecationWarning,
+                stacklevel=3,  # past `ABCMeta.__new__`, to the line of the class
+            )
+            cls.shared_axes = vars(cls)["alike"]  # type: ignore[method-assign]
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -67,7 +78,7 @@ class Encoder(ABC):
         """What the values of a feature vector are, for people who read them."""
         return ()
 
-    def alike(self, modality: str) -> tuple[int, ...]:
+    def shared_axes(self, modality: str) -> tuple[int, ...]:
         """Axes, counted from the end, along which the values of a feature row are one quantity, as the positions of a
         series are: each person's are standardised together. By default every value is standardised by itself."""
         return ()

@@ -11,7 +11,7 @@ from embench.errors import UsageError
 from embench.planning.method import chosen_modalities
 from embench.planning.request import Request
 from embench.planning.transfer import of_both
-from embench.protocols import load
+from embench.protocols import load_protocol
 
 EACH, ALL = "each", "all"
 
@@ -47,7 +47,7 @@ def _drops(request: Request) -> list[str | None]:
 
 def _modalities(request: Request) -> tuple[str, ...]:
     """Those that the method of a request reads, known without its data."""
-    protocol = load(request.protocol)
+    protocol = load_protocol(request.protocol)
     card = card_for_protocol(protocol, registry.load("dataset", request.dataset).card)
     if request.train_dataset:
         request = of_both(request, protocol, card)

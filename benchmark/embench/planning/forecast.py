@@ -65,7 +65,7 @@ def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     """Parameters, FLOPs of a row, and seconds a row of training (forward and backward)."""
     machine.seed_everything(0, stage.params.common.threads)
     data, specs, train, _, _ = fits.labelled(_fewer(stage))
-    params, outputs = stage.params, network.targets_of(stage.params)
+    params, outputs = stage.params, network.output_spec_of(stage.params)
     if isinstance(params, FusionParams):
         model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
     else:
@@ -79,7 +79,7 @@ def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     if data.device != "cpu":
         torch.get_device_module(data.device).synchronize()
     seconds = time.perf_counter() - began
-    return network.size(model), flops, seconds / ROWS
+    return network.parameter_count(model), flops, seconds / ROWS
 
 
 def _fewer(stage: Stage[FitParams]) -> Stage[FitParams]:

@@ -23,7 +23,7 @@ from embench.engine.specs import (
     SourceSpec,
     asked,
 )
-from embench.engine.stage import REVISION, Stage
+from embench.engine.stage import ENGINE_REVISION, Stage
 from embench.errors import UsageError
 from embench.interfaces.units import LabelRule, Target
 from embench.planning.method import FUSION, Method, Origin, Pretraining
@@ -89,7 +89,7 @@ def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Com
         setting.protocol.normalise,
         (rest.start_s, rest.stop_s) if rest else None,
     )
-    return Common(REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
+    return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
 
 
 def outside_stage(
@@ -148,7 +148,7 @@ class Builder:
         for some in [targets] if joint else [(t,) for t in targets]:
             y = np.stack([self.fit_on.labels(t, labelled) for t in some], 1)
             fitted = self._fitted(some, y, seed, fold.index, labelled, val, pretrained)
-            about = {"seed": seed, "fold": fold.index, "target": ",".join(t.name for t in some)}
+            description = {"seed": seed, "fold": fold.index, "target": ",".join(t.name for t in some)}
             cohort = self.fit_on if self.setting.dev else self.test_on
             stage = Stage(
                 "predict",
@@ -156,7 +156,7 @@ class Builder:
                 {"fitted": fitted},
                 {**cohort.arrays(test), **everything(cohort)},
                 self.setting.places,
-                about,
+                description,
             )
             self.graph.answers.append(
                 Answer(self.graph.add(stage), some, seed, fold.index, tuple(test), tuple(labelled))
@@ -198,8 +198,8 @@ class Builder:
         if step.source is not None:
             # All folds share it, unless it goes on from what one of them was pretrained on.
             stage = outside_stage(self.method, step, self.sources[step.source, step.labels], self.setting, seed, inputs)
-            of_fold = any("fold" in self.graph.stages[id_].about for id_ in inputs.values())
-            return replace(stage, about={**stage.about, "fold": fold}) if of_fold else stage
+            of_fold = any("fold" in self.graph.stages[id_].description for id_ in inputs.values())
+            return replace(stage, description={**stage.description, "fold": fold}) if of_fold else stage
         cohort, which = self.fit_on, self.method.of(step)
         if self.setting.protocol.split.by != "group":
             stretches = stretches_of(cohort, {TRAIN: train, VAL: val})
@@ -208,8 +208,8 @@ class Builder:
         targets = cohort.targets if step.modality is None else ()
         shared = common(self.setting, seed, fold, cohort)
         params = _pretrain_params(self.method, step, self.setting, targets, inputs, shared)
-        about = {"seed": seed, "fold": fold, **_modality(step)}
-        return Stage("pretrain", params, inputs, task_of(cohort, stretches, which), self.setting.places, about)
+        description = {"seed": seed, "fold": fold, **_modality(step)}
+        return Stage("pretrain", params, inputs, task_of(cohort, stretches, which), self.setting.places, description)
 
     def _fitted(
         self,
@@ -222,7 +222,7 @@ class Builder:
         pretrained: Mapping[str, str],
     ) -> str:
         """The stage that answers for some targets, whose labels are `y` (all units, targets)."""
-        method, about = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
+        method, description = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         task = self._task(y, train, val)
         shared = common(self.setting, seed, fold, self.fit_on)
         # Only the network that answers is asked for every epoch's weights.
@@ -238,7 +238,7 @@ class Builder:
                 weights=_weights(self.setting, [m], pretrained),
                 every_epoch=every_epoch,
             )
-            return self._unimodal(m, params, y, train, val, pretrained, about)
+            return self._unimodal(m, params, y, train, val, pretrained, description)
 
         if method.joins == "unimodal":
             (m,) = method.modalities
@@ -260,7 +260,7 @@ class Builder:
             every_epoch=every_epoch and kind == "fusion",
         )
         inputs = unimodal or dict(pretrained)
-        return self.graph.add(Stage(kind, params, inputs, task, self.setting.places, about))
+        return self.graph.add(Stage(kind, params, inputs, task, self.setting.places, description))
 
     def _unimodal(
         self,
@@ -270,7 +270,7 @@ class Builder:
         train: Sequence[int],
         val: Sequence[int],
         pretrained: Mapping[str, str],
-        about: Mapping[str, Any],
+        description: Mapping[str, Any],
     ) -> str:
         """The net of one modality, on the people who have it, so that every run that needs it shares it."""
         spans = {entry.id: set(entry.spans) for entry in self.fit_on.store.recordings}
@@ -280,7 +280,7 @@ class Builder:
 
         own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
         task = self._task(y, sensed(train), sensed(val))
-        return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, {**about, "modality": m}))
+        return self.graph.add(Stage("unimodal", params, own, task, self.setting.places, {**description, "modality": m}))
 
     def _task(self, y: np.ndarray, train: Sequence[int], val: Sequence[int]) -> dict[str, np.ndarray]:
         """Units of a fitting stage with the labels of its own training and validation units: all that it learns."""

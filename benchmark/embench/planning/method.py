@@ -87,7 +87,7 @@ class Method:
         return [*named, ("fusion", self.fusion)]
 
 
-def resolve(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
+def resolve_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
     """The method of a request on a dataset.
 
     Raises:

@@ -20,11 +20,11 @@ from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.graph import Builder, Graph, Setting, data_places
-from embench.planning.method import FUSION, Method, resolve, without_paths
+from embench.planning.method import FUSION, Method, resolve_method, without_paths
 from embench.planning.request import Request
 from embench.planning.sources import channels_of, sources
 from embench.planning.transfer import of_both, trained_on
-from embench.protocols import Fold, Protocol, given_up, load
+from embench.protocols import Fold, Protocol, given_up, load_protocol
 from embench.records.manifest import Overlap
 from embench.store import clips
 from embench.system import cores
@@ -178,20 +178,20 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         UsageError: names or parts do not fit. DataError: data are missing or bad. CheckFailed: the split is not what
             the protocol declares.
     """
-    protocol = load(request.protocol)
-    device = machine.resolve(request.device)
+    protocol = load_protocol(request.protocol)
+    device = machine.resolve_device(request.device)
     dataset = registry.find("dataset", request.dataset).full_name
     card = card_for_protocol(protocol, registry.load("dataset", dataset).card)
     if request.train_dataset:
         request = of_both(request, protocol, card)
     # Wrong names are said before data are read, which may take long.
-    resolve(request, card, list(card.modalities), device)
+    resolve_method(request, card, list(card.modalities), device)
     targets = choose_targets(card, request.targets)
 
     workers = request.workers or default_workers("cpu")
-    on_progress = _as_progress_callback(f"preparing {card.name}", progress)
-    store = find.prepared(dataset, request.data_root, protocol, workers, on_progress)
-    method = resolve(request, card, list(store.modalities), device)
+    on_step = _every_fifth(f"preparing {card.name}", progress)
+    store = find.prepared(dataset, request.data_root, protocol, workers, on_step)
+    method = resolve_method(request, card, list(store.modalities), device)
     if method.joins == "estimator":
         _check_kinds(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
@@ -205,7 +205,9 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     cohorts = {c.store.key: c for c in (test, fit, *outside.values())}.values()
     videos = tuple(said for cohort in cohorts for said in _decoded(cohort, method, workers, progress))
     channels = {m: channels_of(fit, m) for m in method.modalities}
-    started = weights.find(request.pretrained, request.runs_folder, method, channels) if request.pretrained else None
+    started = (
+        weights.find_weights(request.pretrained, request.runs_folder, method, channels) if request.pretrained else None
+    )
     _check_frozen(method, started)
     setting = Setting(
         protocol,
@@ -255,14 +257,14 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
         )
 
 
-def _as_progress_callback(what: str, progress: EventCallback | None) -> ProgressCallback:
-    """Tells of every fifth step, and of the last."""
+def _every_fifth(what: str, progress: EventCallback | None) -> ProgressCallback:
+    """Makes a note of every fifth step and of the last one."""
 
-    def on_progress(done: int, total: int, which: str) -> None:
+    def note(done: int, total: int, which: str) -> None:
         if progress and (done == total or done % 5 == 0):
             progress({"event": "note", "text": f"{what}: {done} of {total} ({which})"})
 
-    return on_progress
+    return note
 
 
 def _decoded(cohort: Cohort, method: Method, workers: int, progress: EventCallback | None) -> Iterator[dict[str, Any]]:
@@ -272,8 +274,8 @@ def _decoded(cohort: Cohort, method: Method, workers: int, progress: EventCallba
         encoder = registry.load("encoder", part.name)(part.recipe)
         if encoder.reads != "clips" or m not in cohort.store.modalities:
             continue
-        on_progress = _as_progress_callback(f"decoding videos of {cohort.card.name}", progress)
-        stored = clips(cohort.store, m, encoder, workers=workers, progress=on_progress)
+        on_step = _every_fifth(f"decoding videos of {cohort.card.name}", progress)
+        stored = clips(cohort.store, m, encoder, workers=workers, progress=on_step)
         notes = [f"video of {row['recording']} left out: {row['reason']}" for row in stored.left_out]
         if stored.faceless:
             notes.append(

@@ -18,11 +18,11 @@ from embench.engine.stage import Folder, Stage
 from embench.errors import UsageError
 from embench.files import digest
 from embench.planning.graph import Setting, data_places, outside_stage, stage_folder
-from embench.planning.method import Method, read_pretrainer, resolve
+from embench.planning.method import Method, read_pretrainer, resolve_method
 from embench.planning.plan import THREADS, assumed, default_workers
 from embench.planning.request import Request
 from embench.planning.sources import source_of
-from embench.protocols import Protocol, load
+from embench.protocols import Protocol, load_protocol
 
 STAND_IN = "concat"
 """The fusion of several modalities where each is pretrained by itself; it is never built."""
@@ -87,7 +87,7 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     Raises:
         UsageError: names or parts do not fit. DataError: data are missing or bad.
     """
-    protocol, device = load(request.protocol), machine.resolve(request.device)
+    protocol, device = load_protocol(request.protocol), machine.resolve_device(request.device)
     (pretrainer,), name = request.pretrainers, request.dataset
     modality, _, source_given = read_pretrainer(pretrainer)
     if modality or source_given:
@@ -101,10 +101,10 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
         request, pretrainers=(f"{pretrainer}:{name}",), fusion=request.fusion or (STAND_IN if alone else None)
     )
     card = card_for_protocol(protocol, find.open_dataset(name, request.data_root).card)
-    resolve(request, card, list(card.modalities), device)
+    resolve_method(request, card, list(card.modalities), device)
     workers = request.workers or default_workers("cpu")
     store = find.prepared(name, request.data_root, protocol, workers)
-    method = resolve(request, card, list(store.modalities), device)
+    method = resolve_method(request, card, list(store.modalities), device)
     source = source_of(method.pretraining[0], method, (), request, protocol, workers)
     setting = Setting(protocol, device, THREADS, places=data_places(source))
     stages = {step.modality: outside_stage(method, step, source, setting, seed, {}) for step in method.pretraining}

@@ -83,7 +83,7 @@ class Weights:
         return {"weights": dict(self.digests), "manifest": manifest, "run": self.run["id"] if self.run else None}
 
 
-def find(text: str, runs: Path, method: Method, channels: Mapping[str, Collection[str]]) -> Weights:
+def find_weights(text: str, runs: Path, method: Method, channels: Mapping[str, Collection[str]]) -> Weights:
     """The weights that a text means for a method on data with certain channels of each modality.
 
     Args:

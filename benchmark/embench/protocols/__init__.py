@@ -2,8 +2,8 @@
 
 from embench.protocols.guard import given_up, prove
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.schema import Protocol, load, names, recorded
-from embench.protocols.units import Cut, LabelKind, Span, cut_of, fitted_rule, label_units, make_units, whole
+from embench.protocols.schema import Protocol, load_protocol, protocol_names, recorded_protocol
+from embench.protocols.units import Cut, LabelKind, UnitId, cut_of, fitted_rule, label_units, make_units, whole
 
 __all__ = [
     "Cut",
@@ -11,19 +11,19 @@ __all__ = [
     "FoldRow",
     "LabelKind",
     "Protocol",
-    "Span",
+    "UnitId",
     "connected_groups",
     "cut_of",
     "fitted_rule",
     "follow",
     "given_up",
     "label_units",
-    "load",
+    "load_protocol",
     "make_units",
-    "names",
     "partition",
+    "protocol_names",
     "prove",
-    "recorded",
+    "recorded_protocol",
     "roles",
     "whole",
 ]

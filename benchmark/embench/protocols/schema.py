@@ -17,7 +17,7 @@ from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
 from embench.registry.naming import did_you_mean
 
-BUNDLED = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
 class _Rules(BaseModel):
@@ -140,12 +140,12 @@ class Protocol(_Rules):
         return KINDS[kind].without_clock if fixed_order else KINDS[kind].within
 
 
-def names() -> list[str]:
+def protocol_names() -> list[str]:
     """The names of the published protocols."""
-    return sorted(path.stem for path in BUNDLED.glob("*.yaml"))
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load(name_or_path: str | Path) -> Protocol:
+def load_protocol(name_or_path: str | Path) -> Protocol:
     """The protocol of this name, or the one in this YAML file.
 
     Raises:
@@ -155,22 +155,22 @@ def load(name_or_path: str | Path) -> Protocol:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
         return _refuse_impostor(_refuse_hidden_leak(_read(path), path), path)
-    if str(name_or_path) not in names():
+    if str(name_or_path) not in protocol_names():
         raise UsageError(
             f"there is no protocol named '{name_or_path}'",
             where="--protocol",
-            expected=f"one of {', '.join(names())}, or a path to a YAML file",
-            hint=did_you_mean(str(name_or_path), names()),
+            expected=f"one of {', '.join(protocol_names())}, or a path to a YAML file",
+            hint=did_you_mean(str(name_or_path), protocol_names()),
         )
-    return _read(BUNDLED / f"{name_or_path}.yaml")
+    return _read(FOLDER / f"{name_or_path}.yaml")
 
 
-def recorded(about: Mapping[str, Any]) -> Protocol | None:
+def recorded_protocol(about: Mapping[str, Any]) -> Protocol | None:
     """The rules that a record names in `protocol` of its run.yaml: those that it holds, else the published ones of that
     name and hash; None where nobody has them."""
     if "rules" in about:
         return Protocol.model_validate(about["rules"], strict=False)
-    known = load(about["name"]) if about["name"] in names() else None
+    known = load_protocol(about["name"]) if about["name"] in protocol_names() else None
     return known if known is not None and known.hash == about["hash"] else None
 
 
@@ -201,14 +201,14 @@ def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     base = own.pop("extends", None)
     if base is None:
         return own
-    if base not in names():
+    if base not in protocol_names():
         raise UsageError(
             f"there is no published protocol named '{base}'",
             where=f"{path}, extends",
-            expected=f"one of {', '.join(names())}",
-            hint=did_you_mean(str(base), names()),
+            expected=f"one of {', '.join(protocol_names())}",
+            hint=did_you_mean(str(base), protocol_names()),
         )
-    return {**load(base).model_dump(exclude_none=True), **own}
+    return {**load_protocol(base).model_dump(exclude_none=True), **own}
 
 
 def _usage_error(error: ValidationError, path: Path) -> UsageError:
@@ -257,7 +257,7 @@ def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
 
 
 def _refuse_impostor(protocol: Protocol, path: Path) -> Protocol:
-    if protocol.name in names() and protocol.hash != load(protocol.name).hash:
+    if protocol.name in protocol_names() and protocol.hash != load_protocol(protocol.name).hash:
         raise UsageError(
             f"the rules differ from those published as '{protocol.name}'",
             where=f"{path}, name",

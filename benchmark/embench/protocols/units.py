@@ -119,7 +119,7 @@ def _grid(
     return [(start / 1000, (start + length) / 1000) for start in range(first, last + 1, step)]
 
 
-class Span(NamedTuple):
+class UnitId(NamedTuple):
     """What a unit's id says: its recording, and where it starts and stops there, in whole milliseconds."""
 
     recording: str
@@ -130,12 +130,12 @@ class Span(NamedTuple):
         return f"{self.recording}:{self.start_ms}-{self.stop_ms}"
 
     @classmethod
-    def of(cls, recording: str, start_s: float, stop_s: float) -> Span:
+    def of(cls, recording: str, start_s: float, stop_s: float) -> UnitId:
         """The span of a recording between two times in seconds."""
         return cls(recording, round(1000 * start_s), round(1000 * stop_s))
 
     @classmethod
-    def read(cls, unit: str) -> Span:
+    def read(cls, unit: str) -> UnitId:
         """The span that an id says; `str` of it is the id again."""
         recording, _, span = unit.rpartition(":")
         start, stop = span.split("-")
@@ -144,7 +144,7 @@ class Span(NamedTuple):
 
 def _unit(recording: RecordingTimes, start: float, stop: float) -> Unit:
     return Unit(
-        id=str(Span.of(recording.id, start, stop)),
+        id=str(UnitId.of(recording.id, start, stop)),
         recording=recording.id,
         subject=recording.subject,
         stimulus=recording.stimulus,

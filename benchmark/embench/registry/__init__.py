@@ -1,14 +1,14 @@
 """What plugins there are, from files alone, and the way from a name to its class."""
 
 from embench.registry.catalogue import entries, find, names, refresh, shipped
-from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, KINDS, Entry
+from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry
 from embench.registry.identity import code_identity
 from embench.registry.loading import has_synthesizer, load, origin, source_file, synthesizer
 
 __all__ = [
     "BROKEN_PACKAGE",
     "BUNDLED",
-    "KINDS",
+    "PLUGIN_KINDS",
     "Entry",
     "code_identity",
     "entries",

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from embench.errors import PluginError, UsageError
-from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, KINDS, Entry, Package, folders, packages
+from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry, Package, folders, packages
 from embench.registry.naming import did_you_mean
 
 _FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>[A-Za-z_]\w*)")
@@ -44,7 +44,7 @@ def entries(kind: str | None = None) -> list[Entry]:
     """
     if kind is not None:
         _check_kind(kind)
-    order = (*KINDS, BROKEN_PACKAGE)
+    order = (*PLUGIN_KINDS, BROKEN_PACKAGE)
     found = [e for package in installed().values() for e in package.entries if kind in (None, e.kind)]
     return sorted(found, key=lambda e: (order.index(e.kind), e.name, e.package != BUNDLED, e.package))
 
@@ -106,7 +106,7 @@ def _choose(kind: str, name: str) -> Entry:
 def _unknown(kind: str, name: str) -> UsageError:
     known = names(kind)
     hint = did_you_mean(name, [*known, *(e.full_name for e in entries(kind) if "/" in name)])
-    elsewhere = [e for e in entries() if e.name == name and e.kind in KINDS]
+    elsewhere = [e for e in entries() if e.name == name and e.kind in PLUGIN_KINDS]
     if hint is None and elsewhere:
         hint = f"`{name}` is a {elsewhere[0].kind}"
     unreadable = [f"{e.package} ({e.broken})" for e in entries() if e.kind == BROKEN_PACKAGE]
@@ -135,6 +135,8 @@ def _from_file(kind: str, path: Path, cls: str) -> Entry:
 
 
 def _check_kind(kind: str) -> None:
-    if kind not in KINDS:
-        hint = did_you_mean(kind, KINDS)
-        raise UsageError(f"there is no kind of plugin `{kind}`", expected=f"one of {', '.join(KINDS)}", hint=hint)
+    if kind not in PLUGIN_KINDS:
+        hint = did_you_mean(kind, PLUGIN_KINDS)
+        raise UsageError(
+            f"there is no kind of plugin `{kind}`", expected=f"one of {', '.join(PLUGIN_KINDS)}", hint=hint
+        )

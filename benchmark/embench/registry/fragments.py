@@ -17,7 +17,7 @@ from embench.registry.naming import did_you_mean
 
 GROUP = "embench"
 BUNDLED = "embench_plugins"
-KINDS = ("dataset", "encoder", "pretrainer", "fusion", "metric", "observer")
+PLUGIN_KINDS = ("dataset", "encoder", "pretrainer", "fusion", "metric", "observer")
 BROKEN_PACKAGE = "package"
 """The kind of an entry that stands for a package whose plugins cannot even be listed."""
 
@@ -144,8 +144,10 @@ def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entr
     if not isinstance(content, Mapping):
         raise TypeError("it holds no mapping of kinds")
     for kind, plugins in content.items():
-        if kind not in KINDS:
-            problem = f"`{kind}` is no kind of plugin ({did_you_mean(str(kind), KINDS) or ', '.join(KINDS)})"
+        if kind not in PLUGIN_KINDS:
+            problem = (
+                f"`{kind}` is no kind of plugin ({did_you_mean(str(kind), PLUGIN_KINDS) or ', '.join(PLUGIN_KINDS)})"
+            )
             yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
         elif not isinstance(plugins, Mapping):
             problem = f"`{kind}` holds no mapping of names"

@@ -10,7 +10,7 @@ from embench.data.find import prepared
 from embench.errors import EmbenchError, MachineError
 from embench.files import write_text
 from embench.interfaces.metric import Undefined
-from embench.protocols import recorded
+from embench.protocols import recorded_protocol
 from embench.records.record import Record, read_record
 from embench.report import about, curves, embeddings, fusion_gain, headline, training
 from embench.report.finished import Finished
@@ -63,7 +63,7 @@ def write(
 
 def _store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:
     """The recordings that the run was made on, or why they are not at hand."""
-    rules = recorded(record.run["protocol"])
+    rules = recorded_protocol(record.run["protocol"])
     if rules is None:
         return Undefined("the protocol's file is not at hand")
     try:

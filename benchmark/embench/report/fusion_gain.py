@@ -12,7 +12,7 @@ from markupsafe import Markup
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.protocols import Span
+from embench.protocols import UnitId
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_manifest, read_record
 from embench.report.drawing import Axis, Mark, Panel, bars, figure, line, rule
@@ -130,7 +130,7 @@ def answers(records: Sequence[Record], target: Target) -> Answers:
     units, first, code = np.unique(tables[0]["unit"], return_index=True, return_inverse=True)
     size = np.bincount(code)
     about = tables[0].take(first)
-    spans = np.array([Span.read(name)[1:] for name in units.tolist()], float) / 1000
+    spans = np.array([UnitId.read(name)[1:] for name in units.tolist()], float) / 1000
     means = [np.array([np.bincount(code, row) / size for row in rows]) for rows in (score, good)]
     return Answers(about["recording"], about["subject"], spans[:, 0], spans[:, 1], label[first], *means)
 

@@ -22,7 +22,7 @@ def baselines(
     Args:
         options: further fields of `Request`.
     """
-    rules = protocols.load(options.get("protocol") or Request.protocol)
+    rules = protocols.load_protocol(options.get("protocol") or Request.protocol)
     card = card_for_protocol(rules, registry.load("dataset", dataset).card)
     accepts = registry.load("encoder", "handcrafted").accepts
     chosen = options.pop("modalities", None)

@@ -23,7 +23,7 @@ from embench.errors import CheckFailed, DataError, MachineError, UsageError
 from embench.files import digest, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
-from embench.protocols import Fold, Protocol, given_up, load, prove
+from embench.protocols import Fold, Protocol, given_up, load_protocol, prove
 from embench.protocols.schema import Validation
 from embench.records import ledger, record
 from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
@@ -59,7 +59,7 @@ def score(
         DataError: the file can't be read, or names what the dataset does not have. CheckFailed: its folds are not what
             the protocol declares. UsageError: names don't fit.
     """
-    rules = load(protocol)
+    rules = load_protocol(protocol)
     full = registry.find("dataset", dataset).full_name
     card = card_for_protocol(rules, registry.load("dataset", full).card)
     rows, sha = read_submission(path, card)

@@ -20,7 +20,7 @@ def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
             about = {
                 "stage": stage.id,
                 "kind": stage.kind,
-                **{k: stage.about.get(k, "") for k in ("seed", "fold", "modality", "target")},
+                **{k: stage.description.get(k, "") for k in ("seed", "fold", "modality", "target")},
             }
             with path.open(newline="") as file:
                 rows += [{**about, **row} for row in csv.DictReader(file)]

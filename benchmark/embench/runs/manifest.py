@@ -9,7 +9,7 @@ from typing import Any
 
 from embench.data.cohort import label_rules
 from embench.engine.executors import Outcome
-from embench.engine.stage import REVISION
+from embench.engine.stage import ENGINE_REVISION
 from embench.files import digest
 from embench.planning import weights
 from embench.planning.plan import Plan, assumed
@@ -25,7 +25,7 @@ def manifest(planned: Plan, outcome: Outcome, looks: dict[str, int], tried: dict
     dataset = facts.dataset
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})
-    facts = facts.model_copy(update={"dataset": dataset, "versions": {**facts.versions, "engine": REVISION}})
+    facts = facts.model_copy(update={"dataset": dataset, "versions": {**facts.versions, "engine": ENGINE_REVISION}})
     return Manifest(
         id=planned.id,
         **dict(facts),

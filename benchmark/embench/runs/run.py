@@ -73,13 +73,13 @@ def grid(
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
     """
     executors.named(executor)  # a wrong name is told before data are prepared
-    report = progress or (lambda _: None)
-    plans = [make(request, report) for request in requests]
+    on_event = progress or (lambda _: None)
+    plans = [make(request, on_event) for request in requests]
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
     for planned in plans:
         observers.run_started({"id": planned.id, **planned.config})
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
-    device, watched = plans[0].setting.device, _watched(report, observers)
+    device, watched = plans[0].setting.device, _with_observers(on_event, observers)
     outcome, root = run_stages(stages, requests[0], device, watched, executor=executor, workers=workers)
     results, failures = [], {}
     for planned in plans:
@@ -90,9 +90,9 @@ def grid(
     return Grid(tuple(results), failures)
 
 
-def _watched(report: EventCallback, observers: Observers) -> EventCallback:
-    def tell(event: Mapping[str, Any]) -> None:
-        report(event)
+def _with_observers(on_event: EventCallback, observers: Observers) -> EventCallback:
+    def watch(event: Mapping[str, Any]) -> None:
+        on_event(event)
         kind = event["event"]
         if kind == "stage_started":
             observers.stage_started(event["stage"])
@@ -102,7 +102,7 @@ def _watched(report: EventCallback, observers: Observers) -> EventCallback:
         elif kind == "stage_ended":
             observers.stage_ended(event["stage"], event["figures"])
 
-    return tell
+    return watch
 
 
 def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers) -> Result:

@@ -20,7 +20,7 @@ def run_stages(
     stages: Sequence[Stage[Params]],
     request: Request,
     device: str,
-    report: EventCallback | None,
+    on_event: EventCallback | None,
     *,
     executor: str = "local",
     workers: int | None = None,
@@ -36,7 +36,7 @@ def run_stages(
     root = stage_folder(request.runs_folder)
     _writable(root)
     count = workers or request.workers or default_workers(device)
-    outcome = run_graph(stages, root, executor=executor, workers=count, report=report or (lambda _: None))
+    outcome = run_graph(stages, root, executor=executor, workers=count, on_event=on_event or (lambda _: None))
     return outcome, root
 
 

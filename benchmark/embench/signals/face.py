@@ -67,7 +67,7 @@ def read_boxes(path: Path, film: Path) -> Boxes:
     return Boxes(table[:, 0], table[:, 1:])
 
 
-def find(picture: np.ndarray) -> np.ndarray | None:
+def find_face(picture: np.ndarray) -> np.ndarray | None:
     """The box (4,) of the largest face that OpenCV's frontal Haar cascade finds in an RGB picture (height, width, 3)
     (Viola and Jones 2001); None where it finds none."""
     import cv2

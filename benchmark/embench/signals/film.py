@@ -14,7 +14,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.signals import video
-from embench.signals.face import Boxes, Crop, cut, find, read_boxes, square
+from embench.signals.face import Boxes, Crop, cut, find_face, read_boxes, square
 
 EPS = 1e-6
 """Rounding of a moment, in frames or stretches."""
@@ -111,7 +111,7 @@ def _cut(
             box = boxes.median(film.zero_s + start_s, film.zero_s + start_s + asked.clip_s)
         else:
             looks = np.unique(np.linspace(0, len(held) - 1, _LOOKS).round().astype(int))
-            found = [face for i in looks if (face := find(convert(held[i][1]))) is not None]
+            found = [face for i in looks if (face := find_face(convert(held[i][1]))) is not None]
             box = np.median(found, 0) if found else None
     rows = []
     for count, frame in held:

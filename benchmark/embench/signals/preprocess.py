@@ -12,7 +12,7 @@ from embench.signals import filters
 from embench.signals.gaps import Unusable, fill_gaps
 from embench.signals.resample import resample, resample_linear
 
-REVISION = 1
+PREPROCESS_REVISION = 1
 """Rises whenever the numbers that come out change: part of the address of prepared data."""
 
 VIDEO_FEATURES_HZ = 18.0

@@ -18,7 +18,7 @@ import numpy as np
 
 from embench.errors import DataError
 
-REVISION = 1
+FRAMES_REVISION = 1
 """Rises whenever other pixels come out: part of the address of stored frames, and of stages that read them."""
 
 TOLERANCE_S = 1e-6

@@ -9,7 +9,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.units import Target, Units
-from embench.protocols import Span
+from embench.protocols import UnitId
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 
 
@@ -71,7 +71,7 @@ def join(
 def unit_length(ids: np.ndarray) -> float:
     """The nominal length in seconds of the units with these ids (n,), which say recording, start and stop; NaN where no
     recording holds several, so that units are whole recordings."""
-    spans = [Span.read(id_) for id_ in set(ids.tolist())]
+    spans = [UnitId.read(id_) for id_ in set(ids.tolist())]
     if len({span.recording for span in spans}) == len(spans):
         return float("nan")
     return float(np.median([span.stop_ms - span.start_ms for span in spans])) / 1000

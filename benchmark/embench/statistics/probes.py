@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from embench.interfaces.metric import Undefined
-from embench.protocols import Span
+from embench.protocols import UnitId
 from embench.records.embeddings import Embeddings
 from embench.records.predictions import MODEL, Labels, Predictions
 
@@ -121,7 +121,7 @@ def _stretches(rows: Predictions) -> np.ndarray:
 
 def _onset(unit: np.ndarray) -> np.ndarray:
     """(n,) where units begin in their recordings (ms), which their ids say."""
-    return np.array([Span.read(name).start_ms for name in unit.tolist()])
+    return np.array([UnitId.read(name).start_ms for name in unit.tolist()])
 
 
 def _labels(rows: Predictions, labels: Labels | None, target: str) -> np.ndarray:

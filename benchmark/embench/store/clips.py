@@ -123,7 +123,7 @@ def _asked(encoder: Encoder) -> Frames:
 def decoder_versions() -> dict[str, str]:
     """What decides, beside the files and what is asked for, which pixels come out."""
     versions = {name: version_of(name) for name in ("av", "opencv-python-headless")}
-    return {"frames": str(video.REVISION), **versions}
+    return {"frames": str(video.FRAMES_REVISION), **versions}
 
 
 def _room(path: Path, shape: tuple[int, ...]) -> int:

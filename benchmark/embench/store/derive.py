@@ -187,7 +187,7 @@ def _apart(signal: Signal, modality: str) -> Signal:
 
 def _folder(store: Store, key: Sequence[object]) -> Path:
     """Beside the stores, in the same cache."""
-    versions = [preprocess.REVISION, version_of("neurokit2"), version_of("scipy")]
+    versions = [preprocess.PREPROCESS_REVISION, version_of("neurokit2"), version_of("scipy")]
     return store.path.parent.parent / "derived" / folder_digest([FORMAT, store.key, versions, *key])
 
 

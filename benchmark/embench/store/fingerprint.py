@@ -50,7 +50,7 @@ def store_key(
             "code": code,
             "rate_hz": float(rate_hz),
             "filtered": filtered,
-            "preprocess": preprocess.REVISION,
+            "preprocess": preprocess.PREPROCESS_REVISION,
             "libraries": {lib: version_of(lib).split(".")[:2] for lib in ("numpy", "scipy", "soxr")},
             "synthetic": synthetic(dataset.root),
             "files": files,

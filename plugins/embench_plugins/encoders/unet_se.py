@@ -111,7 +111,7 @@ class UnetSe(Encoder):
         """The electrodes of EEG, for the map's sake; else there is one row of intervals."""
         return channels if modality == "eeg" else ("interval",)
 
-    def alike(self, modality: str) -> tuple[int, ...]:
+    def shared_axes(self, modality: str) -> tuple[int, ...]:
         """The intervals of a series; entropies differ by band and electrode."""
         return () if modality == "eeg" else (-1,)
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.io import loadmat
 
 from embench.errors import DataError
-from embench.protocols import load, make_units, partition, prove
+from embench.protocols import load_protocol, make_units, partition, prove
 from embench.testing import check_dataset
 from embench_plugins.datasets.amigos import GROUPS, AmigosExternal, AmigosLong
 from embench_plugins.datasets.formats.amigos_files import LONG, PEOPLE
@@ -96,7 +96,7 @@ def test_five_groups_of_four_watched_together(everybody):
 def test_no_viewing_group_is_in_two_parts_of_a_fold(everybody, variant, k):
     reader = variant(everybody)
     recordings = [r for subject in reader.subjects() for r in reader.recordings(subject)]
-    protocol = load("subject-independent-v1")
+    protocol = load_protocol("subject-independent-v1")
     units = make_units(recordings, reader.card, "rating", protocol)
     folds = partition(protocol, reader.card.name, units, k)
     prove(protocol, units, folds)

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from embench.signals.face import find
+from embench.signals.face import find_face
 from embench_plugins.datasets.formats import clips, openface
 from embench_plugins.datasets.formats.openface import CHANNELS
 from embench_plugins.datasets.synthetic import films
@@ -77,7 +77,7 @@ class TestFace:
         for seed in range(20):
             face, done = Face.draw(np.random.default_rng(seed)), performance(seed % 5 - 2, 2 - seed % 4, 2.0, seed)
             for at in (0, 12):
-                box = find(face.picture(done, at))
+                box = find_face(face.picture(done, at))
                 if box is not None:
                     middle = box[:2] + box[2:] / 2
                     boxes.append(np.abs(middle - face.centre - face.size * done.head[at]).max() / face.size)

@@ -11,7 +11,7 @@ from scipy.signal import find_peaks
 from scipy.stats import rankdata
 
 from embench.errors import UsageError
-from embench.protocols import label_units, load, make_units
+from embench.protocols import label_units, load_protocol, make_units
 from embench_plugins.datasets.formats.k_emocon_layout import DIMENSIONS
 from embench_plugins.datasets.k_emocon import KEmoCon
 from embench_plugins.datasets.synthetic import k_emocon as synthetic
@@ -102,7 +102,7 @@ def units(tmp_path_factory) -> list[dict]:
     """Of 28 people with a wristband: samples (units, channels, samples) of each modality, and labels (units,)."""
     root = tmp_path_factory.mktemp("k_emocon")
     synthetic.synthesize(root, subjects=32, seed=11, effect=1.0)
-    reader, protocol, found = KEmoCon(root), load("subject-independent-v1"), []
+    reader, protocol, found = KEmoCon(root), load_protocol("subject-independent-v1"), []
     for subject in reader.subjects():
         (recording,) = reader.recordings(subject)
         if "ppg" not in recording.signals:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from embench.errors import DataError
-from embench.protocols import label_units, load, make_units
+from embench.protocols import label_units, load_protocol, make_units
 from embench.testing import check_dataset
 from embench_plugins.datasets.formats.wesad_layout import PEOPLE
 from embench_plugins.datasets.formats.wesad_quest import CONDITIONS, read_reports, seconds
@@ -243,7 +243,7 @@ class TestConditions:
     def test_units_of_ten_seconds_by_their_labelled_seconds(self, tmp_path):
         person(tmp_path)
         recording = read(tmp_path)
-        units = make_units([recording], Wesad.card, "condition", load("subject-independent-v1"))
+        units = make_units([recording], Wesad.card, "condition", load_protocol("subject-independent-v1"))
         (target,) = [target for target in Wesad.card.targets if target.name == "condition4"]
         _, label = label_units(units, {"S2": recording.labels["condition"]}, target.rule)
         assert label.tolist() == [0, 0, 1, 3, 2, 3]

@@ -1,8 +1,8 @@
 """Who runs a graph of stages. `run_graph` is the only door; an executor is a module here, or anywhere, and a row of
 `EXECUTORS`.
 
-An executor is a function `(todo, outcome, root, workers, report)` that runs the stages of `todo`, each listed after its
-inputs, and puts into `outcome` what came of each. It keeps to this:
+An executor is a function `(todo, outcome, root, workers, on_event)` that runs the stages of `todo`, each listed after
+its inputs, and puts into `outcome` what came of each. It keeps to this:
 
 - A stage is run by `embench.engine.work.run_stage(stage, root)`, which takes the lock in the stage's folder and skips
   what another process has finished, so that two graphs may want the same stage at once.
@@ -10,7 +10,7 @@ inputs, and puts into `outcome` what came of each. It keeps to this:
   (`outcome.blocker`) goes into `outcome.held_up`; an EmbenchError of a stage goes into `outcome.errors` and
   doesn't stop the others. What breaks the executor itself (a killed worker) it raises, as a MachineError.
 - What happens in a stage is appended to `events.jsonl` in its folder wherever the stage runs; the parent reads that
-  while it waits and tells `report` (`embench.engine.executors.events.Events`).
+  while it waits and tells `on_event` (`embench.engine.executors.events.Events`).
 - `root` and the places that a stage names (prepared data, runs, its own folder) are absolute paths and must mean the
   same wherever stages run: on other machines this takes a shared file system.
 - The numbers don't depend on the executor or on `workers`: a stage is seeded from its own id and uses the threads that
@@ -58,7 +58,7 @@ Executor = Callable[[Sequence[Stage[Params]], Outcome, Path, int, EventCallback]
 
 
 def run_graph(
-    stages: Sequence[Stage[Params]], root: Path, *, executor: str = "local", workers: int, report: EventCallback
+    stages: Sequence[Stage[Params]], root: Path, *, executor: str = "local", workers: int, on_event: EventCallback
 ) -> Outcome:
     """Runs stages (each listed after its inputs) that are not finished yet, with `workers` at a time.
 
@@ -74,8 +74,8 @@ def run_graph(
             outcome.results[stage.id] = folder.result()
         else:
             todo.append(stage)
-    report({"event": "plan", "total": len(todo), "done": len(outcome.results)})
-    execute(todo, outcome, root, workers, report)
+    on_event({"event": "plan", "total": len(todo), "done": len(outcome.results)})
+    execute(todo, outcome, root, workers, on_event)
     return outcome
 
 

@@ -15,14 +15,14 @@ from embench.engine.stage import Folder, Stage
 class Events:
     """Hands on what happens in a stage: called directly in this process, or read from the stage's folder."""
 
-    def __init__(self, stage: Stage[Params], root: Path, report: EventCallback) -> None:
-        self.stage, self.report = stage, report
+    def __init__(self, stage: Stage[Params], root: Path, on_event: EventCallback) -> None:
+        self.stage, self.on_event = stage, on_event
         self.path = Folder(root, stage.id).file("events.jsonl")
         self.at = self.path.stat().st_size if self.path.is_file() else 0
-        report({"event": "stage_started", "stage": about(stage)})
+        on_event({"event": "stage_started", "stage": stage_facts(stage)})
 
-    def tell(self, event: Mapping[str, Any]) -> None:
-        self.report({**event, "stage": about(self.stage)})
+    def emit(self, event: Mapping[str, Any]) -> None:
+        self.on_event({**event, "stage": stage_facts(self.stage)})
 
     def poll(self) -> None:
         """Tells what a worker appended since the last time."""
@@ -34,12 +34,12 @@ class Events:
                 if not line.endswith(b"\n"):
                     break
                 self.at += len(line)
-                self.tell(json.loads(line))
+                self.emit(json.loads(line))
 
     def end(self, result: Mapping[str, Any] | None, done: int, total: int) -> None:
-        self.tell({"event": "stage_ended", "figures": result or {}, "done": done, "total": total})
+        self.emit({"event": "stage_ended", "figures": result or {}, "done": done, "total": total})
 
 
-def about(stage: Stage[Params]) -> dict[str, Any]:
+def stage_facts(stage: Stage[Params]) -> dict[str, Any]:
     """What watchers are told of a stage."""
-    return {"id": stage.id, "kind": stage.kind, **stage.about}
+    return {"id": stage.id, "kind": stage.kind, **stage.description}

@@ -19,30 +19,30 @@ from embench.errors import EmbenchError, MachineError
 from embench.system import end_with_parent, without_main_module
 
 
-def run(todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, report: EventCallback) -> None:
+def run(todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, on_event: EventCallback) -> None:
     """Runs the stages with `workers` processes; one worker means this process."""
     if workers <= 1 or len(todo) <= 1:
-        _in_turn(todo, root, report, outcome)
+        _in_turn(todo, root, on_event, outcome)
     else:
-        _side_by_side(todo, root, min(workers, len(todo)), report, outcome)
+        _side_by_side(todo, root, min(workers, len(todo)), on_event, outcome)
 
 
-def _in_turn(todo: Sequence[Stage[Params]], root: Path, report: EventCallback, outcome: Outcome) -> None:
+def _in_turn(todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome) -> None:
     for done, stage in enumerate(todo, 1):
         blocker = outcome.blocker(stage)
         if blocker:
             outcome.held_up[stage.id] = blocker
             continue
-        events = Events(stage, root, report)
+        events = Events(stage, root, on_event)
         try:
-            outcome.results[stage.id] = run_stage(stage, root, events.tell)
+            outcome.results[stage.id] = run_stage(stage, root, events.emit)
         except EmbenchError as error:
             outcome.errors[stage.id] = error
         events.end(outcome.results.get(stage.id), done, len(todo))
 
 
 def _side_by_side(
-    todo: Sequence[Stage[Params]], root: Path, workers: int, report: EventCallback, outcome: Outcome
+    todo: Sequence[Stage[Params]], root: Path, workers: int, on_event: EventCallback, outcome: Outcome
 ) -> None:
     waiting = list(todo)
     running: dict[Future[dict[str, Any]], tuple[Stage[Params], Events]] = {}
@@ -60,7 +60,7 @@ def _side_by_side(
                         waiting.remove(stage)
                         with without_main_module():
                             future = pool.submit(run_stage, stage, root)
-                        running[future] = (stage, Events(stage, root, report))
+                        running[future] = (stage, Events(stage, root, on_event))
                 ready, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
                 for _, events in running.values():
                     events.poll()

@@ -122,7 +122,7 @@ def _kind(run: Mapping[str, Any], target: str) -> str:
 
 
 def _rules(of: Record) -> list[str]:
-    run, rules = of.run, protocols.recorded(of.run["protocol"])
+    run, rules = of.run, protocols.recorded_protocol(of.run["protocol"])
     name = run["protocol"]["name"]
     paper = cite(bibliography.paper_of_protocol(name))
     said = [f"The protocol was {code(name)}{paper}."]
