@@ -26,7 +26,7 @@ def status(
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Tell which datasets are there, where they are looked for, whether they were verified, and how to get them."""
+    """List datasets: where their files are, whether they were verified, and how to obtain them."""
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.data.find import open_dataset
