@@ -37,7 +37,7 @@ def _drops(request: Request) -> list[str | None]:
     modalities = _modalities(request)
     if len(modalities) < 2:
         raise UsageError(
-            f"there is one modality only, {modalities[0]}, and nothing to predict from without it",
+            f"there is only one modality, {modalities[0]}, and nothing to predict from without it",
             where=f"--drop {request.drop}",
             expected="several --modalities",
         )
