@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from embench.cli import console
-from embench.cli.options import DryRun, Json, read_yaml, takes, texts
+from embench.cli.options import DryRun, Json, read_options_file, takes, texts
 from embench.errors import UsageError
 from embench.planning.request import AXES
 from embench.registry.naming import did_you_mean
@@ -51,7 +51,7 @@ def grid(
                 done = runner.grid(requests, executor=executor, workers=options["workers"], progress=progress.event)
             answers = [result.json() for result in done.results]
             scored = [(result.manifest, result.scores) for result in done.results]
-            drawn = grid_curves.write_all(scored, requests[0].runs_folder / "curves")
+            drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
     if as_json:
         console.document(answers)
     elif dry_run:
@@ -102,7 +102,7 @@ def _from_file(path: Path | None, common: dict[str, Any]) -> dict[str, list[str]
         return {}
     axes: dict[str, list[str]] = {}
     shared = {"seeds", "device"}
-    for key, value in read_yaml(path).items():
+    for key, value in read_options_file(path).items():
         name = key.replace("_", "-")
         if name in shared:
             common[name] = ",".join(texts(value))

@@ -126,7 +126,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Makes the file's values the command's defaults, so that what stands on the command line wins."""
     if path is not None:
         by_name = {opt.lstrip("-"): p for p in context.command.params for opt in p.opts if opt.startswith("--")}
-        content = read_yaml(path)
+        content = read_options_file(path)
         for key in content:
             if key.replace("_", "-") not in by_name or key == "config":
                 raise UsageError(f"unknown option `{key}`", where=str(path), hint=did_you_mean(key, by_name))
@@ -141,7 +141,7 @@ Config = Annotated[
 ]
 
 
-def read_yaml(path: Path) -> Mapping[str, Any]:
+def read_options_file(path: Path) -> Mapping[str, Any]:
     """A YAML file that holds a mapping. Raises UsageError where it is missing or holds anything else."""
     import yaml
 
