@@ -159,10 +159,10 @@ def plan(request: Request) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "run": made.id, "folder": str(made.folder), "title": made.method.title, "joins": made.method.joins,
-        "overlap": made.overlap, "config": made.config, "describe": made.describe(), "people": made.test.people,
-        "trained_on": made.fit.people, "groups": made.test.groups, "units": [str(u) for u in made.test.units],
+        "overlap": made.overlap, "config": made.config, "describe": made.describe(), "people": made.test.subjects,
+        "trained_on": made.fit.subjects, "groups": made.test.groups, "units": [str(u) for u in made.test.units],
         "positions": made.test.positions, "folds": {seed: [str(f) for f in some] for seed, some in made.folds.items()},
-        "answers": [str(answer) for answer in made.graph.answers], "stages": stages,
+        "answers": [str(answer) for answer in made.graph.predictions], "stages": stages,
     }  # fmt: skip
 
 

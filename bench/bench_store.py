@@ -13,7 +13,7 @@ import torch
 from tabulate import tabulate
 
 from embench.engine.feed import ResidentFeed, StreamedFeed, resident
-from embench.engine.rows import rows_of, slide
+from embench.engine.rows import anchor_rows, slide
 from embench.interfaces.units import View
 from embench.store import Span
 
@@ -29,7 +29,7 @@ def main() -> None:
     each = np.arange(RECORDINGS)
     grid = slide(LENGTH_S, LENGTH_S / 2, each, np.zeros(RECORDINGS), np.full(RECORDINGS, float(RECORDING_S)))
     view = View("window", LENGTH_S, LENGTH_S / 2)
-    rows = rows_of(grid, view, LENGTH_S, RATE, spans)
+    rows = anchor_rows(grid, view, LENGTH_S, RATE, spans)
     mean = rng.normal(size=(RECORDINGS, CHANNELS)).astype(np.float32)
     gain = rng.uniform(0.5, 2.0, (RECORDINGS, CHANNELS)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:

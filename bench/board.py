@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from embench import leaderboard
 from embench.cli.progress import Progress, format_duration
-from embench.data.find import raw_digest
+from embench.data.find import raw_digest_of
 from embench.errors import CheckFailed, EmbenchError
 from embench.runs import run as runner
 
@@ -89,7 +89,7 @@ def run_group(methods: list[Method], data_root: Path | None) -> tuple[set[str], 
         with Progress() as progress:
             failures = dict(runner.grid(todo, progress=progress.event).failures)
     done = [plan.folder for plan in plans if (plan.folder / "run.yaml").is_file()]
-    leaderboard.publish_runs(done, BOARDS, lambda dataset: raw_digest(dataset, data_root))
+    leaderboard.publish_runs(done, BOARDS, lambda dataset: raw_digest_of(dataset, data_root))
     leaderboard.build_leaderboards(BOARDS)
     return {folder.name for folder in done}, failures
 

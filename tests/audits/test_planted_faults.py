@@ -168,11 +168,13 @@ def test_normalising_over_everybody_in_the_engine(clean, tmp_path, monkeypatch):
 
 def test_pretraining_on_test_people_in_the_planner(clean, tmp_path, monkeypatch):
     """As a planner would that hands all recordings to pretraining."""
-    honest = graph.recorded
+    honest = graph.recorded_segments
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            graph, "recorded", lambda cohort, _, which: honest(cohort, dict.fromkeys(cohort.people, 0), which)
+            graph,
+            "recorded_segments",
+            lambda cohort, _, which: honest(cohort, dict.fromkeys(cohort.subjects, 0), which),
         )
         result = method(clean, plugin("Pool"), fusion="single", pretrainers=("masked_value",))
     audited = audit_run(result.folder, out=tmp_path)

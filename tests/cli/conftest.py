@@ -73,7 +73,7 @@ def runner(monkeypatch):
 
     def grid(requests, **_):
         asked.extend(requests)
-        return module.Grid(tuple(Result(request) for request in requests))
+        return module.GridResult(tuple(Result(request) for request in requests))
 
     monkeypatch.setattr(module, "run", run)
     monkeypatch.setattr(module, "grid", grid)

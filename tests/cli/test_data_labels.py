@@ -29,7 +29,7 @@ def cache(tmp_path_factory, monkeypatch):
 def told(root, tmp_path_factory):
     from embench.data.cohort import choose_targets
     from embench.data.find import prepared
-    from embench.data.label_report import report
+    from embench.data.label_report import describe_labels
     from embench.protocols import load_protocol
     from embench.registry import load as load_plugin
 
@@ -37,7 +37,7 @@ def told(root, tmp_path_factory):
         patch.setenv("EMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         rules, card = load_protocol("subject-independent-v1"), load_plugin("dataset", KINDS).card
         targets = choose_targets(card, "arousal,arousal_value,state,liking")
-        return {row["target"]: row for row in report(prepared(KINDS, root, rules), card, targets, rules)}
+        return {row["target"]: row for row in describe_labels(prepared(KINDS, root, rules), card, targets, rules)}
 
 
 def test_classes_of_each_person(told):
@@ -136,7 +136,7 @@ def test_a_protocols_own_rule_and_its_fitted_cut(embench, root, tmp_path):
     assert fitted["labelled"] == plain["labelled"] + sum(
         plain["dropped"].get(r, 0) for r in ("in the dead band", "on the cut")
     )
-    assert any("everybody's mean here" in warning for warning in fitted["warnings"])
+    assert any("the mean over all subjects here" in warning for warning in fitted["warnings"])
 
 
 def test_drawn(embench, root, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from embench.cli.grid import points
+from embench.cli.grid import grid_points
 from embench.errors import UsageError
 
 LINE = ("run", "--dataset", "amigos", "--encoder", "eeg=tcn", "--encoder", "ecg=cnn_tf")
@@ -64,7 +64,7 @@ def test_result_is_a_table_of_headline_scores_controls_and_cost(embench, runner)
     assert lines[at + 1].split() == ["time", "parameters", "FLOPs", "memory", "energy"]
     assert re.split(r"  +", lines[at + 3]) == ["2 min", "1 k", "not measured", "not measured", "not measured"]
     assert "files: runs/amigos/r" in done.out
-    assert done.out.count("GENERATED DATA") == 2
+    assert done.out.count("SYNTHETIC DATA") == 2
 
 
 def test_json_is_one_document_and_all_else_is_on_stderr(embench, runner):
@@ -154,7 +154,7 @@ def test_grid_is_the_product_of_repeated_options(embench, runner):
 
 def test_settings_of_one_path_are_points_and_of_several_go_together():
     axes = {"dataset": ["d"], "encoder": ["e"], "set": ["a=1", "b=5", "a=2"]}
-    assert [point["settings"] for point in points(axes)] == [("a=1", "b=5"), ("a=2", "b=5")]
+    assert [point["settings"] for point in grid_points(axes)] == [("a=1", "b=5"), ("a=2", "b=5")]
 
 
 def test_grid_file(embench, runner, tmp_path):
@@ -173,7 +173,7 @@ def test_grid_file(embench, runner, tmp_path):
 
 def test_grid_needs_a_dataset_and_an_encoder(embench, tmp_path):
     with pytest.raises(UsageError, match="--encoder"):
-        list(points({"dataset": ["d"]}))
+        list(grid_points({"dataset": ["d"]}))
     path = tmp_path / "grid.yaml"
     path.write_text("fusin: late\n")
     done = embench("grid", path)
@@ -189,7 +189,7 @@ def test_grid_with_a_run_missing_prints_the_others_and_ends_with_6(embench, runn
 
     def half(requests, **options):
         done = grid(requests, **options)
-        return module.Grid(done.results[:1], {"late": errors.PluginError("it broke")})
+        return module.GridResult(done.results[:1], {"late": errors.PluginError("it broke")})
 
     monkeypatch.setattr(module, "grid", half)
     done = embench("grid", "--dataset", "amigos", "--encoder", "cnn_tf", "--fusion", "single", "--fusion", "late")

@@ -20,7 +20,7 @@ def test_tables_are_drawn_on_a_terminal(monkeypatch):
     text = terminal.getvalue()
     assert "│" in text
     assert "0.612" in text
-    assert "GENERATED" in text
+    assert "SYNTHETIC" in text
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_score_as_text(score, text):
 
 def test_real_data_are_not_called_generated(capsys):
     show.result({**DOCUMENT, "synthetic": False}, SCORES)
-    assert "GENERATED" not in capsys.readouterr().out
+    assert "SYNTHETIC" not in capsys.readouterr().out
 
 
 def test_numbers_that_json_has_not_become_null(capsys):

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from embench.data.checks import check
+from embench.data.checks import check_dataset_files
 from embench.data.describe import DataReport, masked
 from embench.data.verified import recall, remember
 from embench.errors import DataError, PluginError
@@ -21,14 +21,14 @@ def root(tmp_path):
 
 
 def found(root, cache, severity=("error", "warning")):
-    checked = check(Small(root), "tests/small", cache)
+    checked = check_dataset_files(Small(root), "tests/small", cache)
     return [(f.severity, f.where, f.what) for f in checked.findings if f.severity in severity]
 
 
 def test_counts(root, tmp_path):
     steps = []
-    checked = check(Small(root), "tests/small", tmp_path / "cache", lambda *step: steps.append(step))
-    assert (checked.people, checked.recordings, checked.errors) == (2, 2, 0)
+    checked = check_dataset_files(Small(root), "tests/small", tmp_path / "cache", lambda *step: steps.append(step))
+    assert (checked.subjects, checked.recordings, checked.errors) == (2, 2, 0)
     assert checked.hours == {"eda": pytest.approx(80 / 3600)}
     assert vars(checked.labels["stress"]) == {"kind": "rating", "recordings": 2, "values": 2, "missing": 0}
     assert [file.name for file in checked.files] == ["P1.json", "P2.json"]
@@ -81,7 +81,7 @@ def test_people_who_share_a_silence_are_no_copies(root, tmp_path):
 
 def test_damaged_file_is_an_error_and_the_others_are_still_read(root, tmp_path):
     (root / "P1.json").write_text("not json")
-    checked = check(Small(root), "tests/small", tmp_path / "cache")
+    checked = check_dataset_files(Small(root), "tests/small", tmp_path / "cache")
     assert checked.recordings == 1
     [error] = [finding for finding in checked.findings if finding.severity == "error"]
     assert (error.where, error.what) == ("P1.json", "`not json` is no JSON")
@@ -90,14 +90,14 @@ def test_damaged_file_is_an_error_and_the_others_are_still_read(root, tmp_path):
 def test_reader_that_fails_is_told_apart_from_bad_data(root, tmp_path):
     write(root, "P2", eda="text")
     with pytest.raises(PluginError, match="the reader failed"):
-        check(Small(root), "tests/small", tmp_path / "cache")
+        check_dataset_files(Small(root), "tests/small", tmp_path / "cache")
 
 
 def test_reader_without_checks_of_its_own(root, tmp_path):
     class Plain(Small):
         verify = Dataset.verify
 
-    assert check(Plain(root), "tests/small", tmp_path / "cache").findings == []
+    assert check_dataset_files(Plain(root), "tests/small", tmp_path / "cache").findings == []
 
 
 def test_label_that_no_recording_has(root, tmp_path):
@@ -107,14 +107,14 @@ def test_label_that_no_recording_has(root, tmp_path):
                 recording.labels.clear()
                 yield recording
 
-    checked = check(Unlabelled(root), "tests/small", tmp_path / "cache")
+    checked = check_dataset_files(Unlabelled(root), "tests/small", tmp_path / "cache")
     assert ("warning", "stress") in {(finding.severity, finding.where) for finding in checked.findings}
 
 
 def test_same_reading_is_remembered_until_a_file_changes(root, tmp_path):
     cache = tmp_path / "cache"
     assert recall(Small(root), "code-1", cache) is None
-    remember(Small(root), "code-1", check(Small(root), "tests/small", cache), cache)
+    remember(Small(root), "code-1", check_dataset_files(Small(root), "tests/small", cache), cache)
     record = recall(Small(root), "code-1", cache)
     assert (record["people"], record["errors"], record["warnings"]) == (2, 0, 0)
     assert recall(Small(root), "code-2", cache) is None
@@ -125,14 +125,14 @@ def test_same_reading_is_remembered_until_a_file_changes(root, tmp_path):
 
 def test_cache_that_cannot_be_written_does_no_harm(root, tmp_path):
     (tmp_path / "file").write_text("")
-    checked = check(Small(root), "tests/small", tmp_path / "file")
+    checked = check_dataset_files(Small(root), "tests/small", tmp_path / "file")
     remember(Small(root), "code-1", checked, tmp_path / "file")
     assert recall(Small(root), "code-1", tmp_path / "file") is None
 
 
 def shared(root, cache):
     report, reader = DataReport(), Small(root)
-    checked = check(reader, "tests/small", cache, visit=report.add)
+    checked = check_dataset_files(reader, "tests/small", cache, visit=report.add)
     return report.document("tests/small", "code-1", reader.card, checked, synthetic=False)
 
 
@@ -145,7 +145,7 @@ def test_report_holds_nothing_that_the_licence_protects(root, tmp_path):
     secret = ["Maria", "Paul", "P1", "P2", "film", "day", str(root), str(tmp_path), "7.625", "6.125", "3.875", "secret"]
     assert not [word for word in secret if word in text]
     assert not [value for value in values if str(value) in text]
-    files = check(Small(root), "tests/small", tmp_path / "cache").files
+    files = check_dataset_files(Small(root), "tests/small", tmp_path / "cache").files
     assert not [file.sha256 for file in files if file.sha256[:12] in text]
 
 
@@ -174,4 +174,4 @@ def test_folder_of_another_dataset(tmp_path):
             raise DataError("not this dataset", where=str(self.root))
 
     with pytest.raises(DataError):
-        check(Strict(tmp_path), "tests/small", tmp_path / "cache")
+        check_dataset_files(Strict(tmp_path), "tests/small", tmp_path / "cache")

@@ -101,20 +101,20 @@ def test_groups_stay_together_and_every_unit_is_tested_once(store, seed, name):
         assert not parts[1] & parts[2]
     tested = [u for fold in folds for u in fold.test]
     assert sorted(tested) == sorted(cohort.units[i].id for i in cohort.eligible)
-    answered = [i for answer in graph.answers for i in answer.units]
+    answered = [i for answer in graph.predictions for i in answer.units]
     assert len(set(answered)) == len(answered)
     assert set(answered) <= set(cohort.positions)
     # A fold whose training side has nobody with a modality is no fold of this run; all others answer everybody.
-    skipped = {f.index for f in folds} - {a.fold for a in graph.answers}
+    skipped = {f.index for f in folds} - {a.fold for a in graph.predictions}
     sensed = {cohort.units[i].id for i in cohort.positions}
     for fold in folds:
         if fold.index in skipped:
             assert not sensed & set(fold.train) or not sensed & set(fold.test)
     # Nobody is lost: tested, or left out with a reason.
-    out = {row["subject"] for row in cohort.left_out}
-    assert out | set(cohort.people) == {entry.subject for entry in store.recordings}
-    assert not out & set(cohort.people)
-    for answer in graph.answers:
+    out = {row["subject"] for row in cohort.excluded}
+    assert out | set(cohort.subjects) == {entry.subject for entry in store.recordings}
+    assert not out & set(cohort.subjects)
+    for answer in graph.predictions:
         fitted = graph.stages[graph.stages[answer.stage].inputs["fitted"]]
         tested_people = {group[cohort.units[i].subject] for i in answer.units}
         used = {group[store.recordings[r].subject] for r in fitted.task["recording"]}
@@ -148,7 +148,7 @@ def test_two_people_are_enough():
     _, folds, graph = planned(FakeStore(entries, ratings), load_protocol("subject-independent-v1"), 0, "ecg,eda")
     assert len(folds) == 2
     assert all(not fold.val for fold in folds)
-    assert len(graph.answers) == 2
+    assert len(graph.predictions) == 2
 
 
 def test_nobody_with_label_and_modality_is_said():
@@ -193,7 +193,7 @@ def test_people_are_dealt_out_alike_whatever_kind_of_label_they_have():
         cohort = build_cohort(store, KINDS.card, [by_name[name]], ("ecg",), protocol)
         own = {unit.id: unit.subject for unit in cohort.units}
         folds[name] = {own[u]: fold.index for fold in _folds(protocol, cohort, cohort, 0) for u in fold.test}
-        left_out[name] = {row["subject"]: row["reason"] for row in cohort.left_out}
+        left_out[name] = {row["subject"]: row["reason"] for row in cohort.excluded}
     assert set(folds["liking"]) == {f"p{p}" for p in range(9)}
     assert folds["arousal"] == folds["arousal_value"]
     assert folds["arousal"] == {p: k for p, k in folds["liking"].items() if p != "p2"}
@@ -212,7 +212,7 @@ def test_targets_without_any_label_in_the_data_are_named():
 def test_everybody_is_pretrained_on_labelled_or_not():
     store = mixed([60.0] * 4, liking=(), arousal={0})
     cohort = unlabelled_cohort(store, KINDS.card, load_protocol("subject-independent-v1"))
-    assert (len(cohort.units), cohort.length_s, cohort.people) == (24, 10.0, ["p0", "p1", "p2", "p3"])
+    assert (len(cohort.units), cohort.length_s, cohort.subjects) == (24, 10.0, ["p0", "p1", "p2", "p3"])
     unlabelled = unlabelled_cohort(
         replace(store, label_kinds={}), replace(KINDS.card, targets=()), load_protocol("subject-independent-v1")
     )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embench.engine.rows import anchors, rows_of, slide, spans_of, stage_view, view_length
+from embench.engine.rows import anchor_rows, anchors, slide, spans_of, stage_view, view_length
 from embench.interfaces.units import View
 from embench.store.store import Span
 
@@ -55,7 +55,7 @@ def test_lengths_come_from_the_view_else_from_the_dataset():
 
 def test_a_row_ends_with_its_anchor_and_shows_nothing_before_its_unit():
     grid = anchors(View("unit"), *units((10, 14)))
-    rows = rows_of(grid, View("unit"), 6.0, RATE, [Span(1000, 300, 0.0)])
+    rows = anchor_rows(grid, View("unit"), 6.0, RATE, [Span(1000, 300, 0.0)])
     assert rows.start[0] == 1000 + 140 - 60
     mask = masks(rows)[0]
     assert not mask[:20].any()
@@ -64,7 +64,7 @@ def test_a_row_ends_with_its_anchor_and_shows_nothing_before_its_unit():
 
 def test_context_reaches_before_the_unit_but_not_before_the_recording():
     grid = anchors(View("context", 6.0), *units((2, 4), (10, 14)))
-    early, late = masks(rows_of(grid, View("context", 6.0), 6.0, RATE, [Span(0, 300, 0.0)]))
+    early, late = masks(anchor_rows(grid, View("context", 6.0), 6.0, RATE, [Span(0, 300, 0.0)]))
     assert not early[:20].any()
     assert early[20:].all()
     assert late.all()
@@ -72,7 +72,7 @@ def test_context_reaches_before_the_unit_but_not_before_the_recording():
 
 def test_samples_are_counted_from_the_second_at_which_the_modality_begins():
     grid = anchors(View("window", 4.0), *units((0, 8)))
-    rows = rows_of(grid, View("window", 4.0), 4.0, RATE, [Span(50, 70, 1.0)])
+    rows = anchor_rows(grid, View("window", 4.0), 4.0, RATE, [Span(50, 70, 1.0)])
     first, second = masks(rows)
     assert rows.start[1] == 50 + 30
     assert not first[:10].any()
@@ -82,14 +82,14 @@ def test_samples_are_counted_from_the_second_at_which_the_modality_begins():
 
 def test_a_recording_that_ends_early_is_masked_and_absent_when_half_is_missing():
     grid = anchors(View("window", 4.0), *units((0, 12)))
-    rows = rows_of(grid, View("window", 4.0), 4.0, RATE, [Span(0, 60, 0.0)])
+    rows = anchor_rows(grid, View("window", 4.0), 4.0, RATE, [Span(0, 60, 0.0)])
     assert rows.present.tolist() == [True, True, False]
     assert masks(rows).sum(1).tolist() == [40, 20, 0]
 
 
 def test_a_modality_that_is_not_there_has_no_row():
     grid = anchors(View("window", 4.0), *units((0, 8)))
-    rows = rows_of(grid, View("window", 4.0), 4.0, RATE, [None])
+    rows = anchor_rows(grid, View("window", 4.0), 4.0, RATE, [None])
     assert not rows.present.any()
     assert not masks(rows).any()
     assert rows.whole
@@ -97,8 +97,8 @@ def test_a_modality_that_is_not_there_has_no_row():
 
 def test_whole_rows_need_no_mask():
     grid = anchors(View("window", 4.0), *units((0, 8)))
-    assert rows_of(grid, View("window", 4.0), 4.0, RATE, [Span(0, 80, 0.0)]).whole
-    assert not rows_of(grid, View("window", 4.0), 4.0, RATE, [Span(0, 75, 0.0)]).whole
+    assert anchor_rows(grid, View("window", 4.0), 4.0, RATE, [Span(0, 80, 0.0)]).whole
+    assert not anchor_rows(grid, View("window", 4.0), 4.0, RATE, [Span(0, 75, 0.0)]).whole
 
 
 def test_pretraining_windows_slide_over_whole_recordings():
@@ -132,7 +132,7 @@ def test_no_row_shows_what_lies_outside_its_unit_or_recording(case):
     grid = anchors(view, *units(*spans))
     assert set(grid.unit) == set(range(len(spans)))
     length_s = view_length(view, 20.0, 1.0)
-    rows = rows_of(grid, view, length_s, RATE, [recorded])
+    rows = anchor_rows(grid, view, length_s, RATE, [recorded])
     position = rows.start[:, None] + np.arange(rows.length) - recorded.offset
     seconds, shown = position / RATE + recorded.t0, masks(rows)
     half = 0.5 / RATE + 1e-9

@@ -14,8 +14,8 @@ from embench.engine.specs import (
     PredictParams,
     PretrainParams,
     SourceSpec,
-    asked,
     fitted_params,
+    without_rule,
 )
 from embench.engine.stage import Stage
 from embench.files import digest
@@ -26,7 +26,7 @@ RECIPE = Recipe(view=View("window", 10.0), build={"width": 8})
 ENCODER = Part("embench/pool", "c0de", RECIPE, {"torch": "2"}, {"w.bin": "5ha"})
 FUSION = Part("embench/late", "f00d", Recipe(layer_decay=0.5))
 COMMON = Common(1, {"torch": "2"}, "cpu", 1, 0, 3, SourceSpec("store", 12.0, 8.0, "baseline", (0.0, 4.0)))
-TARGET = asked(Target("stress", "classes", LabelRule(), "stress", 3, (1.0, 3.0)))
+TARGET = without_rule(Target("stress", "classes", LabelRule(), "stress", 3, (1.0, 3.0)))
 
 ALL = {
     "engine": 1,

@@ -21,7 +21,7 @@ from embench.nn import FillAbsent, Model, Supervised
 from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan
 from embench.testing import samples
-from embench.testing.require import TOLERANCE
+from embench.testing.require import CLOSE_ENOUGH
 
 There = Mapping[str, Tensor]
 """(B,) bool a modality: in which samples it is there."""
@@ -30,7 +30,7 @@ There = Mapping[str, Tensor]
 def check(plan: Plan) -> None:
     """The first network that a plan asks for: its pretraining, the nets below it, and itself."""
     stages = plan.graph.stages
-    fitted = stages[stages[plan.graph.answers[0].stage].inputs["fitted"]]
+    fitted = stages[stages[plan.graph.predictions[0].stage].inputs["fitted"]]
     below = {role.partition(":")[2]: stages[i] for role, i in fitted.inputs.items() if stages[i].kind == "unimodal"}
     nets = {m: check_fitted(stage, plan) for m, stage in below.items()}
     if fitted.kind == "estimator":
@@ -157,7 +157,7 @@ def check_estimator(stage: Stage, nets: Mapping[str, network.HiddenEncoder]) -> 
     assert score.shape == ((data.size, target.n) if target.kind == "classes" else (data.size,))
     assert np.isfinite(score).all()
     assert target.kind == "value" or ((score >= 0) & (score <= 1)).all()
-    np.testing.assert_allclose(fitted.score(one[-1:]), score[-1:], atol=TOLERANCE)
+    np.testing.assert_allclose(fitted.score(one[-1:]), score[-1:], atol=CLOSE_ENOUGH)
 
 
 # What is looked at.
@@ -234,7 +234,7 @@ def fillers(model: Model) -> list[Tensor]:
 
 
 def same(one: Tensor, other: Tensor) -> None:
-    torch.testing.assert_close(one, other, rtol=TOLERANCE, atol=TOLERANCE)
+    torch.testing.assert_close(one, other, rtol=CLOSE_ENOUGH, atol=CLOSE_ENOUGH)
 
 
 # Rows.

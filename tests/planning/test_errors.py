@@ -168,7 +168,7 @@ def test_channels_that_are_nan_are_left_out_and_the_run_goes_on(tmp_path):
     content["p01-v1 eda"][0] = np.nan
     np.savez(path, **content)
     plan = Bench(data, tmp_path / "runs").plan(fusion="concat")
-    reasons = {(row["recording"], row["modality"]): row["reason"] for row in plan.test.store.left_out}
+    reasons = {(row["recording"], row["modality"]): row["reason"] for row in plan.test.store.excluded}
     assert ("p01-v0", "ecg") in reasons
     spans = {entry.id: entry.spans for entry in plan.test.store.recordings}
     assert "ecg" not in spans["p01-v0"]

@@ -30,7 +30,7 @@ def test_each_stage_follows_its_inputs(shared):
         assert id_ == stage.id
         assert set(stage.inputs.values()) <= before
         before.add(id_)
-    assert len(plan.graph.answers) == sum(map(len, plan.folds.values())) == 10
+    assert len(plan.graph.predictions) == sum(map(len, plan.folds.values())) == 10
 
 
 def test_pretraining_is_an_input_of_what_starts_from_it(shared):
@@ -113,7 +113,7 @@ def test_few_labels_leave_pretraining_and_validation_alone(shared):
         assert len({s for s, role in zip(subject, roles, strict=True) if role == 0}) == 1
         assert (roles == 1).any()
     more = shared.plan("Pool", **options, label_subjects="2")
-    for one, two in zip(few.graph.answers, more.graph.answers, strict=True):
+    for one, two in zip(few.graph.predictions, more.graph.predictions, strict=True):
         assert set(one.train) < set(two.train)
 
 
@@ -142,7 +142,7 @@ def test_training_on_another_dataset_tests_everybody_of_this_one(tmp_path):
     bench = Bench(data, tmp_path / "runs")
     for encoder in ("Pool", "Whole"):
         plan = bench.plan(encoder, modalities="ecg", train_dataset=plugin("Other"))
-        (answer,) = plan.graph.answers
+        (answer,) = plan.graph.predictions
         assert len(answer.units) == 16
         result = bench.run(encoder, modalities="ecg", train_dataset=plugin("Other"))
         assert (result.predictions["method"] == "model").sum() == 16

@@ -22,7 +22,7 @@ def bench(tmp_path):
 
 def test_each_dataset_has_its_own_label_rule(bench):
     plan = bench.plan("Pool", modalities="ecg", train_dataset=plugin("Shifted"))
-    (answer,) = plan.graph.answers
+    (answer,) = plan.graph.predictions
     (fitted,) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
     # Ratings are about 3 and 7: high by the tested dataset's cut of 5, and never by 8.
     assert set(fitted.task["y"].ravel()) == {0.0}

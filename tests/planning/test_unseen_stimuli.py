@@ -41,7 +41,7 @@ def test_no_stage_of_a_fold_learns_from_its_people_or_stimuli(tmp_path, crossed,
     bench = Bench(write(tmp_path, made(8), dataset=dataset), tmp_path / "runs", dataset)
     plan = bench.plan("Pool", modalities="ecg", protocol=crossed, pretrainers=("masked_value",))
     cohort = plan.test
-    answers = {answer.fold: answer for answer in plan.graph.answers}
+    answers = {answer.fold: answer for answer in plan.graph.predictions}
     assert len(answers) == 4
     tested = Counter(i for answer in answers.values() for i in answer.units)
     assert tested == Counter(cohort.positions)

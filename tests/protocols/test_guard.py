@@ -8,7 +8,7 @@ import pytest
 
 from embench.errors import CheckFailed
 from embench.interfaces.units import Unit
-from embench.protocols import Fold, given_up, load_protocol, partition, protocol_names, prove
+from embench.protocols import Fold, load_protocol, partition, protocol_deviations, protocol_names, prove
 
 from .cohorts import cohort
 
@@ -129,9 +129,9 @@ def test_what_a_leaking_split_gives_up_is_counted() -> None:
     # p0 stands on both sides of fold 0, in one recording; the others on one side of each fold.
     first = Fold(0, (*mine["p1"], mine["p0"][0]), (), (*mine["p0"][1:], *mine["p2"]))
     second = Fold(1, tuple(mine["p2"]), (), (*mine["p1"], *mine["p3"]))
-    said = given_up(SEGMENT, units, [first, second])
-    assert said["split.by"].endswith(": 1 of 4 people and 1 of 4 recordings")
-    assert given_up(INDEPENDENT, units, [first, second]) == {}
+    deviations = protocol_deviations(SEGMENT, units, [first, second])
+    assert deviations["split.by"].endswith(": 1 of 4 people and 1 of 4 recordings")
+    assert protocol_deviations(INDEPENDENT, units, [first, second]) == {}
 
 
 @pytest.mark.parametrize("name", protocol_names())
@@ -140,9 +140,9 @@ def test_every_published_protocol_makes_the_folds_that_it_declares(name: str) ->
     units = cohort(people=12, stimuli=6)
     folds = partition(protocol, "toy", units, 0)
     prove(protocol, units, folds)
-    said = given_up(protocol, units, folds)
-    assert bool(said) == protocol.leaks
+    deviations = protocol_deviations(protocol, units, folds)
+    assert bool(deviations) == protocol.leaks
     if protocol.split.by == "segment":
-        assert "12 of 12 people" in said["split.by"]
+        assert "12 of 12 people" in deviations["split.by"]
     if protocol.split.by == "recording":
-        assert said["split.by"].endswith(": 12 of 12 people and 0 of 72 recordings")
+        assert deviations["split.by"].endswith(": 12 of 12 people and 0 of 72 recordings")

@@ -50,7 +50,7 @@ def test_published_rules_never_change() -> None:
 
 
 def test_published_protocols_say_what_they_give_up() -> None:
-    assert {name: bool(load_protocol(name).gives_up) for name in protocol_names()} == {
+    assert {name: bool(load_protocol(name).deviations) for name in protocol_names()} == {
         name: load_protocol(name).leaks for name in protocol_names()
     }
 
@@ -121,7 +121,7 @@ def test_a_leak_must_be_declared(own: Any, changes: dict[str, Any], field: str) 
         load_protocol(own(**changes))
     assert str(error.value.where).endswith(field)
     declared = load_protocol(own(**changes, leaks=True))
-    assert list(declared.gives_up) == [field]
+    assert list(declared.deviations) == [field]
 
 
 def test_a_published_name_is_not_for_other_rules(own: Any) -> None:

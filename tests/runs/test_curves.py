@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from embench.errors import UsageError
-from embench.planning.axes import spread
+from embench.planning.axes import expand_axes
 from embench.planning.request import Request
 from embench.report.grid_curves import build_curves, draw_curve, write_curve
 
@@ -108,17 +108,17 @@ def test_a_grid_that_cannot_be_run_says_so_before_anything_is_trained(bench, gri
 
 def test_requests_are_spread_over_their_axes():
     request = Request("k_emocon", label_subjects="1, 2,all", drop="all")
-    made = spread(request)
+    made = expand_axes(request)
     choices = [None, "ppg", "eda", "temp", "ppg,eda", "ppg,temp", "eda,temp"]
     assert [(r.label_subjects, r.drop) for r in made] == [(n, d) for n in ("1", "2", "all") for d in choices]
-    each = spread(Request("amigos", modalities="ecg+eda,eeg", drop="each"))
+    each = expand_axes(Request("amigos", modalities="ecg+eda,eeg", drop="each"))
     assert [r.drop for r in each] == [None, "ecg+eda", "eeg"]
-    crossed = spread(Request("case", train_dataset="k_emocon", drop="each"))
+    crossed = expand_axes(Request("case", train_dataset="k_emocon", drop="each"))
     assert [r.drop for r in crossed] == [None, "ppg", "eda", "temp"]
     plain = Request("amigos", drop="eda,ecg")
-    assert spread(plain) == [plain]
+    assert expand_axes(plain) == [plain]
     with pytest.raises(UsageError, match="nothing to predict from"):
-        spread(Request("amigos", modalities="eda", drop="each"))
+        expand_axes(Request("amigos", modalities="eda", drop="each"))
 
 
 def about(run, fusion, count=None, drop=(), **config):

@@ -147,7 +147,7 @@ def train_data(stage):
 def tensors(plan, person):
     """All that the fits see in which a person is tested."""
     out = {}
-    for answer in plan.graph.answers:
+    for answer in plan.graph.predictions:
         if any(plan.test.units[i].subject == person for i in answer.units):
             fitted = plan.graph.stages[plan.graph.stages[answer.stage].inputs["fitted"]]
             for stage in [fitted, *(plan.graph.stages[i] for i in fitted.inputs.values())]:
@@ -188,7 +188,7 @@ def test_changing_a_test_person_leaves_training_bit_for_bit(tmp_path, monkeypatc
 
 def test_a_stage_holds_the_labels_of_its_own_training_and_validation_units_only(shared):
     plan = shared.plan("Pool", fusion="late", targets="arousal,valence")
-    for answer in plan.graph.answers:
+    for answer in plan.graph.predictions:
         predict = plan.graph.stages[answer.stage]
         assert "y" not in predict.task
         tested = {plan.test.units[i].recording for i in answer.units}
@@ -203,7 +203,7 @@ def test_a_stage_holds_the_labels_of_its_own_training_and_validation_units_only(
 
 def test_pretraining_sees_no_test_person(shared):
     plan = shared.plan("Pool", modalities="ecg", pretrainers=("masked_value",))
-    for answer in plan.graph.answers:
+    for answer in plan.graph.predictions:
         tested = {plan.test.units[i].subject for i in answer.units}
         fitted = plan.graph.stages[plan.graph.stages[answer.stage].inputs["fitted"]]
         (pretrain,) = (plan.graph.stages[i] for i in fitted.inputs.values())

@@ -94,7 +94,7 @@ def test_the_scale_of_values_is_kept_with_the_weights_and_fitted_on_training_peo
     plan = kinds.plan("Pool", modalities="ecg", targets="arousal_value")
     result = kinds.run("Pool", modalities="ecg", targets="arousal_value")
     weights = load_file(result.folder / "weights" / "seed0-fold0-arousal_value.safetensors")
-    answer = next(a for a in plan.graph.answers if (a.seed, a.fold) == (0, 0))
+    answer = next(a for a in plan.graph.predictions if (a.seed, a.fold) == (0, 0))
     label = plan.test.label["arousal_value"]
     assert float(weights["scale.mean"]) == pytest.approx(label[list(answer.train)].mean(), rel=1e-5)
     assert float(weights["scale.std"]) == pytest.approx(label[list(answer.train)].std(), rel=1e-5)

@@ -24,9 +24,9 @@ def test_an_estimator_gets_the_columns_it_was_fitted_on(shared, modalities, enco
         )
         if method == "model"
     }
-    assert len(got) == sum(len(a.units) for a in plan.graph.answers) - result.scores["absent"]["arousal"]
+    assert len(got) == sum(len(a.units) for a in plan.graph.predictions) - result.scores["absent"]["arousal"]
     everything = list(range(len(plan.fit.units)))
-    for answer in plan.graph.answers:
+    for answer in plan.graph.predictions:
         stage = plan.graph.stages[plan.graph.stages[answer.stage].inputs["fitted"]]
         assert list(stage.params.modalities) == modalities.split(",")
         # By hand: all units' features in the order that was asked for.
@@ -55,7 +55,7 @@ def test_networks_are_read_back_in_their_order(shared, fusion):
     result = shared.run("Pool", fusion=fusion, modalities="eda,ecg")
     plan = shared.plan("Pool", fusion=fusion, modalities="eda,ecg")
     root = shared.runs / "stages"
-    for answer in plan.graph.answers:
+    for answer in plan.graph.predictions:
         id_ = plan.graph.stages[answer.stage].inputs["fitted"]
         assert list(describe(Folder(root, id_)).params.modalities) == ["eda", "ecg"]
         model, specs, _ = load_model(root, id_)

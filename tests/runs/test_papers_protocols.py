@@ -83,8 +83,8 @@ def test_test_labels_have_no_say_in_the_cut(tmp_path, rules):
     other = Bench(write(tmp_path / "other", everybody), tmp_path / "runs").plan(
         "Pool", protocol=protocol, modalities="ecg"
     )
-    (before,) = [a for a in plan.graph.answers if a.fold == 0]
-    (after,) = [a for a in other.graph.answers if a.fold == 0]
+    (before,) = [a for a in plan.graph.predictions if a.fold == 0]
+    (after,) = [a for a in other.graph.predictions if a.fold == 0]
     (target,) = plan.fit.targets
     assert plan.fit.rule(target, before.train) == other.fit.rule(target, after.train)
     assert plan.fit.rule(target, plan.fit.positions) != other.fit.rule(target, other.fit.positions)
@@ -125,10 +125,10 @@ def test_edges_make_several_classes(shared, rules):
 
 def test_only_the_protocols_people_take_part(shared, rules):
     plan = shared.plan("Pool", modalities="ecg", protocol=rules(people={"tiny": ["p00", "p02", "p03", "p05"]}))
-    assert plan.test.people == ["p00", "p02", "p03", "p05"]
-    why = {row["subject"]: row["reason"] for row in plan.test.left_out}
+    assert plan.test.subjects == ["p00", "p02", "p03", "p05"]
+    why = {row["subject"]: row["reason"] for row in plan.test.excluded}
     assert why == dict.fromkeys(("p01", "p04"), "not among the protocol's people")
-    assert {unit.subject for unit in plan.fit.roster} == set(plan.test.people)
+    assert {unit.subject for unit in plan.fit.roster} == set(plan.test.subjects)
 
 
 def test_pretraining_under_a_split_by_segments_sees_no_test_sample(shared, rules):
@@ -204,8 +204,8 @@ def test_the_epoch_that_scores_best_on_the_test_labels_is_picked(shared, rules, 
     model = Predictions.read(result.folder / "predictions.csv.gz")
     model = model.take(model["method"] == "model")
     score = dict(zip(model["unit"], model["score"], strict=True))
-    assert plan.graph.answers
-    for answer in plan.graph.answers:
+    assert plan.graph.predictions
+    for answer in plan.graph.predictions:
         with np.load(Folder(stage_folder(shared.runs), answer.stage).file("predictions.npz")) as arrays:
             every, last = arrays["epochs"][:, :, 0], arrays["score"][:, 0]
         ids = [plan.test.units[i].id for i in answer.units]

@@ -12,7 +12,7 @@ from embench.data.find import full_name
 from embench.engine.work import run_stage
 from embench.errors import UsageError
 from embench.leaderboard.export import why_not_publishable
-from embench.planning.graph import Setting, data_places, outside_stage
+from embench.planning.graph import Setting, data_places, external_stage
 from embench.planning.request import Request
 from embench.planning.sources import source_of
 from embench.records.manifest import Manifest
@@ -172,7 +172,7 @@ def test_labels_of_every_kind_are_learned(two, target):
     (step,) = plan.method.pretraining
     source = source_of(step, plan.method, [target], plan.request, plan.protocol, 1)
     setting = Setting(plan.protocol, "cpu", 1, places=data_places(source))
-    stage = outside_stage(plan.method, step, source, setting, 0, {})
+    stage = external_stage(plan.method, step, source, setting, 0, {})
     result = run_stage(stage, two.runs / "stages")
     assert result["manifest"]["targets"] == [target]
     history = (two.runs / "stages" / stage.id / "history.csv").read_text().splitlines()

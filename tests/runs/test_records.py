@@ -116,7 +116,7 @@ def test_a_dropped_modality_is_absent_at_the_test(mixed, tmp_path):
     assert dropped.manifest["config"]["drop"] == ["eda"]
     assert whole.predictions["score"].tolist() != dropped.predictions["score"].tolist()
     assert dropped.scores["absent"]["arousal"] == 3  # p02 without EDA has one recording left of four
-    assert len(bench.stages() - stages) == len({a.fold for a in bench.plan("Pool", fusion="concat").graph.answers})
+    assert len(bench.stages() - stages) == len({a.fold for a in bench.plan("Pool", fusion="concat").graph.predictions})
     # Who only has what is dropped cannot be answered at all; the others are.
     ecg = bench.run("Pool", fusion="concat", drop="ecg")
     assert "p01" not in set(ecg.predictions["subject"])

@@ -54,7 +54,7 @@ def test_broken_films_are_named_and_their_owners_other_signals_are_used(filmed, 
     result = run(request(filmed, tmp_path, (f"video={WATCH}", "eda=cnn_tf"), modalities="eda,video", fusion="concat"))
     assert predicted(result.folder) == {f"p{n:02d}-v{r}" for n in range(6) for r in range(4)}
     store = prepare(Filmed(filmed / "Filmed"), "f", "c", rate_hz=128.0, cache=tmp_path / "cache")
-    said = {row["recording"]: row["reason"] for row in store.left_out}
+    said = {row["recording"]: row["reason"] for row in store.excluded}
     assert set(said) == {"p02-v1", *(f"p05-v{r}" for r in range(4))}
     assert all(f"films/{name}.mkv" in reason for name, reason in said.items())
 

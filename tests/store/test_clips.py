@@ -87,7 +87,7 @@ def test_the_index_says_when_there_is_something_to_see_and_holds_no_pixels(store
     assert entry.video.fps == pytest.approx(25.0, abs=0.05)
     assert (entry.spans["video"].t0, entry.spans["video"].samples) == (3.0, 225)  # in frames of the card's rate
     assert "video" not in store.recording("p00-v4").spans
-    left_out = [dict(row) for row in store.left_out]
+    left_out = [dict(row) for row in store.excluded]
     assert left_out == [{"subject": "p00", "recording": "p00-v4", "modality": "video", "reason": "not recorded"}]
     assert sorted(path.name for path in store.path.iterdir()) == ["eda.npy", "index.json", "labels.npz"]
     assert open_store(store.path) == store
@@ -156,16 +156,16 @@ def test_a_crop_stays_where_it_is_for_the_length_of_a_clip(tmp_path):
             face = np.median([[10 + n // 5, 20, 16, 18] for n in stretch], 0) if len(stretch) else None
             np.testing.assert_array_equal(picture, cut(room, square(face, crop, 60, 120), 12))
         assert len(found.array) == 44
-        assert (found.stretches, found.faceless) == (3, 1)
+        assert (found.segments, found.faceless) == (3, 1)
     whole = clips(store, "video", watch(crop="none", size=12, frames_hz=4))
-    assert (whole.stretches, whole.faceless) == (0, 0)
+    assert (whole.segments, whole.faceless) == (0, 0)
     np.testing.assert_array_equal(whole.array[3], cut(room, (30, 0, 60), 12))
 
 
 def test_without_boxes_a_face_is_looked_for(store):
     found = clips(store, "video", watch(crop="large"))
-    assert found.stretches == sum(-(-span.samples // 20) for span in found.spans.values())
-    assert found.faceless == found.stretches
+    assert found.segments == sum(-(-span.samples // 20) for span in found.spans.values())
+    assert found.faceless == found.segments
     np.testing.assert_array_equal(greys(found, "p00-v0"), 5 * np.arange(60) % 256)
 
 
@@ -187,7 +187,7 @@ def test_files_that_cannot_be_seen_are_left_out_and_leave_the_others_as_they_are
     for name, recordings in everybody.items():
         (root / "Filmed" / f"{name}.json").write_text(json.dumps(recordings))
     store = stored(root, tmp_path / "cache", workers=2)
-    reasons = {row["recording"]: row["reason"] for row in store.left_out}
+    reasons = {row["recording"]: row["reason"] for row in store.excluded}
     names = {
         "p00-v0": "p00-v0.mkv", "p00-v1": "p00-v1.wav", "p00-v2": "p00-v2.mkv", "p00-v3": "boxes.csv",
         "p01-v2": "p01-v2.mkv", "p01-v3": "p01-v3.avi",
@@ -196,7 +196,7 @@ def test_files_that_cannot_be_seen_are_left_out_and_leave_the_others_as_they_are
     assert all(f"films/{file}" in reasons[name] for name, file in names.items())
     assert "only audio" in reasons["p00-v1"]
     assert "lasts 12.0 s" in reasons["p00-v2"]
-    assert all(row["modality"] == "video" for row in store.left_out)
+    assert all(row["modality"] == "video" for row in store.excluded)
     assert all("eda" in entry.spans for entry in store.recordings)
     found = clips(store, "video", watch())
     assert [*found.spans] == ["p01-v0", "p01-v1"]
@@ -211,8 +211,8 @@ def test_a_film_that_was_fine_and_cannot_be_decoded_any_more_is_left_out(tmp_pat
     (root / "Filmed" / "films" / "p00-v1.mkv").write_bytes(b"?")
     found = clips(store, "video", watch())
     assert {name: span.samples for name, span in found.spans.items()} == {"p00-v0": 60}
-    assert [row["recording"] for row in found.left_out] == ["p00-v1"]
-    assert "p00-v1.mkv" in found.left_out[0]["reason"]
+    assert [row["recording"] for row in found.excluded] == ["p00-v1"]
+    assert "p00-v1.mkv" in found.excluded[0]["reason"]
 
 
 def test_moving_the_folder_changes_nothing_and_a_film_that_is_gone_is_named(tmp_path):

@@ -60,7 +60,7 @@ def test_what_is_absent_is_named_with_its_reason_and_never_zeros(dataset, cache)
     store = make(dataset, cache)
     assert "eda" not in store.recording("p1-1").spans
     assert "hr" not in store.recording("p2-0").spans
-    reasons = {(x["subject"], x["recording"], x["modality"]): x["reason"] for x in store.left_out}
+    reasons = {(x["subject"], x["recording"], x["modality"]): x["reason"] for x in store.excluded}
     assert set(reasons) == {("p1", "p1-1", "eda"), ("p2", "p2-0", "hr")}
     assert "100%" in reasons["p1", "p1-1", "eda"]
     assert reasons["p2", "p2-0", "hr"] == "not recorded"

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from embench.data.checks import check as verify
+from embench.data.checks import check_dataset_files as verify
 from embench.errors import CheckFailed
 from embench.interfaces.dataset import ModalityCard
 from embench.interfaces.recording import Video

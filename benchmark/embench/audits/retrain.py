@@ -43,16 +43,16 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | N
     if planned.method.pretraining or planned.started:
         return None
     found, any_weights = [], False
-    for answer in planned.graph.answers:
-        if answer.seed != planned.graph.answers[0].seed:
+    for expected in planned.graph.predictions:
+        if expected.seed != planned.graph.predictions[0].seed:
             continue
-        fitted = planned.graph.stages[planned.graph.stages[answer.stage].inputs["fitted"]]
+        fitted = planned.graph.stages[planned.graph.stages[expected.stage].inputs["fitted"]]
         frozen = {
             r.split(":")[1]: planned.graph.stages[i] for r, i in fitted.inputs.items() if r.startswith("unimodal:")
         }
-        targets = "_".join(target.name for target in answer.targets)
+        targets = "_".join(target.name for target in expected.targets)
         for suffix, stage in {"": fitted, **frozen}.items():
-            parts = [f"seed{answer.seed}", f"fold{answer.fold}", targets, *([suffix] if suffix else [])]
+            parts = [f"seed{expected.seed}", f"fold{expected.fold}", targets, *([suffix] if suffix else [])]
             path = folder / "weights" / f"{'-'.join(parts)}.safetensors"
             if not path.is_file() or (stage is fitted and frozen):
                 continue
@@ -61,7 +61,7 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | N
             for name, training, everybody in _recomputed(stage):
                 if name in state:
                     found.append(
-                        FittedStatistics(answer.seed, answer.fold, name, state[name].numpy(), training, everybody)
+                        FittedStatistics(expected.seed, expected.fold, name, state[name].numpy(), training, everybody)
                     )
     return found if any_weights else None
 
@@ -109,8 +109,8 @@ def permute_labels(planned: Plan, k: int) -> Plan:
         made = replace(stage, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
         stages[made.id] = made
         renamed[id_] = made.id
-    answers = [replace(answer, stage=renamed[answer.stage]) for answer in planned.graph.answers]
-    return replace(planned, graph=Graph(stages, answers))
+    predictions = [replace(expected, stage=renamed[expected.stage]) for expected in planned.graph.predictions]
+    return replace(planned, graph=Graph(stages, predictions))
 
 
 def _dealt_anew(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -175,7 +175,7 @@ def _paper(wanted: Sequence[ComparedPair], progress: EventCallback | None, worke
     refused = {i: row for i, pair in enumerate(wanted) if (row := _refusal(pair, plans))}
     able = [pair for i, pair in enumerate(wanted) if i not in refused]
     requests = list(dict.fromkeys(side for pair in able for side in (pair.a, pair.b)))
-    done = runner.grid(requests, workers=workers, progress=progress) if requests else runner.Grid(())
+    done = runner.grid(requests, workers=workers, progress=progress) if requests else runner.GridResult(())
     by_id = {result.id: result for result in done.results}
     rows: list[ClaimResult] = []
     for i, pair in enumerate(wanted):

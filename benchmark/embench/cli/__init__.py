@@ -53,8 +53,8 @@ app.command("export")(export.export)
 app.command("compare")(compare.compare)
 app.command("claims")(claims.claims)
 app.command("report")(report.report)
-app.add_typer(data.app, name="data")
-app.add_typer(leaderboard.app, name="leaderboard")
+app.add_typer(data.data_app, name="data")
+app.add_typer(leaderboard.leaderboard_app, name="leaderboard")
 
 # What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
@@ -83,13 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if sys.platform == "win32" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # a pipe there has 256 characters otherwise, and no bars among them
-    everything = list(sys.argv[1:] if arguments is None else arguments)
-    given = [argument for argument in everything if argument != "--debug"]
-    debug = len(given) < len(everything)
+    raw = list(sys.argv[1:] if arguments is None else arguments)
+    parsed = [argument for argument in raw if argument != "--debug"]
+    debug = len(parsed) < len(raw)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning  # type: ignore[assignment]  # a line for people, not for programmers
         try:
-            code = typer.main.get_command(app).main(given, prog_name="embench", standalone_mode=False)
+            code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
             if code == _INTERRUPTED:  # typer keeps the interrupt to itself and hands back its code
                 raise KeyboardInterrupt
             return code if isinstance(code, int) else 0
@@ -98,10 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BaseException as error:  # noqa: BLE001  # the one place where nothing may get past
             if debug:
                 traceback.print_exc()
-            return _explain(error, given)
+            return _explain(error, parsed)
 
 
-def _explain(error: BaseException, given: Sequence[str]) -> int:
+def _explain(error: BaseException, arguments: Sequence[str]) -> int:
     """Prints what went wrong and gives the exit code that says so."""
     from embench.system import lacking
 
@@ -111,7 +111,7 @@ def _explain(error: BaseException, given: Sequence[str]) -> int:
     if format_message := getattr(error, "format_message", None):  # typer's own: the arguments can't be read
         help_for = getattr(getattr(error, "ctx", None), "command_path", "embench")
         text = format_message()
-        return _fail(text if not given else f"wrong arguments: {text}\n  what to do: {help_for} --help", 2)
+        return _fail(text if not arguments else f"wrong arguments: {text}\n  what to do: {help_for} --help", 2)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _fail("interrupted; what was finished is kept, and the same command goes on from there", _INTERRUPTED)
     if isinstance(error, MemoryError) or type(error).__name__ in _GAVE_OUT:
@@ -121,16 +121,16 @@ def _explain(error: BaseException, given: Sequence[str]) -> int:
         where = f"\n  where: {error.filename}" if error.filename else ""
         hint = "free some space, or name a folder that can be written to"
         return _fail(f"machine: {error.strerror}{where}\n  what to do: {hint}", 5)
-    return _fail(_bug(error, given), 70)
+    return _fail(_bug(error, arguments), 70)
 
 
-def _bug(error: BaseException, given: Sequence[str]) -> str:
+def _bug(error: BaseException, arguments: Sequence[str]) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    line = shlex.join(["embench", *given])
+    line = shlex.join(["embench", *arguments])
     return (
         f"a bug in embench: {_one_line(error)}{place}\n"
-        f"  what to do: report this message together with what `embench --debug {shlex.join(given)}` prints\n"
+        f"  what to do: report this message together with what `embench --debug {shlex.join(arguments)}` prints\n"
         f"  command: {line}\n"
         f"  machine: Python {platform.python_version()}, {platform.platform()}"
     )

@@ -41,7 +41,7 @@ def audit(
     if as_json:
         console.document(made.json())
     else:
-        show(made)
+        print_audit(made)
     if made.counts["severe"]:
         raise typer.Exit(1)
 
@@ -60,16 +60,16 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
     return external.score(file, dataset, data_root=data_root).folder
 
 
-def show(made: Audit) -> None:
+def print_audit(made: Audit) -> None:
     """The findings, the severe ones first, and what could not be asked."""
     from embench.records.audit import format_counts
 
     for name, finding in made.findings:
-        console.say(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
+        console.echo(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
         for key, value in finding.evidence.items():
-            console.say(f"    {key}: {_short(value)}")
-        console.say(f"    what to do: {finding.todo}")
-    console.say(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
+            console.echo(f"    {key}: {_short(value)}")
+        console.echo(f"    what to do: {finding.todo}")
+    console.echo(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
     for name, reason in made.not_asked.items():
         console.note(f"not asked: {name}: {reason}")
 

@@ -22,7 +22,7 @@ from embench.cli.options import Json, takes
         "dev",
         "workers",
     ),
-    says={
+    help_texts={
         "modalities": "a,b,c; by default the dataset's own.",
         "target": "Targets, with commas between.",
         "recipe": "Preset of the handcrafted methods.",
@@ -38,9 +38,9 @@ def baselines(*, as_json: Json = False, **options: Any) -> None:
 
         with Progress() as progress:
             done = runner.baselines(**options, progress=progress.event)
-        answers = [result.json() for result in done.results]
+        documents = [result.json() for result in done.results]
     if as_json:
-        console.document(answers)
+        console.document(documents)
     else:
-        show.results(answers)
+        show.results(documents)
     done.check()

@@ -23,7 +23,7 @@ MEANING = (
 
 @takes(
     *("recipe", "seeds", "device", "data-root", "runs", "workers"),
-    says={"seeds": "Seeds, with commas between."},
+    help_texts={"seeds": "Seeds, with commas between."},
     before={"paper": "recipe", "claim": "recipe", "dataset": "recipe", "under": "recipe"},
 )
 def claims(
@@ -52,12 +52,12 @@ def claims(
 
         chosen = claiming.select_claims(paper, tuple(claim or ()))
         tested = [each for each in chosen if isinstance(each, claiming.Claim)]
-        wanted = claiming.claim_pairs(tested, dataset or (), LEGS[under], options)
+        pairs = claiming.claim_pairs(tested, dataset or (), LEGS[under], options)
         if dry_run:
-            rows = claiming.preview_claims(wanted)
+            rows = claiming.preview_claims(pairs)
         else:
             with Progress() as progress:
-                rows = claiming.examine_claims(wanted, progress=progress.event, workers=options["workers"])
+                rows = claiming.examine_claims(pairs, progress=progress.event, workers=options["workers"])
     untested = [each for each in chosen if isinstance(each, claiming.UntestedClaim)]
     if as_json:
         console.document(_document(tested, rows, untested))
@@ -71,8 +71,8 @@ def _line(options: Mapping[str, Any]) -> str:
     """Options as they stand on a command line."""
     parts = []
     for name, value in options.items():
-        given = [value] if isinstance(value, str) else value
-        parts += [f"--{name.replace('_', '-')} {item}" for item in given]
+        values = [value] if isinstance(value, str) else value
+        parts += [f"--{name.replace('_', '-')} {item}" for item in values]
     return " ".join(parts)
 
 
@@ -89,32 +89,32 @@ def _document(
 
 
 def _print(tested: Sequence[Claim], rows: Sequence[ClaimResult], untested: Sequence[UntestedClaim]) -> None:
-    from embench.cli.show import GENERATED
+    from embench.cli.show import SYNTHETIC_SCORES
 
     generated = any(row.synthetic for row in rows)
     if generated:
-        console.say(GENERATED, bold=True, colour="yellow")
+        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
     heads = ["dataset", "target", "protocol", "score", "published", "measured (a - b)", "p, Holm", "verdict", "size"]
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
         compared = [row for row in own if row.status == "compared"]
-        console.say(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
-        console.say(f"a: {_line(claim.options('a', _first(claim, own)))}")
-        console.say(f"b: {_line(claim.options('b', _first(claim, own)))}")
+        console.echo(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
+        console.echo(f"a: {_line(claim.options('a', _first(claim, own)))}")
+        console.echo(f"b: {_line(claim.options('b', _first(claim, own)))}")
         if compared:
             console.table([*heads, "cost", "recipe"], [_cells(row) for row in compared])
-        for line in _said([row for row in own if row.status != "compared"]):
-            console.say(line)
+        for line in _not_compared([row for row in own if row.status != "compared"]):
+            console.echo(line)
         if claim.remarks:
-            console.say(claim.remarks)
-        console.say()
+            console.echo(claim.remarks)
+        console.echo()
     for what_to_do in dict.fromkeys(row.what_to_do for row in rows if row.what_to_do):
-        console.say(f"what to do: {what_to_do}")
+        console.echo(f"what to do: {what_to_do}")
     _print_untested(untested)
     if any(row.status == "compared" for row in rows):
-        console.say(MEANING)
+        console.echo(MEANING)
     if generated:
-        console.say(GENERATED, bold=True, colour="yellow")
+        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def _first(claim: Claim, rows: Sequence[ClaimResult]) -> str:
@@ -149,7 +149,7 @@ def _cells(row: ClaimResult) -> list[str]:
     ]
 
 
-def _said(rows: Sequence[ClaimResult]) -> list[str]:
+def _not_compared(rows: Sequence[ClaimResult]) -> list[str]:
     """Rows that compare nothing, as lines; protocols with one reason share a line."""
     protocols: dict[tuple[str, ...], list[str]] = {}
     for row in rows:

@@ -44,26 +44,26 @@ def _show(table: Table) -> None:
         for s in table.standings
     ]
     console.table(["method", table.metric, "group", "tried", "run"], rows, title=title)
-    console.say("Methods that share a letter can't be told apart. tried: methods that had looked at the test labels.")
-    console.say()
+    console.echo("Methods that share a letter can't be told apart. tried: methods that had looked at the test labels.")
+    console.echo()
     pairs = table.comparisons
     tests = list(dict.fromkeys(name for pair in pairs for name in pair.tests))
     heads = ["one", "other", "difference", "p, Holm", *(f"p, {name}" for name in tests), "could be seen", ""]
     console.table(heads, [_cells(pair, tests) for pair in pairs])
     for pair in pairs if len(pairs) <= 3 else pairs[: len(table.standings) - 1]:
-        console.say(pair.sentence)
-    console.say()
+        console.echo(pair.sentence)
+    console.echo()
 
 
 def _cells(pair: Comparison, tests: list[str]) -> list[str]:
     from embench.cli import show
 
     figures = ["-" if name not in pair.tests else f"{pair.tests[name]:.4f}" for name in tests]
-    seen = "-" if pair.smallest is None else f"{pair.smallest:.3f}"
-    said = [
+    detectable = "-" if pair.smallest is None else f"{pair.smallest:.3f}"
+    verdicts = [
         *(["different"] if pair.different else []),
         *(["equivalent"] if pair.equivalent else []),
         *(["unequal tuning"] if pair.unequal_tuning else []),
     ]
     difference = show.value(pair.difference.as_json())
-    return [pair.one, pair.other, difference, f"{pair.holm:.4f}", *figures, seen, ", ".join(said)]
+    return [pair.one, pair.other, difference, f"{pair.holm:.4f}", *figures, detectable, ", ".join(verdicts)]

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 
-def say(text: str = "", *, bold: bool = False, colour: str | None = None) -> None:
+def echo(text: str = "", *, bold: bool = False, colour: str | None = None) -> None:
     """A line on stdout."""
     typer.secho(text, bold=bold or None, fg=colour)
 
@@ -39,9 +39,9 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str |
     from tabulate import tabulate
 
     if title:
-        say(title)
-    say(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
-    say()
+        echo(title)
+    echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+    echo()
 
 
 def document(value: Any) -> None:

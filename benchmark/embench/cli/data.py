@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from embench.protocols import Protocol
     from embench.store import Store
 
-app = typer.Typer(help="Look at data, generate them, check them, prepare them.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at data, generate them, check them, prepare them.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")]
 PrepareWorkers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="People read at once, each in memory; by default the processors, at most 4."),
 ]
-ProtocolName = Annotated[str, typer.Option("--protocol", help="Name of a protocol, or its file.")]
+ProtocolOption = Annotated[str, typer.Option("--protocol", help="Name of a protocol, or its file.")]
 
-app.command("status")(data_status.status)
-app.command("fetch")(data_fetch.fetch)
-app.command("verify")(data_verify.verify)
-app.command("labels")(data_labels.labels)
+data_app.command("status")(data_status.status)
+data_app.command("fetch")(data_fetch.fetch)
+data_app.command("verify")(data_verify.verify)
+data_app.command("labels")(data_labels.labels)
 
 
-@app.command("synthesize")
+@data_app.command("synthesize")
 def synthesize(
     dataset: Name,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to; it must be empty or not be there.")],
@@ -65,16 +65,16 @@ def synthesize(
         if "videos" not in known:
             raise UsageError(f"{entry.name} has no faces on video, or its synthesizer draws none", where="--videos")
     write(out, subjects=subjects, seed=seed, effect=effect, **more)
-    console.say(f"{out}: {subjects} made-up people in the format of {entry.name}, effect {effect:g}, seed {seed}")
+    console.echo(f"{out}: {subjects} made-up people in the format of {entry.name}, effect {effect:g}, seed {seed}")
     if out.name == entry.name.partition("/")[0]:
-        console.say(f"use them with --data-root {out.parent}")
+        console.echo(f"use them with --data-root {out.parent}")
 
 
-@app.command("prepare")
+@data_app.command("prepare")
 def prepare(
     dataset: Name,
     data_root: DataRoot = None,
-    protocol: ProtocolName = "subject-independent-v1",
+    protocol: ProtocolOption = "subject-independent-v1",
     workers: PrepareWorkers = None,
     as_json: Json = False,
 ) -> None:
@@ -93,7 +93,7 @@ def prepare(
             "people": len(store.subjects),
             "recordings": len(store.recordings),
             "modalities": {name: {"channels": m.channels, "rate": m.rate} for name, m in store.modalities.items()},
-            "left_out": [dict(item) for item in store.left_out],
+            "left_out": [dict(item) for item in store.excluded],
         })  # fmt: skip
         return
     rows = [
@@ -102,17 +102,17 @@ def prepare(
     ]
     console.table(["modality", "channels", "rate", "unit"], rows, title=store.name)
     reasons: dict[str, set[str]] = {}
-    for item in store.left_out:
+    for item in store.excluded:
         if item["modality"] not in store.modalities:
             reasons.setdefault(item["modality"], set()).add(item["reason"])
     nowhere = {m: min(found) for m, found in reasons.items() if len(found) == 1}
-    if left_out := [item for item in store.left_out if item["modality"] not in nowhere]:
+    if excluded := [item for item in store.excluded if item["modality"] not in nowhere]:
         keys = ["subject", "recording", "modality", "reason"]
-        console.table(keys, [[str(item.get(k, "")) for k in keys] for item in left_out], title="left out")
+        console.table(keys, [[str(item.get(k, "")) for k in keys] for item in excluded], title="left out")
     for modality, reason in nowhere.items():
-        console.say(f"{modality}, in all recordings: {reason}")
-    console.say(f"{len(store.subjects)} people, {len(store.recordings)} recordings")
-    console.say(f"files: {store.path}")
+        console.echo(f"{modality}, in all recordings: {reason}")
+    console.echo(f"{len(store.subjects)} people, {len(store.recordings)} recordings")
+    console.echo(f"files: {store.path}")
 
 
 def _prepare(dataset: str, data_root: Path | None, protocol: Protocol, workers: int) -> Store:

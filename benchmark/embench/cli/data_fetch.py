@@ -25,15 +25,15 @@ def fetch(
     entry = registry.find("dataset", dataset)
     card, folder = registry.load("dataset", entry.full_name).card, data_folder(entry, data_root)
     if card.downloads:
-        console.say(f"{card.title}\nlicence: {card.licence}\ncite: {card.citation}")
+        console.echo(f"{card.title}\nlicence: {card.licence}\ncite: {card.citation}")
         for download in card.downloads:
             size = f", {download.size / 1e6:,.0f} MB" if download.size else ""
-            console.say(f"from {download.url}{size}")
-        console.say(f"into {folder}")
+            console.echo(f"from {download.url}{size}")
+        console.echo(f"into {folder}")
         if not yes and sys.stdin.isatty():
             typer.confirm("Do you agree to the licence?", default=True, abort=True)
     with Steps("MB") as steps:
-        said = get(card, folder, lambda what, done, total: steps(done, total, what))
-    for line in said:
+        notes = get(card, folder, lambda what, done, total: steps(done, total, what))
+    for line in notes:
         console.note(line)
-    console.say(f"{folder}: done; look at it with `embench data verify {entry.name}`")
+    console.echo(f"{folder}: done; look at it with `embench data verify {entry.name}`")

@@ -47,7 +47,7 @@ def labels(
         chosen = choose_targets(card, target or ",".join(t.name for t in card.targets))
         with Steps() as steps:
             store = prepared(dataset, data_root, rules, 1, lambda n, all_, _: steps(n, all_, "prepared"))
-        report = label_report.report(store, card, chosen, rules)
+        report = label_report.describe_labels(store, card, chosen, rules)
         if figure:
             label_figure.draw_labels(card.title, report).save(figure)
         if units:
@@ -55,57 +55,59 @@ def labels(
     if as_json:
         console.document(report)
         return
-    for about in report:
-        _show(about)
+    for described in report:
+        _show(described)
     if figure:
-        console.say(f"drawn: {figure}")
+        console.echo(f"drawn: {figure}")
     if units:
-        console.say(f"units: {units}")
+        console.echo(f"units: {units}")
 
 
-def _show(about: Mapping[str, Any]) -> None:
-    console.say(f"{about['target']} ({about['kind']}, from {about['label']})", bold=True)
-    if about["units"]:
-        dropped = ", ".join(f"{reason}: {count}" for reason, count in about["dropped"].items())
-        unit = "whole recordings" if about["unit_s"] is None else f"units of {about['unit_s']:g} s"
-        console.say(f"{about['units']} {unit}, {about['labelled']} with a label" + (f" ({dropped})" if dropped else ""))
-        _people(about)
-        console.say(_variance(about["variance"]))
-        for found in about["agreement"]:
+def _show(described: Mapping[str, Any]) -> None:
+    console.echo(f"{described['target']} ({described['kind']}, from {described['label']})", bold=True)
+    if described["units"]:
+        dropped = ", ".join(f"{reason}: {count}" for reason, count in described["dropped"].items())
+        unit = "whole recordings" if described["unit_s"] is None else f"units of {described['unit_s']:g} s"
+        console.echo(
+            f"{described['units']} {unit}, {described['labelled']} with a label" + (f" ({dropped})" if dropped else "")
+        )
+        _subjects(described)
+        console.echo(_variance(described["variance"]))
+        for found in described["agreement"]:
             _agreement(found)
-    for warning in about["warnings"]:
-        console.say(f"look: {warning}", colour="yellow")
-    console.say()
+    for warning in described["warnings"]:
+        console.echo(f"look: {warning}", colour="yellow")
+    console.echo()
 
 
-def _people(about: Mapping[str, Any]) -> None:
-    everybody = {"subject": f"{about['people']} people *", **about}
-    if "values" in about:
-        spread = [row["values"] for row in about["per_person"]] or [{"low": 0.0, "high": 1.0}]
+def _subjects(described: Mapping[str, Any]) -> None:
+    total = {"subject": f"{described['people']} people *", **described}
+    if "values" in described:
+        spread = [row["values"] for row in described["per_person"]] or [{"low": 0.0, "high": 1.0}]
         low, high = min(v["low"] for v in spread), max(v["high"] for v in spread)
         heads = ["person", "units", "mean", "SD", f"{low:.3g} to {high:.3g}"]
         rows = [
             [row["subject"], str(row["labelled"]), f"{v['mean']:.3g}", f"{v['sd']:.3g}", _mark(v["mean"], low, high)]
-            for row in (*about["per_person"], everybody)
+            for row in (*described["per_person"], total)
             if (v := row["values"])
         ]
     else:
-        heads = ["person", "units", *(c["name"] for c in about["classes"]), " ".join(_legend(about))]
+        heads = ["person", "units", *(c["name"] for c in described["classes"]), " ".join(_legend(described))]
         rows = [
             [row["subject"], str(row["labelled"]), *(f"{c['share']:.2f}" for c in row["classes"]), _bar(row)]
-            for row in (*about["per_person"], everybody)
+            for row in (*described["per_person"], total)
         ]
     console.table(heads, rows)
-    for key, said in (("one_class_only", "labels do not vary"), ("without_any_label", "no label at all")):
-        if about[key]:
-            console.say(f"{said}: {', '.join(about[key])}")
-    at_cut = about["at_cut"]
+    for key, what in (("one_class_only", "labels do not vary"), ("without_any_label", "no label at all")):
+        if described[key]:
+            console.echo(f"{what}: {', '.join(described[key])}")
+    at_cut = described["at_cut"]
     if at_cut:
-        console.say(f"on the cut of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
+        console.echo(f"on the cut of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
 
 
-def _legend(about: Mapping[str, Any]) -> list[str]:
-    return [f"{SHADES[k % len(SHADES)]} {c['name']}" for k, c in enumerate(about["classes"])]
+def _legend(described: Mapping[str, Any]) -> list[str]:
+    return [f"{SHADES[k % len(SHADES)]} {c['name']}" for k, c in enumerate(described["classes"])]
 
 
 def _bar(row: Mapping[str, Any]) -> str:
@@ -131,8 +133,8 @@ def _variance(variance: Mapping[str, Any]) -> str:
 
 def _agreement(found: Mapping[str, Any]) -> None:
     alpha = found["undefined"] if found["alpha"] is None else f"{found['alpha']:.3f}"
-    console.say(f"agreement of {', '.join(found['labels'])} on {found['units']} units:")
-    console.say(f"Krippendorff's alpha ({found['metric']}): {alpha}")
+    console.echo(f"agreement of {', '.join(found['labels'])} on {found['units']} units:")
+    console.echo(f"Krippendorff's alpha ({found['metric']}): {alpha}")
     heads = [head for head in ("one", "other", "units", "spearman", "ccc", "equal") if head in found["pairs"][0]]
     console.table(heads, [[_plain(row[head]) for head in heads] for row in found["pairs"]])
 

@@ -47,12 +47,12 @@ def status(
     console.table(["dataset", "state", "verified", "labels public", "licence", "folder"], rows)
     if dataset:
         console.table(["card", ""], [[key.replace("_", " "), str(facts[0][key])] for key in _CARD])
-        console.say(f"{facts[0]['people']} people")
+        console.echo(f"{facts[0]['people']} people")
     for fact in facts:
         if fact["broken"]:
             console.note(f"{fact['dataset']}: {fact['broken']}")
         elif fact["state"] == "missing":
-            console.say(f"{fact['dataset']}: {fact['get']}")
+            console.echo(f"{fact['dataset']}: {fact['get']}")
 
 
 def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:

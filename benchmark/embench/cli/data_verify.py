@@ -14,7 +14,7 @@ from embench.cli.progress import Steps
 from embench.errors import CheckFailed, UsageError
 
 if TYPE_CHECKING:
-    from embench.data.checks import Checked
+    from embench.data.checks import CheckedFiles
     from embench.interfaces.dataset import Card
 
 _SHOWN = 50
@@ -37,7 +37,7 @@ def verify(
         raise UsageError(f"{share} cannot be written", where="--share", expected="a file in a folder that is there")
     with console.stdout_kept(as_json):
         from embench import registry
-        from embench.data.checks import check
+        from embench.data.checks import check_dataset_files
         from embench.data.describe import DataReport
         from embench.data.find import open_dataset
         from embench.data.verified import remember
@@ -49,7 +49,9 @@ def verify(
         report = DataReport()
         with Steps() as steps:
             visit = report.add if share else None
-            checked = check(reader, name, cache_root(), lambda n, all_, _: steps(n, all_, "verified"), visit)
+            checked = check_dataset_files(
+                reader, name, cache_root(), lambda n, all_, _: steps(n, all_, "verified"), visit
+            )
         remember(reader, code, checked, cache_root())
     if share:
         text = json.dumps(report.document(name, code, reader.card, checked, synthetic=generated), indent=1)
@@ -63,11 +65,11 @@ def verify(
         raise CheckFailed(f"{checked.errors} of {len(checked.findings)} findings are errors", where=str(reader.root))
 
 
-def _document(dataset: str, checked: Checked, generated: bool) -> dict[str, Any]:
+def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "synthetic": generated,
-        "people": checked.people,
+        "people": checked.subjects,
         "recordings": checked.recordings,
         "hours": {modality: round(hours, 4) for modality, hours in checked.hours.items()},
         "labels": {name: vars(count) for name, count in checked.labels.items()},
@@ -84,7 +86,7 @@ def _document(dataset: str, checked: Checked, generated: bool) -> dict[str, Any]
     }
 
 
-def _show(root: Path, card: Card, checked: Checked) -> None:
+def _show(root: Path, card: Card, checked: CheckedFiles) -> None:
     rows = [
         [name, f"{hours:.2f} h", str(len(card.modalities[name].channels)) if name in card.modalities else ""]
         for name, hours in checked.hours.items()
@@ -96,9 +98,9 @@ def _show(root: Path, card: Card, checked: Checked) -> None:
     if shown:
         console.table(["severity", "where", "what"], shown)
     if len(checked.findings) > _SHOWN:
-        console.say(f"and {len(checked.findings) - _SHOWN} more findings, which --json shows")
+        console.echo(f"and {len(checked.findings) - _SHOWN} more findings, which --json shows")
     megabytes = sum(file.size for file in checked.files) / 1e6
     files = f"{len(checked.files)} files, {megabytes:,.0f} MB"
-    console.say(f"{checked.people} people, {checked.recordings} recordings, {files}")
+    console.echo(f"{checked.subjects} people, {checked.recordings} recordings, {files}")
     if not checked.findings:
-        console.say(f"{root}: nothing to say, everything can be used")
+        console.echo(f"{root}: nothing to say, everything can be used")

@@ -19,7 +19,7 @@ _LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "soxr", "ne
 _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared data
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     what: str
     detail: str
     broken: bool = False
@@ -35,35 +35,35 @@ def doctor(data_root: DataRoot = None) -> None:
         raise CheckFailed(f"{len(broken)} broken: {', '.join(broken)}", where="embench doctor")
 
 
-def _versions() -> Iterator[Finding]:
-    yield Finding("embench", embench.__version__)
-    yield Finding("Python", f"{platform.python_version()} on {platform.platform()}")
+def _versions() -> Iterator[Diagnosis]:
+    yield Diagnosis("embench", embench.__version__)
+    yield Diagnosis("Python", f"{platform.python_version()} on {platform.platform()}")
     for library in _LIBRARIES:
         try:
-            yield Finding(library, version(library))
+            yield Diagnosis(library, version(library))
         except PackageNotFoundError:
-            yield Finding(library, "not installed", broken=True)
+            yield Diagnosis(library, "not installed", broken=True)
 
 
-def _device() -> Iterator[Finding]:
+def _device() -> Iterator[Diagnosis]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding("device", f"torch can't be imported: {error}", broken=True)
+        yield Diagnosis("device", f"torch can't be imported: {error}", broken=True)
         return
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
-        yield Finding("device", f"cuda: {card.name}, {card.total_memory / 2**30:.0f} GB")
+        yield Diagnosis("device", f"cuda: {card.name}, {card.total_memory / 2**30:.0f} GB")
     elif torch.backends.mps.is_available():
-        yield Finding("device", "cpu; MPS is there, and untried: --device mps")
+        yield Diagnosis("device", "cpu; MPS is there, and untried: --device mps")
     else:
-        yield Finding("device", "cpu: no CUDA device is there")
+        yield Diagnosis("device", "cpu: no CUDA device is there")
     from embench.system import cores
 
-    yield Finding("threads", f"{cores()} processors, torch uses {torch.get_num_threads()} threads")
+    yield Diagnosis("threads", f"{cores()} processors, torch uses {torch.get_num_threads()} threads")
 
 
-def _disk() -> Iterator[Finding]:
+def _disk() -> Iterator[Diagnosis]:
     from embench.store import cache_root
 
     cache = cache_root()
@@ -72,34 +72,34 @@ def _disk() -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=cache):
             pass
     except OSError as error:
-        yield Finding("cache folder", f"{cache} can't be written: {error.strerror}", broken=True)
+        yield Diagnosis("cache folder", f"{cache} can't be written: {error.strerror}", broken=True)
         return
     free = shutil.disk_usage(cache).free
-    yield Finding("cache folder", str(cache))
-    yield Finding("disk space", f"{free / 2**30:.1f} GB free beside the cache", broken=free < _LITTLE)
+    yield Diagnosis("cache folder", str(cache))
+    yield Diagnosis("disk space", f"{free / 2**30:.1f} GB free beside the cache", broken=free < _LITTLE)
 
 
-def _data(given: Path | None) -> Iterator[Finding]:
+def _data(chosen: Path | None) -> Iterator[Diagnosis]:
     from embench import registry
     from embench.data.locations import data_folder, data_root, wrong_root
 
-    there = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, given).is_dir()]
+    there = [e for e in registry.entries("dataset") if not e.alias_of and data_folder(e, chosen).is_dir()]
     names = ", ".join(e.name for e in there) or "none found"
-    wrong = wrong_root(given)
-    yield Finding("data", wrong or f"{data_root(given)}: {names}", broken=wrong is not None)
+    wrong = wrong_root(chosen)
+    yield Diagnosis("data", wrong or f"{data_root(chosen)}: {names}", broken=wrong is not None)
 
 
-def _plugins() -> Iterator[Finding]:
+def _plugins() -> Iterator[Diagnosis]:
     from embench import registry
 
     working = 0
     for entry in registry.entries():
         try:
             if entry.broken:
-                yield Finding(f"{entry.kind} {entry.full_name}", f"{entry.broken} ({entry.source})", broken=True)
+                yield Diagnosis(f"{entry.kind} {entry.full_name}", f"{entry.broken} ({entry.source})", broken=True)
                 continue
             registry.load(entry.kind, entry.full_name)
             working += 1
         except EmbenchError as error:
-            yield Finding(f"{entry.kind} {entry.full_name}", " ".join(str(error).split()), broken=True)
-    yield Finding("plugins", f"{working} can be used")
+            yield Diagnosis(f"{entry.kind} {entry.full_name}", " ".join(str(error).split()), broken=True)
+    yield Diagnosis("plugins", f"{working} can be used")

@@ -27,7 +27,7 @@ def export(
 
     records = [record.read_record(folder) for folder in runs]
     wanted = ((latex, paper.latex_tables), (methods, paper.methods_section), (bibtex, paper.bibtex))
-    text = "\n".join(make(records) for asked, make in wanted if asked)
+    text = "\n".join(make(records) for chosen, make in wanted if chosen)
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -35,4 +35,4 @@ def export(
         write_text(out, text)
     except OSError as error:
         raise MachineError(f"the text cannot be written: {error.strerror}", where=str(out)) from error
-    console.say(f"written: {out}")
+    console.echo(f"written: {out}")

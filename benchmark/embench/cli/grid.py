@@ -10,21 +10,21 @@ from typing import Annotated, Any
 import typer
 
 from embench.cli import console
-from embench.cli.options import DryRun, Json, read_options_file, takes, texts
+from embench.cli.options import DryRun, Json, read_options, takes, texts
 from embench.errors import UsageError
 from embench.planning.request import AXES
 from embench.registry.naming import did_you_mean
 
-Executor = Annotated[str, typer.Option("--executor", help="Who runs the stages.")]
+ExecutorName = Annotated[str, typer.Option("--executor", help="Who runs the stages.")]
 _NONE = "none"
 """A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
 
 
-@takes(points=True, says={"seeds": "Seeds of every point, with commas between."}, before={"executor": "workers"})
+@takes(points=True, help_texts={"seeds": "Seeds of every point, with commas between."}, before={"executor": "workers"})
 def grid(
     file: Annotated[Path | None, typer.Argument(metavar="[GRID.yaml]", help="Options and their points.")] = None,
     *,
-    executor: Executor = "local",
+    executor: ExecutorName = "local",
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
@@ -36,36 +36,36 @@ def grid(
         from embench.cli import show
         from embench.cli.progress import Progress
         from embench.engine import executors
-        from embench.planning.axes import spread
+        from embench.planning.axes import expand_axes
         from embench.planning.request import request_of
         from embench.report import grid_curves
         from embench.runs import run as runner
 
-        executors.named(executor)
-        asked = [request_of(**options, **point) for point in points(axes)]
-        requests = list(dict.fromkeys(each for request in asked for each in spread(request)))
+        executors.find_executor(executor)
+        requested = [request_of(**options, **point) for point in grid_points(axes)]
+        requests = list(dict.fromkeys(each for request in requested for each in expand_axes(request)))
         if dry_run:
-            answers = [runner.plan(request).describe() for request in requests]
+            documents = [runner.plan(request).describe() for request in requests]
         else:
             with Progress() as progress:
                 done = runner.grid(requests, executor=executor, workers=options["workers"], progress=progress.event)
-            answers = [result.json() for result in done.results]
+            documents = [result.json() for result in done.results]
             scored = [(result.manifest, result.scores) for result in done.results]
             drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
     if as_json:
-        console.document(answers)
+        console.document(documents)
     elif dry_run:
-        for answer in answers:
-            show.plan(answer)
+        for document in documents:
+            show.print_plan(document)
     else:
-        show.results(answers)
+        show.results(documents)
         for curve, files in drawn:
             show.curve(curve, files)
     if not dry_run:
         done.check()
 
 
-def points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
+def grid_points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
     """The fields of a request for each point: the product of all axes, the last one changing fastest.
 
     Raises:
@@ -74,14 +74,14 @@ def points(axes: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
     for name in ("dataset", "encoder"):
         if not axes.get(name):
             raise UsageError(f"a grid needs at least one --{name}", hint=f"embench list {name}")
-    spread: list[tuple[str, Sequence[str]]] = [(name, values) for name, values in axes.items() if name != "set"]
+    chosen_axes: list[tuple[str, Sequence[str]]] = [(name, values) for name, values in axes.items() if name != "set"]
     by_path: dict[str, list[str]] = {}
     for setting in axes.get("set", ()):
         by_path.setdefault(setting.partition("=")[0], []).append(setting)
-    spread += [("set", values) for values in by_path.values()]
-    for chosen in product(*(values for _, values in spread)):
+    chosen_axes += [("set", values) for values in by_path.values()]
+    for chosen in product(*(values for _, values in chosen_axes)):
         fields: dict[str, Any] = {"fusion": None, "modalities": None, "targets": None}
-        for (name, _), value in zip(spread, chosen, strict=True):
+        for (name, _), value in zip(chosen_axes, chosen, strict=True):
             _put(fields, name, value)
         yield fields
 
@@ -102,7 +102,7 @@ def _from_file(path: Path | None, common: dict[str, Any]) -> dict[str, list[str]
         return {}
     axes: dict[str, list[str]] = {}
     shared = {"seeds", "device"}
-    for key, value in read_options_file(path).items():
+    for key, value in read_options(path).items():
         name = key.replace("_", "-")
         if name in shared:
             common[name] = ",".join(texts(value))

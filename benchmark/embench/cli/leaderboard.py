@@ -14,21 +14,22 @@ from embench.cli.show import value as show_value
 from embench.errors import DataError
 from embench.records import cost
 
-app = typer.Typer(help="Show published entries, and make the tables from them.", no_args_is_help=True)
+leaderboard_app = typer.Typer(help="Show published entries, and make the tables from them.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Option("--boards", help="Folder of the published entries.")]
+BoardsFolder = Annotated[Path, typer.Option("--boards", help="Folder of the published entries.")]
 
 
-@app.command("show")
+@leaderboard_app.command("show")
 def show(
-    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]")] = None, boards: Folder = Path("leaderboards")
+    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]")] = None,
+    boards: BoardsFolder = Path("leaderboards"),
 ) -> None:
     """Print the tables of all datasets, or of one."""
     from embench import leaderboard
 
     sections = leaderboard.leaderboard_sections(boards, dataset)
     if not sections:
-        console.say(f"nothing has been published in {boards}")
+        console.echo(f"nothing has been published in {boards}")
     for section in sections:
         leaks = ", leaks" if section["leaks"] else ""
         title = f"{section['dataset']}, {section['protocol']}{leaks}, target {section['target']}"
@@ -61,9 +62,9 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [*cells, *cost.format_cost(row["cost"]).values(), row["id"]]
 
 
-@app.command("build")
+@leaderboard_app.command("build")
 def build(
-    boards: Folder = Path("leaderboards"),
+    boards: BoardsFolder = Path("leaderboards"),
     runs: Annotated[
         Path | None, typer.Option("--from", help="Folder of runs: first publish those that may stand on a board.")
     ] = None,
@@ -71,16 +72,16 @@ def build(
 ) -> None:
     """Make the Markdown tables anew from the entries, after publishing runs with --from."""
     from embench import leaderboard
-    from embench.data.find import raw_digest
+    from embench.data.find import raw_digest_of
 
     if runs is not None:
         folders = leaderboard.finished_runs(runs)
         if not folders:
             raise DataError("no finished run is here", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
-        entries, refused = leaderboard.publish_runs(folders, boards, lambda dataset: raw_digest(dataset, data_root))
+        entries, refused = leaderboard.publish_runs(folders, boards, lambda dataset: raw_digest_of(dataset, data_root))
         for entry in entries:
-            console.say(f"published {entry}")
+            console.echo(f"published {entry}")
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
     for path in leaderboard.build_leaderboards(boards):
-        console.say(str(path))
+        console.echo(str(path))

@@ -13,10 +13,12 @@ from embench.errors import UsageError
 if TYPE_CHECKING:
     from embench.registry import Entry
 
-Kind = Annotated[str | None, typer.Argument(metavar="[KIND]", help="dataset, encoder, pretrainer, fusion, metric, ...")]
+KindArgument = Annotated[
+    str | None, typer.Argument(metavar="[KIND]", help="dataset, encoder, pretrainer, fusion, metric, ...")
+]
 
 
-def list_plugins(kind: Kind = None, as_json: Json = False) -> None:
+def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
     """List the plugins there are; broken ones with what is wrong."""
     from embench import registry
 
@@ -25,7 +27,7 @@ def list_plugins(kind: Kind = None, as_json: Json = False) -> None:
         console.document([_facts(entry) for entry in found])
         return
     if not found:
-        console.say(f"no {kind or 'plugin'} is installed")
+        console.echo(f"no {kind or 'plugin'} is installed")
     for group in dict.fromkeys(e.kind for e in found if not e.broken):
         rows = [
             [e.name, f"the same as {e.alias_of}" if e.alias_of else e.summary, ", ".join(e.modalities), e.home]

@@ -65,7 +65,7 @@ _MORE: dict[str, dict[str, Any]] = {
 
 def takes(
     *names: str,
-    says: Mapping[str, str] | None = None,
+    help_texts: Mapping[str, str] | None = None,
     before: Mapping[str, str] | None = None,
     points: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -79,31 +79,31 @@ def takes(
         points: whether the options that a grid may spread are lists of points.
     """
 
-    def made(command: Callable[..., None]) -> Callable[..., None]:
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)
         own = [p for p in signature(command).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
         own = [p.replace(annotation=hints[p.name], kind=Parameter.KEYWORD_ONLY) for p in own]
         order = []
         for option in (o for o in OPTIONS if not names or o.name in names):
             order += [p for p in own if (before or {}).get(p.name) == option.name]
-            order.append(_parameter(option, (says or {}).get(option.name), points))
+            order.append(_parameter(option, (help_texts or {}).get(option.name), points))
         order += [p for p in own if p.name not in (before or {})]
 
         @wraps(command)
-        def called(**given: Any) -> None:
-            command(**{name: _plain(value) for name, value in given.items()})
+        def wrapper(**values: Any) -> None:
+            command(**{name: _plain(value) for name, value in values.items()})
 
-        called.__signature__ = Signature(order)  # type: ignore[attr-defined]  # what typer reads
-        called.__annotations__ = {p.name: p.annotation for p in order}
-        return called
+        wrapper.__signature__ = Signature(order)  # type: ignore[attr-defined]  # what typer reads
+        wrapper.__annotations__ = {p.name: p.annotation for p in order}
+        return wrapper
 
-    return made
+    return decorate
 
 
-def _parameter(option: Option, says: str | None, points: bool) -> Parameter:
+def _parameter(option: Option, help_text: str | None, points: bool) -> Parameter:
     hint = _KINDS.get(option.field) or get_type_hints(Request)[option.field]
     default: Any = Parameter.empty if option.required else getattr(Request, option.field)
-    text = says or option.help
+    text = help_text or option.help
     if points and option.points is not None:
         hint, default, text = (list[Preset] if option.name == "recipe" else list[str]) | None, None, option.points
     elif hint == tuple[str, ...]:
@@ -126,7 +126,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
     """Makes the file's values the command's defaults, so that what stands on the command line wins."""
     if path is not None:
         by_name = {opt.lstrip("-"): p for p in context.command.params for opt in p.opts if opt.startswith("--")}
-        content = read_options_file(path)
+        content = read_options(path)
         for key in content:
             if key.replace("_", "-") not in by_name or key == "config":
                 raise UsageError(f"unknown option `{key}`", where=str(path), hint=did_you_mean(key, by_name))
@@ -141,7 +141,7 @@ Config = Annotated[
 ]
 
 
-def read_options_file(path: Path) -> Mapping[str, Any]:
+def read_options(path: Path) -> Mapping[str, Any]:
     """A YAML file that holds a mapping. Raises UsageError where it is missing or holds anything else."""
     import yaml
 

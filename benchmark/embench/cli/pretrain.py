@@ -10,10 +10,10 @@ import typer
 from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, takes
 
-GENERATED = "GENERATED DATA: these weights know nothing of people, and no run that starts from them can be published."
+SYNTHETIC_WEIGHTS = "SYNTHETIC DATA: these weights learned nothing real; runs that start from them cannot be published."
 
 
-Pretrainer = Annotated[
+PretrainerName = Annotated[
     str,
     typer.Option("--pretrainer", autocompletion=completes("pretrainer"), help="NAME; `embench list pretrainer`."),
 ]
@@ -26,7 +26,7 @@ Corpus = Annotated[
         metavar="NAME|DIR",
     ),
 ]
-Protocol = Annotated[
+ProtocolName = Annotated[
     str,
     typer.Option(
         "--protocol", autocompletion=completes("protocol"), help="Whose preprocessing and units; a name, or a file."
@@ -36,7 +36,7 @@ Protocol = Annotated[
 
 @takes(
     *("encoder", "fusion", "modalities", "recipe", "device", "data-root", "runs", "set"),
-    says={
+    help_texts={
         "fusion": "Where the whole model is pretrained, what joins its modalities.",
         "set": "path=value, such as pretrainer.lr=1e-4; repeatable.",
     },
@@ -44,10 +44,10 @@ Protocol = Annotated[
 )
 def pretrain(
     *,
-    pretrainer: Pretrainer,
+    pretrainer: PretrainerName,
     corpus: Corpus,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the weights.")] = 0,
-    protocol: Protocol = "subject-independent-v1",
+    protocol: ProtocolName = "subject-independent-v1",
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
@@ -62,25 +62,25 @@ def pretrain(
 
         request = request_of(dataset=corpus, pretrainer=pretrainer, protocol=protocol, **options)
         if dry_run:
-            answer = plan_pretraining(request, seed).describe()
+            document = plan_pretraining(request, seed).describe()
         else:
             with Progress() as progress:
-                answer = runner.pretrain(request, seed, progress=progress.event).json()
+                document = runner.pretrain(request, seed, progress=progress.event).json()
     if as_json:
-        console.document(answer)
+        console.document(document)
     elif dry_run:
-        show.plan(answer)
+        show.print_plan(document)
     else:
-        _say(answer)
+        _print(document)
 
 
-def _say(answer: Mapping[str, Any]) -> None:
-    manifest = answer["manifest"]
-    if answer["synthetic"]:
-        console.say(GENERATED, bold=True, colour="yellow")
+def _print(document: Mapping[str, Any]) -> None:
+    manifest = document["manifest"]
+    if document["synthetic"]:
+        console.echo(SYNTHETIC_WEIGHTS, bold=True, colour="yellow")
     for seen in manifest["seen"]:
         hours = ", ".join(f"{hours:g} h of {m}" for m, hours in seen["hours"].items())
         labels = f", labels of {', '.join(seen['targets'])}" if seen["labels"] == "source" else ", no labels"
-        console.say(f"saw: {manifest['title']}, {len(seen['people'])} people, {hours}{labels}")
-    console.say(f"weights: {answer['weights']}")
-    console.say(f"start from them with: {answer['use']}")
+        console.echo(f"saw: {manifest['title']}, {len(seen['people'])} people, {hours}{labels}")
+    console.echo(f"weights: {document['weights']}")
+    console.echo(f"start from them with: {document['use']}")

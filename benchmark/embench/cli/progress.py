@@ -21,8 +21,8 @@ _QUIET_S = 10.0
 """Seconds between two epoch lines where lines are plain, so that a log stays readable."""
 
 
-class _Told:
-    """What a job says while it goes on: bars as long as a `with` block lasts on a terminal, elsewhere lines."""
+class _Display:
+    """Progress of a job: bars on a terminal for as long as the `with` block lasts, plain lines elsewhere."""
 
     def __init__(self, counts: bool) -> None:
         self._counts = counts
@@ -55,7 +55,7 @@ class _Told:
         else:
             print(text, file=sys.stderr, flush=True)
 
-    def _left(self, done: int, total: int | None) -> str:
+    def _time_left(self, done: int, total: int | None) -> str:
         """How long the rest takes if it goes on as what was done since the beginning."""
         if not total or not self._first < done < total:
             return ""
@@ -63,7 +63,7 @@ class _Told:
         return f", about {format_duration(seconds)} left"
 
 
-class Progress(_Told):
+class Progress(_Display):
     """Receives the events of a run.
 
     An event is a mapping with `event`: `plan` (`total` stages to run; `done` were done before), `stage_started`,
@@ -113,8 +113,8 @@ class Progress(_Told):
         elif name == "stage_started" and event["stage"].get("kind") in _LONG:
             self._line(f"started {_title(event['stage'])}")
         elif name == "stage_ended":
-            left = self._left(self._done, self._total)
-            self._line(f"finished {_title(event['stage'])} ({self._done} of {self._total}{left})")
+            remaining = self._time_left(self._done, self._total)
+            self._line(f"finished {_title(event['stage'])} ({self._done} of {self._total}{remaining})")
         elif name == "epoch_ended":
             last = event["epoch"] == event.get("epochs")
             if last or time.monotonic() - self._last >= _QUIET_S:
@@ -122,13 +122,13 @@ class Progress(_Told):
                 self._line(f"{_title(event['stage'])}: epoch {event['epoch']}{of} {_loss(event)}".rstrip())
 
 
-class Steps(_Told):
+class Steps(_Display):
     """How far one long job is: a bar on a terminal, elsewhere a line now and then and one at the end.
 
     Where `unit` is `MB`, counts are bytes, and with another total another part of the job begins.
     """
 
-    def __init__(self, unit: str = "people") -> None:
+    def __init__(self, unit: str = "subjects") -> None:
         super().__init__(counts=False)
         self._unit = unit
         self._total: int | None = 0
@@ -151,7 +151,7 @@ class Steps(_Told):
         if self._bars is not None and self._task is not None:
             self._bars.update(self._task, description=text, total=total or None, completed=done)
         elif done == total or time.monotonic() - self._last >= _QUIET_S:
-            self._line(text + self._left(done, total))
+            self._line(text + self._time_left(done, total))
 
 
 def _title(stage: Mapping[str, Any]) -> str:

@@ -38,4 +38,4 @@ def report(
             data_root=data_root,
             progress=lambda n, all_, _: steps(n, all_, "prepared"),
         )
-    console.say(str(path))
+    console.echo(str(path))

@@ -19,14 +19,14 @@ def run(*, _config: Config = None, dry_run: DryRun = False, as_json: Json = Fals
 
         request = request_of(**options)
         if dry_run:
-            answer = runner.plan(request).describe()
+            document = runner.plan(request).describe()
         else:
             with Progress() as progress:
                 result = runner.run(request, progress=progress.event)
-            answer = result.json()
+            document = result.json()
     if as_json:
-        console.document(answer)
+        console.document(document)
     elif dry_run:
-        show.plan(answer)
+        show.print_plan(document)
     else:
-        show.result(answer, result.scores)
+        show.result(document, result.scores)

@@ -53,29 +53,29 @@ def score(
                 progress=lambda n, all_, _: steps(n, all_, "prepared"),
             )
         audited = audits.audit_run(result.folder, data_root=data_root)
-        answer = {**result.json(), "outside": result.manifest["outside"], "audit": audited.json()}
+        document = {**result.json(), "outside": result.manifest["outside"], "audit": audited.json()}
     if as_json:
-        console.document(answer)
+        console.document(document)
         return
     from embench.cli import audit, show
 
-    show.result(answer, result.scores)
-    _given(result.manifest)
-    console.say()
-    audit.show(audited)
+    show.result(document, result.scores)
+    _print_submission(result.manifest)
+    console.echo()
+    audit.print_audit(audited)
 
 
-def _given(manifest: Mapping[str, Any]) -> None:
+def _print_submission(manifest: Mapping[str, Any]) -> None:
     """What a reader must know of predictions that nobody here saw being made."""
-    given, people = manifest["outside"], manifest["cohort"]["people"]
-    folds = " and ".join(sorted(set(given["folds"].values())))
-    console.say(f"{given['name']}: {given['rows']} predictions of {len(people)} people; folds: {folds}")
-    for target, missing in given["missing"].items():
-        who = ", ".join(f"{person} {count}" for person, count in missing["people"].items())
-        said = f"{target}: {missing['units']} units have no prediction, {missing['labelled']} of them a label"
-        console.say(f"{said} ({who})", colour="yellow")
+    submission, subjects = manifest["outside"], manifest["cohort"]["people"]
+    folds = " and ".join(sorted(set(submission["folds"].values())))
+    console.echo(f"{submission['name']}: {submission['rows']} predictions of {len(subjects)} people; folds: {folds}")
+    for target, missing in submission["missing"].items():
+        by_subject = ", ".join(f"{subject} {count}" for subject, count in missing["people"].items())
+        line = f"{target}: {missing['units']} units have no prediction, {missing['labelled']} of them a label"
+        console.echo(f"{line} ({by_subject})", colour="yellow")
     for row in manifest["cohort"]["left_out"]:
-        console.say(f"not scored: {row['subject']}: {row['reason']}")
+        console.echo(f"not scored: {row['subject']}: {row['reason']}")
     if manifest["protocol"]["leaks"]:
-        console.say(f"{manifest['protocol']['name']} leaks: {'; '.join(manifest['protocol']['gives_up'].values())}")
-    console.say("made outside embench: what it was trained on is its maker's word")
+        console.echo(f"{manifest['protocol']['name']} leaks: {'; '.join(manifest['protocol']['gives_up'].values())}")
+    console.echo("made outside embench: what it was trained on is its maker's word")

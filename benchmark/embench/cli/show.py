@@ -12,23 +12,23 @@ from embench.records import cost
 if TYPE_CHECKING:
     from embench.report.grid_curves import Curve
 
-GENERATED = "GENERATED DATA: these numbers say nothing about people, and can't be published."
+SYNTHETIC_SCORES = "SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published."
 
 
 def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     """One run: `document` as `run --json` gives it, `scores` as `scores.json` holds them."""
-    generated = bool(document.get("synthetic"))
-    if generated:
-        console.say(GENERATED, bold=True, colour="yellow")
+    synthetic = bool(document.get("synthetic"))
+    if synthetic:
+        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
     for target, headline in scores["headlines"].items():
         _scores(target, headline, scores["scores"].get(target, {}))
         _controls(target, headline, scores)
     if document.get("cost"):
         _cost(document["cost"])
-    console.say(f"run: {document['run']}")
-    console.say(f"files: {document['folder']}")
-    if generated:
-        console.say(GENERATED, bold=True, colour="yellow")
+    console.echo(f"run: {document['run']}")
+    console.echo(f"files: {document['folder']}")
+    if synthetic:
+        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def results(documents: Sequence[Mapping[str, Any]]) -> None:
@@ -37,7 +37,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
     for document in documents:
         for target, metrics in document["scores"].items():
             headline = metrics.get(document["headline"], {})
-            mark = " (generated)" if document.get("synthetic") else ""
+            mark = " (synthetic)" if document.get("synthetic") else ""
             rows.append(
                 [
                     f"{document['run']}{mark}", target, document["headline"], value(headline),
@@ -46,7 +46,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
             )  # fmt: skip
     console.table(["run", "target", "headline", "score", *cost.COST_COLUMNS, "files"], rows)
     if any(document.get("synthetic") for document in documents):
-        console.say(GENERATED, bold=True, colour="yellow")
+        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
@@ -58,17 +58,17 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
         cells = {(row["at"], row["line"]): value(row) for row in rows}
         body = [[place, *(cells.get((place, line), "") for line in lines)] for place in found.places]
         console.table([AXIS_TITLES[found.axis], *lines], body, title=title)
-    console.say(f"files: {', '.join(map(str, files))}")
+    console.echo(f"files: {', '.join(map(str, files))}")
 
 
-def plan(description: Mapping[str, Any]) -> None:
+def print_plan(description: Mapping[str, Any]) -> None:
     """A plan: facts as lines, lists of mappings as tables."""
     for key, item in description.items():
         if isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             headers = list(dict.fromkeys(name for row in item for name in row))
             console.table(headers, [[_plain(row.get(name, "")) for name in headers] for row in item], title=key)
         else:
-            console.say(f"{key}: {_plain(item) or 'none'}")
+            console.echo(f"{key}: {_plain(item) or 'none'}")
 
 
 def value(score: Mapping[str, Any]) -> str:
@@ -108,13 +108,13 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
     if rows:
         console.table(["control", headline, "difference", "cleared"], rows, title=f"target {target}, controls")
     if failed:
-        console.say(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
+        console.echo(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
 
 
 def _cost(measured: Mapping[str, Any]) -> None:
     columns = cost.format_cost(measured)
     if set(columns.values()) == {cost.NOT_MEASURED}:
-        console.say(f"cost: {cost.NOT_MEASURED}")
+        console.echo(f"cost: {cost.NOT_MEASURED}")
     else:
         console.table(list(columns), [list(columns.values())], title="cost")
 

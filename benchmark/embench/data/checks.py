@@ -48,10 +48,10 @@ class LabelCount:
 
 
 @dataclass
-class Checked:
+class CheckedFiles:
     """What a dataset's files hold. `where` of a finding is relative to the folder where it is a path."""
 
-    people: int = 0
+    subjects: int = 0
     recordings: int = 0
     hours: dict[str, float] = field(default_factory=dict)
     labels: dict[str, LabelCount] = field(default_factory=dict)
@@ -66,13 +66,13 @@ class Checked:
         return sum(finding.severity == severity for finding in self.findings)
 
 
-def check(
+def check_dataset_files(
     dataset: Dataset,
     name: str,
     cache: Path,
     progress: ProgressCallback | None = None,
     visit: Callable[[Recording], None] | None = None,
-) -> Checked:
+) -> CheckedFiles:
     """Reads everything once for the reader's own `verify` and once more for the checks that hold for every dataset.
 
     Args:
@@ -86,30 +86,30 @@ def check(
         PluginError: the reader fails.
     """
     with reader_faults(name, "subjects"):
-        people = dataset.subjects()
+        subjects = dataset.subjects()
     with reader_faults(name, "verify"):
         try:
             own = dataset.verify()
         except NotImplementedError:  # a reader may leave it to what is checked of all
             own = []
-    found, general = Checked(people=len(people)), _General(dataset.card, {finding.where for finding in own})
+    found, general = CheckedFiles(subjects=len(subjects)), _General(dataset.card, {finding.where for finding in own})
     files: dict[Path, RawFile] = {}
     with FileHashes(cache) as hashes:
-        for done, person in enumerate(people):
+        for done, subject in enumerate(subjects):
             try:
-                for path in dataset.files(person):
+                for path in dataset.files(subject):
                     if path not in files:
                         files[path] = RawFile(_relative(str(path), dataset.root), path.stat().st_size, hashes(path))
-                for recording in recordings(dataset, name, person):
+                for recording in recordings(dataset, name, subject):
                     _count(found, recording)
-                    general.look(recording)
+                    general.add_recording(recording)
                     if visit:
                         visit(recording)
             except (DataError, OSError) as error:
-                where = getattr(error, "where", None) or getattr(error, "filename", None) or person
+                where = getattr(error, "where", None) or getattr(error, "filename", None) or subject
                 general.findings.append(Finding("error", str(where), getattr(error, "what", str(error))))
             if progress:
-                progress(done + 1, len(people), person)
+                progress(done + 1, len(subjects), subject)
     found.files = sorted(files.values(), key=lambda file: file.name)
     general.finish(set(found.labels))
     rank = {"error": 0, "warning": 1, "note": 2}
@@ -121,14 +121,14 @@ def check(
 class _General:
     """The checks that hold for every dataset."""
 
-    def __init__(self, card: Card, told: set[str]) -> None:
+    def __init__(self, card: Card, reported: set[str]) -> None:
         self.card, self.findings = card, list[Finding]()
-        self._told = told  # places of which the reader has said something
+        self._reported = reported  # places of which the reader has said something
         self._seen: dict[bytes, tuple[str, str]] = {}
         self._ids: set[str] = set()
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
-    def look(self, recording: Recording) -> None:
+    def add_recording(self, recording: Recording) -> None:
         def add(finding: tuple[str, str]) -> None:
             severity, what = finding
             self.findings.append(Finding(severity, recording.id, what))  # type: ignore[arg-type]
@@ -143,7 +143,7 @@ class _General:
                 add(finding)
             if twin := self._twin(recording, modality, signal):
                 add(("error", f"{modality} is sample for sample that of {twin}, another person: one of them is a copy"))
-        if recording.video is not None and str(recording.video.path) not in self._told:
+        if recording.video is not None and str(recording.video.path) not in self._reported:
             self.findings += _video(recording.video)
         for label_name, label in recording.labels.items():
             for finding in _label(label_name, label, self._scales.get(label_name), recording.duration_s):
@@ -162,8 +162,8 @@ class _General:
         if there.size < _ENOUGH or (there == there[0]).all():
             return None
         digest = hashlib.blake2b(data.tobytes(), digest_size=16, person=modality.encode()[:16]).digest()
-        person, other = self._seen.setdefault(digest, (recording.subject, recording.id))
-        return other if person != recording.subject else None
+        subject, other = self._seen.setdefault(digest, (recording.subject, recording.id))
+        return other if subject != recording.subject else None
 
 
 def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
@@ -221,11 +221,11 @@ def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_
     times = np.asarray(label.times, np.float64)
     if times.shape != values.shape or not np.isfinite(times).all() or (np.diff(times) < 0).any():
         yield "error", f"the times of {name} do not fit its values: one a value, in order"
-    elif outside := int(((times < -OVERHANG_S) | (times > duration_s + OVERHANG_S)).sum()):
-        yield "warning", f"{outside} values of {name} lie outside the recording"
+    elif beyond := int(((times < -OVERHANG_S) | (times > duration_s + OVERHANG_S)).sum()):
+        yield "warning", f"{beyond} values of {name} lie outside the recording"
 
 
-def _count(found: Checked, recording: Recording) -> None:
+def _count(found: CheckedFiles, recording: Recording) -> None:
     found.recordings += 1
     seconds = {modality: signal.duration_s for modality, signal in recording.signals.items()}
     if recording.video is not None:

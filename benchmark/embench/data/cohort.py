@@ -52,12 +52,12 @@ class Cohort:
     label: Mapping[str, np.ndarray]
     eligible: tuple[int, ...]
     positions: tuple[int, ...]
-    left_out: tuple[Mapping[str, str], ...]
+    excluded: tuple[Mapping[str, str], ...]
     length_s: float
     roster: tuple[Unit, ...]
 
     @property
-    def people(self) -> list[str]:
+    def subjects(self) -> list[str]:
         return sorted({self.units[i].subject for i in self.positions})
 
     @property
@@ -205,10 +205,10 @@ def build_cohort(
             where=str(store.path),
             expected=f"labels of {', '.join(t.name for t in targets)} and any of {', '.join(modalities)}",
         )
-    left_out = _left_out(store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities)
+    excluded = _exclusions(store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities)
     roster = tuple(whole(e for e in store.recordings if e.subject in labelled))
     seconds = np.nan if cut.length_s is None else cut.length_s
-    return Cohort(store, card, tuple(targets), units, raw, label, eligible, positions, left_out, float(seconds), roster)
+    return Cohort(store, card, tuple(targets), units, raw, label, eligible, positions, excluded, float(seconds), roster)
 
 
 def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
@@ -260,16 +260,16 @@ def _cut(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
         )
     cuts = {name: cut_of(kind, protocol) for name, kind in kinds.items()}
     if len(set(cuts.values())) > 1:
-        said = [f"{name} ({cut})" for name, cut in cuts.items()]
+        cuts_in_words = [f"{name} ({cut})" for name, cut in cuts.items()]
         raise UsageError(
-            f"these targets have different units: {', '.join(said)}",
+            f"these targets have different units: {', '.join(cuts_in_words)}",
             where="--target",
             hint="targets of one unit in one run, such as --target " + next(iter(cuts)),
         )
     return next(iter(cuts.values()))
 
 
-def _left_out(
+def _exclusions(
     store: Store,
     included_subjects: frozenset[str] | None,
     labelled: set[str],
@@ -280,15 +280,15 @@ def _left_out(
     """Who is not in the cohort, and why. `included_subjects`: the protocol's people, None for all; `labelled`, `cut`,
     `sensed`: people with a label, with units of the run, and with any of its modalities."""
     rows = []
-    for person in sorted({entry.subject for entry in store.recordings}):
-        if included_subjects is not None and person not in included_subjects:
-            rows.append({"subject": person, "reason": "not among the protocol's people"})
-        elif person not in labelled:
-            rows.append({"subject": person, "reason": "no label of any target"})
-        elif person not in cut:
-            rows.append({"subject": person, "reason": "no recording that is long enough for a unit"})
-        elif person not in sensed:
-            rows.append({"subject": person, "reason": f"none of {', '.join(modalities)}"})
+    for subject in sorted({entry.subject for entry in store.recordings}):
+        if included_subjects is not None and subject not in included_subjects:
+            rows.append({"subject": subject, "reason": "not among the protocol's people"})
+        elif subject not in labelled:
+            rows.append({"subject": subject, "reason": "no label of any target"})
+        elif subject not in cut:
+            rows.append({"subject": subject, "reason": "no recording that is long enough for a unit"})
+        elif subject not in sensed:
+            rows.append({"subject": subject, "reason": f"none of {', '.join(modalities)}"})
     return tuple(rows)
 
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from embench.data.checks import Checked
+from embench.data.checks import CheckedFiles
 from embench.files import folder_digest
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, Recording, Signal
 
-FORMAT = 1
+REPORT_FORMAT = 1
 _PARTS = 10
 """A recording is cut into so many parts for the map of missing samples."""
 
@@ -30,7 +30,7 @@ class DataReport:
     """Made while recordings pass by; `document` is the report when all have."""
 
     def __init__(self) -> None:
-        self._people: dict[str, list[dict[str, Any]]] = {}
+        self._recordings: dict[str, list[dict[str, Any]]] = {}
         self._names: set[str] = set()
         self._groups: dict[str, set[str]] = {}
         self._stimuli: set[str] = set()
@@ -40,7 +40,7 @@ class DataReport:
         self._names |= {recording.id, recording.subject, recording.stimulus, recording.session, recording.group}
         self._groups.setdefault(recording.group, set()).add(recording.subject)
         self._stimuli.add(recording.stimulus)
-        self._people.setdefault(recording.subject, []).append({
+        self._recordings.setdefault(recording.subject, []).append({
             "duration_s": round(float(recording.duration_s), 3),
             "start_known": recording.start_s is not None,
             "order_known": recording.order is not None,
@@ -49,7 +49,7 @@ class DataReport:
             "labels": {name: _label(label) for name, label in recording.labels.items()},
         })  # fmt: skip
 
-    def document(self, name: str, code: str, card: Card, checked: Checked, *, synthetic: bool) -> dict[str, Any]:
+    def document(self, name: str, code: str, card: Card, checked: CheckedFiles, *, synthetic: bool) -> dict[str, Any]:
         """The report as JSON-like values.
 
         Args:
@@ -60,13 +60,13 @@ class DataReport:
         messages = Counter((f.severity, masked(f.what, known)) for f in checked.findings)
         return {
             "report": "embench data verify --share",
-            "format": FORMAT,
+            "format": REPORT_FORMAT,
             "dataset": name,
             "reader": code,
             "card": folder_digest(repr(card)),
             "synthetic": synthetic,
-            "people": checked.people,
-            "people_with_recordings": len(self._people),
+            "people": checked.subjects,
+            "people_with_recordings": len(self._recordings),
             "groups_of": dict(Counter(str(len(people)) for people in self._groups.values())),
             "recordings": checked.recordings,
             "stimuli": len(self._stimuli),
@@ -75,7 +75,7 @@ class DataReport:
             "findings": [{"severity": s, "what": what, "times": n} for (s, what), n in messages.items()],
             "subjects": [
                 {"subject": number, "recordings": recordings}
-                for number, recordings in enumerate(self._people.values(), 1)
+                for number, recordings in enumerate(self._recordings.values(), 1)
             ],
         }
 
@@ -130,7 +130,7 @@ def _share(part: np.ndarray) -> float:
     return round(float(part.mean()), 2) if part.size else 0.0
 
 
-def _files(checked: Checked) -> Mapping[str, Any]:
+def _files(checked: CheckedFiles) -> Mapping[str, Any]:
     """Endings of files, digits replaced: how many there are, and megabytes of the smallest and the largest."""
     sizes: dict[str, list[int]] = {}
     for file in checked.files:

@@ -52,14 +52,14 @@ def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) ->
     folder = folder.resolve()
     by_hand = _by_hand(card, folder)
     with _machine(folder, card), _aside(folder) as aside:
-        said, archives = [], []
+        notes, archives = [], []
         for download in card.downloads:
             if download.name in by_hand:
                 archives.append(_checked(download, folder / download.name, progress, kept=True))
             else:
                 archives.append(_download(download, aside / download.name, folder, progress))
             if download.sha256 is None:
-                said.append(f"{download.name}: its publisher names no checksum, so it could not be checked")
+                notes.append(f"{download.name}: its publisher names no checksum, so it could not be checked")
         made = aside / "unpacked"
         shutil.rmtree(made, ignore_errors=True)
         for download, archive in zip(card.downloads, archives, strict=True):
@@ -75,7 +75,7 @@ def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) ->
             folder.rmdir()  # it is empty now; Windows renames onto nothing that is there
         made.rename(folder)
         shutil.rmtree(aside)
-    return said
+    return notes
 
 
 def _by_hand(card: Card, folder: Path) -> list[str]:
@@ -134,29 +134,29 @@ def _transfer(download: Download, part: Path, progress: DownloadCallback | None)
         headers["Range"] = f"bytes={have}-"
         if tag.exists():
             headers["If-Range"] = tag.read_text()  # the whole file, where it is another one by now
-    with requests.get(download.url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
-        if answer.status_code == 416:  # nothing comes after what we have: it is whole, or longer than the file
-            total = _number(r"bytes \*/(\d+)", answer.headers.get("Content-Range", ""))
+    with requests.get(download.url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+        if response.status_code == 416:  # nothing comes after what we have: it is whole, or longer than the file
+            total = _number(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
             if total == have:
                 return True
             part.unlink()
             return False
-        if 400 <= answer.status_code < 500 and answer.status_code not in (408, 429):
+        if 400 <= response.status_code < 500 and response.status_code not in (408, 429):
             raise DataError(
-                f"the server has no such file for us ({answer.status_code} {answer.reason})",
+                f"the server has no such file for us ({response.status_code} {response.reason})",
                 where=download.url,
                 expected=download.name,
                 hint="look on the dataset's page whether the file has moved, and put it into the dataset's folder",
             )
-        answer.raise_for_status()
-        goes_on = answer.status_code == 206
-        begins = _number(r"bytes (\d+)-", answer.headers.get("Content-Range", "")) if goes_on else 0
+        response.raise_for_status()
+        goes_on = response.status_code == 206
+        begins = _number(r"bytes (\d+)-", response.headers.get("Content-Range", "")) if goes_on else 0
         if begins != have:
             have = 0
             if goes_on:  # another stretch than asked for
                 part.unlink(missing_ok=True)
                 return False
-        length = _number(r"(\d+)", answer.headers.get("Content-Length", ""))
+        length = _number(r"(\d+)", response.headers.get("Content-Length", ""))
         total = None if length is None else have + length
         if total is not None and download.size not in (None, total):
             part.unlink(missing_ok=True)
@@ -167,10 +167,10 @@ def _transfer(download: Download, part: Path, progress: DownloadCallback | None)
                 hint="the file was replaced, or a page stands in its place: look at the address with a browser",
             )
         check_room(part.parent, (total or have) - have)
-        if etag := answer.headers.get("ETag", ""):
+        if etag := response.headers.get("ETag", ""):
             tag.write_text(etag)
         with part.open("ab" if have else "wb") as file:
-            for chunk in answer.iter_content(_CHUNK):
+            for chunk in response.iter_content(_CHUNK):
                 file.write(chunk)
                 have += len(chunk)
                 if progress:

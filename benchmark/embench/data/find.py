@@ -27,12 +27,12 @@ def is_corpus_folder(name: str) -> bool:
     return (path / f"{CORPUS}.yaml").is_file() and ("/" in name or name not in registry.names("dataset"))
 
 
-def place(name: str, given: Path | None) -> tuple[Entry, Path]:
+def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     """The dataset that a name, or the path of a corpus, stands for, and the folder of its data."""
     if is_corpus_folder(name):
         return registry.find("dataset", CORPUS), Path(name).expanduser()
     entry = registry.find("dataset", name)
-    return entry, data_folder(entry, given)
+    return entry, data_folder(entry, data_root)
 
 
 def full_name(name: str) -> str:
@@ -40,16 +40,16 @@ def full_name(name: str) -> str:
     return place(name, None)[0].full_name
 
 
-def open_dataset(name: str, given: Path | None) -> Dataset:
+def open_dataset(name: str, data_root: Path | None) -> Dataset:
     """The reader on the dataset's folder.
 
     Raises:
         DataError: there is no such folder; the error says where it was looked for and how the data are obtained.
     """
-    entry, folder = place(name, given)
+    entry, folder = place(name, data_root)
     reader = registry.load("dataset", entry.full_name)
     if not folder.is_dir():
-        if (wrong := wrong_root(given)) and not is_corpus_folder(name):
+        if (wrong := wrong_root(data_root)) and not is_corpus_folder(name):
             raise DataError(
                 f"no data of {reader.card.title}: {wrong}",
                 where=str(folder),
@@ -71,7 +71,7 @@ def open_dataset(name: str, given: Path | None) -> Dataset:
 
 def prepared(
     name: str,
-    given: Path | None,
+    data_root: Path | None,
     protocol: Protocol,
     workers: int = 1,
     progress: ProgressCallback | None = None,
@@ -79,7 +79,7 @@ def prepared(
     """The prepared store of a dataset under a protocol's rules; made now, or found."""
     full = full_name(name)
     return prepare(
-        open_dataset(name, given),
+        open_dataset(name, data_root),
         full,
         registry.code_identity("dataset", full),
         rate_hz=protocol.rate_hz,
@@ -90,24 +90,24 @@ def prepared(
     )
 
 
-def raw_digest(name: str, given: Path | None) -> bytes:
+def raw_digest_of(name: str, data_root: Path | None) -> bytes:
     """The digest of a dataset's raw files that keys the HMAC of labels which are not public.
 
     Raises:
         DataError: the files are missing or cannot be read.
     """
-    return fingerprint.raw_digest(open_dataset(name, given), cache_root())
+    return fingerprint.raw_digest(open_dataset(name, data_root), cache_root())
 
 
-def share_files(one: str, other: str, given: Path | None) -> bool:
+def share_files(one: str, other: str, data_root: Path | None) -> bool:
     """Whether two names mean one dataset, variants of one, which are of the same people, or folders that hold a file of
     the same contents: a corpus may hold another dataset's recordings."""
-    folders = {place(name, given)[1].resolve() for name in (one, other)}
-    return len(folders) == 1 or bool(marks(one, given) & marks(other, given))
+    folders = {place(name, data_root)[1].resolve() for name in (one, other)}
+    return len(folders) == 1 or bool(file_marks(one, data_root) & file_marks(other, data_root))
 
 
-def marks(name: str, given: Path | None) -> set[str]:
+def file_marks(name: str, data_root: Path | None) -> set[str]:
     """What tells whether two folders hold the same file: for each, 16 hex digits made of its hash, so that the hash
     itself, which seals labels, is not given away."""
-    found = fingerprint.contents(open_dataset(name, given), cache_root())
+    found = fingerprint.contents(open_dataset(name, data_root), cache_root())
     return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}

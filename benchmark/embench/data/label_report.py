@@ -20,7 +20,7 @@ MANY_TIES = 0.05
 """The share of units on the cut from which on the side of ties decides too many labels."""
 
 
-def report(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
+def describe_labels(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
     """One mapping of plain values a target.
 
     `units`, of which `without_label` have none, by reason in `dropped`; `classes` (name, units, share), or `values`
@@ -36,10 +36,10 @@ def report(store: Store, card: Card, targets: Sequence[Target], protocol: Protoc
 def _of_target(
     store: Store, card: Card, target: Target, protocol: Protocol, table: Mapping[str, Mapping[str, Label]]
 ) -> dict[str, Any]:
-    about: dict[str, Any] = {"target": target.name, "kind": target.kind, "label": target.label}
+    head: dict[str, Any] = {"target": target.name, "kind": target.kind, "label": target.label}
     kind: Any = store.label_kinds.get(target.label)
     if kind is None:
-        return {**about, "units": 0, "people": 0, "warnings": ["the data hold no labels for it"]}
+        return {**head, "units": 0, "people": 0, "warnings": ["the data hold no labels for it"]}
     units = make_units(store.recordings, card, kind, protocol)
     raw, label = label_units(units, table[target.label], target.rule)
     fitted = target.rule.cut == "training_mean"
@@ -50,9 +50,9 @@ def _of_target(
     subject = np.array([unit.subject for unit in units], dtype=np.str_)
     stimulus = np.array([unit.stimulus for unit in units], dtype=np.str_)
     names = class_names(target, next(iter(table[target.label].values())).classes)
-    people = np.unique(subject[there]).tolist()
-    per_person = [{"subject": s, **_shape(label[there & (subject == s)], names)} for s in people]
-    alike = [s for s in people if len(np.unique(label[there & (subject == s)])) < 2]
+    subjects = np.unique(subject[there]).tolist()
+    per_person = [{"subject": s, **_shape(label[there & (subject == s)], names)} for s in subjects]
+    one_class = [s for s in subjects if len(np.unique(label[there & (subject == s)])) < 2]
     known = np.isfinite(raw)
     nominal = kind == "condition"
     measured = label if nominal else raw
@@ -62,17 +62,17 @@ def _of_target(
     else:
         some = np.isfinite(measured)
         shares = variance_shares(measured[some], subject[some], stimulus[some])
-    said = {
-        **about,
+    described = {
+        **head,
         "label_kind": kind,
         "unit_s": cut_of(kind, protocol).length_s,
         "units": len(units),
         "without_label": int((~there).sum()),
         "dropped": _dropped(units, table[target.label], target.rule, raw, label),
-        "people": len(people),
-        "people_with_several_labels": len(people) - len(alike),
-        "one_class_only": alike,
-        "without_any_label": sorted(set(subject.tolist()) - set(people)),
+        "people": len(subjects),
+        "people_with_several_labels": len(subjects) - len(one_class),
+        "one_class_only": one_class,
+        "without_any_label": sorted(set(subject.tolist()) - set(subjects)),
         **_shape(label[there], names),
         "at_cut": _at_cut(target.rule, raw[known]),
         "variance": {"undefined": shares.reason} if isinstance(shares, Undefined) else _method(shares),
@@ -80,17 +80,16 @@ def _of_target(
         "per_person": per_person,
     }
     if fitted:
-        everybody = (
-            f"the cut is everybody's mean here, {target.rule.cut:.3g}; a run takes that of each fold's training part"
-        )
-        return {**said, "warnings": [everybody, *_warnings(target, said)]}
-    return {**said, "warnings": _warnings(target, said)}
+        cut = f"{target.rule.cut:.3g}"
+        warning = f"the cut is the mean over all subjects here, {cut}; a run uses the mean of each fold's training part"
+        return {**described, "warnings": [warning, *_warnings(target, described)]}
+    return {**described, "warnings": _warnings(target, described)}
 
 
 def _method(shares: Mapping[str, float]) -> dict[str, Any]:
     factors = [name for name in shares if name != "rest"]
-    said = "crossed random effects of person and stimulus" if len(factors) > 1 else f"random effects of {factors[0]}"
-    return {**shares, "method": f"{said}, Henderson's method 1"}
+    effects = "crossed random effects of person and stimulus" if len(factors) > 1 else f"random effects of {factors[0]}"
+    return {**shares, "method": f"{effects}, Henderson's method 1"}
 
 
 def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
@@ -177,9 +176,9 @@ def _agreement(
     return found
 
 
-def _warnings(target: Target, said: Mapping[str, Any]) -> list[str]:
+def _warnings(target: Target, described: Mapping[str, Any]) -> list[str]:
     warned = []
-    at_cut = said["at_cut"]
+    at_cut = described["at_cut"]
     if at_cut and at_cut["share"] > MANY_TIES:
         go = {
             "low": "count as low: another side would change as many labels",
@@ -190,9 +189,9 @@ def _warnings(target: Target, said: Mapping[str, Any]) -> list[str]:
             f"{at_cut['share']:.0%} of the units lie on the cut of {at_cut['cut']:g} and {go[at_cut['ties']]}"
         )
     if target.traits.has_classes:
-        empty = [c["name"] for c in said["classes"] if not c["units"]]
+        empty = [c["name"] for c in described["classes"] if not c["units"]]
         if empty:
             warned.append(f"no unit is {' or '.join(empty)}")
-    if said["people"] and len(said["one_class_only"]) > said["people"] / 2:
+    if described["people"] and len(described["one_class_only"]) > described["people"] / 2:
         warned.append("the labels of most people do not vary: nothing inside a person can be scored for them")
     return warned

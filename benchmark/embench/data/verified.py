@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from embench.data.checks import Checked
+from embench.data.checks import CheckedFiles
 from embench.errors import EmbenchError
 from embench.files import folder_digest, write_text
 from embench.interfaces.dataset import Dataset
 from embench.store.reading import reader_faults
 
 
-def remember(dataset: Dataset, code: str, checked: Checked, cache: Path) -> None:
+def remember(dataset: Dataset, code: str, checked: CheckedFiles, cache: Path) -> None:
     """Keeps when this very state of the files was verified, and with what result. Only a note: where the cache cannot
     be written, nothing is kept."""
     path = _path(dataset, code, cache)
@@ -24,7 +24,7 @@ def remember(dataset: Dataset, code: str, checked: Checked, cache: Path) -> None
         return
     record = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "people": checked.people,
+        "people": checked.subjects,
         "recordings": checked.recordings,
         "errors": checked.errors,
         "warnings": checked.count("warning"),

@@ -23,7 +23,7 @@ from embench.engine.feed import (
     resident,
     resident_clips,
 )
-from embench.engine.rows import Grid, Rows, anchors, by_recording, rows_of, slide, spans_of, stage_view, view_length
+from embench.engine.rows import Grid, Rows, anchor_rows, anchors, by_recording, slide, spans_of, stage_view, view_length
 from embench.engine.specs import Part, SourceSpec
 from embench.errors import DataError, PluginError
 from embench.interfaces.encoder import Encoder
@@ -148,7 +148,7 @@ class _Part(NamedTuple):
         if offsets is not None:
             both = zip(spans, offsets, strict=True)
             spans = [None if s is None or o is None else replace(s, offset=o) for s, o in both]
-        return rows_of(self.grid, self.view, self.length_s, rate, spans)
+        return anchor_rows(self.grid, self.view, self.length_s, rate, spans)
 
 
 def _dropped(feed: Feed) -> Feed:
@@ -207,29 +207,29 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
     mean, gain = _scale(source, m, part.encoder, part.code, derived)
     # A person of whom there is nothing to normalise with has no such modality.
     scaled = {entry.id for r, entry in enumerate(source.store.recordings) if np.isfinite(gain[r]).all()}
-    spans, wanted = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
+    spans, needed = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
     length = round(part.length_s * derived.rate)
-    size = 4 * derived.array.shape[0] * (sum(w[1] for w in wanted if w) + 2 * length)
+    size = 4 * derived.array.shape[0] * (sum(w[1] for w in needed if w) + 2 * length)
     spec = InputSpec(m, (derived.array.shape[0], length), derived.channels, derived.rate)
     if size > budget:
         rows = part.rows(derived.rate, spans)
         return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
-    packed, offsets = resident(derived.array, wanted, mean, gain, length, device)
+    packed, offsets = resident(derived.array, needed, mean, gain, length, device)
     rows = part.rows(derived.rate, spans, offsets)
     last = packed.shape[1] - length
-    rows = Rows(np.clip(rows.start, 0, last), rows.low, rows.high, rows.wanted, rows.length)
+    rows = Rows(np.clip(rows.start, 0, last), rows.low, rows.high, rows.spanned, rows.length)
     return ResidentFeed(rows, device, packed), spec, size
 
 
 def _clip_feed(part: _Part, budget: int) -> tuple[ResidentClips | StreamedClips, InputSpec, int]:
     clips = derive.clips(part.source.store, part.m, part.encoder)
-    spans, wanted = part.placed(clips.spans)
+    spans, needed = part.placed(clips.spans)
     picture = clips.array.shape[1:]
     spec = InputSpec(part.m, (round(part.length_s * clips.rate), *picture), VIDEO_CHANNELS, clips.rate, torch.uint8)
-    size = math.prod(picture) * sum(w[1] for w in wanted if w)
+    size = math.prod(picture) * sum(w[1] for w in needed if w)
     if size > budget:
         return StreamedClips(part.rows(clips.rate, spans), part.device, clips.array), spec, 0
-    packed, offsets = resident_clips(clips.array, wanted, part.device)
+    packed, offsets = resident_clips(clips.array, needed, part.device)
     return ResidentClips(part.rows(clips.rate, spans, offsets), part.device, packed), spec, size
 
 
@@ -248,8 +248,8 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
             values[at] = rows
     if source.normalise in ("subject_unlabelled", "baseline"):
         subject = np.array([source.store.recordings[r].subject for r in everything.recording])
-        known, whose = (values, subject) if source.rest is None else _at_rest(source, m, encoder, code, length_s)
-        values = _standardise(values, subject, known, whose, encoder.shared_axes(m))
+        known, owner = (values, subject) if source.rest is None else _at_rest(source, m, encoder, code, length_s)
+        values = _standardise(values, subject, known, owner, encoder.shared_axes(m))
     lookup = {
         (r, round(a * 1000), round(b * 1000)): i
         for i, (r, a, b) in enumerate(zip(everything.recording, everything.start, everything.stop, strict=True))
@@ -293,19 +293,19 @@ def _at_rest(source: Source, m: str, encoder: Encoder, code: str, length_s: floa
 
 
 def _standardise(
-    values: np.ndarray, subject: np.ndarray, known: np.ndarray, whose: np.ndarray, shared: tuple[int, ...] = ()
+    values: np.ndarray, subject: np.ndarray, known: np.ndarray, owner: np.ndarray, shared: tuple[int, ...] = ()
 ) -> np.ndarray:
     """Each feature (n, *shape) z-scored by its subject's rows of `known` (k, *shape), NaN ignored; one that is constant
     there is only centred, and one that is missing there is NaN. Values along the axes `shared` have one mean and SD."""
     out, over = values.astype(np.float64), (0, *shared)
-    for person in np.unique(subject):
-        part = known[whose == person].astype(np.float64)
+    for name in np.unique(subject):
+        part = known[owner == name].astype(np.float64)
         there = np.isfinite(part)
         some = there.sum(over, keepdims=True)
         count = np.maximum(some, 1)
         mean = np.where(some > 0, np.where(there, part, 0.0).sum(over, keepdims=True) / count, np.nan)
         std = np.sqrt(np.where(there, (part - mean) ** 2, 0.0).sum(over, keepdims=True) / count)
-        rows = subject == person
+        rows = subject == name
         out[rows] = (out[rows] - mean) / np.where(std > 1e-12 * np.maximum(1.0, np.abs(mean)), std, 1.0)
     return out.astype(np.float32)
 

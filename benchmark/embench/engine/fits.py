@@ -121,14 +121,14 @@ def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
     return parts
 
 
-def unimodal(stage: Stage[FitParams], folder: Folder, root: Path) -> dict[str, Any]:
+def run_unimodal(stage: Stage[FitParams], folder: Folder, root: Path) -> dict[str, Any]:
     """One modality's encoder with its own head."""
     data, specs, train, val, _ = labelled(stage)
     model = network.build_unimodal(stage.params.modalities, specs, network.output_spec_of(stage.params))
     return _train(model, specs, stage, folder, root, data, train, val)
 
 
-def fusion(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
+def run_fusion(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
     """A fusion: end to end with its encoders, or over the hidden layers of frozen unimodal nets."""
     params = stage.params
     if params.inputs == "hidden":
@@ -210,7 +210,7 @@ def _fusion_of_hidden(stage: Stage[FusionParams], folder: Folder, root: Path) ->
     return {**_outcome(state, folder, train, val), "parameters": count, "flops": flops(model, data, train)}
 
 
-def pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[str, Any]:
+def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[str, Any]:
     """A pretext task over windows of its source's people, or a task on the source's labels over labelled units."""
     params, labels = stage.params, "y" in stage.task
     recipe = params.recipe
@@ -225,8 +225,8 @@ def pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[s
         model = Model(*network.build_encoders(params.modalities, specs))
     _check_source(stage, model, specs)
     _start(model, specs, stage, root)
-    told = _labels_of(model, params, data, train, recipe) if labels else None
-    module = pretrainer.objective(model, specs, told).to(data.device)
+    outputs_of_source = _labels_of(model, params, data, train, recipe) if labels else None
+    module = pretrainer.objective(model, specs, outputs_of_source).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed)
     network.save(folder, model, specs)
     source = open_store(stage.places["stores"][params.common.source.store])
@@ -297,15 +297,15 @@ def _read(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
 
 def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """What pretraining saw: the dataset and the hash of its prepared data, people, recordings and hours by modality."""
-    stretches = [
+    segments = [
         (store.recordings[r], start, stop)
         for r, start, stop in zip(*(task[name].tolist() for name in ("recording", "start", "stop")), strict=True)
     ]
-    entries = {entry.id: entry for entry, _, _ in stretches}.values()
+    entries = {entry.id: entry for entry, _, _ in segments}.values()
     hours = {}
     for m in {part for joined in modalities for part in joined.split("+")}:
         rate = store.modalities[m].rate
-        cuts = [entry.spans[m].cut(start, stop, rate) for entry, start, stop in stretches if m in entry.spans]
+        cuts = [entry.spans[m].cut(start, stop, rate) for entry, start, stop in segments if m in entry.spans]
         hours[m] = round(sum(cut.stop - cut.start for cut in cuts) / rate / 3600, 3)
     return {
         "dataset": store.name,
@@ -329,7 +329,7 @@ def feature_rows(data: Data) -> np.ndarray:
     return np.concatenate(parts, 1)
 
 
-def estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
+def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
     """An estimator on the encoders' features, else on the hidden layer of frozen unimodal nets."""
     params = stage.params
     data, specs, train, val, grid = labelled(stage)

@@ -23,7 +23,7 @@ from embench.interfaces.tokens import Batch
 
 CHECKPOINT_EVERY_S = 10.0
 
-Objective = Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
+LossFunction = Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
 
 
 def optimiser_of(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
@@ -91,7 +91,7 @@ class FitState:
 
 def fit(
     module: nn.Module,
-    objective: Objective,
+    objective: LossFunction,
     data: Data,
     train: np.ndarray,
     val: np.ndarray,
@@ -160,7 +160,7 @@ def _selecting(recipe: Recipe, figures: Mapping[str, float]) -> float | None:
 
 def _epoch(
     module: nn.Module,
-    objective: Objective,
+    objective: LossFunction,
     data: Data,
     order: list[np.ndarray],
     optimiser: torch.optim.Optimizer,
@@ -193,7 +193,7 @@ def _epoch(
     return means
 
 
-def _validate(module: nn.Module, objective: Objective, data: Data, val: np.ndarray, size: int) -> float:
+def _validate(module: nn.Module, objective: LossFunction, data: Data, val: np.ndarray, size: int) -> float:
     """The loss on validation rows; draws from a copy of the random state, so that training does not notice."""
     module.eval()
     drawn = machine.random_state(data.device)

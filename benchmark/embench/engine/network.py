@@ -176,14 +176,14 @@ def load_model(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Mod
     """The fitted network of a unimodal or fusion stage, on the CPU in eval mode, its input specs and what the stage
     says of itself; with the weights of an `epoch` where every one's were kept."""
     folder = Folder(root, stage_id)
-    about = describe(folder)
-    params, outputs = about.params, output_spec_of(about.params)
+    content = describe(folder)
+    params, outputs = content.params, output_spec_of(content.params)
     specs = load_specs(folder)
     if not isinstance(params, FusionParams):
         model = build_unimodal(params.modalities, specs, outputs)
         model.load_state_dict(load_file(folder.file(weights_file(epoch))))
     elif params.inputs == "hidden":
-        encoders = {m: hidden_encoder(root, about.inputs[f"unimodal:{m}"])[0] for m in params.modalities}
+        encoders = {m: hidden_encoder(root, content.inputs[f"unimodal:{m}"])[0] for m in params.modalities}
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
         fusion = fusion_of(params.fusion).build(tokens, outputs)
         # What was saved has tokens given in place of encoders, which lie with their own stages.
@@ -193,7 +193,7 @@ def load_model(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Mod
     else:
         model = build_fusion(params.modalities, params.fusion, specs, outputs)
         model.load_state_dict(load_file(folder.file(weights_file(epoch))))
-    return model.eval(), specs, about
+    return model.eval(), specs, content
 
 
 def is_kept(name: str) -> bool:

@@ -22,7 +22,7 @@ from embench.engine.supervised import probabilities
 from embench.errors import PluginError
 from embench.protocols import UnitId
 
-ALONE, TOLERANCE = 64, 1e-5
+SINGLE_ROWS, TOLERANCE = 64, 1e-5
 
 
 def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
@@ -31,8 +31,8 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
     answers, also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged
     over a unit's rows."""
     fitted = stage.inputs["fitted"]
-    about = network.describe(Folder(root, fitted))
-    params, own = about.params, about.params.common.source
+    fitted_stage = network.describe(Folder(root, fitted))
+    params, own = fitted_stage.params, fitted_stage.params.common.source
     # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
     spec = replace(stage.params.common.source, longest_s=own.longest_s, shortest_s=own.shortest_s)
     source = Source.of(spec, stage.places, stage.task)
@@ -42,24 +42,26 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
     shuffled = np.random.default_rng(stage.seed).permutation(rows)
     unit_ids = _unit_ids(source, stage.task)[grid.unit]
 
-    def answers(epoch: int | None) -> dict[str, np.ndarray]:
+    def predictions(epoch: int | None) -> dict[str, np.ndarray]:
         if len(rows) == 0:
             columns = sum(len(target.columns) for target in network.output_spec_of(params).targets)
             made = {"score": np.zeros((0, columns))}
         else:
-            estimated = about.kind == "estimator"
-            ask = _estimator(root, fitted, about, data) if estimated else _network(root, fitted, data, epoch)
-            made = _checked(ask, shuffled, unit_ids, _names(params), data.at_once)
+            estimated = fitted_stage.kind == "estimator"
+            predictor = (
+                _estimator(root, fitted, fitted_stage, data) if estimated else _network(root, fitted, data, epoch)
+            )
+            made = _checked(predictor, shuffled, unit_ids, _names(params), data.at_once)
         units = len(stage.task["recording"])
         return {name: _mean_per_unit(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
 
-    tables = answers(None)
+    tables = predictions(None)
     score = tables["score"]
     if "hidden" in tables:
         tables["hidden"] = tables["hidden"].astype(np.float32)
     if params.every_epoch:
         epochs = range(Folder(root, fitted).result()["epochs"])
-        tables["epochs"] = np.stack([answers(epoch)["score"] for epoch in epochs])
+        tables["epochs"] = np.stack([predictions(epoch)["score"] for epoch in epochs])
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -69,12 +71,12 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
     return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum())}
 
 
-def _mean_per_unit(answer: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
+def _mean_per_unit(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
     """Rows' answers averaged up to the unit, in the order of the grid whatever order they came in."""
-    table = np.full((rows, answer.shape[1]), np.nan)
-    table[order] = answer
+    table = np.full((rows, values.shape[1]), np.nan)
+    table[order] = values
     there = np.isfinite(table[:, 0])
-    total = np.zeros((units, answer.shape[1]))
+    total = np.zeros((units, values.shape[1]))
     np.add.at(total, unit[there], table[there])
     count = np.bincount(unit[there], minlength=units)[:, None]
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -87,46 +89,46 @@ def _unit_ids(source: Source, task: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.array([str(UnitId.of(recordings[r].id, a, b)) for r, a, b in spans])
 
 
-Answer = Callable[[np.ndarray], dict[str, np.ndarray]]
+Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Row positions (b,) -> `score`, probabilities or values (b, columns), and where there is one the layer before them,
 `hidden` (b, H)."""
 
 
-def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Answer:
-    model, _, about = network.load_model(root, fitted, epoch)
-    outputs = network.output_spec_of(about.params)
+def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Predictor:
+    model, _, fitted_stage = network.load_model(root, fitted, epoch)
+    outputs = network.output_spec_of(fitted_stage.params)
     model.to(data.device)
 
-    def answer(index: np.ndarray) -> dict[str, np.ndarray]:
+    def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
         with torch.no_grad():
             output = model(data.batch(index))
-            made = {"score": probabilities(outputs, output.logits.float()), "hidden": output.hidden.float()}
-        return {name: part.cpu().numpy() for name, part in made.items()}
+            tables = {"score": probabilities(outputs, output.logits.float()), "hidden": output.hidden.float()}
+        return {name: part.cpu().numpy() for name, part in tables.items()}
 
-    return answer
+    return predictor
 
 
-def _estimator(root: Path, fitted: str, about: network.Fitted, data: Data) -> Answer:
-    params = about.params
+def _estimator(root: Path, fitted: str, fitted_stage: network.Fitted, data: Data) -> Predictor:
+    params = fitted_stage.params
     if not isinstance(params, FusionParams):
         raise TypeError(f"stage {fitted} is no estimator")
     on_hidden = params.inputs == "hidden"
     if on_hidden:
-        frozen = {m: network.hidden_encoder(root, about.inputs[f"unimodal:{m}"])[0] for m in data.feeds}
+        frozen = {m: network.hidden_encoder(root, fitted_stage.inputs[f"unimodal:{m}"])[0] for m in data.feeds}
         data = hidden_data(data, frozen)
     registry.load("fusion", params.fusion.name)  # pickle does not find a class of a file by itself
     estimator = pickle.loads(Folder(root, fitted).file("estimator.pkl").read_bytes())  # noqa: S301  our own file
     X = feature_rows(data)
 
-    def answer(index: np.ndarray) -> dict[str, np.ndarray]:
-        made = {"score": np.asarray(estimator.score(X[index]), np.float64).reshape(len(index), -1)}
-        return {**made, "hidden": np.nan_to_num(X[index])} if on_hidden else made
+    def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
+        tables = {"score": np.asarray(estimator.score(X[index]), np.float64).reshape(len(index), -1)}
+        return {**tables, "hidden": np.nan_to_num(X[index])} if on_hidden else tables
 
-    return answer
+    return predictor
 
 
 def _checked(
-    answer: Answer, order: np.ndarray, unit: np.ndarray, where: str, size: int = AT_ONCE
+    predictor: Predictor, order: np.ndarray, unit: np.ndarray, where: str, size: int = AT_ONCE
 ) -> dict[str, np.ndarray]:
     """The answers to rows (n,) in this order; refused where a row's answer hangs on the rows beside it.
 
@@ -134,24 +136,24 @@ def _checked(
         unit: (rows,) the id of each row's unit.
         size: rows a batch.
     """
-    parts = [answer(order[i : i + size]) for i in range(0, len(order), size)]
-    made = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    together = made["score"]
-    some = np.linspace(0, len(order) - 1, min(ALONE, len(order))).astype(int)
-    alone = np.concatenate([answer(order[i : i + 1])["score"] for i in some])
+    parts = [predictor(order[i : i + size]) for i in range(0, len(order), size)]
+    tables = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    batched = tables["score"]
+    sample = np.linspace(0, len(order) - 1, min(SINGLE_ROWS, len(order))).astype(int)
+    single = np.concatenate([predictor(order[i : i + 1])["score"] for i in sample])
     # Float32 holds so many digits, so that large values may lie further apart than probabilities.
-    apart = (np.abs(alone - together[some]) / np.maximum(1.0, np.abs(together[some]))).max(1)
-    if not np.isfinite(together).all():
+    gap = (np.abs(single - batched[sample]) / np.maximum(1.0, np.abs(batched[sample]))).max(1)
+    if not np.isfinite(batched).all():
         raise PluginError("an answer is not a finite number", where=where)
-    if apart.max() > TOLERANCE:
-        worst = [f"unit {unit[order[some[i]]]} differs by {apart[i]:.2g}" for i in np.argsort(-apart)[:3]]
+    if gap.max() > TOLERANCE:
+        worst = [f"unit {unit[order[sample[i]]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
         raise PluginError(
             "a unit's prediction depends on the other units in its batch: " + ", ".join(worst),
             where=where,
             expected=f"the same answer alone and in a batch, within {TOLERANCE:g}",
             hint="when it predicts, a method must use no statistic of the batch",
         )
-    return {name: part.astype(np.float64) for name, part in made.items()}
+    return {name: part.astype(np.float64) for name, part in tables.items()}
 
 
 def _names(params: FitParams) -> str:

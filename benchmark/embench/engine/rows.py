@@ -85,20 +85,20 @@ def view_length(view: View, longest_s: float, shortest_s: float) -> float:
 @dataclass(frozen=True)
 class Rows:
     """Rows of one modality, arrays (n,): `start`, the position of the first sample in the stored array (it may lie
-    before the recording); `low` and `high`, the positions between which samples are real; `wanted`, how many samples
+    before the recording); `low` and `high`, the positions between which samples are real; `spanned`, how many samples
     the anchor spans; `length` samples a row."""
 
     start: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    wanted: np.ndarray
+    spanned: np.ndarray
     length: int
 
     @cached_property
     def present(self) -> np.ndarray:
         """(n,) bool: at least half of the anchor was recorded."""
         inside = np.minimum(self.high, self.start + self.length) - np.maximum(self.low, self.start)
-        return (inside > 0) & (2 * inside >= np.minimum(self.wanted, self.length))
+        return (inside > 0) & (2 * inside >= np.minimum(self.spanned, self.length))
 
     @cached_property
     def whole(self) -> bool:
@@ -108,7 +108,7 @@ class Rows:
         return bool(full[there].all())
 
 
-def rows_of(grid: Grid, view: View, length_s: float, rate: float, spans: Sequence[Any]) -> Rows:
+def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Sequence[Any]) -> Rows:
     """Where an encoder's rows lie at each anchor. Samples outside the anchor's unit are not shown, except under
     `context`.
 
@@ -124,8 +124,8 @@ def rows_of(grid: Grid, view: View, length_s: float, rate: float, spans: Sequenc
     low, high = np.zeros_like(end), np.minimum(samples, end)
     if view.kind != "context":
         low = np.maximum(low, np.rint((grid.unit_start - t0) * rate).astype(np.int64))
-    wanted = np.rint((grid.stop - grid.start) * rate).astype(np.int64)
-    return Rows(offset + end - length, offset + low, offset + np.maximum(high, low), wanted, length)
+    spanned = np.rint((grid.stop - grid.start) * rate).astype(np.int64)
+    return Rows(offset + end - length, offset + low, offset + np.maximum(high, low), spanned, length)
 
 
 def spans_of(grid: Grid, view: View, length_s: float) -> np.ndarray:

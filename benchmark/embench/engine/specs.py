@@ -126,7 +126,7 @@ class FitParams(Params):
     Args:
         modalities: each with its encoder, in the order that decides columns.
         recipe: how the stage itself is trained.
-        targets: as `asked` leaves them.
+        targets: as `without_rule` leaves them.
         weights: modality, or `fusion`, -> digest of the file to start from.
         every_epoch: keep the weights of each.
     """
@@ -217,6 +217,6 @@ def fitted_params(plain: Mapping[str, Any]) -> FitParams:
     )
 
 
-def asked(target: Target) -> Target:
+def without_rule(target: Target) -> Target:
     """A target as a stage knows it; label rules are the planner's and the evaluator's and are not handed on."""
     return Target(target.name, target.kind, LabelRule(), "", target.n)

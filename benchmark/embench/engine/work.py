@@ -24,10 +24,10 @@ from embench.errors import EmbenchError, MachineError, PluginError
 from embench.system import locked
 
 _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
-    "pretrain": fits.pretrain,
-    "unimodal": fits.unimodal,
-    "fusion": fits.fusion,
-    "estimator": fits.estimator,
+    "pretrain": fits.run_pretrain,
+    "unimodal": fits.run_unimodal,
+    "fusion": fits.run_fusion,
+    "estimator": fits.run_estimator,
     "predict": predict,
 }
 

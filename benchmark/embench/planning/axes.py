@@ -16,17 +16,17 @@ from embench.protocols import load_protocol
 EACH, ALL = "each", "all"
 
 
-def spread(request: Request) -> list[Request]:
+def expand_axes(request: Request) -> list[Request]:
     """A request for each point of its axes: `label_subjects` may hold several numbers with commas between; `drop` may
     be `each`, nothing and then every modality by itself, or `all`, nothing and then every choice but all of them.
 
     Raises:
         UsageError: names do not fit, or there is one modality only, which can't be taken away.
     """
-    people = request.label_subjects.split(",") if request.label_subjects else [None]
+    subject_counts = request.label_subjects.split(",") if request.label_subjects else [None]
     return [
         replace(request, label_subjects=count and count.strip(), drop=drop)
-        for count in people
+        for count in subject_counts
         for drop in _drops(request)
     ]
 

@@ -21,7 +21,7 @@ from embench.engine.specs import (
     PredictParams,
     PretrainParams,
     SourceSpec,
-    asked,
+    without_rule,
 )
 from embench.engine.stage import ENGINE_REVISION, Stage
 from embench.errors import UsageError
@@ -30,11 +30,11 @@ from embench.planning.method import FUSION, Method, Origin, Pretraining
 from embench.planning.tasks import (
     TRAIN,
     VAL,
-    everything,
+    all_units,
     labelled_units,
-    people,
-    recorded,
-    stretches_of,
+    recorded_segments,
+    roles_of_units,
+    segments_of,
     task_of,
 )
 from embench.protocols import Fold, Protocol
@@ -56,7 +56,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ExpectedPredictions:
     """Where the predictions of some targets for some units will be: stage, seed, fold, unit positions."""
 
     stage: str
@@ -72,7 +72,7 @@ class Graph:
     """Stages in an order in which each follows its inputs, and the answers they will give."""
 
     stages: dict[str, Stage[Any]] = field(default_factory=dict)
-    answers: list[Answer] = field(default_factory=list)
+    predictions: list[ExpectedPredictions] = field(default_factory=list)
 
     def add(self, stage: Stage[Params]) -> str:
         self.stages.setdefault(stage.id, stage)
@@ -92,7 +92,7 @@ def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Com
     return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
 
 
-def outside_stage(
+def external_stage(
     method: Method, step: Pretraining, source: Cohort, setting: Setting, seed: int, inputs: Mapping[str, str]
 ) -> Stage[PretrainParams]:
     """The stage of a step on all people of an outside source: nothing of a run's own dataset, fold or targets is in it,
@@ -103,7 +103,7 @@ def outside_stage(
     else:
         targets = (ANYTHING,) if step.modality is None else ()
         roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
-        task = task_of(source, recorded(source, roles, which), which)
+        task = task_of(source, recorded_segments(source, roles, which), which)
     params = _pretrain_params(method, step, setting, targets, inputs, common(setting, seed, None, source))
     return Stage("pretrain", params, inputs, task, setting.places, {"seed": seed, **_modality(step)})
 
@@ -126,7 +126,7 @@ class Builder:
     ) -> None:
         self.graph, self.method, self.setting, self.sources = graph, method, setting, sources
         self.fit_on, self.test_on = fit, test
-        self.everything = everything(fit)
+        self.everything = all_units(fit)
         self.position = {unit.id: i for i, unit in enumerate(fit.units)}
         self.test_position = {unit.id: i for i, unit in enumerate(test.units)}
 
@@ -154,12 +154,12 @@ class Builder:
                 "predict",
                 PredictParams(common(self.setting, seed, fold.index, cohort), self.setting.drop),
                 {"fitted": fitted},
-                {**cohort.arrays(test), **everything(cohort)},
+                {**cohort.arrays(test), **all_units(cohort)},
                 self.setting.places,
                 description,
             )
-            self.graph.answers.append(
-                Answer(self.graph.add(stage), some, seed, fold.index, tuple(test), tuple(labelled))
+            self.graph.predictions.append(
+                ExpectedPredictions(self.graph.add(stage), some, seed, fold.index, tuple(test), tuple(labelled))
             )
 
     def _limit_subjects(self, train: Sequence[int], seed: int, fold: int) -> list[int]:
@@ -169,17 +169,17 @@ class Builder:
             return list(train)
         units = self.fit_on.units
 
-        def rank(person: str) -> str:
-            return hashlib.sha256(f"{seed}/{fold}/{person}".encode()).hexdigest()
+        def rank(subject: str) -> str:
+            return hashlib.sha256(f"{seed}/{fold}/{subject}".encode()).hexdigest()
 
-        people, asked = sorted({units[i].subject for i in train}, key=rank), self.setting.label_subjects
-        if asked > len(people):
+        subjects, count = sorted({units[i].subject for i in train}, key=rank), self.setting.label_subjects
+        if count > len(subjects):
             raise UsageError(
-                f"seed {seed}, fold {fold} has {len(people)} people to train on, not {asked}",
-                where=f"--label-subjects {asked}",
-                expected=f"1 to {len(people)}, or all",
+                f"seed {seed}, fold {fold} has {len(subjects)} people to train on, not {count}",
+                where=f"--label-subjects {count}",
+                expected=f"1 to {len(subjects)}, or all",
             )
-        return [i for i in train if units[i].subject in people[:asked]]
+        return [i for i in train if units[i].subject in subjects[:count]]
 
     def _pretrain(self, seed: int, fold: int, train: Sequence[int], val: Sequence[int]) -> dict[str, str]:
         """role -> stage id; steps on the same modality follow each other, the last one is what fitting starts from."""
@@ -197,19 +197,24 @@ class Builder:
     ) -> Stage[PretrainParams]:
         if step.source is not None:
             # All folds share it, unless it goes on from what one of them was pretrained on.
-            stage = outside_stage(self.method, step, self.sources[step.source, step.labels], self.setting, seed, inputs)
+            stage = external_stage(
+                self.method, step, self.sources[step.source, step.labels], self.setting, seed, inputs
+            )
             of_fold = any("fold" in self.graph.stages[id_].description for id_ in inputs.values())
             return replace(stage, description={**stage.description, "fold": fold}) if of_fold else stage
-        cohort, which = self.fit_on, self.method.of(step)
+        cohort, modalities = self.fit_on, self.method.of(step)
         if self.setting.protocol.split.by != "group":
-            stretches = stretches_of(cohort, {TRAIN: train, VAL: val})
+            segments = segments_of(cohort, {TRAIN: train, VAL: val})
         else:
-            stretches = recorded(cohort, {**people(cohort, val, VAL), **people(cohort, train, TRAIN)}, which)
+            roles = {**roles_of_units(cohort, val, VAL), **roles_of_units(cohort, train, TRAIN)}
+            segments = recorded_segments(cohort, roles, modalities)
         targets = cohort.targets if step.modality is None else ()
         shared = common(self.setting, seed, fold, cohort)
         params = _pretrain_params(self.method, step, self.setting, targets, inputs, shared)
         description = {"seed": seed, "fold": fold, **_modality(step)}
-        return Stage("pretrain", params, inputs, task_of(cohort, stretches, which), self.setting.places, description)
+        return Stage(
+            "pretrain", params, inputs, task_of(cohort, segments, modalities), self.setting.places, description
+        )
 
     def _fitted(
         self,
@@ -234,7 +239,7 @@ class Builder:
                 shared,
                 modalities={m: part},
                 recipe=part.recipe,
-                targets=tuple(map(asked, targets)),
+                targets=tuple(map(without_rule, targets)),
                 weights=_weights(self.setting, [m], pretrained),
                 every_epoch=every_epoch,
             )
@@ -254,7 +259,7 @@ class Builder:
             modalities={m: method.encoders[m] for m in method.modalities},
             fusion=method.fusion,
             recipe=method.fusion.recipe,
-            targets=tuple(map(asked, targets)),
+            targets=tuple(map(without_rule, targets)),
             inputs="hidden" if unimodal else "features" if method.joins == "estimator" else "tokens",
             weights={} if unimodal else _weights(self.setting, method.modalities, pretrained, whole=whole),
             every_epoch=every_epoch and kind == "fusion",
@@ -310,7 +315,7 @@ def _pretrain_params(
         pretrainer=step.part,
         fusion=_learning(method.fusion) if whole else None,
         recipe=step.part.recipe,
-        targets=tuple(map(asked, targets)),
+        targets=tuple(map(without_rule, targets)),
         weights=_weights(setting, which, inputs, whole=whole),
     )
 

@@ -24,7 +24,7 @@ from embench.planning.method import FUSION, Method, resolve_method, without_path
 from embench.planning.request import Request
 from embench.planning.sources import channels_of, sources
 from embench.planning.transfer import of_both, trained_on
-from embench.protocols import Fold, Protocol, given_up, load_protocol
+from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
 from embench.store import clips
 from embench.system import cores
@@ -98,7 +98,7 @@ class Plan:
             if same or (own and self.protocol.leaks):
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
-            found.append(self.started.overlap(self.dataset, find.marks(self.dataset, self.request.data_root)))
+            found.append(self.started.overlap(self.dataset, find.file_marks(self.dataset, self.request.data_root)))
         if any(part.assets for part in self.method.encoders.values()):
             found.append("unknown")  # an encoder's own weights say nothing of whom they have seen
         return max(found, key=get_args(Overlap).index)
@@ -107,8 +107,8 @@ class Plan:
     def id(self) -> str:
         names = "_".join(dict.fromkeys(part.short for part in self.method.encoders.values()))
         mark = "dev-" if self.request.dev else ""
-        answers = [answer.stage for answer in self.graph.answers]
-        return f"{mark}{names}-{self.method.fusion.short}-{digest([self.config, answers])[:10]}"
+        predicting = [expected.stage for expected in self.graph.predictions]
+        return f"{mark}{names}-{self.method.fusion.short}-{digest([self.config, predicting])[:10]}"
 
     @property
     def folder(self) -> Path:
@@ -116,12 +116,12 @@ class Plan:
         return self.request.runs_folder / name.replace("/", "-") / self.id
 
     @property
-    def gives_up(self) -> dict[str, str]:
+    def deviations(self) -> dict[str, str]:
         """What a protocol that leaks gives up, in words and numbers."""
         if self.fit is not self.test:
-            return dict(self.protocol.gives_up)
+            return dict(self.protocol.deviations)
         folds = [fold for folds in self.folds.values() for fold in folds]
-        return given_up(self.protocol, [self.fit.units[i] for i in self.fit.eligible], folds)
+        return protocol_deviations(self.protocol, [self.fit.units[i] for i in self.fit.eligible], folds)
 
     def smallest_difference(self) -> float:
         """The difference of two methods, paired over people, that this cohort shows with 80 % power at .05."""
@@ -149,9 +149,9 @@ class Plan:
             "assumed": assumed(self.method),
             "dataset": self.dataset,
             "synthetic": self.test.store.synthetic is not None,
-            "people": len(self.test.people),
-            "left_out": list(self.test.left_out),
-            "gives_up": self.gives_up,
+            "people": len(self.test.subjects),
+            "left_out": list(self.test.excluded),
+            "gives_up": self.deviations,
             "units": len(self.test.positions),
             "folds": folds,
             "stages": kinds,
@@ -196,14 +196,14 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         _check_kinds(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
     fit = trained_on(request, method.modalities, protocol, test, workers) if request.train_dataset else test
-    outside = sources(request, method, protocol, test, workers)
+    source_cohorts = sources(request, method, protocol, test, workers)
     if request.pretrained and method.joins == "estimator" and not method.on_hidden:
         raise UsageError(
             f"{method.fusion.short} is fitted on features, which no weights change",
             where=f"--pretrained {request.pretrained}",
         )
-    cohorts = {c.store.key: c for c in (test, fit, *outside.values())}.values()
-    videos = tuple(said for cohort in cohorts for said in _decoded(cohort, method, workers, progress))
+    cohorts = {c.store.key: c for c in (test, fit, *source_cohorts.values())}.values()
+    videos = tuple(seen for cohort in cohorts for seen in _decode_videos(cohort, method, workers, progress))
     channels = {m: channels_of(fit, m) for m in method.modalities}
     started = (
         weights.find_weights(request.pretrained, request.runs_folder, method, channels) if request.pretrained else None
@@ -215,22 +215,22 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         THREADS,
         _drop(request, method),
         request.dev,
-        _labelled_people(request),
+        _labelled_subjects(request),
         started.digests if started else {},
         {
-            **data_places(test, fit, *outside.values()),
+            **data_places(test, fit, *source_cohorts.values()),
             "channels": channels,
             "weights": started.places if started else {},
             "weights_channels": started.channels if started else {},
         },
     )
     graph, folds = Graph(), {}
-    builder = Builder(graph, method, fit, test, setting, outside)
+    builder = Builder(graph, method, fit, test, setting, source_cohorts)
     for seed in request.seed_list:
         folds[seed] = _folds(protocol, fit, test, seed)
         for fold in folds[seed]:
             builder.fold(seed, fold)
-    if not graph.answers:
+    if not graph.predictions:
         raise DataError(
             "no fold has both people to train on and people to score",
             where=f"protocol {protocol.name}",
@@ -240,7 +240,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining saw the people of {card.name}, of whom {protocol.name} gives a method nothing but their rest",
-            where="--pretrainer" if outside else "--pretrained",
+            where="--pretrainer" if source_cohorts else "--pretrained",
             expected="pretraining on each fold's training people, or on other datasets",
         )
     return plan
@@ -267,7 +267,9 @@ def _every_fifth(what: str, progress: EventCallback | None) -> ProgressCallback:
     return note
 
 
-def _decoded(cohort: Cohort, method: Method, workers: int, progress: EventCallback | None) -> Iterator[dict[str, Any]]:
+def _decode_videos(
+    cohort: Cohort, method: Method, workers: int, progress: EventCallback | None
+) -> Iterator[dict[str, Any]]:
     """Stores the frames that encoders of clips will read, so that no stage waits for them; tells what is missing, and
     yields it as the record keeps it."""
     for m, part in method.encoders.items():
@@ -276,10 +278,10 @@ def _decoded(cohort: Cohort, method: Method, workers: int, progress: EventCallba
             continue
         on_step = _every_fifth(f"decoding videos of {cohort.card.name}", progress)
         stored = clips(cohort.store, m, encoder, workers=workers, progress=on_step)
-        notes = [f"video of {row['recording']} left out: {row['reason']}" for row in stored.left_out]
+        notes = [f"video of {row['recording']} left out: {row['reason']}" for row in stored.excluded]
         if stored.faceless:
             notes.append(
-                f"no face found in {stored.faceless} of {stored.stretches} stretches of {cohort.card.name}: they show "
+                f"no face found in {stored.faceless} of {stored.segments} segments of {cohort.card.name}: they show "
                 "the middle of the picture"
             )
         if progress:
@@ -288,8 +290,8 @@ def _decoded(cohort: Cohort, method: Method, workers: int, progress: EventCallba
         yield {
             "dataset": cohort.card.name,
             "recordings": len(stored.spans),
-            "left_out": [dict(row) for row in stored.left_out],
-            "stretches": stored.stretches,
+            "left_out": [dict(row) for row in stored.excluded],
+            "stretches": stored.segments,
             "without_face": stored.faceless,
         }
 
@@ -331,7 +333,7 @@ def _drop(request: Request, method: Method) -> tuple[str, ...]:
     return chosen
 
 
-def _labelled_people(request: Request) -> int | None:
+def _labelled_subjects(request: Request) -> int | None:
     text = request.label_subjects
     if text is None or text == "all":
         return None

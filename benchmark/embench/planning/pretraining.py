@@ -17,7 +17,7 @@ from embench.engine.specs import PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.errors import UsageError
 from embench.files import digest
-from embench.planning.graph import Setting, data_places, outside_stage, stage_folder
+from embench.planning.graph import Setting, data_places, external_stage, stage_folder
 from embench.planning.method import Method, read_pretrainer, resolve_method
 from embench.planning.plan import THREADS, assumed, default_workers
 from embench.planning.request import Request
@@ -89,8 +89,8 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     """
     protocol, device = load_protocol(request.protocol), machine.resolve_device(request.device)
     (pretrainer,), name = request.pretrainers, request.dataset
-    modality, _, source_given = read_pretrainer(pretrainer)
-    if modality or source_given:
+    modality, _, named_source = read_pretrainer(pretrainer)
+    if modality or named_source:
         raise UsageError(
             f"a pretrainer and nothing else, please, not `{pretrainer}`",
             where="--pretrainer",
@@ -107,5 +107,5 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     method = resolve_method(request, card, list(store.modalities), device)
     source = source_of(method.pretraining[0], method, (), request, protocol, workers)
     setting = Setting(protocol, device, THREADS, places=data_places(source))
-    stages = {step.modality: outside_stage(method, step, source, setting, seed, {}) for step in method.pretraining}
+    stages = {step.modality: external_stage(method, step, source, setting, seed, {}) for step in method.pretraining}
     return PretrainingPlan(request, protocol, method, source, seed, device, stages)

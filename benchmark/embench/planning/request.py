@@ -39,8 +39,8 @@ class Request:
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds as numbers, each once."""
-        given = (self.seeds,) if isinstance(self.seeds, int) else self.seeds
-        parts = given.split(",") if isinstance(given, str) else given
+        values = (self.seeds,) if isinstance(self.seeds, int) else self.seeds
+        parts = values.split(",") if isinstance(values, str) else values
         try:
             seeds = tuple(dict.fromkeys(int(part) for part in parts))
         except ValueError:
@@ -152,7 +152,7 @@ AXES = {option.name: option.field for option in OPTIONS if option.points is not 
 """Options that a grid may spread, and their fields."""
 
 
-def named(options: Mapping[str, Any]) -> dict[str, Any]:
+def by_field(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options, by the names of the command line (or of fields), as fields; `-` and `_` are the same."""
     fields = {option.name.replace("-", "_"): option.field for option in OPTIONS}
     by_name = {name.replace("-", "_"): value for name, value in options.items()}
@@ -163,7 +163,7 @@ def request_of(**options: Any) -> Request:
     """The request of options, by their names or those of fields, as the command line, a file or Python gives them: a
     text may stand for a list of one, a list for a text with commas."""
     hints = get_type_hints(Request)
-    return Request(**{field: _fitting(hints[field], value) for field, value in named(options).items()})
+    return Request(**{field: _fitting(hints[field], value) for field, value in by_field(options).items()})
 
 
 def _fitting(hint: Any, value: Any) -> Any:

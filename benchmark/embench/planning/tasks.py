@@ -10,11 +10,11 @@ from embench.data.cohort import Cohort
 
 TRAIN, VAL = 0, 1
 
-Stretch = tuple[int, float, float, int]
+Segment = tuple[int, float, float, int]
 """Recording (position in the store), start, stop (s), role."""
 
 
-def recorded(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Stretch]:
+def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:
     """All that was recorded of people with a role. A video decides when a recording begins only where it is among
     the modalities: signals give the same numbers with and without one beside them."""
     return [
@@ -29,17 +29,17 @@ def recorded(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> 
     ]
 
 
-def task_of(cohort: Cohort, stretches: Sequence[Stretch], which: Sequence[str]) -> dict[str, np.ndarray]:
+def task_of(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str]) -> dict[str, np.ndarray]:
     """Stretches of recordings that have any of the modalities."""
     there = [set(entry.spans) for entry in cohort.store.recordings]
-    sensed = [s for s in stretches if any(set(m.split("+")) <= there[s[0]] for m in which)]
+    sensed = [s for s in segments if any(set(m.split("+")) <= there[s[0]] for m in which)]
     recording, start, stop, role = zip(*sensed, strict=True) if sensed else ((), (), (), ())
     return {
         "recording": np.array(recording, np.int64),
         "start": np.array(start, np.float64),
         "stop": np.array(stop, np.float64),
         "role": np.array(role, np.int64),
-        **everything(cohort),
+        **all_units(cohort),
     }
 
 
@@ -54,27 +54,27 @@ def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray
         if np.isfinite(labels[i]).any() and any(set(m.split("+")) <= there[at[i]] for m in which)
     ]
     role = np.full(len(index), TRAIN, np.int64)
-    return {**cohort.arrays(index), "role": role, "y": labels[index], **everything(cohort)}
+    return {**cohort.arrays(index), "role": role, "y": labels[index], **all_units(cohort)}
 
 
-def everything(cohort: Cohort) -> dict[str, np.ndarray]:
+def all_units(cohort: Cohort) -> dict[str, np.ndarray]:
     """All units of the dataset, over which features are standardised."""
     return {f"all_{name}": array for name, array in cohort.arrays(range(len(cohort.units))).items()}
 
 
-def stretches_of(cohort: Cohort, parts: Mapping[int, Sequence[int]]) -> list[Stretch]:
+def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int]]) -> list[Segment]:
     """What a fold's training and validation units cover, for splits that keep some of a training person's stretches or
     recordings for others; units of one role that touch are one stretch."""
     at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
     units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))
-    stretches: list[Stretch] = []
+    segments: list[Segment] = []
     for recording, start, stop, role in units:
-        if stretches and stretches[-1][::3] == (recording, role) and start <= stretches[-1][2]:
-            start = stretches.pop()[1]
-        stretches.append((recording, start, stop, role))
-    return stretches
+        if segments and segments[-1][::3] == (recording, role) and start <= segments[-1][2]:
+            start = segments.pop()[1]
+        segments.append((recording, start, stop, role))
+    return segments
 
 
-def people(cohort: Cohort, index: Sequence[int], role: int) -> dict[str, int]:
+def roles_of_units(cohort: Cohort, index: Sequence[int], role: int) -> dict[str, int]:
     """Whose the units at `index` are, each with a role."""
     return dict.fromkeys((cohort.units[i].subject for i in index), role)

@@ -28,7 +28,7 @@ def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
         modalities = ",".join(m for m in card.default_modalities if _channels(card, m) == _channels(other, m))
     if names is None:
         usual = choose_targets(card, None)
-        names = ",".join(one.name for one in usual if any(_alike(one, two) for two in other.targets))
+        names = ",".join(one.name for one in usual if any(_same_target(one, two) for two in other.targets))
     for what, chosen, of in (
         ("modality with the same channels", modalities, list(other.modalities)),
         ("target of one kind", names, [t.name for t in other.targets]),
@@ -83,9 +83,10 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
             )
     fit = build_cohort(store, card, choose_targets(card, ",".join(t.name for t in test.targets)), modalities, protocol)
     for tested, fitted_on in zip(test.targets, fit.targets, strict=True):
-        if not _alike(tested, fitted_on):
+        if not _same_target(tested, fitted_on):
+            ours, theirs = _describe_target(tested), _describe_target(fitted_on)
             raise UsageError(
-                f"{tested.name} is {_said(tested)} in {test.card.name}, and {_said(fitted_on)} in {card.name}",
+                f"{tested.name} is {ours} in {test.card.name}, and {theirs} in {card.name}",
                 where=where,
                 expected="targets of one kind, and values of one scale",
             )
@@ -100,13 +101,13 @@ def _channels(card: Card, modality: str) -> tuple[str, ...] | None:
     return card.modalities[modality].channels if modality in card.modalities else None
 
 
-def _alike(one: Target, other: Target) -> bool:
+def _same_target(one: Target, other: Target) -> bool:
     """Whether an answer to one is an answer to the other. Where each dataset cuts its scale is its own rule."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
     return same and (one.traits.has_classes or one.scale == other.scale)
 
 
-def _said(target: Target) -> str:
-    said = target.traits.words_of_one.format(n=target.n)
+def _describe_target(target: Target) -> str:
+    words = target.traits.words_of_one.format(n=target.n)
     scale = None if target.traits.has_classes else target.scale
-    return f"{said} of {scale[0]:g} to {scale[1]:g}" if scale else said
+    return f"{words} of {scale[0]:g} to {scale[1]:g}" if scale else words

@@ -79,7 +79,7 @@ class Weights:
         manifest = None
         if self.manifest:
             known = {name: value for name, value in self.manifest.items() if name != "files"}
-            manifest = {**known, "seen": [counted(entry) for entry in self.manifest["seen"]]}
+            manifest = {**known, "seen": [count_subjects(entry) for entry in self.manifest["seen"]]}
         return {"weights": dict(self.digests), "manifest": manifest, "run": self.run["id"] if self.run else None}
 
 
@@ -109,7 +109,7 @@ def find_weights(text: str, runs: Path, method: Method, channels: Mapping[str, C
     manifest = run = None
     if (path / MANIFEST).is_file():
         manifest = _manifest(path / MANIFEST)
-        _check(text, method, {m: about["plugin"] for m, about in manifest["encoders"].items()})
+        _check(text, method, {m: encoder["plugin"] for m, encoder in manifest["encoders"].items()})
         _check_prepared(text, method, manifest)
         _check_channels(text, method, manifest, channels)
         files = dict.fromkeys(method.modalities, path / FILE)
@@ -121,8 +121,8 @@ def find_weights(text: str, runs: Path, method: Method, channels: Mapping[str, C
             _check(text, method, run["method"]["encoders"])
         files = {m: _of_run(path, m) for m in method.modalities}
     else:
-        about = path.parent.parent / "run.yaml"
-        run = record.read_yaml(about) if about.is_file() else None
+        record_file = path.parent.parent / "run.yaml"
+        run = record.read_yaml(record_file) if record_file.is_file() else None
         files = dict.fromkeys(method.modalities, path)
     digests = {file: _digest(file) for file in dict.fromkeys(files.values())}
     return Weights(
@@ -148,7 +148,7 @@ def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def counted(entry: Mapping[str, Any]) -> dict[str, Any]:
+def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of what was seen with the number of people in place of their names."""
     people = entry["people"]
     return {**entry, "people": people if isinstance(people, int) else len(people)}

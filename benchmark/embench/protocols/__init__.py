@@ -1,6 +1,6 @@
 """The rules a comparison stands on: which units are scored, who is trained on, who is tested, and the proof of it."""
 
-from embench.protocols.guard import given_up, prove
+from embench.protocols.guard import protocol_deviations, prove
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
 from embench.protocols.schema import Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.protocols.units import Cut, LabelKind, UnitId, cut_of, fitted_rule, label_units, make_units, whole
@@ -16,11 +16,11 @@ __all__ = [
     "cut_of",
     "fitted_rule",
     "follow",
-    "given_up",
     "label_units",
     "load_protocol",
     "make_units",
     "partition",
+    "protocol_deviations",
     "protocol_names",
     "prove",
     "recorded_protocol",

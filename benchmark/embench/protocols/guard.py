@@ -11,7 +11,7 @@ from embench.interfaces.units import Unit
 from embench.protocols.partition import ROLES, Fold, connected_groups
 from embench.protocols.schema import Protocol
 
-_KEPT_APART = {
+_SEPARATED = {
     "group": ("subject", "group", "recording"),
     "group+stimulus": ("subject", "group", "recording"),
     "recording": ("recording",),
@@ -34,7 +34,7 @@ def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> N
     if len(by_id) < len(units):
         raise _failed(protocol, "ids stand for several units", _more_than_once(unit.id for unit in units))
     _prove_tested_once(protocol, by_id, folds)
-    kept_apart = _KEPT_APART["group" if not protocol.leaks else protocol.split.by]
+    separated = _SEPARATED["group" if not protocol.leaks else protocol.split.by]
     group_of = connected_groups(units)
     held_together: Callable[[Unit], str] = {
         "recording": lambda unit: unit.recording,
@@ -42,20 +42,20 @@ def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> N
     }.get(protocol.split.by, lambda unit: group_of[unit.subject])
     for fold in folds:
         parts = {role: [by_id[id_] for id_ in getattr(fold, role)] for role in ROLES}
-        _prove_apart(protocol, fold, parts, "id", "units")
-        for field in kept_apart:
-            _prove_apart(protocol, fold, parts, field, _PLURAL[field])
+        _prove_disjoint(protocol, fold, parts, "id", "units")
+        for field in separated:
+            _prove_disjoint(protocol, fold, parts, field, _PLURAL[field])
         if protocol.split.by == "group+stimulus":
             learned = {"train": parts["train"] + parts["val"], "test": parts["test"]}
-            _prove_apart(protocol, fold, learned, "stimulus", _PLURAL["stimulus"])
+            _prove_disjoint(protocol, fold, learned, "stimulus", _PLURAL["stimulus"])
         _prove_no_overlap(protocol, fold, parts)
         _prove_filled(protocol, fold, parts, held_together)
 
 
-def given_up(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, str]:
+def protocol_deviations(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> dict[str, str]:
     """What a protocol that leaks gives up, field -> in words, and for its split in numbers; empty where nothing is."""
-    told = dict(protocol.gives_up)
-    if "split.by" in told:
+    deviations = dict(protocol.deviations)
+    if "split.by" in deviations:
         by_id = {unit.id: unit for unit in units}
         counts = []
         for field in ("subject", "recording"):
@@ -66,8 +66,8 @@ def given_up(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -
                 tested |= held
                 shared |= held & learned
             counts.append(f"{len(shared)} of {len(tested)} {_PLURAL[field]}")
-        told["split.by"] += f": {' and '.join(counts)}"
-    return told
+        deviations["split.by"] += f": {' and '.join(counts)}"
+    return deviations
 
 
 def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
@@ -82,7 +82,7 @@ def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequen
         raise _failed(protocol, "units are never tested", never)
 
 
-def _prove_apart(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], field: str, what: str) -> None:
+def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], field: str, what: str) -> None:
     held = {role: {getattr(unit, field) for unit in part} for role, part in parts.items()}
     for one, other in combinations(held, 2):
         if shared := held[one] & held[other]:
@@ -124,10 +124,10 @@ def _more_than_once(ids: Iterable[str]) -> list[str]:
 
 def _failed(protocol: Protocol, what: str, ids: Iterable[str]) -> CheckFailed:
     named = sorted(ids)
-    shown = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
+    examples = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
     declared = "leaks" if protocol.leaks else "does not leak"
     return CheckFailed(
-        f"{len(named)} {what}: {shown}" if named else what,
+        f"{len(named)} {what}: {examples}" if named else what,
         where=f"the folds of protocol {protocol.name}",
         expected=f"a split by {protocol.split.by} that {declared}, as the protocol declares",
     )

@@ -75,11 +75,11 @@ def _crossed_folds(deal: _Deal, units: Sequence[Unit]) -> list[Fold]:
     cell_of = [(part_of_group[group_of[unit.subject]], part_of_stimulus[unit.stimulus]) for unit in units]
     folds: list[Fold] = []
     # A cell without units (people who met none of these stimuli) tests nothing and makes no fold.
-    for people, stimuli in sorted(set(cell_of)):
-        learning = [unit for unit, (p, s) in zip(units, cell_of, strict=True) if p != people and s != stimuli]
+    for groups, stimuli in sorted(set(cell_of)):
+        learning = [unit for unit, (p, s) in zip(units, cell_of, strict=True) if p != groups and s != stimuli]
         sizes = Counter(group_of[subject] for subject in {unit.subject for unit in learning})
-        held_out = deal.validation(sizes, people)
-        test = [unit.id for unit, cell in zip(units, cell_of, strict=True) if cell == (people, stimuli)]
+        held_out = deal.validation(sizes, groups)
+        test = [unit.id for unit, cell in zip(units, cell_of, strict=True) if cell == (groups, stimuli)]
         parts: dict[str, list[str]] = {"train": [], "val": [], "test": test}
         for unit in learning:
             parts["val" if group_of[unit.subject] in held_out else "train"].append(unit.id)
@@ -174,16 +174,16 @@ def connected_groups(units: Sequence[Unit]) -> dict[str, str]:
     pairs = sorted({(unit.subject, unit.group) for unit in units})
     if not pairs:
         return {}
-    people, person = np.unique([subject for subject, _ in pairs], return_inverse=True)
+    subjects, code = np.unique([subject for subject, _ in pairs], return_inverse=True)
     groups, group = np.unique([name for _, name in pairs], return_inverse=True)
-    nodes = len(people) + len(groups)
-    links = coo_array((np.ones(len(pairs)), (person, len(people) + group)), shape=(nodes, nodes))
+    nodes = len(subjects) + len(groups)
+    links = coo_array((np.ones(len(pairs)), (code, len(subjects) + group)), shape=(nodes, nodes))
     _, component = connected_components(links, directed=False)
     members = np.bincount(group)
     name_of: dict[int, str] = {}
     for g in sorted(range(len(groups)), key=lambda g: (-members[g], groups[g])):
-        name_of.setdefault(component[len(people) + g], str(groups[g]))
-    return {str(subject): name_of[component[i]] for i, subject in enumerate(people)}
+        name_of.setdefault(component[len(subjects) + g], str(groups[g]))
+    return {str(subject): name_of[component[i]] for i, subject in enumerate(subjects)}
 
 
 def roles(units: Sequence[Unit], folds: Sequence[Fold], group_of: Mapping[str, str] | None = None) -> list[FoldRow]:

@@ -122,16 +122,16 @@ class Protocol(_Rules):
         return {"none": "none", "baseline": "baseline"}.get(self.normalise, "unlabelled")
 
     @property
-    def gives_up(self) -> dict[str, str]:
+    def deviations(self) -> dict[str, str]:
         """Rules by which test people's data reach training: field -> what is given up. Empty where nothing is."""
-        given_up = {}
+        found = {}
         if self.split.by == "segment":
-            given_up["split.by"] = "other units of a test unit's recording and person are trained on"
+            found["split.by"] = "other units of a test unit's recording and person are trained on"
         if self.split.by == "recording":
-            given_up["split.by"] = "other recordings of a test recording's person are trained on"
+            found["split.by"] = "other recordings of a test recording's person are trained on"
         if self.select == "peak_on_test":
-            given_up["select"] = "the epoch is chosen by the test score"
-        return given_up
+            found["select"] = "the epoch is chosen by the test score"
+        return found
 
     def headline_for(self, kind: KindName, fixed_order: bool) -> str:
         """The metric that ranks a target of this kind; where tasks come in a fixed order, one no clock can win."""
@@ -165,13 +165,13 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     return _read(FOLDER / f"{name_or_path}.yaml")
 
 
-def recorded_protocol(about: Mapping[str, Any]) -> Protocol | None:
+def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
     """The rules that a record names in `protocol` of its run.yaml: those that it holds, else the published ones of that
     name and hash; None where nobody has them."""
-    if "rules" in about:
-        return Protocol.model_validate(about["rules"], strict=False)
-    known = load_protocol(about["name"]) if about["name"] in protocol_names() else None
-    return known if known is not None and known.hash == about["hash"] else None
+    if "rules" in part:
+        return Protocol.model_validate(part["rules"], strict=False)
+    known = load_protocol(part["name"]) if part["name"] in protocol_names() else None
+    return known if known is not None and known.hash == part["hash"] else None
 
 
 def _read(path: Path) -> Protocol:
@@ -246,8 +246,8 @@ def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
 
 def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
     """Refuses what no proof on folds would find; a split that leaks is refused there, with the ids that it shares."""
-    if "select" in protocol.gives_up and not protocol.leaks:
-        field, what = "select", protocol.gives_up["select"]
+    if "select" in protocol.deviations and not protocol.leaks:
+        field, what = "select", protocol.deviations["select"]
         raise UsageError(
             f"the protocol '{protocol.name}' leaks while it says that it does not: {what}",
             where=f"{path}, {field}",

@@ -15,7 +15,7 @@ ESTIMATORS = ("logreg", "svm", "boosting")
 
 def baselines(
     dataset: str, *, progress: EventCallback | None = None, workers: int | None = None, **options: Any
-) -> run.Grid:
+) -> run.GridResult:
     """Handcrafted features with the simple estimators that answer the targets' kinds, each modality alone and all
     together; controls come with each.
 
@@ -28,11 +28,11 @@ def baselines(
     chosen = options.pop("modalities", None)
     wanted = chosen.split(",") if chosen else [m for m in card.default_modalities if m in accepts]
     sets = [*wanted, ",".join(wanted)] if len(wanted) > 1 else wanted
-    given = {k: v for k, v in options.items() if v is not None}
-    kinds = {target.kind for target in choose_targets(card, given.get("targets"))}
+    passed = {k: v for k, v in options.items() if v is not None}
+    kinds = {target.kind for target in choose_targets(card, passed.get("targets"))}
     fitting = [name for name in ESTIMATORS if kinds <= registry.load("fusion", name).kinds]
     requests = [
-        Request(dataset, encoders=("handcrafted",), fusion=estimator, modalities=some, workers=workers, **given)
+        Request(dataset, encoders=("handcrafted",), fusion=estimator, modalities=some, workers=workers, **passed)
         for some in sets
         for estimator in fitting
     ]

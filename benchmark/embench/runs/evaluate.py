@@ -13,7 +13,7 @@ from embench.data.cohort import Cohort
 from embench.engine.stage import Folder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
-from embench.planning.graph import Answer
+from embench.planning.graph import ExpectedPredictions
 from embench.planning.plan import Plan
 from embench.protocols import roles
 from embench.records.embeddings import Embeddings
@@ -26,31 +26,37 @@ from embench.statistics.joined import units_of
 def evaluate(plan: Plan, stages: Path) -> Evaluation:
     """The scores of a plan whose stages are all done: of test people, or of validation people under `--dev`."""
     cohort = plan.fit if plan.request.dev else plan.test
-    answered: list[FoldPredictions] = []
+    predictions: list[FoldPredictions] = []
     seen: set[tuple[int, str, int]] = set()
     picked: list[dict[str, Any]] = []
-    for answer in plan.graph.answers:
-        with np.load(Folder(stages, answer.stage).file("predictions.npz")) as arrays:
+    for expected in plan.graph.predictions:
+        with np.load(Folder(stages, expected.stage).file("predictions.npz")) as arrays:
             table, every = arrays["score"], arrays.get("epochs")
         at = 0
-        for target in answer.targets:
+        for target in expected.targets:
             own = slice(at, at + len(target.columns))
             at = own.stop
             columns = table[:, own]
             if every is not None:
-                epoch = _peak(plan, cohort, target, answer, every[:, :, own])
+                epoch = _peak(plan, cohort, target, expected, every[:, :, own])
                 columns = every[epoch][:, own]
                 picked.append(
-                    {"target": target.name, "seed": answer.seed, "fold": answer.fold, "epoch": epoch, "of": len(every)}
+                    {
+                        "target": target.name,
+                        "seed": expected.seed,
+                        "fold": expected.fold,
+                        "epoch": epoch,
+                        "of": len(every),
+                    }
                 )
             # Folds share validation people: under --dev each is scored once a seed, by the first fold that has them.
-            first = np.array([(answer.seed, target.name, i) not in seen for i in answer.units], bool)
-            seen |= {(answer.seed, target.name, i) for i in answer.units}
+            first = np.array([(expected.seed, target.name, i) not in seen for i in expected.units], bool)
+            seen |= {(expected.seed, target.name, i) for i in expected.units}
             score, decision = evaluation.decide(target, columns[first], plan.protocol)
-            index = np.array(answer.units, np.int64)[first]
-            train = answer.train if plan.fit is cohort else None
-            answered.append(FoldPredictions(target, answer.seed, answer.fold, index, train, score, decision))
-    evaluated = evaluation.score_predictions(answered, cohort, plan.protocol)
+            index = np.array(expected.units, np.int64)[first]
+            train = expected.train if plan.fit is cohort else None
+            predictions.append(FoldPredictions(target, expected.seed, expected.fold, index, train, score, decision))
+    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol)
     if picked:
         evaluated.scores["picked_epochs"] = picked
     return evaluated
@@ -60,37 +66,42 @@ def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:
     """The hidden layers behind the answers of a plan whose stages are all done, for each of a network's targets; None
     where no network answered. A stage that was done before hidden layers were kept has none."""
     cohort, parts = plan.fit if plan.request.dev else plan.test, []
-    for answer in plan.graph.answers:
-        with np.load(Folder(stages, answer.stage).file("predictions.npz")) as arrays:
+    for expected in plan.graph.predictions:
+        with np.load(Folder(stages, expected.stage).file("predictions.npz")) as arrays:
             x = arrays.get("hidden")
         if x is None:
             continue
         known = np.flatnonzero(np.isfinite(x[:, 0]))
-        unit = np.array([cohort.units[answer.units[i]].id for i in known], dtype=np.str_)
+        unit = np.array([cohort.units[expected.units[i]].id for i in known], dtype=np.str_)
         n = len(known)
-        for target in answer.targets:
-            about = (np.full(n, target.name), np.full(n, answer.fold), np.full(n, answer.seed))
-            parts.append(Embeddings(*about, unit, x[known]))
+        for target in expected.targets:
+            columns = (np.full(n, target.name), np.full(n, expected.fold), np.full(n, expected.seed))
+            parts.append(Embeddings(*columns, unit, x[known]))
     return Embeddings.concatenate(parts) if parts else None
 
 
-def _peak(plan: Plan, cohort: Cohort, target: Target, answer: Answer, every: np.ndarray) -> int:
+def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, every: np.ndarray) -> int:
     """The first epoch whose answers `every` (epochs, units, columns) score best on the labels of the very units that
     are scored, by the protocol's headline; the last one where it is undefined in all."""
     metric = registry.load("metric", plan.protocol.headline_for(target.kind, cohort.card.fixed_order))()
-    index = np.array(answer.units, np.int64)
-    y = cohort.labels(target, answer.train)[index]
+    index = np.array(expected.units, np.int64)
+    y = cohort.labels(target, expected.train)[index]
     known = np.isfinite(y) & np.isfinite(every[0, :, 0])
     first = FoldPredictions(
-        target, answer.seed, answer.fold, index[known], None, *evaluation.decide(target, every[0, known], plan.protocol)
+        target,
+        expected.seed,
+        expected.fold,
+        index[known],
+        None,
+        *evaluation.decide(target, every[0, known], plan.protocol),
     )
     rows = evaluation.prediction_rows(MODEL, first, cohort, first.units, first.score, first.decision)
     like = units_of(rows, y[known], target, cohort.groups, cohort.length_s)
     values = np.full(len(every), np.nan)
     for epoch, table in enumerate(every):
         score, decision = evaluation.decide(target, table[known], plan.protocol)
-        answered = replace(like, score=score, decision=decision)
-        value = metric(answered)
+        predictions = replace(like, score=score, decision=decision)
+        value = metric(predictions)
         values[epoch] = np.nan if isinstance(value, Undefined) else value if metric.direction == "higher" else -value
     return len(every) - 1 if np.isnan(values).all() else int(np.nanargmax(values))
 
@@ -105,6 +116,6 @@ def fold_rows(plan: Plan) -> list[dict[str, Any]]:
         for seed, (fold,) in plan.folds.items():
             trained = roles(units, [replace(fold, test=())], cohort.groups)
             rows += [{**row._asdict(), "seed": seed, "reason": ""} for row in trained]
-            about = {"fold": 0, "role": "test", "seed": seed, "reason": ""}
-            rows += [{"subject": s, "group": plan.test.groups[s], **about} for s in plan.test.people]
+            columns = {"fold": 0, "role": "test", "seed": seed, "reason": ""}
+            rows += [{"subject": s, "group": plan.test.groups[s], **columns} for s in plan.test.subjects]
     return [*rows, *evaluation.excluded_rows(plan.test, rows)]

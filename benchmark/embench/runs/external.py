@@ -23,7 +23,7 @@ from embench.errors import CheckFailed, DataError, MachineError, UsageError
 from embench.files import digest, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
-from embench.protocols import Fold, Protocol, given_up, load_protocol, prove
+from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations, prove
 from embench.protocols.schema import Validation
 from embench.records import ledger, record
 from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
@@ -70,8 +70,8 @@ def score(
         raise DataError(f"no row is of {', '.join(sorted(absent))}", where=str(path))
     store = find.prepared(dataset, data_root, rules, 1, progress)
     whole = build_cohort(store, card, chosen, list(store.modalities), rules)
-    _known(rows, whole, path)
-    cohort, ignored = _answering(whole, rows)
+    _check_known(rows, whole, path)
+    cohort, ignored = _restrict_to_predicted(whole, rows)
     rows = [row for row in rows if row.subject not in ignored]
     folds, own = _folds(rules, cohort, rows, path)
     if any(t.rule.cut == "training_mean" for t in chosen) and not all(f.train for of in folds.values() for f in of):
@@ -80,18 +80,20 @@ def score(
             where="--protocol",
             expected="a protocol whose cuts are fixed, or several folds",
         )
-    answered = [a for seed in folds for a in _answers(rules, cohort, rows, seed, folds[seed], fitted=seed not in own)]
+    predictions = [
+        a for seed in folds for a in _fold_predictions(rules, cohort, rows, seed, folds[seed], fitted=seed not in own)
+    ]
     called = name or path.name.split(".")[0]
-    about = {
+    submission = {
         "name": called,
         "file": path.name,
         "sha256": sha,
         "rows": len(rows),
         "folds": {str(seed): "the file's own" if seed in own else "the protocol's" for seed in folds},
-        "missing": _missing(cohort, answered),
+        "missing": _missing(cohort, predictions),
         "ignored": ignored,
     }
-    return _recorded(full, cohort, rules, answered, folds, about, out)
+    return _write_record(full, cohort, rules, predictions, folds, submission, out)
 
 
 def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
@@ -128,16 +130,18 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         raise MachineError(f"the list of units cannot be written: {error.strerror}", where=str(path)) from error
 
 
-def _known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> None:
+def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> None:
     """Refuses people, recordings and units that the dataset does not have, and rows that are there twice."""
     units = {unit.id: unit for unit in cohort.units}
-    people = {entry.subject for entry in cohort.store.recordings}
+    subjects = {entry.subject for entry in cohort.store.recordings}
     recordings = {entry.id for entry in cohort.store.recordings}
     data, faults = cohort.card.name, Faults(path)
     first: dict[tuple[int, str, str], int] = {}
     for row in rows:
-        if row.subject not in people:
-            faults.add(f"rows name people that {data} does not have", row.line, row.subject, ", ".join(sorted(people)))
+        if row.subject not in subjects:
+            faults.add(
+                f"rows name people that {data} does not have", row.line, row.subject, ", ".join(sorted(subjects))
+            )
         elif row.recording not in recordings:
             faults.add(f"rows name recordings that {data} does not have", row.line, row.recording)
         elif row.unit not in units:
@@ -153,18 +157,20 @@ def _known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> None:
     faults.check(hint=f"embench data labels {data} --units FILE.csv lists all units")
 
 
-def _answering(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tuple[Cohort, dict[str, str]]:
+def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tuple[Cohort, dict[str, str]]:
     """The cohort without those of whom the file says nothing; and people who can't be scored, with the reason."""
-    given = {row.subject for row in rows}
-    reasons = {row["subject"]: row["reason"] for row in cohort.left_out}
+    predicted = {row.subject for row in rows}
+    reasons = {row["subject"]: row["reason"] for row in cohort.excluded}
     eligible = {cohort.units[i].subject for i in cohort.eligible}
-    ignored = {person: reasons.get(person, "no unit") for person in sorted(given - eligible)}
-    left_out = [row for row in cohort.left_out if row["subject"] not in given or row["subject"] in ignored]
-    left_out += [{"subject": p, "reason": "no prediction in the file"} for p in sorted(eligible - given - set(reasons))]
-    positions = tuple(i for i in cohort.eligible if cohort.units[i].subject in given)
+    ignored = {subject: reasons.get(subject, "no unit") for subject in sorted(predicted - eligible)}
+    excluded = [row for row in cohort.excluded if row["subject"] not in predicted or row["subject"] in ignored]
+    excluded += [
+        {"subject": p, "reason": "no prediction in the file"} for p in sorted(eligible - predicted - set(reasons))
+    ]
+    positions = tuple(i for i in cohort.eligible if cohort.units[i].subject in predicted)
     if not positions:
         raise DataError("nobody of whom the file says something has a label", where=cohort.card.name)
-    return replace(cohort, positions=positions, left_out=tuple(sorted(left_out, key=lambda r: r["subject"]))), ignored
+    return replace(cohort, positions=positions, excluded=tuple(sorted(excluded, key=lambda r: r["subject"]))), ignored
 
 
 def _folds(
@@ -227,7 +233,7 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow],
     return folds
 
 
-def _answers(
+def _fold_predictions(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], seed: int, folds: Sequence[Fold], *, fitted: bool
 ) -> Iterable[FoldPredictions]:
     """What the file says of each fold's test units, NaN where it says nothing.
@@ -237,13 +243,13 @@ def _answers(
     """
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     keep = set(cohort.positions)
-    given = {(row.target, row.unit): row for row in rows if row.seed == seed}
-    targets = [t for t in cohort.targets if any(name == t.name for name, _ in given)]
+    predicted = {(row.target, row.unit): row for row in rows if row.seed == seed}
+    targets = [t for t in cohort.targets if any(name == t.name for name, _ in predicted)]
     for fold in folds:
         index = [position[u] for u in fold.test if position[u] in keep]
         train = [i for u in fold.train if (i := position[u]) in keep or not fitted]
         for target in targets:
-            found = [given.get((target.name, cohort.units[i].id)) for i in index]
+            found = [predicted.get((target.name, cohort.units[i].id)) for i in index]
             nothing = (math.nan,) * len(target.columns)
             table = np.array([row.scores if row else nothing for row in found]).reshape(len(index), len(nothing))
             score, decision = evaluation.decide(target, table, protocol)
@@ -253,57 +259,59 @@ def _answers(
             yield FoldPredictions(target, seed, fold.index, np.array(index, np.int64), tuple(train), score, decision)
 
 
-def _missing(cohort: Cohort, answered: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
+def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
     """target -> how many answers to units of its people the file lacks, over all seeds, how many of those have a label,
     and person -> how many; none where nothing is missing."""
     missing: dict[str, dict[str, Any]] = {}
-    for answer in answered:
-        absent = answer.units[~answer.predicted]
+    for fold_predictions in predictions:
+        absent = fold_predictions.units[~fold_predictions.predicted]
         if len(absent):
-            about = missing.setdefault(answer.target.name, {"units": 0, "labelled": 0, "people": {}})
-            about["units"] += len(absent)
-            about["labelled"] += int(np.isfinite(cohort.labels(answer.target, answer.train or ())[absent]).sum())
-            people = Counter(cohort.units[i].subject for i in absent.tolist())
-            about["people"] = dict(sorted((people + Counter(about["people"])).items()))
+            counts = missing.setdefault(fold_predictions.target.name, {"units": 0, "labelled": 0, "people": {}})
+            counts["units"] += len(absent)
+            counts["labelled"] += int(
+                np.isfinite(cohort.labels(fold_predictions.target, fold_predictions.train or ())[absent]).sum()
+            )
+            by_subject = Counter(cohort.units[i].subject for i in absent.tolist())
+            counts["people"] = dict(sorted((by_subject + Counter(counts["people"])).items()))
     return missing
 
 
-def _recorded(
+def _write_record(
     dataset: str,
     cohort: Cohort,
     protocol: Protocol,
-    answered: Sequence[FoldPredictions],
+    predictions: Sequence[FoldPredictions],
     folds: Mapping[int, list[Fold]],
-    about: Mapping[str, Any],
+    submission: Mapping[str, Any],
     out: Path | None,
 ) -> Result:
     """Scores the answers and writes the record; the ledger knows of it before the labels are joined."""
-    told = [cohort.units[i] for i in cohort.eligible]
-    tested = given_up(protocol, told, [fold for of_seed in folds.values() for fold in of_seed])
+    units = [cohort.units[i] for i in cohort.eligible]
+    tested = protocol_deviations(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
     facts = evaluation.run_circumstances(dataset, cohort, protocol, tested)
     targets = [t.name for t in cohort.targets]
-    method = digest([about["name"], about["sha256"], targets])
-    run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', about['name'])}-{_id(method, facts)}"
+    method = digest([submission["name"], submission["sha256"], targets])
+    run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{_id(method, facts)}"
     folder = out or LEDGER / dataset.rpartition(":")[2].split("/", 1)[-1].replace("/", "-") / run_id
-    beside = out.parent if out else LEDGER
-    look = {"dataset": dataset, "protocol": protocol.name, "run": run_id, "method": method}
+    ledger_folder = out.parent if out else LEDGER
+    opening = {"dataset": dataset, "protocol": protocol.name, "run": run_id, "method": method}
     for target in targets:
-        ledger.append_to_ledger(beside, {**look, "target": target})
-    evaluated = evaluation.score_predictions(answered, cohort, protocol)
-    asked = (dataset, protocol.name)
+        ledger.append_to_ledger(ledger_folder, {**opening, "target": target})
+    evaluated = evaluation.score_predictions(predictions, cohort, protocol)
+    scope = (dataset, protocol.name)
     content = Manifest(
         id=run_id,
         **dict(facts),
-        method=MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], outside=about["name"]),
-        outside=dict(about),
+        method=MethodPart(encoders={}, fusion=None, pretrainers=[], modalities=[], outside=submission["name"]),
+        outside=dict(submission),
         recipe=RecipePart(preset="outside", on_board=False, assumed=[], settings=[]),
         seeds=list(folds),
         pretrain_overlap="unknown",
         pretraining=[],
         dev=False,
         cost=CostPart(wall_s=None, parameters=None, flops=None, peak_memory_mb=None, energy_j=None, device="unknown"),
-        test_looks={t: ledger.count_openings(beside, *asked, t) for t in targets},
-        tried={t: ledger.count_methods(beside, *asked, t) for t in targets},
+        test_looks={t: ledger.count_openings(ledger_folder, *scope, t) for t in targets},
+        tried={t: ledger.count_methods(ledger_folder, *scope, t) for t in targets},
         device="unknown",
         config={"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
     ).content()

@@ -17,26 +17,26 @@ def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
     for stage in planned.graph.stages.values():
         path = Folder(root, stage.id).file("history.csv")
         if path.is_file():
-            about = {
+            columns = {
                 "stage": stage.id,
                 "kind": stage.kind,
                 **{k: stage.description.get(k, "") for k in ("seed", "fold", "modality", "target")},
             }
             with path.open(newline="") as file:
-                rows += [{**about, **row} for row in csv.DictReader(file)]
+                rows += [{**columns, **row} for row in csv.DictReader(file)]
     return rows
 
 
 def keep_weights(planned: Plan, root: Path) -> None:
     """The fitted networks beside the record, as links to the stages' files where the disk can do that."""
-    for answer in planned.graph.answers:
-        fitted = planned.graph.stages[planned.graph.stages[answer.stage].inputs["fitted"]]
+    for expected in planned.graph.predictions:
+        fitted = planned.graph.stages[planned.graph.stages[expected.stage].inputs["fitted"]]
         frozen = {role.split(":")[1]: id_ for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")}
-        targets = "_".join(target.name for target in answer.targets)
+        targets = "_".join(target.name for target in expected.targets)
         for name, id_ in {"": fitted.id, **frozen}.items():
             source = Folder(root, id_).file("weights.safetensors")
             if source.is_file():
-                parts = [f"seed{answer.seed}", f"fold{answer.fold}", targets, *([name] if name else [])]
+                parts = [f"seed{expected.seed}", f"fold{expected.fold}", targets, *([name] if name else [])]
                 _keep(source, planned.folder / "weights" / f"{'-'.join(parts)}.safetensors")
 
 

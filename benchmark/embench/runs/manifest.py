@@ -18,10 +18,10 @@ from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart,
 from embench.statistics import evaluation
 
 
-def manifest(planned: Plan, outcome: Outcome, looks: dict[str, int], tried: dict[str, int]) -> Manifest:
-    """What run.yaml says of a run; `looks` and `tried` are the ledger's counts by target."""
+def manifest(planned: Plan, outcome: Outcome, openings: dict[str, int], tried: dict[str, int]) -> Manifest:
+    """What run.yaml says of a run; `openings` and `tried` are the ledger's counts by target."""
     method, synthetic = planned.method, planned.fit.store.synthetic
-    facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.gives_up)
+    facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations)
     dataset = facts.dataset
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})
@@ -43,9 +43,9 @@ def manifest(planned: Plan, outcome: Outcome, looks: dict[str, int], tried: dict
             settings=list(planned.request.settings),
         ),
         seeds=list(planned.request.seed_list),
-        videos=[dict(said) for said in planned.videos],
+        videos=[dict(video) for video in planned.videos],
         pretrain_overlap=planned.overlap,
-        pretraining=_outside(planned, outcome),
+        pretraining=_pretraining_sources(planned, outcome),
         started_from=planned.started.summary() if planned.started else None,
         dev=planned.request.dev,
         cost=_cost(planned, outcome),
@@ -54,7 +54,7 @@ def manifest(planned: Plan, outcome: Outcome, looks: dict[str, int], tried: dict
             **planned.config,
             "request": {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)},
         },
-        test_looks=looks,
+        test_looks=openings,
         tried=tried,
     )
 
@@ -67,7 +67,7 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
     trained_on = TrainedOnPart(
         name=planned.trained_on,
         fingerprint=planned.fit.store.key,
-        people=len(planned.fit.people),
+        people=len(planned.fit.subjects),
         label_rules_hash=digest(rules),
         label_rules=rules,
     )
@@ -86,19 +86,19 @@ def _device(device: str) -> str:
     return f"{device} ({platform.machine()})"
 
 
-def _outside(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     """What pretraining saw besides this dataset, here or where the weights to start from come from: each source once,
     with hash, licence, hours, number of people."""
     kept = (outcome.results[id_].get("manifest") for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
     here = [m for m in weights.merged(m for m in kept if m) if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []
-    return [weights.counted(entry) for entry in (*here, *before)]
+    return [weights.count_subjects(entry) for entry in (*here, *before)]
 
 
 def _cost(planned: Plan, outcome: Outcome) -> CostPart:
     """What the run took, stages that it shares with others counted whole; None where one of them was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
-    fitted = planned.graph.stages[planned.graph.stages[planned.graph.answers[0].stage].inputs["fitted"]]
+    fitted = planned.graph.stages[planned.graph.stages[planned.graph.predictions[0].stage].inputs["fitted"]]
     # What answers together: the fitted stage, which counts the parameters of frozen nets under it, and those nets.
     frozen = [outcome.results[id_]["flops"] for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")]
     own = outcome.results[fitted.id]

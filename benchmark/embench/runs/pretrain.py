@@ -87,9 +87,9 @@ def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content:
         "embench_version": embench.__version__,
         "synthetic": any(entry["synthetic"] for entry in entries),
         "scope": "model" if plan.whole else "encoder",
-        "pretrainer": _about(step.part),
-        "encoders": {m: _about(part) for m, part in method.encoders.items()},
-        "fusion": _about(method.fusion) if plan.whole else None,
+        "pretrainer": _describe(step.part),
+        "encoders": {m: _describe(part) for m, part in method.encoders.items()},
+        "fusion": _describe(method.fusion) if plan.whole else None,
         "modalities": list(method.modalities),
         "channels": {m: names for one in seen for m, names in one["channels"].items()},
         "recipe": {"preset": method.preset, "settings": list(plan.request.settings)},
@@ -101,10 +101,10 @@ def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content:
         "sha256": hashlib.sha256(content).hexdigest(),
         "versions": {"python": platform.python_version(), **libraries(plan.device)},
         "device": plan.device,
-        "files": sorted(find.marks(plan.request.dataset, plan.request.data_root)),
+        "files": sorted(find.file_marks(plan.request.dataset, plan.request.data_root)),
     }
 
 
-def _about(part: Part) -> dict[str, Any]:
+def _describe(part: Part) -> dict[str, Any]:
     recipe = json.loads(json.dumps(part.recipe.mapping()))  # YAML has no tuples
     return {"plugin": part.name, "code": part.code, "recipe": recipe}

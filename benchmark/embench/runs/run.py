@@ -16,7 +16,7 @@ from embench.engine.executors import Outcome
 from embench.errors import EmbenchError, Unfinished, UsageError
 from embench.files import digest
 from embench.planning.plan import Plan, make
-from embench.planning.request import Request, named, request_of
+from embench.planning.request import Request, by_field, request_of
 from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, kept
@@ -27,7 +27,7 @@ from embench.statistics.evaluation import Result
 
 
 @dataclass(frozen=True)
-class Grid:
+class GridResult:
     """The runs of a grid that finished, in order, and why the others did not."""
 
     results: tuple[Result, ...]
@@ -66,13 +66,13 @@ def grid(
     executor: str = "local",
     workers: int | None = None,
     progress: EventCallback | None = None,
-) -> Grid:
+) -> GridResult:
     """Runs several requests as one graph: what two of them share is run once.
 
     Raises:
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
     """
-    executors.named(executor)  # a wrong name is told before data are prepared
+    executors.find_executor(executor)  # a wrong name is told before data are prepared
     on_event = progress or (lambda _: None)
     plans = [make(request, on_event) for request in requests]
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
@@ -87,7 +87,7 @@ def grid(
             results.append(_conclude(planned, outcome, root, observers))
         except EmbenchError as error:
             failures[f"{planned.method.title} ({planned.id})"] = error
-    return Grid(tuple(results), failures)
+    return GridResult(tuple(results), failures)
 
 
 def _with_observers(on_event: EventCallback, observers: Observers) -> EventCallback:
@@ -114,7 +114,7 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         if known.run.get("scoring") == evaluation.scoring_identity():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
-    look = {
+    opening = {
         "dataset": planned.dataset,
         "protocol": planned.protocol.name,
         "run": planned.id,
@@ -124,11 +124,11 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
     targets = [t.name for t in planned.test.targets]
     if not planned.request.dev:
         for target in targets:
-            ledger.append_to_ledger(ledger_folder, {**look, "target": target})
+            ledger.append_to_ledger(ledger_folder, {**opening, "target": target})
     evaluated = evaluate.evaluate(planned, root)
-    looks = {t: ledger.count_openings(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
+    openings = {t: ledger.count_openings(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
     tried = {t: ledger.count_methods(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
-    content = manifest(planned, outcome, looks, tried).content()
+    content = manifest(planned, outcome, openings, tried).content()
     written = record.Record(
         content,
         evaluated.predictions,
@@ -138,8 +138,8 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         kept.history(planned, root),
     )
     kept.keep_weights(planned, root)
-    if (hidden := evaluate.embeddings_of(planned, root)) is not None:
-        embeddings.write_embeddings(planned.folder, hidden)
+    if (embedded := evaluate.embeddings_of(planned, root)) is not None:
+        embeddings.write_embeddings(planned.folder, embedded)
     record.write_record(planned.folder, written)
     observers.run_ended({"id": planned.id, **planned.config}, evaluated.scores)
     return Result(planned.id, planned.folder, content, evaluated.scores)
@@ -151,7 +151,7 @@ def call(*, encoder: str | Sequence[str], pretrainer: str | Sequence[str] = (), 
     Example:
         embench.run(dataset="amigos", encoder="cnn_tf", fusion="late", recipe="quick").scores
     """
-    values, known = named(options), {f.name for f in fields(Request)}
+    values, known = by_field(options), {f.name for f in fields(Request)}
     for name in values:
         if name not in known:
             raise UsageError(f"no option `{name}`", where="embench.run", expected=", ".join(sorted(known)))

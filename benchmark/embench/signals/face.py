@@ -14,11 +14,11 @@ from embench.errors import DataError
 from embench.signals.video import TOLERANCE_S, frame_times
 
 Crop = Literal["large", "tight", "none"]
-MARGIN: dict[str, float] = {"large": 1.6, "tight": 1.0}
+CROP_MARGIN: dict[str, float] = {"large": 1.6, "tight": 1.0}
 """Side of the square, in longer sides of the face's box. The paper (strizhkova2024) has both and gives no numbers."""
 
 _PLACE = ("x", "y", "width", "height")
-_LOOK = 320
+_DETECTION_SIZE = 320
 """The detector looks at pictures whose longer side has no more pixels than this."""
 
 
@@ -73,7 +73,7 @@ def find_face(picture: np.ndarray) -> np.ndarray | None:
     import cv2
 
     height, width = picture.shape[:2]
-    shrink = min(1.0, _LOOK / max(height, width))
+    shrink = min(1.0, _DETECTION_SIZE / max(height, width))
     small = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     if shrink < 1:
         small = cv2.resize(small, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
@@ -97,7 +97,7 @@ def square(box: np.ndarray | None, crop: Crop, height: int, width: int) -> tuple
     side, middle_x, middle_y = float(min(height, width)), width / 2, height / 2
     if box is not None and crop != "none":
         x, y, across, down = box.tolist()
-        side, middle_x, middle_y = min(side, MARGIN[crop] * max(across, down)), x + across / 2, y + down / 2
+        side, middle_x, middle_y = min(side, CROP_MARGIN[crop] * max(across, down)), x + across / 2, y + down / 2
     whole = max(1, round(side))
     left = min(max(round(middle_x - whole / 2), 0), width - whole)
     top = min(max(round(middle_y - whole / 2), 0), height - whole)

@@ -19,7 +19,7 @@ from embench.signals.face import Boxes, Crop, cut, find_face, read_boxes, square
 EPS = 1e-6
 """Rounding of a moment, in frames or stretches."""
 
-_LOOKS = 3
+_SAMPLED_FRAMES = 3
 """In so many frames of a stretch a face is looked for."""
 
 
@@ -52,70 +52,70 @@ class Stored:
     """What came of a film: frames stored, stretches with and without a face, or why there is nothing."""
 
     frames: int = 0
-    stretches: int = 0
+    segments: int = 0
     faceless: int = 0
     why: str = ""
 
 
-def write(film: Film, asked: Frames, array: Path, start: int) -> Stored:
+def write_film(film: Film, wanted: Frames, array: Path, start: int) -> Stored:
     """Writes a film's frames where they belong in a file of rows that begin at byte `start`; memory does not grow with
     the film. Raises OSError where the file cannot be written."""
     try:
         boxes = None if film.boxes is None else read_boxes(film.boxes, film.path)
-        frames = stretches = faceless = 0
+        frames = segments = faceless = 0
         with array.open("r+b") as file:
-            file.seek(start + film.row * 3 * asked.size**2)
-            for rows, face in _stretches(film, boxes, asked):
+            file.seek(start + film.row * 3 * wanted.size**2)
+            for rows, face in _segments(film, boxes, wanted):
                 file.write(rows.data)
-                frames, stretches, faceless = frames + len(rows), stretches + 1, faceless + (not face)
+                frames, segments, faceless = frames + len(rows), segments + 1, faceless + (not face)
     except DataError as error:
         return Stored(why=f"{film.path.name}: {error.what}")
     if frames == 0:
         return Stored(why=f"{film.path.name}: it is over before the first frame that was asked for")
-    looked = asked.crop != "none"
-    return Stored(frames, stretches if looked else 0, faceless if looked else 0)
+    crops = wanted.crop != "none"
+    return Stored(frames, segments if crops else 0, faceless if crops else 0)
 
 
-def _stretches(film: Film, boxes: Boxes | None, asked: Frames) -> Iterator[tuple[np.ndarray, bool]]:
+def _segments(film: Film, boxes: Boxes | None, wanted: Frames) -> Iterator[tuple[np.ndarray, bool]]:
     """Frames (n, 3, size, size) of each stretch of `clip_s`, in which the crop stays where it is, and whether a face
     was found."""
     number = film.first + np.arange(film.frames)
-    times = number / asked.frames_hz
-    stretch = np.floor(times / asked.clip_s + EPS).astype(np.int64)
+    times = number / wanted.frames_hz
+    segment = np.floor(times / wanted.clip_s + EPS).astype(np.int64)
     held: list[tuple[int, Any]] = []
     done, convert = 0, video.converter(film.path)
     for count, frame in video.pictures(film.path, times + film.zero_s):
         while count:
-            left = int(np.searchsorted(stretch, stretch[done], "right")) - done
+            left = int(np.searchsorted(segment, segment[done], "right")) - done
             held.append((min(count, left), frame))
             count, done = count - held[-1][0], done + held[-1][0]
             if held[-1][0] == left:
-                yield _cut(held, film, boxes, asked, float(stretch[done - 1]) * asked.clip_s, convert)
+                yield _cut(held, film, boxes, wanted, float(segment[done - 1]) * wanted.clip_s, convert)
                 held = []
     if held:
-        yield _cut(held, film, boxes, asked, float(stretch[done - 1]) * asked.clip_s, convert)
+        yield _cut(held, film, boxes, wanted, float(segment[done - 1]) * wanted.clip_s, convert)
 
 
 def _cut(
     held: Sequence[tuple[int, Any]],
     film: Film,
     boxes: Boxes | None,
-    asked: Frames,
+    wanted: Frames,
     start_s: float,
     convert: Callable[[Any], np.ndarray],
 ) -> tuple[np.ndarray, bool]:
     """The frames of one stretch, each as often as it is shown, around the median of the face's boxes in it."""
     box = None
-    if asked.crop != "none":
+    if wanted.crop != "none":
         if boxes is not None:
-            box = boxes.median(film.zero_s + start_s, film.zero_s + start_s + asked.clip_s)
+            box = boxes.median(film.zero_s + start_s, film.zero_s + start_s + wanted.clip_s)
         else:
-            looks = np.unique(np.linspace(0, len(held) - 1, _LOOKS).round().astype(int))
-            found = [face for i in looks if (face := find_face(convert(held[i][1]))) is not None]
+            sampled = np.unique(np.linspace(0, len(held) - 1, _SAMPLED_FRAMES).round().astype(int))
+            found = [face for i in sampled if (face := find_face(convert(held[i][1]))) is not None]
             box = np.median(found, 0) if found else None
     rows = []
     for count, frame in held:
         picture = convert(frame)
-        place = square(box, asked.crop, *picture.shape[:2])
-        rows += [cut(picture, place, asked.size)] * count
+        place = square(box, wanted.crop, *picture.shape[:2])
+        rows += [cut(picture, place, wanted.size)] * count
     return np.stack(rows), box is not None

@@ -84,15 +84,15 @@ def frames(path: Path, times_s: Iterable[float]) -> Iterator[np.ndarray]:
         DataError: where the file cannot be read, or not up to the last of these times.
     """
     times = np.asarray([*times_s], np.float64)
-    shown, rgb = 0, converter(path)
+    yielded, rgb = 0, converter(path)
     for count, frame in pictures(path, times):
         picture = rgb(frame)
         for _ in range(count):
             yield picture
-        shown += count
-    if shown < len(times):
+        yielded += count
+    if yielded < len(times):
         raise DataError(
-            f"frames from {times[shown]:g} s on cannot be decoded", where=str(path), expected="a whole video file"
+            f"frames from {times[yielded]:g} s on cannot be decoded", where=str(path), expected="a whole video file"
         )
 
 
@@ -111,7 +111,7 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
     done = 0
     if line.orderly:
         try:
-            for frame in _sparing(path, line, [position for position, _ in wanted]):
+            for frame in _from_key_frames(path, line, [position for position, _ in wanted]):
                 yield wanted[done][1], frame
                 done += 1
         except _MistakenError:
@@ -150,7 +150,7 @@ def _upright(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture[::-1] if down_of_down < 0 else picture)
 
 
-def _sparing(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
+def _from_key_frames(path: Path, line: _Timeline, wanted: list[int]) -> Iterator[Any]:
     """The frames at these positions, ascending, decoded from the last key frame before each.
 
     Raises:
@@ -215,16 +215,16 @@ def _timeline(path: Path) -> _Timeline:
     first = _trial(path)
     table = table[table[:, _STAMP] != _NONE]
     table = table[np.argsort(table[:, _STAMP], kind="stable")]
-    shown, keys = table[table[:, _HIDDEN] == 0], table[table[:, _KEY] == 1]
-    orderly = known and bool((np.diff(first) > 0).all()) and bool(np.isin(first, shown[:, _STAMP]).all())
+    visible, keys = table[table[:, _HIDDEN] == 0], table[table[:, _KEY] == 1]
+    orderly = known and bool((np.diff(first) > 0).all()) and bool(np.isin(first, visible[:, _STAMP]).all())
     if orderly and len(first):
-        shown = shown[shown[:, _STAMP] >= first[0]]  # what comes before can never be decoded
-    if len(shown) == 0 or len(first) == 0:
+        visible = visible[visible[:, _STAMP] >= first[0]]  # what comes before can never be decoded
+    if len(visible) == 0 or len(first) == 0:
         raise DataError("there is no frame that can be decoded", where=str(path), expected="a whole video file")
-    stamps = shown[:, _STAMP]
+    stamps = visible[:, _STAMP]
     seconds = (stamps - stamps[0]) * unit
     step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / usual
-    end_s = max(float((stamps + shown[:, _LASTS]).max() - stamps[0]) * unit, float(seconds[-1]) + step)
+    end_s = max(float((stamps + visible[:, _LASTS]).max() - stamps[0]) * unit, float(seconds[-1]) + step)
     at = np.searchsorted(keys[:, _STAMP], stamps, "right") - 1
     # Frames before the first key frame are decoded from the file's start.
     starts, landing = (np.where(at < 0, 0, np.append(keys[:, name], 0)[at]) for name in (_PLACE, _STAMP))

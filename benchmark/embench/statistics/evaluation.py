@@ -180,7 +180,7 @@ def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up
             label_rules=rules,
         ),
         targets=[t.name for t in cohort.targets],
-        cohort=CohortPart(people=cohort.people, left_out=[dict(row) for row in cohort.left_out]),
+        cohort=CohortPart(people=cohort.subjects, left_out=[dict(row) for row in cohort.excluded]),
         target_access=protocol.target_access,
         scoring=scoring_identity(),
         versions={
@@ -211,7 +211,7 @@ def excluded_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dic
 
 
 def _reasons(cohort: Cohort) -> dict[str, str]:
-    return {row["subject"]: f"left out: {row['reason']}" for row in cohort.left_out}
+    return {row["subject"]: f"left out: {row['reason']}" for row in cohort.excluded}
 
 
 def _fitted_cuts(cohort: Cohort, answered: Sequence[FoldPredictions]) -> list[dict[str, Any]]:

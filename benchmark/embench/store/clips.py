@@ -19,7 +19,7 @@ from embench.errors import DataError, MachineError, PluginError, UsageError
 from embench.files import folder_digest
 from embench.signals import video
 from embench.signals.face import Crop
-from embench.signals.film import EPS, Film, Frames, Stored, write
+from embench.signals.film import EPS, Film, Frames, Stored, write_film
 from embench.store.arrays import open_rows
 from embench.store.fingerprint import FORMAT
 from embench.store.folders import build_once
@@ -35,14 +35,14 @@ _ARRAY, _INDEX = "array.npy", "index.json"
 @dataclass(frozen=True)
 class Clips:
     """Frames of all recordings that have a video: `array` (total, 3, size, size) uint8 RGB, memory-mapped, `rate` a
-    second. `left_out`: recordings whose video could not be decoded, with the reason. Of `stretches` in which a face was
+    second. `excluded`: recordings whose video could not be decoded, with the reason. Of `segments` in which a face was
     looked for, `faceless` had none and show the frame's middle."""
 
     array: np.ndarray
     rate: float
     spans: Mapping[str, Span]
-    left_out: tuple[Mapping[str, str], ...]
-    stretches: int
+    excluded: tuple[Mapping[str, str], ...]
+    segments: int
     faceless: int
 
 
@@ -65,29 +65,29 @@ def clips(
         UsageError: where the store has no such videos. DataError: where a file is no longer there. PluginError: where
             the recipe does not say what frames it wants. MachineError: where the disk is full, or a worker died.
     """
-    asked = _asked(encoder)
+    wanted = _wanted_frames(encoder)
     if modality != "video" or "video" not in store.modalities:
         raise UsageError(f"{store.name} has no video that can be used", where=f"modality {modality}")
-    key = folder_digest([FORMAT, store.key, decoder_versions(), "clips", asdict(asked)])
+    key = folder_digest([FORMAT, store.key, decoder_versions(), "clips", asdict(wanted)])
 
     def build(folder: Path) -> None:
-        films = [*_films(store, asked)]
+        films = [*_films(store, wanted)]
         total = films[-1].row + films[-1].frames if films else 0
         if total == 0:
-            raise UsageError(f"no video is long enough for a frame at {asked.frames_hz:g} Hz", where=store.name)
+            raise UsageError(f"no video is long enough for a frame at {wanted.frames_hz:g} Hz", where=store.name)
         array = folder / _ARRAY
-        start = _room(array, (total, 3, asked.size, asked.size))
-        spans, left_out, stretches, faceless = dict[str, Span](), [], 0, 0
-        for done, (film, stored) in enumerate(zip(films, _all(films, asked, array, start, workers), strict=True)):
+        start = _room(array, (total, 3, wanted.size, wanted.size))
+        spans, excluded, segments, faceless = dict[str, Span](), [], 0, 0
+        for done, (film, stored) in enumerate(zip(films, _all(films, wanted, array, start, workers), strict=True)):
             if stored.why:
-                left_out.append({"recording": film.recording, "modality": modality, "reason": stored.why})
+                excluded.append({"recording": film.recording, "modality": modality, "reason": stored.why})
             else:
-                spans[film.recording] = Span(film.row, stored.frames, film.first / asked.frames_hz)
-            stretches, faceless = stretches + stored.stretches, faceless + stored.faceless
+                spans[film.recording] = Span(film.row, stored.frames, film.first / wanted.frames_hz)
+            segments, faceless = segments + stored.segments, faceless + stored.faceless
             if progress:
                 progress(done + 1, len(films), film.recording)
-        index = {"rate": asked.frames_hz, "spans": {name: asdict(span) for name, span in spans.items()},
-                 "left_out": left_out, "stretches": stretches, "faceless": faceless}  # fmt: skip
+        index = {"rate": wanted.frames_hz, "spans": {name: asdict(span) for name, span in spans.items()},
+                 "left_out": excluded, "stretches": segments, "faceless": faceless}  # fmt: skip
         (folder / _INDEX).write_text(json.dumps(index))
 
     folder = build_once(store.path.parent.parent / "derived" / key, build)
@@ -102,22 +102,22 @@ def clips(
     )
 
 
-def _asked(encoder: Encoder) -> Frames:
+def _wanted_frames(encoder: Encoder) -> Frames:
     """What an encoder's recipe asks for. Raises PluginError where it does not say so."""
     names = ("frames_hz", "size", "crop", "clip_s")
-    given = {name: encoder.recipe.prepare[name] for name in names if name in encoder.recipe.prepare}
+    fields = {name: encoder.recipe.prepare[name] for name in names if name in encoder.recipe.prepare}
     try:
-        asked = Frames(**given)
-        fine = asked.frames_hz > 0 and asked.clip_s > 0 and asked.size >= 1 and asked.size == int(asked.size)
+        wanted = Frames(**fields)
+        fine = wanted.frames_hz > 0 and wanted.clip_s > 0 and wanted.size >= 1 and wanted.size == int(wanted.size)
     except TypeError:
         fine = False
-    if not fine or asked.crop not in get_args(Crop):
+    if not fine or wanted.crop not in get_args(Crop):
         raise PluginError(
-            f"an encoder that reads clips says what frames it wants, and this one says {given}",
+            f"an encoder that reads clips says what frames it wants, and this one says {fields}",
             where=f"{type(encoder).__name__}, recipe.prepare",
             expected=f"frames_hz > 0, size in pixels, crop ({', '.join(get_args(Crop))}), clip_s > 0 (default 4)",
         )
-    return Frames(float(asked.frames_hz), int(asked.size), asked.crop, float(asked.clip_s))
+    return Frames(float(wanted.frames_hz), int(wanted.size), wanted.crop, float(wanted.clip_s))
 
 
 def decoder_versions() -> dict[str, str]:
@@ -137,19 +137,19 @@ def _room(path: Path, shape: tuple[int, ...]) -> int:
     return start
 
 
-def _films(store: Store, asked: Frames) -> Iterator[Film]:
+def _films(store: Store, wanted: Frames) -> Iterator[Film]:
     row = 0
     for entry in store.recordings:
         if entry.video is not None:
-            film = _film(store, entry, entry.video, asked, row)
+            film = _film(store, entry, entry.video, wanted, row)
             row += film.frames
             yield film
 
 
-def _film(store: Store, entry: RecordingEntry, held: VideoEntry, asked: Frames, row: int) -> Film:
+def _film(store: Store, entry: RecordingEntry, held: VideoEntry, wanted: Frames, row: int) -> Film:
     start, stop = held.seen(entry.duration_s)
-    first = math.ceil(start * asked.frames_hz - EPS)
-    frames = max(math.ceil(stop * asked.frames_hz - EPS) - first, 0)
+    first = math.ceil(start * wanted.frames_hz - EPS)
+    frames = max(math.ceil(stop * wanted.frames_hz - EPS) - first, 0)
     path, boxes = (None if name is None else (store.root or Path()) / name for name in (held.file, held.boxes))
     if path is None or not path.is_file():
         raise DataError(
@@ -160,17 +160,17 @@ def _film(store: Store, entry: RecordingEntry, held: VideoEntry, asked: Frames, 
     return Film(entry.id, path, boxes, held.span[0], first, frames, row)
 
 
-def _all(films: Sequence[Film], asked: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
+def _all(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:
     if workers <= 1 or len(films) <= 1:
         for film in films:
-            yield write(film, asked, array, start)
+            yield write_film(film, wanted, array, start)
         return
     # Never forked: threads that OpenCV has in this process would be missing in that one.
     with ProcessPoolExecutor(
         min(workers, len(films)), multiprocessing.get_context("spawn"), initializer=end_with_parent
     ) as pool:
         with without_main_module():
-            waiting = [pool.submit(write, film, asked, array, start) for film in films]
+            waiting = [pool.submit(write_film, film, wanted, array, start) for film in films]
         try:
             for job in waiting:
                 yield job.result()

@@ -105,7 +105,7 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
     def signals() -> Iterator[tuple[str, Signal, float]]:
         for recording, span in source.spans.items():
             with _encoder(encoder, recording):
-                made = encoder.stream(_apart(source.signal(recording), modality))
+                made = encoder.stream(_private_copy(source.signal(recording), modality))
                 data = np.moveaxis(np.asarray(made.data, np.float32), made.time_axis, -1)
                 made = Signal(data, float(made.rate), tuple(made.channels), made.unit)
             yield recording, made, span.t0
@@ -133,10 +133,10 @@ def features(
     """
     source = joined(store, modality)
     wanted = {r: np.asarray(own, np.float64).reshape(-1, 2) for r, own in spans.items() if r in source.spans}
-    asked = hashlib.sha256()
+    spans_digest = hashlib.sha256()
     for recording, own in wanted.items():
-        asked.update(f"{recording} {len(own)} ".encode() + own.tobytes())
-    key = ["features", modality, _name(encoder), code, encoder.recipe.prepare, asked.hexdigest()]
+        spans_digest.update(f"{recording} {len(own)} ".encode() + own.tobytes())
+    key = ["features", modality, _name(encoder), code, encoder.recipe.prepare, spans_digest.hexdigest()]
     if standardised:
         key.append("standardised")
 
@@ -160,7 +160,7 @@ def _rows(
     source: Derived, modality: str, encoder: Encoder, recording: str, own: np.ndarray, standardised: bool
 ) -> np.ndarray | None:
     """Features (n, *shape) of one recording's spans, None where no span has a sample in it."""
-    signal, t0 = _apart(source.signal(recording), modality), source.spans[recording].t0
+    signal, t0 = _private_copy(source.signal(recording), modality), source.spans[recording].t0
     inside = np.clip(own - t0, 0.0, signal.duration_s)  # an encoder's time begins with the samples it is given
     there = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
     if not there.any():
@@ -180,7 +180,7 @@ def _rows(
     return rows
 
 
-def _apart(signal: Signal, modality: str) -> Signal:
+def _private_copy(signal: Signal, modality: str) -> Signal:
     """A copy for an encoder: from a slice of the map the whole store could be reached, and its labels' file."""
     return replace(signal, data=np.array(signal.data, order="C", subok=False), modality=modality)
 

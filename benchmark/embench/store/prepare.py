@@ -95,7 +95,7 @@ def prepare(
             synthetic=synthetic(dataset.root),
             recordings=tuple(content.recordings),
             modalities=content.modalities,
-            left_out=tuple(content.left_out),
+            excluded=tuple(content.excluded),
             subjects=content.subjects,
             label_kinds=content.label_kinds(),
         )
@@ -126,7 +126,7 @@ class _Content:
 
     recordings: list[RecordingEntry] = field(default_factory=list)
     modalities: dict[str, ModalityEntry] = field(default_factory=dict)
-    left_out: list[Mapping[str, str]] = field(default_factory=list)
+    excluded: list[Mapping[str, str]] = field(default_factory=list)
     subjects: dict[str, Mapping[str, str]] = field(default_factory=dict)
     labels: dict[str, Mapping[str, Label]] = field(default_factory=dict)
 
@@ -160,7 +160,7 @@ def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCal
                 spans = {m: replace(span, offset=span.offset + base[m]) for m, span in recording.spans.items()}
                 whole.recordings.append(replace(recording, spans=spans))
                 whole.labels[recording.id] = part.labels[recording.id]
-            whole.left_out += part.left_out
+            whole.excluded += part.excluded
             whole.subjects |= part.subjects
             shutil.rmtree(job.part(done))
             if progress:
@@ -221,11 +221,11 @@ def _read(job: _Job, position: int, subject: str) -> _Content:
         for m in job.dataset.card.modalities:
             try:
                 if m == "video":
-                    video, spans[m] = _watched(job, recording, content)
+                    video, spans[m] = _video_entry(job, recording, content)
                 else:
                     spans[m] = _written(job, recording, m, content, folder, rows)
             except Unusable as unusable:
-                content.left_out.append(
+                content.excluded.append(
                     {"subject": subject, "recording": recording.id, "modality": m, "reason": unusable.reason}
                 )
         content.recordings.append(
@@ -264,7 +264,7 @@ def _written(
     return Span(offset, samples, t0)
 
 
-def _watched(job: _Job, recording: Recording, content: _Content) -> tuple[VideoEntry, Span]:
+def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[VideoEntry, Span]:
     """What is known of the recording's video, and when there is something to see. Raises Unusable."""
     video = recording.video
     if video is None:

@@ -21,8 +21,8 @@ def reader_faults(name: str, where: str) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror or error}", where=str(error.filename or where)) from error
     except Exception as error:
-        said = f"the reader failed: {type(error).__name__}: {error}"
-        raise lacking(error) or PluginError(said, where=f"{name}, {where}") from error
+        what = f"the reader failed: {type(error).__name__}: {error}"
+        raise lacking(error) or PluginError(what, where=f"{name}, {where}") from error
 
 
 def recordings(dataset: Dataset, name: str, subject: str) -> Iterator[Recording]:

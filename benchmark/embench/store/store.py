@@ -17,6 +17,8 @@ from embench.store.arrays import open_rows
 from embench.store.labels import read_labels
 
 INDEX, LABELS = "index.json", "labels.npz"
+_KEYS = {"excluded": "left_out"}
+"""Fields that the index has under another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Store:
         rate_hz: the rate asked for; each modality's own is in `modalities`.
         filtered: whether the protocol's preprocessing was applied, or signals are as the dataset gave them.
         synthetic: what the generator of the data said of them, None for real data.
-        left_out: signals that cannot be used: subject, recording, modality, reason.
+        excluded: signals that cannot be used: subject, recording, modality, reason.
         subjects: what is known of each person.
         label_kinds: rating, continuous or condition, by label name.
         root: the dataset's folder, below which its videos lie, where it was when the data were prepared last.
@@ -102,7 +104,7 @@ class Store:
     synthetic: Mapping[str, Any] | None
     recordings: tuple[RecordingEntry, ...]
     modalities: Mapping[str, ModalityEntry]
-    left_out: tuple[Mapping[str, str], ...]
+    excluded: tuple[Mapping[str, str], ...]
     subjects: Mapping[str, Mapping[str, str]]
     label_kinds: Mapping[str, str]
     root: Path | None = field(default=None, compare=False)
@@ -133,8 +135,7 @@ class Store:
 
 def write_index(store: Store, folder: Path) -> None:
     """Everything but samples and labels."""
-    content = asdict(store)
-    del content["path"], content["root"]
+    content = {_KEYS.get(name, name): value for name, value in asdict(store).items() if name not in ("path", "root")}
     (folder / INDEX).write_text(json.dumps(content, indent=1), newline="\n")
 
 
@@ -161,7 +162,7 @@ def open_store(path: Path, root: Path | None = None) -> Store:
         m: ModalityEntry(tuple(entry["channels"]), entry["rate"], entry["unit"])
         for m, entry in content["modalities"].items()
     }
-    content["left_out"] = tuple(content["left_out"])
+    content["excluded"] = tuple(content.pop(_KEYS["excluded"]))
     return Store(path=path, root=root, **content)
 
 

@@ -18,7 +18,7 @@ from embench.testing.require import Check
 _OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
 
-_PEOPLE = 3
+_SUBJECTS = 3
 """People whose recordings are read, so that a check of a big set ends."""
 
 
@@ -45,15 +45,15 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
         reader = cls(root)
         if reader.card is not cls.card:
             _card(check, reader.card)
-        people = reader.subjects()
-        check.that(bool(people), "nobody is found", expected="people, or DataError")
-        fine = len(set(people)) == len(people) and people == cls(root).subjects()
-        check.that(fine, f"people are {people}", expected="each once, in a fixed order")
+        subjects = reader.subjects()
+        check.that(bool(subjects), "nobody is found", expected="people, or DataError")
+        fine = len(set(subjects)) == len(subjects) and subjects == cls(root).subjects()
+        check.that(fine, f"people are {subjects}", expected="each once, in a fixed order")
         ids: set[str] = set()
         kinds: set[str] = set()
-        for person in people[:_PEOPLE]:
-            with check.during(f"person {person}"):
-                _person(check, reader, person, ids, kinds)
+        for subject in subjects[:_SUBJECTS]:
+            with check.during(f"person {subject}"):
+                _check_subject(check, reader, subject, ids, kinds)
         for target in reader.card.targets:
             what = f"no recording has the label `{target.label}` of target {target.name}"
             check.that(target.label in kinds, what, expected="labels that the card's targets are made of")
@@ -79,32 +79,32 @@ def _card(check: Check, card: Card) -> None:
 def _refuses(check: Check, cls: type[Dataset]) -> None:
     with tempfile.TemporaryDirectory() as empty:
         try:
-            people = cls(Path(empty)).subjects()
+            subjects = cls(Path(empty)).subjects()
         except DataError:
             return
         except Exception as error:
             what = f"an empty folder raises {type(error).__name__}: {error}"
             raise CheckFailed(what, where=check.where, expected="DataError") from error
-    check.that(False, f"in an empty folder it finds {people}", expected="DataError")
+    check.that(False, f"in an empty folder it finds {subjects}", expected="DataError")
 
 
-def _person(check: Check, reader: Dataset, person: str, ids: set[str], kinds: set[str]) -> None:
-    missing = [str(path) for path in reader.files(person) if not path.exists()]
+def _check_subject(check: Check, reader: Dataset, subject: str, ids: set[str], kinds: set[str]) -> None:
+    missing = [str(path) for path in reader.files(subject) if not path.exists()]
     check.that(not missing, f"`files` names {missing}", expected="files that are there")
-    again = reader.recordings(person)
-    for recording in reader.recordings(person):
+    second = reader.recordings(subject)
+    for recording in reader.recordings(subject):
         with check.during(f"recording {recording.id}"):
             check.that(recording.id not in ids, "another recording has this id", expected="ids that are used once")
             ids.add(recording.id)
-            fine = recording.subject == person
+            fine = recording.subject == subject
             check.that(fine, f"its subject is {recording.subject}", expected="the person asked for")
             _recording(check, reader.card, recording)
             if recording.video is not None:
                 with check.during("video"):
                     _video(check, reader, recording, recording.video)
-            _same(check, recording, next(again, None))
+            _same(check, recording, next(second, None))
             kinds.update(recording.labels)
-    check.that(next(again, None) is None, "read again there are more recordings", expected="the same recordings")
+    check.that(next(second, None) is None, "read again there are more recordings", expected="the same recordings")
 
 
 def _recording(check: Check, card: Card, recording: Recording) -> None:
@@ -183,9 +183,9 @@ def _label(check: Check, label: Label) -> None:
 def _same(check: Check, one: Recording, other: Recording | None) -> None:
     fine = other is not None and other.video == one.video
     check.that(fine, "read again, its video is another", expected="the same file and span")
-    again = other.signals if other is not None and other.id == one.id else {}
-    fine = again.keys() == one.signals.keys()
+    second = other.signals if other is not None and other.id == one.id else {}
+    fine = second.keys() == one.signals.keys()
     check.that(fine, "read again, it is another recording", expected="the same recordings in the same order")
     for modality, signal in one.signals.items():
-        same = np.array_equal(signal.data, again[modality].data, equal_nan=True)
+        same = np.array_equal(signal.data, second[modality].data, equal_nan=True)
         check.that(same, f"read again, its {modality} differs", expected="the same samples")

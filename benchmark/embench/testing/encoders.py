@@ -13,7 +13,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import MODALITIES
 from embench.interfaces.tokens import InputSpec, Output, Tokens, TokenSpec
 from embench.testing import samples
-from embench.testing.require import TOLERANCE, Check, projected, seeded
+from embench.testing.require import CLOSE_ENOUGH, Check, projected, seeded
 
 
 def check_encoder(cls: type[Encoder]) -> None:
@@ -50,7 +50,7 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
     if encoder.reads == "features":
         _features(check, encoder, modality)
     sample = samples.rows(encoder, modality)
-    spec = samples.with_stats(encoder, sample)
+    spec = samples.with_fitted_stats(encoder, sample)
     _stats(check, encoder, sample, spec)
     module = check.repeats(lambda: encoder.build(spec))
     x, mask = sample.tensors()
@@ -70,7 +70,7 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
     module.train()
     trained = module(x, mask)
     check.gradients(module, projected(trained.x, trained.summary))
-    elsewhere = samples.with_stats(encoder, samples.rows(encoder, modality, seed=1))
+    elsewhere = samples.with_fitted_stats(encoder, samples.rows(encoder, modality, seed=1))
     other = seeded(lambda: encoder.build(elsewhere), seed=2)
     check.survives_saving(module, other, lambda m: _pooled(m(x, mask)))
 
@@ -116,19 +116,19 @@ def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: To
 def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
     """The channels that change the answer are those in `picks`; without it, all of them."""
     picks = getattr(module, "picks", None)
-    said = list(range(len(channels))) if picks is None else _positions(check, picks, len(channels))
+    picked = list(range(len(channels))) if picks is None else _positions(check, picks, len(channels))
     rows = x[:1].repeat(len(channels) + 1, 1, 1)  # another channel is noise in each but the last
     noise = torch.randn(x.shape[2], generator=torch.Generator().manual_seed(5))
     for k in range(len(channels)):
         rows[k, k] += 10 * noise
     tokens = module(rows, None if mask is None else mask[:1].repeat(len(rows), 1))
-    answer = torch.cat([part.flatten(1) for part in (tokens.x, tokens.summary) if part is not None], 1)
-    apart = (answer - answer[-1]).abs().amax(1) > TOLERANCE * max(1.0, answer[-1].abs().max().item())
-    read = np.flatnonzero(apart.numpy()).tolist()
+    output = torch.cat([part.flatten(1) for part in (tokens.x, tokens.summary) if part is not None], 1)
+    responds = (output - output[-1]).abs().amax(1) > CLOSE_ENOUGH * max(1.0, output[-1].abs().max().item())
+    read = np.flatnonzero(responds.numpy()).tolist()
     if not read:  # of a network whose last layer starts at zero, nothing can be told
         return
-    silent = ", ".join(channels[k] for k in said if k not in read)
-    more = ", ".join(channels[k] for k in read if k not in said)
+    silent = ", ".join(channels[k] for k in picked if k not in read)
+    more = ", ".join(channels[k] for k in read if k not in picked)
     named = " " if picks is None else ", which its module's `picks` names, "
     what = f"channel {silent}{named}changes nothing" if silent else f"it reads channel {more}, which `picks` leaves out"
     expected = "a module with `picks`, the positions of the channels that it reads, in their order"
@@ -137,11 +137,11 @@ def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, chan
 
 def _positions(check: Check, picks: Any, channels: int) -> list[int]:
     fine = isinstance(picks, Tensor) and picks.ndim == 1 and picks.dtype in (torch.int32, torch.int64)
-    said: list[int] = picks.tolist() if fine else []
-    fine = bool(said) and set(said) <= set(range(channels)) and len(set(said)) == len(said)
+    picked: list[int] = picks.tolist() if fine else []
+    fine = bool(picked) and set(picked) <= set(range(channels)) and len(set(picked)) == len(picked)
     expected = f"an integer tensor (k,) of positions from 0 to {channels - 1}, each once"
     check.that(fine, f"its module's `picks` is {picks!r}", expected=expected)
-    return said
+    return picked
 
 
 def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
@@ -149,7 +149,7 @@ def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
     spec = TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None)
     with check.during("its head"):
         head = check.repeats(lambda: encoder.head(spec, outputs)).eval()
-        output = head(samples.part(tokens))
+        output = head(samples.take_rows(tokens))
         check.that(isinstance(output, Output), f"it gave {type(output).__name__}", expected="Output")
         shape, size = tuple(output.logits.shape), (len(tokens.x), outputs.size)
         check.that(shape == size, f"its logits have shape {shape}", expected=f"{size}")
@@ -159,7 +159,7 @@ def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
         check.gradients(head, projected(output.logits, output.hidden))
 
 
-def _stats(check: Check, encoder: Encoder, sample: samples.Rows, spec: InputSpec) -> None:
+def _stats(check: Check, encoder: Encoder, sample: samples.SampleRows, spec: InputSpec) -> None:
     """Statistics are plain arrays, repeat, and are made of recorded samples only."""
     for name, value in spec.stats.items():
         check.that(bool(np.isfinite(value).all()), f"`fit_stats` gives a {name} that is not finite", expected="numbers")
@@ -167,7 +167,7 @@ def _stats(check: Check, encoder: Encoder, sample: samples.Rows, spec: InputSpec
         return
     noise = np.random.default_rng(4).standard_normal(sample.x.shape).astype(np.float32) * 10
     changed = replace(sample, x=np.where(sample.mask[:, None], sample.x, noise))
-    for name, value in samples.with_stats(encoder, changed).stats.items():
+    for name, value in samples.with_fitted_stats(encoder, changed).stats.items():
         same = np.allclose(value, spec.stats[name], rtol=1e-4, atol=1e-5)
         check.that(same, f"`fit_stats` reads masked samples for {name}", expected="recorded samples only")
 

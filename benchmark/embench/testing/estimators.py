@@ -11,7 +11,7 @@ import numpy as np
 
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.kinds import KINDS, KindName
-from embench.testing.require import TOLERANCE, Check
+from embench.testing.require import CLOSE_ENOUGH, Check
 
 _CLASSES = 3
 
@@ -63,7 +63,7 @@ def _check(check: Check, make: Callable[[], Estimator], kind: KindName) -> None:
     check.that(_near(alone, score), "a row alone gets another score", expected="rows that don't see each other")
     stored: Estimator = pickle.loads(pickle.dumps(one))  # noqa: S301  # made on the same line
     check.that(_near(stored.score(test.X), score), "stored and read, it scores otherwise", expected="the same scores")
-    _tells_apart(check, score, test.y, kind)
+    _separates(check, score, test.y, kind)
     without_val.fit(*table)
     fine = bool(np.isfinite(without_val.score(test.X)).all())
     check.that(fine, "without `val` its scores are not finite", expected="scores")
@@ -73,7 +73,7 @@ def _check(check: Check, make: Callable[[], Estimator], kind: KindName) -> None:
         _scored(check, lacking, test, kind)
 
 
-def _tells_apart(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -> None:
+def _separates(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -> None:
     if not KINDS[kind].has_classes:
         follows = float(np.corrcoef(score, y)[0, 1])
         expected = "a positive correlation"
@@ -103,14 +103,14 @@ def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) ->
 
 
 def _near(one: np.ndarray, other: np.ndarray) -> bool:
-    return bool(np.allclose(one, other, rtol=0, atol=TOLERANCE))
+    return bool(np.allclose(one, other, rtol=0, atol=CLOSE_ENOUGH))
 
 
-def _table(people: int, seed: int, kind: KindName) -> _Table:
+def _table(subjects: int, seed: int, kind: KindName) -> _Table:
     """Rows of people with all classes: two features tell them apart, some values are missing, one feature always."""
     random = np.random.default_rng(seed)
-    n = people * 12
-    y = np.tile(np.arange(12) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), people).astype(float)
+    n = subjects * 12
+    y = np.tile(np.arange(12) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)
     if not KINDS[kind].has_classes:
         y = y + random.normal(0, 0.2, n)
     X = random.standard_normal((n, 6)).astype(np.float32)
@@ -119,4 +119,4 @@ def _table(people: int, seed: int, kind: KindName) -> _Table:
         X[:, 1] += np.where(y == 1, 3, 0)
     X[random.random((n, 6)) < 0.1] = np.nan
     X[:, 5] = np.nan
-    return _Table(X, y, np.repeat([f"p{seed}{i}" for i in range(people)], 12), np.ones(n))
+    return _Table(X, y, np.repeat([f"p{seed}{i}" for i in range(subjects)], 12), np.ones(n))

@@ -53,8 +53,8 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
     module.eval()
     with torch.no_grad():
         output = _shapes(check, module(tokens, present))
-        again = module(tokens, present).logits
-        check.equal(again, output.logits, "two calls differ", expected="in eval mode, the same answer")
+        repeated = module(tokens, present).logits
+        check.equal(repeated, output.logits, "two calls differ", expected="in eval mode, the same answer")
         for row in range(_SIZE):
             alone = module(*_rows(tokens, present, slice(row, row + 1))).logits
             what = "a row alone gives another answer than in its batch"
@@ -127,7 +127,7 @@ def _noise(tokens: Mapping[str, Tokens]) -> dict[str, Tokens]:
 def _rows(
     tokens: Mapping[str, Tokens], present: Mapping[str, Tensor], rows: slice
 ) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-    cut = {m: samples.part(t, rows) for m, t in tokens.items()}
+    cut = {m: samples.take_rows(t, rows) for m, t in tokens.items()}
     return cut, {m: there[rows] for m, there in present.items()}
 
 

@@ -66,12 +66,12 @@ def _check(check: Check, metric: Metric, units: Units) -> None:
 
 
 def _resampled(check: Check, metric: Metric, units: Units, score: float | None) -> None:
-    people = np.unique(units.subject)
-    counts = np.ones((3, len(people)), int)
+    subjects = np.unique(units.subject)
+    counts = np.ones((3, len(subjects)), int)
     counts[1, 0], counts[1, 1] = 0, 2
     counts[2] = 0
-    counts[2, 0] = len(people)
-    scores = np.asarray(metric.resampled(units, people, counts))
+    counts[2, 0] = len(subjects)
+    scores = np.asarray(metric.resampled(units, subjects, counts))
     check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score a sample")
     fine = _near(float(scores[0]), score)
     check.that(fine, f"with everybody once `resampled` gives {scores[0]}, the score is {score}", expected="the same")

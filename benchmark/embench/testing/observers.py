@@ -22,12 +22,12 @@ def check_observer(cls: type[Any]) -> None:
     check = Check(cls)
     with check.during("made without arguments"):
         observers = Observers([cls()])
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         observers.run_started({"run": "r", "dataset": "amigos"})
         observers.stage_started(_STAGE)
         observers.epoch_ended(_STAGE, 1, {"loss": 0.7})
         observers.stage_ended(_STAGE, {"seconds": 1.0})
         observers.run_ended({"run": "r", "dataset": "amigos"}, _SCORES)
-    if heard:
-        raise CheckFailed(str(heard[0].message), where=check.where, expected="hooks that raise nothing")
+    if caught:
+        raise CheckFailed(str(caught[0].message), where=check.where, expected="hooks that raise nothing")

@@ -72,10 +72,10 @@ def _check(check: Check, pretrainer: Pretrainer, names: tuple[str, ...]) -> None
 
 
 def _loss(check: Check, objective: nn.Module, batch: Batch) -> tuple[Tensor, Mapping[str, object]]:
-    answer = seeded(lambda: objective(batch), seed=3)
-    fine = isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Tensor) and answer[0].ndim == 0
+    output = seeded(lambda: objective(batch), seed=3)
+    fine = isinstance(output, tuple) and len(output) == 2 and isinstance(output[0], Tensor) and output[0].ndim == 0
     check.that(fine, "it did not give a loss and figures", expected="(loss of shape (), {name: figure})")
-    loss, figures = answer
+    loss, figures = output
     check.finite(loss.detach(), "its loss")
     return loss, figures
 

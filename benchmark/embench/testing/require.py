@@ -17,7 +17,7 @@ from embench.interfaces.recipe import PRESETS, Recipe
 from embench.nn import FillAbsent
 
 _T = TypeVar("_T")
-TOLERANCE = 1e-5
+CLOSE_ENOUGH = 1e-5
 """How far two predictions of the same row may lie apart, as in a run."""
 
 
@@ -49,7 +49,7 @@ class Check:
         if one.numel():
             gap = (one.double() - other.double()).abs().max().item()
             scale = max(1.0, other.double().abs().max().item())
-            self.that(gap <= TOLERANCE * scale, f"{what}: they differ by {gap:.2g}", expected=expected)
+            self.that(gap <= CLOSE_ENOUGH * scale, f"{what}: they differ by {gap:.2g}", expected=expected)
 
     def finite(self, x: Tensor | None, what: str) -> None:
         if x is not None:
@@ -82,9 +82,9 @@ class Check:
             fine = isinstance(found.get(preset), Recipe)
             self.that(fine, f"it has no recipe `{preset}`", expected=f"a Recipe for each of {', '.join(PRESETS)}")
             with self.during(f"recipe {preset}"):
-                again = Recipe.of(found[preset].mapping())
+                read_back = Recipe.of(found[preset].mapping())
                 self.that(
-                    again == found[preset], "its values don't survive being written down", expected="plain values"
+                    read_back == found[preset], "its values don't survive being written down", expected="plain values"
                 )
         return found
 
@@ -100,13 +100,13 @@ class Check:
             )
         return first
 
-    def survives_saving(self, module: nn.Module, other: nn.Module, answer: Callable[[nn.Module], Tensor]) -> None:
+    def survives_saving(self, module: nn.Module, other: nn.Module, output_of: Callable[[nn.Module], Tensor]) -> None:
         """Weights written and read into `other`, built elsewhere, give the same answer."""
         state = {name: weight.detach().clone().contiguous() for name, weight in module.state_dict().items()}
         other.load_state_dict(unpack(pack(state)))
         expected = "all that decides the answer lies in parameters and buffers"
         with torch.no_grad():
-            loaded, saved = answer(other.eval()), answer(module.eval())
+            loaded, saved = output_of(other.eval()), output_of(module.eval())
         self.equal(loaded, saved, "saved and loaded, it answers otherwise", expected=expected)
 
     def gradients(self, module: nn.Module, loss: Tensor) -> None:

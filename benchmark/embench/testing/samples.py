@@ -47,7 +47,7 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
     return Signal(data.astype(np.float32), RATE_HZ, channels, "z", modality=modality)
 
 
-def part(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
+def take_rows(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
     """Some rows of tokens, without their history."""
     mask, summary = tokens.mask, tokens.summary
     cut = tokens.x[rows].detach(), None if mask is None else mask[rows]
@@ -55,7 +55,7 @@ def part(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
 
 
 @dataclass(frozen=True)
-class Rows:
+class SampleRows:
     """Rows as a batch holds them: `x` (n, *shape) float32 (of clips uint8), `mask` (n, T) bool or None, and what they
     are."""
 
@@ -67,7 +67,7 @@ class Rows:
         return torch.from_numpy(self.x), None if self.mask is None else torch.from_numpy(self.mask)
 
 
-def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> Rows:
+def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> SampleRows:
     """Rows of a modality as this encoder reads it; of signals the second begins late and the third ends early."""
     view = encoder.recipe.view
     length_s = (view.length_s if view else None) or VIEW_S
@@ -77,14 +77,14 @@ def rows(encoder: Encoder, modality: str, n: int = 4, seed: int = 0) -> Rows:
     starts = 2.0 * np.arange(n)
     if encoder.reads == "features":
         x = np.asarray(encoder.features(whole, np.stack([starts, starts + length_s], 1)), np.float32)
-        return Rows(x, None, InputSpec(modality, x.shape[1:], encoder.feature_names(modality, whole.channels)))
+        return SampleRows(x, None, InputSpec(modality, x.shape[1:], encoder.feature_names(modality, whole.channels)))
     if encoder.reads == "stream":
         whole = encoder.stream(whole)
     length = round(length_s * whole.rate)
     x = np.stack([whole.data[:, (a := round(start * whole.rate)) : a + length] for start in starts]).astype(np.float32)
     mask = _mask(n, length)
     spec = InputSpec(modality, x.shape[1:], whole.channels, whole.rate)
-    return Rows(np.where(mask[:, None], x, np.float32(0)), mask, spec)
+    return SampleRows(np.where(mask[:, None], x, np.float32(0)), mask, spec)
 
 
 def _mask(n: int, length: int) -> np.ndarray:
@@ -94,7 +94,7 @@ def _mask(n: int, length: int) -> np.ndarray:
     return mask
 
 
-def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) -> Rows:
+def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) -> SampleRows:
     """A bright spot that moves over a plain, a place and colours for each row."""
     rate, size = float(encoder.recipe.prepare["frames_hz"]), int(encoder.recipe.prepare["size"])
     length, random = round(length_s * rate), np.random.default_rng(seed)
@@ -104,7 +104,7 @@ def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) 
         where, colours = random.uniform(-0.5, 0.5, 2) + 0.1 * t, random.uniform(50, 200, (3, 1, 1))
         spot = np.exp(-8 * ((at[:, None] - where[0]) ** 2 + (at[None] - where[1]) ** 2))
         x[row, t] = (colours * (0.3 + spot) / 1.3).astype(np.uint8)
-    return Rows(x, mask, InputSpec(modality, x.shape[1:], VIDEO_CHANNELS, rate, torch.uint8))
+    return SampleRows(x, mask, InputSpec(modality, x.shape[1:], VIDEO_CHANNELS, rate, torch.uint8))
 
 
 def masked_noise(x: Tensor, mask: Tensor, seed: int) -> Tensor:
@@ -117,7 +117,7 @@ def masked_noise(x: Tensor, mask: Tensor, seed: int) -> Tensor:
     return torch.where(over_time(mask, x), x, noise)
 
 
-def with_stats(encoder: Encoder, sample: Rows) -> InputSpec:
+def with_fitted_stats(encoder: Encoder, sample: SampleRows) -> InputSpec:
     """The spec with what `fit_stats` says of these rows."""
     stats = encoder.fit_stats(sample.x, sample.mask)
     return replace(sample.spec, stats={name: np.asarray(value, np.float32) for name, value in stats.items()})
@@ -142,22 +142,22 @@ def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
     return Tokens(x * mask[:, :, None], mask, summary)
 
 
-def units(kind: KindName, people: int = 6, each: int = 12, seed: int = 0) -> Units:
+def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
     """Units of people who have every label, with scores that are a little better than chance."""
     random = np.random.default_rng(seed)
-    n = people * each
-    subject = np.repeat([f"p{i:02d}" for i in range(people)], each)
+    n = subjects * each
+    subject = np.repeat([f"p{i:02d}" for i in range(subjects)], each)
     if not KINDS[kind].has_classes:
         y = random.standard_normal(n)
         score = 0.5 * y + random.standard_normal(n)
         decision = score
     elif KINDS[kind].several:
-        y = np.tile(np.arange(each) % 3, people).astype(float)
+        y = np.tile(np.arange(each) % 3, subjects).astype(float)
         score = random.dirichlet([1.0, 1.0, 1.0], n) + 0.3 * np.eye(3)[y.astype(int)]
         score /= score.sum(1, keepdims=True)
         decision = score.argmax(1).astype(float)
     else:
-        y = np.tile(np.arange(each) % 2, people).astype(float)
+        y = np.tile(np.arange(each) % 2, subjects).astype(float)
         score = np.clip(0.5 + 0.2 * (y - 0.5) + 0.2 * random.standard_normal(n), 0.01, 0.99)
         decision = (score > 0.5).astype(float)
     return Units(
@@ -166,8 +166,8 @@ def units(kind: KindName, people: int = 6, each: int = 12, seed: int = 0) -> Uni
         score=score,
         decision=decision,
         subject=subject,
-        stimulus=np.tile([f"s{i % 4}" for i in range(each)], people),
-        start_s=np.tile(np.arange(each) * 10.0, people),
+        stimulus=np.tile([f"s{i % 4}" for i in range(each)], subjects),
+        start_s=np.tile(np.arange(each) * 10.0, subjects),
         fold=np.zeros(n, int),
         group=subject.copy(),
         length_s=10.0,

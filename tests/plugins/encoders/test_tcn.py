@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from embench.engine.rows import anchors, rows_of
+from embench.engine.rows import anchor_rows, anchors
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target, View
@@ -209,7 +209,7 @@ def test_a_minute_is_seen_up_to_the_end_of_each_ten_second_unit() -> None:
     starts = np.array([0.0, 10.0, 50.0, 100.0])
     grid = anchors(view, np.zeros(4, np.int64), starts, starts + 10)
     assert np.array_equal(grid.stop, starts + 10)
-    rows = rows_of(grid, view, 60.0, 4.0, [SimpleNamespace(offset=1000, samples=440, t0=0.0)])
+    rows = anchor_rows(grid, view, 60.0, 4.0, [SimpleNamespace(offset=1000, samples=440, t0=0.0)])
     assert rows.length == SAMPLES
     assert (rows.start + rows.length - 1000).tolist() == [40, 80, 240, 440]
     shown = np.minimum(rows.high, rows.start + rows.length) - np.maximum(rows.low, rows.start)

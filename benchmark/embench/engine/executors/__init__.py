@@ -31,7 +31,7 @@ from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, UsageError
 from embench.registry.naming import did_you_mean
 
-EXECUTORS: dict[str, str] = {"local": "embench.engine.executors.local:run"}
+EXECUTORS: dict[str, str] = {"local": "embench.engine.executors.local:run_locally"}
 """Name -> module:function, imported when it is chosen."""
 
 
@@ -65,7 +65,7 @@ def run_graph(
     Raises:
         UsageError: there is no such executor. MachineError: a worker was killed.
     """
-    execute, root = named(executor), root.absolute()
+    execute, root = find_executor(executor), root.absolute()
     outcome = Outcome()
     todo: list[Stage[Params]] = []
     for stage in {stage.id: stage for stage in stages}.values():
@@ -79,7 +79,7 @@ def run_graph(
     return outcome
 
 
-def named(executor: str) -> Executor:
+def find_executor(executor: str) -> Executor:
     """Raises UsageError where the table has no such name."""
     if executor not in EXECUTORS:
         raise UsageError(

@@ -19,7 +19,9 @@ from embench.errors import EmbenchError, MachineError
 from embench.system import end_with_parent, without_main_module
 
 
-def run(todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, on_event: EventCallback) -> None:
+def run_locally(
+    todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, on_event: EventCallback
+) -> None:
     """Runs the stages with `workers` processes; one worker means this process."""
     if workers <= 1 or len(todo) <= 1:
         _in_turn(todo, root, on_event, outcome)
