@@ -89,8 +89,8 @@ def run_group(methods: list[Method], data_root: Path | None) -> tuple[set[str], 
         with Progress() as progress:
             failures = dict(runner.grid(todo, progress=progress.event).failures)
     done = [plan.folder for plan in plans if (plan.folder / "run.yaml").is_file()]
-    leaderboard.publish(done, BOARDS, lambda dataset: raw_digest_of(dataset, data_root))
-    leaderboard.build(BOARDS)
+    leaderboard.publish_runs(done, BOARDS, lambda dataset: raw_digest_of(dataset, data_root))
+    leaderboard.build_leaderboards(BOARDS)
     return {folder.name for folder in done}, failures
 
 
@@ -100,7 +100,7 @@ def drop_superseded(done: set[str]) -> None:
         for entry in (BOARDS / DATASET / protocol).iterdir():
             if entry.is_dir() and entry.name not in done:
                 shutil.rmtree(entry)
-    leaderboard.build(BOARDS)
+    leaderboard.build_leaderboards(BOARDS)
 
 
 def main() -> int:

@@ -82,7 +82,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 mean, low, high = ([float(r[key]) for r in curve] for key in ("mean", "low", "high"))
                 label, symbol = f"after {after}" if k else "from scratch", drawing.SYMBOLS[k]
                 marks.append(drawing.line(at, mean, colour=k, dashed=not k))
-                marks.append(drawing.intervals(at, mean, low, high, colour=k, label=label, symbol=symbol))
+                marks.append(drawing.error_bars(at, mean, low, high, colour=k, label=label, symbol=symbol))
             people = drawing.Axis("training people with labels", names=PEOPLE)
             panels.append(drawing.Panel(method, marks, people, drawing.Axis(title, *LIMITS)))
     about = (

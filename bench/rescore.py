@@ -16,7 +16,7 @@ from embench import leaderboard, protocols, registry
 from embench.data.cohort import card_for_protocol, choose_targets
 from embench.errors import CheckFailed
 from embench.records import record
-from embench.statistics import answers
+from embench.statistics import evaluation
 from embench.statistics.joined import unit_length
 from embench.statistics.scores import compute_scores
 
@@ -49,7 +49,7 @@ def rescore(folder: Path) -> list[str]:
     )
     kept = {name: value for name, value in known.scores.items() if name not in scores}
     record.write_record(
-        folder, replace(known, run={**run, "scoring": answers.scoring_identity()}, scores={**scores, **kept})
+        folder, replace(known, run={**run, "scoring": evaluation.scoring_identity()}, scores={**scores, **kept})
     )
     return [
         f"{target} {metric}: {old.get('mean')} is {scores['scores'][target][metric].get('mean')}"
@@ -61,7 +61,7 @@ def rescore(folder: Path) -> list[str]:
 
 def main() -> int:
     differ = {path.parent.name: rescore(path.parent) for path in sorted(BOARDS.glob("*/*/*/run.yaml"))}
-    leaderboard.build(BOARDS)
+    leaderboard.build_leaderboards(BOARDS)
     for name, means in differ.items():
         print(f"{name}: {'; '.join(means) or 'the same means'}")
     return int(any(differ.values()))

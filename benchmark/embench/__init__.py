@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from embench.registry import names as names
     from embench.registry.hooks import hookimpl as hookimpl
     from embench.runs.run import call as run
-    from embench.statistics.answers import Result as Result
     from embench.statistics.comparison import compare as compare
+    from embench.statistics.evaluation import Result as Result
 
     __version__: str
 
@@ -24,7 +24,7 @@ DISTRIBUTION = "embench-affect"
 __all__ = ["Result", "__version__", "compare", "hookimpl", "load", "names", "run"]
 
 _HOMES = {
-    "Result": "embench.statistics.answers:Result",
+    "Result": "embench.statistics.evaluation:Result",
     "compare": "embench.statistics.comparison:compare",
     "hookimpl": "embench.registry.hooks:hookimpl",
     "load": "embench.registry:load",

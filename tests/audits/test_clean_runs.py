@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import embench
-from embench.audits import audit
+from embench.audits import audit_run
 from embench_plugins.datasets.synthetic.amigos import synthesize as amigos
 from embench_plugins.datasets.synthetic.stress_predict import synthesize as stress_predict
 
@@ -40,7 +40,7 @@ def test_thirty_clean_runs_raise_nothing_severe(tmp_path: Path, monkeypatch: pyt
         result = embench.run(
             **method, recipe="small", seeds="0,1", workers=1, device="cpu", data_root=root, runs=root / "runs"
         )
-        audited = audit(result.folder)
+        audited = audit_run(result.folder)
         for name, finding in audited.findings:
             others[name, finding.severity] += 1
             if finding.severity == "severe":

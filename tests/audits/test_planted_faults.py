@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from embench.audits import audit
+from embench.audits import audit_run
 from embench.engine import fits
 from embench.planning import graph
 from embench.runs import external
@@ -41,12 +41,12 @@ def of_file(tmp_path, root, score) -> dict[str, str]:
     """Severe findings about predictions that somebody's own code made."""
     path = predicted(tmp_path / "mine.csv", root, score)
     return severe(
-        audit(external.score(path, TINY, data_root=root, out=tmp_path / "out" / "mine").folder, data_root=root)
+        audit_run(external.score(path, TINY, data_root=root, out=tmp_path / "out" / "mine").folder, data_root=root)
     )
 
 
 def test_nothing_is_severe_where_nothing_was_planted(network, tmp_path):
-    audited = audit(network.folder, out=tmp_path)
+    audited = audit_run(network.folder, out=tmp_path)
     assert severe(audited) == {}
     asked = set(audited.checks)
     assert {"people", "copies", "statistics", "stages", "labels", "scores", "person", "stimulus", "clock"} <= asked
@@ -66,7 +66,9 @@ def test_overconfidence_is_told_from_luck(clean, tmp_path, sure, warned):
 
     path = predicted(tmp_path / "mine.csv", clean, score)
     scored = external.score(path, TINY, data_root=clean, out=tmp_path / "out" / "mine")
-    found = {name for name, finding in audit(scored.folder, data_root=clean).findings if finding.severity == "warning"}
+    found = {
+        name for name, finding in audit_run(scored.folder, data_root=clean).findings if finding.severity == "warning"
+    }
     assert ("calibration" in found) is warned
 
 
@@ -111,7 +113,9 @@ def test_label_in_the_file_order(tmp_path):
     found = of_file(tmp_path, root, lambda about, noise: about["place"] / 11 + noise.normal(0, 0.05))
     assert "place in the files" in found["order"]
     result = method(root, plugin("Pool"), fusion="single")  # one that could not know the order
-    assert severe(audit(result.folder, out=tmp_path)) == {"order": "labels of arousal stand in the order of the files"}
+    assert severe(audit_run(result.folder, out=tmp_path)) == {
+        "order": "labels of arousal stand in the order of the files"
+    }
 
 
 def test_one_person_effect(tmp_path):
@@ -136,13 +140,13 @@ def test_a_duplicated_person(tmp_path):
     noisy = lambda x, rate: 2.5 * x[:, rate:] - 3 + rng.normal(0, 0.1, (1, x.shape[1] - rate))  # noqa: E731
     copied_person(root, "p03", "p09", noisy)
     result = method(root, plugin("Moments"), fusion="logreg")
-    found = severe(audit(result.folder, out=tmp_path))
+    found = severe(audit_run(result.folder, out=tmp_path))
     assert found == {"copies": "1 pairs of people have the same signals: p03 and p09"}
 
 
 def test_normalising_over_everybody_in_the_encoder(clean, tmp_path):
     result = method(clean, cheat("Everybody"), fusion="single")
-    assert "test people too" in severe(audit(result.folder, out=tmp_path))["statistics"]
+    assert "test people too" in severe(audit_run(result.folder, out=tmp_path))["statistics"]
 
 
 def test_normalising_over_everybody_in_the_engine(clean, tmp_path, monkeypatch):
@@ -158,7 +162,7 @@ def test_normalising_over_everybody_in_the_engine(clean, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(fits, "with_stats", before_the_split)
         result = method(clean, cheat("Honest"), fusion="single", settings=("encoder.lr=0.02",))
-    found = severe(audit(result.folder, out=tmp_path))
+    found = severe(audit_run(result.folder, out=tmp_path))
     assert "statistics" in found
 
 
@@ -173,7 +177,7 @@ def test_pretraining_on_test_people_in_the_planner(clean, tmp_path, monkeypatch)
             lambda cohort, _, which: honest(cohort, dict.fromkeys(cohort.subjects, 0), which),
         )
         result = method(clean, plugin("Pool"), fusion="single", pretrainers=("masked_value",))
-    audited = audit(result.folder, out=tmp_path)
+    audited = audit_run(result.folder, out=tmp_path)
     assert set(severe(audited)) == {"stages"}
     assert "other recordings than those of the training people" in str(audited.checks["stages"].findings[0].evidence)
 
@@ -188,7 +192,7 @@ def test_pretraining_on_a_corpus_that_holds_test_people(tmp_path):
         copied_person(root, source, source, lambda x, rate: 0.4 * x[:, rate // 2 :] + 1, into="Other")
     result = method(root, plugin("Pool"), fusion="single", pretrainers=(f"masked_value:{plugin('Other')}",))
     assert result.manifest["pretrain_overlap"] == "none"
-    found = severe(audit(result.folder, out=tmp_path))
+    found = severe(audit_run(result.folder, out=tmp_path))
     assert "holds signals of 12 test people" in found["pretraining"]
 
 
@@ -206,14 +210,14 @@ def test_labels_that_still_tell_when_training_labels_are_permuted(tmp_path):
             x += 3 * np.sin(2 * np.pi * hz * np.arange(x.shape[1]) / 64) * rng.uniform(0.8, 1.2)
         np.savez(path, about=json.dumps(about), **arrays)
     result = method(root, cheat("Tone"), fusion=cheat("KnowsBefore"))
-    found = severe(audit(result.folder, retrained=3, out=tmp_path))
+    found = severe(audit_run(result.folder, retrained=3, out=tmp_path))
     assert "trained on permuted labels, the method still scores" in found["permuted_labels"]
 
 
 @pytest.mark.slow
 def test_an_honest_method_learns_nothing_from_permuted_labels(clean, tmp_path):
     result = method(clean, plugin("Moments"), fusion="logreg")
-    audited = audit(result.folder, retrained=4, out=tmp_path)
+    audited = audit_run(result.folder, retrained=4, out=tmp_path)
     assert "permuted_labels" not in severe(audited)
     assert len(audited.checks["permuted_labels"].figures["arousal"]["permuted"]) == 4
 
@@ -226,7 +230,7 @@ def test_shuffled_labels(network, tmp_path):
     rows = table(folder / "labels.csv.gz")
     shuffled = np.random.default_rng(0).permutation(len(rows))
     put(folder / "labels.csv.gz", [{**row, "label": rows[k]["label"]} for row, k in zip(rows, shuffled, strict=True)])
-    found = severe(audit(folder))
+    found = severe(audit_run(folder))
     assert "are not those that the card's rule makes of the data" in found["labels"]
 
 
@@ -235,7 +239,7 @@ def test_scores_that_do_not_follow_from_the_predictions(network, tmp_path):
     scores = json.loads((folder / "scores.json").read_text())
     scores["scores"]["arousal"]["auroc_within"]["mean"] += 0.02
     (folder / "scores.json").write_text(json.dumps(scores))
-    assert set(severe(audit(folder))) == {"scores"}
+    assert set(severe(audit_run(folder))) == {"scores"}
 
 
 def test_a_test_person_who_was_trained_on(network, tmp_path):
@@ -243,7 +247,7 @@ def test_a_test_person_who_was_trained_on(network, tmp_path):
     rows = table(folder / "folds.csv")
     tested = next(row for row in rows if row["role"] == "test")
     put(folder / "folds.csv", [*rows, {**tested, "role": "train"}])
-    assert "both training and test" in severe(audit(folder))["people"]
+    assert "both training and test" in severe(audit_run(folder))["people"]
 
 
 def test_recordings_of_a_person_in_several_folds(network, tmp_path):
@@ -253,7 +257,7 @@ def test_recordings_of_a_person_in_several_folds(network, tmp_path):
         if row["seed"] == "0" and row["recording"].endswith(("v1", "v3", "v5")):
             row["fold"] = str((int(row["fold"]) + 1) % 5)
     put(folder / "predictions.csv.gz", rows)
-    assert "people" in severe(audit(folder))
+    assert "people" in severe(audit_run(folder))
 
 
 def test_hidden_layers_normalised_over_the_test_people(network, tmp_path):
@@ -266,11 +270,11 @@ def test_hidden_layers_normalised_over_the_test_people(network, tmp_path):
             x = kept["x"][own]
             kept["x"][own] = (x - x.mean(0)) / (x.std(0) + 1e-9)
     np.savez(folder / "embeddings.npz", **kept)
-    assert "centred over the people who are tested" in severe(audit(folder))["hidden"]
+    assert "centred over the people who are tested" in severe(audit_run(folder))["hidden"]
 
 
 def test_less_access_claimed_than_the_protocol_gives(network, tmp_path):
     folder = copy_of(network.folder, tmp_path)
     text = (folder / "run.yaml").read_text()
     (folder / "run.yaml").write_text(text.replace("target_access: unlabelled", "target_access: none"))
-    assert set(severe(audit(folder))) == {"access"}
+    assert set(severe(audit_run(folder))) == {"access"}

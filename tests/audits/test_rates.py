@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from embench.audits.checks.nuisance import EXPLAINED, explained
-from embench.audits.checks.people import ALONE, farthest
+from embench.audits.checks.nuisance import MAX_EXPLAINED, explained_share
+from embench.audits.checks.subjects import MAX_P_ALONE, find_outlier
 from embench.records.predictions import Predictions
 
 PEOPLE, FOLDS = 20, 5
@@ -58,11 +58,11 @@ def test_nothing_explains_scores_of_people_who_share_nothing(setting):
     for _ in range(25):
         rows, _ = drawn(rng, *SETTINGS[setting])
         for values, own in ((rows["subject"], True), (rows["stimulus"], False), (rows["start_s"], False)):
-            shares.append(explained(rows, values, own=own)[0])
+            shares.append(explained_share(rows, values, own=own)[0])
         lengths = rng.uniform(60, 90, len(rows))
-        shares.append(explained(rows, lengths, own=False)[0])
+        shares.append(explained_share(rows, lengths, own=False)[0])
     print(setting, "largest share explained:", max(shares))
-    assert max(shares) < EXPLAINED - 0.1
+    assert max(shares) < MAX_EXPLAINED - 0.1
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -80,6 +80,6 @@ def test_nobody_stands_out_by_chance(setting):
         pairs = (positive * (units - positive))[known]
         area = ((ranks * y).sum(1) - positive * (positive + 1) / 2)[known] / pairs
         error = np.sqrt((units + 1) / (12 * pairs))
-        called += farthest((area - 0.5) / error)[1] < ALONE
+        called += find_outlier((area - 0.5) / error)[1] < MAX_P_ALONE
     print(setting, "called:", called, "of 300")
     assert called <= 3

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from embench.claims.verdict import on_direction
+from embench.claims.verdict import direction_verdict
 from embench.records import record
 
 from ..tiny.world import plugin
@@ -61,7 +61,9 @@ def test_both_protocols_and_targets_are_compared_as_the_runs_own_scores_say(brin
         assert row["difference"]["low"] <= row["difference"]["mean"] <= row["difference"]["high"]
         assert row["corrected"] >= row["p"]
         assert row["cost"] == {"a": a.run["cost"]["wall_s"], "b": b.run["cost"]["wall_s"]}
-        assert row["verdict"] == on_direction(row["difference"]["low"], row["difference"]["high"], row["corrected"])
+        assert row["verdict"] == direction_verdict(
+            row["difference"]["low"], row["difference"]["high"], row["corrected"]
+        )
     published = {(row["leg"], row["target"]): row["published"] for row in rows}
     assert published == {("fixed", "arousal"): None, ("fixed", "valence"): None,
                          ("own", "arousal"): 0.5, ("own", "valence"): None}  # fmt: skip

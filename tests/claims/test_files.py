@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from embench import claims, protocols, registry
-from embench.claims.files import read
+from embench.claims.files import read_claim
 from embench.data.cohort import card_for_protocol
 from embench.errors import UsageError
 from embench.interfaces.recipe import PRESETS
@@ -25,15 +25,15 @@ datasets:
   wesad: {targets: [stress], published: {stress: 0.1}}
 """
 
-BUNDLED = [claim for claim in claims.installed() if isinstance(claim, claims.Claim)]
+BUNDLED = [claim for claim in claims.installed_claims() if isinstance(claim, claims.Claim)]
 
 
 def test_every_bundled_file_is_read():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = claims.installed()
+        found = claims.installed_claims()
     assert {claim.paper for claim in found} == {"vazquez2022", "strizhkova2024", "woo2023", "wu2023"}
-    assert any(isinstance(claim, claims.Untested) for claim in found)
+    assert any(isinstance(claim, claims.UntestedClaim) for claim in found)
     ids = [claim.id for claim in found if claim.paper == "strizhkova2024"]
     assert ids.index("S2") < ids.index("S10")
 
@@ -48,7 +48,7 @@ def test_what_a_bundled_claim_names_exists(claim):
         assert set(claim.place(dataset).targets) <= {target.name for target in card.targets}
         for preset in PRESETS:
             options = {"recipe": preset, "seeds": "0"}
-            (pair,) = claims.pairs([claim], [dataset], ["own"], options)
+            (pair,) = claims.claim_pairs([claim], [dataset], ["own"], options)
             for side in (pair.a, pair.b):
                 if not _is_there(side, card):
                     continue
@@ -76,7 +76,7 @@ def test_sides_are_made_of_what_both_have_the_dataset_and_their_own(tmp_path):
     text = GOOD.replace(
         "published: {stress: 0.1}}", "both: {modalities: temp}, b: {encoder: cnn_mlp, set: encoder.lr=1e-3}}"
     )
-    claim = read(write(tmp_path, text))
+    claim = read_claim(write(tmp_path, text))
     assert claim.options("a", "wesad") == {"fusion": "single", "modalities": "temp", "encoder": ("cnn_tf",)}
     assert claim.options("b", "wesad") == {
         "fusion": "single",
@@ -106,33 +106,33 @@ def test_a_wrong_file_is_refused_by_field(tmp_path, change, said):
     assert change[0] in GOOD
     path = write(tmp_path, GOOD.replace(*change))
     with pytest.raises(UsageError, match="claim") as error:
-        read(path)
+        read_claim(path)
     assert said in str(error.value)
     assert str(path) in str(error.value)
 
 
 def test_a_claim_says_why_it_is_not_tested(tmp_path):
     text = "id: A2\npaper: acme2030\nclaim: People like it.\nnot_tested: Nobody asked them.\n"
-    assert read(write(tmp_path, text, name="A2")).not_tested == "Nobody asked them."
+    assert read_claim(write(tmp_path, text, name="A2")).not_tested == "Nobody asked them."
     with pytest.raises(UsageError, match="metric: unknown key"):
-        read(write(tmp_path, text + "metric: accuracy\n", name="A2"))
+        read_claim(write(tmp_path, text + "metric: accuracy\n", name="A2"))
 
 
 def test_another_package_brings_claims_and_a_broken_one_costs_itself_alone(acme):
     write(acme, GOOD)
     broken = write(acme, "id: A3\n", name="A3")
     with pytest.warns(UserWarning, match="a claim is left out") as caught:
-        (found,) = claims.chosen("acme2030", ())
+        (found,) = claims.select_claims("acme2030", ())
     assert str(broken) in str(caught[0].message)
     assert found.claim == "One is better than the other."
     with pytest.warns(UserWarning, match="left out"):
-        assert {claim.paper for claim in claims.chosen(None, ())} > {"acme2030", "wu2023"}
+        assert {claim.paper for claim in claims.select_claims(None, ())} > {"acme2030", "wu2023"}
 
 
 def test_names_that_are_not_there_are_answered_with_the_nearest():
     with pytest.raises(UsageError, match="wu2032") as error:
-        claims.chosen("wu2032", ())
+        claims.select_claims("wu2032", ())
     assert "wu2023" in error.value.hint
     with pytest.raises(UsageError, match="W11") as error:
-        claims.chosen("woo2023", ("W11",))
+        claims.select_claims("woo2023", ("W11",))
     assert "W1" in error.value.hint

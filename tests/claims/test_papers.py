@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from embench.claims.verdict import on_direction
+from embench.claims.verdict import direction_verdict
 from embench.records import record
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def test_two_claims_of_a_paper_end_with_verdicts_that_follow_from_the_rows(paper
         if set(a.predictions["unit"]) == set(b.predictions["unit"]):  # else it is of the units that both answered
             one, other = (run.scores["scores"][row["target"]][row["metric"]]["mean"] for run in (a, b))
             assert gap["mean"] == pytest.approx(one - other, abs=1e-6)
-        assert row["verdict"] == on_direction(gap["low"], gap["high"], row["corrected"])
+        assert row["verdict"] == direction_verdict(gap["low"], gap["high"], row["corrected"])
     missing = [row for claim in document["claims"] for row in claim["rows"] if row["status"] != "compared"]
     assert all("undefined" in row["reason"] for row in missing), missing  # four people may have one class each
     assert done.code == (6 if missing else 0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embench.claims.verdict import on_direction, on_size
+from embench.claims.verdict import direction_verdict, size_verdict
 from embench.statistics.comparison import compare
 
 from .simulated import auroc, method, study
@@ -24,9 +24,9 @@ from .simulated import auroc, method, study
     ],
 )
 def test_direction(low, high, p, expected):
-    assert on_direction(low, high, p) == expected
+    assert direction_verdict(low, high, p) == expected
     turned = {"supported": "contradicted", "contradicted": "supported"}
-    assert on_direction(low, high, p, "lower") == turned.get(expected, expected)
+    assert direction_verdict(low, high, p, "lower") == turned.get(expected, expected)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_direction(low, high, p, expected):
     ],
 )
 def test_size(published, low, high, expected):
-    assert on_size(published, low, high) == expected
+    assert size_verdict(published, low, high) == expected
 
 
 class TestOnMethodsOfKnownStrength:
@@ -52,7 +52,7 @@ class TestOnMethodsOfKnownStrength:
     @staticmethod
     def verdict(a, b, direction="higher"):
         gap = compare(a, b, "stress")
-        return on_direction(gap.difference.low, gap.difference.high, gap.p, direction)
+        return direction_verdict(gap.difference.low, gap.difference.high, gap.p, direction)
 
     def test_a_better_method_is_supported_and_contradicted_the_other_way(self):
         rng = np.random.default_rng(1)
@@ -63,8 +63,8 @@ class TestOnMethodsOfKnownStrength:
         assert self.verdict(poor, good, "lower") == "supported"
         true = auroc(1.2) - auroc(0.5)
         gap = compare(good, poor, "stress").difference
-        assert on_size(true, gap.low, gap.high) == "agrees"
-        assert on_size(true + 0.2, gap.low, gap.high) == "smaller"
+        assert size_verdict(true, gap.low, gap.high) == "agrees"
+        assert size_verdict(true + 0.2, gap.low, gap.high) == "smaller"
 
     def test_nearly_the_same_answers_are_equivalent(self):
         rng = np.random.default_rng(2)

@@ -69,7 +69,7 @@ def test_an_entry_takes_the_audit_along_and_its_board_shows_it(run, tmp_path, em
 
     def published():
         export_entry(folder, boards, key=lambda _: b"key")
-        board.build(boards)
+        board.build_leaderboards(boards)
         (page,) = boards.glob("*/README.md")
         return page.read_text()
 

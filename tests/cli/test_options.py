@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from embench import claims
-from embench.claims.files import Configuration, Place
+from embench.claims.files import ClaimDataset, Configuration
 from embench.planning.request import AXES, OPTIONS
 from embench.runs import run as module
 
@@ -67,7 +67,7 @@ def test_a_side_of_a_claim_may_set_it(name):
     text = points(option)[0]
     side = Configuration(**{"encoder": "cnn_tf", name: text})
     about = {"id": "A1", "paper": "p", "claim": "c", "direction": "higher", "protocol": "wu2023", "metric": "accuracy"}
-    claim = claims.Claim(**about, a=side, b=Configuration(encoder="tcn"), datasets={"wesad": Place()})
-    (pair,) = claims.pairs([claim], [], ["fixed"], {"seeds": "0"})
+    claim = claims.Claim(**about, a=side, b=Configuration(encoder="tcn"), datasets={"wesad": ClaimDataset()})
+    (pair,) = claims.claim_pairs([claim], [], ["fixed"], {"seeds": "0"})
     assert getattr(pair.a, option.field) == held(option, text)
     assert (pair.b.encoders, pair.b.seeds) == (("tcn",), "0")

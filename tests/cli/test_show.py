@@ -65,7 +65,7 @@ def test_board_rows(embench, monkeypatch):
     }  # fmt: skip
     control = {"kind": "control", "control": "prior", "people": 24, "score": None, "id": "r1"}
     section = {"dataset": "d", "protocol": "p", "target": "t", "leaks": True, "rows": [method, control]}
-    monkeypatch.setattr("embench.leaderboard.show", lambda *_: [section])
+    monkeypatch.setattr("embench.leaderboard.leaderboard_sections", lambda *_: [section])
     done = embench("leaderboard", "show")
     assert "d, p, leaks, target t" in done.out
     assert "3 s" in done.out

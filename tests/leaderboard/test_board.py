@@ -12,7 +12,7 @@ import yaml
 
 from embench.cli import main
 from embench.errors import CheckFailed, DataError, UsageError
-from embench.leaderboard import build, finished, publish, show
+from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_sections, publish_runs
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 
 
@@ -82,7 +82,7 @@ def put(
 
 
 def ranks(root: Path) -> dict[str, int | None]:
-    [section] = show(root)
+    [section] = leaderboard_sections(root)
     return {row["id"]: row["rank"] for row in section["rows"] if row["kind"] == "method"}
 
 
@@ -97,7 +97,7 @@ def test_each_access_has_a_ranking_of_its_own(tmp_path: Path) -> None:
     put(tmp_path, "b", 0.66)
     put(tmp_path, "c", 0.65, access="none")
     assert ranks(tmp_path) == {"a": 1, "c": 2, "b": 1}
-    build(tmp_path)
+    build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert page.count("Access to the test people's data") == 2
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_compared_has_no_rank_and_says_why(tmp_path: Path) -> Non
     put(tmp_path, "b", None)
     put(tmp_path, "c", 0.6)
     assert ranks(tmp_path) == {"c": 1, "a": None, "b": None}
-    build(tmp_path)
+    build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "(pretrained on the target's labels)" in page
     assert "(auroc_crossed_time undefined)" in page
@@ -117,7 +117,7 @@ def test_weights_of_unknown_origin_have_no_rank(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.9, overlap="unknown", config={"pretrained": {"ppg": "0123456789ab"}})
     put(tmp_path, "b", 0.6)
     assert ranks(tmp_path) == {"b": 1, "a": None}
-    build(tmp_path)
+    build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "| (pretrained on unknown people) |" in page
     assert "(started from weights 01234567; pretraining overlap: unknown)" in page
@@ -128,7 +128,7 @@ def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.Ca
     recipe = {"preset": "small", "on_board": True, "assumed": [], "settings": ["fusion.lr=1e-4", "fusion.batch=8"]}
     put(tmp_path, "a", 0.6, config=config, recipe=recipe)
     put(tmp_path, "b", 0.5, config=dict.fromkeys(config))
-    build(tmp_path)
+    build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     method = "cnn_tf + late, after masked_value"
     said = "trained on case; labels of 3 people; tested without eda; --set fusion.lr=1e-4; --set fusion.batch=8"
@@ -141,10 +141,10 @@ def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.Ca
 def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.99, leaks=True)
     put(tmp_path, "b", 0.6)
-    honest, leaking = show(tmp_path)
+    honest, leaking = leaderboard_sections(tmp_path)
     assert (honest["protocol"], leaking["protocol"]) == ("subject-independent-v1", "segment-random-legacy")
     assert [row["rank"] for row in leaking["rows"]] == [None, None]
-    build(tmp_path)
+    build_leaderboards(tmp_path)
     assert "**This protocol leaks**" in (tmp_path / "stress_predict" / "README.md").read_text()
     assert "0.990" not in (tmp_path / "README.md").read_text()
 
@@ -152,12 +152,12 @@ def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Pat
 def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.6, headline="accuracy")
     put(tmp_path, "b", 0.7, headline="accuracy")
-    [section] = show(tmp_path)
+    [section] = leaderboard_sections(tmp_path)
     assert [(row["id"], row["rank"]) for row in section["rows"] if row["kind"] == "method"] == [
         ("b", None),
         ("a", None),
     ]
-    build(tmp_path)
+    build_leaderboards(tmp_path)
     assert (
         "| (not ranked by a score that depends on a cut) |" in (tmp_path / "stress_predict" / "README.md").read_text()
     )
@@ -166,7 +166,7 @@ def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(t
 def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:
     put(tmp_path, "a", people=20)
     put(tmp_path, "b", people=24)
-    [section] = show(tmp_path)
+    [section] = leaderboard_sections(tmp_path)
     [control] = [row for row in section["rows"] if row["kind"] == "control"]
     assert (control["control"], control["rank"], control["id"]) == ("elapsed_time", None, "b")
     assert control["scores"]["auroc"]["mean"] == pytest.approx(0.9424)
@@ -174,7 +174,7 @@ def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:
 
 def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.612, not_cleared=("elapsed_time",))
-    build(tmp_path)
+    build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     [row] = [line for line in page.splitlines() if "[a]" in line and "cnn_tf" in line]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
@@ -191,11 +191,11 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
 
 def test_the_page_says_that_the_clock_predicts_the_label(tmp_path: Path) -> None:
     put(tmp_path, "a")
-    build(tmp_path)
+    build_leaderboards(tmp_path)
     said = "`auroc` 0.942), and splitting by person does not stop that"
     assert said in (tmp_path / "stress_predict" / "README.md").read_text()
     put(tmp_path, "a", card={"labels_public": "yes", "fixed_order": False, "label_rules_hash": "b"})
-    build(tmp_path)
+    build_leaderboards(tmp_path)
     assert said not in (tmp_path / "stress_predict" / "README.md").read_text()
 
 
@@ -203,18 +203,18 @@ def test_pages_depend_on_the_entries_alone(tmp_path: Path) -> None:
     for root, order in ((tmp_path / "one", "abc"), (tmp_path / "other", "cba")):
         for run_id in order:
             put(root, run_id, 0.6)
-        build(root)
-    written = build(tmp_path / "one")
+        build_leaderboards(root)
+    written = build_leaderboards(tmp_path / "one")
     assert [p.relative_to(tmp_path / "one").as_posix() for p in written] == ["stress_predict/README.md", "README.md"]
     for path in written:
         assert path.read_bytes() == (tmp_path / "other" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
 def test_the_front_page_names_the_first_of_each_board(tmp_path: Path) -> None:
-    assert [p.name for p in build(tmp_path)] == ["README.md"]
+    assert [p.name for p in build_leaderboards(tmp_path)] == ["README.md"]
     assert "No entries yet." in (tmp_path / "README.md").read_text()
     put(tmp_path, "a", 0.61)
-    build(tmp_path)
+    build_leaderboards(tmp_path)
     front = (tmp_path / "README.md").read_text()
     assert "[stress_predict](stress_predict/README.md)" in front
     assert "cnn_tf + late, after masked_value on ppg, eda: 0.610 [0.560, 0.660]" in front
@@ -222,9 +222,9 @@ def test_the_front_page_names_the_first_of_each_board(tmp_path: Path) -> None:
 
 def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
     put(tmp_path, "a")
-    assert len(show(tmp_path, dataset="stress_predict", target="stress")) == 1
+    assert len(leaderboard_sections(tmp_path, dataset="stress_predict", target="stress")) == 1
     with pytest.raises(UsageError) as error:
-        show(tmp_path, dataset="amigos")
+        leaderboard_sections(tmp_path, dataset="amigos")
     assert "stress_predict subject-independent-v1 stress" in str(error.value.expected)
 
 
@@ -239,19 +239,19 @@ def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
 def test_entries_that_may_not_be_there_stop_the_board(tmp_path: Path, changed: dict[str, Any]) -> None:
     put(tmp_path, "a", **changed)
     with pytest.raises(CheckFailed, match="may not stand on a board"):
-        build(tmp_path)
+        build_leaderboards(tmp_path)
 
 
 def test_misplaced_and_damaged_entries_are_named(tmp_path: Path) -> None:
     folder = put(tmp_path, "a")
     moved = folder.rename(folder.with_name("b"))
     with pytest.raises(DataError, match="wrong folder") as error:
-        build(tmp_path)
+        build_leaderboards(tmp_path)
     assert error.value.where == str(moved)
     moved.rename(folder)
     (folder / "scores.json").write_text("{}")
     with pytest.raises(DataError, match="lack a part"):
-        build(tmp_path)
+        build_leaderboards(tmp_path)
 
 
 def test_an_entry_that_was_being_written_is_passed_over(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def key_of(_: str) -> bytes:
 def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
     a_run(tmp_path, "a")
     tried = a_run(tmp_path, "b", dev=True)
-    entries, refused = publish(finished(tmp_path / "runs"), tmp_path / "boards", key_of)
+    entries, refused = publish_runs(finished_runs(tmp_path / "runs"), tmp_path / "boards", key_of)
     assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v1" / "a"]
     assert refused == {tried: ["it scored validation people (--dev)"]}
     assert ranks(tmp_path / "boards") == {"a": 1}

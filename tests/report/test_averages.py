@@ -5,8 +5,8 @@ import numpy as np
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.records.record import Record
-from embench.report.curves import GRID, calibration, confusion, roc, spread
-from embench.report.fusion_gain import answers, envelope
+from embench.report.curves import RATE_GRID, calibration_curves, confusion_matrix, mean_and_band, roc_curves
+from embench.report.fusion_gain import method_predictions, min_max_envelope
 from embench.statistics.joined import Joined
 
 
@@ -19,20 +19,20 @@ def units(y, score):
 def test_roc_is_the_mean_of_folds_and_not_of_pooled_scores():
     """Two folds on scales of their own: each is ranked without a fault, pooled they are not."""
     low, high = units([0, 1, 0, 1], [0.1, 0.2, 0.1, 0.2]), units([0, 1, 0, 1], [0.8, 0.9, 0.8, 0.9])
-    table = roc(Joined({0: {0: low, 1: high}}), 0)
-    assert table.shape == (2, len(GRID))
+    table = roc_curves(Joined({0: {0: low, 1: high}}), 0)
+    assert table.shape == (2, len(RATE_GRID))
     np.testing.assert_array_equal(table[:, 1:], 1.0)
     np.testing.assert_array_equal(table[:, 0], 0.0)
 
 
 def test_roc_leaves_out_folds_of_one_class():
-    assert len(roc(Joined({0: {0: units([1, 1], [0.2, 0.3]), 1: units([0, 1], [0.6, 0.4])}}), 0)) == 1
+    assert len(roc_curves(Joined({0: {0: units([1, 1], [0.2, 0.3]), 1: units([0, 1], [0.6, 0.4])}}), 0)) == 1
 
 
 def test_calibration_counts_inside_folds():
     y = [0, 0, 0, 1, 1] + [1] * 4
     score = [0.12, 0.14, 0.16, 0.18, 0.15] + [0.95] * 4  # the last four are too few for a share
-    said, true, share = calibration(Joined({0: {0: units(y, score)}, 1: {0: units([1] * 5, [0.11] * 5)}}))
+    said, true, share = calibration_curves(Joined({0: {0: units(y, score)}, 1: {0: units([1] * 5, [0.11] * 5)}}))
     np.testing.assert_allclose(said[:, 1], [0.15, 0.11])
     np.testing.assert_allclose(true[:, 1], [0.4, 1.0])
     assert np.isnan(true[:, 9]).all()
@@ -42,13 +42,13 @@ def test_calibration_counts_inside_folds():
 def test_confusion_averages_shares_and_sums_units():
     """Fold 0 decides everything right in seed 0 and nothing in seed 1; fold 1 has one class in its only seed."""
     right, wrong, ones = units([0, 1], [0.1, 0.9]), units([0, 1], [0.9, 0.1]), units([1, 1], [0.9, 0.2])
-    share, counted = confusion(Joined({0: {0: right, 1: ones}, 1: {0: wrong}}))
+    share, counted = confusion_matrix(Joined({0: {0: right, 1: ones}, 1: {0: wrong}}))
     np.testing.assert_allclose(share, [[0.5, 0.5], [0.5, 0.5]])
     np.testing.assert_allclose(counted, [[0.5, 0.5], [1.0, 1.0]])
 
 
 def test_spread_leaves_out_what_is_not_known():
-    mean, low, high = spread(np.array([[1.0, np.nan, np.nan], [3.0, 2.0, np.nan]]))
+    mean, low, high = mean_and_band(np.array([[1.0, np.nan, np.nan], [3.0, 2.0, np.nan]]))
     np.testing.assert_allclose(mean, [2, 2, np.nan])
     np.testing.assert_allclose(low, [1.2, 2, np.nan])
     np.testing.assert_allclose(high, [2.8, 2, np.nan])
@@ -71,7 +71,7 @@ def record(scores):
 def test_answers_are_of_common_labelled_units_and_means_of_seeds():
     fused = record({"r:10000-20000": (0.9, 0.7), "r:0-10000": (0.2, 0.4), "r:20000-30000": (0.5, 0.5)})
     alone = record({"r:0-10000": (0.6, 0.4), "r:10000-20000": (0.3, 0.1), "r:20000-30000": (0.5, 0.5)})
-    told = answers([fused, alone], Target("t", "binary", LabelRule(), "t"))
+    told = method_predictions([fused, alone], Target("t", "binary", LabelRule(), "t"))
     assert told.start.tolist() == [0, 10]
     assert told.stop.tolist() == [10, 20]
     assert told.label.tolist() == [0, 1]
@@ -82,7 +82,7 @@ def test_answers_are_of_common_labelled_units_and_means_of_seeds():
 def test_an_envelope_keeps_every_spike():
     data = np.zeros(100_000)
     data[54_321], data[12_345] = 9.0, -7.0
-    x, y = envelope(data, 100.0)
+    x, y = min_max_envelope(data, 100.0)
     assert (y.max(), y.min()) == (9.0, -7.0)
     assert abs(x[y.argmax()] - 543.21) < 1.5
     assert abs(x[y.argmin()] - 123.45) < 1.5

@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 from embench.errors import UsageError
-from embench.report.drawing import Axis, Panel, bars, check_path, figure, heat, intervals, line, points, rule, text
+from embench.report.drawing import (
+    Axis,
+    Panel,
+    bars,
+    check_path,
+    error_bars,
+    figure,
+    heat,
+    line,
+    rule,
+    scatter,
+    text_mark,
+)
 from embench.report.drawing.panels import ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -33,7 +45,9 @@ def test_bars_are_as_high_as_their_values():
 
 
 def test_points_lie_on_the_scale_that_the_ticks_show():
-    made = drawn(points([2.0], [30.0], symbol="circle", tips=["here"]), x=Axis(low=0, high=10), y=Axis(low=0, high=100))
+    made = drawn(
+        scatter([2.0], [30.0], symbol="circle", tips=["here"]), x=Axis(low=0, high=10), y=Axis(low=0, high=100)
+    )
     (dot,) = elements(made, "circle")
     label = {e.text: (float(e.get("x")), float(e.get("y"))) for e in elements(made, "text")}
     x, y = float(dot.get("cx")), float(dot.get("cy"))
@@ -43,7 +57,7 @@ def test_points_lie_on_the_scale_that_the_ticks_show():
 
 
 def test_names_have_one_place_each_and_the_first_stands_on_top():
-    made = drawn(intervals([0, 1], [0.5, 0.6], [0.4, 0.5], [0.6, 0.7], across=True), y=Axis(names=["a", "b"]))
+    made = drawn(error_bars([0, 1], [0.5, 0.6], [0.4, 0.5], [0.6, 0.7], across=True), y=Axis(names=["a", "b"]))
     dots = [float(e.get("cy")) for e in elements(made, "circle")]
     label = {e.text: float(e.get("y")) for e in elements(made, "text")}
     assert label["a"] < label["b"]
@@ -59,7 +73,7 @@ def test_lines_and_bands_break_where_nothing_is_known():
 
 
 def test_a_whisker_without_ends_is_left_out():
-    made = drawn(intervals([0, 1], [0.5, 0.6], [np.nan, 0.5], [np.nan, 0.7]))
+    made = drawn(error_bars([0, 1], [0.5, 0.6], [np.nan, 0.5], [np.nan, 0.7]))
     assert len(elements(made, "circle")) == 2
     assert sum(e.get("class") == "s0" for e in elements(made, "path")) == 3
 
@@ -87,7 +101,7 @@ def test_ticks_are_round_numbers_inside():
 
 def test_words_are_those_given_whatever_they_are():
     odd = 'a < b & "c"'
-    svg = drawn(line([0, 1], [0, 1], label=odd), text(0, 0, odd)).svg()
+    svg = drawn(line([0, 1], [0, 1], label=odd), text_mark(0, 0, odd)).svg()
     root = ET.fromstring(svg)
     assert [e.text for e in root.iter(SVG + "text")].count(odd) == 2
     assert (root[0].text, root[1].text) == ("A title", "What is seen")
@@ -104,7 +118,7 @@ def test_a_page_holds_the_style_once():
 @pytest.mark.parametrize("name", ["a.svg", "a.png", "a.pdf"])
 def test_the_same_chart_gives_the_same_bytes(tmp_path, name):
     marks = [line([0, 1, 2], [0, 1, 4], [0, 0, 3], [1, 2, 5], label="a", symbol="square"), bars([0, 1], [1, 2])]
-    marks += [points([0, 1], [1, 2]), heat([[1.0]], [["x"]]), rule(x=1.0), text(1, 1, "there")]
+    marks += [scatter([0, 1], [1, 2]), heat([[1.0]], [["x"]]), rule(x=1.0), text_mark(1, 1, "there")]
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         drawn(*marks).save(tmp_path / folder / name)
@@ -115,7 +129,7 @@ def test_the_same_chart_gives_the_same_bytes(tmp_path, name):
 
 def test_nothing_to_draw_is_an_empty_chart():
     assert elements(figure([], "Nothing"), "path") == []
-    assert len(elements(drawn(line([], []), intervals([], [], [], [])), "text")) > 1
+    assert len(elements(drawn(line([], []), error_bars([], [], [], [])), "text")) > 1
 
 
 @pytest.mark.parametrize(("name", "said"), [("labels.doc", "no format"), ("nowhere/labels.svg", "no folder")])

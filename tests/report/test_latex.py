@@ -64,7 +64,7 @@ def check_latex(text: str) -> list[list[str]]:
 
 
 def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record]) -> None:
-    rows = check_latex(latex.tables(published))
+    rows = check_latex(latex.latex_tables(published))
     head, first = rows[0], rows[1]
     scores = published[0].scores["scores"]["stress"]
     headline = scores[published[0].scores["headlines"]["stress"]]
@@ -80,7 +80,7 @@ def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record])
 def test_a_run_that_does_not_clear_a_control_has_a_dagger(published: list[Record]) -> None:
     for cleared in (True, False):
         compared = {"elapsed_time": {"stress": {"difference": {"undefined": ""}, "clears": cleared}}}
-        text = latex.tables([replace(published[0], scores={**published[0].scores, "differences": compared})])
+        text = latex.latex_tables([replace(published[0], scores={**published[0].scores, "differences": compared})])
         assert (r"\textdagger" in check_latex(text)[1][0]) is not cleared
         assert ("not shown to be better than every control" in text) is not cleared
 
@@ -88,14 +88,14 @@ def test_a_run_that_does_not_clear_a_control_has_a_dagger(published: list[Record
 def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record]) -> None:
     of = published[0]
     made = changed(of, dataset={"synthetic": {"seed": 0}})
-    assert "Generated data: these numbers say nothing about people" in latex.tables([made])
-    assert "no number below says anything about people" in latex.methods([made])
+    assert "Generated data: these numbers say nothing about people" in latex.latex_tables([made])
+    assert "no number below says anything about people" in latex.methods_section([made])
     rules = protocols.load_protocol("segment-random-legacy")
     leaking = changed(of, protocol={"name": rules.name, "hash": rules.hash, "leaks": True, "gives_up": {"a": "b & c"}})
-    assert "This protocol leaks" in latex.tables([leaking])
-    assert r"\textbf{This split leaks}: b \& c" in latex.methods([leaking])
-    assert "validation people" in latex.tables([changed(of, dev=True)])
-    assert "the test labels stayed closed" in latex.methods([changed(of, dev=True)])
+    assert "This protocol leaks" in latex.latex_tables([leaking])
+    assert r"\textbf{This split leaks}: b \& c" in latex.methods_section([leaking])
+    assert "validation people" in latex.latex_tables([changed(of, dev=True)])
+    assert "the test labels stayed closed" in latex.methods_section([changed(of, dev=True)])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,9 +103,9 @@ def test_names_from_outside_do_no_harm(published: list[Record], name: str) -> No
     nothing = {"encoders": {}, "fusion": None, "pretrainers": [], "modalities": [], "outside": name}
     about = {"missing": {"stress": {"units": 3, "labelled": 3, "people": {}}}, "folds": {}}
     of = replace(published[0], run={**published[0].run, "method": nothing, "outside": about})
-    rows = check_latex(latex.tables([of]))
+    rows = check_latex(latex.latex_tables([of]))
     assert rows[1][0].startswith(escape(name))
-    assert "3 predictions were missing" in latex.methods([of])
+    assert "3 predictions were missing" in latex.methods_section([of])
 
 
 def test_every_character_that_latex_acts_on_is_escaped() -> None:
@@ -119,12 +119,12 @@ def test_undefined_scores_are_dashes_with_the_reason_in_the_text(published: list
     headline = of.scores["headlines"]["stress"]
     scores = {**of.scores["scores"]["stress"], headline: {"undefined": "12 quadruples of 3 people"}}
     nothing = replace(of, scores={**of.scores, "scores": {"stress": scores}})
-    assert "--" in check_latex(latex.tables([nothing]))[1]
-    assert "is undefined: 12 quadruples of 3 people" in latex.methods([nothing])
+    assert "--" in check_latex(latex.latex_tables([nothing]))[1]
+    assert "is undefined: 12 quadruples of 3 people" in latex.methods_section([nothing])
 
 
 def test_the_methods_section_agrees_with_record_and_protocol(published: list[Record]) -> None:
-    text = latex.methods(published)
+    text = latex.methods_section(published)
     run = published[0].run
     assert f"of which {len(run['cohort']['people'])} people took part" in text
     assert "five folds" in text
@@ -145,7 +145,7 @@ def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
     history = [{"kind": "unimodal", "epoch": "0"}, {"kind": "pretrain", "epoch": "0"}]
     of = replace(published[1], history=history)
     parts = of.run["config"]["parts"]
-    text = latex.methods([of])
+    text = latex.methods_section([of])
     for part in (name for name in parts if name.startswith(("encoder", "pretrainer"))):
         assert f"{parts[part]['epochs']} epochs in batches of {parts[part]['batch']}" in text
     assert r"\texttt{fusion}" not in text
@@ -159,19 +159,19 @@ def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:
     }
     rules = {**rules, "split": {"by": "group", "folds": "each"}, "validation": {"fraction": 0.0, "at_least": 0}}
     of = changed(published[0], protocol={"name": "mine", "hash": "x", "rules": rules})
-    text = latex.methods([of])
+    text = latex.methods_section([of])
     assert r"brought to 64~Hz" in text
     assert "one fold for each of them" in text
     assert "held out for validation" not in text
     unknown = changed(published[0], protocol={"name": "mine", "hash": "x"})
-    assert r"The protocol was \texttt{mine}. There" not in latex.methods([unknown])
-    assert r"The protocol was \texttt{mine}." in latex.methods([unknown])
+    assert r"The protocol was \texttt{mine}. There" not in latex.methods_section([unknown])
+    assert r"The protocol was \texttt{mine}." in latex.methods_section([unknown])
 
 
 def test_every_citation_has_its_entry(published: list[Record]) -> None:
-    keys = set(re.findall(r"[\w]+", " ".join(re.findall(r"\\cite\{([^}]*)\}", latex.methods(published)))))
+    keys = set(re.findall(r"[\w]+", " ".join(re.findall(r"\\cite\{([^}]*)\}", latex.methods_section(published)))))
     text = latex.bibtex(published)
-    entries = list(bibliography.entries(text))
+    entries = list(bibliography.parse_bibtex(text))
     assert keys <= {entry.key for entry in entries}
     assert {"iqbal2022", "hesterberg2015", "embench"} <= keys
     assert len({entry.key for entry in entries}) == len(entries) == text.count("\n@") + 1
@@ -185,7 +185,7 @@ def test_embench_is_cited_with_version_year_and_address(published: list[Record])
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     cff = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert (cff["version"], cff["type"]) == (project["version"], "software")
-    own = next(entry.text for entry in bibliography.entries(latex.bibtex(published)) if entry.key == "embench")
+    own = next(entry.text for entry in bibliography.parse_bibtex(latex.bibtex(published)) if entry.key == "embench")
     assert f"version = {{{project['version']}}}" in own
     assert f"year = {{{cff['date-released'].year}}}" in own
     assert f"url = {{{cff['url']}}}" in own
@@ -219,7 +219,7 @@ def test_a_dataset_without_an_entry_is_cited_by_its_card() -> None:
 def test_embench_is_cited_as_its_citation_file_says() -> None:
     packed = Path(bibliography.__file__).parents[2] / "CITATION.cff"
     assert packed.read_text() == (ROOT / "CITATION.cff").read_text()
-    assert "author = {{embench contributors}}" in bibliography.ourselves().text
+    assert "author = {{embench contributors}}" in bibliography.embench_paper().text
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,7 +114,7 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
     """Labels, as in an entry of a dataset where they are not public; history, embeddings, data and other runs."""
     for name in ("labels.csv.gz", "history.csv"):
         (copied / name).unlink()
-    path = report.write(copied, tmp_path / "entry.html", data_root=tmp_path)
+    path = report.write_report(copied, tmp_path / "entry.html", data_root=tmp_path)
     told = page(path.read_text())
     for section in ("people", "roc-and-calibration", "decisions", "fusion"):
         assert "are not public" in told.sections[section]
@@ -125,13 +125,15 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
 
 
 def test_without_the_other_runs_and_the_data(copied, tmp_path, page):
-    told = page(report.write(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
+    told = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
     assert "name them with --beside" in told.sections["fusion"]
     assert "high" in told.sections["decisions"]  # what classes are called without the data
 
 
 def test_runs_given_are_used_and_the_signals_missing_said(copied, kinds, tmp_path, page):
-    told = page(report.write(copied, tmp_path / "r.html", singles=kinds.singles[:1], data_root=tmp_path).read_text())
+    told = page(
+        report.write_report(copied, tmp_path / "r.html", singles=kinds.singles[:1], data_root=tmp_path).read_text()
+    )
     assert kinds.singles[0].name in told.sections["fusion"]
     assert "There is none of eda" in told.sections["fusion"]
 
@@ -142,7 +144,7 @@ def test_an_audit_that_is_there_is_shown(copied, tmp_path, page):
     audit = {"version": 1, "counts": {"severe": 1, "warning": 0, "note": 0}, "findings": [finding]}
     audit["not_asked"] = {"probe": "no embeddings"}
     (copied / "audit.json").write_text(json.dumps(audit))
-    html = report.write(copied, tmp_path / "r.html", data_root=tmp_path).read_text()
+    html = report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text()
     assert "Two people are one." in html.split("<nav")[0]
     shown = page(html).sections["audit"]
     assert all(text in shown for text in ("1 severe", "look at them", "p1, p2", "probe: no embeddings"))
@@ -152,7 +154,7 @@ def test_names_from_outside_are_no_markup(copied, tmp_path, page):
     run = yaml.safe_load((copied / "run.yaml").read_text())
     run["method"]["outside"] = "<script>alert(1)</script>"
     (copied / "run.yaml").write_text(yaml.safe_dump(run))
-    told = page(report.write(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
+    told = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
     assert told.count("script") == 0
 
 
@@ -160,12 +162,12 @@ def test_generated_data_are_marked(copied, tmp_path):
     run = yaml.safe_load((copied / "run.yaml").read_text())
     run["dataset"]["synthetic"] = {"generator": "embench"}
     (copied / "run.yaml").write_text(yaml.safe_dump(run))
-    assert "Generated data." in report.write(copied, tmp_path / "r.html", data_root=tmp_path).read_text()
+    assert "Generated data." in report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text()
 
 
 def test_a_folder_without_a_record_is_refused(tmp_path):
     with pytest.raises(DataError, match="missing"):
-        report.write(tmp_path, tmp_path / "r.html")
+        report.write_report(tmp_path, tmp_path / "r.html")
 
 
 def test_command_writes_where_the_reader_is(embench, copied, tmp_path, monkeypatch):
@@ -193,7 +195,7 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
     scored = external.score(
         table, plugin("Kinds"), data_root=kinds.data, protocol=str(kinds.rules), out=tmp_path / "out"
     )
-    html = report.write(scored.folder, tmp_path / "r.html", data_root=kinds.data).read_text()
+    html = report.write_report(scored.folder, tmp_path / "r.html", data_root=kinds.data).read_text()
     assert "Outside predictions." in html.split("<nav")[0]
     told = page(html)
     assert f"{scored.scores['scores']['arousal']['auroc_within']['mean']:.3f}" in told.sections["headline"]
@@ -209,7 +211,7 @@ ENTRIES = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/*/*/run.ya
 @pytest.mark.parametrize("run", [ENTRIES[0], ENTRIES[-1]], ids=lambda run: run.parent.name)
 def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
     """24 real people."""
-    path = report.write(run.parent, tmp_path / "r.html", data_root=tmp_path)
+    path = report.write_report(run.parent, tmp_path / "r.html", data_root=tmp_path)
     assert path.stat().st_size < 3_000_000
     told = page(path.read_text())
     assert "24 people" in path.read_text()

@@ -12,8 +12,7 @@ import yaml
 from embench.errors import UsageError
 from embench.planning.axes import expand_axes
 from embench.planning.request import Request
-from embench.report.grid_curves import curves, draw
-from embench.report.grid_curves import write as write_curve
+from embench.report.grid_curves import build_curves, draw_curve, write_curve
 
 from ..tiny.running import Bench
 from ..tiny.world import people, write
@@ -147,21 +146,21 @@ def test_two_axes_make_two_curves_and_an_undefined_point_is_no_point():
         (about("c", "p/late", 2), {**scored(0.5), "scores": {"arousal": {"auroc_within": {"undefined": "no"}}}}),
         (about("d", "p/late", drop=["ecg"]), scored(0.55)),
     ]
-    people_axis, drop_axis = curves(runs)
+    people_axis, drop_axis = build_curves(runs)
     assert people_axis.places == ("2", "10", "all")
     assert {row["line"] for row in people_axis.rows} == {"tcn + late", "without ecg"}
     assert [row["mean"] for row in people_axis.rows] == [0.6, 0.7, None, 0.55]
     assert drop_axis.places == ("none", "ecg")
     assert {row["line"] for row in drop_axis.rows} == {f"labels of {n} people" for n in ("2", "10", "all")}
-    assert curves(runs[:1]) == []
-    assert "labels of 2 people" in draw(drop_axis).svg()
+    assert build_curves(runs[:1]) == []
+    assert "labels of 2 people" in draw_curve(drop_axis).svg()
 
 
 def test_curves_of_generated_data_say_so(tmp_path):
     runs = [(about("a", "p/late", n), scored(0.6)) for n in (1, None)]
     for run, _ in runs:
         run["dataset"]["synthetic"] = {"seed": 0}
-    (curve,) = curves(runs)
+    (curve,) = build_curves(runs)
     picture, numbers = write_curve(curve, tmp_path, "c")
     assert "amigos (generated), arousal" in picture.read_text()
     assert numbers.read_text().count("amigos (generated)") == 2

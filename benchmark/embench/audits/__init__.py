@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from embench.audits.checks import CHECKS
-from embench.audits.collect import gather, plan_of
+from embench.audits.collect import collect_evidence, rebuild_plan
 from embench.callbacks import EventCallback
 from embench.errors import UsageError
 from embench.interfaces.metric import Undefined
 from embench.records.audit import Audit, CheckResult, write_audit
 
 
-def audit(
+def audit_run(
     folder: Path,
     *,
     data_root: Path | None = None,
@@ -31,7 +31,7 @@ def audit(
     Raises:
         DataError: the record is incomplete, or the data are not there. UsageError: it can't be trained again.
     """
-    evidence = gather(Path(folder), data_root)
+    evidence = collect_evidence(Path(folder), data_root)
     checks: dict[str, CheckResult] = {}
     not_asked: dict[str, str] = {}
     for name, check in CHECKS.items():
@@ -41,12 +41,12 @@ def audit(
         else:
             checks[name] = found
     if retrained:
-        planned, reason = plan_of(evidence.record, data_root, evidence.folder)
+        planned, reason = rebuild_plan(evidence.record, data_root, evidence.folder)
         if planned is None:
             raise UsageError(f"the run cannot be trained again: {reason}", where=f"--retrain {retrained}")
-        from embench.audits.retrain import retrain  # torch, which what came from a file can do without
+        from embench.audits.retrain import retrain_permuted  # torch, which what came from a file can do without
 
-        checks["permuted_labels"] = retrain(planned, evidence, retrained, progress or (lambda _: None))
+        checks["permuted_labels"] = retrain_permuted(planned, evidence, retrained, progress or (lambda _: None))
     else:
         not_asked["permuted_labels"] = "--retrain N was not given"
     made = Audit(evidence.manifest.id, checks, not_asked)

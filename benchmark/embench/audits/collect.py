@@ -21,7 +21,7 @@ from embench.protocols import Fold, Protocol, load_protocol, protocol_names, rec
 from embench.records import embeddings, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, Labels
-from embench.statistics import answers
+from embench.statistics import evaluation
 from embench.statistics.scores import compute_scores
 from embench.store import Store
 from embench.system import lacking, version_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from embench.planning.plan import Plan
 
 
-def gather(folder: Path, data_root: Path | None) -> Evidence:
+def collect_evidence(folder: Path, data_root: Path | None) -> Evidence:
     """Raises DataError where the record is incomplete or the data are not there."""
     known = record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
@@ -56,14 +56,14 @@ def gather(folder: Path, data_root: Path | None) -> Evidence:
         unit_length_s=cohort.length_s,
         replicates=int(known.scores.get("replicates", 1000)),
     )
-    planned, _ = plan_of(known, data_root, folder)
+    planned, _ = rebuild_plan(known, data_root, folder)
     statistics, stages = None, None
     same_code = planned is not None and _same_code(known.run, planned)
     if planned and same_code:
-        from embench.audits.retrain import fitted_statistics, stages_of
+        from embench.audits.retrain import compare_stages, fitted_statistics
 
         statistics = fitted_statistics(planned, folder)
-        stages = stages_of(planned, known.history) if known.history else None
+        stages = compare_stages(planned, known.history) if known.history else None
     sources, missing = _sources(known.run, planned, protocol, root)
     return Evidence(
         folder=folder,
@@ -78,7 +78,7 @@ def gather(folder: Path, data_root: Path | None) -> Evidence:
         groups=cohort.groups,
         unit_length_s=cohort.length_s,
         dealt=dealt,
-        rescored={**rescored, "metrics": answers.scoring_identity()["metrics"]},
+        rescored={**rescored, "metrics": evaluation.scoring_identity()["metrics"]},
         embeddings=embeddings.read_embeddings(folder),
         statistics=statistics,
         sources=sources,
@@ -128,7 +128,7 @@ def _labels(cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Seque
     return Labels({name: [row[k] for row in rows] for k, name in enumerate(Labels.FIXED)})  # type: ignore[misc]
 
 
-def plan_of(known: record.Record, data_root: Path | None, folder: Path) -> tuple[Plan | None, str]:
+def rebuild_plan(known: record.Record, data_root: Path | None, folder: Path) -> tuple[Plan | None, str]:
     """The plan that the run's request has here, or why it has none."""
     given = known.run["config"].get("request")
     if given is None:

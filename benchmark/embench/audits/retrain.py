@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from embench.audits.checks.evidence import Evidence, Statistics
+from embench.audits.checks.evidence import Evidence, FittedStatistics
 from embench.callbacks import EventCallback
 from embench.engine.assemble import encoder_of
 from embench.engine.executors import run_graph
@@ -28,7 +28,7 @@ from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.runs import evaluate
 
 
-def stages_of(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Stages that a run's history names, and whether the plan has them."""
     rows = {(row["stage"], row["kind"], row["fold"]) for row in history}
     return [
@@ -37,7 +37,7 @@ def stages_of(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[
     ]
 
 
-def fitted_statistics(planned: Plan, folder: Path) -> list[Statistics] | None:
+def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | None:
     """What the networks of the first seed normalise by, from their weights and recomputed; None where statistics came
     with pretrained weights, or no weights are there."""
     if planned.method.pretraining or planned.started:
@@ -61,7 +61,7 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[Statistics] | None:
             for name, training, everybody in _recomputed(stage):
                 if name in state:
                     found.append(
-                        Statistics(expected.seed, expected.fold, name, state[name].numpy(), training, everybody)
+                        FittedStatistics(expected.seed, expected.fold, name, state[name].numpy(), training, everybody)
                     )
     return found if any_weights else None
 
@@ -95,7 +95,7 @@ def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
         return {name: value.numpy().copy() for name, value in encoder.build(spec).named_buffers()}
 
 
-def permuted(planned: Plan, k: int) -> Plan:
+def permute_labels(planned: Plan, k: int) -> Plan:
     """The plan with the labels that stages learn from dealt out anew within each person, another way for each `k`; test
     labels are as they are. Labels of outside sources are left alone."""
     stages: dict[str, Stage[Any]] = {}
@@ -123,13 +123,13 @@ def _dealt_anew(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) ->
     return out
 
 
-def retrain(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
+def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
     """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test people. What
     it then scores is chance, unless test people's labels reach it by another way."""
     names = {t.name: e.rescored["headlines"][t.name] for t in e.targets}
     null: dict[str, list[float]] = {name: [] for name in names}
     for k in range(count):
-        again = permuted(planned, k)
+        again = permute_labels(planned, k)
         with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
             stages = list(again.graph.stages.values())
             workers = default_workers(planned.setting.device)

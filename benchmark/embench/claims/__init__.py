@@ -1,20 +1,29 @@
 """What papers claim, run and judged."""
 
-from embench.claims.examine import FIXED, Leg, Pair, Row, check, examine, pairs, prospects
-from embench.claims.files import Claim, Untested, chosen, installed, read
+from embench.claims.examine import (
+    FIXED_PROTOCOL,
+    ClaimResult,
+    ComparedPair,
+    Leg,
+    check_all_compared,
+    claim_pairs,
+    examine_claims,
+    preview_claims,
+)
+from embench.claims.files import Claim, UntestedClaim, installed_claims, read_claim, select_claims
 
 __all__ = [
-    "FIXED",
+    "FIXED_PROTOCOL",
     "Claim",
+    "ClaimResult",
+    "ComparedPair",
     "Leg",
-    "Pair",
-    "Row",
-    "Untested",
-    "check",
-    "chosen",
-    "examine",
-    "installed",
-    "pairs",
-    "prospects",
-    "read",
+    "UntestedClaim",
+    "check_all_compared",
+    "claim_pairs",
+    "examine_claims",
+    "installed_claims",
+    "preview_claims",
+    "read_claim",
+    "select_claims",
 ]

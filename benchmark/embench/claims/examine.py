@@ -9,7 +9,7 @@ from typing import Any, Literal
 from embench import protocols, registry
 from embench.callbacks import EventCallback
 from embench.claims.files import Claim
-from embench.claims.verdict import Size, Verdict, on_direction, on_size
+from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdict
 from embench.data.cohort import card_for_protocol
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.dataset import Card
@@ -20,7 +20,7 @@ from embench.runs import run as runner
 from embench.statistics import comparison
 from embench.statistics.significance import holm
 
-FIXED = "subject-independent-v1"
+FIXED_PROTOCOL = "subject-independent-v1"
 """The protocol that holds for every method, whose headline is compared."""
 
 Leg = Literal["fixed", "own"]
@@ -28,7 +28,7 @@ Status = Literal["compared", "can be run", "missing", "does not apply"]
 
 
 @dataclass(frozen=True)
-class Pair:
+class ComparedPair:
     """What a claim compares on a dataset under a protocol: the requests of its two sides."""
 
     claim: Claim
@@ -44,7 +44,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Row:
+class ClaimResult:
     """One comparison, or why there is none.
 
     Args:
@@ -88,9 +88,9 @@ class Row:
         return values | {"difference": {"mean": gap.mean, "low": gap.low, "high": gap.high}}
 
 
-def pairs(
+def claim_pairs(
     claims: Sequence[Claim], datasets: Sequence[str], legs: Sequence[Leg], options: Mapping[str, Any]
-) -> list[Pair]:
+) -> list[ComparedPair]:
     """What the claims compare: on their own datasets, or on these.
 
     Args:
@@ -100,12 +100,12 @@ def pairs(
     for claim in claims:
         for dataset in datasets or claim.datasets:
             for leg in legs:
-                protocol = FIXED if leg == "fixed" else claim.protocol
+                protocol = FIXED_PROTOCOL if leg == "fixed" else claim.protocol
                 targets = _targets(claim, dataset, protocol)
                 if claim.place(dataset).targets and not targets:
                     continue  # classes that only the paper's protocol makes
                 a, b = (_request(claim, side, dataset, protocol, targets, options) for side in ("a", "b"))
-                found.append(Pair(claim, dataset, leg, a, b))
+                found.append(ComparedPair(claim, dataset, leg, a, b))
     return found
 
 
@@ -133,7 +133,9 @@ def _request(
     return request_of(dataset=dataset, **own, **{**options, **claim.options(side, dataset)})
 
 
-def examine(wanted: Sequence[Pair], progress: EventCallback | None = None, workers: int | None = None) -> list[Row]:
+def examine_claims(
+    wanted: Sequence[ComparedPair], progress: EventCallback | None = None, workers: int | None = None
+) -> list[ClaimResult]:
     """Runs all that can be run, as one grid a paper, and compares; a row for each target of each pair."""
     rows = []
     for paper in dict.fromkeys(pair.claim.paper for pair in wanted):
@@ -141,13 +143,13 @@ def examine(wanted: Sequence[Pair], progress: EventCallback | None = None, worke
     return rows
 
 
-def prospects(wanted: Sequence[Pair]) -> list[Row]:
+def preview_claims(wanted: Sequence[ComparedPair]) -> list[ClaimResult]:
     """What `examine` would find to run, and what is missing: a row for each pair. Nothing is trained."""
     plans = _plans(wanted)
     return [_refusal(pair, plans) or _row(pair, "can be run") for pair in wanted]
 
 
-def _plans(wanted: Sequence[Pair]) -> dict[runner.Request, Plan | EmbenchError]:
+def _plans(wanted: Sequence[ComparedPair]) -> dict[runner.Request, Plan | EmbenchError]:
     """The plan of every request, or why there is none."""
     found: dict[runner.Request, Plan | EmbenchError] = {}
     for request in dict.fromkeys(side for pair in wanted for side in (pair.a, pair.b)):
@@ -158,7 +160,7 @@ def _plans(wanted: Sequence[Pair]) -> dict[runner.Request, Plan | EmbenchError]:
     return found
 
 
-def _refusal(pair: Pair, plans: Mapping[runner.Request, Plan | EmbenchError]) -> Row | None:
+def _refusal(pair: ComparedPair, plans: Mapping[runner.Request, Plan | EmbenchError]) -> ClaimResult | None:
     """The row of a pair of which a side cannot be run; None where both can."""
     if pair.dataset not in pair.claim.datasets and (lacking := _lacking(pair)):
         return _row(pair, "does not apply", f"{pair.dataset} has no {', '.join(lacking)}")
@@ -168,14 +170,14 @@ def _refusal(pair: Pair, plans: Mapping[runner.Request, Plan | EmbenchError]) ->
     return None
 
 
-def _paper(wanted: Sequence[Pair], progress: EventCallback | None, workers: int | None) -> list[Row]:
+def _paper(wanted: Sequence[ComparedPair], progress: EventCallback | None, workers: int | None) -> list[ClaimResult]:
     plans = _plans(wanted)
     refused = {i: row for i, pair in enumerate(wanted) if (row := _refusal(pair, plans))}
     able = [pair for i, pair in enumerate(wanted) if i not in refused]
     requests = list(dict.fromkeys(side for pair in able for side in (pair.a, pair.b)))
     done = runner.grid(requests, workers=workers, progress=progress) if requests else runner.GridResult(())
     by_id = {result.id: result for result in done.results}
-    rows: list[Row] = []
+    rows: list[ClaimResult] = []
     for i, pair in enumerate(wanted):
         if i in refused:
             rows.append(refused[i])
@@ -191,24 +193,24 @@ def _paper(wanted: Sequence[Pair], progress: EventCallback | None, workers: int 
     return _decided(rows)
 
 
-def _lacking(pair: Pair) -> list[str]:
+def _lacking(pair: ComparedPair) -> list[str]:
     """The modalities that a claim reads and a dataset does not have."""
     card: Card = registry.load("dataset", pair.dataset).card
     read = [part for side in (pair.a, pair.b) for part in (side.modalities or "").replace("+", ",").split(",") if part]
     return [name for name in dict.fromkeys(read) if name not in card.modalities]
 
 
-def _row(pair: Pair, status: Status, reason: str = "", what_to_do: str = "") -> Row:
-    return Row(pair.claim, pair.dataset, pair.leg, pair.a.protocol, status, reason, what_to_do)
+def _row(pair: ComparedPair, status: Status, reason: str = "", what_to_do: str = "") -> ClaimResult:
+    return ClaimResult(pair.claim, pair.dataset, pair.leg, pair.a.protocol, status, reason, what_to_do)
 
 
-def _missing(pair: Pair, error: EmbenchError, side: str = "") -> Row:
+def _missing(pair: ComparedPair, error: EmbenchError, side: str = "") -> ClaimResult:
     """The row of a pair that `error` keeps from being compared."""
     where = f" ({error.where})" if isinstance(error, DataError) and error.where else ""
     return _row(pair, "missing", f"{side}{error.what}{where}", error.hint or "")
 
 
-def _compared(pair: Pair, one: Any, other: Any, targets: Sequence[str]) -> list[Row]:
+def _compared(pair: ComparedPair, one: Any, other: Any, targets: Sequence[str]) -> list[ClaimResult]:
     rows = []
     a, b = record.read_record(one.folder), record.read_record(other.folder)
     published = pair.claim.place(pair.dataset).published if pair.leg == "own" else {}
@@ -225,7 +227,7 @@ def _compared(pair: Pair, one: Any, other: Any, targets: Sequence[str]) -> list[
             rows.append(replace(_missing(pair, error), target=target, **about))
             continue
         gap = found.difference
-        size = on_size(published[target], gap.low, gap.high) if target in published else None
+        size = size_verdict(published[target], gap.low, gap.high) if target in published else None
         rows.append(
             replace(
                 _row(pair, "compared"),
@@ -244,7 +246,7 @@ def _compared(pair: Pair, one: Any, other: Any, targets: Sequence[str]) -> list[
     return rows
 
 
-def _decided(rows: Sequence[Row]) -> list[Row]:
+def _decided(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
     """The rows with their verdicts, p values corrected over the comparisons of each leg. Two claims that ask the same
     of the same runs are one comparison."""
     corrected: dict[Any, float] = {}
@@ -256,16 +258,16 @@ def _decided(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         if row.status == "compared":
             p, gap = corrected.get(_question(row)), row.difference
-            row = replace(row, corrected=p, verdict=on_direction(gap.low, gap.high, p, row.claim.direction))
+            row = replace(row, corrected=p, verdict=direction_verdict(gap.low, gap.high, p, row.claim.direction))
         decided.append(row)
     return decided
 
 
-def _question(row: Row) -> tuple[str, ...]:
+def _question(row: ClaimResult) -> tuple[str, ...]:
     return (row.leg, row.runs["a"], row.runs["b"], row.target, row.metric)
 
 
-def check(rows: Sequence[Row]) -> None:
+def check_all_compared(rows: Sequence[ClaimResult]) -> None:
     """Raises Unfinished where a comparison is missing; names each reason and the claims that it concerns."""
     missing = [row for row in rows if row.status == "missing"]
     if missing:

@@ -48,7 +48,7 @@ class Configuration(_Strict):
         return self.model_dump(exclude_unset=True)
 
 
-class Place(_Strict):
+class ClaimDataset(_Strict):
     """A dataset that a claim is tested on: its targets (none: those of a run that names none), what differs there, and
     the published difference of each target, a less b, as a share (.05 for 5 points)."""
 
@@ -82,8 +82,8 @@ class Claim(_Strict):
     direction: Literal["higher", "lower"]
     protocol: str
     metric: str
-    datasets: dict[str, Place] = Field(min_length=1)
-    elsewhere: dict[str, Place] = {}
+    datasets: dict[str, ClaimDataset] = Field(min_length=1)
+    elsewhere: dict[str, ClaimDataset] = {}
     remarks: str = ""
 
     @model_validator(mode="after")
@@ -98,9 +98,9 @@ class Claim(_Strict):
             raise ValueError(f"{', '.join(also)} stands in `datasets` and in `elsewhere`")
         return self
 
-    def place(self, dataset: str) -> Place:
+    def place(self, dataset: str) -> ClaimDataset:
         """What holds on a dataset, whether the file names it or not."""
-        return self.datasets.get(dataset) or self.elsewhere.get(dataset) or Place()
+        return self.datasets.get(dataset) or self.elsewhere.get(dataset) or ClaimDataset()
 
     def options(self, side: Literal["a", "b"], dataset: str) -> dict[str, Any]:
         """The options of one side on a dataset, without those that are not given."""
@@ -109,7 +109,7 @@ class Claim(_Strict):
         return self.both.given | here.both.given | own.given | local.given
 
 
-class Untested(_Strict):
+class UntestedClaim(_Strict):
     """A claim that is no comparison of two configurations, and why embench does not test it yet."""
 
     id: Identity
@@ -118,7 +118,7 @@ class Untested(_Strict):
     not_tested: str
 
 
-def read(path: Path) -> Claim | Untested:
+def read_claim(path: Path) -> Claim | UntestedClaim:
     """The claim of a file, whose folder and name are its paper and id.
 
     Raises:
@@ -130,7 +130,7 @@ def read(path: Path) -> Claim | Untested:
         raise UsageError(f"a claim's file cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
         raise UsageError("a claim's file holds no mapping", where=str(path), expected=", ".join(Claim.model_fields))
-    kind = Untested if "not_tested" in content else Claim
+    kind = UntestedClaim if "not_tested" in content else Claim
     try:
         claim = kind.model_validate(content)
     except ValidationError as error:
@@ -146,12 +146,12 @@ def read(path: Path) -> Claim | Untested:
     return claim
 
 
-def installed() -> list[Claim | Untested]:
+def installed_claims() -> list[Claim | UntestedClaim]:
     """The claims of all packages, by paper and id; a file that cannot be used is left out with a warning."""
     found = []
     for path in registry.shipped("claims/*/*.yaml"):
         try:
-            found.append(read(path))
+            found.append(read_claim(path))
         except UsageError as error:
             warnings.warn(f"a claim is left out: {error}", stacklevel=2)
     return sorted(found, key=lambda claim: (claim.paper, _counted(claim.id)))
@@ -162,13 +162,13 @@ def _counted(text: str) -> list[tuple[int, str]]:
     return [(int(part or 0), rest) for rest, part in re.findall(r"(\D*)(\d*)", text)]
 
 
-def chosen(paper: str | None, ids: tuple[str, ...]) -> list[Claim | Untested]:
+def select_claims(paper: str | None, ids: tuple[str, ...]) -> list[Claim | UntestedClaim]:
     """The claims of a paper, or of all, and those of these ids only where some are given.
 
     Raises:
         UsageError: no claim is of this paper or id.
     """
-    claims = installed()
+    claims = installed_claims()
     for what, wanted, known in (
         ("paper", (paper,) if paper else (), {claim.paper for claim in claims}),
         ("claim", ids, {claim.id for claim in claims if paper in (None, claim.paper)}),

@@ -10,7 +10,7 @@ Verdict = Literal["supported", "contradicted", "equivalent", "undecided"]
 Size = Literal["agrees", "smaller", "larger", "opposite"]
 
 
-def on_direction(
+def direction_verdict(
     low: float | None, high: float | None, p: float | None, direction: Literal["higher", "lower"] = "higher"
 ) -> Verdict:
     """The verdict on the direction of a difference, a less b.
@@ -33,7 +33,7 @@ def on_direction(
     return "equivalent" if low >= -EQUIVALENCE_MARGIN and high <= EQUIVALENCE_MARGIN else "undecided"
 
 
-def on_size(published: float, low: float | None, high: float | None) -> Size | None:
+def size_verdict(published: float, low: float | None, high: float | None) -> Size | None:
     """Whether the measured 95 % interval holds the published difference, or lies nearer to 0 (`smaller`), further away
     (`larger`) or on the other side of 0 (`opposite`). None where there is no interval."""
     if low is None or high is None:

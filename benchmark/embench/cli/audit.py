@@ -36,7 +36,7 @@ def audit(
 
         folder = run if run.is_dir() else _scored(run, dataset, data_root)
         with Progress() as progress:
-            made = audits.audit(folder, data_root=data_root, retrained=retrain, out=out, progress=progress.event)
+            made = audits.audit_run(folder, data_root=data_root, retrained=retrain, out=out, progress=progress.event)
     if as_json:
         console.document(made.json())
     else:

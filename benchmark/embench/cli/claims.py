@@ -11,7 +11,7 @@ from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, takes
 
 if TYPE_CHECKING:
-    from embench.claims import Claim, Row, Untested
+    from embench.claims import Claim, ClaimResult, UntestedClaim
 
 LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
 
@@ -50,21 +50,21 @@ def claims(
         from embench import claims as claiming
         from embench.cli.progress import Progress
 
-        chosen = claiming.chosen(paper, tuple(claim or ()))
+        chosen = claiming.select_claims(paper, tuple(claim or ()))
         tested = [each for each in chosen if isinstance(each, claiming.Claim)]
-        pairs = claiming.pairs(tested, dataset or (), LEGS[under], options)
+        pairs = claiming.claim_pairs(tested, dataset or (), LEGS[under], options)
         if dry_run:
-            rows = claiming.prospects(pairs)
+            rows = claiming.preview_claims(pairs)
         else:
             with Progress() as progress:
-                rows = claiming.examine(pairs, progress=progress.event, workers=options["workers"])
-    untested = [each for each in chosen if isinstance(each, claiming.Untested)]
+                rows = claiming.examine_claims(pairs, progress=progress.event, workers=options["workers"])
+    untested = [each for each in chosen if isinstance(each, claiming.UntestedClaim)]
     if as_json:
         console.document(_document(tested, rows, untested))
     else:
         _print(tested, rows, untested)
     if not dry_run:
-        claiming.check(rows)
+        claiming.check_all_compared(rows)
 
 
 def _line(options: Mapping[str, Any]) -> str:
@@ -76,7 +76,9 @@ def _line(options: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _document(tested: Sequence[Claim], rows: Sequence[Row], untested: Sequence[Untested]) -> dict[str, Any]:
+def _document(
+    tested: Sequence[Claim], rows: Sequence[ClaimResult], untested: Sequence[UntestedClaim]
+) -> dict[str, Any]:
     """What `--json` prints."""
     kept = {"id", "paper", "claim", "direction", "protocol", "metric", "remarks"}
     described = [
@@ -86,7 +88,7 @@ def _document(tested: Sequence[Claim], rows: Sequence[Row], untested: Sequence[U
     return {"claims": described, "not_tested": [claim.model_dump() for claim in untested]}
 
 
-def _print(tested: Sequence[Claim], rows: Sequence[Row], untested: Sequence[Untested]) -> None:
+def _print(tested: Sequence[Claim], rows: Sequence[ClaimResult], untested: Sequence[UntestedClaim]) -> None:
     from embench.cli.show import SYNTHETIC_SCORES
 
     generated = any(row.synthetic for row in rows)
@@ -115,12 +117,12 @@ def _print(tested: Sequence[Claim], rows: Sequence[Row], untested: Sequence[Unte
         console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
-def _first(claim: Claim, rows: Sequence[Row]) -> str:
+def _first(claim: Claim, rows: Sequence[ClaimResult]) -> str:
     """The dataset whose options are shown."""
     return rows[0].dataset if rows else next(iter(claim.datasets))
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: ClaimResult) -> list[str]:
     from embench.records.cost import format_duration
 
     gap = row.difference
@@ -147,7 +149,7 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def _not_compared(rows: Sequence[Row]) -> list[str]:
+def _not_compared(rows: Sequence[ClaimResult]) -> list[str]:
     """Rows that compare nothing, as lines; protocols with one reason share a line."""
     protocols: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
@@ -160,7 +162,7 @@ def _not_compared(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _print_untested(untested: Sequence[Untested]) -> None:
+def _print_untested(untested: Sequence[UntestedClaim]) -> None:
     if untested:
         rows = [[each.paper, each.id, each.claim, each.not_tested] for each in untested]
         console.table(["paper", "claim", "statement", "why not"], rows, title="not yet tested by embench")

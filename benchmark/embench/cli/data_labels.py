@@ -49,7 +49,7 @@ def labels(
             store = prepared(dataset, data_root, rules, 1, lambda n, all_, _: steps(n, all_, "prepared"))
         report = label_report.describe_labels(store, card, chosen, rules)
         if figure:
-            label_figure.draw(card.title, report).save(figure)
+            label_figure.draw_labels(card.title, report).save(figure)
         if units:
             write_units(units, units_table(store, card, chosen, rules))
     if as_json:

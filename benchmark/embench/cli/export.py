@@ -28,7 +28,7 @@ def export(
     from embench.report import latex as paper
 
     records = [record.read_record(folder) for folder in runs]
-    wanted = ((latex, paper.tables), (methods, paper.methods), (bibtex, paper.bibtex))
+    wanted = ((latex, paper.latex_tables), (methods, paper.methods_section), (bibtex, paper.bibtex))
     text = "\n".join(make(records) for chosen, make in wanted if chosen)
     if out is None:
         typer.echo(text, nl=False)

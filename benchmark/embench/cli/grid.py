@@ -53,7 +53,7 @@ def grid(
                 done = runner.grid(requests, executor=executor, workers=options["workers"], progress=progress.event)
             documents = [result.json() for result in done.results]
             scored = [(result.manifest, result.scores) for result in done.results]
-            drawn = grid_curves.write_all(scored, requests[0].runs_folder / "curves")
+            drawn = grid_curves.write_curves(scored, requests[0].runs_folder / "curves")
     if as_json:
         console.document(documents)
     elif dry_run:

@@ -27,7 +27,7 @@ def show(
     """Print the tables of all datasets, or of one."""
     from embench import leaderboard
 
-    sections = leaderboard.show(boards, dataset)
+    sections = leaderboard.leaderboard_sections(boards, dataset)
     if not sections:
         console.echo(f"no published entries in {boards}")
     for section in sections:
@@ -75,13 +75,13 @@ def build(
     from embench.data.find import raw_digest_of
 
     if runs is not None:
-        folders = leaderboard.finished(runs)
+        folders = leaderboard.finished_runs(runs)
         if not folders:
             raise DataError("no finished runs found", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
-        entries, refused = leaderboard.publish(folders, boards, lambda dataset: raw_digest_of(dataset, data_root))
+        entries, refused = leaderboard.publish_runs(folders, boards, lambda dataset: raw_digest_of(dataset, data_root))
         for entry in entries:
             console.echo(f"published {entry}")
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
-    for path in leaderboard.build(boards):
+    for path in leaderboard.build_leaderboards(boards):
         console.echo(str(path))

@@ -30,7 +30,7 @@ def report(
     from embench.cli.progress import Steps
 
     with Steps() as steps:
-        path = reports.write(
+        path = reports.write_report(
             run,
             out or Path(f"{run.resolve().name}.html"),
             singles=beside or (),

@@ -54,7 +54,7 @@ def score(
                 out=out,
                 progress=lambda n, all_, _: steps(n, all_, "prepared"),
             )
-        audited = audits.audit(result.folder, data_root=data_root)
+        audited = audits.audit_run(result.folder, data_root=data_root)
         document = {**result.json(), "outside": result.manifest["outside"], "audit": audited.json()}
     if as_json:
         console.document(document)

@@ -51,13 +51,13 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
     """A grid along one axis: a table for each dataset and target, a row for each place, a column for each method."""
-    from embench.report.grid_curves import AXES
+    from embench.report.grid_curves import AXIS_TITLES
 
     for title, rows in found.panels():
         lines = list(dict.fromkeys(row["line"] for row in rows))
         cells = {(row["at"], row["line"]): value(row) for row in rows}
         body = [[place, *(cells.get((place, line), "") for line in lines)] for place in found.places]
-        console.table([AXES[found.axis], *lines], body, title=title)
+        console.table([AXIS_TITLES[found.axis], *lines], body, title=title)
     console.echo(f"files: {', '.join(map(str, files))}")
 
 

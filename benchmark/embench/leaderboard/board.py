@@ -9,11 +9,11 @@ from typing import Any
 
 from embench.errors import MachineError, UsageError
 from embench.files import write_text
-from embench.leaderboard.entries import Entry, load_entries
-from embench.leaderboard.rows import BESIDE, Row, ranked_rows
+from embench.leaderboard.entries import LeaderboardEntry, load_entries
+from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow, ranked_rows
 from embench.records.cost import COST_COLUMNS, format_cost
 
-NONE = "—"
+NO_VALUE = "—"
 LEGEND = """\
 ## How to read this
 - Rows are ranked by the headline (bold) alone, among rows with the same access to the test people's data. In brackets:
@@ -33,7 +33,7 @@ LEGEND = """\
 """
 
 
-def show(
+def leaderboard_sections(
     root: Path, dataset: str | None = None, protocol: str | None = None, target: str | None = None
 ) -> list[dict[str, Any]]:
     """Sections {dataset, protocol, target, leaks, fixed_order, rows}, rows as in `ranked_rows`: all, or one's choice.
@@ -54,7 +54,7 @@ def show(
     return chosen
 
 
-def build(root: Path) -> list[Path]:
+def build_leaderboards(root: Path) -> list[Path]:
     """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md; the paths written."""
     root = Path(root)
     sections = _sections(load_entries(root))
@@ -71,7 +71,7 @@ def build(root: Path) -> list[Path]:
     return [*written, root / "README.md"]
 
 
-def _sections(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def _sections(entries: Sequence[LeaderboardEntry]) -> list[dict[str, Any]]:
     sections = []
     keyed = sorted(entries, key=lambda e: (e.board, e.run.protocol.leaks, e.run.protocol.name, e.run.id))
     for (board, leaks, protocol), group in groupby(
@@ -97,11 +97,11 @@ def _page(dataset: str, sections: Sequence[dict[str, Any]]) -> str:
             parts.append(_clock(methods[0]["headline"], controls))
         for access, rows in groupby(methods, key=lambda row: row["target_access"]):
             parts.append(f"Access to the test people's data: {access}.\n")
-            parts.append(markdown([*rows, *controls], section["protocol"]) + "\n")
+            parts.append(markdown_table([*rows, *controls], section["protocol"]) + "\n")
     return "\n".join([*parts, LEGEND])
 
 
-def _clock(headline: str, controls: Sequence[Row]) -> str:
+def _clock(headline: str, controls: Sequence[BoardRow]) -> str:
     """What a reader must know of a dataset whose tasks come in one order."""
     clock = next((row for row in controls if row["control"] == "elapsed_time"), None)
     auroc = clock and clock["scores"].get("auroc")
@@ -118,7 +118,7 @@ def _front(sections: Sequence[dict[str, Any]]) -> str:
     for section in sections:
         methods = [row for row in section["rows"] if row["kind"] == "method"]
         best = next((row for row in methods if row["rank"] == 1), None)
-        leader = f"{_method(best)} on {', '.join(best['modalities'])}: {_interval(best['score'])}" if best else NONE
+        leader = f"{_method(best)} on {', '.join(best['modalities'])}: {_interval(best['score'])}" if best else NO_VALUE
         link = f"[{section['dataset']}]({section['dataset']}/README.md)"
         headline = methods[0]["headline"]
         lines.append([link, section["protocol"], section["target"], str(len(methods)), headline, leader])
@@ -127,16 +127,16 @@ def _front(sections: Sequence[dict[str, Any]]) -> str:
     return f"# Leaderboards\n\nMade by `embench leaderboard build`; not written by hand.\n\n{table}\n"
 
 
-def markdown(rows: Sequence[Row], protocol: str) -> str:
+def markdown_table(rows: Sequence[BoardRow], protocol: str) -> str:
     """One table: methods with their ranks, controls as rows to compare with. Scores that no row has are left out."""
     headline = rows[0]["headline"]
-    beside = [name for name in BESIDE if name != headline and any(row["scores"].get(name) for row in rows)]
+    beside = [name for name in SECONDARY_METRICS if name != headline and any(row["scores"].get(name) for row in rows)]
     heads = ["#", "method", "modalities", "recipe", "people", f"**{headline}**", *beside, "controls", "audit"]
     heads += [*COST_COLUMNS, "looks / tried", "seeds", "entry"]
     return _table([_cells(row, beside, protocol) for row in rows], heads)
 
 
-def _cells(row: Row, beside: Sequence[str], protocol: str) -> list[str]:
+def _cells(row: BoardRow, beside: Sequence[str], protocol: str) -> list[str]:
     numbers = [_interval(row["score"]), *(_number(row["scores"].get(name)) for name in beside)]
     seeds, entry = ", ".join(map(str, row["seeds"])), f"[{row['id'].rpartition('-')[2]}]({protocol}/{row['id']})"
     if row["kind"] == "control":
@@ -149,20 +149,20 @@ def _cells(row: Row, beside: Sequence[str], protocol: str) -> list[str]:
     return [*cells, _controls(row), row["audit"], *format_cost(row["cost"]).values(), looks, seeds, entry]
 
 
-def _encoders(row: Row) -> str:
+def _encoders(row: BoardRow) -> str:
     names = list(dict.fromkeys(row["encoders"].values()))
     if len(names) == 1:
         return str(names[0])
     return ", ".join(f"{modality}: {name}" for modality, name in row["encoders"].items())
 
 
-def _method(row: Row) -> str:
+def _method(row: BoardRow) -> str:
     fused = " + ".join(part for part in (_encoders(row), row["fusion"]) if part)
     after = f", after {', '.join(row['pretrainers'])}" if row["pretrainers"] else ""
     return fused + after + (f" ({'; '.join(row['apart'])})" if row["apart"] else "")
 
 
-def _controls(row: Row) -> str:
+def _controls(row: BoardRow) -> str:
     if row["not_cleared"]:
         return "**not above " + ", ".join(row["not_cleared"]) + "**"
     return f"above all {row['controls']}" if row["controls"] else "none scored"
@@ -170,18 +170,18 @@ def _controls(row: Row) -> str:
 
 def _interval(number: dict[str, Any] | None) -> str:
     if number is None:
-        return NONE
+        return NO_VALUE
     if number["low"] is None:
         return _number(number)
     return f"{number['mean']:.3f} [{number['low']:.3f}, {number['high']:.3f}]"
 
 
 def _number(number: dict[str, Any] | None) -> str:
-    return NONE if number is None else f"{number['mean']:.3f}"
+    return NO_VALUE if number is None else f"{number['mean']:.3f}"
 
 
 def _count(value: int | None) -> str:
-    return NONE if value is None else str(value)
+    return NO_VALUE if value is None else str(value)
 
 
 def _table(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from embench.records.record import read_manifest, read_scores
 
 
 @dataclass(frozen=True)
-class Entry:
+class LeaderboardEntry:
     """One published run; `audit` is None where it was not audited."""
 
     folder: Path
@@ -32,14 +32,14 @@ class Entry:
 
     def score(self, target: str, metric: str) -> dict[str, Any] | None:
         """The model's number, None where it is undefined or was not computed."""
-        return defined(self.scores["scores"].get(target, {}).get(metric))
+        return defined_score(self.scores["scores"].get(target, {}).get(metric))
 
 
-def defined(number: dict[str, Any] | None) -> dict[str, Any] | None:
+def defined_score(number: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if number is None or "undefined" in number else number
 
 
-def load_entries(root: Path) -> list[Entry]:
+def load_entries(root: Path) -> list[LeaderboardEntry]:
     """All entries below `root`/<dataset>/<protocol>/<run-id>/, in the order of these names.
 
     Raises:
@@ -61,5 +61,5 @@ def load_entries(root: Path) -> list[Entry]:
             raise DataError(
                 "the scores lack a part", where=str(folder / "scores.json"), expected="embench's own format"
             )
-        entries.append(Entry(folder, run, scores, audits.read_audit(folder)))
+        entries.append(LeaderboardEntry(folder, run, scores, audits.read_audit(folder)))
     return entries

@@ -17,19 +17,19 @@ from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Labels
 from embench.records.record import as_yaml, read_record
 
-COPIED = ("folds.csv", "scores.json")
-PREDICTIONS = "predictions.csv.gz"
-LOCAL = ("data_root", "runs", "pretrained", "pretrainers")
+COPIED_FILES = ("folds.csv", "scores.json")
+PREDICTIONS_FILE = "predictions.csv.gz"
+LOCAL_OPTIONS = ("data_root", "runs", "pretrained", "pretrainers")
 """Options that may name places on somebody's machine; of weights that were started from the hash is published, and
 pretrainers stand elsewhere in the record, without paths."""
 
-HMAC_NAME = "labels.hmac"
+HMAC_FILE = "labels.hmac"
 
-Key = Callable[[str], bytes]
+DatasetKey = Callable[[str], bytes]
 """Dataset's full name -> a digest of its raw files that is not published itself."""
 
 
-def export_entry(run_folder: Path, boards: Path, *, key: Key) -> Path:
+def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
     """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced.
 
     Labels go along only where the dataset's card says that they are public; otherwise `labels.hmac` holds one HMAC over
@@ -56,17 +56,17 @@ def export_entry(run_folder: Path, boards: Path, *, key: Key) -> Path:
         with temporary(aside(entry)) as whole:
             whole.mkdir(parents=True)
             write_text(whole / "run.yaml", as_yaml(_public(record.run)))
-            for name in COPIED:
+            for name in COPIED_FILES:
                 shutil.copyfile(run_folder / name, whole / name)
             if (run_folder / AUDIT).is_file():
                 shutil.copyfile(run_folder / AUDIT, whole / AUDIT)
             if manifest.card.labels_public == "yes":
-                for name in (PREDICTIONS, "labels.csv.gz"):
+                for name in (PREDICTIONS_FILE, "labels.csv.gz"):
                     shutil.copyfile(run_folder / name, whole / name)
             else:
                 of_model = record.predictions["method"] == MODEL
-                record.predictions.take(of_model).write(whole / PREDICTIONS)
-                write_text(whole / HMAC_NAME, labels_hmac(record.labels, key(manifest.dataset.name)) + "\n")
+                record.predictions.take(of_model).write(whole / PREDICTIONS_FILE)
+                write_text(whole / HMAC_FILE, labels_hmac(record.labels, key(manifest.dataset.name)) + "\n")
             old = whole.with_name(f"{whole.name}-old")
             if entry.exists():
                 entry.rename(old)
@@ -81,7 +81,7 @@ def _public(run: Mapping[str, Any]) -> dict[str, Any]:
     """The content of run.yaml without `LOCAL`."""
     config = dict(run["config"])
     if "request" in config:
-        config["request"] = {name: value for name, value in config["request"].items() if name not in LOCAL}
+        config["request"] = {name: value for name, value in config["request"].items() if name not in LOCAL_OPTIONS}
     return {**run, "config": config}
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from embench.leaderboard.export import Key, export_entry, why_not_publishable
+from embench.leaderboard.export import DatasetKey, export_entry, why_not_publishable
 from embench.records.record import read_manifest
 
 
-def finished(runs: Path) -> list[Path]:
+def finished_runs(runs: Path) -> list[Path]:
     """The folders of all finished runs below `runs`/<dataset>/, by name."""
     return sorted(path.parent for path in Path(runs).glob("*/*/run.yaml"))
 
 
-def publish(folders: Iterable[Path], boards: Path, key: Key) -> tuple[list[Path], dict[Path, list[str]]]:
+def publish_runs(folders: Iterable[Path], boards: Path, key: DatasetKey) -> tuple[list[Path], dict[Path, list[str]]]:
     """The entries made of these runs, and the runs that may not stand on a board with the reasons why.
 
     Raises:

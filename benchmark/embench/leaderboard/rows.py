@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from embench.leaderboard.entries import Entry, defined
+from embench.leaderboard.entries import LeaderboardEntry, defined_score
 from embench.leaderboard.export import board_name
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest
 
-BESIDE = (
+SECONDARY_METRICS = (
     "auroc_within",
     "auroc_within_stimulus",
     "auroc_crossed",
@@ -23,13 +23,21 @@ BESIDE = (
 )
 """The columns next to the headline."""
 
-CUT = ("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "mcc", "precision_macro", "sensitivity_specificity")
+CUT_METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "f1_weighted",
+    "mcc",
+    "precision_macro",
+    "sensitivity_specificity",
+)
 """Headlines of the papers that depend on where decisions are cut, and most on prevalence too: they never rank."""
 
-Row = dict[str, Any]
+BoardRow = dict[str, Any]
 
 
-def ranked_rows(entries: Sequence[Entry], target: str) -> list[Row]:
+def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[BoardRow]:
     """Rows of one dataset, protocol and target: methods by rank, then those without a rank, then the controls.
 
     A rank holds among rows of one `target_access`, which are kept together. Not ranked, with the reason in `mark`: rows
@@ -45,7 +53,7 @@ def ranked_rows(entries: Sequence[Entry], target: str) -> list[Row]:
     return rows + _control_rows(entries, target)
 
 
-def _method_row(entry: Entry, target: str) -> Row:
+def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:
     run, headline = entry.run, entry.scores["headlines"][target]
     marks = []
     if run.protocol.leaks:
@@ -54,7 +62,7 @@ def _method_row(entry: Entry, target: str) -> Row:
         marks.append("pretrained on the target's labels")
     if run.pretrain_overlap == "unknown":
         marks.append("pretrained on unknown people")
-    if headline in CUT:
+    if headline in CUT_METRICS:
         marks.append("not ranked by a score that depends on a cut")
     number = entry.score(target, headline)
     if number is None:
@@ -66,11 +74,11 @@ def _method_row(entry: Entry, target: str) -> Row:
         "unranked": bool(marks),
         "mark": marks,
         "id": run.id,
-        "encoders": {m: bare(name) for m, name in run.method.encoders.items()},
-        "fusion": bare(run.method.fusion) if run.method.fusion else None,
-        "pretrainers": [bare(name) for name in run.method.pretrainers],
+        "encoders": {m: bare_name(name) for m, name in run.method.encoders.items()},
+        "fusion": bare_name(run.method.fusion) if run.method.fusion else None,
+        "pretrainers": [bare_name(name) for name in run.method.pretrainers],
         "modalities": list(run.method.modalities),
-        "apart": apart(run),
+        "apart": describe_differences(run),
         "recipe": run.recipe.preset,
         "assumed": list(run.recipe.assumed),
         "target_access": run.target_access,
@@ -78,7 +86,7 @@ def _method_row(entry: Entry, target: str) -> Row:
         "people": run.cohort.size,
         "headline": headline,
         "score": number,
-        "scores": {name: entry.score(target, name) for name in BESIDE if name != headline},
+        "scores": {name: entry.score(target, name) for name in SECONDARY_METRICS if name != headline},
         "controls": len([1 for by_target in entry.scores["differences"].values() if target in by_target]),
         "not_cleared": failed,
         "audit": audit_status(entry.audit),
@@ -89,7 +97,7 @@ def _method_row(entry: Entry, target: str) -> Row:
     }
 
 
-def apart(run: Manifest) -> list[str]:
+def describe_differences(run: Manifest) -> list[str]:
     """What sets a run apart from the plain one of the same method, in words."""
     config, said = run.config, []
     if config.get("train_dataset"):
@@ -106,14 +114,14 @@ def apart(run: Manifest) -> list[str]:
     return said + [f"--set {setting}" for setting in run.recipe.settings]
 
 
-def _control_rows(entries: Sequence[Entry], target: str) -> list[Row]:
+def _control_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[BoardRow]:
     """Each control once, as it scored in the entry with most people (the first by id of several)."""
-    rows: list[Row] = []
+    rows: list[BoardRow] = []
     seen: set[str] = set()
     for entry in sorted(entries, key=lambda entry: (-entry.run.cohort.size, entry.run.id)):
         for name, by_target in sorted(entry.scores["controls"].items()):
             numbers = by_target.get(target)
-            if name in seen or numbers is None or defined(numbers) is None:
+            if name in seen or numbers is None or defined_score(numbers) is None:
                 continue
             seen.add(name)
             headline = entry.scores["headlines"][target]
@@ -125,20 +133,22 @@ def _control_rows(entries: Sequence[Entry], target: str) -> list[Row]:
                     "control": name,
                     "people": entry.run.cohort.size,
                     "headline": headline,
-                    "score": defined(numbers.get(headline)),
-                    "scores": {metric: defined(numbers.get(metric)) for metric in BESIDE if metric != headline},
+                    "score": defined_score(numbers.get(headline)),
+                    "scores": {
+                        metric: defined_score(numbers.get(metric)) for metric in SECONDARY_METRICS if metric != headline
+                    },
                     "seeds": list(entry.run.seeds),
                 }
             )
     return sorted(rows, key=lambda row: (-_mean(row), row["control"]))
 
 
-def bare(full_name: str) -> str:
+def bare_name(full_name: str) -> str:
     """`package/name` without the package."""
     return full_name.rsplit("/", 1)[-1]
 
 
-def _mean(row: Row) -> float:
+def _mean(row: BoardRow) -> float:
     return float(row["score"]["mean"]) if row["score"] else float("-inf")
 
 

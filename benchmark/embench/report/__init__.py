@@ -13,12 +13,12 @@ from embench.interfaces.metric import Undefined
 from embench.protocols import recorded_protocol
 from embench.records.record import Record, read_record
 from embench.report import about, curves, embeddings, fusion_gain, headline, training
-from embench.report.finished import Finished
-from embench.report.page import Section, page
+from embench.report.page import Section, render_page
+from embench.report.run_view import RunView
 from embench.store import Store
 
 
-def write(
+def write_report(
     folder: Path,
     out: Path,
     *,
@@ -38,22 +38,22 @@ def write(
         MachineError: the file cannot be written.
     """
     record = read_record(folder)
-    run = Finished(Path(folder), record, _store(record, data_root, progress))
+    run = RunView(Path(folder), record, _store(record, data_root, progress))
     sections = [
-        Section("Headline", "Headline and controls", headline.controls(run)),
-        Section("People", "Person by person", headline.people(run)),
-        Section("ROC and calibration", "ROC and calibration", curves.curves(run)),
-        Section("Decisions", "Decisions", curves.decisions(run)),
-        Section("Training", "Learning curves", training.learning(run)),
-        Section("Embeddings", "What the last hidden layer holds", embeddings.layers(run)),
-        Section("Fusion", "Fusion against single modalities", fusion_gain.fusion(run, singles)),
-        Section("Scores", "All scores", headline.every_score(run)),
-        Section("Audit", "Audit", about.audit(run)),
-        Section("Cost", "Cost", about.cost(run)),
-        Section("The run", "What this run was", about.facts_of(run)),
+        Section("Headline", "Headline and controls", headline.headline_section(run)),
+        Section("People", "Person by person", headline.subjects_section(run)),
+        Section("ROC and calibration", "ROC and calibration", curves.curves_section(run)),
+        Section("Decisions", "Decisions", curves.decisions_section(run)),
+        Section("Training", "Learning curves", training.training_section(run)),
+        Section("Embeddings", "What the last hidden layer holds", embeddings.embeddings_section(run)),
+        Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
+        Section("Scores", "All scores", headline.scores_section(run)),
+        Section("Audit", "Audit", about.audit_section(run)),
+        Section("Cost", "Cost", about.cost_section(run)),
+        Section("The run", "What this run was", about.facts_section(run)),
     ]
     footer = f"Made by embench report from the record {run.manifest.id}. Everything is in this file."
-    html = page(f"{about.name(run)}: {run.manifest.dataset.name}", about.header(run), sections, footer)
+    html = render_page(f"{about.run_name(run)}: {run.manifest.dataset.name}", about.page_header(run), sections, footer)
     try:
         write_text(Path(out), html)
     except OSError as error:

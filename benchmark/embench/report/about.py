@@ -8,18 +8,18 @@ from typing import Any
 from markupsafe import Markup
 
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.rows import apart
+from embench.leaderboard.rows import describe_differences
 from embench.records import audit as audits
 from embench.records import cost as costs
-from embench.report.finished import Finished
-from embench.report.page import facts, missing, number, part, table, text
+from embench.report.page import fact_list, format_cell, html_table, missing_note, paragraph, render_macro
+from embench.report.run_view import RunView
 from embench.statistics import sentence
 
 OVERLAPS = {"labelled_target": "it saw labels of the target", "unknown": "nobody knows which people it saw"}
 """Pretraining that keeps a row from being ranked."""
 
 
-def marks(run: Finished) -> list[tuple[bool, str, str]]:
+def notices(run: RunView) -> list[tuple[bool, str, str]]:
     """(whether it is bad, what it is called, what it says), for the top of the page."""
     about, scores = run.manifest, run.record.scores
     outside = about.method.outside is not None
@@ -44,7 +44,7 @@ def marks(run: Finished) -> list[tuple[bool, str, str]]:
     made += [(True, "Audit", found["what"]) for found in audited["findings"] if found["severity"] == "severe"]
     if outside:
         made.append((False, "Outside predictions", "they came from a file: nothing is known of how they were made"))
-    elif said := ", ".join(apart(about)):
+    elif said := ", ".join(describe_differences(about)):
         made.append((False, "Apart from the plain method", said))
     if not about.recipe.on_board and not outside:
         made.append((False, "Recipe", f"{about.recipe.preset} is for trying things and never stands on a board"))
@@ -53,26 +53,26 @@ def marks(run: Finished) -> list[tuple[bool, str, str]]:
     return made
 
 
-def name(run: Finished) -> str:
+def run_name(run: RunView) -> str:
     return run.manifest.method.outside or sentence.method_name(run.record.run) or run.manifest.id
 
 
-def header(run: Finished) -> Markup:
+def page_header(run: RunView) -> Markup:
     about = run.manifest
     people, left_out = about.cohort.size, len(about.cohort.left_out)
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
     line = f"{about.dataset.name.rpartition('/')[2]}, {about.protocol.name}, {people} people, {seeds}"
-    listed = [(bad, called, _sentence(said)) for bad, called, said in marks(run)]
+    listed = [(bad, called, _sentence(said)) for bad, called, said in notices(run)]
     cards = [_card(run, target.name) for target in run.targets]
     out = f", {left_out} left out" if left_out else ""
-    return part("header", name(run), line + out, about.id, listed, cards)
+    return render_macro("header", run_name(run), line + out, about.id, listed, cards)
 
 
 def _sentence(said: str) -> str:
     return said[:1].upper() + said[1:] + ("" if said.endswith(".") else ".")
 
 
-def _card(run: Finished, target: str) -> dict[str, str]:
+def _card(run: RunView, target: str) -> dict[str, str]:
     metric = run.record.scores["headlines"][target]
     called = sentence.METRIC_NAMES.get(metric, metric)
     score = run.score(target, metric)
@@ -87,33 +87,39 @@ def _card(run: Finished, target: str) -> dict[str, str]:
     return {"target": target, "metric": called, "value": value, "interval": interval, "verdict": verdict}
 
 
-def cost(run: Finished) -> Markup:
+def cost_section(run: RunView) -> Markup:
     note = (
         "Time of all stages one after the other; parameters, and operations of one row's answer, in one fold; highest "
         "use of memory; energy of the GPU."
     )
-    return facts(list(costs.format_cost(run.record.run["cost"]).items())) + text(note)
+    return fact_list(list(costs.format_cost(run.record.run["cost"]).items())) + paragraph(note)
 
 
-def audit(run: Finished) -> Markup:
+def audit_section(run: RunView) -> Markup:
     content = audits.read_audit(run.folder)
     if content is None:
-        return missing("this run was not audited; `embench audit RUN` does")
+        return missing_note("this run was not audited; `embench audit RUN` does")
     found = [
         (f["severity"], f.get("check", ""), f["what"], _plain(f.get("evidence", "")), f.get("todo", ""))
         for f in content["findings"]
     ]
-    said = text(f"{audits.audit_status(content).capitalize()}.")
-    listed = table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
+    said = paragraph(f"{audits.audit_status(content).capitalize()}.")
+    listed = (
+        html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
+    )
     silent = content.get("not_asked") or {}
     return (
         said
         + listed
-        + (text(f"Could not be asked: {'; '.join(f'{k}: {v}' for k, v in silent.items())}.") if silent else Markup())
+        + (
+            paragraph(f"Could not be asked: {'; '.join(f'{k}: {v}' for k, v in silent.items())}.")
+            if silent
+            else Markup()
+        )
     )
 
 
-def facts_of(run: Finished) -> Markup:
+def facts_section(run: RunView) -> Markup:
     about, record = run.manifest, run.record.run
     people = "" if isinstance(about.cohort.people, int) else f": {', '.join(about.cohort.people)}"
     gone = [
@@ -159,9 +165,9 @@ def facts_of(run: Finished) -> Markup:
         for rule in record["card"]["label_rules"]
     ]
     return (
-        facts(rows)
-        + table(("fold", "training people", "validation people", "test people"), folds, "Folds")
-        + table(("target", "kind", "label rule"), rules, "Label rules of the dataset")
+        fact_list(rows)
+        + html_table(("fold", "training people", "validation people", "test people"), folds, "Folds")
+        + html_table(("target", "kind", "label rule"), rules, "Label rules of the dataset")
     )
 
 
@@ -172,4 +178,4 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(_plain(item) for item in value)
-    return number(value) if isinstance(value, float) else str(value)
+    return format_cell(value) if isinstance(value, float) else str(value)

@@ -12,20 +12,20 @@ from embench.interfaces.metric import confusion_by_person
 from embench.interfaces.ranking import mean_of_known, one_against_rest
 from embench.interfaces.units import Target, Units
 from embench.records.predictions import MODEL
-from embench.report.drawing import Axis, Panel, bars, figure, heat, line, points
-from embench.report.finished import NO_LABELS, Finished
-from embench.report.headline import heading
-from embench.report.page import missing, picture, pictures, together
+from embench.report.drawing import Axis, Panel, bars, figure, heat, line, scatter
+from embench.report.headline import target_heading
+from embench.report.page import figure_row, figure_with_table, join_parts, missing_note
+from embench.report.run_view import NO_LABELS, RunView
 from embench.statistics.joined import Joined
 
-WIDTH = 420.0
-GRID = np.linspace(0, 1, 51)
-BINS = 10
-FEWEST = 5
+CURVE_WIDTH = 420.0
+RATE_GRID = np.linspace(0, 1, 51)
+CALIBRATION_BINS = 10
+MIN_UNITS_IN_BIN = 5
 """Units of a fold in a bin of the calibration curve; fewer tell nothing of the share of positives."""
 
 
-def spread(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, and where the middle 80 % of curves (n, places) lie, at each place; NaN left out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a place where no curve is known stays NaN
@@ -33,21 +33,22 @@ def spread(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mean_of_known(curves), low, high
 
 
-def curves(run: Finished) -> Markup:
+def curves_section(run: RunView) -> Markup:
     if run.record.labels is None:
-        return missing(NO_LABELS)
+        return missing_note(NO_LABELS)
     made = []
     for target in run.targets:
-        joined = run.joined(target)
+        joined = run.joined_units(target)
         if MODEL not in joined:
-            made.append(heading(run, target) + missing("no unit with a label was predicted"))
+            made.append(target_heading(run, target) + missing_note("no unit with a label was predicted"))
         elif target.traits.has_classes:
             made.append(
-                heading(run, target) + pictures([_roc(run, target, joined), _calibration(run, target, joined[MODEL])])
+                target_heading(run, target)
+                + figure_row([_roc(run, target, joined), _calibration(run, target, joined[MODEL])])
             )
         else:
-            made.append(heading(run, target) + pictures([_values(target, joined[MODEL])]))
-    return together(made)
+            made.append(target_heading(run, target) + figure_row([_values(target, joined[MODEL])]))
+    return join_parts(made)
 
 
 def _folds(joined: Joined) -> str:
@@ -55,7 +56,7 @@ def _folds(joined: Joined) -> str:
     return f"{folds} {'fold' if folds == 1 else 'folds'} of {seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
-def roc(joined: Joined, k: int) -> np.ndarray:
+def roc_curves(joined: Joined, k: int) -> np.ndarray:
     """(curves, 51) true positive rates at the false positive rates `GRID`, of the class `k`: a curve for each fold and
     seed that has units of it and others."""
     made = []
@@ -63,29 +64,29 @@ def roc(joined: Joined, k: int) -> np.ndarray:
         positive, score = one_against_rest(units)[k]
         if 0 < positive.sum() < len(positive):
             x, y, _ = roc_curve(positive, score, drop_intermediate=False)
-            made.append(np.interp(GRID, x, y))
+            made.append(np.interp(RATE_GRID, x, y))
     # A rank that is certain reaches any rate at no false positive; a curve begins at the corner all the same.
-    table = np.array(made).reshape(-1, len(GRID))
+    table = np.array(made).reshape(-1, len(RATE_GRID))
     table[:, 0] = 0.0
     return table
 
 
-def _roc(run: Finished, target: Target, joined: dict[str, Joined]) -> Markup:
+def _roc(run: RunView, target: Target, joined: dict[str, Joined]) -> Markup:
     names = run.classes(target)
     marks = [line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="chance")]
-    head, columns = ["false positive rate"], [GRID]
+    head, columns = ["false positive rate"], [RATE_GRID]
     several = target.traits.several
     for k in range(target.n if several else 1):
-        table = roc(joined[MODEL], k)
+        table = roc_curves(joined[MODEL], k)
         if len(table):
             label = f"{names[k]} against the rest" if several else "model"
-            mean, low, high = spread(table)
-            marks.append(line(GRID, mean, low, high, colour=k, label=label))
+            mean, low, high = mean_and_band(table)
+            marks.append(line(RATE_GRID, mean, low, high, colour=k, label=label))
             head += [label, "10 %", "90 %"]
             columns += [mean, low, high]
-    control = run.strongest(target.name, "auroc")
-    if not several and control in joined and len(table := roc(joined[control], 0)):
-        marks.append(line(GRID, table.mean(0), colour=1, dashed=True, label=f"strongest control: {control}"))
+    control = run.strongest_control(target.name, "auroc")
+    if not several and control in joined and len(table := roc_curves(joined[control], 0)):
+        marks.append(line(RATE_GRID, table.mean(0), colour=1, dashed=True, label=f"strongest control: {control}"))
         head.append(control)
         columns.append(table.mean(0))
     score = run.score(target.name, "auroc")
@@ -96,21 +97,21 @@ def _roc(run: Finished, target: Target, joined: dict[str, Joined]) -> Markup:
     if score:
         note += f" AUROC, averaged the same way: {score['mean']:.3f}."
     panel = Panel("ROC curve", marks, Axis("false positive rate", 0, 1), Axis("true positive rate", 0, 1), 300)
-    drawn = figure([panel], f"ROC curve of {target.name}", note, width=WIDTH)
-    return picture(drawn, head, [tuple(map(float, row)) for row in zip(*columns, strict=True)], note)
+    drawn = figure([panel], f"ROC curve of {target.name}", note, width=CURVE_WIDTH)
+    return figure_with_table(drawn, head, [tuple(map(float, row)) for row in zip(*columns, strict=True)], note)
 
 
-def calibration(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(curves, 10) mean probability, share that came true, and share of units in each bin; NaN where a fold has fewer
     than `FEWEST` units there. Of several classes the most probable one is looked at."""
     said, true, share = [], [], []
     for _, _, units in joined:
         p, y = _claimed(units)
-        code = np.minimum((p * BINS).astype(int), BINS - 1)
-        n = np.bincount(code, minlength=BINS)
-        enough = np.where(n >= FEWEST, n, np.nan)
-        said.append(np.bincount(code, p, BINS) / enough)
-        true.append(np.bincount(code, y, BINS) / enough)
+        code = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+        n = np.bincount(code, minlength=CALIBRATION_BINS)
+        enough = np.where(n >= MIN_UNITS_IN_BIN, n, np.nan)
+        said.append(np.bincount(code, p, CALIBRATION_BINS) / enough)
+        true.append(np.bincount(code, y, CALIBRATION_BINS) / enough)
         share.append(n / max(1, len(p)))
     return np.array(said), np.array(true), np.array(share)
 
@@ -121,39 +122,50 @@ def _claimed(units: Units) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(units.score, 0, 1), units.y_true.astype(float)
 
 
-def _calibration(run: Finished, target: Target, joined: Joined) -> Markup:
-    said, true, share = calibration(joined)
+def _calibration(run: RunView, target: Target, joined: Joined) -> Markup:
+    said, true, share = calibration_curves(joined)
     x, used, counted = mean_of_known(said), share.mean(0), np.isfinite(true).sum(0)
-    y, low, high = spread(true)
+    y, low, high = mean_and_band(true)
     there = np.isfinite(x)
     what = "of the most probable class" if target.traits.several else f"that {target.name} is {run.classes(target)[1]}"
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
-        bars((np.arange(BINS) + 0.5) / BINS, used, colour="muted", width=0.08, opacity=0.25, label="share of units"),
+        bars(
+            (np.arange(CALIBRATION_BINS) + 0.5) / CALIBRATION_BINS,
+            used,
+            colour="muted",
+            width=0.08,
+            opacity=0.25,
+            label="share of units",
+        ),
         line(x[there], y[there], low[there], high[there], symbol="circle", label="model"),
     ]
     note = (
         f"Probability {what}, in ten equal bins, against how often it came true: mean over {_folds(joined)} "
-        f"that have {FEWEST} units or more in a bin; the band holds 80 % of them."
+        f"that have {MIN_UNITS_IN_BIN} units or more in a bin; the band holds 80 % of them."
     )
     for metric, called in (("ece", "expected calibration error"), ("brier", "Brier score")):
         if number := run.score(target.name, metric):
             note += f" {called.capitalize()} {number['mean']:.3f}."
     panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("share that came true", 0, 1), 300)
-    edges = [f"{k / BINS:.1f} to {(k + 1) / BINS:.1f}" for k in range(BINS)]
-    rows = [(edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(BINS)]
+    edges = [f"{k / CALIBRATION_BINS:.1f} to {(k + 1) / CALIBRATION_BINS:.1f}" for k in range(CALIBRATION_BINS)]
+    rows = [
+        (edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(CALIBRATION_BINS)
+    ]
     head = ("bin", "mean probability", "came true", "10 %", "90 %", "share of units", "folds and seeds")
-    return picture(figure([panel], f"Calibration of {target.name}", note, width=WIDTH), head, rows, note)
+    return figure_with_table(
+        figure([panel], f"Calibration of {target.name}", note, width=CURVE_WIDTH), head, rows, note
+    )
 
 
 def _values(target: Target, joined: Joined) -> Markup:
     """Predicted against true values: the mean truth where a fold predicts its tenths."""
     said, true = [], []
     for _, _, units in joined:
-        parts = np.array_split(np.argsort(units.score, kind="stable"), BINS)
+        parts = np.array_split(np.argsort(units.score, kind="stable"), CALIBRATION_BINS)
         said.append([units.score[p].mean() if len(p) else np.nan for p in parts])
         true.append([units.y_true[p].mean() if len(p) else np.nan for p in parts])
-    x, (y, low, high) = mean_of_known(np.array(said)), spread(np.array(true))
+    x, (y, low, high) = mean_of_known(np.array(said)), mean_and_band(np.array(true))
     every = [units for _, _, units in joined]
     rng = np.random.default_rng(0)
     truth, answer = (np.concatenate([getattr(u, name) for u in every]) for name in ("y_true", "score"))
@@ -161,7 +173,7 @@ def _values(target: Target, joined: Joined) -> Markup:
     ends = [min(truth.min(), answer.min()), max(truth.max(), answer.max())]
     marks = [
         line(ends, ends, colour="muted", dashed=True, width=1.2, label="equal"),
-        points(answer[some], truth[some], colour="muted", size=1.5, opacity=0.3, label="units"),
+        scatter(answer[some], truth[some], colour="muted", size=1.5, opacity=0.3, label="units"),
         line(x, y, low, high, symbol="circle", label="tenths of the predictions"),
     ]
     note = (
@@ -171,27 +183,27 @@ def _values(target: Target, joined: Joined) -> Markup:
     if len(truth) > len(some):
         note += f" {len(some):,} of {len(truth):,} units are drawn behind them, of all folds."
     panel = Panel("Predicted and true values", marks, Axis("predicted"), Axis("true"), 300)
-    rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(BINS)]
-    drawn = figure([panel], f"Predicted and true values of {target.name}", note, width=WIDTH)
-    return picture(drawn, ("tenth", "predicted", "true", "10 %", "90 %"), rows, note)
+    rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(CALIBRATION_BINS)]
+    drawn = figure([panel], f"Predicted and true values of {target.name}", note, width=CURVE_WIDTH)
+    return figure_with_table(drawn, ("tenth", "predicted", "true", "10 %", "90 %"), rows, note)
 
 
-def decisions(run: Finished) -> Markup:
+def decisions_section(run: RunView) -> Markup:
     if run.record.labels is None:
-        return missing(NO_LABELS)
+        return missing_note(NO_LABELS)
     made = []
     for target in run.targets:
-        joined = run.joined(target).get(MODEL)
+        joined = run.joined_units(target).get(MODEL)
         if not target.traits.has_classes:
-            made.append(heading(run, target) + missing("values are predicted, nothing is decided"))
+            made.append(target_heading(run, target) + missing_note("values are predicted, nothing is decided"))
         elif joined is None:
-            made.append(heading(run, target) + missing("no unit with a label was predicted"))
+            made.append(target_heading(run, target) + missing_note("no unit with a label was predicted"))
         else:
-            made.append(heading(run, target) + pictures([_confusion(run, target, joined)]))
-    return together(made)
+            made.append(target_heading(run, target) + figure_row([_confusion(run, target, joined)]))
+    return join_parts(made)
 
 
-def confusion(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
+def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     """(K, K) shares of decisions (columns) in each true class (rows), averaged over seeds, then folds; and units summed
     over folds, mean over seeds."""
     counts = {(s, f): confusion_by_person(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
@@ -202,8 +214,8 @@ def confusion(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     return mean_of_known(by_fold), sum(counts.values()) / len(joined.seeds)
 
 
-def _confusion(run: Finished, target: Target, joined: Joined) -> Markup:
-    share, units = confusion(joined)
+def _confusion(run: RunView, target: Target, joined: Joined) -> Markup:
+    share, units = confusion_matrix(joined)
     names = run.classes(target)
     cells = [["-" if np.isnan(v) else f"{100 * v:.0f} %" for v in row] for row in share]
     side = max(40.0, 180.0 / target.n) * target.n
@@ -216,5 +228,5 @@ def _confusion(run: Finished, target: Target, joined: Joined) -> Markup:
     rows = [
         (names[i], names[k], float(share[i, k]), float(units[i, k])) for i in range(target.n) for k in range(target.n)
     ]
-    drawn = figure([panel], f"Confusion matrix of {target.name}", note, width=WIDTH)
-    return picture(drawn, ("true", "decided", "share", "units, mean of seeds"), rows, note)
+    drawn = figure([panel], f"Confusion matrix of {target.name}", note, width=CURVE_WIDTH)
+    return figure_with_table(drawn, ("true", "decided", "share", "units, mean of seeds"), rows, note)

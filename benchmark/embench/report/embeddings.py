@@ -11,38 +11,38 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.records.embeddings import Embeddings, read_embeddings
 from embench.records.predictions import MODEL
-from embench.report.drawing import SYMBOLS, Axis, Panel, figure, intervals, points
-from embench.report.finished import Finished
-from embench.report.headline import heading
-from embench.report.page import missing, picture, pictures, together
+from embench.report.drawing import SYMBOLS, Axis, Panel, error_bars, figure, scatter
+from embench.report.headline import target_heading
+from embench.report.page import figure_row, figure_with_table, join_parts, missing_note
+from embench.report.run_view import RunView
 from embench.statistics.joined import labels_of
 from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, ProbeResult, linear_probe
 
-MOST = 800
+MAX_POINTS = 800
 """Units on a map."""
 
-NAMED = 8
+MAX_NAMED = 8
 """Values of a colouring that a legend lists; of more, people can't tell colours apart."""
 
 
-def layers(run: Finished) -> Markup:
+def embeddings_section(run: RunView) -> Markup:
     embeddings = read_embeddings(run.folder)
     if embeddings is None:
-        return missing(
+        return missing_note(
             "this record holds no embeddings: the method has no hidden layer, the predictions came from elsewhere, it "
             "is an entry of a board, or was made before they were kept"
         )
-    return together(heading(run, target) + _layers(run, target, embeddings) for target in run.targets)
+    return join_parts(target_heading(run, target) + _layers(run, target, embeddings) for target in run.targets)
 
 
-def _layers(run: Finished, target: Target, embeddings: Embeddings) -> Markup:
+def _layers(run: RunView, target: Target, embeddings: Embeddings) -> Markup:
     ours = embeddings.take(embeddings.target == target.name)
     if not len(ours):
-        return missing("there are no embeddings of this target")
-    return pictures([_map(run, target, ours), _probes(run, target, embeddings)])
+        return missing_note("there are no embeddings of this target")
+    return figure_row([_map(run, target, ours), _probes(run, target, embeddings)])
 
 
-def tsne(x: np.ndarray) -> np.ndarray:
+def tsne_map(x: np.ndarray) -> np.ndarray:
     """(n, 2) t-SNE of standardised hidden layers (n, H), from their principal components on, with a fixed seed."""
     from sklearn.manifold import TSNE
     from sklearn.preprocessing import StandardScaler
@@ -55,7 +55,7 @@ def tsne(x: np.ndarray) -> np.ndarray:
     return np.asarray(made)
 
 
-def _map(run: Finished, target: Target, ours: Embeddings) -> Markup:
+def _map(run: RunView, target: Target, ours: Embeddings) -> Markup:
     seed, fold = int(ours.seed.min()), int(ours.fold[ours.seed == ours.seed.min()].min())
     rows = run.record.predictions
     rows = rows.take(
@@ -63,11 +63,11 @@ def _map(run: Finished, target: Target, ours: Embeddings) -> Markup:
     )
     here = ours.take((ours.seed == seed) & (ours.fold == fold))
     _, at, place = np.intersect1d(rows["unit"], here.unit, return_indices=True)
-    some = np.sort(np.random.default_rng(0).permutation(len(at))[:MOST])
+    some = np.sort(np.random.default_rng(0).permutation(len(at))[:MAX_POINTS])
     rows, x = rows.take(at[some]), here.x[place[some]]
     if len(x) < 5 or not (x.std(0) > 0).any():
-        return missing("the hidden layer is the same for all units, or there are too few of them")
-    flat = tsne(x)
+        return missing_note("the hidden layer is the same for all units, or there are too few of them")
+    flat = tsne_map(x)
     marks = {"person": rows["subject"], "stimulus": rows["stimulus"]}
     if run.record.labels is not None:
         label = labels_of(rows, run.record.labels, target)
@@ -95,7 +95,7 @@ def _map(run: Finished, target: Target, ours: Embeddings) -> Markup:
     cells = zip(
         rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(flat, 2).T.tolist(), strict=True
     )
-    return picture(drawn, head, list(cells), note, wide=True)
+    return figure_with_table(drawn, head, list(cells), note, wide=True)
 
 
 def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
@@ -103,9 +103,9 @@ def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
     made = []
     for k, name in enumerate(names):
         chosen = values == name
-        symbol = SYMBOLS[k % len(SYMBOLS)] if len(names) <= NAMED else "circle"
-        label = name if len(names) <= NAMED else ""
-        made.append(points(*flat[chosen].T, colour=k, symbol=symbol, size=2.2, label=label, opacity=0.7))
+        symbol = SYMBOLS[k % len(SYMBOLS)] if len(names) <= MAX_NAMED else "circle"
+        label = name if len(names) <= MAX_NAMED else ""
+        made.append(scatter(*flat[chosen].T, colour=k, symbol=symbol, size=2.2, label=label, opacity=0.7))
     return made
 
 
@@ -116,7 +116,7 @@ def _thirds(values: np.ndarray) -> list[str]:
     return [names[int(np.searchsorted(edges, v))] if np.isfinite(v) else "no label" for v in values]
 
 
-def _probes(run: Finished, target: Target, embeddings: Embeddings) -> Markup:
+def _probes(run: RunView, target: Target, embeddings: Embeddings) -> Markup:
     asked = {"who it is": SUBJECT, "which stimulus": STIMULUS}
     if run.record.labels is not None and target.traits.has_classes:
         asked["the label"] = LABEL
@@ -127,11 +127,11 @@ def _probes(run: Finished, target: Target, embeddings: Embeddings) -> Markup:
     known = {name: p for name, p in found.items() if isinstance(p, ProbeResult)}
     silent = "; ".join(f"{name}: {p.reason}" for name, p in found.items() if isinstance(p, Undefined))
     if not known:
-        return missing(f"no probe can be asked ({silent})")
+        return missing_note(f"no probe can be asked ({silent})")
     at = np.arange(len(known))
     score, chance, std = (np.array([getattr(p, key) for p in known.values()]) for key in ("score", "chance", "std"))
-    marks = [intervals(at, score, score - std, score + std, across=True, label="probe, SD over folds and seeds")]
-    marks.append(points(chance, at, colour="muted", symbol="diamond", size=4, opacity=1, label="guessing"))
+    marks = [error_bars(at, score, score - std, score + std, across=True, label="probe, SD over folds and seeds")]
+    marks.append(scatter(chance, at, colour="muted", symbol="diamond", size=4, opacity=1, label="guessing"))
     names = [f"{name} ({p.metric})" for name, p in known.items()]
     panel = Panel("What a linear probe reads", marks, Axis("score", 0, 1), Axis(names=names), 34.0 * len(known))
     note = (
@@ -143,4 +143,4 @@ def _probes(run: Finished, target: Target, embeddings: Embeddings) -> Markup:
         note += f" Not asked: {silent}."
     rows = [(n, p.metric, p.score, p.chance, p.std, p.folds, p.units) for n, p in known.items()]
     head = ("probe", "metric", "score", "guessing", "SD", "folds and seeds", "units")
-    return picture(figure([panel], f"Probes of {target.name}", note, width=560), head, rows, note)
+    return figure_with_table(figure([panel], f"Probes of {target.name}", note, width=560), head, rows, note)

@@ -16,18 +16,18 @@ from embench.protocols import UnitId
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_manifest, read_record
 from embench.report.drawing import Axis, Mark, Panel, bars, figure, line, rule
-from embench.report.finished import NO_LABELS, Finished
-from embench.report.headline import heading
-from embench.report.page import missing, picture, pictures, table, text, together
+from embench.report.headline import target_heading
+from embench.report.page import figure_row, figure_with_table, html_table, join_parts, missing_note, paragraph
+from embench.report.run_view import NO_LABELS, RunView
 from embench.statistics.comparison import check_same
 from embench.statistics.joined import labels_of
 
-SHOWN, LISTED = 3, 12
+N_DRAWN, N_LISTED = 3, 12
 PIXELS = 700
 """Places of a signal's picture; each shows the least and the greatest sample there."""
 
 
-def singles(run: Finished, given: Sequence[Path]) -> dict[str, Record]:
+def single_modality_runs(run: RunView, given: Sequence[Path]) -> dict[str, Record]:
     """Modality -> the run of it alone: of those `given`, else one beside this run's folder that was made under the same
     protocol, on the same data and seeds; the one most like this run, if there are several.
 
@@ -89,7 +89,7 @@ def _called(ours: Record, other: Record, modality: str) -> str:
 
 
 @dataclass(frozen=True)
-class Answers:
+class MethodPredictions:
     """What several methods say of the same units: `score` (methods, n), of classes the true class's probability, and
     `good` (methods, n), 1 where the decision is right, of values less the absolute error; means over seeds. The first
     method is the fusion. `start`, `stop`: seconds of the recording; `label` (n,)."""
@@ -103,7 +103,7 @@ class Answers:
     good: np.ndarray
 
 
-def answers(records: Sequence[Record], target: Target) -> Answers:
+def method_predictions(records: Sequence[Record], target: Target) -> MethodPredictions:
     """Of the labelled units that all answered. Raises DataError where there are none."""
     tables = []
     for record in records:
@@ -132,18 +132,18 @@ def answers(records: Sequence[Record], target: Target) -> Answers:
     about = tables[0].take(first)
     spans = np.array([UnitId.read(name)[1:] for name in units.tolist()], float) / 1000
     means = [np.array([np.bincount(code, row) / size for row in rows]) for rows in (score, good)]
-    return Answers(about["recording"], about["subject"], spans[:, 0], spans[:, 1], label[first], *means)
+    return MethodPredictions(about["recording"], about["subject"], spans[:, 0], spans[:, 1], label[first], *means)
 
 
-def fusion(run: Finished, given: Sequence[Path]) -> Markup:
+def fusion_section(run: RunView, given: Sequence[Path]) -> Markup:
     modalities = _parts(run.record)
     if len(modalities) < 2:
-        return missing("the method reads one modality, so that there is nothing to be fused")
+        return missing_note("the method reads one modality, so that there is nothing to be fused")
     if run.record.labels is None:
-        return missing(NO_LABELS)
-    others = singles(run, given)
+        return missing_note(NO_LABELS)
+    others = single_modality_runs(run, given)
     if not others:
-        return missing(
+        return missing_note(
             f"no run of {' or '.join(modalities)} alone under the same protocol, data and seeds lies beside this one; "
             "name them with --beside"
         )
@@ -152,14 +152,16 @@ def fusion(run: Finished, given: Sequence[Path]) -> Markup:
     note = f"Runs of single modalities: {named}."
     if lacking:
         note += f" There is none of {', '.join(lacking)}."
-    return text(note) + together(heading(run, target) + _fusion(run, target, others) for target in run.targets)
+    return paragraph(note) + join_parts(
+        target_heading(run, target) + _fusion(run, target, others) for target in run.targets
+    )
 
 
-def _fusion(run: Finished, target: Target, others: Mapping[str, Record]) -> Markup:
+def _fusion(run: RunView, target: Target, others: Mapping[str, Record]) -> Markup:
     try:
-        told = answers([run.record, *others.values()], target)
+        told = method_predictions([run.record, *others.values()], target)
     except DataError as error:
-        return missing(error.what)
+        return missing_note(error.what)
     names, code = np.unique(told.recording, return_inverse=True)
     good = np.array([np.bincount(code, row) for row in told.good]) / np.bincount(code)
     gain = good[0] - good[1:]
@@ -173,20 +175,20 @@ def _fusion(run: Finished, target: Target, others: Mapping[str, Record]) -> Mark
     )
     rows = [
         (names[k], str(told.subject[told.recording == names[k]][0]), *(float(sign * v) for v in good[:, k]))
-        for k in better[:LISTED]
+        for k in better[:N_LISTED]
     ]
     head = ("recording", "person", "fusion", *(f"{m} alone" for m in others))
-    listed = table(head, rows, f"{measure.capitalize()}, where the fusion gains most") if rows else Markup()
-    intro = text(f"{said} Those below were picked because they favour it: they are examples, no evidence.")
-    shown = [_recording(run, target, told, names[k], list(others)) for k in better[:SHOWN]]
-    return intro + listed + pictures(shown) + (_no_signals(run) if shown else Markup())
+    listed = html_table(head, rows, f"{measure.capitalize()}, where the fusion gains most") if rows else Markup()
+    intro = paragraph(f"{said} Those below were picked because they favour it: they are examples, no evidence.")
+    shown = [_recording(run, target, told, names[k], list(others)) for k in better[:N_DRAWN]]
+    return intro + listed + figure_row(shown) + (_no_signals(run) if shown else Markup())
 
 
-def _no_signals(run: Finished) -> Markup:
-    return missing(f"the signals: {run.store.reason}") if isinstance(run.store, Undefined) else Markup()
+def _no_signals(run: RunView) -> Markup:
+    return missing_note(f"the signals: {run.store.reason}") if isinstance(run.store, Undefined) else Markup()
 
 
-def _recording(run: Finished, target: Target, told: Answers, name: str, modalities: Sequence[str]) -> Markup:
+def _recording(run: RunView, target: Target, told: MethodPredictions, name: str, modalities: Sequence[str]) -> Markup:
     here = np.flatnonzero(told.recording == name)
     here = here[np.argsort(told.start[here], kind="stable")]
     start, stop, label = told.start[here], told.stop[here], told.label[here]
@@ -204,11 +206,16 @@ def _recording(run: Finished, target: Target, told: Answers, name: str, modaliti
         (f"{start[i]:g}", f"{stop[i]:g}", float(label[i]), *map(float, told.score[:, here[i]]))
         for i in range(len(here))
     ]
-    return picture(drawn, head, rows, note, wide=True)
+    return figure_with_table(drawn, head, rows, note, wide=True)
 
 
 def _scores(
-    run: Finished, target: Target, told: Answers, here: np.ndarray, modalities: Sequence[str], ends: tuple[float, float]
+    run: RunView,
+    target: Target,
+    told: MethodPredictions,
+    here: np.ndarray,
+    modalities: Sequence[str],
+    ends: tuple[float, float],
 ) -> Panel:
     start, stop, label = told.start[here], told.stop[here], told.label[here]
     at, long = (start + stop) / 2, float(np.median(stop - start))
@@ -234,7 +241,7 @@ def _scores(
     return Panel(f"{said} over time", marks, Axis("time in the recording (s)", *ends), y, 170)
 
 
-def _signals(run: Finished, name: str, modalities: Sequence[str], ends: tuple[float, float]) -> list[Panel]:
+def _signals(run: RunView, name: str, modalities: Sequence[str], ends: tuple[float, float]) -> list[Panel]:
     if isinstance(run.store, Undefined):
         return []
     panels = []
@@ -245,7 +252,7 @@ def _signals(run: Finished, name: str, modalities: Sequence[str], ends: tuple[fl
         signal = run.store.signal(name, modality)
         first = max(0, round((ends[0] - span.t0) * signal.rate))
         last = max(first, round((ends[1] - span.t0) * signal.rate))
-        x, y = envelope(np.asarray(signal.data[0, first:last]), signal.rate)
+        x, y = min_max_envelope(np.asarray(signal.data[0, first:last]), signal.rate)
         channel = f", {signal.channels[0]}" if len(signal.channels) > 1 else ""
         title = f"{modality}{channel}" + (f" ({signal.unit})" if signal.unit else "")
         marks = [line(x + span.t0 + first / signal.rate, y, colour="muted", width=0.9)]
@@ -253,7 +260,7 @@ def _signals(run: Finished, name: str, modalities: Sequence[str], ends: tuple[fl
     return panels
 
 
-def envelope(data: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+def min_max_envelope(data: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """(seconds, values) that look as `data` (samples,) do: at each of `PIXELS` places the least and the greatest."""
     if len(data) <= 2 * PIXELS:
         return np.arange(len(data)) / rate, data

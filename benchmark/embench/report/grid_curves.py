@@ -10,10 +10,10 @@ from typing import Any
 from embench.errors import MachineError
 from embench.files import digest, write_text
 from embench.records.record import format_csv
-from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, figure, intervals, line, rule
+from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, error_bars, figure, line, rule
 
-AXES = {"label_subjects": "training people with labels", "drop": "modalities taken away at the test"}
-FIELDS = ("dataset", "target", "metric", "line", "at", "mean", "low", "high", "people", "run")
+AXIS_TITLES = {"label_subjects": "training people with labels", "drop": "modalities taken away at the test"}
+CURVE_FIELDS = ("dataset", "target", "metric", "line", "at", "mean", "low", "high", "people", "run")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Curve:
 
     @property
     def title(self) -> str:
-        return f"Headline scores over {AXES[self.axis]}"
+        return f"Headline scores over {AXIS_TITLES[self.axis]}"
 
     def panels(self) -> list[tuple[str, list[Mapping[str, Any]]]]:
         """(what it is about, its rows) for each dataset, target and metric."""
@@ -42,10 +42,10 @@ class Curve:
         return list(found.items())
 
 
-def curves(runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[Curve]:
+def build_curves(runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[Curve]:
     """A curve for each axis along which some runs differ, each given as the content of run.yaml and of scores.json."""
     found = []
-    for axis in AXES:
+    for axis in AXIS_TITLES:
         places = {_place(axis, run): _order(axis, run) for run, _ in runs}
         if len(places) > 1:
             rows = [row for run, scores in runs for row in _rows(axis, run, scores, _apart([r for r, _ in runs], axis))]
@@ -53,10 +53,10 @@ def curves(runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[
     return found
 
 
-def draw(curve: Curve) -> Figure:
+def draw_curve(curve: Curve) -> Figure:
     """A panel for each dataset and target: what is taken away from top to bottom, numbers of people as lines."""
     lying = curve.axis == "drop"
-    places = Axis("without" if lying else AXES[curve.axis], names=curve.places)
+    places = Axis("without" if lying else AXIS_TITLES[curve.axis], names=curve.places)
     drawn = []
     for title, rows in curve.panels():
         metric, lines = Axis(rows[0]["metric"]), list(dict.fromkeys(row["line"] for row in rows))
@@ -72,34 +72,36 @@ def draw(curve: Curve) -> Figure:
                 marks.append(line(at, mean, colour=k, dashed=bool(k % 2)))
             about: dict[str, Any] = {"label": name, "symbol": SYMBOLS[k % len(SYMBOLS)], "across": lying}
             about["tips"] = [f"{name}, {row['at']}: {row['mean']:.3f}" for row in own]
-            marks.append(intervals(at, mean, low, high, colour=k, **about))
+            marks.append(error_bars(at, mean, low, high, colour=k, **about))
         if lying:
             drawn.append(Panel(title, marks, metric, places, height=len(curve.places) * max(24.0, 12.0 * len(lines))))
         else:
             drawn.append(Panel(title, marks, places, metric))
-    about_all = f"The headline with its interval over {AXES[curve.axis]}: {', '.join(curve.places)}."
+    about_all = f"The headline with its interval over {AXIS_TITLES[curve.axis]}: {', '.join(curve.places)}."
     return figure(drawn, curve.title, about_all)
 
 
-def write(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
+def write_curve(curve: Curve, folder: Path, name: str) -> tuple[Path, Path]:
     """Writes `name`.svg and `name`.csv, which has the drawn numbers; the paths. Raises MachineError."""
     picture, numbers = folder / f"{name}.svg", folder / f"{name}.csv"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(numbers, format_csv(curve.rows, FIELDS))
-        draw(curve).save(picture)
+        write_text(numbers, format_csv(curve.rows, CURVE_FIELDS))
+        draw_curve(curve).save(picture)
     except OSError as error:
         raise MachineError(f"the curve cannot be written: {error.strerror}", where=str(folder)) from error
     return picture, numbers
 
 
-def write_all(
+def write_curves(
     runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], folder: Path
 ) -> list[tuple[Curve, tuple[Path, Path]]]:
     """Writes the curve of each axis along which runs differ, named after the axis and the runs; each curve with its
     two paths. Raises MachineError."""
     name = digest([run["id"] for run, _ in runs])[:10]
-    return [(curve, write(curve, folder, f"{curve.axis.replace('_', '-')}-{name}")) for curve in curves(runs)]
+    return [
+        (curve, write_curve(curve, folder, f"{curve.axis.replace('_', '-')}-{name}")) for curve in build_curves(runs)
+    ]
 
 
 def _rows(axis: str, run: Mapping[str, Any], scores: Mapping[str, Any], apart: Sequence[str]) -> list[dict[str, Any]]:

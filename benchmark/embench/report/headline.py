@@ -9,33 +9,41 @@ from markupsafe import Markup
 
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
-from embench.report.drawing import Axis, Panel, figure, intervals, points, rule
-from embench.report.finished import NO_LABELS, Finished, Number
-from embench.report.page import missing, part, picture, pictures, table, text, together
+from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter
+from embench.report.page import (
+    figure_row,
+    figure_with_table,
+    html_table,
+    join_parts,
+    missing_note,
+    paragraph,
+    render_macro,
+)
+from embench.report.run_view import NO_LABELS, RunView, ScoreValue
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, draw_bootstrap
 from embench.statistics.joined import Joined
 
-WIDTH = 520.0
-CHANCE = {"ccc": 0.0}
+HEADLINE_WIDTH = 520.0
+CHANCE_LEVELS = {"ccc": 0.0}
 """What knowing nothing gives, of headlines that are no AUROC."""
 
 
-def controls(run: Finished) -> Markup:
-    return together(_controls(run, target) for target in run.targets)
+def headline_section(run: RunView) -> Markup:
+    return join_parts(_controls(run, target) for target in run.targets)
 
 
-def heading(run: Finished, target: Target) -> Markup:
-    return part("heading", target.name) if run.several else Markup()
+def target_heading(run: RunView, target: Target) -> Markup:
+    return render_macro("heading", target.name) if run.several else Markup()
 
 
-def _controls(run: Finished, target: Target) -> Markup:
+def _controls(run: RunView, target: Target) -> Markup:
     scores, name = run.record.scores, target.name
     metric = scores["headlines"][name]
     model = run.score(name, metric)
     if model is None:
         reason = scores["scores"].get(name, {}).get(metric, {}).get("undefined", "it was not computed")
-        return heading(run, target) + missing(f"{metric} is undefined: {reason}")
+        return target_heading(run, target) + missing_note(f"{metric} is undefined: {reason}")
     rows, gaps, silent = [("model", model)], [], []
     for control, by_target in sorted(scores["controls"].items()):
         if (number := run.score(name, metric, control)) is None:
@@ -47,9 +55,9 @@ def _controls(run: Finished, target: Target) -> Markup:
         if gap and "undefined" not in gap["difference"]:
             gaps.append((control, gap["difference"], gap["clears"]))
     level = f"{100 * scores['level']:.0f} % intervals"
-    chance = CHANCE.get(metric, 0.5 if metric.startswith("auroc") else np.nan)
+    chance = CHANCE_LEVELS.get(metric, 0.5 if metric.startswith("auroc") else np.nan)
     marks = [
-        intervals(
+        error_bars(
             [k], *_ends([number]), across=True, colour=0 if k == 0 else "muted", symbol="diamond" if k else "circle"
         )
         for k, (_, number) in enumerate(rows)
@@ -60,8 +68,8 @@ def _controls(run: Finished, target: Target) -> Markup:
     shown = Panel(f"{metric}: model and controls", marks, axis, Axis(names=[row[0] for row in rows]), 30.0 * len(rows))
     said = ", ".join(f"{who} {number['mean']:.3f}" for who, number in rows)
     made = [
-        picture(
-            figure([shown], f"Headline {metric} of {name}", f"With {level}: {said}.", width=WIDTH),
+        figure_with_table(
+            figure([shown], f"Headline {metric} of {name}", f"With {level}: {said}.", width=HEADLINE_WIDTH),
             ("method", metric, "low", "high", "SD", "over", "people"),
             [(w, n["mean"], n["low"], n["high"], n["std"], n["over"], n["people"]) for w, n in rows],
             f"The score that ranks, with {level}, {_of_what(model)}.",
@@ -71,36 +79,38 @@ def _controls(run: Finished, target: Target) -> Markup:
         marks = [rule(x=0.0, label="no difference")]
         for k, (_, gap, clears) in enumerate(gaps):
             look = ("circle", 2) if clears else ("square", 1)
-            marks.append(intervals([k], *_ends([gap]), across=True, symbol=look[0], colour=look[1]))
+            marks.append(error_bars([k], *_ends([gap]), across=True, symbol=look[0], colour=look[1]))
         panel = Panel(
             "Model less control, paired over people", marks, Axis(f"difference in {metric}"),
             Axis(names=[gap[0] for gap in gaps]), 30.0 * len(rows),
         )  # fmt: skip
         said = ", ".join(f"{who} {gap['mean']:+.3f} {'cleared' if ok else 'not cleared'}" for who, gap, ok in gaps)
         made.append(
-            picture(
-                figure([panel], f"Difference of {name} to each control", f"With {level}: {said}.", width=WIDTH),
+            figure_with_table(
+                figure(
+                    [panel], f"Difference of {name} to each control", f"With {level}: {said}.", width=HEADLINE_WIDTH
+                ),
                 ("control", "difference", "low", "high", "cleared"),
                 [(who, gap["mean"], gap["low"], gap["high"], ok) for who, gap, ok in gaps],
                 "A control is cleared (round) where the whole interval, which allows for people who train each other's "
                 "models, lies above 0; squares are controls that the model is not shown to be better than.",
             )
         )
-    notes = text(f"Controls that do not apply: {'; '.join(silent)}.") if silent else Markup()
+    notes = paragraph(f"Controls that do not apply: {'; '.join(silent)}.") if silent else Markup()
     left_out = "; ".join(model["left_out"])
     return (
-        heading(run, target)
-        + pictures(made)
+        target_heading(run, target)
+        + figure_row(made)
         + notes
-        + (text(f"Left out of the headline: {left_out}.") if left_out else Markup())
+        + (paragraph(f"Left out of the headline: {left_out}.") if left_out else Markup())
     )
 
 
-def _ends(numbers: Sequence[Number]) -> tuple[list[float], ...]:
+def _ends(numbers: Sequence[ScoreValue]) -> tuple[list[float], ...]:
     return tuple([np.nan if n[key] is None else n[key] for n in numbers] for key in ("mean", "low", "high"))
 
 
-def _of_what(number: Number) -> str:
+def _of_what(number: ScoreValue) -> str:
     return {
         "people": "the mean over people, by a t interval over groups of people",
         "folds": "the mean over seeds, then folds, by a bootstrap of people within folds",
@@ -108,18 +118,18 @@ def _of_what(number: Number) -> str:
     }[number["over"]]
 
 
-def people(run: Finished) -> Markup:
+def subjects_section(run: RunView) -> Markup:
     if run.record.labels is None:
-        return missing(NO_LABELS)
-    return together(heading(run, target) + _people(run, target) for target in run.targets)
+        return missing_note(NO_LABELS)
+    return join_parts(target_heading(run, target) + _people(run, target) for target in run.targets)
 
 
-def _people(run: Finished, target: Target) -> Markup:
-    joined = run.joined(target)
+def _people(run: RunView, target: Target) -> Markup:
+    joined = run.joined_units(target)
     metric = target.traits.within
     model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
     if model is None:
-        return missing(f"{metric} is undefined for everybody: nobody's labels vary")
+        return missing_note(f"{metric} is undefined for everybody: nobody's labels vary")
     names = _tested(joined[MODEL])
     seeds = np.array(
         [_filled(_inside(run, target, Joined({s: f})), len(names)) for s, f in joined[MODEL].seeds.items()]
@@ -129,8 +139,8 @@ def _people(run: Finished, target: Target) -> Markup:
     low, high = seeds[:, order].min(0), seeds[:, order].max(0)
     at = np.arange(len(order))
     marks = [
-        rule(x=CHANCE.get(metric, 0.5), label="chance"),
-        intervals(
+        rule(x=CHANCE_LEVELS.get(metric, 0.5), label="chance"),
+        error_bars(
             at,
             model[order],
             low,
@@ -140,30 +150,30 @@ def _people(run: Finished, target: Target) -> Markup:
         ),
     ]
     head, columns = ["person", "model", "least seed", "greatest seed"], [model[order], low, high]
-    control = run.strongest(target.name, metric)
+    control = run.strongest_control(target.name, metric)
     theirs = _inside(run, target, joined[control]) if control in joined else None
     if control and theirs is not None:
         marks.append(
-            points(theirs[order], at, colour=1, symbol="diamond", size=3.5, label=f"strongest control: {control}")
+            scatter(theirs[order], at, colour=1, symbol="diamond", size=3.5, label=f"strongest control: {control}")
         )
         head.append(control)
         columns.append(theirs[order])
     panel = Panel("", marks, Axis(metric), Axis("person", names=names[order].tolist()), 15.0 * len(order))
     left_out = names[~np.isfinite(model)].tolist()
-    beyond = int((model[order] > CHANCE.get(metric, 0.5)).sum())
+    beyond = int((model[order] > CHANCE_LEVELS.get(metric, 0.5)).sum())
     note = f"{metric} of each person, folds and seeds averaged. {beyond} of {len(order)} people lie above chance."
     if left_out:
         note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
     drawn = figure([panel], f"{metric} of each person, {target.name}", note, width=1000)
     rows = [(names[i], *(float(column[k]) for column in columns)) for k, i in enumerate(order)]
-    return pictures([picture(drawn, head, rows, note, wide=True)])
+    return figure_row([figure_with_table(drawn, head, rows, note, wide=True)])
 
 
 def _tested(joined: Joined) -> np.ndarray:
     return draw_bootstrap(joined.tested_subjects(), {}, 1).people
 
 
-def _inside(run: Finished, target: Target, joined: Joined) -> np.ndarray | None:
+def _inside(run: RunView, target: Target, joined: Joined) -> np.ndarray | None:
     """(P,) the score inside each tested person, None where nobody has one."""
     groups = run.record.groups
     found, _ = estimate(
@@ -176,7 +186,7 @@ def _filled(values: np.ndarray | None, size: int) -> np.ndarray:
     return np.full(size, np.nan) if values is None else values
 
 
-def every_score(run: Finished) -> Markup:
+def scores_section(run: RunView) -> Markup:
     scores = run.record.scores
     made = []
     for target in run.targets:
@@ -190,9 +200,9 @@ def every_score(run: Finished) -> Markup:
                 left_out = "; ".join(number["left_out"])
                 rows.append((called, number["mean"], number["low"], number["high"], number["std"], left_out))
         caption = f"Scores of {target.name}, with {100 * scores['level']:.0f} % intervals"
-        made.append(table(("score", "mean", "low", "high", "SD", "remarks"), rows, caption))
+        made.append(html_table(("score", "mean", "low", "high", "SD", "remarks"), rows, caption))
     note = (
         "Scores per fold are averaged over seeds, then folds, never pooled over folds; conditioned scores "
         "(auroc_within_stimulus, auroc_crossed, auroc_crossed_time) hold the stimulus, or person and clock, constant."
     )
-    return text(note) + together(made)
+    return paragraph(note) + join_parts(made)

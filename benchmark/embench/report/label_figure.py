@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from embench.report.drawing import Axis, Figure, Mark, Panel, bars, figure, intervals
+from embench.report.drawing import Axis, Figure, Mark, Panel, bars, error_bars, figure
 
 
-def draw(title: str, targets: Sequence[Mapping[str, Any]]) -> Figure:
+def draw_labels(title: str, targets: Sequence[Mapping[str, Any]]) -> Figure:
     """The per-person part of what `label_report.report` says."""
     panels = [_panel(target) for target in targets if target.get("per_person")]
     return figure(panels, f"{title}: labels of each person", width=640, heading=True)
@@ -23,7 +23,7 @@ def _panel(target: Mapping[str, Any]) -> Panel:
     if "values" in target:
         mean, sd = (np.array([row["values"][key] for row in rows]) for key in ("mean", "sd"))
         marks, x = (
-            [intervals(at, mean, mean - sd, mean + sd, across=True)],
+            [error_bars(at, mean, mean - sd, mean + sd, across=True)],
             Axis(f"{target['label']}, mean and SD of units"),
         )
     else:

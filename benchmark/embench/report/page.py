@@ -18,7 +18,7 @@ from embench.report.drawing import STYLE, Figure
 _TEMPLATES = Environment(loader=PackageLoader("embench.report"), autoescape=True, undefined=StrictUndefined)
 _TEMPLATES.keep_trailing_newline = True
 
-LONG = 30
+LONG_CELL = 30
 """Letters of a cell that is given room on a narrow screen."""
 
 
@@ -35,27 +35,27 @@ class Section:
         return self.short.lower().replace(" ", "-")
 
 
-def part(name: str, *values: Any) -> Markup:
+def render_macro(name: str, *values: Any) -> Markup:
     """The macro `name` of `templates/parts.html`, called with `values`."""
     made: Markup = getattr(_TEMPLATES.get_template("parts.html").module, name)(*values)
     return made
 
 
-def together(parts: Iterable[Markup]) -> Markup:
+def join_parts(parts: Iterable[Markup]) -> Markup:
     """Parts one after the other."""
     return Markup("").join(parts)
 
 
-def text(said: str) -> Markup:
-    return part("text", said)
+def paragraph(said: str) -> Markup:
+    return render_macro("text", said)
 
 
-def missing(reason: str) -> Markup:
+def missing_note(reason: str) -> Markup:
     """In place of what can't be shown."""
-    return part("missing", reason)
+    return render_macro("missing", reason)
 
 
-def number(value: Any) -> str:
+def format_cell(value: Any) -> str:
     """A cell: three decimals, thousands apart, a dash where there is nothing."""
     if value is None or value != value:
         return "-"
@@ -66,38 +66,41 @@ def number(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Markup:
+def html_table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Markup:
     """The first column names the row."""
     cells = [
-        (number(first) if isinstance(first, float) else str(first), [(_kind(cell), number(cell)) for cell in others])
+        (
+            format_cell(first) if isinstance(first, float) else str(first),
+            [(_kind(cell), format_cell(cell)) for cell in others],
+        )
         for first, *others in rows
     ]
-    return part("table", head, cells, caption)
+    return render_macro("table", head, cells, caption)
 
 
 def _kind(cell: Any) -> str:
     """The class of a cell: a number, a long text, or nothing."""
     counted = isinstance(cell, int | float) and not isinstance(cell, bool)
-    return "n" if counted else "long" if len(str(cell)) > LONG else ""
+    return "n" if counted else "long" if len(str(cell)) > LONG_CELL else ""
 
 
-def picture(
+def figure_with_table(
     figure: Figure, head: Sequence[str], rows: Sequence[Sequence[Any]], note: str, *, wide: bool = False
 ) -> Markup:
     """A drawing, what is to be said of it, and its numbers for those who want or need them."""
     drawn = Markup(figure.svg(alone=False))  # noqa: S704  drawing escapes its own texts
-    return part("picture", drawn, figure.title, table(head, rows, figure.title), note, wide)
+    return render_macro("picture", drawn, figure.title, html_table(head, rows, figure.title), note, wide)
 
 
-def pictures(made: Sequence[Markup]) -> Markup:
-    return part("pictures", made)
+def figure_row(made: Sequence[Markup]) -> Markup:
+    return render_macro("pictures", made)
 
 
-def facts(pairs: Sequence[tuple[str, str]]) -> Markup:
-    return part("facts", pairs)
+def fact_list(pairs: Sequence[tuple[str, str]]) -> Markup:
+    return render_macro("facts", pairs)
 
 
-def page(title: str, header: Markup, sections: Sequence[Section], footer: str) -> str:
+def render_page(title: str, header: Markup, sections: Sequence[Section], footer: str) -> str:
     """The whole file."""
     return _TEMPLATES.get_template("page.html").render(
         title=title,

@@ -8,38 +8,38 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from embench.report.curves import spread
+from embench.report.curves import mean_and_band
 from embench.report.drawing import Axis, Panel, figure, line
-from embench.report.finished import Finished
-from embench.report.page import missing, picture, pictures
+from embench.report.page import figure_row, figure_with_table, missing_note
+from embench.report.run_view import RunView
 
-WIDTH = 420.0
-LINES = {"loss": ("training people", False), "val_loss": ("validation people", True)}
+TRAINING_WIDTH = 420.0
+LOSSES = {"loss": ("training people", False), "val_loss": ("validation people", True)}
 
 
-def learning(run: Finished) -> Markup:
+def training_section(run: RunView) -> Markup:
     if not run.record.history:
-        return missing(
+        return missing_note(
             "the record holds no history: nothing was trained by gradient, or the predictions came from elsewhere"
         )
     kinds: dict[tuple[str, ...], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in run.record.history:
         kind = tuple(str(row[key]) for key in ("kind", "modality", "target") if row.get(key))
         kinds[kind][str(row["stage"])].append(dict(row))
-    return pictures([_learning(", ".join(kind), list(stages.values())) for kind, stages in kinds.items()])
+    return figure_row([_learning(", ".join(kind), list(stages.values())) for kind, stages in kinds.items()])
 
 
 def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     last = max(int(row["epoch"]) for rows in stages for row in rows)
     epochs = np.arange(last + 1)
     marks, head, columns = [], ["epoch", "networks"], []
-    for k, (name, (label, dashed)) in enumerate(LINES.items()):
+    for k, (name, (label, dashed)) in enumerate(LOSSES.items()):
         curves = np.full((len(stages), last + 1), np.nan)
         for i, rows in enumerate(stages):
             for row in rows:
                 curves[i, int(row["epoch"])] = float(row.get(name) or "nan")
         if np.isfinite(curves).any():
-            mean, low, high = spread(curves)
+            mean, low, high = mean_and_band(curves)
             marks.append(line(epochs, mean, low, high, colour=k, dashed=dashed, label=label))
             head += [label, "10 %", "90 %"]
             columns += [mean, low, high]
@@ -49,4 +49,6 @@ def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     few = tuple(map(str, epochs)) if last < 10 else ()  # no half epochs
     panel = Panel(title, marks, Axis("epoch", names=few), Axis("loss"), 200)
     cells = [(int(e), int(trained[e]), *(float(c[e]) for c in columns)) for e in epochs]
-    return picture(figure([panel], f"Learning curves: {title}", note, width=WIDTH), head, cells, note)
+    return figure_with_table(
+        figure([panel], f"Learning curves: {title}", note, width=TRAINING_WIDTH), head, cells, note
+    )

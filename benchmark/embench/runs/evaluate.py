@@ -18,8 +18,8 @@ from embench.planning.plan import Plan
 from embench.protocols import roles
 from embench.records.embeddings import Embeddings
 from embench.records.predictions import MODEL
-from embench.statistics import answers
-from embench.statistics.answers import Evaluation, FoldPredictions
+from embench.statistics import evaluation
+from embench.statistics.evaluation import Evaluation, FoldPredictions
 from embench.statistics.joined import units_of
 
 
@@ -52,11 +52,11 @@ def evaluate(plan: Plan, stages: Path) -> Evaluation:
             # Folds share validation people: under --dev each is scored once a seed, by the first fold that has them.
             first = np.array([(expected.seed, target.name, i) not in seen for i in expected.units], bool)
             seen |= {(expected.seed, target.name, i) for i in expected.units}
-            score, decision = answers.decide(target, columns[first], plan.protocol)
+            score, decision = evaluation.decide(target, columns[first], plan.protocol)
             index = np.array(expected.units, np.int64)[first]
             train = expected.train if plan.fit is cohort else None
             predictions.append(FoldPredictions(target, expected.seed, expected.fold, index, train, score, decision))
-    evaluated = answers.score_predictions(predictions, cohort, plan.protocol)
+    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol)
     if picked:
         evaluated.scores["picked_epochs"] = picked
     return evaluated
@@ -93,13 +93,13 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
         expected.fold,
         index[known],
         None,
-        *answers.decide(target, every[0, known], plan.protocol),
+        *evaluation.decide(target, every[0, known], plan.protocol),
     )
-    rows = answers.prediction_rows(MODEL, first, cohort, first.units, first.score, first.decision)
+    rows = evaluation.prediction_rows(MODEL, first, cohort, first.units, first.score, first.decision)
     like = units_of(rows, y[known], target, cohort.groups, cohort.length_s)
     values = np.full(len(every), np.nan)
     for epoch, table in enumerate(every):
-        score, decision = answers.decide(target, table[known], plan.protocol)
+        score, decision = evaluation.decide(target, table[known], plan.protocol)
         predictions = replace(like, score=score, decision=decision)
         value = metric(predictions)
         values[epoch] = np.nan if isinstance(value, Undefined) else value if metric.direction == "higher" else -value
@@ -109,7 +109,7 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
 def fold_rows(plan: Plan) -> list[dict[str, Any]]:
     """The record of folds: who had which part; who was left out, why, and of nobody's fold where they have no label."""
     if plan.fit is plan.test:
-        rows = answers.record_folds(plan.fit, plan.folds)
+        rows = evaluation.record_folds(plan.fit, plan.folds)
     else:
         cohort, rows = plan.fit, []
         units = cohort.of(cohort.eligible)
@@ -118,4 +118,4 @@ def fold_rows(plan: Plan) -> list[dict[str, Any]]:
             rows += [{**row._asdict(), "seed": seed, "reason": ""} for row in trained]
             columns = {"fold": 0, "role": "test", "seed": seed, "reason": ""}
             rows += [{"subject": s, "group": plan.test.groups[s], **columns} for s in plan.test.subjects]
-    return [*rows, *answers.excluded_rows(plan.test, rows)]
+    return [*rows, *evaluation.excluded_rows(plan.test, rows)]

@@ -28,8 +28,8 @@ from embench.protocols.schema import Validation
 from embench.records import ledger, record
 from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
 from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
-from embench.statistics import answers
-from embench.statistics.answers import FoldPredictions, Result
+from embench.statistics import evaluation
+from embench.statistics.evaluation import FoldPredictions, Result
 from embench.store import Store
 
 LEDGER = Path("runs")
@@ -252,7 +252,7 @@ def _fold_predictions(
             found = [predicted.get((target.name, cohort.units[i].id)) for i in index]
             nothing = (math.nan,) * len(target.columns)
             table = np.array([row.scores if row else nothing for row in found]).reshape(len(index), len(nothing))
-            score, decision = answers.decide(target, table, protocol)
+            score, decision = evaluation.decide(target, table, protocol)
             for k, row in enumerate(found):
                 if row is not None and row.decision is not None:
                     decision[k] = row.decision
@@ -288,7 +288,7 @@ def _write_record(
     """Scores the answers and writes the record; the ledger knows of it before the labels are joined."""
     units = [cohort.units[i] for i in cohort.eligible]
     tested = protocol_deviations(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
-    facts = answers.run_circumstances(dataset, cohort, protocol, tested)
+    facts = evaluation.run_circumstances(dataset, cohort, protocol, tested)
     targets = [t.name for t in cohort.targets]
     method = digest([submission["name"], submission["sha256"], targets])
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{_id(method, facts)}"
@@ -297,7 +297,7 @@ def _write_record(
     opening = {"dataset": dataset, "protocol": protocol.name, "run": run_id, "method": method}
     for target in targets:
         ledger.append_to_ledger(ledger_folder, {**opening, "target": target})
-    evaluated = answers.score_predictions(predictions, cohort, protocol)
+    evaluated = evaluation.score_predictions(predictions, cohort, protocol)
     scope = (dataset, protocol.name)
     content = Manifest(
         id=run_id,
@@ -315,8 +315,8 @@ def _write_record(
         device="unknown",
         config={"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
     ).content()
-    rows = answers.record_folds(cohort, folds)
-    rows = [*rows, *answers.excluded_rows(cohort, rows)]
+    rows = evaluation.record_folds(cohort, folds)
+    rows = [*rows, *evaluation.excluded_rows(cohort, rows)]
     record.write_record(folder, record.Record(content, evaluated.predictions, evaluated.labels, rows, evaluated.scores))
     return Result(run_id, folder, content, evaluated.scores)
 

@@ -15,13 +15,13 @@ from embench.planning import weights
 from embench.planning.plan import Plan, assumed
 from embench.planning.request import Request
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, TrainedOnPart
-from embench.statistics import answers
+from embench.statistics import evaluation
 
 
 def manifest(planned: Plan, outcome: Outcome, openings: dict[str, int], tried: dict[str, int]) -> Manifest:
     """What run.yaml says of a run; `openings` and `tried` are the ledger's counts by target."""
     method, synthetic = planned.method, planned.fit.store.synthetic
-    facts = answers.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations)
+    facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations)
     dataset = facts.dataset
     if synthetic is not None and dataset.synthetic is None:
         dataset = dataset.model_copy(update={"synthetic": dict(synthetic)})

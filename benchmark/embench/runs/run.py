@@ -22,8 +22,8 @@ from embench.registry.hooks import Observers
 from embench.runs import evaluate, kept
 from embench.runs.manifest import manifest
 from embench.runs.stages import run_stages
-from embench.statistics import answers
-from embench.statistics.answers import Result
+from embench.statistics import evaluation
+from embench.statistics.evaluation import Result
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
     outcome.check(planned.graph.stages)
     if (planned.folder / "run.yaml").is_file():
         known = record.read_record(planned.folder)
-        if known.run.get("scoring") == answers.scoring_identity():
+        if known.run.get("scoring") == evaluation.scoring_identity():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
     opening = {

@@ -5,36 +5,36 @@ Each check is a function of `Evidence`: it returns a `CheckResult`, or `Undefine
 
 from collections.abc import Callable, Mapping
 
-from embench.audits.checks import copies, embeddings, nuisance, people, recorded, sharing
+from embench.audits.checks import copies, embeddings, nuisance, recorded, sharing, subjects
 from embench.audits.checks.evidence import Evidence
 from embench.interfaces.metric import Undefined
 from embench.records.audit import CheckResult
 
 CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
-    "people": sharing.people,
-    "partition": sharing.partition,
-    "samples": sharing.samples,
-    "copies": copies.copies,
-    "pretraining": copies.pretraining,
-    "statistics": recorded.statistics,
-    "stages": recorded.stages,
-    "labels": recorded.labels,
-    "scores": recorded.scores,
-    "access": recorded.access,
-    "person": nuisance.person,
-    "stimulus": nuisance.stimulus,
-    "clock": nuisance.clock,
-    "length": nuisance.length,
-    "order": nuisance.order,
-    "controls": nuisance.controls,
-    "suspicious": people.suspicious,
-    "shift": people.shift,
-    "one_person": people.one_person,
-    "seeds": people.seeds,
-    "collapse": people.collapse,
-    "calibration": people.calibration,
-    "hidden": embeddings.over_test,
-    "probes": embeddings.probes,
-    "validation": recorded.validation,
+    "people": sharing.check_shared_subjects,
+    "partition": sharing.check_partition,
+    "samples": sharing.check_samples,
+    "copies": copies.check_copies,
+    "pretraining": copies.check_pretraining,
+    "statistics": recorded.check_statistics,
+    "stages": recorded.check_stages,
+    "labels": recorded.check_labels,
+    "scores": recorded.check_scores,
+    "access": recorded.check_access,
+    "person": nuisance.check_explained_by_subject,
+    "stimulus": nuisance.check_explained_by_stimulus,
+    "clock": nuisance.check_explained_by_clock,
+    "length": nuisance.check_explained_by_length,
+    "order": nuisance.check_explained_by_order,
+    "controls": nuisance.check_controls,
+    "suspicious": subjects.check_suspicious,
+    "shift": subjects.check_shift,
+    "one_person": subjects.check_one_subject,
+    "seeds": subjects.check_seeds,
+    "collapse": subjects.check_collapse,
+    "calibration": subjects.check_calibration,
+    "hidden": embeddings.check_test_normalisation,
+    "probes": embeddings.check_probes,
+    "validation": recorded.check_validation,
 }
 """In the order in which they are told."""

@@ -17,19 +17,19 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import get_window
 
 from embench.audits.checks.evidence import Evidence
-from embench.audits.checks.recorded import overlap
+from embench.audits.checks.recorded import overlap_findings
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult
 from embench.store import Store
 
 BINS, FEWEST = 512, 100
-WINDOWS = 4000
+MAX_WINDOWS = 4000
 CANDIDATES, EACH = 800, 12
 ALIKE, SAME = 0.25, 0.5
 """Correlation of fingerprints from which on windows are aligned; phase correlation from which on they are copies."""
-FLOOR = 1e-3
+POWER_FLOOR = 1e-3
 """Share of a window's strongest power below which a bin is filtered noise."""
-ENOUGH = 3
+MIN_COPIED_WINDOWS = 3
 """Windows apart from each other that must be copies, for two people to have the same signals."""
 
 
@@ -58,12 +58,12 @@ class Match:
     peak: float
 
 
-def copies(e: Evidence) -> CheckResult | Undefined:
+def check_copies(e: Evidence) -> CheckResult | Undefined:
     """No two people of the dataset have the same signals."""
     rates = {m: card.rate for m, card in e.card.modalities.items()}
     wanted = e.manifest.method.modalities or list(e.store.modalities)
     modalities = list(dict.fromkeys(part for m in wanted for part in m.split("+") if part in e.store.modalities))
-    asked, found = matches(e.store, None, modalities, rates)
+    asked, found = find_matches(e.store, None, modalities, rates)
     if not asked:
         return Undefined("recordings are too short, or change too slowly, to be told apart")
     figures = {"windows": asked, "pairs of people": len({(m.one, m.other) for m in found})}
@@ -76,17 +76,17 @@ def copies(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, (AuditFinding("note" if e.protocol.leaks else "severe", what, evidence, todo),))
 
 
-def pretraining(e: Evidence) -> CheckResult | Undefined:
+def check_pretraining(e: Evidence) -> CheckResult | Undefined:
     """What was pretrained on holds none of the test people, by the record, and by the signals that are at hand."""
     if not (e.manifest.method.pretrainers or e.manifest.pretraining or e.record.run.get("started_from")):
         return Undefined("nothing was pretrained")
-    findings = overlap(e)
+    findings = overlap_findings(e)
     figures: dict[str, object] = {"pretrain_overlap": e.manifest.pretrain_overlap}
     rates = {m: card.rate for m, card in e.card.modalities.items()}
     tested = set(e.predictions["subject"].tolist())
     for name, source in e.sources.items():
         common = [m for m in source.modalities if m in e.store.modalities]
-        asked, found = matches(e.store, source, common, rates)
+        asked, found = find_matches(e.store, source, common, rates)
         figures[name] = {"windows": asked, "people found": len({m.one for m in found})}
         people = sorted({m.one for m in found} & tested)
         if people:
@@ -98,7 +98,7 @@ def pretraining(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, tuple(findings))
 
 
-def matches(
+def find_matches(
     store: Store, other: Store | None, modalities: Sequence[str], rates: Mapping[str, float]
 ) -> tuple[dict[str, int], list[Match]]:
     """(modality -> windows compared, people with the same signals) inside a store, or of one with another.
@@ -112,8 +112,8 @@ def matches(
         if length is None:
             continue
         band = 0.45 * min(store.modalities[m].rate, rates.get(m, np.inf))
-        ours = windows(store, m, length, band)
-        theirs = ours if other is None else windows(other, m, length, band)
+        ours = cut_windows(store, m, length, band)
+        theirs = ours if other is None else cut_windows(other, m, length, band)
         if (
             ours is None
             or theirs is None
@@ -133,12 +133,12 @@ def _length(store: Store, m: str, rate: float) -> float | None:
     seconds = np.array([e.spans[m].samples / own for e in store.recordings if m in e.spans])
     if not len(seconds):
         return None
-    wanted = max(16.0, BINS / band, 2 * seconds.sum() / WINDOWS)
+    wanted = max(16.0, BINS / band, 2 * seconds.sum() / MAX_WINDOWS)
     length = min(wanted, 0.95 * float(np.median(seconds)))
     return length if length * band >= FEWEST else None
 
 
-def windows(store: Store, m: str, length_s: float, band_hz: float) -> Windows | None:
+def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> Windows | None:
     """Windows of the first channel of a modality, half overlapping; flat ones left out."""
     array, rate = store.array(m), store.modalities[m].rate
     n = round(length_s * rate)
@@ -148,8 +148,8 @@ def windows(store: Store, m: str, length_s: float, band_hz: float) -> Windows | 
         if (span := entry.spans.get(m)) is not None
         for start in range(0, span.samples - n + 1, max(1, n // 2))
     ]
-    if len(at) > 2 * WINDOWS:
-        keep = np.sort(np.random.default_rng(0).permutation(len(at))[: 2 * WINDOWS])
+    if len(at) > 2 * MAX_WINDOWS:
+        keep = np.sort(np.random.default_rng(0).permutation(len(at))[: 2 * MAX_WINDOWS])
         at = [at[i] for i in keep]
     if array.ndim != 2 or not at:
         return None
@@ -162,7 +162,7 @@ def windows(store: Store, m: str, length_s: float, band_hz: float) -> Windows | 
             continue
         power = np.abs(np.fft.rfft(x * taper)[bins]) ** 2
         local = uniform_filter1d(power, 21, mode="nearest")
-        there = local > FLOOR * local.max()
+        there = local > POWER_FLOOR * local.max()
         if there.sum() < FEWEST:
             continue
         kept.append(k)
@@ -204,14 +204,14 @@ def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Ma
         if tried[pair] == EACH or tried.total() == CANDIDATES:
             continue
         tried[pair] += 1
-        peak, lag = aligned(ours.x[i], theirs.x[j], ours.used[i] & theirs.used[j])
+        peak, lag = align(ours.x[i], theirs.x[j], ours.used[i] & theirs.used[j])
         if peak > SAME:
             offset = float(ours.start[i] - theirs.start[j] + lag / rate)
             pairs.setdefault(pair, []).append((peak, i, j, offset))
     found = []
     for (one, other), same in sorted(pairs.items()):
         apart = _apart(same, ours, theirs)
-        if apart >= min(ENOUGH, _apart_at_most(ours, one), _apart_at_most(theirs, other)):
+        if apart >= min(MIN_COPIED_WINDOWS, _apart_at_most(ours, one), _apart_at_most(theirs, other)):
             found.append(Match(one, other, m, apart, float(np.median([peak for peak, *_ in same]))))
     return found
 
@@ -249,7 +249,7 @@ def _apart_at_most(windows: Windows, person: str) -> int:
     return int(sum(1 + span // (0.99 * windows.length_s) for span in spans))
 
 
-def aligned(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, int]:
+def align(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, int]:
     """Phase correlation of two windows (n,) over some of their bins: the height of its peak, 1 for the same signal, and
     how many samples earlier the second one has it."""
     n = len(one) - 1

@@ -12,7 +12,7 @@ from embench.records.audit import AuditFinding, CheckResult
 from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, linear_probe
 
 
-def probes(e: Evidence) -> CheckResult | Undefined:
+def check_probes(e: Evidence) -> CheckResult | Undefined:
     """Who it is and what was shown, read off the hidden layer by a linear probe."""
     if e.embeddings is None:
         return Undefined("the run kept no hidden layers: estimators on features have none")
@@ -38,7 +38,7 @@ def probes(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, tuple(findings))
 
 
-def over_test(e: Evidence) -> CheckResult | Undefined:
+def check_test_normalisation(e: Evidence) -> CheckResult | Undefined:
     """Hidden layers are not centred and scaled over the very people who are tested: each dimension's mean over a fold's
     test units is exactly 0, its SD exactly 1, only where the test part itself was normalised."""
     if e.embeddings is None:

@@ -22,7 +22,7 @@ from embench.store import Store
 
 
 @dataclass(frozen=True)
-class Statistics:
+class FittedStatistics:
     """A normalising buffer of one fold's network: as it lies in the weights, as recomputed on the fold's training
     people, and over everybody."""
 
@@ -65,7 +65,7 @@ class Evidence:
     dealt: Mapping[int, Sequence[Fold]]
     rescored: Mapping[str, Any]
     embeddings: Embeddings | None = None
-    statistics: Sequence[Statistics] | None = None
+    statistics: Sequence[FittedStatistics] | None = None
     sources: Mapping[str, Store] = field(default_factory=dict)
     missing_sources: tuple[str, ...] = ()
     stages: Sequence[Mapping[str, Any]] | None = None
@@ -83,17 +83,17 @@ class Evidence:
         every = {t.name: join(self.predictions, given, t, groups, self.unit_length_s) for t in self.targets}
         return {name: methods for name, methods in every.items() if methods.get(MODEL) and methods[MODEL].seeds}
 
-    def answered(self, target: str) -> Predictions:
+    def model_rows(self, target: str) -> Predictions:
         """The model's rows of a target."""
         return self.predictions.take((self.predictions["method"] == MODEL) & (self.predictions["target"] == target))
 
-    def binary(self) -> Iterator[tuple[Target, Joined]]:
+    def binary_targets(self) -> Iterator[tuple[Target, Joined]]:
         """Targets of two classes with the model's joined answers."""
         for target in self.targets:
             if target.traits.has_classes and not target.traits.several and target.name in self.joined:
                 yield target, self.joined[target.name][MODEL]
 
 
-def shown(names: Sequence[str] | set[str], most: int = 8) -> list[str]:
+def first_names(names: Sequence[str] | set[str], most: int = 8) -> list[str]:
     """Some of the names, in order."""
     return sorted(names)[:most]

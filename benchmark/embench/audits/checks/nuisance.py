@@ -16,13 +16,13 @@ from embench.interfaces.units import Target
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.predictions import Predictions
 
-EXPLAINED = 0.7
+MAX_EXPLAINED = 0.7
 """Share of the variance of scores' ranks from which on predictions count as explained."""
 
-EXPLAINED_INSIDE = 0.5
+MAX_EXPLAINED_IN_CLASS = 0.5
 """The same among units of one label."""
 
-NEAREST = 5
+N_NEAREST = 5
 
 _TODO = {
     "person": "the method knows who it is, not how they feel: compare moments of one person (auroc_within)",
@@ -33,28 +33,28 @@ _TODO = {
 }
 
 
-def person(e: Evidence) -> CheckResult | Undefined:
+def check_explained_by_subject(e: Evidence) -> CheckResult | Undefined:
     """Scores are the same all through a person: no moment of theirs is told from another."""
     return _explained(e, "person", lambda rows: rows["subject"])
 
 
-def stimulus(e: Evidence) -> CheckResult | Undefined:
+def check_explained_by_stimulus(e: Evidence) -> CheckResult | Undefined:
     """Scores are what other people got at the same stimulus."""
     return _explained(e, "stimulus", lambda rows: rows["stimulus"])
 
 
-def clock(e: Evidence) -> CheckResult | Undefined:
+def check_explained_by_clock(e: Evidence) -> CheckResult | Undefined:
     """Scores are what other people got at the same time since the start."""
     return _explained(e, "clock", lambda rows: rows["start_s"])
 
 
-def length(e: Evidence) -> CheckResult | Undefined:
+def check_explained_by_length(e: Evidence) -> CheckResult | Undefined:
     """Scores are what other people got in recordings of the same length."""
     seconds = {entry.id: entry.duration_s for entry in e.store.recordings}
     return _explained(e, "length", lambda rows: np.array([seconds.get(r, np.nan) for r in rows["recording"].tolist()]))
 
 
-def order(e: Evidence) -> CheckResult | Undefined:
+def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
     """Scores, or the labels themselves, are given by the place of a unit in the dataset's files."""
     at = {entry.id: i for i, entry in enumerate(e.store.recordings)}
     first = {entry.subject: i for i, entry in reversed(list(enumerate(e.store.recordings)))}
@@ -65,8 +65,8 @@ def order(e: Evidence) -> CheckResult | Undefined:
 
     found = _explained(e, "order", place)
     findings, figures = ([], {}) if isinstance(found, Undefined) else (list(found.findings), dict(found.figures))
-    for target, _ in e.binary():
-        rows = e.answered(target.name)
+    for target, _ in e.binary_targets():
+        rows = e.model_rows(target.name)
         where = dict(zip(rows["unit"].tolist(), place(rows).tolist(), strict=True))
         areas, pairs = _by_place(e, target, where)
         figures[f"{target.name}: labels by place"] = round(areas, 3)
@@ -108,15 +108,15 @@ def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) 
     for target in e.targets:
         if target.traits.several or target.name not in e.joined:
             continue
-        rows = e.answered(target.name)
+        rows = e.model_rows(target.name)
         values = of(rows)
         if len(np.unique(values[values == values])) < 3:
             reason = f"there are fewer than three values of {name}"
             continue
         label = _labels(e, target, rows)
-        share, guess, known = explained(rows, values, own=name == "person")
+        share, guess, known = explained_share(rows, values, own=name == "person")
         has_classes = target.traits.has_classes
-        inside = explained(rows, values, own=name == "person", label=label)[0] if has_classes else share
+        inside = explained_share(rows, values, own=name == "person", label=label)[0] if has_classes else share
         if np.isnan(share):
             reason = f"scores are constant, or nobody else has the same {name}"
             continue
@@ -124,7 +124,7 @@ def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) 
         figures |= {f"{target.name}: share": round(share, 3), f"{target.name}: auroc of that": area}
         figures[f"{target.name}: share inside classes"] = round(inside, 3)
         # Where labels themselves follow the nuisance, so does a method that is right; but not inside a class.
-        if share >= EXPLAINED and inside >= EXPLAINED_INSIDE:
+        if share >= MAX_EXPLAINED and inside >= MAX_EXPLAINED_IN_CLASS:
             telling = area is not None and abs(area - 0.5) > 0.05
             if name == "person":  # a level of their own does no harm where their moments are told apart
                 low = {
@@ -147,7 +147,7 @@ _SAID = {
 }
 
 
-def explained(
+def explained_share(
     rows: Predictions, values: np.ndarray, *, own: bool, label: np.ndarray | None = None
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """(share of the variance of ranks that is explained, each row's guess, which rows have one).
@@ -197,14 +197,14 @@ def _others(rank: np.ndarray, values: np.ndarray, person: np.ndarray) -> np.ndar
     order = known[np.argsort(values[known], kind="stable")]
     x, r, p = values[order], rank[order], person[order]
     for position in np.flatnonzero(np.isnan(guess[order])).tolist():
-        reach = NEAREST
+        reach = N_NEAREST
         while True:
             low, high = max(0, position - reach), position + reach + 1
             other = low + np.flatnonzero(p[low:high] != p[position])
-            if len(other) >= NEAREST or (low == 0 and high >= len(x)):
+            if len(other) >= N_NEAREST or (low == 0 and high >= len(x)):
                 break
             reach *= 2
-        nearest = other[np.argsort(np.abs(x[other] - x[position]), kind="stable")][:NEAREST]
+        nearest = other[np.argsort(np.abs(x[other] - x[position]), kind="stable")][:N_NEAREST]
         if len(nearest):
             guess[order[position]] = r[nearest].mean()
     return guess
@@ -216,7 +216,7 @@ def _same(rank: np.ndarray, values: np.ndarray, person: np.ndarray) -> np.ndarra
     both = value * len(person) + np.unique(person, return_inverse=True)[1]
     total = np.bincount(value, rank)[value] - np.bincount(both, rank)[both]
     count = np.bincount(value)[value] - np.bincount(both)[both]
-    enough = count >= (1 if values.dtype.kind == "U" else NEAREST)
+    enough = count >= (1 if values.dtype.kind == "U" else N_NEAREST)
     return np.asarray(np.where(enough, total / np.maximum(count, 1), np.nan))
 
 
@@ -246,7 +246,7 @@ def _telling(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: np.ndar
     return round(float(np.mean(areas)), 3) if areas else None
 
 
-def controls(e: Evidence) -> CheckResult:
+def check_controls(e: Evidence) -> CheckResult:
     """Nothing that reads no body scores as well: `scores.json` says which controls the method lies above."""
     not_cleared = list(e.rescored["not_cleared"])
     figures = {"not cleared": not_cleared}

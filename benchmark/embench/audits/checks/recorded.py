@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from embench.audits.checks.evidence import Evidence, shown
+from embench.audits.checks.evidence import Evidence, first_names
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.predictions import Labels
 
-CLOSE = 1e-6
+SCORE_TOLERANCE = 1e-6
 """Numbers that lie further apart, as shares of 1 or of their own size, are not the same."""
 
 
-def labels(e: Evidence) -> CheckResult | Undefined:
+def check_labels(e: Evidence) -> CheckResult | Undefined:
     """The labels that the run was scored against are those that the card's rules make of the data."""
     given = e.record.labels
     if given is None:
@@ -26,7 +26,7 @@ def labels(e: Evidence) -> CheckResult | Undefined:
     if fitted and (not e.dealt or e.manifest.dev or e.record.run["config"].get("label_subjects")):
         return Undefined("training people decide the cut of labels, and which they were is not the protocol's alone")
     made, ours = _table(e.labels), _table(given)
-    differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > CLOSE]
+    differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > SCORE_TOLERANCE]
     predicted = set(zip(e.predictions["target"].tolist(), e.predictions["unit"].tolist(), strict=True))
     extra = ours.keys() - made.keys()
     missing = {key for key in made.keys() - ours.keys() if key[:2] in predicted}
@@ -37,7 +37,7 @@ def labels(e: Evidence) -> CheckResult | Undefined:
     what = f"{len(wrong)} of {len(ours.keys() | missing)} labels are not those that the card's rule makes of the data"
     todo = "score again against the data's own labels: `embench score predictions.csv.gz --dataset ..`"
     severity: Severity = "severe" if differ or extra else "warning"
-    return CheckResult(figures, (AuditFinding(severity, what, {**figures, "units": shown(wrong)}, todo),))
+    return CheckResult(figures, (AuditFinding(severity, what, {**figures, "units": first_names(wrong)}, todo),))
 
 
 def _table(table: Labels) -> dict[tuple[str, str, int], float]:
@@ -46,7 +46,7 @@ def _table(table: Labels) -> dict[tuple[str, str, int], float]:
     return dict(zip(keys, table["label"].tolist(), strict=True))
 
 
-def scores(e: Evidence) -> CheckResult | Undefined:
+def check_scores(e: Evidence) -> CheckResult | Undefined:
     """`scores.json` is what the predictions and labels of the record give."""
     if e.record.labels is None:
         return Undefined("the record has no labels")
@@ -55,7 +55,9 @@ def scores(e: Evidence) -> CheckResult | Undefined:
         was, now = dict(_numbers(e.record.scores.get(part, {}))), dict(_numbers(e.rescored.get(part, {})))
         for name in sorted(was.keys() | now.keys()):
             one, other = was.get(name, math.nan), now.get(name, math.nan)
-            if not (abs(one - other) <= CLOSE * max(1.0, abs(other)) or (math.isnan(one) and math.isnan(other))):
+            if not (
+                abs(one - other) <= SCORE_TOLERANCE * max(1.0, abs(other)) or (math.isnan(one) and math.isnan(other))
+            ):
                 apart.append({"what": f"{part}: {name}", "recorded": one, "recomputed": other})
     figures = {"numbers": len(list(_numbers(e.rescored["scores"]))), "differ": len(apart)}
     if not apart:
@@ -83,7 +85,7 @@ def _numbers(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, floa
                 yield from _numbers(value, f"{at}{name}, ")
 
 
-def access(e: Evidence) -> CheckResult:
+def check_access(e: Evidence) -> CheckResult:
     """What the record says of its rules and data is what they are."""
     run, findings = e.record.run, []
     claimed, real = run["target_access"], e.protocol.target_access
@@ -104,7 +106,7 @@ def access(e: Evidence) -> CheckResult:
     return CheckResult({"target_access": real, "leaks": e.protocol.leaks}, tuple(findings))
 
 
-def stages(e: Evidence) -> CheckResult | Undefined:
+def check_stages(e: Evidence) -> CheckResult | Undefined:
     """The stages that the run went through are those that its request has here: their ids are made of the people, units
     and labels that each learned from, so that equal ids prove them."""
     if e.stages is None:
@@ -121,7 +123,7 @@ def stages(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, (AuditFinding("severe", what, evidence, todo),))
 
 
-def statistics(e: Evidence) -> CheckResult | Undefined:
+def check_statistics(e: Evidence) -> CheckResult | Undefined:
     """What a network normalises by was fitted on the training people of its fold, and on nobody else."""
     if e.statistics is None:
         return Undefined("no weights, other code than the run's, or statistics that came with pretrained weights")
@@ -164,7 +166,7 @@ def _same_in_all_folds(e: Evidence) -> list[str]:
     return found
 
 
-def validation(e: Evidence) -> CheckResult:
+def check_validation(e: Evidence) -> CheckResult:
     """How many things the validation people decided; each one more makes them less of a check."""
     parts = e.record.run["config"].get("parts", {})
     uses = [f"when to stop {name}" for name, part in parts.items() if part.get("selection") == "early_stop"]
@@ -192,7 +194,7 @@ _OVERLAP: dict[str, tuple[Severity, str]] = {
 }
 
 
-def overlap(e: Evidence) -> list[AuditFinding]:
+def overlap_findings(e: Evidence) -> list[AuditFinding]:
     """What the record itself admits of pretraining, and what it denies against its own sources."""
     said, findings = e.manifest.pretrain_overlap, []
     if said in _OVERLAP:

@@ -7,14 +7,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from embench.audits.checks.evidence import Evidence, shown
+from embench.audits.checks.evidence import Evidence, first_names
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult, Severity
 
 _SPLIT = "split by person and group again, train again, and score again"
 
 
-def people(e: Evidence) -> CheckResult | Undefined:
+def check_shared_subjects(e: Evidence) -> CheckResult | Undefined:
     """Nobody, and nobody recorded together with them, is tested by a network that learned from them.
 
     Folds say who trained; a person (or group) whose units are tested in several folds of a seed was trained on too.
@@ -31,7 +31,7 @@ def people(e: Evidence) -> CheckResult | Undefined:
     shared = {p for fold in sides.values() for p in fold["test"] & fold["learned"]}
     if shared:
         what = f"{len(shared)} people stand in both training and test of a fold"
-        findings.append(AuditFinding(severity, what, {"people": shown(shared)}, _SPLIT))
+        findings.append(AuditFinding(severity, what, {"people": first_names(shared)}, _SPLIT))
     bound = {
         p
         for fold in sides.values()
@@ -41,20 +41,20 @@ def people(e: Evidence) -> CheckResult | Undefined:
     if bound:
         what = f"{len(bound)} people are tested while others who were recorded together with them are trained on"
         groups = {e.groups.get(p, p) for p in bound}
-        evidence = {"people": shown(bound), "groups of the data": shown(groups)}
+        evidence = {"people": first_names(bound), "groups of the data": first_names(groups)}
         findings.append(AuditFinding(severity, what, evidence, _SPLIT))
     rows = [(str(s), str(f), p) for s, f, p in _tested(e)]
     strangers = {p for s, f, p in rows if p not in sides[s, f]["test"]}
     if strangers:
         what = f"{len(strangers)} people are predicted in folds that do not test them, by folds.csv"
-        evidence = {"people": shown(strangers)}
+        evidence = {"people": first_names(strangers)}
         findings.append(AuditFinding("severe", what, evidence, "find out which folds the predictions come from"))
     several = _several(e)
     if several:
         what = (
             f"{len(several)} people or groups are tested in several folds of a seed, so that others learned from them"
         )
-        findings.append(AuditFinding(severity, what, {"people or groups": shown(several)}, _SPLIT))
+        findings.append(AuditFinding(severity, what, {"people or groups": first_names(several)}, _SPLIT))
     return CheckResult({"folds": len(sides), "people": len({p for _, _, p in rows})}, tuple(findings))
 
 
@@ -74,7 +74,7 @@ def _several(e: Evidence) -> set[str]:
     return {name for (_, name), found in folds.items() if len(found) > 1}
 
 
-def partition(e: Evidence) -> CheckResult | Undefined:
+def check_partition(e: Evidence) -> CheckResult | Undefined:
     """Folds are those that the protocol deals these people into."""
     if not e.dealt:
         return Undefined("the folds are not dealt out by the protocol alone")
@@ -91,10 +91,10 @@ def partition(e: Evidence) -> CheckResult | Undefined:
         return CheckResult({"seeds": len(e.dealt)})
     what = f"{len(odd)} people are tested in other folds than {e.protocol.name} deals them into"
     todo = "run again with this protocol: rows of other folds are not paired with those of a board"
-    return CheckResult({"seeds": len(e.dealt)}, (AuditFinding("warning", what, {"people": shown(odd)}, todo),))
+    return CheckResult({"seeds": len(e.dealt)}, (AuditFinding("warning", what, {"people": first_names(odd)}, todo),))
 
 
-def samples(e: Evidence) -> CheckResult:
+def check_samples(e: Evidence) -> CheckResult:
     """Each unit is one of the data's, of the person and recording that it is said to be of, answered once a seed; no
     sample lies in units of two folds of a seed; stimuli are kept apart where the protocol says so."""
     findings = []
@@ -103,7 +103,7 @@ def samples(e: Evidence) -> CheckResult:
     if unknown:
         what = f"{len(unknown)} predicted units are not those that the data and the protocol make"
         todo = "predict the units of the protocol: `embench data labels DATASET --units FILE.csv` lists them"
-        findings.append(AuditFinding("severe", what, {"units": shown(unknown)}, todo))
+        findings.append(AuditFinding("severe", what, {"units": first_names(unknown)}, todo))
     named = set(zip(*(rows[c].tolist() for c in ("unit", "subject", "recording", "stimulus")), strict=True))
     wrong = {
         unit
@@ -113,14 +113,14 @@ def samples(e: Evidence) -> CheckResult:
     if wrong:
         what = f"{len(wrong)} units are said to be of another person, recording or stimulus than in the data"
         findings.append(
-            AuditFinding("severe", what, {"units": shown(wrong)}, "join predictions and units again, by id")
+            AuditFinding("severe", what, {"units": first_names(wrong)}, "join predictions and units again, by id")
         )
     overlapping = _overlapping(e)
     if overlapping:
         what = f"{len(overlapping)} units share raw samples with units that another fold of the seed tests"
         todo = "cut units that do not overlap, or keep recordings in one fold"
         severity: Severity = "note" if e.protocol.leaks else "severe"
-        findings.append(AuditFinding(severity, what, {"units": shown(overlapping)}, todo))
+        findings.append(AuditFinding(severity, what, {"units": first_names(overlapping)}, todo))
     if e.protocol.split.by == "group+stimulus":
         findings += _stimuli(e)
     return CheckResult({"units": len(np.unique(rows["unit"]))}, tuple(findings))
@@ -157,4 +157,6 @@ def _stimuli(e: Evidence) -> list[AuditFinding]:
     if not both:
         return []
     what = f"{len(both)} stimuli stand in both training and test of a fold"
-    return [AuditFinding("severe", what, {"stimuli": shown(both)}, "split by stimulus as well, as the protocol says")]
+    return [
+        AuditFinding("severe", what, {"stimuli": first_names(both)}, "split by stimulus as well, as the protocol says")
+    ]

@@ -3,16 +3,16 @@
     panel = Panel("AUROC", [line(x, y, low, high, label="tcn")], Axis("people"), Axis(low=0, high=1))
     figure([panel], "What this shows").save(Path("curve.svg"))
 
-A chart is made of marks (`line points intervals bars heat rule text`) on the axes of a `Panel`; `figure` lays panels
-out in columns. Colours are names ("ink", "muted", "grid", "paper") or the number of a series.
+A chart is made of marks (`line scatter error_bars bars heat rule text_mark`) on the axes of a `Panel`; `figure` lays
+panels out in columns. Colours are names ("ink", "muted", "grid", "paper") or the number of a series.
 """
 
-from embench.report.drawing.marks import Mark, bars, heat, intervals, line, points, rule, text
+from embench.report.drawing.marks import Mark, bars, error_bars, heat, line, rule, scatter, text_mark
 from embench.report.drawing.panels import Axis, Panel, figure
-from embench.report.drawing.shapes import FORMATS, STYLE, SYMBOLS, Figure, check_path
+from embench.report.drawing.shapes import FIGURE_FORMATS, STYLE, SYMBOLS, Figure, check_path
 
 __all__ = [
-    "FORMATS",
+    "FIGURE_FORMATS",
     "STYLE",
     "SYMBOLS",
     "Axis",
@@ -21,11 +21,11 @@ __all__ = [
     "Panel",
     "bars",
     "check_path",
+    "error_bars",
     "figure",
     "heat",
-    "intervals",
     "line",
-    "points",
     "rule",
-    "text",
+    "scatter",
+    "text_mark",
 ]

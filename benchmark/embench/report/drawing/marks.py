@@ -75,7 +75,7 @@ def line(
     return Mark(np.tile(x, 1 + len(edges)), np.concatenate([y, *edges]), shapes, label, tuple(key))
 
 
-def points(
+def scatter(
     x: Any, y: Any, *, colour: Colour = 0, label: str = "", symbol: str = "circle", size: float = 3.0,
     opacity: float = 0.75, tips: Sequence[str] = (),
 ) -> Mark:  # fmt: skip
@@ -95,7 +95,7 @@ def points(
     return Mark(x, y, shapes, label, (Shape("dot", NOWHERE, name, size, symbol=symbol),))
 
 
-def intervals(
+def error_bars(
     at: Any, mean: Any, low: Any, high: Any, *, across: bool = False, colour: Colour = 0, label: str = "",
     symbol: str = "circle", tips: Sequence[str] = (),
 ) -> Mark:  # fmt: skip
@@ -176,7 +176,7 @@ def rule(*, x: float = math.nan, y: float = math.nan, label: str = "", colour: C
     return Mark(np.array([x]), np.array([y]), shapes, label, (Shape("line", NOWHERE, _name(colour), 1.2, dashed=True),))
 
 
-def text(x: float, y: float, said: str, *, colour: Colour = "ink", anchor: Anchor = "start") -> Mark:
+def text_mark(x: float, y: float, said: str, *, colour: Colour = "ink", anchor: Anchor = "start") -> Mark:
     """Words at a place; they do not widen the axes."""
     place = np.array([[0.0, 4.0]])
     return Mark(

@@ -12,7 +12,7 @@ import numpy as np
 
 from embench.errors import UsageError
 
-FORMATS = (".svg", ".png", ".pdf")
+FIGURE_FORMATS = (".svg", ".png", ".pdf")
 _LIGHT = {"ink": "#1c2330", "muted": "#5a6473", "grid": "#e2e6ec", "paper": "#ffffff"}
 _DARK = {"ink": "#e8ecf2", "muted": "#a3adba", "grid": "#303844", "paper": "#151a21"}
 # Okabe and Ito's colours, which people with any kind of colour vision can tell apart; yellow is too pale on white.
@@ -93,8 +93,8 @@ class Figure:
 
 def check_path(path: Path, where: str) -> None:
     """Raises UsageError where no figure can be written to `path`; `where` is the option that named it."""
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"no format for {path.name}", where=where, expected=f"a name in {', '.join(FORMATS)}")
+    if path.suffix.lower() not in FIGURE_FORMATS:
+        raise UsageError(f"no format for {path.name}", where=where, expected=f"a name in {', '.join(FIGURE_FORMATS)}")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", where=where)
 

@@ -17,8 +17,8 @@ from embench.interfaces.dataset import Card
 from embench.records.record import Record
 from embench.report.latex.tex import escape
 
-OURSELVES = "embench"
-INTERVALS = "hesterberg2015"
+EMBENCH_KEY = "embench"
+INTERVALS_KEY = "hesterberg2015"
 """The paper of the bootstrap intervals, see `statistics/intervals.py`."""
 
 _HEAD = re.compile(r"^@\w+\{\s*([^,\s]+)\s*,", re.MULTILINE)
@@ -39,12 +39,12 @@ def papers() -> dict[str, Paper]:
     """key -> entry, of all packages; of two with one key the first package's, the bundled one before others."""
     found: dict[str, Paper] = {}
     for path in registry.shipped("papers.bib"):
-        for paper in entries(path.read_text(encoding="utf-8")):
+        for paper in parse_bibtex(path.read_text(encoding="utf-8")):
             found.setdefault(paper.key, paper)
     return found
 
 
-def entries(text: str) -> Iterator[Paper]:
+def parse_bibtex(text: str) -> Iterator[Paper]:
     """The entries of a BibTeX text; whatever stands between them is a comment."""
     for head in _HEAD.finditer(text):
         depth, end = 0, len(text)
@@ -84,7 +84,7 @@ def dataset_paper(name: str) -> Paper:
     return Paper(own, "@misc{" + ",\n".join([own, *lines]) + "\n}", card.doi or None)
 
 
-def ourselves() -> Paper:
+def embench_paper() -> Paper:
     """The entry of embench itself, from its CITATION.cff."""
     cff: Mapping[str, Any] = parse_yaml((resources.files("embench") / "CITATION.cff").read_text(encoding="utf-8"))
     authors = [
@@ -100,16 +100,16 @@ def ourselves() -> Paper:
         "url": cff.get("repository-code") or cff.get("url", ""),
     }
     lines = [f"  {field} = {{{value}}}" for field, value in fields.items() if value]
-    return Paper(OURSELVES, "@misc{" + ",\n".join([OURSELVES, *lines]) + "\n}", None)
+    return Paper(EMBENCH_KEY, "@misc{" + ",\n".join([EMBENCH_KEY, *lines]) + "\n}", None)
 
 
-def plugins(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def run_plugins(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(part, kind, full name) of the plugins of a run, such as (`encoder[eda]`, `encoder`, `embench_plugins/tcn`)."""
     parts: Mapping[str, Any] = run["config"].get("parts", {})
     return [(part, part.partition("[")[0], about["plugin"]) for part, about in parts.items()]
 
 
-def datasets(run: Mapping[str, Any]) -> list[str]:
+def run_datasets(run: Mapping[str, Any]) -> list[str]:
     """Full names of the datasets that a run was tested, trained and pretrained on."""
     named = [run["dataset"]["name"], run["config"].get("train_dataset")]
     named += [source.get("dataset") for source in run.get("pretraining", [])]
@@ -129,26 +129,26 @@ def paper_of_protocol(name: str) -> str | None:
     return key_of(name) or key_of(name.partition("-")[0])
 
 
-def cited(records: Sequence[Record]) -> list[Paper]:
+def cited_papers(records: Sequence[Record]) -> list[Paper]:
     """The papers of the datasets, methods, protocols, headlines and intervals of some runs, and embench; each once."""
     found: dict[str, Paper] = {}
     for of in records:
         run = of.run
-        for name in datasets(run):
+        for name in run_datasets(run):
             try:
                 paper = dataset_paper(name)
             except EmbenchError:
                 continue  # a dataset of a package that is not installed here
             found.setdefault(paper.key, paper)
-        keys = [paper_of(kind, name) for _, kind, name in plugins(run)]
+        keys = [paper_of(kind, name) for _, kind, name in run_plugins(run)]
         keys += [paper_of_protocol(run["protocol"]["name"])]
         keys += [paper_of("metric", metric) for metric in of.scores["headlines"].values()]
-        for key in [*keys, INTERVALS]:
+        for key in [*keys, INTERVALS_KEY]:
             if key in papers():
                 found.setdefault(str(key), papers()[str(key)])
-    return [*found.values(), ourselves()]
+    return [*found.values(), embench_paper()]
 
 
 def bibtex(records: Sequence[Record]) -> str:
     """A BibTeX file of `cited`."""
-    return "\n\n".join(paper.text for paper in cited(records)) + "\n"
+    return "\n\n".join(paper.text for paper in cited_papers(records)) + "\n"

@@ -52,7 +52,7 @@ _HEADLINE = {
 _BOOTSTRAP = r"with expanded 95~\% percentile intervals of a bootstrap of people within folds"
 
 
-def methods(records: Sequence[Record]) -> str:
+def methods_section(records: Sequence[Record]) -> str:
     """A paragraph on the data, protocol and scores that several runs share, and one for each run."""
     groups: dict[str, list[Record]] = {}
     for of in records:
@@ -71,7 +71,7 @@ def methods(records: Sequence[Record]) -> str:
         paragraphs.append(" ".join([*_data(some[0]), *_rules(some[0]), *_scoring(some[0])]))
         paragraphs += [" ".join(_method(of)) for of in some]
     versions = sorted({str(of.run["embench_version"]) for of in records})
-    ours = f"All was computed by embench {', '.join(versions)}{cite(bibliography.OURSELVES)}."
+    ours = f"All was computed by embench {', '.join(versions)}{cite(bibliography.EMBENCH_KEY)}."
     return "\n\n".join([*paragraphs, ours]) + "\n"
 
 
@@ -155,7 +155,7 @@ def _scoring(of: Record) -> list[str]:
     said = []
     for metric in dict.fromkeys(of.scores["headlines"].values()):
         paper = cite(bibliography.paper_of("metric", metric))
-        drawn = cite(bibliography.INTERVALS)
+        drawn = cite(bibliography.INTERVALS_KEY)
         what = _HEADLINE.get(metric)
         if metric not in ("auroc_within", "ccc"):
             averaged = "" if what else ", computed for each fold and seed and averaged over seeds, then folds"
@@ -181,7 +181,7 @@ def _method(of: Record) -> list[str]:
         if missing:
             said.append(f"{missing} predictions were missing.")
     else:
-        papers = [bibliography.paper_of(kind, name) for _, kind, name in bibliography.plugins(run)]
+        papers = [bibliography.paper_of(kind, name) for _, kind, name in bibliography.run_plugins(run)]
         preset = code(run["recipe"]["preset"])
         said = [rf"\emph{{{escape(method_name(run))}}}{cite(*papers)} is the recipe {preset}{_training(of)}."]
         if run["recipe"].get("settings"):

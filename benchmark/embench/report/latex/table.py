@@ -10,13 +10,13 @@ from embench.records.record import Record
 from embench.report.latex.tex import code, escape
 from embench.statistics.sentence import METRIC_NAMES, method_name
 
-BESIDE = (
+PAPER_METRICS = (
     "auroc_within", "auroc_crossed", "auroc_crossed_time", "auroc", "balanced_accuracy", "f1_weighted", "ccc", "rmse",
 )  # fmt: skip
 """The columns next to the headline, where any of a table's runs has them."""
 
 
-def tables(records: Sequence[Record]) -> str:
+def latex_tables(records: Sequence[Record]) -> str:
     """All tables of some runs. A run that is not shown to be better than every control has a dagger."""
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for of in records:
@@ -30,7 +30,7 @@ def _table(dataset: str, protocol: str, target: str, records: Sequence[Record]) 
     headline = records[0].scores["headlines"][target]
     beside = [
         name
-        for name in BESIDE
+        for name in PAPER_METRICS
         if name != headline and any("mean" in of.scores["scores"][target].get(name, {}) for of in records)
     ]
     heads = [

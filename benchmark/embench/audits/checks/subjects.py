@@ -20,14 +20,14 @@ from embench.records.predictions import MODEL
 from embench.statistics.intervals import mean_over_subjects
 from embench.statistics.joined import Joined, join
 
-DRAWS = 2000
-ERRORS = 4.0
+N_SHIFTS = 2000
+SUSPICIOUS_ERRORS = 4.0
 """Paired standard errors above the best control and baseline from which on a score is suspicious."""
-ALONE = 0.001
+MAX_P_ALONE = 0.001
 """How likely, at most, the best of all people is so far from the others by chance."""
 
 
-def within(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
+def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     """People (P,), and their AUROC in each seed (S, P), NaN where they have one class only."""
     people = np.unique(np.concatenate([units.subject for _, _, units in joined]))
     return people, np.stack([
@@ -35,12 +35,12 @@ def within(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     ])  # fmt: skip
 
 
-def shift(e: Evidence) -> CheckResult | Undefined:
+def check_shift(e: Evidence) -> CheckResult | Undefined:
     """Circular-shift null: labels moved along each person's own time, which keeps how long states last. A score that
     rises and falls slowly is above chance by luck more often than counting moments says."""
     figures: dict[str, Any] = {}
     findings = []
-    for target, joined in e.binary():
+    for target, joined in e.binary_targets():
         tables = [_shifted(units) for _, _, units in joined]
         persons: dict[str, list[np.ndarray]] = {}
         for table in tables:
@@ -49,13 +49,13 @@ def shift(e: Evidence) -> CheckResult | Undefined:
         if not persons:
             continue
         rng = np.random.default_rng(0)
-        real, null = 0.0, np.zeros(DRAWS)
+        real, null = 0.0, np.zeros(N_SHIFTS)
         for own in persons.values():
             # A person's labels shift by the same number of units in all seeds.
-            at = rng.integers(0, 1 << 30, DRAWS)
+            at = rng.integers(0, 1 << 30, N_SHIFTS)
             real += float(np.mean([v[0] for v in own])) / len(persons)
             null += np.mean([v[at % len(v)] for v in own], axis=0) / len(persons)
-        p = float((1 + (null >= real - 1e-12).sum()) / (1 + DRAWS))
+        p = float((1 + (null >= real - 1e-12).sum()) / (1 + N_SHIFTS))
         figures[target.name] = {"auroc within people": real, "shifted": float(null.mean()), "p": p}
         scored = e.rescored["scores"][target.name].get("auroc_within", {})
         if p > 0.05 and (scored.get("low") or 0) > 0.5:
@@ -83,19 +83,19 @@ def _shifted(units: Units) -> dict[str, np.ndarray]:
     return found
 
 
-def one_person(e: Evidence) -> CheckResult | Undefined:
+def check_one_subject(e: Evidence) -> CheckResult | Undefined:
     """No single person carries the effect: without them it is still there."""
     figures: dict[str, Any] = {}
     findings = []
-    for target, joined in e.binary():
-        people, values = within(joined)
+    for target, joined in e.binary_targets():
+        people, values = within_subject_auroc(joined)
         value = mean_of_known(values)
         known = np.isfinite(value)
         if known.sum() < 5:
             continue
         people, value = people[known], value[known]
         z = (value - 0.5) / _errors(joined, people)
-        top, p = farthest(z)
+        top, p = find_outlier(z)
         rest = np.delete(value, top)
         effect, without = float(value.mean() - 0.5), float(rest.mean() - 0.5)
         share = (value[top] - 0.5) / max((value - 0.5).sum(), 1e-9)
@@ -107,14 +107,14 @@ def one_person(e: Evidence) -> CheckResult | Undefined:
             "without": without + 0.5,
             "p": p,
         }
-        if effect > 0 and p < ALONE and share >= 0.5 and low <= 0:
+        if effect > 0 and p < MAX_P_ALONE and share >= 0.5 and low <= 0:
             what = f"the effect on {target.name} is one person's, {people[top]}: without them it is chance"
             todo = "look at this person's recordings and labels; report the effect without them"
             findings.append(AuditFinding("severe", what, {**figures[target.name], "share": float(share)}, todo))
     return CheckResult(figures, tuple(findings)) if figures else Undefined("fewer than five people have both classes")
 
 
-def farthest(z: np.ndarray) -> tuple[int, float]:
+def find_outlier(z: np.ndarray) -> tuple[int, float]:
     """The largest of `z` (n,), and how likely it is so far from the others by chance: its externally studentised
     residual (at least as wide as what chance alone gives), times n."""
     top = int(np.argmax(z))
@@ -135,15 +135,15 @@ def _errors(joined: Joined, people: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((low + high + 1) / (12 * low * high)))
 
 
-def seeds(e: Evidence) -> CheckResult | Undefined:
+def check_seeds(e: Evidence) -> CheckResult | Undefined:
     """Partitions and initialisations agree, person by person."""
     figures: dict[str, Any] = {}
     findings = []
-    for target, joined in e.binary():
+    for target, joined in e.binary_targets():
         names = list(joined.seeds)
         if len(names) < 2:
             continue
-        _, values = within(joined)
+        _, values = within_subject_auroc(joined)
         figures[target.name] = {str(s): float(np.nanmean(v)) for s, v in zip(names, values, strict=True)}
         for (i, one), (j, other) in combinations(enumerate(names), 2):
             gap = values[i] - values[j]
@@ -159,7 +159,7 @@ def seeds(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, tuple(findings)) if figures else Undefined("there is one seed only")
 
 
-def collapse(e: Evidence) -> CheckResult:
+def check_collapse(e: Evidence) -> CheckResult:
     """Scores differ, and both classes are decided."""
     figures: dict[str, Any] = {}
     findings = []
@@ -184,12 +184,12 @@ def _commonest(decision: np.ndarray) -> float:
     return float(np.unique(decision, return_counts=True)[1].max() / len(decision))
 
 
-def calibration(e: Evidence) -> CheckResult | Undefined:
+def check_calibration(e: Evidence) -> CheckResult | Undefined:
     """Probabilities are about as often right as they say. Few units a fold are off by luck: what right probabilities
     would show there is taken away (consistency resampling; Bröcker and Smith 2007, doi 10.1175/WAF993.1)."""
     figures: dict[str, Any] = {}
     findings = []
-    for target, joined in e.binary():
+    for target, joined in e.binary_targets():
         ece = e.rescored["scores"].get(target.name, {}).get("ece", {})
         if "mean" not in ece:
             continue
@@ -210,12 +210,12 @@ def _by_luck(units: Units) -> float:
     return float(np.mean([metric(one) for one in drawn]))
 
 
-def suspicious(e: Evidence) -> CheckResult | Undefined:
+def check_suspicious(e: Evidence) -> CheckResult | Undefined:
     """The score is not too good to be true: so far above everything simple, the first thing to look for is a leak."""
     figures: dict[str, Any] = {}
     findings = []
-    for target, joined in e.binary():
-        people, values = within(joined)
+    for target, joined in e.binary_targets():
+        people, values = within_subject_auroc(joined)
         model = mean_of_known(values)
         rivals = {name: j for name, j in e.joined[target.name].items() if name != MODEL}
         rivals |= {f"baseline {b.run['id']}": j for b in e.baselines if (j := _of(e, b, target.name))}
@@ -226,7 +226,7 @@ def suspicious(e: Evidence) -> CheckResult | Undefined:
         name, (gap, errors) = min(apart.items(), key=lambda item: item[1][0])
         with_baseline = any(name.startswith("baseline") for name in apart)
         figures[target.name] = {"best other": name, "difference": gap, "standard errors": errors}
-        if errors >= ERRORS:
+        if errors >= SUSPICIOUS_ERRORS:
             what = f"auroc_within of {target.name} is {errors:.1f} paired standard errors above {name}"
             todo = "look for what the signals may give away: triggers, stimulus sound, gaps, padding; then `--retrain`"
             figures[target.name]["baseline at hand"] = with_baseline
@@ -245,7 +245,7 @@ def _of(e: Evidence, baseline: Any, target: str) -> Joined | None:
 
 def _paired(model: np.ndarray, people: np.ndarray, other: Joined, e: Evidence) -> tuple[float, float] | None:
     """(mean difference, in standard errors) over people, groups as one."""
-    theirs, values = within(other)
+    theirs, values = within_subject_auroc(other)
     value = dict(zip(theirs.tolist(), mean_of_known(values).tolist(), strict=True))
     gap = model - np.array([value.get(p, np.nan) for p in people.tolist()])
     found = mean_over_subjects(gap, np.array([e.groups.get(p, p) for p in people.tolist()]))

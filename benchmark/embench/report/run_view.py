@@ -19,12 +19,12 @@ from embench.statistics.common import recorded_targets
 from embench.statistics.joined import Joined, join
 from embench.store import Store
 
-Number = Mapping[str, Any]
+ScoreValue = Mapping[str, Any]
 """A score as `scores.json` holds it."""
 
 
 @dataclass(frozen=True)
-class Finished:
+class RunView:
     """A finished run; `store` holds its recordings, or says why they are not at hand."""
 
     folder: Path
@@ -32,7 +32,7 @@ class Finished:
     store: Store | Undefined
 
     @classmethod
-    def of(cls, folder: Path, store: Store | Undefined) -> Finished:
+    def of(cls, folder: Path, store: Store | Undefined) -> RunView:
         """Raises DataError where the folder holds no record."""
         return cls(Path(folder), read_record(folder), store)
 
@@ -49,7 +49,7 @@ class Finished:
     def several(self) -> bool:
         return len(self.targets) > 1
 
-    def joined(self, target: Target) -> dict[str, Joined]:
+    def joined_units(self, target: Target) -> dict[str, Joined]:
         """Method -> its labelled units; empty where the record has no labels."""
         if self.record.labels is None:
             return {}
@@ -62,14 +62,14 @@ class Finished:
             raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)
         return class_names(target, raw)
 
-    def score(self, target: str, metric: str, control: str | None = None) -> Number | None:
+    def score(self, target: str, metric: str, control: str | None = None) -> ScoreValue | None:
         """A number of the model, or of a control; None where it is undefined or was not computed."""
         scores = self.record.scores
         of = scores["scores"] if control is None else scores["controls"].get(control, {})
         number = of.get(target, {}).get(metric)
         return number if number and "undefined" not in number else None
 
-    def strongest(self, target: str, metric: str) -> str | None:
+    def strongest_control(self, target: str, metric: str) -> str | None:
         """The control with the highest `metric`; the first by name of equals."""
         known = {
             name: number["mean"]
