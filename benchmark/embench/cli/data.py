@@ -115,7 +115,7 @@ def prepare(
         console.table(keys, [[str(item.get(k, "")) for k in keys] for item in excluded], title="excluded")
     for modality, reason in nowhere.items():
         console.echo(f"{modality}, in all recordings: {reason}")
-    console.echo(f"{len(store.subjects)} people, {len(store.recordings)} recordings")
+    console.echo(f"{len(store.subjects)} subjects, {len(store.recordings)} recordings")
     console.echo(f"files: {store.path}")
 
 

@@ -81,18 +81,18 @@ def _show(described: Mapping[str, Any]) -> None:
 
 
 def _subjects(described: Mapping[str, Any]) -> None:
-    total = {"subject": f"{described['people']} people *", **described}
+    total = {"subject": f"{described['people']} subjects *", **described}
     if "values" in described:
         spread = [row["values"] for row in described["per_person"]] or [{"low": 0.0, "high": 1.0}]
         low, high = min(v["low"] for v in spread), max(v["high"] for v in spread)
-        heads = ["person", "units", "mean", "SD", f"{low:.3g} to {high:.3g}"]
+        heads = ["subject", "units", "mean", "SD", f"{low:.3g} to {high:.3g}"]
         rows = [
             [row["subject"], str(row["labelled"]), f"{v['mean']:.3g}", f"{v['sd']:.3g}", _mark(v["mean"], low, high)]
             for row in (*described["per_person"], total)
             if (v := row["values"])
         ]
     else:
-        heads = ["person", "units", *(c["name"] for c in described["classes"]), " ".join(_legend(described))]
+        heads = ["subject", "units", *(c["name"] for c in described["classes"]), " ".join(_legend(described))]
         rows = [
             [row["subject"], str(row["labelled"]), *(f"{c['share']:.2f}" for c in row["classes"]), _bar(row)]
             for row in (*described["per_person"], total)

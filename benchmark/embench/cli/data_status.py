@@ -47,7 +47,7 @@ def status(
     console.table(["dataset", "state", "verified", "labels public", "licence", "folder"], rows)
     if dataset:
         console.table(["card", ""], [[key.replace("_", " "), str(facts[0][key])] for key in _CARD])
-        console.echo(f"{facts[0]['people']} people")
+        console.echo(f"{facts[0]['people']} subjects")
     for fact in facts:
         if fact["broken"]:
             console.note(f"{fact['dataset']}: {fact['broken']}")

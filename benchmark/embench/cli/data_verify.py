@@ -101,6 +101,6 @@ def _show(root: Path, card: Card, checked: CheckedFiles) -> None:
         console.echo(f"and {len(checked.findings) - _SHOWN} more findings; --json shows all")
     megabytes = sum(file.size for file in checked.files) / 1e6
     files = f"{len(checked.files)} files, {megabytes:,.0f} MB"
-    console.echo(f"{checked.subjects} people, {checked.recordings} recordings, {files}")
+    console.echo(f"{checked.subjects} subjects, {checked.recordings} recordings, {files}")
     if not checked.findings:
         console.echo(f"{root}: no findings, everything is usable")

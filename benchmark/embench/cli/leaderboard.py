@@ -34,7 +34,7 @@ def show(
         leaks = ", leaks" if section["leaks"] else ""
         title = f"{section['dataset']}, {section['protocol']}{leaks}, target {section['target']}"
         headline = section["rows"][0]["headline"]
-        heads = ["#", "method", "modalities", "recipe", "people", headline, "controls", *cost.COST_COLUMNS, "run"]
+        heads = ["#", "method", "modalities", "recipe", "subjects", headline, "controls", *cost.COST_COLUMNS, "run"]
         console.table(heads, [_cells(row) for row in section["rows"]], title=title)
 
 

@@ -339,7 +339,7 @@ def _labelled_subjects(request: Request) -> int | None:
         return None
     if not text.isdigit() or int(text) < 1:
         raise UsageError(
-            f"`{text}` people",
+            f"`{text}` subjects",
             where="--label-subjects",
             expected="a number of at least 1, or all",
             hint="several: embench grid",
