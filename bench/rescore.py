@@ -1,6 +1,6 @@
 """Scores the entries of `leaderboards/` anew from their own predictions and labels: `python bench/rescore.py`.
 
-For when scores are computed in another way (`embench.statistics.REVISION`). Nothing is trained and no further test
+For when scores are computed in another way (`embench.statistics.SCORING_REVISION`). Nothing is trained and no further test
 label is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again.
 """
 
