@@ -81,7 +81,8 @@ def run_group(methods: list[Method], data_root: Path | None) -> tuple[set[str], 
     plans = [runner.plan(each) for each in requests]
     if plans[0].test.store.synthetic is not None:
         raise CheckFailed(
-            "a board holds real people only, and these data are generated", where=str(data_root or "the default place")
+            "a board holds real recordings only, and these data are synthetic",
+            where=str(data_root or "the default folder"),
         )
     todo = [each for each, plan in zip(requests, plans, strict=True) if not (plan.folder / "run.yaml").is_file()]
     failures = {}

@@ -39,7 +39,7 @@ def test_a_device_that_nobody_has_tried_is_said_to_be_so_once(embench, runner):
     done = embench("grid", *LINE[1:], "--label-subjects", "1,2", "--device", "mps")
     assert len(runner) > 1
     assert {request.device for request in runner} == {"mps"}
-    assert done.err.count("nobody has tried --device mps yet") == 1
+    assert done.err.count("--device mps is untested") == 1
     assert "tried" not in embench(*LINE, "--device", "cpu").err
 
 

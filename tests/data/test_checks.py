@@ -53,7 +53,7 @@ FLAT, HALF = [[5.0] * 160], [[float("nan")] * 80 + np.linspace(1, 2, 80).tolist(
         ({"duration_s": 60.0}, "warning", "eda lasts 40.0 s, the recording 60.0 s"),
         ({"duration_s": 500.0}, "warning", "the card's longest is 100 s"),
         ({"stress": [12.0]}, "warning", "1 values of stress are off the scale 1 to 9"),
-        ({"stress": [5.0, 6.0], "times": [10.0, 5.0]}, "error", "in order"),
+        ({"stress": [5.0, 6.0], "times": [10.0, 5.0]}, "error", "ascending"),
         ({"stress": [5.0, 6.0], "times": [10.0, 70.0]}, "warning", "outside the recording"),
         ({"id": "P1-film"}, "error", "same name"),
     ],

@@ -154,7 +154,7 @@ def test_two_people_are_enough():
 def test_nobody_with_label_and_modality_is_said():
     entry = RecordingEntry("p0-0", "p0", "v0", "s", "p0", 0.0, 0, 10.0, {})
     store = FakeStore((entry,), {"arousal": {"p0-0": 7.0}, "valence": {}})
-    with pytest.raises(DataError, match="nobody is left"):
+    with pytest.raises(DataError, match="the cohort is empty"):
         planned(store, load_protocol("subject-independent-v1"), 0)
 
 

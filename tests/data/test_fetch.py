@@ -63,7 +63,7 @@ def test_goes_on_in_the_next_call(card, server, tmp_path):
     with pytest.raises(MachineError, match="cannot be downloaded") as caught:
         fetch(card, tmp_path / "open")
     assert caught.value.where == server.url("open.zip")
-    assert "goes on where it stopped" in caught.value.hint
+    assert "run the command again to resume" in caught.value.hint
     assert untouched(tmp_path / "open")
     server.asked.clear()
     fetch(card, tmp_path / "open")
@@ -181,7 +181,7 @@ def test_no_network_says_how_to_do_it_by_hand(card, server, tmp_path):
     with pytest.raises(MachineError) as caught:
         fetch(replace(card, downloads=(download,)), tmp_path / "open")
     assert caught.value.where == "http://127.0.0.1:9/open.zip"
-    assert f"put it into {tmp_path / 'open'} under the name open.zip" in caught.value.hint
+    assert f"put it into {tmp_path / 'open'} as open.zip" in caught.value.hint
 
 
 def test_archive_got_by_hand_is_used_and_stays(card, server, tmp_path):
@@ -220,7 +220,7 @@ def test_gated_dataset_says_where_to_apply(tmp_path):
 def test_without_a_checksum_it_is_said(server, tmp_path):
     card = publish(server, "open.zip", zipped({"a.csv": "1"}), sha256=None, size=None)
     (said,) = fetch(card, tmp_path / "open")
-    assert "could not be checked" in said
+    assert "could not be verified" in said
     assert holds(tmp_path / "open") == ["a.csv"]
 
 
@@ -250,7 +250,7 @@ def test_several_files_and_folders(server, tmp_path):
 
 def test_no_room(card, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(MachineError, match="no room"):
+    with pytest.raises(MachineError, match="not enough disk space"):
         fetch(card, tmp_path / "open")
     assert untouched(tmp_path / "open")
 

@@ -187,7 +187,7 @@ def test_a_layer_decay_takes_effect_in_a_fit(tmp_path):
 
 
 def test_a_layer_decay_needs_layers():
-    with pytest.raises(UsageError, match="no network here says what its layers are"):
+    with pytest.raises(UsageError, match="no network here lists its layers"):
         loop.optimiser_of(Recipe(layer_decay=0.5), Net())
 
 

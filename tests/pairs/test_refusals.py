@@ -95,5 +95,5 @@ def test_a_fusion_of_another_number_of_modalities(fusion, count):
 )
 def test_an_estimator_of_other_labels(world, tmp_path, fusion, target):
     together = Together("everything", tuple(inputs_of(LEVELS["encoder"][0])), fusion, targets=target.name)
-    with pytest.raises(UsageError, match=f"does not answer {KINDS[target.kind]}, which {target.name} asks for"):
+    with pytest.raises(UsageError, match=f"does not predict {KINDS[target.kind]}, which {target.name} needs"):
         make(together.request(data_root=world, runs=tmp_path))

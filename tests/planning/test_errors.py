@@ -25,18 +25,18 @@ WRONG = [
     ("--pretrainer eda=masked_value --modalities ecg", "`eda`, which is not among the modalities"),
     ("--pretrainer ::x --modalities ecg", "cannot read `::x`"),
     ("--modalities ecgg", "did you mean ecg"),
-    ("--modalities zzz", "nothing is called that"),
+    ("--modalities zzz", "no modality is called that"),
     ("--modalities ecg,ecg", "duplicate modality"),
     ("--modalities ecg --target arousel", "did you mean arousal"),
     ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v1"),
-    ("--modalities ecg --seeds one", "whole numbers"),
+    ("--modalities ecg --seeds one", "must be integers"),
     ("--modalities ecg --set encoder.lrr=1", "did you mean lr"),
     ("--modalities ecg --set encoder.build.dimm=1", "did you mean dim"),
-    ("--modalities ecg --set encoder.lr=fast", "'fast' does not fit"),
+    ("--modalities ecg --set encoder.lr=fast", "'fast' is not valid"),
     ("--modalities ecg --set encoder.optimiser=adamx", "did you mean adam"),
     ("--modalities ecg --set encoder.schedule=cosin", "did you mean cosine"),
-    ("--modalities ecg --set encoder.clip=abc", "'abc' does not fit"),
-    ("--modalities ecg --set encoder.epochs=2.5", "2.5 does not fit"),
+    ("--modalities ecg --set encoder.clip=abc", "'abc' is not valid"),
+    ("--modalities ecg --set encoder.epochs=2.5", "2.5 is not valid"),
     ("--modalities ecg --set encoder.batch=0", "batch is too small"),
     ("--modalities ecg --set encoder.epochs=0", "epochs is too small"),
     ("--modalities ecg --set encoder.view.kind=windw", "did you mean window"),
@@ -51,7 +51,7 @@ WRONG = [
     ("--modalities ecg --drop ecg", "nothing is left"),
     ("--modalities ecg,eda --fusion late --drop temp", "not among the modalities"),
     ("--modalities ecg,eda --fusion late --drop each", "embench grid --drop each"),
-    ("--modalities ecg --label-subjects 99", "people to train on, not 99"),
+    ("--modalities ecg --label-subjects 99", "training subjects, not 99"),
     ("--modalities ecg --label-subjects 0", "a number of at least 1, or all"),
     ("--modalities ecg --label-subjects 1,2", "embench grid"),
     ("--modalities ecg --train-dataset amigo", "did you mean amigos"),
@@ -181,7 +181,7 @@ def test_no_weights_of_that_name(shared, embench, tmp_path):
     other = tmp_path / "w.pt"
     other.write_bytes(b"")
     done = embench(*shared.line("--modalities", "ecg", "--pretrained", other))
-    assert (done.code, "no safetensors file" in done.err) == (2, True)
+    assert (done.code, "not a safetensors file" in done.err) == (2, True)
 
 
 def test_one_person_cannot_be_split(embench, tmp_path):
@@ -195,7 +195,7 @@ def test_nobody_to_validate_on_under_dev(embench, tmp_path):
     bench = Bench(write(tmp_path, people(2)), tmp_path / "runs")
     done = embench(*bench.line("--modalities", "ecg", "--dev"))
     assert done.code == 3
-    assert "--dev needs validation people" in done.err
+    assert "--dev needs validation subjects" in done.err
 
 
 def test_a_gpu_that_is_not_there(shared, embench, monkeypatch):
@@ -211,7 +211,7 @@ def test_an_estimator_refuses_targets_that_it_does_not_answer(shared, monkeypatc
     tiny = registry.load("dataset", plugin("Tiny"))
     other = replace(tiny.card.targets[0], name="level", kind=kind, n=n)
     monkeypatch.setattr(tiny, "card", replace(tiny.card, targets=(tiny.card.targets[1], other)))
-    with pytest.raises(UsageError, match="does not answer values, which level asks for") as refused:
+    with pytest.raises(UsageError, match="does not predict values, which level needs") as refused:
         shared.plan("Moments", fusion=fusion, targets="valence,level")
     assert "two classes or several classes" in str(refused.value)
     assert "--target valence" in str(refused.value)

@@ -100,11 +100,11 @@ def test_labels_without_a_source_say_how_to_name_one(two):
 
 
 def test_labels_of_the_tested_people_are_refused(two, tmp_path):
-    with pytest.raises(UsageError, match="holds people of tiny, which is tested"):
+    with pytest.raises(UsageError, match="holds subjects of tiny, so the method would learn"):
         two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{plugin('Tiny')}",))
     write(tmp_path, people(5))
     write(tmp_path, people(5), dataset="Other")  # another name, and the same files
-    with pytest.raises(UsageError, match="which is tested"):
+    with pytest.raises(UsageError, match="learn from test labels"):
         Bench(tmp_path, tmp_path).plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{OTHER}",))
     unlabelled = Bench(tmp_path, tmp_path).plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}",))
     assert len(steps(unlabelled)) == 1  # without labels it is marked, not refused

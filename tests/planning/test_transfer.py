@@ -79,9 +79,9 @@ def test_copies_of_the_tested_people_are_found(bench):
     write(
         bench.data, {"p00": people(1)["p00"], **{f"q{n}": rows for n, rows in enumerate(people(4).values())}}, "Other"
     )
-    with pytest.raises(UsageError, match="other holds people of tiny, which is tested"):
+    with pytest.raises(UsageError, match="other holds subjects of tiny, the test dataset"):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Other"))
-    with pytest.raises(UsageError, match="tiny holds people of tiny"):
+    with pytest.raises(UsageError, match="tiny holds subjects of tiny"):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Tiny"))
 
 

@@ -92,9 +92,9 @@ def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(shared,
 @pytest.mark.parametrize(
     ("dataset", "changes", "said"),
     [
-        ("Session", {"seconds": 24.0}, "everybody had the tasks in one order"),
-        ("Tiny", {"stimulus": "session"}, "there is one stimulus only, session"),
-        ("Tiny", {}, "nobody met a stimulus of others"),
+        ("Session", {"seconds": 24.0}, "all subjects had the tasks in one order"),
+        ("Tiny", {"stimulus": "session"}, "there is only one stimulus, session"),
+        ("Tiny", {}, "no two subjects share a stimulus"),
     ],
 )
 def test_stimuli_that_cannot_be_kept_apart_are_refused_with_the_reason(tmp_path, dataset, changes, said):

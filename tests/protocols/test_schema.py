@@ -117,7 +117,7 @@ def test_a_field_that_breaks_the_schema_is_named(own: Any, changes: dict[str, An
 # A split that leaks is refused on its folds, with the ids that it shares: see `test_guard.py`.
 @pytest.mark.parametrize(("changes", "field"), [({"select": "peak_on_test"}, "select")])
 def test_a_leak_must_be_declared(own: Any, changes: dict[str, Any], field: str) -> None:
-    with pytest.raises(UsageError, match="leaks while it says that it does not") as error:
+    with pytest.raises(UsageError, match="leaks but declares that it does not") as error:
         load_protocol(own(**changes))
     assert str(error.value.where).endswith(field)
     declared = load_protocol(own(**changes, leaks=True))
@@ -131,7 +131,8 @@ def test_a_published_name_is_not_for_other_rules(own: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "match"), [("a: [1\nb: 2", "not valid YAML"), ("", "holds no rules"), ("- a\n- b\n", "holds no rules")]
+    ("text", "match"),
+    [("a: [1\nb: 2", "not valid YAML"), ("", "not a mapping of rules"), ("- a\n- b\n", "not a mapping of rules")],
 )
 def test_a_file_without_rules_is_refused(tmp_path: Path, text: str, match: str) -> None:
     path = tmp_path / "own.yaml"

@@ -38,7 +38,7 @@ def test_place_of_an_error_at_import_is_its_own_line():
 
 @pytest.mark.usefixtures("broken")
 def test_what_to_do_is_said():
-    with pytest.raises(PluginError, match="module a_library_that_is_not_there is not there"):
+    with pytest.raises(PluginError, match="module a_library_that_is_not_there is missing"):
         registry.load("encoder", "needs_missing")
     with pytest.raises(PluginError, match="did you mean Fine"):
         registry.load("encoder", "no_class")

@@ -297,11 +297,11 @@ def test_faults_are_refused_with_their_lines(arousal, scored, change, said):
 
 def test_rows_that_are_there_twice_are_refused(arousal, scored):
     rows = rows_of(arousal.folder / "predictions.csv.gz")
-    with pytest.raises(DataError, match="which line 5 has too") as caught:
+    with pytest.raises(DataError, match="which is also in line 5") as caught:
         scored([*rows, rows[3]])
     assert caught.value.where.endswith(f"line {len(rows) + 2}")
     some = [{**row, "fold": "" if i == 4 else row["fold"]} for i, row in enumerate(rows)]
-    with pytest.raises(DataError, match="1 rows of seed 0 name no fold") as caught:
+    with pytest.raises(DataError, match="1 rows of seed 0 have no fold") as caught:
         scored(some)
     assert "lines 6" in caught.value.where
 
@@ -342,7 +342,7 @@ def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
     done = embench(*line)
     assert done.code == 0, done.err
     assert "auroc_within *" in done.out
-    assert "2 units have no prediction, 2 of them a label" in done.out
+    assert "2 units have no prediction; 2 of them have a label" in done.out
     assert "made outside embench" in done.out
     assert "cost: not measured" in done.out
     document = json.loads(embench(*line, "--json").out)

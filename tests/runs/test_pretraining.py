@@ -102,8 +102,8 @@ def test_the_dry_run_trains_nothing(two, tmp_path, embench):
 
 def test_what_is_asked_for_wrongly_is_refused(two, embench):
     for arguments, said in (
-        ({"pretrainer": f"masked_value:{KINDS}"}, "a pretrainer and nothing else"),
-        ({"pretrainer": "ecg=masked_value"}, "a pretrainer and nothing else"),
+        ({"pretrainer": f"masked_value:{KINDS}"}, "only the name of a pretrainer"),
+        ({"pretrainer": "ecg=masked_value"}, "only the name of a pretrainer"),
         ({"pretrainer": "masked_valu"}, "did you mean masked_value"),
         ({"pretrainer": "signal_transform"}, "trains the whole model"),
         ({"corpus": "nothing"}, "no dataset `nothing`"),
@@ -212,7 +212,10 @@ def test_weights_of_something_else_are_refused(two, tmp_path):
     with pytest.raises(UsageError, match=r"prepare\.rate_hz=32 for ecg, and the run has 16"):
         two.plan("cnn_tf", modalities="ecg", settings=slow, pretrained=at_32)
     both = pretrained(two, modalities="eda")
-    for channels, said in ((["chest"], "channels of eda that the data do not have: chest"), (["right"], "read other")):
+    for channels, said in (
+        (["chest"], "channels of eda that the data do not have: chest"),
+        (["right"], "read different"),
+    ):
         folder = tmp_path / channels[0]
         folder.mkdir()
         state = load_file(both.folder / "weights.safetensors")

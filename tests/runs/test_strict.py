@@ -136,7 +136,7 @@ def test_a_run_says_what_it_was_given(tmp_path):
 def test_a_dataset_without_declared_rest_is_refused(shared, embench, tmp_path):
     done = embench(*shared.line("--modalities", "ecg", "--protocol", STRICT))
     assert done.code == 2
-    assert f"tiny declares no rest, and {STRICT} normalises with nothing else of a person" in done.err
+    assert f"tiny declares no rest, and {STRICT} normalises each subject by nothing else" in done.err
     assert not done.out
     write(tmp_path, people(6), dataset="Rested")
     write(tmp_path, people(5), dataset="Other", seed=5)

@@ -98,7 +98,7 @@ def test_an_encoder_of_clips_is_pretrained_on_clips_here_and_elsewhere(filmed, t
         ({"encoders": ("cnn_tf",)}, "does not read video"),
         ({"modalities": "eda"}, "does not read eda"),
         ({"pretrainers": ("masked_value",)}, "masked_value needs"),
-        ({"modalities": "eda+video", "encoders": (plugin("WatchAll"),)}, "no channels that could be joined"),
+        ({"modalities": "eda+video", "encoders": (plugin("WatchAll"),)}, "no channels to join"),
         ({"encoders": ("cnn_tf",), "modalities": "eda", "pretrainers": (plugin("Brightness"),)}, "clips"),
     ],
 )

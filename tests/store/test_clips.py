@@ -219,7 +219,7 @@ def test_moving_the_folder_changes_nothing_and_a_film_that_is_gone_is_named(tmp_
     root = write(tmp_path / "data", {"p00": people(1)["p00"][:2]})
     first = stored(root, tmp_path / "cache")
     shutil.move(root, tmp_path / "elsewhere")
-    with pytest.raises(DataError, match="not where it was") as caught:
+    with pytest.raises(DataError, match="has moved since") as caught:
         clips(first, "video", watch())
     assert caught.value.where.endswith("films/p00-v0.mkv")
     moved = stored(tmp_path / "elsewhere", tmp_path / "cache")

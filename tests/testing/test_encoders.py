@@ -96,7 +96,7 @@ def test_a_good_one_passes():
     ("network", "fault"),
     [
         (ReadsMask, "reads masked samples"),
-        (LooksAtBatch, "a row alone gives another answer"),
+        (LooksAtBatch, "a row gives another output alone"),
         (Idle, "no gradient reaches `unused"),
         (OwnDice, "differs between two builds of one seed"),
         (NotSaved, "saved and loaded, it gives another output"),
@@ -131,8 +131,8 @@ def test_faults_of_the_class():
     for cls, fault in (
         (NoRecipe, "no recipe `small`"),
         (Unknown, "bvp"),
-        (Unwritable, "written down"),
-        (Network, "no Encoder"),
+        (Unwritable, "round trip"),
+        (Network, "not an Encoder"),
     ):
         with pytest.raises(CheckFailed, match=fault):
             check_encoder(cls)
@@ -192,7 +192,7 @@ def test_features():
         def feature_names(self, modality, channels):
             return ("only one",)
 
-    with pytest.raises(CheckFailed, match="hang on the other spans"):
+    with pytest.raises(CheckFailed, match="depend on the other spans"):
         check_encoder(AcrossSpans)
     with pytest.raises(CheckFailed, match="1 feature names for 2 features"):
         check_encoder(Misnamed)

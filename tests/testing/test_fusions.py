@@ -95,7 +95,7 @@ def test_good_ones_pass():
         (NoFill, "masked tokens or absent modalities"),
         (ReadsMasked, "masked tokens or absent modalities"),
         (Headless, "it has no `.head`"),
-        (LooksAtBatch, "a row alone gives another answer"),
+        (LooksAtBatch, "a row gives another output alone"),
     ],
 )
 def test_faults_of_fusions(network, fault):
@@ -148,7 +148,7 @@ def test_estimators():
     faults = [
         (Backwards, "the positive class scores"),
         (Logits, "scores lie in"),
-        (Ranks, "a row alone"),
+        (Ranks, "a row gets another score alone"),
         (Spoils, "changed its inputs"),
     ]
     for cls, fault in faults:

@@ -71,7 +71,7 @@ def test_metrics():
         (Upside, "lower is better"),
         (NotNumber, "a score of nan"),
         (NoReason, "without a reason"),
-        (OtherBootstrap, "with everybody once"),
+        (OtherBootstrap, "with each subject once"),
         (Spoils, "changed its inputs"),
     ]
     for cls, fault in faults:
@@ -165,9 +165,9 @@ def test_a_good_dataset_passes(folder):
 @pytest.mark.parametrize(
     ("cls", "fault"),
     [
-        (Zeros, "nothing but zeros"),
+        (Zeros, "only zeros"),
         (Doubles, "float64"),
-        (Dice, "read again, its eda differs"),
+        (Dice, "a second reading gives another eda"),
         (TooLong, "it lasts 60.0 s"),
         (OtherUnit, "its unit is uS"),
         (NoLabel, "no recording has the label `calm`"),

@@ -121,7 +121,11 @@ def test_an_encoder_of_clips_passes():
 
 @pytest.mark.parametrize(
     ("cls", "fault"),
-    [(WatchPeeking, "reads masked samples"), (WatchReversed, "a row alone"), (WatchAll, "clips of video")],
+    [
+        (WatchPeeking, "reads masked samples"),
+        (WatchReversed, "a row gives another output alone"),
+        (WatchAll, "clips of video"),
+    ],
 )
 def test_faults_of_encoders(cls, fault):
     with pytest.raises(CheckFailed, match=fault):

@@ -110,9 +110,9 @@ def _prove_filled(
     protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], held_together: Callable[[Unit], str]
 ) -> None:
     """Every fold has training and test units, and validation units where required and possible."""
-    for role in ("train", "test"):
+    for role, name in (("train", "training"), ("test", "test")):
         if not parts[role]:
-            raise _failed(protocol, f"fold {fold.index} has no {role} units", [])
+            raise _failed(protocol, f"fold {fold.index} has no {name} units", [])
     to_spare = len({held_together(unit) for unit in parts["train"] + parts["val"]}) > 1
     if (protocol.validation.fraction or protocol.validation.at_least) and to_spare and not parts["val"]:
         raise _failed(protocol, f"fold {fold.index} has no validation units", [])
