@@ -1,7 +1,7 @@
-"""Scores the entries of `leaderboards/` anew from their own predictions and labels: `python bench/rescore.py`.
+"""Scores the entries of `leaderboards/` again from their own predictions and labels: `python bench/rescore.py`.
 
-For when scores are computed in another way (`embench.statistics.REVISION`). Nothing is trained and no further test
-label is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again.
+For when scores are computed in another way (`embench.statistics.SCORING_REVISION`). Nothing is trained and no further
+test label is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         raise MachineError(
             "files cannot be locked on this disk",
             where=str(path),
-            expected="a disk that keeps two processes from writing at once; some network disks do not",
-            hint="name a folder on a disk of this machine",
+            expected="a disk with file locks; some network disks have none",
+            hint="name a folder on a local disk",
         ) from error
     try:
         yield True
@@ -117,7 +117,7 @@ def lacking(error: BaseException) -> MachineError | None:
     """What to say of an import that failed because this installation only scores; None for any other fault."""
     if not isinstance(error, ModuleNotFoundError) or (error.name or "").partition(".")[0] not in _NOT_NEEDED_TO_SCORE:
         return None
-    hint = "install the whole of embench: `pip install .` in its folder"
+    hint = "install all of embench: `pip install .` in its folder"
     return MachineError(f"{error.name} is not installed, and this command needs it", hint=hint)
 
 

@@ -33,7 +33,7 @@ def failing(monkeypatch):
         (errors.PluginError("w"), 4, "plugin: w"),
         (errors.MachineError("w"), 5, "machine: w"),
         (errors.Unfinished("w"), 6, "finished with failures: w"),
-        (MemoryError(), 5, "memory or a worker gave out"),
+        (MemoryError(), 5, "out of memory, or a worker process died"),
         (OSError(errno.ENOSPC, "No space left on device", "/x"), 5, "No space left on device\n  where: /x"),
         (OSError(errno.EROFS, "Read-only file system", "/x"), 5, "Read-only file system"),
         (KeyboardInterrupt(), 130, "interrupted"),

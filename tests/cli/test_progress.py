@@ -74,8 +74,8 @@ def test_steps_are_told_now_and_then_with_the_time_left(capsys, monkeypatch):
             now[0] += 2.0
             steps(done, 30, "prepared")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "prepared: 5 of 30 people, about 50 s left"
-    assert lines[-1] == "prepared: 30 of 30 people"
+    assert lines[0] == "prepared: 5 of 30 subjects, about 50 s left"
+    assert lines[-1] == "prepared: 30 of 30 subjects"
     assert len(lines) == 6
 
 

@@ -48,7 +48,7 @@ FLAT, HALF = [[5.0] * 160], [[float("nan")] * 80 + np.linspace(1, 2, 80).tolist(
         ({"eda": HALF}, "warning", "missing samples in eda: eda 50%"),
         ({"eda": [[1e999, *range(159)]]}, "warning", "infinite"),
         ({"eda": [[]]}, "warning", "no samples"),
-        ({"eda": [[1.0, 2.0] * 40] * 2}, "error", "which the card does not have"),
+        ({"eda": [[1.0, 2.0] * 40] * 2}, "error", "which do not match the card"),
         ({"rate": 5.0, "duration_s": 32.0}, "warning", "5 Hz, the card says 4 Hz"),
         ({"duration_s": 60.0}, "warning", "eda lasts 40.0 s, the recording 60.0 s"),
         ({"duration_s": 500.0}, "warning", "the card's longest is 100 s"),
@@ -69,7 +69,7 @@ def test_one_persons_signal_under_another_name_is_an_error(root, tmp_path):
     signal = json.loads((root / "P1.json").read_text())["eda"]
     write(root, "P3", eda=signal)
     assert found(root, tmp_path / "cache") == [
-        ("error", "P3-film", "eda is sample for sample that of P1-film, another person: one of them is a copy")
+        ("error", "P3-film", "eda is sample for sample that of P1-film, another subject: one of them is a copy")
     ]
 
 

@@ -96,7 +96,7 @@ def test_a_unit_never_tested_or_twice(units: list[Unit], folds: list[Fold]) -> N
 
 
 def test_ids_must_be_the_units_own(units: list[Unit], folds: list[Fold]) -> None:
-    with pytest.raises(CheckFailed, match=f"1 ids stand for several units: {units[0].id}"):
+    with pytest.raises(CheckFailed, match=f"1 ids are used by several units: {units[0].id}"):
         prove(INDEPENDENT, [*units, units[0]], folds)
     with pytest.raises(CheckFailed, match="are no units: stranger"):
         prove(INDEPENDENT, units, [replace(folds[0], train=(*folds[0].train, "stranger")), *folds[1:]])
@@ -106,7 +106,7 @@ def test_training_and_validation_are_not_empty(units: list[Unit], folds: list[Fo
     everybody = set(folds[0].train)
     with pytest.raises(CheckFailed, match="fold 0 has no units to train on"):
         prove(INDEPENDENT, units, moved(folds, everybody, "train", "val"))
-    with pytest.raises(CheckFailed, match="fold 0 has no units to validate on"):
+    with pytest.raises(CheckFailed, match="fold 0 has no validation units"):
         prove(INDEPENDENT, units, moved(folds, set(folds[0].val), "val", "train"))
 
 

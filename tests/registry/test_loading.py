@@ -18,7 +18,7 @@ def test_class_of_an_outside_package(acme):
         ("no_class", "has no class Fin"),
         ("wrong_base", "does not have the base class of its kind"),
         ("raises", "KeyError: 'missing'"),
-        ("abstract", "leaves out what its interface asks for"),
+        ("abstract", "lacks methods that its interface requires"),
     ],
 )
 def test_failures_name_plugin_package_and_place(broken, name, what):

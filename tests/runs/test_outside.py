@@ -274,7 +274,7 @@ FAULTS = [
     ({"subject": "p99"}, "rows name people that kinds does not have, such as p99"),
     ({"recording": "p00-v9"}, "rows name recordings that kinds does not have, such as p00-v9"),
     ({"unit": "p00-v0:5-10005"}, "rows name units that kinds does not have, such as p00-v0:5-10005"),
-    ({"subject": "p01"}, "rows name units of another person or recording"),
+    ({"subject": "p01"}, "rows name units of another subject or recording"),
     ({"target": "arousl"}, "rows are of a target that kinds does not have, such as arousl"),
     ({"score": "nan"}, "scores are no finite numbers, such as nan"),
     ({"score": ""}, "scores are no finite numbers"),

@@ -63,7 +63,7 @@ def test_a_run_finds_what_the_command_trained(two, tmp_path, embench):
     again = embench(*line(bench))
     assert again.code == 0
     assert "0 stages to run, 1 done before" in again.err
-    assert f"start from them with: {answer['use']}" in again.out
+    assert f"use them with: {answer['use']}" in again.out
     assert len(bench.stages()) == 1
     plan = bench.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}",))
     assert {id_ for id_, s in plan.graph.stages.items() if s.kind == "pretrain"} == bench.stages()

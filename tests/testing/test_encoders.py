@@ -99,7 +99,7 @@ def test_a_good_one_passes():
         (LooksAtBatch, "a row alone gives another answer"),
         (Idle, "no gradient reaches `unused"),
         (OwnDice, "differs between two builds of one seed"),
-        (NotSaved, "saved and loaded, it answers otherwise"),
+        (NotSaved, "saved and loaded, it gives another output"),
         (Restless, "two calls differ"),
         (Infinite, "not finite"),
         (Flat, "its tokens have shape"),

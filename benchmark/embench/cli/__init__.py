@@ -71,7 +71,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _global(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback when something fails.")] = False,
 ) -> None:
@@ -113,10 +113,10 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
         text = format_message()
         return _fail(text if not arguments else f"wrong arguments: {text}\n  what to do: {help_for} --help", 2)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return _fail("interrupted; what was finished is kept, and the same command goes on from there", _INTERRUPTED)
+        return _fail("interrupted; finished work is kept, and the same command continues from there", _INTERRUPTED)
     if isinstance(error, MemoryError) or type(error).__name__ in _GAVE_OUT:
-        hint = "use a smaller --recipe, fewer --workers, or a machine with more memory"
-        return _fail(f"machine: memory or a worker gave out ({_one_line(error)})\n  what to do: {hint}", 5)
+        hint = "use a smaller --recipe or fewer --workers, or a machine with more memory"
+        return _fail(f"machine: out of memory, or a worker process died ({_one_line(error)})\n  what to do: {hint}", 5)
     if isinstance(error, OSError) and error.errno in _MACHINE:
         where = f"\n  where: {error.filename}" if error.filename else ""
         hint = "free some space, or name a folder that can be written to"

@@ -19,18 +19,17 @@ _COLOURS = {"severe": "red", "warning": "yellow", "note": None}
 def audit(
     run: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="Folder of a run, or a CSV file of predictions.")],
     retrain: Annotated[
-        int, typer.Option("--retrain", min=0, help="Train so many times on permuted labels; what scores then leaks.")
+        int,
+        typer.Option("--retrain", min=0, help="Retrain N times on permuted labels; a score above chance is a leak."),
     ] = 0,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Whose units a FILE predicts; `embench list dataset`.")
+        str | None, typer.Option("--dataset", help="Dataset that FILE predicts; see `embench list dataset`.")
     ] = None,
     data_root: DataRoot = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder that gets audit.json; by default the run's own.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.json; default: the run's own.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a run against its record and the data; exit 1 when something severe is found."""
+    """Check a run against its record and the data; exit 1 if a finding is severe."""
     with console.stdout_kept(as_json):
         from embench import audits
         from embench.cli.progress import Progress
@@ -53,7 +52,7 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
 
     if dataset is None:
         raise UsageError(
-            f"{file} is no folder of a run",
+            f"{file} is not the folder of a run",
             where="embench audit",
             expected="a run's folder, or a file of predictions and --dataset",
         )
@@ -71,7 +70,7 @@ def print_audit(made: Audit) -> None:
         console.echo(f"    what to do: {finding.todo}")
     console.echo(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
     for name, reason in made.not_asked.items():
-        console.note(f"not asked: {name}: {reason}")
+        console.note(f"skipped: {name}: {reason}")
 
 
 def _short(value: object) -> str:

@@ -23,14 +23,14 @@ from embench.cli.options import Json, takes
         "workers",
     ),
     help_texts={
-        "modalities": "a,b,c; by default the dataset's own.",
-        "target": "Targets, with commas between.",
-        "recipe": "Preset of the handcrafted methods.",
-        "seeds": "Seeds, with commas between.",
+        "modalities": "a,b,c; default: the dataset's own.",
+        "target": "Targets, comma-separated.",
+        "recipe": "Recipe preset of the handcrafted methods.",
+        "seeds": "Seeds, comma-separated.",
     },
 )
 def baselines(*, as_json: Json = False, **options: Any) -> None:
-    """Run the controls and handcrafted features with simple classifiers: each modality alone, and all together."""
+    """Run controls and handcrafted features with simple classifiers: each modality alone, and all together."""
     with console.stdout_kept(as_json):
         from embench.cli import show
         from embench.cli.progress import Progress

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
 
 MEANING = (
-    "A verdict is about these configurations, on these people, at this recipe. It is not about the paper's own runs, "
-    "and on another dataset than the paper's it is another question."
+    "A verdict is about these configurations, these subjects and this recipe. It does not judge the paper's own runs, "
+    "and on a dataset other than the paper's it answers a different question."
 )
 
 
 @takes(
     *("recipe", "seeds", "device", "data-root", "runs", "workers"),
-    help_texts={"seeds": "Seeds, with commas between."},
+    help_texts={"seeds": "Seeds, comma-separated."},
     before={"paper": "recipe", "claim": "recipe", "dataset": "recipe", "under": "recipe"},
 )
 def claims(
-    paper: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="Such as wu2023; by default all.")] = None,
+    paper: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="For example wu2023; default: all.")] = None,
     *,
     claim: Annotated[list[str] | None, typer.Option("--claim", help="Id of a claim; repeatable.")] = None,
     dataset: Annotated[
@@ -35,7 +35,7 @@ def claims(
         typer.Option(
             "--dataset",
             autocompletion=completes("dataset"),
-            help="In place of the claims' own datasets; repeatable.",
+            help="Use instead of the claims' own datasets; repeatable.",
         ),
     ] = None,
     under: Annotated[
@@ -45,7 +45,7 @@ def claims(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Test what papers claim: run both sides of each claim, compare them, and say which way the difference lies."""
+    """Test papers' claims: run both sides of each claim, compare them, and give a verdict."""
     with console.stdout_kept(as_json):
         from embench import claims as claiming
         from embench.cli.progress import Progress
@@ -166,4 +166,4 @@ def _not_compared(rows: Sequence[ClaimResult]) -> list[str]:
 def _print_untested(untested: Sequence[UntestedClaim]) -> None:
     if untested:
         rows = [[each.paper, each.id, each.claim, each.not_tested] for each in untested]
-        console.table(["paper", "claim", "what it says", "why not"], rows, title="not tested by embench yet")
+        console.table(["paper", "claim", "statement", "why not"], rows, title="not yet tested by embench")

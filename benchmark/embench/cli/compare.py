@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN..", help="Folders of finished runs, or of entries.")],
-    target: Annotated[str | None, typer.Option("--target", help="Targets, with commas between; else all.")] = None,
-    metric: Annotated[str | None, typer.Option("--metric", help="A metric in place of the headline.")] = None,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN..", help="Folders of finished runs or leaderboard entries.")
+    ],
+    target: Annotated[str | None, typer.Option("--target", help="Targets, comma-separated; default: all.")] = None,
+    metric: Annotated[str | None, typer.Option("--metric", help="Metric to compare instead of the headline.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare runs two by two on the units that all of them answered, paired over people."""
+    """Compare runs pairwise on the units that all of them predicted, paired over subjects."""
     with console.stdout_kept(as_json):
         from embench.records import record
         from embench.statistics import comparison
@@ -43,11 +45,13 @@ def _show(table: Table) -> None:
         for s in table.standings
     ]
     console.table(["method", table.metric, "group", "tried", "run"], rows, title=title)
-    console.echo("Methods that share a letter can't be told apart. tried: methods that had looked at the test labels.")
+    console.echo(
+        "Methods that share a letter are not significantly different. tried: methods that opened these test labels."
+    )
     console.echo()
     pairs = table.comparisons
     tests = list(dict.fromkeys(name for pair in pairs for name in pair.tests))
-    heads = ["one", "other", "difference", "p, Holm", *(f"p, {name}" for name in tests), "could be seen", ""]
+    heads = ["one", "other", "difference", "p, Holm", *(f"p, {name}" for name in tests), "detectable", ""]
     console.table(heads, [_cells(pair, tests) for pair in pairs])
     for pair in pairs if len(pairs) <= 3 else pairs[: len(table.standings) - 1]:
         console.echo(pair.sentence)

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from embench.protocols import Protocol
     from embench.store import Store
 
-data_app = typer.Typer(help="Look at data, generate them, check them, prepare them.", no_args_is_help=True)
+data_app = typer.Typer(help="List, download, check, synthesize and prepare datasets.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")]
 PrepareWorkers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, help="People read at once, each in memory; by default the processors, at most 4."),
+    typer.Option(
+        "--workers", min=1, help="Subjects read at once, each held in memory; default: one per CPU core, at most 4."
+    ),
 ]
-ProtocolOption = Annotated[str, typer.Option("--protocol", help="Name of a protocol, or its file.")]
+ProtocolOption = Annotated[str, typer.Option("--protocol", help="Protocol name, or a YAML file.")]
 
 data_app.command("status")(data_status.status)
 data_app.command("fetch")(data_fetch.fetch)
@@ -34,21 +36,23 @@ data_app.command("labels")(data_labels.labels)
 @data_app.command("synthesize")
 def synthesize(
     dataset: Name,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to; it must be empty or not be there.")],
-    subjects: Annotated[int, typer.Option("--subjects", min=1, help="People to make up.")] = 8,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all that is drawn.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to; must be empty or not exist.")],
+    subjects: Annotated[int, typer.Option("--subjects", min=1, help="Number of subjects.")] = 8,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed.")] = 0,
     effect: Annotated[
-        float, typer.Option("--effect", min=0.0, max=1.0, help="Strength of the planted effect; 0 is none.")
+        float, typer.Option("--effect", min=0.0, max=1.0, help="Strength of the planted effect; 0 means none.")
     ] = 1.0,
     length_s: Annotated[
         float | None,
-        typer.Option("--length-s", min=1.0, help="Seconds of the longest recording; by default what is quick to try."),
+        typer.Option(
+            "--length-s", min=1.0, help="Length of the longest recording in seconds; default: short, for quick trials."
+        ),
     ] = None,
     videos: Annotated[
-        bool, typer.Option("--videos", help="Also films of faces, with what OpenFace would make of them.")
+        bool, typer.Option("--videos", help="Also write face videos with matching OpenFace output.")
     ] = False,
 ) -> None:
-    """Write generated files in a dataset's exact format; whatever is computed from them says so."""
+    """Write synthetic data in a dataset's exact format; every result from them is marked as synthetic."""
     from embench import registry
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -59,13 +63,13 @@ def synthesize(
     if length_s is not None:
         more["length_s"] = length_s
         if "length_s" not in known:
-            raise UsageError(f"{entry.name} has a synthesizer of one length only", where="--length-s")
+            raise UsageError(f"{entry.name} has a synthesizer with a fixed length", where="--length-s")
     if videos:
         more["videos"] = True
         if "videos" not in known:
-            raise UsageError(f"{entry.name} has no faces on video, or its synthesizer draws none", where="--videos")
+            raise UsageError(f"{entry.name} has no face videos, or its synthesizer writes none", where="--videos")
     write(out, subjects=subjects, seed=seed, effect=effect, **more)
-    console.echo(f"{out}: {subjects} made-up people in the format of {entry.name}, effect {effect:g}, seed {seed}")
+    console.echo(f"{out}: {subjects} synthetic subjects in the format of {entry.name}, effect {effect:g}, seed {seed}")
     if out.name == entry.name.partition("/")[0]:
         console.echo(f"use them with --data-root {out.parent}")
 
@@ -78,7 +82,7 @@ def prepare(
     workers: PrepareWorkers = None,
     as_json: Json = False,
 ) -> None:
-    """Filter, resample and store a dataset's signals; what was prepared before is not done again."""
+    """Filter, resample and store a dataset's signals; data prepared before are reused."""
     with console.stdout_kept(as_json):
         from embench.protocols import load_protocol
         from embench.system import cores
@@ -97,7 +101,7 @@ def prepare(
         })  # fmt: skip
         return
     rows = [
-        [n, str(len(m.channels)), "as filmed" if n == "video" else f"{m.rate:g} Hz", m.unit]
+        [n, str(len(m.channels)), "as recorded" if n == "video" else f"{m.rate:g} Hz", m.unit]
         for n, m in store.modalities.items()
     ]
     console.table(["modality", "channels", "rate", "unit"], rows, title=store.name)
@@ -108,10 +112,10 @@ def prepare(
     nowhere = {m: min(found) for m, found in reasons.items() if len(found) == 1}
     if excluded := [item for item in store.excluded if item["modality"] not in nowhere]:
         keys = ["subject", "recording", "modality", "reason"]
-        console.table(keys, [[str(item.get(k, "")) for k in keys] for item in excluded], title="left out")
+        console.table(keys, [[str(item.get(k, "")) for k in keys] for item in excluded], title="excluded")
     for modality, reason in nowhere.items():
         console.echo(f"{modality}, in all recordings: {reason}")
-    console.echo(f"{len(store.subjects)} people, {len(store.recordings)} recordings")
+    console.echo(f"{len(store.subjects)} subjects, {len(store.recordings)} recordings")
     console.echo(f"files: {store.path}")
 
 

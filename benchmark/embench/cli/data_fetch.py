@@ -15,9 +15,9 @@ from embench.cli.progress import Steps
 def fetch(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")],
     data_root: DataRoot = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether the licence is agreed to.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence without being asked.")] = False,
 ) -> None:
-    """Download, check and unpack a dataset; a download that was cut off goes on where it stopped."""
+    """Download, check and unpack a dataset; interrupted downloads resume."""
     from embench import registry
     from embench.data.fetch import fetch as get
     from embench.data.locations import data_folder
@@ -36,4 +36,4 @@ def fetch(
         notes = get(card, folder, lambda what, done, total: steps(done, total, what))
     for line in notes:
         console.note(line)
-    console.echo(f"{folder}: done; look at it with `embench data verify {entry.name}`")
+    console.echo(f"{folder}: done; check it with `embench data verify {entry.name}`")

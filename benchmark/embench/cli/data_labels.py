@@ -19,18 +19,18 @@ SHADES = "█░▒▓▚▞▙"
 
 def labels(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")],
-    target: Annotated[str | None, typer.Option("--target", help="Targets, with commas; by default all.")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="Targets, comma-separated; default: all.")] = None,
     data_root: DataRoot = None,
     protocol: Annotated[
-        str, typer.Option("--protocol", help="Name of a protocol, or its file.")
+        str, typer.Option("--protocol", help="Protocol name, or a YAML file.")
     ] = "subject-independent-v1",
-    figure: Annotated[Path | None, typer.Option("--figure", help="Also draw them into FILE.svg, .png or .pdf.")] = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Also plot them to FILE.svg, .png or .pdf.")] = None,
     units: Annotated[
-        Path | None, typer.Option("--units", help="Also write what can be predicted into FILE.csv, a row a unit.")
+        Path | None, typer.Option("--units", help="Also write the units to FILE.csv, one row per unit.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell how each person's units are labelled, what lies on the cut, what explains labels, and who agrees."""
+    """Describe labels: classes per subject, ties at the cut, shares of variance, agreement of annotators."""
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.cli.progress import Steps
@@ -59,7 +59,7 @@ def labels(
     for described in report:
         _show(described)
     if figure:
-        console.echo(f"drawn: {figure}")
+        console.echo(f"figure: {figure}")
     if units:
         console.echo(f"units: {units}")
 
@@ -77,23 +77,23 @@ def _show(described: Mapping[str, Any]) -> None:
         for found in described["agreement"]:
             _agreement(found)
     for warning in described["warnings"]:
-        console.echo(f"look: {warning}", colour="yellow")
+        console.echo(f"warning: {warning}", colour="yellow")
     console.echo()
 
 
 def _subjects(described: Mapping[str, Any]) -> None:
-    total = {"subject": f"{described['people']} people *", **described}
+    total = {"subject": f"{described['people']} subjects *", **described}
     if "values" in described:
         spread = [row["values"] for row in described["per_person"]] or [{"low": 0.0, "high": 1.0}]
         low, high = min(v["low"] for v in spread), max(v["high"] for v in spread)
-        heads = ["person", "units", "mean", "SD", f"{low:.3g} to {high:.3g}"]
+        heads = ["subject", "units", "mean", "SD", f"{low:.3g} to {high:.3g}"]
         rows = [
             [row["subject"], str(row["labelled"]), f"{v['mean']:.3g}", f"{v['sd']:.3g}", _mark(v["mean"], low, high)]
             for row in (*described["per_person"], total)
             if (v := row["values"])
         ]
     else:
-        heads = ["person", "units", *(c["name"] for c in described["classes"]), " ".join(_legend(described))]
+        heads = ["subject", "units", *(c["name"] for c in described["classes"]), " ".join(_legend(described))]
         rows = [
             [row["subject"], str(row["labelled"]), *(f"{c['share']:.2f}" for c in row["classes"]), _bar(row)]
             for row in (*described["per_person"], total)

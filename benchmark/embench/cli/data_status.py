@@ -26,7 +26,7 @@ def status(
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:
-    """Tell which datasets are there, where they are looked for, whether they were verified, and how to get them."""
+    """List datasets: where their files are, whether they were verified, and how to obtain them."""
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.data.find import open_dataset
@@ -47,7 +47,7 @@ def status(
     console.table(["dataset", "state", "verified", "labels public", "licence", "folder"], rows)
     if dataset:
         console.table(["card", ""], [[key.replace("_", " "), str(facts[0][key])] for key in _CARD])
-        console.echo(f"{facts[0]['people']} people")
+        console.echo(f"{facts[0]['people']} subjects")
     for fact in facts:
         if fact["broken"]:
             console.note(f"{fact['dataset']}: {fact['broken']}")

@@ -22,7 +22,7 @@ _SHOWN = 50
 
 Share = Annotated[
     Path | None,
-    typer.Option("--share", help="Write a report without any sample, label, name or path, for mailing to others."),
+    typer.Option("--share", help="Write a report that can be shared: no samples, labels, names or paths."),
 ]
 
 
@@ -32,9 +32,9 @@ def verify(
     share: Share = None,
     as_json: Json = False,
 ) -> None:
-    """Read a dataset from end to end and tell what is missing, damaged or odd; exit 1 when something can't be used."""
+    """Read all of a dataset and report what is missing, damaged or odd; exit 1 if something is unusable."""
     if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # said now, not after reading for an hour
-        raise UsageError(f"{share} cannot be written", where="--share", expected="a file in a folder that is there")
+        raise UsageError(f"{share} cannot be written", where="--share", expected="a file in an existing folder")
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.data.checks import check_dataset_files
@@ -56,7 +56,7 @@ def verify(
     if share:
         text = json.dumps(report.document(name, code, reader.card, checked, synthetic=generated), indent=1)
         share.write_text(text + "\n", "utf-8", newline="\n")
-        console.note(f"{share}: read it before you mail it; it holds no sample, label, name or path")
+        console.note(f"{share}: read it before sharing; it holds no samples, labels, names or paths")
     if as_json:
         console.document(_document(dataset, checked, generated))
     else:
@@ -98,9 +98,9 @@ def _show(root: Path, card: Card, checked: CheckedFiles) -> None:
     if shown:
         console.table(["severity", "where", "what"], shown)
     if len(checked.findings) > _SHOWN:
-        console.echo(f"and {len(checked.findings) - _SHOWN} more findings, which --json shows")
+        console.echo(f"and {len(checked.findings) - _SHOWN} more findings; --json shows all")
     megabytes = sum(file.size for file in checked.files) / 1e6
     files = f"{len(checked.files)} files, {megabytes:,.0f} MB"
-    console.echo(f"{checked.subjects} people, {checked.recordings} recordings, {files}")
+    console.echo(f"{checked.subjects} subjects, {checked.recordings} recordings, {files}")
     if not checked.findings:
-        console.echo(f"{root}: nothing to say, everything can be used")
+        console.echo(f"{root}: no findings, everything is usable")

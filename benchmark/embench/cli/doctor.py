@@ -26,7 +26,7 @@ class Diagnosis(NamedTuple):
 
 
 def doctor(data_root: DataRoot = None) -> None:
-    """Look at versions, device, disk, data and plugins; exit 1 when something is broken."""
+    """Check versions, device, disk, data and plugins; exit 1 if something is broken."""
     found = [*_versions(), *_device(), *_disk(), *_data(data_root), *_plugins()]
     rows = [[f.what, "BROKEN" if f.broken else "ok", f.detail] for f in found]
     console.table(["what", "state", "detail"], rows)
@@ -55,9 +55,9 @@ def _device() -> Iterator[Diagnosis]:
         card = torch.cuda.get_device_properties(0)
         yield Diagnosis("device", f"cuda: {card.name}, {card.total_memory / 2**30:.0f} GB")
     elif torch.backends.mps.is_available():
-        yield Diagnosis("device", "cpu; MPS is there, and untried: --device mps")
+        yield Diagnosis("device", "cpu; MPS is available but untested: --device mps")
     else:
-        yield Diagnosis("device", "cpu: no CUDA device is there")
+        yield Diagnosis("device", "cpu: no CUDA device")
     from embench.system import cores
 
     yield Diagnosis("threads", f"{cores()} processors, torch uses {torch.get_num_threads()} threads")
@@ -76,7 +76,7 @@ def _disk() -> Iterator[Diagnosis]:
         return
     free = shutil.disk_usage(cache).free
     yield Diagnosis("cache folder", str(cache))
-    yield Diagnosis("disk space", f"{free / 2**30:.1f} GB free beside the cache", broken=free < _LITTLE)
+    yield Diagnosis("disk space", f"{free / 2**30:.1f} GB free for the cache", broken=free < _LITTLE)
 
 
 def _data(chosen: Path | None) -> Iterator[Diagnosis]:
@@ -102,4 +102,4 @@ def _plugins() -> Iterator[Diagnosis]:
             working += 1
         except EmbenchError as error:
             yield Diagnosis(f"{entry.kind} {entry.full_name}", " ".join(str(error).split()), broken=True)
-    yield Diagnosis("plugins", f"{working} can be used")
+    yield Diagnosis("plugins", f"{working} usable")

@@ -12,15 +12,17 @@ from embench.errors import MachineError, UsageError
 
 
 def export(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN..", help="Folders of finished runs, or of entries.")],
-    latex: Annotated[bool, typer.Option("--latex", help="The scores as tables (booktabs).")] = False,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN..", help="Folders of finished runs or leaderboard entries.")
+    ],
+    latex: Annotated[bool, typer.Option("--latex", help="Scores as tables (booktabs).")] = False,
     methods: Annotated[bool, typer.Option("--methods", help="A methods section, with citations.")] = False,
     bibtex: Annotated[bool, typer.Option("--bibtex", help="Datasets, methods and embench, as BibTeX.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="File to write; by default it is printed.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; default: standard output.")] = None,
 ) -> None:
-    """Write the table, the methods section or the bibliography of a paper on some runs, as LaTeX."""
+    """Write LaTeX for a paper about some runs: tables, a methods section, a bibliography."""
     if not (latex or methods or bibtex):
-        raise UsageError("nothing is asked for", where="embench export", expected="--latex, --methods or --bibtex")
+        raise UsageError("no output was chosen", where="embench export", expected="--latex, --methods or --bibtex")
     from embench.files import write_text
     from embench.records import record
     from embench.report import latex as paper

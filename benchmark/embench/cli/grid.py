@@ -15,21 +15,23 @@ from embench.errors import UsageError
 from embench.planning.request import AXES
 from embench.registry.naming import did_you_mean
 
-ExecutorName = Annotated[str, typer.Option("--executor", help="Who runs the stages.")]
+ExecutorName = Annotated[str, typer.Option("--executor", help="Executor that runs the stages.")]
 _NONE = "none"
 """A grid point without the option, such as `--pretrainer none --pretrainer masked_value`."""
 
 
-@takes(points=True, help_texts={"seeds": "Seeds of every point, with commas between."}, before={"executor": "workers"})
+@takes(points=True, help_texts={"seeds": "Seeds of every point, comma-separated."}, before={"executor": "workers"})
 def grid(
-    file: Annotated[Path | None, typer.Argument(metavar="[GRID.yaml]", help="Options and their points.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[GRID.yaml]", help="YAML file of options and their values.")
+    ] = None,
     *,
     executor: ExecutorName = "local",
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Run every point of a grid; what two points share is done once."""
+    """Run every point of a grid; stages that points share run once."""
     line = {name: options.pop(field) for name, field in AXES.items()}
     axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
     with console.stdout_kept(as_json):

@@ -14,9 +14,9 @@ from embench.errors import DataError
 from embench.records import cost
 from embench.records.wording import format_controls, format_score, short_row_method_name
 
-leaderboard_app = typer.Typer(help="Show published entries, and make the tables from them.", no_args_is_help=True)
+leaderboard_app = typer.Typer(help="Show published entries and build their tables.", no_args_is_help=True)
 
-BoardsFolder = Annotated[Path, typer.Option("--boards", help="Folder of the published entries.")]
+BoardsFolder = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
 
 
 @leaderboard_app.command("show")
@@ -29,12 +29,12 @@ def show(
 
     sections = leaderboard.leaderboard_sections(boards, dataset)
     if not sections:
-        console.echo(f"nothing has been published in {boards}")
+        console.echo(f"no published entries in {boards}")
     for section in sections:
         leaks = ", leaks" if section["leaks"] else ""
         title = f"{section['dataset']}, {section['protocol']}{leaks}, target {section['target']}"
         headline = section["rows"][0]["headline"]
-        heads = ["#", "method", "modalities", "recipe", "people", headline, "controls", *cost.COST_COLUMNS, "run"]
+        heads = ["#", "method", "modalities", "recipe", "subjects", headline, "controls", *cost.COST_COLUMNS, "run"]
         console.table(heads, [_cells(row) for row in section["rows"]], title=title)
 
 
@@ -63,18 +63,18 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 def build(
     boards: BoardsFolder = Path("leaderboards"),
     runs: Annotated[
-        Path | None, typer.Option("--from", help="Folder of runs: first publish those that may stand on a board.")
+        Path | None, typer.Option("--from", help="Folder of runs; first publish those that qualify.")
     ] = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Make the Markdown tables anew from the entries, after publishing runs with --from."""
+    """Rebuild the Markdown tables from the entries; --from publishes runs first."""
     from embench import leaderboard
     from embench.data.find import raw_digest_of
 
     if runs is not None:
         folders = leaderboard.finished_runs(runs)
         if not folders:
-            raise DataError("no finished run is here", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
+            raise DataError("no finished runs found", where=str(runs), expected="<dataset>/<run>/run.yaml below it")
         entries, refused = leaderboard.publish_runs(folders, boards, lambda dataset: raw_digest_of(dataset, data_root))
         for entry in entries:
             console.echo(f"published {entry}")

@@ -19,7 +19,7 @@ KindArgument = Annotated[
 
 
 def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
-    """List the plugins there are; broken ones with what is wrong."""
+    """List available plugins; broken ones with the reason."""
     from embench import registry
 
     found = registry.entries(kind)
@@ -30,18 +30,18 @@ def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
         console.echo(f"no {kind or 'plugin'} is installed")
     for group in dict.fromkeys(e.kind for e in found if not e.broken):
         rows = [
-            [e.name, f"the same as {e.alias_of}" if e.alias_of else e.summary, ", ".join(e.modalities), e.home]
+            [e.name, f"alias of {e.alias_of}" if e.alias_of else e.summary, ", ".join(e.modalities), e.home]
             for e in found
             if e.kind == group and not e.broken
         ]
-        console.table(["name", "what it is", "modalities", "package"], rows, title=group)
+        console.table(["name", "summary", "modalities", "package"], rows, title=group)
     broken = [[e.kind, e.full_name, e.broken or "", str(e.source)] for e in found if e.broken]
     if broken:
-        console.table(["kind", "name", "what is wrong", "file"], broken, title="broken")
+        console.table(["kind", "name", "reason", "file"], broken, title="broken")
 
 
 def info(name: Annotated[str, typer.Argument(metavar="NAME", help="A name, or package/name.")]) -> None:
-    """Say what a plugin is and where it comes from."""
+    """Describe a plugin: kind, summary, paper, licence, source."""
     from embench import registry
     from embench.registry.naming import did_you_mean
 
@@ -49,9 +49,9 @@ def info(name: Annotated[str, typer.Argument(metavar="NAME", help="A name, or pa
     found = [e for e in known if name in (e.name, e.full_name)]
     if not found:
         hint = did_you_mean(name, {e.name for e in known}) or "embench list"
-        raise UsageError(f"there is nothing called `{name}`", hint=hint)
+        raise UsageError(f"no plugin is called `{name}`", hint=hint)
     for entry in found:
-        facts = {**_facts(entry), "comes from": registry.origin(entry)}
+        facts = {**_facts(entry), "origin": registry.origin(entry)}
         rows = [[key, ", ".join(v) if isinstance(v, list) else str(v)] for key, v in facts.items() if v]
         console.table(["field", "value"], rows, title=entry.full_name)
 

@@ -32,7 +32,7 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 def _tried(device: DeviceName) -> DeviceName:
     if device == "mps":
-        console.note("nobody has tried --device mps yet: compare a small run with one on --device cpu first")
+        console.note("--device mps is untested: first compare a small run with the same run on --device cpu")
     return device
 
 
@@ -118,8 +118,8 @@ def _plain(value: Any) -> Any:
 
 _HELP = {option.name: option.help for option in OPTIONS}
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help=_HELP["data-root"])]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, all else on stderr.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and do nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, all else to stderr.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and exit.")]
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -137,7 +137,9 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", callback=_read_config, is_eager=True, help="YAML file of options; the line wins over it."),
+    typer.Option(
+        "--config", callback=_read_config, is_eager=True, help="YAML file of options; the command line overrides it."
+    ),
 ]
 
 
@@ -152,7 +154,7 @@ def read_options(path: Path) -> Mapping[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):
-        raise UsageError(f"{path} holds no mapping", expected="`option: value` lines, such as `dataset: amigos`")
+        raise UsageError(f"{path} is not a mapping", expected="`option: value` lines, such as `dataset: amigos`")
     return {str(key): value for key, value in content.items()}
 
 

@@ -15,21 +15,23 @@ SYNTHETIC_WEIGHTS = "SYNTHETIC DATA: these weights learned nothing real; runs th
 
 PretrainerName = Annotated[
     str,
-    typer.Option("--pretrainer", autocompletion=completes("pretrainer"), help="NAME; `embench list pretrainer`."),
+    typer.Option("--pretrainer", autocompletion=completes("pretrainer"), help="NAME; see `embench list pretrainer`."),
 ]
 Corpus = Annotated[
     str,
     typer.Option(
         "--corpus",
         autocompletion=completes("dataset"),
-        help="A dataset, or a folder with a corpus.yaml in it.",
+        help="A dataset, or a folder with a corpus.yaml.",
         metavar="NAME|DIR",
     ),
 ]
 ProtocolName = Annotated[
     str,
     typer.Option(
-        "--protocol", autocompletion=completes("protocol"), help="Whose preprocessing and units; a name, or a file."
+        "--protocol",
+        autocompletion=completes("protocol"),
+        help="Protocol whose preprocessing and units apply; a name, or a YAML file.",
     ),
 ]
 
@@ -37,8 +39,8 @@ ProtocolName = Annotated[
 @takes(
     *("encoder", "fusion", "modalities", "recipe", "device", "data-root", "runs", "set"),
     help_texts={
-        "fusion": "Where the whole model is pretrained, what joins its modalities.",
-        "set": "path=value, such as pretrainer.lr=1e-4; repeatable.",
+        "fusion": "Fusion of the model; only if the whole model is pretrained.",
+        "set": "path=value, for example pretrainer.lr=1e-4; repeatable.",
     },
     before={"pretrainer": "fusion", "corpus": "fusion", "seed": "device"},
 )
@@ -52,7 +54,7 @@ def pretrain(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Pretrain on everybody of a dataset or corpus, and write weights with a manifest of what they saw."""
+    """Pretrain on all subjects of a dataset or corpus; write weights and a manifest of the data they saw."""
     with console.stdout_kept(as_json):
         from embench.cli import show
         from embench.cli.progress import Progress
@@ -81,6 +83,6 @@ def _print(document: Mapping[str, Any]) -> None:
     for seen in manifest["seen"]:
         hours = ", ".join(f"{hours:g} h of {m}" for m, hours in seen["hours"].items())
         labels = f", labels of {', '.join(seen['targets'])}" if seen["labels"] == "source" else ", no labels"
-        console.echo(f"saw: {manifest['title']}, {len(seen['people'])} people, {hours}{labels}")
+        console.echo(f"trained on: {manifest['title']}, {len(seen['people'])} subjects, {hours}{labels}")
     console.echo(f"weights: {document['weights']}")
-    console.echo(f"start from them with: {document['use']}")
+    console.echo(f"use them with: {document['use']}")

@@ -109,7 +109,7 @@ class Progress(_Display):
 
     def _print(self, name: str, event: Mapping[str, Any]) -> None:
         if name == "plan":
-            self._line(f"{self._total} stages to run, {event['done']} done before")
+            self._line(f"{self._total} stages to run, {event['done']} already done")
         elif name == "stage_started" and event["stage"].get("kind") in _LONG:
             self._line(f"started {_title(event['stage'])}")
         elif name == "stage_ended":

@@ -12,21 +12,20 @@ from embench.cli.options import DataRoot
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or of an entry of a board.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run or leaderboard entry.")],
     out: Annotated[
-        Path | None, typer.Option("--out", help="The file to write; by default RUN's name with .html, here.")
+        Path | None, typer.Option("--out", help="File to write; default: RUN.html in the current folder.")
     ] = None,
     beside: Annotated[
         list[Path] | None,
         typer.Option(
             "--beside",
-            help="Run of a single modality to hold a fusion against; repeatable. By default those "
-            "in the same folder of runs.",
+            help="Single-modality run to compare a fusion with; repeatable. Default: those in the same folder of runs.",
         ),
     ] = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Write a report that works offline: scores, controls, people, curves, training, embeddings, signals, cost."""
+    """Write a self-contained HTML report: scores, controls, subjects, curves, training, embeddings, signals, cost."""
     from embench import report as reports
     from embench.cli.progress import Steps
 

@@ -10,7 +10,7 @@ from embench.cli.options import Config, DryRun, Json, takes
 
 @takes(before={"_config": "dev"})
 def run(*, _config: Config = None, dry_run: DryRun = False, as_json: Json = False, **options: Any) -> None:
-    """Run one method on one dataset under a protocol and write its record."""
+    """Run one method on one dataset under a protocol, and write its record."""
     with console.stdout_kept(as_json):
         from embench.cli import show
         from embench.cli.progress import Progress

@@ -14,28 +14,30 @@ from embench.cli.options import DataRoot, Json, completes
 
 def score(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV, gzipped or not: subject, recording, unit, target, score.")
+        Path, typer.Argument(metavar="FILE", help="CSV file (may be gzipped): subject, recording, unit, target, score.")
     ],
     dataset: Annotated[
         str,
         typer.Option(
-            "--dataset", autocompletion=completes("dataset"), help="Whose units were predicted; `embench list dataset`."
+            "--dataset",
+            autocompletion=completes("dataset"),
+            help="Dataset that FILE predicts; see `embench list dataset`.",
         ),
     ],
-    name: Annotated[str | None, typer.Option("--name", help="What the method is called; by default as FILE.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the method; default: the name of FILE.")] = None,
     protocol: Annotated[
-        str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Name of a protocol, or its file.")
+        str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Protocol name, or a YAML file.")
     ] = "subject-independent-v1",
     target: Annotated[
-        str | None, typer.Option("--target", help="Targets, with commas; by default all of FILE.")
+        str | None, typer.Option("--target", help="Targets, comma-separated; default: all in FILE.")
     ] = None,
     data_root: DataRoot = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder of the record; by default one below ./runs.")
+        Path | None, typer.Option("--out", help="Folder of the record; default: a new one in ./runs.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score predictions from anybody's code: headline, conditioned scores, controls, intervals, audit."""
+    """Score predictions made by other code: headline, conditioned scores, controls, intervals, audit."""
     with console.stdout_kept(as_json):
         from embench import audits
         from embench.cli.progress import Steps
@@ -69,13 +71,13 @@ def _print_submission(manifest: Mapping[str, Any]) -> None:
     """What a reader must know of predictions that nobody here saw being made."""
     submission, subjects = manifest["outside"], manifest["cohort"]["people"]
     folds = " and ".join(sorted(set(submission["folds"].values())))
-    console.echo(f"{submission['name']}: {submission['rows']} predictions of {len(subjects)} people; folds: {folds}")
+    console.echo(f"{submission['name']}: {submission['rows']} predictions of {len(subjects)} subjects; folds: {folds}")
     for target, missing in submission["missing"].items():
         by_subject = ", ".join(f"{subject} {count}" for subject, count in missing["people"].items())
-        line = f"{target}: {missing['units']} units have no prediction, {missing['labelled']} of them a label"
+        line = f"{target}: {missing['units']} units have no prediction; {missing['labelled']} of them have a label"
         console.echo(f"{line} ({by_subject})", colour="yellow")
     for row in manifest["cohort"]["left_out"]:
         console.echo(f"not scored: {row['subject']}: {row['reason']}")
     if manifest["protocol"]["leaks"]:
         console.echo(f"{manifest['protocol']['name']} leaks: {'; '.join(manifest['protocol']['gives_up'].values())}")
-    console.echo("made outside embench: what it was trained on is its maker's word")
+    console.echo("predictions made outside embench: training data as declared by their author, not checked")

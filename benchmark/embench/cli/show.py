@@ -92,7 +92,7 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
     for name, by_target in scores.get("controls", {}).items():
         control = by_target.get(target, {})
         if "undefined" in control:
-            rows.append([name, f"does not apply: {control['undefined']}", "", ""])
+            rows.append([name, f"not applicable: {control['undefined']}", "", ""])
             continue
         paired = scores.get("differences", {}).get(name, {}).get(target, {})
         clears = paired.get("clears")

@@ -142,7 +142,9 @@ class _General:
             for finding in _signal(self.card, modality, signal, recording.duration_s):
                 add(finding)
             if twin := self._twin(recording, modality, signal):
-                add(("error", f"{modality} is sample for sample that of {twin}, another person: one of them is a copy"))
+                add(
+                    ("error", f"{modality} is sample for sample that of {twin}, another subject: one of them is a copy")
+                )
         if recording.video is not None and str(recording.video.path) not in self._reported:
             self.findings += _video(recording.video)
         for label_name, label in recording.labels.items():
@@ -170,7 +172,7 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
     promised = card.modalities.get(modality)
     data = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
     if promised is None or tuple(signal.channels) != promised.channels or data.shape[:-1] != (len(promised.channels),):
-        yield "error", f"{modality} has shape {data.shape} and channels {signal.channels}, which the card does not have"
+        yield "error", f"{modality} has shape {data.shape} and channels {signal.channels}, which do not match the card"
         return
     if abs(signal.rate - promised.rate) > 0.01 * promised.rate:
         yield "warning", f"{modality} has {signal.rate:g} Hz, the card says {promised.rate:g} Hz"
@@ -197,14 +199,15 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
 
 
 def _video(video: Video) -> Iterator[Finding]:
-    """Whether there is something to see where the recording is said to lie."""
+    """Whether there is a visible part where the recording is said to lie."""
     try:
         seconds = probe(video.path).duration_s
     except DataError as error:
         yield Finding("warning", str(video.path), error.what)
         return
     if min(seconds, video.span[1]) <= max(0.0, video.span[0]):
-        what = f"it lasts {seconds:.1f} s, the recording is said to lie at {video.span[0]:.1f} to {video.span[1]:.1f} s"
+        start, stop = video.span
+        what = f"it lasts {seconds:.1f} s, but the recording should lie at {start:.1f} to {stop:.1f} s of it"
         yield Finding("warning", str(video.path), what)
 
 
@@ -213,14 +216,14 @@ def _label(name: str, label: Label, scale: tuple[float, float] | None, duration_
     there = values[np.isfinite(values)]
     if label.classes is not None:
         if wrong := int(((there < 0) | (there >= len(label.classes)) | (there != np.round(there))).sum()):
-            yield "error", f"{wrong} values of {name} name none of its {len(label.classes)} classes"
+            yield "error", f"{wrong} values of {name} are none of its {len(label.classes)} classes"
     elif scale is not None and (off := int(((there < scale[0]) | (there > scale[1])).sum())):
         yield "warning", f"{off} values of {name} are off the scale {scale[0]:g} to {scale[1]:g}"
     if label.times is None:
         return
     times = np.asarray(label.times, np.float64)
     if times.shape != values.shape or not np.isfinite(times).all() or (np.diff(times) < 0).any():
-        yield "error", f"the times of {name} do not fit its values: one a value, in order"
+        yield "error", f"the times of {name} do not match its values: one time per value, ascending"
     elif beyond := int(((times < -OVERHANG_S) | (times > duration_s + OVERHANG_S)).sum()):
         yield "warning", f"{beyond} values of {name} lie outside the recording"
 

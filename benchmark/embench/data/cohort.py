@@ -128,9 +128,9 @@ def card_for_protocol(protocol: Protocol, card: Card) -> Card:
     """
     if protocol.normalise == "baseline" and card.baseline is None:
         raise UsageError(
-            f"{card.name} declares no rest, and {protocol.name} normalises with nothing else of a person",
+            f"{card.name} declares no rest baseline, and {protocol.name} normalises each subject by nothing else",
             where=f"--protocol {protocol.name}",
-            expected="a dataset whose card has a `baseline`: where in each recording the person rested",
+            expected="a dataset whose card has a `baseline`: when in each recording the subject rested",
             hint="--protocol subject-independent-v1",
         )
     own = protocol.targets(card.name)
@@ -201,7 +201,7 @@ def build_cohort(
     positions = tuple(i for i in eligible if units[i].subject in sensed)
     if not positions:
         raise DataError(
-            "nobody is left: no person has both a label and one of the modalities",
+            "the cohort is empty: no subject has both a label and one of the modalities",
             where=str(store.path),
             expected=f"labels of {', '.join(t.name for t in targets)} and any of {', '.join(modalities)}",
         )
@@ -234,17 +234,17 @@ def _check_stimuli(cohort: Cohort, protocol: Protocol) -> None:
     for unit in cohort.roster:
         met_by.setdefault(unit.stimulus, set()).add(cohort.groups[unit.subject])
     if len(met_by) == 1:
-        reason = f"there is one stimulus only, {next(iter(met_by))}"
+        reason = f"there is only one stimulus, {next(iter(met_by))}"
     elif cohort.card.fixed_order:
-        reason = "everybody had the tasks in one order, so that an unseen stimulus would be an unseen time too"
+        reason = "all subjects had the tasks in one order, so an unseen stimulus would be an unseen time too"
     elif max(map(len, met_by.values())) == 1:
-        reason = "nobody met a stimulus of others, so that keeping people apart keeps stimuli apart already"
+        reason = "no two subjects share a stimulus, so a split by subject already keeps stimuli apart"
     else:
         return
     raise UsageError(
         f"stimuli cannot be kept apart in {cohort.card.name}: {reason}",
         where=f"--protocol {protocol.name}",
-        expected="several stimuli, met by several people, not in one order for everybody",
+        expected="several stimuli, each met by several subjects, not in one fixed order",
         hint="--protocol subject-independent-v1",
     )
 
@@ -254,7 +254,7 @@ def _cut(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
     kinds: dict[str, Any] = {t.name: store.label_kinds[t.label] for t in targets if t.label in store.label_kinds}
     if missing := [t.name for t in targets if t.name not in kinds]:
         raise DataError(
-            "the data hold no labels for " + ", ".join(missing),
+            "the data have no labels for " + ", ".join(missing),
             where=str(store.path),
             hint=f"--target {','.join(kinds)}" if kinds else "embench data verify",
         )
@@ -264,7 +264,7 @@ def _cut(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
         raise UsageError(
             f"these targets have different units: {', '.join(cuts_in_words)}",
             where="--target",
-            hint="targets of one unit in one run, such as --target " + next(iter(cuts)),
+            hint="choose targets with the same units, for example --target " + next(iter(cuts)),
         )
     return next(iter(cuts.values()))
 

@@ -44,9 +44,9 @@ def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) ->
     """
     if not card.downloads:
         raise DataError(
-            f"{card.title} cannot be downloaded without asking for it",
+            f"{card.title} cannot be downloaded: access must be requested",
             where=str(folder),
-            expected="that its holder puts it there",
+            expected="files that were put there by hand",
             hint=card.obtain,
         )
     folder = folder.resolve()
@@ -59,7 +59,7 @@ def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) ->
             else:
                 archives.append(_download(download, aside / download.name, folder, progress))
             if download.sha256 is None:
-                notes.append(f"{download.name}: its publisher names no checksum, so it could not be checked")
+                notes.append(f"{download.name}: its publisher gives no checksum, so it could not be verified")
         made = aside / "unpacked"
         shutil.rmtree(made, ignore_errors=True)
         for download, archive in zip(card.downloads, archives, strict=True):
@@ -84,10 +84,10 @@ def _by_hand(card: Card, folder: Path) -> list[str]:
     ours = {download.name for download in card.downloads}
     if (folder.exists() and not folder.is_dir()) or there - ours:
         raise UsageError(
-            "there are files in this folder already; nothing was downloaded",
+            "this folder already has files; nothing was downloaded",
             where=str(folder),
-            expected="no folder, or an empty one",
-            hint=f"look at them with `embench data verify {card.name}`, or move the folder away",
+            expected="an empty folder, or none",
+            hint=f"check them with `embench data verify {card.name}`, or move the folder away",
         )
     return sorted(there)
 
@@ -114,8 +114,8 @@ def _download(download: Download, path: Path, folder: Path, progress: DownloadCa
                 f"{download.name} cannot be downloaded: {fault}",
                 where=download.url,
                 expected="a connection to this address",
-                hint=f"give the command again, it goes on where it stopped; or get the file by other means, "
-                f"put it into {folder} under the name {download.name}, and give the command again",
+                hint="run the command again to resume; or obtain the file another way, "
+                f"put it into {folder} as {download.name}, and run the command again",
             )
         time.sleep(WAIT_S * failures)
     part.replace(path)
@@ -143,10 +143,10 @@ def _transfer(download: Download, part: Path, progress: DownloadCallback | None)
             return False
         if 400 <= response.status_code < 500 and response.status_code not in (408, 429):
             raise DataError(
-                f"the server has no such file for us ({response.status_code} {response.reason})",
+                f"the server refused the file ({response.status_code} {response.reason})",
                 where=download.url,
                 expected=download.name,
-                hint="look on the dataset's page whether the file has moved, and put it into the dataset's folder",
+                hint="check the dataset's page for a new address, and put the file into the dataset's folder",
             )
         response.raise_for_status()
         goes_on = response.status_code == 206
@@ -164,7 +164,7 @@ def _transfer(download: Download, part: Path, progress: DownloadCallback | None)
                 f"the server offers {total:,} bytes",
                 where=download.url,
                 expected=f"{download.size:,} bytes",
-                hint="the file was replaced, or a page stands in its place: look at the address with a browser",
+                hint="the file was replaced, or the address shows a web page: open it in a browser",
             )
         check_room(part.parent, (total or have) - have)
         if etag := response.headers.get("ETag", ""):
@@ -196,9 +196,9 @@ def _checked(download: Download, path: Path, progress: DownloadCallback | None, 
         f"{download.name} is not the published file: {found}",
         where=str(path) if kept else download.url,
         expected=expected,
-        hint="remove it and give the command again"
+        hint="remove it and run the command again"
         if kept
-        else "it was removed, nothing was unpacked: try again later",
+        else "it was removed and nothing was unpacked: try again later",
     )
 
 
@@ -210,7 +210,7 @@ def _aside(folder: Path) -> Iterator[Path]:
     aside.mkdir(parents=True, exist_ok=True)
     with locked(lock, wait=False) as ours:
         if not ours:
-            raise UsageError("another process is fetching this dataset just now", where=str(aside))
+            raise UsageError("another process is fetching this dataset", where=str(aside))
         yield aside
     with contextlib.suppress(OSError):
         lock.unlink(missing_ok=True)

@@ -53,16 +53,18 @@ def open_dataset(name: str, data_root: Path | None) -> Dataset:
             raise DataError(
                 f"no data of {reader.card.title}: {wrong}",
                 where=str(folder),
-                expected="the folder of all datasets, in --data-root, $EMBENCH_DATA or the default place",
+                expected="the folder of all datasets, in --data-root, $EMBENCH_DATA or the default folder",
                 hint="correct the variable, or name the folder with --data-root",
             )
         generated = registry.has_synthesizer(entry.full_name)
-        instead = f"; to try without them: embench data synthesize {folder.name} --out {folder}" if generated else ""
+        instead = (
+            f"; to try embench without them: embench data synthesize {folder.name} --out {folder}" if generated else ""
+        )
         raise DataError(
             f"no data of {reader.card.title} here",
             where=str(folder),
             expected=f"the folder {folder.name} as its holder received it, "
-            "in --data-root, $EMBENCH_DATA or the default place",
+            "in --data-root, $EMBENCH_DATA or the default folder",
             hint=reader.card.obtain + instead,
         )
     dataset: Dataset = reader(folder)

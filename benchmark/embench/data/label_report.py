@@ -39,7 +39,7 @@ def _of_target(
     head: dict[str, Any] = {"target": target.name, "kind": target.kind, "label": target.label}
     kind: Any = store.label_kinds.get(target.label)
     if kind is None:
-        return {**head, "units": 0, "people": 0, "warnings": ["the data hold no labels for it"]}
+        return {**head, "units": 0, "people": 0, "warnings": ["the data have no labels for it"]}
     units = make_units(store.recordings, card, kind, protocol)
     raw, label = label_units(units, table[target.label], target.rule)
     fitted = target.rule.cut == "training_mean"
@@ -193,5 +193,5 @@ def _warnings(target: Target, described: Mapping[str, Any]) -> list[str]:
         if empty:
             warned.append(f"no unit is {' or '.join(empty)}")
     if described["people"] and len(described["one_class_only"]) > described["people"] / 2:
-        warned.append("the labels of most people do not vary: nothing inside a person can be scored for them")
+        warned.append("the labels of most subjects do not vary: they have no within-subject score")
     return warned

@@ -63,7 +63,7 @@ def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Und
     values = values[:, np.isfinite(values).sum(0) > 1]
     there = np.isfinite(values)
     if not values.size:
-        return Undefined("no unit was annotated by two")
+        return Undefined("no unit has two annotations")
     kinds = np.unique(values[there])
     # Nominal values lie at corners that are all equally far from each other.
     points = (values[..., None] == kinds).astype(float) if nominal else np.where(there, values, 0.0)[..., None]

@@ -23,7 +23,7 @@ def wrong_root(chosen: Path | None = None) -> str | None:
     root = data_root(chosen)
     if chosen is not None or not os.environ.get("EMBENCH_DATA") or root.is_dir():
         return None
-    return f"$EMBENCH_DATA is {root}, which {'is no folder' if root.exists() else 'does not exist'}"
+    return f"$EMBENCH_DATA is {root}, which {'is not a folder' if root.exists() else 'does not exist'}"
 
 
 def data_folder(dataset: Entry, chosen: Path | None = None) -> Path:

@@ -93,7 +93,7 @@ def _refused(archive: Path, name: str, why: str) -> DataError:
         f"`{name}` in the archive is {why}; nothing was unpacked",
         where=str(archive),
         expected="plain files and folders",
-        hint="this is not the archive that its publisher made: do not use it",
+        hint="this is not the publisher's archive: do not use it",
     )
 
 
@@ -102,7 +102,7 @@ def check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise MachineError(
-            f"there is no room: {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free",
+            f"not enough disk space: {needed / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free",
             where=str(folder),
             hint="free some space, or name a larger disk with --data-root",
         )

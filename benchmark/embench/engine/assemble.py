@@ -287,7 +287,7 @@ def _at_rest(source: Source, m: str, encoder: Encoder, code: str, length_s: floa
     table = features_of(source.store, m, encoder, code, grid, View("window", length, length), length, False)
     rested = [entry for entry in entries if entry.id in table]
     if not rested:
-        raise DataError(f"nobody has {m} while resting", where=str(source.store.path), hint="other --modalities")
+        raise DataError(f"no subject has {m} while resting", where=str(source.store.path), hint="other --modalities")
     rows = [np.asarray(table[entry.id]) for entry in rested]
     return np.concatenate(rows), np.repeat([entry.subject for entry in rested], [len(row) for row in rows])
 

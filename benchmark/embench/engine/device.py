@@ -29,7 +29,9 @@ def resolve_device(name: str) -> str:
         raise UsageError(f"no device is called {name!r}", where="--device", expected=f"auto, {', '.join(there)}")
     if not there[name]:
         raise MachineError(
-            f"no {name.upper()} device is there", where=f"--device {name}", hint="use --device cpu, or --device auto"
+            f"no {name.upper()} device is available",
+            where=f"--device {name}",
+            hint="use --device cpu, or --device auto",
         )
     return name
 

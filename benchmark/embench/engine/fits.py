@@ -282,7 +282,7 @@ def _check_channels(
     for m, names in wanted.items():
         if m in specs and (found := _read(model.encoders[m], specs[m])) != tuple(names):
             raise UsageError(
-                f"pretraining and what goes on from it would read other channels of {m}: {', '.join(found)}",
+                f"pretraining and the run that starts from it would read different channels of {m}: {', '.join(found)}",
                 where=where,
                 expected=", ".join(names),
                 hint="name the source's channels as the dataset does (for a corpus in its corpus.yaml), in its order",

@@ -48,7 +48,7 @@ def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
     stacks: list[list[nn.Module]] = [list(layers()) for layers in named if layers is not None]
     if not stacks:
         raise UsageError(
-            "the learning rate cannot decay with the layers: no network here says what its layers are",
+            "layer-wise decay of the learning rate is not possible: no network here lists its layers",
             where=f"layer_decay={recipe.layer_decay:g}",
             expected="an encoder whose network has `layers_in_order`, or layer_decay=1",
         )

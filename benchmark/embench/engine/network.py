@@ -106,7 +106,7 @@ def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, dict[str, 
     model, specs, _ = load_model(root, stage_id)
     (m,) = specs
     if model.head is None:
-        raise ValueError(f"stage {stage_id} is no unimodal one")
+        raise ValueError(f"stage {stage_id} is not unimodal")
     return HiddenEncoder(model.encoders[m], model.head, specs[m]), specs
 
 
@@ -221,13 +221,13 @@ def start_from(model: Model, weights: Path, part: str | None) -> int:
                 f"the network has {tuple(own[name].shape)}",
                 where=str(weights),
                 expected="the encoder, recipe, modality and channels of the pretraining",
-                hint="a network that sees whole units is as large as its dataset's longest one: "
+                hint="a network over whole units is as large as the dataset's longest unit: "
                 "give it a window with --set encoder.view.kind=window --set encoder.view.length_s=10",
             )
         taken[name] = value
     if not taken:
         raise UsageError(
-            f"nothing of these weights is of {part or 'this network'}",
+            f"these weights hold nothing for {part or 'this network'}",
             where=str(weights),
             expected="the encoder, recipe and modality of the pretraining",
         )

@@ -111,7 +111,7 @@ def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Predicto
 def _estimator(root: Path, fitted: str, fitted_stage: network.Fitted, data: Data) -> Predictor:
     params = fitted_stage.params
     if not isinstance(params, FusionParams):
-        raise TypeError(f"stage {fitted} is no estimator")
+        raise TypeError(f"stage {fitted} is not an estimator")
     on_hidden = params.inputs == "hidden"
     if on_hidden:
         frozen = {m: network.hidden_encoder(root, fitted_stage.inputs[f"unimodal:{m}"])[0] for m in data.feeds}
@@ -144,14 +144,14 @@ def _checked(
     # Float32 holds so many digits, so that large values may lie further apart than probabilities.
     gap = (np.abs(single - batched[sample]) / np.maximum(1.0, np.abs(batched[sample]))).max(1)
     if not np.isfinite(batched).all():
-        raise PluginError("an answer is not a finite number", where=where)
+        raise PluginError("a prediction is not a finite number", where=where)
     if gap.max() > TOLERANCE:
         worst = [f"unit {unit[order[sample[i]]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
         raise PluginError(
             "a unit's prediction depends on the other units in its batch: " + ", ".join(worst),
             where=where,
-            expected=f"the same answer alone and in a batch, within {TOLERANCE:g}",
-            hint="when it predicts, a method must use no statistic of the batch",
+            expected=f"the same prediction alone and in a batch, within {TOLERANCE:g}",
+            hint="a method must not use batch statistics when it predicts",
         )
     return {name: part.astype(np.float64) for name, part in tables.items()}
 

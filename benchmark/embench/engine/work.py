@@ -95,12 +95,12 @@ def _named(error: Exception, stage: Stage[Params], folder: Folder) -> EmbenchErr
             return PluginError(
                 f"{files[frame.filename]} failed in {stage.title}: {type(error).__name__}: {error}",
                 where=f"{frame.filename}:{frame.lineno}",
-                hint="the whole traceback is in the stage's error.txt; --debug prints it",
+                hint="the full traceback is in the stage's error.txt; --debug prints it",
             )
     return EmbenchError(
         f"a bug in embench, in {stage.title}: {type(error).__name__}: {error}",
         where=str(folder.file("error.txt")),
-        hint="please report it with that file",
+        hint="please report it and attach that file",
     )
 
 

@@ -13,7 +13,7 @@ from embench.planning.request import Request
 from embench.planning.transfer import of_both
 from embench.protocols import load_protocol
 
-EACH, ALL = "each", "all"
+DROP_EACH, DROP_ALL = "each", "all"
 
 
 def expand_axes(request: Request) -> list[Request]:
@@ -32,16 +32,16 @@ def expand_axes(request: Request) -> list[Request]:
 
 
 def _drops(request: Request) -> list[str | None]:
-    if request.drop not in (EACH, ALL):
+    if request.drop not in (DROP_EACH, DROP_ALL):
         return [request.drop]
     modalities = _modalities(request)
     if len(modalities) < 2:
         raise UsageError(
-            f"there is one modality only, {modalities[0]}, and nothing to predict from without it",
+            f"there is only one modality, {modalities[0]}, and nothing to predict from without it",
             where=f"--drop {request.drop}",
             expected="several --modalities",
         )
-    sizes = range(1, 2 if request.drop == EACH else len(modalities))
+    sizes = range(1, 2 if request.drop == DROP_EACH else len(modalities))
     return [None, *(",".join(some) for size in sizes for some in combinations(modalities, size))]
 
 

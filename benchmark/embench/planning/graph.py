@@ -175,7 +175,7 @@ class Builder:
         subjects, count = sorted({units[i].subject for i in train}, key=rank), self.setting.label_subjects
         if count > len(subjects):
             raise UsageError(
-                f"seed {seed}, fold {fold} has {len(subjects)} people to train on, not {count}",
+                f"seed {seed}, fold {fold} has {len(subjects)} training subjects, not {count}",
                 where=f"--label-subjects {count}",
                 expected=f"1 to {len(subjects)}, or all",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,13 +129,16 @@ def chosen_modalities(request: Request, card: Card, available: Sequence[str]) ->
         for m in joined.split("+"):
             if m not in available:
                 raise UsageError(
-                    f"{card.name} has no modality `{m}`" + ("" if m in MODALITIES else ", and nothing is called that"),
+                    f"{card.name} has no modality `{m}`"
+                    + ("" if m in MODALITIES else ", and no modality is called that"),
                     where="--modalities",
                     expected=", ".join(available),
                     hint=did_you_mean(m, list(available)),
                 )
-    if len(set(chosen)) < len(chosen) or not chosen:
-        raise UsageError("each modality once, please", where=f"--modalities {request.modalities}")
+    if not chosen:
+        raise UsageError("no modality", where=f"--modalities {request.modalities}", expected=", ".join(available))
+    if twice := [m for m, count in Counter(chosen).items() if count > 1]:
+        raise UsageError(f"duplicate modality `{twice[0]}`", where=f"--modalities {request.modalities}")
     return tuple(chosen)
 
 
@@ -182,7 +186,7 @@ def _pretraining(text: str, modalities: Sequence[str], preset: str, dataset: str
     pretrainer = registry.load("pretrainer", name)
     if pretrainer.labels == "source" and source is None:
         raise UsageError(
-            f"{name} learns from the labels of another dataset, and none is named",
+            f"{name} learns from another dataset's labels, and none is named",
             where=f"--pretrainer {text}",
             expected=f"--pretrainer {text}:DATASET, such as {text}:{_labelled_dataset(dataset)}",
             hint="embench list dataset",
@@ -217,16 +221,16 @@ def _check(method: Method, kind: type[Any]) -> None:
             )
         if "+" in m and encoder(part.recipe).reads == "features" and "joined" not in encoder.offers:
             raise UsageError(
-                f"encoder {part.short} computes features of one modality at a time, not of joined ones",
+                f"encoder {part.short} computes features of single modalities only, not of joined ones",
                 where=f"modality {m}",
                 expected="an encoder that reads signals, or offers joined",
-                hint=f"give each on its own: --modalities {m.replace('+', ',')}",
+                hint=f"list them separately: --modalities {m.replace('+', ',')}",
             )
         if "+" in m and "video" in m.split("+"):
             raise UsageError(
-                "a video has no channels that could be joined with others",
+                "a video has no channels to join with others",
                 where=f"modality {m}",
-                hint="beside them, with a fusion: --modalities " + m.replace("+", ","),
+                hint="use a fusion instead: --modalities " + m.replace("+", ","),
             )
     if issubclass(kind, Fusion):
         least, most = kind.arity

@@ -158,7 +158,7 @@ class Plan:
             "stages": kinds,
             **forecast(self.graph, self.request.workers or default_workers(self.setting.device)),
             "smallest_difference": round(self.smallest_difference(), 3),
-            "smallest_difference_note": f"AUROC, paired over people, power .8, an SD of {ASSUMED_SD} assumed",
+            "smallest_difference_note": f"AUROC, paired over subjects, power .8, an SD of {ASSUMED_SD} assumed",
         }
 
 
@@ -233,16 +233,16 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             builder.fold(seed, fold)
     if not graph.predictions:
         raise DataError(
-            "no fold has both people to train on and people to score",
+            "no fold has both training and test subjects",
             where=f"protocol {protocol.name}",
-            hint="--dev needs validation people: more people, or another --protocol",
+            hint="--dev needs validation subjects: use more subjects, or another --protocol",
         )
     plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, videos)
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
-            f"pretraining saw the people of {card.name}, of whom {protocol.name} gives a method nothing but their rest",
+            f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",
             where="--pretrainer" if source_cohorts else "--pretrained",
-            expected="pretraining on each fold's training people, or on other datasets",
+            expected="pretraining on each fold's training subjects, or on other datasets",
         )
     return plan
 
@@ -252,7 +252,7 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
     starts = started is not None and FUSION in started.files
     if method.fusion.recipe.frozen and not starts and all(step.modality for step in method.pretraining):
         raise UsageError(
-            f"fusion {method.fusion.short} is to stay as it was pretrained, and nothing pretrains it",
+            f"fusion {method.fusion.short} is frozen, but nothing pretrains it",
             where="fusion.frozen",
             expected="a pretrainer of the whole model, such as --pretrainer signal_transform, or weights of one",
         )
@@ -279,7 +279,7 @@ def _decode_videos(
             continue
         on_step = _every_fifth(f"decoding videos of {cohort.card.name}", progress)
         stored = clips(cohort.store, m, encoder, workers=workers, progress=on_step)
-        notes = [f"video of {row['recording']} left out: {row['reason']}" for row in stored.excluded]
+        notes = [f"video of {row['recording']} excluded: {row['reason']}" for row in stored.excluded]
         if stored.faceless:
             notes.append(
                 f"no face found in {stored.faceless} of {stored.segments} segments of {cohort.card.name}: they show "
@@ -303,7 +303,7 @@ def _check_kinds(method: Method, targets: Sequence[Target]) -> None:
     if unfit := [t for t in targets if t.kind not in kinds]:
         fitting = [t.name for t in targets if t.kind in kinds]
         raise UsageError(
-            f"{method.fusion.short} does not answer {unfit[0].traits.words}, which {unfit[0].name} asks for",
+            f"{method.fusion.short} does not predict {unfit[0].traits.words}, which {unfit[0].name} needs",
             where=f"--fusion {method.fusion.short}",
             expected=f"targets of {' or '.join(about.words for kind, about in KINDS.items() if kind in kinds)}",
             hint=f"--target {','.join(fitting)}" if fitting else "another --fusion, such as a network",
@@ -340,9 +340,9 @@ def _labelled_subjects(request: Request) -> int | None:
         return None
     if not text.isdigit() or int(text) < 1:
         raise UsageError(
-            f"`{text}` people",
+            f"`{text}` subjects",
             where="--label-subjects",
-            expected="a number from 1 on, or all",
+            expected="a number of at least 1, or all",
             hint="several: embench grid",
         )
     return int(text)

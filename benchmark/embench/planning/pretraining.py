@@ -92,9 +92,9 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     modality, _, named_source = read_pretrainer(pretrainer)
     if modality or named_source:
         raise UsageError(
-            f"a pretrainer and nothing else, please, not `{pretrainer}`",
+            f"expected only the name of a pretrainer, not `{pretrainer}`",
             where="--pretrainer",
-            expected="what it is trained on under --corpus, and which modalities under --modalities",
+            expected="the data in --corpus, and the modalities in --modalities",
         )
     alone = registry.load("pretrainer", pretrainer).scope == "encoder"
     request = replace(

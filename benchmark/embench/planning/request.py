@@ -47,7 +47,7 @@ class Request:
             seeds = ()
         if not seeds or min(seeds) < 0:
             raise UsageError(
-                "seeds are whole numbers from 0 on", where=f"--seeds {self.seeds}", expected="such as 0,1,2"
+                "seeds must be integers from 0", where=f"--seeds {self.seeds}", expected="for example 0,1,2"
             )
         return seeds
 
@@ -81,8 +81,8 @@ class Option:
 OPTIONS = (
     Option(
         "dataset",
-        "Dataset to run on; `embench list dataset`.",
-        points="Repeat an option for grid points.",
+        "Dataset to run on; see `embench list dataset`.",
+        points="Repeat an option for several grid points.",
         required=True,
     ),
     Option(
@@ -94,35 +94,37 @@ OPTIONS = (
     ),
     Option(
         "pretrainer",
-        "NAME, eda=NAME or NAME:SOURCE; repeatable, run in order.",
+        "NAME, eda=NAME or NAME:SOURCE; repeatable, applied in order.",
         of="pretrainers",
-        points="A point: one or more with commas, or none.",
+        points="A point: one or more, comma-separated, or none.",
     ),
-    Option("fusion", "What joins the modalities; single for one.", points="What joins the modalities, or none."),
+    Option(
+        "fusion", "Fusion of the modalities; `single` for one modality.", points="Fusion of the modalities, or none."
+    ),
     Option(
         "modalities",
-        "a,b+c, b+c joined as channels; by default the card's.",
+        "a,b+c: b and c joined as channels; default: the card's.",
         points="A point: a,b+c.",
     ),
     Option(
         "target",
-        "Targets, with commas between; by default all.",
+        "Targets, comma-separated; default: the card's.",
         of="targets",
-        points="A point: targets, with commas between.",
+        points="A point: targets, comma-separated.",
     ),
-    Option("protocol", "Name of a protocol, or its file.", points="Name of a protocol, or its file."),
-    Option("recipe", "Preset; by default paper on a GPU and small on a CPU.", points="Preset."),
-    Option("seeds", "Seeds, with commas between; each has its partition."),
-    Option("device", "Where networks are trained."),
-    Option("data-root", "Folder of all datasets; else $EMBENCH_DATA, else the user's data folder."),
-    Option("runs", "Folder that run folders are written to; by default ./runs."),
+    Option("protocol", "Protocol name, or a YAML file.", points="Protocol name, or a YAML file."),
+    Option("recipe", "Recipe preset; default: paper on a GPU, small on a CPU.", points="Recipe preset."),
+    Option("seeds", "Seeds, comma-separated; each has its own partition."),
+    Option("device", "Device that networks are trained on."),
+    Option("data-root", "Folder of all datasets; default: $EMBENCH_DATA, else the user's data folder."),
+    Option("runs", "Folder for run folders; default: ./runs."),
     Option(
         "set",
-        "path=value, such as fusion.lr=1e-4; repeatable.",
+        "path=value, for example fusion.lr=1e-4; repeatable.",
         of="settings",
-        points="path=value; the same path twice makes two points.",
+        points="path=value; giving a path twice makes two points.",
     ),
-    Option("dev", "Score validation people; test labels stay closed."),
+    Option("dev", "Score validation subjects; test labels stay closed."),
     Option(
         "train-dataset",
         "Train on this dataset, test on --dataset.",
@@ -130,21 +132,21 @@ OPTIONS = (
     ),
     Option(
         "drop",
-        "Modality that is taken away at the test.",
-        points="Modality that is taken away at the test, or none.",
+        "Modality to drop at test time.",
+        points="Modality to drop at test time, or none.",
     ),
     Option(
         "label-subjects",
-        "How many training people have labels, or all.",
-        points="How many training people have labels: 1,2,5,all.",
+        "Number of training subjects with labels, or all.",
+        points="Number of training subjects with labels: 1,2,5,all.",
     ),
     Option(
         "pretrained",
-        "Weights: a file, a run, a pretraining.",
-        points="Weights: a file, a run, a pretraining.",
+        "Weights to start from: a file, a run or a pretraining.",
+        points="Weights to start from: a file, a run or a pretraining.",
     ),
-    Option("workers", "Processes that work at once; by default one a processor."),
-    Option("observer", "Observer to call; repeatable.", of="observers"),
+    Option("workers", "Parallel processes; default: one per CPU core."),
+    Option("observer", "Observer to notify; repeatable.", of="observers"),
 )
 """The options of a run, in the order of its help: the one place that says how fields of a request are asked for."""
 
@@ -179,7 +181,7 @@ def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[s
     general = [text for text in texts if "=" not in text]
     if len(general) > 1:
         raise UsageError(
-            f"{what} {' and '.join(general)}: which is for which modality?",
+            f"{what} {' and '.join(general)}: which one is for which modality?",
             where=f"--{what}",
             expected=f"one for all, or {what}s such as {modalities[0]}={general[0]}",
         )

@@ -105,7 +105,7 @@ def _fitting(record: type[Any], field: str, value: Any, setting: str) -> Any:
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         message = faults(error)[0].what
         raise UsageError(
-            f"{value!r} does not fit: {message[:1].lower()}{message[1:]}",
+            f"{value!r} is not valid: {message[:1].lower()}{message[1:]}",
             where=f"--set {setting}",
             hint=did_you_mean(str(value), choices),
         ) from error

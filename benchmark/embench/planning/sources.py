@@ -25,9 +25,9 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
             continue
         if step.labels == "source" and find.share_files(step.source, request.dataset, request.data_root):
             raise UsageError(
-                f"{step.source} holds people of {test.card.name}, which is tested: their labels would be learned from",
+                f"{step.source} holds subjects of {test.card.name}, so the method would learn from test labels",
                 where=f"--pretrainer {step.part.short}:{step.source}",
-                expected="a dataset of other people",
+                expected="a dataset of other subjects",
             )
         if (step.source, step.labels) not in found:
             wanted = [target.name for target in test.targets]
@@ -73,7 +73,7 @@ def _check_channels(step: Pretraining, method: Method, source: Cohort, test: Coh
                 + (f", but {', '.join(one.channels)}" if one else ""),
                 where=f"--pretrainer {step.part.short}:{step.source}",
                 expected=f"{m} with some of {', '.join(other.channels)}",
-                hint="name the channels alike in corpus.yaml" if not source.card.targets else None,
+                hint="use the same channel names in corpus.yaml" if not source.card.targets else None,
             )
 
 

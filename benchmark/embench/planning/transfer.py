@@ -53,22 +53,22 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
     card = _card(request, protocol)
     if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
         raise UsageError(
-            f"{protocol.name} takes the cut of {', '.join(fitted)} from training labels of the same dataset",
+            f"{protocol.name} derives the cut of {', '.join(fitted)} from training labels of the same dataset",
             where=where,
             expected="a protocol whose cuts are fixed, or no --train-dataset",
         )
     if protocol.split.by != "group":
         raise UsageError(
-            f"{protocol.name} splits one dataset by {protocol.split.by}, and here nothing is split: all people of "
+            f"{protocol.name} splits one dataset by {protocol.split.by}, and nothing is split here: all subjects of "
             f"{card.name} train, and all of {test.card.name} are tested",
             where=where,
             hint="--protocol subject-independent-v1",
         )
     if find.share_files(name, request.dataset, request.data_root):
         raise UsageError(
-            f"{card.name} holds people of {test.card.name}, which is tested: they would stand in training and test",
+            f"{card.name} holds subjects of {test.card.name}, the test dataset: they would be in training and test",
             where=where,
-            expected="a dataset of other people, or no --train-dataset",
+            expected="a dataset of other subjects, or no --train-dataset",
         )
     store = find.prepared(name, request.data_root, protocol, workers)
     for m in (part for joined in modalities for part in joined.split("+")):

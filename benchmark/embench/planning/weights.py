@@ -101,7 +101,7 @@ def find_weights(text: str, runs: Path, method: Method, channels: Mapping[str, C
             raise DataError(
                 f"no weights `{text}`",
                 where="--pretrained",
-                expected="a .safetensors file, or the folder or id of a run or of what `embench pretrain` made",
+                expected="a .safetensors file, or the folder or id of a run or a pretraining",
             )
         path = found[0]
     if path.name == FILE and (path.parent / MANIFEST).is_file():
@@ -204,7 +204,7 @@ def _check_channels(
         read = manifest["channels"].get(m, ())
         if not set(read) <= set(channels[m]):
             raise UsageError(
-                f"these weights read channels of {m} that the data do not have: {', '.join(read)}",
+                f"these weights read channels of {m} that the data lack: {', '.join(read)}",
                 where=f"--pretrained {text}",
                 expected=f"weights of {', '.join(channels[m])}",
             )
@@ -223,13 +223,13 @@ def _of_run(folder: Path, modality: str) -> Path:
     """The first network of a run that has a modality's encoder: frozen ones lie in files of their own."""
     files = sorted((folder / "weights").glob("*.safetensors"))
     if not files:
-        raise DataError("this run has no weights", where=str(folder / "weights"), hint="estimators have none")
+        raise DataError("this run has no weights", where=str(folder / "weights"), hint="estimators have no weights")
     return next((file for file in files if file.stem.endswith(f"-{modality}")), files[0])
 
 
 def _digest(path: Path) -> str:
     if path.suffix != ".safetensors":
-        raise UsageError(f"{path.name} is no safetensors file", where="--pretrained", expected="NAME.safetensors")
+        raise UsageError(f"{path.name} is not a safetensors file", where="--pretrained", expected="NAME.safetensors")
     try:
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118  it is no mapping
@@ -246,7 +246,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     wanted = ("encoders", "fusion", "modalities", "channels", "seen", "files")
     if not isinstance(content, dict) or (missing := [name for name in wanted if name not in content]):
         raise DataError(
-            "this is no manifest of pretrained weights",
+            "this is not a manifest of pretrained weights",
             where=str(path),
             expected=f"keys {', '.join(wanted if not isinstance(content, dict) else missing)}",
         )

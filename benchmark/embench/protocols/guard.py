@@ -32,7 +32,7 @@ def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> N
     """
     by_id = {unit.id: unit for unit in units}
     if len(by_id) < len(units):
-        raise _failed(protocol, "ids stand for several units", _more_than_once(unit.id for unit in units))
+        raise _failed(protocol, "ids are used by several units", _more_than_once(unit.id for unit in units))
     _prove_tested_once(protocol, by_id, folds)
     separated = _SEPARATED["group" if not protocol.leaks else protocol.split.by]
     group_of = connected_groups(units)
@@ -74,7 +74,7 @@ def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequen
     known = by_id.keys()
     strangers = {id_ for fold in folds for role in ROLES for id_ in getattr(fold, role)} - known
     if strangers:
-        raise _failed(protocol, "ids in the folds are no units", strangers)
+        raise _failed(protocol, "ids in the folds are not units", strangers)
     tested = [id_ for fold in folds for id_ in fold.test]
     if twice := _more_than_once(tested):
         raise _failed(protocol, "units are tested more than once", twice)
@@ -109,13 +109,13 @@ def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit
 def _prove_filled(
     protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], held_together: Callable[[Unit], str]
 ) -> None:
-    """Nobody trains or tests on nothing, and there is validation wherever the training side can spare any."""
+    """Every fold has training and test units, and validation units where required and possible."""
     for role in ("train", "test"):
         if not parts[role]:
-            raise _failed(protocol, f"fold {fold.index} has no units to {role} on", [])
+            raise _failed(protocol, f"fold {fold.index} has no {role} units", [])
     to_spare = len({held_together(unit) for unit in parts["train"] + parts["val"]}) > 1
     if (protocol.validation.fraction or protocol.validation.at_least) and to_spare and not parts["val"]:
-        raise _failed(protocol, f"fold {fold.index} has no units to validate on", [])
+        raise _failed(protocol, f"fold {fold.index} has no validation units", [])
 
 
 def _more_than_once(ids: Iterable[str]) -> list[str]:

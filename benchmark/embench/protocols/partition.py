@@ -119,10 +119,10 @@ class _Deal:
         """name -> fold, folds about equally large; as many folds as there are names where those are fewer."""
         if len(sizes) < 2:
             raise UsageError(
-                f"{self.dataset} cannot be split by {what} here: there is {len(sizes)} of it",
+                f"{self.dataset} cannot be split by {what} here: there is only {len(sizes)}",
                 where=f"protocol {self.protocol.name}, split.by: {self.protocol.split.by}",
-                expected="two at least, so that training and test can be kept apart",
-                hint="more people, or another --protocol",
+                expected="at least two, so that training and test can be kept apart",
+                hint="use more subjects, or another --protocol",
             )
         wanted = self.protocol.split.folds
         loads = [0] * (len(sizes) if wanted == "each" else min(wanted, len(sizes)))

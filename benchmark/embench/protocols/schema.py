@@ -187,7 +187,9 @@ def _read(path: Path) -> Protocol:
         raise UsageError(f"the protocol file is not valid YAML: {problem}", where=f"{path}{line}") from error
     if not isinstance(content, dict):
         raise UsageError(
-            "the protocol file holds no rules", where=str(path), expected=f"keys {', '.join(Protocol.model_fields)}"
+            "the protocol file is not a mapping of rules",
+            where=str(path),
+            expected=f"keys {', '.join(Protocol.model_fields)}",
         )
     try:
         return Protocol.model_validate(_extended(content, path))
@@ -249,7 +251,7 @@ def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
     if "select" in protocol.deviations and not protocol.leaks:
         field, what = "select", protocol.deviations["select"]
         raise UsageError(
-            f"the protocol '{protocol.name}' leaks while it says that it does not: {what}",
+            f"the protocol '{protocol.name}' leaks but declares that it does not: {what}",
             where=f"{path}, {field}",
             expected="split.by: group and select: recipe, or leaks: true (its rows are marked and never ranked)",
         )
@@ -261,6 +263,6 @@ def _refuse_impostor(protocol: Protocol, path: Path) -> Protocol:
         raise UsageError(
             f"the rules differ from those published as '{protocol.name}'",
             where=f"{path}, name",
-            expected="a name of its own, since rows are compared by it",
+            expected="a name of its own: results are compared by protocol name",
         )
     return protocol

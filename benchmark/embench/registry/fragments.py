@@ -125,7 +125,7 @@ def _read(point: EntryPoint) -> Package:
     name, source = point.value, Path()
     try:
         if not _PACKAGE.fullmatch(name):
-            raise ValueError(f"its entry point says {name!r}, where the name of a package belongs")
+            raise ValueError(f"its entry point says {name!r}, expected the name of a package")
         places = folders(name)
         if not places:
             raise ValueError(
@@ -142,15 +142,15 @@ def _read(point: EntryPoint) -> Package:
 def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entry]:
     content = _Loader(text).get_single_data()
     if not isinstance(content, Mapping):
-        raise TypeError("it holds no mapping of kinds")
+        raise TypeError("it is not a mapping of kinds")
     for kind, plugins in content.items():
         if kind not in PLUGIN_KINDS:
             problem = (
-                f"`{kind}` is no kind of plugin ({did_you_mean(str(kind), PLUGIN_KINDS) or ', '.join(PLUGIN_KINDS)})"
+                f"`{kind}` is not a kind of plugin ({did_you_mean(str(kind), PLUGIN_KINDS) or ', '.join(PLUGIN_KINDS)})"
             )
             yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
         elif not isinstance(plugins, Mapping):
-            problem = f"`{kind}` holds no mapping of names"
+            problem = f"`{kind}` is not a mapping of names"
             yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
         else:
             for name, fields in plugins.items():
@@ -164,9 +164,9 @@ def _entry(
     real: Any = others.get(alias_of) if alias_of is not None else fields
     problem = _problem(kind, name, real)
     if alias_of is not None and (alias_of not in others or (isinstance(real, Mapping) and "alias_of" in real)):
-        problem = f"`alias_of` says {alias_of}, which is no plugin of its own ({did_you_mean(str(alias_of), others)})"
+        problem = f"`alias_of` says {alias_of}, which is not a plugin itself ({did_you_mean(str(alias_of), others)})"
     elif alias_of is not None and len(fields) > 1:
-        problem = "an alias has no field beside `alias_of`"
+        problem = "an alias has no other field than `alias_of`"
     if problem:
         return _broken(kind, name, package, version, source, problem)
     entry = Entry(
@@ -191,7 +191,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     if not _NAME.fullmatch(name):
         return "a name is letters, digits, `_`, `-`, `.`, and one `/` before a variant"
     if not isinstance(fields, Mapping):
-        return "it holds no mapping of fields"
+        return "it is not a mapping of fields"
     known = (*_REQUIRED, *_OPTIONAL, *(_OF_DATASETS if kind == "dataset" else ()))
     for key in fields:
         if key not in known:
@@ -202,7 +202,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     if not isinstance(fields["target"], str) or not _TARGET.fullmatch(fields["target"]):
         return f"`target` is {fields['target']!r}, expected `module:Class`"
     if type(fields["revision"]) is not int or fields["revision"] < 1:
-        return f"`revision` is {fields['revision']!r}, expected a whole number from 1"
+        return f"`revision` is {fields['revision']!r}, expected an integer of at least 1"
     synthesizer = fields.get("synthesizer", fields["target"])
     if not isinstance(synthesizer, str) or not _TARGET.fullmatch(synthesizer):
         return f"`synthesizer` is {synthesizer!r}, expected `module:function`"
@@ -233,7 +233,7 @@ class _Loader(SafeLoader):
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise ValueError(f"`{key.value}` stands there twice (line {key.start_mark.line + 1})")
+                raise ValueError(f"`{key.value}` appears twice (line {key.start_mark.line + 1})")
             seen.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping

@@ -67,7 +67,7 @@ class Observers:
             except EmbenchError:
                 raise
             except Exception as error:  # the plugin boundary
-                problem = f"observer `{entry.name}` of {entry.home} can't be made: {type(error).__name__}: {error}"
+                problem = f"observer `{entry.name}` of {entry.home} can't be created: {type(error).__name__}: {error}"
                 raise PluginError(problem, where=origin(entry)) from error
         return cls(made)
 
@@ -110,7 +110,7 @@ def plain(value: Any) -> Any:
         return items if isinstance(value, list | tuple) else sorted(items, key=str)
     if isinstance(value, PurePath):
         return str(value)
-    raise TypeError(f"an event holds plain values only, not {type(value).__name__}")
+    raise TypeError(f"an event may hold plain values only, not {type(value).__name__}")
 
 
 def _title(observer: object) -> str:

@@ -53,7 +53,7 @@ def load_entry(entry: Entry) -> type[Any]:
         hint = did_you_mean(name, [key for key, value in vars(module).items() if isinstance(value, type)])
         raise _fault(entry, f"{module.__name__} has no class {name}", hint=hint)
     if not isinstance(found, type):
-        raise _fault(entry, f"{name} is no class but {type(found).__name__}")
+        raise _fault(entry, f"{name} is not a class but {type(found).__name__}")
     bases = tuple(
         getattr(importlib.import_module(b.partition(":")[0]), b.partition(":")[2]) for b in _BASES[entry.kind]
     )
@@ -62,7 +62,7 @@ def load_entry(entry: Entry) -> type[Any]:
         raise _fault(entry, f"{name} does not have the base class of its kind", expected=f"a subclass of {wanted}")
     if inspect.isabstract(found):
         missing = ", ".join(sorted(name for name in dir(found) if _is_abstract(found, name)))
-        raise _fault(entry, f"{name} leaves out what its interface asks for", expected=f"methods {missing}")
+        raise _fault(entry, f"{name} lacks methods that its interface requires", expected=f"methods {missing}")
     return found
 
 
@@ -81,7 +81,7 @@ def synthesizer(name: str) -> Synthesizer:
     """
     entry = find("dataset", name)
     if not has_synthesizer(name):
-        raise UsageError(f"{entry.name} has no synthesizer", hint="embench data status says how its data are obtained")
+        raise UsageError(f"{entry.name} has no synthesizer", hint="`embench data status` says how to obtain its data")
     if entry.synthesizer is None:
         return cast("Synthesizer", load_entry(entry).synthesize)
     entry = replace(entry, target=entry.synthesizer)  # so that an error tells the generator's place
@@ -133,7 +133,7 @@ def _import_file(path: Path) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python source")
+        raise ImportError(f"{path} is not Python source")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look their module up by name
     try:
@@ -159,7 +159,7 @@ def _remedy(entry: Entry, error: BaseException) -> str | None:
     own = entry.package.partition(".")[0]
     if error.name.partition(".")[0] == own:
         return f"{entry.source} names a module that {entry.package} does not have"
-    return f"install what the plugin needs: module {error.name} is not there"
+    return f"install what the plugin needs: module {error.name} is missing"
 
 
 def _is_abstract(cls: type[Any], name: str) -> bool:

@@ -68,7 +68,7 @@ def score(
     names = {t.name for t in chosen}
     rows = [row for row in rows if row.target in names]
     if absent := names - {row.target for row in rows}:
-        raise DataError(f"no row is of {', '.join(sorted(absent))}", where=str(path))
+        raise DataError(f"no rows for {', '.join(sorted(absent))}", where=str(path))
     store = find.prepared(dataset, data_root, rules, 1, progress)
     whole = build_cohort(store, card, chosen, list(store.modalities), rules)
     _check_known(rows, whole, path)
@@ -77,7 +77,7 @@ def score(
     folds, own = _folds(rules, cohort, rows, path)
     if any(t.rule.cut == "training_mean" for t in chosen) and not all(f.train for of in folds.values() for f in of):
         raise UsageError(
-            f"{rules.name} takes the cut of labels from those of the training part, and one fold tests everybody",
+            f"{rules.name} derives the cut from training labels, and one fold tests all subjects",
             where="--protocol",
             expected="a protocol whose cuts are fixed, or several folds",
         )
@@ -124,7 +124,7 @@ def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: P
 def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Raises UsageError where there is nothing to write, MachineError where it can't be written."""
     if not rows:
-        raise UsageError("no unit has any of the targets: there is nothing to list", where=str(path))
+        raise UsageError("no unit has any of the targets, so there is nothing to list", where=str(path))
     try:
         write_text(Path(path), record.format_csv(rows, list(rows[0])))
     except OSError as error:
@@ -141,7 +141,7 @@ def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> No
     for row in rows:
         if row.subject not in subjects:
             faults.add(
-                f"rows name people that {data} does not have", row.line, row.subject, ", ".join(sorted(subjects))
+                f"rows name subjects that {data} does not have", row.line, row.subject, ", ".join(sorted(subjects))
             )
         elif row.recording not in recordings:
             faults.add(f"rows name recordings that {data} does not have", row.line, row.recording)
@@ -151,10 +151,10 @@ def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> No
         elif (units[row.unit].subject, units[row.unit].recording) != (row.subject, row.recording):
             own = units[row.unit]
             example = f"{row.unit}, which is of {own.subject} and {own.recording}"
-            faults.add("rows name units of another person or recording", row.line, example)
+            faults.add("rows name units of another subject or recording", row.line, example)
         elif (before := first.setdefault((row.seed, row.target, row.unit), row.line)) != row.line:
-            example = f"{row.unit}, which line {before} has too"
-            faults.add("rows are of a unit that has one in this seed already", row.line, example)
+            example = f"{row.unit}, which is also in line {before}"
+            faults.add("rows repeat a unit of the same seed", row.line, example)
     faults.check(hint=f"embench data labels {data} --units FILE.csv lists all units")
 
 
@@ -170,7 +170,7 @@ def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tupl
     ]
     positions = tuple(i for i in cohort.eligible if cohort.units[i].subject in predicted)
     if not positions:
-        raise DataError("nobody of whom the file says something has a label", where=cohort.card.name)
+        raise DataError("no subject in the file has a label", where=cohort.card.name)
     return replace(cohort, positions=positions, excluded=tuple(sorted(excluded, key=lambda r: r["subject"]))), ignored
 
 
@@ -186,7 +186,7 @@ def _folds(
         without = [row.line for row in here if row.fold == NO_FOLD]
         if without and len(without) < len(here):
             raise DataError(
-                f"{len(without)} rows of seed {seed} name no fold, and others do",
+                f"{len(without)} rows of seed {seed} have no fold, but others do",
                 where=f"{path}, lines {', '.join(map(str, without[:5]))}",
             )
         folds[seed] = cohort.folds(protocol, seed)
@@ -214,7 +214,7 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow],
         if fold != row.fold:
             raise CheckFailed(
                 f"{' at '.join(atom(by_id[row.unit]))} is tested in folds {fold} and {row.fold} of seed {row.seed}, so "
-                "that one of them was trained on it",
+                "one of them was trained on it",
                 where=f"{path}, lines {before.line} and {row.line}",
                 expected=f"folds that {protocol.name} allows: split by {by}",
                 hint="embench data labels DATASET --units FILE.csv names folds that it does; or another --protocol",

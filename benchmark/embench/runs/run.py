@@ -40,7 +40,7 @@ class GridResult:
             raise Unfinished(
                 f"{len(self.failures)} of {len(self.failures) + len(self.results)} runs are missing: "
                 + "; ".join(lines),
-                hint="the same command goes on where this one stopped",
+                hint="run the same command again to continue",
             )
 
 

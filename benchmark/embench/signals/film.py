@@ -71,7 +71,7 @@ def write_film(film: Film, wanted: Frames, array: Path, start: int) -> Stored:
     except DataError as error:
         return Stored(why=f"{film.path.name}: {error.what}")
     if frames == 0:
-        return Stored(why=f"{film.path.name}: it is over before the first frame that was asked for")
+        return Stored(why=f"{film.path.name}: it ends before the first requested frame")
     crops = wanted.crop != "none"
     return Stored(frames, segments if crops else 0, faceless if crops else 0)
 

@@ -67,7 +67,7 @@ def clips(
     """
     wanted = _wanted_frames(encoder)
     if modality != "video" or "video" not in store.modalities:
-        raise UsageError(f"{store.name} has no video that can be used", where=f"modality {modality}")
+        raise UsageError(f"{store.name} has no usable video", where=f"modality {modality}")
     key = folder_digest([FORMAT, store.key, decoder_versions(), "clips", asdict(wanted)])
 
     def build(folder: Path) -> None:
@@ -113,7 +113,7 @@ def _wanted_frames(encoder: Encoder) -> Frames:
         fine = False
     if not fine or wanted.crop not in get_args(Crop):
         raise PluginError(
-            f"an encoder that reads clips says what frames it wants, and this one says {fields}",
+            f"an encoder of clips must say which frames it reads; this one says {fields}",
             where=f"{type(encoder).__name__}, recipe.prepare",
             expected=f"frames_hz > 0, size in pixels, crop ({', '.join(get_args(Crop))}), clip_s > 0 (default 4)",
         )
@@ -153,7 +153,7 @@ def _film(store: Store, entry: RecordingEntry, held: VideoEntry, wanted: Frames,
     path, boxes = (None if name is None else (store.root or Path()) / name for name in (held.file, held.boxes))
     if path is None or not path.is_file():
         raise DataError(
-            "a video is not where it was when the data were prepared",
+            "a video has moved since the data were prepared",
             where=str(path),
             hint="put the file back, or name its folder with --data-root",
         )

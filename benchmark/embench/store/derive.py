@@ -63,7 +63,7 @@ def joined(store: Store, modality: str) -> Derived:
     for part in parts:
         if part not in store.modalities:
             raise UsageError(
-                f"{store.name} has no {part} that can be used",
+                f"{store.name} has no usable {part}",
                 where=f"modality {modality}",
                 expected=f"one of {', '.join(store.modalities)}",
             )
@@ -198,7 +198,7 @@ def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[st
         rest = signals()
         first = next(rest, None)
         if first is None:
-            raise UsageError("no recording has it", where=f"modality {modality}")
+            raise UsageError("no recording has this modality", where=f"modality {modality}")
         like, spans = first[1], dict[str, Span]()
         with RowWriter(folder / _ARRAY, (len(like.channels),)) as writer:
             for recording, signal, t0 in chain([first], rest):

@@ -20,7 +20,7 @@ _ASIDE = ".building-"
 
 _HINTS = {
     errno.ENOSPC: "free some space, or point EMBENCH_CACHE at a larger disk",
-    errno.EDQUOT: "your quota is used up: free some space, or point EMBENCH_CACHE at another disk",
+    errno.EDQUOT: "your disk quota is full: free some space, or point EMBENCH_CACHE at another disk",
 }
 
 
@@ -65,7 +65,7 @@ def writing(path: Path) -> Iterator[None]:
         raise MachineError(
             f"prepared data cannot be written: {error.strerror or error}",
             where=str(path),
-            expected="a folder that can be written, with room",
+            expected="a writable folder with enough space",
             hint=_HINTS.get(
                 error.errno or 0, "check the folder's permissions, or point EMBENCH_CACHE at another place"
             ),

@@ -77,7 +77,7 @@ def prepare(
         subjects = dataset.subjects()
         if not subjects:
             raise DataError(
-                "nobody is in this folder", where=str(dataset.root), expected=f"people of {dataset.card.name}"
+                "no subjects found in this folder", where=str(dataset.root), expected=f"subjects of {dataset.card.name}"
             )
         key = store_key(dataset, subjects, name, code, rate_hz, filtered, cache, rules)
     short = name.partition("/")[2] or name
@@ -146,7 +146,7 @@ def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCal
             for m, entry in part.modalities.items():
                 if whole.modalities.setdefault(m, entry) != entry:
                     raise DataError(
-                        f"{m} is {entry}, but {whole.modalities[m]} in the people before",
+                        f"{m} is {entry}, but {whole.modalities[m]} in the subjects before",
                         where=f"{job.name}, subject {subject}",
                     )
                 if m == "video":
@@ -265,7 +265,7 @@ def _written(
 
 
 def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[VideoEntry, Span]:
-    """What is known of the recording's video, and when there is something to see. Raises Unusable."""
+    """What is known of the recording's video, and when there is a visible part. Raises Unusable."""
     video = recording.video
     if video is None:
         raise Unusable("not recorded")

@@ -58,7 +58,7 @@ class VideoEntry:
     boxes: str | None = None
 
     def seen(self, recording_s: float) -> tuple[float, float]:
-        """From when to when, on the clock of a recording that lasts so long, there is something to see."""
+        """From when to when, on the clock of a recording that lasts so long, there is a visible part."""
         stop = min(self.duration_s, self.span[1]) - self.span[0]
         return max(0.0, -self.span[0]), min(stop, recording_s)
 
@@ -66,7 +66,7 @@ class VideoEntry:
 @dataclass(frozen=True, slots=True)
 class RecordingEntry:
     """A recording without its samples and labels; a modality that is absent has no span. That of a video tells from
-    when to when there is something to see; its pixels are in no array of the store."""
+    when to when there is a visible part; its pixels are in no array of the store."""
 
     id: str
     subject: str
@@ -146,7 +146,7 @@ def open_store(path: Path, root: Path | None = None) -> Store:
         content = json.loads((path / INDEX).read_text())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise DataError(
-            "there are no prepared data here", where=str(path), expected=INDEX, hint="embench data prepare DATASET"
+            "no prepared data here", where=str(path), expected=INDEX, hint="embench data prepare DATASET"
         ) from error
     content["recordings"] = tuple(
         RecordingEntry(

@@ -27,7 +27,7 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
 
     The card; people in a fixed order; recordings that are the same when read twice, hold float32 signals of the
     channels, rates and units that the card promises, videos that can be decoded and show something of the recording,
-    and labels that its targets can be made of; absent modalities that are absent, not zeros; files that are there; and
+    and labels that its targets can be made of; absent modalities that are absent, not zeros; existing files; and
     an empty folder refused with DataError.
 
     Raises:
@@ -35,7 +35,7 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
     """
     check = Check(cls)
     check.that(
-        issubclass(cls, Dataset), "it is no Dataset", expected="a subclass of embench.interfaces.dataset.Dataset"
+        issubclass(cls, Dataset), "it is not a Dataset", expected="a subclass of embench.interfaces.dataset.Dataset"
     )
     card = getattr(cls, "card", None)
     check.that(isinstance(card, Card), "it has no `card`", expected="a Card")
@@ -46,13 +46,13 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
         if reader.card is not cls.card:
             _card(check, reader.card)
         subjects = reader.subjects()
-        check.that(bool(subjects), "nobody is found", expected="people, or DataError")
+        check.that(bool(subjects), "no subjects are found", expected="subjects, or DataError")
         fine = len(set(subjects)) == len(subjects) and subjects == cls(root).subjects()
-        check.that(fine, f"people are {subjects}", expected="each once, in a fixed order")
+        check.that(fine, f"subjects are {subjects}", expected="each once, in a fixed order")
         ids: set[str] = set()
         kinds: set[str] = set()
         for subject in subjects[:_SUBJECTS]:
-            with check.during(f"person {subject}"):
+            with check.during(f"subject {subject}"):
                 _check_subject(check, reader, subject, ids, kinds)
         for target in reader.card.targets:
             what = f"no recording has the label `{target.label}` of target {target.name}"
@@ -90,21 +90,21 @@ def _refuses(check: Check, cls: type[Dataset]) -> None:
 
 def _check_subject(check: Check, reader: Dataset, subject: str, ids: set[str], kinds: set[str]) -> None:
     missing = [str(path) for path in reader.files(subject) if not path.exists()]
-    check.that(not missing, f"`files` names {missing}", expected="files that are there")
+    check.that(not missing, f"`files` names {missing}", expected="existing files")
     second = reader.recordings(subject)
     for recording in reader.recordings(subject):
         with check.during(f"recording {recording.id}"):
-            check.that(recording.id not in ids, "another recording has this id", expected="ids that are used once")
+            check.that(recording.id not in ids, "another recording has this id", expected="unique ids")
             ids.add(recording.id)
             fine = recording.subject == subject
-            check.that(fine, f"its subject is {recording.subject}", expected="the person asked for")
+            check.that(fine, f"its subject is {recording.subject}", expected="the requested subject")
             _recording(check, reader.card, recording)
             if recording.video is not None:
                 with check.during("video"):
                     _video(check, reader, recording, recording.video)
             _same(check, recording, next(second, None))
             kinds.update(recording.labels)
-    check.that(next(second, None) is None, "read again there are more recordings", expected="the same recordings")
+    check.that(next(second, None) is None, "a second reading gives more recordings", expected="the same recordings")
 
 
 def _recording(check: Check, card: Card, recording: Recording) -> None:
@@ -114,7 +114,7 @@ def _recording(check: Check, card: Card, recording: Recording) -> None:
         check.that(bool(getattr(recording, name)), f"its `{name}` is empty", expected="text")
     for modality, signal in recording.signals.items():
         promised = card.modalities.get(modality)
-        check.that(promised is not None, f"it has {modality}, the card has not", expected="modalities of the card")
+        check.that(promised is not None, f"it has {modality}, but the card has not", expected="modalities of the card")
         with check.during(modality):
             _signal(check, signal, promised, recording.duration_s)
     for name, label in recording.labels.items():
@@ -139,7 +139,7 @@ def _signal(check: Check, signal: Signal, promised: Any, duration_s: float) -> N
     there = signal.data[np.isfinite(signal.data)]
     check.that(
         bool(there.size and there.any()),
-        "it holds nothing but zeros or NaN",
+        "it holds only zeros or NaN",
         expected="absent, where nothing was recorded",
     )
 
@@ -159,7 +159,7 @@ def _video(check: Check, reader: Dataset, recording: Recording, video: Video) ->
     fine = start < stop <= start + recording.duration_s + _OVERHANG_S
     check.that(fine, f"its `span` is {video.span}", expected=f"up to {recording.duration_s} s of the file's clock")
     fine = min(stop, found.duration_s) > max(start, 0.0)
-    check.that(fine, f"its `span` is {video.span}, the file lasts {found.duration_s} s", expected="something to see")
+    check.that(fine, f"its `span` is {video.span}, the file lasts {found.duration_s} s", expected="a visible part")
     if video.boxes is not None:
         read_boxes(video.boxes, video.path)
 
@@ -171,21 +171,19 @@ def _label(check: Check, label: Label) -> None:
     check.that(values.ndim == 1 and len(values) > 0, f"its values have shape {values.shape}", expected="(n,), n from 1")
     if label.times is not None:
         fine = np.shape(label.times) == values.shape and bool((np.diff(label.times) >= 0).all())
-        check.that(fine, "its times don't fit its values", expected="one time a value, in order")
+        check.that(fine, "its times don't fit its values", expected="one time per value, ascending")
     if label.classes is not None:
         there = values[np.isfinite(values)]
         fine = bool(((there >= 0) & (there < len(label.classes))).all())
-        check.that(
-            fine, "its values name classes that there are not", expected=f"0 to {len(label.classes) - 1}, or NaN"
-        )
+        check.that(fine, "its values name classes that do not exist", expected=f"0 to {len(label.classes) - 1}, or NaN")
 
 
 def _same(check: Check, one: Recording, other: Recording | None) -> None:
     fine = other is not None and other.video == one.video
-    check.that(fine, "read again, its video is another", expected="the same file and span")
+    check.that(fine, "a second reading gives another video", expected="the same file and span")
     second = other.signals if other is not None and other.id == one.id else {}
     fine = second.keys() == one.signals.keys()
-    check.that(fine, "read again, it is another recording", expected="the same recordings in the same order")
+    check.that(fine, "a second reading gives another recording", expected="the same recordings in the same order")
     for modality, signal in one.signals.items():
         same = np.array_equal(signal.data, second[modality].data, equal_nan=True)
-        check.that(same, f"read again, its {modality} differs", expected="the same samples")
+        check.that(same, f"a second reading gives another {modality}", expected="the same samples")

@@ -29,7 +29,7 @@ def check_encoder(cls: type[Encoder]) -> None:
     """
     check = Check(cls)
     check.that(
-        issubclass(cls, Encoder), "it is no Encoder", expected="a subclass of embench.interfaces.encoder.Encoder"
+        issubclass(cls, Encoder), "it is not an Encoder", expected="a subclass of embench.interfaces.encoder.Encoder"
     )
     accepts = getattr(cls, "accepts", None)
     fine = isinstance(accepts, frozenset) and bool(accepts) and accepts <= set(MODALITIES)
@@ -46,7 +46,7 @@ def check_encoder(cls: type[Encoder]) -> None:
 
 def _check(check: Check, encoder: Encoder, modality: str) -> None:
     fine = (encoder.reads == "clips") == (modality == "video")
-    check.that(fine, f"it reads {encoder.reads} of {modality}", expected="clips of video, and nothing else")
+    check.that(fine, f"it reads {encoder.reads} of {modality}", expected="clips of video only")
     if encoder.reads == "features":
         _features(check, encoder, modality)
     sample = samples.rows(encoder, modality)
@@ -58,12 +58,12 @@ def _check(check: Check, encoder: Encoder, modality: str) -> None:
     with torch.no_grad():
         tokens = _shapes(check, module(x, mask), len(x))
         check.equal(
-            module(x, mask).pooled(), tokens.pooled(), "two calls differ", expected="in eval mode, the same answer"
+            module(x, mask).pooled(), tokens.pooled(), "two calls differ", expected="the same output in eval mode"
         )
         _alone(check, module, x, mask, tokens)
         if mask is not None:
             _masked(check, module, x, mask, tokens)
-            check.finite(module(x, None).pooled(), "the answer without a mask")
+            check.finite(module(x, None).pooled(), "the output without a mask")
         if encoder.reads in ("signal", "stream"):
             _picks(check, module, x, mask, spec.channels)
     _head(check, encoder, tokens)
@@ -88,19 +88,19 @@ def _shapes(check: Check, tokens: Any, size: int) -> Tokens:
     if made.mask is not None:
         fine = made.mask.shape == made.x.shape[:2] and made.mask.dtype == torch.bool
         check.that(fine, f"its mask has shape {tuple(made.mask.shape)}, {made.mask.dtype}", expected="(B, L) bool")
-        check.that(bool(made.mask.any(1).all()), "a row with samples has no token that counts", expected="one at least")
+        check.that(bool(made.mask.any(1).all()), "a row with samples has no valid token", expected="at least one")
     if made.summary is not None:
         fine = made.summary.shape == (size, made.x.shape[2])
         check.that(fine, f"its summary has shape {tuple(made.summary.shape)}", expected="(B, D), D as in the tokens")
-    check.finite(made.pooled(), "the pooled answer")
+    check.finite(made.pooled(), "the pooled output")
     return made
 
 
 def _alone(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, together: Tokens) -> None:
     for row in range(len(x)):
         alone = module(x[row : row + 1], None if mask is None else mask[row : row + 1])
-        what = "a row alone gives another answer than in its batch"
-        check.equal(alone.pooled(), together.pooled()[row : row + 1], what, expected="rows that don't see each other")
+        what = "a row gives another output alone than in its batch"
+        check.equal(alone.pooled(), together.pooled()[row : row + 1], what, expected="rows independent of each other")
 
 
 def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: Tokens) -> None:
@@ -108,7 +108,7 @@ def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: To
     expected = "samples where the mask is False change nothing"
     check.equal(changed.pooled(), tokens.pooled(), "it reads masked samples", expected=expected)
     counts = tokens.mask
-    check.equal(changed.mask, counts, "its own mask hangs on masked samples", expected=expected)
+    check.equal(changed.mask, counts, "its own mask depends on masked samples", expected=expected)
     if counts is not None:
         check.equal(changed.x[counts], tokens.x[counts], "its tokens read masked samples", expected=expected)
 
@@ -179,13 +179,13 @@ def _features(check: Check, encoder: Encoder, modality: str) -> None:
     found = np.asarray(encoder.features(whole, spans))
     check.that(found.ndim >= 2 and len(found) == 3, f"features have shape {found.shape}", expected="(n, *shape)")
     check.that(
-        bool(np.isfinite(found).any()), "features hold nothing but NaN", expected="numbers for ten seconds of signal"
+        bool(np.isfinite(found).any()), "features hold only NaN", expected="finite values for ten seconds of signal"
     )
     check.that(not np.isinf(found).any(), "features hold infinity", expected="numbers, or NaN where there is nothing")
     for row in range(3):
         one = np.asarray(encoder.features(whole, spans[row : row + 1]))[0]
         same = np.allclose(one, found[row], rtol=1e-4, atol=1e-5, equal_nan=True)
-        check.that(same, "features of a span hang on the other spans", expected="each span by itself")
+        check.that(same, "features of a span depend on the other spans", expected="each span by itself")
     names = encoder.feature_names(modality, whole.channels)
     if names and found.ndim == 2:
         what = f"there are {len(names)} feature names for {found.shape[1]} features"

@@ -35,7 +35,7 @@ def check_estimator(cls: type[Estimator]) -> None:
         CheckFailed: with what was expected and what was found.
     """
     check = Check(cls)
-    check.that(issubclass(cls, Estimator), "it is no Estimator", expected="a subclass of Estimator")
+    check.that(issubclass(cls, Estimator), "it is not an Estimator", expected="a subclass of Estimator")
     fine = bool(cls.kinds) and cls.kinds <= set(KINDS)
     check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(KINDS)}")
     for preset, recipe in check.recipes().items():
@@ -58,11 +58,17 @@ def _check(check: Check, make: Callable[[], Estimator], kind: KindName) -> None:
     untouched = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(table, before, strict=True))
     check.that(untouched, "fitting changed its inputs", expected="arrays left as they are")
     score = _scored(check, one, test, kind)
-    check.that(_near(other.score(test.X), score), "two fits of one seed differ", expected="one seed, one answer")
+    check.that(_near(other.score(test.X), score), "two fits of one seed differ", expected="one seed, one result")
     alone = np.concatenate([one.score(test.X[row : row + 1]) for row in range(len(test.X))])
-    check.that(_near(alone, score), "a row alone gets another score", expected="rows that don't see each other")
+    check.that(
+        _near(alone, score),
+        "a row gets another score alone than in its batch",
+        expected="rows independent of each other",
+    )
     stored: Estimator = pickle.loads(pickle.dumps(one))  # noqa: S301  # made on the same line
-    check.that(_near(stored.score(test.X), score), "stored and read, it scores otherwise", expected="the same scores")
+    check.that(
+        _near(stored.score(test.X), score), "saved and loaded, it gives other scores", expected="the same scores"
+    )
     _separates(check, score, test.y, kind)
     without_val.fit(*table)
     fine = bool(np.isfinite(without_val.score(test.X)).all())
@@ -91,7 +97,7 @@ def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) ->
     score = np.asarray(estimator.score(test.X))
     shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
     check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
-    check.that(bool(np.isfinite(score).all()), "scores are not finite", expected="numbers, no NaN, no infinity")
+    check.that(bool(np.isfinite(score).all()), "scores are not finite", expected="finite values")
     if not KINDS[kind].has_classes:
         return score
     fine = bool((score >= 0).all() and (score <= 1).all())

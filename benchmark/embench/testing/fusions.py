@@ -34,7 +34,7 @@ def check_fusion(cls: type[Fusion | Estimator]) -> None:
         check_estimator(cls)
         return
     check = Check(cls)
-    check.that(issubclass(cls, Fusion), "it is no Fusion", expected="a subclass of Fusion or Estimator")
+    check.that(issubclass(cls, Fusion), "it is not a Fusion", expected="a subclass of Fusion or Estimator")
     known = ("tokens", "hidden", "unimodal")
     check.that(cls.inputs in known, f"`inputs` is {cls.inputs!r}", expected=f"one of {', '.join(known)}")
     least, most = cls.arity
@@ -54,15 +54,13 @@ def _check(check: Check, fusion: Fusion, names: tuple[str, ...]) -> None:
     with torch.no_grad():
         output = _shapes(check, module(tokens, present))
         repeated = module(tokens, present).logits
-        check.equal(repeated, output.logits, "two calls differ", expected="in eval mode, the same answer")
+        check.equal(repeated, output.logits, "two calls differ", expected="the same output in eval mode")
         for row in range(_SIZE):
             alone = module(*_rows(tokens, present, slice(row, row + 1))).logits
-            what = "a row alone gives another answer than in its batch"
-            check.equal(alone, output.logits[row : row + 1], what, expected="rows that don't see each other")
+            what = "a row gives another output alone than in its batch"
+            check.equal(alone, output.logits[row : row + 1], what, expected="rows independent of each other")
         noisy = module(_noise(tokens), present).logits
-        expected = (
-            "what masks and `present` leave out changes nothing; embench.nn.FillAbsent puts a learned token there"
-        )
+        expected = "what masks and `present` exclude changes nothing; embench.nn.FillAbsent puts a learned token there"
         check.equal(noisy, output.logits, "it reads masked tokens or absent modalities", expected=expected)
         if "mixed_tokens" in fusion.offers:
             _mixed(check, module, tokens, present)
@@ -82,7 +80,7 @@ def _mixed(check: Check, module: Any, tokens: Mapping[str, Tokens], present: Map
         check.that(fine, f"`mix` gave {m} the shape {tuple(t.x.shape)}", expected=f"({_SIZE}, L, {module.width})")
         check.finite(t.pooled(), f"the mixed {m}")
         there = t.mask is None or bool(t.mask.any(1).all())
-        check.that(there, f"`mix` leaves a row of {m} without a token that counts", expected="one at least")
+        check.that(there, f"`mix` leaves a row of {m} without a valid token", expected="at least one")
 
 
 def _built(check: Check, fusion: Fusion, names: tuple[str, ...]) -> tuple[Mapping[str, TokenSpec], nn.Module]:

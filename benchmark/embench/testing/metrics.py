@@ -24,7 +24,7 @@ def check_metric(cls: type[Metric]) -> None:
         CheckFailed: with what was expected and what was found.
     """
     check = Check(cls)
-    check.that(issubclass(cls, Metric), "it is no Metric", expected="a subclass of embench.interfaces.metric.Metric")
+    check.that(issubclass(cls, Metric), "it is not a Metric", expected="a subclass of embench.interfaces.metric.Metric")
     low, high = cls.range
     check.that(low < high, f"`range` is {cls.range!r}", expected="(least, greatest)")
     fine = cls.direction in ("higher", "lower")
@@ -42,7 +42,7 @@ def _check(check: Check, metric: Metric, units: Units) -> None:
         units, **{f.name: getattr(units, f.name).copy() for f in fields(units) if _is_array(units, f.name)}
     )
     score = _value(check, metric, units)
-    check.that(score is not None, "it is undefined for units of six people with all labels", expected="a number")
+    check.that(score is not None, "it is undefined for units of six subjects with all labels", expected="a number")
     same = all(
         np.array_equal(getattr(units, f.name), getattr(before, f.name))
         for f in fields(units)
@@ -51,13 +51,17 @@ def _check(check: Check, metric: Metric, units: Units) -> None:
     check.that(same, "scoring changed its inputs", expected="arrays left as they are")
     shuffled = _value(check, metric, units.take(np.random.default_rng(1).permutation(len(units))))
     check.that(
-        _near(shuffled, score), f"in another order it is {shuffled}, not {score}", expected="no say for the order"
+        _near(shuffled, score),
+        f"in another order it is {shuffled}, not {score}",
+        expected="a score that ignores the order of units",
     )
     best = _value(check, metric, _right(units))
     better = (
         best is not None and score is not None and (best >= score if metric.direction == "higher" else best <= score)
     )
-    check.that(better, f"right answers score {best}, noisy ones {score}", expected=f"{metric.direction} is better")
+    check.that(
+        better, f"perfect predictions score {best}, noisy ones {score}", expected=f"{metric.direction} is better"
+    )
     _in_range(check, metric, float(metric.chance(units)), "chance")
     if KINDS[units.kind].has_classes:
         one_class = units.take(units.y_true == units.y_true[0])
@@ -72,9 +76,9 @@ def _resampled(check: Check, metric: Metric, units: Units, score: float | None) 
     counts[2] = 0
     counts[2, 0] = len(subjects)
     scores = np.asarray(metric.resampled(units, subjects, counts))
-    check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score a sample")
+    check.that(scores.shape == (3,), f"`resampled` has shape {scores.shape}", expected="one score per sample")
     fine = _near(float(scores[0]), score)
-    check.that(fine, f"with everybody once `resampled` gives {scores[0]}, the score is {score}", expected="the same")
+    check.that(fine, f"with each subject once `resampled` gives {scores[0]}, the score is {score}", expected="the same")
     for value in scores[np.isfinite(scores)]:
         _in_range(check, metric, float(value), "a bootstrap score")
 

@@ -30,7 +30,7 @@ def check_pretrainer(cls: type[Pretrainer]) -> None:
         CheckFailed: with what was expected and what was found.
     """
     check = Check(cls)
-    check.that(issubclass(cls, Pretrainer), "it is no Pretrainer", expected="a subclass of Pretrainer")
+    check.that(issubclass(cls, Pretrainer), "it is not a Pretrainer", expected="a subclass of Pretrainer")
     check.that(cls.scope in ("encoder", "model"), f"`scope` is {cls.scope!r}", expected="encoder or model")
     check.that(cls.labels in ("none", "source"), f"`labels` is {cls.labels!r}", expected="none or source")
     names = tuple(_CHANNELS) if cls.scope == "model" else ("acc",)
@@ -46,7 +46,7 @@ def _check(check: Check, pretrainer: Pretrainer, names: tuple[str, ...]) -> None
     model = seeded(lambda: _model(inputs, fused=pretrainer.scope == "model"))
     objective = check.repeats(lambda: pretrainer.objective(model, inputs, _OUTPUTS if labelled else None))
     check.that(
-        getattr(objective, "model", None) is model, "it does not hold the model as `.model`", expected="the one given"
+        getattr(objective, "model", None) is model, "it does not hold the model as `.model`", expected="the given model"
     )
     batch = _batch(inputs, labelled)
     loss, figures = _loss(check, objective, batch)

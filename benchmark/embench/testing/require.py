@@ -53,7 +53,7 @@ class Check:
 
     def finite(self, x: Tensor | None, what: str) -> None:
         if x is not None:
-            self.that(bool(torch.isfinite(x).all()), f"{what} is not finite", expected="numbers, no NaN, no infinity")
+            self.that(bool(torch.isfinite(x).all()), f"{what} is not finite", expected="finite values")
 
     @contextlib.contextmanager
     def during(self, step: str) -> Iterator[None]:
@@ -84,7 +84,9 @@ class Check:
             with self.during(f"recipe {preset}"):
                 read_back = Recipe.of(found[preset].mapping())
                 self.that(
-                    read_back == found[preset], "its values don't survive being written down", expected="plain values"
+                    read_back == found[preset],
+                    "its values do not survive a round trip through plain values",
+                    expected="plain values",
                 )
         return found
 
@@ -104,10 +106,10 @@ class Check:
         """Weights written and read into `other`, built elsewhere, give the same answer."""
         state = {name: weight.detach().clone().contiguous() for name, weight in module.state_dict().items()}
         other.load_state_dict(unpack(pack(state)))
-        expected = "all that decides the answer lies in parameters and buffers"
+        expected = "everything that decides the output is in parameters and buffers"
         with torch.no_grad():
             loaded, saved = output_of(other.eval()), output_of(module.eval())
-        self.equal(loaded, saved, "saved and loaded, it answers otherwise", expected=expected)
+        self.equal(loaded, saved, "saved and loaded, it gives another output", expected=expected)
 
     def gradients(self, module: nn.Module, loss: Tensor) -> None:
         """Every parameter that can be trained is reached by a finite gradient; what stands in for an absent modality
@@ -121,7 +123,7 @@ class Check:
             p.grad = None
         loss.backward()
         for name, p in wanted:
-            self.that(p.grad is not None, f"no gradient reaches `{name}`", expected="no parameter without a use")
+            self.that(p.grad is not None, f"no gradient reaches `{name}`", expected="every parameter in use")
             self.finite(p.grad, f"the gradient of `{name}`")
 
 

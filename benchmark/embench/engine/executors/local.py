@@ -74,7 +74,7 @@ def _side_by_side(
                     except BrokenProcessPool as error:
                         raise MachineError(
                             f"a worker process was killed during {stage.title}",
-                            hint="often memory ran out: use fewer --workers; the same command goes on where it stopped",
+                            hint="often it ran out of memory: use fewer --workers; the same command resumes",
                         ) from error
                     except EmbenchError as error:  # a stage's fault must not stop the others
                         outcome.errors[stage.id] = error
