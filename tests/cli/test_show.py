@@ -2,8 +2,6 @@
 
 import io
 
-import pytest
-
 from embench.cli import console, show
 
 from .conftest import DOCUMENT, SCORES
@@ -21,19 +19,6 @@ def test_tables_are_drawn_on_a_terminal(monkeypatch):
     assert "│" in text
     assert "0.612" in text
     assert "SYNTHETIC" in text
-
-
-@pytest.mark.parametrize(
-    ("score", "text"),
-    [
-        ({"mean": 0.5, "low": 0.4, "high": 0.6}, "0.500 [0.400, 0.600]"),
-        ({"mean": 0.5, "low": None, "high": None}, "0.500"),
-        ({"undefined": "one class only"}, "undefined: one class only"),
-        ({}, "-"),
-    ],
-)
-def test_score_as_text(score, text):
-    assert show.value(score) == text
 
 
 def test_real_data_are_not_called_generated(capsys):

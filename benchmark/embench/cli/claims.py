@@ -124,14 +124,15 @@ def _first(claim: Claim, rows: Sequence[ClaimResult]) -> str:
 
 def _cells(row: ClaimResult) -> list[str]:
     from embench.records.cost import format_duration
+    from embench.records.wording import format_figure, format_score
 
     gap = row.difference
-    measured = f"{gap.mean:+.3f}" + (f" [{gap.low:+.3f}, {gap.high:+.3f}]" if gap.low is not None else "")
+    measured = format_score(gap.as_json(), "+.3f")
     verdict = str(row.verdict)
     if row.verdict == "undecided" and row.smallest is not None:
-        verdict += f" (could show {row.smallest:.3f})"
-    p = "-" if row.corrected is None else f"{row.corrected:.3g}"
-    published = "-" if row.published is None else f"{row.published:+.3f}"
+        verdict += f" (could show {format_figure(row.smallest)})"
+    p = format_figure(row.corrected, ".3g")
+    published = format_figure(row.published, "+.3f")
     cost = ", ".join(f"{side} {format_duration(seconds)}" for side, seconds in row.cost.items())
     place = row.dataset if row.dataset in row.claim.datasets else f"{row.dataset} (not the paper's)"
     return [

@@ -37,12 +37,11 @@ def compare(
 
 
 def _show(table: Table) -> None:
-    from embench.cli import show
-    from embench.statistics.sentence import METRIC_NAMES
+    from embench.records.wording import format_score, metric_name
 
-    title = f"target {table.target}, {METRIC_NAMES.get(table.metric, table.metric)} ({table.metric})"
+    title = f"target {table.target}, {metric_name(table.metric)} ({table.metric})"
     rows = [
-        [s.name, show.value(s.score.as_json()), s.group, "-" if s.tried is None else str(s.tried), s.run]
+        [s.name, format_score(s.score.as_json()), s.group, "-" if s.tried is None else str(s.tried), s.run]
         for s in table.standings
     ]
     console.table(["method", table.metric, "group", "tried", "run"], rows, title=title)
@@ -60,14 +59,22 @@ def _show(table: Table) -> None:
 
 
 def _cells(pair: Comparison, tests: list[str]) -> list[str]:
-    from embench.cli import show
+    from embench.records.wording import format_figure, format_score
 
-    figures = ["-" if name not in pair.tests else f"{pair.tests[name]:.4f}" for name in tests]
-    detectable = "-" if pair.smallest is None else f"{pair.smallest:.3f}"
+    figures = [format_figure(pair.tests.get(name), ".4f") for name in tests]
+    detectable = format_figure(pair.smallest)
     verdicts = [
         *(["different"] if pair.different else []),
         *(["equivalent"] if pair.equivalent else []),
         *(["unequal tuning"] if pair.unequal_tuning else []),
     ]
-    difference = show.value(pair.difference.as_json())
-    return [pair.one, pair.other, difference, f"{pair.holm:.4f}", *figures, detectable, ", ".join(verdicts)]
+    difference = format_score(pair.difference.as_json())
+    return [
+        pair.one,
+        pair.other,
+        difference,
+        format_figure(pair.holm, ".4f"),
+        *figures,
+        detectable,
+        ", ".join(verdicts),
+    ]

@@ -10,6 +10,7 @@ import typer
 
 from embench.cli import console
 from embench.cli.options import DataRoot, Json
+from embench.records.wording import format_figure, format_value
 
 WIDTH = 30
 """Characters of a bar."""
@@ -132,12 +133,8 @@ def _variance(variance: Mapping[str, Any]) -> str:
 
 
 def _agreement(found: Mapping[str, Any]) -> None:
-    alpha = found["undefined"] if found["alpha"] is None else f"{found['alpha']:.3f}"
+    alpha = format_figure(found["alpha"], missing=found.get("undefined", "-"))
     console.echo(f"agreement of {', '.join(found['labels'])} on {found['units']} units:")
     console.echo(f"Krippendorff's alpha ({found['metric']}): {alpha}")
     heads = [head for head in ("one", "other", "units", "spearman", "ccc", "equal") if head in found["pairs"][0]]
-    console.table(heads, [[_plain(row[head]) for head in heads] for row in found["pairs"]])
-
-
-def _plain(value: Any) -> str:
-    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    console.table(heads, [[format_value(row[head], missing="-") for head in heads] for row in found["pairs"]])

@@ -10,9 +10,9 @@ import typer
 
 from embench.cli import console
 from embench.cli.options import DataRoot
-from embench.cli.show import value as show_value
 from embench.errors import DataError
 from embench.records import cost
+from embench.records.wording import format_controls, format_score, short_row_method_name
 
 leaderboard_app = typer.Typer(help="Show published entries and build their tables.", no_args_is_help=True)
 
@@ -39,7 +39,7 @@ def show(
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    score = show_value(row["score"]) if row["score"] else "-"
+    score = format_score(row["score"])
     if row["kind"] == "control":
         return [
             "",
@@ -52,13 +52,10 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
             *[""] * len(cost.COST_COLUMNS),
             row["id"],
         ]
-    method = " + ".join([*dict.fromkeys(row["encoders"].values()), *filter(None, [row["fusion"]]), *row["pretrainers"]])
-    if row["apart"]:
-        method += f" ({'; '.join(row['apart'])})"
     rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
-    controls = f"not above {', '.join(row['not_cleared'])}" if row["not_cleared"] else "above all"
+    controls = format_controls(row["not_cleared"])
     modalities = ", ".join(row["modalities"])
-    cells = [rank, method, modalities, row["recipe"], str(row["people"]), score, controls]
+    cells = [rank, short_row_method_name(row), modalities, row["recipe"], str(row["people"]), score, controls]
     return [*cells, *cost.format_cost(row["cost"]).values(), row["id"]]
 
 

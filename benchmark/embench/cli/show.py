@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
 from embench.records import cost
+from embench.records.wording import format_figure, format_value, score_or_reason
 
 if TYPE_CHECKING:
     from embench.report.grid_curves import Curve
@@ -40,7 +41,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
             mark = " (synthetic)" if document.get("synthetic") else ""
             rows.append(
                 [
-                    f"{document['run']}{mark}", target, document["headline"], value(headline),
+                    f"{document['run']}{mark}", target, document["headline"], score_or_reason(headline),
                     *cost.format_cost(document["cost"]).values(), str(document["folder"]),
                 ]
             )  # fmt: skip
@@ -55,7 +56,7 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
 
     for title, rows in found.panels():
         lines = list(dict.fromkeys(row["line"] for row in rows))
-        cells = {(row["at"], row["line"]): value(row) for row in rows}
+        cells = {(row["at"], row["line"]): score_or_reason(row) for row in rows}
         body = [[place, *(cells.get((place, line), "") for line in lines)] for place in found.places]
         console.table([AXIS_TITLES[found.axis], *lines], body, title=title)
     console.echo(f"files: {', '.join(map(str, files))}")
@@ -66,27 +67,21 @@ def print_plan(description: Mapping[str, Any]) -> None:
     for key, item in description.items():
         if isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             headers = list(dict.fromkeys(name for row in item for name in row))
-            console.table(headers, [[_plain(row.get(name, "")) for name in headers] for row in item], title=key)
+            console.table(
+                headers, [[format_value(row.get(name, ""), ".4g") for name in headers] for row in item], title=key
+            )
         else:
-            console.echo(f"{key}: {_plain(item) or 'none'}")
-
-
-def value(score: Mapping[str, Any]) -> str:
-    """A score as text: `0.612 [0.550, 0.674]`, or why there is none."""
-    if "undefined" in score:
-        return f"undefined: {score['undefined']}"
-    if score.get("mean") is None:
-        return "-"
-    text = f"{score['mean']:.3f}"
-    if score.get("low") is not None and score.get("high") is not None:
-        text += f" [{score['low']:.3f}, {score['high']:.3f}]"
-    return text
+            console.echo(f"{key}: {format_value(item, '.4g') or 'none'}")
 
 
 def _scores(target: str, headline: str, metrics: Mapping[str, Mapping[str, Any]]) -> None:
     order = sorted(metrics, key=lambda name: name != headline)
     rows = [
-        [f"{name} *" if name == headline else name, value(metrics[name]), _number(metrics[name].get("std"))]
+        [
+            f"{name} *" if name == headline else name,
+            score_or_reason(metrics[name]),
+            format_figure(metrics[name].get("std"), missing=""),
+        ]
         for name in order
     ]
     console.table(["score (* headline)", "mean and interval", "SD"], rows, title=f"target {target}")
@@ -102,7 +97,9 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
         paired = scores.get("differences", {}).get(name, {}).get(target, {})
         clears = paired.get("clears")
         cleared = "-" if clears is None else "yes" if clears else "NO"
-        rows.append([name, value(control.get(headline, {})), value(paired.get("difference", {})), cleared])
+        rows.append(
+            [name, score_or_reason(control.get(headline, {})), score_or_reason(paired.get("difference", {})), cleared]
+        )
         if clears is False:
             failed.append(name)
     if rows:
@@ -117,15 +114,3 @@ def _cost(measured: Mapping[str, Any]) -> None:
         console.echo(f"cost: {cost.NOT_MEASURED}")
     else:
         console.table(list(columns), [list(columns.values())], title="cost")
-
-
-def _number(item: Any) -> str:
-    return f"{item:.3f}" if isinstance(item, float | int) else ""
-
-
-def _plain(item: Any) -> str:
-    if isinstance(item, float):
-        return f"{item:.4g}"
-    if isinstance(item, Mapping):
-        return ", ".join(f"{key} {_plain(part)}" for key, part in item.items())
-    return ", ".join(_plain(part) for part in item) if isinstance(item, list | tuple) else str(item)

@@ -12,6 +12,7 @@ from embench.files import write_text
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow, ranked_rows
 from embench.records.cost import COST_COLUMNS, format_cost
+from embench.records.wording import format_controls, format_score, row_method_name
 
 NO_VALUE = "—"
 LEGEND = """\
@@ -86,7 +87,10 @@ def _sections(entries: Sequence[LeaderboardEntry]) -> list[dict[str, Any]]:
 
 
 def _page(dataset: str, sections: Sequence[dict[str, Any]]) -> str:
-    parts = [f"# {dataset}\n", "Made by `embench leaderboard build` from the entries beside it; not written by hand.\n"]
+    parts = [
+        f"# {dataset}\n",
+        "Made by `embench leaderboard build` from the entries beside it; not written by hand.\n",
+    ]
     for section in sections:
         parts.append(f"## {section['target']}, {section['protocol']}\n")
         if section["leaks"]:
@@ -105,7 +109,7 @@ def _clock(headline: str, controls: Sequence[BoardRow]) -> str:
     """What a reader must know of a dataset whose tasks come in one order."""
     clock = next((row for row in controls if row["control"] == "elapsed_time"), None)
     auroc = clock and clock["scores"].get("auroc")
-    gets = f", `auroc` {_number(auroc)}" if auroc else ""
+    gets = f", `auroc` {format_score(auroc, missing=NO_VALUE, interval=False)}" if auroc else ""
     holds = "Only `auroc_crossed_time`" + (", the headline," if headline == "auroc_crossed_time" else "")
     return (
         "Everybody had the tasks in one order, so the time since the start predicts the label without any signal (row "
@@ -118,7 +122,11 @@ def _front(sections: Sequence[dict[str, Any]]) -> str:
     for section in sections:
         methods = [row for row in section["rows"] if row["kind"] == "method"]
         best = next((row for row in methods if row["rank"] == 1), None)
-        leader = f"{_method(best)} on {', '.join(best['modalities'])}: {_interval(best['score'])}" if best else NO_VALUE
+        leader = (
+            f"{row_method_name(best)} on {', '.join(best['modalities'])}: {format_score(best['score'])}"
+            if best
+            else NO_VALUE
+        )
         link = f"[{section['dataset']}]({section['dataset']}/README.md)"
         headline = methods[0]["headline"]
         lines.append([link, section["protocol"], section["target"], str(len(methods)), headline, leader])
@@ -130,54 +138,31 @@ def _front(sections: Sequence[dict[str, Any]]) -> str:
 def markdown_table(rows: Sequence[BoardRow], protocol: str) -> str:
     """One table: methods with their ranks, controls as rows to compare with. Scores that no row has are left out."""
     headline = rows[0]["headline"]
-    beside = [name for name in SECONDARY_METRICS if name != headline and any(row["scores"].get(name) for row in rows)]
-    heads = ["#", "method", "modalities", "recipe", "people", f"**{headline}**", *beside, "controls", "audit"]
+    secondary = [
+        name for name in SECONDARY_METRICS if name != headline and any(row["scores"].get(name) for row in rows)
+    ]
+    heads = ["#", "method", "modalities", "recipe", "people", f"**{headline}**", *secondary, "controls", "audit"]
     heads += [*COST_COLUMNS, "looks / tried", "seeds", "entry"]
-    return _table([_cells(row, beside, protocol) for row in rows], heads)
+    return _table([_cells(row, secondary, protocol) for row in rows], heads)
 
 
-def _cells(row: BoardRow, beside: Sequence[str], protocol: str) -> list[str]:
-    numbers = [_interval(row["score"]), *(_number(row["scores"].get(name)) for name in beside)]
+def _cells(row: BoardRow, secondary: Sequence[str], protocol: str) -> list[str]:
+    numbers = [
+        format_score(row["score"], missing=NO_VALUE),
+        *(format_score(row["scores"].get(name), missing=NO_VALUE, interval=False) for name in secondary),
+    ]
     seeds, entry = ", ".join(map(str, row["seeds"])), f"[{row['id'].rpartition('-')[2]}]({protocol}/{row['id']})"
     if row["kind"] == "control":
         nothing = [""] * (len(COST_COLUMNS) + 3)
         return ["", f"*{row['control']}*", "", "", str(row["people"]), *numbers, *nothing, seeds, entry]
     rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
     recipe = row["recipe"] + (f" ({len(row['assumed'])} assumed)" if row["assumed"] else "")
-    looks = f"{_count(row['test_looks'])} / {_count(row['tried'])}"
-    cells = [rank, _method(row), ", ".join(row["modalities"]), recipe, str(row["people"]), *numbers]
-    return [*cells, _controls(row), row["audit"], *format_cost(row["cost"]).values(), looks, seeds, entry]
-
-
-def _encoders(row: BoardRow) -> str:
-    names = list(dict.fromkeys(row["encoders"].values()))
-    if len(names) == 1:
-        return str(names[0])
-    return ", ".join(f"{modality}: {name}" for modality, name in row["encoders"].items())
-
-
-def _method(row: BoardRow) -> str:
-    fused = " + ".join(part for part in (_encoders(row), row["fusion"]) if part)
-    after = f", after {', '.join(row['pretrainers'])}" if row["pretrainers"] else ""
-    return fused + after + (f" ({'; '.join(row['apart'])})" if row["apart"] else "")
-
-
-def _controls(row: BoardRow) -> str:
+    controls = format_controls(row["not_cleared"], row["controls"])
     if row["not_cleared"]:
-        return "**not above " + ", ".join(row["not_cleared"]) + "**"
-    return f"above all {row['controls']}" if row["controls"] else "none scored"
-
-
-def _interval(number: dict[str, Any] | None) -> str:
-    if number is None:
-        return NO_VALUE
-    if number["low"] is None:
-        return _number(number)
-    return f"{number['mean']:.3f} [{number['low']:.3f}, {number['high']:.3f}]"
-
-
-def _number(number: dict[str, Any] | None) -> str:
-    return NO_VALUE if number is None else f"{number['mean']:.3f}"
+        controls = f"**{controls}**"
+    looks = f"{_count(row['test_looks'])} / {_count(row['tried'])}"
+    cells = [rank, row_method_name(row), ", ".join(row["modalities"]), recipe, str(row["people"]), *numbers]
+    return [*cells, controls, row["audit"], *format_cost(row["cost"]).values(), looks, seeds, entry]
 
 
 def _count(value: int | None) -> str:

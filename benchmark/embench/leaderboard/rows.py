@@ -9,6 +9,7 @@ from embench.leaderboard.entries import LeaderboardEntry, defined_score
 from embench.leaderboard.export import board_name
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest
+from embench.records.wording import bare_name
 
 SECONDARY_METRICS = (
     "auroc_within",
@@ -141,11 +142,6 @@ def _control_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[Boar
                 }
             )
     return sorted(rows, key=lambda row: (-_mean(row), row["control"]))
-
-
-def bare_name(full_name: str) -> str:
-    """`package/name` without the package."""
-    return full_name.rsplit("/", 1)[-1]
 
 
 def _mean(row: BoardRow) -> float:

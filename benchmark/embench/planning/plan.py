@@ -26,6 +26,7 @@ from embench.planning.sources import channels_of, sources
 from embench.planning.transfer import of_both, trained_on
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
+from embench.records.wording import name_without_package
 from embench.store import clips
 from embench.system import cores
 
@@ -112,7 +113,7 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        name = self.dataset.rpartition(":")[2].split("/", 1)[-1]
+        name = name_without_package(self.dataset)
         return self.request.runs_folder / name.replace("/", "-") / self.id
 
     @property

@@ -11,9 +11,9 @@ from embench.interfaces.metric import Undefined
 from embench.leaderboard.rows import describe_differences
 from embench.records import audit as audits
 from embench.records import cost as costs
-from embench.report.page import fact_list, format_cell, html_table, missing_note, paragraph, render_macro
+from embench.records.wording import bare_name, format_figure, format_interval, format_value, method_name, metric_name
+from embench.report.page import fact_list, html_table, missing_note, paragraph, render_macro
 from embench.report.run_view import RunView
-from embench.statistics import sentence
 
 OVERLAPS = {"labelled_target": "it saw labels of the target", "unknown": "nobody knows which people it saw"}
 """Pretraining that keeps a row from being ranked."""
@@ -54,14 +54,14 @@ def notices(run: RunView) -> list[tuple[bool, str, str]]:
 
 
 def run_name(run: RunView) -> str:
-    return run.manifest.method.outside or sentence.method_name(run.record.run) or run.manifest.id
+    return run.manifest.method.outside or method_name(run.record.run) or run.manifest.id
 
 
 def page_header(run: RunView) -> Markup:
     about = run.manifest
     people, left_out = about.cohort.size, len(about.cohort.left_out)
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
-    line = f"{about.dataset.name.rpartition('/')[2]}, {about.protocol.name}, {people} people, {seeds}"
+    line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {people} people, {seeds}"
     listed = [(bad, called, _sentence(said)) for bad, called, said in notices(run)]
     cards = [_card(run, target.name) for target in run.targets]
     out = f", {left_out} left out" if left_out else ""
@@ -74,13 +74,12 @@ def _sentence(said: str) -> str:
 
 def _card(run: RunView, target: str) -> dict[str, str]:
     metric = run.record.scores["headlines"][target]
-    called = sentence.METRIC_NAMES.get(metric, metric)
+    called = metric_name(metric)
     score = run.score(target, metric)
     if score is None:
         value, interval = "-", "undefined"
     else:
-        value = f"{score['mean']:.3f}"
-        interval = "" if score["low"] is None else f"{score['low']:.3f} to {score['high']:.3f}"
+        value, interval = format_figure(score["mean"]), format_interval(score, "{} to {}")
     failed = sum(n.startswith(f"{target}: ") for n in run.record.scores["not_cleared"])
     asked = sum(target in by_target for by_target in run.record.scores["differences"].values())
     verdict = "no control applies" if not asked else f"clears {asked - failed} of {asked} controls"
@@ -100,7 +99,7 @@ def audit_section(run: RunView) -> Markup:
     if content is None:
         return missing_note("this run was not audited; `embench audit RUN` does")
     found = [
-        (f["severity"], f.get("check", ""), f["what"], _plain(f.get("evidence", "")), f.get("todo", ""))
+        (f["severity"], f.get("check", ""), f["what"], _recorded(f.get("evidence", "")), f.get("todo", ""))
         for f in content["findings"]
     ]
     said = paragraph(f"{audits.audit_status(content).capitalize()}.")
@@ -127,12 +126,12 @@ def facts_section(run: RunView) -> Markup:
     ]
     rows = [
         ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
-        ("reader verified on real data", _plain(record["dataset"].get("verified_on_real", "not recorded"))),
+        ("reader verified on real data", _recorded(record["dataset"].get("verified_on_real", "not recorded"))),
         ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
         ("what it gives up", "; ".join(record["protocol"].get("gives_up", {}).values()) or "nothing"),
         ("people", f"{about.cohort.size}{people}"),
         ("left out", "; ".join(gone) or "nobody"),
-        ("units without any of the modalities", _plain(run.record.scores.get("absent", "not recorded"))),
+        ("units without any of the modalities", _recorded(run.record.scores.get("absent", "not recorded"))),
         ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "not known"),
         ("fusion", about.method.fusion or "none"),
         ("pretraining", ", ".join(about.method.pretrainers) or "none"),
@@ -142,12 +141,12 @@ def facts_section(run: RunView) -> Markup:
         ("assumed where the paper is silent", ", ".join(about.recipe.assumed) or "nothing"),
         ("changed settings", ", ".join(about.recipe.settings) or "none"),
         ("seeds", ", ".join(map(str, about.seeds))),
-        ("predictions from a file", _plain(record.get("outside", "no"))),
-        ("looks at test labels before", _plain(about.test_looks)),
-        ("configurations tried", _plain(about.tried)),
+        ("predictions from a file", _recorded(record.get("outside", "no"))),
+        ("looks at test labels before", _recorded(about.test_looks)),
+        ("configurations tried", _recorded(about.tried)),
         ("embench", about.embench_version),
-        ("versions", _plain(about.versions)),
-        ("device", _plain(about.device)),
+        ("versions", _recorded(about.versions)),
+        ("device", _recorded(about.device)),
         ("signals at hand for this report", f"no: {run.store.reason}" if isinstance(run.store, Undefined) else "yes"),
     ]  # fmt: skip
     folds = [
@@ -161,7 +160,7 @@ def facts_section(run: RunView) -> Markup:
         for s, f in dict.fromkeys((r["seed"], r["fold"]) for r in run.record.folds if r["fold"] != "")
     ]
     rules = [
-        (rule["name"], rule["kind"], _plain({k: v for k, v in rule["rule"].items() if v not in (None, [], "")}))
+        (rule["name"], rule["kind"], _recorded({k: v for k, v in rule["rule"].items() if v not in (None, [], "")}))
         for rule in record["card"]["label_rules"]
     ]
     return (
@@ -171,11 +170,5 @@ def facts_section(run: RunView) -> Markup:
     )
 
 
-def _plain(value: Any) -> str:
-    if value is None or value == "":
-        return "not recorded"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(_plain(item) for item in value)
-    return format_cell(value) if isinstance(value, float) else str(value)
+def _recorded(value: Any) -> str:
+    return format_value(value, missing="not recorded")

@@ -12,6 +12,7 @@ from embench.interfaces.metric import confusion_by_person
 from embench.interfaces.ranking import mean_of_known, one_against_rest
 from embench.interfaces.units import Target, Units
 from embench.records.predictions import MODEL
+from embench.records.wording import format_figure
 from embench.report.drawing import Axis, Panel, bars, figure, heat, line, scatter
 from embench.report.headline import target_heading
 from embench.report.page import figure_row, figure_with_table, join_parts, missing_note
@@ -95,7 +96,7 @@ def _roc(run: RunView, target: Target, joined: dict[str, Joined]) -> Markup:
         "No scores are pooled over folds."
     )
     if score:
-        note += f" AUROC, averaged the same way: {score['mean']:.3f}."
+        note += f" AUROC, averaged the same way: {format_figure(score['mean'])}."
     panel = Panel("ROC curve", marks, Axis("false positive rate", 0, 1), Axis("true positive rate", 0, 1), 300)
     drawn = figure([panel], f"ROC curve of {target.name}", note, width=CURVE_WIDTH)
     return figure_with_table(drawn, head, [tuple(map(float, row)) for row in zip(*columns, strict=True)], note)
@@ -146,7 +147,7 @@ def _calibration(run: RunView, target: Target, joined: Joined) -> Markup:
     )
     for metric, called in (("ece", "expected calibration error"), ("brier", "Brier score")):
         if number := run.score(target.name, metric):
-            note += f" {called.capitalize()} {number['mean']:.3f}."
+            note += f" {called.capitalize()} {format_figure(number['mean'])}."
     panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("share that came true", 0, 1), 300)
     edges = [f"{k / CALIBRATION_BINS:.1f} to {(k + 1) / CALIBRATION_BINS:.1f}" for k in range(CALIBRATION_BINS)]
     rows = [
@@ -217,7 +218,7 @@ def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
 def _confusion(run: RunView, target: Target, joined: Joined) -> Markup:
     share, units = confusion_matrix(joined)
     names = run.classes(target)
-    cells = [["-" if np.isnan(v) else f"{100 * v:.0f} %" for v in row] for row in share]
+    cells = [[format_figure(v, ".0%").replace("%", " %") for v in row] for row in share]
     side = max(40.0, 180.0 / target.n) * target.n
     cells_of = heat(share, cells, top=1.0)
     panel = Panel("Confusion matrix", [cells_of], Axis("decided", names=names), Axis("true", names=names), side)

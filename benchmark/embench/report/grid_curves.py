@@ -10,6 +10,7 @@ from typing import Any
 from embench.errors import MachineError
 from embench.files import digest, write_text
 from embench.records.record import format_csv
+from embench.records.wording import format_figure, name_without_package
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, error_bars, figure, line, rule
 
 AXIS_TITLES = {"label_subjects": "training people with labels", "drop": "modalities taken away at the test"}
@@ -67,11 +68,11 @@ def draw_curve(curve: Curve) -> Figure:
             own = [row for row in rows if row["line"] == name and row["mean"] is not None]
             own.sort(key=lambda row: curve.places.index(row["at"]))
             at = [curve.places.index(row["at"]) + 0.5 * ((k + 0.5) / len(lines) - 0.5) for row in own]
-            mean, low, high = ([_number(row[key]) for row in own] for key in ("mean", "low", "high"))
+            mean, low, high = ([_or_nan(row[key]) for row in own] for key in ("mean", "low", "high"))
             if not lying:
                 marks.append(line(at, mean, colour=k, dashed=bool(k % 2)))
             about: dict[str, Any] = {"label": name, "symbol": SYMBOLS[k % len(SYMBOLS)], "across": lying}
-            about["tips"] = [f"{name}, {row['at']}: {row['mean']:.3f}" for row in own]
+            about["tips"] = [f"{name}, {row['at']}: {format_figure(row['mean'])}" for row in own]
             marks.append(error_bars(at, mean, low, high, colour=k, **about))
         if lying:
             drawn.append(Panel(title, marks, metric, places, height=len(curve.places) * max(24.0, 12.0 * len(lines))))
@@ -106,7 +107,9 @@ def write_curves(
 
 def _rows(axis: str, run: Mapping[str, Any], scores: Mapping[str, Any], apart: Sequence[str]) -> list[dict[str, Any]]:
     said, rows = _parts(run, axis), []
-    dataset = _short(run["dataset"]["name"]) + (" (generated)" if run["dataset"]["synthetic"] is not None else "")
+    dataset = name_without_package(run["dataset"]["name"]) + (
+        " (generated)" if run["dataset"]["synthetic"] is not None else ""
+    )
     for target, metric in scores["headlines"].items():
         number = scores["scores"].get(target, {}).get(metric, {})
         about = {"dataset": dataset, "target": target, "metric": metric, "run": run["id"]}
@@ -125,15 +128,15 @@ def _apart(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
 def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
     """What a run is, in words; without its dataset, which has a panel of its own."""
     method, config = run["method"], run["config"]
-    encoders = list(dict.fromkeys(map(_short, method["encoders"].values())))
+    encoders = list(dict.fromkeys(map(name_without_package, method["encoders"].values())))
     said = {
-        "method": " + ".join([", ".join(encoders), _short(method["fusion"] or "")]).removesuffix(" + "),
+        "method": " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + "),
         "pretrainers": f"after {', '.join(method['pretrainers'])}" if method["pretrainers"] else "",
         "modalities": ", ".join(method["modalities"]),
         "protocol": run["protocol"]["name"],
         "recipe": run["recipe"]["preset"],
         "settings": " ".join(run["recipe"]["settings"]),
-        "trained on": f"trained on {_short(config['train_dataset'])}" if config["train_dataset"] else "",
+        "trained on": f"trained on {name_without_package(config['train_dataset'])}" if config["train_dataset"] else "",
         "weights": "started from " + ", ".join(d[:8] for d in config["pretrained"].values())
         if config["pretrained"]
         else "",
@@ -157,10 +160,5 @@ def _order(axis: str, run: Mapping[str, Any]) -> tuple[float, ...]:
     return (float("inf") if value is None else value,)
 
 
-def _short(full_name: str) -> str:
-    """`package/name`, or `./file.py:Name`, without what stands before."""
-    return full_name.rpartition(":")[2].split("/", 1)[-1]
-
-
-def _number(value: float | None) -> float:
+def _or_nan(value: float | None) -> float:
     return float("nan") if value is None else value

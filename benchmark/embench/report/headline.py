@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
+from embench.records.wording import format_figure
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter
 from embench.report.page import (
     figure_row,
@@ -66,7 +67,7 @@ def _controls(run: RunView, target: Target) -> Markup:
         marks.insert(0, rule(x=chance, label="chance"))
     axis = Axis(metric)
     shown = Panel(f"{metric}: model and controls", marks, axis, Axis(names=[row[0] for row in rows]), 30.0 * len(rows))
-    said = ", ".join(f"{who} {number['mean']:.3f}" for who, number in rows)
+    said = ", ".join(f"{who} {format_figure(number['mean'])}" for who, number in rows)
     made = [
         figure_with_table(
             figure([shown], f"Headline {metric} of {name}", f"With {level}: {said}.", width=HEADLINE_WIDTH),
@@ -84,7 +85,9 @@ def _controls(run: RunView, target: Target) -> Markup:
             "Model less control, paired over people", marks, Axis(f"difference in {metric}"),
             Axis(names=[gap[0] for gap in gaps]), 30.0 * len(rows),
         )  # fmt: skip
-        said = ", ".join(f"{who} {gap['mean']:+.3f} {'cleared' if ok else 'not cleared'}" for who, gap, ok in gaps)
+        said = ", ".join(
+            f"{who} {format_figure(gap['mean'], '+.3f')} {'cleared' if ok else 'not cleared'}" for who, gap, ok in gaps
+        )
         made.append(
             figure_with_table(
                 figure(

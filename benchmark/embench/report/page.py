@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from embench.records.wording import format_figure
 from embench.report.drawing import STYLE, Figure
 
 _TEMPLATES = Environment(loader=PackageLoader("embench.report"), autoescape=True, undefined=StrictUndefined)
@@ -57,13 +58,11 @@ def missing_note(reason: str) -> Markup:
 
 def format_cell(value: Any) -> str:
     """A cell: three decimals, thousands apart, a dash where there is nothing."""
-    if value is None or value != value:
-        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+        return format_figure(value, ",")
+    return format_figure(value) if value is None or isinstance(value, float) else str(value)
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str) -> Markup:

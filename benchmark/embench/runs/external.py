@@ -28,6 +28,7 @@ from embench.protocols.schema import Validation
 from embench.records import ledger, record
 from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
 from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
+from embench.records.wording import name_without_package
 from embench.statistics import evaluation
 from embench.statistics.evaluation import FoldPredictions, Result
 from embench.store import Store
@@ -292,7 +293,7 @@ def _write_record(
     targets = [t.name for t in cohort.targets]
     method = digest([submission["name"], submission["sha256"], targets])
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{_id(method, facts)}"
-    folder = out or LEDGER / dataset.rpartition(":")[2].split("/", 1)[-1].replace("/", "-") / run_id
+    folder = out or LEDGER / name_without_package(dataset).replace("/", "-") / run_id
     ledger_folder = out.parent if out else LEDGER
     opening = {"dataset": dataset, "protocol": protocol.name, "run": run_id, "method": method}
     for target in targets:

@@ -21,6 +21,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known
 from embench.records import record
 from embench.records.record import Record
+from embench.records.wording import method_name
 from embench.statistics import permutation, sentence, significance
 from embench.statistics.common import check_same, common_targets, has_shared_subjects, joined_on_common, recorded_target
 from embench.statistics.conditioned import CONDITIONED
@@ -373,7 +374,7 @@ def _tried(of: Record, target: str) -> int | None:
 
 def _names(records: Sequence[Record]) -> list[str]:
     """What each method is called: by its parts, and by its run where others are called alike."""
-    plain = [sentence.method_name(r.run) for r in records]
+    plain = [method_name(r.run) for r in records]
     return [
         name if plain.count(name) == 1 else f"{name} ({r.run['id']})" if name else r.run["id"]
         for name, r in zip(plain, records, strict=True)

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from embench.records.wording import METRIC_NAMES, format_p, format_points
 from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN, POWER, SHARED_TRAINING
 
 if TYPE_CHECKING:
     from embench.statistics.comparison import Comparison
-
-METRIC_NAMES = {
-    "auroc": "AUROC",
-    "auroc_within": "AUROC within person",
-    "auroc_within_stimulus": "AUROC within stimulus",
-    "auroc_crossed": "AUROC with person and stimulus held constant",
-    "auroc_crossed_time": "AUROC with person and clock held constant",
-    "ccc": "concordance within person",
-    "f1_weighted": "weighted F1",
-    "f1_macro": "macro F1",
-    "mcc": "Matthews correlation",
-}
 
 
 def comparison_sentence(c: Comparison) -> str:
@@ -31,11 +19,11 @@ def comparison_sentence(c: Comparison) -> str:
         first, second = second, first
     if mean < 0:
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
-    size = f"{_number(mean, c.bounded)} {difference_unit(c)}"
+    size = f"{format_points(mean, c.bounded)} {difference_unit(c)}"
     interval = (
         "no interval"
         if low is None or high is None
-        else (f"95 % interval {_number(low, c.bounded)} to {_number(high, c.bounded)}")
+        else (f"95 % interval {format_points(low, c.bounded)} to {format_points(high, c.bounded)}")
     )
     corrected = " Holm-corrected" if c.together > 1 else ""
     paired = f"{c.people} people" if c.over == "people" else f"paired over folds, {c.people} people"
@@ -45,7 +33,7 @@ def comparison_sentence(c: Comparison) -> str:
     else:
         said = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
         if c.smallest is not None:
-            could = f"{_number(c.smallest, c.bounded)} {'points' if c.bounded else difference_unit(c)}"
+            could = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else difference_unit(c)}"
             said += f"; {could} would have been seen with {POWER:.0%} power".replace("%", " %")
     if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
         said += f"; with an allowance for shared training people {format_p(c.tests[SHARED_TRAINING])}"
@@ -60,28 +48,3 @@ def difference_unit(c: Comparison) -> str:
     """What a difference is counted in: hundredths of a score that has bounds, else the score's own unit."""
     name = METRIC_NAMES.get(c.metric, c.metric.replace("_", " "))
     return f"points of {name}" if c.bounded else f"of {name}"
-
-
-def _number(value: float, bounded: bool) -> str:
-    text = f"{100 * value:.1f}" if bounded else f"{value:.3g}"
-    return "0.0" if text == "-0.0" else text
-
-
-def format_p(p: float) -> str:
-    """`p = .03`, with two digits that say something."""
-    if p < 0.001:
-        return "p < .001"
-    text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-    return f"p = {text.rstrip('0').rstrip('.').removeprefix('0') or '0'}"
-
-
-def method_name(run: Mapping[str, Any]) -> str:
-    """What a method is called: its encoders and fusion, its pretraining, its modalities; of predictions from outside,
-    what their maker calls it. Empty where the record names no parts."""
-    of = run["method"]
-    if of.get("outside"):
-        return str(of["outside"])
-    encoders = dict.fromkeys(name.rpartition("/")[2] for name in of["encoders"].values())
-    parts = [*encoders, *filter(None, [(of["fusion"] or "").rpartition("/")[2]])]
-    after = f" after {', '.join(of['pretrainers'])}" if of["pretrainers"] else ""
-    return f"{' + '.join(parts)}{after} on {', '.join(of['modalities'])}" if parts else ""

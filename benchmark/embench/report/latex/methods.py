@@ -13,12 +13,18 @@ from embench.interfaces.kinds import KINDS
 from embench.records import cost
 from embench.records.predictions import MODEL
 from embench.records.record import Record
+from embench.records.wording import (
+    bare_name,
+    format_figure,
+    format_interval,
+    join_with_and,
+    method_name,
+    metric_name,
+    number_in_words,
+)
 from embench.report.latex import bibliography
 from embench.report.latex.tex import cite, code, escape
 from embench.statistics.joined import unit_length
-from embench.statistics.sentence import METRIC_NAMES, method_name
-
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 _NORMALISE = {
     "none": "were not normalised",
@@ -77,7 +83,7 @@ def methods_section(records: Sequence[Record]) -> str:
 
 def _data(of: Record) -> list[str]:
     run, name = of.run, of.run["dataset"]["name"]
-    short = escape(name.rpartition("/")[2])
+    short = escape(bare_name(name))
     try:
         title = escape(registry.load("dataset", name).card.title)
         key = bibliography.dataset_paper(name).key
@@ -95,12 +101,14 @@ def _data(of: Record) -> list[str]:
         what = "whole recordings" if np.isnan(length) else rf"stretches of {length:g}~s"
         parts.append(f"{escape(target)} ({_kind(run, target)}; {len(ids)} {what} predicted)")
     count = people if isinstance(people, int) else len(people)
-    said.append(f"The data were {title}{cite(key)}, of which {count} people took part; predicted was {_and(parts)}.")
+    said.append(
+        f"The data were {title}{cite(key)}, of which {count} people took part; predicted was {join_with_and(parts)}."
+    )
     left_out: dict[str, int] = {}
     for row in run["cohort"]["left_out"]:
         left_out[row["reason"]] = left_out.get(row["reason"], 0) + 1
     if left_out:
-        reasons = _and([f"{number} ({escape(reason)})" for reason, number in left_out.items()])
+        reasons = join_with_and([f"{number} ({escape(reason)})" for reason, number in left_out.items()])
         said.append(f"Left out were {reasons}.")
     return said
 
@@ -108,7 +116,7 @@ def _data(of: Record) -> list[str]:
 def _kind(run: Mapping[str, Any], target: str) -> str:
     about = next(rule for rule in run["card"].get("label_rules", [{"name": target}]) if rule["name"] == target)
     kind, rule = KINDS.get(about.get("kind", "")), about.get("rule", {})
-    said = [kind.words_of_one.format(n=_number(about.get("n", 2)))] if kind else []
+    said = [kind.words_of_one.format(n=number_in_words(about.get("n", 2)))] if kind else []
     if rule.get("cut") == "training_mean":
         said.append("cut at the mean of the training labels")
     elif rule.get("cut") is not None:
@@ -128,13 +136,17 @@ def _rules(of: Record) -> list[str]:
     said = [f"The protocol was {code(name)}{paper}."]
     if rules is None:
         return said
-    folds = "one fold for each of them" if rules.split.folds == "each" else f"{_number(rules.split.folds)} folds"
+    folds = (
+        "one fold for each of them" if rules.split.folds == "each" else f"{number_in_words(rules.split.folds)} folds"
+    )
     said.append(f"In it, {_SPLIT[rules.split.by]} ({folds}).")
     if run["protocol"]["leaks"]:
         said.append(rf"\textbf{{This split leaks}}: {escape('; '.join(run['protocol'].get('gives_up', {}).values()))}.")
     seeds = run["seeds"]
     plural = "seeds" if len(seeds) > 1 else "seed"
-    said.append(f"There were {_number(len(seeds))} {plural}, each with a partition and an initialisation of its own.")
+    said.append(
+        f"There were {number_in_words(len(seeds))} {plural}, each with a partition and an initialisation of its own."
+    )
     if "outside" in run:
         return said
     if rules.validation.fraction or rules.validation.at_least:
@@ -159,7 +171,7 @@ def _scoring(of: Record) -> list[str]:
         what = _HEADLINE.get(metric)
         if metric not in ("auroc_within", "ccc"):
             averaged = "" if what else ", computed for each fold and seed and averaged over seeds, then folds"
-            what = f"{what or escape(METRIC_NAMES.get(metric, metric))}{averaged}, {_BOOTSTRAP}{drawn}"
+            what = f"{what or escape(metric_name(metric))}{averaged}, {_BOOTSTRAP}{drawn}"
         said.append(f"Methods are compared by {what}{paper}.")
     scored = sorted({name for by_target in of.scores["differences"].values() for name in by_target})
     controls = [code(name) for name in of.scores["differences"]]
@@ -185,20 +197,28 @@ def _method(of: Record) -> list[str]:
         preset = code(run["recipe"]["preset"])
         said = [rf"\emph{{{escape(method_name(run))}}}{cite(*papers)} is the recipe {preset}{_training(of)}."]
         if run["recipe"].get("settings"):
-            said.append(f"Changed by hand: {_and([code(s) for s in run['recipe']['settings']])}.")
+            said.append(f"Changed by hand: {join_with_and([code(s) for s in run['recipe']['settings']])}.")
         if run["recipe"]["assumed"]:
-            said.append(f"Left open by the paper and assumed: {_and([code(a) for a in run['recipe']['assumed']])}.")
+            said.append(
+                f"Left open by the paper and assumed: {join_with_and([code(a) for a in run['recipe']['assumed']])}."
+            )
         said += _pretraining(run)
     for target, metric in of.scores["headlines"].items():
         score = of.scores["scores"][target].get(metric, {})
-        name = escape(METRIC_NAMES.get(metric, metric))
+        name = escape(metric_name(metric))
         if score.get("mean") is None:
             said.append(f"Its {name} on {escape(target)} is undefined: {escape(score.get('undefined', ''))}.")
             continue
-        interval = "" if score["low"] is None else rf" (95~\% interval {score['low']:.3f} to {score['high']:.3f})"
+        interval = "" if score["low"] is None else rf" (95~\% interval {format_interval(score, '{} to {}')})"
         failed = [c for c, by in of.scores["differences"].items() if target in by and not by[target]["clears"]]
-        cleared = f"it is not shown to be better than {_and([code(c) for c in failed])}" if failed else "it clears all"
-        said.append(f"Its {name} on {escape(target)} is {score['mean']:.3f}{interval}; of the controls, {cleared}.")
+        cleared = (
+            f"it is not shown to be better than {join_with_and([code(c) for c in failed])}"
+            if failed
+            else "it clears all"
+        )
+        said.append(
+            f"Its {name} on {escape(target)} is {format_figure(score['mean'])}{interval}; of the controls, {cleared}."
+        )
     measured = [f"{name} {text}" for name, text in cost.format_cost(run["cost"]).items() if text != cost.NOT_MEASURED]
     if measured:
         said.append(f"Cost: {escape('; '.join(measured))}.")
@@ -224,17 +244,17 @@ def _training(of: Record) -> str:
                 f"{recipe['lr']:g} ({recipe['schedule']}), epoch: {recipe['selection'].replace('_', ' ')}"
             )
             said.setdefault(how, []).append(part)
-    parts = [f"{_and([code(p) for p in named])}: {escape(how)}" for how, named in said.items()]
+    parts = [f"{join_with_and([code(p) for p in named])}: {escape(how)}" for how, named in said.items()]
     return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _pretraining(run: Mapping[str, Any]) -> list[str]:
     seen = [
-        f"{escape(str(source['dataset']).rpartition('/')[2])}"
+        f"{escape(bare_name(str(source['dataset'])))}"
         f"{cite(_dataset_key(source['dataset'])) if source.get('dataset') else ''}"
         for source in run.get("pretraining", [])
     ]
-    said = [f"Pretraining saw {_and(seen)}."] if seen else []
+    said = [f"Pretraining saw {join_with_and(seen)}."] if seen else []
     if any(":" not in text for text in run["method"]["pretrainers"]):
         said.append("It was pretrained in each fold anew, on that fold's training people.")
     if run["pretrain_overlap"] != "none":
@@ -252,11 +272,3 @@ def _dataset_key(name: str) -> str | None:
 
 def _values(count: Any) -> list[int]:
     return [n for n in (count.values() if isinstance(count, Mapping) else [count]) if n is not None]
-
-
-def _number(count: int) -> str:
-    return _NUMBERS[count] if 0 <= count < len(_NUMBERS) else str(count)
-
-
-def _and(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from embench.records import cost
 from embench.records.record import Record
+from embench.records.wording import bare_name, format_score, method_name, metric_name
 from embench.report.latex.tex import code, escape
-from embench.statistics.sentence import METRIC_NAMES, method_name
 
 PAPER_METRICS = (
     "auroc_within", "auroc_crossed", "auroc_crossed_time", "auroc", "balanced_accuracy", "f1_weighted", "ccc", "rmse",
 )  # fmt: skip
 """The columns next to the headline, where any of a table's runs has them."""
+
+NO_VALUE = "--"
 
 
 def latex_tables(records: Sequence[Record]) -> str:
@@ -28,7 +29,7 @@ def latex_tables(records: Sequence[Record]) -> str:
 
 def _table(dataset: str, protocol: str, target: str, records: Sequence[Record]) -> str:
     headline = records[0].scores["headlines"][target]
-    beside = [
+    secondary = [
         name
         for name in PAPER_METRICS
         if name != headline and any("mean" in of.scores["scores"][target].get(name, {}) for of in records)
@@ -37,12 +38,12 @@ def _table(dataset: str, protocol: str, target: str, records: Sequence[Record]) 
         "method",
         "people",
         "seeds",
-        METRIC_NAMES.get(headline, headline),
-        *(METRIC_NAMES.get(n, n) for n in beside),
+        metric_name(headline),
+        *(metric_name(n) for n in secondary),
         *cost.COST_COLUMNS,
     ]
-    body = [_line(_cells(of, target, headline, beside)) for of in records]
-    controls = _controls(records, target, headline, beside)
+    body = [_line(_cells(of, target, headline, secondary)) for of in records]
+    controls = _controls(records, target, headline, secondary)
     failed = any(_failed(of, target) for of in records)
     lines = [
         r"\begin{table}",
@@ -64,8 +65,8 @@ def _table(dataset: str, protocol: str, target: str, records: Sequence[Record]) 
 def _caption(
     dataset: str, protocol: str, target: str, headline: str, records: Sequence[Record], *, failed: bool
 ) -> str:
-    where = f"{escape(target)} on {escape(dataset.rpartition('/')[2])}, protocol {code(protocol)}"
-    said = [rf"{where}, compared by {escape(METRIC_NAMES.get(headline, headline))}. In brackets: 95~\% intervals."]
+    where = f"{escape(target)} on {escape(bare_name(dataset))}, protocol {code(protocol)}"
+    said = [rf"{where}, compared by {escape(metric_name(headline))}. In brackets: 95~\% intervals."]
     if any(of.run["dataset"]["synthetic"] is not None for of in records):
         said.append(r"\textbf{Generated data: these numbers say nothing about people.}")
     if records[0].run["protocol"]["leaks"]:
@@ -77,24 +78,30 @@ def _caption(
     return " ".join(said)
 
 
-def _cells(of: Record, target: str, headline: str, beside: Sequence[str]) -> list[str]:
+def _cells(of: Record, target: str, headline: str, secondary: Sequence[str]) -> list[str]:
     scores = of.scores["scores"][target]
     name = escape(method_name(of.run))
-    numbers = [_number(scores.get(headline), interval=True), *(_number(scores.get(metric)) for metric in beside)]
+    numbers = [
+        format_score(scores.get(headline), missing=NO_VALUE),
+        *(format_score(scores.get(metric), missing=NO_VALUE, interval=False) for metric in secondary),
+    ]
     people = of.run["cohort"]["people"]
     costs = [escape(text) for text in cost.format_cost(of.run["cost"]).values()]
     mark = r"\textsuperscript{\textdagger}" if _failed(of, target) else ""
     return [name + mark, _count(people), str(len(of.run["seeds"])), *numbers, *costs]
 
 
-def _controls(records: Sequence[Record], target: str, headline: str, beside: Sequence[str]) -> list[list[str]]:
-    """Each control once, as it scored beside the run with most people."""
+def _controls(records: Sequence[Record], target: str, headline: str, secondary: Sequence[str]) -> list[list[str]]:
+    """Each control once, as it scored in the run with most people."""
     of = max(records, key=lambda r: int(_count(r.run["cohort"]["people"])))
     rows = []
     for name, by_target in of.scores["controls"].items():
         scores = by_target.get(target, {"undefined": ""})
         if "undefined" not in scores:
-            numbers = [_number(scores.get(headline), interval=True), *(_number(scores.get(n)) for n in beside)]
+            numbers = [
+                format_score(scores.get(headline), missing=NO_VALUE),
+                *(format_score(scores.get(n), missing=NO_VALUE, interval=False) for n in secondary),
+            ]
             people, seeds = _count(of.run["cohort"]["people"]), str(len(of.run["seeds"]))
             rows.append([rf"\emph{{{escape(name)}}}", people, seeds, *numbers, *[""] * len(cost.COST_COLUMNS)])
     return rows
@@ -107,13 +114,6 @@ def _failed(of: Record, target: str) -> bool:
 
 def _count(people: int | Sequence[str]) -> str:
     return str(people if isinstance(people, int) else len(people))
-
-
-def _number(score: Mapping[str, Any] | None, *, interval: bool = False) -> str:
-    if not score or score.get("mean") is None:
-        return "--"
-    text = f"{score['mean']:.3f}"
-    return f"{text} [{score['low']:.3f}, {score['high']:.3f}]" if interval and score["low"] is not None else text
 
 
 def _line(cells: Sequence[str]) -> str:

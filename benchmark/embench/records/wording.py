@@ -1,0 +1,187 @@
+"""How figures, scores with intervals, and names of methods are written: on the terminal, in tables, reports and papers.
+
+What a run costs is written by `records/cost.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+METRIC_NAMES = {
+    "auroc": "AUROC",
+    "auroc_within": "AUROC within person",
+    "auroc_within_stimulus": "AUROC within stimulus",
+    "auroc_crossed": "AUROC with person and stimulus held constant",
+    "auroc_crossed_time": "AUROC with person and clock held constant",
+    "ccc": "concordance within person",
+    "f1_weighted": "weighted F1",
+    "f1_macro": "macro F1",
+    "mcc": "Matthews correlation",
+}
+
+_NUMBER_WORDS = [
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
+
+
+def format_figure(value: float | None, spec: str = ".3f", missing: str = "-") -> str:
+    """A number with three decimals, or by another format specification; `missing` for None and NaN.
+
+    >>> format_figure(0.6123), format_figure(0.0321, "+.3f"), format_figure(None)
+    ('0.612', '+0.032', '-')
+    """
+    return missing if value is None or value != value else format(value, spec)
+
+
+def format_interval(score: Mapping[str, Any], template: str = "[{}, {}]", spec: str = ".3f") -> str:
+    """The interval of a score as `scores.json` holds it, empty where it has none.
+
+    >>> format_interval({"mean": 0.612, "low": 0.55, "high": 0.674})
+    '[0.550, 0.674]'
+    >>> format_interval({"mean": 0.612, "low": 0.55, "high": 0.674}, "{} to {}")
+    '0.550 to 0.674'
+    """
+    if score.get("low") is None or score.get("high") is None:
+        return ""
+    return template.format(format(score["low"], spec), format(score["high"], spec))
+
+
+def format_score(
+    score: Mapping[str, Any] | None, spec: str = ".3f", missing: str = "-", *, interval: bool = True
+) -> str:
+    """A score as `scores.json` holds it, with its interval where it has one and `interval` is true; `missing` where
+    there is no score.
+
+    >>> format_score({"mean": 0.612, "low": 0.55, "high": 0.674})
+    '0.612 [0.550, 0.674]'
+    >>> format_score({"undefined": "one class only"})
+    '-'
+    """
+    if score is None or score.get("mean") is None:
+        return missing
+    parts = [format(score["mean"], spec), format_interval(score, spec=spec) if interval else ""]
+    return " ".join(filter(None, parts))
+
+
+def score_or_reason(score: Mapping[str, Any]) -> str:
+    """A score with its interval, or the reason why it is undefined.
+
+    >>> score_or_reason({"undefined": "one class only"})
+    'undefined: one class only'
+    """
+    return f"undefined: {score['undefined']}" if "undefined" in score else format_score(score)
+
+
+def format_points(value: float, bounded: bool) -> str:
+    """A difference of scores: in hundredths with one decimal where the score is `bounded`, else with three digits."""
+    text = f"{100 * value:.1f}" if bounded else f"{value:.3g}"
+    return "0.0" if text == "-0.0" else text
+
+
+def format_p(p: float) -> str:
+    """A p value with two significant digits.
+
+    >>> format_p(0.0304), format_p(0.2), format_p(1e-5)
+    ('p = .03', 'p = .2', 'p < .001')
+    """
+    if p < 0.001:
+        return "p < .001"
+    text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return f"p = {text.rstrip('0').rstrip('.').removeprefix('0') or '0'}"
+
+
+def format_value(value: Any, spec: str = ".3f", missing: str = "") -> str:
+    """Anything that a record holds, on one line: mappings and lists with commas between; `missing` for None and "".
+
+    >>> format_value({"ppg": 0.5, "eda": [1, 2]})
+    'ppg 0.500, eda 1, 2'
+    """
+    if value is None or value == "":
+        return missing
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {format_value(item, spec, missing)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(format_value(item, spec, missing) for item in value)
+    return format_figure(value, spec) if isinstance(value, float) else str(value)
+
+
+def number_in_words(count: int) -> str:
+    """`three` for 3, up to twelve; digits beyond."""
+    return _NUMBER_WORDS[count] if 0 <= count < len(_NUMBER_WORDS) else str(count)
+
+
+def join_with_and(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def format_controls(not_cleared: Sequence[str], n_scored: int | None = None) -> str:
+    """Whether a method lies above its controls: `not above prior`, or `above all 6` where their number is given."""
+    if not_cleared:
+        return f"not above {', '.join(not_cleared)}"
+    if n_scored is None:
+        return "above all"
+    return f"above all {n_scored}" if n_scored else "none scored"
+
+
+def metric_name(metric: str) -> str:
+    """What a metric is called in text; its own name where it has no other."""
+    return METRIC_NAMES.get(metric, metric)
+
+
+def bare_name(full_name: str) -> str:
+    """The last part of `package/name` or `package/name/variant`."""
+    return full_name.rpartition("/")[2]
+
+
+def name_without_package(full_name: str) -> str:
+    """`name` or `name/variant` of a full name; `Class` of `./file.py:Class`."""
+    return full_name.rpartition(":")[2].split("/", 1)[-1]
+
+
+def method_name(run: Mapping[str, Any]) -> str:
+    """What a method is called: its encoders and fusion, its pretraining, its modalities; of a submission, the name that
+    its author gave it. Empty where the record names no parts.
+
+    Args:
+        run: the content of run.yaml.
+    """
+    method = run["method"]
+    if method.get("outside"):
+        return str(method["outside"])
+    encoders = dict.fromkeys(map(bare_name, method["encoders"].values()))
+    parts = [*encoders, *filter(None, [bare_name(method["fusion"] or "")])]
+    after = f" after {', '.join(method['pretrainers'])}" if method["pretrainers"] else ""
+    return f"{' + '.join(parts)}{after} on {', '.join(method['modalities'])}" if parts else ""
+
+
+def row_method_name(row: Mapping[str, Any]) -> str:
+    """What the method of a leaderboard's row is called: with the modality of each encoder where they differ, and what
+    sets the run apart from the plain method. Its modalities have a column of their own."""
+    names = list(dict.fromkeys(row["encoders"].values()))
+    encoders = names[0] if len(names) == 1 else ", ".join(f"{m}: {name}" for m, name in row["encoders"].items())
+    after = f", after {', '.join(row['pretrainers'])}" if row["pretrainers"] else ""
+    return " + ".join(filter(None, [encoders, row["fusion"]])) + after + _differences(row)
+
+
+def short_row_method_name(row: Mapping[str, Any]) -> str:
+    """The same for a narrow column: every part once, without modalities."""
+    parts = [*dict.fromkeys(row["encoders"].values()), *filter(None, [row["fusion"]]), *row["pretrainers"]]
+    return " + ".join(parts) + _differences(row)
+
+
+def _differences(row: Mapping[str, Any]) -> str:
+    return f" ({'; '.join(row['apart'])})" if row["apart"] else ""

@@ -1,0 +1,84 @@
+"""How figures, scores and names of methods are written."""
+
+import pytest
+
+from embench.records import wording
+
+SCORE = {"mean": 0.5, "low": 0.4, "high": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [
+        (SCORE, "0.500 [0.400, 0.600]"),
+        ({"mean": 0.5, "low": None, "high": None}, "0.500"),
+        ({"undefined": "one class only"}, "undefined: one class only"),
+        ({}, "-"),
+    ],
+)
+def test_score_as_text(score, text):
+    assert wording.score_or_reason(score) == text
+
+
+def test_score_in_other_formats():
+    assert wording.format_score(SCORE, "+.2f") == "+0.50 [+0.40, +0.60]"
+    assert wording.format_score(SCORE, interval=False) == "0.500"
+    assert wording.format_score({"undefined": "one class only"}, missing="--") == "--"
+    assert wording.format_interval(SCORE, "{} to {}") == "0.400 to 0.600"
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [
+        (0.0304, "p = .03"),
+        (0.0312, "p = .031"),
+        (0.2, "p = .2"),
+        (1.0, "p = 1"),
+        (0.001, "p = .001"),
+        (1e-5, "p < .001"),
+    ],
+)
+def test_p_value(p, text):
+    assert wording.format_p(p) == text
+
+
+@pytest.mark.parametrize(
+    ("not_cleared", "scored", "text"),
+    [
+        (["prior", "movement"], 6, "not above prior, movement"),
+        ([], 6, "above all 6"),
+        ([], None, "above all"),
+        ([], 0, "none scored"),
+    ],
+)
+def test_controls(not_cleared, scored, text):
+    assert wording.format_controls(not_cleared, scored) == text
+
+
+def test_method_names():
+    method = {
+        "encoders": {"ppg": "embench_plugins/tcn", "eda": "embench_plugins/cnn"},
+        "fusion": "embench_plugins/late",
+        "pretrainers": ["simclr"],
+        "modalities": ["ppg", "eda"],
+    }
+    assert wording.method_name({"method": method}) == "tcn + cnn + late after simclr on ppg, eda"
+    assert wording.method_name({"method": {**method, "outside": "theirs"}}) == "theirs"
+    assert wording.method_name({"method": {**method, "encoders": {}, "fusion": None}}) == ""
+    row = {"encoders": {"ppg": "tcn", "eda": "cnn"}, "fusion": "late", "pretrainers": ["simclr"], "apart": ["x"]}
+    assert wording.row_method_name(row) == "ppg: tcn, eda: cnn + late, after simclr (x)"
+    assert wording.short_row_method_name(row) == "tcn + cnn + late + simclr (x)"
+
+
+def test_names_without_what_stands_before():
+    assert wording.bare_name("embench_plugins/amigos/short") == "short"
+    assert wording.name_without_package("embench_plugins/amigos/short") == "amigos/short"
+    assert wording.name_without_package("./mine.py:Mine") == "Mine"
+
+
+def test_values_on_one_line():
+    assert (
+        wording.format_value({"ppg": 0.5, "eda": [1, None]}, missing="not recorded") == "ppg 0.500, eda 1, not recorded"
+    )
+    assert wording.join_with_and(["a", "b", "c"]) == "a, b and c"
+    assert [wording.number_in_words(n) for n in (0, 12, 13)] == ["no", "twelve", "13"]
