@@ -85,6 +85,7 @@ class CnnMlp(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features"]:
+        """`stream` where the recipe names a rate, else `signal`."""
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
@@ -96,6 +97,7 @@ class CnnMlp(Encoder):
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """The network for rows (C, T) of `spec.shape`; facial values have kernels of their own."""
         build = dict(self.recipe.build)
         kernels, face_kernels = build.pop("kernels"), build.pop("face_kernels")
         return Network(*spec.shape, kernels=face_kernels if spec.modality == FACE else kernels, **build)
@@ -135,6 +137,7 @@ class Network(nn.Module):
         self.along_time = nn.Sequential(first, nn.GELU(), nn.Dropout(dropout), second)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` (B, C, T), zeros where `mask` (B, T) is False -> tokens (B, tokens, widths[-1]), all of which count."""
         x = hide(x, mask)
         for convolution in self.convolutions:
             x = torch.relu(convolution(x))

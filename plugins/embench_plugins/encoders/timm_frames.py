@@ -53,6 +53,7 @@ class TimmFrames(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features", "clips"]:
+        """Always `clips`: frames of a video."""
         return "clips"
 
     def assets(self) -> tuple[Path, ...]:
@@ -63,6 +64,12 @@ class TimmFrames(Encoder):
         return found
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """The network for square frames of `spec.shape[-1]` pixels, with the weights that the recipe names.
+
+        Raises:
+            UsageError: timm has no such network, or the recipe's weights are not ones it can name.
+            DataError: the weights are missing, unreadable, or another network's.
+        """
         model = _model(str(self.recipe.build["model"]), spec.shape[-1])
         for file in weights.files(str(self.recipe.build["weights"])):
             if file.suffix == ".safetensors":
@@ -126,6 +133,7 @@ class Network(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` uint8 (B, T, 3, H, W), `mask` (B, T) of frames that were seen -> tokens (B, T, D), and the same mask."""
         if mask is None:
             found: Tensor = self.model(self.pixels(x.flatten(0, 1)))
             return Tokens(found.unflatten(0, x.shape[:2]))

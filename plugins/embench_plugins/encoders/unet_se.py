@@ -89,6 +89,7 @@ class UnetSe(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features"]:
+        """Always `features`: intervals between beats, or bands of an EEG."""
         return "features"
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
@@ -126,6 +127,7 @@ class UnetSe(Encoder):
         return {"mean": mean.astype(np.float32), "std": np.where(std > 1e-8, std, 1.0).astype(np.float32)}
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """`Maps` for an EEG (bands, channels), `Series` for the heart's intervals (1, L)."""
         build = self.recipe.build
         units, dim = int(build["units"]), int(build["dim"])
         if spec.modality == "eeg":
@@ -133,6 +135,7 @@ class UnetSe(Encoder):
         return Series(spec.shape[1], list(build["series"]), units, dim)
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
+        """The classifier on the tokens' mean, sized by `build.hidden` and `build.dropout`."""
         build = self.recipe.build
         return Classifier(tokens.dim, int(build["hidden"]), outputs.size, float(build["dropout"]))
 
@@ -194,6 +197,7 @@ class Series(nn.Module):
         self.units = stacked(1, widths, units, dim, dims=1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` (B, 1, L), NaN where there is no interval -> tokens (B, L, dim) and their mask (B, L)."""
         known = torch.isfinite(x)
         return Tokens(self.units(x.masked_fill(~known, 0.0)).transpose(1, 2), known[:, 0])
 
@@ -219,6 +223,7 @@ class Maps(nn.Module):
         self.units = stacked(spec.shape[0] if self.grid else 1, widths, units, dim, dims=2)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` (B, bands, C), NaN where a value is missing -> tokens (B, cells, dim), all of which count."""
         x = ((x - self.mean) / self.std).nan_to_num(0.0)
         if self.grid:
             empty = x.new_zeros(*x.shape[:2], GRID * GRID)
@@ -255,6 +260,7 @@ class Unet(nn.Module):
         self.up = nn.ModuleList(block(2 * high, high, dims) for high, _ in levels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, before, *size) -> (B, widths[0], *size)."""
         kept: list[Tensor] = []
         for step in self.down:
             x = step(self.pool(x) if kept else x)
@@ -283,6 +289,7 @@ class Excitation(nn.Module):
         self.spatial = nn.Sequential(LAYERS[dims]["conv"](channels, 1, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, C, *size), from 0 -> the same shape, times the greater of a channel's and a place's gate."""
         channel = self.channel(x.flatten(2).mean(2)).reshape(*x.shape[:2], *[1] * (x.ndim - 2))
         # x comes from a ReLU, so the greater gate makes the greater map.
         return x * torch.maximum(channel, self.spatial(x))
@@ -296,5 +303,6 @@ class Classifier(nn.Module):
         self.first, self.dropout, self.last = nn.Linear(dim, hidden), nn.Dropout(dropout), nn.Linear(hidden, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
+        """`logits` (B, n) and `hidden` (B, hidden) from the mean of tokens (B, L, D)."""
         hidden = torch.relu(self.first(tokens.pooled()))
         return Output(self.last(self.dropout(hidden)), hidden)

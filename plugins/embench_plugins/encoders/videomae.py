@@ -75,6 +75,7 @@ class VideoMae(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features", "clips"]:
+        """Always `clips`: frames of a video."""
         return "clips"
 
     def assets(self) -> tuple[Path, ...]:
@@ -99,6 +100,12 @@ class VideoMae(Encoder):
         return found
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """The network for clips (T, 3, size, size), from the recipe's weights or at random.
+
+        Raises:
+            UsageError: the sizes of clip and network do not fit each other, or the weights are not ones it can name.
+            DataError: the weights are missing, unreadable, or another network's.
+        """
         build = self.recipe.build
         found, config = self._files(), configuration(spec, build)
         torchvision_shim.settle()
@@ -205,6 +212,7 @@ class DropPath(nn.Module):
         self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, ...) with the branch of some rows set to 0 and the others scaled; in evaluation `x` itself."""
         if not self.training or not self.share:
             return x
         kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.share
@@ -246,6 +254,11 @@ class Network(nn.Module):
         return hide(frames, mask)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` uint8 (B, T, 3, H, W), `mask` (B, T) of frames that were seen -> tokens (B, L, D) and their mask (B,
+        L).
+
+        A token counts where at least one of its frames was seen. In training, half of the clips are mirrored if `flip`.
+        """
         if self.training and self.flip:
             turned = torch.rand(len(x), device=x.device) < 0.5
             x = torch.where(turned[:, None, None, None, None], x.flip(-1), x)

@@ -34,6 +34,8 @@ class Boosting(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
+        """Gradient boosting fitted to `X` (n, features): a regressor for `value` targets, else a classifier. A column
+        without a single value is set to 0. `subjects` and `val` are not used."""
         build = self.recipe.build
         kind = HistGradientBoostingRegressor if self.kind == "value" else HistGradientBoostingClassifier
         model = kind(

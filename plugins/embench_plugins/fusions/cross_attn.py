@@ -54,6 +54,7 @@ class CrossAttn(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        """The network, with the asking modality chosen among those in `tokens`."""
         build = dict(self.recipe.build)
         return Network(tokens, outputs.size, asking(tokens, build.pop("asks")), **build)
 
@@ -105,6 +106,15 @@ class Network(nn.Module):
     positions: Tensor
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        """Updates the asking stream by cross-attention, layer by layer, and reads its tokens' mean.
+
+        Args:
+            tokens: (B, L, D) of each modality; L and D may differ between modalities.
+            present: (B,) bool of each modality.
+
+        Returns:
+            `logits` (B, n), `hidden` (B, width) and `tokens` (B, N, width) of the asking stream.
+        """
         shortened = {m: shorten(Tokens(t.x, t.mask), self.most) for m, t in tokens.items()}
         streams = {m: self._enter(m, t) for m, t in self.fill(shortened, present).items()}
         x, mask = streams[self.asks].x, streams[self.asks].mask

@@ -36,6 +36,8 @@ class Lda(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
+        """The discriminant fitted to `X` (n, features), NaN imputed by medians, columns standardised. `subjects` and
+        `val` are not used."""
         model = make_pipeline(
             SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), Discriminant()
         )
@@ -46,6 +48,7 @@ class Discriminant(BaseEstimator):
     """Classes with the shares and means that the weighted rows have, and the shrunk covariance within them."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Discriminant:
+        """Fits classes `y` (n,) to rows `X` (n, features) without NaN, weighted by `weight` (n,); returns itself."""
         self.classes_, code = np.unique(y, return_inverse=True)
         share = np.eye(len(self.classes_))[code] * (weight / weight.sum())[:, None]  # (n, K)
         prior = share.sum(0)

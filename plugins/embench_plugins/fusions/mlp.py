@@ -40,6 +40,8 @@ class Mlp(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
+        """A perceptron fitted to `X` (n, features) after `preparing`; `weight` is scaled to a mean of 1. `subjects` and
+        `val` are not used."""
         build = self.recipe.build
         network = MLPClassifier(tuple(build["hidden"]), max_iter=int(build["iterations"]), random_state=self.seed)
         model = make_pipeline(preparing(build, self.modalities, self.seed), network)

@@ -46,6 +46,13 @@ class Svm(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
+        """The machine of each class with its sigmoid: `Calibrated` for two classes, `OneAgainstRest` for several.
+
+        Args:
+            X: (n, features), NaN where absent.
+            subjects: (n,) whose rows they are: a sigmoid is fitted on subjects that the machine has not seen.
+            val: rows and labels of validation subjects, used where they hold every class of `y`.
+        """
         prepare = preparing(self.recipe.build, self.modalities, self.seed).fit(X)
         rows = prepare.transform(X)
         machine = SVC(C=float(self.recipe.build["C"]), gamma="auto", cache_size=500)

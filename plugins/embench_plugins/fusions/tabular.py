@@ -41,6 +41,7 @@ class Tabular(Estimator):
             self._model = self.fitted(X, labels, subjects, self.weighted(y, weight), val)
 
     def weighted(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """`weight` (n,) with class weights where the recipe asks for `balanced`; values have none."""
         by_class = self.recipe.class_weight == "balanced" and self.kind != "value"
         return balanced(y, weight) if by_class else weight
 
@@ -56,6 +57,12 @@ class Tabular(Estimator):
         """A fitted classifier with `predict_proba` and `classes_`; of values one with `predict`."""
 
     def score(self, X: np.ndarray) -> np.ndarray:
+        """Predictions for rows `X` (n, features): (n,) probabilities of class 1, (n, classes) of several, (n,)
+        values.
+
+        Raises:
+            RuntimeError: `fit` has not been called.
+        """
         if self._only is None and self._model is None:
             raise RuntimeError("score was called before fit")
         if self.kind == "value":

@@ -16,17 +16,28 @@ from embench.interfaces.units import Units
 
 
 class AurocWithin(Metric):
+    """AUROC inside each subject, mean over the subjects who have both classes, 0 to 1. Undefined where no subject
+    has.
+
+    >>> from embench.testing.samples import units
+    >>> round(AurocWithin()(units("binary")), 3)
+    0.806
+    """
+
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
 
     def __call__(self, units: Units) -> float | Undefined:
+        """The mean of the subjects' AUROCs, or `Undefined` where no subject has both classes."""
         values = auroc_by_person(units, np.unique(units.subject))
         if not np.isfinite(values).any():
             return Undefined("nobody has both classes")
         return float(np.nanmean(values))
 
     def chance(self, units: Units) -> float:
+        """0.5: also what any score gets that is constant within each subject."""
         return 0.5
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) mean of the subjects' AUROCs in each bootstrap sample, NaN where no sampled subject has both classes."""
         return mean_of_people(auroc_by_person(units, subjects), counts)

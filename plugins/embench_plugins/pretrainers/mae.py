@@ -47,6 +47,7 @@ class Mae(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
+        """The objective on the video encoder of `model`; `inputs` and `outputs` are not used."""
         return Objective(model, **self.recipe.build)
 
 
@@ -73,10 +74,12 @@ class Objective(nn.Module):
 
     @property
     def encoder(self) -> Network:
+        """The video encoder that is pretrained."""
         network: Any = self.model.encoders[self.modality]
         return network
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar) and figures of a batch of clips uint8 (B, T, 3, H, W); 0 where no clip is whole."""
         x, mask = batch.x[self.modality], batch.mask[self.modality]
         if mask is not None:
             x = x[mask.all(1)]

@@ -45,6 +45,7 @@ class MaskedValue(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
+        """The objective on every encoder of `model`, sized by the recipe's `build`; `outputs` is not used."""
         build = self.recipe.build
         return Objective(
             model, inputs, float(build["ratio"]), int(build["span"]), float(build["replace"]), int(build["hidden"])
@@ -73,6 +74,7 @@ class Objective(nn.Module):
         return getattr(self.model.encoders[modality], "picks", None)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar, mean over modalities) and figures of a batch of signals (B, C, T)."""
         losses, shares = [], []
         for m, predictor in self.predictors.items():
             x, mask, picks = batch.x[m], batch.mask[m], self._picks(m)

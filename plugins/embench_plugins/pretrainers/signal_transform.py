@@ -57,6 +57,11 @@ class SignalTransform(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
+        """The objective on `model` and its fusion, sized by the recipe's `build`; `outputs` is not used.
+
+        Raises:
+            UsageError: windows of a modality are too short to be warped.
+        """
         return Objective(model, inputs, int(self.recipe.build["hidden"]), float(self.recipe.build["dropout"]))
 
 
@@ -81,6 +86,7 @@ class Objective(nn.Module):
         self.heads = nn.ModuleDict({m: classifier(self.fusion.width, hidden, dropout) for m in inputs})
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar, sum over modalities) and accuracies, 0 to 1, of a batch of signals (B, C, T)."""
         changed = every_version(batch, self.rates)
         losses, right = [], {}
         for m, mixed in self.fusion.mix(*self.model.encode(changed)).items():

@@ -38,6 +38,11 @@ class SupervisedTransfer(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
+        """The supervised loss on the source's targets.
+
+        Raises:
+            ValueError: `outputs` is None.
+        """
         if outputs is None:
             raise ValueError("labels are learned, and no targets were given")
         return Supervised(model, outputs)

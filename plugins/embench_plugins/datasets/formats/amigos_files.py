@@ -59,6 +59,7 @@ class Trial:
 
     @property
     def duration_s(self) -> float:
+        """Length in s at the files' 128 Hz; 0 where the cell is empty."""
         return 0.0 if self.data is None else len(self.data) / RATE
 
 

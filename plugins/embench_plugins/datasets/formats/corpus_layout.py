@@ -67,6 +67,7 @@ class Channels(_Part):
 
     @property
     def standard(self) -> tuple[str, ...]:
+        """The channels' standard names, in the order of the layout."""
         return tuple(self.channels)
 
 
@@ -150,9 +151,15 @@ class Layout(_Part):
         return tuple(m for m in SENSED if any(m in source.signals for source in self.sources))
 
     def channels(self, modality: str) -> tuple[str, ...]:
+        """The standard names of a modality's channels, from the first source that has it.
+
+        Raises:
+            StopIteration: no source has this modality.
+        """
         return next(source.signals[modality].standard for source in self.sources if modality in source.signals)
 
     def unit(self, modality: str) -> str:
+        """The unit in which a modality is handed out: µV or mV for potentials, else the stated one, else `a.u.`."""
         stated = next(source.signals[modality].unit for source in self.sources if modality in source.signals)
         return POTENTIALS.get(modality, stated or "a.u.")
 

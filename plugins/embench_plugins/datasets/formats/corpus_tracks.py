@@ -30,6 +30,7 @@ class Track:
 
     @property
     def duration_s(self) -> float:
+        """Length in s."""
         return self.samples / self.rate
 
 
@@ -49,4 +50,5 @@ def stated_rate(path: Path, layout: Channels, found: Any) -> float:
 
 
 def damaged(path: Path, what: str) -> DataError:
+    """The error to raise for a recording's file that is not whole; `what` says what is wrong with it."""
     return DataError(what, where=str(path), expected="a whole recording", hint=AGAIN)

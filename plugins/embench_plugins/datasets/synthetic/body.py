@@ -49,6 +49,7 @@ class Body:
 
     @staticmethod
     def draw(rng: np.random.Generator) -> Body:
+        """One subject's body, drawn from `rng`: amplitudes, breathing rate (Hz), conductance (µS), temperature (°C)."""
         return Body(
             ecg_waves=_ECG * np.exp(0.15 * rng.standard_normal((5, 3)) * [0.1, 1, 1.5]),
             ppg_waves=_PPG * np.exp(0.15 * rng.standard_normal((2, 3)) * [0.2, 1, 1]),

@@ -75,6 +75,7 @@ class Face:
 
     @staticmethod
     def draw(rng: np.random.Generator) -> Face:
+        """One subject's face and room, drawn from `rng`; sizes and places in pixels."""
         skin = np.array([214.0, 172.0, 142.0]) * rng.uniform(0.72, 1.08) + rng.normal(0, 6, 3)
         blurred = cv2.resize(rng.normal(rng.uniform(70, 150), 25, (4, 5, 3)), (WIDTH, HEIGHT))
         return Face(

@@ -27,6 +27,7 @@ class Spans:
 
     @property
     def duration_s(self) -> np.ndarray:
+        """(n,) lengths in s."""
         return (self.stop - self.start) / self.rate
 
     def rows(self, x: np.ndarray, compute: Callable[[np.ndarray], np.ndarray], width: int) -> np.ndarray:
