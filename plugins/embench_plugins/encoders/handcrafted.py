@@ -136,7 +136,7 @@ def _published(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndar
 
 
 class Network(nn.Module):
-    """(B, F) -> one token (B, 1, D). Values are standardised by the training people's `stats`; a missing one becomes
+    """(B, F) -> one token (B, 1, D). Values are standardised by the training subjects' `stats`; a missing one becomes
     0, their mean; values beyond 10 SD are held there, since ratios have long tails."""
 
     mean: Tensor

@@ -1,6 +1,6 @@
 """Encoder `timm_frames`: a picture network over single frames, one token a frame; their mean is read.
 
-The cheap baseline beside networks of video: whatever it finds, it found without motion. `build.model` names any network
+The cheap baseline beside networks of video: it sees no motion. `build.model` names any network
 of timm; `build.weights` is `random`, a `.safetensors` file, a folder with one, or OWNER/NAME@COMMIT on the Hugging Face
 hub. It is no paper's: the recipe `paper` is ours throughout.
 """
@@ -32,8 +32,8 @@ PAPER = Recipe(
              "view", "prepare", "build.model", "build.weights"),
 )  # fmt: skip
 
-# A few hundred clips teach a network that also sees hair and room whose trial a picture is: hence the tight crop, and
-# timm's smallest Transformer rather than convolutions, which know every trial by heart after six epochs.
+# From a few hundred clips, a network that sees hair and room learns to recognise the trial: hence the tight crop, and
+# timm's smallest Transformer rather than convolutions, which memorise every trial within six epochs.
 SMALL = PAPER.but(
     lr=1e-3, batch=32, epochs=10, clip=1.0, class_weight="balanced", assumed=(),
     prepare={"size": 32, "crop": "tight"}, build={"model": "test_vit"},

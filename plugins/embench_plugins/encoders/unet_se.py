@@ -203,7 +203,7 @@ class Series(nn.Module):
 
 
 class Maps(nn.Module):
-    """(B, bands, C) -> Tokens(x (B, cells, dim)). Values are standardised by the training people's `stats`; a missing
+    """(B, bands, C) -> Tokens(x (B, cells, dim)). Values are standardised by the training subjects' `stats`; a missing
     one, and a cell without an electrode, is 0, the mean."""
 
     mean: Tensor

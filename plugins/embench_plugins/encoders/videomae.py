@@ -119,7 +119,7 @@ class VideoMae(Encoder):
 
 
 def configuration(spec: InputSpec, build: Mapping[str, Any]) -> dict[str, Any]:
-    """What a recipe says of the network, by transformers' names.
+    """The sizes of a recipe's network, by transformers' names.
 
     Raises:
         UsageError: frames or pixels do not divide into cubes.
@@ -204,7 +204,7 @@ def _quietly() -> Iterator[None]:
 
 
 class DropPath(nn.Module):
-    """Leaves out a branch for a `share` of the rows in training, and makes up for it in the others (Huang et al. 2016,
+    """Drops a branch for a `share` of the rows in training, and scales the others up for it (Huang et al. 2016,
     Deep Networks with Stochastic Depth)."""
 
     def __init__(self, share: float) -> None:

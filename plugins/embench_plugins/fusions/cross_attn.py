@@ -1,4 +1,4 @@
-"""Fusion `cross_attn`: one modality asks, the others answer, in layers of cross-attention trained end to end.
+"""Fusion `cross_attn`: one modality attends to the others, in layers of cross-attention trained end to end.
 
 Strizhkova et al. 2024 (`strizhkova2024`): queries from physiology, keys and values from video, 8 layers of 8 heads, one
 network with a logit for each target. The asking stream is updated layer by layer; keys and values stay the encoder's

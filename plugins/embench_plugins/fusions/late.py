@@ -1,7 +1,7 @@
 """Fusion `late`: a small network over the hidden layers of fitted, frozen unimodal networks.
 
 Vazquez-Rodriguez et al. 2022 (`vazquez2022`): the last hidden layer of each single-modality model (64 values), side by
-side, then 64, 32 and one value a target. Those networks and this one learn from the same training people, so their
+side, then 64, 32 and one value a target. Those networks and this one learn from the same training subjects, so their
 hidden layers are over-confident there; the paper does the same.
 """
 

@@ -1,7 +1,7 @@
 """Estimator `lda`: linear discriminant analysis on features.
 
 Written out, since scikit-learn's takes no weights of rows; its shrunk covariance (Ledoit and Wolf 2004, doi
-10.1016/S0047-259X(03)00096-4) is used, because features are many and people few.
+10.1016/S0047-259X(03)00096-4) is used, because features are many and subjects few.
 """
 
 from __future__ import annotations

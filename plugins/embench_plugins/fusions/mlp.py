@@ -2,7 +2,7 @@
 
 The classical rows of Strizhkova et al. 2024 (`strizhkova2024`) by the StressID code, where the list of hidden layers is
 empty: a linear classifier fitted by Adam until its loss stays. Not followed, since the paper does not mention it: that
-code adds made-up rows of the rarer class (SMOTE) to its training rows.
+code adds synthetic rows of the rarer class (SMOTE) to its training rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the estimators share: rows that stand in for missing values, class weights, and people with one class only."""
+"""What the estimators share: class weights, and training rows of one class only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def balanced(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 class Tabular(Estimator):
-    """An estimator from scikit-learn. Where the training rows hold one class or value, it answers that."""
+    """An estimator from scikit-learn. Where the training rows hold one class or value, it predicts that."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
     _model: BaseEstimator | None = None

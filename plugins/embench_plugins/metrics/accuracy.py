@@ -1,4 +1,4 @@
-"""Share of units decided right. It depends on prevalence: compare it with `chance`, never across datasets."""
+"""Share of correct decisions. It depends on prevalence: compare it with `chance`, never across datasets."""
 
 from __future__ import annotations
 

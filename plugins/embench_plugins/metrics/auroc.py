@@ -1,7 +1,7 @@
 """Area under the ROC curve over all units of a fold: how often a positive unit outranks a negative one.
 
-Comparisons across people are in it, so that it mixes what a method knows of the moment with what it knows of the
-person. Several classes: the mean over classes, one against the rest.
+It includes comparisons between subjects, so it mixes what a method knows of the moment with what it knows of the
+subject. Several classes: the mean over classes, one against the rest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""AUROC inside each person who has both classes, mean over people: neither level nor gain of a person can help.
+"""AUROC inside each subject who has both classes, mean over subjects: a subject's level or gain cannot raise it.
 
-A constant predictor and any score of the person alone get exactly .5. Several classes: the mean over classes, one
-against the rest.
+A constant predictor, and any score that depends on the subject alone, get exactly .5. Several classes: the mean over
+classes, one against the rest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Concordance of labels and predicted values inside each person, mean over people (Lin 1989, doi 10.2307/2532051).
+"""Concordance of labels and predicted values inside each subject, mean over subjects (Lin 1989, doi 10.2307/2532051).
 
-1 is perfect agreement in level, scale and order. A constant answer gets exactly 0, and so does any answer that depends
-on the person alone. A person whose labels do not vary has none and is left out.
+1 is perfect agreement in level, scale and order. A constant prediction gets exactly 0, and so does any that depends on
+the subject alone. A subject whose labels do not vary has no concordance and is excluded.
 """
 
 from __future__ import annotations

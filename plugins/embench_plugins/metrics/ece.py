@@ -45,7 +45,7 @@ class Ece(Metric):
 
 
 def _resampled(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(R,) from each person's surplus of probability and number of units in each bin."""
+    """(R,) from each subject's surplus of probability and number of units in each bin."""
     score = np.asarray(units.score, np.float64)
     if units.kind == "binary":
         came_true, probability = units.y_true == 1, score

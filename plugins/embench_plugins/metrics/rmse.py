@@ -1,7 +1,7 @@
 """Root mean squared error of predicted values over all units of a fold, in the label's own unit.
 
-Levels of people are in it: it says how far off an answer is, not whether it follows a person. Compare it with `chance`,
-the standard deviation of the labels, and never across datasets.
+It includes the subjects' levels: it measures how far off a prediction is, not whether it follows a subject. Compare it
+with `chance`, the standard deviation of the labels, and never across datasets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pretrainer `signal_transform`: tells which of five changes was made to a window, or none.
+"""Pretrainer `signal_transform`: classifies which of five changes was made to a window, or none.
 
 Wu et al. 2023 (`wu2023`), as its published code has it. Every window comes in all six versions, so labels are balanced.
 All modalities of a sample get the same kind of change with draws of their own. The whole model learns, the Transformer

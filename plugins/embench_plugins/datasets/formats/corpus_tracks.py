@@ -20,7 +20,7 @@ MOST_BYTES = 2_000_000_000
 @dataclass(frozen=True, slots=True)
 class Track:
     """A channel as its file holds it. `read(start, stop)` gives samples as float64 in `unit`, which is None where the
-    file does not say it; stretches are asked for in order."""
+    file does not say it; segments must be read in order."""
 
     name: str
     rate: float

@@ -1,4 +1,4 @@
-"""What the readers share: tables of text, and what to say of a folder that is not what it should be."""
+"""What the readers share: tables of text, and errors for folders of another kind."""
 
 from __future__ import annotations
 

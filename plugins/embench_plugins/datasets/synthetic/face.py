@@ -1,9 +1,9 @@
-"""A made-up person in front of a camera, whose mouth and brow carry what is planted.
+"""A synthetic subject in front of a camera, whose mouth and brow carry what is planted.
 
 What is planted is the expression alone: `smile` (corners of the mouth up or down) and `brow` (raised or lowered). Eyes
-that blink and look about, a head that moves, a mouth that opens, light that drifts, the person's looks and the room are
-drawn without regard to anything. Every frame is standardised in each colour and then given the light of the moment, so
-that brightness and contrast of a picture tell nothing.
+that blink and look about, a head that moves, a mouth that opens, light that drifts, the subject's looks and the room
+are drawn independently of it. Every frame is standardised in each colour and then given the light of the moment,
+so that brightness and contrast of a picture tell nothing.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Performance:
 
 @dataclass(frozen=True)
 class Face:
-    """What makes one person's pictures that person's: looks, place in the picture, and the room behind."""
+    """One subject's looks, place in the picture, and the room behind."""
 
     skin: np.ndarray  # (3,) RGB
     hair: np.ndarray  # (3,)

@@ -1,4 +1,4 @@
-"""Stretches of a recording as rows of arrays."""
+"""Segments of a recording as rows of arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Spans:
-    """Stretches of a recording in samples: `start`, `stop` (n,), clipped at its ends; `rate` in Hz."""
+    """Segments of a recording in samples: `start`, `stop` (n,), clipped at its ends; `rate` in Hz."""
 
     start: np.ndarray
     stop: np.ndarray
