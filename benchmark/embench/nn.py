@@ -22,6 +22,7 @@ class Head(nn.Module):
         self.norm, self.linear = nn.LayerNorm(dim), nn.Linear(dim, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
+        """`logits` (B, n_out) and `hidden` (B, D), the normalised pooled tokens."""
         hidden = self.norm(tokens.pooled())
         return Output(self.linear(hidden), hidden)
 
@@ -41,6 +42,7 @@ class FillAbsent(nn.Module):
         )
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> dict[str, Tokens]:
+        """The tokens (B, L, D) of each modality, filled in the rows where `present` (B,) is False."""
         return {m: self._fill(m, t, present[m]) for m, t in tokens.items()}
 
     def _fill(self, modality: str, tokens: Tokens, present: Tensor) -> Tokens:
@@ -93,6 +95,7 @@ class ValueScale(nn.Module):
         self.register_buffer("std", torch.ones(outputs))
 
     def forward(self, logits: Tensor) -> Tensor:
+        """`logits` (B, n_out) times `std` plus `mean`, in the labels' unit."""
         return logits * self.std + self.mean
 
 
@@ -117,6 +120,8 @@ class Model(nn.Module):
         self.fusion, self.head, self.scale = fusion, head, scale
 
     def encode(self, batch: Batch) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
+        """Tokens (B, L, D) of each modality and where it is `present` (B,) bool; absent rows hold zeros and an empty
+        mask."""
         tokens, present = {}, {}
         for m, encoder in self.encoders.items():
             rows = batch.rows[m]
@@ -132,6 +137,11 @@ class Model(nn.Module):
         return tokens, present
 
     def forward(self, batch: Batch) -> Output:
+        """`logits` (B, n_out) of a batch, values in the labels' unit, with `hidden` (B, H).
+
+        Raises:
+            ValueError: the model has neither a fusion nor a head.
+        """
         tokens, present = self.encode(batch)
         if self.fusion is not None:
             output: Output = self.fusion(tokens, present)
@@ -197,12 +207,18 @@ class Supervised(nn.Module):
         self.classes = [None if own is None else torch.tensor(own, dtype=torch.float32) for own in weights]
 
     def train(self, mode: bool = True) -> Supervised:
+        """Sets the mode of all parts but the frozen ones, which stay in evaluation mode."""
         super().train(mode)
         for part in self.frozen:
             part.training = False
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Mapping[str, Any]]:
+        """The loss (scalar) of a batch, and no figures beside it.
+
+        Raises:
+            ValueError: the batch has no labels.
+        """
         if batch.y is None or batch.weight is None:
             raise ValueError("a labelled stage got a batch without labels")
         logits = self.model(batch).logits.float()

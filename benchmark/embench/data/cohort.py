@@ -58,6 +58,7 @@ class Cohort:
 
     @property
     def people(self) -> list[str]:
+        """Ids of the subjects with a unit in the cohort, sorted."""
         return sorted({self.units[i].subject for i in self.positions})
 
     @property
@@ -67,6 +68,7 @@ class Cohort:
 
     @property
     def shortest_s(self) -> float:
+        """Length in s of the shortest eligible unit."""
         return min(self.units[i].stop - self.units[i].start for i in self.eligible)
 
     @property

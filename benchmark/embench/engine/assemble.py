@@ -41,6 +41,7 @@ def encoder_of(part: Part) -> Encoder:
 
 
 def view_of(encoder: Encoder, name: str) -> View:
+    """The view of an encoder's recipe. Raises PluginError where it has none."""
     view = encoder.recipe.view
     if view is None:
         raise PluginError("an encoder's recipe must say what it sees of a unit", where=name, expected="recipe.view")
@@ -63,6 +64,8 @@ class Source:
 
     @classmethod
     def of(cls, spec: SourceSpec, places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> Source:
+        """The source that a stage's params describe: its store is opened in the folder that `places` has for it, and
+        its units are the arrays `all_*` of `task`."""
         return cls(
             open_store(places["stores"][spec.store]),
             spec.longest_s,

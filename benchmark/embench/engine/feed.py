@@ -38,6 +38,7 @@ class RowFeed(ABC):
 
     @property
     def present(self) -> np.ndarray:
+        """(n,) bool: rows of which anything was recorded."""
         return self.rows.present
 
     def gather(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
@@ -150,6 +151,7 @@ class FeatureFeed:
     device: str
 
     def gather(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """Rows (b, *shape) at positions `index` (b,); features have no mask."""
         return self.array[torch.from_numpy(index).to(self.device)], None
 
 

@@ -32,6 +32,7 @@ class Grid:
         return len(self.recording)
 
     def take(self, index: np.ndarray) -> Grid:
+        """The anchors at positions `index` (m,)."""
         return Grid(*(getattr(self, name)[index] for name in ("recording", "start", "stop", "unit", "unit_start")))
 
     def weights(self) -> np.ndarray:

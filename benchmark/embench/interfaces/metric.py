@@ -71,6 +71,7 @@ class ConfusionMetric(Metric):
         """The score (R,) of `confusion` (R, K, K), counts of (label, decision); NaN where it is undefined."""
 
     def __call__(self, units: Units) -> float | Undefined:
+        """The score of one confusion matrix of all `units`, or `Undefined` with the reason of `why_undefined`."""
         confusion = confusion_by_person(units, np.zeros(len(units), int), 1)
         value = float(self.of(confusion)[0])
         return value if np.isfinite(value) else Undefined(self.why_undefined(confusion[0]))
@@ -80,6 +81,7 @@ class ConfusionMetric(Metric):
         return "no units" if not confusion.any() else "one class only"
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) scores of bootstrap samples of subjects, from sums of the subjects' confusion matrices."""
         confusion = confusion_by_person(units, people_codes(units, subjects), len(subjects))
         return self.of(np.tensordot(counts.astype(float), confusion, axes=1))
 

@@ -37,6 +37,7 @@ class Signal:
 
     @property
     def duration_s(self) -> float:
+        """Length in s: samples over `rate`."""
         return self.data.shape[self.time_axis] / self.rate
 
 

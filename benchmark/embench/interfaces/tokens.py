@@ -69,6 +69,7 @@ class OutputSpec:
 
     @property
     def size(self) -> int:
+        """The number of logits of all targets together."""
         return sum(target.outputs for target in self.targets)
 
     def slices(self) -> list[slice]:

@@ -104,6 +104,7 @@ class Plan:
 
     @property
     def id(self) -> str:
+        """The run's id: encoders, fusion, and 10 hex digits of the configuration and its predictions' stages."""
         names = "_".join(dict.fromkeys(part.short for part in self.method.encoders.values()))
         mark = "dev-" if self.request.dev else ""
         answers = [answer.stage for answer in self.graph.answers]
@@ -111,6 +112,7 @@ class Plan:
 
     @property
     def folder(self) -> Path:
+        """Where the run's record will lie: `<runs>/<dataset>/<id>`."""
         name = self.dataset.rpartition(":")[2].split("/", 1)[-1]
         return self.request.runs_folder / name.replace("/", "-") / self.id
 

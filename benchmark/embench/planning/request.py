@@ -53,6 +53,7 @@ class Request:
 
     @property
     def runs_folder(self) -> Path:
+        """Where records go: the one requested, else `runs` in the working folder."""
         return Path(self.runs) if self.runs is not None else Path("runs")
 
 
@@ -75,6 +76,7 @@ class Option:
 
     @property
     def field(self) -> str:
+        """The field of `Request` that the option sets."""
         return self.of or self.name.replace("-", "_")
 
 

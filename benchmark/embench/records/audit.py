@@ -57,6 +57,7 @@ class Audit:
 
     @property
     def counts(self) -> dict[str, int]:
+        """How many findings there are of each severity."""
         return {s: sum(finding.severity == s for _, finding in self.findings) for s in SEVERITIES}
 
     def json(self) -> dict[str, Any]:

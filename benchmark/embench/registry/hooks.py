@@ -72,18 +72,23 @@ class Observers:
         return cls(made)
 
     def run_started(self, run: Mapping[str, Any]) -> None:
+        """Notifies every observer that a run begins; `run` is its manifest so far."""
         self._call("run_started", run=run)
 
     def stage_started(self, stage: Mapping[str, Any]) -> None:
+        """Notifies every observer that a stage begins."""
         self._call("stage_started", stage=stage)
 
     def epoch_ended(self, stage: Mapping[str, Any], epoch: int, figures: Mapping[str, Any]) -> None:
+        """Passes the figures of an epoch (from 1) to every observer."""
         self._call("epoch_ended", stage=stage, epoch=epoch, figures=figures)
 
     def stage_ended(self, stage: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+        """Notifies every observer that a stage is done, with its cost."""
         self._call("stage_ended", stage=stage, figures=figures)
 
     def run_ended(self, run: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
+        """Notifies every observer that a run has ended, with what its `scores.json` holds."""
         self._call("run_ended", run=run, scores=scores)
 
     def _call(self, hook: str, **event: Any) -> None:

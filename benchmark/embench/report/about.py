@@ -54,10 +54,13 @@ def marks(run: Finished) -> list[tuple[bool, str, str]]:
 
 
 def name(run: Finished) -> str:
+    """What the page calls the method."""
     return run.manifest.method.outside or sentence.method(run.record.run) or run.manifest.id
 
 
 def header(run: Finished) -> Markup:
+    """The top of the page: dataset, protocol, subjects, seeds, remarks that affect how to read it, and headline
+    scores."""
     about = run.manifest
     people, left_out = about.cohort.size, len(about.cohort.left_out)
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
@@ -88,6 +91,7 @@ def _card(run: Finished, target: str) -> dict[str, str]:
 
 
 def cost(run: Finished) -> Markup:
+    """The section on time, parameters, operations, memory and energy."""
     note = (
         "Time of all stages one after the other; parameters, and operations of one row's answer, in one fold; highest "
         "use of memory; energy of the GPU."
@@ -96,6 +100,7 @@ def cost(run: Finished) -> Markup:
 
 
 def audit(run: Finished) -> Markup:
+    """The section on the audit: its findings, and the checks that were skipped."""
     content = audits.read(run.folder)
     if content is None:
         return missing("this run was not audited; `embench audit RUN` does")
@@ -114,6 +119,7 @@ def audit(run: Finished) -> Markup:
 
 
 def facts_of(run: Finished) -> Markup:
+    """The section on how the run came about: data, protocol, cohort, method, versions."""
     about, record = run.manifest, run.record.run
     people = "" if isinstance(about.cohort.people, int) else f": {', '.join(about.cohort.people)}"
     gone = [

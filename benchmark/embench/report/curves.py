@@ -34,6 +34,7 @@ def spread(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def curves(run: Finished) -> Markup:
+    """The section of ROC and calibration curves, for value targets of labels against predictions."""
     if run.record.labels is None:
         return missing(NO_LABELS)
     made = []
@@ -177,6 +178,7 @@ def _values(target: Target, joined: Joined) -> Markup:
 
 
 def decisions(run: Finished) -> Markup:
+    """The section of confusion matrices; value targets have none."""
     if run.record.labels is None:
         return missing(NO_LABELS)
     made = []

@@ -26,6 +26,7 @@ NAMED = 8
 
 
 def layers(run: Finished) -> Markup:
+    """The section on embeddings: a map of a fold's test units, and linear probes, for each target."""
     embeddings = read(run.folder)
     if embeddings is None:
         return missing(

@@ -136,6 +136,7 @@ def answers(records: Sequence[Record], target: Target) -> Answers:
 
 
 def fusion(run: Finished, given: Sequence[Path]) -> Markup:
+    """The section on what fusion adds: recordings that all modalities get right and one alone gets wrong."""
     modalities = _parts(run.record)
     if len(modalities) < 2:
         return missing("the method reads one modality, so that there is nothing to be fused")

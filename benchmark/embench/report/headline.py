@@ -22,10 +22,12 @@ CHANCE = {"ccc": 0.0}
 
 
 def controls(run: Finished) -> Markup:
+    """The section that compares the headline with every control."""
     return together(_controls(run, target) for target in run.targets)
 
 
 def heading(run: Finished, target: Target) -> Markup:
+    """The target's name as a heading where a run has several targets, else nothing."""
     return part("heading", target.name) if run.several else Markup()
 
 
@@ -109,6 +111,7 @@ def _of_what(number: Number) -> str:
 
 
 def people(run: Finished) -> Markup:
+    """The section of scores by subject."""
     if run.record.labels is None:
         return missing(NO_LABELS)
     return together(heading(run, target) + _people(run, target) for target in run.targets)
@@ -175,6 +178,7 @@ def _filled(values: np.ndarray | None, size: int) -> np.ndarray:
 
 
 def every_score(run: Finished) -> Markup:
+    """The section with a table of all scores of each target."""
     scores = run.record.scores
     made = []
     for target in run.targets:

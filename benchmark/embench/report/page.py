@@ -32,6 +32,7 @@ class Section:
 
     @property
     def id(self) -> str:
+        """What links within the page point to."""
         return self.short.lower().replace(" ", "-")
 
 
@@ -47,6 +48,7 @@ def together(parts: Iterable[Markup]) -> Markup:
 
 
 def text(said: str) -> Markup:
+    """A paragraph."""
     return part("text", said)
 
 
@@ -90,10 +92,12 @@ def picture(
 
 
 def pictures(made: Sequence[Markup]) -> Markup:
+    """Figures side by side."""
     return part("pictures", made)
 
 
 def facts(pairs: Sequence[tuple[str, str]]) -> Markup:
+    """A list of names and values."""
     return part("facts", pairs)
 
 

@@ -18,6 +18,7 @@ LINES = {"loss": ("training people", False), "val_loss": ("validation people", T
 
 
 def learning(run: Finished) -> Markup:
+    """The section of learning curves, a figure for each kind of stage, modality and target."""
     if not run.record.history:
         return missing(
             "the record holds no history: nothing was trained by gradient, or the predictions came from elsewhere"

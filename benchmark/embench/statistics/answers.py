@@ -77,6 +77,7 @@ class Result:
 
     @cached_property
     def predictions(self) -> Predictions:
+        """The run's predictions, read from its folder. Raises DataError where they are missing or damaged."""
         return Predictions.read(self.folder / "predictions.csv.gz")
 
     def json(self) -> dict[str, Any]:

@@ -38,7 +38,8 @@ class Finished(Protocol):
     """A finished run, as `embench.run` gives it."""
 
     @property
-    def folder(self) -> Path: ...
+    def folder(self) -> Path:
+        """The folder of the run's record."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Comparison:
 
     @property
     def equivalent(self) -> bool:
+        """Whether the equivalence test is significant: the methods differ by less than its margin."""
         return self.tests.get("equivalence", 1.0) < ALPHA
 
     @property
@@ -98,6 +100,7 @@ class Comparison:
         return sentence.sentence(self)
 
     def as_json(self) -> dict[str, Any]:
+        """The comparison as `embench compare --json` prints it."""
         plain = {name: value for name, value in vars(self).items() if name not in ("scores", "difference", "tests")}
         return {
             **plain,
@@ -122,6 +125,7 @@ class Standing:
     tried: int | None
 
     def as_json(self) -> dict[str, Any]:
+        """The standing as `embench compare --json` prints it."""
         return {**vars(self), "score": self.score.as_json()}
 
 
@@ -135,6 +139,7 @@ class Table:
     comparisons: tuple[Comparison, ...]
 
     def as_json(self) -> dict[str, Any]:
+        """The table as `embench compare --json` prints it."""
         return {
             "target": self.target,
             "metric": self.metric,

@@ -52,6 +52,7 @@ class Check:
             self.that(gap <= TOLERANCE * scale, f"{what}: they differ by {gap:.2g}", expected=expected)
 
     def finite(self, x: Tensor | None, what: str) -> None:
+        """Raises CheckFailed where `x` holds NaN or infinity; None passes."""
         if x is not None:
             self.that(bool(torch.isfinite(x).all()), f"{what} is not finite", expected="numbers, no NaN, no infinity")
 

@@ -64,6 +64,7 @@ class Rows:
     spec: InputSpec
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
+        """`x` and `mask` as torch tensors that share their memory."""
         return torch.from_numpy(self.x), None if self.mask is None else torch.from_numpy(self.mask)
 
 

@@ -21,6 +21,7 @@ class Events:
         report({"event": "stage_started", "stage": about(stage)})
 
     def tell(self, event: Mapping[str, Any]) -> None:
+        """Reports an event with the stage it is of."""
         self.report({**event, "stage": about(self.stage)})
 
     def poll(self) -> None:
@@ -36,6 +37,7 @@ class Events:
                 self.tell(json.loads(line))
 
     def end(self, result: Mapping[str, Any] | None, done: int, total: int) -> None:
+        """Reports that the stage has ended: its figures, and how many of `total` stages are done."""
         self.tell({"event": "stage_ended", "figures": result or {}, "done": done, "total": total})
 
 
