@@ -27,6 +27,12 @@ class LabelRule:
             `negative` count as 0, all else has no label.
         classes: for conditions that are some of several, the raw class indices in the order of the target's classes,
             all else has no label; empty: the raw ones are the target's.
+
+    >>> rule = LabelRule(cut=5.0)
+    >>> rule(np.array([7.0])), rule(np.array([5.0]))
+    (1.0, 0.0)
+    >>> LabelRule(aggregate="mean", cut=5.0, dead_band=(4.5, 5.5))(np.array([4.0, 6.0])) is None
+    True
     """
 
     aggregate: Literal["value", "mean", "majority", "unanimous"] = "value"
@@ -93,6 +99,9 @@ class Target:
 
     Raises:
         ValueError: there is no such kind, or several classes are fewer than three: two are a binary target.
+
+    >>> Target("mood", "classes", LabelRule(), label="mood", n=3).columns
+    ('score_0', 'score_1', 'score_2')
     """
 
     name: str
@@ -126,7 +135,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a method sees of a unit: all of it, windows inside it, or a stretch that ends where the unit ends."""
+    """What a method sees of a unit: all of it, windows inside it, or a stretch that ends where the unit ends.
+
+    >>> View("window", length_s=10.0, step_s=5.0)  # 10 s windows every 5 s
+    View(kind='window', length_s=10.0, step_s=5.0, length='native')
+    """
 
     kind: Literal["unit", "window", "context"] = "unit"
     length_s: float | None = None
@@ -156,6 +169,11 @@ class Units:
 
     `score` is the probability of the positive class, (n, K) probabilities for `classes`, the value itself for `value`.
     `length_s` is the nominal length of a unit in seconds, NaN where units are whole recordings.
+
+    >>> from embench.testing.samples import units
+    >>> binary = units("binary")
+    >>> binary.score.shape, binary.take(binary.subject == "p00").y_true.mean()
+    ((72,), np.float64(0.5))
     """
 
     kind: KindName

@@ -20,7 +20,15 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class LifecycleSpec:
-    """The events of a run, in the order they come. Mappings hold plain values: text, numbers, lists, mappings."""
+    """The events of a run, in the order they come. Mappings hold plain values: text, numbers, lists, mappings.
+
+    >>> class Losses:
+    ...     @hookimpl
+    ...     def epoch_ended(self, epoch, figures):
+    ...         print(epoch, figures["loss"])
+    >>> Observers([Losses()]).epoch_ended({"kind": "fit"}, 1, {"loss": 0.7})
+    1 0.7
+    """
 
     @hookspec
     def run_started(self, run: Mapping[str, Any]) -> None:
@@ -103,7 +111,11 @@ class Observers:
 
 
 def plain(value: Any) -> Any:
-    """A deep copy of plain values. Raises TypeError for anything else: no array or model gets out by mistake."""
+    """A deep copy of plain values. Raises TypeError for anything else: no array or model gets out by mistake.
+
+    >>> plain({"targets": ("arousal", "valence")})
+    {'targets': ['arousal', 'valence']}
+    """
     if getattr(value, "shape", None) == () and hasattr(value, "item"):  # one number of numpy or torch
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):

@@ -46,6 +46,10 @@ def intervals(
 
     Returns:
         Times (s) of the beats that end the intervals, and the intervals (s).
+
+    >>> times, gaps = intervals(np.array([0, 80, 160, 300, 380, 460]), rate=100.0)  # a beat was missed
+    >>> gaps
+    array([0.8, 0.8, 0.8, 0.8])
     """
     times = np.asarray(peaks, np.float64) / rate
     gaps = np.diff(times)

@@ -154,10 +154,10 @@ def compare(
     target: str | None = None,
     metric: str | None = None,
 ) -> Comparison:
-    """Compares two runs: records, finished runs or their folders.
+    """Compares two runs: results of `embench.run` (see its example), records, or folders of records.
 
     Args:
-        target: may be left out where the two have one in common.
+        target: optional where the two have exactly one in common.
         metric: by default the target's headline.
 
     Raises:
