@@ -111,7 +111,7 @@ class Cohort:
         return [self.units[i] for i in index]
 
     def arrays(self, index: Sequence[int]) -> dict[str, np.ndarray]:
-        """Position of the recording in the store, start and stop (s) of the units at `index`."""
+        """Arrays (n,) on the units at `index`: `recording`, its position in the store; `start` and `stop` in s."""
         at = {entry.id: i for i, entry in enumerate(self.store.recordings)}
         units = self.of(index)
         return {

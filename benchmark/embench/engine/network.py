@@ -108,7 +108,7 @@ def build_fusion(
 
 
 def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
-    """A fitted unimodal stage's net as a frozen encoder."""
+    """A fitted unimodal stage's network as a frozen encoder. Raises ValueError where the stage has no head."""
     model, specs, _ = load(root, stage_id)
     (m,) = specs
     if model.head is None:

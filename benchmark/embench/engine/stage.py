@@ -86,7 +86,8 @@ class Folder:
         return self.path / name
 
     def write(self, name: str, write: Any) -> Path:
-        """Calls `write(path)` for a temporary path, then renames, so that a killed process leaves no half file."""
+        """Calls `write(path)` for a temporary path, then renames, so that a killed process leaves no half file. Raises
+        MachineError where the disk refuses."""
         final = self.path / name
         try:
             self.path.mkdir(parents=True, exist_ok=True)

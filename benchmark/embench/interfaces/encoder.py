@@ -75,7 +75,8 @@ class Encoder(ABC):
         return signal
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, *shape) float32 for `spans` (n, 2) in s of one recording; NaN where there is nothing to compute."""
+        """(n, *shape) float32 for `spans` (n, 2) in s of one recording; NaN where there is nothing to compute. Raises
+        NotImplementedError unless the encoder overrides it."""
         raise NotImplementedError(f"{type(self).__name__} computes no features")
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class Pairs(NamedTuple):
 
 
 def tie_width(score: np.ndarray) -> float:
-    """The distance within which these scores are tied.
+    """The distance within which scores (n,) are tied: `TIE` of their range.
 
     >>> tie_width(np.array([0.0, 0.5, 1.0]))
     1e-09
@@ -121,7 +121,7 @@ def rows_of(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
 
 
 def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """The mean over the first axis of what is not NaN; NaN where nothing is known.
+    """(P,) the mean over arrays (P,) of what is not NaN; NaN where nothing is known.
 
     >>> mean_of_known([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
     array([ 2., nan])

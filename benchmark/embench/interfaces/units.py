@@ -75,7 +75,7 @@ class LabelRule:
         return float(sum(value > edge or (value == edge and self.ties == "high") for edge in edges))
 
     def summary(self, raw: np.ndarray) -> float | None:
-        """One raw value for the unit, before any threshold; None where all values are missing."""
+        """One value from raw values (n,) of a unit, before any threshold; None where all are NaN or they tie."""
         raw = np.asarray(raw, np.float64)
         raw = raw[np.isfinite(raw)]
         if raw.size == 0:
@@ -191,6 +191,6 @@ class Units:
         return len(self.y_true)
 
     def take(self, index: np.ndarray) -> Units:
-        """The units at `index` (positions or a boolean mask); a position may come twice."""
+        """The units at `index`, positions (m,) or a boolean mask (n,); a position may come twice."""
         arrays = ("y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group")
         return replace(self, **{name: getattr(self, name)[index] for name in arrays})

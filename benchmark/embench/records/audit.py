@@ -73,7 +73,7 @@ class Audit:
 
 
 def write(folder: Path, audit: Audit) -> Path:
-    """Writes `audit.json` into a run's folder."""
+    """Writes `audit.json` into a run's folder. Raises MachineError where the disk refuses."""
     path = Path(folder) / NAME
     try:
         write_text(path, json.dumps(audit.json(), indent=1, default=float) + "\n")

@@ -65,7 +65,7 @@ class Predictions:
         return len(self.columns) - len(self.FIXED) - 2
 
     def take(self, index: np.ndarray) -> Predictions:
-        """The rows at `index` (positions or a boolean mask)."""
+        """The rows at `index`, positions (m,) or a boolean mask (n,)."""
         return Predictions({name: column[index] for name, column in self.columns.items()})
 
     @classmethod

@@ -66,7 +66,12 @@ class Observers:
 
     @classmethod
     def named(cls, names: Sequence[str]) -> Observers:
-        """The observers that these names mean, each made without arguments."""
+        """The observers that these names mean, each made without arguments.
+
+        Raises:
+            UsageError: there is no such observer.
+            PluginError: an observer cannot be imported or made, or watches nothing.
+        """
         made = []
         for name in names:
             entry = find("observer", name)

@@ -155,11 +155,12 @@ def call(*, encoder: str | Sequence[str], pretrainer: str | Sequence[str] = (), 
         EmbenchError: of another kind, where a plugin or the machine failed; finished stages are kept.
 
     >>> import embench
-    >>> options = {"dataset": "amigos", "encoder": "handcrafted", "modalities": "eda", "target": "arousal", "seeds": "0"}
-    >>> run = embench.run(fusion="logreg", **options)
+    >>> data = {"dataset": "amigos", "modalities": "eda", "target": "arousal", "seeds": "0"}
+    >>> run = embench.run(encoder="handcrafted", fusion="logreg", **data)
     >>> 0 <= run.scores["scores"]["arousal"]["auroc_within"]["mean"] <= 1
     True
-    >>> embench.compare(run, embench.run(fusion="lda", **options)).metric
+    >>> other = embench.run(encoder="handcrafted", fusion="lda", **data)
+    >>> embench.compare(run, other).metric
     'auroc_within'
     """
     values, known = named(options), {f.name for f in fields(Request)}

@@ -30,7 +30,7 @@ class Boxes:
     box: np.ndarray
 
     def median(self, start_s: float, stop_s: float) -> np.ndarray | None:
-        """The median of the boxes in [start_s, stop_s); None where there are none."""
+        """The median box (4,) in [start_s, stop_s) seconds; None where there are none."""
         first, last = np.searchsorted(self.time_s, np.array([start_s, stop_s]) - TOLERANCE_S)
         return None if first == last else np.asarray(np.median(self.box[first:last], 0))
 

@@ -12,7 +12,7 @@ from scipy.fft import next_fast_len
 
 
 def highpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
-    """Butterworth high-pass; the offset goes.
+    """`x` (C, T) through a Butterworth high-pass with its edge in Hz; the offset goes.
 
     >>> highpass(np.full((1, 500), 3.0, np.float32), rate=100.0, edge=0.5, order=4).max()
     np.float32(0.0)
@@ -21,7 +21,7 @@ def highpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
 
 
 def lowpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
-    """Butterworth low-pass.
+    """`x` (C, T) through a Butterworth low-pass with its edge in Hz; the offset stays.
 
     >>> t = np.arange(1000) / 100.0
     >>> slow, fast = np.sin(2 * np.pi * t), np.sin(2 * np.pi * 40 * t)
@@ -32,7 +32,7 @@ def lowpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
 
 
 def bandpass(x: np.ndarray, rate: float, edges: tuple[float, float], order: int) -> np.ndarray:
-    """Butterworth band-pass between `edges` (low, high); the offset goes.
+    """`x` (C, T) through a Butterworth band-pass between `edges` (low, high) in Hz; the offset goes.
 
     >>> bandpass(np.full((2, 500), 3.0, np.float32), rate=100.0, edges=(4.0, 45.0), order=4).shape
     (2, 500)
@@ -41,7 +41,7 @@ def bandpass(x: np.ndarray, rate: float, edges: tuple[float, float], order: int)
 
 
 def notch(x: np.ndarray, rate: float, hz: float, q: float = 30.0) -> np.ndarray:
-    """Takes out one frequency, `hz` / `q` wide.
+    """`x` (C, T) without the frequency `hz`; the notch is `hz` / `q` wide.
 
     >>> t = np.arange(1280) / 128.0
     >>> hum = np.sin(2 * np.pi * 50 * t)[None]

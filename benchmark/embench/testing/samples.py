@@ -52,7 +52,7 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
 
 
 def part(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
-    """Some rows of tokens, without their history."""
+    """Rows of tokens (B, L, D), detached from their gradients."""
     mask, summary = tokens.mask, tokens.summary
     cut = tokens.x[rows].detach(), None if mask is None else mask[rows]
     return Tokens(*cut, None if summary is None else summary[rows].detach())
@@ -68,7 +68,7 @@ class Rows:
     spec: InputSpec
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
-        """`x` and `mask` as torch tensors that share their memory."""
+        """`x` (n, *shape) and `mask` (n, T) as torch tensors that share their memory."""
         return torch.from_numpy(self.x), None if self.mask is None else torch.from_numpy(self.mask)
 
 

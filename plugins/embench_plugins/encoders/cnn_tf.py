@@ -114,6 +114,9 @@ class Network(nn.Module):
         length: most samples of a row; shorter rows use the first positions.
         picks: the channels that are read, kept as a buffer so that a pretext task can find out.
         pos: `sin` (fixed), `learned`, or `none` (then the Transformer does not know the order).
+
+    Raises:
+        UsageError: `pos` is none of these.
     """
 
     picks: Tensor

@@ -82,7 +82,8 @@ class Handcrafted(Encoder):
         return (*every, *plain.BREATHS) if modality == "resp" else every
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """Mean and SD of each value over the rows that have it; 0 and 1 where none has, or all are equal."""
+        """`mean` and `std` (F,) of each value over the rows (n, F) that have it; 0 and 1 where none has, or all are
+        equal."""
         known = np.isfinite(x)
         count = np.maximum(known.sum(0), 1)
         mean = np.where(known, x, 0.0).sum(0, dtype=np.float64) / count

@@ -93,8 +93,12 @@ class UnetSe(Encoder):
         return "features"
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, 1, 32) intervals of ECG (the left arm's lead, else the first) or PPG, NaN after a span's last one; or
-        (n, 4, C) differential entropy of theta, alpha, beta and gamma of EEG, in nats, NaN of a flat channel."""
+        """(n, 1, 32) intervals of ECG (the left arm's lead, else the first) or PPG, NaN after a span's last one; or (n,
+        4, C) differential entropy of theta, alpha, beta and gamma of EEG, in nats, NaN of a flat channel.
+
+        Raises:
+            UsageError: nothing can be computed from this modality.
+        """
         where, prepare = Spans.of(spans, signal.rate, signal.data.shape[1]), self.recipe.prepare
         if signal.modality == "eeg":
             return entropies(signal.data, where, prepare["bands"], int(prepare["order"]))
@@ -117,7 +121,8 @@ class UnetSe(Encoder):
         return () if modality == "eeg" else (-1,)
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """Mean and SD of each band of each electrode; a series keeps its own scale."""
+        """`mean` and `std` (bands, C) of an EEG's rows (n, bands, C); nothing for a series, which keeps its own
+        scale."""
         if x.shape[1] == 1:
             return {}
         known = np.isfinite(x)
@@ -183,7 +188,11 @@ def cell(electrode: str) -> int:
 
 
 class Series(nn.Module):
-    """(B, 1, L), NaN where there is no interval -> Tokens(x (B, L, dim), mask (B, L))."""
+    """(B, 1, L), NaN where there is no interval -> Tokens(x (B, L, dim), mask (B, L)).
+
+    Raises:
+        UsageError: L cannot be halved once for each level below the first.
+    """
 
     def __init__(self, length: int, widths: Sequence[int], units: int, dim: int) -> None:
         super().__init__()
@@ -204,7 +213,11 @@ class Series(nn.Module):
 
 class Maps(nn.Module):
     """(B, bands, C) -> Tokens(x (B, cells, dim)). Values are standardised by the training subjects' `stats`; a missing
-    one, and a cell without an electrode, is 0, the mean."""
+    one, and a cell without an electrode, is 0, the mean.
+
+    Raises:
+        UsageError: there is no such `layout`, or it is `grid` and an electrode has no place on the scalp.
+    """
 
     mean: Tensor
     std: Tensor

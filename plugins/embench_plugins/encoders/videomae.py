@@ -249,7 +249,7 @@ class Network(nn.Module):
         return [self.videomae.embeddings, *self.videomae.encoder.layer]
 
     def pixels(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Frames as the network reads them: standardised as ImageNet is, 0 where none was seen."""
+        """(B, T, 3, H, W) frames as the network reads them: standardised as ImageNet is, 0 where none was seen."""
         frames = (x / 255 - self.mean) / self.std
         return hide(frames, mask)
 

@@ -142,7 +142,8 @@ class Network(nn.Module):
 
 
 def shorten(tokens: Tokens, most: int | None) -> Tokens:
-    """At most `most` tokens: neighbours are averaged in groups of (nearly) equal size, over those that count."""
+    """Tokens (B, L, D) as at most `most` tokens: neighbours are averaged in groups of (nearly) equal size, over those
+    that count."""
     length = tokens.x.shape[1]
     if most is None or length <= most:
         return tokens

@@ -51,7 +51,11 @@ class ModalityAware(Fusion):
 
 
 class Network(nn.Module):
-    """Tokens a modality, projected where their width is not `dim` -> Output(logits (B, n), hidden (B, hidden))."""
+    """Tokens a modality, projected where their width is not `dim` -> Output(logits (B, n), hidden (B, hidden)).
+
+    Raises:
+        UsageError: `mask_axis` is neither `channel` nor `token`.
+    """
 
     def __init__(
         self,

@@ -33,7 +33,8 @@ class Tabular(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Fits; `weight` holds no class weights yet: `class_weight: balanced` puts them on top."""
+        """Fits `X` (n, features) to `y` (n,); `weight` (n,) is multiplied by class weights where `class_weight` is
+        `balanced`."""
         found = np.unique(y)
         self._only, self._model = (float(found[0]) if len(found) == 1 else None), None
         if self._only is None:
@@ -54,7 +55,8 @@ class Tabular(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
-        """A fitted classifier with `predict_proba` and `classes_`; of values one with `predict`."""
+        """A classifier with `predict_proba` and `classes_`, fitted to `X` (n, features) and `y` (n,); for values one
+        with `predict`."""
 
     def score(self, X: np.ndarray) -> np.ndarray:
         """Predictions for rows `X` (n, features): (n,) probabilities of class 1, (n, classes) of several, (n,)

@@ -97,8 +97,12 @@ def synthesize(
 
 
 def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-    """The truth behind the files: a row of `MOMENTS` for each second of each video of each subject, without writing
-    anything. A subject's rows depend on `seed`, `effect`, `length_s` and the subject's number only."""
+    """The planted truth, before any file is written: a structured array (n,) of dtype `MOMENTS`, a row for each second
+    of each video of each subject.
+
+    A subject's rows depend on `seed`, `effect`, `length_s` and the subject's number only, not on how many subjects
+    there are.
+    """
     check_arguments(subjects, PEOPLE, seed, effect)
     return np.concatenate([_person(person + 1, seed, effect, length_s or SAMPLE_S) for person in range(subjects)])
 

@@ -27,7 +27,8 @@ def smooth_noise(rng: np.random.Generator, samples: int, rate: float, tau_s: flo
 
 
 def planted(latent: np.ndarray, other: np.ndarray, strength: float) -> np.ndarray:
-    """A response that correlates with `latent` by `strength`; `other` is unrelated, of the same variance 1."""
+    """(T,) a response that correlates with `latent` (T,) by `strength`, -1 to 1; `other` (T,) is unrelated to it. All
+    have variance 1."""
     return strength * latent + np.sqrt(1 - strength**2) * other
 
 

@@ -78,7 +78,7 @@ class Brain:
 
 
 def standardised(x: np.ndarray, skip: int = 0) -> np.ndarray:
-    """Mean 0 and variance 1 in each row after the first `skip` samples."""
+    """`x` (..., T) with mean 0 and variance 1 in each row after the first `skip` samples."""
     kept = x[..., skip:]
     return np.asarray((x - kept.mean(axis=-1, keepdims=True)) / kept.std(axis=-1, keepdims=True))
 

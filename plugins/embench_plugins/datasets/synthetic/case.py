@@ -108,7 +108,8 @@ def synthesize(
 
 
 def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The truth behind the files: a row of `UNITS` for each unit of each subject's clips, without writing anything.
+    """The planted truth, before any file is written: a structured array (n,) of dtype `UNITS`, a row for each unit of
+    each subject's clips.
 
     A subject's rows depend on `seed` and the subject's number only, not on how many subjects there are.
     """
@@ -130,7 +131,7 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
 def oracle(
     subjects: int, seed: int, effect: float, *, length_s: float | None = None
 ) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """For each planted quantity: its target, and of all units with a label the true values, labels and subjects."""
+    """Quantity -> its target, and arrays (n,) over all units with a label: true values, labels and subjects."""
     rows = draw(subjects, seed, effect, length_s=length_s)
     rules = {target.name: target.rule for target in Case.card.targets}
     found = {}

@@ -118,9 +118,13 @@ def synthesize(
 
 
 def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-    """The truth behind the files: a row of `ROWS` for each 5 s of each subject's debate, without writing anything.
+    """The planted truth, before any file is written: a structured array (n,) of dtype `ROWS`, a row for each 5 s of
+    each subject's debate.
 
     A subject's rows depend on `seed`, `length_s` and the subject's number only, not on how many subjects there are.
+
+    Raises:
+        UsageError: an argument is out of range.
     """
     check_arguments(subjects, PEOPLE, seed, effect)
     length_s = LENGTH_S if length_s is None else length_s

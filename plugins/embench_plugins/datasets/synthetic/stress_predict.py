@@ -82,9 +82,14 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
 
 
 def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The truth behind the files: a row of `SECONDS` for each second of each subject, without writing anything.
+    """The planted truth, before any file is written: a structured array (n,) of dtype `SECONDS`, a row for each second
+    of each subject.
 
-    A subject's rows depend on `seed`, `effect`, the length and the subject's number only.
+    A subject's rows depend on `seed`, `effect`, the length and the subject's number only, not on how many subjects
+    there are.
+
+    Raises:
+        UsageError: an argument is out of range.
     """
     check_arguments(subjects, PEOPLE, seed, effect)
     longest = SESSION_S if length_s is None else length_s
@@ -94,7 +99,7 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
 
 
 def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Quantity -> its true mean, the label and the subject of every unit of 10 s that has a label."""
+    """Quantity -> arrays (n,) over all units of 10 s with a label: its true mean, the label and the subject."""
     truth = draw(subjects, seed, effect)
     rows = []
     for person in sorted(set(range(1, subjects + 1)) - set(UNLABELLED)):

@@ -40,7 +40,7 @@ class Spans:
         return out
 
     def inside(self, position: np.ndarray) -> Iterator[slice]:
-        """For each span, where its samples lie in the sorted sample positions `position`."""
+        """For each span, the slice of `position` (k,), sorted sample positions, that lies in it."""
         first, last = np.searchsorted(position, self.start), np.searchsorted(position, self.stop)
         return (slice(a, b) for a, b in zip(first, last, strict=True))
 
