@@ -55,7 +55,11 @@ def show(
 
 
 def build(root: Path) -> list[Path]:
-    """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md; the paths written."""
+    """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths.
+
+    Raises:
+        MachineError: the disk refuses.
+    """
     root = Path(root)
     sections = _sections(load_entries(root))
     written = []
