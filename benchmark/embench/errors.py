@@ -14,6 +14,11 @@ class EmbenchError(Exception):
         where: the file, field, plugin or option it was found in.
         expected: what should have been there.
         hint: what to do next, ideally a command.
+
+    >>> print(DataError("no recordings", where="data/wesad", hint="embench data fetch wesad"))
+    no recordings
+      where: data/wesad
+      what to do: embench data fetch wesad
     """
 
     exit_code = 70

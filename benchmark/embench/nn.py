@@ -15,13 +15,18 @@ from embench.interfaces.tokens import Batch, Output, OutputSpec, Tokens, TokenSp
 
 
 class Head(nn.Module):
-    """The default read-out: LayerNorm and Linear on the pooled tokens, (B, D) -> (B, n_out)."""
+    """The default read-out: LayerNorm and Linear on the pooled tokens, (B, D) -> (B, n_out).
+
+    >>> Head(dim=16, outputs=2)(Tokens(torch.zeros(4, 10, 16))).logits.shape
+    torch.Size([4, 2])
+    """
 
     def __init__(self, dim: int, outputs: int) -> None:
         super().__init__()
         self.norm, self.linear = nn.LayerNorm(dim), nn.Linear(dim, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
+        """`logits` (B, n_out) and `hidden` (B, D), the normalised pooled tokens."""
         hidden = self.norm(tokens.pooled())
         return Output(self.linear(hidden), hidden)
 
@@ -31,6 +36,11 @@ class FillAbsent(nn.Module):
 
     An absent row comes back with one token that counts (the learned one, at the first position) and a learned
     summary where the modality has a summary; present rows come back untouched.
+
+    >>> fill = FillAbsent({"ecg": TokenSpec(length=3, dim=8)})
+    >>> absent = Tokens(torch.zeros(2, 3, 8), torch.tensor([[True, True, True], [False, False, False]]))
+    >>> fill({"ecg": absent}, {"ecg": torch.tensor([True, False])})["ecg"].mask[1]
+    tensor([ True, False, False])
     """
 
     def __init__(self, specs: Mapping[str, TokenSpec]) -> None:
@@ -41,6 +51,7 @@ class FillAbsent(nn.Module):
         )
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> dict[str, Tokens]:
+        """The tokens (B, L, D) of each modality, filled in the rows where `present` (B,) is False."""
         return {m: self._fill(m, t, present[m]) for m, t in tokens.items()}
 
     def _fill(self, modality: str, tokens: Tokens, present: Tensor) -> Tokens:
@@ -59,17 +70,30 @@ class FillAbsent(nn.Module):
 
 
 def over_time(mask: Tensor, x: Tensor) -> Tensor:
-    """A mask (B, T) as it lies over rows `x`: (B, C, T) of signals, or (B, T, 3, H, W) of frames."""
+    """A mask (B, T) as it lies over rows `x`: (B, C, T) of signals, or (B, T, 3, H, W) of frames.
+
+    >>> over_time(torch.ones(2, 5, dtype=torch.bool), torch.zeros(2, 3, 5)).shape
+    torch.Size([2, 1, 5])
+    """
     return mask[:, None] if x.ndim == 3 else mask[:, :, None, None, None]
 
 
 def hide(x: Tensor, mask: Tensor | None) -> Tensor:
-    """`x` (B, C, T), or frames (B, T, 3, H, W), with zeros where `mask` (B, T) says that nothing was recorded."""
+    """`x` (B, C, T), or frames (B, T, 3, H, W), with zeros where `mask` (B, T) says that nothing was recorded.
+
+    >>> hide(torch.ones(1, 2, 3), torch.tensor([[True, True, False]]))
+    tensor([[[1., 1., 0.],
+             [1., 1., 0.]]])
+    """
     return x if mask is None else x.masked_fill(~over_time(mask, x), 0)
 
 
 def sinusoidal(length: int, dim: int) -> Tensor:
-    """(length, dim) fixed sinusoidal positions (Vaswani et al. 2017, section 3.5)."""
+    """(length, dim) fixed sinusoidal positions (Vaswani et al. 2017, section 3.5).
+
+    >>> sinusoidal(100, 16).shape
+    torch.Size([100, 16])
+    """
     position = torch.arange(length).unsqueeze(1)
     rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))
     table = torch.zeros(length, dim)
@@ -82,6 +106,11 @@ class ValueScale(nn.Module):
     """Turns what a head answers for value targets from training labels' standard scores into the labels' own unit.
 
     `mean`, `std` (n_out,) are buffers, so that they travel with the weights; 0 and 1 where an output is no value.
+
+    >>> scale = ValueScale(outputs=1)
+    >>> _ = scale.mean.fill_(5.0), scale.std.fill_(2.0)
+    >>> scale(torch.tensor([[0.5]]))
+    tensor([[6.]])
     """
 
     mean: Tensor
@@ -93,6 +122,7 @@ class ValueScale(nn.Module):
         self.register_buffer("std", torch.ones(outputs))
 
     def forward(self, logits: Tensor) -> Tensor:
+        """`logits` (B, n_out) times `std` plus `mean`, in the labels' unit."""
         return logits * self.std + self.mean
 
 
@@ -101,6 +131,14 @@ class Model(nn.Module):
     `scale` is there where a target is a value.
 
     An encoder sees only rows that are there; absent rows come back as zeros with an empty mask.
+
+    >>> class Encode(nn.Module):
+    ...     def forward(self, x, mask):
+    ...         return Tokens(x.transpose(1, 2), mask)
+    >>> model = Model({"eda": Encode()}, {"eda": TokenSpec(length=4, dim=1)}, head=Head(1, 2))
+    >>> batch = Batch({"eda": torch.zeros(3, 1, 4)}, {"eda": None}, {"eda": torch.arange(3)}, size=3)
+    >>> model(batch).logits.shape
+    torch.Size([3, 2])
     """
 
     def __init__(
@@ -117,6 +155,8 @@ class Model(nn.Module):
         self.fusion, self.head, self.scale = fusion, head, scale
 
     def encode(self, batch: Batch) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
+        """Tokens (B, L, D) of each modality and where it is `present` (B,) bool; absent rows hold zeros and an empty
+        mask."""
         tokens, present = {}, {}
         for m, encoder in self.encoders.items():
             rows = batch.rows[m]
@@ -132,6 +172,11 @@ class Model(nn.Module):
         return tokens, present
 
     def forward(self, batch: Batch) -> Output:
+        """`logits` (B, n_out) of a batch, values in the labels' unit, with `hidden` (B, H).
+
+        Raises:
+            ValueError: the model has neither a fusion nor a head.
+        """
         tokens, present = self.encode(batch)
         if self.fusion is not None:
             output: Output = self.fusion(tokens, present)
@@ -197,12 +242,18 @@ class Supervised(nn.Module):
         self.classes = [None if own is None else torch.tensor(own, dtype=torch.float32) for own in weights]
 
     def train(self, mode: bool = True) -> Supervised:
+        """Sets the mode of all parts but the frozen ones, which stay in evaluation mode."""
         super().train(mode)
         for part in self.frozen:
             part.training = False
         return self
 
     def forward(self, batch: Batch) -> tuple[Tensor, Mapping[str, Any]]:
+        """The loss (scalar) of a batch, and no figures beside it.
+
+        Raises:
+            ValueError: the batch has no labels.
+        """
         if batch.y is None or batch.weight is None:
             raise ValueError("a labelled stage got a batch without labels")
         logits = self.model(batch).logits.float()

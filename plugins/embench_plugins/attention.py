@@ -25,6 +25,11 @@ class Attention(nn.Module):
         self.out = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`x` (B, N, D) after attending to `context` (B, K, D): (B, N, D).
+
+        Args:
+            mask: (B, K) bool, True where a token of `context` counts; None: all count.
+        """
         key, value = self.key_value(context).chunk(2, -1)
         query, key, value = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (self.query(x), key, value))
         seen = None if mask is None else mask[:, None, None, :]
@@ -59,7 +64,12 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, context: Tensor | None = None) -> Tensor:
-        """`mask` is of the context where there is one, else of `x`, which then attends to itself."""
+        """`x` (B, N, D) after one layer: (B, N, D).
+
+        Args:
+            mask: bool, True where a token counts: (B, K) of `context` where there is one, else (B, N) of `x`.
+            context: (B, K, D) tokens to attend to; None: `x` attends to itself.
+        """
         first, second = self.norms
         if self.norm == "post":
             x = first(x + self.dropout(self.attention(x, x if context is None else context, mask)))

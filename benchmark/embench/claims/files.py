@@ -45,6 +45,7 @@ class Configuration(_Strict):
 
     @property
     def given(self) -> dict[str, Any]:
+        """The options that the claim states; no defaults."""
         return self.model_dump(exclude_unset=True)
 
 

@@ -20,6 +20,8 @@ _LITTLE = 1 << 30  # bytes; less free space than this will not hold prepared dat
 
 
 class Diagnosis(NamedTuple):
+    """One line of the report: what was looked at, what was found, and what to do about it."""
+
     what: str
     detail: str
     broken: bool = False

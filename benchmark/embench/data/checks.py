@@ -60,9 +60,11 @@ class CheckedFiles:
 
     @property
     def errors(self) -> int:
+        """How many findings make the data unusable."""
         return self.count("error")
 
     def count(self, severity: str) -> int:
+        """How many findings have this severity: `error`, `warning` or `note`."""
         return sum(finding.severity == severity for finding in self.findings)
 
 

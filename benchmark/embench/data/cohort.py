@@ -58,6 +58,7 @@ class Cohort:
 
     @property
     def subjects(self) -> list[str]:
+        """Ids of the subjects with a unit in the cohort, sorted."""
         return sorted({self.units[i].subject for i in self.positions})
 
     @property
@@ -67,6 +68,7 @@ class Cohort:
 
     @property
     def shortest_s(self) -> float:
+        """Length in s of the shortest eligible unit."""
         return min(self.units[i].stop - self.units[i].start for i in self.eligible)
 
     @property
@@ -109,7 +111,7 @@ class Cohort:
         return [self.units[i] for i in index]
 
     def arrays(self, index: Sequence[int]) -> dict[str, np.ndarray]:
-        """Position of the recording in the store, start and stop (s) of the units at `index`."""
+        """Arrays (n,) on the units at `index`: `recording`, its position in the store; `start` and `stop` in s."""
         at = {entry.id: i for i, entry in enumerate(self.store.recordings)}
         units = self.of(index)
         return {

@@ -41,6 +41,7 @@ def encoder_of(part: Part) -> Encoder:
 
 
 def view_of(encoder: Encoder, name: str) -> View:
+    """The view of an encoder's recipe. Raises PluginError where it has none."""
     view = encoder.recipe.view
     if view is None:
         raise PluginError("an encoder's recipe must say what it sees of a unit", where=name, expected="recipe.view")
@@ -63,6 +64,8 @@ class Source:
 
     @classmethod
     def of(cls, spec: SourceSpec, places: Mapping[str, Any], task: Mapping[str, np.ndarray]) -> Source:
+        """The source that a stage's params describe: its store is opened in the folder that `places` has for it, and
+        its units are the arrays `all_*` of `task`."""
         return cls(
             open_store(places["stores"][spec.store]),
             spec.longest_s,
@@ -80,7 +83,7 @@ def grid_of(
     start: np.ndarray,
     stop: np.ndarray,
 ) -> Grid:
-    """The anchors of a stage over the given units."""
+    """The anchors of a stage over units, given as arrays (n,): `recording`, `start` and `stop` in s."""
     views = [view_of(encoder_of(part), part.name) for part in modalities.values()]
     view = stage_view(own, views)
     if view.kind == "unit" and view.length == "common":
@@ -270,8 +273,8 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
 def features_of(
     store: Store, m: str, encoder: Encoder, code: str, grid: Grid, view: View, length_s: float, standardised: bool
 ) -> Mapping[str, np.ndarray]:
-    """The encoder's features at every anchor, by recording, of signals as they are or each recording's `standardised`;
-    computed once, then read from disk."""
+    """Recording's id -> (k, *shape) features at its anchors, of signals as they are or z-scored by recording
+    (`standardised`); computed once, then read from disk."""
     seconds = spans_of(grid, view, length_s)
     spans = {store.recordings[r].id: seconds[at] for r, at in by_recording(grid).items()}
     return derive.features(store, m, encoder, code, spans, standardised)
@@ -313,7 +316,7 @@ def _standardise(
 def with_stats(
     specs: Mapping[str, InputSpec], modalities: Mapping[str, Part], data: Data, train: np.ndarray
 ) -> dict[str, InputSpec]:
-    """The specs with what each encoder's `fit_stats` says of the training rows that are present."""
+    """The specs with each encoder's `fit_stats`, computed on the rows at positions `train` (n,) that are present."""
     out = dict(specs)
     for m, part in modalities.items():
         encoder = encoder_of(part)

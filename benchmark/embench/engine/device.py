@@ -63,12 +63,12 @@ def widest(device: str) -> torch.dtype:
 
 
 def random_state(device: str) -> Tensor | None:
-    """The state of a GPU's own random numbers; None for the CPU."""
+    """The state of a GPU's random numbers, uint8 (n,); None for the CPU."""
     return None if device == "cpu" else torch.get_device_module(device).get_rng_state()
 
 
 def set_random_state(device: str, state: Tensor | None) -> None:
-    """Sets what `random_state` gave."""
+    """Restores a state that `random_state` returned."""
     if device != "cpu" and state is not None:
         torch.get_device_module(device).set_rng_state(state.cpu())
 

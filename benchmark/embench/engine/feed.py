@@ -38,6 +38,7 @@ class RowFeed(ABC):
 
     @property
     def present(self) -> np.ndarray:
+        """(n,) bool: rows of which anything was recorded."""
         return self.rows.present
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
@@ -150,6 +151,7 @@ class FeatureFeed:
     device: str
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """Rows (b, *shape) at positions `index` (b,); features have no mask."""
         return self.array[torch.from_numpy(index).to(self.device)], None
 
 
@@ -191,8 +193,8 @@ def resident(
 def resident_clips(
     array: np.ndarray, spans: Sequence[tuple[int, int] | None], device: str
 ) -> tuple[Tensor, list[int | None]]:
-    """The frames of the recordings that are needed, side by side on the device, and each recording's new offset; see
-    `resident`."""
+    """The frames (n, 3, size, size) of the recordings that are needed, side by side on the device, and each recording's
+    new offset; see `resident`."""
     packed = torch.zeros((sum(span[1] for span in spans if span), *array.shape[1:]), dtype=torch.uint8, device=device)
     offsets: list[int | None] = []
     at = 0
@@ -221,7 +223,7 @@ class Data:
 
     @property
     def labels(self) -> tuple[Tensor, Tensor]:
-        """`y` and `weight` of a labelled stage. Raises ValueError where there are none."""
+        """`y` (n, targets) and `weight` (n,) of a labelled stage. Raises ValueError where there are none."""
         if self.y is None or self.weight is None:
             raise ValueError("these rows have no labels")
         return self.y, self.weight
@@ -243,7 +245,7 @@ class Data:
         return np.stack([feed.present for feed in self.feeds.values()], 1)
 
     def batch(self, index: np.ndarray) -> Batch:
-        """The rows at `index`, absent modalities packed away."""
+        """The rows at positions `index` (b,), absent modalities packed away."""
         x: dict[str, Tensor] = {}
         mask: dict[str, Tensor | None] = {}
         rows: dict[str, Tensor] = {}
@@ -257,7 +259,8 @@ class Data:
         return Batch(x, mask, rows, len(index), y, weight)
 
     def batches(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
-        """Batches in the given order; the next one is made while the last one is used where anything is streamed."""
+        """Batches of the rows at each (b,) positions of `order`; where anything is streamed, the next batch is made
+        while the last one is used."""
         if not self.streamed:
             yield from (self.batch(index) for index in order)
             return

@@ -57,7 +57,11 @@ def of_units(
 
 
 def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
-    """Data with labels, specs, and the row positions of training and validation units."""
+    """Data with labels, input specs, positions (k,) of training rows and (v,) of validation rows, and the anchors.
+
+    Raises:
+        DataError: no training unit has any of the modalities.
+    """
     params, task = stage.params, stage.task
     data, specs, grid = of_units(stage, params, Source.of(params.common.source, stage.places, task))
     there = data.present.any(1)
@@ -355,13 +359,14 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
 
 
 def task_subjects(stage: Stage[Params]) -> np.ndarray:
-    """The person of each unit of a stage."""
+    """(n,) the subject of each unit of a stage."""
     source = Source.of(stage.params.common.source, stage.places, stage.task)
     return np.array([source.store.recordings[r].subject for r in stage.task["recording"].tolist()])
 
 
 def flops(model: Model, data: Data, train: np.ndarray) -> int:
-    """Floating-point operations of one row's forward pass."""
+    """Floating-point operations of one row's forward pass; the row is a training row (positions `train`, (k,)) with all
+    modalities where there is one."""
     from torch.utils.flop_counter import FlopCounterMode
 
     full = data.present[train].all(1)

@@ -27,6 +27,8 @@ LossFunction = Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
 
 
 def optimiser_of(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
+    """The recipe's optimiser over the parameters that learn, with a learning rate for each layer where the recipe
+    decays it."""
     groups = parameter_groups(recipe, module)
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)

@@ -40,12 +40,15 @@ class HiddenEncoder(nn.Module):
 
     @property
     def tokens(self) -> TokenSpec:
+        """One token, as wide as the head's hidden layer."""
         return TokenSpec(1, self.width, False, self.width)
 
     def train(self, mode: bool = True) -> HiddenEncoder:
+        """Stays in evaluation mode, whatever `mode` is."""
         return super().train(False)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
+        """`x` (B, *shape), `mask` (B, T) -> one token (B, 1, H)."""
         return Tokens(self.head(self.encoder(x, mask)).hidden.unsqueeze(1))
 
 
@@ -53,6 +56,7 @@ class Precomputed(nn.Module):
     """An encoder for tokens that were computed before: (B, L, D) as they are."""
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
+        """`x` (B, L, D), which is not changed."""
         return Tokens(x)
 
 
@@ -72,6 +76,7 @@ def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> T
 def build_encoders(
     modalities: Mapping[str, Part], specs: Mapping[str, InputSpec]
 ) -> tuple[dict[str, nn.Module], dict[str, TokenSpec]]:
+    """The encoder's module of each modality, with random weights, and what tokens it makes."""
     encoders = {m: encoder_of(part).build(specs[m]) for m, part in modalities.items()}
     return encoders, {m: token_spec(module, specs[m]) for m, module in encoders.items()}
 
@@ -89,6 +94,7 @@ def scale_of(outputs: OutputSpec) -> ValueScale | None:
 
 
 def fusion_of(part: Part) -> Fusion:
+    """The fusion plugin with its recipe. Raises UsageError or PluginError where it cannot be loaded."""
     fusion: Fusion = registry.load("fusion", part.name)(part.recipe)
     return fusion
 
@@ -102,7 +108,7 @@ def build_fusion(
 
 
 def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
-    """A fitted unimodal stage's net as a frozen encoder."""
+    """A fitted unimodal stage's network as a frozen encoder. Raises ValueError where the stage has no head."""
     model, specs, _ = load_model(root, stage_id)
     (m,) = specs
     if model.head is None:
@@ -122,12 +128,15 @@ def weights_file(epoch: int | None = None) -> str:
 
 
 def save_weights(folder: Folder, model: nn.Module, epoch: int | None = None) -> None:
+    """Writes a network's weights as safetensors, those of an epoch under a name of their own. Raises MachineError where
+    the disk is full."""
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     # Made in memory, so that a full disk is found by Python and not in a library's own words.
     folder.write(weights_file(epoch), lambda path: path.write_bytes(as_safetensors(state)))
 
 
 def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
+    """Writes what each modality's encoder is fed, with its statistics, as `specs.json` and `stats.npz`."""
     plain = {
         m: {**asdict(s), "dtype": str(s.dtype).removeprefix("torch."), "stats": sorted(s.stats)}
         for m, s in specs.items()
@@ -143,6 +152,7 @@ def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
 
 
 def load_specs(folder: Folder) -> dict[str, InputSpec]:
+    """What `save_specs` wrote: what each modality's encoder is fed."""
     plain = json.loads(folder.file("specs.json").read_text())
     with np.load(folder.file("stats.npz")) as arrays:
         return {

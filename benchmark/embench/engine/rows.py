@@ -32,6 +32,7 @@ class Grid:
         return len(self.recording)
 
     def take(self, index: np.ndarray) -> Grid:
+        """The anchors at positions `index` (m,)."""
         return Grid(*(getattr(self, name)[index] for name in ("recording", "start", "stop", "unit", "unit_start")))
 
     def weights(self) -> np.ndarray:
@@ -66,7 +67,8 @@ def anchors(view: View, recording: np.ndarray, start: np.ndarray, stop: np.ndarr
 
 
 def slide(length: float, step: float, recording: np.ndarray, first: np.ndarray, last: np.ndarray) -> Grid:
-    """Windows wholly inside stretches [first, last) of recordings, for unlabelled stages; `unit` is the stretch."""
+    """Windows of `length` s every `step` s wholly inside segments [first, last) of recordings, all (n,), for unlabelled
+    stages; `unit` is the segment."""
     count = np.maximum(0, np.floor((last - first - length) / step + _EPS).astype(int) + 1)
     owner = np.repeat(np.arange(len(recording)), count)
     k = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
@@ -135,7 +137,7 @@ def spans_of(grid: Grid, view: View, length_s: float) -> np.ndarray:
 
 
 def by_recording(grid: Grid) -> Mapping[int, np.ndarray]:
-    """Positions of a grid's anchors, recording by recording."""
+    """Recording -> positions (k,) of its anchors in the grid."""
     order = np.argsort(grid.recording, kind="stable")
     values, first = np.unique(grid.recording[order], return_index=True)
     return dict(zip(values.tolist(), np.split(order, first[1:]), strict=True))

@@ -54,6 +54,7 @@ class SourceSpec:
     rest: tuple[float, float] | None = None
 
     def plain(self) -> dict[str, Any]:
+        """Plain values for the stage's id; `rest` only where it decides anything."""
         return {
             "store": self.store,
             "longest_s": self.longest_s,
@@ -81,6 +82,7 @@ class Common:
     source: SourceSpec
 
     def plain(self) -> dict[str, Any]:
+        """Plain values for the stage's id; `fold` only where the stage belongs to one."""
         return {
             "engine": self.engine,
             "libraries": dict(self.libraries),
@@ -116,6 +118,7 @@ class PredictParams(Params):
     drop: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
+        """Plain values for the stage's id."""
         return {**super().plain(), "drop": list(self.drop)}
 
 
@@ -138,6 +141,7 @@ class FitParams(Params):
     every_epoch: bool = False
 
     def plain(self) -> dict[str, Any]:
+        """Plain values for the stage's id."""
         return {**self._before(), "recipe": self.recipe.mapping(), **self._started()}
 
     def _before(self) -> dict[str, Any]:
@@ -166,6 +170,7 @@ class FusionParams(FitParams):
     inputs: Literal["tokens", "hidden", "features"]
 
     def plain(self) -> dict[str, Any]:
+        """Plain values for the stage's id, with the order of the modalities."""
         return {
             **self._before(),
             "order": list(self.modalities),  # ids are made of sorted keys, and the order decides columns
@@ -184,6 +189,7 @@ class PretrainParams(FitParams):
     fusion: Part | None = None
 
     def plain(self) -> dict[str, Any]:
+        """Plain values for the stage's id, with the order of the modalities."""
         return {
             **self.common.plain(),
             "modalities": self._modalities(),

@@ -45,6 +45,7 @@ class Stage(Generic[P_co]):
 
     @cached_property
     def id(self) -> str:
+        """20 hex digits: equal kind, params, inputs and task arrays give equal ids."""
         task = {name: digest(array) for name, array in self.task.items()}
         return digest({"kind": self.kind, "params": self.params.plain(), "inputs": dict(self.inputs), "task": task})[
             :20
@@ -57,6 +58,7 @@ class Stage(Generic[P_co]):
 
     @property
     def title(self) -> str:
+        """The stage in words, for progress and messages: `fusion seed 0 fold 3`."""
         words = [self.kind, *(f"{key} {value}" for key, value in self.description.items())]
         return " ".join(words)
 
@@ -70,17 +72,21 @@ class Folder:
 
     @property
     def done(self) -> bool:
+        """Whether the stage has finished."""
         return (self.path / "result.json").is_file()
 
     def result(self) -> dict[str, Any]:
+        """What the stage left in `result.json`. Raises FileNotFoundError before it has finished."""
         result: dict[str, Any] = json.loads((self.path / "result.json").read_text())
         return result
 
     def file(self, name: str) -> Path:
+        """The path of one of the stage's files."""
         return self.path / name
 
     def write(self, name: str, write: Any) -> Path:
-        """Calls `write(path)` for a temporary path, then renames, so that a killed process leaves no half file."""
+        """Calls `write(path)` for a temporary path, then renames, so that a killed process leaves no half file. Raises
+        MachineError where the disk refuses."""
         final = self.path / name
         try:
             self.path.mkdir(parents=True, exist_ok=True)

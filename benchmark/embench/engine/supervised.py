@@ -12,7 +12,12 @@ from embench.nn import OBJECTIVES, Model
 
 
 def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: bool) -> tuple[float, ...] | None:
-    """For each class the inverse of its share of the training rows, 1 on average; None where classes weigh alike."""
+    """For each class the inverse of its share of the training rows, 1 on average, at most 1,000; None where classes
+    weigh alike.
+
+    Args:
+        y, weight: (n,) labels, NaN where missing, and weights of the training rows.
+    """
     if not (balanced and target.traits.has_classes):
         return None
     there = np.isfinite(y)

@@ -16,6 +16,10 @@ def concordance(one: np.ndarray, other: np.ndarray, group: np.ndarray, groups: i
 
     Args:
         group: (n,) positions below `groups`.
+
+    >>> labels, group = np.array([1.0, 2.0, 3.0]), np.zeros(3, int)
+    >>> concordance(labels, labels, group, 1), concordance(np.full(3, 2.0), labels, group, 1)
+    (array([1.]), array([0.]))
     """
     n = np.bincount(group, minlength=groups)
     first = np.zeros(groups, int)

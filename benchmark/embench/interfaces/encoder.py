@@ -28,6 +28,21 @@ class Encoder(ABC):
         libraries: distributions, beside torch, numpy and scikit-learn, that compute its numbers: their versions are
             part of a stage's id.
         recipes: a recipe for each preset.
+
+    >>> from embench.interfaces.tokens import Tokens
+    >>> class Samples(nn.Module):
+    ...     def forward(self, x, mask):  # (B, C, T), (B, T)
+    ...         return Tokens(x.transpose(1, 2), mask)
+    >>> class Raw(Encoder):  # a token a sample
+    ...     accepts = frozenset({"eda"})
+    ...     recipes = dict.fromkeys(("paper", "small", "quick"), Recipe())
+    ...     def build(self, spec):
+    ...         return Samples()
+    >>> from embench.testing.samples import rows
+    >>> raw = Raw(Raw.recipes["quick"])
+    >>> sample = rows(raw, "eda", n=3)
+    >>> raw.build(sample.spec)(*sample.tensors()).x.shape
+    torch.Size([3, 1280, 1])
     """
 
     accepts: ClassVar[frozenset[str]]
@@ -71,7 +86,8 @@ class Encoder(ABC):
         return signal
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, *shape) float32 for `spans` (n, 2) in s of one recording; NaN where there is nothing to compute."""
+        """(n, *shape) float32 for `spans` (n, 2) in s of one recording; NaN where there is nothing to compute. Raises
+        NotImplementedError unless the encoder overrides it."""
         raise NotImplementedError(f"{type(self).__name__} computes no features")
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:

@@ -24,6 +24,21 @@ class Fusion(ABC):
         arity: least and greatest number of modalities, None where there is no limit.
         offers: capabilities that others may need: `mixed_tokens`, what its network then has is `MixesTokens`.
         recipes: a recipe for each preset.
+
+    >>> from embench.nn import Head
+    >>> class First(nn.Module):
+    ...     def __init__(self, modality, spec, outputs):
+    ...         super().__init__()
+    ...         self.modality, self.head = modality, Head(spec.dim, outputs.size)
+    ...     def forward(self, tokens, present):
+    ...         return self.head(tokens[self.modality])
+    >>> class OnlyFirst(Fusion):  # reads one modality and ignores the others
+    ...     recipes = dict.fromkeys(("paper", "small", "quick"), Recipe())
+    ...     def build(self, tokens, outputs):
+    ...         return First(*next(iter(tokens.items())), outputs)
+    >>> from embench.testing.samples import targets
+    >>> OnlyFirst(Recipe()).build({"ecg": TokenSpec(length=10, dim=4)}, targets("binary")).head.linear.out_features
+    1
     """
 
     inputs: ClassVar[Literal["tokens", "hidden", "unimodal"]] = "tokens"
@@ -68,6 +83,17 @@ class Estimator(ABC):
         kind: of the target; one of `kinds`.
         classes: how many classes there are, of which the training rows may lack some.
         modalities: those whose features stand side by side in a row, in that order.
+
+    >>> class Prior(Estimator):
+    ...     recipes = dict.fromkeys(("paper", "small", "quick"), Recipe())
+    ...     def fit(self, X, y, subjects, weight, val=None):
+    ...         self.share = np.average(y, weights=weight)
+    ...     def score(self, X):
+    ...         return np.full(len(X), self.share)
+    >>> prior = Prior(Recipe(), seed=0)
+    >>> prior.fit(np.zeros((4, 2)), np.array([0, 1, 1, 1]), np.array(list("aabb")), np.ones(4))
+    >>> prior.score(np.zeros((2, 2)))
+    array([0.75, 0.75])
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset({"binary"})

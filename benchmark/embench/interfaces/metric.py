@@ -26,6 +26,16 @@ class Metric(ABC):
     Class attributes:
         range: least and greatest value. `direction`: whether more or less is better.
         kinds: the target kinds it can score.
+
+    >>> class Hits(Metric):
+    ...     range = (0.0, 1.0)
+    ...     def __call__(self, units):
+    ...         return float((units.decision == units.y_true).mean()) if len(units) else Undefined("no units")
+    ...     def chance(self, units):
+    ...         return float(class_shares(units).max())
+    >>> from embench.testing.samples import units
+    >>> Hits().chance(units("binary"))
+    0.5
     """
 
     range: ClassVar[tuple[float, float]]
@@ -61,7 +71,16 @@ class Metric(ABC):
 
 
 class ConfusionMetric(Metric):
-    """A score that depends only on how often each class is decided for each class; `of` is all it has to say."""
+    """A score that depends only on how often each class is decided for each class; `of` is all it has to say.
+
+    >>> class Accuracy(ConfusionMetric):
+    ...     def of(self, confusion):
+    ...         return np.trace(confusion, axis1=1, axis2=2) / confusion.sum((1, 2))
+    ...     def chance(self, units):
+    ...         return float(class_shares(units).max())
+    >>> Accuracy().of(np.array([[[8.0, 2.0], [1.0, 9.0]]]))
+    array([0.85])
+    """
 
     kinds: ClassVar[frozenset[str]] = WITH_CLASSES
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
@@ -71,6 +90,7 @@ class ConfusionMetric(Metric):
         """The score (R,) of `confusion` (R, K, K), counts of (label, decision); NaN where it is undefined."""
 
     def __call__(self, units: Units) -> float | Undefined:
+        """The score of one confusion matrix of all `units`, or `Undefined` with the reason of `why_undefined`."""
         confusion = confusion_by_person(units, np.zeros(len(units), int), 1)
         value = float(self.of(confusion)[0])
         return value if np.isfinite(value) else Undefined(self.why_undefined(confusion[0]))
@@ -80,24 +100,40 @@ class ConfusionMetric(Metric):
         return "no units" if not confusion.any() else "one class only"
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) scores of bootstrap samples of subjects, from sums of the subjects' confusion matrices."""
         confusion = confusion_by_person(units, people_codes(units, subjects), len(subjects))
         return self.of(np.tensordot(counts.astype(float), confusion, axes=1))
 
 
 def confusion_by_person(units: Units, person: np.ndarray, people: int) -> np.ndarray:
-    """(people, K, K) counts of (label, decision), where `person` (n,) are positions below `people`."""
+    """(people, K, K) counts of (label, decision), where `person` (n,) are positions below `people`.
+
+    >>> from embench.testing.samples import units
+    >>> two = units("binary", people=2, each=4)
+    >>> confusion_by_person(two, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 2).sum((1, 2))
+    array([4., 4.])
+    """
     classes = units.score.shape[1] if units.score.ndim == 2 else 2
     cell = (person * classes + units.y_true.astype(int)) * classes + units.decision.astype(int)
     return np.bincount(cell, minlength=people * classes**2).reshape(people, classes, classes).astype(float)
 
 
 def class_shares(units: Units) -> np.ndarray:
-    """(K,) share of each class among the labels."""
+    """(K,) share of each class among the labels.
+
+    >>> from embench.testing.samples import units
+    >>> class_shares(units("classes")).round(2)
+    array([0.33, 0.33, 0.33])
+    """
     return confusion_by_person(units, np.zeros(len(units), int), 1)[0].sum(1) / max(1, len(units))
 
 
 def mean_of_people(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(R,) means of people's `values` (P,) in samples with `counts` (R, P) of each person, NaN left out."""
+    """(R,) means of people's `values` (P,) in samples with `counts` (R, P) of each person, NaN left out.
+
+    >>> mean_of_people(np.array([0.6, 0.8, np.nan]), np.array([[1, 1, 1], [2, 0, 1]]))
+    array([0.7, 0.6])
+    """
     known = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         return counts[:, known] @ values[known] / counts[:, known].sum(1)

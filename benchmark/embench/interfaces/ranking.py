@@ -31,12 +31,21 @@ class Pairs(NamedTuple):
 
 
 def tie_width(score: np.ndarray) -> float:
-    """The distance within which these scores are tied."""
+    """The distance within which scores (n,) are tied: `TIE` of their range.
+
+    >>> tie_width(np.array([0.0, 0.5, 1.0]))
+    1e-09
+    """
     return TIE * float(np.ptp(score)) if len(score) else 0.0
 
 
 def one_against_rest(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(positive (n,) bool, score (n,) float64) of the positive class, or of each of several classes in turn."""
+    """(positive (n,) bool, score (n,) float64) of the positive class, or of each of several classes in turn.
+
+    >>> from embench.testing.samples import units
+    >>> len(one_against_rest(units("binary"))), len(one_against_rest(units("classes")))
+    (1, 3)
+    """
     score = np.asarray(units.score, np.float64)
     if score.ndim == 2:
         return [(units.y_true == k, score[:, k]) for k in range(score.shape[1])]
@@ -49,6 +58,11 @@ def compare_people(score: np.ndarray, positive: np.ndarray, person: np.ndarray, 
     Args:
         score, positive, person: (n,) of the units; `person` are positions below `people`.
         tie: scores this close are tied, see `tie_width`.
+
+    >>> score, positive = np.array([0.9, 0.2, 0.4, 0.4]), np.array([True, False, True, False])
+    >>> compare_people(score, positive, np.array([0, 0, 1, 1]), 2, tie_width(score)).wins
+    array([[1. , 1. ],
+           [1. , 0.5]])
     """
     high, owner = score[positive], person[positive]
     low, rival = score[~positive], person[~positive]
@@ -64,13 +78,24 @@ def compare_people(score: np.ndarray, positive: np.ndarray, person: np.ndarray, 
 
 
 def people_codes(units: Units, people: np.ndarray) -> np.ndarray:
-    """(n,) position of each unit's person in `people` (P,), which names each person of the units once."""
+    """(n,) position of each unit's person in `people` (P,), which names each person of the units once.
+
+    >>> from embench.testing.samples import units
+    >>> two = units("binary", people=2, each=3)
+    >>> people_codes(two, np.array(["p01", "p00"]))
+    array([1, 1, 1, 0, 0, 0])
+    """
     order = np.argsort(people)
     return order[np.searchsorted(people, units.subject, sorter=order)]
 
 
 def auroc_by_person(units: Units, people: np.ndarray) -> np.ndarray:
-    """(P,) AUROC inside each person of `people` (P,); NaN for one who has one class only, or no units here."""
+    """(P,) AUROC inside each person of `people` (P,); NaN for one who has one class only, or no units here.
+
+    >>> from embench.testing.samples import units
+    >>> auroc_by_person(units("binary", people=2), np.array(["p00", "p01"])).round(2)
+    array([0.83, 0.97])
+    """
     by_class = []
     tie = tie_width(units.score)
     rows_of_person = rows_of(people_codes(units, people))
@@ -85,14 +110,22 @@ def auroc_by_person(units: Units, people: np.ndarray) -> np.ndarray:
 
 
 def rows_of(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """(code, positions that hold it), for each code there is."""
+    """(code, positions that hold it), for each code there is.
+
+    >>> rows_of(np.array([1, 0, 1]))
+    [(0, array([1])), (1, array([0, 2]))]
+    """
     order = np.argsort(codes, kind="stable")
     kinds, starts = np.unique(codes[order], return_index=True)
     return list(zip(kinds.tolist(), np.split(order, starts)[1:], strict=True))
 
 
 def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """The mean over the first axis of what is not NaN; NaN where nothing is known."""
+    """(P,) the mean over arrays (P,) of what is not NaN; NaN where nothing is known.
+
+    >>> mean_of_known([np.array([1.0, np.nan]), np.array([3.0, np.nan])])
+    array([ 2., nan])
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.asarray(np.nanmean(values, axis=0))

@@ -37,6 +37,10 @@ class Recipe:
         build: the network's own sizes and switches.
         assumed: names of the fields that the paper leaves open.
         datasets: fields that differ for a dataset, by its name.
+
+    >>> paper = Recipe(lr=1e-4, epochs=100, build={"width": 128, "layers": 2})
+    >>> paper.but(epochs=5, build={"layers": 1}).build
+    {'width': 128, 'layers': 1}
     """
 
     optimiser: Literal["adam", "adamw", "sgd"] = "adam"

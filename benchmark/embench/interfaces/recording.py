@@ -26,6 +26,9 @@ class Signal:
     `data` is float32 of shape (channels, samples), in `unit`, at `rate` Hz; NaN marks samples that were lost.
     `modality` is its name where the store hands it out, so that an encoder of several knows what it sees; a reader
     leaves it empty.
+
+    >>> Signal(np.zeros((2, 640), np.float32), rate=128.0, channels=("left", "right"), unit="mV").duration_s
+    5.0
     """
 
     data: np.ndarray
@@ -37,6 +40,7 @@ class Signal:
 
     @property
     def duration_s(self) -> float:
+        """Length in s: samples over `rate`."""
         return self.data.shape[self.time_axis] / self.rate
 
 

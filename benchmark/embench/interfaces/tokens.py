@@ -32,7 +32,12 @@ class InputSpec:
 
 class Tokens(NamedTuple):
     """`x` (B, L, D); `mask` (B, L), True where a token counts, None where all do; `summary` (B, D), such as a CLS
-    vector (which is not in `x`), or None."""
+    vector (which is not in `x`), or None.
+
+    >>> tokens = Tokens(torch.tensor([[[1.0], [3.0], [9.0]]]), mask=torch.tensor([[True, True, False]]))
+    >>> tokens.pooled()
+    tensor([[2.]])
+    """
 
     x: Tensor
     mask: Tensor | None = None
@@ -62,13 +67,19 @@ class TokenSpec:
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
     """The targets a network answers, in the order of its logits. In a stage that is fitted to them, `class_weights`
-    has for each what the rows of its classes weigh in the loss, or None where they weigh alike."""
+    has for each what the rows of its classes weigh in the loss, or None where they weigh alike.
+
+    >>> from embench.testing.samples import targets
+    >>> targets("classes", "binary").slices()
+    [slice(0, 3, None), slice(3, 4, None)]
+    """
 
     targets: tuple[Target, ...]
     class_weights: tuple[tuple[float, ...] | None, ...] = ()
 
     @property
     def size(self) -> int:
+        """The number of logits of all targets together."""
         return sum(target.outputs for target in self.targets)
 
     def slices(self) -> list[slice]:

@@ -27,6 +27,12 @@ class LabelRule:
             `negative` count as 0, all else has no label.
         classes: for conditions that are some of several, the raw class indices in the order of the target's classes,
             all else has no label; empty: the raw ones are the target's.
+
+    >>> rule = LabelRule(cut=5.0)
+    >>> rule(np.array([7.0])), rule(np.array([5.0]))
+    (1.0, 0.0)
+    >>> LabelRule(aggregate="mean", cut=5.0, dead_band=(4.5, 5.5))(np.array([4.0, 6.0])) is None
+    True
     """
 
     aggregate: Literal["value", "mean", "majority", "unanimous"] = "value"
@@ -69,7 +75,7 @@ class LabelRule:
         return float(sum(value > edge or (value == edge and self.ties == "high") for edge in edges))
 
     def summary(self, raw: np.ndarray) -> float | None:
-        """One raw value for the unit, before any threshold; None where all values are missing."""
+        """One value from raw values (n,) of a unit, before any threshold; None where all are NaN or they tie."""
         raw = np.asarray(raw, np.float64)
         raw = raw[np.isfinite(raw)]
         if raw.size == 0:
@@ -93,6 +99,9 @@ class Target:
 
     Raises:
         ValueError: there is no such kind, or several classes are fewer than three: two are a binary target.
+
+    >>> Target("mood", "classes", LabelRule(), label="mood", n=3).columns
+    ('score_0', 'score_1', 'score_2')
     """
 
     name: str
@@ -126,7 +135,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a method sees of a unit: all of it, windows inside it, or a stretch that ends where the unit ends."""
+    """What a method sees of a unit: all of it, windows inside it, or a stretch that ends where the unit ends.
+
+    >>> View("window", length_s=10.0, step_s=5.0)  # 10 s windows every 5 s
+    View(kind='window', length_s=10.0, step_s=5.0, length='native')
+    """
 
     kind: Literal["unit", "window", "context"] = "unit"
     length_s: float | None = None
@@ -156,6 +169,11 @@ class Units:
 
     `score` is the probability of the positive class, (n, K) probabilities for `classes`, the value itself for `value`.
     `length_s` is the nominal length of a unit in seconds, NaN where units are whole recordings.
+
+    >>> from embench.testing.samples import units
+    >>> binary = units("binary")
+    >>> binary.score.shape, binary.take(binary.subject == "p00").y_true.mean()
+    ((72,), np.float64(0.5))
     """
 
     kind: KindName
@@ -173,6 +191,6 @@ class Units:
         return len(self.y_true)
 
     def take(self, index: np.ndarray) -> Units:
-        """The units at `index` (positions or a boolean mask); a position may come twice."""
+        """The units at `index`, positions (m,) or a boolean mask (n,); a position may come twice."""
         arrays = ("y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group")
         return replace(self, **{name: getattr(self, name)[index] for name in arrays})

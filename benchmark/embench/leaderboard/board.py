@@ -56,7 +56,11 @@ def leaderboard_sections(
 
 
 def build_leaderboards(root: Path) -> list[Path]:
-    """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md; the paths written."""
+    """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths.
+
+    Raises:
+        MachineError: the disk refuses.
+    """
     root = Path(root)
     sections = _sections(load_entries(root))
     written = []

@@ -24,10 +24,12 @@ class LeaderboardEntry:
 
     @property
     def board(self) -> str:
+        """The name of the leaderboard that the entry belongs to."""
         return board_name(self.run.dataset.name)
 
     @property
     def targets(self) -> list[str]:
+        """The names of the targets scored."""
         return list(self.scores["headlines"])
 
     def score(self, target: str, metric: str) -> dict[str, Any] | None:
@@ -36,6 +38,7 @@ class LeaderboardEntry:
 
 
 def defined_score(number: dict[str, Any] | None) -> dict[str, Any] | None:
+    """`number` as `scores.json` holds it, or None where it is absent or undefined."""
     return None if number is None or "undefined" in number else number
 
 

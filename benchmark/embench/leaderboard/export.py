@@ -102,6 +102,7 @@ def why_not_publishable(run: Manifest) -> list[str]:
 
 
 def entry_folder(boards: Path, run: Manifest) -> Path:
+    """Where a run's entry lies below the folder of leaderboards: `<board>/<protocol>/<run id>`."""
     return Path(boards) / board_name(run.dataset.name) / run.protocol.name / run.id
 
 

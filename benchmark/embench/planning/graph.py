@@ -75,6 +75,7 @@ class Graph:
     predictions: list[ExpectedPredictions] = field(default_factory=list)
 
     def add(self, stage: Stage[Params]) -> str:
+        """Adds a stage after its inputs and returns its id; a stage that is there already is not added twice."""
         self.stages.setdefault(stage.id, stage)
         return stage.id
 

@@ -106,6 +106,7 @@ class Plan:
 
     @property
     def id(self) -> str:
+        """The run's id: encoders, fusion, and 10 hex digits of the configuration and its predictions' stages."""
         names = "_".join(dict.fromkeys(part.short for part in self.method.encoders.values()))
         mark = "dev-" if self.request.dev else ""
         predicting = [expected.stage for expected in self.graph.predictions]
@@ -113,6 +114,7 @@ class Plan:
 
     @property
     def folder(self) -> Path:
+        """Where the run's record will lie: `<runs>/<dataset>/<id>`."""
         name = name_without_package(self.dataset)
         return self.request.runs_folder / name.replace("/", "-") / self.id
 

@@ -42,6 +42,7 @@ class PretrainingPlan:
 
     @property
     def id(self) -> str:
+        """The encoders, pretrainer and source, and 10 hex digits of its stages."""
         names = list(dict.fromkeys(part.short for part in self.method.encoders.values()))
         source = self.source.card.name.replace("/", "-")
         ids = [stage.id for stage in self.stages.values()]

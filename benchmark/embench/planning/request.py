@@ -38,7 +38,7 @@ class Request:
 
     @property
     def seed_list(self) -> tuple[int, ...]:
-        """The seeds as numbers, each once."""
+        """The seeds as numbers from 0, each once. Raises UsageError where they are anything else."""
         values = (self.seeds,) if isinstance(self.seeds, int) else self.seeds
         parts = values.split(",") if isinstance(values, str) else values
         try:
@@ -53,6 +53,7 @@ class Request:
 
     @property
     def runs_folder(self) -> Path:
+        """Where records go: the one requested, else `runs` in the working folder."""
         return Path(self.runs) if self.runs is not None else Path("runs")
 
 
@@ -75,6 +76,7 @@ class Option:
 
     @property
     def field(self) -> str:
+        """The field of `Request` that the option sets."""
         return self.of or self.name.replace("-", "_")
 
 
@@ -177,7 +179,14 @@ def _fitting(hint: Any, value: Any) -> Any:
 
 
 def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[str, str]:
-    """modality -> name from texts such as `cnn_tf` (for all that have no own) and `eeg=tcn`."""
+    """Modality -> name, from texts such as `cnn_tf` (for all modalities without their own) and `eeg=tcn`.
+
+    Raises:
+        UsageError: a modality is unknown or without a name, or several names are for all.
+
+    >>> assign(["cnn_tf", "eda=tcn"], ["ecg", "eda"], "encoder")
+    {'ecg': 'cnn_tf', 'eda': 'tcn'}
+    """
     general = [text for text in texts if "=" not in text]
     if len(general) > 1:
         raise UsageError(

@@ -44,7 +44,8 @@ def task_of(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str]) -
 
 
 def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray]:
-    """All units of a source with a label and any of the modalities, and their labels."""
+    """All units of a source with a label and any of the modalities, as arrays (n,), with their labels `y` (n,
+    targets)."""
     labels = np.stack([cohort.labels(target, cohort.positions) for target in cohort.targets], 1)
     there = [set(entry.spans) for entry in cohort.store.recordings]
     at = cohort.arrays(range(len(cohort.units)))["recording"]
@@ -58,7 +59,7 @@ def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray
 
 
 def all_units(cohort: Cohort) -> dict[str, np.ndarray]:
-    """All units of the dataset, over which features are standardised."""
+    """Arrays `all_*` (n,) on all units of the dataset, over which features are standardised."""
     return {f"all_{name}": array for name, array in cohort.arrays(range(len(cohort.units))).items()}
 
 

@@ -141,7 +141,11 @@ class Protocol(_Rules):
 
 
 def protocol_names() -> list[str]:
-    """The names of the published protocols."""
+    """The names of the published protocols.
+
+    >>> "subject-independent-v1" in names()
+    True
+    """
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
@@ -151,6 +155,9 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     Raises:
         UsageError: there is none of that name; or the file cannot be read, breaks the schema, leaks while it says that
             it does not, or takes a published name for other rules.
+
+    >>> load("subject-independent-v1").split.folds
+    5
     """
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:

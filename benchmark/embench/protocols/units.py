@@ -25,19 +25,32 @@ class RecordingTimes(Structural):
     """What a unit needs to know of a recording; a dataset's Recording has it, and so has the store's index."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Unique in the dataset."""
+
     @property
-    def subject(self) -> str: ...
+    def subject(self) -> str:
+        """Id of the subject recorded."""
+
     @property
-    def stimulus(self) -> str: ...
+    def stimulus(self) -> str:
+        """What was shown or done, named alike for all subjects."""
+
     @property
-    def group(self) -> str: ...
+    def group(self) -> str:
+        """Names the subjects recorded together; else the subject."""
+
     @property
-    def start_s(self) -> float | None: ...
+    def start_s(self) -> float | None:
+        """Seconds from the session's start; None where the release hides it."""
+
     @property
-    def order(self) -> int | None: ...
+    def order(self) -> int | None:
+        """Position in the session; None where the release hides it."""
+
     @property
-    def duration_s(self) -> float: ...
+    def duration_s(self) -> float:
+        """Length in s."""
 
 
 class Cut(NamedTuple):

@@ -57,6 +57,7 @@ class Audit:
 
     @property
     def counts(self) -> dict[str, int]:
+        """How many findings there are of each severity."""
         return {s: sum(finding.severity == s for _, finding in self.findings) for s in SEVERITIES}
 
     def json(self) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class Audit:
 
 
 def write_audit(folder: Path, audit: Audit) -> Path:
-    """Writes `audit.json` into a run's folder."""
+    """Writes `audit.json` into a run's folder. Raises MachineError where the disk refuses."""
     path = Path(folder) / AUDIT_FILE
     try:
         write_text(path, json.dumps(audit.json(), indent=1, default=float) + "\n")

@@ -30,7 +30,7 @@ class Embeddings:
         return len(self.unit)
 
     def take(self, index: np.ndarray) -> Embeddings:
-        """The rows at `index` (positions or a boolean mask)."""
+        """The rows at `index`, positions (m,) or a boolean mask (n,)."""
         return Embeddings(self.target[index], self.fold[index], self.seed[index], self.unit[index], self.x[index])
 
     @classmethod

@@ -57,6 +57,8 @@ class ProtocolPart(_Part):
 
 
 class CardPart(_Part):
+    """What a record keeps of its dataset's card."""
+
     labels_public: Literal["yes", "no", "unknown"]
     fixed_order: bool
     label_rules_hash: str
@@ -102,6 +104,7 @@ class CohortPart(_Part):
 
     @property
     def size(self) -> int:
+        """How many subjects were scored."""
         return self.people if isinstance(self.people, int) else len(self.people)
 
 

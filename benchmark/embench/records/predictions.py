@@ -65,7 +65,7 @@ class Predictions:
         return len(self.columns) - len(self.FIXED) - 2
 
     def take(self, index: np.ndarray) -> Predictions:
-        """The rows at `index` (positions or a boolean mask)."""
+        """The rows at `index`, positions (m,) or a boolean mask (n,)."""
         return Predictions({name: column[index] for name, column in self.columns.items()})
 
     @classmethod
@@ -77,6 +77,7 @@ class Predictions:
         )
 
     def write(self, path: Path) -> None:
+        """Writes gzipped CSV, scores rounded to nine significant digits."""
         scores = {"score", *(f"score_{k}" for k in range(self.classes))}
         _write(path, self.columns, digits=scores)
 
@@ -113,6 +114,7 @@ class Labels:
         return sorted(",".join(row) for row in zip(*columns, strict=True))
 
     def write(self, path: Path) -> None:
+        """Writes gzipped CSV, values as they are."""
         _write(path, self.columns, digits=set())
 
     @classmethod

@@ -92,6 +92,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
+    """The content of a record's `scores.json`. Raises DataError where it is missing or no JSON."""
     path = Path(folder) / "scores.json"
     try:
         scores: dict[str, Any] = json.loads(_text(path))
@@ -101,6 +102,7 @@ def read_scores(folder: Path) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> Any:
+    """The plain values of a YAML file. Raises DataError where it is missing or no YAML."""
     try:
         return parse_yaml(_text(path))
     except yaml.YAMLError as error:
@@ -108,6 +110,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def as_yaml(content: Mapping[str, Any]) -> str:
+    """The text of a YAML file, keys in the order of `content`."""
     return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=120)
 
 

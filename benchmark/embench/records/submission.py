@@ -104,6 +104,7 @@ class Faults:
         self.expected: dict[str, str | None] = {}
 
     def add(self, what: str, line: int, example: str = "", expected: str | None = None) -> None:
+        """Notes a fault of kind `what` in a line, with an example of what stands there and what was expected."""
         self.found.setdefault(what, []).append((line, example))
         self.expected.setdefault(what, expected)
 

@@ -50,7 +50,11 @@ def entries(kind: str | None = None) -> list[Entry]:
 
 
 def names(kind: str) -> list[str]:
-    """What can be written for a plugin of this kind: bare names, and `package/name` where a bare name won't do."""
+    """What can be written for a plugin of this kind: bare names, and `package/name` where a bare name won't do.
+
+    >>> "auroc_within" in names("metric")
+    True
+    """
     by_name: dict[str, list[Entry]] = {}
     for entry in entries(kind):
         if not entry.broken:
@@ -68,6 +72,9 @@ def find(kind: str, name: str) -> Entry:
     Raises:
         UsageError: there is none (the nearest names are offered), or two outside packages offer it.
         PluginError: its entry is broken.
+
+    >>> find("metric", "auroc").target
+    'embench_plugins.metrics.auroc:Auroc'
     """
     _check_kind(kind)
     if match := _FILE.fullmatch(name):

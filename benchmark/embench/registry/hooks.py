@@ -20,7 +20,15 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class LifecycleSpec:
-    """The events of a run, in the order they come. Mappings hold plain values: text, numbers, lists, mappings."""
+    """The events of a run, in the order they come. Mappings hold plain values: text, numbers, lists, mappings.
+
+    >>> class Losses:
+    ...     @hookimpl
+    ...     def epoch_ended(self, epoch, figures):
+    ...         print(epoch, figures["loss"])
+    >>> Observers([Losses()]).epoch_ended({"kind": "fit"}, 1, {"loss": 0.7})
+    1 0.7
+    """
 
     @hookspec
     def run_started(self, run: Mapping[str, Any]) -> None:
@@ -58,7 +66,12 @@ class Observers:
 
     @classmethod
     def named(cls, names: Sequence[str]) -> Observers:
-        """The observers that these names mean, each made without arguments."""
+        """The observers that these names mean, each made without arguments.
+
+        Raises:
+            UsageError: there is no such observer.
+            PluginError: an observer cannot be imported or made, or watches nothing.
+        """
         made = []
         for name in names:
             entry = find("observer", name)
@@ -72,18 +85,23 @@ class Observers:
         return cls(made)
 
     def run_started(self, run: Mapping[str, Any]) -> None:
+        """Notifies every observer that a run begins; `run` is its manifest so far."""
         self._call("run_started", run=run)
 
     def stage_started(self, stage: Mapping[str, Any]) -> None:
+        """Notifies every observer that a stage begins."""
         self._call("stage_started", stage=stage)
 
     def epoch_ended(self, stage: Mapping[str, Any], epoch: int, figures: Mapping[str, Any]) -> None:
+        """Passes the figures of an epoch (from 1) to every observer."""
         self._call("epoch_ended", stage=stage, epoch=epoch, figures=figures)
 
     def stage_ended(self, stage: Mapping[str, Any], figures: Mapping[str, Any]) -> None:
+        """Notifies every observer that a stage is done, with its cost."""
         self._call("stage_ended", stage=stage, figures=figures)
 
     def run_ended(self, run: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
+        """Notifies every observer that a run has ended, with what its `scores.json` holds."""
         self._call("run_ended", run=run, scores=scores)
 
     def _call(self, hook: str, **event: Any) -> None:
@@ -98,7 +116,11 @@ class Observers:
 
 
 def plain(value: Any) -> Any:
-    """A deep copy of plain values. Raises TypeError for anything else: no array or model gets out by mistake."""
+    """A deep copy of plain values. Raises TypeError for anything else: no array or model gets out by mistake.
+
+    >>> plain({"targets": ("arousal", "valence")})
+    {'targets': ['arousal', 'valence']}
+    """
     if getattr(value, "shape", None) == () and hasattr(value, "item"):  # one number of numpy or torch
         return value.item()
     if value is None or isinstance(value, bool | int | float | str):

@@ -54,10 +54,13 @@ def notices(run: RunView) -> list[tuple[bool, str, str]]:
 
 
 def run_name(run: RunView) -> str:
+    """What the page calls the method."""
     return run.manifest.method.outside or method_name(run.record.run) or run.manifest.id
 
 
 def page_header(run: RunView) -> Markup:
+    """The top of the page: dataset, protocol, subjects, seeds, remarks that affect how to read it, and headline
+    scores."""
     about = run.manifest
     people, left_out = about.cohort.size, len(about.cohort.left_out)
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
@@ -87,6 +90,7 @@ def _card(run: RunView, target: str) -> dict[str, str]:
 
 
 def cost_section(run: RunView) -> Markup:
+    """The section on time, parameters, operations, memory and energy."""
     note = (
         "Time of all stages one after the other; parameters, and operations of one row's answer, in one fold; highest "
         "use of memory; energy of the GPU."
@@ -95,6 +99,7 @@ def cost_section(run: RunView) -> Markup:
 
 
 def audit_section(run: RunView) -> Markup:
+    """The section on the audit: its findings, and the checks that were skipped."""
     content = audits.read_audit(run.folder)
     if content is None:
         return missing_note("this run was not audited; `embench audit RUN` does")
@@ -119,6 +124,7 @@ def audit_section(run: RunView) -> Markup:
 
 
 def facts_section(run: RunView) -> Markup:
+    """The section on how the run came about: data, protocol, cohort, method, versions."""
     about, record = run.manifest, run.record.run
     people = "" if isinstance(about.cohort.people, int) else f": {', '.join(about.cohort.people)}"
     gone = [

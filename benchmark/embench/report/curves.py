@@ -35,6 +35,7 @@ def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def curves_section(run: RunView) -> Markup:
+    """The section of ROC and calibration curves, for value targets of labels against predictions."""
     if run.record.labels is None:
         return missing_note(NO_LABELS)
     made = []
@@ -190,6 +191,7 @@ def _values(target: Target, joined: Joined) -> Markup:
 
 
 def decisions_section(run: RunView) -> Markup:
+    """The section of confusion matrices; value targets have none."""
     if run.record.labels is None:
         return missing_note(NO_LABELS)
     made = []

@@ -26,6 +26,7 @@ MAX_NAMED = 8
 
 
 def embeddings_section(run: RunView) -> Markup:
+    """The section on embeddings: a map of a fold's test units, and linear probes, for each target."""
     embeddings = read_embeddings(run.folder)
     if embeddings is None:
         return missing_note(

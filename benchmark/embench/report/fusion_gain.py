@@ -136,6 +136,7 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
 
 
 def fusion_section(run: RunView, given: Sequence[Path]) -> Markup:
+    """The section on what fusion adds: recordings that all modalities get right and one alone gets wrong."""
     modalities = _parts(run.record)
     if len(modalities) < 2:
         return missing_note("the method reads one modality, so that there is nothing to be fused")

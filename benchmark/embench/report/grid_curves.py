@@ -33,6 +33,7 @@ class Curve:
 
     @property
     def title(self) -> str:
+        """The heading of the figure."""
         return f"Headline scores over {AXIS_TITLES[self.axis]}"
 
     def panels(self) -> list[tuple[str, list[Mapping[str, Any]]]]:

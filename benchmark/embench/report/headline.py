@@ -31,10 +31,12 @@ CHANCE_LEVELS = {"ccc": 0.0}
 
 
 def headline_section(run: RunView) -> Markup:
+    """The section that compares the headline with every control."""
     return join_parts(_controls(run, target) for target in run.targets)
 
 
 def target_heading(run: RunView, target: Target) -> Markup:
+    """The target's name as a heading where a run has several targets, else nothing."""
     return render_macro("heading", target.name) if run.several else Markup()
 
 
@@ -122,6 +124,7 @@ def _of_what(number: ScoreValue) -> str:
 
 
 def subjects_section(run: RunView) -> Markup:
+    """The section of scores by subject."""
     if run.record.labels is None:
         return missing_note(NO_LABELS)
     return join_parts(target_heading(run, target) + _people(run, target) for target in run.targets)
@@ -190,6 +193,7 @@ def _filled(values: np.ndarray | None, size: int) -> np.ndarray:
 
 
 def scores_section(run: RunView) -> Markup:
+    """The section with a table of all scores of each target."""
     scores = run.record.scores
     made = []
     for target in run.targets:

@@ -33,6 +33,7 @@ class Section:
 
     @property
     def id(self) -> str:
+        """What links within the page point to."""
         return self.short.lower().replace(" ", "-")
 
 
@@ -48,6 +49,7 @@ def join_parts(parts: Iterable[Markup]) -> Markup:
 
 
 def paragraph(said: str) -> Markup:
+    """A paragraph."""
     return render_macro("text", said)
 
 
@@ -92,10 +94,12 @@ def figure_with_table(
 
 
 def figure_row(made: Sequence[Markup]) -> Markup:
+    """Figures side by side."""
     return render_macro("pictures", made)
 
 
 def fact_list(pairs: Sequence[tuple[str, str]]) -> Markup:
+    """A list of names and values."""
     return render_macro("facts", pairs)
 
 

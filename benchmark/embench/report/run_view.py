@@ -38,6 +38,7 @@ class RunView:
 
     @cached_property
     def manifest(self) -> Manifest:
+        """The record's `run.yaml` as a model. Raises ValidationError where it breaks the schema."""
         return Manifest.model_validate(self.record.run)
 
     @cached_property
@@ -47,6 +48,7 @@ class RunView:
 
     @cached_property
     def several(self) -> bool:
+        """Whether the run has more than one target, so that sections need headings."""
         return len(self.targets) > 1
 
     def joined_units(self, target: Target) -> dict[str, Joined]:

@@ -18,6 +18,7 @@ LOSSES = {"loss": ("training people", False), "val_loss": ("validation people", 
 
 
 def training_section(run: RunView) -> Markup:
+    """The section of learning curves, a figure for each kind of stage, modality and target."""
     if not run.record.history:
         return missing_note(
             "the record holds no history: nothing was trained by gradient, or the predictions came from elsewhere"

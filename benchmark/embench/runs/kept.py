@@ -13,6 +13,7 @@ from embench.planning.plan import Plan
 
 
 def history(planned: Plan, root: Path) -> list[dict[str, Any]]:
+    """Rows of all stages' learning curves, an epoch each, with the stage they belong to."""
     rows = []
     for stage in planned.graph.stages.values():
         path = Folder(root, stage.id).file("history.csv")

@@ -146,10 +146,26 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
 
 
 def call(*, encoder: str | Sequence[str], pretrainer: str | Sequence[str] = (), **options: Any) -> Result:
-    """Runs one method from Python with the options of the command line, as keywords.
+    """Runs one method, writes its record and returns its scores; `embench.run` is this function.
 
-    Example:
-        embench.run(dataset="amigos", encoder="cnn_tf", fusion="late", recipe="quick").scores
+    Args:
+        encoder: a name for all modalities, or one a modality: `["eeg=cnn_tf", "eda=tcn"]`.
+        pretrainer: names of pretrainers in the order in which they run.
+        options: further options of `embench run`, with `_` for `-`; `dataset` is required.
+
+    Raises:
+        UsageError: an option is unknown, or names something that does not exist or does not fit.
+        DataError: the data are missing or damaged.
+        EmbenchError: of another kind, where a plugin or the machine failed; finished stages are kept.
+
+    >>> import embench
+    >>> data = {"dataset": "amigos", "modalities": "eda", "target": "arousal", "seeds": "0"}
+    >>> run = embench.run(encoder="handcrafted", fusion="logreg", **data)
+    >>> 0 <= run.scores["scores"]["arousal"]["auroc_within"]["mean"] <= 1
+    True
+    >>> other = embench.run(encoder="handcrafted", fusion="lda", **data)
+    >>> embench.compare(run, other).metric
+    'auroc_within'
     """
     values, known = by_field(options), {f.name for f in fields(Request)}
     for name in values:

@@ -39,13 +39,17 @@ def ppg_peaks(x: np.ndarray, rate: float) -> np.ndarray:
 def intervals(
     peaks: np.ndarray, rate: float, *, limits_s: tuple[float, float] = (0.3, 2.0), jump: float = 0.3
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Normal beat-to-beat intervals from `peaks` (samples).
+    """Normal beat-to-beat intervals from `peaks` (n,), sample positions at `rate` Hz.
 
     An interval is dropped where it lies outside `limits_s`, or is more than `jump` (as a share) away from the median
     of the five around it: a missed or an invented beat.
 
     Returns:
-        Times (s) of the beats that end the intervals, and the intervals (s).
+        Times (m,) in s of the beats that end the intervals, and the intervals (m,) in s.
+
+    >>> times, gaps = intervals(np.array([0, 80, 160, 300, 380, 460]), rate=100.0)  # a beat was missed
+    >>> gaps
+    array([0.8, 0.8, 0.8, 0.8])
     """
     times = np.asarray(peaks, np.float64) / rate
     gaps = np.diff(times)

@@ -30,7 +30,7 @@ class Boxes:
     box: np.ndarray
 
     def median(self, start_s: float, stop_s: float) -> np.ndarray | None:
-        """The median of the boxes in [start_s, stop_s); None where there are none."""
+        """The median box (4,) in [start_s, stop_s) seconds; None where there are none."""
         first, last = np.searchsorted(self.time_s, np.array([start_s, stop_s]) - TOLERANCE_S)
         return None if first == last else np.asarray(np.median(self.box[first:last], 0))
 
@@ -93,7 +93,11 @@ def _cascade() -> Any:
 
 def square(box: np.ndarray | None, crop: Crop, height: int, width: int) -> tuple[int, int, int]:
     """Left, top and side of the square to cut out of a picture: around the box, moved inside the picture and no larger
-    than its shorter side; without a box the picture's central square."""
+    than its shorter side; without a box the picture's central square.
+
+    >>> square(np.array([100.0, 60.0, 50.0, 50.0]), "large", height=240, width=320)
+    (85, 45, 80)
+    """
     side, middle_x, middle_y = float(min(height, width)), width / 2, height / 2
     if box is not None and crop != "none":
         x, y, across, down = box.tolist()
@@ -105,7 +109,11 @@ def square(box: np.ndarray | None, crop: Crop, height: int, width: int) -> tuple
 
 
 def cut(picture: np.ndarray, place: tuple[int, int, int], size: int) -> np.ndarray:
-    """(3, size, size) uint8: the square at `place` of a picture (height, width, 3), as so many pixels."""
+    """(3, size, size) uint8: the square at `place` of a picture (height, width, 3), as so many pixels.
+
+    >>> cut(np.zeros((240, 320, 3), np.uint8), (85, 45, 80), size=32).shape
+    (3, 32, 32)
+    """
     import cv2
 
     left, top, side = place

@@ -12,27 +12,52 @@ from scipy.fft import next_fast_len
 
 
 def highpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
-    """Butterworth high-pass; the offset goes."""
+    """`x` (C, T) through a Butterworth high-pass with its edge in Hz; the offset goes.
+
+    >>> highpass(np.full((1, 500), 3.0, np.float32), rate=100.0, edge=0.5, order=4).max()
+    np.float32(0.0)
+    """
     return _run(sps.butter(order, edge, "highpass", fs=rate, output="sos"), x, keep_offset=False)
 
 
 def lowpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
-    """Butterworth low-pass."""
+    """`x` (C, T) through a Butterworth low-pass with its edge in Hz; the offset stays.
+
+    >>> t = np.arange(1000) / 100.0
+    >>> slow, fast = np.sin(2 * np.pi * t), np.sin(2 * np.pi * 40 * t)
+    >>> bool(np.abs(lowpass((slow + fast)[None], rate=100.0, edge=5.0, order=4)[0] - slow)[100:-100].max() < 0.01)
+    True
+    """
     return _run(sps.butter(order, edge, "lowpass", fs=rate, output="sos"), x, keep_offset=True)
 
 
 def bandpass(x: np.ndarray, rate: float, edges: tuple[float, float], order: int) -> np.ndarray:
-    """Butterworth band-pass between `edges` (low, high); the offset goes."""
+    """`x` (C, T) through a Butterworth band-pass between `edges` (low, high) in Hz; the offset goes.
+
+    >>> bandpass(np.full((2, 500), 3.0, np.float32), rate=100.0, edges=(4.0, 45.0), order=4).shape
+    (2, 500)
+    """
     return _run(sps.butter(order, edges, "bandpass", fs=rate, output="sos"), x, keep_offset=False)
 
 
 def notch(x: np.ndarray, rate: float, hz: float, q: float = 30.0) -> np.ndarray:
-    """Takes out one frequency, `hz` / `q` wide."""
+    """`x` (C, T) without the frequency `hz`; the notch is `hz` / `q` wide.
+
+    >>> t = np.arange(1280) / 128.0
+    >>> hum = np.sin(2 * np.pi * 50 * t)[None]
+    >>> bool(np.abs(notch(hum, rate=128.0, hz=50.0))[:, 256:-256].max() < 0.01)
+    True
+    """
     return _run(sps.tf2sos(*sps.iirnotch(hz, q, fs=rate)), x, keep_offset=True)
 
 
 def envelope(x: np.ndarray) -> np.ndarray:
-    """Magnitude of the analytic signal (Gabor 1946), (C, T); `x` must be without an offset."""
+    """Magnitude of the analytic signal (Gabor 1946), (C, T); `x` must be without an offset.
+
+    >>> t = np.arange(1280) / 128.0
+    >>> envelope(3.0 * np.sin(2 * np.pi * 10 * t)[None])[0, 640].round(1)
+    np.float32(3.0)
+    """
     out = np.empty(x.shape, np.float32)
     samples = x.shape[-1]
     for channel, row in enumerate(np.asarray(x, np.float64)):

@@ -20,6 +20,9 @@ def fill_gaps(x: np.ndarray, channels: Sequence[str]) -> np.ndarray:
 
     Raises:
         Unusable: where there are no samples, or more than half of a channel is lost.
+
+    >>> fill_gaps(np.array([[1.0, np.nan, 3.0, np.nan]]), ("ecg",))
+    array([[1., 2., 3., 3.]], dtype=float32)
     """
     if x.shape[1] == 0:
         raise Unusable("no samples")

@@ -9,7 +9,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and sum of squared deviations of each channel, (C,) float64."""
+    """Count, mean and sum of squared deviations of each channel, (C,) float64.
+
+    >>> first, second = Moments.of(np.array([[1.0, 2.0, np.nan]])), Moments.of(np.array([[3.0]]))
+    >>> first.plus(second).mean
+    array([2.])
+    """
 
     count: np.ndarray
     mean: np.ndarray

@@ -127,6 +127,10 @@ def preprocess(
 
     Raises:
         Unusable: where the signal is too broken, or too slow for what its modality needs.
+
+    >>> raw = Signal(np.ones((1, 2560), np.float32), rate=256.0, channels=("eda",), unit="uS")
+    >>> preprocess(raw, "eda", rate_hz=128.0, mains_hz=50.0).data.shape
+    (1, 1280)
     """
     x = fill_gaps(np.moveaxis(signal.data, signal.time_axis, -1), signal.channels)
     if modality in LINEAR:

@@ -9,7 +9,11 @@ import numpy as np
 
 
 def length_after(samples: int, from_hz: float, to_hz: float) -> int:
-    """How many samples `samples` become."""
+    """How many samples `samples` become.
+
+    >>> length_after(1280, from_hz=128.0, to_hz=100.0)
+    1000
+    """
     return round(samples * to_hz / from_hz)
 
 
@@ -18,6 +22,9 @@ def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
 
     soxr takes everything outside the signal for zero, which rings where a signal has an offset; so the ends are
     continued by odd reflection first, and cut off again afterwards.
+
+    >>> resample(np.ones((2, 1280)), from_hz=128.0, to_hz=32.0).shape
+    (2, 320)
     """
     if from_hz == to_hz:
         return np.array(x, np.float32)
@@ -42,7 +49,11 @@ def resample(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
 
 def resample_linear(x: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     """`x` (C, T) at another rate by straight lines between samples, for series that are slow or already features:
-    (C, round(T * to / from)) float32; the last value is held."""
+    (C, round(T * to / from)) float32; the last value is held.
+
+    >>> resample_linear(np.array([[0.0, 1.0]]), from_hz=1.0, to_hz=2.0)
+    array([[0. , 0.5, 1. , 1. ]], dtype=float32)
+    """
     samples = length_after(x.shape[1], from_hz, to_hz)
     at, known = np.arange(samples) / to_hz, np.arange(x.shape[1]) / from_hz
     return np.stack([np.interp(at, known, row) for row in x]).astype(np.float32)

@@ -16,6 +16,10 @@ def band_powers(
     Args:
         segment_s: length of Welch's half-overlapping Hann segments; 1 / segment_s is the resolution in Hz. A shorter
             signal is one segment.
+
+    >>> t = np.arange(1280) / 128.0
+    >>> band_powers(np.sin(2 * np.pi * 10 * t)[None], 128.0, [(4.0, 8.0), (8.0, 13.0)]).round(2)
+    array([[0. , 0.5]])
     """
     segment = max(1, min(x.shape[-1], round(segment_s * rate)))
     frequency, density = sps.welch(np.asarray(x, np.float64), rate, nperseg=segment, axis=-1)
@@ -27,6 +31,11 @@ def differential_entropy(
     x: np.ndarray, rate: float, bands: Sequence[tuple[float, float]], *, segment_s: float = 2.0
 ) -> np.ndarray:
     """Entropy in nats of a Gaussian with each band's variance, ln(2 pi e v) / 2 (Duan et al. 2013): (C, bands); NaN
-    where a band holds nothing."""
+    where a band holds nothing.
+
+    >>> noise = np.random.default_rng(0).standard_normal((1, 12800))
+    >>> differential_entropy(noise, 128.0, [(0.0, 65.0)]).round(1)  # ln(2 pi e) / 2
+    array([[1.4]])
+    """
     power = band_powers(x, rate, bands, segment_s=segment_s)
     return 0.5 * np.log(2 * np.pi * np.e * np.where(power > 0, power, np.nan))

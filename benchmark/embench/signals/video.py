@@ -102,6 +102,7 @@ def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
 
     Raises:
         DataError: where nothing can be seen.
+        ValueError: the times do not ascend.
     """
     if (np.diff(times_s) < 0).any():
         raise ValueError("times must ascend")

@@ -47,7 +47,8 @@ class FinishedRun(Protocol):
     """A finished run, as `embench.run` gives it."""
 
     @property
-    def folder(self) -> Path: ...
+    def folder(self) -> Path:
+        """The folder of the run's record."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class Comparison:
 
     @property
     def equivalent(self) -> bool:
+        """Whether the equivalence test is significant: the methods differ by less than its margin."""
         return self.tests.get("equivalence", 1.0) < ALPHA
 
     @property
@@ -107,6 +109,7 @@ class Comparison:
         return sentence.comparison_sentence(self)
 
     def as_json(self) -> dict[str, Any]:
+        """The comparison as `embench compare --json` prints it."""
         plain = {name: value for name, value in vars(self).items() if name not in ("scores", "difference", "tests")}
         return {
             **plain,
@@ -131,6 +134,7 @@ class Standing:
     tried: int | None
 
     def as_json(self) -> dict[str, Any]:
+        """The standing as `embench compare --json` prints it."""
         return {**vars(self), "score": self.score.as_json()}
 
 
@@ -144,6 +148,7 @@ class Table:
     comparisons: tuple[Comparison, ...]
 
     def as_json(self) -> dict[str, Any]:
+        """The table as `embench compare --json` prints it."""
         return {
             "target": self.target,
             "metric": self.metric,
@@ -158,10 +163,10 @@ def compare(
     target: str | None = None,
     metric: str | None = None,
 ) -> Comparison:
-    """Compares two runs: records, finished runs or their folders.
+    """Compares two runs: results of `embench.run` (see its example), records, or folders of records.
 
     Args:
-        target: may be left out where the two have one in common.
+        target: optional where the two have exactly one in common.
         metric: by default the target's headline.
 
     Raises:

@@ -45,7 +45,7 @@ class ControlTask:
 
     @cached_property
     def known(self) -> np.ndarray:
-        """The labels of the training units: classes as whole numbers, or values."""
+        """(k,) the labels of the training units: classes as whole numbers, or values."""
         y = self.y[self.train]
         return y.astype(int) if self.target.traits.has_classes else y
 
@@ -77,7 +77,8 @@ def control_scores(
     movement: np.ndarray | None,
     seed: int,
 ) -> dict[str, ControlPrediction]:
-    """Each control's answer about the test units, in the order of `test`; the arguments are those of a `Question`."""
+    """Control -> its predictions for the test units, in the order of `test` (m,); arguments are those of a
+    `Question`."""
     train = np.asarray(train)[np.isfinite(y[train])]
     if not len(train):
         return dict.fromkeys(CONTROLS, Undefined("no training unit has a label"))

@@ -68,7 +68,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Result:
-    """A scored method: `scores` is what `scores.json` holds, `folder` where its record lies."""
+    """A scored method, as `embench.run` returns it.
+
+    Args:
+        id: of the run, unique to its configuration.
+        folder: where the run's record lies.
+        manifest: the content of its `run.yaml`.
+        scores: the content of its `scores.json`: `scores[target][metric]` has `mean`, `low` and `high`, or `undefined`
+            with the reason; `controls[control][target][metric]` likewise.
+    """
 
     id: str
     folder: Path
@@ -77,6 +85,7 @@ class Result:
 
     @cached_property
     def predictions(self) -> Predictions:
+        """The run's predictions, read from its folder. Raises DataError where they are missing or damaged."""
         return Predictions.read(self.folder / "predictions.csv.gz")
 
     def json(self) -> dict[str, Any]:

@@ -50,6 +50,7 @@ class Estimate:
     persons: np.ndarray | None = None
 
     def as_json(self) -> dict[str, Any]:
+        """The estimate as `scores.json` holds it."""
         names = ("mean", "std", "low", "high", "people", "over")
         values = {**{name: getattr(self, name) for name in names}, "left_out": list(self.left_out)}
         return values if self.comparisons is None else {**values, "comparisons": self.comparisons}

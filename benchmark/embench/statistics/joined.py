@@ -26,7 +26,7 @@ class Joined:
                 yield seed, fold, units
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
-        """For each seed, fold -> people."""
+        """For each seed, fold -> the subjects (P,) tested in it."""
         return [{fold: np.unique(units.subject) for fold, units in folds.items()} for folds in self.seeds.values()]
 
     def _parts(self) -> list[frozenset[frozenset[str]]]:

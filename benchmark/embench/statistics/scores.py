@@ -25,14 +25,16 @@ REPLICATES = 1000
 class HeadlineRule(Protocol):
     """What scoring needs of a protocol."""
 
-    def headline_for(self, kind: KindName, fixed_order: bool) -> str: ...
+    def headline_for(self, kind: KindName, fixed_order: bool) -> str:
+        """The metric that ranks runs on targets of a kind; `fixed_order`: tasks come in one order for all subjects."""
 
 
 class OrderCard(Protocol):
     """What scoring needs of a dataset's card."""
 
     @property
-    def fixed_order(self) -> bool: ...
+    def fixed_order(self) -> bool:
+        """Whether tasks come in one order for all subjects, so that a clock can predict the label."""
 
 
 def compute_scores(

@@ -75,7 +75,11 @@ def contents(dataset: Dataset, cache: Path) -> set[str]:
 
 
 def synthetic(root: Path) -> Mapping[str, Any] | None:
-    """What the generator says of the data below `root`; None where they are real."""
+    """The content of `EMBENCH_SYNTHETIC.json` below `root`; None where the data are real.
+
+    Raises:
+        DataError: the file is no JSON object.
+    """
     path = root / SYNTHETIC
     if not path.is_file():
         return None

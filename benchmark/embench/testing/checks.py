@@ -32,6 +32,9 @@ def check(kind: str, cls: type[Any], root: Path | None = None) -> None:
     Raises:
         CheckFailed: with what was expected and what was found.
         UsageError: a dataset comes without a folder, or there is no such kind.
+
+    >>> from embench import load
+    >>> check("metric", load("metric", "accuracy"))  # conforms: nothing is raised
     """
     if kind == "dataset":
         if root is None:

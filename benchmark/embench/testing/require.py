@@ -39,7 +39,7 @@ class Check:
             raise CheckFailed(what, where=f"{self.where}{self.of}", expected=expected)
 
     def equal(self, one: Tensor | None, other: Tensor | None, what: str, *, expected: str) -> None:
-        """Both are None, or tensors of one shape that agree to the tolerance."""
+        """Raises CheckFailed unless both are None, or tensors of one shape whose values agree to `TOLERANCE`."""
         if one is None or other is None:
             self.that(one is other, what, expected=expected)
             return
@@ -52,12 +52,13 @@ class Check:
             self.that(gap <= CLOSE_ENOUGH * scale, f"{what}: they differ by {gap:.2g}", expected=expected)
 
     def finite(self, x: Tensor | None, what: str) -> None:
+        """Raises CheckFailed where `x` holds NaN or infinity; None passes."""
         if x is not None:
             self.that(bool(torch.isfinite(x).all()), f"{what} is not finite", expected="finite values")
 
     @contextlib.contextmanager
     def during(self, step: str) -> Iterator[None]:
-        """Names the step in every fault, and turns what the class raises into a fault."""
+        """Names the step in every fault, and turns what the class raises into CheckFailed."""
         before, self.of = self.of, f"{self.of}, {step}"
         try:
             yield
@@ -103,7 +104,7 @@ class Check:
         return first
 
     def survives_saving(self, module: nn.Module, other: nn.Module, output_of: Callable[[nn.Module], Tensor]) -> None:
-        """Weights written and read into `other`, built elsewhere, give the same answer."""
+        """Raises CheckFailed unless weights written and read into `other`, built elsewhere, give the same output."""
         state = {name: weight.detach().clone().contiguous() for name, weight in module.state_dict().items()}
         other.load_state_dict(unpack(pack(state)))
         expected = "everything that decides the output is in parameters and buffers"
@@ -112,8 +113,8 @@ class Check:
         self.equal(loaded, saved, "saved and loaded, it gives another output", expected=expected)
 
     def gradients(self, module: nn.Module, loss: Tensor) -> None:
-        """Every parameter that can be trained is reached by a finite gradient; what stands in for an absent modality
-        may stay without."""
+        """Raises CheckFailed unless a finite gradient of `loss` (scalar) reaches every trainable parameter; what stands
+        in for an absent modality may stay without."""
         idle = {id(p) for part in module.modules() if isinstance(part, FillAbsent) for p in part.parameters()}
         wanted = [(name, p) for name, p in module.named_parameters() if p.requires_grad and id(p) not in idle]
         if not wanted:
@@ -134,7 +135,7 @@ def seeded(make: Callable[[], _T], seed: int = 1) -> _T:
 
 
 def projected(*tensors: Tensor | None) -> Tensor:
-    """One number in which every value counts with a weight of its own, so that no gradient cancels."""
+    """A scalar in which every value counts with a weight of its own, so that no gradient cancels."""
     generator = torch.Generator().manual_seed(7)
     parts = [(t * torch.randn(t.shape, generator=generator)).sum() for t in tensors if t is not None]
     return torch.stack(parts).sum()

@@ -30,7 +30,11 @@ _CHANNELS = {
 
 
 def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
-    """A z-scored signal at the protocol's rate: slow waves and noise, with a heart's beats where there is a heart."""
+    """A z-scored signal at the protocol's rate: slow waves and noise, with a heart's beats where there is a heart.
+
+    >>> signal("ecg", seconds=2.0).data.shape
+    (2, 256)
+    """
     random = np.random.default_rng([seed, *modality.encode()])
     channels = _CHANNELS.get(modality, (modality,))
     n = round(seconds * RATE_HZ)
@@ -48,7 +52,7 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
 
 
 def take_rows(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
-    """Some rows of tokens, without their history."""
+    """Rows of tokens (B, L, D), detached from their gradients."""
     mask, summary = tokens.mask, tokens.summary
     cut = tokens.x[rows].detach(), None if mask is None else mask[rows]
     return Tokens(*cut, None if summary is None else summary[rows].detach())
@@ -64,6 +68,7 @@ class SampleRows:
     spec: InputSpec
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
+        """`x` (n, *shape) and `mask` (n, T) as torch tensors that share their memory."""
         return torch.from_numpy(self.x), None if self.mask is None else torch.from_numpy(self.mask)
 
 
@@ -124,14 +129,22 @@ def with_fitted_stats(encoder: Encoder, sample: SampleRows) -> InputSpec:
 
 
 def targets(*kinds: KindName) -> OutputSpec:
-    """Targets of these kinds; classes have three."""
+    """Targets of these kinds; classes have three.
+
+    >>> targets("binary", "classes").size
+    4
+    """
     rule = LabelRule()
     made = (Target(f"{kind}_{i}", kind, rule, kind, n=3 if KINDS[kind].several else 2) for i, kind in enumerate(kinds))
     return OutputSpec(tuple(made))
 
 
 def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
-    """Tokens (B, L, D) as encoders give them: zeros and an empty mask where `present` (B,) is False."""
+    """Tokens (B, L, D) as encoders give them: zeros and an empty mask where `present` (B,) is False.
+
+    >>> tokens(TokenSpec(length=3, dim=8), torch.tensor([True, False])).mask.sum(1)
+    tensor([2, 0])
+    """
     generator = torch.Generator().manual_seed(seed)
     size = len(present)
     x = torch.randn(size, spec.length, spec.dim, generator=generator)
@@ -143,7 +156,11 @@ def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
 
 
 def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
-    """Units of people who have every label, with scores that are a little better than chance."""
+    """Units of people who have every label, with scores that are a little better than chance.
+
+    >>> len(units("binary"))
+    72
+    """
     random = np.random.default_rng(seed)
     n = subjects * each
     subject = np.repeat([f"p{i:02d}" for i in range(subjects)], each)

@@ -1,15 +1,15 @@
-"""AMIGOS (Miranda-Correa et al. 2021): 40 people watch 16 short videos, 37 of them 4 long ones too, and rate their own
-arousal and valence; three observers annotate what the faces of these 37 show, every 20 s.
+"""AMIGOS (Miranda-Correa et al. 2021): 40 subjects watch 16 short videos, 37 of them 4 long ones too, and rate their
+own arousal and valence; three observers annotate what the faces of these 37 show, every 20 s.
 
-Reads the preprocessed MATLAB files, one a person (`amigos_files`), each in its own folder or all in one, under any
+Reads the preprocessed MATLAB files, one a subject (`amigos_files`), each in its own folder or all in one, under any
 spelling of the parent folder, with the clips of faces beside them (`amigos_extras`) and the tables that OpenFace made
 of these (`openface`).
 
-The GSR column is read as a resistance and stored as its inverse, for everybody alike. Its unit is not stated anywhere;
-it behaves as a resistance, so the inverse has the polarity that skin conductance has everywhere else (responses rise),
-and an open circuit gives values near zero instead of huge ones. The scale is unknown: `1e6/GSR` is microsiemens only if
-the column is in ohm. Where GSR is zero or negative, or so small that the inverse would be over 100 times the trial's
-median, the sample is lost (NaN).
+The GSR column is read as a resistance and stored as its inverse, for all subjects alike. Its unit is not stated
+anywhere; it behaves as a resistance, so the inverse has the polarity that skin conductance has everywhere else
+(responses rise), and an open circuit gives values near zero instead of huge ones. The scale is unknown: `1e6/GSR` is
+microsiemens only if the column is in ohm. Where GSR is zero or negative, or so small that the inverse would be over 100
+times the trial's median, the sample is lost (NaN).
 """
 
 from __future__ import annotations
@@ -83,10 +83,10 @@ class Amigos(Dataset):
     )
     videos: ClassVar[tuple[str, ...]] = SHORT
     sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET,)
-    without: ClassVar[tuple[str, ...]] = ()  # people who have nothing of this variant
+    without: ClassVar[tuple[str, ...]] = ()  # subjects who have nothing of this variant
 
     def subjects(self) -> list[str]:
-        """People with a preprocessed file. Raises DataError that says what was found instead, where there is none."""
+        """Subjects with a preprocessed file. Raises DataError that says what was found instead, where there is none."""
         if not (people := sorted(set(files.find(self.root)) - set(self.without))):
             raise DataError(
                 f"only files of {', '.join(self.without)} are here, who have nothing of {self.card.title}",
@@ -97,7 +97,7 @@ class Amigos(Dataset):
         return people
 
     def files(self, subject: str) -> list[Path]:
-        """The person's file, the clips of their face with what belongs to them, and the sheets that are read."""
+        """The subject's file, the clips of their face with what belongs to them, and the sheets that are read."""
         own = [path for video in self.videos for path in faces.belongings(*self._face(subject, video))]
         sheets = (extras.sheet(self.root, name) for name in self.sheets)
         return [self._path(subject), *own, *filter(None, sheets)]
@@ -128,7 +128,8 @@ class Amigos(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """What is missing or odd: people, trials, labels, channels, values off their scale, skin resistance, clips."""
+        """What is missing or odd: subjects, trials, labels, channels, values off their scale, skin resistance,
+        clips."""
         findings = []
         if missing := PEOPLE - len(self.without) - len(self.subjects()):
             findings.append(
@@ -183,7 +184,7 @@ class Amigos(Dataset):
         return self._clips.get((subject, video)), self._tables.get((subject, video))
 
     def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
-        """The person's own two ratings, as far as they were given."""
+        """The subject's own two ratings, as far as they were given."""
         del subject
         if trial.ratings is None or len(trial.ratings) < len(RATINGS):
             return {}
@@ -245,7 +246,7 @@ class Amigos(Dataset):
 
 
 class AmigosLong(Amigos):
-    """The reader of the long videos, which 17 people watched alone and 20 in groups of four (`Recording.group`)."""
+    """The reader of the long videos, which 17 subjects watched alone and 20 in groups of four (`Recording.group`)."""
 
     card = replace(
         Amigos.card, name="amigos/long", title="AMIGOS, long videos", longest_s=max(map(files.longest_s, LONG))
@@ -258,7 +259,7 @@ class AmigosExternal(Amigos):
     """The reader of the external annotations, of short and long videos.
 
     A label has a value for each second of a recording (at its middle): the annotation of the 20 s that it lies in.
-    Where two annotated stretches overlap, as the first two and the last two of a video do, it is their mean. The
+    Where two annotated segments overlap, as the first two and the last two of a video do, it is their mean. The
     targets' label is the mean of the three observers as the release gives it, held within -1 and 1;
     `arousal_annotator1` and so on, where External_Annotations.xlsx is there, are single observers.
     """

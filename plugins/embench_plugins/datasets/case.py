@@ -1,10 +1,10 @@
-"""CASE (Sharma et al. 2019): 30 people watch eight film clips and say with a joystick, all the time, how they feel.
+"""CASE (Sharma et al. 2019): 30 subjects watch eight film clips and rate how they feel with a joystick, continuously.
 
 Reads the release's csv files at 1000 Hz (`data/interpolated`, in which the authors put samples on a regular grid), else
 `data/non-interpolated` (the logger's own times, put on the grid here, by straight lines as the authors do), else
 `data/raw` (volts and seconds without video codes: converted by the formulas of the release's scripts; the codes come
 from its metadata, counted as those scripts count). A recording is one clip: the start and end videos and the blue
-screens between clips are left out.
+screens between clips are excluded.
 
 Clocks. Signals and joystick share one clock, and a recording's joystick values are those of its time. The codes in the
 joystick files are not used: rounded to 50 ms from clip to clip, they may lie a few samples off.
@@ -47,7 +47,7 @@ _RULE = LabelRule("mean", cut=REST, ties="drop")
 
 
 class Case(Dataset):
-    """The reader. One recording a person and clip, `sub_1_V3`, its stimulus the clip's code. A channel without any
+    """The reader. One recording a subject and clip, `sub_1_V3`, its stimulus the clip's code. A channel without any
     value is NaN in its modality, a modality without any is absent."""
 
     card = Card(
@@ -90,11 +90,12 @@ class Case(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """People with a file of signals, in numeric order. Raises DataError where the folder is not this dataset."""
+        """Subjects with a file of signals, in numeric order. Raises DataError where the folder is not this dataset."""
         return [f"sub_{number}" for number in self._tree.physiology]
 
     def files(self, subject: str) -> list[Path]:
-        """One person's two files; with raw ones, the metadata that say when which video was on; the sheet of people."""
+        """One subject's two files; with raw ones, the metadata that say when which video was on; the sheet of
+        subjects."""
         tree, number = self._tree, self._number(subject)
         own = [paths[number] for paths in (tree.physiology, tree.annotations) if number in paths]
         sheet = metadata(tree, "participants.xlsx")
@@ -106,7 +107,7 @@ class Case(Dataset):
         return self._participants.get(self._number(subject), {})
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The person's eight clips in the order in which they were seen."""
+        """The subject's eight clips in the order in which they were seen."""
         number = self._number(subject)
         stick = read_annotations(self._tree, number) if number in self._tree.annotations else None
         pieces, _ = read_signals(self._tree, number)
@@ -126,7 +127,7 @@ class Case(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """Which tree is read, who is missing, and what is missing or odd in each person's files."""
+        """Which tree is read, who is missing, and what is missing or odd in each subject's files."""
         tree, where = self._tree, str(self._tree.folder)
         unread = f"; {', '.join(tree.others)} left alone" if tree.others else ""
         findings = [Finding("note", where, f"the {tree.kind} tree is read{unread}")]
@@ -235,7 +236,7 @@ def _look_at_stick(where: str, time: np.ndarray, values: np.ndarray, end_ms: int
 
 
 def _sheet(path: Path) -> dict[int, dict[str, str]]:
-    """Sex and age band by person; empty where the sheet is no such thing: nothing hangs on it."""
+    """Sex and age band by subject; empty where the sheet cannot be read: nothing depends on it."""
     try:
         from openpyxl import load_workbook
 

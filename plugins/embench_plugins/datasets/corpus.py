@@ -1,7 +1,7 @@
-"""A folder of recordings without labels, for pretraining on outside data.
+"""A folder of recordings without labels, for pretraining on external data.
 
 Reads EDF and BDF, WFDB, MATLAB and CSV files, as the file `corpus.yaml` beside them says (see `corpus_layout`): which
-files there are, whose they are, and which of their channels are what. A long recording comes in pieces of up to ten
+files there are, of which subjects, and what their channels are. A long recording comes in pieces of up to ten
 minutes, so that memory does not grow with it. Rates may differ from file to file.
 """
 
@@ -68,15 +68,15 @@ class Corpus(Dataset):
         self.card = _card(self.layout)
 
     def subjects(self) -> list[str]:
-        """The people of all files that the patterns name."""
+        """The subjects of all files that the patterns name."""
         return sorted(self._files)
 
     def files(self, subject: str) -> list[Path]:
-        """The layout, and one person's files with all that belongs to them."""
+        """The layout, and one subject's files with all that belongs to them."""
         return [self.root / LAYOUT, *(part for path, _ in self._of(subject) for part in parts(path))]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """One person's files, piece by piece, in the order of their paths."""
+        """One subject's files, piece by piece, in the order of their paths."""
         for path, source in self._of(subject):
             yield from self._pieces(subject, path, source)
 
@@ -120,7 +120,7 @@ class Corpus(Dataset):
 
     @cached_property
     def _files(self) -> Mapping[str, list[tuple[Path, Source]]]:
-        """Person -> files with what the layout says of them, in the order of their paths."""
+        """Subject -> files with what the layout says of them, in the order of their paths."""
         found: dict[Path, Source] = {}
         for source in self.layout.sources:
             try:

@@ -1,17 +1,17 @@
-"""DEAP (Koelstra et al. 2012): 32 people watch 40 one-minute music videos and rate what they felt.
+"""DEAP (Koelstra et al. 2012): 32 subjects watch 40 one-minute music videos and rate what they felt.
 
-Reads the preprocessed files, one a person: `data_preprocessed_python/s01.dat` (pickles of any protocol, see `pickles`)
-or `data_preprocessed_matlab/s01.mat`, in these folders, nested deeper, or side by side; where a person has both, the
+Reads the preprocessed files, one a subject: `data_preprocessed_python/s01.dat` (pickles of any protocol, see `pickles`)
+or `data_preprocessed_matlab/s01.mat`, in these folders, nested deeper, or side by side; where a subject has both, the
 pickle is read. A file holds 40 trials of 40 channels, 3 s of rest and then the video, and 40 x 4 ratings: **valence
 first**, then arousal, dominance, liking. Trials are in order of the video's number (Experiment_id), not as shown.
 
 `metadata_csv/participant_ratings.csv` says when each was shown. Without it order and time in the session are unknown,
-and face videos, which are numbered as shown, cannot be told apart: they are left out, and so is what OpenFace made of
+and face videos, which are numbered as shown, cannot be told apart: they are excluded, and so is what OpenFace made of
 them (`openface`). A face video begins with the music video, 3 s into the recording: its `span` begins at -3.
 
 The GSR channel is a resistance, in ohm by the release's own table (values of one of the two laboratories were converted
 to it). It is stored with its sign turned, so that responses of the skin rise, as conductance does everywhere else; the
-inverse would not do, because values of some people are not positive.
+inverse would not do, because values of some subjects are not positive.
 """
 
 from __future__ import annotations
@@ -101,11 +101,11 @@ class Deap(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """People with a preprocessed file, `s01` and so on."""
+        """Subjects with a preprocessed file, `s01` and so on."""
         return sorted(self._paths)
 
     def files(self, subject: str) -> list[Path]:
-        """The person's file, the table of ratings and the person's face videos with what belongs to them, if any."""
+        """The subject's file, the table of ratings and the subject's face videos with what belongs to them, if any."""
         if self._table is None:
             return [self._path(subject)]
         trials = range(1, TRIALS + 1)
@@ -140,7 +140,7 @@ class Deap(Dataset):
             )
 
     def verify(self) -> list[Finding]:
-        """What is missing or odd: people, lengths, ratings against the table, flat channels, face videos."""
+        """What is missing or odd: subjects, lengths, ratings against the table, flat channels, face videos."""
         findings = []
         if missing := PEOPLE - len(self.subjects()):
             findings.append(Finding("warning", str(self.root), f"{missing} of {PEOPLE} people have no file"))
@@ -166,7 +166,7 @@ class Deap(Dataset):
 
     @cached_property
     def _paths(self) -> Mapping[str, Path]:
-        """The file of each person that is read."""
+        """The file of each subject that is read."""
         paths: dict[str, Path] = {}
         for path in self._named(_FILE):
             subject = _subject(path, _FILE)
@@ -210,7 +210,7 @@ class Deap(Dataset):
 
     @cached_property
     def _shown(self) -> Mapping[str, Mapping[int, Shown]]:
-        """When each video was shown to each person: by subject, then by the video's number."""
+        """When each video was shown to each subject: by subject, then by the video's number."""
         shown: dict[str, dict[int, Shown]] = {}
         if self._table is None:
             return shown
@@ -251,7 +251,7 @@ class Deap(Dataset):
         yield Finding("warning", where, f"{subject}: {what}")
 
     def _watch(self, subject: str, video_s: float) -> Iterator[Finding]:
-        """The face videos of a person: which are missing, and whether their headers make sense."""
+        """The face videos of a subject: which are missing, and whether their headers make sense."""
         clips = self._clips.get(subject, {})
         person = int(subject[1:])
         known = [] if person > FILMED else [n for n in range(1, TRIALS + 1) if n not in UNFILMED.get(person, ())]
@@ -273,7 +273,7 @@ class Deap(Dataset):
 
 
 def _by_trial(paths: list[Path], pattern: re.Pattern[str]) -> Mapping[str, Mapping[int, Path]]:
-    """Files of each person by trial, as shown; in any folders, of two of one trial the first by path."""
+    """Files of each subject by trial, as shown; in any folders, of two of one trial the first by path."""
     found: dict[str, dict[int, Path]] = {}
     for path in paths:
         if match := pattern.fullmatch(path.name):
@@ -307,7 +307,7 @@ def _signals(card: Card, trial: np.ndarray) -> dict[str, Signal]:
 
 
 def _look(where: str, data: np.ndarray, ratings: np.ndarray) -> Iterator[Finding]:
-    """What is odd in a person's file."""
+    """What is odd in a subject's file."""
     if data.shape[2] != SAMPLES:
         yield Finding(
             "warning", where, f"trials of {data.shape[2]} samples, not {SAMPLES}: a shortened or generated copy"

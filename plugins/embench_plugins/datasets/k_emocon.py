@@ -1,10 +1,10 @@
-"""K-EmoCon (Park et al. 2020): 32 people debate in pairs; arousal and valence every 5 s as they, their partner and five
-observers saw it.
+"""K-EmoCon (Park et al. 2020): 32 subjects debate in pairs; arousal and valence every 5 s as they, their partner and
+five observers saw it.
 
 Reads the release as it comes: csv files of a wristband (Empatica E4), a chest belt (Polar H7) and a headset (NeuroSky)
-below a folder a person, annotations in one file a person and annotator, all on one clock of unix milliseconds.
+below a folder a subject, annotations in one file a subject and annotator, all on one clock of unix milliseconds.
 
-A recording is the debate alone, `startTime` to `endTime`. The two minutes of rest after `initTime` are left out: the
+A recording is the debate alone, `startTime` to `endTime`. The two minutes of rest after `initTime` are excluded: the
 time from them to the debate differs, and windows of annotation count from the debate's start, so that units of a
 recording from `initTime` on would lie across them.
 
@@ -12,7 +12,7 @@ Devices do not sample evenly. Rows are put on a grid that starts with the debate
 nearest point, a belt's or headset's value to the second it lies in, rows that meet are averaged, up to two empty
 points between two known ones are filled by a straight line, and longer gaps stay lost.
 
-Of a debate's video of a person (`debate_recordings/p1_640.mp4`, with its length in s), and of what OpenFace made of it
+Of a debate's video of a subject (`debate_recordings/p1_640.mp4`, with its length in s), and of what OpenFace made of it
 (`p1_640.csv`, anywhere), it is assumed that it begins with the debate.
 
 Not read: E4_HR and E4_IBI (the wristband's own guess from its pulse wave, so `hr` is the belt's alone), Attention and
@@ -74,8 +74,8 @@ def _target(name: str, annotator: str) -> tuple[Target, Target]:
 
 
 class KEmoCon(Dataset):
-    """The reader. One recording a person; the two people of a debate are one group. What a person has no file of, or no
-    value in during the debate, is absent."""
+    """The reader. One recording a subject; the two subjects of a debate are one group. What a subject has no file of,
+    or no value in during the debate, is absent."""
 
     card = Card(
         name="k_emocon",
@@ -110,14 +110,14 @@ class KEmoCon(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """People of `metadata/subjects.csv` of whom any signal is here, as P01 to P32."""
+        """Subjects of `metadata/subjects.csv` of whom any signal is here, as P01 to P32."""
         found = [pid for pid in sorted(self._debates) if self._signal_files(pid)]
         if not found:
             raise files.not_this(self.root, "K-EmoCon's signals", expected=EXPECTED, hint=HINT)
         return [f"P{pid:02d}" for pid in found]
 
     def files(self, subject: str) -> list[Path]:
-        """The person's signals, annotations and video with what belongs to it, and everybody's table of debates."""
+        """The subject's signals, annotations and video with what belongs to it, and all subjects' table of debates."""
         pid = self._pid(subject)
         annotations = [self._annotation_file(pid, annotator) for annotator in ("self", "partner", *RATERS)]
         films = [path for clip in self._videos(pid) for path in faces.belongings(clip, None)]
@@ -125,11 +125,11 @@ class KEmoCon(Dataset):
         return [*self._signal_files(pid).values(), *beside, self._subjects_csv]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The person's one debate."""
+        """The subject's one debate."""
         yield self._read(self._pid(subject), [])
 
     def verify(self) -> list[Finding]:
-        """What was assumed, and what is missing or odd: people, devices, clocks, gaps, annotations."""
+        """What was assumed, and what is missing or odd: subjects, devices, clocks, gaps, annotations."""
         where = str(self.root)
         findings = [
             Finding("note", where, "annotations count from startTime, windows that end after endTime are left out; the "
@@ -146,7 +146,7 @@ class KEmoCon(Dataset):
         return findings + list(self._promised_but_missing())
 
     def _read(self, pid: int, findings: list[Finding]) -> Recording:
-        """A person's recording; `findings` takes what was assumed or is odd."""
+        """A subject's recording; `findings` takes what was assumed or is odd."""
         debate, first = self._debates[pid], pid - (pid + 1) % 2
         signals = {}
         for modality, path in self._signal_files(pid).items():
@@ -234,12 +234,12 @@ class KEmoCon(Dataset):
         return None
 
     def _videos(self, pid: int) -> list[Path]:
-        """The person's videos, p1_640.mp4 with its length in s; there is one, or none."""
+        """The subject's videos, p1_640.mp4 with its length in s; there is one, or none."""
         return sorted(self._folder("debate_recordings").glob(f"p{pid}_*.mp4"))
 
     @cached_property
     def _tables(self) -> Mapping[int, Path]:
-        """By person what OpenFace made of the video, named as that is (`p1_640.csv`), of several the first by path."""
+        """OpenFace's table of each subject's video, named like it (`p1_640.csv`); of several the first by path."""
         named = [(match, path) for path in openface.tables(self.root) if (match := _TABLE.fullmatch(path.name))]
         return {int(match[1]): path for match, path in reversed(named)}
 
@@ -269,7 +269,7 @@ class KEmoCon(Dataset):
     # Annotations
 
     def _labels(self, pid: int, duration_s: float, findings: list[Finding]) -> dict[str, Label]:
-        """Raw labels, each at the start of the window it holds for; those without any value are left out."""
+        """Raw labels, each at the start of the window it holds for; those without any value are excluded."""
         read: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         late = []
         for annotator in ("self", "partner", *RATERS):
@@ -297,14 +297,14 @@ class KEmoCon(Dataset):
         }
 
     def _face(self, pid: int, duration_s: float, findings: list[Finding]) -> tuple[Video | None, dict[str, Signal]]:
-        """The person's face, where its video, or what OpenFace made of it, is here."""
+        """The subject's face, where its video, or what OpenFace made of it, is here."""
         clip, table = self._clip(pid, findings), self._tables.get(pid)
         video, signals = faces.read(clip, table, lambda _: (0.0, duration_s))
         findings += faces.look(clip, table)
         return video, signals
 
     def _clip(self, pid: int, findings: list[Finding]) -> Path | None:
-        """The person's video, of several the first whose header can be read."""
+        """The subject's video, of several the first whose header can be read."""
         paths = self._videos(pid)
         for path in paths:
             try:
@@ -343,9 +343,9 @@ def _annotation(
     path: Path, duration_s: float, findings: list[Finding]
 ) -> tuple[np.ndarray, dict[str, np.ndarray], int]:
     """One annotator's file: where windows begin (n,), in s, in order; the ratings in them, NaN where there is none; and
-    how many windows end after the debate does, which are left out.
+    how many windows end after the debate does, which are excluded.
 
-    Column `seconds` is the end of a window, counted from the debate's start. Values off their scale are left out.
+    Column `seconds` is the end of a window, counted from the debate's start. Values off their scale are excluded.
     """
     expected = "a row every 5 s with the columns seconds, arousal and valence"
     table = files.text_table(path, expected=expected, hint=AGAIN)

@@ -44,7 +44,7 @@ class _Labels(NamedTuple):
 
 
 class StressPredict(Dataset):
-    """The reader. One recording a person, its time 0 where all signals have begun; signals are cut to the stretch that
+    """The reader. One recording a subject, its time 0 where all signals have begun; signals are cut to the segment that
     they share (they differ by a few seconds at the end), so that every second of a recording has every modality."""
 
     card = Card(
@@ -91,7 +91,7 @@ class StressPredict(Dataset):
     )
 
     def subjects(self) -> list[str]:
-        """People with a folder of E4 files, also those without labels."""
+        """Subjects with a folder of E4 files, also those without labels."""
         folders = [path for path in (self._base / "Raw_data").glob("S*") if re.fullmatch(r"S\d+", path.name)]
         found = sorted(folder.name for folder in folders if any((folder / name).is_file() for name in FILES.values()))
         if not found:
@@ -99,13 +99,13 @@ class StressPredict(Dataset):
         return found
 
     def files(self, subject: str) -> list[Path]:
-        """One person's signals and the label csv, which is everybody's."""
+        """One subject's signals and the label csv, which is all subjects'."""
         folder = self._folder(subject)
         signals = [folder / name for name in FILES.values()]
         return [path for path in signals if path.is_file()] + [self._labels]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The person's one session, with the labels that lie in it."""
+        """The subject's one session, with the labels that lie in it."""
         signals, start, _ = self._signals(subject)
         duration = min(signal.duration_s for signal in signals.values())
         label = self._label(subject, start, duration)
@@ -123,7 +123,7 @@ class StressPredict(Dataset):
         )
 
     def verify(self) -> list[Finding]:
-        """What is missing or odd in each person's files, and whether label changes lie on the button presses."""
+        """What is missing or odd in each subject's files, and whether label changes lie on the button presses."""
         findings: list[Finding] = []
         for subject in self.subjects():
             try:
@@ -148,7 +148,7 @@ class StressPredict(Dataset):
         return self._base / "Raw_data" / subject
 
     def _signals(self, subject: str) -> tuple[dict[str, Signal], float, dict[str, float]]:
-        """Signals cut to their common stretch, its start in unix seconds, and the seconds cut off each at the end."""
+        """Signals cut to their common segment, its start in unix seconds, and the seconds cut off each at the end."""
         folder = self._folder(subject)
         read: dict[str, tuple[float, np.ndarray]] = {}
         for modality, name in FILES.items():

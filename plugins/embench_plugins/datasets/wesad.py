@@ -59,7 +59,7 @@ class _Session(NamedTuple):
 
 
 class Wesad(Dataset):
-    """The wristband. One recording a person, the whole session, its time 0 at the pickle's first sample."""
+    """The wristband. One recording a subject, the whole session, its time 0 at the pickle's first sample."""
 
     device: ClassVar = "wrist"
     card = Card(
@@ -92,15 +92,15 @@ class Wesad(Dataset):
         mains_hz=50.0,
         longest_s=7200.0,  # the longest of the release, S6, lasts 7,071 s
         labels_public="no",  # the terms say nothing of passing parts on
-        # The baseline is everybody's first condition, and there are two orders only: a clock tells most of it.
+        # The baseline comes first for all subjects, and there are two orders only: a clock predicts most of it.
         fixed_order=True,
-        # No fixed seconds are rest in everybody: the baseline begins when the devices were on, minutes into the file.
+        # Rest lies at no fixed time: the baseline begins once the devices were on, minutes into the file.
         baseline=None,
         downloads=(Download(URL, "WESAD.zip", sha256=None),),
     )
 
     def subjects(self) -> list[str]:
-        """The release's people whose pickle is here."""
+        """The release's subjects whose pickle is here."""
         folders = self._folders()
         found = [person for person in PEOPLE if _pickle(folders.get(person)) is not None]
         if not found:
@@ -120,11 +120,11 @@ class Wesad(Dataset):
         return {name: value for name, value in info.items() if value}
 
     def files(self, subject: str) -> list[Path]:
-        """The person's pickle and questionnaires."""
+        """The subject's pickle and questionnaires."""
         return [path for path in (self._file(subject, ".pkl"), self._file(subject, "_quest.csv")) if path.is_file()]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """The person's one session. Reading the longest pickle takes about 1 GB of memory for a while."""
+        """The subject's one session. Reading the longest pickle takes about 1 GB of memory for a while."""
         session = self._session(subject)
         condition = _condition(session.codes, session.duration_s)
         labels = {"condition": Label("condition", condition, np.arange(len(condition), dtype=np.float64), CONDITIONS)}
@@ -143,7 +143,7 @@ class Wesad(Dataset):
         )
 
     def verify(self) -> list[Finding]:
-        """Who is missing or not of the release, and what is missing or odd in each person's files."""
+        """Who is missing or not of the release, and what is missing or odd in each subject's files."""
         folders, found = self._folders(), self.subjects()
         said = [("warning", str(folders[other]), f"{other} is not of the release: left out") for other in folders
                 if other not in PEOPLE]  # fmt: skip
@@ -162,7 +162,7 @@ class Wesad(Dataset):
         return [Finding(severity, where, what) for severity, where, what in said]  # type: ignore[arg-type]
 
     def _folders(self) -> dict[str, Path]:
-        """Folders named like a person, in the root or in a folder WESAD (in WESAD), the first of them that has any."""
+        """Folders named like a subject, in the root or in a folder WESAD (in WESAD), the first of them that has one."""
         here = [self.root] if self.root.is_dir() else []
         while here:
             inside = [path for folder in here for path in sorted(folder.iterdir()) if path.is_dir()]
@@ -258,7 +258,7 @@ class Wesad(Dataset):
         return Signal(data, card.rate, card.channels, card.unit)
 
     def _look(self, subject: str, condition: np.ndarray) -> Iterator[tuple[str, str, str]]:
-        """What is to say of a person's codes and questionnaires."""
+        """What is to say of a subject's codes and questionnaires."""
         where = str(self._file(subject, ".pkl"))
         stretches = _stretches(condition)
         if missing := [name for index, name in enumerate(CONDITIONS) if not (condition == index).any()]:
@@ -284,7 +284,7 @@ class Wesad(Dataset):
 
 
 class WesadChest(Wesad):
-    """The belt. As the wristband's, of the same session and people."""
+    """The belt. As the wristband's, of the same session and subjects."""
 
     device: ClassVar = "chest"
     card = replace(
@@ -313,7 +313,7 @@ def _pickle(folder: Path | None) -> Path | None:
 
 
 def _merged_table(root: Path) -> str | None:
-    """The name of a csv that holds everybody's wristband and labels in one, as others have passed the dataset on."""
+    """The name of a csv that holds all subjects' wristband and labels in one, as others have passed the dataset on."""
     for path in sorted(root.glob("*.csv")) if root.is_dir() else []:
         with path.open(encoding="utf-8-sig", errors="replace") as lines:
             if {"label", "EDA", "TEMP"} <= {name.strip() for name in lines.readline(1000).split(",")}:

@@ -47,15 +47,15 @@ PAPER = Recipe(
     datasets=dict.fromkeys(CONTINUOUS, MINUTE),
 )  # fmt: skip
 
-# A wristband's signals hold nothing above 8 Hz after preprocessing. On validation people of the real ones a start at
+# A wristband's signals hold nothing above 8 Hz after preprocessing. On validation subjects of the real ones a start at
 # averages was no better than one at random.
 WRISTBAND: Mapping[str, Any] = {
     **MINUTE, "prepare": {"rate_hz": 16}, "build": {"kernels": [9, 5, 3], "start": "random"},
 }  # fmt: skip
 
 # Departures from the paper. Every fourth moment of a sixteenth of the rate (a quarter for EEG): at faster ones this
-# network learns by the shapes of beats who somebody is. Layers along time that start as means of stretches: a weight
-# for each moment, drawn at random, is soon learned by heart from a few hundred recordings.
+# network learns to identify subjects by the shapes of their beats. Layers along time start as means of segments: with
+# a random weight for each moment, it memorises a few hundred recordings.
 SMALL = PAPER.but(
     lr=1e-3, weight_decay=1e-2, warmup=1, epochs=12, batch=32, clip=1.0, patience=12, class_weight="balanced",
     prepare={"rate_hz": 8, "eeg_rate_hz": 32}, assumed=(),
@@ -71,7 +71,7 @@ class CnnMlp(Encoder):
     """Tokens (B, 100, 512).
 
     Build keys: `stride` over 1 passes over moments in the first convolution; `start` is `random`, as torch draws
-    weights, or `average`: both layers along time begin as means of stretches.
+    weights, or `average`: both layers along time begin as means of segments.
     """
 
     accepts: ClassVar = frozenset(
@@ -85,6 +85,7 @@ class CnnMlp(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features"]:
+        """`stream` where the recipe names a rate, else `signal`."""
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
@@ -96,6 +97,7 @@ class CnnMlp(Encoder):
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """The network for rows (C, T) of `spec.shape`; facial values have kernels of their own."""
         build = dict(self.recipe.build)
         kernels, face_kernels = build.pop("kernels"), build.pop("face_kernels")
         return Network(*spec.shape, kernels=face_kernels if spec.modality == FACE else kernels, **build)
@@ -135,6 +137,7 @@ class Network(nn.Module):
         self.along_time = nn.Sequential(first, nn.GELU(), nn.Dropout(dropout), second)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` (B, C, T), zeros where `mask` (B, T) is False -> tokens (B, tokens, widths[-1]), all of which count."""
         x = hide(x, mask)
         for convolution in self.convolutions:
             x = torch.relu(convolution(x))
@@ -143,6 +146,6 @@ class Network(nn.Module):
 
 @torch.no_grad()
 def average_(linear: nn.Linear) -> None:
-    """Makes each output start as the mean of its own stretch of the inputs, plus a tenth of the usual noise."""
+    """Initialises each output as the mean of its own segment of the inputs, plus a tenth of the usual noise."""
     stretches = adaptive_avg_pool1d(torch.eye(linear.in_features)[None], linear.out_features)[0].T
     linear.weight.mul_(0.1).add_(stretches)

@@ -76,6 +76,7 @@ class CnnTf(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features"]:
+        """`stream` where the recipe names a rate, else `signal`."""
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
@@ -84,9 +85,11 @@ class CnnTf(Encoder):
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """The network for rows of at most `spec.shape[1]` samples, on the channels that `picks` chooses."""
         return Network(spec.shape[1], picks(spec.modality, spec.channels), **_without_head(self.recipe.build))
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
+        """The paper's classifier on the CLS vector, sized by `build.hidden` and `build.head_dropout`."""
         build = self.recipe.build
         return Classifier(tokens.dim, int(build["hidden"]), outputs.size, float(build["head_dropout"]))
 
@@ -111,6 +114,9 @@ class Network(nn.Module):
         length: most samples of a row; shorter rows use the first positions.
         picks: the channels that are read, kept as a buffer so that a pretext task can find out.
         pos: `sin` (fixed), `learned`, or `none` (then the Transformer does not know the order).
+
+    Raises:
+        UsageError: `pos` is none of these.
     """
 
     picks: Tensor
@@ -155,6 +161,7 @@ class Network(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` (B, C, T), `mask` (B, T) -> tokens (B, T, D), the same mask, and the CLS vector (B, D) as summary."""
         x = x[:, self.picks]
         for convolution in self.convolutions:
             # A bias makes padded samples non-zero, and the next kernel would carry them into valid ones.
@@ -177,5 +184,6 @@ class Classifier(nn.Module):
         self.first, self.dropout, self.last = nn.Linear(dim, hidden), nn.Dropout(dropout), nn.Linear(hidden, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
+        """`logits` (B, n) and `hidden` (B, hidden) from the tokens' summary (B, D)."""
         hidden = torch.relu(self.first(tokens.pooled()))
         return Output(self.last(self.dropout(hidden)), hidden)

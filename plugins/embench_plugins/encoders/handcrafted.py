@@ -48,6 +48,7 @@ class Handcrafted(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features"]:
+        """Always `features`: one vector (F,) a window."""
         return "features"
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
@@ -66,6 +67,11 @@ class Handcrafted(Encoder):
         return values.astype(np.float32)
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """(F,) names in the order of a feature row; the channel stands before the feature where there are several.
+
+        Raises:
+            UsageError: there are no features of this modality.
+        """
         _check(modality)
         if modality == "face_au":
             return tuple(f"{c}_{name}" for name in face.STATISTICS for c in channels)
@@ -76,7 +82,8 @@ class Handcrafted(Encoder):
         return (*every, *plain.BREATHS) if modality == "resp" else every
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """Mean and SD of each value over the rows that have it; 0 and 1 where none has, or all are equal."""
+        """`mean` and `std` (F,) of each value over the rows (n, F) that have it; 0 and 1 where none has, or all are
+        equal."""
         known = np.isfinite(x)
         count = np.maximum(known.sum(0), 1)
         mean = np.where(known, x, 0.0).sum(0, dtype=np.float64) / count
@@ -84,6 +91,7 @@ class Handcrafted(Encoder):
         return {"mean": mean.astype(np.float32), "std": np.where(std > 1e-8, std, 1.0).astype(np.float32)}
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """One linear layer from the F features to a token of width `build.dim`."""
         return Network(spec, int(self.recipe.build["dim"]))
 
 
@@ -129,7 +137,7 @@ def _published(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndar
 
 
 class Network(nn.Module):
-    """(B, F) -> one token (B, 1, D). Values are standardised by the training people's `stats`; a missing one becomes
+    """(B, F) -> one token (B, 1, D). Values are standardised by the training subjects' `stats`; a missing one becomes
     0, their mean; values beyond 10 SD are held there, since ratios have long tails."""
 
     mean: Tensor
@@ -144,5 +152,6 @@ class Network(nn.Module):
         self.linear = nn.Linear(width, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` (B, F), NaN where a feature is missing -> one token (B, 1, D). `mask` is not used."""
         known = ((x - self.mean) / self.std).nan_to_num(0.0).clamp(-10.0, 10.0)
         return Tokens(torch.nn.functional.gelu(self.linear(known))[:, None])

@@ -57,6 +57,7 @@ class Tcn(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features"]:
+        """Always `stream`: signals at `prepare.rate_hz`."""
         return "stream"
 
     def stream(self, signal: Signal) -> Signal:
@@ -70,6 +71,7 @@ class Tcn(Encoder):
         return replace(signal, data=resample(x, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """The network for rows of `spec.shape[0]` channels and any length."""
         sizes = {key: value for key, value in self.recipe.build.items() if key != "head"}
         return Network(spec.shape[0], **sizes)
 
@@ -89,6 +91,7 @@ class Network(nn.Module):
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` (B, C, T), `mask` (B, T) -> tokens (B, T, filters), 0 to 1, and the same mask."""
         for block in self.blocks:
             x = block(x, mask)
         return Tokens(torch.sigmoid(x).transpose(1, 2), mask)
@@ -110,6 +113,7 @@ class Block(nn.Module):
             nn.init.normal_(self.shortcut.weight, 0, 0.01)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """`x` (B, before, T), `mask` (B, T) -> (B, filters, T), from 0; sample t depends on samples up to t."""
         y = x
         for convolution in self.convolutions:
             # A bias makes padded samples non-zero, and the next kernel would carry them into valid ones.
@@ -125,6 +129,7 @@ class Alone(nn.Module):
         self.network = network
 
     def forward(self, tokens: Tokens) -> Output:
+        """`logits` and `hidden` of tokens (B, T, D), as `shared_tf` gives them for one modality."""
         everybody = torch.ones(len(tokens.x), dtype=torch.bool, device=tokens.x.device)
         output: Output = self.network({"alone": tokens}, {"alone": everybody})
         return output

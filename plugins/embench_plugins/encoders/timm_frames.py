@@ -1,6 +1,6 @@
 """Encoder `timm_frames`: a picture network over single frames, one token a frame; their mean is read.
 
-The cheap baseline beside networks of video: whatever it finds, it found without motion. `build.model` names any network
+The cheap baseline beside networks of video: it sees no motion. `build.model` names any network
 of timm; `build.weights` is `random`, a `.safetensors` file, a folder with one, or OWNER/NAME@COMMIT on the Hugging Face
 hub. It is no paper's: the recipe `paper` is ours throughout.
 """
@@ -32,8 +32,8 @@ PAPER = Recipe(
              "view", "prepare", "build.model", "build.weights"),
 )  # fmt: skip
 
-# A few hundred clips teach a network that also sees hair and room whose trial a picture is: hence the tight crop, and
-# timm's smallest Transformer rather than convolutions, which know every trial by heart after six epochs.
+# From a few hundred clips, a network that sees hair and room learns to recognise the trial: hence the tight crop, and
+# timm's smallest Transformer rather than convolutions, which memorise every trial within six epochs.
 SMALL = PAPER.but(
     lr=1e-3, batch=32, epochs=10, clip=1.0, class_weight="balanced", assumed=(),
     prepare={"size": 32, "crop": "tight"}, build={"model": "test_vit"},
@@ -53,6 +53,7 @@ class TimmFrames(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features", "clips"]:
+        """Always `clips`: frames of a video."""
         return "clips"
 
     def assets(self) -> tuple[Path, ...]:
@@ -63,6 +64,12 @@ class TimmFrames(Encoder):
         return found
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """The network for square frames of `spec.shape[-1]` pixels, with the weights that the recipe names.
+
+        Raises:
+            UsageError: timm has no such network, or the recipe's weights are not ones it can name.
+            DataError: the weights are missing, unreadable, or another network's.
+        """
         model = _model(str(self.recipe.build["model"]), spec.shape[-1])
         for file in weights.files(str(self.recipe.build["weights"])):
             if file.suffix == ".safetensors":
@@ -126,6 +133,7 @@ class Network(nn.Module):
             self.register_buffer(name, value, persistent=False)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` uint8 (B, T, 3, H, W), `mask` (B, T) of frames that were seen -> tokens (B, T, D), and the same mask."""
         if mask is None:
             found: Tensor = self.model(self.pixels(x.flatten(0, 1)))
             return Tokens(found.unflatten(0, x.shape[:2]))

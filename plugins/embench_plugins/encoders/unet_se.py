@@ -89,11 +89,16 @@ class UnetSe(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features"]:
+        """Always `features`: intervals between beats, or bands of an EEG."""
         return "features"
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """(n, 1, 32) intervals of ECG (the left arm's lead, else the first) or PPG, NaN after a span's last one; or
-        (n, 4, C) differential entropy of theta, alpha, beta and gamma of EEG, in nats, NaN of a flat channel."""
+        """(n, 1, 32) intervals of ECG (the left arm's lead, else the first) or PPG, NaN after a span's last one; or (n,
+        4, C) differential entropy of theta, alpha, beta and gamma of EEG, in nats, NaN of a flat channel.
+
+        Raises:
+            UsageError: nothing can be computed from this modality.
+        """
         where, prepare = Spans.of(spans, signal.rate, signal.data.shape[1]), self.recipe.prepare
         if signal.modality == "eeg":
             return entropies(signal.data, where, prepare["bands"], int(prepare["order"]))
@@ -116,7 +121,8 @@ class UnetSe(Encoder):
         return () if modality == "eeg" else (-1,)
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """Mean and SD of each band of each electrode; a series keeps its own scale."""
+        """`mean` and `std` (bands, C) of an EEG's rows (n, bands, C); nothing for a series, which keeps its own
+        scale."""
         if x.shape[1] == 1:
             return {}
         known = np.isfinite(x)
@@ -126,6 +132,7 @@ class UnetSe(Encoder):
         return {"mean": mean.astype(np.float32), "std": np.where(std > 1e-8, std, 1.0).astype(np.float32)}
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """`Maps` for an EEG (bands, channels), `Series` for the heart's intervals (1, L)."""
         build = self.recipe.build
         units, dim = int(build["units"]), int(build["dim"])
         if spec.modality == "eeg":
@@ -133,6 +140,7 @@ class UnetSe(Encoder):
         return Series(spec.shape[1], list(build["series"]), units, dim)
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
+        """The classifier on the tokens' mean, sized by `build.hidden` and `build.dropout`."""
         build = self.recipe.build
         return Classifier(tokens.dim, int(build["hidden"]), outputs.size, float(build["dropout"]))
 
@@ -180,7 +188,11 @@ def cell(electrode: str) -> int:
 
 
 class Series(nn.Module):
-    """(B, 1, L), NaN where there is no interval -> Tokens(x (B, L, dim), mask (B, L))."""
+    """(B, 1, L), NaN where there is no interval -> Tokens(x (B, L, dim), mask (B, L)).
+
+    Raises:
+        UsageError: L cannot be halved once for each level below the first.
+    """
 
     def __init__(self, length: int, widths: Sequence[int], units: int, dim: int) -> None:
         super().__init__()
@@ -194,13 +206,18 @@ class Series(nn.Module):
         self.units = stacked(1, widths, units, dim, dims=1)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` (B, 1, L), NaN where there is no interval -> tokens (B, L, dim) and their mask (B, L)."""
         known = torch.isfinite(x)
         return Tokens(self.units(x.masked_fill(~known, 0.0)).transpose(1, 2), known[:, 0])
 
 
 class Maps(nn.Module):
-    """(B, bands, C) -> Tokens(x (B, cells, dim)). Values are standardised by the training people's `stats`; a missing
-    one, and a cell without an electrode, is 0, the mean."""
+    """(B, bands, C) -> Tokens(x (B, cells, dim)). Values are standardised by the training subjects' `stats`; a missing
+    one, and a cell without an electrode, is 0, the mean.
+
+    Raises:
+        UsageError: there is no such `layout`, or it is `grid` and an electrode has no place on the scalp.
+    """
 
     mean: Tensor
     std: Tensor
@@ -219,6 +236,7 @@ class Maps(nn.Module):
         self.units = stacked(spec.shape[0] if self.grid else 1, widths, units, dim, dims=2)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` (B, bands, C), NaN where a value is missing -> tokens (B, cells, dim), all of which count."""
         x = ((x - self.mean) / self.std).nan_to_num(0.0)
         if self.grid:
             empty = x.new_zeros(*x.shape[:2], GRID * GRID)
@@ -255,6 +273,7 @@ class Unet(nn.Module):
         self.up = nn.ModuleList(block(2 * high, high, dims) for high, _ in levels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, before, *size) -> (B, widths[0], *size)."""
         kept: list[Tensor] = []
         for step in self.down:
             x = step(self.pool(x) if kept else x)
@@ -283,6 +302,7 @@ class Excitation(nn.Module):
         self.spatial = nn.Sequential(LAYERS[dims]["conv"](channels, 1, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, C, *size), from 0 -> the same shape, times the greater of a channel's and a place's gate."""
         channel = self.channel(x.flatten(2).mean(2)).reshape(*x.shape[:2], *[1] * (x.ndim - 2))
         # x comes from a ReLU, so the greater gate makes the greater map.
         return x * torch.maximum(channel, self.spatial(x))
@@ -296,5 +316,6 @@ class Classifier(nn.Module):
         self.first, self.dropout, self.last = nn.Linear(dim, hidden), nn.Dropout(dropout), nn.Linear(hidden, outputs)
 
     def forward(self, tokens: Tokens) -> Output:
+        """`logits` (B, n) and `hidden` (B, hidden) from the mean of tokens (B, L, D)."""
         hidden = torch.relu(self.first(tokens.pooled()))
         return Output(self.last(self.dropout(hidden)), hidden)

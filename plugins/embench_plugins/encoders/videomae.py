@@ -75,6 +75,7 @@ class VideoMae(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream", "features", "clips"]:
+        """Always `clips`: frames of a video."""
         return "clips"
 
     def assets(self) -> tuple[Path, ...]:
@@ -99,6 +100,12 @@ class VideoMae(Encoder):
         return found
 
     def build(self, spec: InputSpec) -> nn.Module:
+        """The network for clips (T, 3, size, size), from the recipe's weights or at random.
+
+        Raises:
+            UsageError: the sizes of clip and network do not fit each other, or the weights are not ones it can name.
+            DataError: the weights are missing, unreadable, or another network's.
+        """
         build = self.recipe.build
         found, config = self._files(), configuration(spec, build)
         torchvision_shim.settle()
@@ -112,7 +119,7 @@ class VideoMae(Encoder):
 
 
 def configuration(spec: InputSpec, build: Mapping[str, Any]) -> dict[str, Any]:
-    """What a recipe says of the network, by transformers' names.
+    """The sizes of a recipe's network, by transformers' names.
 
     Raises:
         UsageError: frames or pixels do not divide into cubes.
@@ -197,7 +204,7 @@ def _quietly() -> Iterator[None]:
 
 
 class DropPath(nn.Module):
-    """Leaves out a branch for a `share` of the rows in training, and makes up for it in the others (Huang et al. 2016,
+    """Drops a branch for a `share` of the rows in training, and scales the others up for it (Huang et al. 2016,
     Deep Networks with Stochastic Depth)."""
 
     def __init__(self, share: float) -> None:
@@ -205,6 +212,7 @@ class DropPath(nn.Module):
         self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
+        """`x` (B, ...) with the branch of some rows set to 0 and the others scaled; in evaluation `x` itself."""
         if not self.training or not self.share:
             return x
         kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.share
@@ -241,11 +249,16 @@ class Network(nn.Module):
         return [self.videomae.embeddings, *self.videomae.encoder.layer]
 
     def pixels(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Frames as the network reads them: standardised as ImageNet is, 0 where none was seen."""
+        """(B, T, 3, H, W) frames as the network reads them: standardised as ImageNet is, 0 where none was seen."""
         frames = (x / 255 - self.mean) / self.std
         return hide(frames, mask)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """`x` uint8 (B, T, 3, H, W), `mask` (B, T) of frames that were seen -> tokens (B, L, D) and their mask (B,
+        L).
+
+        A token counts where at least one of its frames was seen. In training, half of the clips are mirrored if `flip`.
+        """
         if self.training and self.flip:
             turned = torch.rand(len(x), device=x.device) < 0.5
             x = torch.where(turned[:, None, None, None, None], x.flip(-1), x)

@@ -15,13 +15,13 @@ from sklearn.preprocessing import FunctionTransformer
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench_plugins.fusions.tabular import Tabular
 
-# Small steps of small trees: chosen on validation people of stress_predict.
+# Small steps of small trees: chosen on validation subjects of stress_predict.
 RECIPE = Recipe(class_weight="balanced", build={"trees": 100, "lr": 0.05, "leaves": 8, "least": 20})
 
 
 class Boosting(Tabular):
     """`trees` trees of at most `leaves` leaves with at least `least` rows each. No early stopping: scikit-learn's own
-    would choose rows of the same people."""
+    would hold out rows of subjects that it trains on."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes", "value"})
     recipes: ClassVar[Mapping[str, Recipe]] = dict.fromkeys(PRESETS, RECIPE)
@@ -34,6 +34,8 @@ class Boosting(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
+        """Gradient boosting fitted to `X` (n, features): a regressor for `value` targets, else a classifier. A column
+        without a single value is set to 0. `subjects` and `val` are not used."""
         build = self.recipe.build
         kind = HistGradientBoostingRegressor if self.kind == "value" else HistGradientBoostingClassifier
         model = kind(
@@ -50,5 +52,6 @@ class Boosting(Tabular):
 
 
 def without_empty(X: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """`X` with 0 in the columns that nobody had in training, which scikit-learn cannot put into bins."""
+    """`X` (n, features) with 0 in the columns that are not `known` (features,): scikit-learn cannot bin columns that
+    were empty in training."""
     return np.where(known, X, 0.0)

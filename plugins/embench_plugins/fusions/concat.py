@@ -29,6 +29,7 @@ class Concat(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        """The network for tokens of these widths; the recipe has no sizes."""
         return Network(tokens, outputs.size)
 
 
@@ -42,6 +43,15 @@ class Network(nn.Module):
         self.head = Head(sum(spec.dim for spec in tokens.values()), outputs)
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        """Pools each modality's tokens, fills absent ones and reads them out side by side.
+
+        Args:
+            tokens: (B, L, D) of each modality; L and D may differ between modalities.
+            present: (B,) bool of each modality.
+
+        Returns:
+            `logits` (B, n) and `hidden` (B, sum of D).
+        """
         pooled = {m: Tokens(t.pooled()[:, None]) for m, t in tokens.items()}
         filled = self.fill(pooled, present)
         return self.head(Tokens(torch.cat([filled[m].x for m in self.modalities], -1)))

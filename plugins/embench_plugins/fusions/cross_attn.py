@@ -1,4 +1,4 @@
-"""Fusion `cross_attn`: one modality asks, the others answer, in layers of cross-attention trained end to end.
+"""Fusion `cross_attn`: one modality attends to the others, in layers of cross-attention trained end to end.
 
 Strizhkova et al. 2024 (`strizhkova2024`): queries from physiology, keys and values from video, 8 layers of 8 heads, one
 network with a logit for each target. The asking stream is updated layer by layer; keys and values stay the encoder's
@@ -54,6 +54,7 @@ class CrossAttn(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        """The network, with the asking modality chosen among those in `tokens`."""
         build = dict(self.recipe.build)
         return Network(tokens, outputs.size, asking(tokens, build.pop("asks")), **build)
 
@@ -105,6 +106,15 @@ class Network(nn.Module):
     positions: Tensor
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        """Updates the asking stream by cross-attention, layer by layer, and reads its tokens' mean.
+
+        Args:
+            tokens: (B, L, D) of each modality; L and D may differ between modalities.
+            present: (B,) bool of each modality.
+
+        Returns:
+            `logits` (B, n), `hidden` (B, width) and `tokens` (B, N, width) of the asking stream.
+        """
         shortened = {m: shorten(Tokens(t.x, t.mask), self.most) for m, t in tokens.items()}
         streams = {m: self._enter(m, t) for m, t in self.fill(shortened, present).items()}
         x, mask = streams[self.asks].x, streams[self.asks].mask
@@ -132,7 +142,8 @@ class Network(nn.Module):
 
 
 def shorten(tokens: Tokens, most: int | None) -> Tokens:
-    """At most `most` tokens: neighbours are averaged in groups of (nearly) equal size, over those that count."""
+    """Tokens (B, L, D) as at most `most` tokens: neighbours are averaged in groups of (nearly) equal size, over those
+    that count."""
     length = tokens.x.shape[1]
     if most is None or length <= most:
         return tokens

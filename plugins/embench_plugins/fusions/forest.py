@@ -30,6 +30,7 @@ class Forest(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
+        """A random forest fitted to `X` (n, features), NaN imputed by medians. `subjects` and `val` are not used."""
         build = self.recipe.build
         trees = RandomForestClassifier(
             int(build["trees"]), min_samples_leaf=int(build["least"]), random_state=self.seed

@@ -1,7 +1,7 @@
 """Fusion `late`: a small network over the hidden layers of fitted, frozen unimodal networks.
 
 Vazquez-Rodriguez et al. 2022 (`vazquez2022`): the last hidden layer of each single-modality model (64 values), side by
-side, then 64, 32 and one value a target. Those networks and this one learn from the same training people, so their
+side, then 64, 32 and one value a target. Those networks and this one learn from the same training subjects, so their
 hidden layers are over-confident there; the paper does the same.
 """
 
@@ -44,6 +44,7 @@ class Late(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        """The network, sized by the recipe's `widths` and `dropout`."""
         return Network(tokens, outputs.size, list(self.recipe.build["widths"]), float(self.recipe.build["dropout"]))
 
 
@@ -65,6 +66,15 @@ class Network(nn.Module):
         self.head = nn.Linear(widths[-1], outputs)
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        """Joins the hidden vectors of the modalities and reads them out.
+
+        Args:
+            tokens: (B, 1, H) of each modality: the hidden layer of its unimodal network.
+            present: (B,) bool of each modality.
+
+        Returns:
+            `logits` (B, n) and `hidden` (B, last width).
+        """
         filled = self.fill(tokens, present)
         hidden = self.layers(torch.cat([filled[m].pooled() for m in self.modalities], -1))
         return Output(self.head(hidden), hidden)

@@ -1,7 +1,7 @@
 """Estimator `lda`: linear discriminant analysis on features.
 
 Written out, since scikit-learn's takes no weights of rows; its shrunk covariance (Ledoit and Wolf 2004, doi
-10.1016/S0047-259X(03)00096-4) is used, because features are many and people few.
+10.1016/S0047-259X(03)00096-4) is used, because features are many and subjects few.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Lda(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
+        """The discriminant fitted to `X` (n, features), NaN imputed by medians, columns standardised. `subjects` and
+        `val` are not used."""
         model = make_pipeline(
             SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), Discriminant()
         )
@@ -46,6 +48,7 @@ class Discriminant(BaseEstimator):
     """Classes with the shares and means that the weighted rows have, and the shrunk covariance within them."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Discriminant:
+        """Fits classes `y` (n,) to rows `X` (n, features) without NaN, weighted by `weight` (n,); returns itself."""
         self.classes_, code = np.unique(y, return_inverse=True)
         share = np.eye(len(self.classes_))[code] * (weight / weight.sum())[:, None]  # (n, K)
         prior = share.sum(0)

@@ -31,6 +31,8 @@ class LogReg(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
+        """A logistic regression fitted to `X` (n, features), NaN imputed by medians, columns standardised. `subjects`
+        and `val` are not used."""
         model = make_pipeline(
             SimpleImputer(strategy="median", keep_empty_features=True),
             StandardScaler(),

@@ -2,7 +2,7 @@
 
 The classical rows of Strizhkova et al. 2024 (`strizhkova2024`) by the StressID code, where the list of hidden layers is
 empty: a linear classifier fitted by Adam until its loss stays. Not followed, since the paper does not mention it: that
-code adds made-up rows of the rarer class (SMOTE) to its training rows.
+code adds synthetic rows of the rarer class (SMOTE) to its training rows.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Mlp(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
+        """A perceptron fitted to `X` (n, features) after `preparing`; `weight` is scaled to a mean of 1. `subjects` and
+        `val` are not used."""
         build = self.recipe.build
         network = MLPClassifier(tuple(build["hidden"]), max_iter=int(build["iterations"]), random_state=self.seed)
         model = make_pipeline(preparing(build, self.modalities, self.seed), network)

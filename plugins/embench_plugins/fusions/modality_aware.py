@@ -46,11 +46,16 @@ class ModalityAware(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        """The network; its gates depend on the lengths in `tokens` where `mask_axis` is `token`."""
         return Network(tokens, outputs.size, **self.recipe.build)
 
 
 class Network(nn.Module):
-    """Tokens a modality, projected where their width is not `dim` -> Output(logits (B, n), hidden (B, hidden))."""
+    """Tokens a modality, projected where their width is not `dim` -> Output(logits (B, n), hidden (B, hidden)).
+
+    Raises:
+        UsageError: `mask_axis` is neither `channel` nor `token`.
+    """
 
     def __init__(
         self,
@@ -76,6 +81,15 @@ class Network(nn.Module):
         self.head = Classifier(dim * len(specs), hidden, outputs, dropout)
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        """Gates each modality's feature map, averages it over its tokens, joins the means and classifies.
+
+        Args:
+            tokens: (B, L, D) of each modality; projected to `dim` where D differs from it.
+            present: (B,) bool of each modality.
+
+        Returns:
+            `logits` (B, n) and `hidden` (B, hidden).
+        """
         filled = self.fill({m: Tokens(t.x, t.mask) for m, t in tokens.items()}, present)
         maps = {m: filled[m]._replace(x=project(filled[m].x)) for m, project in self.project.items()}
         if self.gates is not None:
@@ -100,6 +114,7 @@ class Gates(nn.Module):
         self.own = nn.ModuleDict({m: nn.Linear(size, size) for m, size in sizes.items()})
 
     def forward(self, maps: Mapping[str, Tokens]) -> dict[str, Tokens]:
+        """The maps (B, L, D) of each modality times their gates, 0 to 1: (B, D) by channel or (B, L) by token."""
         joint = self.joint(torch.cat([self._largest(t) for t in maps.values()], 1))
         gated = {}
         for (m, t), part in zip(maps.items(), joint.split(self.sizes, 1), strict=True):

@@ -52,6 +52,7 @@ class SharedTf(Fusion):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=3)}
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+        """The network, sized by the recipe's `build`."""
         return Network(tokens, outputs.size, **self.recipe.build)
 
 
@@ -101,6 +102,15 @@ class Network(nn.Module):
         return tokens._replace(x=self.norm[modality](self.project[modality](tokens.x) * math.sqrt(self.width)))
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
+        """Mixes all modalities' tokens and classifies their means side by side.
+
+        Args:
+            tokens: (B, L, D) of each modality; L and D may differ between modalities.
+            present: (B,) bool of each modality.
+
+        Returns:
+            `logits` (B, n), `hidden` (B, hidden) and `tokens` (B, all tokens, width).
+        """
         mixed = self.mix(tokens, present)
         output: Output = self.head(torch.cat([part.pooled() for part in mixed.values()], 1))
         return output._replace(tokens=torch.cat([part.x for part in mixed.values()], 1))
@@ -115,6 +125,7 @@ class Classifier(nn.Module):
         self.dropout, self.last = nn.Dropout(dropout), nn.Linear(hidden, outputs)
 
     def forward(self, x: Tensor) -> Output:
+        """`x` (B, width of all modalities) -> `logits` (B, n) and `hidden` (B, hidden)."""
         hidden = torch.relu(self.norm(self.first(x)))
         return Output(self.last(self.dropout(hidden)), hidden)
 

@@ -1,4 +1,4 @@
-"""Fusion `single`: no fusion. One modality's encoder answers with its own head, trained by the encoder's own recipe."""
+"""Fusion `single`: no fusion. One modality's encoder predicts with its own head, trained by the encoder's recipe."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ class Single(Fusion):
     recipes: ClassVar[Mapping[str, Recipe]] = {preset: Recipe() for preset in PRESETS}
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-        """Never called: the encoder's own head answers."""
+        """Never called: the encoder's own head predicts. Raises NotImplementedError."""
         raise NotImplementedError("single joins nothing; the encoder's own head answers")

@@ -2,7 +2,7 @@
 
 The classical rows of Strizhkova et al. 2024 (`strizhkova2024`), sizes from the StressID code: gamma 1 / (number of
 features), C = 1. Missing values are imputed one by one from the other features there (`iterative`), by medians here in
-`small` and `quick`. Not followed, since the paper does not mention it: that code adds made-up rows of the rarer class
+`small` and `quick`. Not followed, since the paper does not mention it: that code adds synthetic rows of the rarer class
 (SMOTE) to its training rows.
 """
 
@@ -32,9 +32,9 @@ PAPER = SMALL.but(
 
 
 class Svm(Tabular):
-    """Probabilities by Platt's sigmoid, fitted on people that the machine has not seen: the validation people where
-    they have both classes, else training people left out in turn (scikit-learn's own splits rows at random). Where
-    neither is possible, as with one training person, the sigmoid is a fixed one."""
+    """Probabilities by Platt's sigmoid, fitted on subjects that the machine has not seen: the validation subjects where
+    they have both classes, else training subjects held out in turn (scikit-learn's own splits rows at random). Where
+    neither is possible, as with one training subject, the sigmoid is a fixed one."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL}
 
@@ -46,6 +46,13 @@ class Svm(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
+        """The machine of each class with its sigmoid: `Calibrated` for two classes, `OneAgainstRest` for several.
+
+        Args:
+            X: (n, features), NaN where absent.
+            subjects: (n,) whose rows they are: a sigmoid is fitted on subjects that the machine has not seen.
+            val: rows and labels of validation subjects, used where they hold every class of `y`.
+        """
         prepare = preparing(self.recipe.build, self.modalities, self.seed).fit(X)
         rows = prepare.transform(X)
         machine = SVC(C=float(self.recipe.build["C"]), gamma="auto", cache_size=500)
@@ -71,9 +78,9 @@ class Svm(Tabular):
 def _left_out(
     machine: SVC, rows: np.ndarray, y: np.ndarray, subjects: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(positions (m,), decision values (m,)) of rows whose people the machine, fitted on the others, has not seen.
+    """(positions (m,), decision values (m,)) of rows whose subjects the machine, fitted on the others, has not seen.
 
-    A part of the people is passed over where the others hold one class; one person leaves nobody to fit on, so m is 0.
+    A part of the subjects is skipped where the others hold one class. One subject leaves none to fit on: m is 0.
     """
     asked, unseen = [np.empty(0, int)], [np.empty(0)]
     parts = min(5, len(np.unique(subjects)))
@@ -87,8 +94,8 @@ def _left_out(
 
 
 class Calibrated(BaseEstimator):
-    """A fitted machine whose decision values become probabilities by a sigmoid that never turns the ranking around,
-    whatever a few unseen people say.
+    """A fitted machine whose decision values become probabilities by a sigmoid that never reverses their order,
+    however few the unseen subjects are.
 
     Args:
         unseen, labels, share: decision values, classes and weights (n,) of rows that the machine was not fitted on.

@@ -1,4 +1,4 @@
-"""What the estimators share: rows that stand in for missing values, class weights, and people with one class only."""
+"""What the estimators share: class weights, and training rows of one class only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def balanced(y: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 class Tabular(Estimator):
-    """An estimator from scikit-learn. Where the training rows hold one class or value, it answers that."""
+    """An estimator from scikit-learn. Where the training rows hold one class or value, it predicts that."""
 
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
     _model: BaseEstimator | None = None
@@ -33,7 +33,8 @@ class Tabular(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Fits; `weight` holds no class weights yet: `class_weight: balanced` puts them on top."""
+        """Fits `X` (n, features) to `y` (n,); `weight` (n,) is multiplied by class weights where `class_weight` is
+        `balanced`."""
         found = np.unique(y)
         self._only, self._model = (float(found[0]) if len(found) == 1 else None), None
         if self._only is None:
@@ -41,6 +42,7 @@ class Tabular(Estimator):
             self._model = self.fitted(X, labels, subjects, self.weighted(y, weight), val)
 
     def weighted(self, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """`weight` (n,) with class weights where the recipe asks for `balanced`; values have none."""
         by_class = self.recipe.class_weight == "balanced" and self.kind != "value"
         return balanced(y, weight) if by_class else weight
 
@@ -53,9 +55,16 @@ class Tabular(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
-        """A fitted classifier with `predict_proba` and `classes_`; of values one with `predict`."""
+        """A classifier with `predict_proba` and `classes_`, fitted to `X` (n, features) and `y` (n,); for values one
+        with `predict`."""
 
     def score(self, X: np.ndarray) -> np.ndarray:
+        """Predictions for rows `X` (n, features): (n,) probabilities of class 1, (n, classes) of several, (n,)
+        values.
+
+        Raises:
+            RuntimeError: `fit` has not been called.
+        """
         if self._only is None and self._model is None:
             raise RuntimeError("score was called before fit")
         if self.kind == "value":

@@ -1,7 +1,7 @@
 """Area under the ROC curve over all units of a fold: how often a positive unit outranks a negative one.
 
-Comparisons across people are in it, so that it mixes what a method knows of the moment with what it knows of the
-person. Several classes: the mean over classes, one against the rest.
+It includes comparisons between subjects, so it mixes what a method knows of the moment with what it knows of the
+subject. Several classes: the mean over classes, one against the rest.
 """
 
 from __future__ import annotations
@@ -17,17 +17,28 @@ from embench.interfaces.units import Units
 
 
 class Auroc(Metric):
+    """Area under the ROC curve over all units of a fold, 0 to 1. Undefined where labels are of one class.
+
+    >>> from embench.testing.samples import units
+    >>> round(Auroc()(units("binary")), 3)
+    0.806
+    """
+
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
 
     def __call__(self, units: Units) -> float | Undefined:
+        """The AUROC of `units`, or `Undefined` where they hold one class only."""
         value = _mean(units, np.zeros(len(units), int), np.ones((1, 1)))[0]
         return float(value) if np.isfinite(value) else Undefined("one class only" if len(units) else "no units")
 
     def chance(self, units: Units) -> float:
+        """0.5: scores that rank units at random."""
         return 0.5
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) AUROC of each bootstrap sample of subjects, NaN where a sample holds one class. Uses counts of pairs
+        between subjects, so that no sample of units is built."""
         return _mean(units, people_codes(units, subjects), counts)
 
 

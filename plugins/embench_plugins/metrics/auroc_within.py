@@ -1,7 +1,7 @@
-"""AUROC inside each person who has both classes, mean over people: neither level nor gain of a person can help.
+"""AUROC inside each subject who has both classes, mean over subjects: a subject's level or gain cannot raise it.
 
-A constant predictor and any score of the person alone get exactly .5. Several classes: the mean over classes, one
-against the rest.
+A constant predictor, and any score that depends on the subject alone, get exactly .5. Several classes: the mean over
+classes, one against the rest.
 """
 
 from __future__ import annotations
@@ -16,17 +16,28 @@ from embench.interfaces.units import Units
 
 
 class AurocWithin(Metric):
+    """AUROC inside each subject, mean over the subjects who have both classes, 0 to 1. Undefined where no subject
+    has.
+
+    >>> from embench.testing.samples import units
+    >>> round(AurocWithin()(units("binary")), 3)
+    0.806
+    """
+
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
 
     def __call__(self, units: Units) -> float | Undefined:
+        """The mean of the subjects' AUROCs, or `Undefined` where no subject has both classes."""
         values = auroc_by_person(units, np.unique(units.subject))
         if not np.isfinite(values).any():
             return Undefined("nobody has both classes")
         return float(np.nanmean(values))
 
     def chance(self, units: Units) -> float:
+        """0.5: also what any score gets that is constant within each subject."""
         return 0.5
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) mean of the subjects' AUROCs in each bootstrap sample, NaN where no sampled subject has both classes."""
         return mean_of_people(auroc_by_person(units, subjects), counts)

@@ -15,17 +15,27 @@ from embench.interfaces.units import Units
 
 
 class Brier(Metric):
+    """Mean squared error of the probabilities, 0 (perfect) to 1; lower is better. Undefined without units.
+
+    >>> from embench.testing.samples import units
+    >>> round(Brier()(units("binary")), 3)
+    0.183
+    """
+
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
 
     def __call__(self, units: Units) -> float | Undefined:
+        """The mean over `units`, or `Undefined` where there are none."""
         return float(_errors(units).mean()) if len(units) else Undefined("no units")
 
     def chance(self, units: Units) -> float:
+        """The score of a constant prediction of the labels' shares."""
         return float((1 - (class_shares(units) ** 2).sum()) / 2)
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) Brier score of each bootstrap sample of subjects, NaN for a sample without units."""
         person = people_codes(units, subjects)
         errors = np.bincount(person, _errors(units), len(subjects))
         with np.errstate(invalid="ignore"):

@@ -1,7 +1,7 @@
-"""Concordance of labels and predicted values inside each person, mean over people (Lin 1989, doi 10.2307/2532051).
+"""Concordance of labels and predicted values inside each subject, mean over subjects (Lin 1989, doi 10.2307/2532051).
 
-1 is perfect agreement in level, scale and order. A constant answer gets exactly 0, and so does any answer that depends
-on the person alone. A person whose labels do not vary has none and is left out.
+1 is perfect agreement in level, scale and order. A constant prediction gets exactly 0, and so does any that depends on
+the subject alone. A subject whose labels do not vary has no concordance and is excluded.
 """
 
 from __future__ import annotations
@@ -16,17 +16,28 @@ from embench.interfaces.units import Units
 
 
 class Ccc(Metric):
+    """Concordance correlation inside each subject, mean over subjects, -1 to 1. A subject whose labels do not vary is
+    excluded; undefined where that is true of all.
+
+    >>> from embench.testing.samples import units
+    >>> round(Ccc()(units("value")), 3)
+    0.539
+    """
+
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
 
     def __call__(self, units: Units) -> float | Undefined:
+        """The mean of the subjects' concordances, or `Undefined` where no subject's labels vary."""
         values = concordance_by_person(units, np.unique(units.subject))
         if not np.isfinite(values).any():
             return Undefined("nobody's labels vary" if len(units) else "no units")
         return float(np.nanmean(values))
 
     def chance(self, units: Units) -> float:
+        """0: also what any prediction gets that is constant within each subject."""
         return 0.0
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) mean of the subjects' concordances in each bootstrap sample, NaN where none is defined."""
         return mean_of_people(concordance_by_person(units, subjects), counts)

@@ -18,25 +18,34 @@ BINS = 10
 
 
 class Ece(Metric):
+    """Expected calibration error over ten bins, 0 (calibrated) to 1; lower is better. Undefined without units.
+
+    >>> from embench.testing.samples import units
+    >>> round(Ece()(units("binary")), 3)
+    0.108
+    """
+
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes"})
 
     def __call__(self, units: Units) -> float | Undefined:
+        """The error over the ten bins, or `Undefined` where there are no units."""
         if not len(units):
             return Undefined("no units")
         return float(_resampled(units, np.zeros(len(units), int), np.ones((1, 1)))[0])
 
     def chance(self, units: Units) -> float:
-        """The labels' share given to every unit is calibrated."""
+        """0: a constant prediction of the labels' share is calibrated."""
         return 0.0
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) calibration error of each bootstrap sample of subjects, NaN for a sample without units."""
         return _resampled(units, people_codes(units, subjects), counts)
 
 
 def _resampled(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(R,) from each person's surplus of probability and number of units in each bin."""
+    """(R,) from each subject's surplus of probability and number of units in each bin."""
     score = np.asarray(units.score, np.float64)
     if units.kind == "binary":
         came_true, probability = units.y_true == 1, score

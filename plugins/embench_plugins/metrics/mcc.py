@@ -14,9 +14,16 @@ from embench.interfaces.units import Units
 
 
 class Mcc(ConfusionMetric):
+    """Matthews correlation of decisions and labels, -1 to 1. Undefined where labels are of one class."""
+
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
     def of(self, confusion: np.ndarray) -> np.ndarray:
+        """Correlation from `confusion` (R, K, K): (R,), NaN where labels are of one class, 0 where decisions are.
+
+        >>> Mcc().of(np.array([[[8.0, 2.0], [1.0, 9.0]]])).round(3)
+        array([0.704])
+        """
         labels, decisions, n = confusion.sum(2), confusion.sum(1), confusion.sum((1, 2))
         shared = np.trace(confusion, axis1=1, axis2=2) * n - (labels * decisions).sum(1)
         spread_labels = n**2 - (labels**2).sum(1)
@@ -27,4 +34,5 @@ class Mcc(ConfusionMetric):
             return np.where(spread_labels > 0, shared / np.where(spread > 0, spread, 1.0), np.nan)
 
     def chance(self, units: Units) -> float:
+        """0: no correlation, and what a constant decision gets."""
         return 0.0

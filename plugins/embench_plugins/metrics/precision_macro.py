@@ -12,7 +12,14 @@ from embench.interfaces.units import Units
 
 
 class PrecisionMacro(ConfusionMetric):
+    """Mean precision over the classes in labels or decisions, 0 to 1. Undefined where labels are of one class."""
+
     def of(self, confusion: np.ndarray) -> np.ndarray:
+        """Mean precision from `confusion` (R, K, K): (R,), NaN where labels are of one class.
+
+        >>> PrecisionMacro().of(np.array([[[8.0, 2.0], [1.0, 9.0]]])).round(3)
+        array([0.854])
+        """
         hits = np.diagonal(confusion, axis1=1, axis2=2)
         labels, decisions = confusion.sum(2), confusion.sum(1)
         precision = hits / np.maximum(decisions, 1)

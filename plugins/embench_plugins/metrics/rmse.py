@@ -1,7 +1,7 @@
 """Root mean squared error of predicted values over all units of a fold, in the label's own unit.
 
-Levels of people are in it: it says how far off an answer is, not whether it follows a person. Compare it with `chance`,
-the standard deviation of the labels, and never across datasets.
+It includes the subjects' levels: it measures how far off a prediction is, not whether it follows a subject. Compare it
+with `chance`, the standard deviation of the labels, and never across datasets.
 """
 
 from __future__ import annotations
@@ -16,18 +16,27 @@ from embench.interfaces.units import Units
 
 
 class Rmse(Metric):
+    """Root mean squared error in the label's own unit, from 0; lower is better. Undefined without units.
+
+    >>> from embench.testing.samples import units
+    >>> round(Rmse()(units("value")), 3)
+    0.984
+    """
+
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
 
     def __call__(self, units: Units) -> float | Undefined:
+        """The error over `units`, or `Undefined` where there are none."""
         return float(np.sqrt(_errors(units).mean())) if len(units) else Undefined("no units")
 
     def chance(self, units: Units) -> float:
-        """Of the best constant, the labels' mean."""
+        """The labels' standard deviation: the score of the best constant, their mean."""
         return float(units.y_true.std())
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """(R,) error of each bootstrap sample of subjects, NaN for a sample without units."""
         person = people_codes(units, subjects)
         errors = np.bincount(person, _errors(units), len(subjects))
         with np.errstate(invalid="ignore"):

@@ -13,7 +13,14 @@ from embench.interfaces.units import Units
 
 
 class SensitivitySpecificity(ConfusionMetric):
+    """Mean of sensitivity and specificity, 0 to 1. Undefined where labels are of one class."""
+
     def of(self, confusion: np.ndarray) -> np.ndarray:
+        """Mean over the classes that occur, from `confusion` (R, K, K): (R,), NaN where labels are of one class.
+
+        >>> SensitivitySpecificity().of(np.array([[[8.0, 2.0], [1.0, 9.0]]])).round(2)
+        array([0.85])
+        """
         hits = np.diagonal(confusion, axis1=1, axis2=2)
         labels, decisions, n = confusion.sum(2), confusion.sum(1), confusion.sum((1, 2))[:, None]
         occurring = (labels > 0) & (labels < n)

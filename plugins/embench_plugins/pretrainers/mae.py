@@ -3,7 +3,7 @@
 Strizhkova et al. 2024 (`strizhkova2024`) with the VideoMAE of Tong et al. 2022: places of the picture are hidden as
 tubes, the same in every frame (176 of 14 x 14); the encoder sees the others only; a decoder of four narrow layers gives
 each hidden cube's pixels, standardised by the cube's own mean and SD in each colour. The loss is that of transformers'
-`VideoMAEForPreTraining`. Of VideoMAE's pretraining this leaves out crops at random scales, as the paper names none and
+`VideoMAEForPreTraining`. Of VideoMAE's pretraining this omits crops at random scales, as the paper names none and
 faces are cropped before; the learning rate falls to 0, not to a fifteenth.
 """
 
@@ -38,7 +38,7 @@ SMALL = Recipe(
 
 
 class Mae(Pretrainer):
-    """Mean squared error of the hidden pixels; clips of which a frame is missing are left out."""
+    """Mean squared error of the hidden pixels; clips with a missing frame are skipped."""
 
     scope: ClassVar = "encoder"
     labels: ClassVar = "none"
@@ -47,6 +47,7 @@ class Mae(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
+        """The objective on the video encoder of `model`; `inputs` and `outputs` are not used."""
         return Objective(model, **self.recipe.build)
 
 
@@ -73,10 +74,12 @@ class Objective(nn.Module):
 
     @property
     def encoder(self) -> Network:
+        """The video encoder that is pretrained."""
         network: Any = self.model.encoders[self.modality]
         return network
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar) and figures of a batch of clips uint8 (B, T, 3, H, W); 0 where no clip is whole."""
         x, mask = batch.x[self.modality], batch.mask[self.modality]
         if mask is not None:
             x = x[mask.all(1)]
@@ -105,7 +108,7 @@ def _around(encoder: Network, decoder: Mapping[str, Any]) -> Any:
     if encoder.folder is not None:
         mae = load(VideoMAEForPreTraining, encoder.folder, decoder)
     else:
-        # The encoder that comes with it is thrown away, so it has no layers.
+        # The encoder that comes with it is discarded, so it has no layers.
         mae = VideoMAEForPreTraining(VideoMAEConfig(**{**own.to_dict(), **decoder, "num_hidden_layers": 0}))
     mae.videomae = encoder.videomae
     return mae

@@ -1,7 +1,7 @@
-"""Pretrainer `masked_value`: hides stretches of the signal and predicts their values.
+"""Pretrainer `masked_value`: masks segments of the signal and predicts their values.
 
-Vazquez-Rodriguez et al. 2022 (`vazquez2022`). The paper leaves the share, the length of a stretch and what replaces it
-to its predecessor; here stretches of 20 samples at 128 Hz, wider than a QRS complex, cover 15 % of the samples and are
+Vazquez-Rodriguez et al. 2022 (`vazquez2022`). The paper leaves the share, the length of a segment and what replaces it
+to its predecessor; here segments of 20 samples at 128 Hz, wider than a QRS complex, cover 15 % of the samples and are
 replaced by 0, the mean of a z-scored signal.
 """
 
@@ -27,7 +27,7 @@ PAPER = Recipe(
 
 SLOW: Mapping[str, Any] = {"build": {"span": 8}}  # cnn_tf reads this dataset at 16 Hz
 
-# Half a second at the 32 Hz of cnn_tf's `small`: slower signals than ECG are interpolated over shorter stretches.
+# Half a second at the 32 Hz of cnn_tf's `small`: slower signals than ECG are interpolated over shorter segments.
 SMALL = Recipe(
     optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="linear", warmup=1, epochs=10, batch=64, clip=1.0,
     build={"ratio": 0.15, "span": 16, "replace": 0.0, "hidden": 32},
@@ -45,6 +45,7 @@ class MaskedValue(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
+        """The objective on every encoder of `model`, sized by the recipe's `build`; `outputs` is not used."""
         build = self.recipe.build
         return Objective(
             model, inputs, float(build["ratio"]), int(build["span"]), float(build["replace"]), int(build["hidden"])
@@ -69,10 +70,11 @@ class Objective(nn.Module):
         return nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
     def _picks(self, modality: str) -> Tensor | None:
-        """The channels that the encoder reads, where it says so in `picks`: only those can be predicted."""
+        """The channels that the encoder reads, where it has `picks`: only those can be predicted."""
         return getattr(self.model.encoders[modality], "picks", None)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar, mean over modalities) and figures of a batch of signals (B, C, T)."""
         losses, shares = [], []
         for m, predictor in self.predictors.items():
             x, mask, picks = batch.x[m], batch.mask[m], self._picks(m)
@@ -90,18 +92,18 @@ class Objective(nn.Module):
 
 
 def draw_spans(valid: Tensor, ratio: float, span: int) -> Tensor:
-    """(B, T) bool: stretches of `span` valid samples that do not overlap, as many as it takes to cover `ratio` of each
+    """(B, T) bool: segments of `span` valid samples that do not overlap, as many as it takes to cover `ratio` of each
     row's valid samples (fewer where they do not fit), every placement equally likely.
 
-    Placing k stretches in n samples is choosing k of n - k (span - 1) slots, and then widening each slot chosen. Where
-    valid samples have a gap, a stretch may reach over it.
+    Placing k segments in n samples is choosing k of n - k (span - 1) slots, and then widening each slot chosen. Where
+    valid samples have a gap, a segment may reach over it.
 
     Args:
         valid: (B, T) bool.
     """
     rows, length = valid.shape
     count = valid.sum(1, keepdim=True)
-    # The small step keeps a product such as 60.000002 from asking for one stretch too many.
+    # The small step keeps a product such as 60.000002 from asking for one segment too many.
     spans = torch.minimum((count * ratio / span - 1e-4).ceil().long(), count // span)
     slots = count - spans * (span - 1)
     position = torch.arange(length, device=valid.device).expand(rows, -1)

@@ -1,4 +1,4 @@
-"""Pretrainer `signal_transform`: tells which of five changes was made to a window, or none.
+"""Pretrainer `signal_transform`: classifies which of five changes was made to a window, or none.
 
 Wu et al. 2023 (`wu2023`), as its published code has it. Every window comes in all six versions, so labels are balanced.
 All modalities of a sample get the same kind of change with draws of their own. The whole model learns, the Transformer
@@ -57,6 +57,11 @@ class SignalTransform(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
+        """The objective on `model` and its fusion, sized by the recipe's `build`; `outputs` is not used.
+
+        Raises:
+            UsageError: windows of a modality are too short to be warped.
+        """
         return Objective(model, inputs, int(self.recipe.build["hidden"]), float(self.recipe.build["dropout"]))
 
 
@@ -81,6 +86,7 @@ class Objective(nn.Module):
         self.heads = nn.ModuleDict({m: classifier(self.fusion.width, hidden, dropout) for m in inputs})
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar, sum over modalities) and accuracies, 0 to 1, of a batch of signals (B, C, T)."""
         changed = every_version(batch, self.rates)
         losses, right = [], {}
         for m, mixed in self.fusion.mix(*self.model.encode(changed)).items():
@@ -118,13 +124,14 @@ def versions(x: Tensor, rate: float) -> tuple[Tensor, ...]:
 
 
 def noise(x: Tensor) -> Tensor:
-    """White noise 15 dB below the signal's mean square, its offset included."""
+    """`x` (B, C, T) plus white noise, 15 dB below the signal's mean square, its offset included."""
     power = x.square().mean(-1, keepdim=True) * 10 ** (-SNR_DB / 10)
     return x + power.sqrt() * torch.randn_like(x)
 
 
 def permutation(x: Tensor) -> Tensor:
-    """Ten nearly equal pieces in random order, the same for all channels; the order may come out as it was."""
+    """`x` (B, C, T) in ten nearly equal pieces in random order, the same for all channels; the order may come out as it
+    was."""
     length = x.shape[-1]
     sizes = torch.tensor([len(part) for part in np.array_split(np.arange(length), PIECES)], device=x.device)
     order = torch.rand(len(x), PIECES, device=x.device).argsort(1)
@@ -133,7 +140,8 @@ def permutation(x: Tensor) -> Tensor:
 
 
 def time_warp(x: Tensor, rate: float) -> Tensor:
-    """Nine pieces, five of them (at random) stretched by 1.05 and the other four squeezed, so that the length stays.
+    """`x` (B, C, T) in nine pieces, five of them (at random) stretched by 1.05 and the other four squeezed: (B, C,
+    T).
 
     Samples left over behind the last piece are dropped. At 4 Hz and 60 s pieces of 26 samples become 28 or 25.
     """
@@ -156,7 +164,8 @@ def warped_sizes(length: int, rate: float) -> tuple[int, int, int, int]:
 
 
 def crop_resize(x: Tensor) -> Tensor:
-    """One of four equal pieces (five where 4 does not divide the length) at random, Fourier-resampled to the length."""
+    """One of four equal pieces of `x` (B, C, T) (five where 4 does not divide T) at random, Fourier-resampled to T: (B,
+    C, T)."""
     rows, channels, length = x.shape
     count = math.ceil(length / (length // CROP_PIECES))
     piece = length // count

@@ -2,7 +2,7 @@
 
 The intermediate supervised step of Strizhkova et al. 2024 (`strizhkova2024`): what was pretrained without labels is
 trained on the emotion labels of one dataset, and then fitted to the other one. Each modality's encoder is trained with
-a head of its own, which is thrown away; nothing is frozen. The labels are those called as the run's targets, under that
+a head of its own, which is discarded; nothing is frozen. The labels are those called as the run's targets, under that
 dataset's own rule, so that valence is learned from valence. The paper gives no schedule; its default here is the one by
 which VideoMAE is fine-tuned (AdamW, weight decay .05, 5e-4 a batch of 256, a tenth of the epochs to warm up, cosine),
 for ten epochs.
@@ -38,6 +38,11 @@ class SupervisedTransfer(Pretrainer):
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=2, warmup=0)}
 
     def objective(self, model: Model, inputs: Mapping[str, InputSpec], outputs: OutputSpec | None) -> nn.Module:
+        """The supervised loss on the source's targets.
+
+        Raises:
+            ValueError: `outputs` is None.
+        """
         if outputs is None:
             raise ValueError("labels are learned, and no targets were given")
         return Supervised(model, outputs)

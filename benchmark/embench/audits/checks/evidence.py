@@ -73,6 +73,7 @@ class Evidence:
 
     @property
     def predictions(self) -> Predictions:
+        """The record's predictions."""
         return self.record.predictions
 
     @cached_property

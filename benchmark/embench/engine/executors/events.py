@@ -22,6 +22,7 @@ class Events:
         on_event({"event": "stage_started", "stage": stage_facts(stage)})
 
     def emit(self, event: Mapping[str, Any]) -> None:
+        """Reports an event with the stage it is of."""
         self.on_event({**event, "stage": stage_facts(self.stage)})
 
     def poll(self) -> None:
@@ -37,6 +38,7 @@ class Events:
                 self.emit(json.loads(line))
 
     def end(self, result: Mapping[str, Any] | None, done: int, total: int) -> None:
+        """Reports that the stage has ended: its figures, and how many of `total` stages are done."""
         self.emit({"event": "stage_ended", "figures": result or {}, "done": done, "total": total})
 
 

@@ -57,6 +57,7 @@ class Shape:
 
 
 def colour_name(colour: int | str) -> str:
+    """The name of a colour: of a series by its number, which wraps around, else as it is."""
     return str(colour % len(_SERIES)) if isinstance(colour, int) else colour
 
 

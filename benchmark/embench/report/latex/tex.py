@@ -14,6 +14,7 @@ def escape(text: object) -> str:
 
 
 def code(text: object) -> str:
+    """`text` escaped and in a fixed-width font."""
     return rf"\texttt{{{escape(text)}}}"
 
 

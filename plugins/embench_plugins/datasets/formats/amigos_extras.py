@@ -31,17 +31,17 @@ _MOST_BYTES = 200_000_000
 
 
 def clips(root: Path) -> tuple[Mapping[tuple[str, str], Path], list[Path]]:
-    """Face clips by person and video (`P01`, `4`), and video files whose name tells neither.
+    """Face clips by subject and video (`P01`, `4`), and video files whose name tells neither.
 
-    The release's `Exp1_P01_face/P1_4_face.mov` is person 1, video 4; folders may be nested, ids padded. Of the long
-    videos' clips the names are not documented: `P1_N1_face.mov` and the like are taken for person 1, video N1. Of two
+    The release's `Exp1_P01_face/P1_4_face.mov` is subject 1, video 4; folders may be nested, ids padded. Of the long
+    videos' clips the names are not documented: `P1_N1_face.mov` and the like are taken for subject 1, video N1. Of two
     clips of one trial the first in order of path is taken.
     """
     return _by_trial(sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES))
 
 
 def tables(root: Path) -> Mapping[tuple[str, str], Path]:
-    """What OpenFace made of clips, by person and video: CSV files named as these are (`P1_4_face.csv`), anywhere."""
+    """What OpenFace made of clips, by subject and video: CSV files named as these are (`P1_4_face.csv`), anywhere."""
     return _by_trial(openface.tables(root))[0]
 
 
@@ -79,10 +79,10 @@ def sheet(root: Path, name: str, *, readable: bool = True) -> Path | None:
 
 
 def orders(path: Path) -> dict[tuple[str, str], int]:
-    """Position from 0 of each video in a person's session, by person and video.
+    """Position from 0 of each video in a subject's session, by subject and video.
 
     Rows of the sheets `Short_Videos_Order` and `Long_Videos_Order` count where their `Video_Number` columns, repeats
-    left out, name all videos of the session; all people of a row (`7,1,2,16`) share its order.
+    left out, name all videos of the session; all subjects of a row (`7,1,2,16`) share its order.
 
     Raises:
         DataError: it is no readable sheet.

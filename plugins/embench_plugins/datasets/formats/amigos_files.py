@@ -1,4 +1,4 @@
-"""The preprocessed MATLAB files of AMIGOS (`Data_Preprocessed_P01.mat`): one a person, four variables of 20 cells.
+"""The preprocessed MATLAB files of AMIGOS (`Data_Preprocessed_P01.mat`): one a subject, four variables of 20 cells.
 
 Cells 1 to 16 are the short videos, 17 to 20 the long ones. They do not come in numeric order: they are keyed on their
 video's name. An empty cell is 0 x 0 (data) or 1 x 0 (labels).
@@ -44,7 +44,7 @@ _FILE = re.compile(r"data_preprocessed_p(\d{2})\.mat", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One cell of a person's file.
+    """One cell of a subject's file.
 
     Args:
         data: (samples, 17) real numbers, or None.
@@ -59,6 +59,7 @@ class Trial:
 
     @property
     def duration_s(self) -> float:
+        """Length in s at the files' 128 Hz; 0 where the cell is empty."""
         return 0.0 if self.data is None else len(self.data) / RATE
 
 
@@ -96,10 +97,10 @@ def by_second(given: np.ndarray, duration_s: float) -> Label:
 
 
 def find(root: Path) -> Mapping[str, Path]:
-    """People (`P01`) with their file, wherever below `root` it is.
+    """Subjects (`P01`) with their file, wherever below `root` it is.
 
     Raises:
-        DataError: there is none, with what was found instead, or two of one person.
+        DataError: there is none, with what was found instead, or two of one subject.
     """
     if not root.is_dir():
         raise DataError("there is no such folder", where=str(root), expected="a folder of AMIGOS", hint=HINT)
@@ -134,7 +135,7 @@ def _instead(root: Path) -> str:
 
 
 def read(path: Path) -> tuple[list[Trial], bool]:
-    """The cells of one person's file, and whether its checksums are right. Raises DataError that names the file."""
+    """The cells of one subject's file, and whether its checksums are right. Raises DataError that names the file."""
     expected = f"a MATLAB file with the variables {', '.join(VARIABLES)}, 1 x 20 cells each"
     again = "the file is truncated or damaged: unpack it again from its zip"
     try:

@@ -1,5 +1,5 @@
 """CASE's tables, which are long: a session has 2.45 million rows. They are read in pieces, and only the rows of the
-eight emotional videos are kept, so that a reader holds about half of a person's signals (40 of 78 MB)."""
+eight emotional videos are kept, so that a reader holds about half of a subject's signals (40 of 78 MB)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Seen:
 
 
 def read_signals(tree: Tree, person: int) -> tuple[Iterator[Piece], Seen]:
-    """The signals of a person's videos, in order of time, and what was seen of the table.
+    """The signals of a subject's videos, in order of time, and what was seen of the table.
 
     Raises:
         DataError: the file is missing or damaged, its times or values are in other units, or a video is not whole.

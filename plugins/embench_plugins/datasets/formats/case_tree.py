@@ -28,7 +28,7 @@ _ANNOTATIONS = re.compile(r"sub_?(\d{1,4})(?:\.csv|_joystick\.txt)", re.IGNORECA
 
 
 class Tree(NamedTuple):
-    """One of the release's trees: its folder, and the files of each person by number."""
+    """One of the release's trees: its folder, and the files of each subject by number."""
 
     kind: str  # interpolated | non-interpolated | raw
     folder: Path
@@ -38,7 +38,7 @@ class Tree(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """When one person's emotional videos were on: (code, first millisecond, millisecond after the last)."""
+    """When one subject's emotional videos were on: (code, first millisecond, millisecond after the last)."""
 
     videos: tuple[tuple[int, int, int], ...]
     sources: tuple[Path, ...]
@@ -89,7 +89,7 @@ def _tree(folder: Path) -> Tree:
 
 
 def _numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
-    """The files of a folder that have such names, by the person's number."""
+    """The files of a folder that have such names, by the subject's number."""
     found: dict[int, Path] = {}
     for path in sorted(folder.glob("*")):
         if (match := pattern.fullmatch(path.name)) and path.is_file():
@@ -118,13 +118,13 @@ def metadata(tree: Tree, name: str) -> Path | None:
 
 
 def plan(tree: Tree, person: int) -> Plan:
-    """When a person's videos were on, from the release's order and durations of videos, on a grid of milliseconds.
+    """When a subject's videos were on, from the release's order and durations of videos, on a grid of milliseconds.
 
     Counted as the release's own script counts: a video ends at the millisecond that is closest to its duration after
     the end of the one before. So the codes are those of the interpolated tree, to the row.
 
     Raises:
-        DataError: a file is missing or names unknown videos, or the person is not in it.
+        DataError: a file is missing or names unknown videos, or the subject is not in it.
     """
     orders, durations = (metadata(tree, name) for name in ("seqs_order.txt", "videos_duration.txt"))
     if orders is None or durations is None:

@@ -1,4 +1,4 @@
-"""What a video file says of itself, without decoding a frame."""
+"""What a video file's header states, without decoding a frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RATES = (1.0, 240.0)  # frames a second that a camera can have had
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A video file's own word: frames a second, and how many seconds there are."""
+    """A video file's header: frames a second, and length in s."""
 
     path: Path
     fps: float

@@ -1,4 +1,4 @@
-"""What a corpus folder's `corpus.yaml` says: which files there are, and which of their channels are what."""
+"""The schema of a corpus folder's `corpus.yaml`: which files there are, and what their channels are."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Channels(_Part):
 
     Args:
         channels: their names, or standard name -> name in the files where the files call them otherwise.
-        unit: what the files' numbers are in; may be left out where the files say it.
+        unit: what the files' numbers are in; optional where the files state it.
         applied: edges in Hz of filters that the files have gone through already (high-pass, low-pass).
-        rate: samples a second of a CSV or MATLAB file; or where a MATLAB file says it.
+        rate: samples a second of a CSV or MATLAB file; or the name of the variable of a MATLAB file that holds it.
         array, names: where in a MATLAB file the samples and the channels' names are, such as `hs.eeg.sig`.
     """
 
@@ -67,6 +67,7 @@ class Channels(_Part):
 
     @property
     def standard(self) -> tuple[str, ...]:
+        """The channels' standard names, in the order of the layout."""
         return tuple(self.channels)
 
 
@@ -75,7 +76,7 @@ class Source(_Part):
 
     Args:
         files: a pattern below the folder, such as `S*/S*.edf`; headers (`.hea`) stand for WFDB records.
-        subject: a regular expression that finds the person in a file's path; its first group counts if it has one.
+        subject: a regular expression that finds the subject in a file's path; its first group counts if it has one.
             Left out: the folder that the file is in, for files beside corpus.yaml their own names.
         signals: modality -> channels.
     """
@@ -111,7 +112,7 @@ class Source(_Part):
         return signals
 
     def person(self, path: str) -> str | None:
-        """The person of a file by its path below the folder, None where the expression finds nobody."""
+        """The subject of a file by its path below the folder, None where the expression does not match."""
         if self.subject is None:
             folder, _, name = path.rpartition("/")
             return folder or name.rpartition(".")[0] or name
@@ -150,9 +151,15 @@ class Layout(_Part):
         return tuple(m for m in SENSED if any(m in source.signals for source in self.sources))
 
     def channels(self, modality: str) -> tuple[str, ...]:
+        """The standard names of a modality's channels, from the first source that has it.
+
+        Raises:
+            StopIteration: no source has this modality.
+        """
         return next(source.signals[modality].standard for source in self.sources if modality in source.signals)
 
     def unit(self, modality: str) -> str:
+        """The unit in which a modality is handed out: µV or mV for potentials, else the stated one, else `a.u.`."""
         stated = next(source.signals[modality].unit for source in self.sources if modality in source.signals)
         return POTENTIALS.get(modality, stated or "a.u.")
 

@@ -22,6 +22,12 @@ from embench_plugins.datasets.formats.matlab import check, inflated
 
 @contextmanager
 def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    """Opens a MATLAB file as a context: a function from a layout's channels to the tracks in the file.
+
+    Raises:
+        DataError: the file is part of a WFDB record; from the function, where the layout does not lead to a matrix of
+            numbers, or its names or rate do not fit.
+    """
     if path.with_suffix(".hea").is_file():
         raise DataError("this is part of a WFDB record", where=str(path), hint="let the pattern name its header (.hea)")
 

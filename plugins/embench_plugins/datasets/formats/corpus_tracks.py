@@ -20,7 +20,7 @@ MOST_BYTES = 2_000_000_000
 @dataclass(frozen=True, slots=True)
 class Track:
     """A channel as its file holds it. `read(start, stop)` gives samples as float64 in `unit`, which is None where the
-    file does not say it; stretches are asked for in order."""
+    file does not say it; segments must be read in order."""
 
     name: str
     rate: float
@@ -30,6 +30,7 @@ class Track:
 
     @property
     def duration_s(self) -> float:
+        """Length in s."""
         return self.samples / self.rate
 
 
@@ -49,4 +50,5 @@ def stated_rate(path: Path, layout: Channels, found: Any) -> float:
 
 
 def damaged(path: Path, what: str) -> DataError:
+    """The error to raise for a recording's file that is not whole; `what` says what is wrong with it."""
     return DataError(what, where=str(path), expected="a whole recording", hint=AGAIN)

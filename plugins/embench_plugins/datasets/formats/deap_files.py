@@ -1,4 +1,4 @@
-"""The preprocessed files of DEAP, one a person: a pickle (`s01.dat`) or a MATLAB file (`s01.mat`) of two arrays."""
+"""The preprocessed files of DEAP, one a subject: a pickle (`s01.dat`) or a MATLAB file (`s01.mat`) of two arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_BYTES = 1_000_000_000
 """Of a person's unpacked MATLAB file; the release's are a tenth of it."""
 
 PEOPLE = 32
-FILMED = 22  # people with face videos, the first ones
+FILMED = 22  # subjects with face videos, the first ones
 UNFILMED = {3: (40,), 5: (40,), 11: (38, 39, 40), 14: (40,)}
 """Trials, by the number of the person, of which the release has no face video: 874 are there."""
 RATE = 128.0
@@ -47,10 +47,10 @@ _CONTENT = "`data` of 40 trials x 40 channels x 8064 samples and `labels` of 40 
 
 
 def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A person's data (40, 40, samples), up to 63 s, and ratings (40, 4), real numbers of the file's own dtypes.
+    """A subject's data (40, 40, samples), up to 63 s, and ratings (40, 4), real numbers of the file's own dtypes.
 
     Raises:
-        DataError: it is no such file, or a copy that somebody changed: EEG alone, without rest, ratings made classes.
+        DataError: it is no such file, or a modified copy: EEG alone, without rest, ratings made classes.
     """
     if path.suffix.lower() == ".dat":
         content = load_pickle(path, expected=f"a pickle of {_CONTENT}", hint=HINT, most_bytes=MOST_BYTES)

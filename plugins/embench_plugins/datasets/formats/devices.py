@@ -20,7 +20,7 @@ def on_grid(points: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     """Rows at their points of a regular grid.
 
     Args:
-        points: (n,) whole numbers: the point of each row, in any order; those outside 0 to `count` are left out.
+        points: (n,) whole numbers: the point of each row, in any order; those outside 0 to `count` are excluded.
         values: (n, C), NaN where a row has none.
 
     Returns:

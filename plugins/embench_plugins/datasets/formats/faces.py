@@ -1,4 +1,4 @@
-"""The face of a person in a recording: a clip, and what OpenFace saw in it."""
+"""The face of a subject in a recording: a clip, and what OpenFace saw in it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def belongings(clip: Path | None, table: Path | None) -> list[Path]:
 
 
 def look(clip: Path | None, table: Path | None) -> Iterator[Finding]:
-    """What there is to say of a table: it is none, it is of another file than the clip, or a face is rarely seen."""
+    """Findings on a table: it is none, it is of another file than the clip, or a face is rarely seen."""
     if table is None:
         return
     try:

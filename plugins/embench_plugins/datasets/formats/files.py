@@ -1,4 +1,4 @@
-"""What the readers share: tables of text, and what to say of a folder that is not what it should be."""
+"""What the readers share: tables of text, and errors for folders of another kind."""
 
 from __future__ import annotations
 
@@ -65,7 +65,11 @@ def numbers(read: pd.DataFrame, path: Path, *, expected: str, hint: str) -> pd.D
 def text_table(
     path: Path, columns: Sequence[str] | None = None, *, expected: str, hint: str, separator: str = ","
 ) -> pd.DataFrame:
-    """A table with a header, each column as pandas reads it; an empty cell is missing. Names are stripped of spaces."""
+    """A table with a header, each column as pandas reads it; an empty cell is missing. Names are stripped of spaces.
+
+    Raises:
+        DataError: the file is missing or is no such table; it states `expected` and `hint`.
+    """
     if not path.is_file():
         raise DataError("the file is missing", where=str(path), expected=expected, hint=hint)
     with path.open("rb") as file:  # pandas takes minutes to tell so many columns apart

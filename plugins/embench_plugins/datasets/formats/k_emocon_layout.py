@@ -1,4 +1,4 @@
-"""What K-EmoCon's reader and its generator know of the release alike: people, devices, annotators."""
+"""The release's layout, shared by K-EmoCon's reader and its synthesizer: subjects, devices, annotators."""
 
 from __future__ import annotations
 

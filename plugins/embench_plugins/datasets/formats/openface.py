@@ -52,6 +52,7 @@ class Track:
 
     @property
     def duration_s(self) -> float:
+        """Length in s: up to the end of the last frame."""
         return float(self.seconds[-1]) + 1 / self.rate
 
     @property

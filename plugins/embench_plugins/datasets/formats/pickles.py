@@ -1,4 +1,4 @@
-"""Reads pickles that nobody vouches for: numpy arrays in plain containers, and nothing else.
+"""Reads untrusted pickles: numpy arrays in plain containers, and nothing else.
 
 A pickle is a program. Python's own unpickler runs it: it imports and calls what the file names, sets attributes of what
 that returns, and takes the memory that the file's lengths and memo numbers claim. So this is a machine of its own for
@@ -23,7 +23,7 @@ import numpy as np
 
 from embench.errors import DataError
 
-MOST_INSTRUCTIONS = 50_000  # an array is one string: a person's file has a few hundred
+MOST_INSTRUCTIONS = 50_000  # an array is one string: a subject's file has a few hundred
 MOST_DIMENSIONS = 32
 DEEPEST = 50
 DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|12|16)|c(8|16)|[SU][1-9]\d{0,8})")  # no objects, no records

@@ -1,4 +1,4 @@
-"""What the reader of Stress-Predict and its generator know of the release alike: names of files, and a unit."""
+"""The release's layout, shared by Stress-Predict's reader and its synthesizer: names of files, and a unit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What WESAD's readers and its generator know of the release alike: people, and the rate of `label` in Hz."""
+"""The release's layout, shared by WESAD's readers and its synthesizer: subjects, and the rate of `label` in Hz."""
 
 from __future__ import annotations
 

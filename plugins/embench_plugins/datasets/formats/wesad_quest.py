@@ -1,4 +1,4 @@
-"""What WESAD's people answered after each condition: the ragged `SX_quest.csv`."""
+"""The questionnaires that WESAD's subjects filled in after each condition: the ragged `SX_quest.csv`."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Report(NamedTuple):
 
 
 def read_reports(path: Path, subject: str) -> list[Report]:
-    """The reports of a person in order of time.
+    """The reports of a subject in order of time.
 
     Raises:
-        DataError: the file is no such file, another person's, or a row of valence and arousal is missing.
+        DataError: the file is no such file, another subject's, or a row of valence and arousal is missing.
     """
     rows = _rows(path)
     named = "".join(rows.get("subj", [[subject]])[0][:1])
@@ -136,4 +136,4 @@ def _time(rows: dict[str, list[list[str]]], name: str, at: int) -> float:
     try:
         return seconds(cells[at])
     except (IndexError, ValueError):
-        return math.nan  # nothing is read by these times, so a slip in one costs a remark and not the person
+        return math.nan  # nothing is read by these times, so a slip in one costs a remark and not the subject

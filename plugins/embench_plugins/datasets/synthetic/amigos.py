@@ -1,13 +1,13 @@
-"""Generated AMIGOS files: the released byte layout and its quirks, with an effect planted where physiology puts it.
+"""Synthetic AMIGOS files: the released byte layout and its quirks, with an effect planted where physiology puts it.
 
 What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
 to each, which correlates with the latent value by `RHO * effect`:
 - arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response;
 - valence -> frontal alpha asymmetry, log right over left (EEG);
 - where clips are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
-`RHO` is such that each of these true quantities ranks one person's trials by their label with an AUROC of .90 at
-effect 1, and .50 at effect 0. People differ more than the effect, but for their faces: an order holds within a person
-only. Ratings do not depend on the video, nor on anything else that a file shows.
+`RHO` is such that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
+effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces: an order holds within a
+subject only. Ratings do not depend on the video, nor on anything else that a file shows.
 
 What is not planted. Mean and variance of each channel of a trial are drawn without regard to the label: a channel is
 standardised over the trial (after the first second, which is dropped later), then given a random gain and offset. Only
@@ -53,7 +53,7 @@ from embench_plugins.datasets.synthetic.brain import Brain, gain, standardised
 from embench_plugins.datasets.synthetic.face import OWN
 from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 
-RHO = 0.825  # correlation of latent value and response at effect 1: AUROC .9001 over 200,000 people drawn as below
+RHO = 0.825  # correlation of latent value and response at effect 1: AUROC .9001 over 200,000 subjects drawn as below
 SKIP = int(RATE)  # samples before which the connection artefact lies
 BAND = (4.0, 45.0)  # Hz that the release's EEG is filtered to
 LEAST_S = 2 * BASELINE_S
@@ -73,7 +73,7 @@ PLANTED = {
     "brow": "arousal",
 }  # fmt: skip
 
-# Quirks of the release, person -> cells (from 0) where one cell is meant.
+# Quirks of the release, subject -> cells (from 0) where one cell is meant.
 EEG_LOST = {
     12: (4,),
     21: (1, 10),
@@ -103,7 +103,7 @@ standard deviations."""
 
 
 class Cell(NamedTuple):
-    """What a person's file holds of one video: data (samples, 17), ratings (1, 12), external annotations (K, 3)."""
+    """What a subject's file holds of one video: data (samples, 17), ratings (1, 12), external annotations (K, 3)."""
 
     data: np.ndarray
     ratings: np.ndarray
@@ -156,7 +156,7 @@ def synthesize(
 
 
 def write(out: Path, made: Mapping[str, Any], subjects: int, cells: Callable[[int], list[Cell]]) -> None:
-    """Writes the files of people 1 to `subjects`, with the release's quirks, from what `cells` gives of a person."""
+    """Writes the files of subjects 1 to `subjects`, with the release's quirks, from what `cells` gives of a subject."""
     claim(Path(out), made)
     for person in range(1, subjects + 1):
         name = f"Data_Preprocessed_P{person:02d}"
@@ -176,15 +176,15 @@ def check_lengths(length_s: float | None, long_s: float) -> None:
 
 
 def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False) -> np.ndarray:
-    """The truth behind the files: a row of `TRIALS` for each of 20 videos of each person, without writing anything.
+    """The truth behind the files: a row of `TRIALS` for each of 20 videos of each subject, without writing anything.
 
-    A person's rows depend on `seed` and the person's number only, not on how many people there are.
+    A subject's rows depend on `seed` and the subject's number only, not on how many subjects there are.
 
     Args:
-        subjects: 1 to 40 people.
+        subjects: 1 to 40 subjects.
         effect: 0 (ratings tell nothing about the body) to 1.
-        person_label: ratings high in all trials of one of each two people, low in all of the other's: a label that is a
-            function of the person alone. The planted quantities then vary without regard to it.
+        person_label: ratings high in all trials of one of each two subjects, low in all of the other's: a label that is
+            a function of the subject alone. The planted quantities then vary without regard to it.
     """
     check_arguments(subjects, PEOPLE, seed, effect)
     rows = np.zeros((subjects, len(VIDEOS)), TRIALS)
@@ -197,11 +197,11 @@ def draw(subjects: int, seed: int, effect: float, *, person_label: bool = False)
             share = _shares(rng, deal)
             latent, other = norm.ppf(share), rng.standard_normal(len(VIDEOS))
             response[target] = RHO * effect * latent + math.sqrt(1 - (RHO * effect) ** 2) * other
-            # A person's mean shifts by up to half a standard deviation: 5 to 12 of 16 ratings are above 4.5.
+            # A subject's mean shifts by up to half a standard deviation: 5 to 12 of 16 ratings are above 4.5.
             shift = rng.uniform(-0.5, 0.5)
             by_trial = 1 + 8 * norm.cdf(latent + shift)
             row[target] = (5 + 4 * share if high else 1 + 3 * share) if person_label else by_trial
-        # Standard deviations: heart rate 10 between people, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
+        # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
         row["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
         row["scr_per_min"] = np.exp(rng.uniform(math.log(3), math.log(11)) + 0.3 * response["arousal"])
         row["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
@@ -214,7 +214,7 @@ def oracle(
     subjects: int, seed: int, effect: float, videos: tuple[str, ...] = SHORT
 ) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """What is planted where: a true quantity -> the target it follows, and for each unit (n,) of these videos its
-    value, its label and its person."""
+    value, its label and its subject."""
     rows = draw(subjects, seed, effect)
     rows = rows[np.isin(rows["video"], videos)]
     found = {}
@@ -234,7 +234,7 @@ def _shares(rng: np.random.Generator, deal: np.random.Generator) -> np.ndarray:
 
 
 def _cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float | None) -> list[Cell]:
-    """The 20 cells of one person, from the rows (20,) of that person; see `synthesize` for the lengths."""
+    """The 20 cells of one subject, from the rows (20,) of that subject; see `synthesize` for the lengths."""
     person = int(trials["person"][0])
     body = _Body.draw(np.random.default_rng([seed, person, 2]))
     resting = float(trials["heart_rate"][: len(SHORT)].mean())
@@ -250,7 +250,7 @@ def _cells(trials: np.ndarray, seed: int, length_s: float | None, long_s: float 
 
 
 def _plays(trials: np.ndarray, length_s: float | None, long_s: float | None) -> amigos_films.Plays:
-    """What the face of one person shows in each video, from the rows (20,) of that person."""
+    """What the face of one subject shows in each video, from the rows (20,) of that subject."""
     plays = {}
     for trial in trials:
         video = str(trial["video"])
@@ -264,7 +264,7 @@ def _plays(trials: np.ndarray, length_s: float | None, long_s: float | None) -> 
 
 
 def _mat(person: int, cells: list[Cell]) -> bytes:
-    """One person's file, with the release's quirks."""
+    """One subject's file, with the release's quirks."""
     names = ("joined_data", "labels_selfassessment", "labels_ext_annotation", "VideoIDs")
     variables = {name: np.empty((1, len(VIDEOS)), object) for name in names}
     for cell, (video, (data, rated, external)) in enumerate(zip(VIDEOS, cells, strict=True)):
@@ -325,7 +325,7 @@ def ratings(arousal: float, valence: float, rng: np.random.Generator) -> np.ndar
 
 @dataclass(frozen=True)
 class _Body:
-    """What makes one person's signals that person's: shapes and levels that no trial changes."""
+    """One subject's own shapes and levels of signals, which no trial changes."""
 
     waves: np.ndarray  # (5, 3): P Q R S T, as delay (s), width (s), height
     leads: np.ndarray  # (2, 5): height factors of the waves in the right and left lead

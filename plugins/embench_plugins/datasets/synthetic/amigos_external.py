@@ -1,11 +1,11 @@
-"""Generated AMIGOS files in which the external annotations follow the body; see `amigos` for those of self-assessments.
+"""Synthetic AMIGOS files in which the external annotations follow the body; see `amigos` for those of self-assessments.
 
 What is planted. Arousal and valence change slowly within a video, with no regard to which video it is. Observers give
 each annotated segment its mean, on a scale of -1 to 1. The body responds at every moment, by `STRENGTH * effect`:
 - arousal -> heart rate (ECG) and skin conductance responses a minute (GSR), both rising with one response;
 - valence -> frontal alpha asymmetry, log right over left (EEG);
 - where clips are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
-`STRENGTH` is such that the true quantity of units of 10 s ranks one person's units by their label with an AUROC of .90
+`STRENGTH` is such that the true quantity of units of 10 s ranks one subject's units by their label with an AUROC of .90
 at effect 1, and .50 at effect 0. Self-assessments are drawn without regard to anything.
 
 What is not planted: mean and variance of each channel of a unit, as `body` and `brain` see to.
@@ -50,7 +50,7 @@ from embench_plugins.datasets.synthetic.brain import Brain
 from embench_plugins.datasets.synthetic.face import OWN
 from embench_plugins.datasets.synthetic.marks import check_arguments
 
-STRENGTH = 0.87  # correlation of what is felt and the response at effect 1: AUROC .90 over 1,000 people
+STRENGTH = 0.87  # correlation of what is felt and the response at effect 1: AUROC .90 over 1,000 subjects
 TAU_S = 25.0
 SAMPLE_S = 40.0
 UNIT_S = 10
@@ -97,8 +97,12 @@ def synthesize(
 
 
 def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-    """The truth behind the files: a row of `MOMENTS` for each second of each video of each person, without writing
-    anything. A person's rows depend on `seed`, `effect`, `length_s` and the person's number only."""
+    """The planted truth, before any file is written: a structured array (n,) of dtype `MOMENTS`, a row for each second
+    of each video of each subject.
+
+    A subject's rows depend on `seed`, `effect`, `length_s` and the subject's number only, not on how many subjects
+    there are.
+    """
     check_arguments(subjects, PEOPLE, seed, effect)
     return np.concatenate([_person(person + 1, seed, effect, length_s or SAMPLE_S) for person in range(subjects)])
 
@@ -107,7 +111,7 @@ def oracle(
     subjects: int, seed: int, effect: float, length_s: float | None = None
 ) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """What is planted where: a true quantity -> the target it follows, and for each unit of 10 s (n,) its mean, the
-    label that the reader's rule makes, and the person."""
+    label that the reader's rule makes, and the subject."""
     rules = {target.name: target.rule for target in AmigosExternal.card.targets}
     found: dict[str, list[tuple[float, float, int]]] = {quantity: [] for quantity in PLANTED}
     for person in range(1, subjects + 1):
@@ -128,10 +132,10 @@ def oracle(
 
 
 def _person(person: int, seed: int, effect: float, length_s: float) -> np.ndarray:
-    """All moments of one person."""
+    """All moments of one subject."""
     rng = np.random.default_rng([seed, person, 6])
     shift = dict(zip(("arousal", "valence"), rng.uniform(-0.4, 0.4, 2), strict=True))
-    # Standard deviations: heart rate 10 between people, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
+    # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
     resting, responses, asymmetry = rng.uniform(58, 92), rng.uniform(math.log(3), math.log(11)), rng.standard_normal()
     rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
     videos = []
@@ -167,7 +171,7 @@ def _annotations(moments: np.ndarray, duration_s: float) -> np.ndarray:
 
 
 def _plays(moments: np.ndarray, length_s: float) -> amigos_films.Plays:
-    """What the face of one person shows in each video, from all of that person's moments."""
+    """What the face of one subject shows in each video, from all of that subject's moments."""
     plays = {}
     for cell, video in enumerate(VIDEOS):
         own, seconds = moments[moments["cell"] == cell], films.times(_length_s(video, length_s))
@@ -177,7 +181,7 @@ def _plays(moments: np.ndarray, length_s: float) -> amigos_films.Plays:
 
 
 def _cells(moments: np.ndarray, seed: int, length_s: float) -> list[Cell]:
-    """The 20 cells of one person, from all of that person's moments."""
+    """The 20 cells of one subject, from all of that subject's moments."""
     person = int(moments["person"][0])
     rng = np.random.default_rng([seed, person, 7])
     body, brain = Body.draw(rng), Brain.draw(rng, EEG)

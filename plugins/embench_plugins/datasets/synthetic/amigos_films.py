@@ -13,7 +13,7 @@ from embench_plugins.datasets.synthetic.face import Face, Performance
 
 # Quirks of the release:
 SHORTER_S = {"20": 1.0}  # by video
-OTHER_LENGTH = {(11, "18"): 3.0, (13, "58"): 2.5, (39, "10"): 3.0}  # by person and video; here by how much shorter
+OTHER_LENGTH = {(11, "18"): 3.0, (13, "58"): 2.5, (39, "10"): 3.0}  # by subject and video; here by how much shorter
 # Those that occur in copies, at places of our own, early enough for small sets to have them:
 UNFILMED = {2: ("23",)}
 UNSEEN = {1: ("58",)}  # no table of OpenFace
@@ -25,7 +25,7 @@ Plays = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 def write(out: Path, person: int, seed: int, plays: Plays) -> None:
     """Writes `Exp1_P01_face/P1_4_face.mov` (of long videos `Exp2_P01_face/P1_N1_face.mov`) and `openface/P1_4_face.csv`
-    and so on below `out`, for one person. Clips start with the trial, its rest included."""
+    and so on below `out`, for one subject. Clips start with the trial, its rest included."""
     face = Face.draw(np.random.default_rng([seed, person, 10]))
     for video, (smile, brow) in plays.items():
         if video in UNFILMED.get(person, ()) or (video in LONG and f"P{person:02d}" in NO_LONG):

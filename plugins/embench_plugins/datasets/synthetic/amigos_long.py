@@ -1,4 +1,4 @@
-"""Generated AMIGOS files for its long videos: those of `amigos` with the short videos cut instead of the long ones."""
+"""Synthetic AMIGOS files for its long videos: those of `amigos` with the short videos cut instead of the long ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A made-up body for sessions in which heart rate, breathing and sweating change with time.
+"""A synthetic body for sessions in which heart rate, breathing and sweating change with time.
 
 neurokit2's simulators hold one rate for a whole signal, so these follow a rate of every moment instead. What they plant
 is the rate alone: a wave is a function of its cycle's phase, with mean 0 and variance 1 over a cycle however long that
@@ -27,7 +27,8 @@ def smooth_noise(rng: np.random.Generator, samples: int, rate: float, tau_s: flo
 
 
 def planted(latent: np.ndarray, other: np.ndarray, strength: float) -> np.ndarray:
-    """A response that correlates with `latent` by `strength`; `other` is unrelated, of the same variance 1."""
+    """(T,) a response that correlates with `latent` (T,) by `strength`, -1 to 1; `other` (T,) is unrelated to it. All
+    have variance 1."""
     return strength * latent + np.sqrt(1 - strength**2) * other
 
 
@@ -38,7 +39,7 @@ def pulse(hz: np.ndarray, rate: float, start: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Body:
-    """What makes one person's signals that person's: shapes and levels that no moment changes."""
+    """What makes one subject's signals that subject's: shapes and levels that no moment changes."""
 
     ecg_waves: np.ndarray  # (5, 3): P Q R S T, as phase, width (share of a cycle), height
     ppg_waves: np.ndarray  # (2, 3): the pulse and its echo
@@ -49,6 +50,7 @@ class Body:
 
     @staticmethod
     def draw(rng: np.random.Generator) -> Body:
+        """One subject's body, drawn from `rng`: amplitudes, breathing rate (Hz), conductance (µS), temperature (°C)."""
         return Body(
             ecg_waves=_ECG * np.exp(0.15 * rng.standard_normal((5, 3)) * [0.1, 1, 1.5]),
             ppg_waves=_PPG * np.exp(0.15 * rng.standard_normal((2, 3)) * [0.2, 1, 1]),
@@ -61,7 +63,7 @@ class Body:
     def breathing(
         self, samples: int, rate: float, rng: np.random.Generator, hz: np.ndarray | None = None
     ) -> np.ndarray:
-        """(samples,) phase of the breath, at the person's own rate or at `hz` (samples,)."""
+        """(samples,) phase of the breath, at the subject's own rate or at `hz` (samples,)."""
         own = np.full(samples, self.breath_hz) if hz is None else hz
         return pulse(own * np.exp(0.05 * smooth_noise(rng, samples, rate, 20)), rate, rng.random())
 

@@ -1,4 +1,4 @@
-"""A made-up EEG: a 1/f background and an alpha rhythm whose frontal asymmetry is planted.
+"""A synthetic EEG: a 1/f background and an alpha rhythm whose frontal asymmetry is planted.
 
 What is planted is the share of a channel's variance that is alpha. The channel as a whole is standardised and given a
 random gain, so that its mean and variance tell nothing.
@@ -17,7 +17,7 @@ FRONTAL = ("Fp", "AF", "F", "FC")
 
 @dataclass(frozen=True)
 class Brain:
-    """What makes one person's EEG that person's: what no trial changes."""
+    """What makes one subject's EEG that subject's: what no trial changes."""
 
     side: np.ndarray  # (channels,): -1 frontal left, 1 frontal right, 0 elsewhere
     left: np.ndarray  # (channels,): share of the left of two sources of alpha; the right one has the rest
@@ -28,7 +28,8 @@ class Brain:
 
     @staticmethod
     def draw(rng: np.random.Generator, channels: Sequence[str]) -> Brain:
-        """A person's EEG at electrodes named as in the 10-20 system: odd numbers left, even ones right, `z` between."""
+        """A subject's EEG at electrodes named as in the 10-20 system: odd numbers left, even ones right, `z`
+        between."""
         hemisphere = np.array([0 if name[-1] == "z" else 1 if int(name[-1]) % 2 == 0 else -1 for name in channels])
         frontal = np.array([name.rstrip("z0123456789") in FRONTAL for name in channels])
         side = np.where(frontal, hemisphere, 0).astype(float)
@@ -77,7 +78,7 @@ class Brain:
 
 
 def standardised(x: np.ndarray, skip: int = 0) -> np.ndarray:
-    """Mean 0 and variance 1 in each row after the first `skip` samples."""
+    """`x` (..., T) with mean 0 and variance 1 in each row after the first `skip` samples."""
     kept = x[..., skip:]
     return np.asarray((x - kept.mean(axis=-1, keepdims=True)) / kept.std(axis=-1, keepdims=True))
 

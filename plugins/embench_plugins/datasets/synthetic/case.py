@@ -1,11 +1,11 @@
-"""Generated CASE files: the released text formats of all three trees, with an effect planted where physiology puts it.
+"""Synthetic CASE files: the released text formats of all three trees, with an effect planted where physiology puts it.
 
 What is planted. Arousal and valence are two slow latent values of every moment, from which the joystick's positions are
 made; a bodily response to each correlates with it by `RHO * effect` and has the same autocorrelation:
 - arousal -> heart rate (ECG, BVP) and skin conductance responses a minute (GSR), both rising with one response;
 - valence -> breathing rate (RSP).
-`RHO` is such that the mean of each true rate over a 10 s unit ranks one person's units by their label with an AUROC of
-.90 at effect 1, and .50 at effect 0. People differ more than the effect. Neither latent value knows of the video.
+`RHO` is such that the mean of each true rate over a 10 s unit ranks one subject's units by their label with an AUROC of
+.90 at effect 1, and .50 at effect 0. Subjects differ more than the effect. Neither latent value knows of the video.
 
 What is not planted. Mean and variance of the signals, skin temperature, muscles and the type of video tell nothing.
 
@@ -47,8 +47,8 @@ DURATION_MS = {1: 185_000, 2: 173_000, 3: 119_000, 4: 160_000, 5: 145_000, 6: 14
 CLIPS_SHARE = 0.75  # of a shortened session, so that units are not rare
 
 # Quirks of the release; the places are ours, early enough for small sets to have them.
-CODES_WITH_POINT = (2,)  # people whose video codes are written 10.0
-LOGGER_GAP = {2: (0.4, 300), 4: (0.7, 800)}  # person -> where in the session, and rows lost by the logger
+CODES_WITH_POINT = (2,)  # subjects whose video codes are written 10.0
+LOGGER_GAP = {2: (0.4, 300), 4: (0.7, 800)}  # subject -> where in the session, and rows lost by the logger
 LOGGED_LONGER = 700  # rows after the end of the last video, in raw files only
 
 UNITS = np.dtype(
@@ -61,8 +61,8 @@ PLANTED = {"heart_rate": "arousal", "scr_per_min": "arousal", "breath_hz": "vale
 
 
 class Truth(NamedTuple):
-    """One person's session at `TRACK_HZ`: the schedule as (video, duration in ms), the joystick (2, T) in its own units
-    (valence, arousal), and the true rates (T,)."""
+    """One subject's session at `TRACK_HZ`: the schedule as (video, duration in ms), the joystick (2, T) in its own
+    units (valence, arousal), and the true rates (T,)."""
 
     schedule: tuple[tuple[int, float], ...]
     stick: np.ndarray
@@ -108,9 +108,10 @@ def synthesize(
 
 
 def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The truth behind the files: a row of `UNITS` for each unit of each person's clips, without writing anything.
+    """The planted truth, before any file is written: a structured array (n,) of dtype `UNITS`, a row for each unit of
+    each subject's clips.
 
-    A person's rows depend on `seed` and the person's number only, not on how many people there are.
+    A subject's rows depend on `seed` and the subject's number only, not on how many subjects there are.
     """
     check_arguments(subjects, PEOPLE, seed, effect)
     _check_length(length_s)
@@ -130,7 +131,7 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
 def oracle(
     subjects: int, seed: int, effect: float, *, length_s: float | None = None
 ) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """For each planted quantity: its target, and of all units with a label the true values, labels and people."""
+    """Quantity -> its target, and arrays (n,) over all units with a label: true values, labels and subjects."""
     rows = draw(subjects, seed, effect, length_s=length_s)
     rules = {target.name: target.rule for target in Case.card.targets}
     found = {}
@@ -166,7 +167,7 @@ def _orders() -> tuple[tuple[int, ...], ...]:
 
 
 def _schedule(person: int, seed: int, length_s: float | None) -> tuple[tuple[int, float], ...]:
-    """The videos of a person's session with their durations in ms; another order of clips for each person."""
+    """The videos of a subject's session with their durations in ms; another order of clips for each subject."""
     order = _orders()[np.random.default_rng([seed, 0]).permutation(len(_orders()))[person]]
     durations = _durations(length_s)
     return tuple((code, durations[code]) for code in (10, *(c for clip in order for c in (11, clip)), 12))
@@ -201,7 +202,7 @@ def _truth(person: int, seed: int, effect: float, length_s: float | None) -> Tru
     watched = np.concatenate([np.arange(*clip) for clip in clips])
     response, stick = {}, np.zeros((len(AXES), samples))
     for axis in ("arousal", "valence"):
-        # Standardised over the clips, so that both classes occur in everybody.
+        # Standardised over the clips, so that both classes occur in every subject.
         latent, other = (_standard(smooth_noise(rng, samples, TRACK_HZ, TAU_S), watched) for _ in range(2))
         response[axis] = planted(latent, other, RHO * effect)
         felt = rng.uniform(1.4, 2.2) * (latent + rng.uniform(-0.3, 0.3))
@@ -212,7 +213,7 @@ def _truth(person: int, seed: int, effect: float, length_s: float | None) -> Tru
     return Truth(
         schedule,
         np.clip(np.round(stick / 9 * 2 * STICK), -STICK, STICK),
-        # Standard deviations: heart rate 10 between people, 5 within; log SCR rate .38, .35; log breathing .14, .12.
+        # Standard deviations: heart rate 10 between subjects, 5 within; log SCR rate .38, .35; log breathing .14, .12.
         rng.uniform(58, 92) + 5 * response["arousal"],
         np.exp(rng.uniform(np.log(3), np.log(11)) + 0.35 * response["arousal"]),
         rng.uniform(0.2, 0.32) * np.exp(0.12 * response["valence"]),
@@ -252,7 +253,7 @@ def _volts(truth: Truth, samples: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _write_signals(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: tuple[str, ...]) -> None:
-    """One person's signals. The logger's rows come first; the regular ones are interpolated from them, as released."""
+    """One subject's signals. The logger's rows come first; the regular ones are interpolated from them, as released."""
     session_ms = sum(ms for _, ms in truth.schedule)
     samples = int(session_ms) + LOGGED_LONGER
     volts = _volts(truth, samples, rng)
@@ -286,7 +287,7 @@ def _units(row: int, volts: np.ndarray, logged: np.ndarray, times_ms: np.ndarray
 
 
 def _write_stick(data: Path, person: int, truth: Truth, rng: np.random.Generator, trees: tuple[str, ...]) -> None:
-    """One person's joystick, likewise."""
+    """One subject's joystick, likewise."""
     session_ms = sum(ms for _, ms in truth.schedule)
     logged = 50_000 * np.arange(truth.stick.shape[1]) + rng.integers(-3000, 3001, truth.stick.shape[1])
     logged[0] = 0
@@ -317,7 +318,7 @@ def _write_csv(path: Path, names: tuple[str, ...], person: int, columns: list[np
 
 
 def _write_metadata(folder: Path, seed: int, length_s: float | None) -> None:
-    """The order of videos of all 30 people, and the videos' durations, as tables with tabs and quotes."""
+    """The order of videos of all 30 subjects, and the videos' durations, as tables with tabs and quotes."""
     names = {code: f"{kind}-{2 - code % 2}" for code, kind in VIDEOS.items()} | OTHER_VIDEOS
     orders = [[names[code] for code, _ in _schedule(person, seed, length_s)] for person in range(1, PEOPLE + 1)]
     header = "\t".join(f'"seq_sub{person}"' for person in range(1, PEOPLE + 1))

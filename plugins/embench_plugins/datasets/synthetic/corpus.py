@@ -1,6 +1,6 @@
-"""A generated corpus: EEG as EDF, ECG as WFDB records and CSV files, and the `corpus.yaml` that describes them.
+"""A synthetic corpus: EEG as EDF, ECG as WFDB records and CSV files, and the `corpus.yaml` that describes them.
 
-There are no labels, so nothing is planted. People take turns with the three kinds, so that a small set has them all.
+There are no labels, so nothing is planted. Subjects take turns with the three kinds, so that a small set has them all.
 Names and rates are as uneven as in real corpora: EEG channels have dots and odd case, old 10-20 names in some files,
 and every third EEG is at 128 Hz, all others at 160.
 """
@@ -54,7 +54,7 @@ sources:
 
 
 def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> None:
-    """Writes `corpus.yaml` and the files of some people below `out`.
+    """Writes `corpus.yaml` and the files of some subjects below `out`.
 
     Args:
         effect: changes nothing.

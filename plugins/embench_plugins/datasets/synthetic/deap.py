@@ -1,12 +1,12 @@
-"""Generated DEAP files: pickles as Python 2 wrote them, the table of ratings, face videos, and an effect in the body.
+"""Synthetic DEAP files: pickles as Python 2 wrote them, the table of ratings, face videos, and an effect in the body.
 
 What is planted. Every trial has two latent values, one a target, from which the ratings are made, and a bodily response
 to each, which correlates with the latent value by `RHO * effect`:
 - arousal -> heart rate (plethysmograph) and skin conductance responses a minute (GSR), both rising with one response;
 - valence -> frontal alpha asymmetry, log right over left (EEG);
 - where faces are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
-`RHO` is such that each of these true quantities ranks one person's trials by their label with an AUROC of .90 at
-effect 1, and .50 at effect 0. People differ more than the effect, but for their faces. Ratings do not depend on the
+`RHO` is such that each of these true quantities ranks one subject's trials by their label with an AUROC of .90 at
+effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces. Ratings do not depend on the
 video, nor on when it was shown; dominance and liking depend on nothing.
 
 What is not planted. Mean and variance of each channel are drawn without regard to the label: after the 3 s of rest a
@@ -51,21 +51,21 @@ from embench_plugins.datasets.synthetic.face import OWN, Face, Performance
 from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 from embench_plugins.datasets.synthetic.python2 import dump
 
-RHO = 0.827  # correlation of latent value and response at effect 1: AUROC .900 over 50,000 people drawn as below
-LENGTH_S = 33.0  # a person is 54 MB then, with real trials of 63 s 103 MB
+RHO = 0.827  # correlation of latent value and response at effect 1: AUROC .900 over 50,000 subjects drawn as below
+LENGTH_S = 33.0  # a subject is 54 MB then, with real trials of 63 s 103 MB
 REST = round(BASELINE_S * RATE)
 FPS = 50
 
 # Quirks. Those of the release:
-UNFAMILIAR = (2, 15, 23)  # people without ratings of familiarity
+UNFAMILIAR = (2, 15, 23)  # subjects without ratings of familiarity
 # Those that occur in some copies, at places of our own, early enough for small sets to have them:
-AS_TEXT = (2,)  # people whose pickle is of protocol 0
+AS_TEXT = (2,)  # subjects whose pickle is of protocol 0
 BY_PYTHON_3 = (3,)  # whose pickle somebody wrote again
 NOT_POSITIVE = (2, 4, 9, 16, 25)  # whose GSR lies around zero
 TURNED = (5,)  # whose GSR rises where conductance rises
-WRONG_RATE = (2, 3)  # person and trial of a face video whose header gives half the rate
-UNSEEN = (1, 7)  # person and trial of a face video of which there is no table of OpenFace
-BY_OLD_OPENFACE = (2,)  # people whose tables have spaces, as older versions wrote them
+WRONG_RATE = (2, 3)  # subject and trial of a face video whose header gives half the rate
+UNSEEN = (1, 7)  # subject and trial of a face video of which there is no table of OpenFace
+BY_OLD_OPENFACE = (2,)  # subjects whose tables have spaces, as older versions wrote them
 
 PLANTED = {
     "heart_rate": "arousal", "scr_per_min": "arousal", "alpha_asymmetry": "valence", "smile": "valence",
@@ -124,12 +124,12 @@ def synthesize(
 
 
 def draw(subjects: int, seed: int, effect: float) -> np.ndarray:
-    """The truth behind the files: a row of `ROWS` for each of 40 videos of each person, in order of their numbers.
+    """The truth behind the files: a row of `ROWS` for each of 40 videos of each subject, in order of their numbers.
 
-    A person's rows depend on `seed` and the person's number only, not on how many people there are.
+    A subject's rows depend on `seed` and the subject's number only, not on how many subjects there are.
 
     Args:
-        subjects: 1 to 32 people.
+        subjects: 1 to 32 subjects.
         effect: 0 (ratings tell nothing about the body) to 1.
     """
     check_arguments(subjects, PEOPLE, seed, effect)
@@ -147,7 +147,7 @@ def draw(subjects: int, seed: int, effect: float) -> np.ndarray:
             latent, other = norm.ppf(share), rng.standard_normal(TRIALS)
             response[target] = RHO * effect * latent + math.sqrt(1 - (RHO * effect) ** 2) * other
             row[target] = np.round(1 + 8 * norm.cdf(latent + rng.uniform(-0.5, 0.5)), 2)
-        # Standard deviations: heart rate 10 between people, 4 within; log SCR rate .33, .3; asymmetry 1.3, 1.
+        # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .33, .3; asymmetry 1.3, 1.
         row["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
         row["scr_per_min"] = np.exp(rng.uniform(math.log(5), math.log(15)) + 0.3 * response["arousal"])
         row["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
@@ -158,7 +158,7 @@ def draw(subjects: int, seed: int, effect: float) -> np.ndarray:
 
 def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """What is planted where: a true quantity -> the target it follows, and for each trial (n,) its value, its label and
-    its person."""
+    its subject."""
     rows = draw(subjects, seed, effect)
     rules = {target.name: target.rule for target in Deap.card.targets}
     return {
@@ -168,7 +168,7 @@ def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[str, np.n
 
 
 def _write(path: Path, trials: np.ndarray, seed: int, samples: int) -> None:
-    """One person's pickle, from the rows (40,) of that person."""
+    """One subject's pickle, from the rows (40,) of that subject."""
     person = int(trials["person"][0])
     body = _Person.draw(person, np.random.default_rng([seed, person, 1]))
     resting = float(trials["heart_rate"].mean())
@@ -202,7 +202,7 @@ def _metadata(folder: Path, rows: np.ndarray) -> None:
 
 
 def _faces(out: Path, trials: np.ndarray, seed: int, video_s: float) -> None:
-    """One person's face videos, and what OpenFace would have made of them, from the rows (40,) of that person."""
+    """One subject's face videos, and what OpenFace would have made of them, from the rows (40,) of that subject."""
     person = int(trials["person"][0])
     face, seconds = Face.draw(np.random.default_rng([seed, person, 4])), films.times(video_s)
     for row in trials:
@@ -247,7 +247,7 @@ def _clip(video_s: float, fps: int) -> bytes:
 
 @dataclass(frozen=True)
 class _Person:
-    """What makes one person's signals that person's: shapes, sizes and levels that no trial changes."""
+    """One subject's own shapes, sizes and levels of signals, which no trial changes."""
 
     body: Body
     brain: Brain

@@ -1,9 +1,9 @@
-"""A made-up person in front of a camera, whose mouth and brow carry what is planted.
+"""A synthetic subject in front of a camera, whose mouth and brow carry what is planted.
 
 What is planted is the expression alone: `smile` (corners of the mouth up or down) and `brow` (raised or lowered). Eyes
-that blink and look about, a head that moves, a mouth that opens, light that drifts, the person's looks and the room are
-drawn without regard to anything. Every frame is standardised in each colour and then given the light of the moment, so
-that brightness and contrast of a picture tell nothing.
+that blink and look about, a head that moves, a mouth that opens, light that drifts, the subject's looks and the room
+are drawn independently of it. Every frame is standardised in each colour and then given the light of the moment,
+so that brightness and contrast of a picture tell nothing.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Performance:
 
 @dataclass(frozen=True)
 class Face:
-    """What makes one person's pictures that person's: looks, place in the picture, and the room behind."""
+    """One subject's looks, place in the picture, and the room behind."""
 
     skin: np.ndarray  # (3,) RGB
     hair: np.ndarray  # (3,)
@@ -75,6 +75,7 @@ class Face:
 
     @staticmethod
     def draw(rng: np.random.Generator) -> Face:
+        """One subject's face and room, drawn from `rng`; sizes and places in pixels."""
         skin = np.array([214.0, 172.0, 142.0]) * rng.uniform(0.72, 1.08) + rng.normal(0, 6, 3)
         blurred = cv2.resize(rng.normal(rng.uniform(70, 150), 25, (4, 5, 3)), (WIDTH, HEIGHT))
         return Face(

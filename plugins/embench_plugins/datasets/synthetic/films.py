@@ -1,4 +1,4 @@
-"""Files of a made-up face: a film, and the table that OpenFace 2 would have made of it.
+"""Files of a synthetic face: a film, and the table that OpenFace 2 would have made of it.
 
 The table's intensities of action units follow the very face that the film shows: AU12, AU06 and, falling, AU15 the
 smile, AU01, AU02, AU05 and, falling, AU04 the brow, AU25 and AU26 the jaw, AU45 the lids. The others follow nothing.

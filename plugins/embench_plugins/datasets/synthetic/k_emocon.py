@@ -1,15 +1,15 @@
-"""Generated K-EmoCon files: the released tables and their quirks, with an effect planted where physiology puts it.
+"""Synthetic K-EmoCon files: the released tables and their quirks, with an effect planted where physiology puts it.
 
-What is planted. Each person has two latent values that change over some 20 s, one a dimension. Their own annotation is
+What is planted. Each subject has two latent values that change over some 20 s, one a dimension. Their own annotation is
 the latent value of each 5 s in five steps, high (3 to 5) about half of the time. A bodily response correlates with it
 by `RHO * effect`:
 - arousal -> heart rate (wristband's pulse wave and belt) and skin conductance responses a minute;
 - valence -> how deeply breathing modulates heart rate (pulse wave; vagal tone), and alpha's share of the band powers;
 - where videos are asked for, of the same responses: valence -> smile, arousal -> brows raised (see `face`).
-`RHO` is such that each of these true quantities ranks one person's units of 10 s by their label with an AUROC of .90 at
-effect 1, and .50 at effect 0. People differ more than the effect, but for their faces and their alpha: an order holds
-within a person only. The partner and the five observers see the latent value through noise of their own. Two who debate
-share nothing but the time.
+`RHO` is such that each of these true quantities ranks one subject's units of 10 s by their label with an AUROC of .90
+at effect 1, and .50 at effect 0. Subjects differ more than the effect, but for their faces and their alpha: an order
+holds within a subject only. The partner and the five observers see the latent value through noise of their own. Two who
+debate share nothing but the time.
 
 What is not planted. Mean and variance of a unit's pulse wave, skin conductance, temperature and acceleration are drawn
 without regard to the label. A band's power hangs on it by a correlation of .05, because the level common to all bands
@@ -43,12 +43,12 @@ EPOCH_MS = 1_550_000_000_000
 STEPS = (-0.8, 0.0, 0.6, 1.3)
 """Latent values between the ratings 1 to 5."""
 
-# Quirks of the release, by person.
+# Quirks of the release, by subject.
 NO_E4 = (2, 3, 6, 7)
 ONLY_BRAINWAVE = (20,)
 NO_SCORES = (1,)
 """Neither Attention nor Meditation."""
-# Quirks that occur somewhere in the release; the people are ours, early enough for small sets to have them.
+# Quirks that occur somewhere in the release; the subjects are ours, early enough for small sets to have them.
 LACKING = {12: "Polar_HR", 17: "Polar_HR", 18: "E4_EDA", 21: "Polar_HR", 29: "Polar_HR", 30: "E4_TEMP"}
 """With those above the eleven who lack one of pulse wave, EDA, temperature and the belt's heart rate."""
 UNSORTED = {1: "E4_EDA", 4: "E4_BVP", 5: "Polar_HR"}
@@ -98,10 +98,10 @@ def synthesize(
 
     Args:
         length_s: seconds of the longest debate, 20 or more; others are up to 6 % shorter. None: five minutes.
-        videos: also debate_recordings with the faces of 21 people, and what OpenFace would have made of them.
+        videos: also debate_recordings with the faces of 21 subjects, and what OpenFace would have made of them.
 
     Raises:
-        UsageError: for arguments out of range, or where `out` holds anything but generated files of K-EmoCon.
+        UsageError: for arguments out of range, or where `out` holds anything but synthetic files of K-EmoCon.
     """
     truth = draw(subjects, seed, effect, length_s)
     length_s = LENGTH_S if length_s is None else length_s
@@ -118,9 +118,13 @@ def synthesize(
 
 
 def draw(subjects: int, seed: int, effect: float, length_s: float | None = None) -> np.ndarray:
-    """The truth behind the files: a row of `ROWS` for each 5 s of each person's debate, without writing anything.
+    """The planted truth, before any file is written: a structured array (n,) of dtype `ROWS`, a row for each 5 s of
+    each subject's debate.
 
-    A person's rows depend on `seed`, `length_s` and the person's number only, not on how many people there are.
+    A subject's rows depend on `seed`, `length_s` and the subject's number only, not on how many subjects there are.
+
+    Raises:
+        UsageError: an argument is out of range.
     """
     check_arguments(subjects, PEOPLE, seed, effect)
     length_s = LENGTH_S if length_s is None else length_s
@@ -138,7 +142,7 @@ def _truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
         response[name] = planted(latent, other, RHO * effect)
         rows[f"{name}_latent"], rows[f"{name}_rating"] = latent, _rated(latent, rng)
     rows["person"], rows["window"] = pid, np.arange(windows)
-    # Standard deviations: heart rate 8 between people, 5 within; log of SCR rate .52, .45; log of the swing .6, .5.
+    # Standard deviations: heart rate 8 between subjects, 5 within; log of SCR rate .52, .45; log of the swing .6, .5.
     rows["heart_rate"] = rng.uniform(62, 90) + 5 * response["arousal"]
     rows["scr_per_min"] = np.exp(rng.uniform(np.log(3), np.log(18)) + 0.45 * response["arousal"])
     rows["breath_share"] = np.exp(rng.normal(np.log(0.03), 0.6) + 0.5 * response["valence"])
@@ -151,7 +155,7 @@ def _truth(pid: int, seed: int, effect: float, length_s: float) -> np.ndarray:
 def oracle(
     subjects: int, seed: int, effect: float, length_s: float | None = None
 ) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Quantity -> the target it tells of, its true values in units of 10 s (n,), their labels and their people."""
+    """Quantity -> the target it tells of, its true values in units of 10 s (n,), their labels and their subjects."""
     rules = {target.name: target.rule for target in KEmoCon.card.targets}
     truth = draw(subjects, seed, effect, length_s)
     first = np.flatnonzero((truth["window"][:-1] % 2 == 0) & (np.diff(truth["window"]) == 1))
@@ -166,7 +170,7 @@ def oracle(
 
 
 def person(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> dict[str, pd.DataFrame]:
-    """Writes one person's files, from that person's rows of `draw`; returns the devices' tables by name."""
+    """Writes one subject's files, from that subject's rows of `draw`; returns the devices' tables by name."""
     pid, rng = int(rows["person"][0]), np.random.default_rng([seed, int(rows["person"][0]), 1])
     e4, belt = _e4(rows, clock, rng), _headset_and_belt(rows, clock, rng)
     if pid in NO_E4:
@@ -288,7 +292,7 @@ def _quirky(name: str, table: pd.DataFrame, pid: int, clock: Clock) -> pd.DataFr
 
 
 def _film(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> None:
-    """One person's video of the debate, its length in its name, and what OpenFace would have made of it."""
+    """One subject's video of the debate, its length in its name, and what OpenFace would have made of it."""
     pid, length_s = int(rows["person"][0]), (clock[2] - clock[1]) / 1000
     seconds, rng = films.times(length_s), np.random.default_rng([seed, pid, 4])
     smile, brow = (np.interp(seconds, WINDOW_S * (rows["window"] + 0.5), rows[name]) for name in ("smile", "brow"))
@@ -299,7 +303,7 @@ def _film(out: Path, rows: np.ndarray, seed: int, clock: Clock) -> None:
 
 
 def _annotations(folder: Path, rows: np.ndarray, rng: np.random.Generator) -> None:
-    """Everybody's annotation of one person. Some begin a window late, end early, or go on after the debate."""
+    """All annotations of one subject. Some begin a window late, end early, or go on after the debate."""
     pid, windows = int(rows["person"][0]), len(rows)
     ratings: dict[str, dict[str, np.ndarray]] = {name: {} for name in ("self", "partner", *RATERS)}
 
@@ -350,7 +354,7 @@ def _metadata(folder: Path, clocks: dict[int, Clock], written: dict[int, dict[st
 
 
 def _quality(folder: Path, written: dict[int, dict[str, pd.DataFrame]]) -> None:
-    """Tables without a pid: row k is person k. Cells are a number, a count with its share, or n/a."""
+    """Tables without a pid: row k is subject k. Cells are a number, a count with its share, or n/a."""
     rows = {
         "durations": lambda table: f"{(table['timestamp'].max() - table['timestamp'].min()) / 1000:.1f}",
         "completeness": lambda table: f"{len(table)} (1.0)",

@@ -1,4 +1,4 @@
-"""The mark of generated files: written before anything else, so that half a dataset is never taken for a real one."""
+"""The mark of synthetic files: written before anything else, so that half a dataset is never taken for a real one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def claim(out: Path, made: Mapping[str, Any]) -> None:
         made: what is written and from what: `generator`, `version`, `dataset`, `seed`, `subjects`, `effect` and so on.
 
     Raises:
-        UsageError: `out` is a file, or holds anything but generated files of this dataset; nothing is changed then.
+        UsageError: `out` is a file, or holds anything but synthetic files of this dataset; nothing is changed then.
     """
     mark = out / MARK
     if out.exists() and not out.is_dir():
@@ -44,7 +44,7 @@ def claim(out: Path, made: Mapping[str, Any]) -> None:
 
 
 def check_arguments(subjects: int, most: int, seed: int, effect: float) -> None:
-    """Raises UsageError for arguments that no generator of `most` people can follow."""
+    """Raises UsageError for arguments that no generator of `most` subjects can follow."""
     if not 1 <= subjects <= most:
         raise UsageError(f"{subjects} people", expected=f"1 to {most}, as many as the release has")
     if not 0 <= effect <= 1 or seed < 0:

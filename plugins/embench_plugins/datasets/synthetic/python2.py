@@ -1,4 +1,4 @@
-"""Writes pickles as Python 2 with numpy wrote them, for generated files in the formats of its time.
+"""Writes pickles as Python 2 with numpy wrote them, for synthetic files in the formats of its time.
 
 Python 3 can't: it writes text where Python 2 wrote byte strings, and numpy's present module names. Such a file is read
 by Python 3 with `encoding="latin1"` only; its default, ASCII, fails.

@@ -1,16 +1,16 @@
-"""Generated Stress-Predict files: the released text format and its quirks, with an effect of stress on the heart.
+"""Synthetic Stress-Predict files: the released text format and its quirks, with an effect of stress on the heart.
 
-What is planted. Three tasks (colour words, interview, hyperventilation) lie between rests, in this order for everybody
-as in the release, at times that differ between people. In every second a response is `D_PRIME * effect` higher under
-stress, on top of noise that has nothing to do with it; heart rate (BVP) and responses of the skin a minute (EDA) rise
-with it. `D_PRIME` is such that the mean response of a 10 s unit ranks one person's units by their label with AUROC
-.90 at effect 1, and .50 at effect 0. People differ more than the effect.
+What is planted. Three tasks (colour words, interview, hyperventilation) lie between rests, in this order for all
+subjects as in the release, at times that differ between subjects. In every second a response is `D_PRIME * effect`
+higher under stress, on top of noise that has nothing to do with it; heart rate (BVP) and responses of the skin a minute
+(EDA) rise with it. `D_PRIME` is such that the mean response of a 10 s unit ranks one subject's units by their label
+with AUROC .90 at effect 1, and .50 at effect 0. Subjects differ more than the effect.
 
 What is not planted. Mean and variance of the signals, skin temperature and movement know nothing of the tasks.
 
 What is not as in real files: sessions last `SESSION_S` unless another length is asked for (real ones 50 to 60 minutes),
 the wristband's own heart rate is a plain mean of the last ten seconds (the real one lags by about 40 s), and the two
-spreadsheets that nothing reads are left out.
+spreadsheets that nothing reads are excluded.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MEAN_SD = float(np.sqrt(2 * TAU_S / UNIT_S * (1 - TAU_S / UNIT_S * (1 - np.exp(-
 PHASES = (("rest", 620), ("stress", 370), ("rest", 300), ("stress", 640), ("rest", 310), ("stress", 125), ("rest", 950))
 """What happens in a session, with seconds that are typical of the release; scaled to the length asked for."""
 
-# Quirks of the release. Those of single people are theirs, but for S06, who stands for S18 too.
+# Quirks of the release. Those of single subjects are theirs, but for S06, who stands for S18 too.
 UNLABELLED = (1,)
 FIRST_LABEL_S = 9
 FIRST_RATE_S = 10  # HR.csv begins later than the signals, and the label csv holds its values one second early
@@ -82,9 +82,14 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
 
 
 def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The truth behind the files: a row of `SECONDS` for each second of each person, without writing anything.
+    """The planted truth, before any file is written: a structured array (n,) of dtype `SECONDS`, a row for each second
+    of each subject.
 
-    A person's rows depend on `seed`, `effect`, the length and the person's number only.
+    A subject's rows depend on `seed`, `effect`, the length and the subject's number only, not on how many subjects
+    there are.
+
+    Raises:
+        UsageError: an argument is out of range.
     """
     check_arguments(subjects, PEOPLE, seed, effect)
     longest = SESSION_S if length_s is None else length_s
@@ -94,7 +99,7 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
 
 
 def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Quantity -> its true mean, the label and the person of every unit of 10 s that has a label."""
+    """Quantity -> arrays (n,) over all units of 10 s with a label: its true mean, the label and the subject."""
     truth = draw(subjects, seed, effect)
     rows = []
     for person in sorted(set(range(1, subjects + 1)) - set(UNLABELLED)):
@@ -110,7 +115,7 @@ def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[np.ndarra
 
 def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarray:
     rng = np.random.default_rng([seed, person, 0])
-    # Phases of other lengths for each person: what is scored compares people at one time of different labels.
+    # Phases of other lengths for each subject: what is scored compares subjects at one time of different labels.
     lengths = np.array([typical for _, typical in PHASES]) * rng.uniform(0.7, 1.3, len(PHASES))
     session = round(longest_s * (1 if person == 1 else rng.uniform(0.93, 1)))
     borders = np.round(np.cumsum(lengths) / lengths.sum() * session).astype(int)
@@ -120,14 +125,14 @@ def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarra
     rows["stress"] = np.array([name == "stress" for name, _ in PHASES])[phase]
     noise = smooth_noise(rng, session, 1.0, TAU_S) / MEAN_SD
     response = noise + D_PRIME * effect * (rows["stress"] - rows["stress"].mean())
-    # Standard deviations: heart rate 10 between people, 5 within; log rate of skin responses .38, .3.
+    # Standard deviations: heart rate 10 between subjects, 5 within; log rate of skin responses .38, .3.
     rows["heart_rate"] = np.clip(rng.uniform(62, 96) + 5 * response, 42, 170)
     rows["scr_per_min"] = np.exp(rng.uniform(np.log(3), np.log(11)) + 0.3 * response)
     return rows
 
 
 def _person(folder: Path, truth: np.ndarray, seed: int) -> list[str]:
-    """Writes one person's files; their rows of the label csv."""
+    """Writes one subject's files; their rows of the label csv."""
     person, session = int(truth["person"][0]), len(truth)
     rng = np.random.default_rng([seed, person, 1])
     start = 1_644_200_000 + 86_400 * person + int(rng.integers(3600))

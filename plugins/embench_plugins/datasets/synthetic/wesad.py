@@ -1,19 +1,19 @@
-"""Generated WESAD files: the released pickles and their quirks, with effects of the conditions on the body.
+"""Synthetic WESAD files: the released pickles and their quirks, with effects of the conditions on the body.
 
-What is planted. Everybody has the baseline first, then stress, meditation, amusement, meditation, or with stress and
-amusement exchanged, as in the release, at times that differ between people. In every second
+What is planted. All subjects have the baseline first, then stress, meditation, amusement, meditation, or with stress
+and amusement exchanged, as in the release, at times that differ between subjects. In every second
 - an arousal is `D_PRIME * effect` higher in the stress condition: heart rate (ECG, BVP) and responses of the skin a
   minute (both EDA) rise with it;
 - a breathing is `D_PRIME * effect` higher in amusement and as much lower in meditation: breaths a minute (Resp).
 Each has noise on top that has nothing to do with the conditions. `D_PRIME` is such that the true mean heart rate of a
-10 s unit, and the rate of responses, rank one person's units of stress against those of baseline and amusement with
-AUROC .90 at effect 1, and .50 at effect 0; breaths a minute so rank amusement against baseline. People differ more.
+10 s unit, and the rate of responses, rank one subject's units of stress against those of baseline and amusement with
+AUROC .90 at effect 1, and .50 at effect 0; breaths a minute so rank amusement against baseline. Subjects differ more.
 
 What is not planted. Mean and variance of the signals, temperature, muscle and movement know nothing of the conditions.
-Answers to the questionnaires depend on the person and the condition, at every effect, and on no signal.
+Answers to the questionnaires depend on the subject and the condition, at every effect, and on no signal.
 
 What is not as in real files: sessions last `SESSION_S` unless another length is asked for (real ones 87 to 118
-minutes), with short breaks; the devices' own files hold their head and a few rows; the readme in PDF is left out.
+minutes), with short breaks; the devices' own files hold their head and a few rows; the readme in PDF is excluded.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SAM = {"Base": (6.5, 3.0), "TSST": (3.7, 7.4), "Fun": (7.0, 4.0), "Medi 1": (6.8
 
 # Quirks, by the release's numbers; the places are ours, early enough for small sets to have them.
 PROTOCOL_0 = (3, 9, 14)  # the text protocol of Python 2; the others have its protocol 2
-WRITTEN_AGAIN = (4,)  # by Python 3, with codes as floats, as people do to shrink the files
+WRITTEN_AGAIN = (4,)  # by Python 3, with codes as floats, as is done to shrink the files
 READ_FIRST = (3, 8)  # a reading after the baseline too
 
 SECONDS = np.dtype(
@@ -97,9 +97,14 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
 
 
 def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = None) -> np.ndarray:
-    """The truth behind the files: a row of `SECONDS` for each second of each person, without writing anything.
+    """The planted truth, before any file is written: a structured array (n,) of dtype `SECONDS`, a row for each second
+    of each subject.
 
-    A person's rows depend on `seed`, `effect`, the length and the person's number only.
+    A subject's rows depend on `seed`, `effect`, the length and the subject's number only, not on how many subjects
+    there are.
+
+    Raises:
+        UsageError: an argument is out of range.
     """
     check_arguments(subjects, len(PEOPLE), seed, effect)
     longest = SESSION_S if length_s is None else length_s
@@ -109,7 +114,7 @@ def draw(subjects: int, seed: int, effect: float, *, length_s: float | None = No
 
 
 def oracle(subjects: int, seed: int, effect: float) -> dict[str, tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Quantity -> target, and for each unit of 10 s that has a label the true mean, the label and the person."""
+    """Quantity -> its target, and arrays (n,) over all units of 10 s with a label: true mean, label and subject."""
     truth = draw(subjects, seed, effect)
     rows = []
     for name in PEOPLE[:subjects]:
@@ -167,7 +172,7 @@ def _truth(person: int, seed: int, effect: float, longest_s: float) -> np.ndarra
 
 
 def _person(folder: Path, truth: np.ndarray, seed: int) -> None:
-    """Writes one person's files."""
+    """Writes one subject's files."""
     person, session = int(truth["person"][0]), len(truth)
     rng = np.random.default_rng([seed, person, 2])
     signal, codes = _signals(truth, rng), np.repeat(truth["code"], LABEL_RATE).astype(np.int32)

@@ -60,7 +60,7 @@ def wave(x: np.ndarray) -> np.ndarray:
 
 
 def shape(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Excess kurtosis and skewness along the last axis, NaN where all samples are equal."""
+    """Excess kurtosis and skewness (...) of `x` (..., T) along the last axis, NaN where all samples are equal."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # constant rows: scipy says that the result is NaN
         return np.asarray(stats.kurtosis(x, axis=-1)), np.asarray(stats.skew(x, axis=-1))

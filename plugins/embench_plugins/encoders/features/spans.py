@@ -1,4 +1,4 @@
-"""Stretches of a recording as rows of arrays."""
+"""Segments of a recording as rows of arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Spans:
-    """Stretches of a recording in samples: `start`, `stop` (n,), clipped at its ends; `rate` in Hz."""
+    """Segments of a recording in samples: `start`, `stop` (n,), clipped at its ends; `rate` in Hz."""
 
     start: np.ndarray
     stop: np.ndarray
@@ -27,6 +27,7 @@ class Spans:
 
     @property
     def duration_s(self) -> np.ndarray:
+        """(n,) lengths in s."""
         return (self.stop - self.start) / self.rate
 
     def rows(self, x: np.ndarray, compute: Callable[[np.ndarray], np.ndarray], width: int) -> np.ndarray:
@@ -39,7 +40,7 @@ class Spans:
         return out
 
     def inside(self, position: np.ndarray) -> Iterator[slice]:
-        """For each span, where its samples lie in the sorted sample positions `position`."""
+        """For each span, the slice of `position` (k,), sorted sample positions, that lies in it."""
         first, last = np.searchsorted(position, self.start), np.searchsorted(position, self.stop)
         return (slice(a, b) for a, b in zip(first, last, strict=True))
 
