@@ -27,8 +27,8 @@ def folders(tmp_path: Path) -> list[str]:
 def test_a_table_and_sentences_to_quote(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *folders]) == 0
     out = capsys.readouterr().out
-    assert "target stress, AUROC within person (auroc_within)" in out
-    assert out.count("Holm-corrected, 20 people") == 3
+    assert "target stress, AUROC within subject (auroc_within)" in out
+    assert out.count("Holm-corrected, 20 subjects") == 3
     assert "is better than c by" in out
     assert "can't be told apart" in out
 

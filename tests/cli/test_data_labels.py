@@ -147,7 +147,7 @@ def test_drawn(embench, root, tmp_path):
     assert drawn[0].read_bytes() == drawn[1].read_bytes()
     assert drawn[2].read_bytes().startswith(b"\x89PNG")
     tree = ET.parse(drawn[0])
-    assert tree.getroot()[0].text == "Kinds: labels of each person"
+    assert tree.getroot()[0].text == "Kinds: labels of each subject"
 
 
 def test_figures_that_cannot_be_written_are_refused_first(embench, tmp_path):

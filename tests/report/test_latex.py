@@ -68,11 +68,11 @@ def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record])
     head, first = rows[0], rows[1]
     scores = published[0].scores["scores"]["stress"]
     headline = scores[published[0].scores["headlines"]["stress"]]
-    assert first[head.index("people")] == str(len(published[0].run["cohort"]["people"]))
+    assert first[head.index("subjects")] == str(len(published[0].run["cohort"]["people"]))
     assert first[head.index("seeds")] == str(len(published[0].run["seeds"]))
     said = f"{headline['mean']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]"
     assert said in first
-    assert first[head.index("AUROC within person")] == f"{scores['auroc_within']['mean']:.3f}"
+    assert first[head.index("AUROC within subject")] == f"{scores['auroc_within']['mean']:.3f}"
     assert first[head.index("energy")] == "not measured"
     assert r"\emph{elapsed\_time}" in [row[0] for row in rows]
 
@@ -88,13 +88,13 @@ def test_a_run_that_does_not_clear_a_control_has_a_dagger(published: list[Record
 def test_what_is_generated_leaks_or_was_validated_is_said(published: list[Record]) -> None:
     of = published[0]
     made = changed(of, dataset={"synthetic": {"seed": 0}})
-    assert "Generated data: these numbers say nothing about people" in latex.latex_tables([made])
-    assert "no number below says anything about people" in latex.methods_section([made])
+    assert "Synthetic data: these numbers say nothing about real subjects" in latex.latex_tables([made])
+    assert "no number below says anything about real subjects" in latex.methods_section([made])
     rules = protocols.load_protocol("segment-random-legacy")
     leaking = changed(of, protocol={"name": rules.name, "hash": rules.hash, "leaks": True, "gives_up": {"a": "b & c"}})
     assert "This protocol leaks" in latex.latex_tables([leaking])
     assert r"\textbf{This split leaks}: b \& c" in latex.methods_section([leaking])
-    assert "validation people" in latex.latex_tables([changed(of, dev=True)])
+    assert "validation subjects" in latex.latex_tables([changed(of, dev=True)])
     assert "the test labels stayed closed" in latex.methods_section([changed(of, dev=True)])
 
 
@@ -126,19 +126,19 @@ def test_undefined_scores_are_dashes_with_the_reason_in_the_text(published: list
 def test_the_methods_section_agrees_with_record_and_protocol(published: list[Record]) -> None:
     text = latex.methods_section(published)
     run = published[0].run
-    assert f"of which {len(run['cohort']['people'])} people took part" in text
+    assert f"with {len(run['cohort']['people'])} subjects" in text
     assert "five folds" in text
     assert "three seeds" in text
-    assert r"brought to 128~Hz" in text
-    assert "z-scored for each person" in text
+    assert r"resampled to 128~Hz" in text
+    assert "z-scored for each subject" in text
     assert r"20~\% (at least 4)" in text
-    assert r"stretches of 10~s" in text
+    assert r"segments of 10~s" in text
     assert r"\texttt{elapsed\_time}" in text
     assert text.count("The protocol was") == 1
     for of in published:
         headline = of.scores["scores"]["stress"][of.scores["headlines"]["stress"]]
         assert rf"{headline['mean']:.3f} (95~\% interval {headline['low']:.3f} to {headline['high']:.3f})" in text
-    assert "pretrained in each fold anew" in text
+    assert "pretrained separately in each fold" in text
 
 
 def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
@@ -160,7 +160,7 @@ def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:
     rules = {**rules, "split": {"by": "group", "folds": "each"}, "validation": {"fraction": 0.0, "at_least": 0}}
     of = changed(published[0], protocol={"name": "mine", "hash": "x", "rules": rules})
     text = latex.methods_section([of])
-    assert r"brought to 64~Hz" in text
+    assert r"resampled to 64~Hz" in text
     assert "one fold for each of them" in text
     assert "held out for validation" not in text
     unknown = changed(published[0], protocol={"name": "mine", "hash": "x"})

@@ -17,7 +17,7 @@ from embench.runs import external
 from ..tiny.world import plugin
 
 SECTIONS = (
-    "headline", "people", "roc-and-calibration", "decisions", "training", "embeddings", "fusion", "scores", "audit",
+    "headline", "subjects", "roc-and-calibration", "decisions", "training", "embeddings", "fusion", "scores", "audit",
     "cost", "the-run",
 )  # fmt: skip
 
@@ -81,7 +81,7 @@ def test_each_person_has_the_score_that_the_predictions_give(kinds, told):
         high, low = ([s for u, s in zip(mine["unit"], mine["score"], strict=True) if label.get(u) == y] for y in (1, 0))
         by_seed.append(np.mean([(a > b) + 0.5 * (a == b) for a in high for b in low]))
     for shown in (np.mean(by_seed), *by_seed):
-        assert f"{shown:.3f}" in told.sections["people"]
+        assert f"{shown:.3f}" in told.sections["subjects"]
 
 
 def test_marks_stand_on_top(kinds):
@@ -96,16 +96,16 @@ def test_every_kind_of_target_has_its_curves(told):
     assert curves.count("ROC curve of") >= 2
     assert "c against the rest" in curves  # states c, a and d
     assert "Predicted and true values of arousal_value" in curves
-    assert "values are predicted, nothing is decided" in told.sections["decisions"]
-    assert "training people" in told.sections["training"]
+    assert "the target is a value, so there are no decisions" in told.sections["decisions"]
+    assert "training subjects" in told.sections["training"]
     assert "t-SNE" in told.sections["embeddings"]
-    assert "who it is" in told.sections["embeddings"]
+    assert "identifies the subject" in told.sections["embeddings"]
 
 
 def test_single_modalities_are_found_beside_the_run_and_signals_drawn(kinds, told):
     fusion = told.sections["fusion"]
     assert all(folder.name in fusion for folder in kinds.singles)
-    assert "examples, no evidence" in fusion
+    assert "examples, not evidence" in fusion
     if "Recording p" in fusion:
         assert "eda, left (uS)" in fusion
 
@@ -116,17 +116,17 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
         (copied / name).unlink()
     path = report.write_report(copied, tmp_path / "entry.html", data_root=tmp_path)
     told = page(path.read_text())
-    for section in ("people", "roc-and-calibration", "decisions", "fusion"):
+    for section in ("subjects", "roc-and-calibration", "decisions", "fusion"):
         assert "are not public" in told.sections[section]
-    assert "holds no history" in told.sections["training"]
-    assert "holds no embeddings" in told.sections["embeddings"]
+    assert "has no history" in told.sections["training"]
+    assert "has no embeddings" in told.sections["embeddings"]
     assert "no data of" in told.sections["the-run"]
     assert "Headline auroc_within of arousal" in told.sections["headline"]
 
 
 def test_without_the_other_runs_and_the_data(copied, tmp_path, page):
     told = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
-    assert "name them with --beside" in told.sections["fusion"]
+    assert "name such runs with --beside" in told.sections["fusion"]
     assert "high" in told.sections["decisions"]  # what classes are called without the data
 
 
@@ -135,7 +135,7 @@ def test_runs_given_are_used_and_the_signals_missing_said(copied, kinds, tmp_pat
         report.write_report(copied, tmp_path / "r.html", singles=kinds.singles[:1], data_root=tmp_path).read_text()
     )
     assert kinds.singles[0].name in told.sections["fusion"]
-    assert "There is none of eda" in told.sections["fusion"]
+    assert "There is no run of eda alone" in told.sections["fusion"]
 
 
 def test_an_audit_that_is_there_is_shown(copied, tmp_path, page):
@@ -162,7 +162,7 @@ def test_generated_data_are_marked(copied, tmp_path):
     run = yaml.safe_load((copied / "run.yaml").read_text())
     run["dataset"]["synthetic"] = {"generator": "embench"}
     (copied / "run.yaml").write_text(yaml.safe_dump(run))
-    assert "Generated data." in report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text()
+    assert "Synthetic data." in report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text()
 
 
 def test_a_folder_without_a_record_is_refused(tmp_path):
@@ -183,7 +183,7 @@ def test_command_writes_where_the_reader_is(embench, copied, tmp_path, monkeypat
 def test_command_refuses_a_run_that_is_not_of_one_of_its_modalities(embench, kinds, tmp_path):
     done = embench("report", kinds.fused, "--beside", kinds.fused, "--out", tmp_path / "r.html")
     assert done.code == 2
-    assert "no run of a single modality" in done.err
+    assert "not a run of a single modality" in done.err
     assert not (tmp_path / "r.html").exists()
 
 
@@ -196,12 +196,12 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
         table, plugin("Kinds"), data_root=kinds.data, protocol=str(kinds.rules), out=tmp_path / "out"
     )
     html = report.write_report(scored.folder, tmp_path / "r.html", data_root=kinds.data).read_text()
-    assert "Outside predictions." in html.split("<nav")[0]
+    assert "Submission." in html.split("<nav")[0]
     told = page(html)
     assert f"{scored.scores['scores']['arousal']['auroc_within']['mean']:.3f}" in told.sections["headline"]
-    assert "came from elsewhere" in told.sections["training"]
-    assert "came from elsewhere" in told.sections["embeddings"]
-    assert "not known" in told.sections["the-run"]
+    assert "are a submission" in told.sections["training"]
+    assert "are a submission" in told.sections["embeddings"]
+    assert "unknown" in told.sections["the-run"]
 
 
 ENTRIES = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/*/*/run.yaml"))

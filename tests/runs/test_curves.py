@@ -76,7 +76,7 @@ def test_numbers_of_labelled_people_make_a_curve_for_each_method(bench, grid):
     tree = ET.parse(picture).getroot()
     said = " ".join(tree.itertext())
     assert "Moments + logreg" in said
-    assert "training people with labels" in said
+    assert "training subjects with labels" in said
 
 
 def test_every_choice_of_modalities_is_taken_away_from_one_fit(bench, grid):
@@ -151,9 +151,9 @@ def test_two_axes_make_two_curves_and_an_undefined_point_is_no_point():
     assert {row["line"] for row in people_axis.rows} == {"tcn + late", "without ecg"}
     assert [row["mean"] for row in people_axis.rows] == [0.6, 0.7, None, 0.55]
     assert drop_axis.places == ("none", "ecg")
-    assert {row["line"] for row in drop_axis.rows} == {f"labels of {n} people" for n in ("2", "10", "all")}
+    assert {row["line"] for row in drop_axis.rows} == {f"labels of {n} subjects" for n in ("2", "10", "all")}
     assert build_curves(runs[:1]) == []
-    assert "labels of 2 people" in draw_curve(drop_axis).svg()
+    assert "labels of 2 subjects" in draw_curve(drop_axis).svg()
 
 
 def test_curves_of_generated_data_say_so(tmp_path):
@@ -162,5 +162,5 @@ def test_curves_of_generated_data_say_so(tmp_path):
         run["dataset"]["synthetic"] = {"seed": 0}
     (curve,) = build_curves(runs)
     picture, numbers = write_curve(curve, tmp_path, "c")
-    assert "amigos (generated), arousal" in picture.read_text()
-    assert numbers.read_text().count("amigos (generated)") == 2
+    assert "amigos (synthetic), arousal" in picture.read_text()
+    assert numbers.read_text().count("amigos (synthetic)") == 2

@@ -66,8 +66,8 @@ def test_a_better_method_is_found_and_said_to_be() -> None:
     assert (c.better, c.over, c.people, c.units, c.equivalent) == ("a", "people", PEOPLE, PEOPLE * 24, False)
     assert c.p == c.holm == c.tests["permutation"] < 0.001
     assert c.sentence == (
-        f"a is better than b by {100 * gaps.mean():.1f} points of AUROC within person, "
-        f"95 % interval {100 * low:.1f} to {100 * high:.1f}, p < .001, 20 people."
+        f"a is better than b by {100 * gaps.mean():.1f} points of AUROC within subject, "
+        f"95 % interval {100 * low:.1f} to {100 * high:.1f}, p < .001, 20 subjects."
     )
 
 
@@ -180,7 +180,7 @@ def test_where_people_are_trained_on_folds_are_paired() -> None:
     expected = stats.t.interval(0.95, len(gaps) - 1, gaps.mean(), error)
     assert (c.difference.low, c.difference.high) == pytest.approx(expected)
     assert set(c.tests) == {"corrected resampled t", "equivalence"}
-    assert "paired over folds, 20 people" in c.sentence
+    assert "paired over folds, 20 subjects" in c.sentence
 
 
 @pytest.mark.parametrize(("tries", "unequal"), [((3, 6), False), ((3, 7), True), ((9, 2), True)])

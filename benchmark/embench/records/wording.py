@@ -10,11 +10,11 @@ from typing import Any
 
 METRIC_NAMES = {
     "auroc": "AUROC",
-    "auroc_within": "AUROC within person",
+    "auroc_within": "AUROC within subject",
     "auroc_within_stimulus": "AUROC within stimulus",
-    "auroc_crossed": "AUROC with person and stimulus held constant",
-    "auroc_crossed_time": "AUROC with person and clock held constant",
-    "ccc": "concordance within person",
+    "auroc_crossed": "AUROC with subject and stimulus held constant",
+    "auroc_crossed_time": "AUROC with subject and clock held constant",
+    "ccc": "concordance within subject",
     "f1_weighted": "weighted F1",
     "f1_macro": "macro F1",
     "mcc": "Matthews correlation",

@@ -41,18 +41,18 @@ def write_report(
     run = RunView(Path(folder), record, _store(record, data_root, progress))
     sections = [
         Section("Headline", "Headline and controls", headline.headline_section(run)),
-        Section("People", "Person by person", headline.subjects_section(run)),
+        Section("Subjects", "Scores by subject", headline.subjects_section(run)),
         Section("ROC and calibration", "ROC and calibration", curves.curves_section(run)),
         Section("Decisions", "Decisions", curves.decisions_section(run)),
         Section("Training", "Learning curves", training.training_section(run)),
-        Section("Embeddings", "What the last hidden layer holds", embeddings.embeddings_section(run)),
+        Section("Embeddings", "Embeddings", embeddings.embeddings_section(run)),
         Section("Fusion", "Fusion against single modalities", fusion_gain.fusion_section(run, singles)),
         Section("Scores", "All scores", headline.scores_section(run)),
         Section("Audit", "Audit", about.audit_section(run)),
         Section("Cost", "Cost", about.cost_section(run)),
-        Section("The run", "What this run was", about.facts_section(run)),
+        Section("The run", "Details of the run", about.facts_section(run)),
     ]
-    footer = f"Made by embench report from the record {run.manifest.id}. Everything is in this file."
+    footer = f"Written by embench report from the record {run.manifest.id}. This file is self-contained."
     html = render_page(f"{about.run_name(run)}: {run.manifest.dataset.name}", about.page_header(run), sections, footer)
     try:
         write_text(Path(out), html)
@@ -65,10 +65,10 @@ def _store(record: Record, data_root: Path | None, progress: ProgressCallback | 
     """The recordings that the run was made on, or why they are not at hand."""
     rules = recorded_protocol(record.run["protocol"])
     if rules is None:
-        return Undefined("the protocol's file is not at hand")
+        return Undefined("the protocol's file is not available")
     try:
         store = prepared(record.run["dataset"]["name"], data_root, rules, 1, progress)
     except EmbenchError as error:
         return Undefined(error.what)
     same = store.key == record.run["dataset"]["fingerprint"]
-    return store if same else Undefined("the data here are not those of the run")
+    return store if same else Undefined("the data on this machine differ from those of the run")

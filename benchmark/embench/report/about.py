@@ -15,7 +15,7 @@ from embench.records.wording import bare_name, format_figure, format_interval, f
 from embench.report.page import fact_list, html_table, missing_note, paragraph, render_macro
 from embench.report.run_view import RunView
 
-OVERLAPS = {"labelled_target": "it saw labels of the target", "unknown": "nobody knows which people it saw"}
+OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": "the subjects that it saw are unknown"}
 """Pretraining that keeps a row from being ranked."""
 
 
@@ -25,29 +25,27 @@ def notices(run: RunView) -> list[tuple[bool, str, str]]:
     outside = about.method.outside is not None
     made: list[tuple[bool, str, str]] = []
     if about.dataset.synthetic is not None:
-        made.append((True, "Generated data", "these numbers say nothing about people"))
+        made.append((True, "Synthetic data", "these numbers say nothing about real subjects"))
     if about.protocol.leaks:
         gives_up = run.record.run["protocol"].get("gives_up", {}).values()
-        made.append(
-            (True, "Leaks", "; ".join([f"under {about.protocol.name} training sees what is tested", *gives_up]))
-        )
+        made.append((True, "Leaks", "; ".join([f"under {about.protocol.name}, training sees test data", *gives_up])))
     if about.dev:
-        made.append((False, "Development", "validation people were scored, test labels stayed closed"))
+        made.append((False, "Development", "validation subjects were scored; the test labels stayed closed"))
     if about.pretrain_overlap in OVERLAPS and not outside:
         made.append((True, "Pretraining", OVERLAPS[about.pretrain_overlap]))
     for target in run.targets:
         failed = [n.split(": ", 1)[1] for n in scores["not_cleared"] if n.startswith(f"{target.name}: ")]
         if failed:
-            said = f"of {target.name}, it is not shown to be better than {', '.join(failed)}"
+            said = f"on {target.name}, the method is not shown to be better than {', '.join(failed)}"
             made.append((True, "Controls", said))
     audited = audits.read_audit(run.folder) or {"findings": []}
     made += [(True, "Audit", found["what"]) for found in audited["findings"] if found["severity"] == "severe"]
     if outside:
-        made.append((False, "Outside predictions", "they came from a file: nothing is known of how they were made"))
+        made.append((False, "Submission", "the predictions came from a file; how they were made is unknown"))
     elif said := ", ".join(describe_differences(about)):
-        made.append((False, "Apart from the plain method", said))
+        made.append((False, "Differences from the plain method", said))
     if not about.recipe.on_board and not outside:
-        made.append((False, "Recipe", f"{about.recipe.preset} is for trying things and never stands on a board"))
+        made.append((False, "Recipe", f"{about.recipe.preset} is for trials and never enters a leaderboard"))
     if about.recipe.assumed:
         made.append((False, "Assumed", f"settings that the paper leaves open: {', '.join(about.recipe.assumed)}"))
     return made
@@ -64,10 +62,10 @@ def page_header(run: RunView) -> Markup:
     about = run.manifest
     people, left_out = about.cohort.size, len(about.cohort.left_out)
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
-    line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {people} people, {seeds}"
+    line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {people} subjects, {seeds}"
     listed = [(bad, called, _sentence(said)) for bad, called, said in notices(run)]
     cards = [_card(run, target.name) for target in run.targets]
-    out = f", {left_out} left out" if left_out else ""
+    out = f", {left_out} excluded" if left_out else ""
     return render_macro("header", run_name(run), line + out, about.id, listed, cards)
 
 
@@ -92,8 +90,8 @@ def _card(run: RunView, target: str) -> dict[str, str]:
 def cost_section(run: RunView) -> Markup:
     """The section on time, parameters, operations, memory and energy."""
     note = (
-        "Time of all stages one after the other; parameters, and operations of one row's answer, in one fold; highest "
-        "use of memory; energy of the GPU."
+        "Time: the sum over all stages. Parameters and FLOPs: the method of one fold, for the prediction of one row. "
+        "Memory: the highest use of a stage. Energy: that of the GPU."
     )
     return fact_list(list(costs.format_cost(run.record.run["cost"]).items())) + paragraph(note)
 
@@ -102,7 +100,7 @@ def audit_section(run: RunView) -> Markup:
     """The section on the audit: its findings, and the checks that were skipped."""
     content = audits.read_audit(run.folder)
     if content is None:
-        return missing_note("this run was not audited; `embench audit RUN` does")
+        return missing_note("this run has not been audited; run `embench audit RUN`")
     found = [
         (f["severity"], f.get("check", ""), f["what"], _recorded(f.get("evidence", "")), f.get("todo", ""))
         for f in content["findings"]
@@ -115,11 +113,7 @@ def audit_section(run: RunView) -> Markup:
     return (
         said
         + listed
-        + (
-            paragraph(f"Could not be asked: {'; '.join(f'{k}: {v}' for k, v in silent.items())}.")
-            if silent
-            else Markup()
-        )
+        + (paragraph(f"Skipped checks: {'; '.join(f'{k}: {v}' for k, v in silent.items())}.") if silent else Markup())
     )
 
 
@@ -134,26 +128,26 @@ def facts_section(run: RunView) -> Markup:
         ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
         ("reader verified on real data", _recorded(record["dataset"].get("verified_on_real", "not recorded"))),
         ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
-        ("what it gives up", "; ".join(record["protocol"].get("gives_up", {}).values()) or "nothing"),
-        ("people", f"{about.cohort.size}{people}"),
-        ("left out", "; ".join(gone) or "nobody"),
+        ("protocol deviations", "; ".join(record["protocol"].get("gives_up", {}).values()) or "none"),
+        ("subjects", f"{about.cohort.size}{people}"),
+        ("excluded", "; ".join(gone) or "none"),
         ("units without any of the modalities", _recorded(run.record.scores.get("absent", "not recorded"))),
-        ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "not known"),
+        ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "unknown"),
         ("fusion", about.method.fusion or "none"),
         ("pretraining", ", ".join(about.method.pretrainers) or "none"),
-        ("pretraining saw of the target", about.pretrain_overlap.replace("_", " ")),
-        ("of a test person is used", about.target_access),
+        ("overlap of pretraining with test subjects", about.pretrain_overlap.replace("_", " ")),
+        ("data of a test subject that the method used", about.target_access),
         ("recipe", about.recipe.preset),
-        ("assumed where the paper is silent", ", ".join(about.recipe.assumed) or "nothing"),
+        ("assumed settings that the paper leaves open", ", ".join(about.recipe.assumed) or "nothing"),
         ("changed settings", ", ".join(about.recipe.settings) or "none"),
         ("seeds", ", ".join(map(str, about.seeds))),
-        ("predictions from a file", _recorded(record.get("outside", "no"))),
-        ("looks at test labels before", _recorded(about.test_looks)),
-        ("configurations tried", _recorded(about.tried)),
+        ("submission", _recorded(record.get("outside", "no"))),
+        ("earlier openings of the test labels", _recorded(about.test_looks)),
+        ("methods tried", _recorded(about.tried)),
         ("embench", about.embench_version),
         ("versions", _recorded(about.versions)),
         ("device", _recorded(about.device)),
-        ("signals at hand for this report", f"no: {run.store.reason}" if isinstance(run.store, Undefined) else "yes"),
+        ("signals available for this report", f"no: {run.store.reason}" if isinstance(run.store, Undefined) else "yes"),
     ]  # fmt: skip
     folds = [
         (
@@ -171,7 +165,7 @@ def facts_section(run: RunView) -> Markup:
     ]
     return (
         fact_list(rows)
-        + html_table(("fold", "training people", "validation people", "test people"), folds, "Folds")
+        + html_table(("fold", "training subjects", "validation subjects", "test subjects"), folds, "Folds")
         + html_table(("target", "kind", "label rule"), rules, "Label rules of the dataset")
     )
 

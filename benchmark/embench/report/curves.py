@@ -42,7 +42,7 @@ def curves_section(run: RunView) -> Markup:
     for target in run.targets:
         joined = run.joined_units(target)
         if MODEL not in joined:
-            made.append(target_heading(run, target) + missing_note("no unit with a label was predicted"))
+            made.append(target_heading(run, target) + missing_note("no labelled unit was predicted"))
         elif target.traits.has_classes:
             made.append(
                 target_heading(run, target)
@@ -93,8 +93,8 @@ def _roc(run: RunView, target: Target, joined: dict[str, Joined]) -> Markup:
         columns.append(table.mean(0))
     score = run.score(target.name, "auroc")
     note = (
-        f"Mean of the curves of {_folds(joined[MODEL])} at each false positive rate; the band holds 80 % of them. "
-        "No scores are pooled over folds."
+        f"Mean of the curves of {_folds(joined[MODEL])} at each false positive rate; the band contains 80 % of them. "
+        "Scores are not pooled over folds."
     )
     if score:
         note += f" AUROC, averaged the same way: {format_figure(score['mean'])}."
@@ -143,18 +143,18 @@ def _calibration(run: RunView, target: Target, joined: Joined) -> Markup:
         line(x[there], y[there], low[there], high[there], symbol="circle", label="model"),
     ]
     note = (
-        f"Probability {what}, in ten equal bins, against how often it came true: mean over {_folds(joined)} "
-        f"that have {MIN_UNITS_IN_BIN} units or more in a bin; the band holds 80 % of them."
+        f"Predicted probability {what}, in ten equal bins, against the observed frequency: mean over {_folds(joined)} "
+        f"with at least {MIN_UNITS_IN_BIN} units in a bin; the band contains 80 % of them."
     )
     for metric, called in (("ece", "expected calibration error"), ("brier", "Brier score")):
         if number := run.score(target.name, metric):
             note += f" {called.capitalize()} {format_figure(number['mean'])}."
-    panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("share that came true", 0, 1), 300)
+    panel = Panel("Calibration", marks, Axis("predicted probability", 0, 1), Axis("observed frequency", 0, 1), 300)
     edges = [f"{k / CALIBRATION_BINS:.1f} to {(k + 1) / CALIBRATION_BINS:.1f}" for k in range(CALIBRATION_BINS)]
     rows = [
         (edges[k], *(float(c[k]) for c in (x, y, low, high, used)), int(counted[k])) for k in range(CALIBRATION_BINS)
     ]
-    head = ("bin", "mean probability", "came true", "10 %", "90 %", "share of units", "folds and seeds")
+    head = ("bin", "mean probability", "observed frequency", "10 %", "90 %", "share of units", "folds and seeds")
     return figure_with_table(
         figure([panel], f"Calibration of {target.name}", note, width=CURVE_WIDTH), head, rows, note
     )
@@ -176,18 +176,18 @@ def _values(target: Target, joined: Joined) -> Markup:
     marks = [
         line(ends, ends, colour="muted", dashed=True, width=1.2, label="equal"),
         scatter(answer[some], truth[some], colour="muted", size=1.5, opacity=0.3, label="units"),
-        line(x, y, low, high, symbol="circle", label="tenths of the predictions"),
+        line(x, y, low, high, symbol="circle", label="deciles of the predictions"),
     ]
     note = (
-        f"Mean of the true values in each tenth of the predictions, in each of {_folds(joined)}, then averaged; the "
-        "band holds 80 % of them."
+        f"Mean of the true values in each decile of the predictions, computed in each of {_folds(joined)} and then "
+        "averaged; the band contains 80 % of them."
     )
     if len(truth) > len(some):
-        note += f" {len(some):,} of {len(truth):,} units are drawn behind them, of all folds."
+        note += f" {len(some):,} of {len(truth):,} units, from all folds, are drawn behind them."
     panel = Panel("Predicted and true values", marks, Axis("predicted"), Axis("true"), 300)
     rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(CALIBRATION_BINS)]
     drawn = figure([panel], f"Predicted and true values of {target.name}", note, width=CURVE_WIDTH)
-    return figure_with_table(drawn, ("tenth", "predicted", "true", "10 %", "90 %"), rows, note)
+    return figure_with_table(drawn, ("decile", "predicted", "true", "10 %", "90 %"), rows, note)
 
 
 def decisions_section(run: RunView) -> Markup:
@@ -198,9 +198,9 @@ def decisions_section(run: RunView) -> Markup:
     for target in run.targets:
         joined = run.joined_units(target).get(MODEL)
         if not target.traits.has_classes:
-            made.append(target_heading(run, target) + missing_note("values are predicted, nothing is decided"))
+            made.append(target_heading(run, target) + missing_note("the target is a value, so there are no decisions"))
         elif joined is None:
-            made.append(target_heading(run, target) + missing_note("no unit with a label was predicted"))
+            made.append(target_heading(run, target) + missing_note("no labelled unit was predicted"))
         else:
             made.append(target_heading(run, target) + figure_row([_confusion(run, target, joined)]))
     return join_parts(made)
@@ -225,11 +225,11 @@ def _confusion(run: RunView, target: Target, joined: Joined) -> Markup:
     cells_of = heat(share, cells, top=1.0)
     panel = Panel("Confusion matrix", [cells_of], Axis("decided", names=names), Axis("true", names=names), side)
     note = (
-        f"Share of the units of each true class, averaged over {_folds(joined)}. The table also has units, summed over "
-        "folds."
+        f"Share of the units of each true class, averaged over {_folds(joined)}. The table also gives the number of "
+        "units, summed over folds."
     )
     rows = [
         (names[i], names[k], float(share[i, k]), float(units[i, k])) for i in range(target.n) for k in range(target.n)
     ]
     drawn = figure([panel], f"Confusion matrix of {target.name}", note, width=CURVE_WIDTH)
-    return figure_with_table(drawn, ("true", "decided", "share", "units, mean of seeds"), rows, note)
+    return figure_with_table(drawn, ("true", "decided", "share", "units, mean over seeds"), rows, note)

@@ -30,8 +30,8 @@ def embeddings_section(run: RunView) -> Markup:
     embeddings = read_embeddings(run.folder)
     if embeddings is None:
         return missing_note(
-            "this record holds no embeddings: the method has no hidden layer, the predictions came from elsewhere, it "
-            "is an entry of a board, or was made before they were kept"
+            "this record has no embeddings: the method has no hidden layer, the predictions are a submission, the "
+            "record is a leaderboard entry, or it was made before embeddings were kept"
         )
     return join_parts(target_heading(run, target) + _layers(run, target, embeddings) for target in run.targets)
 
@@ -67,9 +67,9 @@ def _map(run: RunView, target: Target, ours: Embeddings) -> Markup:
     some = np.sort(np.random.default_rng(0).permutation(len(at))[:MAX_POINTS])
     rows, x = rows.take(at[some]), here.x[place[some]]
     if len(x) < 5 or not (x.std(0) > 0).any():
-        return missing_note("the hidden layer is the same for all units, or there are too few of them")
+        return missing_note("the embeddings are the same for all units, or there are too few units")
     flat = tsne_map(x)
-    marks = {"person": rows["subject"], "stimulus": rows["stimulus"]}
+    marks = {"subject": rows["subject"], "stimulus": rows["stimulus"]}
     if run.record.labels is not None:
         label = labels_of(rows, run.record.labels, target)
         classes = run.classes(target)
@@ -88,8 +88,8 @@ def _map(run: RunView, target: Target, ours: Embeddings) -> Markup:
     ]
     note = (
         f"t-SNE (perplexity {min(30.0, (len(x) - 1) / 3):.0f}, fixed seed) of the last hidden layer for {len(x):,} of "
-        f"{len(at):,} test units in fold {fold} of seed {seed}: each fold has a network of its own. "
-        "Distances between clusters mean nothing; what can be read from the layer, the probes say."
+        f"{len(at):,} test units in fold {fold} of seed {seed}: each fold has its own network. "
+        "Distances between clusters have no meaning; the probes show what can be read from the layer."
     )
     drawn = figure(panels, f"Embedding map of {target.name}", note, columns=len(panels), width=1000)
     head = ("unit", *marks, "t-SNE 1", "t-SNE 2")
@@ -118,9 +118,9 @@ def _thirds(values: np.ndarray) -> list[str]:
 
 
 def _probes(run: RunView, target: Target, embeddings: Embeddings) -> Markup:
-    asked = {"who it is": SUBJECT, "which stimulus": STIMULUS}
+    asked = {"subject": SUBJECT, "stimulus": STIMULUS}
     if run.record.labels is not None and target.traits.has_classes:
-        asked["the label"] = LABEL
+        asked["label"] = LABEL
     found = {
         name: linear_probe(embeddings, run.record.predictions, what, target=target.name, labels=run.record.labels)
         for name, what in asked.items()
@@ -128,20 +128,20 @@ def _probes(run: RunView, target: Target, embeddings: Embeddings) -> Markup:
     known = {name: p for name, p in found.items() if isinstance(p, ProbeResult)}
     silent = "; ".join(f"{name}: {p.reason}" for name, p in found.items() if isinstance(p, Undefined))
     if not known:
-        return missing_note(f"no probe can be asked ({silent})")
+        return missing_note(f"no probe can be computed ({silent})")
     at = np.arange(len(known))
     score, chance, std = (np.array([getattr(p, key) for p in known.values()]) for key in ("score", "chance", "std"))
     marks = [error_bars(at, score, score - std, score + std, across=True, label="probe, SD over folds and seeds")]
-    marks.append(scatter(chance, at, colour="muted", symbol="diamond", size=4, opacity=1, label="guessing"))
+    marks.append(scatter(chance, at, colour="muted", symbol="diamond", size=4, opacity=1, label="chance"))
     names = [f"{name} ({p.metric})" for name, p in known.items()]
-    panel = Panel("What a linear probe reads", marks, Axis("score", 0, 1), Axis(names=names), 34.0 * len(known))
+    panel = Panel("Linear probes", marks, Axis("score", 0, 1), Axis(names=names), 34.0 * len(known))
     note = (
-        "Linear probes on the last hidden layer of test units, fitted and scored inside each fold and seed: who it is "
-        "on other stretches of the same people, stimulus and label on other people. A layer that tells who it is above "
-        "guessing may let a head learn people instead of states."
+        "Linear probes on the last hidden layer of test units, fitted and scored within each fold and seed. The "
+        "subject is predicted for other segments of the same subjects, stimulus and label for other subjects. If the "
+        "layer identifies the subject above chance, a head may learn subjects instead of states."
     )
     if silent:
-        note += f" Not asked: {silent}."
+        note += f" Skipped: {silent}."
     rows = [(n, p.metric, p.score, p.chance, p.std, p.folds, p.units) for n, p in known.items()]
-    head = ("probe", "metric", "score", "guessing", "SD", "folds and seeds", "units")
+    head = ("probe", "metric", "score", "chance", "SD", "folds and seeds", "units")
     return figure_with_table(figure([panel], f"Probes of {target.name}", note, width=560), head, rows, note)

@@ -42,7 +42,9 @@ def single_modality_runs(run: RunView, given: Sequence[Path]) -> dict[str, Recor
         alone = _parts(other)
         if len(alone) != 1 or alone[0] not in modalities:
             raise UsageError(
-                f"{folder} is no run of a single modality of this one", where="--beside", expected=", ".join(modalities)
+                f"{folder} is not a run of a single modality of this run",
+                where="--beside",
+                expected=", ".join(modalities),
             )
         found.setdefault(alone[0], []).append(other)
     if not given and len(modalities) > 1:
@@ -139,20 +141,20 @@ def fusion_section(run: RunView, given: Sequence[Path]) -> Markup:
     """The section on what fusion adds: recordings that all modalities get right and one alone gets wrong."""
     modalities = _parts(run.record)
     if len(modalities) < 2:
-        return missing_note("the method reads one modality, so that there is nothing to be fused")
+        return missing_note("the method reads only one modality, so there is no fusion")
     if run.record.labels is None:
         return missing_note(NO_LABELS)
     others = single_modality_runs(run, given)
     if not others:
         return missing_note(
-            f"no run of {' or '.join(modalities)} alone under the same protocol, data and seeds lies beside this one; "
-            "name them with --beside"
+            f"no run of {' or '.join(modalities)} alone with the same protocol, data and seeds is next to this run; "
+            "name such runs with --beside"
         )
     lacking = [m for m in modalities if m not in others]
     named = ", ".join(f"{m} ({_called(run.record, other, m)})" for m, other in others.items())
     note = f"Runs of single modalities: {named}."
     if lacking:
-        note += f" There is none of {', '.join(lacking)}."
+        note += f" There is no run of {', '.join(lacking)} alone."
     return paragraph(note) + join_parts(
         target_heading(run, target) + _fusion(run, target, others) for target in run.targets
     )
@@ -168,7 +170,7 @@ def _fusion(run: RunView, target: Target, others: Mapping[str, Record]) -> Marku
     gain = good[0] - good[1:]
     order = np.argsort(-gain.max(0), kind="stable")
     better = [int(k) for k in order if gain[:, k].max() > 0]
-    measure, sign = ("share of units right", 1) if target.traits.has_classes else ("mean error", -1)
+    measure, sign = ("share of correct units", 1) if target.traits.has_classes else ("mean error", -1)
     said = " ".join(
         f"Against {m} alone, the fusion is better in {int((g > 0).sum())} and worse in {int((g < 0).sum())} of "
         f"{len(names)} recordings."
@@ -178,9 +180,9 @@ def _fusion(run: RunView, target: Target, others: Mapping[str, Record]) -> Marku
         (names[k], str(told.subject[told.recording == names[k]][0]), *(float(sign * v) for v in good[:, k]))
         for k in better[:N_LISTED]
     ]
-    head = ("recording", "person", "fusion", *(f"{m} alone" for m in others))
-    listed = html_table(head, rows, f"{measure.capitalize()}, where the fusion gains most") if rows else Markup()
-    intro = paragraph(f"{said} Those below were picked because they favour it: they are examples, no evidence.")
+    head = ("recording", "subject", "fusion", *(f"{m} alone" for m in others))
+    listed = html_table(head, rows, f"{measure.capitalize()}, largest gains of the fusion") if rows else Markup()
+    intro = paragraph(f"{said} Those below were selected because they favour it: they are examples, not evidence.")
     shown = [_recording(run, target, told, names[k], list(others)) for k in better[:N_DRAWN]]
     return intro + listed + figure_row(shown) + (_no_signals(run) if shown else Markup())
 
@@ -195,12 +197,12 @@ def _recording(run: RunView, target: Target, told: MethodPredictions, name: str,
     start, stop, label = told.start[here], told.stop[here], told.label[here]
     ends = (float(start.min()), float(stop.max()))
     panels = [*_signals(run, name, _parts(run.record), ends), _scores(run, target, told, here, modalities, ends)]
-    measure, sign, marks = ("Units right", 100, " %") if target.traits.has_classes else ("Mean error", -1, "")
+    measure, sign, marks = ("Correct units", 100, " %") if target.traits.has_classes else ("Mean error", -1, "")
     right = ", ".join(
         f"{who} {sign * told.good[k, here].mean():.{0 if marks else 3}f}{marks}"
         for k, who in enumerate(("fusion", *(f"{m} alone" for m in modalities)))
     )
-    note = f"Recording {name}, person {told.subject[here[0]]}. {measure}: {right}. Scores are means over seeds."
+    note = f"Recording {name}, subject {told.subject[here[0]]}. {measure}: {right}. Scores are means over seeds."
     drawn = figure(panels, f"{target.name} in recording {name}", note, width=1000)
     head = ("start (s)", "stop (s)", "label", "fusion", *(f"{m} alone" for m in modalities))
     rows = [

@@ -13,7 +13,7 @@ from embench.records.record import format_csv
 from embench.records.wording import format_figure, name_without_package
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, error_bars, figure, line, rule
 
-AXIS_TITLES = {"label_subjects": "training people with labels", "drop": "modalities taken away at the test"}
+AXIS_TITLES = {"label_subjects": "training subjects with labels", "drop": "modalities removed at test time"}
 CURVE_FIELDS = ("dataset", "target", "metric", "line", "at", "mean", "low", "high", "people", "run")
 
 
@@ -109,7 +109,7 @@ def write_curves(
 def _rows(axis: str, run: Mapping[str, Any], scores: Mapping[str, Any], apart: Sequence[str]) -> list[dict[str, Any]]:
     said, rows = _parts(run, axis), []
     dataset = name_without_package(run["dataset"]["name"]) + (
-        " (generated)" if run["dataset"]["synthetic"] is not None else ""
+        " (synthetic)" if run["dataset"]["synthetic"] is not None else ""
     )
     for target, metric in scores["headlines"].items():
         number = scores["scores"].get(target, {}).get(metric, {})
@@ -141,7 +141,7 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         "weights": "started from " + ", ".join(d[:8] for d in config["pretrained"].values())
         if config["pretrained"]
         else "",
-        "label_subjects": f"labels of {_place('label_subjects', run)} people",
+        "label_subjects": f"labels of {_place('label_subjects', run)} subjects",
         "drop": f"without {_place('drop', run)}" if config["drop"] else "",
     }
     return {name: text for name, text in said.items() if name != axis}

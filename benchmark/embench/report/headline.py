@@ -73,9 +73,20 @@ def _controls(run: RunView, target: Target) -> Markup:
     made = [
         figure_with_table(
             figure([shown], f"Headline {metric} of {name}", f"With {level}: {said}.", width=HEADLINE_WIDTH),
-            ("method", metric, "low", "high", "SD", "over", "people"),
-            [(w, n["mean"], n["low"], n["high"], n["std"], n["over"], n["people"]) for w, n in rows],
-            f"The score that ranks, with {level}, {_of_what(model)}.",
+            ("method", metric, "low", "high", "SD", "over", "subjects"),
+            [
+                (
+                    w,
+                    n["mean"],
+                    n["low"],
+                    n["high"],
+                    n["std"],
+                    "subjects" if n["over"] == "people" else n["over"],
+                    n["people"],
+                )
+                for w, n in rows
+            ],
+            f"The headline with {level}: {_of_what(model)}.",
         )
     ]
     if gaps:
@@ -84,7 +95,7 @@ def _controls(run: RunView, target: Target) -> Markup:
             look = ("circle", 2) if clears else ("square", 1)
             marks.append(error_bars([k], *_ends([gap]), across=True, symbol=look[0], colour=look[1]))
         panel = Panel(
-            "Model less control, paired over people", marks, Axis(f"difference in {metric}"),
+            "Model minus control, paired by subject", marks, Axis(f"difference in {metric}"),
             Axis(names=[gap[0] for gap in gaps]), 30.0 * len(rows),
         )  # fmt: skip
         said = ", ".join(
@@ -93,12 +104,15 @@ def _controls(run: RunView, target: Target) -> Markup:
         made.append(
             figure_with_table(
                 figure(
-                    [panel], f"Difference of {name} to each control", f"With {level}: {said}.", width=HEADLINE_WIDTH
+                    [panel],
+                    f"Difference between the model and each control, {name}",
+                    f"With {level}: {said}.",
+                    width=HEADLINE_WIDTH,
                 ),
                 ("control", "difference", "low", "high", "cleared"),
                 [(who, gap["mean"], gap["low"], gap["high"], ok) for who, gap, ok in gaps],
-                "A control is cleared (round) where the whole interval, which allows for people who train each other's "
-                "models, lies above 0; squares are controls that the model is not shown to be better than.",
+                "A control is cleared (circle) if the whole interval lies above 0. The interval allows for subjects "
+                "who train each other's models. Squares are controls that the model is not shown to be better than.",
             )
         )
     notes = paragraph(f"Controls that do not apply: {'; '.join(silent)}.") if silent else Markup()
@@ -107,7 +121,7 @@ def _controls(run: RunView, target: Target) -> Markup:
         target_heading(run, target)
         + figure_row(made)
         + notes
-        + (paragraph(f"Left out of the headline: {left_out}.") if left_out else Markup())
+        + (paragraph(f"Excluded from the headline: {left_out}.") if left_out else Markup())
     )
 
 
@@ -117,9 +131,9 @@ def _ends(numbers: Sequence[ScoreValue]) -> tuple[list[float], ...]:
 
 def _of_what(number: ScoreValue) -> str:
     return {
-        "people": "the mean over people, by a t interval over groups of people",
-        "folds": "the mean over seeds, then folds, by a bootstrap of people within folds",
-        "replicates": "over all comparisons of a seed, mean over seeds, by a bootstrap of people within folds",
+        "people": "the mean over subjects, with a t interval over groups of subjects",
+        "folds": "the mean over seeds, then over folds, with a bootstrap of subjects within folds",
+        "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",
     }[number["over"]]
 
 
@@ -135,7 +149,7 @@ def _people(run: RunView, target: Target) -> Markup:
     metric = target.traits.within
     model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
     if model is None:
-        return missing_note(f"{metric} is undefined for everybody: nobody's labels vary")
+        return missing_note(f"{metric} is undefined for all subjects: no subject has labels that vary")
     names = _tested(joined[MODEL])
     seeds = np.array(
         [_filled(_inside(run, target, Joined({s: f})), len(names)) for s, f in joined[MODEL].seeds.items()]
@@ -152,10 +166,10 @@ def _people(run: RunView, target: Target) -> Markup:
             low,
             high,
             across=True,
-            label="model, least and greatest seed" if len(seeds) > 1 else "model",
+            label="model, lowest and highest seed" if len(seeds) > 1 else "model",
         ),
     ]
-    head, columns = ["person", "model", "least seed", "greatest seed"], [model[order], low, high]
+    head, columns = ["subject", "model", "lowest seed", "highest seed"], [model[order], low, high]
     control = run.strongest_control(target.name, metric)
     theirs = _inside(run, target, joined[control]) if control in joined else None
     if control and theirs is not None:
@@ -164,13 +178,13 @@ def _people(run: RunView, target: Target) -> Markup:
         )
         head.append(control)
         columns.append(theirs[order])
-    panel = Panel("", marks, Axis(metric), Axis("person", names=names[order].tolist()), 15.0 * len(order))
+    panel = Panel("", marks, Axis(metric), Axis("subject", names=names[order].tolist()), 15.0 * len(order))
     left_out = names[~np.isfinite(model)].tolist()
     beyond = int((model[order] > CHANCE_LEVELS.get(metric, 0.5)).sum())
-    note = f"{metric} of each person, folds and seeds averaged. {beyond} of {len(order)} people lie above chance."
+    note = f"{metric} of each subject, averaged over folds and seeds. {beyond} of {len(order)} are above chance."
     if left_out:
         note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
-    drawn = figure([panel], f"{metric} of each person, {target.name}", note, width=1000)
+    drawn = figure([panel], f"{metric} of each subject, {target.name}", note, width=1000)
     rows = [(names[i], *(float(column[k]) for column in columns)) for k, i in enumerate(order)]
     return figure_row([figure_with_table(drawn, head, rows, note, wide=True)])
 
@@ -209,7 +223,8 @@ def scores_section(run: RunView) -> Markup:
         caption = f"Scores of {target.name}, with {100 * scores['level']:.0f} % intervals"
         made.append(html_table(("score", "mean", "low", "high", "SD", "remarks"), rows, caption))
     note = (
-        "Scores per fold are averaged over seeds, then folds, never pooled over folds; conditioned scores "
-        "(auroc_within_stimulus, auroc_crossed, auroc_crossed_time) hold the stimulus, or person and clock, constant."
+        "Scores per fold are averaged over seeds, then over folds, and never pooled over folds. Conditioned scores "
+        "hold constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), or subject and "
+        "clock (auroc_crossed_time)."
     )
     return paragraph(note) + join_parts(made)

@@ -13,7 +13,7 @@ from embench.report.drawing import Axis, Figure, Mark, Panel, bars, error_bars, 
 def draw_labels(title: str, targets: Sequence[Mapping[str, Any]]) -> Figure:
     """The per-person part of what `label_report.report` says."""
     panels = [_panel(target) for target in targets if target.get("per_person")]
-    return figure(panels, f"{title}: labels of each person", width=640, heading=True)
+    return figure(panels, f"{title}: labels of each subject", width=640, heading=True)
 
 
 def _panel(target: Mapping[str, Any]) -> Panel:
@@ -32,4 +32,4 @@ def _panel(target: Mapping[str, Any]) -> Panel:
             share = np.array([row["classes"][k]["share"] for row in rows])
             marks.append(bars(at, done + share, done, across=True, colour=k, label=about["name"]))
             done = done + share
-    return Panel(target["target"], marks, x, Axis("person", names=[row["subject"] for row in rows]), 15.0 * len(rows))
+    return Panel(target["target"], marks, x, Axis("subject", names=[row["subject"] for row in rows]), 15.0 * len(rows))

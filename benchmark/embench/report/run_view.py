@@ -81,4 +81,4 @@ class RunView:
         return max(known, key=lambda name: known[name], default=None)
 
 
-NO_LABELS = "this record holds no labels, because those of the dataset are not public"
+NO_LABELS = "this record has no labels, because the labels of the dataset are not public"

@@ -14,14 +14,15 @@ from embench.report.page import figure_row, figure_with_table, missing_note
 from embench.report.run_view import RunView
 
 TRAINING_WIDTH = 420.0
-LOSSES = {"loss": ("training people", False), "val_loss": ("validation people", True)}
+LOSSES = {"loss": ("training subjects", False), "val_loss": ("validation subjects", True)}
 
 
 def training_section(run: RunView) -> Markup:
     """The section of learning curves, a figure for each kind of stage, modality and target."""
     if not run.record.history:
         return missing_note(
-            "the record holds no history: nothing was trained by gradient, or the predictions came from elsewhere"
+            "the record has no history: nothing was trained by gradient descent, the predictions are a submission, or "
+            "the record is a leaderboard entry"
         )
     kinds: dict[tuple[str, ...], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in run.record.history:
@@ -45,8 +46,8 @@ def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
             head += [label, "10 %", "90 %"]
             columns += [mean, low, high]
     trained = np.array([sum(any(int(r["epoch"]) == e for r in rows) for rows in stages) for e in epochs])
-    note = f"Loss of {len(stages)} networks (folds and seeds): mean, and a band that holds 80 % of them"
-    note += ", of those still in training." if trained[-1] < len(stages) else "."
+    note = f"Loss of {len(stages)} networks (folds and seeds): the mean, with a band that contains 80 % of them"
+    note += ". At each epoch, only networks still in training count." if trained[-1] < len(stages) else "."
     few = tuple(map(str, epochs)) if last < 10 else ()  # no half epochs
     panel = Panel(title, marks, Axis("epoch", names=few), Axis("loss"), 200)
     cells = [(int(e), int(trained[e]), *(float(c[e]) for c in columns)) for e in epochs]

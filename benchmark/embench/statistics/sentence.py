@@ -26,7 +26,7 @@ def comparison_sentence(c: Comparison) -> str:
         else (f"95 % interval {format_points(low, c.bounded)} to {format_points(high, c.bounded)}")
     )
     corrected = " Holm-corrected" if c.together > 1 else ""
-    paired = f"{c.people} people" if c.over == "people" else f"paired over folds, {c.people} people"
+    paired = f"{c.people} subjects" if c.over == "people" else f"paired over folds, {c.people} subjects"
     figures = f"{interval}, {format_p(c.holm)}{corrected}, {paired}"
     if c.better:
         said = f"{first} is better than {second} by {size}, {figures}"
@@ -36,7 +36,7 @@ def comparison_sentence(c: Comparison) -> str:
             could = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else difference_unit(c)}"
             said += f"; {could} would have been seen with {POWER:.0%} power".replace("%", " %")
     if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
-        said += f"; with an allowance for shared training people {format_p(c.tests[SHARED_TRAINING])}"
+        said += f"; with an allowance for shared training subjects {format_p(c.tests[SHARED_TRAINING])}"
     if c.equivalent:
         said += f"; equivalent within {EQUIVALENCE_MARGIN * 100:.0f} points ({format_p(c.tests['equivalence'])})"
     if c.unequal_tuning:

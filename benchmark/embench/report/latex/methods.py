@@ -28,34 +28,34 @@ from embench.statistics.joined import unit_length
 
 _NORMALISE = {
     "none": "were not normalised",
-    "baseline": "were normalised with nothing of a person but the recorded rest",
-    "subject_unlabelled": "were z-scored for each person over all of that person's recordings, test people's included, "
-    "without their labels",
-    "recording_unlabelled": "were z-scored for each recording and channel by itself",
+    "baseline": "were normalised for each subject by the recorded rest alone",
+    "subject_unlabelled": "were z-scored for each subject over all recordings of that subject, including test subjects "
+    "but without their labels",
+    "recording_unlabelled": "were z-scored for each recording and channel separately",
 }
 
 _SPLIT = {
-    "group": "people were dealt out to folds, those recorded together kept together, so that nobody stands in both "
-    "training and test",
-    "group+stimulus": "people and stimuli were dealt out to folds, so that test people meet stimuli on which nobody "
-    "was trained",
-    "recording": "recordings were dealt out to folds at random, so that other recordings of a test person were trained "
-    "on",
-    "segment": "stretches of recordings were dealt out to folds at random, so that other stretches of a test recording "
-    "were trained on",
+    "group": "subjects were assigned to folds, with those recorded together kept together, so that no subject is in "
+    "both training and test",
+    "group+stimulus": "subjects and stimuli were assigned to folds, so that test subjects are tested on stimuli "
+    "that were not used in training",
+    "recording": "recordings were assigned to folds at random, so that other recordings of a test subject were in "
+    "training",
+    "segment": "segments of recordings were assigned to folds at random, so that other segments of a test recording "
+    "were in training",
 }
 
 _HEADLINE = {
-    "auroc_within": "the AUROC inside each test person who has both classes, averaged over seeds, then people, with a "
-    r"95~\% $t$ interval over groups of people",
-    "ccc": "Lin's concordance of predictions and labels inside each test person, averaged over seeds, then people, "
-    r"with a 95~\% $t$ interval over groups of people",
-    "auroc_crossed_time": "the share of quadruples of two people and two moments, labelled oppositely by the two, in "
-    "which the positive moment has the higher score: chance is .5 for every score that the clock or the person "
-    "explains",
+    "auroc_within": "the AUROC within each test subject who has both classes, averaged over seeds, then over subjects, "
+    r"with a 95~\% $t$ interval over groups of subjects",
+    "ccc": "Lin's concordance of predictions and labels within each test subject, averaged over seeds, then over "
+    r"subjects, with a 95~\% $t$ interval over groups of subjects",
+    "auroc_crossed_time": "the share of quadruples of two subjects and two times, with opposite labels for the two "
+    "subjects, in which the positive time has the higher score (chance is .5 for every score that the clock or the "
+    "subject explains)",
 }
 
-_BOOTSTRAP = r"with expanded 95~\% percentile intervals of a bootstrap of people within folds"
+_BOOTSTRAP = r"with expanded 95~\% percentile intervals from a bootstrap of subjects within folds"
 
 
 def methods_section(records: Sequence[Record]) -> str:
@@ -77,7 +77,7 @@ def methods_section(records: Sequence[Record]) -> str:
         paragraphs.append(" ".join([*_data(some[0]), *_rules(some[0]), *_scoring(some[0])]))
         paragraphs += [" ".join(_method(of)) for of in some]
     versions = sorted({str(of.run["embench_version"]) for of in records})
-    ours = f"All was computed by embench {', '.join(versions)}{cite(bibliography.EMBENCH_KEY)}."
+    ours = f"All results were computed with embench {', '.join(versions)}{cite(bibliography.EMBENCH_KEY)}."
     return "\n\n".join([*paragraphs, ours]) + "\n"
 
 
@@ -91,25 +91,25 @@ def _data(of: Record) -> list[str]:
         title, key = short, None
     said = []
     if run["dataset"]["synthetic"] is not None:
-        said.append(r"\textbf{These are generated data: no number below says anything about people.}")
+        said.append(r"\textbf{The data are synthetic: no number below says anything about real subjects.}")
     people = run["cohort"]["people"]
     mine = of.predictions["method"] == MODEL
     parts = []
     for target in of.scores["headlines"]:
         ids = np.unique(of.predictions["unit"][mine & (of.predictions["target"] == target)])
         length = unit_length(ids)
-        what = "whole recordings" if np.isnan(length) else rf"stretches of {length:g}~s"
-        parts.append(f"{escape(target)} ({_kind(run, target)}; {len(ids)} {what} predicted)")
+        what = "whole recordings" if np.isnan(length) else rf"segments of {length:g}~s"
+        parts.append(f"{escape(target)} ({_kind(run, target)}; {len(ids)} {what})")
     count = people if isinstance(people, int) else len(people)
     said.append(
-        f"The data were {title}{cite(key)}, of which {count} people took part; predicted was {join_with_and(parts)}."
+        f"The data were {title}{cite(key)}, with {count} subjects. Predicted targets: {join_with_and(parts)}."
     )
     left_out: dict[str, int] = {}
     for row in run["cohort"]["left_out"]:
         left_out[row["reason"]] = left_out.get(row["reason"], 0) + 1
     if left_out:
         reasons = join_with_and([f"{number} ({escape(reason)})" for reason, number in left_out.items()])
-        said.append(f"Left out were {reasons}.")
+        said.append(f"Excluded subjects: {reasons}.")
     return said
 
 
@@ -123,9 +123,9 @@ def _kind(run: Mapping[str, Any], target: str) -> str:
         said.append(f"cut at {rule['cut']:g}, ties {rule['ties']}")
     if rule.get("dead_band"):
         low, high = rule["dead_band"]
-        said.append(f"none from {low:g} to {high:g}")
+        said.append(f"no label from {low:g} to {high:g}")
     if rule.get("lag_s"):
-        said.append(rf"labels read {rule['lag_s']:g}~s later than signals")
+        said.append(rf"labels read {rule['lag_s']:g}~s after the signals")
     return ", ".join(filter(None, said))
 
 
@@ -144,22 +144,20 @@ def _rules(of: Record) -> list[str]:
         said.append(rf"\textbf{{This split leaks}}: {escape('; '.join(run['protocol'].get('gives_up', {}).values()))}.")
     seeds = run["seeds"]
     plural = "seeds" if len(seeds) > 1 else "seed"
-    said.append(
-        f"There were {number_in_words(len(seeds))} {plural}, each with a partition and an initialisation of its own."
-    )
+    said.append(f"There were {number_in_words(len(seeds))} {plural}, each with its own partition and initialisation.")
     if "outside" in run:
         return said
     if rules.validation.fraction or rules.validation.at_least:
         said.append(
             rf"Of the training side, {rules.validation.fraction * 100:g}~\% (at least {rules.validation.at_least}) "
-            "were held out for validation."
+            "was held out for validation."
         )
     said.append(
-        rf"Signals were filtered by the rules {code(rules.preprocess)}, brought to {rules.rate_hz:g}~Hz, and "
+        rf"Signals were filtered by the rules {code(rules.preprocess)}, resampled to {rules.rate_hz:g}~Hz, and "
         f"{_NORMALISE[rules.normalise]}."
     )
     if rules.select == "peak_on_test":
-        said.append("As in the paper, the epoch was chosen by the test score.")
+        said.append("As in the paper, the epoch was selected by the test score.")
     return said
 
 
@@ -170,16 +168,16 @@ def _scoring(of: Record) -> list[str]:
         drawn = cite(bibliography.INTERVALS_KEY)
         what = _HEADLINE.get(metric)
         if metric not in ("auroc_within", "ccc"):
-            averaged = "" if what else ", computed for each fold and seed and averaged over seeds, then folds"
+            averaged = "" if what else ", computed for each fold and seed and averaged over seeds, then over folds"
             what = f"{what or escape(metric_name(metric))}{averaged}, {_BOOTSTRAP}{drawn}"
         said.append(f"Methods are compared by {what}{paper}.")
     scored = sorted({name for by_target in of.scores["differences"].values() for name in by_target})
     controls = [code(name) for name in of.scores["differences"]]
     if controls and scored:
         said.append(
-            f"Controls that read nothing of the body ({', '.join(controls)}) were fitted on the same training people; "
-            "a method clears one when the interval of the paired difference of headlines, widened for people who train "
-            "each other's models, lies above 0."
+            f"Controls that use no physiological signal ({', '.join(controls)}) were fitted on the same training "
+            "subjects. A method clears a control if the interval of the paired difference of headlines lies above 0; "
+            "this interval is widened to allow for subjects who train each other's models."
         )
     return said
 
@@ -188,19 +186,21 @@ def _method(of: Record) -> list[str]:
     run = of.run
     if run["method"].get("outside"):
         given = run["outside"]
-        said = [rf"The predictions of \emph{{{escape(method_name(run))}}} were made outside embench and scored by it."]
+        said = [
+            rf"The predictions of \emph{{{escape(method_name(run))}}} were made by other code and scored by embench."
+        ]
         missing = sum(about["units"] for about in given.get("missing", {}).values())
         if missing:
             said.append(f"{missing} predictions were missing.")
     else:
         papers = [bibliography.paper_of(kind, name) for _, kind, name in bibliography.run_plugins(run)]
         preset = code(run["recipe"]["preset"])
-        said = [rf"\emph{{{escape(method_name(run))}}}{cite(*papers)} is the recipe {preset}{_training(of)}."]
+        said = [rf"\emph{{{escape(method_name(run))}}}{cite(*papers)} used the recipe {preset}{_training(of)}."]
         if run["recipe"].get("settings"):
-            said.append(f"Changed by hand: {join_with_and([code(s) for s in run['recipe']['settings']])}.")
+            said.append(f"Changed settings: {join_with_and([code(s) for s in run['recipe']['settings']])}.")
         if run["recipe"]["assumed"]:
             said.append(
-                f"Left open by the paper and assumed: {join_with_and([code(a) for a in run['recipe']['assumed']])}."
+                f"Assumed (left open by the paper): {join_with_and([code(a) for a in run['recipe']['assumed']])}."
             )
         said += _pretraining(run)
     for target, metric in of.scores["headlines"].items():
@@ -216,18 +216,16 @@ def _method(of: Record) -> list[str]:
             if failed
             else "it clears all"
         )
-        said.append(
-            f"Its {name} on {escape(target)} is {format_figure(score['mean'])}{interval}; of the controls, {cleared}."
-        )
+        said.append(f"Its {name} on {escape(target)} is {format_figure(score['mean'])}{interval}; {cleared}.")
     measured = [f"{name} {text}" for name, text in cost.format_cost(run["cost"]).items() if text != cost.NOT_MEASURED]
     if measured:
         said.append(f"Cost: {escape('; '.join(measured))}.")
     looks = [n for n in _values(run.get("test_looks")) if n]
     if looks and not run["dev"]:
         tried = max(_values(run.get("tried")), default=0)
-        said.append(f"Openings of the test labels until then: {max(looks)}; methods that looked: {tried}.")
+        said.append(f"Earlier openings of the test labels: {max(looks)}; methods tried: {tried}.")
     if run["dev"]:
-        said.append("Scored were validation people; the test labels stayed closed.")
+        said.append("The scores are those of validation subjects; the test labels stayed closed.")
     return said
 
 
@@ -240,8 +238,8 @@ def _training(of: Record) -> str:
     for part, recipe in recipes.items():
         if part.partition("[")[0] in trained:
             how = (
-                f"{recipe['epochs']} epochs in batches of {recipe['batch']} by {recipe['optimiser']}, learning rate "
-                f"{recipe['lr']:g} ({recipe['schedule']}), epoch: {recipe['selection'].replace('_', ' ')}"
+                f"{recipe['epochs']} epochs in batches of {recipe['batch']} with {recipe['optimiser']}, learning rate "
+                f"{recipe['lr']:g} ({recipe['schedule']}), selected epoch: {recipe['selection'].replace('_', ' ')}"
             )
             said.setdefault(how, []).append(part)
     parts = [f"{join_with_and([code(p) for p in named])}: {escape(how)}" for how, named in said.items()]
@@ -254,12 +252,12 @@ def _pretraining(run: Mapping[str, Any]) -> list[str]:
         f"{cite(_dataset_key(source['dataset'])) if source.get('dataset') else ''}"
         for source in run.get("pretraining", [])
     ]
-    said = [f"Pretraining saw {join_with_and(seen)}."] if seen else []
+    said = [f"Pretraining used {join_with_and(seen)}."] if seen else []
     if any(":" not in text for text in run["method"]["pretrainers"]):
-        said.append("It was pretrained in each fold anew, on that fold's training people.")
+        said.append("It was pretrained separately in each fold, on the training subjects of that fold.")
     if run["pretrain_overlap"] != "none":
         overlap = run["pretrain_overlap"].replace("_", " ")
-        said.append(f"Overlap of pretraining with the tested people: {overlap}.")
+        said.append(f"Overlap of pretraining with the test subjects: {overlap}.")
     return said
 
 
