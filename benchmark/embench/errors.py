@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 
 class EmbenchError(Exception):
-    """A fault that a person can act on; the base of all errors embench raises on purpose.
+    """A fault that a user can act on; the base of all errors embench raises on purpose.
 
     Args:
         what: what is wrong, in one sentence.

@@ -107,7 +107,8 @@ def _own_folds(run: Mapping[str, Any]) -> bool:
 
 
 def _labels(cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]]) -> Labels:
-    """The labels of all units with one, as the card's rules make them; by seed where training people decide the cut."""
+    """The labels of all units with one, as the card's rules make them; by seed where training subjects decide the
+    cut."""
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     rows = []
     for target in targets:

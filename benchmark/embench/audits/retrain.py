@@ -1,5 +1,5 @@
-"""A run's plan made again: whether its stages and statistics are those of its training people, and what it learns from
-permuted labels."""
+"""A run's plan made again: whether its stages and statistics are those of its training subjects, and what it learns
+from permuted labels."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | N
 
 
 def _recomputed(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(buffer, its value by the stage's training people, and by everybody) of encoders that keep statistics."""
+    """(buffer, its value by the stage's training subjects, and by everybody) of encoders that keep statistics."""
     having = [m for m, p in stage.params.modalities.items() if _keeps(encoder_of(p))]
     if not having:
         return
@@ -96,8 +96,8 @@ def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
 
 
 def permute_labels(planned: Plan, k: int) -> Plan:
-    """The plan with the labels that stages learn from dealt out anew within each person, another way for each `k`; test
-    labels are as they are. Labels of outside sources are left alone."""
+    """The plan with the labels that stages learn from dealt out anew within each subject, another way for each `k`;
+    test labels are as they are. Labels of outside sources are left alone."""
     stages: dict[str, Stage[Any]] = {}
     renamed: dict[str, str] = {}
     own = planned.fit.store.key
@@ -114,7 +114,7 @@ def permute_labels(planned: Plan, k: int) -> Plan:
 
 
 def _dealt_anew(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`y` (n, targets) with the labels of each person's rows in another order; missing ones stay where they are."""
+    """`y` (n, targets) with the labels of each subject's rows in another order; missing ones stay where they are."""
     out = y.copy()
     for column in out.T:
         for name in np.unique(subject):
@@ -124,8 +124,8 @@ def _dealt_anew(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) ->
 
 
 def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
-    """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test people. What
-    it then scores is chance, unless test people's labels reach it by another way."""
+    """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test subjects.
+    What it then scores is chance, unless test subjects' labels reach it by another way."""
     names = {t.name: e.rescored["headlines"][t.name] for t in e.targets}
     null: dict[str, list[float]] = {name: [] for name in names}
     for k in range(count):

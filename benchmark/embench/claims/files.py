@@ -148,7 +148,7 @@ def read_claim(path: Path) -> Claim | UntestedClaim:
 
 
 def installed_claims() -> list[Claim | UntestedClaim]:
-    """The claims of all packages, by paper and id; a file that cannot be used is left out with a warning."""
+    """The claims of all packages, by paper and id; a file that cannot be used is excluded with a warning."""
     found = []
     for path in registry.shipped("claims/*/*.yaml"):
         try:

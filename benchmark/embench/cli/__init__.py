@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = [argument for argument in raw if argument != "--debug"]
     debug = len(parsed) < len(raw)
     with warnings.catch_warnings():
-        warnings.showwarning = _show_warning  # type: ignore[assignment]  # a line for people, not for programmers
+        warnings.showwarning = _show_warning  # type: ignore[assignment]  # a line for users, not for programmers
         try:
             code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
             if code == _INTERRUPTED:  # typer keeps the interrupt to itself and hands back its code

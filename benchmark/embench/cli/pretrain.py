@@ -1,4 +1,4 @@
-"""`embench pretrain`: pretrains on all people of a dataset or of a folder of recordings, to start runs from."""
+"""`embench pretrain`: pretrains on all subjects of a dataset or of a folder of recordings, to start runs from."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A dataset on disk: where its files lie, fetching and checking them, its labels, and the people of a run."""
+"""A dataset on disk: where its files lie, fetching and checking them, its labels, and the subjects of a run."""

@@ -80,7 +80,7 @@ def check_dataset_files(
     Args:
         name: the dataset's full registry name.
         cache: where hashes of files are remembered.
-        progress: called with (people done, people in all, who).
+        progress: called with (subjects done, subjects in all, who).
         visit: called with every recording.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The people and units of a run: who can be trained on and tested, with which labels, and who is left out and why.
+"""The subjects and units of a run: who can be trained on and tested, with which labels, and who is excluded and why.
 
 This is the planner's side of the labels: it reads them to hand each stage those of its own training and validation
 units, and nothing else.
@@ -38,10 +38,10 @@ class Cohort:
     """All units of a dataset's store, and which of them a run is about.
 
     `label` and `raw` hold (n,) values a target, NaN where there is none; a label that the training part decides is in
-    neither, see `labels`. `eligible` are the positions of units of people with any of the card's targets, whatever its
-    kind; `positions` of those who also have any of the run's modalities. `roster` are the eligible people's recordings
-    as units: what is dealt out to folds, so that a person is in the same fold whichever targets a run is about.
-    `length_s` is NaN where units are whole recordings.
+    neither, see `labels`. `eligible` are the positions of units of subjects with any of the card's targets, whatever
+    its kind; `positions` of those who also have any of the run's modalities. `roster` are the eligible subjects'
+    recordings as units: what is dealt out to folds, so that a subject is in the same fold whichever targets a run is
+    about. `length_s` is NaN where units are whole recordings.
     """
 
     store: Store
@@ -63,7 +63,7 @@ class Cohort:
 
     @property
     def groups(self) -> dict[str, str]:
-        """Each person's group, as the split keeps it together."""
+        """Each subject's group, as the split keeps it together."""
         return connected_groups(self.roster)
 
     @property
@@ -93,7 +93,7 @@ class Cohort:
         """Partition `seed` of the eligible units, proven to be what the protocol declares.
 
         Raises:
-            UsageError: there is too little to split, or stimuli that can't be told from people or times. CheckFailed:
+            UsageError: there is too little to split, or stimuli that can't be told from subjects or times. CheckFailed:
                 the proof fails.
         """
         if protocol.split.by == "group+stimulus":
@@ -214,7 +214,7 @@ def build_cohort(
 
 
 def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
-    """A dataset's people to pretrain on, labelled or not, cut into the units of a run on its default targets (whole
+    """A dataset's subjects to pretrain on, labelled or not, cut into the units of a run on its default targets (whole
     recordings where it has no labels)."""
     kinds = [
         store.label_kinds[t.label]
@@ -279,8 +279,8 @@ def _exclusions(
     sensed: set[str],
     modalities: Sequence[str],
 ) -> tuple[dict[str, str], ...]:
-    """Who is not in the cohort, and why. `included_subjects`: the protocol's people, None for all; `labelled`, `cut`,
-    `sensed`: people with a label, with units of the run, and with any of its modalities."""
+    """Who is not in the cohort, and why. `included_subjects`: the protocol's subjects, None for all; `labelled`, `cut`,
+    `sensed`: subjects with a label, with units of the run, and with any of its modalities."""
     rows = []
     for subject in sorted({entry.subject for entry in store.recordings}):
         if included_subjects is not None and subject not in included_subjects:

@@ -1,7 +1,7 @@
 """A report on data that nobody else may see: enough to mend a reader from afar, nothing that the licence protects.
 
 It holds shapes, types, rates, where samples are missing, orders of magnitude and counts. It holds no sample, no label
-value, no path, no file name, no hash of data and no name of a person, recording or stimulus; messages of the reader,
+value, no path, no file name, no hash of data and no name of a subject, recording or stimulus; messages of the reader,
 which may quote any of these, are masked.
 """
 

@@ -102,8 +102,8 @@ def raw_digest_of(name: str, data_root: Path | None) -> bytes:
 
 
 def share_files(one: str, other: str, data_root: Path | None) -> bool:
-    """Whether two names mean one dataset, variants of one, which are of the same people, or folders that hold a file of
-    the same contents: a corpus may hold another dataset's recordings."""
+    """Whether two names mean one dataset, variants of one, which are of the same subjects, or folders that hold a file
+    of the same contents: a corpus may hold another dataset's recordings."""
     folders = {place(name, data_root)[1].resolve() for name in (one, other)}
     return len(folders) == 1 or bool(file_marks(one, data_root) & file_marks(other, data_root))
 

@@ -24,8 +24,8 @@ def describe_labels(store: Store, card: Card, targets: Sequence[Target], protoco
     """One mapping of plain values a target.
 
     `units`, of which `without_label` have none, by reason in `dropped`; `classes` (name, units, share), or `values`
-    (mean, sd, low, high) of targets that are values; `per_person`, the same for each person with a label;
-    `one_class_only`, the people whose labels do not vary, and `without_any_label`; `at_cut`, how many units lie
+    (mean, sd, low, high) of targets that are values; `per_person`, the same for each subject with a label;
+    `one_class_only`, the subjects whose labels do not vary, and `without_any_label`; `at_cut`, how many units lie
     exactly on the cut; `variance`, shares of the raw values' variance; `agreement` of annotators, where the data hold
     several; `warnings`.
     """
@@ -106,7 +106,7 @@ def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
 
 
 def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """How labels (n,) of one person or of all are spread."""
+    """How labels (n,) of one subject or of all are spread."""
     if names:
         counts = np.bincount(label.astype(int), minlength=len(names))
         rows = zip(names, counts.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""What labels are made of: how much of their variance people and stimuli explain, and how far annotators agree."""
+"""What labels are made of: how much of their variance subjects and stimuli explain, and how far annotators agree."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from embench.interfaces.metric import Undefined
 
 
 def variance_shares(values: np.ndarray, person: np.ndarray, stimulus: np.ndarray) -> dict[str, float] | Undefined:
-    """Shares of the variance of `values` (n,) that lie between people, between stimuli, and in the rest.
+    """Shares of the variance of `values` (n,) that lie between subjects, between stimuli, and in the rest.
 
-    The rest holds what a person feels at one stimulus and not at another, changes in time, and noise. The components of
-    y = mean + person + stimulus + rest, all random, come from Henderson's method 1, which needs no balance and is the
-    usual analysis of variance where there is some (Henderson 1953, doi 10.2307/3001853; Searle, Casella and McCulloch
-    1992, chapter 5). Negative estimates count as 0. With one person or one stimulus that factor is left out.
+    The rest holds what a subject feels at one stimulus and not at another, changes in time, and noise. The components
+    of y = mean + subject + stimulus + rest, all random, come from Henderson's method 1, which needs no balance and is
+    the usual analysis of variance where there is some (Henderson 1953, doi 10.2307/3001853; Searle, Casella and
+    McCulloch 1992, chapter 5). Negative estimates count as 0. With one subject or one stimulus that factor is excluded.
     """
     factors = {}
     for name, codes in (("person", person), ("stimulus", stimulus)):
@@ -55,7 +55,7 @@ def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Und
     """Krippendorff's alpha of annotators: 1 is perfect agreement, 0 what chance gives.
 
     1 - D_o / D_e of observed and expected disagreement, the squared difference, or 0 and 1 of nominal values
-    (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). Units with one value tell nothing and are left out.
+    (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). Units with one value tell nothing and are excluded.
 
     Args:
         values: (annotators, units), NaN where somebody did not annotate.
@@ -77,7 +77,7 @@ def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Und
 
 
 def annotator_sets(names: Iterable[str], label: str) -> list[list[str]]:
-    """The raw labels that tell the same of a person as `label`, by several annotators, in sets to be compared.
+    """The raw labels that tell the same of a subject as `label`, by several annotators, in sets to be compared.
 
     `X`, `X_partner`, `X_external` are X as three parties see it; `X_external_r1`, `X_external_r2` (or `X_annotator1`
     ..) are single observers, whose mean or choice a label of the name before may be, so that the two never stand in one

@@ -51,7 +51,7 @@ def view_of(encoder: Encoder, name: str) -> View:
 @dataclass(frozen=True)
 class Source:
     """A prepared store with the units of the whole dataset, as a stage's params and task arrays hold it.
-    `rest` (s, s) is where in a recording its person rested, where that alone may normalise."""
+    `rest` (s, s) is where in a recording its subject rested, where that alone may normalise."""
 
     store: Store
     longest_s: float
@@ -170,7 +170,7 @@ _MOMENTS: dict[tuple[str, str, str], tuple[np.ndarray, np.ndarray]] = {}
 
 
 def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
-    """(R, C) mean and 1/std for each recording: of all of its person's recordings, of the rest in them, or of its own
+    """(R, C) mean and 1/std for each recording: of all of its subject's recordings, of the rest in them, or of its own
     samples. NaN where there is no such sample."""
 
     def owner(entry: RecordingEntry) -> str:
@@ -208,7 +208,7 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
     source, m, device = part.source, part.m, part.device
     derived = arrays_of(source.store, m, part.encoder, part.code)
     mean, gain = _scale(source, m, part.encoder, part.code, derived)
-    # A person of whom there is nothing to normalise with has no such modality.
+    # A subject of whom there is nothing to normalise with has no such modality.
     scaled = {entry.id for r, entry in enumerate(source.store.recordings) if np.isfinite(gain[r]).all()}
     spans, needed = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
     length = round(part.length_s * derived.rate)
@@ -281,7 +281,7 @@ def features_of(
 
 
 def _at_rest(source: Source, m: str, encoder: Encoder, code: str, length_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Features (k, *shape) while people rested, and whose they are (k,): of windows as long as the encoder reads, or
+    """Features (k, *shape) while subjects rested, and whose they are (k,): of windows as long as the encoder reads, or
     as the rest where that is shorter, each beginning half a window after the one before."""
     entries, (first, last) = source.store.recordings, source.rest or (0.0, 0.0)
     ends = np.minimum(last, [entry.duration_s for entry in entries])

@@ -1,6 +1,6 @@
 """Feeds a stage with batches: one array a modality, on the device where it fits, streamed by the same index where not.
 
-Each person is z-scored over all their own recordings (or as the protocol's `normalise` says) on the way in, by the
+Each subject is z-scored over all their own recordings (or as the protocol's `normalise` says) on the way in, by the
 same arithmetic on both ways, so that both give equal numbers.
 """
 
@@ -73,7 +73,7 @@ class StreamedFeed(RowFeed):
     """`array` (C, total) float32 stays where it is: a read-only memory map on the host.
 
     Args:
-        mean, gain: (R, C) of each recording's person; NaN where no row is present.
+        mean, gain: (R, C) of each recording's subject; NaN where no row is present.
         owner: (n,) the recording of each row.
     """
 

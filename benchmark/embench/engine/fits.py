@@ -215,7 +215,7 @@ def _fusion_of_hidden(stage: Stage[FusionParams], folder: Folder, root: Path) ->
 
 
 def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """A pretext task over windows of its source's people, or a task on the source's labels over labelled units."""
+    """A pretext task over windows of its source's subjects, or a task on the source's labels over labelled units."""
     params, labels = stage.params, "y" in stage.task
     recipe = params.recipe
     pretrainer = registry.load("pretrainer", params.pretrainer.name)(recipe)
@@ -300,7 +300,8 @@ def _read(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
 
 
 def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """What pretraining saw: the dataset and the hash of its prepared data, people, recordings and hours by modality."""
+    """What pretraining saw: the dataset and the hash of its prepared data, subjects, recordings and hours by
+    modality."""
     segments = [
         (store.recordings[r], start, stop)
         for r, start, stop in zip(*(task[name].tolist() for name in ("recording", "start", "stop")), strict=True)

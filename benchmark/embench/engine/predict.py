@@ -1,4 +1,4 @@
-"""Prediction of every unit of some people, in float32, with the check that no unit's answer depends on the others."""
+"""Prediction of every unit of some subjects, in float32, with the check that no unit's answer depends on the others."""
 
 from __future__ import annotations
 

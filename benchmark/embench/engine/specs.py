@@ -44,7 +44,7 @@ class Part:
 
 @dataclass(frozen=True)
 class SourceSpec:
-    """A prepared store, the lengths of its dataset's units, and what normalises a person: where `rest` (s, s) alone
+    """A prepared store, the lengths of its dataset's units, and what normalises a subject: where `rest` (s, s) alone
     does, it lies there in a recording."""
 
     store: str

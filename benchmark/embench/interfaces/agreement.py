@@ -42,6 +42,6 @@ def concordance(one: np.ndarray, other: np.ndarray, group: np.ndarray, groups: i
 
 
 def concordance_by_person(units: Units, people: np.ndarray) -> np.ndarray:
-    """(P,) concordance of scores and labels inside each person of `people` (P,); NaN for one whose labels do not vary,
+    """(P,) concordance of scores and labels inside each subject of `people` (P,); NaN for one whose labels do not vary,
     or who has no units here."""
     return concordance(units.score, units.y_true, people_codes(units, people), len(people))

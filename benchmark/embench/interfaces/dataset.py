@@ -55,9 +55,9 @@ class Card:
         skip_s: seconds to drop from the start of every signal (connection artefacts); time keeps counting from the
             recording's own start.
         labels_public: whether labels may be published; `unknown` is treated as `no`.
-        fixed_order: tasks come in one order for everybody, so that a clock can predict the label.
+        fixed_order: tasks come in one order for all subjects, so that a clock can predict the label.
         default_targets: names of the targets of a run that names none; empty: all of them.
-        downloads: what `embench data fetch` gets; empty where a person must ask for access.
+        downloads: what `embench data fetch` gets; empty where access must be requested.
         verified_on_real: `never`, or who read real files with this reader, when, and their fingerprint.
     """
 
@@ -109,18 +109,18 @@ class Dataset(ABC):
 
     @abstractmethod
     def subjects(self) -> list[str]:
-        """The people found, in a fixed order. Raises DataError where the folder is not this dataset."""
+        """The subjects found, in a fixed order. Raises DataError where the folder is not this dataset."""
 
     @abstractmethod
     def recordings(self, subject: str) -> Iterator[Recording]:
-        """One person's recordings, one at a time, so that memory does not grow with the dataset."""
+        """One subject's recordings, one at a time, so that memory does not grow with the dataset."""
 
     @abstractmethod
     def files(self, subject: str) -> list[Path]:
         """The files that decide what `recordings(subject)` yields; their contents address the prepared data."""
 
     def subject_info(self, subject: str) -> Mapping[str, str]:
-        """What is known of a person: sex, age band, handedness, site, device; absent where unknown."""
+        """What is known of a subject: sex, age band, handedness, site, device; absent where unknown."""
         return {}
 
     def verify(self) -> list[Finding]:
@@ -129,7 +129,7 @@ class Dataset(ABC):
 
 
 class Synthesizer(Protocol):
-    """Writes generated files in a dataset's exact format; the same arguments give the same bytes.
+    """Writes synthetic files in a dataset's exact format; the same arguments give the same bytes.
 
     `synthesizer: module:function` in `registry.yaml` names it. A dataset without that line may have it as its class
     method `synthesize`; it is then part of the reader's code, so that an edit of it makes prepared data stale.
@@ -148,7 +148,7 @@ class Synthesizer(Protocol):
         """Writes below `out`, with `EMBENCH_SYNTHETIC.json` there, a JSON object that says what was generated.
 
         Args:
-            subjects: how many people.
+            subjects: how many subjects.
             effect: the planted strength, 0 to 1.
             length_s: seconds of the longest recording; None: what the generator thinks right for trying things. A
                 generator may leave out this and `videos`.

@@ -91,16 +91,16 @@ class Encoder(ABC):
         raise NotImplementedError(f"{type(self).__name__} computes no features")
 
     def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
-        """What the values of a feature vector are, for people who read them."""
+        """What the values of a feature vector are, for those who read them."""
         return ()
 
     def shared_axes(self, modality: str) -> tuple[int, ...]:
         """Axes, counted from the end, along which the values of a feature row are one quantity, as the positions of a
-        series are: each person's are standardised together. By default every value is standardised by itself."""
+        series are: each subject's are standardised together. By default every value is standardised by itself."""
         return ()
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """Statistics over the fold's training people's rows `x` (n, *shape), of samples where `mask` (n, T) is True;
+        """Statistics over the fold's training subjects' rows `x` (n, *shape), of samples where `mask` (n, T) is True;
         handed to `build` in `spec.stats`, to be kept as buffers and applied in `forward`."""
         return {}
 

@@ -122,7 +122,7 @@ class Estimator(ABC):
 
         Args:
             subjects: (n,) whose rows they are. `weight`: (n,) of the rows.
-            val: rows and labels of validation people; None where there are none, or all alike.
+            val: rows and labels of validation subjects; None where there are none, or all alike.
         """
 
     @abstractmethod

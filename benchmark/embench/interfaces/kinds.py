@@ -23,8 +23,8 @@ class Kind:
             of class 1, or the value.
         outputs: how many logits a network gives, from the number of classes.
         decide: decisions (n,) from scores (n,) or (n, classes) and the protocol's threshold.
-        within: the score inside people, by which runs are ranked; `without_clock`: what ranks them instead where tasks
-            come in a fixed order, which no clock can win.
+        within: the score inside subjects, by which runs are ranked; `without_clock`: what ranks them instead where
+            tasks come in a fixed order, which no clock can win.
     """
 
     words: str

@@ -51,11 +51,11 @@ class Metric(ABC):
         """What the best prediction that knows nothing of the units would score, given the labels' shares."""
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """The score of bootstrap samples of people: (R,), NaN where undefined. Override it where sums do it faster.
+        """The score of bootstrap samples of subjects: (R,), NaN where undefined. Override it where sums do it faster.
 
         Args:
-            subjects: (P,) the people, in the order of `counts`' columns.
-            counts: (R, P) how often each person stands in each sample; every time as another person.
+            subjects: (P,) the subjects, in the order of `counts`' columns.
+            counts: (R, P) how often each subject stands in each sample; every time as another subject.
         """
         rows = [np.flatnonzero(units.subject == s) for s in subjects]
         scores = np.full(len(counts), np.nan)
@@ -106,7 +106,7 @@ class ConfusionMetric(Metric):
 
 
 def confusion_by_person(units: Units, person: np.ndarray, people: int) -> np.ndarray:
-    """(people, K, K) counts of (label, decision), where `person` (n,) are positions below `people`.
+    """(subjects, K, K) counts of (label, decision), where `person` (n,) are positions below `people`.
 
     >>> from embench.testing.samples import units
     >>> two = units("binary", people=2, each=4)
@@ -129,7 +129,7 @@ def class_shares(units: Units) -> np.ndarray:
 
 
 def mean_of_people(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(R,) means of people's `values` (P,) in samples with `counts` (R, P) of each person, NaN left out.
+    """(R,) means of subjects' `values` (P,) in samples with `counts` (R, P) of each subject, NaN left out.
 
     >>> mean_of_people(np.array([0.6, 0.8, np.nan]), np.array([[1, 1, 1], [2, 0, 1]]))
     array([0.7, 0.6])

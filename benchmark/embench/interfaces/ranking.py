@@ -15,17 +15,17 @@ TIE = 1e-9
 
 
 class Pairs(NamedTuple):
-    """Comparisons of units by the people they belong to.
+    """Comparisons of units by the subjects they belong to.
 
-    `wins` (P, P): of the pairs of a positive unit of person p (row) and a negative unit of person q (column), how many
-    rank the positive one higher, ties half. `pairs` (P, P): how many there are.
+    `wins` (P, P): of the pairs of a positive unit of subject p (row) and a negative unit of subject q (column), how
+    many rank the positive one higher, ties half. `pairs` (P, P): how many there are.
     """
 
     wins: np.ndarray
     pairs: np.ndarray
 
     def resampled(self, counts: np.ndarray) -> np.ndarray:
-        """(R,) share won when person p stands `counts[r, p]` times in sample r; NaN where nothing is compared."""
+        """(R,) share won when subject p stands `counts[r, p]` times in sample r; NaN where nothing is compared."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return ((counts @ self.wins) * counts).sum(1) / ((counts @ self.pairs) * counts).sum(1)
 
@@ -56,7 +56,7 @@ def compare_people(score: np.ndarray, positive: np.ndarray, person: np.ndarray, 
     """Every positive unit against every negative one.
 
     Args:
-        score, positive, person: (n,) of the units; `person` are positions below `people`.
+        score, positive, subject: (n,) of the units; `person` are positions below `people`.
         tie: scores this close are tied, see `tie_width`.
 
     >>> score, positive = np.array([0.9, 0.2, 0.4, 0.4]), np.array([True, False, True, False])
@@ -78,7 +78,7 @@ def compare_people(score: np.ndarray, positive: np.ndarray, person: np.ndarray, 
 
 
 def people_codes(units: Units, people: np.ndarray) -> np.ndarray:
-    """(n,) position of each unit's person in `people` (P,), which names each person of the units once.
+    """(n,) position of each unit's subject in `people` (P,), which names each subject of the units once.
 
     >>> from embench.testing.samples import units
     >>> two = units("binary", people=2, each=3)
@@ -90,7 +90,7 @@ def people_codes(units: Units, people: np.ndarray) -> np.ndarray:
 
 
 def auroc_by_person(units: Units, people: np.ndarray) -> np.ndarray:
-    """(P,) AUROC inside each person of `people` (P,); NaN for one who has one class only, or no units here.
+    """(P,) AUROC inside each subject of `people` (P,); NaN for one who has one class only, or no units here.
 
     >>> from embench.testing.samples import units
     >>> auroc_by_person(units("binary", people=2), np.array(["p00", "p01"])).round(2)

@@ -23,7 +23,7 @@ class Recipe:
         epochs, batch: passes over the rows and rows a step; `clip` bounds the gradient's norm.
         layer_decay: the learning rate of an encoder's layer is this, to the power of its distance from the head (1 for
             the last layer); for encoders whose network says what its layers are, see `Encoder.build`.
-        selection: `last` keeps the last epoch; `early_stop` the best one on validation people, stopping after
+        selection: `last` keeps the last epoch; `early_stop` the best one on validation subjects, stopping after
             `patience` epochs without a better one; `best_train` the one with the highest training figure `accuracy`,
             for pretext tasks that name one.
         class_weight: `balanced` weighs classes inversely to their share of the training units.

@@ -46,7 +46,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video file of a person's face or body, decoded only when frames are asked for.
+    """A video file of a subject's face or body, decoded only when frames are asked for.
 
     `span` (start, stop) are the seconds on the file's own clock, from its first frame, at which the recording begins
     and ends: time t of the recording is time span[0] + t of the file. The start is negative where the video begins
@@ -78,9 +78,9 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One uninterrupted recording of one person. A modality that is missing is absent from `signals`, never zeros.
+    """One uninterrupted recording of one subject. A modality that is missing is absent from `signals`, never zeros.
 
-    `group` names the people recorded together (a dyad, a viewing group), else it is the subject. `start_s` (seconds
+    `group` names the subjects recorded together (a dyad, a viewing group), else it is the subject. `start_s` (seconds
     from the session's start) and `order` (position in the session) are None where the release hides them.
     """
 

@@ -19,7 +19,7 @@ class InputSpec:
     """What an encoder will be fed: `shape` without the batch, (C, T) for signals, anything for features, (T, 3, H, W)
     with `dtype` uint8 and `rate` in frames a second for clips.
 
-    `stats` holds what the encoder's own `fit_stats` returned on this fold's training people.
+    `stats` holds what the encoder's own `fit_stats` returned on this fold's training subjects.
     """
 
     modality: str

@@ -140,7 +140,7 @@ def _front(sections: Sequence[dict[str, Any]]) -> str:
 
 
 def markdown_table(rows: Sequence[BoardRow], protocol: str) -> str:
-    """One table: methods with their ranks, controls as rows to compare with. Scores that no row has are left out."""
+    """One table: methods with their ranks, controls as rows to compare with. Scores that no row has are excluded."""
     headline = rows[0]["headline"]
     secondary = [
         name for name in SECONDARY_METRICS if name != headline and any(row["scores"].get(name) for row in rows)

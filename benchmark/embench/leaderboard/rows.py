@@ -42,8 +42,8 @@ def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[BoardR
     """Rows of one dataset, protocol and target: methods by rank, then those without a rank, then the controls.
 
     A rank holds among rows of one `target_access`, which are kept together. Not ranked, with the reason in `mark`: rows
-    of a protocol that leaks, rows pretrained on labels of the target or on people nobody knows, and rows whose headline
-    is undefined or one of `CUT`. They are in the order of their headline all the same.
+    of a protocol that leaks, rows pretrained on labels of the target or on subjects nobody knows, and rows whose
+    headline is undefined or one of `CUT`. They are in the order of their headline all the same.
     """
     rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
     rows.sort(key=lambda row: (row["target_access"], row["unranked"], -_mean(row), row["id"]))
@@ -116,7 +116,7 @@ def describe_differences(run: Manifest) -> list[str]:
 
 
 def _control_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[BoardRow]:
-    """Each control once, as it scored in the entry with most people (the first by id of several)."""
+    """Each control once, as it scored in the entry with most subjects (the first by id of several)."""
     rows: list[BoardRow] = []
     seen: set[str] = set()
     for entry in sorted(entries, key=lambda entry: (-entry.run.cohort.size, entry.run.id)):

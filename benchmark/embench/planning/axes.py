@@ -1,4 +1,4 @@
-"""Requests that stand for several: numbers of labelled people, and modalities that are taken away."""
+"""Requests that stand for several: numbers of labelled subjects, and modalities that are taken away."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def forecast(graph: Graph, workers: int) -> dict[str, Any]:
     """`parameters` and `flops` (one row, forward) of one fold's networks, `expected_s` of all stages.
 
     A pretraining row is taken to cost what a fitting row of the same encoders costs; stages over frozen nets cost next
-    to nothing beside the nets themselves and are left out.
+    to nothing beside the nets themselves and are excluded.
     """
     fitting: list[Stage[FitParams]] = [
         s for s in graph.stages.values() if s.kind == "unimodal" or (s.kind == "fusion" and s.params.inputs != "hidden")

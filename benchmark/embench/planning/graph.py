@@ -96,8 +96,8 @@ def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Com
 def external_stage(
     method: Method, step: Pretraining, source: Cohort, setting: Setting, seed: int, inputs: Mapping[str, str]
 ) -> Stage[PretrainParams]:
-    """The stage of a step on all people of an outside source: nothing of a run's own dataset, fold or targets is in it,
-    so that whoever asks for it shares it."""
+    """The stage of a step on all subjects of an outside source: nothing of a run's own dataset, fold or targets is in
+    it, so that whoever asks for it shares it."""
     which = method.of(step)
     if step.labels == "source":
         targets, task = source.targets, labelled_units(source, which)
@@ -164,8 +164,8 @@ class Builder:
             )
 
     def _limit_subjects(self, train: Sequence[int], seed: int, fold: int) -> list[int]:
-        """The training units of as many people as may be labelled, the same people whatever the method, and those of a
-        smaller number among those of a larger one. Raises UsageError where there are fewer."""
+        """The training units of as many subjects as may be labelled, the same subjects whatever the method, and those
+        of a smaller number among those of a larger one. Raises UsageError where there are fewer."""
         if self.setting.label_subjects is None:
             return list(train)
         units = self.fit_on.units
@@ -278,7 +278,7 @@ class Builder:
         pretrained: Mapping[str, str],
         description: Mapping[str, Any],
     ) -> str:
-        """The net of one modality, on the people who have it, so that every run that needs it shares it."""
+        """The net of one modality, on the subjects who have it, so that every run that needs it shares it."""
         spans = {entry.id: set(entry.spans) for entry in self.fit_on.store.recordings}
 
         def sensed(index: Sequence[int]) -> list[int]:

@@ -35,7 +35,7 @@ Origin = tuple[str, str]
 
 @dataclass(frozen=True)
 class Pretraining:
-    """One pretraining step: of one modality's encoder or of all, on this fold's training people or another dataset
+    """One pretraining step: of one modality's encoder or of all, on this fold's training subjects or another dataset
     (`source`: its name, or the path of a corpus), whose labels it uses or not."""
 
     part: Part
@@ -62,7 +62,7 @@ class Method:
 
     @property
     def title(self) -> str:
-        """Short, for people: `cnn_tf+cross_attn ppg,eda`."""
+        """Short, for subjects: `cnn_tf+cross_attn ppg,eda`."""
         names = list(dict.fromkeys(part.short for part in self.encoders.values()))
         steps = [p.part.short for p in self.pretraining]
         return f"{'_'.join(names)}+{self.fusion.short} {','.join(self.modalities)}" + (

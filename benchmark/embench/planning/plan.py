@@ -76,7 +76,7 @@ class Plan:
             "drop": list(self.setting.drop),
             "label_subjects": self.setting.label_subjects,
             "pretrained": dict(self.setting.weights),
-            # What is known of the people behind them stands in the record, so it is not one run with a bare file's.
+            # What is known of the subjects behind them stands in the record, so it is not one run with a bare file's.
             **({"pretraining": self.started.manifest["id"]} if self.started and self.started.manifest else {}),
             "pretrainers": [without_paths(text) for text in self.request.pretrainers],
             "device": self.setting.device,
@@ -91,7 +91,7 @@ class Plan:
 
     @property
     def overlap(self) -> Overlap:
-        """What pretraining may have seen of the test people; worked out, never declared."""
+        """What pretraining may have seen of the test subjects; worked out, never declared."""
         found: list[Overlap] = ["none"]
         for step in self.method.pretraining:
             own = step.source is None
@@ -127,7 +127,7 @@ class Plan:
         return protocol_deviations(self.protocol, [self.fit.units[i] for i in self.fit.eligible], folds)
 
     def smallest_difference(self) -> float:
-        """The difference of two methods, paired over people, that this cohort shows with 80 % power at .05."""
+        """The difference of two methods, paired over subjects, that this cohort shows with 80 % power at .05."""
         df = len(set(self.test.groups.values())) - 1
         if df < 1:
             return float("nan")
@@ -316,7 +316,7 @@ def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fol
     folds = fit.folds(protocol, seed)
     if fit is test:
         return folds
-    # Another dataset's people are tested: all of ours train, but for the first fold's validation people.
+    # Another dataset's subjects are tested: all of ours train, but for the first fold's validation subjects.
     first = folds[0]
     return [Fold(0, (*first.train, *first.test), first.val, tuple(test.units[i].id for i in test.eligible))]
 

@@ -1,4 +1,4 @@
-"""What a person asks for, checked as far as that goes without data; and the options it is asked with."""
+"""What a subject asks for, checked as far as that goes without data; and the options it is asked with."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
     """The cohort of every outside source of a method that is tested on `test`.
 
     Raises:
-        UsageError: a source lacks what is pretrained, has no labels where they are wanted, or its people are those that
-            are tested. DataError: its data are missing or bad.
+        UsageError: a source lacks what is pretrained, has no labels where they are wanted, or its subjects are those
+            that are tested. DataError: its data are missing or bad.
     """
     found: dict[Origin, Cohort] = {}
     for step in method.pretraining:
@@ -39,8 +39,8 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
 def source_of(
     step: Pretraining, method: Method, wanted: Sequence[str], request: Request, protocol: Protocol, workers: int
 ) -> Cohort:
-    """The people of a step's source: everybody, or those with labels. The targets are then those called as the `wanted`
-    ones, in the card's order, else the card's default ones.
+    """The subjects of a step's source: everybody, or those with labels. The targets are then those called as the
+    `wanted` ones, in the card's order, else the card's default ones.
 
     Raises:
         UsageError: the source has no labels, and the step needs them.

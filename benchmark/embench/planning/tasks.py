@@ -15,7 +15,7 @@ Segment = tuple[int, float, float, int]
 
 
 def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:
-    """All that was recorded of people with a role. A video decides when a recording begins only where it is among
+    """All that was recorded of subjects with a role. A video decides when a recording begins only where it is among
     the modalities: signals give the same numbers with and without one beside them."""
     return [
         (
@@ -64,7 +64,7 @@ def all_units(cohort: Cohort) -> dict[str, np.ndarray]:
 
 
 def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int]]) -> list[Segment]:
-    """What a fold's training and validation units cover, for splits that keep some of a training person's stretches or
+    """What a fold's training and validation units cover, for splits that keep some of a training subject's stretches or
     recordings for others; units of one role that touch are one stretch."""
     at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
     units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))

@@ -43,10 +43,10 @@ def of_both(request: Request, protocol: Protocol, card: Card) -> Request:
 
 
 def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, test: Cohort, workers: int) -> Cohort:
-    """The cohort to train on: all people of the other dataset, with its own card's label rules.
+    """The cohort to train on: all subjects of the other dataset, with its own card's label rules.
 
     Raises:
-        UsageError: it lacks a modality or target of the run, or has it otherwise; or its people are those tested.
+        UsageError: it lacks a modality or target of the run, or has it otherwise; or its subjects are those tested.
             DataError: its data are missing or bad.
     """
     where, name = f"--train-dataset {request.train_dataset}", find.full_name(str(request.train_dataset))

@@ -55,12 +55,12 @@ class Weights:
         return [fitted, *map(dict, self.run.get("pretraining", []))]
 
     def overlap(self, dataset: str, marks: Collection[str]) -> Overlap:
-        """What the people behind the weights have to do with a dataset: `labelled_target` where their labels were used,
-        `unlabelled_target` where only their signals were, else `none`; `unknown` where nothing is on record, or a run
-        itself started from other weights.
+        """What the subjects behind the weights have to do with a dataset: `labelled_target` where their labels were
+        used, `unlabelled_target` where only their signals were, else `none`; `unknown` where nothing is on record, or a
+        run itself started from other weights.
 
         Args:
-            dataset: full name; its variants are of the same people.
+            dataset: full name; its variants are of the same subjects.
             marks: of its files, as `find.marks` gives them.
         """
         if self.manifest is None and (self.run is None or self.run["config"]["pretrained"]):
@@ -75,7 +75,7 @@ class Weights:
         return "none"
 
     def summary(self) -> dict[str, Any]:
-        """For a run's record: what was started from, people by their number."""
+        """For a run's record: what was started from, subjects by their number."""
         manifest = None
         if self.manifest:
             known = {name: value for name, value in self.manifest.items() if name != "files"}
@@ -134,7 +134,7 @@ def find_weights(text: str, runs: Path, method: Method, channels: Mapping[str, C
 
 
 def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What several stages saw: each source and use of its labels once, with the people and hours of all of them."""
+    """What several stages saw: each source and use of its labels once, with the subjects and hours of all of them."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in manifests:
         key = (one["store"], one["labels"])
@@ -149,7 +149,7 @@ def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of what was seen with the number of people in place of their names."""
+    """An entry of what was seen with the number of subjects in place of their names."""
     people = entry["people"]
     return {**entry, "people": people if isinstance(people, int) else len(people)}
 

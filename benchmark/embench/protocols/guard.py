@@ -24,7 +24,7 @@ def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> N
     """Returns when the folds keep what the protocol promises.
 
     Every unit is tested exactly once, and no unit and no raw sample stands in two parts of a fold. A protocol that does
-    not leak has no person, group or recording in two parts, whatever it splits by; one that leaks keeps apart what it
+    not leak has no subject, group or recording in two parts, whatever it splits by; one that leaks keeps apart what it
     splits by. There is validation wherever the protocol wants it and the training side can spare it.
 
     Raises:

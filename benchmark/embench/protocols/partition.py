@@ -1,4 +1,4 @@
-"""Who is trained on and who is tested: folds as a fixed function of protocol, dataset, k and the people."""
+"""Who is trained on and who is tested: folds as a fixed function of protocol, dataset, k and the subjects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Fold:
 
 
 class FoldRow(NamedTuple):
-    """One line of the record of folds; a person with units in several parts of a leaking split has several lines."""
+    """One line of the record of folds; a subject with units in several parts of a leaking split has several lines."""
 
     subject: str
     group: str
@@ -45,7 +45,7 @@ def partition(protocol: Protocol, dataset: str, units: Sequence[Unit], k: int) -
     Args:
         protocol: its split and validation rules.
         dataset: the registry's name of the dataset; datasets of one name have one partition `k`.
-        units: of all people with any of the card's targets, whatever the modalities; their order does not matter.
+        units: of all subjects with any of the card's targets, whatever the modalities; their order does not matter.
         k: which partition.
 
     Raises:
@@ -67,14 +67,14 @@ def partition(protocol: Protocol, dataset: str, units: Sequence[Unit], k: int) -
 
 
 def _crossed_folds(deal: _Deal, units: Sequence[Unit]) -> list[Fold]:
-    """A fold for each pair of a part of the people and a part of the stimuli: it tests these people on these stimuli
-    and trains other people on other stimuli; what is neither is left out of that fold."""
+    """A fold for each pair of a part of the subjects and a part of the stimuli: it tests these subjects on these
+    stimuli and trains other subjects on other stimuli; what is neither is excluded of that fold."""
     group_of = connected_groups(units)
     part_of_group = deal.folds(Counter(group_of.values()), "group")
     part_of_stimulus = deal.folds(dict.fromkeys((unit.stimulus for unit in units), 1), "stimulus")
     cell_of = [(part_of_group[group_of[unit.subject]], part_of_stimulus[unit.stimulus]) for unit in units]
     folds: list[Fold] = []
-    # A cell without units (people who met none of these stimuli) tests nothing and makes no fold.
+    # A cell without units (subjects who met none of these stimuli) tests nothing and makes no fold.
     for groups, stimuli in sorted(set(cell_of)):
         learning = [unit for unit, (p, s) in zip(units, cell_of, strict=True) if p != groups and s != stimuli]
         sizes = Counter(group_of[subject] for subject in {unit.subject for unit in learning})
@@ -92,7 +92,7 @@ def _fold(index: int, parts: Mapping[str, list[str]]) -> Fold:
 
 
 def _atoms(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
-    """What is never split: its name for each unit, and how much of it there is (people in a group; else one each)."""
+    """What is never split: its name for each unit, and how much of it there is (subjects in a group; else one each)."""
     if protocol.split.by == "group":
         group_of = connected_groups(units)
         return [group_of[unit.subject] for unit in units], dict(Counter(group_of.values()))
@@ -140,7 +140,7 @@ class _Deal:
         taken: set[str] = set()
         count = 0
         for name in self._shuffled(sizes, f"validation of fold {fold}"):
-            # Half of the people is a bound too: one large group must not take most of them from training.
+            # Half of the subjects is a bound too: one large group must not take most of them from training.
             fits = len(taken) + 1 <= len(sizes) / 2 and count + sizes[name] <= total / 2
             if count < wanted and fits:
                 taken.add(name)
@@ -151,7 +151,7 @@ class _Deal:
 def follow(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) -> list[Fold]:
     """The folds of `units`, each on the side of its recording; `folds` deal `dealt`, one unit a recording.
 
-    A fold that would test nothing is left out: its people have no such units.
+    A fold that would test nothing is excluded: its subjects have no such units.
     """
     recording_of = {unit.id: unit.recording for unit in dealt}
     followed = []
@@ -167,7 +167,7 @@ def follow(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) 
 
 
 def connected_groups(units: Sequence[Unit]) -> dict[str, str]:
-    """Person -> the group that nothing may split: people who share a group in any recording, and so on from them.
+    """Subject -> the group that nothing may split: subjects who share a group in any recording, and so on from them.
 
     It is called after the largest of the recorded groups in it (the first by name among equals).
     """
@@ -187,10 +187,10 @@ def connected_groups(units: Sequence[Unit]) -> dict[str, str]:
 
 
 def roles(units: Sequence[Unit], folds: Sequence[Fold], group_of: Mapping[str, str] | None = None) -> list[FoldRow]:
-    """Who had which part in which fold, sorted by fold, person and role; a person without units in a fold has none.
+    """Who had which part in which fold, sorted by fold, subject and role; a subject without units in a fold has none.
 
     Args:
-        group_of: person -> group, where more is known of them than `units` tell.
+        group_of: subject -> group, where more is known of them than `units` tell.
     """
     group_of = connected_groups(units) if group_of is None else group_of
     subject_of = {unit.id: unit.subject for unit in units}

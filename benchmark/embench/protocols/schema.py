@@ -81,7 +81,7 @@ class LabelRules(_Rules):
 
 class Protocol(_Rules):
     """The rules of a comparison. They hold for every method and dataset. Label rules are the dataset card's, and all of
-    its people may take part; only a paper's protocol has its own `labels` (dataset -> target -> rule) and `people`
+    its subjects may take part; only a paper's protocol has its own `labels` (dataset -> target -> rule) and `people`
     (dataset -> who takes part), for the datasets that it names."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -105,7 +105,7 @@ class Protocol(_Rules):
         return tuple(rules.target(name) for name, rules in (self.labels or {}).get(dataset, {}).items())
 
     def included_subjects(self, dataset: str) -> frozenset[str] | None:
-        """The people of a dataset who take part; None: everybody."""
+        """The subjects of a dataset who take part; None: everybody."""
         return frozenset(self.people[dataset]) if self.people and dataset in self.people else None
 
     @property
@@ -117,13 +117,13 @@ class Protocol(_Rules):
 
     @property
     def target_access(self) -> str:
-        """What a method is given of the test people besides the unit that it answers: nothing, their declared rest, or
-        all their recordings without labels."""
+        """What a method is given of the test subjects besides the unit that it answers: nothing, their declared rest,
+        or all their recordings without labels."""
         return {"none": "none", "baseline": "baseline"}.get(self.normalise, "unlabelled")
 
     @property
     def deviations(self) -> dict[str, str]:
-        """Rules by which test people's data reach training: field -> what is given up. Empty where nothing is."""
+        """Rules by which test subjects' data reach training: field -> what is given up. Empty where nothing is."""
         found = {}
         if self.split.by == "segment":
             found["split.by"] = "other units of a test unit's recording and person are trained on"

@@ -83,8 +83,8 @@ def make_units(
 
     A rating belongs to the whole recording, or to each stretch of it. Continuous and condition labels are scored on a
     grid of the protocol's unit length, in session time (in the recording's own where the release hides when it
-    started). Stretches lie wholly inside the recording. A baseline that is no part of a unit, by the card, is left out;
-    where it is what normalises a person, no stretch of it is scored: the method was told that it is rest.
+    started). Stretches lie wholly inside the recording. A baseline that is no part of a unit, by the card, is excluded;
+    where it is what normalises a subject, no stretch of it is scored: the method was told that it is rest.
     """
     cut, baseline = cut_of(kind, protocol), card.baseline
     if baseline and protocol.normalise == "baseline" and cut.length_s is not None:

@@ -37,7 +37,7 @@ class _Part(BaseModel):
 
 
 class DatasetPart(_Part):
-    """`synthetic` holds what the generator left in the folder; None for data of real people."""
+    """`synthetic` holds what the generator left in the folder; None for real subjects' data."""
 
     name: str
     fingerprint: str
@@ -97,7 +97,7 @@ class RecipePart(_Part):
 
 
 class CohortPart(_Part):
-    """People scored, by number or by name, and those left out with their reasons."""
+    """Subjects scored, by number or by name, and those left out with their reasons."""
 
     people: int | list[str]
     left_out: list[Any]
@@ -120,7 +120,7 @@ class CostPart(_Part):
 
 
 class Circumstances(_Part):
-    """The data, the rules, the people and the code, whatever the method."""
+    """The data, the rules, the subjects and the code, whatever the method."""
 
     embench_version: str
     dataset: DatasetPart
@@ -135,9 +135,9 @@ class Circumstances(_Part):
 
 class Manifest(Circumstances):
     """One run: what was asked for, on whom, with what, at what cost. `pretraining`: the outside sources that were seen,
-    with hash, licence, hours and number of people. `videos`: how many recordings of each dataset were seen, which could
-    not be decoded and why, and in how many of the stretches in which a face was looked for there was none. `outside`:
-    of a file of predictions, what it holds."""
+    with hash, licence, hours and number of subjects. `videos`: how many recordings of each dataset were seen, which
+    could not be decoded and why, and in how many of the stretches in which a face was looked for there was none.
+    `outside`: of a file of predictions, what it holds."""
 
     id: str
     trained_on: TrainedOnPart | None = None

@@ -38,7 +38,7 @@ class Record:
 
     @property
     def groups(self) -> dict[str, str]:
-        """Person -> group."""
+        """Subject -> group."""
         return {row["subject"]: row["group"] for row in self.folds}
 
 

@@ -41,7 +41,7 @@ class Entry:
         source: the `registry.yaml` it stands in, or the file of the class.
         broken: why it can't be used, or None. A package that can't be read at all is one entry of kind `package`.
         alias_of: the name it is another name for, or None.
-        synthesizer: `module:function` that writes generated files of a dataset, or None.
+        synthesizer: `module:function` that writes synthetic files of a dataset, or None.
     """
 
     kind: str
@@ -66,7 +66,7 @@ class Entry:
 
     @property
     def home(self) -> str:
-        """Package and version, for people."""
+        """Package and version, for readers."""
         return f"{self.package} {self.version}" if self.package else "file"
 
 

@@ -70,7 +70,7 @@ def load_entry(entry: Entry) -> type[Any]:
 
 
 def has_synthesizer(name: str) -> bool:
-    """Whether generated files of a dataset can be written; the generator is not imported."""
+    """Whether synthetic files of a dataset can be written; the generator is not imported."""
     entry = find("dataset", name)
     return entry.synthesizer is not None or hasattr(load_entry(entry), "synthesize")
 

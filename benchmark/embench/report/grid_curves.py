@@ -1,4 +1,4 @@
-"""Scores of a grid against one of its axes: how many people have labels, or which modalities are taken away."""
+"""Scores of a grid against one of its axes: how many subjects have labels, or which modalities are taken away."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Curve:
     Args:
         places: what the axis holds, in order.
         rows: `FIELDS` of each run and target: the headline with its interval (None where undefined), how many test
-            people it rests on, and `line`, what sets the run apart from the others but for the axis.
+            subjects it rests on, and `line`, what sets the run apart from the others but for the axis.
     """
 
     axis: str
@@ -56,7 +56,7 @@ def build_curves(runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) ->
 
 
 def draw_curve(curve: Curve) -> Figure:
-    """A panel for each dataset and target: what is taken away from top to bottom, numbers of people as lines."""
+    """A panel for each dataset and target: what is taken away from top to bottom, numbers of subjects as lines."""
     lying = curve.axis == "drop"
     places = Axis("without" if lying else AXIS_TITLES[curve.axis], names=curve.places)
     drawn = []

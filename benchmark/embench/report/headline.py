@@ -1,4 +1,4 @@
-"""The headline against every control, the people one by one, and all scores."""
+"""The headline against every control, the subjects one by one, and all scores."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _tested(joined: Joined) -> np.ndarray:
 
 
 def _inside(run: RunView, target: Target, joined: Joined) -> np.ndarray | None:
-    """(P,) the score inside each tested person, None where nobody has one."""
+    """(P,) the score inside each tested subject, None where nobody has one."""
     groups = run.record.groups
     found, _ = estimate(
         target.traits.within, joined, target, draw_bootstrap(joined.tested_subjects(), groups, 1), groups

@@ -1,4 +1,4 @@
-"""The labels of a dataset as a figure: one panel a target, one bar a person."""
+"""The labels of a dataset as a figure: one panel a target, one bar a subject."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from embench.report.drawing import Axis, Figure, Mark, Panel, bars, error_bars, 
 
 
 def draw_labels(title: str, targets: Sequence[Mapping[str, Any]]) -> Figure:
-    """The per-person part of what `label_report.report` says."""
+    """The per-subject part of what `label_report.report` says."""
     panels = [_panel(target) for target in targets if target.get("per_person")]
     return figure(panels, f"{title}: labels of each subject", width=640, heading=True)
 

@@ -24,7 +24,7 @@ from embench.statistics.joined import units_of
 
 
 def evaluate(plan: Plan, stages: Path) -> Evaluation:
-    """The scores of a plan whose stages are all done: of test people, or of validation people under `--dev`."""
+    """The scores of a plan whose stages are all done: of test subjects, or of validation subjects under `--dev`."""
     cohort = plan.fit if plan.request.dev else plan.test
     predictions: list[FoldPredictions] = []
     seen: set[tuple[int, str, int]] = set()
@@ -49,7 +49,7 @@ def evaluate(plan: Plan, stages: Path) -> Evaluation:
                         "of": len(every),
                     }
                 )
-            # Folds share validation people: under --dev each is scored once a seed, by the first fold that has them.
+            # Folds share validation subjects: under --dev each is scored once a seed, by the first fold that has them.
             first = np.array([(expected.seed, target.name, i) not in seen for i in expected.units], bool)
             seen |= {(expected.seed, target.name, i) for i in expected.units}
             score, decision = evaluation.decide(target, columns[first], plan.protocol)

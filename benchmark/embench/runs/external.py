@@ -132,7 +132,7 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> None:
-    """Refuses people, recordings and units that the dataset does not have, and rows that are there twice."""
+    """Refuses subjects, recordings and units that the dataset does not have, and rows that are there twice."""
     units = {unit.id: unit for unit in cohort.units}
     subjects = {entry.subject for entry in cohort.store.recordings}
     recordings = {entry.id for entry in cohort.store.recordings}
@@ -159,7 +159,7 @@ def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> No
 
 
 def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tuple[Cohort, dict[str, str]]:
-    """The cohort without those of whom the file says nothing; and people who can't be scored, with the reason."""
+    """The cohort without those of whom the file says nothing; and subjects who can't be scored, with the reason."""
     predicted = {row.subject for row in rows}
     reasons = {row["subject"]: row["reason"] for row in cohort.excluded}
     eligible = {cohort.units[i].subject for i in cohort.eligible}
@@ -198,7 +198,7 @@ def _folds(
 
 
 def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], path: Path) -> list[Fold]:
-    """The file's folds. Each is taken to test all of the people (recordings, units: whatever the protocol keeps
+    """The file's folds. Each is taken to test all of the subjects (recordings, units: whatever the protocol keeps
     together) of whom it has a row, and to train on everybody whom the protocol lets it train on."""
     by, units = protocol.split.by, cohort.of(cohort.eligible)
     groups = cohort.groups
@@ -226,7 +226,7 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow],
         train = [u.id for u in units if not parts & set(atom(u))]
         folds.append(Fold(index, tuple(train), (), tuple(u.id for u in units if atom(u) in held)))
     if len(folds) > 1:
-        # The proof is of those who are tested; nobody says who validated, and people without a row may have trained.
+        # The proof is of those who are tested; nobody says who validated, and subjects without a row may have trained.
         tested = {id_ for fold in folds for id_ in fold.test}
         inside = [replace(fold, train=tuple(id_ for id_ in fold.train if id_ in tested)) for fold in folds]
         rules = protocol.model_copy(update={"validation": Validation(fraction=0, at_least=0)})
@@ -240,7 +240,7 @@ def _fold_predictions(
     """What the file says of each fold's test units, NaN where it says nothing.
 
     Args:
-        fitted: whether the folds are the protocol's, whose training part is that of a run: people of the cohort.
+        fitted: whether the folds are the protocol's, whose training part is that of a run: subjects of the cohort.
     """
     position = {unit.id: i for i, unit in enumerate(cohort.units)}
     keep = set(cohort.positions)
@@ -261,8 +261,8 @@ def _fold_predictions(
 
 
 def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
-    """target -> how many answers to units of its people the file lacks, over all seeds, how many of those have a label,
-    and person -> how many; none where nothing is missing."""
+    """target -> how many answers to units of its subjects the file lacks, over all seeds, how many of those have a
+    label, and subject -> how many; none where nothing is missing."""
     missing: dict[str, dict[str, Any]] = {}
     for fold_predictions in predictions:
         absent = fold_predictions.units[~fold_predictions.predicted]

@@ -88,7 +88,7 @@ def _device(device: str) -> str:
 
 def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     """What pretraining saw besides this dataset, here or where the weights to start from come from: each source once,
-    with hash, licence, hours, number of people."""
+    with hash, licence, hours, number of subjects."""
     kept = (outcome.results[id_].get("manifest") for id_, s in planned.graph.stages.items() if s.kind == "pretrain")
     here = [m for m in weights.merged(m for m in kept if m) if m["store"] != planned.fit.store.key]
     before = planned.started.seen() if planned.started else []

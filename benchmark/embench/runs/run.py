@@ -1,6 +1,6 @@
 """One run, or a grid of runs, from plan to record.
 
-`call` is what people call as `embench.run(dataset="amigos", encoder="cnn_tf", fusion="cross_attn")`.
+`call` is what users call as `embench.run(dataset="amigos", encoder="cnn_tf", fusion="cross_attn")`.
 """
 
 from __future__ import annotations

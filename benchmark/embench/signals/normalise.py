@@ -22,7 +22,7 @@ class Moments:
 
     @classmethod
     def of(cls, x: np.ndarray) -> Moments:
-        """Of `x` (C, T); NaN are left out. A channel without a value has mean 0."""
+        """Of `x` (C, T); NaN are excluded. A channel without a value has mean 0."""
         count, mean, squares = np.zeros(len(x)), np.zeros(len(x)), np.zeros(len(x))
         for channel, row in enumerate(x):  # one float64 copy of one channel at a time
             values = row[np.isfinite(row)].astype(np.float64)

@@ -1,7 +1,7 @@
-"""Two or more records: which method is better, by how much, and whether so many people can tell.
+"""Two or more records: which method is better, by how much, and whether so many subjects can tell.
 
-Methods are compared on the units that all of them answered, and paired over people; under a protocol that tests people
-on whom it trained, over folds. `docs/statistics.md` says what each test is about.
+Methods are compared on the units that all of them answered, and paired over subjects; under a protocol that tests
+subjects on whom it trained, over folds. `docs/statistics.md` says what each test is about.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Comparison:
         p: of the primary test; `holm`: the same, corrected for the `together` comparisons that were asked for at once.
         tests: name -> p, of the primary test and the further ones that apply. `equivalence` asks whether the difference
             lies within .02.
-        people, units: how many it rests on. `over`: what was paired.
+        subjects, units: how many it rests on. `over`: what was paired.
         smallest: the true difference that this cohort would show with 80 % power, from the differences' own spread;
             None where nothing can vary.
         unequal_tuning: one had more than twice as many methods before it that had looked at the test labels.
@@ -213,7 +213,7 @@ def compare_all(
 
 @dataclass(frozen=True)
 class _About:
-    """What the methods of a comparison have in common. `group` (P,): those of the bootstrap's people."""
+    """What the methods of a comparison have in common. `group` (P,): those of the bootstrap's subjects."""
 
     target: str
     metric: str
@@ -324,7 +324,7 @@ def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> TestResults
     tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
     if (by_seed := _by_seed(one, other, codes)) is not None:
         tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, by_seed, about.parts)
-        if gap.over == "replicates" and about.metric not in CONDITIONED:  # its folds' scores mix people
+        if gap.over == "replicates" and about.metric not in CONDITIONED:  # its folds' scores mix subjects
             gap = widen(gap, by_seed, about.parts, MIXED_SHARE)
     if about.folds > 1 and len(apart) > 1:
         error = significance.corrected_error(apart, about.folds)
@@ -338,7 +338,7 @@ def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> TestResults
 
 
 def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | None:
-    """(S, G) what each group adds to the difference in each seed; None where seeds don't split people differently."""
+    """(S, G) what each group adds to the difference in each seed; None where seeds don't split subjects differently."""
     if not one.joined.seeds_differ_in_partition:
         return None
     if one.summands is not None and other.summands is not None:
@@ -349,7 +349,7 @@ def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | No
 
 
 def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
-    """Where people are tested on whom a method was trained, folds vary, and no person is a new one."""
+    """Where subjects are tested on whom a method was trained, folds vary, and no subject is a new one."""
     about = one.about
     if about.folds < 2 or len(apart) < 2:
         raise DataError("one fold is nothing to pair over", where=f"{one.name}, {other.name}", expected="several folds")

@@ -1,8 +1,8 @@
-"""Scores with a nuisance held constant: what the person, the stimulus or the clock cannot explain.
+"""Scores with a nuisance held constant: what the subject, the stimulus or the clock cannot explain.
 
-All take the units of one fold and one seed, and count comparisons by the pair of people they involve. A score is the
-share of comparisons won, over all folds of a seed; a bootstrap of people is then a quadratic form. Several classes are
-taken one against the rest. Where a person has several units at one stimulus (or in one bin of time), every pair of
+All take the units of one fold and one seed, and count comparisons by the pair of subjects they involve. A score is the
+share of comparisons won, over all folds of a seed; a bootstrap of subjects is then a quadratic form. Several classes
+are taken one against the rest. Where a subject has several units at one stimulus (or in one bin of time), every pair of
 units counts as a comparison of its own.
 """
 
@@ -33,8 +33,8 @@ MIN_SUBJECTS = 10
 def comparisons(name: str, units: Units, people: np.ndarray) -> list[Pairs] | Undefined:
     """The comparisons a conditioned score is made of: one table (P, P) a class, or why there can be none.
 
-    A table of `auroc_within_stimulus` has the positive unit's person in its rows. In those of the crossed scores each
-    quadruple stands twice: in the row of each of its two people, with the comparison inside that person.
+    A table of `auroc_within_stimulus` has the positive unit's subject in its rows. In those of the crossed scores each
+    quadruple stands twice: in the row of each of its two subjects, with the comparison inside that subject.
     """
     person = people_codes(units, people)
     if name == "auroc_crossed_time":
@@ -56,7 +56,7 @@ def comparisons(name: str, units: Units, people: np.ndarray) -> list[Pairs] | Un
 
 
 def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
-    """The mean over classes of the share of comparisons won; classes with too few comparisons are left out."""
+    """The mean over classes of the share of comparisons won; classes with too few comparisons are excluded."""
     if kept := estimable(name, tables):
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
     most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
@@ -67,12 +67,12 @@ def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
 
 
 def share_won_resampled(name: str, tables: Sequence[Pairs], counts: np.ndarray) -> np.ndarray:
-    """(R,) the same when person p stands `counts[r, p]` times in sample r; over the same classes."""
+    """(R,) the same when subject p stands `counts[r, p]` times in sample r; over the same classes."""
     return mean_of_known([tables[k].resampled(counts) for k in estimable(name, tables)])
 
 
 def estimable(name: str, tables: Sequence[Pairs]) -> list[int]:
-    """The classes that have comparisons and people enough."""
+    """The classes that have comparisons and subjects enough."""
     sizes = [comparison_counts(name, table) for table in tables]
     return [k for k, (n, people) in enumerate(sizes) if n >= MIN_COMPARISONS and people >= MIN_SUBJECTS]
 
@@ -84,7 +84,7 @@ def plain_share(tables: Sequence[Pairs]) -> float | None:
 
 
 def comparison_counts(name: str, table: Pairs) -> tuple[int, int]:
-    """(distinct comparisons, people who take part in any)."""
+    """(distinct comparisons, subjects who take part in any)."""
     total = table.pairs.sum() / (1 if name == "auroc_within_stimulus" else 2)
     return round(total), int(((table.pairs.sum(0) + table.pairs.sum(1)) > 0).sum())
 
@@ -107,7 +107,7 @@ def sum_tables(tables: Sequence[list[Pairs]]) -> list[Pairs]:
 def _within_cell(
     score: np.ndarray, positive: np.ndarray, person: np.ndarray, cell: np.ndarray, people: int, tie: float
 ) -> Pairs:
-    """Two people, one stimulus: every positive unit of one against every negative unit of the other."""
+    """Two subjects, one stimulus: every positive unit of one against every negative unit of the other."""
     wins, pairs = np.zeros((people, people)), np.zeros((people, people))
     for _, rows in rows_of(cell):
         here = compare_people(score[rows], positive[rows], person[rows], people, tie)
@@ -121,7 +121,7 @@ def _within_cell(
 def _crossed(
     score: np.ndarray, positive: np.ndarray, person: np.ndarray, cell: np.ndarray, people: int, tie: float
 ) -> Pairs:
-    """Quadruples of people p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
+    """Quadruples of subjects p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
     over t and q's of t over s.
 
     With W[p, (s, t)] p's wins of positive units in s over negative ones in t, and K their number, what p's own

@@ -1,4 +1,4 @@
-"""What explains labels without any signal of the body: controls fitted on training people, scored with every run.
+"""What explains labels without any signal of the body: controls fitted on training subjects, scored with every run.
 
 A new control is a function here with its name in `CONTROLS`, and a higher `REVISION` of scores; where it needs other
 data than a `Question` holds, `answers` puts them there.
@@ -155,7 +155,7 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
     if has_classes and (q.shares == 1).any():
         return Undefined("training labels are of one class only")
     x = x[:, np.isfinite(x[train]).any(0)]  # the trees can't bin a column of which nothing is known
-    # Without early stopping, which would hold out units of training people at random. One thread, so that sums are
+    # Without early stopping, which would hold out units of training subjects at random. One thread, so that sums are
     # added in one order whatever the machine.
     with threadpool_limits(limits=1):
         if not has_classes:

@@ -1,4 +1,5 @@
-"""A method's scores on one target: the score inside people, the conditioned ones, and every metric plugin that fits."""
+"""A method's scores on one target: the score inside subjects, the conditioned ones, and every metric plugin that
+fits."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ def _metric(name: str) -> Metric | Undefined:
 def _inside_people(
     joined: Joined, people: np.ndarray, groups: Mapping[str, str], kind: KindName
 ) -> tuple[Score, ByFold]:
-    """The score inside each person, a person's folds and seeds averaged first, then people."""
+    """The score inside each subject, a subject's folds and seeds averaged first, then subjects."""
     by_fold = subject_scores_by_fold(joined, people, kind)
     values = {at: _finite(mean_of_known(persons)) for at, persons in by_fold.items()}
     persons = mean_of_known(subject_scores_by_seed(joined, by_fold))
@@ -99,7 +100,7 @@ def _inside_people(
 
 
 def subject_scores_by_fold(joined: Joined, people: np.ndarray, kind: KindName) -> dict[tuple[int, int], np.ndarray]:
-    """(seed, fold) -> the score inside each person (P,), NaN where there is none."""
+    """(seed, fold) -> the score inside each subject (P,), NaN where there is none."""
     inside = WITHIN_SUBJECT_SCORES[KINDS[kind].within]
     return {(seed, fold): inside(units, people) for seed, fold, units in joined}
 
@@ -140,12 +141,12 @@ def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> tuple[Score
 def _over_folds(
     name: str, metric: Metric, joined: Joined, bootstrap: Bootstrap, groups: Mapping[str, str]
 ) -> tuple[Score, ByFold]:
-    """A metric averaged over seeds, then folds; what is undefined is left out.
+    """A metric averaged over seeds, then folds; what is undefined is excluded.
 
-    The interval holds a share of what people add who train each other's models, where seeds tell.
+    The interval holds a share of what subjects add who train each other's models, where seeds tell.
 
-    In a bootstrap sample a fold weighs as much as its people were drawn, relative to their number: 1 for the folds that
-    were strata; else a person who is the whole fold could be drawn twice and count once.
+    In a bootstrap sample a fold weighs as much as its subjects were drawn, relative to their number: 1 for the folds
+    that were strata; else a subject who is the whole fold could be drawn twice and count once.
     """
     folds = sorted({fold for _, fold, _ in joined})
     shape = (len(joined.seeds), len(folds))
@@ -179,7 +180,7 @@ def _over_folds(
 
 
 def _added(name: str, metric: Metric, joined: Joined, groups: Mapping[str, str]) -> np.ndarray:
-    """(S, G) what each group of people adds to a metric of folds, in each seed that has a score: the jackknife's
+    """(S, G) what each group of subjects adds to a metric of folds, in each seed that has a score: the jackknife's
     pseudo-values (Efron & Stein 1981, doi 10.1214/aos/1176345462) of its folds, over G. A group without which there
     is no score adds what the fold scores, and one of folds without a score what the others add."""
     names = np.array(

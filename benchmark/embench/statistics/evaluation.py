@@ -159,7 +159,7 @@ def scoring_identity() -> dict[str, Any]:
 
 
 def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Mapping[str, str]) -> Circumstances:
-    """What run.yaml says of the data, the rules, the people and the code, whatever the method.
+    """What run.yaml says of the data, the rules, the subjects and the code, whatever the method.
 
     Args:
         dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
@@ -261,7 +261,7 @@ def prediction_rows(
 def _controls(
     answer: FoldPredictions, cohort: Cohort, index: np.ndarray, movement: np.ndarray | None
 ) -> dict[str, Any]:
-    """Controls of a fold, fitted on the labels of its training people."""
+    """Controls of a fold, fitted on the labels of its training subjects."""
     if answer.train is None:
         return dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
     made = control_scores(

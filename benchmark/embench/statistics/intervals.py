@@ -1,6 +1,6 @@
-"""Estimates with their intervals: t over groups of people, and the bootstrap of people within folds.
+"""Estimates with their intervals: t over groups of subjects, and the bootstrap of subjects within folds.
 
-People recorded together are not independent, so that the group is what varies in both; a person recorded alone is a
+Subjects recorded together are not independent, so that the group is what varies in both; a subject recorded alone is a
 group. All intervals are two-sided at 95 %.
 """
 
@@ -32,9 +32,9 @@ class Estimate:
         std: the standard deviation over what `over` names: `people`, the `folds` of a seed (mean over seeds), or the
             bootstrap's `replicates` (a standard error).
         low, high: None where nothing can vary.
-        people: how many it rests on. `left_out`: what is not in it, in words.
+        subjects: how many it rests on. `left_out`: what is not in it, in words.
         comparisons: how many a conditioned score is made of, in the seed that has fewest.
-        replicates: (R,) bootstrap values; `persons`: (P,) values of people, NaN where unknown. Whichever the interval
+        replicates: (R,) bootstrap values; `persons`: (P,) values of subjects, NaN where unknown. Whichever the interval
             comes from; differences are paired through them.
     """
 
@@ -58,7 +58,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Samples of people: `counts` (R, P) says how often each stands in each; `people` (P,) names the columns.
+    """Samples of subjects: `counts` (R, P) says how often each stands in each; `people` (P,) names the columns.
 
     `groups` were drawn, `free` of them independently (groups less strata).
     """
@@ -84,15 +84,15 @@ class Bootstrap:
 def draw_bootstrap(
     tested: Sequence[Mapping[int, Iterable[str]]], groups: Mapping[str, str], replicates: int
 ) -> Bootstrap:
-    """Bootstrap samples of the tested people, drawn within folds.
+    """Bootstrap samples of the tested subjects, drawn within folds.
 
-    A seed has a partition of its own, but its people are the same, so that one sample holds for all seeds: sample r is
-    stratified by the folds of seed r modulo the number of seeds. A stratum is the groups that are tested in the same
+    A seed has a partition of its own, but its subjects are the same, so that one sample holds for all seeds: sample r
+    is stratified by the folds of seed r modulo the number of seeds. A stratum is the groups that are tested in the same
     folds; those alone in theirs share one, else leave-one-subject-out would seem free of error.
 
     Args:
-        tested: for each seed, fold -> people in its test part.
-        groups: person -> group.
+        tested: for each seed, fold -> subjects in its test part.
+        groups: subject -> group.
     """
     people = np.array(sorted({person for folds in tested for members in folds.values() for person in members}))
     names, group_of = np.unique([groups.get(person, person) for person in people.tolist()], return_inverse=True)
@@ -121,11 +121,11 @@ def _strata(folds: Mapping[int, Iterable[str]], group_of: Mapping[str, int]) -> 
 
 
 def mean_over_subjects(persons: np.ndarray, group: np.ndarray, left_out: tuple[str, ...] = ()) -> Estimate | Undefined:
-    """The mean over people, with a t interval over groups.
+    """The mean over subjects, with a t interval over groups.
 
     The estimate is the plain mean of `persons` (P,), NaN left out. Its variance is the cluster-robust one, G / (G - 1)
-    times the sum over the G groups of (sum of its people's deviations)^2, over P^2, with G - 1 degrees of freedom; when
-    everybody is their own group, this is the ordinary t interval.
+    times the sum over the G groups of (sum of its subjects' deviations)^2, over P^2, with G - 1 degrees of freedom;
+    when everybody is their own group, this is the ordinary t interval.
 
     Args:
         group: (P,) anything that is equal within a group.
@@ -147,8 +147,8 @@ def mean_over_subjects(persons: np.ndarray, group: np.ndarray, left_out: tuple[s
 
 
 def paired_difference(one: Estimate, other: Estimate, group: np.ndarray, bootstrap: Bootstrap) -> Estimate | Undefined:
-    """`one` less `other`, paired: person by person where both have values of people (`group` (P,) theirs), else sample
-    by sample. The interval is of the same kind as theirs."""
+    """`one` less `other`, paired: subject by subject where both have values of subjects (`group` (P,) theirs), else
+    sample by sample. The interval is of the same kind as theirs."""
     if one.persons is not None and other.persons is not None:
         return mean_over_subjects(one.persons - other.persons, group)
     if one.replicates is None or other.replicates is None:
@@ -159,17 +159,17 @@ def paired_difference(one: Estimate, other: Estimate, group: np.ndarray, bootstr
 
 
 def shared_variance(by_seed: np.ndarray, parts: int) -> float:
-    """What people add to the variance of a mean over people who train each other's models.
+    """What subjects add to the variance of a mean over subjects who train each other's models.
 
-    Two people of different folds each train the model that answers for the other, so that what they add to a score is
-    not independent. Where there is nothing to learn, so that a model is made of its training people's noise alone, this
-    about doubles the variance. How much of what people add hangs on who trained shows between seeds, whose training
-    people differ: two partitions into F parts have (1 - 1/F)^2 of everybody in common, and for answers that are linear
-    in the model the variance to add is (F - 1 + 1/S) times the one between seeds.
+    Two subjects of different folds each train the model that answers for the other, so that what they add to a score is
+    not independent. Where there is nothing to learn, so that a model is made of its training subjects' noise alone,
+    this about doubles the variance. How much of what subjects add hangs on who trained shows between seeds, whose
+    training subjects differ: two partitions into F parts have (1 - 1/F)^2 of everybody in common, and for answers that
+    are linear in the model the variance to add is (F - 1 + 1/S) times the one between seeds.
 
     Args:
-        by_seed: (S, G) what each group of people adds in each of at least two seeds that split people differently.
-        parts: F, into how many people are split for testing.
+        by_seed: (S, G) what each group of subjects adds in each of at least two seeds that split subjects differently.
+        parts: F, into how many subjects are split for testing.
     """
     return float((parts - 1 + 1 / len(by_seed)) * by_seed.var(0, ddof=1).sum())
 
@@ -181,7 +181,7 @@ def variance_over_groups(by_seed: np.ndarray) -> float:
 
 
 def widen(estimate: Estimate, by_seed: np.ndarray, parts: int, share: float, most: float = math.inf) -> Estimate:
-    """The estimate, its interval stretched around it for people who train each other's models.
+    """The estimate, its interval stretched around it for subjects who train each other's models.
 
     Args:
         by_seed, parts: as for `shared_variance`. `share`: how much of that is added; `most`: never more than so many

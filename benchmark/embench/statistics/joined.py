@@ -30,17 +30,18 @@ class Joined:
         return [{fold: np.unique(units.subject) for fold, units in folds.items()} for folds in self.seeds.values()]
 
     def _parts(self) -> list[frozenset[frozenset[str]]]:
-        """For each seed, the parts that people are tested in; folds of the same people and other stimuli are one."""
+        """For each seed, the parts that subjects are tested in; folds of the same subjects and other stimuli are
+        one."""
         return [frozenset(frozenset(people.tolist()) for people in folds.values()) for folds in self.tested_subjects()]
 
     @property
     def n_parts(self) -> int:
-        """How many parts people are tested in; people of one train the models that answer for the others."""
+        """How many parts subjects are tested in; subjects of one train the models that answer for the others."""
         return max(map(len, self._parts()))
 
     @property
     def seeds_differ_in_partition(self) -> bool:
-        """Whether there are several seeds and no two of them split people alike."""
+        """Whether there are several seeds and no two of them split subjects alike."""
         return len(set(self._parts())) == len(self.seeds) > 1
 
 
@@ -50,7 +51,7 @@ def join(
     """Method -> its labelled units; a control's are limited to the units that the model answered.
 
     Raises:
-        DataError: a score is missing or not finite, a unit is predicted twice, or people are unknown to `groups`.
+        DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`.
     """
     ours = predictions.take(predictions["target"] == target.name)
     y = labels_of(ours, labels, target)
@@ -108,7 +109,7 @@ def units_of(
     """Rows of predictions of one target with their labels `y` (n,), as metrics read them.
 
     Raises:
-        DataError: a score is missing or not finite, or people are unknown to `groups`.
+        DataError: a score is missing or not finite, or subjects are unknown to `groups`.
     """
     score = rows["score"]
     if target.traits.several:

@@ -1,9 +1,9 @@
-"""What two methods' difference in a score becomes when they exchange their answers for whole groups of people.
+"""What two methods' difference in a score becomes when they exchange their answers for whole groups of subjects.
 
 If it makes no difference which of two methods answers for a group, then the difference of their scores is as likely as
 any that comes of exchanging the answers of some groups: the permutation test of paired designs. A score that is a sum
-over people changes by turning signs. Any other is computed anew, with the answers of both methods side by side as if
-they were of two people, of whom each sample holds one; where ranks alone decide a score, scores are first made ranks
+over subjects changes by turning signs. Any other is computed anew, with the answers of both methods side by side as if
+they were of two subjects, of whom each sample holds one; where ranks alone decide a score, scores are first made ranks
 within fold and seed, so that two methods' scales can be mixed (Bandos et al. 2005, doi 10.1002/sim.2149).
 """
 
@@ -31,9 +31,10 @@ BETWEEN_SUBJECTS = "auroc_within_stimulus"
 
 def per_subject_contributions(name: str, joined: Joined, target: Target, people: np.ndarray) -> np.ndarray | None:
     """(S, P) what each of `people` adds to a method's score `name` in each seed, NaN where nothing; None where the
-    score is no sum over people.
+    score is no sum over subjects.
 
-    The crossed scores are one: their comparisons lie inside people, and how many there are of each is up to the labels.
+    The crossed scores are one: their comparisons lie inside subjects, and how many there are of each is up to the
+    labels.
     """
     if name == target.traits.within:
         seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, people, target.kind))
@@ -50,7 +51,7 @@ def per_subject_contributions(name: str, joined: Joined, target: Target, people:
 
 
 def group_contributions_by_seed(one: np.ndarray, other: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(S, G) what each group of people adds to the difference of methods with these `summands` (S, P), seed by seed.
+    """(S, G) what each group of subjects adds to the difference of methods with these `summands` (S, P), seed by seed.
 
     Args:
         codes: (P,) groups, from 0 on.
@@ -76,7 +77,7 @@ def group_contributions(name: str, one: Joined, other: Joined, people: np.ndarra
 
 
 def _differences(name: str, one: Joined, other: Joined, people: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """(R,) differences when the answers of the people of `ways` (R, P) are exchanged."""
+    """(R,) differences when the answers of the subjects of `ways` (R, P) are exchanged."""
     metric = None if name == BETWEEN_SUBJECTS else registry.load("metric", name)()
     both = np.array([f"{m}:{person}" for m in (0, 1) for person in people.tolist()])
     samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
@@ -102,7 +103,8 @@ def _across(
     both: np.ndarray,
     samples: np.ndarray,
 ) -> np.ndarray:
-    """(R,) shares of comparisons of different people won in a seed; over the classes that the labels make estimable."""
+    """(R,) shares of comparisons of different subjects won in a seed; over the classes that the labels make
+    estimable."""
     plain = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), people)
     doubled = conditioned.over_folds(BETWEEN_SUBJECTS, sides.values(), both)
     if isinstance(plain, Undefined) or isinstance(doubled, Undefined):
@@ -112,7 +114,7 @@ def _across(
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
-    """The units of a fold as both methods answer them; each person is there once a method."""
+    """The units of a fold as both methods answer them; each subject is there once a method."""
     ranked = _ranked(one), _ranked(other)
     if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
         one, other = ranked

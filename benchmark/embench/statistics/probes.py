@@ -1,6 +1,6 @@
 """Linear probes: what a network's last hidden layer says of who it is, which stimulus runs, or any other label.
 
-Each fold and seed has a network of its own, so that every probe is fitted and scored inside one, on the people whom
+Each fold and seed has a network of its own, so that every probe is fitted and scored inside one, on the subjects whom
 that network was not trained on.
 """
 
@@ -49,9 +49,9 @@ def linear_probe(
 ) -> ProbeResult | Undefined:
     """Asks hidden layers for `what`: `subject`, `stimulus`, or `label` (of `target`, whose `labels` are needed).
 
-    People are told apart on stretches of theirs that the probe was not fitted on: other recordings where they have
-    several, else other fifths of their time. Stimuli and labels are told apart on other people. Logistic regression on
-    standardised dimensions, C = 1.
+    Subjects are told apart on stretches of theirs that the probe was not fitted on: other recordings where they have
+    several, else other fifths of their time. Stimuli and labels are told apart on other subjects. Logistic regression
+    on standardised dimensions, C = 1.
     """
     rows = predictions.take((predictions["method"] == MODEL) & (predictions["target"] == target))
     ours = embeddings.take(embeddings.target == target)
@@ -84,7 +84,7 @@ def linear_probe(
 
 def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> tuple[float, float] | None:
     """(score, chance) of reading `y` (n,) from `x` (n, H), cross-validated over what is kept `apart` (n,). Values that
-    one part alone holds are left out; None where fewer than two are left."""
+    one part alone holds are excluded; None where fewer than two are left."""
     several = [v for v in np.unique(y) if len(np.unique(apart[y == v])) > 1]
     x, apart, y = x[np.isin(y, several)], apart[np.isin(y, several)], y[np.isin(y, several)]
     if len(several) < 2:
@@ -107,8 +107,8 @@ def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> t
 
 
 def _stretches(rows: Predictions) -> np.ndarray:
-    """(n,) the part of each person's time that a unit lies in, the same numbers for everybody: recordings dealt out to
-    `PARTS`, or fifths of the time where a person has fewer than two."""
+    """(n,) the part of each subject's time that a unit lies in, the same numbers for all subjects: recordings dealt out
+    to `PARTS`, or fifths of the time where a subject has fewer than two."""
     part = np.zeros(len(rows), np.int64)
     for person in np.unique(rows["subject"]):
         own = np.flatnonzero(rows["subject"] == person)

@@ -52,7 +52,7 @@ def compute_scores(
     """Scores of the model and of every control, each number with its interval or the reason why there is none.
 
     Args:
-        groups: person -> people recorded together with them.
+        groups: subject -> subjects recorded together with them.
         unit_length_s: nominal length of a unit, for all targets or each; NaN where units are whole recordings.
         not_applicable: target -> control -> why it was not scored.
 
@@ -61,7 +61,7 @@ def compute_scores(
         {metric: number}}}, or {target: {"undefined": reason}} where it does not apply; `differences` {control: {target:
         {"difference": number, "clears": bool}}} of the headlines, model less control, paired; `cleared_all` and
         `not_cleared` ("target: control"); `folds`, every method, seed and fold by itself. A number is {mean, std, low,
-        high, people, over, left_out} or {"undefined": reason}, see `Estimate`.
+        high, subjects, over, left_out} or {"undefined": reason}, see `Estimate`.
 
     Raises:
         DataError: predictions do not fit together or with `groups`.
@@ -139,7 +139,7 @@ def _gap(
 ) -> Score:
     """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
 
-    A control asks whether anything was learned. Where nothing was, people who train each other's models about double
+    A control asks whether anything was learned. Where nothing was, subjects who train each other's models about double
     the variance, so that the interval holds the whole `shared_variance`: as far as seeds tell how much it is, and never
     more than that doubling, which also stands in where they don't tell.
     """

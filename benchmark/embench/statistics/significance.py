@@ -1,7 +1,7 @@
 """Tests of paired differences, on arrays alone: which differences are more than chance, and which too small to matter.
 
-One test is primary and was chosen beforehand: the permutation test over groups of people. The others are further ones.
-`docs/statistics.md` says what each of them is about, and how often each rejects where there is nothing to find.
+One test is primary and was chosen beforehand: the permutation test over groups of subjects. The others are further
+ones. `docs/statistics.md` says what each of them is about, and how often each rejects where there is nothing to find.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SEED = 19350101
 
 @cache
 def group_permutations(groups: int) -> np.ndarray:
-    """(R, groups) bool, which groups of people's answers two methods exchange: row 0 exchanges none. All 2^groups ways
+    """(R, groups) bool, which groups of subjects' answers two methods exchange: row 0 exchanges none. All 2^groups ways
     where these are at most `DRAWS` (15 groups), else row 0 and `DRAWS` - 1 random ones, always the same."""
     if 2**groups <= MAX_PERMUTATIONS:
         return (np.arange(2**groups)[:, None] >> np.arange(groups) & 1).astype(bool)
@@ -43,11 +43,12 @@ def permutation_test(values: np.ndarray) -> float:
 
 
 def shared_training_test(values: np.ndarray, by_seed: np.ndarray, parts: int) -> float:
-    """The same p with an allowance for people who train each other's models, the whole of `intervals.shared_variance`.
+    """The same p with an allowance for subjects who train each other's models, the whole of
+    `intervals.shared_variance`.
 
     Args:
-        by_seed: (S, G) what each group adds in each of at least two seeds that split people differently.
-        parts: F, into how many people are split for testing.
+        by_seed: (S, G) what each group adds in each of at least two seeds that split subjects differently.
+        parts: F, into how many subjects are split for testing.
     """
     own = (by_seed.mean(0) ** 2).sum()
     more = intervals.shared_variance(by_seed, parts) / own if own else 0.0
@@ -97,7 +98,7 @@ def smallest_detectable(error: float, df: float) -> float:
         return float(1 - upper + np.nan_to_num(lower))  # scipy gives no number for a tail that is next to nothing
 
     # The noncentrality is the difference in standard errors. Twice the normal approximation's is more than enough from
-    # 2 people on; with one degree of freedom the critical value itself is the measure.
+    # 2 subjects on; with one degree of freedom the critical value itself is the measure.
     most = 2 * (critical + stats.norm.isf(1 - POWER) + 2)
     return float(optimize.brentq(lambda found: power(found) - POWER, 0.0, most, xtol=1e-13) * error)
 

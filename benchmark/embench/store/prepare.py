@@ -1,4 +1,4 @@
-"""From a dataset's files to prepared data, one recording at a time, so that memory does not grow with the people."""
+"""From a dataset's files to prepared data, one recording at a time, so that memory does not grow with the subjects."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def prepare(
         filtered: whether the protocol's preprocessing is applied. Lost samples are bridged either way.
         rules: name of that preprocessing.
         cache: folder below which prepared data are kept.
-        workers: processes that read people side by side; the result is the same bytes.
-        progress: called with (people done, people in all, who).
+        workers: processes that read subjects side by side; the result is the same bytes.
+        progress: called with (subjects done, subjects in all, who).
 
     Raises:
         DataError: where files are missing, damaged or of another dataset.
@@ -122,7 +122,7 @@ class _Job:
 
 @dataclass
 class _Content:
-    """What is known of one person, or of several, besides the samples. Spans of one person begin at 0."""
+    """What is known of one subject, or of several, besides the samples. Spans of one subject begin at 0."""
 
     recordings: list[RecordingEntry] = field(default_factory=list)
     modalities: dict[str, ModalityEntry] = field(default_factory=dict)
@@ -209,7 +209,7 @@ def _read_in_worker(position: int, subject: str) -> _Content:
 
 
 def _read(job: _Job, position: int, subject: str) -> _Content:
-    """One person: samples as bare rows (time first) into a file a modality, all else into memory."""
+    """One subject: samples as bare rows (time first) into a file a modality, all else into memory."""
     content, folder, rows = _Content(), job.part(position), dict[str, int]()
     with writing(job.folder.parent):
         folder.mkdir(parents=True)
@@ -249,7 +249,7 @@ def _read(job: _Job, position: int, subject: str) -> _Content:
 def _written(
     job: _Job, recording: Recording, modality: str, content: _Content, folder: Path, rows: dict[str, int]
 ) -> Span:
-    """Where the signal's samples lie in the person's own file, after it was written there. Raises Unusable."""
+    """Where the signal's samples lie in the subject's own file, after it was written there. Raises Unusable."""
     signal, t0 = _ready(job, recording, modality)
     entry = ModalityEntry(signal.channels, float(signal.rate), signal.unit)
     if content.modalities.setdefault(modality, entry) != entry:

@@ -27,7 +27,7 @@ def reader_faults(name: str, where: str) -> Iterator[None]:
 
 
 def recordings(dataset: Dataset, name: str, subject: str) -> Iterator[Recording]:
-    """The reader's recordings of one person. Raises DataError or PluginError."""
+    """The reader's recordings of one subject. Raises DataError or PluginError."""
     with reader_faults(name, f"subject {subject}"):
         iterator = iter(dataset.recordings(subject))
     while True:

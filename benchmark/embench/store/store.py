@@ -91,7 +91,7 @@ class Store:
         filtered: whether the protocol's preprocessing was applied, or signals are as the dataset gave them.
         synthetic: what the generator of the data said of them, None for real data.
         excluded: signals that cannot be used: subject, recording, modality, reason.
-        subjects: what is known of each person.
+        subjects: what is known of each subject.
         label_kinds: rating, continuous or condition, by label name.
         root: the dataset's folder, below which its videos lie, where it was when the data were prepared last.
     """

@@ -1,4 +1,4 @@
-"""The conformance of dataset readers, on a folder of their files, generated ones or real."""
+"""The conformance of dataset readers, on a folder of their files, synthetic ones or real."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SUBJECTS = 3
 
 
 def check_dataset(cls: type[Dataset], root: Path) -> None:
-    """Checks that a reader keeps its interface and its card's word, on the first people found in `root`.
+    """Checks that a reader keeps its interface and its card's word, on the first subjects found in `root`.
 
-    The card; people in a fixed order; recordings that are the same when read twice, hold float32 signals of the
+    The card; subjects in a fixed order; recordings that are the same when read twice, hold float32 signals of the
     channels, rates and units that the card promises, videos that can be decoded and show something of the recording,
     and labels that its targets can be made of; absent modalities that are absent, not zeros; existing files; and
     an empty folder refused with DataError.

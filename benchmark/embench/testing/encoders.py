@@ -18,7 +18,7 @@ from embench.testing.require import CLOSE_ENOUGH, Check, projected, seeded
 
 def check_encoder(cls: type[Encoder]) -> None:
     """Checks that an encoder keeps its interface: all presets on one modality, then `quick` on each it accepts. Of an
-    encoder of clips, `paper` is left out: such a network takes minutes on a CPU.
+    encoder of clips, `paper` is excluded: such a network takes minutes on a CPU.
 
     Shapes and finite numbers; the same network and answer from one seed; rows that don't depend on their batch; nothing
     read where the mask says that nothing was recorded; gradients everywhere; weights that hold all that decides the

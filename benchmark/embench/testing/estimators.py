@@ -113,7 +113,7 @@ def _near(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _table(subjects: int, seed: int, kind: KindName) -> _Table:
-    """Rows of people with all classes: two features tell them apart, some values are missing, one feature always."""
+    """Rows of subjects with all classes: two features tell them apart, some values are missing, one feature always."""
     random = np.random.default_rng(seed)
     n = subjects * 12
     y = np.tile(np.arange(12) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)

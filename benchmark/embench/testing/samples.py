@@ -156,7 +156,7 @@ def tokens(spec: TokenSpec, present: Tensor, seed: int = 0) -> Tokens:
 
 
 def units(kind: KindName, subjects: int = 6, each: int = 12, seed: int = 0) -> Units:
-    """Units of people who have every label, with scores that are a little better than chance.
+    """Units of subjects who have every label, with scores that are a little better than chance.
 
     >>> len(units("binary"))
     72

@@ -49,7 +49,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class Match:
-    """Two people some of whose windows are the same signal."""
+    """Two subjects some of whose windows are the same signal."""
 
     one: str
     other: str
@@ -59,7 +59,7 @@ class Match:
 
 
 def check_copies(e: Evidence) -> CheckResult | Undefined:
-    """No two people of the dataset have the same signals."""
+    """No two subjects of the dataset have the same signals."""
     rates = {m: card.rate for m, card in e.card.modalities.items()}
     wanted = e.manifest.method.modalities or list(e.store.modalities)
     modalities = list(dict.fromkeys(part for m in wanted for part in m.split("+") if part in e.store.modalities))
@@ -77,7 +77,7 @@ def check_copies(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_pretraining(e: Evidence) -> CheckResult | Undefined:
-    """What was pretrained on holds none of the test people, by the record, and by the signals that are at hand."""
+    """What was pretrained on holds none of the test subjects, by the record, and by the signals that are at hand."""
     if not (e.manifest.method.pretrainers or e.manifest.pretraining or e.record.run.get("started_from")):
         return Undefined("nothing was pretrained")
     findings = overlap_findings(e)
@@ -101,7 +101,7 @@ def check_pretraining(e: Evidence) -> CheckResult | Undefined:
 def find_matches(
     store: Store, other: Store | None, modalities: Sequence[str], rates: Mapping[str, float]
 ) -> tuple[dict[str, int], list[Match]]:
-    """(modality -> windows compared, people with the same signals) inside a store, or of one with another.
+    """(modality -> windows compared, subjects with the same signals) inside a store, or of one with another.
 
     Args:
         rates: modality -> the rate (Hz) at which it was recorded: nothing above half of it says anything.
@@ -242,7 +242,7 @@ def _apart(same: Sequence[tuple[float, int, int, float]], ours: Windows, theirs:
 
 
 def _apart_at_most(windows: Windows, person: str) -> int:
-    """How many windows that do not overlap a person has."""
+    """How many windows that do not overlap a subject has."""
     own = windows.person == person
     recordings = np.unique(windows.recording[own])
     spans = [np.ptp(windows.start[own & (windows.recording == r)]) for r in recordings]

@@ -39,8 +39,8 @@ def check_probes(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_test_normalisation(e: Evidence) -> CheckResult | Undefined:
-    """Hidden layers are not centred and scaled over the very people who are tested: each dimension's mean over a fold's
-    test units is exactly 0, its SD exactly 1, only where the test part itself was normalised."""
+    """Hidden layers are not centred and scaled over the very subjects who are tested: each dimension's mean over a
+    fold's test units is exactly 0, its SD exactly 1, only where the test part itself was normalised."""
     if e.embeddings is None:
         return Undefined("the run kept no hidden layers")
     kept, asked, found = e.embeddings, 0, []

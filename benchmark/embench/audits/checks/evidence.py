@@ -1,4 +1,4 @@
-"""What an audit looks at: a run's record, and what the data themselves say of its people, units and labels."""
+"""What an audit looks at: a run's record, and what the data themselves say of its subjects, units and labels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from embench.store import Store
 @dataclass(frozen=True)
 class FittedStatistics:
     """A normalising buffer of one fold's network: as it lies in the weights, as recomputed on the fold's training
-    people, and over everybody."""
+    subjects, and over everybody."""
 
     seed: int
     fold: int
@@ -40,10 +40,11 @@ class Evidence:
 
     Args:
         units: id -> unit, as the data and the protocol make them. `labels`: made of the data by the card's rules, for
-            the units that the run answered. `groups`: person -> people recorded together, by the data.
-        dealt: seed -> the folds that the protocol deals these people into; empty where the run is not about them alone.
+            the units that the run answered. `groups`: subject -> subjects recorded together, by the data.
+        dealt: seed -> the folds that the protocol deals these subjects into; empty where the run is not about them
+        alone.
         rescored: what `scores.json` should hold.
-        statistics: of networks that normalise by their training people; None where that can't be asked.
+        statistics: of networks that normalise by their training subjects; None where that can't be asked.
         sources: name -> data of what was pretrained on, as far as they are at hand; `missing_sources` those that
             are not.
         stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; None where code

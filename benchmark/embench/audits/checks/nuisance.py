@@ -1,4 +1,4 @@
-"""Predictions that something else than the body explains: the person, the stimulus, the clock, a recording's length,
+"""Predictions that something else than the body explains: the subject, the stimulus, the clock, a recording's length,
 the order of the files."""
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ _TODO = {
 
 
 def check_explained_by_subject(e: Evidence) -> CheckResult | Undefined:
-    """Scores are the same all through a person: no moment of theirs is told from another."""
+    """Scores are the same all through a subject: no moment of theirs is told from another."""
     return _explained(e, "person", lambda rows: rows["subject"])
 
 
 def check_explained_by_stimulus(e: Evidence) -> CheckResult | Undefined:
-    """Scores are what other people got at the same stimulus."""
+    """Scores are what other subjects got at the same stimulus."""
     return _explained(e, "stimulus", lambda rows: rows["stimulus"])
 
 
 def check_explained_by_clock(e: Evidence) -> CheckResult | Undefined:
-    """Scores are what other people got at the same time since the start."""
+    """Scores are what other subjects got at the same time since the start."""
     return _explained(e, "clock", lambda rows: rows["start_s"])
 
 
 def check_explained_by_length(e: Evidence) -> CheckResult | Undefined:
-    """Scores are what other people got in recordings of the same length."""
+    """Scores are what other subjects got in recordings of the same length."""
     seconds = {entry.id: entry.duration_s for entry in e.store.recordings}
     return _explained(e, "length", lambda rows: np.array([seconds.get(r, np.nan) for r in rows["recording"].tolist()]))
 
@@ -83,7 +83,7 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
 
 
 def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:
-    """(mean over people of how well the place tells the classes, in one direction for all; pairs of moments)."""
+    """(mean over subjects of how well the place tells the classes, in one direction for all; pairs of moments)."""
     table = e.labels
     rows = [
         (s, where[u], y)
@@ -152,10 +152,11 @@ def explained_share(
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """(share of the variance of ranks that is explained, each row's guess, which rows have one).
 
-    Scores become ranks within fold and seed. A row's guess is the mean rank of the other rows of its person (`own`), or
-    of other people's rows of the same seed: those with the very same value where there are `NEAREST` at least, else as
-    many with the nearest values. Nothing is fitted to the row itself, so that noise explains nothing. Where a `label`
-    (n,) is given, ranks are what is left of them beside the mean of their label, and rows without one are left out.
+    Scores become ranks within fold and seed. A row's guess is the mean rank of the other rows of its subject (`own`),
+    or of other subjects' rows of the same seed: those with the very same value where there are `NEAREST` at least, else
+    as many with the nearest values. Nothing is fitted to the row itself, so that noise explains nothing. Where a
+    `label` (n,) is given, ranks are what is left of them beside the mean of their label, and rows without one are
+    excluded.
     """
     rank = np.full(len(rows), np.nan)
     guess = np.full(len(rows), np.nan)
@@ -181,7 +182,7 @@ def explained_share(
 
 
 def _own(rank: np.ndarray, person: np.ndarray) -> np.ndarray:
-    """(n,) the mean of the other rows of the same person."""
+    """(n,) the mean of the other rows of the same subject."""
     _, code = np.unique(person, return_inverse=True)
     total, count = np.bincount(code, rank)[code], np.bincount(code)[code]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -189,7 +190,7 @@ def _own(rank: np.ndarray, person: np.ndarray) -> np.ndarray:
 
 
 def _others(rank: np.ndarray, values: np.ndarray, person: np.ndarray) -> np.ndarray:
-    """(n,) the mean of other people's rows with the same, or the nearest, values."""
+    """(n,) the mean of other subjects' rows with the same, or the nearest, values."""
     guess = _same(rank, values, person)
     if values.dtype.kind == "U":
         return guess
@@ -211,7 +212,7 @@ def _others(rank: np.ndarray, values: np.ndarray, person: np.ndarray) -> np.ndar
 
 
 def _same(rank: np.ndarray, values: np.ndarray, person: np.ndarray) -> np.ndarray:
-    """(n,) the mean of other people's rows with the very same value; NaN where there are too few."""
+    """(n,) the mean of other subjects' rows with the very same value; NaN where there are too few."""
     value = np.unique(values, return_inverse=True)[1]
     both = value * len(person) + np.unique(person, return_inverse=True)[1]
     total = np.bincount(value, rank)[value] - np.bincount(both, rank)[both]

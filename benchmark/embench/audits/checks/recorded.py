@@ -1,4 +1,5 @@
-"""Whether a record says what the data say: labels, scores, access, stages, and what validation people were used for."""
+"""Whether a record says what the data say: labels, scores, access, stages, and what validation subjects were used
+for."""
 
 from __future__ import annotations
 
@@ -76,7 +77,7 @@ def check_scores(e: Evidence) -> CheckResult | Undefined:
 
 
 def _numbers(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, float]]:
-    """(place, mean) of every defined number of a part of `scores.json`; intervals follow from the same people."""
+    """(place, mean) of every defined number of a part of `scores.json`; intervals follow from the same subjects."""
     for name, value in table.items():
         if isinstance(value, Mapping):
             if isinstance(value.get("mean"), int | float):
@@ -107,8 +108,8 @@ def check_access(e: Evidence) -> CheckResult:
 
 
 def check_stages(e: Evidence) -> CheckResult | Undefined:
-    """The stages that the run went through are those that its request has here: their ids are made of the people, units
-    and labels that each learned from, so that equal ids prove them."""
+    """The stages that the run went through are those that its request has here: their ids are made of the subjects,
+    units and labels that each learned from, so that equal ids prove them."""
     if e.stages is None:
         return Undefined("code, libraries, data or device differ from the run's, or nothing was trained in stages")
     rows = [row for row in e.stages if row["differs"]]
@@ -124,7 +125,7 @@ def check_stages(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_statistics(e: Evidence) -> CheckResult | Undefined:
-    """What a network normalises by was fitted on the training people of its fold, and on nobody else."""
+    """What a network normalises by was fitted on the training subjects of its fold, and on nobody else."""
     if e.statistics is None:
         return Undefined("no weights, other code than the run's, or statistics that came with pretrained weights")
     if not e.statistics:
@@ -152,11 +153,11 @@ def check_statistics(e: Evidence) -> CheckResult | Undefined:
 
 
 def _same_in_all_folds(e: Evidence) -> list[str]:
-    """Buffers that are equal in all folds of a seed, though the people who should have been asked are not."""
+    """Buffers that are equal in all folds of a seed, though the subjects who should have been asked are not."""
     found = []
     of: dict[tuple[int, str], list[np.ndarray]] = {}
     for s in e.statistics or ():
-        # Where training people agree to the digit (a feature that is constant), equal buffers say nothing.
+        # Where training subjects agree to the digit (a feature that is constant), equal buffers say nothing.
         if np.ptp(s.saved) > 0 or np.abs(s.saved).max() > 0:
             of.setdefault((s.seed, s.name), []).append(s.saved)
     for (seed, name), values in of.items():
@@ -167,7 +168,7 @@ def _same_in_all_folds(e: Evidence) -> list[str]:
 
 
 def check_validation(e: Evidence) -> CheckResult:
-    """How many things the validation people decided; each one more makes them less of a check."""
+    """How many things the validation subjects decided; each one more makes them less of a check."""
     parts = e.record.run["config"].get("parts", {})
     uses = [f"when to stop {name}" for name, part in parts.items() if part.get("selection") == "early_stop"]
     tested = {row["subject"] for row in e.record.folds if row["role"] == "val"}
@@ -213,5 +214,5 @@ def overlap_findings(e: Evidence) -> list[AuditFinding]:
 
 
 def _family(dataset: str) -> str:
-    """A dataset's name without its variant, which is of the same people."""
+    """A dataset's name without its variant, which is of the same subjects."""
     return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])

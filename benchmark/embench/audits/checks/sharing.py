@@ -1,4 +1,4 @@
-"""People, groups, stimuli or samples that stand on both sides of a split; asked of the folds and of the data."""
+"""Subjects, groups, stimuli or samples that stand on both sides of a split; asked of the folds and of the data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPLIT = "split by person and group again, train again, and score again"
 def check_shared_subjects(e: Evidence) -> CheckResult | Undefined:
     """Nobody, and nobody recorded together with them, is tested by a network that learned from them.
 
-    Folds say who trained; a person (or group) whose units are tested in several folds of a seed was trained on too.
+    Folds say who trained; a subject (or group) whose units are tested in several folds of a seed was trained on too.
     """
     if e.manifest.dev:
         return Undefined("--dev scores validation people")
@@ -64,7 +64,7 @@ def _tested(e: Evidence) -> set[tuple[int, int, str]]:
 
 
 def _several(e: Evidence) -> set[str]:
-    """People and groups who are tested in more than one fold of a seed, though the split is by them alone."""
+    """Subjects and groups who are tested in more than one fold of a seed, though the split is by them alone."""
     if e.protocol.split.by == "group+stimulus":
         return set()
     folds: dict[tuple[int, str], set[int]] = defaultdict(set)
@@ -75,7 +75,7 @@ def _several(e: Evidence) -> set[str]:
 
 
 def check_partition(e: Evidence) -> CheckResult | Undefined:
-    """Folds are those that the protocol deals these people into."""
+    """Folds are those that the protocol deals these subjects into."""
     if not e.dealt:
         return Undefined("the folds are not dealt out by the protocol alone")
     tested = {
@@ -95,7 +95,7 @@ def check_partition(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_samples(e: Evidence) -> CheckResult:
-    """Each unit is one of the data's, of the person and recording that it is said to be of, answered once a seed; no
+    """Each unit is one of the data's, of the subject and recording that it is said to be of, answered once a seed; no
     sample lies in units of two folds of a seed; stimuli are kept apart where the protocol says so."""
     findings = []
     rows = e.predictions
@@ -145,7 +145,7 @@ def _overlapping(e: Evidence) -> set[str]:
 
 
 def _stimuli(e: Evidence) -> list[AuditFinding]:
-    """A fold of a split by people and stimuli tests stimuli that, by the protocol's deal, nobody trains on."""
+    """A fold of a split by subjects and stimuli tests stimuli that, by the protocol's deal, nobody trains on."""
     learned = {
         (seed, fold.index): {e.units[u].stimulus for u in (*fold.train, *fold.val) if u in e.units}
         for seed, folds in e.dealt.items()

@@ -1,5 +1,5 @@
-"""How scores spread over people and seeds: chance within people, one person who carries it all, seeds that disagree,
-one class only, probabilities that are none, scores too good to be true."""
+"""How scores spread over subjects and seeds: chance within subjects, one subject who carries it all, seeds that
+disagree, one class only, probabilities that are none, scores too good to be true."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_P_ALONE = 0.001
 
 
 def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
-    """People (P,), and their AUROC in each seed (S, P), NaN where they have one class only."""
+    """Subjects (P,), and their AUROC in each seed (S, P), NaN where they have one class only."""
     people = np.unique(np.concatenate([units.subject for _, _, units in joined]))
     return people, np.stack([
         mean_of_known([auroc_by_person(units, people) for units in folds.values()]) for folds in joined.seeds.values()
@@ -36,7 +36,7 @@ def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_shift(e: Evidence) -> CheckResult | Undefined:
-    """Circular-shift null: labels moved along each person's own time, which keeps how long states last. A score that
+    """Circular-shift null: labels moved along each subject's own time, which keeps how long states last. A score that
     rises and falls slowly is above chance by luck more often than counting moments says."""
     figures: dict[str, Any] = {}
     findings = []
@@ -51,7 +51,7 @@ def check_shift(e: Evidence) -> CheckResult | Undefined:
         rng = np.random.default_rng(0)
         real, null = 0.0, np.zeros(N_SHIFTS)
         for own in persons.values():
-            # A person's labels shift by the same number of units in all seeds.
+            # A subject's labels shift by the same number of units in all seeds.
             at = rng.integers(0, 1 << 30, N_SHIFTS)
             real += float(np.mean([v[0] for v in own])) / len(persons)
             null += np.mean([v[at % len(v)] for v in own], axis=0) / len(persons)
@@ -67,7 +67,7 @@ def check_shift(e: Evidence) -> CheckResult | Undefined:
 
 
 def _shifted(units: Units) -> dict[str, np.ndarray]:
-    """Person -> AUROC when their labels are shifted by 0, 1, .. units in time; people of one class are left out."""
+    """Subject -> AUROC when their labels are shifted by 0, 1, .. units in time; subjects of one class are excluded."""
     found = {}
     for name in np.unique(units.subject).tolist():
         own = np.flatnonzero(units.subject == name)
@@ -84,7 +84,7 @@ def _shifted(units: Units) -> dict[str, np.ndarray]:
 
 
 def check_one_subject(e: Evidence) -> CheckResult | Undefined:
-    """No single person carries the effect: without them it is still there."""
+    """No single subject carries the effect: without them it is still there."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
@@ -124,7 +124,7 @@ def find_outlier(z: np.ndarray) -> tuple[int, float]:
 
 
 def _errors(joined: Joined, people: np.ndarray) -> np.ndarray:
-    """(P,) the standard error of each person's AUROC if scores say nothing (Mann and Whitney 1947)."""
+    """(P,) the standard error of each subject's AUROC if scores say nothing (Mann and Whitney 1947)."""
     counts = np.zeros((len(people), 2))
     folds = next(iter(joined.seeds.values())).values()
     for units in folds:
@@ -136,7 +136,7 @@ def _errors(joined: Joined, people: np.ndarray) -> np.ndarray:
 
 
 def check_seeds(e: Evidence) -> CheckResult | Undefined:
-    """Partitions and initialisations agree, person by person."""
+    """Partitions and initialisations agree, subject by subject."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
@@ -244,7 +244,7 @@ def _of(e: Evidence, baseline: Any, target: str) -> Joined | None:
 
 
 def _paired(model: np.ndarray, people: np.ndarray, other: Joined, e: Evidence) -> tuple[float, float] | None:
-    """(mean difference, in standard errors) over people, groups as one."""
+    """(mean difference, in standard errors) over subjects, groups as one."""
     theirs, values = within_subject_auroc(other)
     value = dict(zip(theirs.tolist(), mean_of_known(values).tolist(), strict=True))
     gap = model - np.array([value.get(p, np.nan) for p in people.tolist()])

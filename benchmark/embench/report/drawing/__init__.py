@@ -1,6 +1,6 @@
 """Charts as SVG that follow the reader's light or dark, and the same shapes as PNG or PDF.
 
-    panel = Panel("AUROC", [line(x, y, low, high, label="tcn")], Axis("people"), Axis(low=0, high=1))
+    panel = Panel("AUROC", [line(x, y, low, high, label="tcn")], Axis("subjects"), Axis(low=0, high=1))
     figure([panel], "What this shows").save(Path("curve.svg"))
 
 A chart is made of marks (`line scatter error_bars bars heat rule text_mark`) on the axes of a `Panel`; `figure` lays

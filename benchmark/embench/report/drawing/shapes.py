@@ -15,7 +15,7 @@ from embench.errors import UsageError
 FIGURE_FORMATS = (".svg", ".png", ".pdf")
 _LIGHT = {"ink": "#1c2330", "muted": "#5a6473", "grid": "#e2e6ec", "paper": "#ffffff"}
 _DARK = {"ink": "#e8ecf2", "muted": "#a3adba", "grid": "#303844", "paper": "#151a21"}
-# Okabe and Ito's colours, which people with any kind of colour vision can tell apart; yellow is too pale on white.
+# Okabe and Ito's colours, which readers with any kind of colour vision can tell apart; yellow is too pale on white.
 _SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B07D00", "#56B4E9", "#7A6FD0")
 _SERIES_DARK = ("#56B4E9", "#F28C4B", "#2FC497", "#E39AC2", "#E6B422", "#8CC9EE", "#A79DF2")
 _NAMES = (*_LIGHT, *map(str, range(len(_SERIES))))

@@ -101,9 +101,7 @@ def _data(of: Record) -> list[str]:
         what = "whole recordings" if np.isnan(length) else rf"segments of {length:g}~s"
         parts.append(f"{escape(target)} ({_kind(run, target)}; {len(ids)} {what})")
     count = people if isinstance(people, int) else len(people)
-    said.append(
-        f"The data were {title}{cite(key)}, with {count} subjects. Predicted targets: {join_with_and(parts)}."
-    )
+    said.append(f"The data were {title}{cite(key)}, with {count} subjects. Predicted targets: {join_with_and(parts)}.")
     left_out: dict[str, int] = {}
     for row in run["cohort"]["left_out"]:
         left_out[row["reason"]] = left_out.get(row["reason"], 0) + 1

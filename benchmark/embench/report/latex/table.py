@@ -92,7 +92,7 @@ def _cells(of: Record, target: str, headline: str, secondary: Sequence[str]) -> 
 
 
 def _controls(records: Sequence[Record], target: str, headline: str, secondary: Sequence[str]) -> list[list[str]]:
-    """Each control once, as it scored in the run with most people."""
+    """Each control once, as it scored in the run with most subjects."""
     of = max(records, key=lambda r: int(_count(r.run["cohort"]["people"])))
     rows = []
     for name, by_target in of.scores["controls"].items():
