@@ -14,7 +14,7 @@ PAPER_METRICS = (
 )  # fmt: skip
 """The columns next to the headline, where any of a table's runs has them."""
 
-NO_VALUE = "--"
+EN_DASH = "--"
 
 
 def latex_tables(records: Sequence[Record]) -> str:
@@ -82,8 +82,8 @@ def _cells(of: Record, target: str, headline: str, secondary: Sequence[str]) -> 
     scores = of.scores["scores"][target]
     name = escape(method_name(of.run))
     numbers = [
-        format_score(scores.get(headline), missing=NO_VALUE),
-        *(format_score(scores.get(metric), missing=NO_VALUE, interval=False) for metric in secondary),
+        format_score(scores.get(headline), missing=EN_DASH),
+        *(format_score(scores.get(metric), missing=EN_DASH, interval=False) for metric in secondary),
     ]
     people = of.run["cohort"]["people"]
     costs = [escape(text) for text in cost.format_cost(of.run["cost"]).values()]
@@ -99,8 +99,8 @@ def _controls(records: Sequence[Record], target: str, headline: str, secondary: 
         scores = by_target.get(target, {"undefined": ""})
         if "undefined" not in scores:
             numbers = [
-                format_score(scores.get(headline), missing=NO_VALUE),
-                *(format_score(scores.get(n), missing=NO_VALUE, interval=False) for n in secondary),
+                format_score(scores.get(headline), missing=EN_DASH),
+                *(format_score(scores.get(n), missing=EN_DASH, interval=False) for n in secondary),
             ]
             people, seeds = _count(of.run["cohort"]["people"]), str(len(of.run["seeds"]))
             rows.append([rf"\emph{{{escape(name)}}}", people, seeds, *numbers, *[""] * len(cost.COST_COLUMNS)])
