@@ -30,7 +30,7 @@ def test_a_clean_run_ends_with_0_and_leaves_what_was_measured(run, embench):
     done = embench("audit", run.folder)
     assert done.code == 0, done.err
     assert "0 severe" in done.out
-    assert "not asked: permuted_labels" in done.err
+    assert "skipped: permuted_labels" in done.err
     written = json.loads((run.folder / "audit.json").read_text())
     assert written["run"] == run.id
     assert written["measured"]["scores"]["differ"] == 0

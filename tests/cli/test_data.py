@@ -96,7 +96,7 @@ def test_status_reads_the_environment(embench, root, monkeypatch):
     monkeypatch.setenv("EMBENCH_DATA", str(root))
     done = embench("data", "status", "amigos")
     assert "generated" in done.out
-    assert "2 people" in done.out
+    assert "2 subjects" in done.out
 
 
 @pytest.mark.parametrize("command", ["status", "verify", "prepare", "labels"])

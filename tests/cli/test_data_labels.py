@@ -117,7 +117,7 @@ def test_printed_and_as_json(embench, root):
     [row] = [line for line in done.out.splitlines() if line.startswith("p00") and "0.33" in line and "0.17" in line]
     assert row.split()[-1] == "█" * 10 + "░" * 15 + "▒" * 5
     assert "no label at all: p01" in done.out
-    assert "look: 67%" in done.out
+    assert "warning: 67%" in done.out
     done = embench("data", "labels", KINDS, "--data-root", root, "--json")
     assert [row["target"] for row in json.loads(done.out)] == ["arousal", "arousal_value", "state", "liking"]
 

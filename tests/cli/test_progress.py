@@ -28,7 +28,7 @@ def test_plain_lines_go_to_stderr(capsys):
     assert out == ""
     lines = err.splitlines()
     assert lines[:3] == [
-        "2 stages to run, 3 done before",
+        "2 stages to run, 3 already done",
         "preparing [amigos]",
         "started unimodal eda arousal fold 1 seed 0",
     ]

@@ -47,7 +47,7 @@ def test_a_device_that_nobody_has_tried_is_said_to_be_so_once(embench, runner):
 def test_a_device_that_is_not_there_is_named(embench):
     done = embench(*LINE, "--device", "mps")
     assert done.code == 5
-    assert "no MPS device is there" in done.err
+    assert "no MPS device is available" in done.err
 
 
 def test_result_is_a_table_of_headline_scores_controls_and_cost(embench, runner):
@@ -58,7 +58,7 @@ def test_result_is_a_table_of_headline_scores_controls_and_cost(embench, runner)
     assert "0.612 [0.550, 0.674]" in lines[headline]
     assert lines[headline + 1].startswith("auroc ")
     assert "undefined: one class" in done.out
-    assert "does not apply: there is no accelerometer" in done.out
+    assert "not applicable: there is no accelerometer" in done.out
     assert "not shown to be better than elapsed_time" in done.out
     at = lines.index("cost")
     assert lines[at + 1].split() == ["time", "parameters", "FLOPs", "memory", "energy"]
@@ -114,7 +114,7 @@ def test_config_gives_options_and_the_command_line_wins(embench, runner, tmp_pat
     ("text", "said"),
     [
         ("datset: amigos", "did you mean dataset"),
-        ("- a", "holds no mapping"),
+        ("- a", "is not a mapping"),
         ("a: [", "cannot read"),
         ("config: x", "config"),
     ],

@@ -62,7 +62,7 @@ def test_a_run_finds_what_the_command_trained(two, tmp_path, embench):
     assert len(bench.stages()) == 1
     again = embench(*line(bench))
     assert again.code == 0
-    assert "0 stages to run, 1 done before" in again.err
+    assert "0 stages to run, 1 already done" in again.err
     assert f"use them with: {answer['use']}" in again.out
     assert len(bench.stages()) == 1
     plan = bench.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}",))

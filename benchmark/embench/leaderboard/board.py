@@ -14,7 +14,7 @@ from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow, ranked_rows
 from embench.records.cost import COST_COLUMNS, format_cost
 from embench.records.wording import format_controls, format_score, row_method_name
 
-NO_VALUE = "—"
+DASH = "—"
 LEGEND = """\
 ## How to read this
 - Rows are ranked by the headline (bold) alone, among rows with the same access to the test people's data. In brackets:
@@ -113,7 +113,7 @@ def _clock(headline: str, controls: Sequence[BoardRow]) -> str:
     """What a reader must know of a dataset whose tasks come in one order."""
     clock = next((row for row in controls if row["control"] == "elapsed_time"), None)
     auroc = clock and clock["scores"].get("auroc")
-    gets = f", `auroc` {format_score(auroc, missing=NO_VALUE, interval=False)}" if auroc else ""
+    gets = f", `auroc` {format_score(auroc, missing=DASH, interval=False)}" if auroc else ""
     holds = "Only `auroc_crossed_time`" + (", the headline," if headline == "auroc_crossed_time" else "")
     return (
         "Everybody had the tasks in one order, so the time since the start predicts the label without any signal (row "
@@ -129,7 +129,7 @@ def _front(sections: Sequence[dict[str, Any]]) -> str:
         leader = (
             f"{row_method_name(best)} on {', '.join(best['modalities'])}: {format_score(best['score'])}"
             if best
-            else NO_VALUE
+            else DASH
         )
         link = f"[{section['dataset']}]({section['dataset']}/README.md)"
         headline = methods[0]["headline"]
@@ -152,8 +152,8 @@ def markdown_table(rows: Sequence[BoardRow], protocol: str) -> str:
 
 def _cells(row: BoardRow, secondary: Sequence[str], protocol: str) -> list[str]:
     numbers = [
-        format_score(row["score"], missing=NO_VALUE),
-        *(format_score(row["scores"].get(name), missing=NO_VALUE, interval=False) for name in secondary),
+        format_score(row["score"], missing=DASH),
+        *(format_score(row["scores"].get(name), missing=DASH, interval=False) for name in secondary),
     ]
     seeds, entry = ", ".join(map(str, row["seeds"])), f"[{row['id'].rpartition('-')[2]}]({protocol}/{row['id']})"
     if row["kind"] == "control":
@@ -170,7 +170,7 @@ def _cells(row: BoardRow, secondary: Sequence[str], protocol: str) -> list[str]:
 
 
 def _count(value: int | None) -> str:
-    return NO_VALUE if value is None else str(value)
+    return DASH if value is None else str(value)
 
 
 def _table(lines: Sequence[Sequence[str]], heads: Sequence[str]) -> str:

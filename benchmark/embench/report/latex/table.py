@@ -14,7 +14,7 @@ PAPER_METRICS = (
 )  # fmt: skip
 """The columns next to the headline, where any of a table's runs has them."""
 
-LATEX_NO_VALUE = "--"
+EN_DASH = "--"
 
 
 def latex_tables(records: Sequence[Record]) -> str:
@@ -36,7 +36,7 @@ def _table(dataset: str, protocol: str, target: str, records: Sequence[Record]) 
     ]
     heads = [
         "method",
-        "subjects",
+        "people",
         "seeds",
         metric_name(headline),
         *(metric_name(n) for n in secondary),
@@ -68,11 +68,11 @@ def _caption(
     where = f"{escape(target)} on {escape(bare_name(dataset))}, protocol {code(protocol)}"
     said = [rf"{where}, compared by {escape(metric_name(headline))}. In brackets: 95~\% intervals."]
     if any(of.run["dataset"]["synthetic"] is not None for of in records):
-        said.append(r"\textbf{Synthetic data: these numbers say nothing about real subjects.}")
+        said.append(r"\textbf{Generated data: these numbers say nothing about people.}")
     if records[0].run["protocol"]["leaks"]:
-        said.append("This protocol leaks: training has seen part of the test data.")
+        said.append("This protocol leaks: what is tested was partly seen in training.")
     if any(of.run["dev"] for of in records):
-        said.append("Scores of validation subjects.")
+        said.append("Scores of validation people.")
     if failed:
         said.append(r"\textdagger: not shown to be better than every control.")
     return " ".join(said)
@@ -82,8 +82,8 @@ def _cells(of: Record, target: str, headline: str, secondary: Sequence[str]) -> 
     scores = of.scores["scores"][target]
     name = escape(method_name(of.run))
     numbers = [
-        format_score(scores.get(headline), missing=LATEX_NO_VALUE),
-        *(format_score(scores.get(metric), missing=LATEX_NO_VALUE, interval=False) for metric in secondary),
+        format_score(scores.get(headline), missing=EN_DASH),
+        *(format_score(scores.get(metric), missing=EN_DASH, interval=False) for metric in secondary),
     ]
     people = of.run["cohort"]["people"]
     costs = [escape(text) for text in cost.format_cost(of.run["cost"]).values()]
@@ -92,15 +92,15 @@ def _cells(of: Record, target: str, headline: str, secondary: Sequence[str]) -> 
 
 
 def _controls(records: Sequence[Record], target: str, headline: str, secondary: Sequence[str]) -> list[list[str]]:
-    """Each control once, as it scored in the run with most subjects."""
+    """Each control once, as it scored in the run with most people."""
     of = max(records, key=lambda r: int(_count(r.run["cohort"]["people"])))
     rows = []
     for name, by_target in of.scores["controls"].items():
         scores = by_target.get(target, {"undefined": ""})
         if "undefined" not in scores:
             numbers = [
-                format_score(scores.get(headline), missing=LATEX_NO_VALUE),
-                *(format_score(scores.get(n), missing=LATEX_NO_VALUE, interval=False) for n in secondary),
+                format_score(scores.get(headline), missing=EN_DASH),
+                *(format_score(scores.get(n), missing=EN_DASH, interval=False) for n in secondary),
             ]
             people, seeds = _count(of.run["cohort"]["people"]), str(len(of.run["seeds"]))
             rows.append([rf"\emph{{{escape(name)}}}", people, seeds, *numbers, *[""] * len(cost.COST_COLUMNS)])
