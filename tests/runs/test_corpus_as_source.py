@@ -67,7 +67,7 @@ def renamed(data: Path, root: Path, old: str, new: str) -> Path:
     return root
 
 
-@pytest.mark.parametrize(("new", "said"), [("{chest:", "but chest"), ("{right:", "other channels of ecg: right")])
+@pytest.mark.parametrize(("new", "said"), [("{chest:", "but chest"), ("{right:", "different channels of ecg: right")])
 def test_other_channels_than_the_datasets_are_refused_by_name(data, tmp_path, embench, new, said):
     done = embench(*line(renamed(data, tmp_path / "data", "{left:", new), tmp_path / "runs", "ecg", *QUICK))
     assert done.code == 2

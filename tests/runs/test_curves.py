@@ -103,7 +103,7 @@ def test_a_grid_that_cannot_be_run_says_so_before_anything_is_trained(bench, gri
     assert bench.stages() == before
     done = grid("--fusion", "logreg", "--modalities", "ecg", "--target", "arousal", "--drop", "all")
     assert done.code == 2
-    assert "one modality only, ecg" in done.err
+    assert "only one modality, ecg" in done.err
 
 
 def test_requests_are_spread_over_their_axes():

@@ -126,7 +126,7 @@ def test_a_person_is_in_one_fold_whatever_the_targets(kinds):
 def test_logreg_refuses_values_and_says_what_would_do(kinds, embench):
     done = embench(*kinds.line("--fusion", "logreg", "--target", ALL, "--modalities", "ecg", encoder="Moments"))
     assert done.code == 2
-    assert "logreg does not answer values, which arousal_value asks for" in done.err
+    assert "logreg does not predict values, which arousal_value needs" in done.err
     assert "--target arousal,state" in done.err
 
 

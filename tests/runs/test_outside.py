@@ -271,7 +271,7 @@ def test_a_person_in_two_folds_is_refused_where_the_protocol_keeps_people_apart(
 
 
 FAULTS = [
-    ({"subject": "p99"}, "rows name people that kinds does not have, such as p99"),
+    ({"subject": "p99"}, "rows name subjects that kinds does not have, such as p99"),
     ({"recording": "p00-v9"}, "rows name recordings that kinds does not have, such as p00-v9"),
     ({"unit": "p00-v0:5-10005"}, "rows name units that kinds does not have, such as p00-v0:5-10005"),
     ({"subject": "p01"}, "rows name units of another subject or recording"),
@@ -329,7 +329,7 @@ def test_targets_can_be_chosen(everything, scored):
     made = scored(everything.folder / "predictions.csv.gz", targets="state")
     assert list(made.scores["headlines"]) == ["state"]
     assert made.scores["scores"]["state"] == everything.scores["scores"]["state"]
-    with pytest.raises(DataError, match="no row is of liking"):
+    with pytest.raises(DataError, match="no rows for liking"):
         scored(everything.folder / "predictions.csv.gz", targets="liking")
     with pytest.raises(UsageError, match="no target `stat`"):
         scored(everything.folder / "predictions.csv.gz", targets="stat")

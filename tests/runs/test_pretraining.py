@@ -213,7 +213,7 @@ def test_weights_of_something_else_are_refused(two, tmp_path):
         two.plan("cnn_tf", modalities="ecg", settings=slow, pretrained=at_32)
     both = pretrained(two, modalities="eda")
     for channels, said in (
-        (["chest"], "channels of eda that the data do not have: chest"),
+        (["chest"], "channels of eda that the data lack: chest"),
         (["right"], "read different"),
     ):
         folder = tmp_path / channels[0]

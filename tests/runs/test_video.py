@@ -114,7 +114,7 @@ def test_what_was_not_found_is_said_while_the_plan_is_made(filmed, tmp_path):
     make(request(filmed, tmp_path, settings=asked), lambda event: said.append(event["text"]))
     assert any("decoding videos of filmed" in text for text in said)
     (faceless,) = [text for text in said if "no face found" in text]
-    assert faceless.startswith("no face found in 57 of 57 stretches")  # 19 films of 12 s
+    assert faceless.startswith("no face found in 57 of 57 segments")  # 19 films of 12 s
 
 
 def test_a_video_beside_them_does_not_change_what_signals_give(filmed, tmp_path):

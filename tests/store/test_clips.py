@@ -126,12 +126,12 @@ def test_more_workers_write_the_same_bytes(six, tmp_path):
 
 @pytest.mark.parametrize("asked", [{"frames_hz": 0}, {"size": 3.5}, {"crop": "wide"}, {"clip_s": -1}, {"size": "big"}])
 def test_an_encoder_that_does_not_say_what_it_wants_is_named(store, asked):
-    with pytest.raises(PluginError, match="what frames it wants") as caught:
+    with pytest.raises(PluginError, match="which frames it reads") as caught:
         clips(store, "video", watch(**asked))
     assert "Watch" in caught.value.where
     with pytest.raises(PluginError):
         clips(store, "video", Watch(Recipe()))
-    with pytest.raises(UsageError, match="no video"):
+    with pytest.raises(UsageError, match="no usable video"):
         clips(store, "eda", watch())
 
 

@@ -149,7 +149,7 @@ def test_joined_modalities_begin_with_the_later_and_end_with_the_earlier(root, c
 
 
 def test_what_cannot_be_joined_is_refused(dataset, store, cache):
-    with pytest.raises(UsageError, match="no ppg"):
+    with pytest.raises(UsageError, match="no usable ppg"):
         joined(store, "ecg+ppg")
     with pytest.raises(UsageError, match="ecg 256 Hz, eda 4 Hz"):
         joined(make(dataset, cache, filtered=False), "ecg+eda")

@@ -190,7 +190,7 @@ def test_a_reader_that_breaks_its_promises_is_named(root, cache, kind, says, wor
 
 
 def test_an_empty_folder_is_not_prepared(tmp_path):
-    with pytest.raises(DataError, match="nobody"):
+    with pytest.raises(DataError, match="no subjects found"):
         prepare(SmallDataset(tmp_path), NAME, "c", rate_hz=128.0, cache=tmp_path / "cache")
 
 

@@ -109,7 +109,7 @@ def confusion_by_person(units: Units, person: np.ndarray, people: int) -> np.nda
     """(subjects, K, K) counts of (label, decision), where `person` (n,) are positions below `people`.
 
     >>> from embench.testing.samples import units
-    >>> two = units("binary", people=2, each=4)
+    >>> two = units("binary", subjects=2, each=4)
     >>> confusion_by_person(two, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 2).sum((1, 2))
     array([4., 4.])
     """

@@ -81,7 +81,7 @@ def people_codes(units: Units, people: np.ndarray) -> np.ndarray:
     """(n,) position of each unit's subject in `people` (P,), which names each subject of the units once.
 
     >>> from embench.testing.samples import units
-    >>> two = units("binary", people=2, each=3)
+    >>> two = units("binary", subjects=2, each=3)
     >>> people_codes(two, np.array(["p01", "p00"]))
     array([1, 1, 1, 0, 0, 0])
     """
@@ -93,7 +93,7 @@ def auroc_by_person(units: Units, people: np.ndarray) -> np.ndarray:
     """(P,) AUROC inside each subject of `people` (P,); NaN for one who has one class only, or no units here.
 
     >>> from embench.testing.samples import units
-    >>> auroc_by_person(units("binary", people=2), np.array(["p00", "p01"])).round(2)
+    >>> auroc_by_person(units("binary", subjects=2), np.array(["p00", "p01"])).round(2)
     array([0.83, 0.97])
     """
     by_class = []

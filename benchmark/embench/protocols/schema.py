@@ -143,7 +143,7 @@ class Protocol(_Rules):
 def protocol_names() -> list[str]:
     """The names of the published protocols.
 
-    >>> "subject-independent-v1" in names()
+    >>> "subject-independent-v1" in protocol_names()
     True
     """
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -156,7 +156,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
         UsageError: there is none of that name; or the file cannot be read, breaks the schema, leaks while it says that
             it does not, or takes a published name for other rules.
 
-    >>> load("subject-independent-v1").split.folds
+    >>> load_protocol("subject-independent-v1").split.folds
     5
     """
     path = Path(name_or_path)

@@ -36,7 +36,7 @@ def _table(dataset: str, protocol: str, target: str, records: Sequence[Record]) 
     ]
     heads = [
         "method",
-        "people",
+        "subjects",
         "seeds",
         metric_name(headline),
         *(metric_name(n) for n in secondary),
@@ -68,11 +68,11 @@ def _caption(
     where = f"{escape(target)} on {escape(bare_name(dataset))}, protocol {code(protocol)}"
     said = [rf"{where}, compared by {escape(metric_name(headline))}. In brackets: 95~\% intervals."]
     if any(of.run["dataset"]["synthetic"] is not None for of in records):
-        said.append(r"\textbf{Generated data: these numbers say nothing about people.}")
+        said.append(r"\textbf{Synthetic data: these numbers say nothing about real subjects.}")
     if records[0].run["protocol"]["leaks"]:
-        said.append("This protocol leaks: what is tested was partly seen in training.")
+        said.append("This protocol leaks: training has seen part of the test data.")
     if any(of.run["dev"] for of in records):
-        said.append("Scores of validation people.")
+        said.append("Scores of validation subjects.")
     if failed:
         said.append(r"\textdagger: not shown to be better than every control.")
     return " ".join(said)
