@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup light demo test test-all lint bench board curve interop fuzz pairs-gpu clean
+.PHONY: setup light demo test test-all lint bench board curve interop fuzz mutants pairs-gpu clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -56,6 +56,11 @@ bench: setup
 # Damaged files: 2,000 of each dataset, each read in a process of its own. `make test-all` reads 100.
 fuzz: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz 2000
+
+# Faults planted one by one, each given to the tests that run its line. `make test-all` plants three.
+mutants: setup
+	$(BIN)/python -m tests.mutants map
+	$(BIN)/python -m tests.mutants run
 
 # Every network of the pairs on a pretended GPU. `make test-all` tries a fifth of them.
 pairs-gpu: setup
