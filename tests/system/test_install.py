@@ -1,4 +1,4 @@
-"""The wheel holds all of both packages and works away from this folder; `make install` tries it in empty environments."""
+"""The wheel holds all of both packages and works elsewhere; `make install` tries it in empty environments."""
 
 import os
 import subprocess
