@@ -9,7 +9,8 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup light demo test test-all lint bench board curve interop fuzz mutants pairs-gpu clean
+.PHONY: setup light demo test test-all lint ruff mypy imports bench board curve interop
+.PHONY: rates fuzz mutants pairs-gpu install browser clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -36,35 +37,59 @@ demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
 $(DEMO)/amigos/EMBENCH_SYNTHETIC.json: | $(INSTALLED)
 	$(BIN)/embench data synthesize amigos --out $(DEMO)/amigos --subjects 10 --seed 0 --effect 1
 
+# The three linters side by side; mypy and import-linter keep what they know of unchanged files.
 lint: setup
+	$(MAKE) --no-print-directory --jobs 3 --output-sync ruff mypy imports
+
+ruff: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+mypy: setup
 	$(BIN)/mypy
+
+imports: setup
 	$(BIN)/lint-imports
 
 # pytest ends with 5 where it found no test, so neither target can pass on nothing. One thread for each of the two
-# workers: they share the machine, and sums of floats then come in one order.
+# workers: they share the machine, and sums of floats then come in one order. The tests of a file stay with one worker,
+# so that what they share is made once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2
+	$(PYTEST) -m "not slow"
 
 test-all: setup
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n 2
+	$(PYTEST) -m slow
+
+# Long proofs. `make test-all` holds a small fixed sample of each; docs/testing.md says what they prove.
+rates: setup
+	EMBENCH_ALL_TRIALS=1 $(PYTEST) -m slow tests/truth/test_rates.py tests/truth/test_no_effect.py \
+		tests/audits/test_clean_runs.py
 
 bench: setup
 	set -e; for script in bench/bench_*.py; do $(BIN)/python $$script; done
 
-# Damaged files: 2,000 of each dataset, each read in a process of its own. `make test-all` reads 100.
+# Damaged files: 2,000 of each dataset, each read in a process of its own.
 fuzz: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz 2000
 
-# Faults planted one by one, each given to the tests that run its line. `make test-all` plants three.
+# Faults planted one by one, each given to the tests that run its line.
 mutants: setup
 	$(BIN)/python -m tests.mutants map
 	$(BIN)/python -m tests.mutants run
 
-# Every network of the pairs on a pretended GPU. `make test-all` tries a fifth of them.
+# Every network of the pairs on a pretended GPU.
 pairs-gpu: setup
 	EMBENCH_EVERY_PAIR=1 OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/pairs/test_devices.py -n 2
+
+# The wheel and the archive of sources in empty environments, and the light installation.
+install: setup
+	$(BIN)/python -m tests.install
+
+# Reports in a Chromium of the system's own.
+browser: setup
+	$(BIN)/pytest -m slow tests/report/test_browser.py
 
 # An independent reader, which needs older libraries and so an environment of its own.
 interop: setup .venv-interop/installed

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -98,6 +99,7 @@ def peak_memory() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
+@cache
 def version_of(distribution: str) -> str:
     """The installed version of a library; `absent` where it is not there, as in an installation that only scores."""
     try:

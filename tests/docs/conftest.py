@@ -50,33 +50,39 @@ def real_data(tmp_path_factory):
 
 
 @pytest.fixture
-def workplace(tmp_path, data, cache, monkeypatch):
-    """An empty folder with the pages' files in it and the demo's data where README has them; now the working folder."""
+def folder(tmp_path, monkeypatch):
+    """An empty folder with the pages' files in it; now the working folder."""
     for page in PAGES:
         for name, text in files(page).items():
             (tmp_path / name).write_text(text)
-    (tmp_path / ".embench").mkdir()
-    (tmp_path / ".embench" / "demo").symlink_to(data, target_is_directory=True)
-    for entry in ROOT.glob("leaderboards/*/*/*/run.yaml"):  # links, so that what commands publish stays here
-        link = tmp_path / entry.parent.relative_to(ROOT)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(entry.parent, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("EMBENCH_DATA", str(data))
-    monkeypatch.setenv("EMBENCH_CACHE", str(cache))
     return tmp_path
 
 
 @pytest.fixture
-def mine(workplace, site, installing):
+def workplace(folder, data, cache, monkeypatch):
+    """The folder with the demo's data where README has them, and the published entries."""
+    (folder / ".embench").mkdir()
+    (folder / ".embench" / "demo").symlink_to(data, target_is_directory=True)
+    for entry in ROOT.glob("leaderboards/*/*/*/run.yaml"):  # links, so that what commands publish stays here
+        link = folder / entry.parent.relative_to(ROOT)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(entry.parent, target_is_directory=True)
+    monkeypatch.setenv("EMBENCH_DATA", str(data))
+    monkeypatch.setenv("EMBENCH_CACHE", str(cache))
+    return folder
+
+
+@pytest.fixture
+def mine(folder, site, installing):
     """The plugin guide's package, installed from the files that the guide shows."""
-    project = tomllib.loads((workplace / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
     points = project["entry-points"]["embench"]
-    package = workplace / points["plugins"]
+    package = folder / points["plugins"]
     package.mkdir()
     (package / "__init__.py").write_text("")
-    for path in [*workplace.glob("my_*.py"), workplace / "registry.yaml"]:
+    for path in [*folder.glob("my_*.py"), folder / "registry.yaml"]:
         (package / path.name).write_text(path.read_text())
     installing.write(site, project["name"], project["version"], points, package)
     registry.refresh()
@@ -84,7 +90,7 @@ def mine(workplace, site, installing):
 
 
 @pytest.fixture
-def shell(workplace, request):
+def shell(folder, request):
     """Runs a printed command as a reader would, and gives its exit code and what it printed. `make` only says what it
     would do: its targets are what continuous integration runs."""
 
@@ -98,7 +104,7 @@ def shell(workplace, request):
             "make": ["make", "--dry-run", "--directory", str(ROOT), *arguments],
             "python": [sys.executable, *arguments],
         }[program]
-        done = subprocess.run(line, cwd=workplace, capture_output=True, text=True, check=False)
+        done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
     return run

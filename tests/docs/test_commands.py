@@ -1,30 +1,27 @@
 """Every command that README, CONTRIBUTING and the pages of docs/ print is run, in the order of its page, and ends well.
 
 Commands are read from the pages, so a page that gains one is tested with it. Only what they work on is small: a few
-made-up people in `.embench/demo` and in $EMBENCH_DATA, and a few real ones in the folder written as DIR.
+synthetic subjects in `.embench/demo` and in $EMBENCH_DATA, and a few real ones in the folder written as DIR. The quick
+tests read the arguments of every command and run those that need no data; the slow ones run all.
 """
 
 import pytest
+import typer
+
+from embench.cli import app, main
 
 from .conftest import EMBENCH
 from .pages import PAGES, ROOT, commands
 
-TRAINING = ("run", "grid", "baselines", "claims", "pretrain")
+GROUPS = ("data", "leaderboard")
+INSTANT = ("list", "info", "doctor")
 
 
-def makes_data(words):
-    return words[1:3] == ("data", "synthesize")
-
-
-def is_slow(words):
-    """Whether a command plans a paper's network, or trains: all that does, but for the guide's own files, which are
-    small."""
-    if words[0] == "python":
-        return words[1] == "from_python.py"
-    trains = words[0] in EMBENCH and words[1] in TRAINING and not {"--dry-run", "--help"} & set(words)
-    if {"--dry-run", "paper"} <= set(words):
-        return True
-    return trains and "./my_fusion.py:MyFusion" not in words
+def is_instant(words):
+    """Whether a command shows what the program itself knows."""
+    if words[0] not in EMBENCH:
+        return words[0] == "make"
+    return words[1] in INSTANT or bool({"--help", "--version"} & set(words))
 
 
 def pages_with(wanted):
@@ -46,23 +43,34 @@ def test_commands_are_of_programs_that_a_test_can_run(page):
             assert f"\n{words[1]}: " in (ROOT / "Makefile").read_text()
 
 
-@pytest.mark.parametrize("page", pages_with(lambda words: not is_slow(words)))
+@pytest.mark.parametrize("page", pages_with(lambda words: words[0] in EMBENCH and not is_instant(words)))
+def test_arguments_are_those_of_the_commands(page, monkeypatch):
+    """Each is read as the program reads it, and goes to the command that it names; nothing is run."""
+    read = []
+    context = typer.main.get_command(app).context_class
+    monkeypatch.setattr(context, "invoke", lambda self, *_, **__: read.append(self.command_path))
+    for words in commands(page):
+        if words[0] in EMBENCH and not is_instant(words):
+            assert main(words[1:]) == 0, " ".join(words)
+            assert read[-1].split() == ["embench", *words[1 : 3 if words[1] in GROUPS else 2]]
+
+
+@pytest.mark.parametrize("page", pages_with(is_instant))
 @pytest.mark.usefixtures("mine")
-def test_quick_commands_run(page, shell):
-    run_all([words for words in commands(page) if not is_slow(words)], shell)
+def test_instant_commands_run(page, shell):
+    run_all([words for words in commands(page) if is_instant(words)], shell)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", pages_with(is_slow))
-@pytest.mark.usefixtures("mine")
-def test_slow_commands_run(page, shell):
-    lines = commands(page)
-    real = [words for words in lines if "DIR" in words]
-    run_all([words for words in lines if words not in real and (is_slow(words) or makes_data(words))], shell)
+@pytest.mark.parametrize("page", pages_with(lambda words: not is_instant(words) and "DIR" not in words))
+@pytest.mark.usefixtures("workplace", "mine")
+def test_commands_run(page, shell):
+    run_all([words for words in commands(page) if "DIR" not in words], shell)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages_with(lambda words: "DIR" in words))
-def test_commands_on_real_people_run(page, shell, real_data):
+@pytest.mark.usefixtures("workplace")
+def test_commands_on_real_subjects_run(page, shell, real_data):
     assert real_data
     run_all([words for words in commands(page) if "DIR" in words], shell)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations, islice, product
 from typing import Any
 
@@ -85,7 +86,8 @@ class Together:
         return {((one, a), (other, b)) for (one, other), values in every.items() for a, b in values}
 
 
-def array(tries: int = 2000, enough: int = 20) -> list[Together]:
+@cache
+def array(tries: int = 2000, enough: int = 20) -> tuple[Together, ...]:
     """Networks that hold every wanted pair: for the first that is left, of some drawn at random with it the one that
     holds most others that are left.
 
@@ -105,6 +107,16 @@ def array(tries: int = 2000, enough: int = 20) -> list[Together]:
         chosen.append(best)
         for pair in best.pairs():
             left.pop(pair, None)
+    return tuple(chosen)
+
+
+def covering(parts: Callable[[Together], set[Any]]) -> list[Together]:
+    """Networks of the array that hold all `parts` of any: always the next that holds most of those that are left."""
+    held = {together: parts(together) for together in array()}
+    left, chosen = set().union(*held.values()), list[Together]()
+    while left:
+        chosen.append(max(held, key=lambda together: len(held[together] & left)))
+        left -= held[chosen[-1]]
     return chosen
 
 

@@ -22,7 +22,7 @@ from embench.planning.plan import make
 from embench.planning.request import Request
 
 from . import made, pretended
-from .array import Together, array
+from .array import Together, array, covering
 from .declared import reads
 
 SOURCES = [Path(package.__file__).parent for package in (embench, embench_plugins)]
@@ -35,14 +35,8 @@ MET = {("encoder", "pretrainer"), ("fusion", "joins"), ("encoder", "joins")}
 
 
 def some() -> list[Together]:
-    """Networks that hold every pair of `MET`: always the one next that holds most of those that are left."""
-    every = array()
-    pairs = {together: {p for p in together.pairs() if (p[0][0], p[1][0]) in MET} for together in every}
-    left, chosen = set().union(*pairs.values()), []
-    while left:
-        chosen.append(max(every, key=lambda together: len(pairs[together] & left)))
-        left -= pairs[chosen[-1]]
-    return chosen
+    """Networks that hold every pair of `MET`."""
+    return covering(lambda together: {p for p in together.pairs() if (p[0][0], p[1][0]) in MET})
 
 
 def shortened(request: Request, together: Together) -> Request:

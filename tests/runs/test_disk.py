@@ -81,6 +81,7 @@ def limited():
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_grow(bench):
     """A real write that fails half-way, in a process of its own."""
     bench.plan(modalities="ecg")  # prepares the data while there is room

@@ -179,6 +179,7 @@ def test_and_on_real_people(tmp_path, embench):
     assert outside.scores == inside.scores
 
 
+@pytest.mark.slow
 def test_torch_is_not_imported(tmp_path):
     """From the list of units to the score, on a dataset that is bundled."""
     registry.synthesizer("k_emocon")(tmp_path / "k_emocon", subjects=4, seed=0, effect=1.0)

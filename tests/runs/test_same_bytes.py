@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -35,28 +36,35 @@ def four(tmp_path_factory):
     return write(tmp_path_factory.mktemp("four"), everybody)
 
 
+METHODS = {"networks": NETWORKS, "estimator": ESTIMATOR}
+
+
 @pytest.fixture(scope="module")
 def once(four, tmp_path_factory):
-    """Both methods, run without a break by one worker."""
+    """Gives a method's run, made without a break by one worker."""
     bench = Bench(four, tmp_path_factory.mktemp("once"))
-    return {"networks": bench.run(**NETWORKS), "estimator": bench.run(**ESTIMATOR)}
+    return cache(lambda name: bench.run(**METHODS[name]))
 
 
-@pytest.mark.parametrize("name", [pytest.param("networks", marks=pytest.mark.slow), "estimator"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
 def test_two_workers_give_the_same_bytes(four, once, tmp_path, name):
-    again = Bench(four, tmp_path).run(**(NETWORKS if name == "networks" else ESTIMATOR), workers=2)
-    assert again.id == once[name].id
-    assert folder_of(again) == folder_of(once[name])
-    for path in (once[name].folder / "weights").glob("*"):
+    again = Bench(four, tmp_path).run(**METHODS[name], workers=2)
+    assert again.id == once(name).id
+    assert folder_of(again) == folder_of(once(name))
+    for path in (once(name).folder / "weights").glob("*"):
         assert path.read_bytes() == (again.folder / "weights" / path.name).read_bytes()
 
 
 @pytest.mark.parametrize(
     ("name", "moments"),
-    [("networks", ("pretrain:9", "unimodal:7", "fusion:5")), ("estimator", ("estimator:2", "predict:2"))],
+    [
+        pytest.param("networks", ("pretrain:9", "unimodal:7", "fusion:5"), marks=pytest.mark.slow),
+        ("estimator", ("estimator:2", "predict:2")),
+    ],
 )
 def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name, moments):
-    bench, options = Bench(four, tmp_path), dict(NETWORKS if name == "networks" else ESTIMATOR)
+    bench, options = Bench(four, tmp_path), METHODS[name]
     line = bench.line("--fusion", options["fusion"], "--target", "arousal", encoder=options["encoder"])
     for pretrainer in options.get("pretrainers", ()):
         line += ["--pretrainer", pretrainer]
@@ -74,8 +82,8 @@ def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name,
         assert bench.stages() >= before
         assert not (bench.runs / "Tiny").exists()
     again = bench.run(**options)
-    assert again.id == once[name].id
-    assert folder_of(again) == folder_of(once[name])
+    assert again.id == once(name).id
+    assert folder_of(again) == folder_of(once(name))
     assert not list((bench.runs / "stages").glob("*/checkpoint.pt"))
 
 

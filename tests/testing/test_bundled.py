@@ -20,7 +20,7 @@ def test_plugin_conforms(kind, name):
 @pytest.mark.parametrize("name", SYNTHESIZED)
 def test_dataset_conforms_on_generated_files(name, tmp_path):
     cls = registry.load("dataset", name)
-    registry.synthesizer(name)(tmp_path / name, subjects=3, seed=0, effect=1.0)
+    registry.synthesizer(name)(tmp_path / name, subjects=3, seed=0, effect=1.0, length_s=12.0)
     check_dataset(cls, tmp_path / name)
 
 

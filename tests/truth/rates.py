@@ -6,8 +6,8 @@ Prints the tables of `docs/statistics.md`. People, partitions and models are dra
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -44,15 +44,25 @@ MODELS = {"trained": trained, "drawn": drawn, "perceptron": perceptron, "forest"
 EFFECT, SEEDS, NEW_PEOPLE = 0.5, 3, 2000
 
 
-def coverage(people: int, models: str, times: int, seed: int = 0, effect: float = EFFECT) -> dict[str, float]:
-    """The share of 95 % intervals that hold what the trained models score on new people, for each score."""
+Trials = Iterator[dict[str, bool]]
+"""What happened in each trial, by name; there is no end to them."""
+
+
+def shares(trials: Trials, times: int) -> dict[str, float]:
+    """How often each happens in so many trials."""
+    drawn = list(islice(trials, times))
+    return {name: float(np.mean([trial[name] for trial in drawn])) for name in drawn[0]}
+
+
+def coverage(people: int, models: str, seed: int = 0, effect: float = EFFECT, new_people: int = NEW_PEOPLE) -> Trials:
+    """Whether a 95 % interval holds what the trained models score on new people, for each score."""
     rng = np.random.default_rng([seed, people])
-    held: dict[str, list[bool]] = defaultdict(list)
-    for _ in range(times):
+    while True:
+        held = {}
         y, folds = draw_labels(rng, people), partitions(rng, people, SEEDS)
         x = draw_features(rng, y, effect)
         fitted = cross_validated(rng, x, y, folds, MODELS[models])
-        new = draw_labels(rng, NEW_PEOPLE)
+        new = draw_labels(rng, new_people)
         truth = worth(fitted, draw_features(rng, new, effect), new)
         made = recorded("a", answers(fitted, x, folds), y, folds, SCORES[0])
         [joined] = joined_on_common([made], TARGET, made.groups)
@@ -62,15 +72,14 @@ def coverage(people: int, models: str, times: int, seed: int = 0, effect: float 
             assert isinstance(score, Estimate)
             assert score.low is not None
             assert score.high is not None
-            held[name].append(score.low <= truth[name] <= score.high)
-    return {name: float(np.mean(of)) for name, of in held.items()}
+            held[name] = bool(score.low <= truth[name] <= score.high)
+        yield held
 
 
-def clearings(people: int, headline: str, times: int, seed: int = 0) -> float:
-    """The share of methods that clear a constant where there is nothing to learn."""
+def clearings(people: int, headline: str, seed: int = 0) -> Trials:
+    """Whether a method clears a constant where there is nothing to learn."""
     rng = np.random.default_rng([seed, people, 2])
-    cleared = []
-    for _ in range(times):
+    while True:
         y, folds = draw_labels(rng, people), partitions(rng, people, SEEDS)
         x = draw_features(rng, y, 0.0)
         said = answers(cross_validated(rng, x, y, folds, trained), x, folds)
@@ -87,32 +96,29 @@ def clearings(people: int, headline: str, times: int, seed: int = 0) -> float:
             unit_length_s=10.0,
             replicates=300,
         )
-        cleared.append(scores["differences"]["prior"][TARGET.name]["clears"])
-    return float(np.mean(cleared))
+        yield {"clears": bool(scores["differences"]["prior"][TARGET.name]["clears"])}
 
 
 def rejections(
-    people: int, models: str, score: str, times: int, seed: int = 0, units: int = UNITS, effect: float = EFFECT
-) -> dict[str, float]:
-    """The share of p below .05 of each test, when two methods read two sensors of equal use; `interval` is how often
-    the difference's interval leaves out 0, `windows` a paired t test over all units, right or wrong."""
+    people: int, models: str, score: str, seed: int = 0, units: int = UNITS, effect: float = EFFECT
+) -> Trials:
+    """Whether p of each test is below .05, when two methods read two sensors of equal use; `interval` is whether the
+    difference's interval leaves out 0, `windows` a paired t test over all units, right or wrong."""
     rng = np.random.default_rng([seed, people, 1])
-    found: dict[str, list[bool]] = defaultdict(list)
-    for _ in range(times):
+    while True:
         y, folds = draw_labels(rng, people, units), partitions(rng, people, SEEDS)
         said = []
         for _ in range(2):
             x = draw_features(rng, y, effect)
             said.append(answers(cross_validated(rng, x, y, folds, MODELS[models]), x, folds))
         c = compare(*(recorded(name, s, y, folds, score) for name, s in zip("ab", said, strict=True)))
-        for name, p in c.tests.items():
-            found[name].append(p < 0.05)
+        found = {name: bool(p < 0.05) for name, p in c.tests.items()}
         assert c.difference.low is not None
         assert c.difference.high is not None
-        found["interval"].append(not c.difference.low <= 0 <= c.difference.high)
+        found["interval"] = not c.difference.low <= 0 <= c.difference.high
         right = [((s >= 0.5) == y).mean(0).ravel() for s in said]
-        found["windows"].append(stats.ttest_rel(*right).pvalue < 0.05)
-    return {name: float(np.mean(of)) for name, of in found.items()}
+        found["windows"] = bool(stats.ttest_rel(*right).pvalue < 0.05)
+        yield found
 
 
 def equivalences(people: int, times: int) -> float:
@@ -129,22 +135,22 @@ def equivalences(people: int, times: int) -> float:
 
 def tables(times: int) -> Iterator[str]:
     rows = [
-        [people, models, effect, *_percent(coverage(people, models, times, effect=effect))]
+        [people, models, effect, *_percent(shares(coverage(people, models, effect=effect), times))]
         for people in (24, 40)
         for models, effect in ((m, e) for m in MODELS for e in (EFFECT, 0.0) if m != "drawn" or e)
     ]
     yield tabulate(rows, ["people", "models", "effect", *SCORES], tablefmt="github")
-    rows = [[n, name, f"{100 * clearings(n, name, times):.1f}"] for n in (24, 40) for name in SCORES[:2]]
+    rows = [[n, name, *_percent(shares(clearings(n, name), times))] for n in (24, 40) for name in SCORES[:2]]
     yield tabulate(rows, ["people", "headline", "clear a constant"], tablefmt="github")
     for models, effect in (("trained", EFFECT), ("drawn", EFFECT), ("trained", 0.0)):
         rows = []
         for people in (24, 40):
             for name in SCORES:
-                rates = rejections(people, models, name, times, effect=effect)
+                rates = shares(rejections(people, models, name, effect=effect), times)
                 rows.append([people, name, *_percent(rates)])
         yield f"{models}, effect {effect}\n" + tabulate(rows, ["people", "score", *rates], tablefmt="github")
     for units in (24, 120, 240):
-        rates = rejections(24, "drawn", SCORES[0], times, units=units)
+        rates = shares(rejections(24, "drawn", SCORES[0], units=units), times)
         yield f"{units} windows a person: over windows {rates['windows']:.3f}, over people {rates['permutation']:.3f}"
     yield f"equivalence at the margin: {equivalences(24, 20 * times):.3f}"
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 
 import pytest
 
-SETS = range(100)
+from .sequential import ALL
+
+SETS = range(100 if ALL in os.environ else 30)
 METHODS = ("logreg", "boosting")
 
 
@@ -15,7 +18,7 @@ METHODS = ("logreg", "boosting")
 def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
     data: Callable, run: Callable, p_value: Callable, tmp_path
 ) -> None:
-    """100 sets of 8 people, two methods each, at .05.
+    """30 sets of 8 subjects, 100 with `make rates`, two methods each, at .05.
 
     Shuffling labels under kept predictions counts people as independent. Under cross-validation they are not quite: two
     people of different folds learn from each other, which widens the headline's true spread. In simulations of linear
@@ -32,9 +35,10 @@ def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
         shutil.rmtree(root)
         shutil.rmtree(tmp_path / "cache")
     print(f"rejected at .05 of {len(SETS)} sets: {rejected}; mean headline: {means}")
-    assert 0.01 <= sum(rejected.values()) / (len(SETS) * len(METHODS)) <= 0.12
+    lowest, highest = (0.01, 0.12) if len(SETS) == 100 else (0.0, 0.25)
+    assert lowest <= sum(rejected.values()) / (len(SETS) * len(METHODS)) <= highest
     for mean in means.values():
-        assert mean == pytest.approx(0.5, abs=0.02)  # four standard errors
+        assert mean == pytest.approx(0.5, abs=0.2 / len(SETS) ** 0.5)  # four standard errors
 
 
 @pytest.mark.slow

@@ -1,11 +1,13 @@
 """What explains labels without any signal of the body: controls fitted on training subjects, scored with every run.
 
 A new control is a function here with its name in `CONTROLS`, and a higher `REVISION` of scores; where it needs other
-data than a `Question` holds, `answers` puts them there.
+data than a `ControlTask` holds, `answers` puts them there.
 """
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,7 +80,7 @@ def control_scores(
     seed: int,
 ) -> dict[str, ControlPrediction]:
     """Control -> its predictions for the test units, in the order of `test` (m,); arguments are those of a
-    `Question`."""
+    `ControlTask`."""
     train = np.asarray(train)[np.isfinite(y[train])]
     if not len(train):
         return dict.fromkeys(CONTROLS, Undefined("no training unit has a label"))
@@ -155,17 +157,33 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
     if has_classes and (q.shares == 1).any():
         return Undefined("training labels are of one class only")
     x = x[:, np.isfinite(x[train]).any(0)]  # the trees can't bin a column of which nothing is known
+    key = hashlib.blake2b(pickle.dumps((x[train], q.known, x[test], q.target, q.seed))).digest()
+    if key not in _KEPT:
+        if len(_KEPT) == _KEPT_MOST:
+            del _KEPT[next(iter(_KEPT))]
+        _KEPT[key] = _fitted(q, x)
+    predicted = _KEPT[key].copy()
+    return _answer(q.target, predicted) if has_classes else _same_twice(predicted)
+
+
+_KEPT: dict[bytes, np.ndarray] = {}
+"""What trees predicted, by all that they were fitted on and predict: methods of one split share their controls."""
+_KEPT_MOST = 64  # three controls of five folds and three seeds, and some to spare
+
+
+def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:
+    """(m, K) probabilities, or (m,) values, of trees fitted on the training rows of `x`."""
     # Without early stopping, which would hold out units of training subjects at random. One thread, so that sums are
     # added in one order whatever the machine.
     with threadpool_limits(limits=1):
-        if not has_classes:
+        if not q.target.traits.has_classes:
             values = HistGradientBoostingRegressor(early_stopping=False, random_state=q.seed)
-            return _same_twice(values.fit(x[train], q.known).predict(x[test]))
+            return np.asarray(values.fit(x[q.train], q.known).predict(x[q.test]))
         trees = HistGradientBoostingClassifier(early_stopping=False, class_weight="balanced", random_state=q.seed)
-        trees.fit(x[train], q.known)
-        share = np.zeros((len(test), q.target.n))
-        share[:, trees.classes_] = trees.predict_proba(x[test])
-    return _answer(q.target, share)
+        trees.fit(x[q.train], q.known)
+        share = np.zeros((len(q.test), q.target.n))
+        share[:, trees.classes_] = trees.predict_proba(x[q.test])
+    return share
 
 
 def _answer(target: Target, share: np.ndarray) -> ControlPrediction:

@@ -101,6 +101,7 @@ def whole(recording) -> bool:
     return all(np.isfinite(signal.data).all() for signal in recording.signals.values())
 
 
+@pytest.mark.slow
 class TestSignals:
     """The shape of a signal tells, its mean and variance do not."""
 

@@ -102,6 +102,7 @@ def root(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.mark.slow
 class TestSignals:
     """The shape of a signal tells, its mean and variance do not."""
 

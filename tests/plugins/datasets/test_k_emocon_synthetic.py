@@ -131,6 +131,7 @@ def mean_auroc(units: list[dict], modality: str, target: str, figure) -> float:
     return float(np.nanmean(scores))
 
 
+@pytest.mark.slow
 class TestSignals:
     """The shape of a signal tells, its mean and variance do not."""
 

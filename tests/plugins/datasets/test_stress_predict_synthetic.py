@@ -168,6 +168,7 @@ def people(tmp_path_factory) -> list:
     return [only(folder, subject) for subject in StressPredict(folder).subjects()[1:]]
 
 
+@pytest.mark.slow
 class TestSignals:
     """What tells of stress in a unit's signals: the rate of beats; neither mean nor variance."""
 

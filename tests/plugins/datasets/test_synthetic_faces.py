@@ -70,7 +70,11 @@ def decoded(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=SMALL)
+QUICK = "k_emocon"
+"""The set that quick tests write; its films are read as those of the others."""
+
+
+@pytest.fixture(scope="module", params=[n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in SMALL])
 def made(request, tmp_path_factory):
     small = SMALL[request.param]
     root = tmp_path_factory.mktemp("faces")
