@@ -108,6 +108,7 @@ def test_prediction_by_recording_length(tmp_path):
     assert set(found) == {"length"}
 
 
+@pytest.mark.slow
 def test_label_in_the_file_order(tmp_path):
     root = world(tmp_path / "w", lambda about: about["place"] >= 6)
     found = of_file(tmp_path, root, lambda about, noise: about["place"] / 11 + noise.normal(0, 0.05))
@@ -118,6 +119,7 @@ def test_label_in_the_file_order(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_one_person_effect(tmp_path):
     root = world(tmp_path / "w", people=20, stimuli=60, seconds=(4, 6))
     truth = {about["id"]: about["ratings"]["arousal"] > 5 for about in abouts(root)}
@@ -144,6 +146,7 @@ def test_a_duplicated_person(tmp_path):
     assert found == {"copies": "1 pairs of people have the same signals: p03 and p09"}
 
 
+@pytest.mark.slow
 def test_normalising_over_everybody_in_the_encoder(clean, tmp_path):
     result = method(clean, cheat("Everybody"), fusion="single")
     assert "test people too" in severe(audit_run(result.folder, out=tmp_path))["statistics"]
@@ -166,6 +169,7 @@ def test_normalising_over_everybody_in_the_engine(clean, tmp_path, monkeypatch):
     assert "statistics" in found
 
 
+@pytest.mark.slow
 def test_pretraining_on_test_people_in_the_planner(clean, tmp_path, monkeypatch):
     """As a planner would that hands all recordings to pretraining."""
     honest = graph.recorded_segments
@@ -182,6 +186,7 @@ def test_pretraining_on_test_people_in_the_planner(clean, tmp_path, monkeypatch)
     assert "other recordings than those of the training people" in str(audited.checks["stages"].findings[0].evidence)
 
 
+@pytest.mark.slow
 def test_pretraining_on_a_corpus_that_holds_test_people(tmp_path):
     """Under other names, on another scale, so that no file is the same."""
     root = world(tmp_path / "w")
@@ -250,6 +255,7 @@ def test_a_test_person_who_was_trained_on(network, tmp_path):
     assert "both training and test" in severe(audit_run(folder))["people"]
 
 
+@pytest.mark.slow
 def test_recordings_of_a_person_in_several_folds(network, tmp_path):
     folder = copy_of(network.folder, tmp_path)
     rows = table(folder / "predictions.csv.gz")
@@ -260,6 +266,7 @@ def test_recordings_of_a_person_in_several_folds(network, tmp_path):
     assert "people" in severe(audit_run(folder))
 
 
+@pytest.mark.slow
 def test_hidden_layers_normalised_over_the_test_people(network, tmp_path):
     folder = copy_of(network.folder, tmp_path)
     with np.load(folder / "embeddings.npz") as file:
@@ -273,6 +280,7 @@ def test_hidden_layers_normalised_over_the_test_people(network, tmp_path):
     assert "centred over the people who are tested" in severe(audit_run(folder))["hidden"]
 
 
+@pytest.mark.slow
 def test_less_access_claimed_than_the_protocol_gives(network, tmp_path):
     folder = copy_of(network.folder, tmp_path)
     text = (folder / "run.yaml").read_text()

@@ -46,6 +46,7 @@ def rows_of(done, claim="A1"):
     return next(each["rows"] for each in document["claims"] if each["id"] == claim)
 
 
+@pytest.mark.slow
 def test_both_protocols_and_targets_are_compared_as_the_runs_own_scores_say(bring):
     done = bring(A1=CLAIM)("--json")
     assert done.code == 0, done.err

@@ -88,6 +88,7 @@ def prepared(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_commands_on_data_and_records_work_without_them(prepared):
     data = ["--data-root", "data"]
     lines = [
@@ -113,6 +114,7 @@ def test_commands_on_data_and_records_work_without_them(prepared):
     assert {path.name for path in (prepared / "scored").iterdir()} >= {"run.yaml", "scores.json", "audit.json"}
 
 
+@pytest.mark.slow
 def test_what_needs_one_of_them_names_it(prepared):
     data = ["--dataset", "stress_predict", "--data-root", "data"]
     lines = [

@@ -75,6 +75,7 @@ def test_json_is_one_document_and_all_else_is_on_stderr(embench, runner):
     assert "1 stages to run" in done.err
 
 
+@pytest.mark.slow
 def test_json_keeps_stdout_from_libraries_and_children(tmp_path, program):
     path = tmp_path / "loud.py"
     path.write_text("import os\nprint('python')\nos.system('echo child')\nclass X: ...\n")

@@ -5,6 +5,7 @@ import pytest
 from embench.planning.method import resolve_method
 from embench.planning.plan import make
 
+from ..sample import sample
 from . import made, networks
 from .array import Together, array, covering
 from .declared import joins, wanted
@@ -14,9 +15,7 @@ QUICK = covering(lambda together: {level for pair in together.pairs() for level 
 """Networks in which every plugin, kind of join and kind of target stands once, for the quick tests."""
 
 
-@pytest.mark.parametrize(
-    "together", [t if t in QUICK else pytest.param(t, marks=pytest.mark.slow) for t in NETWORKS], ids=str
-)
+@pytest.mark.parametrize("together", sample(NETWORKS, *QUICK), ids=str)
 def test_plugins_work_together(together, world, tmp_path):
     networks.check(make(together.request(data_root=world, runs=tmp_path)))
 

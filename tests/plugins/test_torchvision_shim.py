@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 CODE = """
 from embench_plugins import torchvision_shim
 torchvision_shim.settle()
@@ -31,6 +33,7 @@ def said(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_it_makes_the_imports_work_twice_over() -> None:
     assert said(CODE) == "nms VideoMAEModel True"
 

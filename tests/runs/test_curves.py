@@ -51,6 +51,7 @@ def scores_in(bench):
     return found
 
 
+@pytest.mark.slow
 def test_numbers_of_labelled_people_make_a_curve_for_each_method(bench, grid):
     done = grid(
         "--fusion", "logreg", "--fusion", "lda", "--modalities", "ecg", "--target", "arousal",

@@ -1,12 +1,14 @@
 """A run keeps the hidden layer behind each of its predictions."""
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from embench.records import embeddings
 
 
+@pytest.mark.slow
 def test_networks_leave_a_hidden_vector_for_every_predicted_unit(bench):
     result = bench.run("Pool", fusion="concat", targets="arousal,valence", seeds="0,1")
     kept = embeddings.read_embeddings(result.folder)

@@ -69,6 +69,7 @@ def test_networks_of_one_target_each(kinds):
     check_record(result, 216)
 
 
+@pytest.mark.slow
 def test_one_network_for_targets_of_all_kinds(kinds):
     joint = ("fusion.targets=joint", "fusion.epochs=20", "fusion.batch=16")
     result = kinds.run("Pool", fusion="concat", modalities="ecg,eda", targets=ALL, settings=joint)

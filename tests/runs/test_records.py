@@ -53,6 +53,7 @@ def test_who_is_left_out_is_listed_with_the_reason(mixed, tmp_path):
     assert "p01" not in set(result.predictions["subject"])
 
 
+@pytest.mark.slow
 def test_units_without_any_modality_are_counted_and_without_a_label_are_not_scored(mixed, tmp_path):
     bench = Bench(mixed, tmp_path)
     result = bench.run("Moments", fusion="logreg", seeds="0,1", targets="arousal,valence")
@@ -108,6 +109,7 @@ def test_a_leaking_protocol_marks_its_rows(mixed, tmp_path):
     assert by_role["train"] & by_role["test"]
 
 
+@pytest.mark.slow
 def test_a_dropped_modality_is_absent_at_the_test(mixed, tmp_path):
     bench = Bench(mixed, tmp_path)
     whole = bench.run("Pool", fusion="concat")

@@ -56,12 +56,10 @@ def test_two_workers_give_the_same_bytes(four, once, tmp_path, name):
         assert path.read_bytes() == (again.folder / "weights" / path.name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "moments"),
-    [
-        pytest.param("networks", ("pretrain:9", "unimodal:7", "fusion:5"), marks=pytest.mark.slow),
-        ("estimator", ("estimator:2", "predict:2")),
-    ],
+    [("networks", ("pretrain:9", "unimodal:7", "fusion:5")), ("estimator", ("estimator:2", "predict:2"))],
 )
 def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name, moments):
     bench, options = Bench(four, tmp_path), METHODS[name]

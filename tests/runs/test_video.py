@@ -59,6 +59,7 @@ def test_broken_films_are_named_and_their_owners_other_signals_are_used(filmed, 
     assert all(f"films/{name}.mkv" in reason for name, reason in said.items())
 
 
+@pytest.mark.slow
 def test_the_record_says_in_how_much_of_the_films_no_face_was_found(filmed, tmp_path):
     """In none of the three stretches of 4 s of 19 films of one grey. (A film that cannot be read is told by the data's
     preparation, and is not among those that are looked at.)"""

@@ -116,6 +116,7 @@ def test_frames_are_shared_by_encoders_that_ask_for_the_same(store):
         )
 
 
+@pytest.mark.slow
 def test_more_workers_write_the_same_bytes(six, tmp_path):
     one, two = stored(six, tmp_path / "one"), stored(six, tmp_path / "two", workers=2)
     assert (one.path / "index.json").read_bytes() == (two.path / "index.json").read_bytes()

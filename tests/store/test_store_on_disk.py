@@ -138,6 +138,7 @@ def test_a_killed_preparation_leaves_nothing_that_looks_finished(root, cache, wo
     assert list((cache / "store").iterdir()) == [store.path]
 
 
+@pytest.mark.slow
 def test_a_preparation_that_is_alive_is_not_swept_away(root, cache):
     process = start(root, cache)
     deadline = time.monotonic() + 30

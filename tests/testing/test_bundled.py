@@ -9,10 +9,15 @@ from embench import registry
 from embench.testing import check, check_dataset
 
 PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" and e.package == registry.BUNDLED]
+LONG = ("cnn_tf", "videomae")
+"""Plugins whose networks take seconds to check."""
 SYNTHESIZED = ["amigos"]
 
 
-@pytest.mark.parametrize(("kind", "name"), PLUGINS, ids=[f"{kind}-{name}" for kind, name in PLUGINS])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [pytest.param(k, n, id=f"{k}-{n}", marks=pytest.mark.slow if n in LONG else ()) for k, n in PLUGINS],
+)
 def test_plugin_conforms(kind, name):
     check(kind, registry.load(kind, name))
 

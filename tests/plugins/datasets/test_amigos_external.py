@@ -118,6 +118,7 @@ class TestQuirks:
         assert all(not recording.labels for recording in AmigosExternal(tmp_path).recordings("P02"))
 
 
+@pytest.mark.slow
 class TestGenerated:
     def test_what_is_read_is_what_was_drawn(self, nine):
         """The mean of what is felt in each segment, as the release gives it, second by second."""

@@ -38,6 +38,7 @@ def digests(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 class TestTruth:
     @pytest.mark.parametrize("quantity", synthetic.PLANTED)
     @pytest.mark.parametrize(("videos", "most_off"), [(SHORT, 0.01), (LONG, 0.02)])

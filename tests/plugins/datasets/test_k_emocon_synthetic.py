@@ -39,6 +39,7 @@ def digests(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 class TestTruth:
     @pytest.mark.parametrize("length_s", [None, 60.0])
     def test_an_oracle_scores_ninety_at_effect_one(self, length_s):

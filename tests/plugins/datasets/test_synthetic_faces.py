@@ -18,6 +18,8 @@ from embench_plugins.datasets.formats.openface import CHANNELS
 from embench_plugins.datasets.synthetic import amigos, amigos_external, deap, films, k_emocon
 from embench_plugins.datasets.synthetic.face import Face, Performance
 
+from ...sample import sample
+
 SEED = 4
 
 
@@ -74,7 +76,7 @@ QUICK = "k_emocon"
 """The set that quick tests write; its films are read as those of the others."""
 
 
-@pytest.fixture(scope="module", params=[n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in SMALL])
+@pytest.fixture(scope="module", params=sample(SMALL, QUICK))
 def made(request, tmp_path_factory):
     small = SMALL[request.param]
     root = tmp_path_factory.mktemp("faces")
@@ -140,6 +142,7 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path):
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
 
+@pytest.mark.slow
 class TestTruth:
     """That mouth and brow rank trials as all that is planted does is tested with each dataset's other quantities."""
 

@@ -44,6 +44,7 @@ def oracle(effect: float, quantity: str, seeds: int) -> float:
     return float(np.mean(scores))
 
 
+@pytest.mark.slow
 class TestTruth:
     @pytest.mark.parametrize("quantity", ["heart_rate", "scr_per_min"])
     def test_an_oracle_scores_ninety_at_effect_one(self, quantity):

@@ -164,6 +164,7 @@ def test_half_precision_weights_are_computed_with_in_full(tmp_path: Path) -> Non
     assert {p.dtype for p in network(weights=str(tmp_path)).parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_the_papers_network_has_86_million_parameters() -> None:
     """Cubes 768 (3 x 2 x 16 x 16) + 768; a layer 4 x 768^2 + 3 x 768 (keys have no bias), 2 x 768 x 3072 + 3072 + 768,
     two norms of 2 x 768; a last norm: the ViT-B that the paper rounds to 87 M."""

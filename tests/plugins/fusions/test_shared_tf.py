@@ -207,6 +207,7 @@ def test_streams_of_other_lengths_and_widths() -> None:
     assert torch.equal(built(other, present).logits, output.logits)  # tokens are mixed; a summary is not one
 
 
+@pytest.mark.slow
 def test_short_training_of_the_whole_model_lowers_the_loss() -> None:
     """The class is whether a minute of eda rises; ppg and temp are noise."""
     torch.manual_seed(0)

@@ -225,6 +225,7 @@ def test_a_batch_of_which_every_clip_lacks_a_frame_teaches_nothing() -> None:
     assert all(p.grad is None for p in task.parameters())
 
 
+@pytest.mark.slow
 def test_what_repeats_is_learned() -> None:
     """Stripes that differ from clip to clip in their tilt and phase: what hides them is told from what is seen. A guess
     of nothing has a loss of 1, the variance of standardised pixels."""

@@ -194,6 +194,7 @@ def test_gradients_reach_every_parameter() -> None:
     assert missing == []
 
 
+@pytest.mark.slow
 def test_a_slow_wave_is_learned() -> None:
     """Neighbours tell what a hidden stretch of a sine holds: the loss falls well below its variance, .5."""
     task = objective()
