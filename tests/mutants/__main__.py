@@ -1,8 +1,8 @@
 """`python -m tests.mutants`: plants each fault of the lists in a copy of the project, and tells which test catches it.
 
-`map` first records which tests run which lines (a run of the fast tests under coverage); `run` then gives each fault to
-the tests that run its line, the quickest first, and ends with 1 where a fault survives that `caught.yaml` says is
-caught. `run --record` writes `caught.yaml`; `draw` writes `drawn.yaml` anew.
+`map` first records which tests run which lines (a run of the tests under coverage); `run` then gives each fault to the
+tests that run its line, the quickest first, and ends with 1 where a fault survives that `caught.yaml` says is caught.
+`run --record` writes `caught.yaml`; `draw` writes `drawn.yaml` anew.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import shutil
 import subprocess
 import sys
 import time
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree as ET
@@ -30,13 +33,16 @@ COPIED = ("benchmark", "plugins", "tests", "docs", "bench", "leaderboards", "REA
           "requirements-score.txt", "registry.yaml")  # fmt: skip
 FIRST = 60
 """So many of the quickest tests go before the others: most faults fall there."""
-LIMIT_S = 1800
+MOST_S, LIMIT_S = 300.0, 1800.0
+"""Tests of so many seconds are run of all that run a fault's line; where they take so long, they hang."""
+WORKERS = 2
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("map", help="record which tests run which lines")
+    of_map = commands.add_parser("map", help="record which tests run which lines")
+    of_map.add_argument("-m", dest="marks", default="", help="only tests with these marks")
     of_run = commands.add_parser("run", help="plant the faults")
     of_run.add_argument("names", nargs="*", help="only these faults")
     of_run.add_argument("--record", action="store_true", help="write what is caught to caught.yaml")
@@ -45,7 +51,7 @@ def main() -> int:
     of_draw.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.command == "map":
-        return record_lines()
+        return record_lines(given.marks)
     if given.command == "draw":
         rows = [vars(fault) for fault in draw(given.count, given.seed)]
         (HERE / "drawn.yaml").write_text(yaml.dump(rows, sort_keys=False, width=1000), encoding="utf-8")
@@ -56,29 +62,31 @@ def main() -> int:
 def run(names: Sequence[str], *, record: bool) -> int:
     """Plants the faults one by one; 1 where one survives that was caught before."""
     known = yaml.safe_load(CAUGHT.read_text(encoding="utf-8")) if CAUGHT.exists() else {}
-    lost = []
-    for fault in load():
-        if names and fault.name not in names:
-            continue
-        began = time.monotonic()
-        test = catches(fault)
-        print(f"{fault.name}: {test or 'SURVIVES'} ({time.monotonic() - began:.0f} s)", flush=True)
-        if test is None and known.get(fault.name):
-            lost.append(fault.name)
-        if record:
-            known[fault.name] = test
-            CAUGHT.write_text(yaml.dump(known, width=1000), encoding="utf-8")
-    print(f"{sum(test is None for test in known.values())} of {len(known)} survive; lost: {', '.join(lost) or 'none'}")
+    planted = [fault for fault in load() if not names or fault.name in names]
+    found = {}
+    with ThreadPoolExecutor(WORKERS) as workers:
+        for fault, (test, seconds) in zip(planted, workers.map(_timed, planted), strict=True):
+            print(f"{fault.name}: {test or 'SURVIVES'} ({seconds:.0f} s)", flush=True)
+            found[fault.name] = test
+            if record:
+                CAUGHT.write_text(yaml.dump({**known, **found}, width=1000), encoding="utf-8")
+    lost = [name for name, test in found.items() if test is None and known.get(name)]
+    print(f"{sum(test is None for test in found.values())} of {len(found)} survive; lost: {', '.join(lost) or 'none'}")
     return 1 if lost else 0
+
+
+def _timed(fault: Fault) -> tuple[str | None, float]:
+    began = time.monotonic()
+    return catches(fault), time.monotonic() - began
 
 
 def catches(fault: Fault, tests: Sequence[str] | None = None) -> str | None:
     """The first test that fails with the fault; None where all of those that run its line pass.
 
     Args:
-        tests: those to run; by default all that run the line, by the record of `map`.
+        tests: those to run; by default those that run the line, by the record of `map`.
     """
-    chosen = list(tests) if tests is not None else tests_of(fault)
+    chosen = list(tests if tests is not None else tests_of(fault))
     with copy() as root:
         fault.plant(root)
         for some in (chosen[:FIRST], chosen[FIRST:]):
@@ -91,8 +99,8 @@ def first_failure(root: Path, tests: Sequence[str]) -> str | None:
     """The first of the tests that fails in the copy of the project."""
     listed = root / "tests.txt"
     listed.write_text("\n".join(tests), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-n",
-               "2" if len(tests) > FIRST else "0", "--basetemp", str(root / "temporary"), f"@{listed}"]  # fmt: skip
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-n", "0",
+               "--basetemp", str(root / "temporary"), f"@{listed}"]  # fmt: skip
     paths = os.pathsep.join([str(root / "benchmark"), str(root / "plugins")])
     try:
         done = subprocess.run(
@@ -123,21 +131,21 @@ class copy(TemporaryDirectory[str]):  # noqa: N801  a context manager
         return root
 
 
-def record_lines() -> int:
-    """Runs the fast tests under coverage; leaves the record and each test's time in `.embench/mutants`."""
+def record_lines(marks: str) -> int:
+    """Runs the tests under coverage; leaves the record and each test's time in `.embench/mutants`."""
     WORK.mkdir(parents=True, exist_ok=True)
     config = WORK / "coverage.ini"
     config.write_text(
         f"[run]\nsource = {ROOT / 'benchmark'}\n    {ROOT / 'plugins'}\ndata_file = {WORK / 'lines'}\n", "utf-8"
     )
-    command = [sys.executable, "-m", "pytest", "-m", "not slow", "-n", "2", "-q", "--cov", f"--cov-config={config}",
+    command = [sys.executable, "-m", "pytest", "-m", marks, "-n", str(WORKERS), "-q", "--cov", f"--cov-config={config}",
                "--cov-context=test", "--cov-report=", f"--junit-xml={WORK / 'times.xml'}"]  # fmt: skip
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
 
 
 def tests_of(fault: Fault) -> list[str]:
-    """The tests that run a fault's lines, the quickest first; then the files of those whose fixtures ran them, since
-    the record has only the first test of each such fixture.
+    """The tests that run a fault's lines, the quickest first, as far as `MOST_S` goes; then the files of those whose
+    fixtures ran them, since the record has only the first test of each such fixture.
 
     Raises:
         ValueError: no test is known to run them.
@@ -153,7 +161,8 @@ def tests_of(fault: Fault) -> list[str]:
     shared = {c.partition("::")[0] for c in found if not c.endswith("|run")}
     took = dict(_times())
     ordered = sorted(direct, key=lambda test: took.get(test, 0.0))
-    return ordered + sorted(shared)
+    until = list(accumulate(took.get(test, 0.0) for test in ordered))
+    return ordered[: bisect(until, MOST_S)] + sorted(shared)
 
 
 def _times() -> Iterator[tuple[str, float]]:
