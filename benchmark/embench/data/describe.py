@@ -67,7 +67,7 @@ class DataReport:
             "synthetic": synthetic,
             "people": checked.subjects,
             "people_with_recordings": len(self._recordings),
-            "groups_of": dict(Counter(str(len(people)) for people in self._groups.values())),
+            "groups_of": dict(Counter(str(len(members)) for members in self._groups.values())),
             "recordings": checked.recordings,
             "stimuli": len(self._stimuli),
             "files": _files(checked),

@@ -14,7 +14,7 @@ from embench.interfaces.agreement import concordance
 from embench.interfaces.metric import Undefined
 
 
-def variance_shares(values: np.ndarray, person: np.ndarray, stimulus: np.ndarray) -> dict[str, float] | Undefined:
+def variance_shares(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarray) -> dict[str, float] | Undefined:
     """Shares of the variance of `values` (n,) that lie between subjects, between stimuli, and in the rest.
 
     The rest holds what a subject feels at one stimulus and not at another, changes in time, and noise. The components
@@ -23,7 +23,7 @@ def variance_shares(values: np.ndarray, person: np.ndarray, stimulus: np.ndarray
     McCulloch 1992, chapter 5). Negative estimates count as 0. With one subject or one stimulus that factor is excluded.
     """
     factors = {}
-    for name, codes in (("person", person), ("stimulus", stimulus)):
+    for name, codes in (("person", subject), ("stimulus", stimulus)):
         kinds, code = np.unique(codes, return_inverse=True)
         if len(kinds) > 1:
             factors[name] = np.eye(len(kinds))[code]

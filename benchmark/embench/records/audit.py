@@ -47,7 +47,7 @@ class Audit:
 
     run: str
     checks: Mapping[str, CheckResult]
-    not_asked: Mapping[str, str]
+    skipped: Mapping[str, str]
 
     @property
     def findings(self) -> list[tuple[str, AuditFinding]]:
@@ -68,7 +68,7 @@ class Audit:
             "counts": self.counts,
             "findings": [{"check": name, **asdict(finding)} for name, finding in self.findings],
             "measured": {name: dict(checked.figures) for name, checked in self.checks.items()},
-            "not_asked": dict(self.not_asked),
+            "not_asked": dict(self.skipped),
         }
 
 

@@ -20,19 +20,19 @@ class _Part(BaseModel):
     """A part of run.yaml: what is named here must be there, more may be."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    _given: tuple[str, ...] = PrivateAttr(())
+    _present: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="wrap")
     @classmethod
     def _remember(cls, data: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
         made = make(data)
         if isinstance(data, Mapping):
-            made._given = tuple(data)  # noqa: SLF001  its own
+            made._present = tuple(data)  # noqa: SLF001  its own
         return made
 
     def content(self) -> dict[str, Any]:
         """As run.yaml says it: what was given, in the order in which it was given."""
-        values = {name: getattr(self, name) for name in self._given}
+        values = {name: getattr(self, name) for name in self._present}
         return {name: value.content() if isinstance(value, _Part) else value for name, value in values.items()}
 
 

@@ -76,7 +76,7 @@ def _tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:
     """The labelled units that all methods answered. Raises DataError where there are none, or they don't fit."""
-    rows = [_answers(r, target.name) for r in records]
+    rows = [_labelled_predictions(r, target.name) for r in records]
     keys = [[f"{seed} {unit}" for seed, unit in zip(t["seed"].tolist(), t["unit"].tolist(), strict=True)] for t in rows]
     common = reduce(set.intersection, map(set, keys))
     if not common:
@@ -85,7 +85,7 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     every = []
     for r, t, key in zip(records, rows, keys, strict=True):
         ours = t.take(np.array([k in common for k in key]))
-        every.append(join(ours, r.labels, target, groups, length)[MODEL])  # type: ignore[arg-type]  # seen in _answers
+        every.append(join(ours, r.labels, target, groups, length)[MODEL])  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
     for r, joined in zip(records, every, strict=True):
         if [(s, f, len(units)) for s, f, units in joined] != [(s, f, len(units)) for s, f, units in every[0]] or any(
             (a.subject != b.subject).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)
@@ -98,7 +98,7 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     return every
 
 
-def _answers(of: Record, target: str) -> Predictions:
+def _labelled_predictions(of: Record, target: str) -> Predictions:
     """The method's own answers about units that have a label."""
     if of.labels is None:
         raise DataError(

@@ -84,8 +84,8 @@ def control_scores(
     train = np.asarray(train)[np.isfinite(y[train])]
     if not len(train):
         return dict.fromkeys(CONTROLS, Undefined("no training unit has a label"))
-    question = ControlTask(target, units, y, train, test, durations, movement, seed)
-    return {name: control(question) for name, control in CONTROLS.items()}
+    task = ControlTask(target, units, y, train, test, durations, movement, seed)
+    return {name: control(task) for name, control in CONTROLS.items()}
 
 
 def _majority(q: ControlTask) -> ControlPrediction:
@@ -114,7 +114,7 @@ def _stimulus_mean(q: ControlTask) -> ControlPrediction:
         return _same_twice(sums[codes[q.test]] / sizes[codes[q.test]])
     counts = np.zeros((codes.max() + 1, q.target.n))
     np.add.at(counts, (codes[q.train], q.known), 1)
-    return _answer(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
+    return _from_shares(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
 
 
 def _elapsed_time(q: ControlTask) -> ControlPrediction:
@@ -163,7 +163,7 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
             del _KEPT[next(iter(_KEPT))]
         _KEPT[key] = _fitted(q, x)
     predicted = _KEPT[key].copy()
-    return _answer(q.target, predicted) if has_classes else _same_twice(predicted)
+    return _from_shares(q.target, predicted) if has_classes else _same_twice(predicted)
 
 
 _KEPT: dict[bytes, np.ndarray] = {}
@@ -186,7 +186,7 @@ def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:
     return share
 
 
-def _answer(target: Target, share: np.ndarray) -> ControlPrediction:
+def _from_shares(target: Target, share: np.ndarray) -> ControlPrediction:
     score = _score(target, share)
     return score, target.traits.decide(score, 0.5)
 

@@ -32,7 +32,9 @@ class Joined:
     def _parts(self) -> list[frozenset[frozenset[str]]]:
         """For each seed, the parts that subjects are tested in; folds of the same subjects and other stimuli are
         one."""
-        return [frozenset(frozenset(people.tolist()) for people in folds.values()) for folds in self.tested_subjects()]
+        return [
+            frozenset(frozenset(members.tolist()) for members in folds.values()) for folds in self.tested_subjects()
+        ]
 
     @property
     def n_parts(self) -> int:
@@ -58,10 +60,10 @@ def join(
     names, unit = np.unique(ours["unit"], return_inverse=True)
     # One number for each (seed, unit); the order of units is then by seed, fold and unit id, whatever the file's.
     key = (ours["seed"] - ours["seed"].min(initial=0)) * max(1, len(names)) + unit
-    answered = key[ours["method"] == MODEL]
+    predicted = key[ours["method"] == MODEL]
     methods = {}
     for method in sorted(set(ours["method"].tolist()), key=lambda name: (name != MODEL, name)):
-        rows = np.flatnonzero((ours["method"] == method) & np.isfinite(y) & np.isin(key, answered))
+        rows = np.flatnonzero((ours["method"] == method) & np.isfinite(y) & np.isin(key, predicted))
         rows = rows[np.lexsort((unit[rows], ours["fold"][rows], ours["seed"][rows]))]
         if len(np.unique(key[rows])) < len(rows):
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")

@@ -59,9 +59,9 @@ def linear_probe(
     row = np.array([at.get(key, -1) for key in zip(ours.seed.tolist(), ours.unit.tolist(), strict=True)], np.int64)
     ours, about = ours.take(row >= 0), rows.take(row[row >= 0])
     if what == LABEL:
-        given = _labels(about, labels, target)
-        known = given >= 0
-        ours, about, y = ours.take(known), about.take(known), given[known].astype(str)
+        codes = _labels(about, labels, target)
+        known = codes >= 0
+        ours, about, y = ours.take(known), about.take(known), codes[known].astype(str)
     else:
         y = about[what]
     scores, chances, units = [], [], 0
@@ -97,12 +97,12 @@ def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> t
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300))
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        answer = cross_val_predict(model, x, y, cv=ways, method="decision_function" if two else "predict")
+        predicted = cross_val_predict(model, x, y, cv=ways, method="decision_function" if two else "predict")
     if not two:
-        return float(balanced_accuracy_score(y, answer)), 1 / len(several)
+        return float(balanced_accuracy_score(y, predicted)), 1 / len(several)
     # Inside each part: models of different parts answer on scales of their own.
     both = [test for _, test in ways if len(np.unique(y[test])) == 2]
-    areas = [roc_auc_score(y[test] == several[1], answer[test]) for test in both]
+    areas = [roc_auc_score(y[test] == several[1], predicted[test]) for test in both]
     return (float(np.mean(areas)), 0.5) if areas else None
 
 
@@ -110,8 +110,8 @@ def _stretches(rows: Predictions) -> np.ndarray:
     """(n,) the part of each subject's time that a unit lies in, the same numbers for all subjects: recordings dealt out
     to `PARTS`, or fifths of the time where a subject has fewer than two."""
     part = np.zeros(len(rows), np.int64)
-    for person in np.unique(rows["subject"]):
-        own = np.flatnonzero(rows["subject"] == person)
+    for subject in np.unique(rows["subject"]):
+        own = np.flatnonzero(rows["subject"] == subject)
         order = own[np.lexsort((_onset(rows["unit"][own]), rows["recording"][own]))]
         _, recording = np.unique(rows["recording"][order], return_inverse=True)
         many = recording.max() > 0

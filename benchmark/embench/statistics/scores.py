@@ -96,7 +96,11 @@ def compute_scores(
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
         added = cache(
             bound(
-                permutation.per_subject_contributions, headlines[target.name], methods[MODEL], target, bootstrap.people
+                permutation.per_subject_contributions,
+                headlines[target.name],
+                methods[MODEL],
+                target,
+                bootstrap.subjects,
             )
         )
         for control in sorted(set(scored) - {MODEL}):
@@ -146,14 +150,14 @@ def _gap(
     one, other = (scored[method][headline] for method in (MODEL, control))
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
-    names, codes = np.unique([groups[person] for person in bootstrap.people.tolist()], return_inverse=True)
+    names, codes = np.unique([groups[subject] for subject in bootstrap.subjects.tolist()], return_inverse=True)
     gap = paired_difference(one, other, names[codes], bootstrap)
     ours, theirs = methods[MODEL], methods[control]
     if isinstance(gap, Undefined) or ours.n_parts == 1:  # nobody trains anybody else's model
         return gap
     added = model_adds() if ours.seeds_differ_in_partition else None
     subtracted = (
-        None if added is None else permutation.per_subject_contributions(headline, theirs, target, bootstrap.people)
+        None if added is None else permutation.per_subject_contributions(headline, theirs, target, bootstrap.subjects)
     )
     if added is None or subtracted is None:
         return stretch(gap, math.sqrt(2))
