@@ -43,8 +43,8 @@ def concordance(one: np.ndarray, other: np.ndarray, group: np.ndarray, groups: i
 
 
 def concordance_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """(P,) concordance of scores and labels inside each subject of `people` (P,); NaN for one whose labels do not vary,
-    or who has no units here."""
+    """(P,) concordance of scores and labels inside each subject of `subjects` (P,); NaN for one whose labels do not
+    vary, or without units."""
     return concordance(units.score, units.y_true, subject_codes(units, subjects), len(subjects))
 
 

@@ -79,7 +79,7 @@ class Encoder(ABC):
 
     def assets(self) -> tuple[Path, ...]:
         """Files that its networks start from, such as weights: their content is part of a stage's id. Asked for when a
-        run is planned, so that a missing one is told before anything is trained."""
+        run is planned, so that a missing one is reported before anything is trained."""
         return ()
 
     def stream(self, signal: Signal) -> Signal:

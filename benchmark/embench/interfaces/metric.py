@@ -45,7 +45,7 @@ class Metric(ABC):
 
     @abstractmethod
     def __call__(self, units: Units) -> float | Undefined:
-        """The score of all units given (one fold, one seed)."""
+        """The score of all `units` (one fold, one seed)."""
 
     @abstractmethod
     def chance(self, units: Units) -> float:
@@ -72,7 +72,7 @@ class Metric(ABC):
 
 
 class ConfusionMetric(Metric):
-    """A score that depends only on how often each class is decided for each class; `of` is all it has to say.
+    """A score that depends only on how often each class is decided for each class; subclasses define `of` and `chance`.
 
     >>> class Accuracy(ConfusionMetric):
     ...     def of(self, confusion):
@@ -107,7 +107,7 @@ class ConfusionMetric(Metric):
 
 
 def confusion_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
-    """(subjects, K, K) counts of (label, decision), where `person` (n,) are positions below `people`.
+    """(subjects, K, K) counts of (label, decision), where `subject` (n,) are positions below `subjects`.
 
     >>> from embench.testing.samples import units
     >>> two = units("binary", subjects=2, each=4)

@@ -1,4 +1,4 @@
-"""Who outranks whom: the counts that rank-based scores and their bootstraps are made of, with one rule for ties."""
+"""Which units outrank which: the counts behind rank-based scores and their bootstraps, with one rule for ties."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarra
     """Every positive unit against every negative one.
 
     Args:
-        score, positive, subject: (n,) of the units; `person` are positions below `people`.
+        score, positive, subject: (n,) of the units; `subject` are positions below `subjects`.
         tie: scores this close are tied, see `tie_width`.
 
     >>> score, positive = np.array([0.9, 0.2, 0.4, 0.4]), np.array([True, False, True, False])
@@ -79,7 +79,7 @@ def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarra
 
 
 def subject_codes(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """(n,) position of each unit's subject in `people` (P,), which names each subject of the units once.
+    """(n,) position of each unit's subject in `subjects` (P,), which names each subject of the units once.
 
     >>> from embench.testing.samples import units
     >>> two = units("binary", subjects=2, each=3)
@@ -91,7 +91,7 @@ def subject_codes(units: Units, subjects: np.ndarray) -> np.ndarray:
 
 
 def auroc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """(P,) AUROC inside each subject of `people` (P,); NaN for one who has one class only, or no units here.
+    """(P,) AUROC inside each subject of `subjects` (P,); NaN for one with one class only, or without units.
 
     >>> from embench.testing.samples import units
     >>> auroc_by_subject(units("binary", subjects=2), np.array(["p00", "p01"])).round(2)

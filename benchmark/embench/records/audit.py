@@ -1,4 +1,4 @@
-"""What an audit says: findings with their evidence, what was measured on the way, and what could not be asked."""
+"""What an audit holds: findings with their evidence, what was measured on the way, and the skipped checks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Audit:
-    """All of an audit: check -> what it measured and found; and check -> why it could not be asked."""
+    """All of an audit. `checks`: check -> what it measured and found. `skipped`: check -> why it could not be made."""
 
     run: str
     checks: Mapping[str, CheckResult]

@@ -1,4 +1,4 @@
-"""Predictions that somebody else's code made: the file's lines, checked one by one."""
+"""Submissions, which are predictions of third-party code: the file's lines, checked one by one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_FOLD = -1
 @dataclass(frozen=True)
 class SubmittedRow:
     """A line of a file of predictions. `scores`: one number, or one a class; `fold` is `NO_FOLD` and `decision` None
-    where nothing is said of them."""
+    where the line has none."""
 
     line: int
     subject: str
@@ -96,7 +96,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
 
 
 class Faults:
-    """What is wrong with a file, and in which lines: the first kind of fault is told, with all of its lines."""
+    """What is wrong with a file, and in which lines: the first kind of fault is reported, with all of its lines."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,7 +1,7 @@
-"""Two or more records: which method is better, by how much, and whether so many subjects can tell.
+"""Two or more records: which method is better, by how much, and whether so many subjects can show it.
 
-Methods are compared on the units that all of them answered, and paired over subjects; under a protocol that tests
-subjects on whom it trained, over folds. `docs/statistics.md` says what each test is about.
+Methods are compared on the units that all of them predict, and paired over subjects, or over folds under a protocol
+that tests on training subjects. `docs/statistics.md` describes each test.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class Comparison:
     Args:
         one, other: the methods' names; `scores`: theirs, on the common units.
         difference: `one` less `other`, paired, with its 95 % interval.
-        p: of the primary test; `holm`: the same, corrected for the `together` comparisons that were asked for at once.
-        tests: name -> p, of the primary test and the further ones that apply. `equivalence` asks whether the difference
-            lies within .02.
+        p: of the primary test; `holm`: the same, corrected for the `together` comparisons made at once.
+        tests: name -> p, of the primary test and the further ones that apply. `equivalence` tests whether the
+            difference lies within .02.
         subjects, units: how many it rests on. `over`: what was paired.
         smallest: the true difference that this cohort would show with 80 % power, from the differences' own spread;
             None where nothing can vary.
-        unequal_tuning: one had more than twice as many methods before it that had looked at the test labels.
+        unequal_tuning: one had more than twice as many methods before it that had opened the test labels.
         higher_is_better, bounded: of the metric.
     """
 
@@ -90,7 +90,7 @@ class Comparison:
 
     @property
     def different(self) -> bool:
-        """Whether the corrected primary test says so."""
+        """Whether the corrected primary test is significant."""
         return self.holm < ALPHA
 
     @property
@@ -127,7 +127,7 @@ class Comparison:
 @dataclass(frozen=True)
 class Standing:
     """A method among others: those that share a letter of `group` can't be told apart. `tried`: how many methods had
-    looked at the test labels when it was made, None where nobody counted."""
+    opened the test labels when it was made, None where that was not counted."""
 
     name: str
     run: str
@@ -187,7 +187,7 @@ def compare(
 def compare_all(
     records: Sequence[Record], targets: Sequence[str] | None = None, metric: str | None = None
 ) -> list[Table]:
-    """Compares any number of runs, two by two, on the units that all answered: a table for each target. Holm's
+    """Compares any number of runs, two by two, on the units that all predict: a table for each target. Holm's
     correction is over all comparisons of all targets.
 
     Raises:
@@ -241,7 +241,7 @@ class _Method:
 
 
 def _methods(records: Sequence[Record], target: str, metric: str | None) -> list[_Method]:
-    """The methods on the units that all of them answered, best first."""
+    """The methods on the units that all of them predict, best first."""
     rule = recorded_target(records[0], target)
     name = metric or records[0].scores["headlines"][target]
     higher, bounded = _nature(name)
@@ -355,7 +355,7 @@ def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | No
 
 
 def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
-    """Where subjects are tested on whom a method was trained, folds vary, and no subject is a new one."""
+    """Where a method is tested on its training subjects, folds vary, and no subject is a new one."""
     about = one.about
     if about.folds < 2 or len(apart) < 2:
         raise DataError("one fold is nothing to pair over", where=f"{one.name}, {other.name}", expected="several folds")

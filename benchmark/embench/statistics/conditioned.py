@@ -90,7 +90,7 @@ def comparison_counts(name: str, table: Pairs) -> tuple[int, int]:
 
 
 def over_folds(name: str, folds: Iterable[Units], subjects: np.ndarray) -> list[Pairs] | Undefined:
-    """The comparisons of all folds of a seed, a table (P, P) a class over `people` (P,), or why there are none."""
+    """The comparisons of all folds of a seed, a table (P, P) a class over `subjects` (P,), or why there are none."""
     made = [comparisons(name, units, subjects) for units in folds]
     tables = [table for table in made if not isinstance(table, Undefined)]
     return sum_tables(tables) if tables else next(table for table in made if isinstance(table, Undefined))

@@ -22,7 +22,7 @@ from embench.statistics.intervals import MIXED_SHARE, Bootstrap, Estimate, boots
 from embench.statistics.joined import Joined
 
 WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_subject, "ccc": concordance_by_subject}
-"""What scores inside people: (units, people (P,)) -> (P,), NaN where a person has none."""
+"""The scores inside subjects: (units, subjects (P,)) -> (P,), NaN for a subject without one."""
 
 Score = Estimate | Undefined
 
@@ -145,7 +145,7 @@ def _over_folds(
 ) -> tuple[Score, ByFold]:
     """A metric averaged over seeds, then folds; what is undefined is excluded.
 
-    The interval holds a share of what subjects add who train each other's models, where seeds tell.
+    Where seeds show it, the interval includes a share of what subjects add who train each other's models.
 
     In a bootstrap sample a fold weighs as much as its subjects were drawn, relative to their number: 1 for the folds
     that were strata; else a subject who is the whole fold could be drawn twice and count once.
@@ -215,7 +215,7 @@ def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _guarded(name: str, call: Callable[..., Any], *args: Any) -> Any:
-    """The call's result; whatever a plugin raises is said to be its own fault."""
+    """The call's result; whatever a plugin raises becomes a PluginError."""
     try:
         return call(*args)
     except Exception as error:

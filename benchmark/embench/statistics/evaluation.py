@@ -1,7 +1,7 @@
-"""From answers to scores: joins what a method said of units with their labels and with the controls.
+"""From predictions to scores: joins a method's predictions with the units' labels and with the controls.
 
-`run` gets here with its own predictions and `score` with anybody's, so that both are scored by the same code. Nothing
-here needs torch.
+`run` gets here with its own predictions and `score` with a submission's, so that both are scored by the same code.
+Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from embench.system import version_of
 
 @dataclass(frozen=True)
 class FoldPredictions:
-    """What a method said in one fold and seed of one target, unit by unit, each unit once a seed.
+    """A method's predictions in one fold and seed of one target, unit by unit, each unit once per seed.
 
     Args:
-        units: (n,) positions in the cohort that were asked.
+        units: (n,) positions in the cohort.
         train: positions of the units whose labels it was fitted on; None where it was fitted on another dataset.
-        score: (n,) or, of several classes, (n, K); NaN in the rows of units that it could not answer.
+        score: (n,) or, of several classes, (n, K); NaN in the rows of units without a prediction.
         decision: (n,).
     """
 
@@ -53,13 +53,13 @@ class FoldPredictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """(n,) bool: whether it answered."""
+        """(n,) bool: whether there is a prediction."""
         return np.isfinite(self.score if self.score.ndim == 1 else self.score[:, 0])
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a record holds of a method's answers: predictions of the model and of every control, labels, scores."""
+    """What a record holds of a scored method: predictions of the model and of every control, labels, scores."""
 
     predictions: Predictions
     labels: Labels
@@ -104,16 +104,16 @@ class Result:
 
 
 def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """Score (n,) or (n, K), and decision (n,), of what was answered about a target in the columns of `table` (n, K)."""
+    """Score (n,) or (n, K), and decision (n,), of the predictions for a target in the columns of `table` (n, K)."""
     score = table if target.traits.several else table[:, 0]
     return score, target.traits.decide(score, protocol.decision.threshold)
 
 
 def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> Evaluation:
-    """The scores of a method's answers about units of a cohort, beside those of the controls fitted in each fold.
+    """The scores of a method's predictions for a cohort, and those of the controls fitted in each fold.
 
     Raises:
-        DataError: nothing was answered.
+        DataError: there is no prediction.
     """
     movement = movement_features(cohort)
     parts: list[Predictions] = []
@@ -133,7 +133,7 @@ def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protoc
             else:
                 parts.append(prediction_rows(name, of_fold, cohort, index, *control))
     if not parts:
-        raise DataError("no unit was answered: nothing was predicted", where=cohort.card.name)
+        raise DataError("no unit was predicted", where=cohort.card.name)
     predictions = Predictions.concatenate(parts)
     labels = _labels_of(cohort, by_fold)
     scores = compute_scores(
@@ -159,7 +159,7 @@ def scoring_identity() -> dict[str, Any]:
 
 
 def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Mapping[str, str]) -> Circumstances:
-    """What run.yaml says of the data, the rules, the subjects and the code, whatever the method.
+    """What run.yaml holds of the data, the rules, the subjects and the code, whatever the method.
 
     Args:
         dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
@@ -200,7 +200,7 @@ def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up
 
 
 def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[str, Any]]:
-    """The record of folds, seed -> folds: who had which part."""
+    """The record of folds, seed -> folds: the part of each subject."""
     units = cohort.of(cohort.eligible)
     reasons = _reasons(cohort)
     return [
@@ -211,7 +211,7 @@ def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[di
 
 
 def excluded_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Those of whom `rows` say nothing: of nobody's fold, with the reason why."""
+    """The subjects without a row in `rows`: in no fold, with the reason."""
     groups, reasons = connected_groups([*cohort.units, *cohort.roster]), _reasons(cohort)
     return [
         {"subject": s, "group": groups.get(s, s), "fold": "", "role": "", "seed": "", "reason": reasons[s]}
@@ -235,7 +235,7 @@ def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dic
 def prediction_rows(
     method: str, of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:
-    """The rows that predictions hold of a method's answers about the units at `index`."""
+    """A method's predictions for the units at `index`, as rows of the record."""
     units = cohort.of(index.tolist())
     n = len(units)
     table = values.astype(np.float32).astype(np.float64)
@@ -278,8 +278,8 @@ def _controls(
 
 
 def _labels_of(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> Labels:
-    """The labels of the units that were asked, raw and as the rule makes them; units without one are not listed. Where
-    a fold's training part decides the cut, a label holds for its seed: that of the fold that answers the unit."""
+    """The labels of the predicted units, raw and as the rule makes them; units without one are not listed. Where a
+    fold's training part decides the cut, a label holds for one seed: it is that of the fold that predicts the unit."""
     rows: list[tuple[Any, ...]] = []
     for target in cohort.targets:
         raw, made = cohort.raw[target.name], {}

@@ -18,8 +18,8 @@ from embench.interfaces.metric import Undefined
 
 LEVEL = 0.95
 MIXED_SHARE = 0.25
-"""The share of `shared_variance` in intervals of scores that mix people within a fold. The whole is right where a model
-learned nothing; with so much of it they hold the truth as often as they say (`docs/statistics.md`)."""
+"""The share of `shared_variance` in intervals of scores that mix subjects within a fold. The whole is right where a
+model learned nothing; with this share the intervals have their nominal coverage (`docs/statistics.md`)."""
 _SEED = 20150921
 """Of every bootstrap: not of the data, so that a table can be made again."""
 
@@ -29,13 +29,13 @@ class Estimate:
     """A number with its spread and interval.
 
     Args:
-        std: the standard deviation over what `over` names: `people`, the `folds` of a seed (mean over seeds), or the
-            bootstrap's `replicates` (a standard error).
+        std: the standard deviation over what `over` names: subjects (`people`), the `folds` of a seed (mean over
+            seeds), or the bootstrap's `replicates` (a standard error).
         low, high: None where nothing can vary.
         subjects: how many it rests on. `left_out`: what is not in it, in words.
         comparisons: how many a conditioned score is made of, in the seed that has fewest.
-        replicates: (R,) bootstrap values; `persons`: (P,) values of subjects, NaN where unknown. Whichever the interval
-            comes from; differences are paired through them.
+        replicates: (R,) bootstrap values; `subject_values`: (P,) values of subjects, NaN where unknown. The interval
+            comes from one of the two, and differences are paired through it.
     """
 
     mean: float
@@ -65,7 +65,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Samples of subjects: `counts` (R, P) says how often each stands in each; `people` (P,) names the columns.
+    """Samples of subjects: `counts` (R, P) is how often each is in each sample; `subjects` (P,) names the columns.
 
     `groups` were drawn, `free` of them independently (groups less strata).
     """
@@ -132,9 +132,9 @@ def mean_over_subjects(
 ) -> Estimate | Undefined:
     """The mean over subjects, with a t interval over groups.
 
-    The estimate is the plain mean of `persons` (P,), NaN left out. Its variance is the cluster-robust one, G / (G - 1)
-    times the sum over the G groups of (sum of its subjects' deviations)^2, over P^2, with G - 1 degrees of freedom;
-    when everybody is their own group, this is the ordinary t interval.
+    The estimate is the plain mean of `subject_values` (P,), NaN excluded. Its variance is the cluster-robust one,
+    G / (G - 1) times the sum over the G groups of (sum of its subjects' deviations)^2, over P^2, with G - 1 degrees of
+    freedom; when every subject is a group of their own, this is the ordinary t interval.
 
     Args:
         group: (P,) anything that is equal within a group.
@@ -170,11 +170,11 @@ def paired_difference(one: Estimate, other: Estimate, group: np.ndarray, bootstr
 def shared_variance(by_seed: np.ndarray, parts: int) -> float:
     """What subjects add to the variance of a mean over subjects who train each other's models.
 
-    Two subjects of different folds each train the model that answers for the other, so that what they add to a score is
+    Two subjects of different folds each train the model that predicts the other, so that what they add to a score is
     not independent. Where there is nothing to learn, so that a model is made of its training subjects' noise alone,
     this about doubles the variance. How much of what subjects add hangs on who trained shows between seeds, whose
-    training subjects differ: two partitions into F parts have (1 - 1/F)^2 of everybody in common, and for answers that
-    are linear in the model the variance to add is (F - 1 + 1/S) times the one between seeds.
+    training subjects differ: two partitions into F parts have (1 - 1/F)^2 of the subjects in common, and for
+    predictions that are linear in the model the variance to add is (F - 1 + 1/S) times the one between seeds.
 
     Args:
         by_seed: (S, G) what each group of subjects adds in each of at least two seeds that split subjects differently.
@@ -190,7 +190,7 @@ def variance_over_groups(by_seed: np.ndarray) -> float:
 
 
 def widen(estimate: Estimate, by_seed: np.ndarray, parts: int, share: float, most: float = math.inf) -> Estimate:
-    """The estimate, its interval stretched around it for subjects who train each other's models.
+    """The estimate, its interval widened around it for subjects who train each other's models.
 
     Args:
         by_seed, parts: as for `shared_variance`. `share`: how much of that is added; `most`: never more than so many

@@ -38,7 +38,7 @@ class Joined:
 
     @property
     def n_parts(self) -> int:
-        """How many parts subjects are tested in; subjects of one train the models that answer for the others."""
+        """How many parts subjects are tested in; subjects of one train the models that predict the others."""
         return max(map(len, self._parts()))
 
     @property
@@ -50,7 +50,7 @@ class Joined:
 def join(
     predictions: Predictions, labels: Labels, target: Target, groups: Mapping[str, str], unit_length_s: float
 ) -> dict[str, Joined]:
-    """Method -> its labelled units; a control's are limited to the units that the model answered.
+    """Method -> its labelled units; a control's are limited to the units that the model predicted.
 
     Raises:
         DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`.
@@ -72,8 +72,8 @@ def join(
 
 
 def unit_length(ids: np.ndarray) -> float:
-    """The nominal length in seconds of the units with these ids (n,), which say recording, start and stop; NaN where no
-    recording holds several, so that units are whole recordings."""
+    """The nominal length in seconds of the units with these ids (n,), which hold recording, start and stop; NaN where
+    no recording holds several, so that units are whole recordings."""
     spans = [UnitId.read(id_) for id_ in set(ids.tolist())]
     if len({span.recording for span in spans}) == len(spans):
         return float("nan")
@@ -123,7 +123,7 @@ def units_of(
         raise DataError("a score or decision is missing or not finite", where=f"predictions of {target.name}")
     unknown = sorted(set(rows["subject"].tolist()) - set(groups))
     if unknown:
-        raise DataError(f"people without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
+        raise DataError(f"subjects without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
     return Units(
         kind=target.kind,
         y_true=y,

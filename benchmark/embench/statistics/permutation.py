@@ -1,10 +1,11 @@
-"""What two methods' difference in a score becomes when they exchange their answers for whole groups of subjects.
+"""The difference of two methods in a score when the predictions of whole groups of subjects are permuted.
 
-If it makes no difference which of two methods answers for a group, then the difference of their scores is as likely as
-any that comes of exchanging the answers of some groups: the permutation test of paired designs. A score that is a sum
-over subjects changes by turning signs. Any other is computed anew, with the answers of both methods side by side as if
-they were of two subjects, of whom each sample holds one; where ranks alone decide a score, scores are first made ranks
-within fold and seed, so that two methods' scales can be mixed (Bandos et al. 2005, doi 10.1002/sim.2149).
+If it makes no difference which of two methods predicts a group, then the observed difference of their scores is as
+likely as any that comes of swapping the two methods' predictions for some groups: the permutation test of paired
+designs. If a score is a sum over subjects, a swap turns signs. Any other score is computed anew, with the predictions
+of both methods side by side as if they were of two subjects, one of whom is in each sample. If a score depends on ranks
+alone, scores are first replaced by ranks within fold and seed, so that two methods' scales can be mixed (Bandos et al.
+2005, doi 10.1002/sim.2149).
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from embench.statistics.joined import Joined
 from embench.statistics.significance import group_permutations
 
 BETWEEN_SUBJECTS = "auroc_within_stimulus"
-"""The conditioned score that compares different people's scores."""
+"""The conditioned score that compares scores of different subjects."""
 
 
 def per_subject_contributions(name: str, joined: Joined, target: Target, subjects: np.ndarray) -> np.ndarray | None:
-    """(S, P) what each of `people` adds to a method's score `name` in each seed, NaN where nothing; None where the
+    """(S, P) what each of `subjects` adds to a method's score `name` in each seed, NaN where nothing; None where the
     score is no sum over subjects.
 
     The crossed scores are one: their comparisons lie inside subjects, and how many there are of each is up to the
@@ -60,16 +61,16 @@ def group_contributions_by_seed(one: np.ndarray, other: np.ndarray, codes: np.nd
 
 
 def permuted_differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(R,) the difference of scores that are no sums, after each of the exchanges.
+    """(R,) the difference of scores that are no sums, after each permutation.
 
     Args:
-        one, other: the same units. `people` (P,): who is tested. `codes` (P,): their groups, from 0 on.
+        one, other: the same units. `subjects` (P,): those tested. `codes` (P,): their groups, from 0 on.
     """
     return _differences(name, one, other, subjects, group_permutations(int(codes.max()) + 1)[:, codes])
 
 
 def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(G,) half of what exchanging each group alone takes away from such a difference; nearly adds up to it."""
+    """(G,) half of what swapping each group alone takes away from such a difference; nearly adds up to it."""
     groups = int(codes.max()) + 1
     ways = np.vstack([np.zeros((1, groups), bool), np.eye(groups, dtype=bool)])
     values = _differences(name, one, other, subjects, ways[:, codes])
@@ -77,7 +78,7 @@ def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndar
 
 
 def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """(R,) differences when the answers of the subjects of `ways` (R, P) are exchanged."""
+    """(R,) differences when the predictions for the subjects of `ways` (R, P) are swapped."""
     metric = None if name == BETWEEN_SUBJECTS else registry.load("metric", name)()
     both = np.array([f"{m}:{subject}" for m in (0, 1) for subject in subjects.tolist()])
     samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
@@ -114,7 +115,7 @@ def _across(
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
-    """The units of a fold as both methods answer them; each subject is there once a method."""
+    """The units of a fold with the predictions of both methods; each subject is there once per method."""
     ranked = _ranked(one), _ranked(other)
     if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
         one, other = ranked

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def comparison_sentence(c: Comparison) -> str:
-    """Who is better, by how much, with interval, p, subjects; or that nobody can tell, and what would have been
-    seen."""
+    """Which method is better, by how much, with interval, p and subjects; or that the data do not show it, and what
+    difference they would have shown."""
     gap, first, second = c.difference, c.one, c.other
     mean, low, high = gap.mean, gap.low, gap.high
     if c.better == c.other or (c.better is None and (mean < 0) == c.higher_is_better):
