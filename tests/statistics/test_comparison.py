@@ -123,7 +123,7 @@ def test_a_run_that_lacks_some_units_is_compared_on_the_others() -> None:
     ("field", "value", "said"),
     [
         ("dataset", {"name": "another", "fingerprint": "0", "synthetic": {}}, "dataset"),
-        ("dataset", {"name": "made-up", "fingerprint": "0", "synthetic": None}, "generated"),
+        ("dataset", {"name": "made-up", "fingerprint": "0", "synthetic": None}, "synthetic"),
         ("protocol", {"name": "another", "hash": "0"}, "protocol"),
         ("protocol", {"name": "subject-independent-v1", "hash": "1"}, "hash"),
         ("target_access", "unlabelled", "target access"),
