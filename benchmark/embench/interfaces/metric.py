@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -140,4 +140,7 @@ def mean_over_subjects(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return counts[:, known] @ values[known] / counts[:, known].sum(1)
 
 
-__getattr__ = renamed(__name__, {"confusion_by_person": "confusion_by_subject", "mean_of_people": "mean_over_subjects"})
+if not TYPE_CHECKING:  # or mypy takes any name for one of this module
+    __getattr__ = renamed(
+        __name__, {"confusion_by_person": "confusion_by_subject", "mean_of_people": "mean_over_subjects"}
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -132,11 +132,12 @@ def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         return np.asarray(np.nanmean(values, axis=0))
 
 
-__getattr__ = renamed(
-    __name__,
-    {
-        "auroc_by_person": "auroc_by_subject",
-        "compare_people": "compare_subjects",
-        "people_codes": "subject_codes",
-    },
-)
+if not TYPE_CHECKING:  # or mypy takes any name for one of this module
+    __getattr__ = renamed(
+        __name__,
+        {
+            "auroc_by_person": "auroc_by_subject",
+            "compare_people": "compare_subjects",
+            "people_codes": "subject_codes",
+        },
+    )
