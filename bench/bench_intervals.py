@@ -84,7 +84,7 @@ def main() -> None:
         ),
         "auroc_crossed_time of all units": (lambda: scored(("auroc_crossed_time",), joined), None),
         "permutation test of f1_weighted": (
-            lambda: permutation.permuted_differences("f1_weighted", joined, other, bootstrap.people, codes),
+            lambda: permutation.permuted_differences("f1_weighted", joined, other, bootstrap.subjects, codes),
             None,
         ),
     }

@@ -103,7 +103,7 @@ def sinusoidal(length: int, dim: int) -> Tensor:
 
 
 class ValueScale(nn.Module):
-    """Turns what a head answers for value targets from training labels' standard scores into the labels' own unit.
+    """Turns what a head predicts for value targets from training labels' standard scores into the labels' own unit.
 
     `mean`, `std` (n_out,) are buffers, so that they travel with the weights; 0 and 1 where an output is no value.
 
@@ -127,7 +127,7 @@ class ValueScale(nn.Module):
 
 
 class Model(nn.Module):
-    """Encoders and what joins them. `fusion` is a fusion's module, or None where one encoder's own head answers;
+    """Encoders and what joins them. `fusion` is a fusion's module, or None where one encoder's own head predicts;
     `scale` is there where a target is a value.
 
     An encoder sees only rows that are there; absent rows come back as zeros with an empty mask.

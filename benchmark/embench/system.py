@@ -1,5 +1,5 @@
-"""What is asked of the machine: locks, cores, memory, worker processes, versions of libraries. Linux, macOS and Windows
-answer these differently; nothing else in the harness may care.
+"""What the machine provides: locks, cores, memory, worker processes, versions of libraries. Linux, macOS and Windows
+differ in these; nothing else in the harness may care.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from types import ModuleType
 from embench.errors import MachineError
 
 _OWN = Path("/proc/self")
-"""What Linux tells a process about itself."""
+"""What Linux shows a process of itself."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
@@ -129,7 +129,7 @@ def end_with_parent() -> None:
 
 
 def _wait_for_parent() -> None:
-    # A killed parent cannot tell its workers to stop; left alone, they would wait for work for ever.
+    # A killed parent cannot stop its workers; left alone, they would wait for work for ever.
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

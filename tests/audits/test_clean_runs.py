@@ -48,7 +48,7 @@ def test_clean_runs_raise_nothing_severe(tmp_path: Path, monkeypatch: pytest.Mon
             others[name, finding.severity] += 1
             if finding.severity == "severe":
                 severe.append((seed, name, finding.what, dict(finding.evidence)))
-        print(seed, effect, method["encoder"], audited.counts, dict(audited.not_asked), flush=True)
+        print(seed, effect, method["encoder"], audited.counts, dict(audited.skipped), flush=True)
         shutil.rmtree(root)
     print(others)
     assert severe == []

@@ -13,7 +13,7 @@ from scipy import stats
 
 import embench
 from embench.errors import DataError, UsageError
-from embench.interfaces.ranking import auroc_by_person
+from embench.interfaces.ranking import auroc_by_subject
 from embench.records import record
 from embench.records.predictions import Labels, Predictions
 from embench.records.record import Record
@@ -48,7 +48,7 @@ def persons(of: Record) -> np.ndarray:
     people = np.array(sorted(of.groups))
     return np.mean(
         [
-            np.nanmean([auroc_by_person(units, people) for units in folds.values()], axis=0)
+            np.nanmean([auroc_by_subject(units, people) for units in folds.values()], axis=0)
             for folds in joined.seeds.values()
         ],
         axis=0,
@@ -63,7 +63,7 @@ def test_a_better_method_is_found_and_said_to_be() -> None:
     low, high = stats.t.interval(0.95, PEOPLE - 1, gaps.mean(), stats.sem(gaps))
     assert (c.difference.low, c.difference.high) == pytest.approx((low, high))
     assert c.tests["wilcoxon"] == pytest.approx(stats.wilcoxon(gaps).pvalue)
-    assert (c.better, c.over, c.people, c.units, c.equivalent) == ("a", "people", PEOPLE, PEOPLE * 24, False)
+    assert (c.better, c.over, c.subjects, c.units, c.equivalent) == ("a", "people", PEOPLE, PEOPLE * 24, False)
     assert c.p == c.holm == c.tests["permutation"] < 0.001
     assert c.sentence == (
         f"a is better than b by {100 * gaps.mean():.1f} points of AUROC within subject, "
@@ -123,7 +123,7 @@ def test_a_run_that_lacks_some_units_is_compared_on_the_others() -> None:
     ("field", "value", "said"),
     [
         ("dataset", {"name": "another", "fingerprint": "0", "synthetic": {}}, "dataset"),
-        ("dataset", {"name": "made-up", "fingerprint": "0", "synthetic": None}, "generated"),
+        ("dataset", {"name": "made-up", "fingerprint": "0", "synthetic": None}, "synthetic"),
         ("protocol", {"name": "another", "hash": "0"}, "protocol"),
         ("protocol", {"name": "subject-independent-v1", "hash": "1"}, "hash"),
         ("target_access", "unlabelled", "target access"),
@@ -172,7 +172,7 @@ def test_where_people_are_trained_on_folds_are_paired() -> None:
     c = compare(replace(one, folds=[*one.folds, *everybody]), other)
     of = [joined_on_common([r], TARGET, r.groups)[0] for r in (one, other)]
     people = np.array(sorted(one.groups))
-    by_fold = [np.array([np.nanmean(auroc_by_person(units, people)) for _, _, units in joined]) for joined in of]
+    by_fold = [np.array([np.nanmean(auroc_by_subject(units, people)) for _, _, units in joined]) for joined in of]
     gaps = by_fold[0] - by_fold[1]
     error = np.sqrt((1 / len(gaps) + 1 / (FOLDS - 1)) * gaps.var(ddof=1))
     assert c.over == "folds"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import TIE, Pairs, auroc_by_person, compare_people
+from embench.interfaces.ranking import TIE, Pairs, auroc_by_subject, compare_subjects
 from embench.interfaces.units import Units
 from embench.statistics.conditioned import (
     CONDITIONED,
@@ -166,7 +166,7 @@ def test_constant_and_person_level_scores_get_exactly_half_inside_people(make_un
     y[subject == 5] = 1
     people = np.unique(subject.astype(str))
     for score in (np.full(len(y), 0.2), subject / 6):
-        values = auroc_by_person(make_units(score, y, subject, subject), people)
+        values = auroc_by_subject(make_units(score, y, subject, subject), people)
         np.testing.assert_array_equal(values, [0.5] * 5 + [np.nan])
 
 
@@ -176,7 +176,7 @@ def test_inside_a_person_it_is_the_ordinary_auroc(make_units: MakeUnits) -> None
     rng = np.random.default_rng(1)
     subject = np.repeat(np.arange(5), 30)
     y, score = rng.integers(0, 2, 150), np.round(rng.random(150), 1)
-    values = auroc_by_person(make_units(score, y, subject, subject), np.unique(subject.astype(str)))
+    values = auroc_by_subject(make_units(score, y, subject, subject), np.unique(subject.astype(str)))
     np.testing.assert_allclose(values, [roc_auc_score(y[subject == p], score[subject == p]) for p in range(5)])
 
 
@@ -225,6 +225,6 @@ def test_tables_of_folds_add_up(make_units: MakeUnits) -> None:
 
 
 def test_people_without_units_or_classes_compare_nothing() -> None:
-    table = compare_people(np.array([0.1, 0.2]), np.array([True, True]), np.array([0, 2]), 3, 0.0)
+    table = compare_subjects(np.array([0.1, 0.2]), np.array([True, True]), np.array([0, 2]), 3, 0.0)
     assert not table.pairs.any()
     assert not table.wins.any()

@@ -29,7 +29,7 @@ def test_people_on_their_own_get_the_ordinary_t_interval() -> None:
     estimate = known(mean_over_subjects(np.append(values, np.nan), np.arange(16)))
     low, high = stats.t.interval(0.95, 14, values.mean(), stats.sem(values))
     assert (estimate.low, estimate.high) == pytest.approx((low, high))
-    assert (estimate.mean, estimate.std, estimate.people) == pytest.approx((values.mean(), values.std(ddof=1), 15))
+    assert (estimate.mean, estimate.std, estimate.subjects) == pytest.approx((values.mean(), values.std(ddof=1), 15))
 
 
 def test_equal_groups_get_the_t_interval_of_their_means() -> None:
@@ -51,7 +51,7 @@ def test_samples_keep_each_folds_number_of_people_in_the_seed_that_stratifies() 
     bootstrap = draw_bootstrap(tested, {p: p for p in people}, 100)
     for seed, folds in enumerate(tested):
         for members in folds.values():
-            drawn = bootstrap.counts[:, np.isin(bootstrap.people, members)].sum(1)
+            drawn = bootstrap.counts[:, np.isin(bootstrap.subjects, members)].sum(1)
             assert (drawn[seed::2] == 4).all()
             assert not (drawn[1 - seed :: 2] == 4).all()
     assert (bootstrap.groups, bootstrap.free) == (12, 9)
@@ -60,7 +60,7 @@ def test_samples_keep_each_folds_number_of_people_in_the_seed_that_stratifies() 
 def test_groups_are_drawn_whole() -> None:
     tested = [{0: ["a1", "a2", "b1", "b2"], 1: ["c1", "c2", "d"]}]
     bootstrap = draw_bootstrap(tested, {p: p[0] for f in tested[0].values() for p in f}, 50)
-    at = {name: k for k, name in enumerate(bootstrap.people)}
+    at = {name: k for k, name in enumerate(bootstrap.subjects)}
     for one, other in (("a1", "a2"), ("b1", "b2"), ("c1", "c2")):
         np.testing.assert_array_equal(bootstrap.counts[:, at[one]], bootstrap.counts[:, at[other]])
     assert bootstrap.groups == 4
@@ -94,7 +94,7 @@ def test_samples_are_the_same_every_time_and_do_not_depend_on_the_order_of_peopl
     one = draw_bootstrap([{0: people[:4], 1: people[4:]}], groups, 50)
     other = draw_bootstrap([{1: people[:3:-1], 0: people[3::-1]}], groups, 50)
     np.testing.assert_array_equal(one.counts, other.counts)
-    np.testing.assert_array_equal(one.people, other.people)
+    np.testing.assert_array_equal(one.subjects, other.subjects)
 
 
 def test_differences_are_paired_by_person_or_by_sample() -> None:

@@ -238,7 +238,7 @@ def _compared(pair: ComparedPair, one: Any, other: Any, targets: Sequence[str]) 
                 smallest=found.smallest,
                 published=published.get(target),
                 size=None if about["synthetic"] else size,
-                people=found.people,
+                people=found.subjects,
                 units=found.units,
                 **about,
             )

@@ -69,7 +69,7 @@ def print_audit(made: Audit) -> None:
             console.echo(f"    {key}: {_short(value)}")
         console.echo(f"    what to do: {finding.todo}")
     console.echo(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
-    for name, reason in made.not_asked.items():
+    for name, reason in made.skipped.items():
         console.note(f"skipped: {name}: {reason}")
 
 

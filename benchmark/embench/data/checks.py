@@ -25,7 +25,7 @@ OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
 
 _ENOUGH = 100
-"""Samples that two people do not have in common by chance."""
+"""Samples that two subjects do not have in common by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class _General:
 
     def __init__(self, card: Card, reported: set[str]) -> None:
         self.card, self.findings = card, list[Finding]()
-        self._reported = reported  # places of which the reader has said something
+        self._reported = reported  # places that the reader has reported
         self._seen: dict[bytes, tuple[str, str]] = {}
         self._ids: set[str] = set()
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
@@ -154,13 +154,13 @@ class _General:
                 add(finding)
 
     def finish(self, labels: set[str]) -> None:
-        """What can be said when all recordings were seen."""
+        """The findings that need all recordings."""
         for name in dict.fromkeys(target.label for target in self.card.targets if target.label not in labels):
             targets = ", ".join(target.name for target in self.card.targets if target.label == name)
             self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))
 
     def _twin(self, recording: Recording, modality: str, signal: Signal) -> str | None:
-        """The recording of somebody else that has this very signal."""
+        """The recording of another subject that has this very signal."""
         data = np.ascontiguousarray(signal.data)
         there = data[np.isfinite(data)]
         if there.size < _ENOUGH or (there == there[0]).all():
@@ -201,7 +201,7 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
 
 
 def _video(video: Video) -> Iterator[Finding]:
-    """Whether there is a visible part where the recording is said to lie."""
+    """Whether there is a visible part in the recording's declared span."""
     try:
         seconds = probe(video.path).duration_s
     except DataError as error:

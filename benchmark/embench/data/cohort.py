@@ -93,8 +93,8 @@ class Cohort:
         """Partition `seed` of the eligible units, proven to be what the protocol declares.
 
         Raises:
-            UsageError: there is too little to split, or stimuli that can't be told from subjects or times. CheckFailed:
-                the proof fails.
+            UsageError: there is too little to split, or stimuli that can't be separated from subjects or times.
+            CheckFailed: the proof fails.
         """
         if protocol.split.by == "group+stimulus":
             _check_stimuli(self, protocol)
@@ -143,7 +143,7 @@ def card_for_protocol(protocol: Protocol, card: Card) -> Card:
 
 
 def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
-    """The targets asked for, by default those that the card says, else all of the card's.
+    """The requested targets, by default those that the card names, else all of the card's.
 
     Raises:
         UsageError: the card has no such target, or none at all.
@@ -173,7 +173,7 @@ def build_cohort(
     """The cohort of a run.
 
     Raises:
-        DataError: nobody has a label, or nobody has any of the modalities. UsageError: the targets have different
+        DataError: no subject has a label, or any of the modalities. UsageError: the targets have different
             units.
     """
     cut = _cut(store, targets, protocol)

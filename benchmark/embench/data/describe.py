@@ -1,4 +1,4 @@
-"""A report on data that nobody else may see: enough to mend a reader from afar, nothing that the licence protects.
+"""A report on data that may not be shared: enough to mend a reader from afar, nothing that the licence protects.
 
 It holds shapes, types, rates, where samples are missing, orders of magnitude and counts. It holds no sample, no label
 value, no path, no file name, no hash of data and no name of a subject, recording or stimulus; messages of the reader,
@@ -36,7 +36,7 @@ class DataReport:
         self._stimuli: set[str] = set()
 
     def add(self, recording: Recording) -> None:
-        """Notes what may be told of a recording."""
+        """Notes what may be shared of a recording."""
         self._names |= {recording.id, recording.subject, recording.stimulus, recording.session, recording.group}
         self._groups.setdefault(recording.group, set()).add(recording.subject)
         self._stimuli.add(recording.stimulus)
@@ -67,7 +67,7 @@ class DataReport:
             "synthetic": synthetic,
             "people": checked.subjects,
             "people_with_recordings": len(self._recordings),
-            "groups_of": dict(Counter(str(len(people)) for people in self._groups.values())),
+            "groups_of": dict(Counter(str(len(members)) for members in self._groups.values())),
             "recordings": checked.recordings,
             "stimuli": len(self._stimuli),
             "files": _files(checked),

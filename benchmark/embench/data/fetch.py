@@ -1,7 +1,7 @@
-"""Datasets that anybody may download: fetched, checked, unpacked; there and whole, or not there.
+"""Datasets that are free to download: fetched, checked, unpacked; there and whole, or not there.
 
 Libraries for this start over when the connection breaks. For archives of gigabytes that is not good enough, so the
-transfer is made here: what has arrived is kept in a `.part` file, and the rest is asked for by HTTP's `Range`, within
+transfer is made here: what has arrived is kept in a `.part` file, and the rest is requested by HTTP's `Range`, within
 one call and in the next.
 """
 
@@ -31,14 +31,14 @@ _CHUNK = 1 << 14
 
 
 def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) -> list[str]:
-    """Gets a dataset into `folder`; returns what there is to say about it.
+    """Gets a dataset into `folder`; returns notes on it.
 
-    What was downloaded before goes on where it stopped, also after this process was killed. An archive that somebody
-    put into `folder` by hand under its own name is used, if its hash is right, and stays there.
+    What was downloaded before goes on where it stopped, also after this process was killed. An archive that was put
+    into `folder` by hand under its own name is used, if its hash is right, and stays there.
 
     Raises:
-        DataError: the dataset has to be asked for; what arrived is not what its publisher published; there is no such
-            file on the server.
+        DataError: access to the dataset must be requested; what arrived is not what its publisher published; there is
+            no such file on the server.
         UsageError: the folder holds other files already.
         MachineError: no network, no room, or the folder cannot be written.
     """
@@ -153,7 +153,7 @@ def _transfer(download: Download, part: Path, progress: DownloadCallback | None)
         begins = _number(r"bytes (\d+)-", response.headers.get("Content-Range", "")) if goes_on else 0
         if begins != have:
             have = 0
-            if goes_on:  # another stretch than asked for
+            if goes_on:  # another range than requested
                 part.unlink(missing_ok=True)
                 return False
         length = _number(r"(\d+)", response.headers.get("Content-Length", ""))
@@ -179,7 +179,7 @@ def _transfer(download: Download, part: Path, progress: DownloadCallback | None)
 
 
 def _checked(download: Download, path: Path, progress: DownloadCallback | None, *, kept: bool = False) -> Path:
-    """`path`, if it has the right size and hash; else it is removed, or left where it is somebody's own."""
+    """`path`, if it has the right size and hash; else it is removed, or left where it is the user's own."""
     size = path.stat().st_size
     if progress:
         progress(f"checking {download.name}", size, size)

@@ -44,7 +44,7 @@ def open_dataset(name: str, data_root: Path | None) -> Dataset:
     """The reader on the dataset's folder.
 
     Raises:
-        DataError: there is no such folder; the error says where it was looked for and how the data are obtained.
+        DataError: there is no such folder; the error names where it was searched for and how the data are obtained.
     """
     entry, folder = place(name, data_root)
     reader = registry.load("dataset", entry.full_name)
@@ -109,7 +109,7 @@ def share_files(one: str, other: str, data_root: Path | None) -> bool:
 
 
 def file_marks(name: str, data_root: Path | None) -> set[str]:
-    """What tells whether two folders hold the same file: for each, 16 hex digits made of its hash, so that the hash
-    itself, which seals labels, is not given away."""
+    """Marks that show whether two folders hold the same file: for each, 16 hex digits made of its hash, so that the
+    hash itself, which seals labels, is not disclosed."""
     found = fingerprint.contents(open_dataset(name, data_root), cache_root())
     return {hashlib.sha256(text.encode()).hexdigest()[:16] for text in found}

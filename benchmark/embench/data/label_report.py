@@ -51,7 +51,7 @@ def _of_target(
     stimulus = np.array([unit.stimulus for unit in units], dtype=np.str_)
     names = class_names(target, next(iter(table[target.label].values())).classes)
     subjects = np.unique(subject[there]).tolist()
-    per_person = [{"subject": s, **_shape(label[there & (subject == s)], names)} for s in subjects]
+    by_subject = [{"subject": s, **_shape(label[there & (subject == s)], names)} for s in subjects]
     one_class = [s for s in subjects if len(np.unique(label[there & (subject == s)])) < 2]
     known = np.isfinite(raw)
     nominal = kind == "condition"
@@ -77,7 +77,7 @@ def _of_target(
         "at_cut": _at_cut(target.rule, raw[known]),
         "variance": {"undefined": shares.reason} if isinstance(shares, Undefined) else _method(shares),
         "agreement": _agreement(store, units, target, protocol, table, nominal),
-        "per_person": per_person,
+        "per_person": by_subject,
     }
     if fitted:
         cut = f"{target.rule.cut:.3g}"

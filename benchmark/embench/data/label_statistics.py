@@ -14,7 +14,7 @@ from embench.interfaces.agreement import concordance
 from embench.interfaces.metric import Undefined
 
 
-def variance_shares(values: np.ndarray, person: np.ndarray, stimulus: np.ndarray) -> dict[str, float] | Undefined:
+def variance_shares(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarray) -> dict[str, float] | Undefined:
     """Shares of the variance of `values` (n,) that lie between subjects, between stimuli, and in the rest.
 
     The rest holds what a subject feels at one stimulus and not at another, changes in time, and noise. The components
@@ -23,7 +23,7 @@ def variance_shares(values: np.ndarray, person: np.ndarray, stimulus: np.ndarray
     McCulloch 1992, chapter 5). Negative estimates count as 0. With one subject or one stimulus that factor is excluded.
     """
     factors = {}
-    for name, codes in (("person", person), ("stimulus", stimulus)):
+    for name, codes in (("person", subject), ("stimulus", stimulus)):
         kinds, code = np.unique(codes, return_inverse=True)
         if len(kinds) > 1:
             factors[name] = np.eye(len(kinds))[code]
@@ -55,10 +55,10 @@ def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Und
     """Krippendorff's alpha of annotators: 1 is perfect agreement, 0 what chance gives.
 
     1 - D_o / D_e of observed and expected disagreement, the squared difference, or 0 and 1 of nominal values
-    (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). Units with one value tell nothing and are excluded.
+    (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). Units with one value are excluded.
 
     Args:
-        values: (annotators, units), NaN where somebody did not annotate.
+        values: (annotators, units), NaN where an annotator gave no value.
     """
     values = values[:, np.isfinite(values).sum(0) > 1]
     there = np.isfinite(values)
@@ -77,7 +77,7 @@ def krippendorff_alpha(values: np.ndarray, nominal: bool = False) -> float | Und
 
 
 def annotator_sets(names: Iterable[str], label: str) -> list[list[str]]:
-    """The raw labels that tell the same of a subject as `label`, by several annotators, in sets to be compared.
+    """The raw labels of the same quantity as `label`, by several annotators, in sets to be compared.
 
     `X`, `X_partner`, `X_external` are X as three parties see it; `X_external_r1`, `X_external_r2` (or `X_annotator1`
     ..) are single observers, whose mean or choice a label of the name before may be, so that the two never stand in one

@@ -11,7 +11,7 @@ from embench.registry import Entry
 
 
 def data_root(chosen: Path | None = None) -> Path:
-    """The folder of all datasets: the one given, else `$EMBENCH_DATA`, else the user's data folder."""
+    """The folder of all datasets: `chosen`, else `$EMBENCH_DATA`, else the user's data folder."""
     if chosen is not None:
         return chosen.expanduser()
     named = os.environ.get("EMBENCH_DATA")

@@ -83,7 +83,7 @@ def grid_of(
     start: np.ndarray,
     stop: np.ndarray,
 ) -> Grid:
-    """The anchors of a stage over units, given as arrays (n,): `recording`, `start` and `stop` in s."""
+    """The anchors of a stage over units, as arrays (n,): `recording`, `start` and `stop` in s."""
     views = [view_of(encoder_of(part), part.name) for part in modalities.values()]
     view = stage_view(own, views)
     if view.kind == "unit" and view.length == "common":
@@ -102,7 +102,7 @@ def assemble(
     specs: Mapping[str, InputSpec] | None = None,
     memory_bytes: int | None = None,
 ) -> tuple[Data, dict[str, InputSpec]]:
-    """The feeds of every modality over a grid, and what the encoders' `build` is told.
+    """The feeds of every modality over a grid, and what the encoders' `build` gets.
 
     Args:
         all_view: the stage's own view, for encoders with features, whose rows are standardised over all units.
@@ -208,7 +208,7 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
     source, m, device = part.source, part.m, part.device
     derived = arrays_of(source.store, m, part.encoder, part.code)
     mean, gain = _scale(source, m, part.encoder, part.code, derived)
-    # A subject of whom there is nothing to normalise with has no such modality.
+    # A subject without data to normalise with has no such modality.
     scaled = {entry.id for r, entry in enumerate(source.store.recordings) if np.isfinite(gain[r]).all()}
     spans, needed = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
     length = round(part.length_s * derived.rate)

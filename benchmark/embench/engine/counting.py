@@ -1,4 +1,4 @@
-"""How large a fitted estimator is: the numbers that it keeps, and what one answer takes."""
+"""How large a fitted estimator is: the numbers that it keeps, and the operations of one prediction."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sklearn.base import BaseEstimator
 
 
 def size_of(estimator: object) -> tuple[int | None, int | None]:
-    """(parameters, floating-point operations of one row's answer) of scikit-learn's models inside an estimator.
+    """(parameters, floating-point operations of one row's prediction) of scikit-learn's models inside an estimator.
 
     Parameters are the floating-point numbers that the fitted models keep, and of a tree one number a node: a threshold
-    or an answer. Operations are a multiplication and an addition for each of these numbers, one more for each of a
+    or a prediction. Operations are a multiplication and an addition for each of these numbers, one more for each of a
     support vector's (the distance to it), and of a tree the comparisons on its longest way and one addition. Both None
     where nothing fitted by scikit-learn is found.
     """

@@ -16,11 +16,11 @@ from embench.errors import MachineError, UsageError
 
 
 def resolve_device(name: str) -> str:
-    """The device that a name means; `auto` is CUDA where it is there, else the CPU: nobody has tried MPS yet, so it has
-    to be asked for.
+    """The device that a name means; `auto` is CUDA where it is there, else the CPU: MPS is untested, so it has to be
+    requested.
 
     Raises:
-        UsageError: there is no such name. MachineError: a GPU is asked for and none is there.
+        UsageError: there is no such name. MachineError: a GPU is requested and none is there.
     """
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
@@ -101,7 +101,7 @@ def peak_memory_mb(device: str) -> float:
 
 def energy_j(device: str) -> float | None:
     """What the GPU has used since its driver was loaded, in J, by everything that runs on it; None where there is none,
-    or NVML (package nvidia-ml-py) can't tell."""
+    or NVML (package nvidia-ml-py) cannot measure it."""
     if device != "cuda":
         return None
     try:

@@ -94,7 +94,7 @@ def _labels_of(
 
 
 def _start(model: Model, specs: Mapping[str, InputSpec], stage: Stage[FitParams], root: Path) -> None:
-    """Pretrained weights, in the order in which the stages were asked for.
+    """Pretrained weights, in the order in which the stages were requested.
 
     Raises:
         UsageError: they are of another network, or of other channels.

@@ -145,7 +145,7 @@ def fit(
 
 def _selecting(recipe: Recipe, figures: Mapping[str, float]) -> float | None:
     """What the epoch to keep is lowest in: the loss on validation subjects, or the share of training rows that were
-    answered wrong; None where the last epoch is kept."""
+    predicted wrong; None where the last epoch is kept."""
     if recipe.selection == "last":
         return None
     if recipe.selection == "early_stop":

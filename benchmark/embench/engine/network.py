@@ -1,4 +1,4 @@
-"""Networks of a stage: built from plugins, started from pretrained weights, saved with what they were told."""
+"""Networks of a stage: built from plugins, started from pretrained weights, saved with what they were built from."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from embench.nn import Model, ValueScale
 
 
 def output_spec_of(params: FitParams) -> OutputSpec:
-    """What a stage is to answer."""
+    """What a stage predicts."""
     return OutputSpec(params.targets)
 
 
@@ -89,7 +89,7 @@ def build_unimodal(modalities: Mapping[str, Part], specs: Mapping[str, InputSpec
 
 
 def scale_of(outputs: OutputSpec) -> ValueScale | None:
-    """What puts answers into the labels' unit; None where no target is a value."""
+    """What puts predictions into the labels' unit; None where no target is a value."""
     return None if all(target.traits.has_classes for target in outputs.targets) else ValueScale(outputs.size)
 
 
@@ -169,7 +169,7 @@ def load_specs(folder: Folder) -> dict[str, InputSpec]:
 
 
 class Fitted(NamedTuple):
-    """What a fitted stage that was run says of itself."""
+    """The description of a fitted stage that was run."""
 
     kind: str
     params: FitParams
@@ -183,8 +183,8 @@ def describe(folder: Folder) -> Fitted:
 
 
 def load_model(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Model, dict[str, InputSpec], Fitted]:
-    """The fitted network of a unimodal or fusion stage, on the CPU in eval mode, its input specs and what the stage
-    says of itself; with the weights of an `epoch` where every one's were kept."""
+    """The fitted network of a unimodal or fusion stage, on the CPU in eval mode, its input specs and the
+    stage's description; with the weights of an `epoch` where every one's were kept."""
     folder = Folder(root, stage_id)
     content = describe(folder)
     params, outputs = content.params, output_spec_of(content.params)
@@ -196,7 +196,7 @@ def load_model(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Mod
         encoders = {m: hidden_encoder(root, content.inputs[f"unimodal:{m}"])[0] for m in params.modalities}
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
         fusion = fusion_of(params.fusion).build(tokens, outputs)
-        # What was saved has tokens given in place of encoders, which lie with their own stages.
+        # What was saved has tokens in place of encoders, which lie with their own stages.
         saved = Model({m: Precomputed() for m in encoders}, tokens, fusion, scale=scale_of(outputs))
         saved.load_state_dict(load_file(folder.file(weights_file(epoch))))
         model = Model(encoders, tokens, saved.fusion, scale=saved.scale)

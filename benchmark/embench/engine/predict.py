@@ -1,4 +1,4 @@
-"""Prediction of every unit of some subjects, in float32, with the check that no unit's answer depends on the others."""
+"""Predictions for every unit of some subjects, in float32, with the check that none depends on the other units."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SINGLE_ROWS, TOLERANCE = 64, 1e-5
 def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
     """Writes `predictions.npz`: `score` (units, columns) float64, NaN for units that have none of the modalities; where
     the fitted stage kept every epoch, also `epochs` (epochs, units, columns), the same for each; where a network
-    answers, also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged
+    predicts, also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged
     over a unit's rows."""
     fitted = stage.inputs["fitted"]
     fitted_stage = network.describe(Folder(root, fitted))
@@ -72,7 +72,7 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
 
 
 def _mean_per_unit(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
-    """Rows' answers averaged up to the unit, in the order of the grid whatever order they came in."""
+    """Rows' predictions averaged up to the unit, in the order of the grid whatever order they came in."""
     table = np.full((rows, values.shape[1]), np.nan)
     table[order] = values
     there = np.isfinite(table[:, 0])
@@ -130,7 +130,7 @@ def _estimator(root: Path, fitted: str, fitted_stage: network.Fitted, data: Data
 def _checked(
     predictor: Predictor, order: np.ndarray, unit: np.ndarray, where: str, size: int = AT_ONCE
 ) -> dict[str, np.ndarray]:
-    """The answers to rows (n,) in this order; refused where a row's answer hangs on the rows beside it.
+    """The predictions of rows (n,) in this order; refused where a row's prediction depends on the rows beside it.
 
     Args:
         unit: (rows,) the id of each row's unit.

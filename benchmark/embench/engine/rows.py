@@ -52,7 +52,7 @@ def stage_view(own: View | None, encoders: Sequence[View]) -> View:
 
 
 def anchors(view: View, recording: np.ndarray, start: np.ndarray, stop: np.ndarray) -> Grid:
-    """The anchors of units given as arrays (n,) of recording positions and seconds."""
+    """The anchors of units, from arrays (n,) of recording positions and seconds."""
     n = len(recording)
     if view.kind != "window":
         unit = np.arange(n)

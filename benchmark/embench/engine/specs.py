@@ -71,7 +71,7 @@ class SourceSpec:
 
 @dataclass(frozen=True)
 class Common:
-    """What every stage is told; no `fold` where all folds share it."""
+    """What every stage gets; no `fold` where all folds share it."""
 
     engine: int
     libraries: Mapping[str, str]
@@ -203,7 +203,7 @@ class PretrainParams(FitParams):
 
 
 def fitted_params(plain: Mapping[str, Any]) -> FitParams:
-    """The parameters of a stage that answers, or whose hidden layer is read, from its `plain()`."""
+    """The parameters of a stage that predicts, or whose hidden layer is read, from its `plain()`."""
     common = Common.of(plain)
     modalities = {m: Part.of(part, "encoder") for m, part in plain["modalities"].items()}
     recipe = Recipe.of(plain["recipe"])

@@ -1,4 +1,4 @@
-"""What labelled stages take from their training labels beforehand, and what answers mean; the loss is in `nn`."""
+"""What labelled stages take from their training labels beforehand, and what predictions mean; the loss is in `nn`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def class_weights(target: Target, y: np.ndarray, weight: np.ndarray, balanced: b
 
 
 def fit_scale(model: Model, outputs: OutputSpec, y: np.ndarray, weight: np.ndarray) -> None:
-    """Sets the scale of value targets to mean and SD of the training rows' labels, so that a head's first answers are
-    of the right size whatever the label's unit.
+    """Sets the scale of value targets to mean and SD of the training rows' labels, so that a head's first predictions
+    are of the right size whatever the label's unit.
 
     Args:
         y, weight: (n, targets), NaN where a label is missing, and (n,).

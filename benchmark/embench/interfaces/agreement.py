@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from embench.interfaces.ranking import people_codes
+from embench.interfaces.ranking import subject_codes
+from embench.interfaces.renamed import renamed
 from embench.interfaces.units import Units
 
 
@@ -41,7 +44,11 @@ def concordance(one: np.ndarray, other: np.ndarray, group: np.ndarray, groups: i
     return np.where(spread > 0, made, np.nan)
 
 
-def concordance_by_person(units: Units, people: np.ndarray) -> np.ndarray:
-    """(P,) concordance of scores and labels inside each subject of `people` (P,); NaN for one whose labels do not vary,
-    or who has no units here."""
-    return concordance(units.score, units.y_true, people_codes(units, people), len(people))
+def concordance_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
+    """(P,) concordance of scores and labels inside each subject of `subjects` (P,); NaN for one whose labels do not
+    vary, or without units."""
+    return concordance(units.score, units.y_true, subject_codes(units, subjects), len(subjects))
+
+
+if not TYPE_CHECKING:  # or mypy takes any name for one of this module
+    __getattr__ = renamed(__name__, {"concordance_by_person": "concordance_by_subject"})

@@ -14,7 +14,7 @@ from embench.interfaces.units import Target
 
 @dataclass(frozen=True, slots=True)
 class ModalityCard:
-    """A modality as the release holds it. `rate` is NaN where it differs from recording to recording. `applied` tells
+    """A modality as the release holds it. `rate` is NaN where it differs from recording to recording. `applied`:
     filters already in the files, as edges in Hz (high-pass, low-pass), None where there is none."""
 
     channels: tuple[str, ...]
@@ -34,9 +34,9 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that anybody may download without asking. `sha256` None: its publisher names none that could be relied on,
-    so that it cannot be checked and fetching it says so. `unpack` is the folder inside the dataset's own into which an
-    archive is unpacked."""
+    """A file that is free to download. `sha256` None: its publisher names none that is reliable, so that the file
+    cannot be checked, and fetching it reports so. `unpack` is the folder inside the dataset's own into which an archive
+    is unpacked."""
 
     url: str
     name: str
@@ -124,7 +124,7 @@ class Dataset(ABC):
         return {}
 
     def verify(self) -> list[Finding]:
-        """Reads everything and tells what is missing, damaged or odd."""
+        """Reads everything and reports what is missing, damaged or odd."""
         raise NotImplementedError
 
 

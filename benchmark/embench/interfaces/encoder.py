@@ -13,6 +13,7 @@ from torch import nn
 
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
+from embench.interfaces.renamed import UNTIL
 from embench.interfaces.tokens import InputSpec, OutputSpec, TokenSpec
 
 
@@ -54,7 +55,7 @@ class Encoder(ABC):
         super().__init_subclass__(**options)
         if "alike" in vars(cls):
             warnings.warn(
-                f"{cls.__qualname__}.alike is called shared_axes now; embench 0.2 no longer reads the old name",
+                f"{cls.__qualname__}.alike is called shared_axes now; embench {UNTIL} no longer reads the old name",
                 DeprecationWarning,
                 stacklevel=3,  # past `ABCMeta.__new__`, to the line of the class
             )
@@ -78,7 +79,7 @@ class Encoder(ABC):
 
     def assets(self) -> tuple[Path, ...]:
         """Files that its networks start from, such as weights: their content is part of a stage's id. Asked for when a
-        run is planned, so that a missing one is told before anything is trained."""
+        run is planned, so that a missing one is reported before anything is trained."""
         return ()
 
     def stream(self, signal: Signal) -> Signal:

@@ -1,4 +1,4 @@
-"""The Fusion interface: from several modalities' tokens, some of them absent, to an answer."""
+"""The Fusion interface: from several modalities' tokens, some of them absent, to a prediction."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Fusion(ABC):
     """Joins modalities in one network.
 
     Class attributes:
-        inputs: `tokens` trains encoders and fusion end to end; `hidden` asks for unimodal nets that are fitted and
+        inputs: `tokens` trains encoders and fusion end to end; `hidden` takes unimodal nets that are fitted and
             frozen first, and gets their heads' hidden layer as one token; `unimodal` is no fusion at all: the
-            unimodal stage itself answers.
+            unimodal stage itself predicts.
         arity: least and greatest number of modalities, None where there is no limit.
         offers: capabilities that others may need: `mixed_tokens`, what its network then has is `MixesTokens`.
         recipes: a recipe for each preset.
@@ -74,7 +74,7 @@ class Estimator(ABC):
     """A fusion without gradients: fitted on feature rows, one estimator a target.
 
     Class attributes:
-        kinds: the kinds of targets it answers; others are refused before anything is run.
+        kinds: the kinds of targets it predicts; others are refused before anything is run.
         recipes: a recipe for each preset.
 
     Args:

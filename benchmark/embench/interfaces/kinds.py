@@ -16,7 +16,7 @@ class Kind:
     """What all targets of a kind have in common.
 
     Args:
-        words: what such targets ask for, in messages; `words_of_one` says it of one target, with its number of classes
+        words: such targets in messages; `words_of_one`: one such target, with its number of classes
             for `{n}`.
         has_classes: labels are classes 0 .. n - 1, and scores are probabilities; else both are values.
         several: each class has its own score (`score_0`, `score_1`, ..); else there is one (`score`): the probability

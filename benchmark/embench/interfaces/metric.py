@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from embench.interfaces.kinds import WITH_CLASSES
-from embench.interfaces.ranking import people_codes
+from embench.interfaces.ranking import subject_codes
+from embench.interfaces.renamed import renamed
 from embench.interfaces.units import Units
 
 
@@ -44,7 +45,7 @@ class Metric(ABC):
 
     @abstractmethod
     def __call__(self, units: Units) -> float | Undefined:
-        """The score of all units given (one fold, one seed)."""
+        """The score of all `units` (one fold, one seed)."""
 
     @abstractmethod
     def chance(self, units: Units) -> float:
@@ -71,7 +72,7 @@ class Metric(ABC):
 
 
 class ConfusionMetric(Metric):
-    """A score that depends only on how often each class is decided for each class; `of` is all it has to say.
+    """A score that depends only on how often each class is decided for each class; subclasses define `of` and `chance`.
 
     >>> class Accuracy(ConfusionMetric):
     ...     def of(self, confusion):
@@ -91,7 +92,7 @@ class ConfusionMetric(Metric):
 
     def __call__(self, units: Units) -> float | Undefined:
         """The score of one confusion matrix of all `units`, or `Undefined` with the reason of `why_undefined`."""
-        confusion = confusion_by_person(units, np.zeros(len(units), int), 1)
+        confusion = confusion_by_subject(units, np.zeros(len(units), int), 1)
         value = float(self.of(confusion)[0])
         return value if np.isfinite(value) else Undefined(self.why_undefined(confusion[0]))
 
@@ -101,21 +102,21 @@ class ConfusionMetric(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """(R,) scores of bootstrap samples of subjects, from sums of the subjects' confusion matrices."""
-        confusion = confusion_by_person(units, people_codes(units, subjects), len(subjects))
+        confusion = confusion_by_subject(units, subject_codes(units, subjects), len(subjects))
         return self.of(np.tensordot(counts.astype(float), confusion, axes=1))
 
 
-def confusion_by_person(units: Units, person: np.ndarray, people: int) -> np.ndarray:
-    """(subjects, K, K) counts of (label, decision), where `person` (n,) are positions below `people`.
+def confusion_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
+    """(subjects, K, K) counts of (label, decision), where `subject` (n,) are positions below `subjects`.
 
     >>> from embench.testing.samples import units
     >>> two = units("binary", subjects=2, each=4)
-    >>> confusion_by_person(two, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 2).sum((1, 2))
+    >>> confusion_by_subject(two, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 2).sum((1, 2))
     array([4., 4.])
     """
     classes = units.score.shape[1] if units.score.ndim == 2 else 2
-    cell = (person * classes + units.y_true.astype(int)) * classes + units.decision.astype(int)
-    return np.bincount(cell, minlength=people * classes**2).reshape(people, classes, classes).astype(float)
+    cell = (subject * classes + units.y_true.astype(int)) * classes + units.decision.astype(int)
+    return np.bincount(cell, minlength=subjects * classes**2).reshape(subjects, classes, classes).astype(float)
 
 
 def class_shares(units: Units) -> np.ndarray:
@@ -125,15 +126,21 @@ def class_shares(units: Units) -> np.ndarray:
     >>> class_shares(units("classes")).round(2)
     array([0.33, 0.33, 0.33])
     """
-    return confusion_by_person(units, np.zeros(len(units), int), 1)[0].sum(1) / max(1, len(units))
+    return confusion_by_subject(units, np.zeros(len(units), int), 1)[0].sum(1) / max(1, len(units))
 
 
-def mean_of_people(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def mean_over_subjects(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(R,) means of subjects' `values` (P,) in samples with `counts` (R, P) of each subject, NaN left out.
 
-    >>> mean_of_people(np.array([0.6, 0.8, np.nan]), np.array([[1, 1, 1], [2, 0, 1]]))
+    >>> mean_over_subjects(np.array([0.6, 0.8, np.nan]), np.array([[1, 1, 1], [2, 0, 1]]))
     array([0.7, 0.6])
     """
     known = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         return counts[:, known] @ values[known] / counts[:, known].sum(1)
+
+
+if not TYPE_CHECKING:  # or mypy takes any name for one of this module
+    __getattr__ = renamed(
+        __name__, {"confusion_by_person": "confusion_by_subject", "mean_of_people": "mean_over_subjects"}
+    )

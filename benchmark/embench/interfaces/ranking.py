@@ -1,13 +1,14 @@
-"""Who outranks whom: the counts that rank-based scores and their bootstraps are made of, with one rule for ties."""
+"""Which units outrank which: the counts behind rank-based scores and their bootstraps, with one rule for ties."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from embench.interfaces.renamed import renamed
 from embench.interfaces.units import Units
 
 TIE = 1e-9
@@ -52,57 +53,57 @@ def one_against_rest(units: Units) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(units.y_true == 1, score)]
 
 
-def compare_people(score: np.ndarray, positive: np.ndarray, person: np.ndarray, people: int, tie: float) -> Pairs:
+def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarray, subjects: int, tie: float) -> Pairs:
     """Every positive unit against every negative one.
 
     Args:
-        score, positive, subject: (n,) of the units; `person` are positions below `people`.
+        score, positive, subject: (n,) of the units; `subject` are positions below `subjects`.
         tie: scores this close are tied, see `tie_width`.
 
     >>> score, positive = np.array([0.9, 0.2, 0.4, 0.4]), np.array([True, False, True, False])
-    >>> compare_people(score, positive, np.array([0, 0, 1, 1]), 2, tie_width(score)).wins
+    >>> compare_subjects(score, positive, np.array([0, 0, 1, 1]), 2, tie_width(score)).wins
     array([[1. , 1. ],
            [1. , 0.5]])
     """
-    high, owner = score[positive], person[positive]
-    low, rival = score[~positive], person[~positive]
+    high, owner = score[positive], subject[positive]
+    low, rival = score[~positive], subject[~positive]
     order = np.lexsort((low, rival))
     low, rival = low[order], rival[order]
-    ends = np.searchsorted(rival, np.arange(people + 1))
-    wins = np.zeros((people, people))
+    ends = np.searchsorted(rival, np.arange(subjects + 1))
+    wins = np.zeros((subjects, subjects))
     for q in np.unique(rival):
         theirs = low[ends[q] : ends[q + 1]]
         beaten = np.searchsorted(theirs, high - tie, "left") + np.searchsorted(theirs, high + tie, "right")
-        wins[:, q] = np.bincount(owner, beaten / 2, people)
-    return Pairs(wins, np.outer(np.bincount(owner, minlength=people), np.diff(ends)).astype(float))
+        wins[:, q] = np.bincount(owner, beaten / 2, subjects)
+    return Pairs(wins, np.outer(np.bincount(owner, minlength=subjects), np.diff(ends)).astype(float))
 
 
-def people_codes(units: Units, people: np.ndarray) -> np.ndarray:
-    """(n,) position of each unit's subject in `people` (P,), which names each subject of the units once.
+def subject_codes(units: Units, subjects: np.ndarray) -> np.ndarray:
+    """(n,) position of each unit's subject in `subjects` (P,), which names each subject of the units once.
 
     >>> from embench.testing.samples import units
     >>> two = units("binary", subjects=2, each=3)
-    >>> people_codes(two, np.array(["p01", "p00"]))
+    >>> subject_codes(two, np.array(["p01", "p00"]))
     array([1, 1, 1, 0, 0, 0])
     """
-    order = np.argsort(people)
-    return order[np.searchsorted(people, units.subject, sorter=order)]
+    order = np.argsort(subjects)
+    return order[np.searchsorted(subjects, units.subject, sorter=order)]
 
 
-def auroc_by_person(units: Units, people: np.ndarray) -> np.ndarray:
-    """(P,) AUROC inside each subject of `people` (P,); NaN for one who has one class only, or no units here.
+def auroc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
+    """(P,) AUROC inside each subject of `subjects` (P,); NaN for one with one class only, or without units.
 
     >>> from embench.testing.samples import units
-    >>> auroc_by_person(units("binary", subjects=2), np.array(["p00", "p01"])).round(2)
+    >>> auroc_by_subject(units("binary", subjects=2), np.array(["p00", "p01"])).round(2)
     array([0.83, 0.97])
     """
     by_class = []
     tie = tie_width(units.score)
-    rows_of_person = rows_of(people_codes(units, people))
+    rows_by_subject = rows_of(subject_codes(units, subjects))
     for positive, score in one_against_rest(units):
-        values = np.full(len(people), np.nan)
-        for p, rows in rows_of_person:
-            wins, pairs = compare_people(score[rows], positive[rows], np.zeros(len(rows), int), 1, tie)
+        values = np.full(len(subjects), np.nan)
+        for p, rows in rows_by_subject:
+            wins, pairs = compare_subjects(score[rows], positive[rows], np.zeros(len(rows), int), 1, tie)
             if pairs[0, 0]:
                 values[p] = wins[0, 0] / pairs[0, 0]
         by_class.append(values)
@@ -129,3 +130,14 @@ def mean_of_known(values: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.asarray(np.nanmean(values, axis=0))
+
+
+if not TYPE_CHECKING:  # or mypy takes any name for one of this module
+    __getattr__ = renamed(
+        __name__,
+        {
+            "auroc_by_person": "auroc_by_subject",
+            "compare_people": "compare_subjects",
+            "people_codes": "subject_codes",
+        },
+    )

@@ -46,7 +46,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video file of a subject's face or body, decoded only when frames are asked for.
+    """A video file of a subject's face or body, decoded only when frames are needed.
 
     `span` (start, stop) are the seconds on the file's own clock, from its first frame, at which the recording begins
     and ends: time t of the recording is time span[0] + t of the file. The start is negative where the video begins

@@ -66,7 +66,7 @@ class TokenSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """The targets a network answers, in the order of its logits. In a stage that is fitted to them, `class_weights`
+    """The targets a network predicts, in the order of its logits. In a stage that is fitted to them, `class_weights`
     has for each what the rows of its classes weigh in the loss, or None where they weigh alike.
 
     >>> from embench.testing.samples import targets

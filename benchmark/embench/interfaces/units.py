@@ -135,7 +135,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a method sees of a unit: all of it, windows inside it, or a stretch that ends where the unit ends.
+    """What a method sees of a unit: all of it, windows inside it, or a segment that ends where the unit ends.
 
     >>> View("window", length_s=10.0, step_s=5.0)  # 10 s windows every 5 s
     View(kind='window', length_s=10.0, step_s=5.0, length='native')

@@ -69,7 +69,7 @@ class ExpectedPredictions:
 
 @dataclass
 class Graph:
-    """Stages in an order in which each follows its inputs, and the answers they will give."""
+    """Stages in an order in which each follows its inputs, and the predictions they will make."""
 
     stages: dict[str, Stage[Any]] = field(default_factory=dict)
     predictions: list[ExpectedPredictions] = field(default_factory=list)
@@ -96,8 +96,8 @@ def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Com
 def external_stage(
     method: Method, step: Pretraining, source: Cohort, setting: Setting, seed: int, inputs: Mapping[str, str]
 ) -> Stage[PretrainParams]:
-    """The stage of a step on all subjects of an outside source: nothing of a run's own dataset, fold or targets is in
-    it, so that whoever asks for it shares it."""
+    """The stage of a step on all subjects of an external source: nothing of a run's own dataset, fold or targets is in
+    it, so that all who need it share it."""
     which = method.of(step)
     if step.labels == "source":
         targets, task = source.targets, labelled_units(source, which)
@@ -110,7 +110,7 @@ def external_stage(
 
 
 ANYTHING = Target("anything", "binary", LabelRule(), "")
-"""What a whole model is built for while no target is asked of it; the read-out is thrown away."""
+"""What a whole model is built for while it has no target to predict; the read-out is thrown away."""
 
 
 class Builder:
@@ -132,7 +132,7 @@ class Builder:
         self.test_position = {unit.id: i for i, unit in enumerate(test.units)}
 
     def fold(self, seed: int, fold: Fold) -> None:
-        """All stages of a fold, and the answers they give."""
+        """All stages of a fold, and the predictions they make."""
         keep, keep_test = set(self.fit_on.positions), set(self.test_on.positions)
         train = [self.position[u] for u in fold.train if self.position[u] in keep]
         val = [self.position[u] for u in fold.val if self.position[u] in keep]
@@ -227,11 +227,11 @@ class Builder:
         val: Sequence[int],
         pretrained: Mapping[str, str],
     ) -> str:
-        """The stage that answers for some targets, whose labels are `y` (all units, targets)."""
+        """The stage that predicts some targets, whose labels are `y` (all units, targets)."""
         method, description = self.method, {"seed": seed, "fold": fold, "target": ",".join(t.name for t in targets)}
         task = self._task(y, train, val)
         shared = common(self.setting, seed, fold, self.fit_on)
-        # Only the network that answers is asked for every epoch's weights.
+        # Only the network that predicts keeps every epoch's weights.
         every_epoch = self.setting.protocol.select == "peak_on_test"
 
         def alone(m: str, every_epoch: bool = False) -> str:
@@ -324,7 +324,7 @@ def _pretrain_params(
 def _weights(
     setting: Setting, which: Sequence[str], before: Mapping[str, str], *, whole: bool = False
 ) -> dict[str, str]:
-    """Weights from outside, for modalities (and the fusion of a `whole` model) that no stage before starts already."""
+    """External weights, for modalities (and the fusion of a `whole` model) that no stage before starts already."""
     parts = [m for m in which if not {"pretrained", f"pretrained:{m}"} & before.keys()]
     if whole and "pretrained" not in before:
         parts.append(FUSION)

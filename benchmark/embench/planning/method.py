@@ -30,7 +30,7 @@ FUSION = "fusion"
 """What stands beside modalities where weights of a whole model are named."""
 
 Origin = tuple[str, str]
-"""An outside source as `--pretrainer` names it, and whether its labels are used."""
+"""An external source as `--pretrainer` names it, and whether its labels are used."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
 
 
 def chosen_modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:
-    """The modalities that a request asks for, by default the card's. Raises UsageError where one is not available."""
+    """The modalities of a request, by default the card's. Raises UsageError where one is not available."""
     chosen = request.modalities.split(",") if request.modalities else list(card.default_modalities)
     chosen = [m.strip() for m in chosen if m.strip()]
     for joined in chosen:
@@ -165,7 +165,7 @@ _PRETRAINER = re.compile(r"(?:([\w+]+)=)?([^:]+\.py:[A-Za-z_]\w*|[^:]+)(?::(.+))
 
 
 def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
-    """Modality, name and source of what `--pretrainer` was given. Raises UsageError where it cannot be read."""
+    """Modality, name and source in the value of `--pretrainer`. Raises UsageError where it cannot be read."""
     found = _PRETRAINER.fullmatch(text)
     if found is None:
         raise UsageError(
@@ -202,7 +202,7 @@ def _labelled_dataset(dataset: str) -> str:
 
 
 def without_paths(text: str) -> str:
-    """What `--pretrainer` was given, with a corpus's folder by its name alone, as records and titles have it."""
+    """The value of `--pretrainer`, with a corpus's folder by its name alone, as records and titles have it."""
     source = read_pretrainer(text)[2]
     if not source or not is_corpus_folder(source):
         return text

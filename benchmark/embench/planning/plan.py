@@ -34,7 +34,7 @@ THREADS = 1
 """Threads of every stage, whatever the number of workers: sums are then added in one order, and cores go to stages."""
 
 ASSUMED_SD = 0.10
-"""Standard deviation over people of a paired difference of AUROC, assumed where nothing was measured yet."""
+"""Standard deviation over subjects of a paired difference of AUROC, assumed where nothing was measured yet."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Plan:
         if self.started:
             found.append(self.started.overlap(self.dataset, find.file_marks(self.dataset, self.request.data_root)))
         if any(part.assets for part in self.method.encoders.values()):
-            found.append("unknown")  # an encoder's own weights say nothing of whom they have seen
+            found.append("unknown")  # which subjects an encoder's own weights have seen
         return max(found, key=get_args(Overlap).index)
 
     @property
@@ -187,7 +187,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     card = card_for_protocol(protocol, registry.load("dataset", dataset).card)
     if request.train_dataset:
         request = of_both(request, protocol, card)
-    # Wrong names are said before data are read, which may take long.
+    # Wrong names are reported before data are read, which may take long.
     resolve_method(request, card, list(card.modalities), device)
     targets = choose_targets(card, request.targets)
 
@@ -273,8 +273,8 @@ def _every_fifth(what: str, progress: EventCallback | None) -> ProgressCallback:
 def _decode_videos(
     cohort: Cohort, method: Method, workers: int, progress: EventCallback | None
 ) -> Iterator[dict[str, Any]]:
-    """Stores the frames that encoders of clips will read, so that no stage waits for them; tells what is missing, and
-    yields it as the record keeps it."""
+    """Stores the frames that encoders of clips will read, so that no stage waits for them; reports what is missing,
+    and yields it as the record keeps it."""
     for m, part in method.encoders.items():
         encoder = registry.load("encoder", part.name)(part.recipe)
         if encoder.reads != "clips" or m not in cohort.store.modalities:
@@ -300,7 +300,7 @@ def _decode_videos(
 
 
 def _check_kinds(method: Method, targets: Sequence[Target]) -> None:
-    """Refuses targets of a kind that the method's estimator does not answer."""
+    """Refuses targets of a kind that the method's estimator does not predict."""
     kinds = registry.load("fusion", method.fusion.name).kinds
     if unfit := [t for t in targets if t.kind not in kinds]:
         fitting = [t.name for t in targets if t.kind in kinds]

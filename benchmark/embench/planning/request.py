@@ -1,4 +1,4 @@
-"""What a subject asks for, checked as far as that goes without data; and the options it is asked with."""
+"""What a user requests, checked as far as that goes without data; and the options of a request."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ OPTIONS = (
     Option("workers", "Parallel processes; default: one per CPU core."),
     Option("observer", "Observer to notify; repeatable.", of="observers"),
 )
-"""The options of a run, in the order of its help: the one place that says how fields of a request are asked for."""
+"""The options of a run, in the order of its help: the one place that maps options to fields of a request."""
 
 AXES = {option.name: option.field for option in OPTIONS if option.points is not None}
 """Options that a grid may spread, and their fields."""

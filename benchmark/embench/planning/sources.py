@@ -1,4 +1,4 @@
-"""The outside sources that pretraining reads: who is in them, with which labels, and whether they fit."""
+"""The external sources that pretraining reads: their subjects, with which labels, and whether they fit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from embench.protocols import Protocol
 
 
 def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, workers: int) -> dict[Origin, Cohort]:
-    """The cohort of every outside source of a method that is tested on `test`.
+    """The cohort of every external source of a method that is tested on `test`.
 
     Raises:
         UsageError: a source lacks what is pretrained, has no labels where they are wanted, or its subjects are those
@@ -39,7 +39,7 @@ def sources(request: Request, method: Method, protocol: Protocol, test: Cohort, 
 def source_of(
     step: Pretraining, method: Method, wanted: Sequence[str], request: Request, protocol: Protocol, workers: int
 ) -> Cohort:
-    """The subjects of a step's source: everybody, or those with labels. The targets are then those called as the
+    """The subjects of a step's source: all, or those with labels. The targets are then those called as the
     `wanted` ones, in the card's order, else the card's default ones.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The arrays that a pretraining stage works on: stretches of recordings, or a source's labelled units."""
+"""The arrays that a pretraining stage works on: segments of recordings, or a source's labelled units."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def all_units(cohort: Cohort) -> dict[str, np.ndarray]:
 
 
 def segments_of(cohort: Cohort, parts: Mapping[int, Sequence[int]]) -> list[Segment]:
-    """What a fold's training and validation units cover, for splits that keep some of a training subject's stretches or
-    recordings for others; units of one role that touch are one stretch."""
+    """What a fold's training and validation units cover, for splits that keep some of a training subject's segments or
+    recordings for others; units of one role that touch are one segment."""
     at = {entry.id: r for r, entry in enumerate(cohort.store.recordings)}
     units = sorted((at[u.recording], u.start, u.stop, role) for role, index in parts.items() for u in cohort.of(index))
     segments: list[Segment] = []

@@ -102,7 +102,7 @@ def _channels(card: Card, modality: str) -> tuple[str, ...] | None:
 
 
 def _same_target(one: Target, other: Target) -> bool:
-    """Whether an answer to one is an answer to the other. Where each dataset cuts its scale is its own rule."""
+    """Whether a prediction of one is a prediction of the other. Where each dataset cuts its scale is its own rule."""
     same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
     return same and (one.traits.has_classes or one.scale == other.scale)
 

@@ -150,8 +150,8 @@ def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of what was seen with the number of subjects in place of their names."""
-    people = entry["people"]
-    return {**entry, "people": people if isinstance(people, int) else len(people)}
+    subjects = entry["people"]
+    return {**entry, "people": subjects if isinstance(subjects, int) else len(subjects)}
 
 
 def _family(dataset: str) -> str:

@@ -187,10 +187,10 @@ def connected_groups(units: Sequence[Unit]) -> dict[str, str]:
 
 
 def roles(units: Sequence[Unit], folds: Sequence[Fold], group_of: Mapping[str, str] | None = None) -> list[FoldRow]:
-    """Who had which part in which fold, sorted by fold, subject and role; a subject without units in a fold has none.
+    """The part of each subject in each fold, by fold, subject and role; a subject without units in a fold has none.
 
     Args:
-        group_of: subject -> group, where more is known of them than `units` tell.
+        group_of: subject -> group, where more is known of them than `units` hold.
     """
     group_of = connected_groups(units) if group_of is None else group_of
     subject_of = {unit.id: unit.subject for unit in units}

@@ -1,4 +1,4 @@
-"""Protocols as frozen records: what a file may say, how it is read, and the hash that stands in every row."""
+"""Protocols as frozen records: what a file may hold, how it is read, and the hash that stands in every row."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Validation(_Rules):
 
 
 class UnitRules(_Rules):
-    """What is scored: a whole recording where it has one rating (or, given a number, stretches of so many seconds, all
-    with the recording's rating), else stretches of so many seconds. Stretches begin every `step_s`, by default one
+    """What is scored: a whole recording where it has one rating (or, with a number, segments of so many seconds, all
+    with the recording's rating), else segments of so many seconds. Segments begin every `step_s`, by default one
     where the other ends."""
 
     rating: Literal["recording"] | Annotated[float, Field(gt=0)]
@@ -56,8 +56,8 @@ class Decision(_Rules):
 
 
 class LabelRules(_Rules):
-    """A paper's own rule for one target; `label` names the raw label, by default as the target. What the other fields
-    mean is said in `LabelRule`; one of `cut` (two classes) and `edges` (several) is given."""
+    """A paper's own rule for one target; `label` names the raw label, by default as the target. The other fields
+    are those of `LabelRule`; one of `cut` (two classes) and `edges` (several) is set."""
 
     label: str | None = None
     aggregate: Literal["value", "mean", "majority", "unanimous"]
@@ -82,7 +82,7 @@ class LabelRules(_Rules):
 class Protocol(_Rules):
     """The rules of a comparison. They hold for every method and dataset. Label rules are the dataset card's, and all of
     its subjects may take part; only a paper's protocol has its own `labels` (dataset -> target -> rule) and `people`
-    (dataset -> who takes part), for the datasets that it names."""
+    (dataset -> the subjects who take part), for the datasets that it names."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(ge=1)
@@ -105,7 +105,7 @@ class Protocol(_Rules):
         return tuple(rules.target(name) for name, rules in (self.labels or {}).get(dataset, {}).items())
 
     def included_subjects(self, dataset: str) -> frozenset[str] | None:
-        """The subjects of a dataset who take part; None: everybody."""
+        """The subjects of a dataset who take part; None: all."""
         return frozenset(self.people[dataset]) if self.people and dataset in self.people else None
 
     @property
@@ -117,7 +117,7 @@ class Protocol(_Rules):
 
     @property
     def target_access(self) -> str:
-        """What a method is given of the test subjects besides the unit that it answers: nothing, their declared rest,
+        """What a method sees of the test subjects besides the unit that it predicts: nothing, their declared rest,
         or all their recordings without labels."""
         return {"none": "none", "baseline": "baseline"}.get(self.normalise, "unlabelled")
 
@@ -174,7 +174,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
 
 def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
     """The rules that a record names in `protocol` of its run.yaml: those that it holds, else the published ones of that
-    name and hash; None where nobody has them."""
+    name and hash; None where there are none."""
     if "rules" in part:
         return Protocol.model_validate(part["rules"], strict=False)
     known = load_protocol(part["name"]) if part["name"] in protocol_names() else None
@@ -205,7 +205,7 @@ def _read(path: Path) -> Protocol:
 
 
 def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """What a file says, with the rules of the published protocol that it `extends` wherever it says nothing itself."""
+    """The rules of a file, with those of the published protocol that it `extends` wherever it has none itself."""
     own = dict(content)
     base = own.pop("extends", None)
     if base is None:

@@ -54,7 +54,7 @@ class RecordingTimes(Structural):
 
 
 class Cut(NamedTuple):
-    """How recordings are cut into units: not at all where `length_s` is None, else into stretches of so many seconds,
+    """How recordings are cut into units: not at all where `length_s` is None, else into segments of so many seconds,
     counted from where the part of the recording that may hold units begins, or from the session's start."""
 
     length_s: float | None
@@ -81,10 +81,10 @@ def make_units(
 ) -> list[Unit]:
     """The units of labels of one kind, in the order of the recordings, then of time; they never depend on labels.
 
-    A rating belongs to the whole recording, or to each stretch of it. Continuous and condition labels are scored on a
+    A rating belongs to the whole recording, or to each segment of it. Continuous and condition labels are scored on a
     grid of the protocol's unit length, in session time (in the recording's own where the release hides when it
-    started). Stretches lie wholly inside the recording. A baseline that is no part of a unit, by the card, is excluded;
-    where it is what normalises a subject, no stretch of it is scored: the method was told that it is rest.
+    started). Segments lie wholly inside the recording. A baseline that is no part of a unit, by the card, is excluded;
+    where it normalises a subject, no segment of it is scored, since the method knows that it is rest.
     """
     cut, baseline = cut_of(kind, protocol), card.baseline
     if baseline and protocol.normalise == "baseline" and cut.length_s is not None:
@@ -108,7 +108,7 @@ def whole(recordings: Iterable[RecordingTimes]) -> list[Unit]:
 
 
 def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, float]]:
-    """The stretches (start, stop) of a recording that may hold units: all of it, or what lies around the baseline."""
+    """The segments (start, stop) of a recording that may hold units: all of it, or what lies around the baseline."""
     if baseline is None or baseline.in_unit:
         return [(0.0, duration_s)]
     around = [(0.0, min(baseline.start_s, duration_s)), (baseline.stop_s, duration_s)]
@@ -133,7 +133,7 @@ def _grid(
 
 
 class UnitId(NamedTuple):
-    """What a unit's id says: its recording, and where it starts and stops there, in whole milliseconds."""
+    """What a unit's id holds: its recording, and where it starts and stops there, in whole milliseconds."""
 
     recording: str
     start_ms: int
@@ -149,7 +149,7 @@ class UnitId(NamedTuple):
 
     @classmethod
     def read(cls, unit: str) -> UnitId:
-        """The span that an id says; `str` of it is the id again."""
+        """The span that an id names; `str` of it is the id again."""
         recording, _, span = unit.rpartition(":")
         start, stop = span.split("-")
         return cls(recording, int(start), int(stop))
@@ -209,8 +209,8 @@ def _values(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.nda
 
 
 def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> LabelRule:
-    """The rule with its cut decided by the raw values (n,) of `units` where it asks for that: their mean over
-    recordings, so that a rating counts once, however many units it is given to."""
+    """The rule with its cut decided by the raw values (n,) of `units` where it needs that: their mean over
+    recordings, so that a rating counts once, however many units have it."""
     known = np.isfinite(raw)
     if rule.cut != "training_mean" or not known.any():
         return rule

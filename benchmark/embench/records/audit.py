@@ -1,4 +1,4 @@
-"""What an audit says: findings with their evidence, what was measured on the way, and what could not be asked."""
+"""What an audit holds: findings with their evidence, what was measured on the way, and the skipped checks."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Audit:
-    """All of an audit: check -> what it measured and found; and check -> why it could not be asked."""
+    """All of an audit. `checks`: check -> what it measured and found. `skipped`: check -> why it could not be made."""
 
     run: str
     checks: Mapping[str, CheckResult]
-    not_asked: Mapping[str, str]
+    skipped: Mapping[str, str]
 
     @property
     def findings(self) -> list[tuple[str, AuditFinding]]:
@@ -68,7 +68,7 @@ class Audit:
             "counts": self.counts,
             "findings": [{"check": name, **asdict(finding)} for name, finding in self.findings],
             "measured": {name: dict(checked.figures) for name, checked in self.checks.items()},
-            "not_asked": dict(self.not_asked),
+            "not_asked": dict(self.skipped),
         }
 
 

@@ -35,7 +35,7 @@ class Embeddings:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Embeddings]) -> Embeddings:
-        """All rows in the order given."""
+        """All rows in the order of `parts`."""
         widest = max(part.x.shape[1] for part in parts)
         x = [np.pad(part.x, ((0, 0), (0, widest - part.x.shape[1]))) for part in parts]
         columns = {

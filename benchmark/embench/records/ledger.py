@@ -34,7 +34,7 @@ def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     path = Path(folder) / LEDGER_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Beside the ledger, which stays readable meanwhile: on Windows nobody can read what is locked.
+        # Beside the ledger, which stays readable meanwhile: on Windows a locked file cannot be read.
         with locked(path.with_name(f"{LEDGER_FILE}.lock")), path.open("a+b") as file:
             file.seek(0)
             text = file.read()

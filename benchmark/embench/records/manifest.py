@@ -13,26 +13,26 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAt
 from embench.errors import DataError, breaks_schema, faults
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
-"""What pretraining may have seen of the test people, from the least to the most."""
+"""What pretraining may have seen of the test subjects, from the least to the most."""
 
 
 class _Part(BaseModel):
     """A part of run.yaml: what is named here must be there, more may be."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
-    _given: tuple[str, ...] = PrivateAttr(())
+    _present: tuple[str, ...] = PrivateAttr(())
 
     @model_validator(mode="wrap")
     @classmethod
     def _remember(cls, data: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
         made = make(data)
         if isinstance(data, Mapping):
-            made._given = tuple(data)  # noqa: SLF001  its own
+            made._present = tuple(data)  # noqa: SLF001  its own
         return made
 
     def content(self) -> dict[str, Any]:
-        """As run.yaml says it: what was given, in the order in which it was given."""
-        values = {name: getattr(self, name) for name in self._given}
+        """As run.yaml holds it: the fields that are present, in their order."""
+        values = {name: getattr(self, name) for name in self._present}
         return {name: value.content() if isinstance(value, _Part) else value for name, value in values.items()}
 
 
@@ -76,8 +76,8 @@ class TrainedOnPart(_Part):
 
 
 class MethodPart(_Part):
-    """`encoders`: modality -> full name; `fusion` is None where there is none. `outside`: what somebody called a method
-    whose predictions came from a file (`embench score`); nothing else is known of it."""
+    """`encoders`: modality -> full name; `fusion` is None where there is none. `outside`: the name of a method
+    whose predictions are a submission (`embench score`); nothing else is known of it."""
 
     encoders: dict[str, str]
     fusion: str | None
@@ -109,7 +109,7 @@ class CohortPart(_Part):
 
 
 class CostPart(_Part):
-    """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: of one row's answer."""
+    """Seconds, numbers, megabytes, joules (of the GPU alone); None where not measured. `flops`: for one row."""
 
     wall_s: float | None
     parameters: int | None
@@ -134,10 +134,10 @@ class Circumstances(_Part):
 
 
 class Manifest(Circumstances):
-    """One run: what was asked for, on whom, with what, at what cost. `pretraining`: the outside sources that were seen,
+    """One run: the request, the subjects, the method, the cost. `pretraining`: the external sources that were seen,
     with hash, licence, hours and number of subjects. `videos`: how many recordings of each dataset were seen, which
-    could not be decoded and why, and in how many of the stretches in which a face was looked for there was none.
-    `outside`: of a file of predictions, what it holds."""
+    could not be decoded and why, and how many of the segments that were searched for a face have none. `outside`: what
+    the file of a submission holds."""
 
     id: str
     trained_on: TrainedOnPart | None = None

@@ -70,7 +70,7 @@ class Predictions:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
-        """All rows in the order given; a class column that a part does not have is NaN there."""
+        """All rows in the order of `parts`; a class column that a part does not have is NaN there."""
         names = max((part.columns for part in parts), key=len)
         return cls(
             {n: np.concatenate([p.columns.get(n, np.full(len(p), np.nan)) for p in parts]) for n in names},

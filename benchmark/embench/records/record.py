@@ -24,8 +24,8 @@ FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
 class Record:
     """All of a run but its weights.
 
-    `run` is the content of run.yaml (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason` says why somebody is left
-    out, else blank); `history` rows with any fields: what the stages reported. `labels` is None in an entry of a
+    `run` is the content of run.yaml (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason`: why a subject is
+    excluded, else blank); `history` rows with any fields: what the stages reported. `labels` is None in an entry of a
     dataset whose labels are not public.
     """
 

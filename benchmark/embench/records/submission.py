@@ -1,4 +1,4 @@
-"""Predictions that somebody else's code made: the file's lines, checked one by one."""
+"""Submissions, which are predictions of third-party code: the file's lines, checked one by one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_FOLD = -1
 @dataclass(frozen=True)
 class SubmittedRow:
     """A line of a file of predictions. `scores`: one number, or one a class; `fold` is `NO_FOLD` and `decision` None
-    where nothing is said of them."""
+    where the line has none."""
 
     line: int
     subject: str
@@ -96,7 +96,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
 
 
 class Faults:
-    """What is wrong with a file, and in which lines: the first kind of fault is told, with all of its lines."""
+    """What is wrong with a file, and in which lines: the first kind of fault is reported, with all of its lines."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -156,20 +156,20 @@ def _row(
         return None
     scores = tuple(number for number in numbers if number is not None)
     if has_classes and (min(scores) < 0 or max(scores) > 1):
-        said = "from 0 to 1; of a machine's decision values, 1 / (1 + exp(-value)) keeps every order"
-        faults.add("scores are no probabilities", line, f"{max(scores, key=abs):g}", said)
+        expected = "from 0 to 1; of a machine's decision values, 1 / (1 + exp(-value)) keeps every order"
+        faults.add("scores are no probabilities", line, f"{max(scores, key=abs):g}", expected)
         return None
     if several and abs(sum(scores) - 1) > 0.01:
         faults.add("rows hold class probabilities that don't sum to 1", line, f"{sum(scores):g}")
         return None
     whole = {}
-    for name, unsaid in (("seed", 0), ("fold", NO_FOLD)):
-        given = row.get(name, "")
-        number = _number(given) if given else None
-        if given and (number is None or number < 0 or number % 1):
-            faults.add(f"values of {name} are no whole numbers from 0 on", line, given)
+    for name, default in (("seed", 0), ("fold", NO_FOLD)):
+        text = row.get(name, "")
+        number = _number(text) if text else None
+        if text and (number is None or number < 0 or number % 1):
+            faults.add(f"values of {name} are no whole numbers from 0 on", line, text)
             return None
-        whole[name] = unsaid if number is None else int(number)
+        whole[name] = default if number is None else int(number)
     decision = _number(row["decision"]) if row.get("decision") else None
     if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
         faults.add("decisions are no class", line, row["decision"], f"0 to {target.n - 1}")

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from sklearn.metrics import roc_curve
 
-from embench.interfaces.metric import confusion_by_person
+from embench.interfaces.metric import confusion_by_subject
 from embench.interfaces.ranking import mean_of_known, one_against_rest
 from embench.interfaces.units import Target, Units
 from embench.records.predictions import MODEL
@@ -209,7 +209,7 @@ def decisions_section(run: RunView) -> Markup:
 def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     """(K, K) shares of decisions (columns) in each true class (rows), averaged over seeds, then folds; and units summed
     over folds, mean over seeds."""
-    counts = {(s, f): confusion_by_person(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
+    counts = {(s, f): confusion_by_subject(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
     with np.errstate(invalid="ignore"):
         shares = {at: table / table.sum(1, keepdims=True) for at, table in counts.items()}
     folds = sorted({fold for _, fold in counts})

@@ -190,7 +190,7 @@ def _people(run: RunView, target: Target) -> Markup:
 
 
 def _tested(joined: Joined) -> np.ndarray:
-    return draw_bootstrap(joined.tested_subjects(), {}, 1).people
+    return draw_bootstrap(joined.tested_subjects(), {}, 1).subjects
 
 
 def _inside(run: RunView, target: Target, joined: Joined) -> np.ndarray | None:
@@ -199,7 +199,7 @@ def _inside(run: RunView, target: Target, joined: Joined) -> np.ndarray | None:
     found, _ = estimate(
         target.traits.within, joined, target, draw_bootstrap(joined.tested_subjects(), groups, 1), groups
     )
-    return found.persons if isinstance(found, Estimate) else None
+    return found.subject_values if isinstance(found, Estimate) else None
 
 
 def _filled(values: np.ndarray | None, size: int) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Running a plan, scoring what it answers, and writing the record; also pretraining alone and submissions."""
+"""Running a plan, scoring its predictions, and writing the record; also pretraining alone and submissions."""

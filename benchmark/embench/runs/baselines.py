@@ -16,7 +16,7 @@ ESTIMATORS = ("logreg", "svm", "boosting")
 def baselines(
     dataset: str, *, progress: EventCallback | None = None, workers: int | None = None, **options: Any
 ) -> run.GridResult:
-    """Handcrafted features with the simple estimators that answer the targets' kinds, each modality alone and all
+    """Handcrafted features with the simple estimators that predict the targets' kinds, each modality alone and all
     together; controls come with each.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a plan's stages answered, scored: the only place where `run` meets test labels."""
+"""The predictions of a plan's stages, scored: the only place where `run` meets test labels."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def evaluate(plan: Plan, stages: Path) -> Evaluation:
 
 
 def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:
-    """The hidden layers behind the answers of a plan whose stages are all done, for each of a network's targets; None
-    where no network answered. A stage that was done before hidden layers were kept has none."""
+    """The hidden layers behind the predictions of a plan whose stages are all done, for each of a network's targets;
+    None where no network predicted. A stage that was done before hidden layers were kept has none."""
     cohort, parts = plan.fit if plan.request.dev else plan.test, []
     for expected in plan.graph.predictions:
         with np.load(Folder(stages, expected.stage).file("predictions.npz")) as arrays:
@@ -81,8 +81,8 @@ def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:
 
 
 def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, every: np.ndarray) -> int:
-    """The first epoch whose answers `every` (epochs, units, columns) score best on the labels of the very units that
-    are scored, by the protocol's headline; the last one where it is undefined in all."""
+    """The first epoch whose predictions `every` (epochs, units, columns) score best on the labels of the very units
+    that are scored, by the protocol's headline; the last one where it is undefined in all."""
     metric = registry.load("metric", plan.protocol.headline_for(target.kind, cohort.card.fixed_order))()
     index = np.array(expected.units, np.int64)
     y = cohort.labels(target, expected.train)[index]
@@ -107,7 +107,7 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
 
 
 def fold_rows(plan: Plan) -> list[dict[str, Any]]:
-    """The record of folds: who had which part; who was left out, why, and of nobody's fold where they have no label."""
+    """The record of folds: the part of each subject; and the excluded subjects, with the reason and without a fold."""
     if plan.fit is plan.test:
         rows = evaluation.record_folds(plan.fit, plan.folds)
     else:

@@ -1,4 +1,4 @@
-"""Predictions from anybody's code, scored as a run's are: the file is read, checked, joined with labels, and recorded.
+"""Submissions, scored as a run is: the file is read, checked, joined with labels, and recorded.
 
 Nothing here needs torch.
 """
@@ -159,7 +159,7 @@ def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> No
 
 
 def _restrict_to_predicted(cohort: Cohort, rows: Sequence[SubmittedRow]) -> tuple[Cohort, dict[str, str]]:
-    """The cohort without those of whom the file says nothing; and subjects who can't be scored, with the reason."""
+    """The cohort without subjects that the file does not have; and subjects who can't be scored, with the reason."""
     predicted = {row.subject for row in rows}
     reasons = {row["subject"]: row["reason"] for row in cohort.excluded}
     eligible = {cohort.units[i].subject for i in cohort.eligible}
@@ -199,7 +199,7 @@ def _folds(
 
 def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], path: Path) -> list[Fold]:
     """The file's folds. Each is taken to test all of the subjects (recordings, units: whatever the protocol keeps
-    together) of whom it has a row, and to train on everybody whom the protocol lets it train on."""
+    together) of whom it has a row, and to train on all whom the protocol lets it train on."""
     by, units = protocol.split.by, cohort.of(cohort.eligible)
     groups = cohort.groups
 
@@ -226,7 +226,7 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow],
         train = [u.id for u in units if not parts & set(atom(u))]
         folds.append(Fold(index, tuple(train), (), tuple(u.id for u in units if atom(u) in held)))
     if len(folds) > 1:
-        # The proof is of those who are tested; nobody says who validated, and subjects without a row may have trained.
+        # The proof is of the tested subjects; who validated is unknown, and subjects without a row may have trained.
         tested = {id_ for fold in folds for id_ in fold.test}
         inside = [replace(fold, train=tuple(id_ for id_ in fold.train if id_ in tested)) for fold in folds]
         rules = protocol.model_copy(update={"validation": Validation(fraction=0, at_least=0)})
@@ -237,7 +237,7 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow],
 def _fold_predictions(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], seed: int, folds: Sequence[Fold], *, fitted: bool
 ) -> Iterable[FoldPredictions]:
-    """What the file says of each fold's test units, NaN where it says nothing.
+    """The file's predictions for each fold's test units, NaN where it has none.
 
     Args:
         fitted: whether the folds are the protocol's, whose training part is that of a run: subjects of the cohort.
@@ -261,7 +261,7 @@ def _fold_predictions(
 
 
 def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
-    """target -> how many answers to units of its subjects the file lacks, over all seeds, how many of those have a
+    """target -> how many predictions for units of its subjects the file lacks, over all seeds, how many of those have a
     label, and subject -> how many; none where nothing is missing."""
     missing: dict[str, dict[str, Any]] = {}
     for fold_predictions in predictions:
@@ -286,7 +286,7 @@ def _write_record(
     submission: Mapping[str, Any],
     out: Path | None,
 ) -> Result:
-    """Scores the answers and writes the record; the ledger knows of it before the labels are joined."""
+    """Scores the predictions and writes the record; the ledger knows of it before the labels are joined."""
     units = [cohort.units[i] for i in cohort.eligible]
     tested = protocol_deviations(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
     facts = evaluation.run_circumstances(dataset, cohort, protocol, tested)

@@ -1,4 +1,4 @@
-"""What run.yaml says of a plan and of what came of its stages."""
+"""What run.yaml holds of a plan and of the results of its stages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from embench.statistics import evaluation
 
 
 def manifest(planned: Plan, outcome: Outcome, openings: dict[str, int], tried: dict[str, int]) -> Manifest:
-    """What run.yaml says of a run; `openings` and `tried` are the ledger's counts by target."""
+    """What run.yaml holds of a run; `openings` and `tried` are the ledger's counts by target."""
     method, synthetic = planned.method, planned.fit.store.synthetic
     facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations)
     dataset = facts.dataset
@@ -99,7 +99,7 @@ def _cost(planned: Plan, outcome: Outcome) -> CostPart:
     """What the run took, stages that it shares with others counted whole; None where one of them was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
     fitted = planned.graph.stages[planned.graph.stages[planned.graph.predictions[0].stage].inputs["fitted"]]
-    # What answers together: the fitted stage, which counts the parameters of frozen nets under it, and those nets.
+    # What predicts together: the fitted stage, which counts the parameters of frozen nets under it, and those nets.
     frozen = [outcome.results[id_]["flops"] for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")]
     own = outcome.results[fitted.id]
     energy: list[Any] = [r.get("energy_j") for r in results]

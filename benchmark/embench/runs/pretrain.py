@@ -1,4 +1,4 @@
-"""Pretraining by itself: runs its plan and writes the weights, with a manifest of whom they have seen."""
+"""Pretraining by itself: runs its plan and writes the weights, with a manifest of the subjects they have seen."""
 
 from __future__ import annotations
 

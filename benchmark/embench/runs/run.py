@@ -72,7 +72,7 @@ def grid(
     Raises:
         UsageError, DataError: a request cannot be planned. MachineError: a worker was killed.
     """
-    executors.find_executor(executor)  # a wrong name is told before data are prepared
+    executors.find_executor(executor)  # a wrong name is reported before data are prepared
     on_event = progress or (lambda _: None)
     plans = [make(request, on_event) for request in requests]
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))

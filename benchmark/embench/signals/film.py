@@ -1,4 +1,4 @@
-"""The part of a film that is asked for: its frames, cut around the face, a stretch at a time.
+"""The requested part of a film: its frames, cut around the face, a segment at a time.
 
 Processes that decode side by side import this module and no more, so that they start quickly.
 """
@@ -17,15 +17,15 @@ from embench.signals import video
 from embench.signals.face import Boxes, Crop, cut, find_face, read_boxes, square
 
 EPS = 1e-6
-"""Rounding of a moment, in frames or stretches."""
+"""Rounding of a moment, in frames or segments."""
 
 _SAMPLED_FRAMES = 3
-"""In so many frames of a stretch a face is looked for."""
+"""So many frames of a segment are searched for a face."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What an encoder asks for, see `Encoder.reads`."""
+    """What an encoder needs, see `Encoder.reads`."""
 
     frames_hz: float
     size: int
@@ -49,7 +49,7 @@ class Film:
 
 @dataclass(frozen=True)
 class Stored:
-    """What came of a film: frames stored, stretches with and without a face, or why there is nothing."""
+    """What came of a film: frames stored, segments with and without a face, or why there is nothing."""
 
     frames: int = 0
     segments: int = 0
@@ -77,7 +77,7 @@ def write_film(film: Film, wanted: Frames, array: Path, start: int) -> Stored:
 
 
 def _segments(film: Film, boxes: Boxes | None, wanted: Frames) -> Iterator[tuple[np.ndarray, bool]]:
-    """Frames (n, 3, size, size) of each stretch of `clip_s`, in which the crop stays where it is, and whether a face
+    """Frames (n, 3, size, size) of each segment of `clip_s`, in which the crop stays where it is, and whether a face
     was found."""
     number = film.first + np.arange(film.frames)
     times = number / wanted.frames_hz
@@ -104,7 +104,7 @@ def _cut(
     start_s: float,
     convert: Callable[[Any], np.ndarray],
 ) -> tuple[np.ndarray, bool]:
-    """The frames of one stretch, each as often as it is shown, around the median of the face's boxes in it."""
+    """The frames of one segment, each as often as it is shown, around the median of the face's boxes in it."""
     box = None
     if wanted.crop != "none":
         if boxes is not None:

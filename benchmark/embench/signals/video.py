@@ -1,7 +1,7 @@
 """Reading videos: what a file holds, and the frames that are shown at given times, as a full decode shows them.
 
 The clock of a file begins at its first frame. A file is read packet by packet and never sought in, because containers
-lie about where a seek lands; groups of pictures in which nothing was asked for are passed over without being decoded.
+lie about where a seek lands; groups of pictures without a requested one are passed over without being decoded.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def frames(path: Path, times_s: Iterable[float]) -> Iterator[np.ndarray]:
 
 def pictures(path: Path, times_s: np.ndarray) -> Iterator[tuple[int, Any]]:
     """Decoded frames, each with for how many of `times_s` (ascending) in a row it is the one to be shown. There are
-    fewer than asked for where the file's end cannot be decoded.
+    fewer than requested where the file's end cannot be decoded.
 
     Raises:
         DataError: where nothing can be seen.
@@ -304,7 +304,7 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
 
     try:
         for packet in container.demux(stream):
-            if packet.size or packet.pts is not None:  # the last one is empty, and asks the decoder for what it holds
+            if packet.size or packet.pts is not None:  # the last one is empty: the decoder then returns what it holds
                 yield packet
     except av.FFmpegError:
         pass  # cut short: what came before is what there is

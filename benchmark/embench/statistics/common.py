@@ -1,4 +1,4 @@
-"""What several records have in common: that they may be compared at all, and the units that all of them answered."""
+"""What several records have in common: whether they can be compared, and the units that all of them predict."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from embench.statistics.joined import Joined, join, unit_length
 
 _SAME = {
     "dataset": ("dataset", "name"),
-    "generated data": ("dataset", "synthetic"),
+    "synthetic data": ("dataset", "synthetic"),
     "protocol": ("protocol", "name"),
     "protocol's hash": ("protocol", "hash"),
     "label rules": ("card", "label_rules_hash"),
     "target access": ("target_access",),
     "seeds": ("seeds",),
-    "scoring of validation people": ("dev",),
+    "scoring of validation subjects": ("dev",),
 }
 """What has to be equal in `run.yaml`, in words."""
 
@@ -75,8 +75,8 @@ def _tuples(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:
-    """The labelled units that all methods answered. Raises DataError where there are none, or they don't fit."""
-    rows = [_answers(r, target.name) for r in records]
+    """The labelled units that all methods predict. Raises DataError where there are none, or they don't fit."""
+    rows = [_labelled_predictions(r, target.name) for r in records]
     keys = [[f"{seed} {unit}" for seed, unit in zip(t["seed"].tolist(), t["unit"].tolist(), strict=True)] for t in rows]
     common = reduce(set.intersection, map(set, keys))
     if not common:
@@ -85,21 +85,21 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     every = []
     for r, t, key in zip(records, rows, keys, strict=True):
         ours = t.take(np.array([k in common for k in key]))
-        every.append(join(ours, r.labels, target, groups, length)[MODEL])  # type: ignore[arg-type]  # seen in _answers
+        every.append(join(ours, r.labels, target, groups, length)[MODEL])  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
     for r, joined in zip(records, every, strict=True):
         if [(s, f, len(units)) for s, f, units in joined] != [(s, f, len(units)) for s, f, units in every[0]] or any(
             (a.subject != b.subject).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)
         ):
             raise DataError(
-                "the runs tested people in different folds", where=f"{records[0].run['id']} and {r.run['id']}"
+                "the runs tested subjects in different folds", where=f"{records[0].run['id']} and {r.run['id']}"
             )
         if any((a.y_true != b.y_true).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)):
             raise DataError("the runs have different labels", where=f"{records[0].run['id']} and {r.run['id']}")
     return every
 
 
-def _answers(of: Record, target: str) -> Predictions:
-    """The method's own answers about units that have a label."""
+def _labelled_predictions(of: Record, target: str) -> Predictions:
+    """The method's own predictions for units that have a label."""
     if of.labels is None:
         raise DataError(
             "the record holds no labels, as those of this dataset are not public",
@@ -117,7 +117,7 @@ def _answers(of: Record, target: str) -> Predictions:
 
 
 def has_shared_subjects(of: Record) -> bool:
-    """Whether somebody stands on both sides of a fold."""
+    """Whether a subject is in both the training and the test part of a fold."""
     rows = {(r["seed"], r["fold"], r["subject"], r["role"]) for r in of.folds}
     return any((seed, fold, subject, "train") in rows for seed, fold, subject, role in rows if role == "test")
 

@@ -1,7 +1,7 @@
-"""Two or more records: which method is better, by how much, and whether so many subjects can tell.
+"""Two or more records: which method is better, by how much, and whether so many subjects can show it.
 
-Methods are compared on the units that all of them answered, and paired over subjects; under a protocol that tests
-subjects on whom it trained, over folds. `docs/statistics.md` says what each test is about.
+Methods are compared on the units that all of them predict, and paired over subjects, or over folds under a protocol
+that tests on training subjects. `docs/statistics.md` describes each test.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ from embench.statistics.significance import ALPHA
 
 UNEQUAL_TUNING_RATIO = 2.0
 """Tuning is unequal where one method had this many times more tries at the test labels before it than the other."""
+_KEYS = {"subjects": "people"}
+"""Fields of a comparison that `--json` writes under another key."""
 
 
 class FinishedRun(Protocol):
@@ -58,13 +60,13 @@ class Comparison:
     Args:
         one, other: the methods' names; `scores`: theirs, on the common units.
         difference: `one` less `other`, paired, with its 95 % interval.
-        p: of the primary test; `holm`: the same, corrected for the `together` comparisons that were asked for at once.
-        tests: name -> p, of the primary test and the further ones that apply. `equivalence` asks whether the difference
-            lies within .02.
+        p: of the primary test; `holm`: the same, corrected for the `together` comparisons made at once.
+        tests: name -> p, of the primary test and the further ones that apply. `equivalence` tests whether the
+            difference lies within .02.
         subjects, units: how many it rests on. `over`: what was paired.
         smallest: the true difference that this cohort would show with 80 % power, from the differences' own spread;
             None where nothing can vary.
-        unequal_tuning: one had more than twice as many methods before it that had looked at the test labels.
+        unequal_tuning: one had more than twice as many methods before it that had opened the test labels.
         higher_is_better, bounded: of the metric.
     """
 
@@ -78,7 +80,7 @@ class Comparison:
     holm: float
     together: int
     tests: Mapping[str, float]
-    people: int
+    subjects: int
     units: int
     over: Literal["people", "folds"]
     smallest: float | None
@@ -88,7 +90,7 @@ class Comparison:
 
     @property
     def different(self) -> bool:
-        """Whether the corrected primary test says so."""
+        """Whether the corrected primary test is significant."""
         return self.holm < ALPHA
 
     @property
@@ -110,9 +112,9 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """The comparison as `embench compare --json` prints it."""
-        plain = {name: value for name, value in vars(self).items() if name not in ("scores", "difference", "tests")}
+        apart = ("scores", "difference", "tests")
         return {
-            **plain,
+            **{_KEYS.get(name, name): value for name, value in vars(self).items() if name not in apart},
             "scores": {self.one: self.scores[0].as_json(), self.other: self.scores[1].as_json()},
             "difference": self.difference.as_json(),
             "tests": dict(self.tests),
@@ -125,7 +127,7 @@ class Comparison:
 @dataclass(frozen=True)
 class Standing:
     """A method among others: those that share a letter of `group` can't be told apart. `tried`: how many methods had
-    looked at the test labels when it was made, None where nobody counted."""
+    opened the test labels when it was made, None where that was not counted."""
 
     name: str
     run: str
@@ -179,13 +181,13 @@ def compare(
     if len(targets) > 1:
         raise UsageError("the runs have several targets in common", where="target", expected=f"one of {targets}")
     methods = {id(method.record): method for method in _methods(records, targets[0], metric)}
-    return _pair(*(methods[id(given)] for given in records))  # as given, whichever is better
+    return _pair(*(methods[id(r)] for r in records))  # in the caller's order, whichever is better
 
 
 def compare_all(
     records: Sequence[Record], targets: Sequence[str] | None = None, metric: str | None = None
 ) -> list[Table]:
-    """Compares any number of runs, two by two, on the units that all answered: a table for each target. Holm's
+    """Compares any number of runs, two by two, on the units that all predict: a table for each target. Holm's
     correction is over all comparisons of all targets.
 
     Raises:
@@ -239,11 +241,11 @@ class _Method:
 
 
 def _methods(records: Sequence[Record], target: str, metric: str | None) -> list[_Method]:
-    """The methods on the units that all of them answered, best first."""
+    """The methods on the units that all of them predict, best first."""
     rule = recorded_target(records[0], target)
     name = metric or records[0].scores["headlines"][target]
     higher, bounded = _nature(name)
-    groups = {person: group for r in records for person, group in r.groups.items()}
+    groups = {subject: group for r in records for subject, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
     bootstrap = draw_bootstrap(every[0].tested_subjects(), groups, REPLICATES)
     about = _About(
@@ -252,7 +254,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         higher_is_better=higher,
         bounded=bounded,
         bootstrap=bootstrap,
-        group=np.array([groups[person] for person in bootstrap.people.tolist()]),
+        group=np.array([groups[subject] for subject in bootstrap.subjects.tolist()]),
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
         folds=max(map(len, every[0].seeds.values())),
         parts=every[0].n_parts,
@@ -267,7 +269,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
             )
         if isinstance(score, Undefined):
             raise DataError(f"{name} of {target} is undefined: {score.reason}", where=method)
-        summands = permutation.per_subject_contributions(name, joined, rule, bootstrap.people)
+        summands = permutation.per_subject_contributions(name, joined, rule, bootstrap.subjects)
         made.append(_Method(method, r, joined, score, by_fold, summands, about))
     return sorted(made, key=lambda m: -m.score.mean if higher else m.score.mean)
 
@@ -275,7 +277,9 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
 def _pair(one: _Method, other: _Method) -> Comparison:
     about = one.about
     apart = _apart(one, other)
-    tests, gap, error, df = _over_folds(one, other, apart) if about.over == "folds" else _over_people(one, other, apart)
+    tests, gap, error, df = (
+        _over_folds(one, other, apart) if about.over == "folds" else _over_subjects(one, other, apart)
+    )
     p = next(iter(tests.values()))
     if about.bounded and error is not None:
         tests["equivalence"] = significance.equivalence_test(gap.mean, error, df)
@@ -292,7 +296,7 @@ def _pair(one: _Method, other: _Method) -> Comparison:
         holm=p,
         together=1,
         tests=tests,
-        people=gap.people,
+        subjects=gap.subjects,
         units=about.units,
         over=about.over,
         smallest=None if error is None else significance.smallest_detectable(error, df),
@@ -307,7 +311,7 @@ TestResults = tuple[dict[str, float], Estimate, float | None, float]
 freedom."""
 
 
-def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
+def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
     about = one.about
     gap = paired_difference(one.score, other.score, about.group, about.bootstrap)
     if isinstance(gap, Undefined):
@@ -319,8 +323,8 @@ def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> TestResults
         sums = np.bincount(codes, np.nan_to_num(mean_of_known(one.summands - other.summands)))
         values = significance.sign_flips(sums)
     else:
-        asked = about.metric, one.joined, other.joined, about.bootstrap.people, codes
-        values, sums = permutation.permuted_differences(*asked), permutation.group_contributions(*asked)
+        arguments = about.metric, one.joined, other.joined, about.bootstrap.subjects, codes
+        values, sums = permutation.permuted_differences(*arguments), permutation.group_contributions(*arguments)
     tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
     if (by_seed := _by_seed(one, other, codes)) is not None:
         tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, by_seed, about.parts)
@@ -331,9 +335,9 @@ def _over_people(one: _Method, other: _Method, apart: np.ndarray) -> TestResults
         tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)
     if gap.low is None or gap.high is None or gap.std is None:
         return tests, gap, None, 0
-    if gap.persons is None:
+    if gap.subject_values is None:
         return tests, gap, gap.std * np.sqrt(about.bootstrap.groups / about.bootstrap.free), about.bootstrap.free
-    df = len(np.unique(about.group[np.isfinite(gap.persons)])) - 1
+    df = len(np.unique(about.group[np.isfinite(gap.subject_values)])) - 1
     return tests, gap, (gap.high - gap.low) / 2 / stats.t.ppf((1 + LEVEL) / 2, df), df
 
 
@@ -343,20 +347,22 @@ def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | No
         return None
     if one.summands is not None and other.summands is not None:
         return permutation.group_contributions_by_seed(one.summands, other.summands, codes)
-    metric, people = one.about.metric, one.about.bootstrap.people
+    metric, subjects = one.about.metric, one.about.bootstrap.subjects
     alone = [[Joined({seed: folds}) for seed, folds in m.joined.seeds.items()] for m in (one, other)]
-    return np.stack([permutation.group_contributions(metric, a, b, people, codes) for a, b in zip(*alone, strict=True)])
+    return np.stack(
+        [permutation.group_contributions(metric, a, b, subjects, codes) for a, b in zip(*alone, strict=True)]
+    )
 
 
 def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
-    """Where subjects are tested on whom a method was trained, folds vary, and no subject is a new one."""
+    """Where a method is tested on its training subjects, folds vary, and no subject is a new one."""
     about = one.about
     if about.folds < 2 or len(apart) < 2:
         raise DataError("one fold is nothing to pair over", where=f"{one.name}, {other.name}", expected="several folds")
     mean, error, df = float(apart.mean()), significance.corrected_error(apart, about.folds), len(apart) - 1
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
-    people = min(one.score.people, other.score.people)
-    gap = Estimate(mean, float(apart.std(ddof=1)), mean - half, mean + half, people, "folds")
+    subjects = min(one.score.subjects, other.score.subjects)
+    gap = Estimate(mean, float(apart.std(ddof=1)), mean - half, mean + half, subjects, "folds")
     return {"corrected resampled t": significance.t_test(mean, error, df)}, gap, error, df
 
 

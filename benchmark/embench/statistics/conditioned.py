@@ -16,11 +16,11 @@ from scipy import sparse
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import (
     Pairs,
-    compare_people,
+    compare_subjects,
     mean_of_known,
     one_against_rest,
-    people_codes,
     rows_of,
+    subject_codes,
     tie_width,
 )
 from embench.interfaces.units import Units
@@ -30,13 +30,13 @@ MIN_COMPARISONS = 200
 MIN_SUBJECTS = 10
 
 
-def comparisons(name: str, units: Units, people: np.ndarray) -> list[Pairs] | Undefined:
+def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | Undefined:
     """The comparisons a conditioned score is made of: one table (P, P) a class, or why there can be none.
 
     A table of `auroc_within_stimulus` has the positive unit's subject in its rows. In those of the crossed scores each
     quadruple stands twice: in the row of each of its two subjects, with the comparison inside that subject.
     """
-    person = people_codes(units, people)
+    subject = subject_codes(units, subjects)
     if name == "auroc_crossed_time":
         if not np.isfinite(units.length_s):
             return Undefined("units are whole recordings and have no common length")
@@ -52,7 +52,7 @@ def comparisons(name: str, units: Units, people: np.ndarray) -> list[Pairs] | Un
         return Undefined(f"there is one {what} only, so that nothing can be held constant")
     count = _within_cell if name == "auroc_within_stimulus" else _crossed
     tie = tie_width(units.score)
-    return [count(score, positive, person, cell, len(people), tie) for positive, score in one_against_rest(units)]
+    return [count(score, positive, subject, cell, len(subjects), tie) for positive, score in one_against_rest(units)]
 
 
 def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
@@ -74,7 +74,7 @@ def share_won_resampled(name: str, tables: Sequence[Pairs], counts: np.ndarray) 
 def estimable(name: str, tables: Sequence[Pairs]) -> list[int]:
     """The classes that have comparisons and subjects enough."""
     sizes = [comparison_counts(name, table) for table in tables]
-    return [k for k, (n, people) in enumerate(sizes) if n >= MIN_COMPARISONS and people >= MIN_SUBJECTS]
+    return [k for k, (n, subjects) in enumerate(sizes) if n >= MIN_COMPARISONS and subjects >= MIN_SUBJECTS]
 
 
 def plain_share(tables: Sequence[Pairs]) -> float | None:
@@ -89,9 +89,9 @@ def comparison_counts(name: str, table: Pairs) -> tuple[int, int]:
     return round(total), int(((table.pairs.sum(0) + table.pairs.sum(1)) > 0).sum())
 
 
-def over_folds(name: str, folds: Iterable[Units], people: np.ndarray) -> list[Pairs] | Undefined:
-    """The comparisons of all folds of a seed, a table (P, P) a class over `people` (P,), or why there are none."""
-    made = [comparisons(name, units, people) for units in folds]
+def over_folds(name: str, folds: Iterable[Units], subjects: np.ndarray) -> list[Pairs] | Undefined:
+    """The comparisons of all folds of a seed, a table (P, P) a class over `subjects` (P,), or why there are none."""
+    made = [comparisons(name, units, subjects) for units in folds]
     tables = [table for table in made if not isinstance(table, Undefined)]
     return sum_tables(tables) if tables else next(table for table in made if isinstance(table, Undefined))
 
@@ -105,12 +105,12 @@ def sum_tables(tables: Sequence[list[Pairs]]) -> list[Pairs]:
 
 
 def _within_cell(
-    score: np.ndarray, positive: np.ndarray, person: np.ndarray, cell: np.ndarray, people: int, tie: float
+    score: np.ndarray, positive: np.ndarray, subject: np.ndarray, cell: np.ndarray, subjects: int, tie: float
 ) -> Pairs:
     """Two subjects, one stimulus: every positive unit of one against every negative unit of the other."""
-    wins, pairs = np.zeros((people, people)), np.zeros((people, people))
+    wins, pairs = np.zeros((subjects, subjects)), np.zeros((subjects, subjects))
     for _, rows in rows_of(cell):
-        here = compare_people(score[rows], positive[rows], person[rows], people, tie)
+        here = compare_subjects(score[rows], positive[rows], subject[rows], subjects, tie)
         wins += here.wins
         pairs += here.pairs
     np.fill_diagonal(wins, 0)
@@ -119,7 +119,7 @@ def _within_cell(
 
 
 def _crossed(
-    score: np.ndarray, positive: np.ndarray, person: np.ndarray, cell: np.ndarray, people: int, tie: float
+    score: np.ndarray, positive: np.ndarray, subject: np.ndarray, cell: np.ndarray, subjects: int, tie: float
 ) -> Pairs:
     """Quadruples of subjects p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
     over t and q's of t over s.
@@ -129,7 +129,7 @@ def _crossed(
     """
     cells = int(cell.max()) + 1
     wins, owner, forward, backward = [], [], [], []
-    for p, rows in rows_of(person):
+    for p, rows in rows_of(subject):
         high, low = rows[positive[rows]], rows[~positive[rows]]
         gap = np.subtract.outer(score[high], score[low])
         s, t = np.broadcast_arrays(cell[high][:, None], cell[low][None, :])
@@ -141,7 +141,7 @@ def _crossed(
     value, row = np.concatenate(wins), np.concatenate(owner)
 
     def table(values: np.ndarray, columns: list[np.ndarray]) -> sparse.csr_array:
-        return sparse.csr_array((values, (row, np.concatenate(columns))), shape=(people, cells**2))
+        return sparse.csr_array((values, (row, np.concatenate(columns))), shape=(subjects, cells**2))
 
     one = np.ones(len(value))
     known, known_swapped = table(one, forward), table(one, backward)

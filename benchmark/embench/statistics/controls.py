@@ -1,7 +1,7 @@
 """What explains labels without any signal of the body: controls fitted on training subjects, scored with every run.
 
 A new control is a function here with its name in `CONTROLS`, and a higher `REVISION` of scores; where it needs other
-data than a `ControlTask` holds, `answers` puts them there.
+data than a `ControlTask` holds, `evaluation` puts them there.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ControlPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 
 @dataclass(frozen=True)
 class ControlTask:
-    """What the controls of one fold are asked, and what they may know.
+    """What the controls of one fold must predict, and what they may know.
 
     Args:
-        units: of everybody. `y` (n,): their labels, NaN where there is none; those of `test` are not looked at.
+        units: of all subjects. `y` (n,): their labels, NaN where there is none; those of `test` are not read.
         train, test: positions; the training units are those with a label.
         durations: recording -> seconds.
         movement: (n, features) statistics of the accelerometer in each unit, NaN where it is missing; None where the
@@ -84,8 +84,8 @@ def control_scores(
     train = np.asarray(train)[np.isfinite(y[train])]
     if not len(train):
         return dict.fromkeys(CONTROLS, Undefined("no training unit has a label"))
-    question = ControlTask(target, units, y, train, test, durations, movement, seed)
-    return {name: control(question) for name, control in CONTROLS.items()}
+    task = ControlTask(target, units, y, train, test, durations, movement, seed)
+    return {name: control(task) for name, control in CONTROLS.items()}
 
 
 def _majority(q: ControlTask) -> ControlPrediction:
@@ -114,11 +114,11 @@ def _stimulus_mean(q: ControlTask) -> ControlPrediction:
         return _same_twice(sums[codes[q.test]] / sizes[codes[q.test]])
     counts = np.zeros((codes.max() + 1, q.target.n))
     np.add.at(counts, (codes[q.train], q.known), 1)
-    return _answer(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
+    return _from_shares(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
 
 
 def _elapsed_time(q: ControlTask) -> ControlPrediction:
-    """What the time since the session's start, or the order of recordings, tells."""
+    """What the time since the session's start, or the order of recordings, predicts."""
     clock = np.array([(unit.start_s, unit.order) for unit in q.units], float)
     if np.isnan(clock).all():
         return Undefined("the release hides when units were recorded")
@@ -126,13 +126,13 @@ def _elapsed_time(q: ControlTask) -> ControlPrediction:
 
 
 def _recording_length(q: ControlTask) -> ControlPrediction:
-    """What the length of the recording tells."""
+    """What the length of the recording predicts."""
     length = np.array([[q.durations[unit.recording]] for unit in q.units])
     return Undefined("all recordings are of one length") if np.ptp(length) < 1e-3 else _boosted(q, length)
 
 
 def _movement(q: ControlTask) -> ControlPrediction:
-    """What the accelerometer tells."""
+    """What the accelerometer predicts."""
     if q.movement is None:
         return Undefined("there is no accelerometer")
     if np.isnan(q.movement[q.train]).all() or np.isnan(q.movement[q.test]).all():
@@ -148,7 +148,7 @@ CONTROLS: Mapping[str, Callable[[ControlTask], ControlPrediction]] = {
     "recording_length": _recording_length,
     "movement": _movement,
 }
-"""Control -> what answers; records list them in this order."""
+"""Control -> the function that predicts; records list controls in this order."""
 
 
 def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
@@ -163,7 +163,7 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
             del _KEPT[next(iter(_KEPT))]
         _KEPT[key] = _fitted(q, x)
     predicted = _KEPT[key].copy()
-    return _answer(q.target, predicted) if has_classes else _same_twice(predicted)
+    return _from_shares(q.target, predicted) if has_classes else _same_twice(predicted)
 
 
 _KEPT: dict[bytes, np.ndarray] = {}
@@ -186,7 +186,7 @@ def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:
     return share
 
 
-def _answer(target: Target, share: np.ndarray) -> ControlPrediction:
+def _from_shares(target: Target, share: np.ndarray) -> ControlPrediction:
     score = _score(target, share)
     return score, target.traits.decide(score, 0.5)
 

@@ -12,17 +12,17 @@ import numpy as np
 
 from embench import registry
 from embench.errors import EmbenchError, PluginError
-from embench.interfaces.agreement import concordance_by_person
+from embench.interfaces.agreement import concordance_by_subject
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import auroc_by_person, mean_of_known
+from embench.interfaces.ranking import auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target
 from embench.statistics import conditioned
 from embench.statistics.intervals import MIXED_SHARE, Bootstrap, Estimate, bootstrap_estimate, mean_over_subjects, widen
 from embench.statistics.joined import Joined
 
-WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_person, "ccc": concordance_by_person}
-"""What scores inside people: (units, people (P,)) -> (P,), NaN where a person has none."""
+WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_subject, "ccc": concordance_by_subject}
+"""The scores inside subjects: (units, subjects (P,)) -> (P,), NaN for a subject without one."""
 
 Score = Estimate | Undefined
 
@@ -58,7 +58,7 @@ def estimate(
 ) -> tuple[Score | None, ByFold]:
     """One score, and its value in each seed and fold; None where it does not score targets of this kind."""
     if name == target.traits.within:
-        return _inside_people(joined, bootstrap.people, groups, target.kind)
+        return _within_subjects(joined, bootstrap.subjects, groups, target.kind)
     if name in conditioned.CONDITIONED:
         return _conditioned(name, joined, bootstrap) if target.traits.has_classes else (None, {})
     metric = _metric(name)
@@ -81,28 +81,28 @@ def _metric(name: str) -> Metric | Undefined:
     return made
 
 
-def _inside_people(
-    joined: Joined, people: np.ndarray, groups: Mapping[str, str], kind: KindName
+def _within_subjects(
+    joined: Joined, subjects: np.ndarray, groups: Mapping[str, str], kind: KindName
 ) -> tuple[Score, ByFold]:
     """The score inside each subject, a subject's folds and seeds averaged first, then subjects."""
-    by_fold = subject_scores_by_fold(joined, people, kind)
-    values = {at: _finite(mean_of_known(persons)) for at, persons in by_fold.items()}
-    persons = mean_of_known(subject_scores_by_seed(joined, by_fold))
-    left_out = int(np.isnan(persons).sum())
-    why, nobody = (
+    by_fold = subject_scores_by_fold(joined, subjects, kind)
+    values = {at: _finite(mean_of_known(scores)) for at, scores in by_fold.items()}
+    scores = mean_of_known(subject_scores_by_seed(joined, by_fold))
+    without = int(np.isnan(scores).sum())
+    why_some, why_all = (
         ("one class only", "no test person has both classes")
         if KINDS[kind].has_classes
         else ("labels that do not vary", "no test person's labels vary")
     )
-    said = (f"{left_out} of {len(people)} people: {why}",) if left_out else ()
-    estimate = mean_over_subjects(persons, np.array([groups[person] for person in people.tolist()]), said)
-    return Undefined(nobody) if isinstance(estimate, Undefined) else estimate, values
+    excluded = (f"{without} of {len(subjects)} people: {why_some}",) if without else ()
+    estimate = mean_over_subjects(scores, np.array([groups[subject] for subject in subjects.tolist()]), excluded)
+    return Undefined(why_all) if isinstance(estimate, Undefined) else estimate, values
 
 
-def subject_scores_by_fold(joined: Joined, people: np.ndarray, kind: KindName) -> dict[tuple[int, int], np.ndarray]:
+def subject_scores_by_fold(joined: Joined, subjects: np.ndarray, kind: KindName) -> dict[tuple[int, int], np.ndarray]:
     """(seed, fold) -> the score inside each subject (P,), NaN where there is none."""
     inside = WITHIN_SUBJECT_SCORES[KINDS[kind].within]
-    return {(seed, fold): inside(units, people) for seed, fold, units in joined}
+    return {(seed, fold): inside(units, subjects) for seed, fold, units in joined}
 
 
 def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.ndarray]) -> np.ndarray:
@@ -113,10 +113,10 @@ def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.
 
 def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> tuple[Score, ByFold]:
     """The share of comparisons won over all folds of a seed, mean over seeds."""
-    shares, samples, sizes, missing, involved = [], [], [], [], np.zeros(len(bootstrap.people), bool)
+    shares, samples, sizes, missing, involved = [], [], [], [], np.zeros(len(bootstrap.subjects), bool)
     values: ByFold = {}
     for seed, folds in joined.seeds.items():
-        made = {fold: conditioned.comparisons(name, units, bootstrap.people) for fold, units in folds.items()}
+        made = {fold: conditioned.comparisons(name, units, bootstrap.subjects) for fold, units in folds.items()}
         tables = {fold: table for fold, table in made.items() if not isinstance(table, Undefined)}
         if not tables:
             missing.append(next(table.reason for table in made.values() if isinstance(table, Undefined)))
@@ -133,8 +133,10 @@ def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> tuple[Score
         involved |= np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in summed], axis=0)
     if not shares:
         return Undefined(missing[0]), values
-    said = (f"{len(missing)} of {len(joined.seeds)} seeds: {missing[0]}",) if missing else ()
-    estimate = bootstrap_estimate(float(np.mean(shares)), mean_of_known(samples), bootstrap, int(involved.sum()), said)
+    excluded = (f"{len(missing)} of {len(joined.seeds)} seeds: {missing[0]}",) if missing else ()
+    estimate = bootstrap_estimate(
+        float(np.mean(shares)), mean_of_known(samples), bootstrap, int(involved.sum()), excluded
+    )
     return replace(estimate, comparisons=min(sizes)), values
 
 
@@ -143,7 +145,7 @@ def _over_folds(
 ) -> tuple[Score, ByFold]:
     """A metric averaged over seeds, then folds; what is undefined is excluded.
 
-    The interval holds a share of what subjects add who train each other's models, where seeds tell.
+    Where seeds show it, the interval includes a share of what subjects add who train each other's models.
 
     In a bootstrap sample a fold weighs as much as its subjects were drawn, relative to their number: 1 for the folds
     that were strata; else a subject who is the whole fold could be drawn twice and count once.
@@ -163,17 +165,19 @@ def _over_folds(
                 reasons.append(found.reason if isinstance(found, Undefined) else "not a finite number")
                 continue
             at = i, folds.index(fold)
-            tested = np.isin(bootstrap.people, units.subject)
+            tested = np.isin(bootstrap.subjects, units.subject)
             counts = bootstrap.counts[:, tested]
             value[at] = found
-            sample[at] = _guarded(name, metric.resampled, units, bootstrap.people[tested], counts)
+            sample[at] = _guarded(name, metric.resampled, units, bootstrap.subjects[tested], counts)
             weight[at] = counts.mean(1)
     if np.isnan(value).all():
         return Undefined(reasons[0] if reasons else "no units"), values
-    said = (f"{len(reasons)} of {len(values)} folds and seeds: {'; '.join(sorted(set(reasons)))}",) if reasons else ()
+    excluded = (
+        (f"{len(reasons)} of {len(values)} folds and seeds: {'; '.join(sorted(set(reasons)))}",) if reasons else ()
+    )
     spread = [row[np.isfinite(row)].std(ddof=1) for row in value if np.isfinite(row).sum() > 1]
     mean = float(mean_of_known(mean_of_known(value)))
-    estimate = bootstrap_estimate(mean, _weighted(sample, weight), bootstrap, len(bootstrap.people), said)
+    estimate = bootstrap_estimate(mean, _weighted(sample, weight), bootstrap, len(bootstrap.subjects), excluded)
     if joined.seeds_differ_in_partition and len(added := _added(name, metric, joined, groups)) > 1:
         estimate = widen(estimate, added, joined.n_parts, MIXED_SHARE)
     return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None), values
@@ -184,16 +188,16 @@ def _added(name: str, metric: Metric, joined: Joined, groups: Mapping[str, str])
     pseudo-values (Efron & Stein 1981, doi 10.1214/aos/1176345462) of its folds, over G. A group without which there
     is no score adds what the fold scores, and one of folds without a score what the others add."""
     names = np.array(
-        sorted({groups[person] for folds in joined.tested_subjects() for of in folds.values() for person in of})
+        sorted({groups[subject] for folds in joined.tested_subjects() for of in folds.values() for subject in of})
     )
     seeds = []
     for folds in joined.seeds.values():
         by_fold = np.full((len(folds), len(names)), np.nan)
         for row, units in zip(by_fold, folds.values(), strict=True):
-            people = np.unique(units.subject)
-            here, group = np.unique([groups[person] for person in people.tolist()], return_inverse=True)
+            subjects = np.unique(units.subject)
+            here, group = np.unique([groups[subject] for subject in subjects.tolist()], return_inverse=True)
             samples = np.vstack([np.ones(len(here), int), 1 - np.eye(len(here), dtype=int)])  # all, and each left out
-            whole, *left = _guarded(name, metric.resampled, units, people, samples[:, group])
+            whole, *left = _guarded(name, metric.resampled, units, subjects, samples[:, group])
             pseudo = len(here) * whole - (len(here) - 1) * np.array(left)
             row[np.isin(names, here)] = np.where(np.isfinite(pseudo), pseudo, whole)
         seeds.append(mean_of_known(by_fold))
@@ -211,7 +215,7 @@ def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _guarded(name: str, call: Callable[..., Any], *args: Any) -> Any:
-    """The call's result; whatever a plugin raises is said to be its own fault."""
+    """The call's result; whatever a plugin raises becomes a PluginError."""
     try:
         return call(*args)
     except Exception as error:

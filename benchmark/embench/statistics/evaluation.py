@@ -1,7 +1,7 @@
-"""From answers to scores: joins what a method said of units with their labels and with the controls.
+"""From predictions to scores: joins a method's predictions with the units' labels and with the controls.
 
-`run` gets here with its own predictions and `score` with anybody's, so that both are scored by the same code. Nothing
-here needs torch.
+`run` gets here with its own predictions and `score` with a submission's, so that both are scored by the same code.
+Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from embench.system import version_of
 
 @dataclass(frozen=True)
 class FoldPredictions:
-    """What a method said in one fold and seed of one target, unit by unit, each unit once a seed.
+    """A method's predictions in one fold and seed of one target, unit by unit, each unit once per seed.
 
     Args:
-        units: (n,) positions in the cohort that were asked.
+        units: (n,) positions in the cohort.
         train: positions of the units whose labels it was fitted on; None where it was fitted on another dataset.
-        score: (n,) or, of several classes, (n, K); NaN in the rows of units that it could not answer.
+        score: (n,) or, of several classes, (n, K); NaN in the rows of units without a prediction.
         decision: (n,).
     """
 
@@ -53,13 +53,13 @@ class FoldPredictions:
 
     @property
     def predicted(self) -> np.ndarray:
-        """(n,) bool: whether it answered."""
+        """(n,) bool: whether there is a prediction."""
         return np.isfinite(self.score if self.score.ndim == 1 else self.score[:, 0])
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a record holds of a method's answers: predictions of the model and of every control, labels, scores."""
+    """What a record holds of a scored method: predictions of the model and of every control, labels, scores."""
 
     predictions: Predictions
     labels: Labels
@@ -104,38 +104,38 @@ class Result:
 
 
 def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
-    """Score (n,) or (n, K), and decision (n,), of what was answered about a target in the columns of `table` (n, K)."""
+    """Score (n,) or (n, K), and decision (n,), of the predictions for a target in the columns of `table` (n, K)."""
     score = table if target.traits.several else table[:, 0]
     return score, target.traits.decide(score, protocol.decision.threshold)
 
 
-def score_predictions(answered: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> Evaluation:
-    """The scores of a method's answers about units of a cohort, beside those of the controls fitted in each fold.
+def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> Evaluation:
+    """The scores of a method's predictions for a cohort, and those of the controls fitted in each fold.
 
     Raises:
-        DataError: nothing was answered.
+        DataError: there is no prediction.
     """
     movement = movement_features(cohort)
     parts: list[Predictions] = []
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
     absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
-    for answer in answered:
-        target = answer.target
-        known = answer.predicted
-        absent[target.name] |= set(answer.units[~known].tolist())
+    for of_fold in by_fold:
+        target = of_fold.target
+        known = of_fold.predicted
+        absent[target.name] |= set(of_fold.units[~known].tolist())
         if not known.any():
             continue
-        index = answer.units[known]
-        parts.append(prediction_rows(MODEL, answer, cohort, index, answer.score[known], answer.decision[known]))
-        for name, control in _controls(answer, cohort, index, movement).items():
+        index = of_fold.units[known]
+        parts.append(prediction_rows(MODEL, of_fold, cohort, index, of_fold.score[known], of_fold.decision[known]))
+        for name, control in _controls(of_fold, cohort, index, movement).items():
             if isinstance(control, Undefined):
                 reasons[target.name].setdefault(name, control.reason)
             else:
-                parts.append(prediction_rows(name, answer, cohort, index, *control))
+                parts.append(prediction_rows(name, of_fold, cohort, index, *control))
     if not parts:
-        raise DataError("no unit was answered: nothing was predicted", where=cohort.card.name)
+        raise DataError("no unit was predicted", where=cohort.card.name)
     predictions = Predictions.concatenate(parts)
-    labels = _labels_of(cohort, answered)
+    labels = _labels_of(cohort, by_fold)
     scores = compute_scores(
         predictions,
         labels,
@@ -147,7 +147,7 @@ def score_predictions(answered: Sequence[FoldPredictions], cohort: Cohort, proto
         not_applicable=reasons,
     )
     scores["absent"] = {name: len(units) for name, units in absent.items()}
-    if cuts := _fitted_cuts(cohort, answered):
+    if cuts := _fitted_cuts(cohort, by_fold):
         scores["cuts"] = cuts
     return Evaluation(predictions, labels, scores)
 
@@ -159,7 +159,7 @@ def scoring_identity() -> dict[str, Any]:
 
 
 def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up: Mapping[str, str]) -> Circumstances:
-    """What run.yaml says of the data, the rules, the subjects and the code, whatever the method.
+    """What run.yaml holds of the data, the rules, the subjects and the code, whatever the method.
 
     Args:
         dataset: its full name. `gives_up`: what a protocol that leaks gives up, in words.
@@ -200,7 +200,7 @@ def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up
 
 
 def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[dict[str, Any]]:
-    """The record of folds, seed -> folds: who had which part."""
+    """The record of folds, seed -> folds: the part of each subject."""
     units = cohort.of(cohort.eligible)
     reasons = _reasons(cohort)
     return [
@@ -211,7 +211,7 @@ def record_folds(cohort: Cohort, folds: Mapping[int, Sequence[Fold]]) -> list[di
 
 
 def excluded_rows(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Those of whom `rows` say nothing: of nobody's fold, with the reason why."""
+    """The subjects without a row in `rows`: in no fold, with the reason."""
     groups, reasons = connected_groups([*cohort.units, *cohort.roster]), _reasons(cohort)
     return [
         {"subject": s, "group": groups.get(s, s), "fold": "", "role": "", "seed": "", "reason": reasons[s]}
@@ -223,28 +223,28 @@ def _reasons(cohort: Cohort) -> dict[str, str]:
     return {row["subject"]: f"left out: {row['reason']}" for row in cohort.excluded}
 
 
-def _fitted_cuts(cohort: Cohort, answered: Sequence[FoldPredictions]) -> list[dict[str, Any]]:
+def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dict[str, Any]]:
     """The cuts that the training parts of folds decided."""
     return [
         {"target": a.target.name, "seed": a.seed, "fold": a.fold, "cut": cohort.rule(a.target, a.train).cut}
-        for a in answered
+        for a in by_fold
         if a.target.rule.cut == "training_mean" and a.train is not None
     ]
 
 
 def prediction_rows(
-    method: str, answer: FoldPredictions, cohort: Cohort, index: np.ndarray, values: np.ndarray, decision: np.ndarray
+    method: str, of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:
-    """The rows that predictions hold of a method's answers about the units at `index`."""
+    """A method's predictions for the units at `index`, as rows of the record."""
     units = cohort.of(index.tolist())
     n = len(units)
     table = values.astype(np.float32).astype(np.float64)
-    several = answer.target.traits.several
+    several = of_fold.target.traits.several
     columns: dict[str, Any] = {
         "method": np.full(n, method),
-        "target": np.full(n, answer.target.name),
-        "fold": np.full(n, answer.fold),
-        "seed": np.full(n, answer.seed),
+        "target": np.full(n, of_fold.target.name),
+        "fold": np.full(n, of_fold.fold),
+        "seed": np.full(n, of_fold.seed),
         "subject": np.array([u.subject for u in units], dtype=np.str_),
         "recording": np.array([u.recording for u in units], dtype=np.str_),
         "stimulus": np.array([u.stimulus for u in units], dtype=np.str_),
@@ -254,40 +254,40 @@ def prediction_rows(
         "decision": decision,
     }
     if several:
-        columns |= dict(zip(answer.target.columns, table.T, strict=True))
+        columns |= dict(zip(of_fold.target.columns, table.T, strict=True))
     return Predictions(columns)
 
 
 def _controls(
-    answer: FoldPredictions, cohort: Cohort, index: np.ndarray, movement: np.ndarray | None
+    of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray, movement: np.ndarray | None
 ) -> dict[str, Any]:
     """Controls of a fold, fitted on the labels of its training subjects."""
-    if answer.train is None:
+    if of_fold.train is None:
         return dict.fromkeys(CONTROLS, Undefined("the method was trained on another dataset"))
     made = control_scores(
-        answer.target,
+        of_fold.target,
         cohort.units,
-        cohort.labels(answer.target, answer.train),
-        np.array(answer.train, np.int64),
+        cohort.labels(of_fold.target, of_fold.train),
+        np.array(of_fold.train, np.int64),
         index,
         durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
         movement=movement,
-        seed=answer.seed,
+        seed=of_fold.seed,
     )
     return dict(made)
 
 
-def _labels_of(cohort: Cohort, answered: Sequence[FoldPredictions]) -> Labels:
-    """The labels of the units that were asked, raw and as the rule makes them; units without one are not listed. Where
-    a fold's training part decides the cut, a label holds for its seed: that of the fold that answers the unit."""
+def _labels_of(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> Labels:
+    """The labels of the predicted units, raw and as the rule makes them; units without one are not listed. Where a
+    fold's training part decides the cut, a label holds for one seed: it is that of the fold that predicts the unit."""
     rows: list[tuple[Any, ...]] = []
     for target in cohort.targets:
         raw, made = cohort.raw[target.name], {}
-        for answer in answered:
-            if answer.target.name == target.name:
-                fitted = target.rule.cut == "training_mean" and answer.train is not None
-                label = cohort.labels(target, answer.train or ())
-                made.update({(answer.seed if fitted else ANY_SEED, i): label[i] for i in answer.units.tolist()})
+        for of_fold in by_fold:
+            if of_fold.target.name == target.name:
+                fitted = target.rule.cut == "training_mean" and of_fold.train is not None
+                label = cohort.labels(target, of_fold.train or ())
+                made.update({(of_fold.seed if fitted else ANY_SEED, i): label[i] for i in of_fold.units.tolist()})
         for (seed, i), known in sorted(made.items()):
             if np.isfinite(known):
                 unit = cohort.units[i]

@@ -18,8 +18,8 @@ from embench.interfaces.metric import Undefined
 
 LEVEL = 0.95
 MIXED_SHARE = 0.25
-"""The share of `shared_variance` in intervals of scores that mix people within a fold. The whole is right where a model
-learned nothing; with so much of it they hold the truth as often as they say (`docs/statistics.md`)."""
+"""The share of `shared_variance` in intervals of scores that mix subjects within a fold. The whole is right where a
+model learned nothing; with this share the intervals have their nominal coverage (`docs/statistics.md`)."""
 _SEED = 20150921
 """Of every bootstrap: not of the data, so that a table can be made again."""
 
@@ -29,41 +29,48 @@ class Estimate:
     """A number with its spread and interval.
 
     Args:
-        std: the standard deviation over what `over` names: `people`, the `folds` of a seed (mean over seeds), or the
-            bootstrap's `replicates` (a standard error).
+        std: the standard deviation over what `over` names: subjects (`people`), the `folds` of a seed (mean over
+            seeds), or the bootstrap's `replicates` (a standard error).
         low, high: None where nothing can vary.
         subjects: how many it rests on. `left_out`: what is not in it, in words.
         comparisons: how many a conditioned score is made of, in the seed that has fewest.
-        replicates: (R,) bootstrap values; `persons`: (P,) values of subjects, NaN where unknown. Whichever the interval
-            comes from; differences are paired through them.
+        replicates: (R,) bootstrap values; `subject_values`: (P,) values of subjects, NaN where unknown. The interval
+            comes from one of the two, and differences are paired through it.
     """
 
     mean: float
     std: float | None
     low: float | None
     high: float | None
-    people: int
+    subjects: int
     over: Literal["people", "folds", "replicates"]
     left_out: tuple[str, ...] = ()
     comparisons: int | None = None
     replicates: np.ndarray | None = None
-    persons: np.ndarray | None = None
+    subject_values: np.ndarray | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The estimate as `scores.json` holds it."""
-        names = ("mean", "std", "low", "high", "people", "over")
-        values = {**{name: getattr(self, name) for name in names}, "left_out": list(self.left_out)}
+        values: dict[str, Any] = {
+            "mean": self.mean,
+            "std": self.std,
+            "low": self.low,
+            "high": self.high,
+            "people": self.subjects,
+            "over": self.over,
+            "left_out": list(self.left_out),
+        }
         return values if self.comparisons is None else {**values, "comparisons": self.comparisons}
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Samples of subjects: `counts` (R, P) says how often each stands in each; `people` (P,) names the columns.
+    """Samples of subjects: `counts` (R, P) is how often each is in each sample; `subjects` (P,) names the columns.
 
     `groups` were drawn, `free` of them independently (groups less strata).
     """
 
-    people: np.ndarray
+    subjects: np.ndarray
     counts: np.ndarray
     groups: int
     free: int
@@ -94,25 +101,25 @@ def draw_bootstrap(
         tested: for each seed, fold -> subjects in its test part.
         groups: subject -> group.
     """
-    people = np.array(sorted({person for folds in tested for members in folds.values() for person in members}))
-    names, group_of = np.unique([groups.get(person, person) for person in people.tolist()], return_inverse=True)
+    subjects = np.array(sorted({subject for folds in tested for members in folds.values() for subject in members}))
+    names, group_of = np.unique([groups.get(subject, subject) for subject in subjects.tolist()], return_inverse=True)
     rng = np.random.default_rng(_SEED)
     drawn = np.zeros((replicates, len(names)), np.int64)
-    strata_of = [_strata(folds, dict(zip(people.tolist(), group_of.tolist(), strict=True))) for folds in tested]
+    strata_of = [_strata(folds, dict(zip(subjects.tolist(), group_of.tolist(), strict=True))) for folds in tested]
     for k, strata in enumerate(strata_of):
         rows = np.arange(k, replicates, len(tested))
         for stratum in map(np.array, strata):
             size = len(stratum)
             drawn[np.ix_(rows, stratum)] = rng.multinomial(size, np.full(size, 1 / size), len(rows))
     free = len(names) - max(len(strata) for strata in strata_of)
-    return Bootstrap(people, drawn[:, group_of], len(names), free)
+    return Bootstrap(subjects, drawn[:, group_of], len(names), free)
 
 
 def _strata(folds: Mapping[int, Iterable[str]], group_of: Mapping[str, int]) -> list[list[int]]:
     tested_in: dict[int, set[int]] = {group: set() for group in group_of.values()}
     for fold, members in folds.items():
-        for person in members:
-            tested_in[group_of[person]].add(fold)
+        for subject in members:
+            tested_in[group_of[subject]].add(fold)
     together: dict[tuple[int, ...], list[int]] = {}
     for group, its_folds in sorted(tested_in.items()):
         together.setdefault(tuple(sorted(its_folds)), []).append(group)
@@ -120,25 +127,27 @@ def _strata(folds: Mapping[int, Iterable[str]], group_of: Mapping[str, int]) -> 
     return [stratum for stratum in together.values() if len(stratum) > 1] + ([alone] if alone else [])
 
 
-def mean_over_subjects(persons: np.ndarray, group: np.ndarray, left_out: tuple[str, ...] = ()) -> Estimate | Undefined:
+def mean_over_subjects(
+    subject_values: np.ndarray, group: np.ndarray, left_out: tuple[str, ...] = ()
+) -> Estimate | Undefined:
     """The mean over subjects, with a t interval over groups.
 
-    The estimate is the plain mean of `persons` (P,), NaN left out. Its variance is the cluster-robust one, G / (G - 1)
-    times the sum over the G groups of (sum of its subjects' deviations)^2, over P^2, with G - 1 degrees of freedom;
-    when everybody is their own group, this is the ordinary t interval.
+    The estimate is the plain mean of `subject_values` (P,), NaN excluded. Its variance is the cluster-robust one,
+    G / (G - 1) times the sum over the G groups of (sum of its subjects' deviations)^2, over P^2, with G - 1 degrees of
+    freedom; when every subject is a group of their own, this is the ordinary t interval.
 
     Args:
         group: (P,) anything that is equal within a group.
     """
-    known = np.isfinite(persons)
-    values = persons[known]
+    known = np.isfinite(subject_values)
+    values = subject_values[known]
     if not len(values):
         return Undefined("nobody has a value")
     mean = float(values.mean())
     _, codes = np.unique(group[known], return_inverse=True)
     sums = np.bincount(codes, values - mean)
     std = float(values.std(ddof=1)) if len(values) > 1 else None
-    estimate = Estimate(mean, std, None, None, len(values), "people", left_out, persons=persons)
+    estimate = Estimate(mean, std, None, None, len(values), "people", left_out, subject_values=subject_values)
     if len(sums) < 2:
         return estimate
     error = np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values)
@@ -149,23 +158,23 @@ def mean_over_subjects(persons: np.ndarray, group: np.ndarray, left_out: tuple[s
 def paired_difference(one: Estimate, other: Estimate, group: np.ndarray, bootstrap: Bootstrap) -> Estimate | Undefined:
     """`one` less `other`, paired: subject by subject where both have values of subjects (`group` (P,) theirs), else
     sample by sample. The interval is of the same kind as theirs."""
-    if one.persons is not None and other.persons is not None:
-        return mean_over_subjects(one.persons - other.persons, group)
+    if one.subject_values is not None and other.subject_values is not None:
+        return mean_over_subjects(one.subject_values - other.subject_values, group)
     if one.replicates is None or other.replicates is None:
         return Undefined("the two have no people or samples in common")
     values = one.replicates - other.replicates
-    people = min(one.people, other.people)
-    return bootstrap_estimate(one.mean - other.mean, values, bootstrap, people)
+    subjects = min(one.subjects, other.subjects)
+    return bootstrap_estimate(one.mean - other.mean, values, bootstrap, subjects)
 
 
 def shared_variance(by_seed: np.ndarray, parts: int) -> float:
     """What subjects add to the variance of a mean over subjects who train each other's models.
 
-    Two subjects of different folds each train the model that answers for the other, so that what they add to a score is
+    Two subjects of different folds each train the model that predicts the other, so that what they add to a score is
     not independent. Where there is nothing to learn, so that a model is made of its training subjects' noise alone,
     this about doubles the variance. How much of what subjects add hangs on who trained shows between seeds, whose
-    training subjects differ: two partitions into F parts have (1 - 1/F)^2 of everybody in common, and for answers that
-    are linear in the model the variance to add is (F - 1 + 1/S) times the one between seeds.
+    training subjects differ: two partitions into F parts have (1 - 1/F)^2 of the subjects in common, and for
+    predictions that are linear in the model the variance to add is (F - 1 + 1/S) times the one between seeds.
 
     Args:
         by_seed: (S, G) what each group of subjects adds in each of at least two seeds that split subjects differently.
@@ -181,7 +190,7 @@ def variance_over_groups(by_seed: np.ndarray) -> float:
 
 
 def widen(estimate: Estimate, by_seed: np.ndarray, parts: int, share: float, most: float = math.inf) -> Estimate:
-    """The estimate, its interval stretched around it for subjects who train each other's models.
+    """The estimate, its interval widened around it for subjects who train each other's models.
 
     Args:
         by_seed, parts: as for `shared_variance`. `share`: how much of that is added; `most`: never more than so many
@@ -201,10 +210,10 @@ def stretch(estimate: Estimate, factor: float) -> Estimate:
 
 
 def bootstrap_estimate(
-    mean: float, values: np.ndarray, bootstrap: Bootstrap, people: int, left_out: tuple[str, ...] = ()
+    mean: float, values: np.ndarray, bootstrap: Bootstrap, subjects: int, left_out: tuple[str, ...] = ()
 ) -> Estimate:
     """An estimate whose interval and standard error come from bootstrap `values` (R,)."""
     low, high = bootstrap.interval(values)
     known = values[np.isfinite(values)]
     std = float(known.std(ddof=1)) if len(known) > 1 else None
-    return Estimate(mean, std, low, high, people, "replicates", left_out, replicates=values)
+    return Estimate(mean, std, low, high, subjects, "replicates", left_out, replicates=values)

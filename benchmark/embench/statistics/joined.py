@@ -32,11 +32,13 @@ class Joined:
     def _parts(self) -> list[frozenset[frozenset[str]]]:
         """For each seed, the parts that subjects are tested in; folds of the same subjects and other stimuli are
         one."""
-        return [frozenset(frozenset(people.tolist()) for people in folds.values()) for folds in self.tested_subjects()]
+        return [
+            frozenset(frozenset(members.tolist()) for members in folds.values()) for folds in self.tested_subjects()
+        ]
 
     @property
     def n_parts(self) -> int:
-        """How many parts subjects are tested in; subjects of one train the models that answer for the others."""
+        """How many parts subjects are tested in; subjects of one train the models that predict the others."""
         return max(map(len, self._parts()))
 
     @property
@@ -48,7 +50,7 @@ class Joined:
 def join(
     predictions: Predictions, labels: Labels, target: Target, groups: Mapping[str, str], unit_length_s: float
 ) -> dict[str, Joined]:
-    """Method -> its labelled units; a control's are limited to the units that the model answered.
+    """Method -> its labelled units; a control's are limited to the units that the model predicted.
 
     Raises:
         DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`.
@@ -58,10 +60,10 @@ def join(
     names, unit = np.unique(ours["unit"], return_inverse=True)
     # One number for each (seed, unit); the order of units is then by seed, fold and unit id, whatever the file's.
     key = (ours["seed"] - ours["seed"].min(initial=0)) * max(1, len(names)) + unit
-    answered = key[ours["method"] == MODEL]
+    predicted = key[ours["method"] == MODEL]
     methods = {}
     for method in sorted(set(ours["method"].tolist()), key=lambda name: (name != MODEL, name)):
-        rows = np.flatnonzero((ours["method"] == method) & np.isfinite(y) & np.isin(key, answered))
+        rows = np.flatnonzero((ours["method"] == method) & np.isfinite(y) & np.isin(key, predicted))
         rows = rows[np.lexsort((unit[rows], ours["fold"][rows], ours["seed"][rows]))]
         if len(np.unique(key[rows])) < len(rows):
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
@@ -70,8 +72,8 @@ def join(
 
 
 def unit_length(ids: np.ndarray) -> float:
-    """The nominal length in seconds of the units with these ids (n,), which say recording, start and stop; NaN where no
-    recording holds several, so that units are whole recordings."""
+    """The nominal length in seconds of the units with these ids (n,), which hold recording, start and stop; NaN where
+    no recording holds several, so that units are whole recordings."""
     spans = [UnitId.read(id_) for id_ in set(ids.tolist())]
     if len({span.recording for span in spans}) == len(spans):
         return float("nan")
@@ -121,7 +123,7 @@ def units_of(
         raise DataError("a score or decision is missing or not finite", where=f"predictions of {target.name}")
     unknown = sorted(set(rows["subject"].tolist()) - set(groups))
     if unknown:
-        raise DataError(f"people without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
+        raise DataError(f"subjects without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
     return Units(
         kind=target.kind,
         y_true=y,

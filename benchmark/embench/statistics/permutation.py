@@ -1,10 +1,11 @@
-"""What two methods' difference in a score becomes when they exchange their answers for whole groups of subjects.
+"""The difference of two methods in a score when the predictions of whole groups of subjects are permuted.
 
-If it makes no difference which of two methods answers for a group, then the difference of their scores is as likely as
-any that comes of exchanging the answers of some groups: the permutation test of paired designs. A score that is a sum
-over subjects changes by turning signs. Any other is computed anew, with the answers of both methods side by side as if
-they were of two subjects, of whom each sample holds one; where ranks alone decide a score, scores are first made ranks
-within fold and seed, so that two methods' scales can be mixed (Bandos et al. 2005, doi 10.1002/sim.2149).
+If it makes no difference which of two methods predicts a group, then the observed difference of their scores is as
+likely as any that comes of swapping the two methods' predictions for some groups: the permutation test of paired
+designs. If a score is a sum over subjects, a swap turns signs. Any other score is computed anew, with the predictions
+of both methods side by side as if they were of two subjects, one of whom is in each sample. If a score depends on ranks
+alone, scores are first replaced by ranks within fold and seed, so that two methods' scales can be mixed (Bandos et al.
+2005, doi 10.1002/sim.2149).
 """
 
 from __future__ import annotations
@@ -26,27 +27,27 @@ from embench.statistics.joined import Joined
 from embench.statistics.significance import group_permutations
 
 BETWEEN_SUBJECTS = "auroc_within_stimulus"
-"""The conditioned score that compares different people's scores."""
+"""The conditioned score that compares scores of different subjects."""
 
 
-def per_subject_contributions(name: str, joined: Joined, target: Target, people: np.ndarray) -> np.ndarray | None:
-    """(S, P) what each of `people` adds to a method's score `name` in each seed, NaN where nothing; None where the
+def per_subject_contributions(name: str, joined: Joined, target: Target, subjects: np.ndarray) -> np.ndarray | None:
+    """(S, P) what each of `subjects` adds to a method's score `name` in each seed, NaN where nothing; None where the
     score is no sum over subjects.
 
     The crossed scores are one: their comparisons lie inside subjects, and how many there are of each is up to the
     labels.
     """
     if name == target.traits.within:
-        seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, people, target.kind))
+        seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, subjects, target.kind))
         return np.asarray(seeds / np.isfinite(mean_of_known(seeds)).sum())
     if name not in conditioned.CONDITIONED or name == BETWEEN_SUBJECTS:
         return None
     rows = []
     for folds in joined.seeds.values():
-        tables = conditioned.over_folds(name, folds.values(), people)
+        tables = conditioned.over_folds(name, folds.values(), subjects)
         kept = [] if isinstance(tables, Undefined) else [tables[k] for k in conditioned.estimable(name, tables)]
         shares = [table.wins.sum(1) / table.pairs.sum() for table in kept]
-        rows.append(np.mean(shares, axis=0) if shares else np.full(len(people), np.nan))
+        rows.append(np.mean(shares, axis=0) if shares else np.full(len(subjects), np.nan))
     return np.stack(rows)
 
 
@@ -59,33 +60,33 @@ def group_contributions_by_seed(one: np.ndarray, other: np.ndarray, codes: np.nd
     return np.stack([np.bincount(codes, row) for row in np.nan_to_num(one - other)])
 
 
-def permuted_differences(name: str, one: Joined, other: Joined, people: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(R,) the difference of scores that are no sums, after each of the exchanges.
+def permuted_differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(R,) the difference of scores that are no sums, after each permutation.
 
     Args:
-        one, other: the same units. `people` (P,): who is tested. `codes` (P,): their groups, from 0 on.
+        one, other: the same units. `subjects` (P,): those tested. `codes` (P,): their groups, from 0 on.
     """
-    return _differences(name, one, other, people, group_permutations(int(codes.max()) + 1)[:, codes])
+    return _differences(name, one, other, subjects, group_permutations(int(codes.max()) + 1)[:, codes])
 
 
-def group_contributions(name: str, one: Joined, other: Joined, people: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(G,) half of what exchanging each group alone takes away from such a difference; nearly adds up to it."""
+def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(G,) half of what swapping each group alone takes away from such a difference; nearly adds up to it."""
     groups = int(codes.max()) + 1
     ways = np.vstack([np.zeros((1, groups), bool), np.eye(groups, dtype=bool)])
-    values = _differences(name, one, other, people, ways[:, codes])
+    values = _differences(name, one, other, subjects, ways[:, codes])
     return (values[0] - values[1:]) / 2
 
 
-def _differences(name: str, one: Joined, other: Joined, people: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """(R,) differences when the answers of the subjects of `ways` (R, P) are exchanged."""
+def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, ways: np.ndarray) -> np.ndarray:
+    """(R,) differences when the predictions for the subjects of `ways` (R, P) are swapped."""
     metric = None if name == BETWEEN_SUBJECTS else registry.load("metric", name)()
-    both = np.array([f"{m}:{person}" for m in (0, 1) for person in people.tolist()])
+    both = np.array([f"{m}:{subject}" for m in (0, 1) for subject in subjects.tolist()])
     samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
     seeds = []
     for seed, folds in one.seeds.items():
         sides = {fold: _side_by_side(units, other.seeds[seed][fold], metric) for fold, units in folds.items()}
         if metric is None:
-            seeds.append(_across(folds, sides, people, both, samples))
+            seeds.append(_across(folds, sides, subjects, both, samples))
             continue
         tested = {fold: np.isin(both, units.subject) for fold, units in sides.items()}
         scored = [metric.resampled(u, both[tested[fold]], samples[:, tested[fold]]) for fold, u in sides.items()]
@@ -99,13 +100,13 @@ def _differences(name: str, one: Joined, other: Joined, people: np.ndarray, ways
 def _across(
     folds: Mapping[int, Units],
     sides: Mapping[int, Units],
-    people: np.ndarray,
+    subjects: np.ndarray,
     both: np.ndarray,
     samples: np.ndarray,
 ) -> np.ndarray:
     """(R,) shares of comparisons of different subjects won in a seed; over the classes that the labels make
     estimable."""
-    plain = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), people)
+    plain = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), subjects)
     doubled = conditioned.over_folds(BETWEEN_SUBJECTS, sides.values(), both)
     if isinstance(plain, Undefined) or isinstance(doubled, Undefined):
         return np.full(len(samples), np.nan)
@@ -114,11 +115,11 @@ def _across(
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
-    """The units of a fold as both methods answer them; each subject is there once a method."""
+    """The units of a fold with the predictions of both methods; each subject is there once per method."""
     ranked = _ranked(one), _ranked(other)
     if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
         one, other = ranked
-    subject = [f"{m}:{person}" for m, units in enumerate((one, other)) for person in units.subject.tolist()]
+    subject = [f"{m}:{name}" for m, units in enumerate((one, other)) for name in units.subject.tolist()]
     columns = ("y_true", "score", "decision", "stimulus", "start_s", "fold", "group")
     twice: dict[str, Any] = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in columns}
     return replace(one, **twice, subject=np.array(subject, dtype=np.str_))

@@ -1,7 +1,7 @@
-"""Linear probes: what a network's last hidden layer says of who it is, which stimulus runs, or any other label.
+"""Linear probes: how well the subject, the stimulus or the label can be read from a network's last hidden layer.
 
-Each fold and seed has a network of its own, so that every probe is fitted and scored inside one, on the subjects whom
-that network was not trained on.
+Each fold and seed has a network of its own, so that every probe is fitted and scored inside one, on the subjects that
+the network was not trained on.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from embench.records.predictions import MODEL, Labels, Predictions
 SUBJECT, STIMULUS, LABEL = "subject", "stimulus", "label"
 N_PARTS = 5
 MAX_UNITS = 1000
-"""Units a fold and seed that a probe looks at; more make it slow, not better."""
+"""Units of a fold and seed that a probe uses; more make it slow, not better."""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """How well a linear classifier reads `what` from hidden layers: the mean over the folds and seeds where it could be
-    asked. `metric` is `balanced_accuracy`, or `auroc` for labels of two classes; `chance` is what guessing scores, 1
-    over the number of classes, or .5."""
+    """How well a linear classifier reads `what` from hidden layers: the mean over the folds and seeds where that is
+    possible. `metric` is `balanced_accuracy`, or `auroc` for labels of two classes; `chance` is what guessing scores,
+    1 over the number of classes, or .5."""
 
     what: str
     metric: str
@@ -47,10 +47,10 @@ class ProbeResult:
 def linear_probe(
     embeddings: Embeddings, predictions: Predictions, what: str, *, target: str, labels: Labels | None = None
 ) -> ProbeResult | Undefined:
-    """Asks hidden layers for `what`: `subject`, `stimulus`, or `label` (of `target`, whose `labels` are needed).
+    """Reads `what` from hidden layers: `subject`, `stimulus`, or `label` (of `target`, whose `labels` are needed).
 
-    Subjects are told apart on stretches of theirs that the probe was not fitted on: other recordings where they have
-    several, else other fifths of their time. Stimuli and labels are told apart on other subjects. Logistic regression
+    Subjects are classified on segments of theirs that the probe was not fitted on: other recordings where they have
+    several, else other fifths of their time. Stimuli and labels are classified on other subjects. Logistic regression
     on standardised dimensions, C = 1.
     """
     rows = predictions.take((predictions["method"] == MODEL) & (predictions["target"] == target))
@@ -59,9 +59,9 @@ def linear_probe(
     row = np.array([at.get(key, -1) for key in zip(ours.seed.tolist(), ours.unit.tolist(), strict=True)], np.int64)
     ours, about = ours.take(row >= 0), rows.take(row[row >= 0])
     if what == LABEL:
-        given = _labels(about, labels, target)
-        known = given >= 0
-        ours, about, y = ours.take(known), about.take(known), given[known].astype(str)
+        codes = _labels(about, labels, target)
+        known = codes >= 0
+        ours, about, y = ours.take(known), about.take(known), codes[known].astype(str)
     else:
         y = about[what]
     scores, chances, units = [], [], 0
@@ -69,7 +69,7 @@ def linear_probe(
         here = np.flatnonzero((about["seed"] == seed) & (about["fold"] == fold))
         here = np.sort(np.random.default_rng(0).permutation(here)[:MAX_UNITS])
         there = about.take(here)
-        apart = _stretches(there) if what == SUBJECT else there["subject"]
+        apart = _segments(there) if what == SUBJECT else there["subject"]
         found = _read(ours.x[here], y[here], apart, binary=what == LABEL)
         if found is not None:
             scores.append(found[0])
@@ -97,21 +97,21 @@ def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> t
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300))
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        answer = cross_val_predict(model, x, y, cv=ways, method="decision_function" if two else "predict")
+        predicted = cross_val_predict(model, x, y, cv=ways, method="decision_function" if two else "predict")
     if not two:
-        return float(balanced_accuracy_score(y, answer)), 1 / len(several)
-    # Inside each part: models of different parts answer on scales of their own.
+        return float(balanced_accuracy_score(y, predicted)), 1 / len(several)
+    # Inside each part: models of different parts predict on scales of their own.
     both = [test for _, test in ways if len(np.unique(y[test])) == 2]
-    areas = [roc_auc_score(y[test] == several[1], answer[test]) for test in both]
+    areas = [roc_auc_score(y[test] == several[1], predicted[test]) for test in both]
     return (float(np.mean(areas)), 0.5) if areas else None
 
 
-def _stretches(rows: Predictions) -> np.ndarray:
+def _segments(rows: Predictions) -> np.ndarray:
     """(n,) the part of each subject's time that a unit lies in, the same numbers for all subjects: recordings dealt out
     to `PARTS`, or fifths of the time where a subject has fewer than two."""
     part = np.zeros(len(rows), np.int64)
-    for person in np.unique(rows["subject"]):
-        own = np.flatnonzero(rows["subject"] == person)
+    for subject in np.unique(rows["subject"]):
+        own = np.flatnonzero(rows["subject"] == subject)
         order = own[np.lexsort((_onset(rows["unit"][own]), rows["recording"][own]))]
         _, recording = np.unique(rows["recording"][order], return_inverse=True)
         many = recording.max() > 0
@@ -120,7 +120,7 @@ def _stretches(rows: Predictions) -> np.ndarray:
 
 
 def _onset(unit: np.ndarray) -> np.ndarray:
-    """(n,) where units begin in their recordings (ms), which their ids say."""
+    """(n,) where units begin in their recordings (ms), as their ids hold it."""
     return np.array([UnitId.read(name).start_ms for name in unit.tolist()])
 
 

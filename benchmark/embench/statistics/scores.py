@@ -1,4 +1,4 @@
-"""Everything a run's `scores.json` says, from its predictions and labels alone."""
+"""Everything a run's `scores.json` holds, from its predictions and labels alone."""
 
 from __future__ import annotations
 
@@ -96,7 +96,11 @@ def compute_scores(
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
         added = cache(
             bound(
-                permutation.per_subject_contributions, headlines[target.name], methods[MODEL], target, bootstrap.people
+                permutation.per_subject_contributions,
+                headlines[target.name],
+                methods[MODEL],
+                target,
+                bootstrap.subjects,
             )
         )
         for control in sorted(set(scored) - {MODEL}):
@@ -116,7 +120,7 @@ def compute_scores(
 
 
 def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, str]]:
-    """The methods that answered every unit of the model, and why the others can't be compared with it."""
+    """The methods that predict every unit of the model, and why the others can't be compared with it."""
     sizes = {name: sum(len(units) for _, _, units in joined) for name, joined in methods.items()}
     all_of_them = sizes.get(MODEL, 0)
     partial = {
@@ -139,21 +143,21 @@ def _gap(
 ) -> Score:
     """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
 
-    A control asks whether anything was learned. Where nothing was, subjects who train each other's models about double
-    the variance, so that the interval holds the whole `shared_variance`: as far as seeds tell how much it is, and never
-    more than that doubling, which also stands in where they don't tell.
+    A control shows whether anything was learned. Where nothing was, subjects who train each other's models about double
+    the variance, so that the interval includes the whole `shared_variance`: as much as seeds show, and never more than
+    that doubling, which is also taken where seeds don't show it.
     """
     one, other = (scored[method][headline] for method in (MODEL, control))
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
-    names, codes = np.unique([groups[person] for person in bootstrap.people.tolist()], return_inverse=True)
+    names, codes = np.unique([groups[subject] for subject in bootstrap.subjects.tolist()], return_inverse=True)
     gap = paired_difference(one, other, names[codes], bootstrap)
     ours, theirs = methods[MODEL], methods[control]
-    if isinstance(gap, Undefined) or ours.n_parts == 1:  # nobody trains anybody else's model
+    if isinstance(gap, Undefined) or ours.n_parts == 1:  # no subject trains another's model
         return gap
     added = model_adds() if ours.seeds_differ_in_partition else None
     subtracted = (
-        None if added is None else permutation.per_subject_contributions(headline, theirs, target, bootstrap.people)
+        None if added is None else permutation.per_subject_contributions(headline, theirs, target, bootstrap.subjects)
     )
     if added is None or subtracted is None:
         return stretch(gap, math.sqrt(2))

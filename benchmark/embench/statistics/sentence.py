@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def comparison_sentence(c: Comparison) -> str:
-    """Who is better, by how much, with interval, p, subjects; or that nobody can tell, and what would have been
-    seen."""
+    """Which method is better, by how much, with interval, p and subjects; or that the data do not show it, and what
+    difference they would have shown."""
     gap, first, second = c.difference, c.one, c.other
     mean, low, high = gap.mean, gap.low, gap.high
     if c.better == c.other or (c.better is None and (mean < 0) == c.higher_is_better):
@@ -27,22 +27,22 @@ def comparison_sentence(c: Comparison) -> str:
         else (f"95 % interval {format_points(low, c.bounded)} to {format_points(high, c.bounded)}")
     )
     corrected = " Holm-corrected" if c.together > 1 else ""
-    paired = f"{c.people} subjects" if c.over == "people" else f"paired over folds, {c.people} subjects"
+    paired = f"{c.subjects} subjects" if c.over == "people" else f"paired over folds, {c.subjects} subjects"
     figures = f"{interval}, {format_p(c.holm)}{corrected}, {paired}"
     if c.better:
-        said = f"{first} is better than {second} by {size}, {figures}"
+        text = f"{first} is better than {second} by {size}, {figures}"
     else:
-        said = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
+        text = f"{first} and {second} can't be told apart: they differ by {size}, {figures}"
         if c.smallest is not None:
             could = f"{format_points(c.smallest, c.bounded)} {'points' if c.bounded else difference_unit(c)}"
-            said += f"; {could} would have been seen with {POWER:.0%} power".replace("%", " %")
+            text += f"; {could} would have been seen with {POWER:.0%} power".replace("%", " %")
     if c.better and c.tests.get(SHARED_TRAINING, 0.0) >= ALPHA:
-        said += f"; with an allowance for shared training subjects {format_p(c.tests[SHARED_TRAINING])}"
+        text += f"; with an allowance for shared training subjects {format_p(c.tests[SHARED_TRAINING])}"
     if c.equivalent:
-        said += f"; equivalent within {EQUIVALENCE_MARGIN * 100:.0f} points ({format_p(c.tests['equivalence'])})"
+        text += f"; equivalent within {EQUIVALENCE_MARGIN * 100:.0f} points ({format_p(c.tests['equivalence'])})"
     if c.unequal_tuning:
-        said += "; unequal tuning"
-    return said + "."
+        text += "; unequal tuning"
+    return text + "."
 
 
 def difference_unit(c: Comparison) -> str:

@@ -1,7 +1,7 @@
 """Tests of paired differences, on arrays alone: which differences are more than chance, and which too small to matter.
 
 One test is primary and was chosen beforehand: the permutation test over groups of subjects. The others are further
-ones. `docs/statistics.md` says what each of them is about, and how often each rejects where there is nothing to find.
+ones. `docs/statistics.md` describes each of them, and how often each rejects where there is nothing to find.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ _SEED = 19350101
 
 @cache
 def group_permutations(groups: int) -> np.ndarray:
-    """(R, groups) bool, which groups of subjects' answers two methods exchange: row 0 exchanges none. All 2^groups ways
-    where these are at most `DRAWS` (15 groups), else row 0 and `DRAWS` - 1 random ones, always the same."""
+    """(R, groups) bool, for which groups of subjects two methods swap predictions: none in row 0. All 2^groups ways
+    where these are at most `MAX_PERMUTATIONS` (15 groups), else row 0 and `MAX_PERMUTATIONS` - 1 random ones, always
+    the same."""
     if 2**groups <= MAX_PERMUTATIONS:
         return (np.arange(2**groups)[:, None] >> np.arange(groups) & 1).astype(bool)
     ways = np.random.default_rng(_SEED).random((MAX_PERMUTATIONS, groups)) < 0.5
@@ -35,8 +36,8 @@ def group_permutations(groups: int) -> np.ndarray:
 
 
 def permutation_test(values: np.ndarray) -> float:
-    """The two-sided p of the primary test: the share of `values` (R,), one for each row of `exchanges`, that lie as far
-    from 0 as the first, which is the one observed. The observed one counts itself (Phipson & Smyth 2010, doi
+    """The two-sided p of the primary test: the share of `values` (R,), one for each row of `group_permutations`, that
+    lie as far from 0 as the first, which is the one observed. The observed one counts itself (Phipson & Smyth 2010, doi
     10.2202/1544-6115.1585), so that p is never 0."""
     rounding = 1e-9 * np.abs(values).max(initial=0.0)
     return float((np.abs(values) >= np.abs(values[0]) - rounding).mean())
@@ -57,7 +58,7 @@ def shared_training_test(values: np.ndarray, by_seed: np.ndarray, parts: int) ->
 
 
 def sign_flips(summands: np.ndarray) -> np.ndarray:
-    """(R,) the sum of `summands` (G,), one a group, after each of the `exchanges`: exchanging turns a sign."""
+    """(R,) the sum of `summands` (G,), one a group, after each of the `group_permutations`: a swap turns a sign."""
     return np.asarray((1.0 - 2.0 * group_permutations(len(summands))) @ summands)
 
 
@@ -115,7 +116,7 @@ def holm(p: Sequence[float]) -> list[float]:
 def rank_groups(different: np.ndarray) -> list[str]:
     """Letters of methods in the order of their scores: those that share one can't be told apart (Demšar 2006).
 
-    A letter belongs to a longest run of neighbours of which no two differ, as far as `different` (M, M) tells.
+    A letter belongs to a longest run of neighbours of which no two differ according to `different` (M, M).
     """
     runs: list[tuple[int, int]] = []
     for start in range(len(different)):

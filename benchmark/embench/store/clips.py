@@ -1,4 +1,4 @@
-"""Frames of videos as encoders ask for them: decoded once, cut around the face, stored as bytes, time first."""
+"""Frames of videos as encoders need them: decoded once, cut around the face, stored as bytes, time first."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def clips(
     workers: int = 1,
     progress: ProgressCallback | None = None,
 ) -> Clips:
-    """The frames that `encoder.recipe.prepare` asks for, at times k / frames_hz of each recording; made if they are not
-    there. Encoders that ask for the same frames share them.
+    """The frames that `encoder.recipe.prepare` names, at times k / frames_hz of each recording; made if they are not
+    there. Encoders that need the same frames share them.
 
     Args:
         workers: processes that decode recordings side by side; the result is the same bytes.
@@ -103,7 +103,7 @@ def clips(
 
 
 def _wanted_frames(encoder: Encoder) -> Frames:
-    """What an encoder's recipe asks for. Raises PluginError where it does not say so."""
+    """The frames that an encoder's recipe names. Raises PluginError where it names none."""
     names = ("frames_hz", "size", "crop", "clip_s")
     fields = {name: encoder.recipe.prepare[name] for name in names if name in encoder.recipe.prepare}
     try:
@@ -121,7 +121,7 @@ def _wanted_frames(encoder: Encoder) -> Frames:
 
 
 def decoder_versions() -> dict[str, str]:
-    """What decides, beside the files and what is asked for, which pixels come out."""
+    """What decides, beside the files and the request, which pixels come out."""
     versions = {name: version_of(name) for name in ("av", "opencv-python-headless")}
     return {"frames": str(video.FRAMES_REVISION), **versions}
 

@@ -161,7 +161,7 @@ def _rows(
 ) -> np.ndarray | None:
     """Features (n, *shape) of one recording's spans, None where no span has a sample in it."""
     signal, t0 = _private_copy(source.signal(recording), modality), source.spans[recording].t0
-    inside = np.clip(own - t0, 0.0, signal.duration_s)  # an encoder's time begins with the samples it is given
+    inside = np.clip(own - t0, 0.0, signal.duration_s)  # an encoder's time begins with its first sample
     there = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
     if not there.any():
         return None

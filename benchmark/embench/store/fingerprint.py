@@ -24,7 +24,7 @@ FORMAT = 1
 STANDARD = "standard-v1"
 
 SYNTHETIC = "EMBENCH_SYNTHETIC.json"
-"""The file by which generated data say that they are generated."""
+"""The file that marks a folder's data as synthetic."""
 
 _SETTLED_S = 2.0
 """A file younger than this may change again without a new time stamp, so its hash is not kept."""

@@ -74,7 +74,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _aside(parent: Path) -> Iterator[Path]:
-    """A folder of this process alone. The lock beside it tells others that its owner lives: the system lets go of it
+    """A folder of this process alone. The lock beside it shows others that its owner lives: the system lets go of it
     when a process ends, however it ends."""
     folder = parent / f"{_ASIDE}{uuid.uuid4().hex[:8]}"
     lock = folder.with_suffix(".lock")

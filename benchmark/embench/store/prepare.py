@@ -136,7 +136,7 @@ class _Content:
 
 
 def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
-    """Reads everybody and joins their parts, in the order of `subjects` whoever is read first."""
+    """Reads all subjects and joins their parts, in the order of `subjects` whoever is read first."""
     whole = _Content()
     with contextlib.ExitStack() as stack:
         writers: dict[str, RowWriter] = {}

@@ -1,4 +1,4 @@
-"""Calls into a reader, its failures told apart from ours."""
+"""Calls into a reader, its failures distinguished from ours."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ class VideoEntry:
 
 @dataclass(frozen=True, slots=True)
 class RecordingEntry:
-    """A recording without its samples and labels; a modality that is absent has no span. That of a video tells from
-    when to when there is a visible part; its pixels are in no array of the store."""
+    """A recording without its samples and labels; a modality that is absent has no span. That of a video is
+    its visible part; its pixels are in no array of the store."""
 
     id: str
     subject: str
@@ -87,9 +87,9 @@ class Store:
     Args:
         key: hash of everything that decided the contents.
         name: full registry name of the dataset.
-        rate_hz: the rate asked for; each modality's own is in `modalities`.
+        rate_hz: the requested rate; each modality's own is in `modalities`.
         filtered: whether the protocol's preprocessing was applied, or signals are as the dataset gave them.
-        synthetic: what the generator of the data said of them, None for real data.
+        synthetic: what the generator of the data wrote about them, None for real data.
         excluded: signals that cannot be used: subject, recording, modality, reason.
         subjects: what is known of each subject.
         label_kinds: rating, continuous or condition, by label name.

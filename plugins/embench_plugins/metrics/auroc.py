@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import Pairs, compare_people, one_against_rest, people_codes, tie_width
+from embench.interfaces.ranking import Pairs, compare_subjects, one_against_rest, subject_codes, tie_width
 from embench.interfaces.units import Units
 
 
@@ -39,14 +39,14 @@ class Auroc(Metric):
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """(R,) AUROC of each bootstrap sample of subjects, NaN where a sample holds one class. Uses counts of pairs
         between subjects, so that no sample of units is built."""
-        return _mean(units, people_codes(units, subjects), counts)
+        return _mean(units, subject_codes(units, subjects), counts)
 
 
 def _mean(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(R,): the mean over classes, of those that have something to compare in the sample."""
     tie = tie_width(units.score)
     tables: list[Pairs] = [
-        compare_people(score, positive, person, counts.shape[1], tie) for positive, score in one_against_rest(units)
+        compare_subjects(score, positive, person, counts.shape[1], tie) for positive, score in one_against_rest(units)
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing is NaN, as it should be

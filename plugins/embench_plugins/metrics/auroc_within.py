@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from embench.interfaces.metric import Metric, Undefined, mean_of_people
-from embench.interfaces.ranking import auroc_by_person
+from embench.interfaces.metric import Metric, Undefined, mean_over_subjects
+from embench.interfaces.ranking import auroc_by_subject
 from embench.interfaces.units import Units
 
 
@@ -29,7 +29,7 @@ class AurocWithin(Metric):
 
     def __call__(self, units: Units) -> float | Undefined:
         """The mean of the subjects' AUROCs, or `Undefined` where no subject has both classes."""
-        values = auroc_by_person(units, np.unique(units.subject))
+        values = auroc_by_subject(units, np.unique(units.subject))
         if not np.isfinite(values).any():
             return Undefined("nobody has both classes")
         return float(np.nanmean(values))
@@ -40,4 +40,4 @@ class AurocWithin(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """(R,) mean of the subjects' AUROCs in each bootstrap sample, NaN where no sampled subject has both classes."""
-        return mean_of_people(auroc_by_person(units, subjects), counts)
+        return mean_over_subjects(auroc_by_subject(units, subjects), counts)

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from embench.interfaces.metric import Metric, Undefined, class_shares
-from embench.interfaces.ranking import people_codes
+from embench.interfaces.ranking import subject_codes
 from embench.interfaces.units import Units
 
 
@@ -36,7 +36,7 @@ class Brier(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """(R,) Brier score of each bootstrap sample of subjects, NaN for a sample without units."""
-        person = people_codes(units, subjects)
+        person = subject_codes(units, subjects)
         errors = np.bincount(person, _errors(units), len(subjects))
         with np.errstate(invalid="ignore"):
             return counts @ errors / (counts @ np.bincount(person, minlength=len(subjects)))

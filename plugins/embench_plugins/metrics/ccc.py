@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from embench.interfaces.agreement import concordance_by_person
-from embench.interfaces.metric import Metric, Undefined, mean_of_people
+from embench.interfaces.agreement import concordance_by_subject
+from embench.interfaces.metric import Metric, Undefined, mean_over_subjects
 from embench.interfaces.units import Units
 
 
@@ -29,7 +29,7 @@ class Ccc(Metric):
 
     def __call__(self, units: Units) -> float | Undefined:
         """The mean of the subjects' concordances, or `Undefined` where no subject's labels vary."""
-        values = concordance_by_person(units, np.unique(units.subject))
+        values = concordance_by_subject(units, np.unique(units.subject))
         if not np.isfinite(values).any():
             return Undefined("nobody's labels vary" if len(units) else "no units")
         return float(np.nanmean(values))
@@ -40,4 +40,4 @@ class Ccc(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """(R,) mean of the subjects' concordances in each bootstrap sample, NaN where none is defined."""
-        return mean_of_people(concordance_by_person(units, subjects), counts)
+        return mean_over_subjects(concordance_by_subject(units, subjects), counts)

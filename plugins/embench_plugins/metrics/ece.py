@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import people_codes
+from embench.interfaces.ranking import subject_codes
 from embench.interfaces.units import Units
 
 BINS = 10
@@ -41,7 +41,7 @@ class Ece(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """(R,) calibration error of each bootstrap sample of subjects, NaN for a sample without units."""
-        return _resampled(units, people_codes(units, subjects), counts)
+        return _resampled(units, subject_codes(units, subjects), counts)
 
 
 def _resampled(units: Units, person: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from scipy import stats
 from embench import registry
 from embench.audits.checks.evidence import Evidence
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import auroc_by_person, mean_of_known
+from embench.interfaces.ranking import auroc_by_subject, mean_of_known
 from embench.interfaces.units import Units
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.predictions import MODEL
@@ -31,7 +31,7 @@ def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     """Subjects (P,), and their AUROC in each seed (S, P), NaN where they have one class only."""
     people = np.unique(np.concatenate([units.subject for _, _, units in joined]))
     return people, np.stack([
-        mean_of_known([auroc_by_person(units, people) for units in folds.values()]) for folds in joined.seeds.values()
+        mean_of_known([auroc_by_subject(units, people) for units in folds.values()]) for folds in joined.seeds.values()
     ])  # fmt: skip
 
 

@@ -10,7 +10,7 @@ its inputs, and puts into `outcome` what came of each. It keeps to this:
   (`outcome.blocker`) goes into `outcome.held_up`; an EmbenchError of a stage goes into `outcome.errors` and
   doesn't stop the others. What breaks the executor itself (a killed worker) it raises, as a MachineError.
 - What happens in a stage is appended to `events.jsonl` in its folder wherever the stage runs; the parent reads that
-  while it waits and tells `on_event` (`embench.engine.executors.events.Events`).
+  while it waits and calls `on_event` (`embench.engine.executors.events.Events`).
 - `root` and the places that a stage names (prepared data, runs, its own folder) are absolute paths and must mean the
   same wherever stages run: on other machines this takes a shared file system.
 - The numbers don't depend on the executor or on `workers`: a stage is seeded from its own id and uses the threads that

@@ -43,5 +43,5 @@ class Events:
 
 
 def stage_facts(stage: Stage[Params]) -> dict[str, Any]:
-    """What watchers are told of a stage."""
+    """What watchers learn of a stage."""
     return {"id": stage.id, "kind": stage.kind, **stage.description}
