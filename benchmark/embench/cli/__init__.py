@@ -36,7 +36,7 @@ from embench.errors import EmbenchError
 
 app = typer.Typer(
     name="embench",
-    help="One benchmark for emotion and affect recognition from physiological signals and video.",
+    help="A benchmark for emotion and affect recognition from physiological signals and video.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -20,16 +20,18 @@ def audit(
     run: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="Folder of a run, or a CSV file of predictions.")],
     retrain: Annotated[
         int,
-        typer.Option("--retrain", min=0, help="Retrain N times on permuted labels; a score above chance is a leak."),
+        typer.Option(
+            "--retrain", min=0, help="Retrain N times on permuted labels; scores above chance then indicate a leak."
+        ),
     ] = 0,
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Dataset that FILE predicts; see `embench list dataset`.")
     ] = None,
     data_root: DataRoot = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.json; default: the run's own.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.json; default: that of the run.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a run against its record and the data; exit 1 if a finding is severe."""
+    """Look for faults in a run or in predictions; exit with 1 if a finding is severe."""
     with console.stdout_kept(as_json):
         from embench import audits
         from embench.cli.progress import Progress

@@ -25,12 +25,12 @@ from embench.cli.options import Json, takes
     help_texts={
         "modalities": "a,b,c; default: the dataset's own.",
         "target": "Targets, comma-separated.",
-        "recipe": "Recipe preset of the handcrafted methods.",
+        "recipe": "Recipe of the handcrafted methods.",
         "seeds": "Seeds, comma-separated.",
     },
 )
 def baselines(*, as_json: Json = False, **options: Any) -> None:
-    """Run controls and handcrafted features with simple classifiers: each modality alone, and all together."""
+    """Run the baselines: controls, and simple classifiers on features of each modality and of all together."""
     with console.stdout_kept(as_json):
         from embench.cli import show
         from embench.cli.progress import Progress

@@ -27,7 +27,9 @@ MEANING = (
     before={"paper": "recipe", "claim": "recipe", "dataset": "recipe", "under": "recipe"},
 )
 def claims(
-    paper: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="For example wu2023; default: all.")] = None,
+    paper: Annotated[
+        str | None, typer.Argument(metavar="[PAPER]", help="Name of a paper, such as wu2023; default: all.")
+    ] = None,
     *,
     claim: Annotated[list[str] | None, typer.Option("--claim", help="Id of a claim; repeatable.")] = None,
     dataset: Annotated[
@@ -35,11 +37,12 @@ def claims(
         typer.Option(
             "--dataset",
             autocompletion=completes("dataset"),
-            help="Use instead of the claims' own datasets; repeatable.",
+            help="Dataset to use instead of those of the claims; repeatable.",
         ),
     ] = None,
     under: Annotated[
-        Literal["both", "fixed", "own"], typer.Option("--under", help="The fixed protocol, the papers' own, or both.")
+        Literal["both", "fixed", "own"],
+        typer.Option("--under", help="Use the fixed protocol, the papers' own protocols, or both."),
     ] = "both",
     dry_run: DryRun = False,
     as_json: Json = False,

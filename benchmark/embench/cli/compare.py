@@ -22,7 +22,7 @@ def compare(
     metric: Annotated[str | None, typer.Option("--metric", help="Metric to compare instead of the headline.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare runs pairwise on the units that all of them predicted, paired over subjects."""
+    """Compare runs in pairs, on the units that all of them predicted."""
     with console.stdout_kept(as_json):
         from embench.records import record
         from embench.statistics import comparison

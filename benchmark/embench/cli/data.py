@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(help="List, download, check, synthesize and prepare datasets.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")]
+Name = Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")]
 PrepareWorkers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=1, help="Subjects read at once, each held in memory; default: one per CPU core, at most 4."
+        "--workers", min=1, help="Number of subjects prepared at the same time; default: one per CPU core, at most 4."
     ),
 ]
 ProtocolOption = Annotated[str, typer.Option("--protocol", help="Protocol name, or a YAML file.")]
@@ -52,7 +52,7 @@ def synthesize(
         bool, typer.Option("--videos", help="Also write face videos with matching OpenFace output.")
     ] = False,
 ) -> None:
-    """Write synthetic data in a dataset's exact format; every result from them is marked as synthetic."""
+    """Write synthetic data in a dataset's exact format; all results from them are marked as synthetic."""
     from embench import registry
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -82,7 +82,7 @@ def prepare(
     workers: PrepareWorkers = None,
     as_json: Json = False,
 ) -> None:
-    """Filter, resample and store a dataset's signals; data prepared before are reused."""
+    """Filter, resample and store a dataset's signals; data that are already prepared are reused."""
     with console.stdout_kept(as_json):
         from embench.protocols import load_protocol
         from embench.system import cores

@@ -13,9 +13,9 @@ from embench.cli.progress import Steps
 
 
 def fetch(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")],
     data_root: DataRoot = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence without being asked.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without a prompt.")] = False,
 ) -> None:
     """Download, check and unpack a dataset; interrupted downloads resume."""
     from embench import registry

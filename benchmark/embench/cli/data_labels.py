@@ -18,19 +18,21 @@ SHADES = "█░▒▓▚▞▙"
 
 
 def labels(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")],
     target: Annotated[str | None, typer.Option("--target", help="Targets, comma-separated; default: all.")] = None,
     data_root: DataRoot = None,
     protocol: Annotated[
         str, typer.Option("--protocol", help="Protocol name, or a YAML file.")
     ] = "subject-independent-v1",
-    figure: Annotated[Path | None, typer.Option("--figure", help="Also plot them to FILE.svg, .png or .pdf.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Also plot the labels to this file (.svg, .png or .pdf).")
+    ] = None,
     units: Annotated[
-        Path | None, typer.Option("--units", help="Also write the units to FILE.csv, one row per unit.")
+        Path | None, typer.Option("--units", help="Also write a list of the units to this CSV file.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Describe labels: classes per subject, ties at the cut, shares of variance, agreement of annotators."""
+    """Summarise labels: classes per subject, units on the cut, shares of variance, agreement of annotators."""
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.cli.progress import Steps

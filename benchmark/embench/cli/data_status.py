@@ -22,7 +22,7 @@ _CARD = (
 
 
 def status(
-    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]")] = None,
+    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="Name of a dataset; default: all.")] = None,
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> None:

@@ -27,12 +27,12 @@ Share = Annotated[
 
 
 def verify(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")],
     data_root: DataRoot = None,
     share: Share = None,
     as_json: Json = False,
 ) -> None:
-    """Read all of a dataset and report what is missing, damaged or odd; exit 1 if something is unusable."""
+    """Read all files of a dataset and report what is missing, damaged or odd; exit with 1 if some are unusable."""
     if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # said now, not after reading for an hour
         raise UsageError(f"{share} cannot be written", where="--share", expected="a file in an existing folder")
     with console.stdout_kept(as_json):

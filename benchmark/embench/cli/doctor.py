@@ -28,7 +28,7 @@ class Diagnosis(NamedTuple):
 
 
 def doctor(data_root: DataRoot = None) -> None:
-    """Check versions, device, disk, data and plugins; exit 1 if something is broken."""
+    """Check versions, device, disk, data and plugins; exit with 1 if something is broken."""
     found = [*_versions(), *_device(), *_disk(), *_data(data_root), *_plugins()]
     rows = [[f.what, "BROKEN" if f.broken else "ok", f.detail] for f in found]
     console.table(["what", "state", "detail"], rows)

@@ -15,12 +15,14 @@ def export(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN..", help="Folders of finished runs or leaderboard entries.")
     ],
-    latex: Annotated[bool, typer.Option("--latex", help="Scores as tables (booktabs).")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Tables of scores (LaTeX package booktabs).")] = False,
     methods: Annotated[bool, typer.Option("--methods", help="A methods section, with citations.")] = False,
-    bibtex: Annotated[bool, typer.Option("--bibtex", help="Datasets, methods and embench, as BibTeX.")] = False,
+    bibtex: Annotated[
+        bool, typer.Option("--bibtex", help="BibTeX entries of the datasets, the methods and embench.")
+    ] = False,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default: standard output.")] = None,
 ) -> None:
-    """Write LaTeX for a paper about some runs: tables, a methods section, a bibliography."""
+    """Write text for a paper about some runs: tables, a methods section, a bibliography."""
     if not (latex or methods or bibtex):
         raise UsageError("no output was chosen", where="embench export", expected="--latex, --methods or --bibtex")
     from embench.files import write_text

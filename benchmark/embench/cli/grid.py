@@ -31,7 +31,7 @@ def grid(
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Run every point of a grid; stages that points share run once."""
+    """Run all combinations of several option values; stages that runs share are computed once."""
     line = {name: options.pop(field) for name, field in AXES.items()}
     axes = _from_file(file, options) | {name: list(values) for name, values in line.items() if values}
     with console.stdout_kept(as_json):

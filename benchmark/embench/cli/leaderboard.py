@@ -21,7 +21,7 @@ BoardsFolder = Annotated[Path, typer.Option("--boards", help="Folder of publishe
 
 @leaderboard_app.command("show")
 def show(
-    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]")] = None,
+    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="Name of a dataset; default: all.")] = None,
     boards: BoardsFolder = Path("leaderboards"),
 ) -> None:
     """Print the tables of all datasets, or of one."""

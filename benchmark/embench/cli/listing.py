@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from embench.registry import Entry
 
 KindArgument = Annotated[
-    str | None, typer.Argument(metavar="[KIND]", help="dataset, encoder, pretrainer, fusion, metric, ...")
+    str | None,
+    typer.Argument(metavar="[KIND]", help="Kind of plugin: dataset, encoder, pretrainer, fusion, metric, ..."),
 ]
 
 
 def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
-    """List available plugins; broken ones with the reason."""
+    """List the available plugins, and broken ones with the reason."""
     from embench import registry
 
     found = registry.entries(kind)
@@ -40,7 +41,7 @@ def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
         console.table(["kind", "name", "reason", "file"], broken, title="broken")
 
 
-def info(name: Annotated[str, typer.Argument(metavar="NAME", help="A name, or package/name.")]) -> None:
+def info(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a plugin, or package/name.")]) -> None:
     """Describe a plugin: kind, summary, paper, licence, source."""
     from embench import registry
     from embench.registry.naming import did_you_mean

@@ -138,7 +138,10 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--config", callback=_read_config, is_eager=True, help="YAML file of options; the command line overrides it."
+        "--config",
+        callback=_read_config,
+        is_eager=True,
+        help="YAML file with options; the command line overrides them.",
     ),
 ]
 

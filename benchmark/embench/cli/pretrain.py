@@ -15,7 +15,11 @@ SYNTHETIC_WEIGHTS = "SYNTHETIC DATA: these weights learned nothing real; runs th
 
 PretrainerName = Annotated[
     str,
-    typer.Option("--pretrainer", autocompletion=completes("pretrainer"), help="NAME; see `embench list pretrainer`."),
+    typer.Option(
+        "--pretrainer",
+        autocompletion=completes("pretrainer"),
+        help="Name of a pretrainer; see `embench list pretrainer`.",
+    ),
 ]
 Corpus = Annotated[
     str,
@@ -31,7 +35,7 @@ ProtocolName = Annotated[
     typer.Option(
         "--protocol",
         autocompletion=completes("protocol"),
-        help="Protocol whose preprocessing and units apply; a name, or a YAML file.",
+        help="Protocol that sets the preprocessing and the units: a name, or a YAML file.",
     ),
 ]
 
@@ -40,7 +44,7 @@ ProtocolName = Annotated[
     *("encoder", "fusion", "modalities", "recipe", "device", "data-root", "runs", "set"),
     help_texts={
         "fusion": "Fusion of the model; only if the whole model is pretrained.",
-        "set": "path=value, for example pretrainer.lr=1e-4; repeatable.",
+        "set": "Change a setting: path=value, for example pretrainer.lr=1e-4; repeatable.",
     },
     before={"pretrainer": "fusion", "corpus": "fusion", "seed": "device"},
 )
@@ -48,13 +52,15 @@ def pretrain(
     *,
     pretrainer: PretrainerName,
     corpus: Corpus,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the weights.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of the initial weights and the order of batches.")
+    ] = 0,
     protocol: ProtocolName = "subject-independent-v1",
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Pretrain on all subjects of a dataset or corpus; write weights and a manifest of the data they saw."""
+    """Pretrain on all subjects of a dataset or corpus; write the weights and a description of the data."""
     with console.stdout_kept(as_json):
         from embench.cli import show
         from embench.cli.progress import Progress

@@ -20,7 +20,7 @@ def report(
         list[Path] | None,
         typer.Option(
             "--beside",
-            help="Single-modality run to compare a fusion with; repeatable. Default: those in the same folder of runs.",
+            help="Run of one modality to compare the fusion with; repeatable. Default: those next to RUN.",
         ),
     ] = None,
     data_root: DataRoot = None,
