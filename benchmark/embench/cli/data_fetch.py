@@ -1,4 +1,4 @@
-"""`embench data fetch`: downloads a dataset that anybody may download."""
+"""`embench data fetch`: downloads a dataset that is open to download."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from embench.cli.progress import Steps
 def fetch(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="`embench list dataset`.")],
     data_root: DataRoot = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence without being asked.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence without a prompt.")] = False,
 ) -> None:
     """Download, check and unpack a dataset; interrupted downloads resume."""
     from embench import registry
