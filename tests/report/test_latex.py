@@ -141,6 +141,19 @@ def test_the_methods_section_agrees_with_record_and_protocol(published: list[Rec
     assert "pretrained separately in each fold" in text
 
 
+def test_a_run_is_said_to_clear_controls_only_where_some_apply(published: list[Record]) -> None:
+    of, headline = published[0], published[0].scores["headlines"]["stress"]
+    value = f"{of.scores['scores']['stress'][headline]['mean']:.3f}"
+    gap = {"difference": {"undefined": ""}}
+    for differences, sentence in (
+        ({}, "no control applies"),
+        ({"elapsed_time": {"stress": {**gap, "clears": True}}}, "it clears all controls"),
+        ({"elapsed_time": {"stress": {**gap, "clears": False}}}, "it is not shown to be better than"),
+    ):
+        text = latex.methods_section([replace(of, scores={**of.scores, "differences": differences})])
+        assert re.search(rf" is {value} [^;]*; {sentence}", text)
+
+
 def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
     history = [{"kind": "unimodal", "epoch": "0"}, {"kind": "pretrain", "epoch": "0"}]
     of = replace(published[1], history=history)

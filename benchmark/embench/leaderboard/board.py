@@ -21,8 +21,8 @@ LEGEND = """\
   brackets: the 95 % interval over subjects. Where the intervals of two rows overlap widely, their ranks do not show
   that one method is better.
 - `auroc_within` compares moments within a subject. `auroc_within_stimulus` holds the stimulus constant, `auroc_crossed`
-  subject and stimulus, and `auroc_crossed_time` subject and clock. Chance is .5 in all of them. `f1_weighted` depends on the
-  decision threshold and on the prevalence of the label; it is listed because papers report it.
+  subject and stimulus, and `auroc_crossed_time` subject and clock. Chance is .5 in all of them. `f1_weighted` depends
+  on the decision threshold and on the prevalence of the label; it is listed because papers report it.
 - *controls*: rows in italics use no physiological signal (a constant, the clock, the length of a recording, movement).
   A method clears a control if the interval of the paired difference of headlines lies above 0. A method that does not
   clear every control gives no evidence of a physiological effect.
@@ -118,8 +118,9 @@ def _clock(headline: str, controls: Sequence[BoardRow]) -> str:
     gets = f", `auroc` {format_score(auroc, missing=DASH, interval=False)}" if auroc else ""
     holds = "Only `auroc_crossed_time`" + (", the headline," if headline == "auroc_crossed_time" else "")
     return (
-        "All subjects had the tasks in the same order, so the time since the start predicts the label without a "
-        f"signal (row *elapsed_time*{gets}). Splitting by subject does not prevent this. {holds} holds the clock constant.\n"
+        "All subjects had the tasks in the same order, so the time since the start predicts the label without any "
+        f"signal (row *elapsed_time*{gets}). Splitting by subject does not prevent this. {holds} holds the clock "
+        "constant.\n"
     )
 
 

@@ -214,13 +214,12 @@ def _method(of: Record) -> list[str]:
             sentences.append(f"Its {name} on {escape(target)} is undefined: {escape(score.get('undefined', ''))}.")
             continue
         interval = "" if score["low"] is None else rf" (95~\% interval {format_interval(score, '{} to {}')})"
-        failed = [c for c, by in of.scores["differences"].items() if target in by and not by[target]["clears"]]
-        cleared = (
-            f"it is not shown to be better than {join_with_and([code(c) for c in failed])}"
-            if failed
-            else "it clears all"
-        )
-        sentences.append(f"Its {name} on {escape(target)} is {format_figure(score['mean'])}{interval}; {cleared}.")
+        clears = {c: by[target]["clears"] for c, by in of.scores["differences"].items() if target in by}
+        if failed := [code(c) for c, cleared in clears.items() if not cleared]:
+            verdict = f"it is not shown to be better than {join_with_and(failed)}"
+        else:
+            verdict = "it clears all controls" if clears else "no control applies"
+        sentences.append(f"Its {name} on {escape(target)} is {format_figure(score['mean'])}{interval}; {verdict}.")
     measured = [f"{name} {text}" for name, text in cost.format_cost(run["cost"]).items() if text != cost.NOT_MEASURED]
     if measured:
         sentences.append(f"Cost: {escape('; '.join(measured))}.")
