@@ -121,11 +121,11 @@ def test_a_claim_says_why_it_is_not_tested(tmp_path):
 def test_another_package_brings_claims_and_a_broken_one_costs_itself_alone(acme):
     write(acme, GOOD)
     broken = write(acme, "id: A3\n", name="A3")
-    with pytest.warns(UserWarning, match="a claim is left out") as caught:
+    with pytest.warns(UserWarning, match="a claim is excluded") as caught:
         (found,) = claims.select_claims("acme2030", ())
     assert str(broken) in str(caught[0].message)
     assert found.claim == "One is better than the other."
-    with pytest.warns(UserWarning, match="left out"):
+    with pytest.warns(UserWarning, match="excluded"):
         assert {claim.paper for claim in claims.select_claims(None, ())} > {"acme2030", "wu2023"}
 
 

@@ -38,7 +38,7 @@ def test_sound_folds_pass(units: list[Unit], folds: list[Fold]) -> None:
 
 def test_segments_under_a_protocol_that_says_it_does_not_leak(units: list[Unit]) -> None:
     lying = SEGMENT.model_copy(update={"leaks": False})
-    with pytest.raises(CheckFailed, match=r"people stand in both train and val of fold 0: p\d+, p\d+"):
+    with pytest.raises(CheckFailed, match=r"subjects are in both train and val of fold 0: p\d+, p\d+"):
         prove(lying, units, partition(lying, "toy", units, 0))
     prove(SEGMENT, units, partition(SEGMENT, "toy", units, 0))
 
@@ -46,14 +46,14 @@ def test_segments_under_a_protocol_that_says_it_does_not_leak(units: list[Unit])
 def test_recordings_under_a_protocol_that_says_it_does_not_leak(units: list[Unit]) -> None:
     split = SEGMENT.split.model_copy(update={"by": "recording"})
     lying = SEGMENT.model_copy(update={"leaks": False, "split": split})
-    with pytest.raises(CheckFailed, match="people stand in both"):
+    with pytest.raises(CheckFailed, match="subjects are in both"):
         prove(lying, units, partition(lying, "toy", units, 0))
 
 
 def test_a_person_in_two_parts(units: list[Unit], folds: list[Fold]) -> None:
     one = folds[0].train[0]
     person = next(unit.subject for unit in units if unit.id == one)
-    with pytest.raises(CheckFailed, match=f"1 people stand in both train and val of fold 0: {person}"):
+    with pytest.raises(CheckFailed, match=f"1 subjects are in both train and val of fold 0: {person}"):
         prove(INDEPENDENT, units, moved(folds, {one}, "train", "val"))
 
 

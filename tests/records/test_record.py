@@ -220,10 +220,10 @@ def test_answers_fitted_on_labels_stay_where_labels_stay(
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("dataset.synthetic", {"effect": 1.0}, "generated"),
+        ("dataset.synthetic", {"effect": 1.0}, "synthetic"),
         ("dev", True, "--dev"),
         ("recipe.preset", "quick", "quick"),
-        ("recipe.on_board", False, "never on a board"),
+        ("recipe.on_board", False, "never enters a leaderboard"),
     ],
 )
 def test_what_may_not_be_published_is_refused(tmp_path: Path, record: Record, path: str, value: Any, said: str) -> None:

@@ -26,7 +26,7 @@ def test_a_protocol_that_leaks_while_it_says_it_does_not(bench, embench, tmp_pat
     path.write_text(yaml.safe_dump({**RULES, "split": {"by": by, "folds": 3}}))
     done = embench(*bench.line("--modalities", "ecg", "--protocol", path))
     assert done.code == 1
-    assert "people stand in both" in done.err
+    assert "subjects are in both" in done.err
     assert re.search(r"of fold \d: p0\d, p0\d", done.err)
     assert not (bench.runs / "stages").exists()
     path.write_text(yaml.safe_dump({**RULES, "split": {"by": by, "folds": 3}, "leaks": True}))

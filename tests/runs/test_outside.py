@@ -199,7 +199,7 @@ def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored)
     assert known.run["protocol"]["rules"]["split"] == {"by": "group", "folds": 5}
     assert set(known.groups) == {f"p0{n}" for n in range(8)}
     run = Manifest.model_validate({**known.run, "dataset": {**known.run["dataset"], "synthetic": None}})
-    assert any("made outside embench" in reason for reason in why_not_publishable(run))
+    assert any("predictions are a submission" in reason for reason in why_not_publishable(run))
     assert [(e["run"], e["target"]) for e in ledger.read_ledger(made.folder.parent)] == [(made.id, "arousal")]
     assert made.manifest["test_looks"] == {"arousal": 1}
 
@@ -344,7 +344,7 @@ def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
     assert done.code == 0, done.err
     assert "auroc_within *" in done.out
     assert "2 units have no prediction; 2 of them have a label" in done.out
-    assert "made outside embench" in done.out
+    assert "as declared by its author" in done.out
     assert "cost: not measured" in done.out
     document = json.loads(embench(*line, "--json").out)
     assert document["outside"]["name"] == "my_svm"
