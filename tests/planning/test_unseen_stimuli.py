@@ -66,7 +66,7 @@ def test_the_guard_finds_a_stimulus_on_both_sides(shared, crossed):
     theirs = [u.id for u in units if u.subject in trained and u.id in left_out]
     assert theirs  # people who are trained on, at stimuli that are tested
     leaking = type(first)(0, (*first.train, theirs[0]), first.val, first.test)
-    with pytest.raises(CheckFailed, match="1 stimuli stand in both train and test of fold 0"):
+    with pytest.raises(CheckFailed, match="1 stimuli are in both train and test of fold 0"):
         prove(plan.protocol, units, [leaking, *rest])
 
 

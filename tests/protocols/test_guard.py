@@ -61,7 +61,7 @@ def test_a_group_in_two_parts(units: list[Unit], folds: list[Fold]) -> None:
     person = next(unit.subject for unit in units if unit.id == folds[0].train[0])
     group = next(unit.group for unit in units if unit.subject == person)
     theirs = {unit.id for unit in units if unit.subject == person}
-    with pytest.raises(CheckFailed, match=f"1 groups stand in both train and val of fold 0: {group}"):
+    with pytest.raises(CheckFailed, match=f"1 groups are in both train and val of fold 0: {group}"):
         prove(INDEPENDENT, units, moved(folds, theirs, "train", "val"))
 
 
@@ -69,14 +69,14 @@ def test_a_recording_in_two_parts_of_a_split_by_recording(units: list[Unit]) -> 
     protocol = SEGMENT.model_copy(update={"split": SEGMENT.split.model_copy(update={"by": "recording"})})
     folds = partition(protocol, "toy", units, 0)
     prove(protocol, units, folds)
-    with pytest.raises(CheckFailed, match="1 recordings stand in both train and val of fold 0"):
+    with pytest.raises(CheckFailed, match="1 recordings are in both train and val of fold 0"):
         prove(protocol, units, moved(folds, {folds[0].train[0]}, "train", "val"))
 
 
 def test_a_unit_in_two_parts(units: list[Unit]) -> None:
     folds = partition(SEGMENT, "toy", units, 0)
     folds[0] = replace(folds[0], train=(*folds[0].train, folds[0].test[0]))
-    with pytest.raises(CheckFailed, match=f"1 units stand in both train and test of fold 0: {folds[0].test[0]}"):
+    with pytest.raises(CheckFailed, match=f"1 units are in both train and test of fold 0: {folds[0].test[0]}"):
         prove(SEGMENT, units, folds)
 
 
@@ -114,7 +114,7 @@ def test_test_stimuli_must_be_unseen() -> None:
     units = cohort(people=8, stimuli=3)
     split = INDEPENDENT.split.model_copy(update={"by": "group+stimulus"})
     crossed = INDEPENDENT.model_copy(update={"split": split})
-    with pytest.raises(CheckFailed, match="stimuli stand in both train and test"):
+    with pytest.raises(CheckFailed, match="stimuli are in both train and test"):
         prove(crossed, units, partition(INDEPENDENT, "toy", units, 0))
 
 
@@ -130,7 +130,7 @@ def test_what_a_leaking_split_gives_up_is_counted() -> None:
     first = Fold(0, (*mine["p1"], mine["p0"][0]), (), (*mine["p0"][1:], *mine["p2"]))
     second = Fold(1, tuple(mine["p2"]), (), (*mine["p1"], *mine["p3"]))
     deviations = protocol_deviations(SEGMENT, units, [first, second])
-    assert deviations["split.by"].endswith(": 1 of 4 people and 1 of 4 recordings")
+    assert deviations["split.by"].endswith(": 1 of 4 subjects and 1 of 4 recordings")
     assert protocol_deviations(INDEPENDENT, units, [first, second]) == {}
 
 
@@ -143,6 +143,6 @@ def test_every_published_protocol_makes_the_folds_that_it_declares(name: str) ->
     deviations = protocol_deviations(protocol, units, folds)
     assert bool(deviations) == protocol.leaks
     if protocol.split.by == "segment":
-        assert "12 of 12 people" in deviations["split.by"]
+        assert "12 of 12 subjects" in deviations["split.by"]
     if protocol.split.by == "recording":
-        assert deviations["split.by"].endswith(": 12 of 12 people and 0 of 72 recordings")
+        assert deviations["split.by"].endswith(": 12 of 12 subjects and 0 of 72 recordings")

@@ -268,7 +268,7 @@ def test_a_person_in_two_folds_is_refused_where_the_protocol_keeps_people_apart(
     assert "lines 2 and 3" in caught.value.where
     leaking = scored(dealt, protocol="segment-random-legacy")
     assert leaking.manifest["protocol"]["leaks"]
-    assert "8 of 8 people" in leaking.manifest["protocol"]["gives_up"]["split.by"]
+    assert "8 of 8 subjects" in leaking.manifest["protocol"]["gives_up"]["split.by"]
 
 
 FAULTS = [

@@ -229,5 +229,5 @@ def test_what_leaks_is_said_in_numbers(shared, rules):
     protocol = rules(leaks=True, split={"by": "segment", "folds": 3}, unit=SEGMENTS)
     plan = shared.plan("Pool", modalities="ecg", protocol=protocol)
     said = plan.describe()["gives_up"]["split.by"]
-    assert re.search(r": 6 of 6 people and 1\d of 24 recordings$", said)
+    assert re.search(r": 6 of 6 subjects and 1\d of 24 recordings$", said)
     assert shared.plan("Pool", modalities="ecg", protocol=rules()).describe()["gives_up"] == {}
