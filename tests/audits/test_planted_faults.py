@@ -12,7 +12,7 @@ from embench.planning import graph
 from embench.runs import external
 
 from ..tiny.world import plugin
-from .planting import abouts, cheat, copied_person, copy_of, method, predicted, put, table, world
+from .planting import abouts, cheat, copy_of, copy_subject, method, predicted, put, table, world
 
 TINY = plugin("Tiny")
 
@@ -78,7 +78,7 @@ def test_overconfidence_is_told_from_luck(clean, tmp_path, sure, warned):
 def test_prediction_by_person_mean(tmp_path):
     rate = {f"p{n:02d}": n / 23 for n in range(24)}
     rng = np.random.default_rng(1)
-    root = world(tmp_path / "w", lambda about: rng.random() < 0.15 + 0.7 * about["person"] / 23, people=24)
+    root = world(tmp_path / "w", lambda about: rng.random() < 0.15 + 0.7 * about["person"] / 23, n_subjects=24)
     found = of_file(tmp_path, root, lambda about, noise: rate[about["subject"]] + noise.normal(0, 0.03))
     assert "the subject explains" in found["person"]
 
@@ -119,7 +119,7 @@ def test_label_in_the_file_order(tmp_path):
 
 
 def test_one_person_effect(tmp_path):
-    root = world(tmp_path / "w", people=20, stimuli=60, seconds=(4, 6))
+    root = world(tmp_path / "w", n_subjects=20, stimuli=60, seconds=(4, 6))
     truth = {about["id"]: about["ratings"]["arousal"] > 5 for about in abouts(root)}
 
     def score(about, noise):
@@ -138,7 +138,7 @@ def test_a_duplicated_person(tmp_path):
     rng = np.random.default_rng(4)
     root = world(tmp_path / "w")
     noisy = lambda x, rate: 2.5 * x[:, rate:] - 3 + rng.normal(0, 0.1, (1, x.shape[1] - rate))  # noqa: E731
-    copied_person(root, "p03", "p09", noisy)
+    copy_subject(root, "p03", "p09", noisy)
     result = method(root, plugin("Moments"), fusion="logreg")
     found = severe(audit_run(result.folder, out=tmp_path))
     assert found == {"copies": "1 pairs of subjects have the same signals: p03 and p09"}
@@ -189,7 +189,7 @@ def test_pretraining_on_a_corpus_that_holds_test_people(tmp_path):
     for path in (root / "Other").glob("*.npz"):
         number = int(path.stem[1:])
         source = f"p{number:02d}"
-        copied_person(root, source, source, lambda x, rate: 0.4 * x[:, rate // 2 :] + 1, into="Other")
+        copy_subject(root, source, source, lambda x, rate: 0.4 * x[:, rate // 2 :] + 1, into="Other")
     result = method(root, plugin("Pool"), fusion="single", pretrainers=(f"masked_value:{plugin('Other')}",))
     assert result.manifest["pretrain_overlap"] == "none"
     found = severe(audit_run(result.folder, out=tmp_path))

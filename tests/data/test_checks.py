@@ -74,8 +74,8 @@ def test_one_persons_signal_under_another_name_is_an_error(root, tmp_path):
 
 
 def test_people_who_share_a_silence_are_no_copies(root, tmp_path):
-    for person in ("P1", "P2"):
-        write(root, person, eda=FLAT)
+    for subject in ("P1", "P2"):
+        write(root, subject, eda=FLAT)
     assert {severity for severity, _, _ in found(root, tmp_path / "cache")} == {"warning"}
 
 

@@ -44,10 +44,10 @@ class FakeStore:
 
 @st.composite
 def stores(draw):
-    people = draw(st.integers(2, 9))
-    groups = draw(st.lists(st.integers(0, people), min_size=people, max_size=people))
+    subjects = draw(st.integers(2, 9))
+    groups = draw(st.lists(st.integers(0, subjects), min_size=subjects, max_size=subjects))
     entries, ratings = [], {"arousal": {}, "valence": {}}
-    for p in range(people):
+    for p in range(subjects):
         for r in range(draw(st.integers(1, 3))):
             there = draw(st.sets(st.sampled_from(["ecg", "eda"])))
             seconds = draw(st.integers(4, 20))
@@ -59,7 +59,7 @@ def stores(draw):
             for name, own in ratings.items():
                 if draw(st.integers(0, 5)):
                     own[id_] = draw(st.sampled_from([1.0, 5.0, 9.0]))
-                assume(own or name != "arousal" or p < people - 1)
+                assume(own or name != "arousal" or p < subjects - 1)
     assume(ratings["arousal"])
     return FakeStore(tuple(entries), ratings)
 
@@ -116,9 +116,9 @@ def test_groups_stay_together_and_every_unit_is_tested_once(store, seed, name):
     assert not out & set(cohort.subjects)
     for answer in graph.predictions:
         fitted = graph.stages[graph.stages[answer.stage].inputs["fitted"]]
-        tested_people = {group[cohort.units[i].subject] for i in answer.units}
+        tested_subjects = {group[cohort.units[i].subject] for i in answer.units}
         used = {group[store.recordings[r].subject] for r in fitted.task["recording"]}
-        assert not tested_people & used
+        assert not tested_subjects & used
         assert np.isfinite(fitted.task["y"]).any(1).all()
 
 

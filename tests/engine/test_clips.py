@@ -16,14 +16,14 @@ from embench.planning.request import Request
 from embench.store import clips
 
 from ..tiny import film
-from ..tiny.filmed import grey, lossless, people, plugin, recording, write
+from ..tiny.filmed import grey, lossless, make_subjects, plugin, recording, write
 from ..tiny.watching import Filmed, Watch
 
 
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory):
     """Six people; a film that begins late, one that stops early, one that is missing, and one that cannot be read."""
-    everybody = people(6)
+    everybody = make_subjects(6)
     root = tmp_path_factory.mktemp("filmed")
     films = root / "Filmed" / "films"
     lossless(films / "late.mkv", film.steady(250), 50)
@@ -177,7 +177,7 @@ def test_a_flash_and_a_pulse_of_one_moment_land_at_one_place(tmp_path, begins, f
         root / "Filmed" / "films" / "flash.mkv", times, codec="ffv1", b_frames=0, pixels="bgr0",
         picture=lambda k: grey(250 if k >= flash else 10),
     )  # fmt: skip
-    everybody = people(4)
+    everybody = make_subjects(4)
     eda = np.where(np.arange(12 * 16) / 16 >= happens, 9.0, 5.0) + 0.01 * np.random.default_rng(0).standard_normal(192)
     about = {"file": "films/flash.mkv", "span": [zero, zero + 12.0], "boxes": None}
     everybody["p00"][0] = recording(0, 0, eda=eda.tolist(), film=about)

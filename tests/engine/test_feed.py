@@ -98,8 +98,8 @@ def test_each_person_is_standardised_over_their_own_recordings(shared):
     stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
     data, _, train, val, grid = labelled(stage)
     subject = np.array([plan.fit.store.recordings[r].subject for r in grid.recording])
-    for person in np.unique(subject):
-        rows = np.flatnonzero((subject == person) & data.present[:, 0])
+    for subject_id in np.unique(subject):
+        rows = np.flatnonzero((subject == subject_id) & data.present[:, 0])
         x, mask = data.feeds["ecg"].batch_rows(rows)
         values = x.transpose(0, 1).flatten(1)[:, mask.flatten()]
         assert values.mean().abs() < 1e-3

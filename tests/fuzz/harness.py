@@ -70,9 +70,9 @@ class Result:
 
 def world(name: str, folder: Path) -> Path:
     """A small generated dataset."""
-    people, seconds, _ = DATASETS[name]
+    subjects, seconds, _ = DATASETS[name]
     root = folder / name.replace("/", "_")
-    registry.synthesizer(name)(root, subjects=people, seed=0, effect=1.0, length_s=seconds)
+    registry.synthesizer(name)(root, subjects=subjects, seed=0, effect=1.0, length_s=seconds)
     return root
 
 
@@ -186,16 +186,16 @@ def _judge(cls: type[Dataset], root: Path) -> dict[str, str]:
 def _attempts(cls: type[Dataset], root: Path) -> Iterator[str]:
     try:
         reader = cls(root)
-        people = reader.subjects()
+        subjects = reader.subjects()
     except DataError as error:
         yield _refusal(error, root)
         return
     yield "read"
-    for person in people:
+    for subject in subjects:
         try:
-            reader.files(person)
-            for recording in reader.recordings(person):
-                yield _sense(recording, person)
+            reader.files(subject)
+            for recording in reader.recordings(subject):
+                yield _sense(recording, subject)
         except DataError as error:
             yield _refusal(error, root)
     try:
@@ -211,10 +211,10 @@ def _refusal(error: DataError, root: Path) -> str:
     return "refused" if named else f"DataError names no file, but `{where}`: {error.what}"
 
 
-def _sense(recording: Recording, person: str) -> str:
+def _sense(recording: Recording, subject: str) -> str:
     """`read`, or what is wrong with a recording however its files are damaged."""
     wrong = []
-    if recording.subject != person or not (np.isfinite(recording.duration_s) and recording.duration_s > 0):
+    if recording.subject != subject or not (np.isfinite(recording.duration_s) and recording.duration_s > 0):
         wrong.append(f"subject {recording.subject}, {recording.duration_s} s")
     for modality, signal_ in recording.signals.items():
         data = signal_.data

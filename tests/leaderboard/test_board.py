@@ -28,7 +28,7 @@ def put(
     access: str = "unlabelled",
     leaks: bool = False,
     overlap: str = "none",
-    people: int = 24,
+    subjects: int = 24,
     not_cleared: tuple[str, ...] = (),
     headline: str = "auroc_crossed_time",
     **changed: Any,
@@ -50,7 +50,7 @@ def put(
         "recipe": {"preset": "small", "on_board": True, "assumed": ["batch"]},
         "targets": ["stress"],
         "seeds": [0, 1, 2],
-        "cohort": {"people": people, "left_out": []},
+        "cohort": {"people": subjects, "left_out": []},
         "target_access": access,
         "pretrain_overlap": overlap,
         "dev": False,
@@ -67,7 +67,7 @@ def put(
         "headlines": {"stress": headline},
         "scores": {"stress": {headline: score, "auroc": number(0.7), "f1_weighted": number(0.65)}},
         "controls": {
-            "elapsed_time": {"stress": {headline: number(0.5), "auroc": number(0.94 + people / 10000)}},
+            "elapsed_time": {"stress": {headline: number(0.5), "auroc": number(0.94 + subjects / 10000)}},
             "movement": {"stress": {"undefined": "there is no accelerometer"}},
         },
         "differences": {"elapsed_time": {"stress": {"difference": number(0.1), "clears": not not_cleared}}},
@@ -158,14 +158,12 @@ def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(t
         ("a", None),
     ]
     build_leaderboards(tmp_path)
-    assert (
-        "| (headline depends on a decision threshold) |" in (tmp_path / "stress_predict" / "README.md").read_text()
-    )
+    assert "| (headline depends on a decision threshold) |" in (tmp_path / "stress_predict" / "README.md").read_text()
 
 
 def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:
-    put(tmp_path, "a", people=20)
-    put(tmp_path, "b", people=24)
+    put(tmp_path, "a", subjects=20)
+    put(tmp_path, "b", subjects=24)
     [section] = leaderboard_sections(tmp_path)
     [control] = [row for row in section["rows"] if row["kind"] == "control"]
     assert (control["control"], control["rank"], control["id"]) == ("elapsed_time", None, "b")

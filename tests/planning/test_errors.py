@@ -15,7 +15,7 @@ from embench.planning.request import Request
 from embench_plugins.datasets.synthetic.amigos import synthesize
 
 from ..tiny.running import Bench
-from ..tiny.world import people, plugin, write
+from ..tiny.world import make_subjects, plugin, write
 
 WRONG = [
     ("--dataset amigo", "did you mean amigos"),
@@ -160,7 +160,7 @@ def test_a_truncated_file_is_named(embench, amigos, tmp_path, kept):
 
 def test_channels_that_are_nan_are_left_out_and_the_run_goes_on(tmp_path):
     """A recording whose ECG was lost has no ECG; one with a lost channel of EDA neither has EDA."""
-    data = write(tmp_path, people(4))
+    data = write(tmp_path, make_subjects(4))
     path = tmp_path / "Tiny" / "p01.npz"
     with np.load(path) as file:
         content = dict(file)
@@ -185,14 +185,14 @@ def test_no_weights_of_that_name(shared, embench, tmp_path):
 
 
 def test_one_person_cannot_be_split(embench, tmp_path):
-    bench = Bench(write(tmp_path, people(1)), tmp_path / "runs")
+    bench = Bench(write(tmp_path, make_subjects(1)), tmp_path / "runs")
     done = embench(*bench.line("--modalities", "ecg"))
     assert done.code == 2
     assert "cannot be split" in done.err
 
 
 def test_nobody_to_validate_on_under_dev(embench, tmp_path):
-    bench = Bench(write(tmp_path, people(2)), tmp_path / "runs")
+    bench = Bench(write(tmp_path, make_subjects(2)), tmp_path / "runs")
     done = embench(*bench.line("--modalities", "ecg", "--dev"))
     assert done.code == 3
     assert "--dev needs validation subjects" in done.err

@@ -12,7 +12,7 @@ from embench.protocols import load_protocol, prove
 from embench.records.predictions import Labels
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, of_all_kinds, people, plugin, write
+from ..tiny.world import RULES, make_subjects, of_all_kinds, plugin, write
 
 CROSSED = "subject-stimulus-independent-v1"
 
@@ -36,7 +36,7 @@ def read_by(stage, cohort):
     return {e.subject for e in entries}, {e.stimulus for e in entries}
 
 
-@pytest.mark.parametrize(("dataset", "made"), [("Tiny", people), ("Kinds", of_all_kinds)])
+@pytest.mark.parametrize(("dataset", "made"), [("Tiny", make_subjects), ("Kinds", of_all_kinds)])
 def test_no_stage_of_a_fold_learns_from_its_people_or_stimuli(tmp_path, crossed, dataset, made):
     bench = Bench(write(tmp_path, made(8), dataset=dataset), tmp_path / "runs", dataset)
     plan = bench.plan("Pool", modalities="ecg", protocol=crossed, pretrainers=("masked_value",))
@@ -78,14 +78,14 @@ def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(shared,
     # A person's units of two folds have answers of two models, which are not compared: by hand, from the record.
     known = Labels.read(result.folder / "labels.csv.gz")
     labels = dict(zip(known["unit"], known["label"], strict=True))
-    by_person: dict[str, list[float]] = {}
-    for person, fold in sorted(set(zip(model["subject"], model["fold"], strict=True))):
-        own = model.take((model["subject"] == person) & (model["fold"] == fold))
+    by_subject: dict[str, list[float]] = {}
+    for subject, fold in sorted(set(zip(model["subject"], model["fold"], strict=True))):
+        own = model.take((model["subject"] == subject) & (model["fold"] == fold))
         y = np.array([labels[u] for u in own["unit"]])
         pairs = np.subtract.outer(own["score"][y == 1], own["score"][y == 0])
         if pairs.size:
-            by_person.setdefault(person, []).append(float((pairs > 0).mean() + (pairs == 0).mean() / 2))
-    expected = np.mean([np.mean(values) for values in by_person.values()])
+            by_subject.setdefault(subject, []).append(float((pairs > 0).mean() + (pairs == 0).mean() / 2))
+    expected = np.mean([np.mean(values) for values in by_subject.values()])
     assert result.scores["scores"]["arousal"]["auroc_within"]["mean"] == pytest.approx(expected)
 
 
@@ -98,7 +98,7 @@ def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(shared,
     ],
 )
 def test_stimuli_that_cannot_be_kept_apart_are_refused_with_the_reason(tmp_path, dataset, changes, said):
-    everybody = people(8, **changes)
+    everybody = make_subjects(8, **changes)
     if not changes:
         for name, rows in everybody.items():
             for row in rows:
@@ -111,8 +111,8 @@ def test_stimuli_that_cannot_be_kept_apart_are_refused_with_the_reason(tmp_path,
 
 
 def test_training_on_another_dataset_splits_nothing(tmp_path):
-    write(tmp_path, people(6))
-    write(tmp_path, people(5), dataset="Other", seed=5)
+    write(tmp_path, make_subjects(6))
+    write(tmp_path, make_subjects(5), dataset="Other", seed=5)
     bench = Bench(tmp_path, tmp_path / "runs")
     for protocol in (CROSSED, "segment-random-legacy"):
         said = re.escape(f"{protocol} splits one dataset by {load_protocol(protocol).split.by}")

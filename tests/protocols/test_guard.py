@@ -52,15 +52,15 @@ def test_recordings_under_a_protocol_that_says_it_does_not_leak(units: list[Unit
 
 def test_a_person_in_two_parts(units: list[Unit], folds: list[Fold]) -> None:
     one = folds[0].train[0]
-    person = next(unit.subject for unit in units if unit.id == one)
-    with pytest.raises(CheckFailed, match=f"1 subjects are in both train and val of fold 0: {person}"):
+    subject = next(unit.subject for unit in units if unit.id == one)
+    with pytest.raises(CheckFailed, match=f"1 subjects are in both train and val of fold 0: {subject}"):
         prove(INDEPENDENT, units, moved(folds, {one}, "train", "val"))
 
 
 def test_a_group_in_two_parts(units: list[Unit], folds: list[Fold]) -> None:
-    person = next(unit.subject for unit in units if unit.id == folds[0].train[0])
-    group = next(unit.group for unit in units if unit.subject == person)
-    theirs = {unit.id for unit in units if unit.subject == person}
+    subject = next(unit.subject for unit in units if unit.id == folds[0].train[0])
+    group = next(unit.group for unit in units if unit.subject == subject)
+    theirs = {unit.id for unit in units if unit.subject == subject}
     with pytest.raises(CheckFailed, match=f"1 groups are in both train and val of fold 0: {group}"):
         prove(INDEPENDENT, units, moved(folds, theirs, "train", "val"))
 
@@ -111,7 +111,7 @@ def test_training_and_validation_are_not_empty(units: list[Unit], folds: list[Fo
 
 
 def test_test_stimuli_must_be_unseen() -> None:
-    units = cohort(people=8, stimuli=3)
+    units = cohort(n_subjects=8, stimuli=3)
     split = INDEPENDENT.split.model_copy(update={"by": "group+stimulus"})
     crossed = INDEPENDENT.model_copy(update={"split": split})
     with pytest.raises(CheckFailed, match="stimuli are in both train and test"):
@@ -124,7 +124,7 @@ def test_only_a_few_of_many_ids_are_shown(units: list[Unit], folds: list[Fold]) 
 
 
 def test_what_a_leaking_split_gives_up_is_counted() -> None:
-    units = cohort(people=4, stimuli=1)
+    units = cohort(n_subjects=4, stimuli=1)
     mine = {subject: [unit.id for unit in units if unit.subject == subject] for subject in ("p0", "p1", "p2", "p3")}
     # p0 stands on both sides of fold 0, in one recording; the others on one side of each fold.
     first = Fold(0, (*mine["p1"], mine["p0"][0]), (), (*mine["p0"][1:], *mine["p2"]))
@@ -137,7 +137,7 @@ def test_what_a_leaking_split_gives_up_is_counted() -> None:
 @pytest.mark.parametrize("name", protocol_names())
 def test_every_published_protocol_makes_the_folds_that_it_declares(name: str) -> None:
     protocol = load_protocol(name)
-    units = cohort(people=12, stimuli=6)
+    units = cohort(n_subjects=12, stimuli=6)
     folds = partition(protocol, "toy", units, 0)
     prove(protocol, units, folds)
     deviations = protocol_deviations(protocol, units, folds)

@@ -146,7 +146,7 @@ def test_a_corpus_has_no_labels_to_transfer(data, tmp_path, embench):
 class TestPretraining:
     @pytest.mark.parametrize(("modality", "people"), [("ecg", 2), ("eeg", 2)])
     def test_ten_of_fourteen_electrodes_and_one_of_two_leads_are_matched_by_name(
-        self, data, tmp_path, embench, modality, people
+        self, data, tmp_path, embench, modality, subjects
     ):
         done = embench(*line(data, tmp_path, modality, *QUICK))
         assert done.code == 0, done.err
@@ -154,8 +154,8 @@ class TestPretraining:
         assert content["pretrain_overlap"] == "none"
         (seen,) = content["pretraining"]
         assert (seen["dataset"], seen["licence"], seen["synthetic"]) == ("embench_plugins/corpus", "CC0 1.0", True)
-        assert seen["people"] == people
-        assert seen["hours"][modality] == pytest.approx(people * 44 / 3600, abs=0.001)
+        assert seen["people"] == subjects
+        assert seen["hours"][modality] == pytest.approx(subjects * 44 / 3600, abs=0.001)
         assert len(seen["store"]) == 16
 
     def test_on_real_recordings(self, data, tmp_path, embench):

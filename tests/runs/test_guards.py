@@ -17,7 +17,7 @@ from embench.engine.work import run_stage
 from embench.errors import PluginError
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, people, plugin, write
+from ..tiny.world import RULES, make_subjects, plugin, write
 
 
 @pytest.mark.parametrize("by", ["recording", "segment"])
@@ -40,7 +40,7 @@ def findings(path):
 @pytest.fixture
 def secrets():
     """What nobody may find: ids, stimuli and people as texts, ratings and session times as numbers."""
-    everybody = [row for name in sorted(people(6)) for row in people(6)[name]]
+    everybody = [row for name in sorted(make_subjects(6)) for row in make_subjects(6)[name]]
     texts = {row[key] for row in everybody for key in ("id", "stimulus", "group")}
     numbers = {v for row in everybody for v in row["ratings"].values()} | {row["start_s"] for row in everybody}
     return texts, numbers
@@ -144,11 +144,11 @@ def train_data(stage):
     return batch, specs, train, val
 
 
-def tensors(plan, person):
+def tensors(plan, subject):
     """All that the fits see in which a person is tested."""
     out = {}
     for answer in plan.graph.predictions:
-        if any(plan.test.units[i].subject == person for i in answer.units):
+        if any(plan.test.units[i].subject == subject for i in answer.units):
             fitted = plan.graph.stages[plan.graph.stages[answer.stage].inputs["fitted"]]
             for stage in [fitted, *(plan.graph.stages[i] for i in fitted.inputs.values())]:
                 if stage.kind != "pretrain":
@@ -161,7 +161,7 @@ def tensors(plan, person):
 )
 def test_changing_a_test_person_leaves_training_bit_for_bit(tmp_path, monkeypatch, encoder, fusion):
     monkeypatch.setenv("FINDINGS", str(tmp_path / "found.jsonl"))
-    everybody = people(5)
+    everybody = make_subjects(5)
     everybody["p02"][0]["lost"] = {"ecg": 1.5}
     plans = []
     for name, seed in (("before", 0), ("after", 1)):

@@ -24,7 +24,7 @@ from embench.runs.external import score
 from embench.runs.run import run
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, of_all_kinds, people, plugin, write
+from ..tiny.world import RULES, make_subjects, of_all_kinds, plugin, write
 
 OUTSIDE = """
 import csv, sys
@@ -154,7 +154,7 @@ def inside_and_outside(root, folder, dataset, target, embench, **options):
 
 
 def test_a_pipeline_of_scikit_learn_outside_gives_the_figures_of_the_run_inside(tmp_path, embench):
-    root = write(tmp_path, people(7))
+    root = write(tmp_path, make_subjects(7))
     inside, outside = inside_and_outside(
         root, tmp_path, plugin("Tiny"), "arousal", embench, encoders=(plugin("Moments"),)
     )
@@ -171,8 +171,8 @@ def test_and_on_real_people(tmp_path, embench):
     original, root = Path(source, "stress_predict"), tmp_path / "data"
     (root / "stress_predict" / "Raw_data").mkdir(parents=True)
     (root / "stress_predict" / "Processed_data").symlink_to(original / "Processed_data")
-    for person in ("S02", "S03", "S04", "S05", "S06", "S07"):
-        (root / "stress_predict" / "Raw_data" / person).symlink_to(original / "Raw_data" / person)
+    for subject in ("S02", "S03", "S04", "S05", "S06", "S07"):
+        (root / "stress_predict" / "Raw_data" / subject).symlink_to(original / "Raw_data" / subject)
     asked = {"encoders": ("handcrafted",), "modalities": "eda"}
     inside, outside = inside_and_outside(root, tmp_path, "stress_predict", "stress", embench, **asked)
     assert len(outside.predictions) > 10_000
@@ -216,7 +216,7 @@ def test_what_the_file_lacks_is_counted_and_named(arousal, scored):
 
 
 def test_people_without_labels_are_passed_over(tmp_path):
-    everybody = people(6)
+    everybody = make_subjects(6)
     for row in everybody["p00"]:
         row["ratings"] = {}
     root = write(tmp_path, everybody)

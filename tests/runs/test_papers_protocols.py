@@ -18,7 +18,7 @@ from embench.records.predictions import Labels, Predictions
 from embench.runs.run import run
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, people, write
+from ..tiny.world import RULES, make_subjects, write
 
 MEAN = {"aggregate": "value", "cut": "training_mean", "ties": "low"}
 SEGMENTS = {"rating": 4, "continuous_s": 4, "condition_s": 4}
@@ -72,7 +72,7 @@ def test_a_cut_is_the_mean_of_the_ratings_of_the_training_part(shared, rules, by
 
 
 def test_test_labels_have_no_say_in_the_cut(tmp_path, rules):
-    everybody = people(6)
+    everybody = make_subjects(6)
     one = Bench(write(tmp_path / "one", everybody), tmp_path / "runs")
     protocol = rules(labels={"tiny": {"arousal": MEAN}})
     plan = one.plan("Pool", protocol=protocol, modalities="ecg")
@@ -101,8 +101,8 @@ def test_controls_and_headline_use_the_same_labels(shared, rules):
 
 
 def test_a_fitted_cut_does_not_travel_to_another_dataset(tmp_path, rules):
-    write(tmp_path, people(6))
-    write(tmp_path, people(6), dataset="Other", seed=1)
+    write(tmp_path, make_subjects(6))
+    write(tmp_path, make_subjects(6), dataset="Other", seed=1)
     bench = Bench(tmp_path, tmp_path / "runs")
     protocol = rules(labels={"tiny": {"arousal": MEAN}})
     with pytest.raises(UsageError, match="from training labels of the same dataset") as error:

@@ -20,7 +20,7 @@ from embench.runs.pretrain import pretrain
 from embench.store.fingerprint import SYNTHETIC
 
 from ..tiny.running import Bench
-from ..tiny.world import people, plugin, with_sources, write
+from ..tiny.world import make_subjects, plugin, with_sources, write
 
 OTHER, KINDS, TINY = plugin("Other"), plugin("Kinds"), plugin("Tiny")
 
@@ -267,8 +267,8 @@ def test_a_bare_file_is_of_unknown_people(two, tmp_path):
 
 
 def test_another_datasets_copy_of_the_tested_files_is_found(tmp_path):
-    write(tmp_path, people(5))
-    write(tmp_path, people(5), dataset="Other")
+    write(tmp_path, make_subjects(5))
+    write(tmp_path, make_subjects(5), dataset="Other")
     bench = Bench(tmp_path, tmp_path / "runs")
     made = pretrained(bench)
     record = bench.run("Pool", modalities="ecg", pretrained=made.id, dev=True).manifest
@@ -277,8 +277,8 @@ def test_another_datasets_copy_of_the_tested_files_is_found(tmp_path):
 
 @pytest.mark.parametrize("way", ["pretrained", "pretrainers", "train_dataset", "run"])
 def test_generated_data_leave_their_mark_on_whatever_starts_from_them(tmp_path, way):
-    write(tmp_path, people(5))
-    write(tmp_path, people(5), dataset="Other", seed=5)
+    write(tmp_path, make_subjects(5))
+    write(tmp_path, make_subjects(5), dataset="Other", seed=5)
     (tmp_path / "Other" / SYNTHETIC).write_text('{"seed": 5, "effect": 1.0}')
     bench = Bench(tmp_path, tmp_path / "runs")
     made = pretrained(bench)

@@ -15,7 +15,7 @@ from embench.planning.request import Request
 from embench.runs.run import run
 from embench.store import prepare
 
-from ..tiny.filmed import people, plugin, write
+from ..tiny.filmed import make_subjects, plugin, write
 from ..tiny.watching import Filmed
 
 WATCH = plugin("Watch")
@@ -25,11 +25,11 @@ WATCH = plugin("Watch")
 def filmed(tmp_path_factory):
     """Six people, one of whom has no film that can be read; a second dataset of the same kind."""
     root = tmp_path_factory.mktemp("filmed")
-    write(root, people(6))
+    write(root, make_subjects(6))
     for film in (root / "Filmed" / "films").glob("p05-*"):
         film.write_bytes(film.read_bytes()[:100])
     (root / "Filmed" / "films" / "p02-v1.mkv").write_bytes(b"")
-    return write(root, people(4), "Other")
+    return write(root, make_subjects(4), "Other")
 
 
 def request(root, runs, encoders=(WATCH,), **options):
@@ -119,7 +119,7 @@ def test_what_was_not_found_is_said_while_the_plan_is_made(filmed, tmp_path):
 
 def test_a_video_beside_them_does_not_change_what_signals_give(filmed, tmp_path):
     without = tmp_path / "without"
-    everybody = people(6)
+    everybody = make_subjects(6)
     for recordings in everybody.values():
         for row in recordings:
             row["film"] = None

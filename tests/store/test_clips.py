@@ -13,7 +13,7 @@ from embench.signals.video import frames
 from embench.store import clips, joined, open_store, prepare
 
 from ..tiny import film
-from ..tiny.filmed import grey, lossless, people, recording, write
+from ..tiny.filmed import grey, lossless, make_subjects, recording, write
 from ..tiny.watching import Filmed, Watch
 
 
@@ -51,7 +51,7 @@ def six(tmp_path_factory):
         recording(0, 4, film=None),
         at(5, "p00-v0.mkv", 8.0, 20.0),  # the film stops 4 s after the recording began
     ]
-    return write(root, {"p00": own, "p01": people(2)["p01"][:2]})
+    return write(root, {"p00": own, "p01": make_subjects(2)["p01"][:2]})
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_without_boxes_a_face_is_looked_for(store):
 
 
 def test_files_that_cannot_be_seen_are_left_out_and_leave_the_others_as_they_are(tmp_path):
-    everybody = people(2)
+    everybody = make_subjects(2)
     root = write(tmp_path / "data", everybody)
     films = root / "Filmed" / "films"
     whole = stored(root, tmp_path / "cache")
@@ -205,7 +205,7 @@ def test_files_that_cannot_be_seen_are_left_out_and_leave_the_others_as_they_are
 
 
 def test_a_film_that_was_fine_and_cannot_be_decoded_any_more_is_left_out(tmp_path):
-    root = write(tmp_path / "data", {"p00": people(1)["p00"][:2]})
+    root = write(tmp_path / "data", {"p00": make_subjects(1)["p00"][:2]})
     store = stored(root, tmp_path / "cache")
     lossless(root / "Filmed" / "films" / "p00-v0.mkv", film.steady(100))  # 4 s are left
     (root / "Filmed" / "films" / "p00-v1.mkv").write_bytes(b"?")
@@ -216,7 +216,7 @@ def test_a_film_that_was_fine_and_cannot_be_decoded_any_more_is_left_out(tmp_pat
 
 
 def test_moving_the_folder_changes_nothing_and_a_film_that_is_gone_is_named(tmp_path):
-    root = write(tmp_path / "data", {"p00": people(1)["p00"][:2]})
+    root = write(tmp_path / "data", {"p00": make_subjects(1)["p00"][:2]})
     first = stored(root, tmp_path / "cache")
     shutil.move(root, tmp_path / "elsewhere")
     with pytest.raises(DataError, match="has moved since") as caught:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_dataset import NAME, SmallDataset, make, write_people
+from small_dataset import NAME, SmallDataset, make, write_subjects
 
 from embench.errors import DataError, PluginError
 from embench.interfaces.recording import Signal
@@ -144,10 +144,10 @@ def test_generated_data_say_so(dataset, cache):
 
 
 def test_memory_does_not_grow_with_the_people(tmp_path):
-    def peak(people):
-        root = write_people(tmp_path / f"data{people}", people, seconds=60.0)
+    def peak(n_subjects):
+        root = write_subjects(tmp_path / f"data{n_subjects}", n_subjects, seconds=60.0)
         tracemalloc.start()
-        make(SmallDataset(root), tmp_path / f"cache{people}")
+        make(SmallDataset(root), tmp_path / f"cache{n_subjects}")
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most

@@ -3,7 +3,7 @@
 import pytest
 
 from .running import Bench, command
-from .world import people, write
+from .world import make_subjects, write
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,7 +18,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def six(tmp_path_factory):
     """Six people: one without EDA, one whose ECG is missing in two recordings, one with a lost stretch."""
-    everybody = people(6)
+    everybody = make_subjects(6)
     for row in everybody["p01"]:
         row["modalities"] = ("ecg",)
     for row in everybody["p02"][:2]:

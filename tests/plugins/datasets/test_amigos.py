@@ -14,7 +14,7 @@ from embench_plugins.datasets.formats import amigos_files
 from embench_plugins.datasets.formats.amigos_files import EEG, SHORT
 from embench_plugins.datasets.synthetic import amigos as synthetic
 
-from .amigos_made import own_file, person_file, row
+from .amigos_made import own_file, row, subject_file
 
 
 @pytest.fixture(scope="module")
@@ -132,22 +132,22 @@ class TestQuirks:
         assert cells["joined_data"][0, 0].dtype == np.float64
         assert len(read(nine, "P08")) == 16
 
-    @pytest.mark.parametrize("person", [24, 28])
-    def test_others_without_long_videos(self, tmp_path, person):
-        cells = loadmat(person_file(tmp_path, person))
+    @pytest.mark.parametrize("subject", [24, 28])
+    def test_others_without_long_videos(self, tmp_path, subject):
+        cells = loadmat(subject_file(tmp_path, subject))
         assert cells["joined_data"][0, 17].size == 0
 
     def test_long_videos_without_self_assessment(self, tmp_path):
-        cells = loadmat(person_file(tmp_path, 32))
+        cells = loadmat(subject_file(tmp_path, 32))
         assert all(cell.shape[1] == 17 for cell in cells["joined_data"][0, 16:])
         assert {cell.shape for cell in cells["labels_selfassessment"][0, 16:]} == {(1, 0)}
         assert len(read(tmp_path, "P32")) == 16
 
-    @pytest.mark.parametrize("person", [12, 21, 22, 23, 24, 33])
-    def test_a_modality_without_any_value_is_absent(self, tmp_path, person):
-        person_file(tmp_path, person)
-        recordings = read(tmp_path, f"P{person}")
-        lost = {SHORT[cell] for cell in synthetic.EEG_LOST[person]}
+    @pytest.mark.parametrize("subject", [12, 21, 22, 23, 24, 33])
+    def test_a_modality_without_any_value_is_absent(self, tmp_path, subject):
+        subject_file(tmp_path, subject)
+        recordings = read(tmp_path, f"P{subject}")
+        lost = {SHORT[cell] for cell in synthetic.EEG_LOST[subject]}
         assert {video for video, recording in recordings.items() if "eeg" not in recording.signals} == lost
         assert all({"ecg", "eda"} <= set(recording.signals) for recording in recordings.values())
 

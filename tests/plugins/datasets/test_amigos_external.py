@@ -16,7 +16,7 @@ from embench_plugins.datasets.amigos import Amigos, AmigosExternal
 from embench_plugins.datasets.formats.amigos_files import LONG, SEGMENTS, SHORT, segments
 from embench_plugins.datasets.synthetic import amigos_external as synthetic
 
-from .amigos_made import own_file, person_file, row
+from .amigos_made import own_file, row, subject_file
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ class TestQuirks:
 
     def test_p08_has_no_annotation_at_all(self, tmp_path, nine):
         assert "P08" not in AmigosExternal(nine).subjects()
-        cells = loadmat(person_file(tmp_path, 8))
+        cells = loadmat(subject_file(tmp_path, 8))
         assert {cell.shape for cell in cells["labels_ext_annotation"].ravel()} == {(1, 0)}
 
     def test_annotations_without_data_and_data_without_annotations(self, tmp_path, nine):
@@ -146,8 +146,8 @@ class TestGenerated:
         assert effect_zero[quantity] == pytest.approx(0.50, abs=0.02)
 
     def test_both_classes_occur_in_everybody(self):
-        for _, _, label, person in synthetic.oracle(40, 3, 1.0).values():
-            shares = [label[person == one].mean() for one in range(1, 41)]
+        for _, _, label, subject in synthetic.oracle(40, 3, 1.0).values():
+            shares = [label[subject == one].mean() for one in range(1, 41)]
             assert min(shares) > 0.1
             assert max(shares) < 0.9
 
@@ -160,13 +160,13 @@ class TestGenerated:
     def test_mean_and_variance_of_a_unit_carry_nothing(self, nine):
         scores = {}
         reader = AmigosExternal(nine)
-        people = [[r for r in reader.recordings(subject) if r.labels] for subject in reader.subjects()]
+        subjects = [[r for r in reader.recordings(subject) if r.labels] for subject in reader.subjects()]
         for modality in reader.card.default_modalities:
             for channel in range(len(reader.card.modalities[modality].channels)):
                 for moment in (np.mean, np.std):
                     for target in ("arousal", "valence"):
                         scores[modality, channel, moment.__name__, target] = np.nanmean(
-                            [self._auroc(person, modality, channel, moment, target) for person in people]
+                            [self._auroc(subject_id, modality, channel, moment, target) for subject_id in subjects]
                         )
         # Eight people of about 20 trials that say something new: each figure has a standard error of .05.
         assert max(np.abs(np.array(list(scores.values())) - 0.5)) < 0.2
@@ -187,14 +187,14 @@ class TestGenerated:
     @pytest.mark.parametrize(
         ("people", "effect", "length_s"), [(0, 1, 12.0), (2, 2, 12.0), (2, 1, 3.0), (2, 1, 1500.0)]
     )
-    def test_arguments_out_of_range(self, tmp_path, people, effect, length_s):
+    def test_arguments_out_of_range(self, tmp_path, subjects, effect, length_s):
         with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", people, 0, effect, length_s=length_s)
+            synthetic.synthesize(tmp_path / "out", subjects, 0, effect, length_s=length_s)
         assert not (tmp_path / "out").exists()
 
     def test_same_arguments_same_bytes(self, tmp_path):
-        for name, people in (("a", 2), ("b", 2), ("c", 3)):
-            synthetic.synthesize(tmp_path / name, people, 5, 0.5, length_s=12.0)
+        for name, subjects in (("a", 2), ("b", 2), ("c", 3)):
+            synthetic.synthesize(tmp_path / name, subjects, 5, 0.5, length_s=12.0)
         one, two, more = (
             {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.mat")} for name in ("a", "b", "c")
         )
@@ -217,8 +217,8 @@ def oracle(effect: float) -> dict[str, float]:
     """AUROC of each true quantity inside each person, mean over 160 people."""
     found: dict[str, list[float]] = {}
     for seed in range(4):
-        for quantity, (_, score, label, person) in synthetic.oracle(40, seed, effect).items():
-            own = [auroc(score[person == one], label[person == one] > 0) for one in range(1, 41)]
+        for quantity, (_, score, label, subject) in synthetic.oracle(40, seed, effect).items():
+            own = [auroc(score[subject == one], label[subject == one] > 0) for one in range(1, 41)]
             found.setdefault(quantity, []).extend(own)
     return {quantity: float(np.mean(scores)) for quantity, scores in found.items()}
 

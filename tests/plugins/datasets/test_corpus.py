@@ -31,7 +31,7 @@ def source(files: str, modality: str = "ecg", subject: str | None = None, **chan
 
 
 def only(root: Path):
-    (recording,) = (r for person in Corpus(root).subjects() for r in Corpus(root).recordings(person))
+    (recording,) = (r for subject in Corpus(root).subjects() for r in Corpus(root).recordings(subject))
     return recording
 
 
@@ -93,7 +93,7 @@ class TestEdf:
         for name, rate in (("S001", 160), ("S088", 128)):
             write_edf(tmp_path / f"{name}.edf", waves(1, 30 * rate, 100), ["Cz.."], rate=rate)
         describe(tmp_path, source("*.edf", "eeg", channels=["Cz"]))
-        rates = [next(Corpus(tmp_path).recordings(person)).signals["eeg"].rate for person in ("S001", "S088")]
+        rates = [next(Corpus(tmp_path).recordings(subject)).signals["eeg"].rate for subject in ("S001", "S088")]
         assert rates == [160, 128]
         check_dataset(Corpus, tmp_path)
 
@@ -409,13 +409,13 @@ class TestRealRecordings:
 
     def test_every_sample_is_the_one_that_wfdb_reads(self, physionet):
         reader = Corpus(physionet)
-        for person, file, modality, channel, rate in (
+        for subject, file, modality, channel, rate in (
             ("mitdb", "100", "ecg", 0, 360), ("ptb", "s0010_re", "ecg", 1, 1000),
             ("c2015", "a103l", "ecg", 0, 250), ("c2015", "a103l", "ppg", 2, 250),
         ):  # fmt: skip
-            signals = [recording.signals[modality] for recording in reader.recordings(person)]
+            signals = [recording.signals[modality] for recording in reader.recordings(subject)]
             joined = np.concatenate([signal.data[0] for signal in signals])
-            expected = wfdb.rdrecord(str(physionet / person / file), channels=[channel]).p_signal[:, 0]
+            expected = wfdb.rdrecord(str(physionet / subject / file), channels=[channel]).p_signal[:, 0]
             np.testing.assert_array_equal(joined, expected.astype(np.float32))
             assert {signal.rate for signal in signals} == {rate}
 

@@ -31,11 +31,11 @@ def write_e4(path: Path, samples: np.ndarray, rate: float, start: float = START)
 def release(tmp_path: Path) -> Path:
     """S01 without labels, S02 with labels from second 9 and without ACC."""
     rng = np.random.default_rng(0)
-    for person in ("S01", "S02"):
-        folder = tmp_path / "Raw_data" / person
+    for subject in ("S01", "S02"):
+        folder = tmp_path / "Raw_data" / subject
         folder.mkdir(parents=True)
         for name, rate in RATES.items():
-            if name != "ACC" or person == "S01":
+            if name != "ACC" or subject == "S01":
                 columns = 3 if name == "ACC" else 1
                 write_e4(folder / f"{name}.csv", rng.normal(40, 5, (SECONDS * rate, columns)), rate)
     seconds = np.arange(9, SECONDS)
@@ -234,14 +234,14 @@ def task_times(real: Path) -> dict[str, tuple]:
     """Of everybody in the study's log: the day, then the seconds since midnight or noon at which the tasks begin and
     end: colour words, interview, hyperventilation."""
     sheet = openpyxl.load_workbook(real / "Processed_data" / "Time_logs.xlsx").active
-    title, _, *people = sheet.iter_rows(values_only=True)
+    title, _, *subjects = sheet.iter_rows(values_only=True)
     tasks = [title.index(task) for task in ("Stroop Test", "Interview", "Hyperventilation")]
     return {
         row[0]: (
             row[title.index("Date")].date(),
             *((row[k].hour * 3600 + row[k].minute * 60) % HALF_A_DAY for task in tasks for k in (task, task + 1)),
         )
-        for row in people
+        for row in subjects
         if row[0]
     }
 
@@ -262,7 +262,7 @@ class TestRealRecordings:
         assert len(reader.subjects()) == int(said[1])
         labelled = {subject for subject in reader.subjects() for r in reader.recordings(subject) if r.labels}
         in_csv = np.unique(np.loadtxt(real / LABELS, delimiter=",", skiprows=1, usecols=0))
-        assert labelled == {f"S{person:02.0f}" for person in in_csv}
+        assert labelled == {f"S{subject_id:02.0f}" for subject_id in in_csv}
         assert set(reader.subjects()) - labelled == {"S01"}
 
     def test_signals_of_a_recording_have_one_length(self, real):
@@ -316,9 +316,9 @@ class TestRealRecordings:
         everybody: rows of the label csv lie on the device's seconds, without a drift, and that one column is a second
         early. That it is the column and not the rows which is early, the button presses above show."""
         table = np.genfromtxt(real / LABELS, delimiter=",", skip_header=1)
-        for person in np.unique(table[:, 0]).astype(int).tolist():
-            mine = table[(table[:, 0] == person) & np.isfinite(table[:, 1])]
-            device = np.loadtxt(real / "Raw_data" / f"S{person:02d}" / "HR.csv")
+        for subject in np.unique(table[:, 0]).astype(int).tolist():
+            mine = table[(table[:, 0] == subject) & np.isfinite(table[:, 1])]
+            device = np.loadtxt(real / "Raw_data" / f"S{subject:02d}" / "HR.csv")
             start, rates = device[0], device[2:]
             together = {}
             for lag in range(-15, 16):
