@@ -55,7 +55,7 @@ def test_with_one_stimulus_the_person_is_what_is_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("y", "person", "stimulus", "why"),
+    ("y", "subject", "stimulus", "why"),
     [
         (np.arange(6.0), np.zeros(6), np.zeros(6), "too few"),
         (np.full(6, 0.1), np.arange(6) // 2, np.arange(6) % 2, "do not vary"),

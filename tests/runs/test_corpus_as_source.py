@@ -144,7 +144,7 @@ def test_a_corpus_has_no_labels_to_transfer(data, tmp_path, embench):
 
 @pytest.mark.slow
 class TestPretraining:
-    @pytest.mark.parametrize(("modality", "people"), [("ecg", 2), ("eeg", 2)])
+    @pytest.mark.parametrize(("modality", "subjects"), [("ecg", 2), ("eeg", 2)])
     def test_ten_of_fourteen_electrodes_and_one_of_two_leads_are_matched_by_name(
         self, data, tmp_path, embench, modality, subjects
     ):

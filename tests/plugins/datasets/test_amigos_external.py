@@ -185,7 +185,7 @@ class TestGenerated:
         return auroc(np.array(figures), np.array(labels))
 
     @pytest.mark.parametrize(
-        ("people", "effect", "length_s"), [(0, 1, 12.0), (2, 2, 12.0), (2, 1, 3.0), (2, 1, 1500.0)]
+        ("subjects", "effect", "length_s"), [(0, 1, 12.0), (2, 2, 12.0), (2, 1, 3.0), (2, 1, 1500.0)]
     )
     def test_arguments_out_of_range(self, tmp_path, subjects, effect, length_s):
         with pytest.raises(UsageError):

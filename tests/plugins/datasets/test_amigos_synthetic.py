@@ -246,7 +246,7 @@ class TestFiles:
         assert Amigos(tmp_path).subjects() == ["P01"]
 
     @pytest.mark.parametrize(
-        ("people", "seed", "effect", "length_s"),
+        ("subjects", "seed", "effect", "length_s"),
         [(0, 0, 1, 12.0), (41, 0, 1, 12.0), (2, -1, 1, 12.0), (2, 0, 1.5, 12.0), (2, 0, 1, 3.0), (2, 0, 1, 200.0)],
     )
     def test_arguments_out_of_range(self, tmp_path, subjects, seed, effect, length_s):

@@ -170,7 +170,7 @@ class TestFiles:
         assert (made["dataset"], made["subjects"], made["effect"], made["length_s"]) == ("case", 2, 1.0, 200.0)
 
     @pytest.mark.parametrize(
-        ("people", "seed", "effect", "length_s"),
+        ("subjects", "seed", "effect", "length_s"),
         [(0, 0, 1, 60.0), (31, 0, 1, 60.0), (1, -1, 1, 60.0), (1, 0, 2, 60.0), (1, 0, 1, 10.0), (1, 0, 1, 3000.0)],
     )
     def test_arguments_out_of_range(self, tmp_path, subjects, seed, effect, length_s):

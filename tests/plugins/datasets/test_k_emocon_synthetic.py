@@ -234,7 +234,7 @@ class TestFiles:
         assert digests(tmp_path).keys() == {"mine.csv"}
 
     @pytest.mark.parametrize(
-        ("people", "seed", "effect", "length_s"),
+        ("subjects", "seed", "effect", "length_s"),
         [(0, 0, 1, 60.0), (33, 0, 1, 60.0), (2, -1, 1, 60.0), (2, 0, 1.5, 60.0), (2, 0, 1, 19.0), (2, 0, 1, 1e9)],
     )
     def test_arguments_out_of_range(self, tmp_path, subjects, seed, effect, length_s):
