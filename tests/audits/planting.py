@@ -48,9 +48,9 @@ def world(root: Path, high=None, *, seed: int = 0, n_subjects: int = 12, stimuli
 
 def method(root: Path, encoder: str, **options):
     """The result of a method, of the small plugins or one that cheats, on the ECG."""
-    given = {"recipe": "quick", "seeds": "0", "targets": "arousal", "device": "cpu", "workers": 1, **options}
+    arguments = {"recipe": "quick", "seeds": "0", "targets": "arousal", "device": "cpu", "workers": 1, **options}
     place = {"data_root": root, "runs": root / "runs", "modalities": "ecg"}
-    return run(Request(plugin("Tiny"), encoders=(encoder,), **place, **given))
+    return run(Request(plugin("Tiny"), encoders=(encoder,), **place, **arguments))
 
 
 def abouts(root: Path) -> list[dict]:

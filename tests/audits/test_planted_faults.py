@@ -48,9 +48,9 @@ def of_file(tmp_path, root, score) -> dict[str, str]:
 def test_nothing_is_severe_where_nothing_was_planted(network, tmp_path):
     audited = audit_run(network.folder, out=tmp_path)
     assert severe(audited) == {}
-    asked = set(audited.checks)
-    assert {"people", "copies", "statistics", "stages", "labels", "scores", "person", "stimulus", "clock"} <= asked
-    assert {"length", "order", "one_person", "hidden", "probes", "shift"} <= asked
+    requested = set(audited.checks)
+    assert {"people", "copies", "statistics", "stages", "labels", "scores", "person", "stimulus", "clock"} <= requested
+    assert {"length", "order", "one_person", "hidden", "probes", "shift"} <= requested
     assert audited.checks["stages"].figures["differ"] == 0
     written = json.loads((tmp_path / "audit.json").read_text())
     assert written["counts"]["severe"] == 0
@@ -152,11 +152,11 @@ def test_normalising_over_everybody_in_the_encoder(clean, tmp_path):
 def test_normalising_over_everybody_in_the_engine(clean, tmp_path, monkeypatch):
     """As an engine would that fits statistics before it splits."""
     honest = fits.with_stats
-    everybody = {"mean": np.array([0.02], np.float32), "std": np.array([1.02], np.float32)}
+    all_subjects = {"mean": np.array([0.02], np.float32), "std": np.array([1.02], np.float32)}
 
     def before_the_split(specs, modalities, data, train):
         return {
-            m: type(s)(**{**vars(s), "stats": everybody}) for m, s in honest(specs, modalities, data, train).items()
+            m: type(s)(**{**vars(s), "stats": all_subjects}) for m, s in honest(specs, modalities, data, train).items()
         }
 
     with monkeypatch.context() as patch:

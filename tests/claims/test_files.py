@@ -88,7 +88,7 @@ def test_sides_are_made_of_what_both_have_the_dataset_and_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "text"),
     [
         (("metric: accuracy", "metrik: accuracy"), "metrik: unknown key"),
         (("a: {encoder: cnn_tf}", "a: {encodr: cnn_tf}"), "a.encodr: unknown key"),
@@ -102,12 +102,12 @@ def test_sides_are_made_of_what_both_have_the_dataset_and_their_own(tmp_path):
         (("claim: One is", "claim: One: is"), "cannot be read"),
     ],
 )
-def test_a_wrong_file_is_refused_by_field(tmp_path, change, said):
+def test_a_wrong_file_is_refused_by_field(tmp_path, change, text):
     assert change[0] in GOOD
     path = write(tmp_path, GOOD.replace(*change))
     with pytest.raises(UsageError, match="claim") as error:
         read_claim(path)
-    assert said in str(error.value)
+    assert text in str(error.value)
     assert str(path) in str(error.value)
 
 

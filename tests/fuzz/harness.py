@@ -86,7 +86,7 @@ def fuzz(name: str, first: int, count: int, keep: Path | None = None) -> Result:
         if outcome["kind"] != "read":
             result.failures.append(f"{name}: not damaged at all: {outcome}")
         reader = cls(whole)
-        used = sorted({f.relative_to(whole).as_posix() for who in reader.subjects() for f in reader.files(who)})
+        used = sorted({f.relative_to(whole).as_posix() for owner in reader.subjects() for f in reader.files(owner)})
         others = [world(other, Path(place, "others")) for other in DATASETS[name][2]]
         strangers = [file for other in others for file in sorted(other.rglob("*")) if file.is_file()]
         for seed in range(first, first + count):
@@ -126,9 +126,9 @@ def _apart(cls: type[Dataset], root: Path) -> dict[str, str]:
             until = float("inf")
         else:
             time.sleep(0.002)
-    said = b""
+    text = b""
     with contextlib.suppress(BlockingIOError):
-        said = os.read(back, 65_536)
+        text = os.read(back, 65_536)
     os.close(back)
     ran = [str(path) for path in canaries if path.exists()]
     for path in ran:
@@ -140,7 +140,7 @@ def _apart(cls: type[Dataset], root: Path) -> dict[str, str]:
         slow = number in (signal.SIGXCPU, signal.SIGKILL)
         why = f"more than {SECONDS} s" if slow else f"crashed with signal {signal.Signals(number).name}"
         return {"kind": "failed", "what": why}
-    return json.loads(said) if said else {"kind": "failed", "what": f"ended without an answer, status {status}"}
+    return json.loads(text) if text else {"kind": "failed", "what": f"ended without an answer, status {status}"}
 
 
 def _limit() -> None:

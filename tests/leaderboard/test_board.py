@@ -131,8 +131,8 @@ def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.Ca
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     method = "cnn_tf + late, after masked_value"
-    said = "trained on case; labels of 3 subjects; tested without eda; --set fusion.lr=1e-4; --set fusion.batch=8"
-    assert f"| {method} ({said}) |" in page
+    text = "trained on case; labels of 3 subjects; tested without eda; --set fusion.lr=1e-4; --set fusion.batch=8"
+    assert f"| {method} ({text}) |" in page
     assert f"| {method} |" in page
     assert main(["leaderboard", "show", "--boards", str(tmp_path)]) == 0
     assert "trained on case" in capsys.readouterr().out
@@ -190,11 +190,11 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
 def test_the_page_says_that_the_clock_predicts_the_label(tmp_path: Path) -> None:
     put(tmp_path, "a")
     build_leaderboards(tmp_path)
-    said = "`auroc` 0.942). Splitting by subject does not prevent this."
-    assert said in (tmp_path / "stress_predict" / "README.md").read_text()
+    text = "`auroc` 0.942). Splitting by subject does not prevent this."
+    assert text in (tmp_path / "stress_predict" / "README.md").read_text()
     put(tmp_path, "a", card={"labels_public": "yes", "fixed_order": False, "label_rules_hash": "b"})
     build_leaderboards(tmp_path)
-    assert said not in (tmp_path / "stress_predict" / "README.md").read_text()
+    assert text not in (tmp_path / "stress_predict" / "README.md").read_text()
 
 
 def test_pages_depend_on_the_entries_alone(tmp_path: Path) -> None:

@@ -59,31 +59,31 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("options", "said"), WRONG)
-def test_wrong_arguments_end_with_2_and_the_nearest_right_name(shared, embench, options, said):
-    given = options.split()
-    own = {} if "--encoder" not in given else {"encoder": None}
-    if "--dataset" in given:
-        own["dataset"] = given.pop(given.index("--dataset") + 1)
-        given.remove("--dataset")
-    done = embench(*shared.line(*given, **own))
+@pytest.mark.parametrize(("options", "text"), WRONG)
+def test_wrong_arguments_end_with_2_and_the_nearest_right_name(shared, embench, options, text):
+    arguments = options.split()
+    own = {} if "--encoder" not in arguments else {"encoder": None}
+    if "--dataset" in arguments:
+        own["dataset"] = arguments.pop(arguments.index("--dataset") + 1)
+        arguments.remove("--dataset")
+    done = embench(*shared.line(*arguments, **own))
     assert done.code == 2, done.err
-    assert said in done.err
+    assert text in done.err
     assert "Traceback" not in done.err
     assert not done.out
 
 
 @pytest.mark.parametrize(
-    ("encoder", "fusion", "said"),
+    ("encoder", "fusion", "text"),
     [
         ("handcrafted", "late", "needs token_per_sample, and encoder handcrafted does not offer it"),
         ("handcrafted", "logreg", "fitted on features, which no pretraining changes"),
     ],
 )
-def test_a_pretrainer_that_does_not_fit_names_what_is_missing(shared, embench, encoder, fusion, said):
+def test_a_pretrainer_that_does_not_fit_names_what_is_missing(shared, embench, encoder, fusion, text):
     done = embench(*shared.line("--fusion", fusion, "--pretrainer", "masked_value", encoder=encoder))
     assert done.code == 2
-    assert said in done.err
+    assert text in done.err
 
 
 def test_an_encoder_that_does_not_read_a_modality():

@@ -142,8 +142,8 @@ def test_training_on_another_dataset_tests_everybody_of_this_one(tmp_path):
     bench = Bench(data, tmp_path / "runs")
     for encoder in ("Pool", "Whole"):
         plan = bench.plan(encoder, modalities="ecg", train_dataset=plugin("Other"))
-        (answer,) = plan.graph.predictions
-        assert len(answer.units) == 16
+        (prediction,) = plan.graph.predictions
+        assert len(prediction.units) == 16
         result = bench.run(encoder, modalities="ecg", train_dataset=plugin("Other"))
         assert (result.predictions["method"] == "model").sum() == 16
         assert result.manifest["pretrain_overlap"] == "none"

@@ -22,15 +22,15 @@ def bench(tmp_path):
 
 def test_each_dataset_has_its_own_label_rule(bench):
     plan = bench.plan("Pool", modalities="ecg", train_dataset=plugin("Shifted"))
-    (answer,) = plan.graph.predictions
+    (prediction,) = plan.graph.predictions
     (fitted,) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
     # Ratings are about 3 and 7: high by the tested dataset's cut of 5, and never by 8.
     assert set(fitted.task["y"].ravel()) == {0.0}
-    tested = plan.test.label["arousal"][list(answer.units)]
+    tested = plan.test.label["arousal"][list(prediction.units)]
     assert set(tested) == {0.0, 1.0}
     subjects_of = {name: {u.subject for u in cohort.units} for name, cohort in (("fit", plan.fit), ("test", plan.test))}
     assert (len(subjects_of["fit"]), len(subjects_of["test"])) == (5, 4)
-    assert len(answer.units) == 16
+    assert len(prediction.units) == 16
 
 
 def test_the_record_says_what_was_trained_on_and_by_which_rules(bench):
@@ -66,11 +66,11 @@ def test_what_only_one_has_is_refused(bench):
 
 
 def test_channels_must_be_the_same(bench):
-    everybody = make_subjects(5)
-    for rows in everybody.values():
+    all_subjects = make_subjects(5)
+    for rows in all_subjects.values():
         for row in rows:
             row["modalities"] = ("eda",)
-    write(bench.data, everybody, dataset="Other", seed=9)
+    write(bench.data, all_subjects, dataset="Other", seed=9)
     with pytest.raises(UsageError, match="other has no `ecg` with the channels of tiny"):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Other"))
 

@@ -41,14 +41,14 @@ def test_no_stage_of_a_fold_learns_from_its_people_or_stimuli(tmp_path, crossed,
     bench = Bench(write(tmp_path, made(8), dataset=dataset), tmp_path / "runs", dataset)
     plan = bench.plan("Pool", modalities="ecg", protocol=crossed, pretrainers=("masked_value",))
     cohort = plan.test
-    answers = {answer.fold: answer for answer in plan.graph.predictions}
-    assert len(answers) == 4
-    tested = Counter(i for answer in answers.values() for i in answer.units)
+    predictions = {prediction.fold: prediction for prediction in plan.graph.predictions}
+    assert len(predictions) == 4
+    tested = Counter(i for prediction in predictions.values() for i in prediction.units)
     assert tested == Counter(cohort.positions)
     for stage in plan.graph.stages.values():
         if stage.kind == "predict":
             continue
-        theirs, shown = of(cohort, answers[stage.description["fold"]].units)
+        theirs, shown = of(cohort, predictions[stage.description["fold"]].units)
         learned, seen = read_by(stage, cohort)
         assert stage.kind in ("pretrain", "unimodal")
         assert learned
@@ -90,22 +90,22 @@ def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(shared,
 
 
 @pytest.mark.parametrize(
-    ("dataset", "changes", "said"),
+    ("dataset", "changes", "text"),
     [
         ("Session", {"seconds": 24.0}, "all subjects had the tasks in one order"),
         ("Tiny", {"stimulus": "session"}, "there is only one stimulus, session"),
         ("Tiny", {}, "no two subjects share a stimulus"),
     ],
 )
-def test_stimuli_that_cannot_be_kept_apart_are_refused_with_the_reason(tmp_path, dataset, changes, said):
-    everybody = make_subjects(8, **changes)
+def test_stimuli_that_cannot_be_kept_apart_are_refused_with_the_reason(tmp_path, dataset, changes, text):
+    all_subjects = make_subjects(8, **changes)
     if not changes:
-        for name, rows in everybody.items():
+        for name, rows in all_subjects.items():
             for row in rows:
                 row["stimulus"] = f"{name}'s {row['stimulus']}"
-    bench = Bench(write(tmp_path, everybody, dataset=dataset), tmp_path / "runs", dataset)
+    bench = Bench(write(tmp_path, all_subjects, dataset=dataset), tmp_path / "runs", dataset)
     target = "stress" if dataset == "Session" else "arousal"
-    with pytest.raises(UsageError, match=said) as error:
+    with pytest.raises(UsageError, match=text) as error:
         bench.plan("Pool", modalities="ecg", protocol=CROSSED, targets=target)
     assert error.value.where == f"--protocol {CROSSED}"
 
@@ -115,8 +115,8 @@ def test_training_on_another_dataset_splits_nothing(tmp_path):
     write(tmp_path, make_subjects(5), dataset="Other", seed=5)
     bench = Bench(tmp_path, tmp_path / "runs")
     for protocol in (CROSSED, "segment-random-legacy"):
-        said = re.escape(f"{protocol} splits one dataset by {load_protocol(protocol).split.by}")
-        with pytest.raises(UsageError, match=said):
+        text = re.escape(f"{protocol} splits one dataset by {load_protocol(protocol).split.by}")
+        with pytest.raises(UsageError, match=text):
             bench.plan("Pool", modalities="ecg", protocol=protocol, train_dataset=plugin("Other"))
 
 

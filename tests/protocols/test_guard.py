@@ -103,9 +103,9 @@ def test_ids_must_be_the_units_own(units: list[Unit], folds: list[Fold]) -> None
 
 
 def test_training_and_validation_are_not_empty(units: list[Unit], folds: list[Fold]) -> None:
-    everybody = set(folds[0].train)
+    all_subjects = set(folds[0].train)
     with pytest.raises(CheckFailed, match="fold 0 has no training units"):
-        prove(INDEPENDENT, units, moved(folds, everybody, "train", "val"))
+        prove(INDEPENDENT, units, moved(folds, all_subjects, "train", "val"))
     with pytest.raises(CheckFailed, match="fold 0 has no validation units"):
         prove(INDEPENDENT, units, moved(folds, set(folds[0].val), "val", "train"))
 

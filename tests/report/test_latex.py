@@ -70,8 +70,8 @@ def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record])
     headline = scores[published[0].scores["headlines"]["stress"]]
     assert first[head.index("subjects")] == str(len(published[0].run["cohort"]["people"]))
     assert first[head.index("seeds")] == str(len(published[0].run["seeds"]))
-    said = f"{headline['mean']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]"
-    assert said in first
+    text = f"{headline['mean']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]"
+    assert text in first
     assert first[head.index("AUROC within subject")] == f"{scores['auroc_within']['mean']:.3f}"
     assert first[head.index("energy")] == "not measured"
     assert r"\emph{elapsed\_time}" in [row[0] for row in rows]

@@ -74,9 +74,9 @@ def test_numbers_of_labelled_people_make_a_curve_for_each_method(bench, grid):
     first = next(line for line in lines if line[:1] == ["1"])
     assert first[1] == f"{known[1, (), 'logreg']['mean']:.3f}"
     tree = ET.parse(picture).getroot()
-    said = " ".join(tree.itertext())
-    assert "Moments + logreg" in said
-    assert "training subjects with labels" in said
+    text = " ".join(tree.itertext())
+    assert "Moments + logreg" in text
+    assert "training subjects with labels" in text
 
 
 def test_every_choice_of_modalities_is_taken_away_from_one_fit(bench, grid):

@@ -131,10 +131,10 @@ def inside_and_outside(root, folder, dataset, target, embench, **options):
     rules = folder / "all-train.yaml"
     rules.write_text(yaml.safe_dump({**RULES, "validation": {"fraction": 0.0, "at_least": 0}}))
     plain = {"recipe": "quick", "device": "cpu", "workers": 1, "settings": ("fusion.class_weight=none",), **options}
-    asked = Request(
+    requested = Request(
         dataset, fusion="logreg", targets=target, protocol=str(rules), seeds="1", data_root=root, runs=folder, **plain
     )
-    inside, planned, features = run(asked), make(asked), {}
+    inside, planned, features = run(requested), make(requested), {}
     for stage in planned.graph.stages.values():
         if stage.kind == "predict":
             fitted = planned.graph.stages[stage.inputs["fitted"]].params
@@ -173,8 +173,8 @@ def test_and_on_real_people(tmp_path, embench):
     (root / "stress_predict" / "Processed_data").symlink_to(original / "Processed_data")
     for subject in ("S02", "S03", "S04", "S05", "S06", "S07"):
         (root / "stress_predict" / "Raw_data" / subject).symlink_to(original / "Raw_data" / subject)
-    asked = {"encoders": ("handcrafted",), "modalities": "eda"}
-    inside, outside = inside_and_outside(root, tmp_path, "stress_predict", "stress", embench, **asked)
+    requested = {"encoders": ("handcrafted",), "modalities": "eda"}
+    inside, outside = inside_and_outside(root, tmp_path, "stress_predict", "stress", embench, **requested)
     assert len(outside.predictions) > 10_000
     assert outside.scores == inside.scores
 
@@ -216,10 +216,10 @@ def test_what_the_file_lacks_is_counted_and_named(arousal, scored):
 
 
 def test_people_without_labels_are_passed_over(tmp_path):
-    everybody = make_subjects(6)
-    for row in everybody["p00"]:
+    all_subjects = make_subjects(6)
+    for row in all_subjects["p00"]:
         row["ratings"] = {}
-    root = write(tmp_path, everybody)
+    root = write(tmp_path, all_subjects)
     done = Bench(root, tmp_path / "runs").run("Moments", fusion="logreg")
     rows = rows_of(done.folder / "predictions.csv.gz")
     stranger = {**rows[0], "subject": "p00", "recording": "p00-v0", "unit": "p00-v0:0-10000"}
@@ -254,10 +254,10 @@ def test_one_fold_of_some_people_is_trained_on_the_others_and_of_all_on_nobody(a
     folds = record.read_record(made.folder).folds
     assert {row["subject"] for row in folds if row["role"] == "train"} == {f"p0{n}" for n in range(3, 8)}
     assert made.scores["controls"]["prior"]["arousal"]["auroc_within"]["mean"] == 0.5
-    nobody = scored(rows)
-    said = {name: c["arousal"].get("undefined") for name, c in nobody.scores["controls"].items()}
-    assert set(said.values()) == {"no training unit has a label"}
-    assert nobody.scores["cleared_all"] is False
+    unlabelled = scored(rows)
+    reasons = {name: c["arousal"].get("undefined") for name, c in unlabelled.scores["controls"].items()}
+    assert set(reasons.values()) == {"no training unit has a label"}
+    assert unlabelled.scores["cleared_all"] is False
 
 
 def test_a_person_in_two_folds_is_refused_where_the_protocol_keeps_people_apart(arousal, scored):
@@ -286,12 +286,12 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("change", "said"), FAULTS, ids=[said for _, said in FAULTS])
-def test_faults_are_refused_with_their_lines(arousal, scored, change, said):
+@pytest.mark.parametrize(("change", "reasons"), FAULTS, ids=[reasons for _, reasons in FAULTS])
+def test_faults_are_refused_with_their_lines(arousal, scored, change, reasons):
     rows = sorted(rows_of(arousal.folder / "predictions.csv.gz"), key=lambda row: row["subject"])
     with pytest.raises(DataError) as caught:
         scored([row | change if i in (2, 7) else row for i, row in enumerate(rows)])
-    assert said in caught.value.what
+    assert reasons in caught.value.what
     assert caught.value.where.endswith("mine.csv, lines 4, 9")
     assert caught.value.exit_code == 3
 

@@ -30,10 +30,10 @@ def folder_of(result):
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
-    everybody = make_subjects(4)
-    for row in everybody["p01"][:2]:
+    all_subjects = make_subjects(4)
+    for row in all_subjects["p01"][:2]:
         row["modalities"] = ("ecg",)
-    return write(tmp_path_factory.mktemp("four"), everybody)
+    return write(tmp_path_factory.mktemp("four"), all_subjects)
 
 
 METHODS = {"networks": NETWORKS, "estimator": ESTIMATOR}

@@ -113,10 +113,10 @@ def test_nothing_else_of_a_person_reaches_a_unit(tmp_path, unfiltered, encoder, 
 
 @pytest.mark.parametrize(("encoder", "fusion"), [("Whole", "single"), ("Moments", "logreg")])
 def test_a_person_without_rest_has_no_such_modality(tmp_path, unfiltered, encoder, fusion):
-    everybody = make_subjects(6, seconds=20.0)
-    for row in everybody["p02"]:
+    all_subjects = make_subjects(6, seconds=20.0)
+    for row in all_subjects["p02"]:
         row["seconds"] = 10.0  # over before the rest begins
-    bench = Bench(write(tmp_path, everybody, dataset="RestedLate"), tmp_path / "runs", "RestedLate")
+    bench = Bench(write(tmp_path, all_subjects, dataset="RestedLate"), tmp_path / "runs", "RestedLate")
     plan = bench.plan(encoder, fusion=fusion, modalities="ecg", protocol=unfiltered)
     assert {recording[:3] for recording in rows_of(plan)} == {"p00", "p01", "p03", "p04", "p05"}
     result = run(plan.request)

@@ -120,7 +120,7 @@ def test_a_run_that_lacks_some_units_is_compared_on_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "text"),
     [
         ("dataset", {"name": "another", "fingerprint": "0", "synthetic": {}}, "dataset"),
         ("dataset", {"name": "made-up", "fingerprint": "0", "synthetic": None}, "generated"),
@@ -132,9 +132,9 @@ def test_a_run_that_lacks_some_units_is_compared_on_the_others() -> None:
         ("dev", True, "validation"),
     ],
 )
-def test_what_makes_scores_incomparable_is_refused(field: str, value: Any, said: str) -> None:
+def test_what_makes_scores_incomparable_is_refused(field: str, value: Any, text: str) -> None:
     one, other = runs(2.0, 1.0)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=text):
         compare(one, changed(other, **{field: value}))
 
 
@@ -168,8 +168,8 @@ def test_an_undefined_score_is_an_error_that_says_why() -> None:
 def test_where_people_are_trained_on_folds_are_paired() -> None:
     """As under a protocol that deals out stretches: Nadeau and Bengio's t over folds, whose interval agrees with it."""
     one, other = runs(2.0, 1.0)
-    everybody = [{**row, "role": "train"} for row in one.folds]
-    c = compare(replace(one, folds=[*one.folds, *everybody]), other)
+    all_subjects = [{**row, "role": "train"} for row in one.folds]
+    c = compare(replace(one, folds=[*one.folds, *all_subjects]), other)
     of = [joined_on_common([r], TARGET, r.groups)[0] for r in (one, other)]
     subjects = np.array(sorted(one.groups))
     by_fold = [np.array([np.nanmean(auroc_by_person(units, subjects)) for _, _, units in joined]) for joined in of]

@@ -51,11 +51,11 @@ def loop_crossed(units: Units, cell: np.ndarray, subjects: np.ndarray) -> tuple[
 def loop_within_stimulus(units: Units, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     tie = TIE * np.ptp(units.score)
     wins, pairs = np.zeros((len(subjects),) * 2), np.zeros((len(subjects),) * 2)
-    who = {name: p for p, name in enumerate(subjects)}
+    owner = {name: p for p, name in enumerate(subjects)}
     for i, j in permutations(range(len(units)), 2):
         different = units.subject[i] != units.subject[j] and units.stimulus[i] == units.stimulus[j]
         if different and units.y_true[i] == 1 and units.y_true[j] == 0:
-            place = who[units.subject[i]], who[units.subject[j]]
+            place = owner[units.subject[i]], owner[units.subject[j]]
             wins[place] += over(units.score[i], units.score[j], tie)
             pairs[place] += 1
     return wins, pairs
@@ -184,10 +184,10 @@ def test_few_comparisons_or_people_are_not_estimable() -> None:
     full = np.ones((12, 12)) - np.eye(12)
     few_subjects = np.zeros((12, 12))
     few_subjects[:9, :9] = 100 * (1 - np.eye(9))
-    for pairs, said in ((full, "66 quadruples of 12 people"), (few_subjects, "3600 quadruples of 9 people")):
-        answer = share_won("auroc_crossed", [Pairs(pairs / 2, pairs)])
-        assert isinstance(answer, Undefined)
-        assert answer.reason.startswith(f"not estimable: {said}")
+    for pairs, text in ((full, "66 quadruples of 12 people"), (few_subjects, "3600 quadruples of 9 people")):
+        found = share_won("auroc_crossed", [Pairs(pairs / 2, pairs)])
+        assert isinstance(found, Undefined)
+        assert found.reason.startswith(f"not estimable: {text}")
     assert share_won("auroc_crossed", [Pairs(2 * full, 4 * full)]) == 0.5
 
 

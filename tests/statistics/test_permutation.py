@@ -28,8 +28,8 @@ def two_methods() -> tuple[list[Joined], Bootstrap, dict[str, str]]:
     y, folds = draw_labels(rng, PEOPLE), partitions(rng, PEOPLE, 2)
     folds[:, 1:12:2] = folds[:, :12:2]
     noise = rng.normal(size=(2, 2, *y.shape))
-    said = [1 / (1 + np.exp(-(y + noise[0]))), np.round(0.3 + 0.1 * (0.6 * y + noise[1]), 2)]
-    records = [recorded(name, np.clip(s, 0, 1), y, folds, "auroc") for name, s in zip("ab", said, strict=True)]
+    scores = [1 / (1 + np.exp(-(y + noise[0]))), np.round(0.3 + 0.1 * (0.6 * y + noise[1]), 2)]
+    records = [recorded(name, np.clip(s, 0, 1), y, folds, "auroc") for name, s in zip("ab", scores, strict=True)]
     groups = {subject: f"g{k // 2 if k < 12 else k}" for k, subject in enumerate(records[0].groups)}
     joined = joined_on_common(records, TARGET, groups)
     return joined, draw_bootstrap(joined[0].tested_subjects(), groups, 10), groups
@@ -51,8 +51,10 @@ def exchanged(one: Joined, other: Joined, subjects: set[str]) -> Joined:
     for seed, fold, units in one:
         theirs = other.seeds[seed][fold]
         take = np.isin(units.subject, list(subjects))
-        answers = {name: np.where(take, getattr(theirs, name), getattr(units, name)) for name in ("score", "decision")}
-        seeds.setdefault(seed, {})[fold] = replace(units, **answers)
+        predictions = {
+            name: np.where(take, getattr(theirs, name), getattr(units, name)) for name in ("score", "decision")
+        }
+        seeds.setdefault(seed, {})[fold] = replace(units, **predictions)
     return Joined(seeds)
 
 

@@ -35,9 +35,9 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
         durations = {r.id: r.duration_s for r in recordings}
         made = control_scores(target, units, y, train, test, durations=durations, movement=None, seed=0)
         for method, name in (("model", "elapsed_time"), ("majority", "majority")):
-            answer = made[name]
-            assert not isinstance(answer, Undefined)
-            for k, value, decision in zip(test, *answer, strict=True):
+            result = made[name]
+            assert not isinstance(result, Undefined)
+            for k, value, decision in zip(test, *result, strict=True):
                 u = units[k]
                 row = (method, target.name, fold.index, 0, u.subject, u.recording, u.stimulus, u.id, u.start_s)
                 for column, field in zip(rows.values(), (*row, value, decision), strict=True):

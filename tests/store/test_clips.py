@@ -21,8 +21,8 @@ def stored(root, cache, **options):
     return prepare(Filmed(root / "Filmed"), "tests/filmed", "code-1", rate_hz=16.0, cache=cache, **options)
 
 
-def watch(**asked):
-    return Watch(Recipe(prepare={"frames_hz": 5.0, "size": 8, "crop": "none", **asked}))
+def watch(**requested):
+    return Watch(Recipe(prepare={"frames_hz": 5.0, "size": 8, "crop": "none", **requested}))
 
 
 def greys(found, name):
@@ -99,16 +99,16 @@ def test_frames_are_shared_by_encoders_that_ask_for_the_same(store):
     class Another(Watch):
         pass
 
-    said = []
-    first = clips(store, "video", watch(frames_hz=2, size=6), progress=lambda *what: said.append(what))
-    assert [row[:2] for row in said] == [(i + 1, 7) for i in range(7)]
+    steps = []
+    first = clips(store, "video", watch(frames_hz=2, size=6), progress=lambda *what: steps.append(what))
+    assert [row[:2] for row in steps] == [(i + 1, 7) for i in range(7)]
     again = clips(
         store,
         "video",
         Another(Recipe(lr=9.0, prepare={"frames_hz": 2.0, "size": 6, "crop": "none", "clip_s": 4.0, "own": 1})),
-        progress=lambda *what: said.append(what),
+        progress=lambda *what: steps.append(what),
     )
-    assert len(said) == 7
+    assert len(steps) == 7
     assert again.array.filename == first.array.filename
     for other in ({"frames_hz": 3}, {"size": 7}, {"crop": "tight"}, {"clip_s": 2}):
         assert (
@@ -124,10 +124,12 @@ def test_more_workers_write_the_same_bytes(six, tmp_path):
     assert found[0].spans == found[1].spans
 
 
-@pytest.mark.parametrize("asked", [{"frames_hz": 0}, {"size": 3.5}, {"crop": "wide"}, {"clip_s": -1}, {"size": "big"}])
-def test_an_encoder_that_does_not_say_what_it_wants_is_named(store, asked):
+@pytest.mark.parametrize(
+    "requested", [{"frames_hz": 0}, {"size": 3.5}, {"crop": "wide"}, {"clip_s": -1}, {"size": "big"}]
+)
+def test_an_encoder_that_does_not_say_what_it_wants_is_named(store, requested):
     with pytest.raises(PluginError, match="which frames it reads") as caught:
-        clips(store, "video", watch(**asked))
+        clips(store, "video", watch(**requested))
     assert "Watch" in caught.value.where
     with pytest.raises(PluginError):
         clips(store, "video", Watch(Recipe()))
@@ -170,21 +172,21 @@ def test_without_boxes_a_face_is_looked_for(store):
 
 
 def test_files_that_cannot_be_seen_are_left_out_and_leave_the_others_as_they_are(tmp_path):
-    everybody = make_subjects(2)
-    root = write(tmp_path / "data", everybody)
+    all_subjects = make_subjects(2)
+    root = write(tmp_path / "data", all_subjects)
     films = root / "Filmed" / "films"
     whole = stored(root, tmp_path / "cache")
     expected = clips(whole, "video", watch())
     (films / "p00-v0.mkv").write_bytes(b"")
     film.sound(films / "p00-v1.wav")
-    everybody["p00"][1]["film"]["file"] = "films/p00-v1.wav"
-    everybody["p00"][2]["film"]["span"] = [13.0, 25.0]
+    all_subjects["p00"][1]["film"]["file"] = "films/p00-v1.wav"
+    all_subjects["p00"][2]["film"]["span"] = [13.0, 25.0]
     (films / "boxes.csv").write_text("no,boxes\n1,2\n")
-    everybody["p00"][3]["film"]["boxes"] = "films/boxes.csv"
+    all_subjects["p00"][3]["film"]["boxes"] = "films/boxes.csv"
     (films / "p01-v2.mkv").write_bytes((films / "p01-v2.mkv").read_bytes()[:200])
     film.write(films / "p01-v3.avi", [], codec="mpeg4")
-    everybody["p01"][3]["film"]["file"] = "films/p01-v3.avi"
-    for name, recordings in everybody.items():
+    all_subjects["p01"][3]["film"]["file"] = "films/p01-v3.avi"
+    for name, recordings in all_subjects.items():
         (root / "Filmed" / f"{name}.json").write_text(json.dumps(recordings))
     store = stored(root, tmp_path / "cache", workers=2)
     reasons = {row["recording"]: row["reason"] for row in store.excluded}

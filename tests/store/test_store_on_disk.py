@@ -117,10 +117,10 @@ def test_hashes_of_settled_files_are_remembered(dataset, cache, monkeypatch):
 
 def test_two_processes_at_once_share_one_store(root, cache):
     both = [start(root, cache), start(root, cache, workers=2)]
-    said = [process.communicate(timeout=60) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert said[0][0] == said[1][0]
-    assert [path.name for path in (cache / "store").iterdir()] == [Path(said[0][0].strip()).name]
+    outputs = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+    assert [path.name for path in (cache / "store").iterdir()] == [Path(outputs[0][0].strip()).name]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

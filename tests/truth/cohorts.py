@@ -83,24 +83,26 @@ def cross_validated(
     return [[fit(rng, x[of != k], y[of != k]) for k in range(FOLDS)] for of in folds]
 
 
-def answers(models: list[list[Model]], x: np.ndarray, folds: np.ndarray) -> np.ndarray:
+def predict(models: list[list[Model]], x: np.ndarray, folds: np.ndarray) -> np.ndarray:
     """(seeds, people, units) what is said of each person by the model that was not trained on them."""
-    said = np.empty((*folds.shape, x.shape[1]))
-    for row, of, own in zip(models, folds, said, strict=True):
+    predicted = np.empty((*folds.shape, x.shape[1]))
+    for row, of, own in zip(models, folds, predicted, strict=True):
         for k, model in enumerate(row):
             own[of == k] = model(x[of == k])
-    return said
+    return predicted
 
 
-def recorded(name: str, said: np.ndarray, y: np.ndarray, folds: np.ndarray, headline: str, tried: int = 1) -> Record:
+def recorded(
+    name: str, predicted: np.ndarray, y: np.ndarray, folds: np.ndarray, headline: str, tried: int = 1
+) -> Record:
     """Answers (seeds, people, units) as a run of this name leaves them behind, on units of 10 s."""
-    seeds, n_subjects, units = said.shape
-    seed, subject_id, moment = (grid.ravel() for grid in np.indices(said.shape))
+    seeds, n_subjects, units = predicted.shape
+    seed, subject_id, moment = (grid.ravel() for grid in np.indices(predicted.shape))
     subject = np.array([f"p{p:04d}" for p in range(n_subjects)])
     ids = np.array([[f"{p}:{10_000 * u}-{10_000 * (u + 1)}" for u in range(units)] for p in subject])
     columns = {
-        "method": np.full(said.size, MODEL),
-        "target": np.full(said.size, TARGET.name),
+        "method": np.full(predicted.size, MODEL),
+        "target": np.full(predicted.size, TARGET.name),
         "fold": folds[seed, subject_id],
         "seed": seed,
         "subject": subject[subject_id],
@@ -108,8 +110,8 @@ def recorded(name: str, said: np.ndarray, y: np.ndarray, folds: np.ndarray, head
         "stimulus": np.array([f"s{u:02d}" for u in range(units)])[moment],
         "unit": ids[subject_id, moment],
         "start_s": 10.0 * moment,
-        "score": said.ravel(),
-        "decision": said.ravel() >= 0.5,
+        "score": predicted.ravel(),
+        "decision": predicted.ravel() >= 0.5,
     }
     of = np.repeat(subject, units)
     about = (of, of, ids.ravel(), np.full(y.size, TARGET.name), np.full(y.size, ANY_SEED), y.ravel(), y.ravel())

@@ -36,8 +36,8 @@ def run() -> Run:
     """Runs a method with one seed, in this process; runs of one data root share their stages."""
 
     def call(data_root: Path, **options: Any) -> Result:
-        given = {"dataset": "amigos", "recipe": "small", "seeds": "0", "workers": 1, "device": "cpu", **options}
-        return embench.run(data_root=data_root, runs=data_root / "runs", **given)
+        arguments = {"dataset": "amigos", "recipe": "small", "seeds": "0", "workers": 1, "device": "cpu", **options}
+        return embench.run(data_root=data_root, runs=data_root / "runs", **arguments)
 
     return call
 

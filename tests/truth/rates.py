@@ -26,7 +26,6 @@ from embench.statistics.scores import compute_scores
 from .cohorts import (
     TARGET,
     UNITS,
-    answers,
     cross_validated,
     draw_features,
     draw_labels,
@@ -34,6 +33,7 @@ from .cohorts import (
     forest,
     partitions,
     perceptron,
+    predict,
     recorded,
     trained,
     worth,
@@ -66,7 +66,7 @@ def coverage(
         fitted = cross_validated(rng, x, y, folds, MODELS[models])
         new = draw_labels(rng, n_new_subjects)
         truth = worth(fitted, draw_features(rng, new, effect), new)
-        made = recorded("a", answers(fitted, x, folds), y, folds, SCORES[0])
+        made = recorded("a", predict(fitted, x, folds), y, folds, SCORES[0])
         [joined] = joined_on_common([made], TARGET, made.groups)
         bootstrap = draw_bootstrap(joined.tested_subjects(), made.groups, 1000)
         for name in SCORES:
@@ -84,9 +84,13 @@ def clearings(n_subjects: int, headline: str, seed: int = 0) -> Trials:
     while True:
         y, folds = draw_labels(rng, n_subjects), partitions(rng, n_subjects, SEEDS)
         x = draw_features(rng, y, 0.0)
-        said = answers(cross_validated(rng, x, y, folds, trained), x, folds)
-        made = recorded("a", said, y, folds, headline)
-        constant = {**made.predictions.columns, "method": np.full(said.size, "prior"), "score": np.full(said.size, 0.5)}
+        predicted = predict(cross_validated(rng, x, y, folds, trained), x, folds)
+        made = recorded("a", predicted, y, folds, headline)
+        constant = {
+            **made.predictions.columns,
+            "method": np.full(predicted.size, "prior"),
+            "score": np.full(predicted.size, 0.5),
+        }
         assert made.labels is not None
         scores = compute_scores(
             Predictions.concatenate([made.predictions, Predictions(constant)]),
@@ -109,16 +113,16 @@ def rejections(
     rng = np.random.default_rng([seed, n_subjects, 1])
     while True:
         y, folds = draw_labels(rng, n_subjects, units), partitions(rng, n_subjects, SEEDS)
-        said = []
+        predicted = []
         for _ in range(2):
             x = draw_features(rng, y, effect)
-            said.append(answers(cross_validated(rng, x, y, folds, MODELS[models]), x, folds))
-        c = compare(*(recorded(name, s, y, folds, score) for name, s in zip("ab", said, strict=True)))
+            predicted.append(predict(cross_validated(rng, x, y, folds, MODELS[models]), x, folds))
+        c = compare(*(recorded(name, s, y, folds, score) for name, s in zip("ab", predicted, strict=True)))
         found = {name: bool(p < 0.05) for name, p in c.tests.items()}
         assert c.difference.low is not None
         assert c.difference.high is not None
         found["interval"] = not c.difference.low <= 0 <= c.difference.high
-        right = [((s >= 0.5) == y).mean(0).ravel() for s in said]
+        right = [((s >= 0.5) == y).mean(0).ravel() for s in predicted]
         found["windows"] = bool(stats.ttest_rel(*right).pvalue < 0.05)
         yield found
 

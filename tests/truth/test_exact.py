@@ -30,7 +30,7 @@ def scored(of_unit: np.ndarray, trials: np.ndarray = TRIALS) -> dict[str, Any]:
     """The scores of a model that gives each trial `of_unit` (n,), tested in five folds of people."""
     n = len(trials)
     subject = np.array([f"P{subject_id:02d}" for subject_id in trials["person"]])
-    recording = np.array([f"{who}_V{video}" for who, video in zip(subject, trials["video"], strict=True)])
+    recording = np.array([f"{owner}_V{video}" for owner, video in zip(subject, trials["video"], strict=True)])
     unit = np.array([f"{name}:0-60000" for name in recording])
     predictions = Predictions(
         {
@@ -117,6 +117,6 @@ def test_a_label_of_the_person_alone_leaves_scores_within_people_undefined_and_s
     scores = scored(trials["heart_rate"] / 150, trials)
     assert scores["auroc_within"] == {"undefined": "no test person has both classes"}
     assert "not estimable" in scores["auroc_crossed"]["undefined"]
-    told = scored(np.where(trials["arousal"] > 4.5, 0.9, 0.1), trials)
-    assert told["auroc"]["mean"] == 1.0
-    assert "undefined" in told["auroc_within"]
+    found = scored(np.where(trials["arousal"] > 4.5, 0.9, 0.1), trials)
+    assert found["auroc"]["mean"] == 1.0
+    assert "undefined" in found["auroc_within"]

@@ -47,9 +47,9 @@ class TestSegments:
         assert sum(SEGMENTS.values()) * 37 == 12_580
 
     def test_a_second_has_the_annotation_of_its_segment_and_the_mean_where_two_overlap(self, tmp_path):
-        given = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, 0.9]])
-        recording = next(AmigosExternal(one_trial(tmp_path, given, 61.5)).recordings("P02"))
-        for name, (a, b, c, d) in {"valence": given[:, 1], "arousal": given[:, 2]}.items():
+        annotations = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, 0.9]])
+        recording = next(AmigosExternal(one_trial(tmp_path, annotations, 61.5)).recordings("P02"))
+        for name, (a, b, c, d) in {"valence": annotations[:, 1], "arousal": annotations[:, 2]}.items():
             label = recording.labels[name]
             assert label.kind == "continuous"
             np.testing.assert_array_equal(label.times, np.arange(61) + 0.5)
@@ -58,14 +58,14 @@ class TestSegments:
             np.testing.assert_allclose(label.values, expected)
 
     def test_segments_out_of_order_are_sorted_by_their_index(self, tmp_path):
-        given = np.array([[2, 0.5, 0.5], [1, -0.5, -0.5]])
-        recording = next(AmigosExternal(one_trial(tmp_path, given, 25.0)).recordings("P02"))
+        annotations = np.array([[2, 0.5, 0.5], [1, -0.5, -0.5]])
+        recording = next(AmigosExternal(one_trial(tmp_path, annotations, 25.0)).recordings("P02"))
         values = recording.labels["valence"].values
         np.testing.assert_allclose(values, [-0.5] * 5 + [0.0] * 15 + [0.5] * 5)
 
     def test_units_are_labelled_above_zero(self, tmp_path):
-        given = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, -0.9]])
-        reader = AmigosExternal(one_trial(tmp_path, given, 65.0))
+        annotations = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, -0.9]])
+        reader = AmigosExternal(one_trial(tmp_path, annotations, 65.0))
         recording = next(reader.recordings("P02"))
         units = make_units([recording], reader.card, "continuous", load_protocol("subject-independent-v1"))
         assert [(unit.start, unit.stop) for unit in units] == [(10.0 * i, 10.0 * i + 10) for i in range(6)]
@@ -90,8 +90,8 @@ class TestQuirks:
         assert cells["labels_ext_annotation"][0, 4][:, 1:].max() > 1
         recordings = {r.stimulus: r for r in AmigosExternal(nine).recordings("P02")}
         assert recordings[SHORT[4]].labels["valence"].values.max() == 1
-        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(nine).verify()]
-        assert any("P02_V19: annotations of the mean off the scale" in line for line in said)
+        findings = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(nine).verify()]
+        assert any("P02_V19: annotations of the mean off the scale" in line for line in findings)
 
     def test_p08_has_no_annotation_at_all(self, tmp_path, nine):
         assert "P08" not in AmigosExternal(nine).subjects()
@@ -101,17 +101,17 @@ class TestQuirks:
     def test_annotations_without_data_and_data_without_annotations(self, tmp_path, nine):
         annotations = row([np.empty((1, 0))] + [np.ones((2, 3))] * 19)
         own_file(tmp_path / "Data_Preprocessed_P02.mat", seconds=20.0, labels_ext_annotation=annotations)
-        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(tmp_path).verify()]
-        assert "P02_V10: data without annotations" in said
+        findings = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(tmp_path).verify()]
+        assert "P02_V10: data without annotations" in findings
         assert next(AmigosExternal(tmp_path).recordings("P02")).labels == {}
-        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(nine).verify()]
-        assert "P03_V30: annotations without data" in said
+        findings = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(nine).verify()]
+        assert "P03_V30: annotations without data" in findings
 
     def test_verify_sees_segments_that_do_not_fit(self, tmp_path):
         one_trial(tmp_path, np.array([[1, 0, 0], [3, 0, 0.0]]), 65.0)
-        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(tmp_path).verify()]
-        assert "P02_V10: 2 annotated segments in 65 s" in said
-        assert any("P02_V10: the annotated segments are not numbered" in line for line in said)
+        findings = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(tmp_path).verify()]
+        assert "P02_V10: 2 annotated segments in 65 s" in findings
+        assert any("P02_V10: the annotated segments are not numbered" in line for line in findings)
 
     def test_files_without_that_variable_have_no_labels(self, tmp_path):
         own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_ext_annotation=None)
@@ -128,9 +128,9 @@ class TestGenerated:
                 for name in ("arousal", "valence"):
                     spans = segments(3, recording.duration_s)
                     inside = [(a <= own["second"]) & (own["second"] < b) for a, b in spans]
-                    given = np.array([np.tanh(0.5 * own[name][where].mean()) for where in inside])
+                    annotations = np.array([np.tanh(0.5 * own[name][where].mean()) for where in inside])
                     covers = np.array(inside)[:, : int(recording.duration_s)]
-                    expected = (given[:, None] * covers).sum(axis=0) / covers.sum(axis=0)
+                    expected = (annotations[:, None] * covers).sum(axis=0) / covers.sum(axis=0)
                     np.testing.assert_allclose(recording.labels[name].values, expected)
 
     def test_it_keeps_the_interface(self, nine):

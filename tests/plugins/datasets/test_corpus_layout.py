@@ -61,8 +61,8 @@ BAD = {
 
 @pytest.mark.parametrize("fault", BAD)
 def test_a_fault_is_named_with_its_key(tmp_path, fault):
-    content, said = BAD[fault]
-    with pytest.raises(DataError, match=said) as caught:
+    content, text = BAD[fault]
+    with pytest.raises(DataError, match=text) as caught:
         corpus(tmp_path, content)
     assert caught.value.where.endswith("corpus.yaml")
     assert caught.value.exit_code == 3

@@ -108,11 +108,11 @@ def test_files_include_the_label_csv(release):
 
 
 def test_verify_tells_the_quirks(release):
-    said = [finding.what for finding in StressPredict(release).verify()]
-    assert any("without labels" in what for what in said)
-    assert any("no ACC.csv" in what for what in said)
-    assert "9 s have no label" in said
-    assert any("no button press within 2 s of label changes at 60 s" in what for what in said)
+    text = [finding.what for finding in StressPredict(release).verify()]
+    assert any("without labels" in what for what in text)
+    assert any("no ACC.csv" in what for what in text)
+    assert "9 s have no label" in text
+    assert any("no button press within 2 s of label changes at 60 s" in what for what in text)
 
 
 def test_verify_goes_on_after_a_damaged_person(release):
@@ -137,13 +137,13 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("kind", BAD_FILES)
 def test_a_bad_signal_file_is_named(release, kind):
-    content, said = BAD_FILES[kind]
+    content, text = BAD_FILES[kind]
     path = release / "Raw_data" / "S02" / "EDA.csv"
     if content is None:
         path.unlink()
     else:
         path.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=text) as caught:
         read(release)
     assert caught.value.exit_code == 3
     assert "S02" in caught.value.where
@@ -152,7 +152,7 @@ def test_a_bad_signal_file_is_named(release, kind):
 
 
 @pytest.mark.parametrize(
-    ("rows", "header", "said"),
+    ("rows", "header", "text"),
     [
         ([(2, 1, 1, START, 0)], "Participant,HR,respr,Time(sec),Stress", "no column Label"),
         ([(2, 1, 1, START + 9, 2)], None, "other than 0 and 1"),
@@ -162,9 +162,9 @@ def test_a_bad_signal_file_is_named(release, kind):
         ([], None, "empty"),
     ],
 )
-def test_a_bad_label_csv_is_named(release, rows, header, said):
+def test_a_bad_label_csv_is_named(release, rows, header, text):
     write_labels(release, rows, **({"header": header} if header else {}))
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=text) as caught:
         read(release)
     assert caught.value.where.endswith(LABELS.name)
 
@@ -257,9 +257,9 @@ def labels(reader: StressPredict) -> Iterator[tuple[str, Label]]:
 class TestRealRecordings:
     def test_everybody_of_the_release_is_read_and_has_labels_if_the_csv_has_them(self, real):
         reader = StressPredict(real)
-        said = re.search(r"(\d+) healthy volunteers", (real / "README.md").read_text(encoding="utf-8"))
+        text = re.search(r"(\d+) healthy volunteers", (real / "README.md").read_text(encoding="utf-8"))
         assert reader.subjects() == sorted(task_times(real))
-        assert len(reader.subjects()) == int(said[1])
+        assert len(reader.subjects()) == int(text[1])
         labelled = {subject for subject in reader.subjects() for r in reader.recordings(subject) if r.labels}
         in_csv = np.unique(np.loadtxt(real / LABELS, delimiter=",", skiprows=1, usecols=0))
         assert labelled == {f"S{subject_id:02.0f}" for subject_id in in_csv}

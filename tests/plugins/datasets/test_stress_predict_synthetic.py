@@ -128,8 +128,8 @@ class TestFiles:
         assert apart.max() < 5
 
     def test_presses_of_some_people_are_missing_or_of_another_time(self, root):
-        said = {Path(f.where).name for f in StressPredict(root).verify() if "no button press" in f.what}
-        assert said == {"S06", "S17"}
+        named = {Path(f.where).name for f in StressPredict(root).verify() if "no button press" in f.what}
+        assert named == {"S06", "S17"}
         assert b"\r\n" in (root / "Raw_data" / "S02" / "tags_S02.csv").read_bytes()
 
     def test_beats_in_the_ibi_file_are_those_of_the_pulse_wave(self, root):
@@ -143,10 +143,12 @@ class TestFiles:
         assert digests(tmp_path / "a") == digests(tmp_path / "b")
         assert json.loads((tmp_path / "a" / "EMBENCH_SYNTHETIC.json").read_text())["length_s"] == 60
 
-    @pytest.mark.parametrize("given", [{"length_s": 5}, {"length_s": float("nan")}, {"subjects": 36}, {"effect": 2}])
-    def test_arguments_out_of_range(self, tmp_path, given):
+    @pytest.mark.parametrize(
+        "arguments", [{"length_s": 5}, {"length_s": float("nan")}, {"subjects": 36}, {"effect": 2}]
+    )
+    def test_arguments_out_of_range(self, tmp_path, arguments):
         with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", **{"subjects": 2, "seed": 0, "effect": 1.0, **given})
+            synthetic.synthesize(tmp_path / "out", **{"subjects": 2, "seed": 0, "effect": 1.0, **arguments})
         assert not (tmp_path / "out").exists()
 
     def test_foreign_files_are_left_alone(self, tmp_path):

@@ -81,7 +81,7 @@ def read(root: Path, subject: str = "S2", cls: type[Wesad] = Wesad):
     return recording
 
 
-def said(root: Path, severity: str, cls: type[Wesad] = Wesad) -> str:
+def findings(root: Path, severity: str, cls: type[Wesad] = Wesad) -> str:
     return "\n".join(finding.what for finding in cls(root).verify() if finding.severity == severity)
 
 
@@ -124,7 +124,7 @@ class TestReading:
         assert info["age_band"] in ("20-29", "30-39")
         write_subject(tmp_path)
         assert Wesad(tmp_path).subject_info("S2") == {}
-        assert "no readme" in said(tmp_path, "note")
+        assert "no readme" in findings(tmp_path, "note")
 
     @pytest.mark.parametrize("folder", [".", "WESAD", "WESAD/WESAD", "wesad"])
     def test_packed_once_or_twice(self, tmp_path, folder):
@@ -137,8 +137,8 @@ class TestReading:
         for name in ("S10", "S2", "S13"):
             write_subject(tmp_path, name)
         assert Wesad(tmp_path).subjects() == ["S2", "S10", "S13"]
-        assert "S1, " not in said(tmp_path, "note")
-        assert "not here: S3, S4" in said(tmp_path, "note")
+        assert "S1, " not in findings(tmp_path, "note")
+        assert "not here: S3, S4" in findings(tmp_path, "note")
 
 
 class TestLiberal:
@@ -181,8 +181,8 @@ class TestLiberal:
         content["signal"]["wrist"]["EDA"][:] = 0
         write_subject(tmp_path, content=content)
         assert set(read(tmp_path).signals) == {"ppg", "acc"}
-        assert "no wrist TEMP" in said(tmp_path, "warning")
-        assert "no wrist EDA" in said(tmp_path, "warning")
+        assert "no wrist TEMP" in findings(tmp_path, "warning")
+        assert "no wrist EDA" in findings(tmp_path, "warning")
 
     def test_lost_samples_are_nan(self, tmp_path):
         content = content_of()
@@ -190,21 +190,21 @@ class TestLiberal:
         content["signal"]["wrist"]["BVP"][200] = 1e300
         write_subject(tmp_path, content=content)
         assert np.isnan(read(tmp_path).signals["ppg"].data).sum() == 5
-        assert "5 samples of wrist BVP are missing" in said(tmp_path, "warning")
+        assert "5 samples of wrist BVP are missing" in findings(tmp_path, "warning")
 
     def test_acceleration_in_another_unit_is_told(self, tmp_path):
         content = content_of()
         content["signal"]["wrist"]["ACC"] /= 64
         write_subject(tmp_path, content=content)
-        assert "another unit" in said(tmp_path, "warning")
-        assert "another unit" not in said(tmp_path, "warning", WesadChest)
+        assert "another unit" in findings(tmp_path, "warning")
+        assert "another unit" not in findings(tmp_path, "warning", WesadChest)
 
     def test_a_pickle_without_the_other_device(self, tmp_path):
         content = content_of()
         del content["signal"]["chest"]
         write_subject(tmp_path, content=content)
         assert set(read(tmp_path).signals) == set(Wesad.card.modalities)
-        assert "no chest" in said(tmp_path, "note")
+        assert "no chest" in findings(tmp_path, "note")
         with pytest.raises(DataError, match="it holds no chest, but wrist"):
             read(tmp_path, cls=WesadChest)
 
@@ -277,8 +277,8 @@ class TestQuestionnaires:
         assert [len(report.stai) for report in reports] == [6] * 5
         assert [len(report.sssq) for report in reports] == [6 if r.condition == 1 else 0 for r in reports]
         rows = [line.split(";") for line in path.read_text("utf-8").splitlines()]
-        given = [row[1:3] for row in rows if row[0] == "# DIM"]
-        assert [[f"{r.valence:g}", f"{r.arousal:g}"] for r in reports] == given
+        ratings = [row[1:3] for row in rows if row[0] == "# DIM"]
+        assert [[f"{r.valence:g}", f"{r.arousal:g}"] for r in reports] == ratings
         assert not [what for report in reports for what in report.odd()]
 
     def test_ratings_hold_where_the_codes_say_not_the_times(self, tmp_path):
@@ -293,7 +293,7 @@ class TestQuestionnaires:
         np.testing.assert_array_equal(np.isnan(recording.labels["arousal"].values), np.isnan(expected))
         write_subject(tmp_path / "other", quest=QUEST.replace("7.08;39.55;70.19", "99.1;1.2;0"))
         np.testing.assert_array_equal(read(tmp_path / "other").labels["valence"].values, expected)
-        assert "START and END" in said(tmp_path / "other", "warning")
+        assert "START and END" in findings(tmp_path / "other", "warning")
 
     def test_the_other_order(self, tmp_path):
         runs = tuple((({2: 3, 3: 2}.get(code, code)), length) for code, length in RUNS)
@@ -301,17 +301,17 @@ class TestQuestionnaires:
         write_subject(tmp_path, content=content_of(runs=runs), quest=quest)
         labels = read(tmp_path).labels
         assert set(labels["valence"].values[labels["condition"].values == 2]) == {3}
-        assert not said(tmp_path, "warning").replace("\n", "").startswith("its order")
+        assert not findings(tmp_path, "warning").replace("\n", "").startswith("its order")
 
     def test_without_the_file_there_are_conditions_only(self, tmp_path):
         path = write_subject(tmp_path, quest=None)
         assert set(read(tmp_path).labels) == {"condition"}
         assert Wesad(tmp_path).files("S2") == [path]
-        assert "no valence and no arousal" in said(tmp_path, "note")
+        assert "no valence and no arousal" in findings(tmp_path, "note")
 
     def test_another_order_than_the_pickles_is_told(self, tmp_path):
         write_subject(tmp_path, quest=QUEST.replace("TSST;Medi 1;Fun", "Fun;Medi 1;TSST"))
-        assert "its order is not that of the conditions in the pickle" in said(tmp_path, "warning")
+        assert "its order is not that of the conditions in the pickle" in findings(tmp_path, "warning")
 
     def test_a_condition_that_is_not_in_the_codes_leaves_the_others_their_ratings(self, tmp_path):
         runs = tuple((0 if code == 3 else code, length) for code, length in RUNS)
@@ -321,7 +321,7 @@ class TestQuestionnaires:
         assert by_condition == {0: {7}, 1: {3}}
         meditation = labels["valence"].values[labels["condition"].values == 3]
         assert np.isnan(meditation).all()  # one stretch for two reports
-        assert "no second of it is amusement" in said(tmp_path, "warning")
+        assert "no second of it is amusement" in findings(tmp_path, "warning")
 
     def test_line_ends_and_marks_of_other_systems(self, tmp_path):
         path = tmp_path / "S2_quest.csv"
@@ -393,9 +393,9 @@ class TestWrongFolders:
         for name in ("S1", "S2", "S12"):
             write_subject(tmp_path, name)
         assert Wesad(tmp_path).subjects() == ["S2"]
-        told = said(tmp_path, "warning")
-        assert "S1 is not of the release" in told
-        assert "S12 is not of the release" in told
+        warning = findings(tmp_path, "warning")
+        assert "S1 is not of the release" in warning
+        assert "S12 is not of the release" in warning
         with pytest.raises(DataError, match="no person S12"):
             read(tmp_path, "S12")
         assert len(PEOPLE) == 15
@@ -404,7 +404,7 @@ class TestWrongFolders:
         write_subject(tmp_path, "S2")
         (tmp_path / "S3").mkdir()
         assert Wesad(tmp_path).subjects() == ["S2"]
-        assert "there is no S3.pkl" in said(tmp_path, "warning")
+        assert "there is no S3.pkl" in findings(tmp_path, "warning")
 
 
 def with_signal(device: str, key: str, change) -> dict:
@@ -448,7 +448,7 @@ class TestBadPickles:
         assert caught.value.where == str(path)
         assert caught.value.expected
         assert caught.value.hint
-        assert what in said(tmp_path, "error")
+        assert what in findings(tmp_path, "error")
 
     @pytest.mark.parametrize(
         "content", [b"", b"<!DOCTYPE html><html>", b"PK\x03\x04zip", b"version https://git-lfs.github.com/spec/v1\n"]
@@ -478,7 +478,7 @@ class TestBadPickles:
         write_subject(tmp_path, content={**content_of(), "label": Evil()})
         with pytest.raises(DataError, match="refused"):
             read(tmp_path)
-        assert "refused" in said(tmp_path, "error")
+        assert "refused" in findings(tmp_path, "error")
         assert not ran.exists()
 
     def test_verify_goes_on_after_a_damaged_person(self, tmp_path):

@@ -161,10 +161,10 @@ def test_svm_leaves_people_out_as_scikit_learn_does() -> None:
     X, y, subjects = cohort(0)
     rows, machine = np.nan_to_num(X), SVC(gamma="auto")
     weight = np.linspace(0.5, 2.0, len(y))
-    asked, unseen = _left_out(machine, rows, y, subjects, weight)
-    given = {"groups": subjects, "cv": GroupKFold(5), "params": {"sample_weight": weight}}
-    np.testing.assert_array_equal(asked, np.arange(len(y)))
-    np.testing.assert_array_equal(unseen, cross_val_predict(machine, rows, y, method="decision_function", **given))
+    requested, unseen = _left_out(machine, rows, y, subjects, weight)
+    arguments = {"groups": subjects, "cv": GroupKFold(5), "params": {"sample_weight": weight}}
+    np.testing.assert_array_equal(requested, np.arange(len(y)))
+    np.testing.assert_array_equal(unseen, cross_val_predict(machine, rows, y, method="decision_function", **arguments))
 
 
 @pytest.mark.parametrize("cls", ALL)
