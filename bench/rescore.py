@@ -25,16 +25,16 @@ def rescore(folder: Path) -> list[str]:
     """Writes the entry's scores again; the means that differ from the old ones."""
     known = record.read_record(folder)
     if known.labels is None:
-        raise CheckFailed("the entry has no labels, so that only who has the data can score it", where=str(folder))
+        raise CheckFailed("the entry has no labels, so only a holder of the data can score it", where=str(folder))
     run = known.run
     protocol = protocols.recorded_protocol(run["protocol"]) or protocols.load_protocol(run["protocol"]["name"])
     card = card_for_protocol(protocol, registry.load("dataset", run["dataset"]["name"]).card)
     predictions = known.predictions
-    scored = {(m, t) for m, t in zip(predictions["method"].tolist(), predictions["target"].tolist(), strict=True)}
+    predicted = {(m, t) for m, t in zip(predictions["method"].tolist(), predictions["target"].tolist(), strict=True)}
     reasons: dict[str, dict[str, str]] = {}
     for control, targets in known.scores["controls"].items():
         for target, scored in targets.items():
-            if (control, target) not in scored:
+            if (control, target) not in predicted:
                 reasons.setdefault(target, {})[control] = scored["undefined"]
     scores = compute_scores(
         predictions,
