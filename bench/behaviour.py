@@ -4,7 +4,7 @@
 boards and reports, what every command prints, small runs, errors; which, says `behaviour.yaml`. `compare A B` says
 which files differ, and exits with 1 where any does. For changes that are to change nothing.
 
-Record both sides on one machine with one WORK: the generated data lie there, made by whichever comes first. Paths,
+Record both sides on one machine with one WORK: the synthetic data lie there, made by whichever comes first. Paths,
 times and memory are masked while recording. `compare --mask-datasets` is for changes that move the readers' code: it
 also hides the datasets' identities, and puts numbers in place of the ids that follow from them.
 """
@@ -104,9 +104,9 @@ class Recording:
             shutil.copytree(BOARDS, folder / "built", ignore=shutil.ignore_patterns("README.md"))
         out, err = folder / "stdout", folder / "stderr"
         code = (apart if name.startswith("runs/") else forked)(words, folder, out, err)
-        told = out.read_text()
-        self.keep(f"{name}.txt", f"$ embench {line}\nexit code {code}\n-- stdout\n{told}-- stderr\n{err.read_text()}")
-        return told
+        stdout = out.read_text()
+        self.keep(f"{name}.txt", f"$ embench {line}\nexit code {code}\n-- stdout\n{stdout}-- stderr\n{err.read_text()}")
+        return stdout
 
 
 def apart(words: list[str], folder: Path, out: Path, err: Path) -> int:
@@ -141,11 +141,11 @@ def identities(to: Recording) -> None:
 
 def plans(to: Recording) -> None:
     for name, options in THINGS["plans"].items():
-        given = {**THINGS["every_plan"], "data_root": to.data, "runs": to.scratch / "runs", **options}
+        arguments = {**THINGS["every_plan"], "data_root": to.data, "runs": to.scratch / "runs", **options}
         for key in ("encoders", "pretrainers", "settings"):
-            given[key] = tuple(text.format(data=to.data) for text in given.get(key, ()))
-        told = json.dumps(plan(Request(**given)), indent=1, sort_keys=True, default=str, ensure_ascii=False)
-        to.keep(f"plans/{name}.json", told + "\n")
+            arguments[key] = tuple(text.format(data=to.data) for text in arguments.get(key, ()))
+        described = json.dumps(plan(Request(**arguments)), indent=1, sort_keys=True, default=str, ensure_ascii=False)
+        to.keep(f"plans/{name}.json", described + "\n")
 
 
 def plan(request: Request) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def plan(request: Request) -> dict[str, Any]:
         "overlap": made.overlap, "config": made.config, "describe": made.describe(), "people": made.test.subjects,
         "trained_on": made.fit.subjects, "groups": made.test.groups, "units": [str(u) for u in made.test.units],
         "positions": made.test.positions, "folds": {seed: [str(f) for f in some] for seed, some in made.folds.items()},
-        "answers": [str(answer) for answer in made.graph.predictions], "stages": stages,
+        "answers": [str(prediction) for prediction in made.graph.predictions], "stages": stages,
     }  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def command(to: Recording, name: str, line: str) -> None:
 
 
 def lines() -> Iterator[tuple[str, str]]:
-    """Every command line that stands by itself, and the name of what it tells."""
+    """Every command line that stands by itself, and the name of its output."""
     for kind in ("commands", "faults"):
         yield from ((f"{kind}/{name}", line) for name, line in THINGS[kind].items())
     yield from ((f"info/{e.kind}-{e.name.replace('/', '-')}", f"info {e.name}") for e in registry.entries())
@@ -219,9 +219,9 @@ def record(out: Path, work: Path) -> None:
     os.environ |= {"EMBENCH_DATA": str(to.data), "EMBENCH_CACHE": str(to.scratch / "cache")}
     shutil.rmtree(to.scratch, ignore_errors=True)
     to.scratch.mkdir(parents=True)
-    for name, (people, seconds) in THINGS["data"].items():
+    for name, (n_subjects, seconds) in THINGS["data"].items():
         if not (to.data / name).is_dir():
-            line = f"data synthesize {name} --out {to.data}/{name} --subjects {people} --length-s {seconds}"
+            line = f"data synthesize {name} --out {to.data}/{name} --subjects {n_subjects} --length-s {seconds}"
             to.run(f"synthesize/{name}", line)
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(to.data / "stress_predict", to.scratch / "damaged" / "stress_predict")
@@ -231,7 +231,7 @@ def record(out: Path, work: Path) -> None:
     jobs: list[tuple[Callable[..., None], tuple[Any, ...]]] = [(plans, ()), (runs, ()), (identities, ())]
     jobs += [(rescored, (entry,)) for entry in entries] + [(command, each) for each in lines()]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(do, to, *given) for do, given in jobs]
+        waiting = [pool.submit(do, to, *arguments) for do, arguments in jobs]
         for each in waiting:
             each.result()
     shutil.rmtree(to.scratch)
@@ -282,15 +282,15 @@ def begin() -> int:
     commands = parser.add_subparsers(dest="do", required=True)
     recording = commands.add_parser("record", help="write what this commit does into OUT")
     recording.add_argument("out", type=Path)
-    recording.add_argument("--work", type=Path, required=True, help="folder of the generated data, the same for both")
+    recording.add_argument("--work", type=Path, required=True, help="folder of the synthetic data, the same for both")
     comparing = commands.add_parser("compare", help="say which files differ; exit 1 where any does")
     comparing.add_argument("a", type=Path)
     comparing.add_argument("b", type=Path)
     comparing.add_argument("--mask-datasets", action="store_true", help="but for the readers' identities")
-    given = parser.parse_args()
-    if given.do == "compare":
-        return compare(given.a, given.b, given.mask_datasets)
-    record(given.out.resolve(), given.work.resolve())
+    arguments = parser.parse_args()
+    if arguments.do == "compare":
+        return compare(arguments.a, arguments.b, arguments.mask_datasets)
+    record(arguments.out.resolve(), arguments.work.resolve())
     return 0
 
 

@@ -1,8 +1,8 @@
-"""Preparing CASE people of real length: seconds a person, what a second worker gains, and peak memory.
+"""Preparing CASE subjects of real length: seconds per subject, what a second worker gains, and peak memory.
 
-    python bench/bench_case.py [PEOPLE]      4 people unless said otherwise; the release has 30
+    python bench/bench_case.py [SUBJECTS]    default: 4 subjects; the release has 30
 
-People are generated first (40.9 minutes, eight sensors at 1000 Hz, 150 MB of text each), which is not timed.
+Subjects are synthesized first (40.9 minutes, eight sensors at 1000 Hz, 150 MB of text each), which is not timed.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from pathlib import Path
 import psutil
 from tabulate import tabulate
 
-PEOPLE = 4
-ONE_PERSON_MB = 2_451_584 * 8 * 4 / 2**20
-"""All samples of a person's eight sensors, as float32."""
+N_SUBJECTS = 4
+ONE_SUBJECT_MB = 2_451_584 * 8 * 4 / 2**20
+"""All samples of a subject's eight sensors, as float32."""
 
 
-def generate(root: Path, people: int) -> None:
-    """Writes the people."""
+def synthesize(root: Path, n_subjects: int) -> None:
+    """Writes the subjects."""
     from embench_plugins.datasets.synthetic import case
 
-    case.synthesize(root, people, 0, 1.0, length_s=case.REAL_S)
+    case.synthesize(root, n_subjects, 0, 1.0, length_s=case.REAL_S)
 
 
 def watch(ended: threading.Event, found: list[int]) -> None:
-    """Notes the memory of every worker, fifty times a second: not every system tells what an ended one had at most."""
+    """Notes the memory of every worker, fifty times a second: not every system reports the peak of an ended one."""
     while not ended.wait(0.02):
         for worker in psutil.Process().children():
             with contextlib.suppress(psutil.Error):
@@ -66,32 +66,35 @@ def measure(root: Path, workers: int) -> list[float]:
     return [float(number) for number in done.stdout.split()]
 
 
-def main(people: int) -> None:
+def main(n_subjects: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "case"
         # In a process of its own, so that its memory is not a worker's by inheritance.
-        maker = multiprocessing.get_context("spawn").Process(target=generate, args=(root, people))
+        maker = multiprocessing.get_context("spawn").Process(target=synthesize, args=(root, n_subjects))
         begin = time.perf_counter()
         maker.start()
         maker.join()
         size = sum(path.stat().st_size for path in root.rglob("*.csv")) / 2**20
         print(
-            f"{people} people, {size:.0f} MB of text, generated in {time.perf_counter() - begin:.0f} s (not counted)\n"
+            f"{n_subjects} subjects, {size:.0f} MB of text, synthesized in "
+            f"{time.perf_counter() - begin:.0f} s (not counted)\n"
         )
         found = {workers: measure(root, workers) for workers in (1, 2)}
     rows = []
     for workers, (seconds, processor, own, worker) in found.items():
         most = worker if workers > 1 else own
-        times = [f"{seconds:.1f} s", f"{seconds / people:.2f} s", f"{processor / people:.2f} s"]
+        times = [f"{seconds:.1f} s", f"{seconds / n_subjects:.2f} s", f"{processor / n_subjects:.2f} s"]
         rows.append([workers, *times, f"{own:.0f} MB", f"{most:.0f} MB"])
     print("`prepare` of CASE at real length")
-    print(tabulate(rows, ["workers", "in all", "a person", "processor, a person", "peak, parent", "peak, a reader"]))
+    print(
+        tabulate(rows, ["workers", "in all", "per subject", "processor, per subject", "peak, parent", "peak, a reader"])
+    )
     print(f"2 workers: {found[1][0] / found[2][0]:.2f} x as fast (wanted: 1.5)")
-    print(f"memory wanted: at most {ONE_PERSON_MB:.0f} MB (one person's samples) + 300 MB for each reading process\n")
+    print(f"memory wanted: at most {ONE_SUBJECT_MB:.0f} MB (one subject's samples) + 300 MB for each reading process\n")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(Path(sys.argv[2]), int(sys.argv[3]))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else PEOPLE)
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else N_SUBJECTS)

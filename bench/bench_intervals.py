@@ -1,6 +1,6 @@
 """How long intervals and comparisons take on one core, and the promised bounds.
 
-40 people with 300 units each, five folds, three seeds: 12,000 units, each answered three times.
+40 subjects with 300 units each, five folds, three seeds: 12,000 units, each predicted three times.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from embench.statistics.estimates import estimate
 from embench.statistics.intervals import draw_bootstrap
 from embench.statistics.joined import Joined
 
-PEOPLE, UNITS, STIMULI, FOLDS, SEEDS = 40, 300, 20, 5, 3
+N_SUBJECTS, UNITS, STIMULI, FOLDS, SEEDS = 40, 300, 20, 5, 3
 REPLICATES = 10_000
 METRICS = ("auroc_within", "auroc", "balanced_accuracy", "f1_weighted", "brier", "ece")
 TARGET = Target("stress", "binary", LabelRule(), "stress")
@@ -30,10 +30,10 @@ TIMES = 3
 
 
 def made_up(units: int, seed: int) -> Joined:
-    """Answers that are somewhat right; a person's units are spread over the stimuli."""
+    """Predictions that are somewhat right; a subject's units are spread over the stimuli."""
     rng = np.random.default_rng(seed)
-    y = rng.integers(0, 2, (PEOPLE, units)).astype(float)
-    names = np.repeat([f"s{p:02d}" for p in range(PEOPLE)], units)
+    y = rng.integers(0, 2, (N_SUBJECTS, units)).astype(float)
+    names = np.repeat([f"s{p:02d}" for p in range(N_SUBJECTS)], units)
     seeds = {}
     for k in range(SEEDS):
         score = 1 / (1 + np.exp(-(0.5 * y + rng.normal(size=y.shape)))).ravel()
@@ -43,9 +43,9 @@ def made_up(units: int, seed: int) -> Joined:
             score=score,
             decision=(score >= 0.5).astype(float),
             subject=names,
-            stimulus=np.tile([f"v{u * STIMULI // units:02d}" for u in range(units)], PEOPLE),
-            start_s=np.tile(10.0 * np.arange(units), PEOPLE),
-            fold=np.repeat(rng.permutation(PEOPLE) % FOLDS, units),
+            stimulus=np.tile([f"v{u * STIMULI // units:02d}" for u in range(units)], N_SUBJECTS),
+            start_s=np.tile(10.0 * np.arange(units), N_SUBJECTS),
+            fold=np.repeat(rng.permutation(N_SUBJECTS) % FOLDS, units),
             group=names,
             length_s=10.0,
         )
@@ -66,10 +66,13 @@ def quickest(call: Callable[[], object]) -> float:
 def main() -> None:
     joined, films, other = made_up(UNITS, 0), made_up(STIMULI, 1), made_up(UNITS, 2)
     groups = {
-        person: person for folds in joined.tested_subjects() for people in folds.values() for person in people.tolist()
+        subject: subject
+        for folds in joined.tested_subjects()
+        for subjects in folds.values()
+        for subject in subjects.tolist()
     }
     bootstrap = draw_bootstrap(joined.tested_subjects(), groups, REPLICATES)
-    codes = np.arange(PEOPLE)
+    codes = np.arange(N_SUBJECTS)
 
     def scored(names: tuple[str, ...], of: Joined) -> None:
         drawn = draw_bootstrap(of.tested_subjects(), groups, REPLICATES)
@@ -93,7 +96,7 @@ def main() -> None:
         seconds = quickest(call)
         verdict = "" if bound is None else f"{bound:.0f} s" + (" MISSED" if seconds > bound else "")
         rows.append([name, f"{seconds:.2f} s", verdict])
-    print(f"{PEOPLE} people, {PEOPLE * UNITS:,} units, {SEEDS} seeds; one core, quickest of {TIMES}")
+    print(f"{N_SUBJECTS} subjects, {N_SUBJECTS * UNITS:,} units, {SEEDS} seeds; one core, quickest of {TIMES}")
     print(tabulate(rows, ["", "processor", "bound"]), "\n")
 
 

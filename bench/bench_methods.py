@@ -77,9 +77,9 @@ class Case:
     def spec(self, seconds: float) -> InputSpec:
         """One channel of each modality, or the electrodes of an EEG, as the encoder reads it."""
         if self.encoder.reads == "clips":
-            asked = self.encoder.recipe.prepare
-            shape = (round(seconds * asked["frames_hz"]), 3, asked["size"], asked["size"])
-            return InputSpec(self.modality, shape, VIDEO_CHANNELS, asked["frames_hz"], torch.uint8)
+            prepare = self.encoder.recipe.prepare
+            shape = (round(seconds * prepare["frames_hz"]), 3, prepare["size"], prepare["size"])
+            return InputSpec(self.modality, shape, VIDEO_CHANNELS, prepare["frames_hz"], torch.uint8)
         parts = [samples.signal(m, seconds) for m in self.modality.split("+")]
         cut = [part if part.modality == "eeg" else replace(part, data=part.data[:1], channels=part.channels[:1])
                for part in parts]  # fmt: skip
@@ -124,8 +124,8 @@ def step_of(case: Case, module: nn.Module, logits: Callable[[], Tensor], size: i
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
         with machine.training_precision(device):
-            answer = logits()
-        binary_cross_entropy_with_logits(answer[:, 0].float(), y).backward()
+            output = logits()
+        binary_cross_entropy_with_logits(output[:, 0].float(), y).backward()
         if recipe.clip is not None:
             nn.utils.clip_grad_norm_(parameters, recipe.clip)
         optimiser.step()
@@ -213,8 +213,8 @@ def line_of(case: Case, device: str) -> tuple[list[Any], bool]:
     if device == "cpu":
         own = operations if whole == case.seconds else flops(case, spec)[1]
         if own > HEAVY:
-            said = ["", "", "", "", "too much for a CPU"]
-            return [f"{case.name} {case.preset}", f"{case.modality} {whole:g} s", f"{count:,}", mega, *said], True
+            cells = ["", "", "", "", "too much for a CPU"]
+            return [f"{case.name} {case.preset}", f"{case.modality} {whole:g} s", f"{count:,}", mega, *cells], True
         size = min(size, max(LEAST, int(STEP_FLOPS / (3 * own))))
     memory = memory_mb(case, spec, size, device)
     pair = steps(case, spec, size, device)
@@ -226,10 +226,10 @@ def line_of(case: Case, device: str) -> tuple[list[Any], bool]:
     fine = kept(times)
     of = f" of {case.encoder.recipe.batch}" if size < case.encoder.recipe.batch else ""
     timed_on = f"{size}{of} x {'x'.join(map(str, spec.shape))}"
-    said = f"{ratio_of(times):.3f} x" + ("" if fine else " MISSED") + (f" (try {tried})" if tried > 1 else "")
+    ratio = f"{ratio_of(times):.3f} x" + ("" if fine else " MISSED") + (f" (try {tried})" if tried > 1 else "")
     return [
         f"{case.name} {case.preset}", f"{case.modality} {whole:g} s", f"{count:,}", mega,
-        timed_on, f"{plain:.2f} ms", f"{ours:.2f} ms", f"{memory:.0f} MB", said,
+        timed_on, f"{plain:.2f} ms", f"{ours:.2f} ms", f"{memory:.0f} MB", ratio,
     ], fine  # fmt: skip
 
 

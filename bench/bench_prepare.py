@@ -1,4 +1,4 @@
-"""Peak memory of preparing a dataset: four times the people must not need more."""
+"""Peak memory of preparing a dataset: four times the subjects must not need more."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from embench.interfaces.units import LabelRule, Target
 from embench.store import prepare
 from embench.system import peak_memory
 
-PEOPLE = (4, 16)
+N_SUBJECTS = (4, 16)
 CHANNELS, RATE, SECONDS = 14, 128, 300
 
 
-class Generated(Dataset):
-    """So many people with two recordings of noise each, made when they are asked for."""
+class Synthetic(Dataset):
+    """`n_subjects` subjects with two recordings of noise each, made when they are read."""
 
-    people = 0
+    n_subjects = 0
     card = Card(
-        name="generated", title="", citation="", doi="", licence="", obtain="",
+        name="synthetic", title="", citation="", doi="", licence="", obtain="",
         modalities={"eeg": ModalityCard(tuple(f"c{i}" for i in range(CHANNELS)), float(RATE), "uV")},
         default_modalities=("eeg",), targets=(Target("arousal", "binary", LabelRule(cut=5.0), "rating"),),
         mains_hz=50.0, longest_s=float(SECONDS), labels_public="yes", fixed_order=False,
     )  # fmt: skip
 
     def subjects(self) -> list[str]:
-        return [f"p{i:02d}" for i in range(self.people)]
+        return [f"p{i:02d}" for i in range(self.n_subjects)]
 
     def files(self, subject: str) -> list[Path]:
         return []
@@ -49,28 +49,28 @@ class Generated(Dataset):
             )
 
 
-def child(people: int) -> None:
+def child(n_subjects: int) -> None:
     """Prints the process's peak before and after preparing, in MB."""
     before = peak_memory()
     with tempfile.TemporaryDirectory() as folder:
-        dataset = Generated(Path(folder))
-        dataset.people = people
-        prepare(dataset, "bench/generated", "1", rate_hz=float(RATE), cache=Path(folder))
+        dataset = Synthetic(Path(folder))
+        dataset.n_subjects = n_subjects
+        prepare(dataset, "bench/synthetic", "1", rate_hz=float(RATE), cache=Path(folder))
         size = sum(path.stat().st_size for path in Path(folder).rglob("*.npy")) / 2**20
     print(before / 2**20, peak_memory() / 2**20, size)
 
 
 def main() -> None:
     rows, peaks = [], []
-    for people in PEOPLE:
-        line = [sys.executable, __file__, str(people)]
+    for n_subjects in N_SUBJECTS:
+        line = [sys.executable, __file__, str(n_subjects)]
         done = subprocess.run(line, check=True, capture_output=True, text=True)  # noqa: S603  # this very script
         before, after, size = map(float, done.stdout.split())
         peaks.append(after)
-        rows.append([people, f"{size:.0f} MB", f"{before:.0f} MB", f"{after:.0f} MB"])
+        rows.append([n_subjects, f"{size:.0f} MB", f"{before:.0f} MB", f"{after:.0f} MB"])
     print("Memory of `prepare`, one worker")
-    print(tabulate(rows, ["people", "prepared", "before", "peak"]))
-    print(f"peak with {PEOPLE[1]} people: {peaks[1] / peaks[0]:.2f} x that with {PEOPLE[0]}\n")
+    print(tabulate(rows, ["subjects", "prepared", "before", "peak"]))
+    print(f"peak with {N_SUBJECTS[1]} subjects: {peaks[1] / peaks[0]:.2f} x that with {N_SUBJECTS[0]}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long a user waits for the command line to answer, beside Python's own start, and the promised bounds."""
+"""How long a user waits for the command line, next to Python's own start, and the promised bounds."""
 
 from __future__ import annotations
 

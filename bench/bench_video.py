@@ -1,4 +1,4 @@
-"""Frames of videos: clips a second beside a plain PyAV loop that does the same, and peak memory with a long film."""
+"""Frames of videos: clips a second next to a plain PyAV loop that does the same, and peak memory with a long film."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHORT_MIN, LONG_MIN = 1, 30
 
 
 class Films(Dataset):
-    """Every file in a folder is a recording of its own person."""
+    """Every file in a folder is a recording of its own subject."""
 
     card = Card(
         name="films", title="", citation="", doi="", licence="", obtain="",
@@ -57,7 +57,7 @@ class Films(Dataset):
 
 
 class Reader(Encoder):
-    """Asks for frames and builds nothing."""
+    """Reads frames and builds nothing."""
 
     accepts = frozenset({"video"})
     recipes = {}  # noqa: RUF012
@@ -107,8 +107,8 @@ def ours(store: Store, crop: str, workers: int, cache: Path) -> int:
         made.unlink()
     for made in (cache / "derived").glob("*"):
         made.rmdir()
-    asked = {"frames_hz": HZ, "size": SIZE, "crop": crop}
-    return len(clips(store, "video", Reader(Recipe(prepare=asked)), workers=workers).array)
+    options = {"frames_hz": HZ, "size": SIZE, "crop": crop}
+    return len(clips(store, "video", Reader(Recipe(prepare=options)), workers=workers).array)
 
 
 def cpu_s() -> float:
@@ -159,9 +159,9 @@ def speed() -> None:
         f"{CLIP} frames of {SIZE} pixels, {HZ} a second, from {FILMS} films of {SECONDS} s, {WIDTH} x {HEIGHT}, H.264"
     )
     print(f"Clips a second ({what}); best of {ROUNDS}")
-    print(tabulate(lines, ["", "clips/s", "beside the loop", "processor", "beside the loop"]))
+    print(tabulate(lines, ["", "clips/s", "of the loop", "processor", "of the loop"]))
     spread = {name: f"{statistics.median(seconds) / min(seconds):.2f}" for name, seconds in taken.items()}
-    print(f"median over best, which tells how quiet the machine was: {spread}\n")
+    print(f"median over best, which shows how quiet the machine was: {spread}\n")
 
 
 def child(folder: Path) -> None:

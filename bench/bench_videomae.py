@@ -104,7 +104,7 @@ def compare(recipe: Recipe, steps: int, where: str, place: Path) -> np.ndarray:
 
     folder = Folder(place, "stage", turn)
     folder.path.mkdir(parents=True)
-    loop.CHECKPOINT_EVERY_S = 1e9  # a checkpoint a minute is nothing beside a run's hours
+    loop.CHECKPOINT_EVERY_S = 1e9  # a checkpoint a minute is nothing in hours of a run
     every = np.arange(data.size)
     loop.fit(module, module, data, every, every[:0], recipe.but(epochs=TURNS + 1), folder, 0)
     return np.array(times[1:]) / steps  # the first turn warms up
@@ -116,15 +116,15 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=12 if where == "cuda" else 3)
     parser.add_argument("--batch", type=int, default=8 if where == "cuda" else 2)
     parser.add_argument("--steps", type=int, default=10 if where == "cuda" else 1)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     paper: Recipe = registry.load("encoder", "videomae").recipes["paper"]
-    recipe = paper.but(batch=asked.batch, build={"layers": asked.layers})
+    recipe = paper.but(batch=arguments.batch, build={"layers": arguments.layers})
     with tempfile.TemporaryDirectory() as place:
-        times = compare(recipe, asked.steps, where, Path(place))
+        times = compare(recipe, arguments.steps, where, Path(place))
     hand, engine = 1e3 * np.median(times, 0)
     ratio = np.median(times[:, 1] / times[:, 0])
     bound = f"{BOUND} x" + (" MISSED" if ratio > BOUND else "")
-    name = f"ViT-B, {asked.layers} of 12 layers, batch {asked.batch}"
+    name = f"ViT-B, {arguments.layers} of 12 layers, batch {arguments.batch}"
     print(f"Training step, {where}, one thread, median of {TURNS} turns")
     each = ", ".join(f"{ratio:.3f}" for ratio in times[:, 1] / times[:, 0])
     print(tabulate([[name, f"{hand:.0f} ms", f"{engine:.0f} ms", f"{ratio:.3f} x", bound]],

@@ -1,8 +1,8 @@
-"""`make board`: the Stress-Predict boards, from the raw files to the tables below `leaderboards/`.
+"""`make board`: the Stress-Predict leaderboards, from the raw files to the tables below `leaderboards/`.
 
-Every group of runs is published as soon as it is done, cheap groups first, so an interrupted board is a smaller board,
-not a broken one. The same command goes on where the last one stopped: finished stages are found again, and a finished
-run is not scored again, so its test people are looked at once. Recipe: `small` on a CPU, `paper` on a GPU.
+Every group of runs is published as soon as it is done, cheap groups first, so an interrupted call leaves a smaller
+leaderboard, not a broken one. The same command continues where the last one stopped: finished stages are reused, and a
+finished run is not scored again, so its test labels are opened once. Recipe: `small` on a CPU, `paper` on a GPU.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Method(NamedTuple):
 
 GROUPS: dict[str, list[Method]] = {
     "baselines": [Method("handcrafted", f, m) for m in (*ALONE, TOGETHER) for f in ESTIMATORS],
-    # What not knowing the person costs, and what a split that leaks pretends, for the same methods.
+    # The cost of unseen subjects, and the gain that a leaking split pretends, for the same methods.
     "strict": [Method("handcrafted", f, TOGETHER, protocol=STRICT) for f in ("svm", "forest", "boosting")],
     "legacy": [Method("handcrafted", f, TOGETHER, protocol=LEGACY) for f in ("svm", "forest", "boosting")],
     "unet_se": [Method("unet_se", "single", "ppg")],
@@ -81,7 +81,7 @@ def run_group(methods: list[Method], data_root: Path | None) -> tuple[set[str], 
     plans = [runner.plan(each) for each in requests]
     if plans[0].test.store.synthetic is not None:
         raise CheckFailed(
-            "a board holds real recordings only, and these data are synthetic",
+            "a leaderboard holds real recordings only, and these data are synthetic",
             where=str(data_root or "the default folder"),
         )
     todo = [each for each, plan in zip(requests, plans, strict=True) if not (plan.folder / "run.yaml").is_file()]
@@ -96,7 +96,7 @@ def run_group(methods: list[Method], data_root: Path | None) -> tuple[set[str], 
 
 
 def drop_superseded(done: set[str]) -> None:
-    """Removes entries that an earlier version of the same methods left: a whole board is of one version."""
+    """Removes entries that an earlier version of the same methods left: a whole leaderboard is of one version."""
     for protocol in {method.protocol for methods in GROUPS.values() for method in methods}:
         for entry in (BOARDS / DATASET / protocol).iterdir():
             if entry.is_dir() and entry.name not in done:
@@ -105,13 +105,15 @@ def drop_superseded(done: set[str]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Run the Stress-Predict board and publish it below leaderboards/.")
+    parser = argparse.ArgumentParser(
+        description="Run the Stress-Predict leaderboard and publish it below leaderboards/."
+    )
     parser.add_argument("--data-root", type=Path, default=os.environ.get("EMBENCH_TEST_DATA"))
     parser.add_argument("--only", choices=list(GROUPS), action="append", help="a group alone; may be repeated")
     parser.add_argument("--list", action="store_true", help="print the groups and do nothing")
-    given = parser.parse_args()
-    chosen = given.only or list(GROUPS)
-    if given.list:
+    arguments = parser.parse_args()
+    chosen = arguments.only or list(GROUPS)
+    if arguments.list:
         for name in chosen:
             for method in GROUPS[name]:
                 after = f" after {method.pretrainer}" if method.pretrainer else ""
@@ -123,13 +125,13 @@ def main() -> int:
         for name in chosen:
             began = time.monotonic()
             print(f"{name}: {len(GROUPS[name])} runs", flush=True)
-            published, missing = run_group(GROUPS[name], given.data_root)
+            published, missing = run_group(GROUPS[name], arguments.data_root)
             done, failures = done | published, failures | missing
             print(
                 f"{name}: done in {format_duration(time.monotonic() - began)}; {BOARDS / DATASET / 'README.md'}",
                 flush=True,
             )
-        if not given.only and not failures:
+        if not arguments.only and not failures:
             drop_superseded(done)
     except EmbenchError as error:
         print(f"{error.label}: {error}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""`make curve`: how much pretraining helps when few people are labelled, on Stress-Predict, as a table and a picture.
+"""`make curve`: how much pretraining helps when few subjects are labelled, on Stress-Predict, as a table and a picture.
 
-Both pretrainers against none, with 1, 2, 5 and all training people labelled; the others' signals are seen by
-pretraining alone. One seed. Stages that `make board` or an earlier call has run are found again.
+Both pretrainers against none, with 1, 2, 5 and all training subjects labelled; the others' signals are used in
+pretraining alone. One seed. Stages that `make board` or an earlier call has run are reused.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from embench.report import drawing
 from embench.runs import run as runner
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-PEOPLE = ("1", "2", "5", "all")
-METRICS = {"auroc_crossed_time": "AUROC with the clock held constant", "auroc_within": "AUROC within a person"}
+N_LABELLED = ("1", "2", "5", "all")
+METRICS = {"auroc_crossed_time": "AUROC with the clock held constant", "auroc_within": "AUROC within a subject"}
 
 METHODS: dict[str, tuple[str, str, str, str]] = {
     "signal_transform": ("tcn", "shared_tf", TOGETHER, "tcn + shared_tf"),
@@ -35,7 +35,7 @@ LIMITS = (0.35, 0.9)
 """Of the AUROC axes, so that panels can be compared."""
 
 
-def request(pretrainer: str, pretrained: bool, people: str, data_root: Path | None) -> runner.Request:
+def request(pretrainer: str, pretrained: bool, n_labelled: str, data_root: Path | None) -> runner.Request:
     encoder, fusion, modalities, _ = METHODS[pretrainer]
     return runner.Request(
         DATASET,
@@ -47,14 +47,14 @@ def request(pretrainer: str, pretrained: bool, people: str, data_root: Path | No
         seeds="0",
         data_root=data_root,
         runs=RUNS,
-        label_subjects=people,
+        label_subjects=n_labelled,
     )
 
 
 def measure(data_root: Path | None) -> list[dict[str, Any]]:
-    """A row for each method, number of people and metric: mean and interval over test people. What is done is not
-    scored again, so that its test people are looked at once."""
-    points = [(p, started, people) for p in METHODS for started in (False, True) for people in PEOPLE]
+    """A row for each method, number of subjects and metric: mean and interval over test subjects. Finished runs are
+    not scored again, so that test labels are opened once."""
+    points = [(p, started, n_labelled) for p in METHODS for started in (False, True) for n_labelled in N_LABELLED]
     requests = [request(*point, data_root) for point in points]
     folders = [runner.plan(each).folder for each in requests]
     todo = [each for each, folder in zip(requests, folders, strict=True) if not (folder / "run.yaml").is_file()]
@@ -62,12 +62,12 @@ def measure(data_root: Path | None) -> list[dict[str, Any]]:
         with Progress() as progress:
             runner.grid(todo, progress=progress.event).check()
     rows = []
-    for (pretrainer, started, people), folder in zip(points, folders, strict=True):
+    for (pretrainer, started, n_labelled), folder in zip(points, folders, strict=True):
         (scores,) = json.loads((folder / "scores.json").read_text())["scores"].values()
         for metric in METRICS:
             found = {key: round(scores[metric][key], 4) for key in ("mean", "low", "high")}
             method, after = METHODS[pretrainer][3], pretrainer if started else "none"
-            rows.append({"method": method, "pretrainer": after, "labelled": people, "metric": metric, **found})
+            rows.append({"method": method, "pretrainer": after, "labelled": n_labelled, "metric": metric, **found})
     return rows
 
 
@@ -83,10 +83,10 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 label, symbol = f"after {after}" if k else "from scratch", drawing.SYMBOLS[k]
                 marks.append(drawing.line(at, mean, colour=k, dashed=not k))
                 marks.append(drawing.error_bars(at, mean, low, high, colour=k, label=label, symbol=symbol))
-            people = drawing.Axis("training people with labels", names=PEOPLE)
-            panels.append(drawing.Panel(method, marks, people, drawing.Axis(title, *LIMITS)))
+            axis = drawing.Axis("training subjects with labels", names=N_LABELLED)
+            panels.append(drawing.Panel(method, marks, axis, drawing.Axis(title, *LIMITS)))
     about = (
-        "Four panels: rising numbers of labelled people against AUROC, with and without pretraining, with intervals."
+        "Four panels: rising numbers of labelled subjects against AUROC, with and without pretraining, with intervals."
     )
     title = "Label efficiency of two pretrainers on Stress-Predict"
     drawing.figure(panels, title, about, columns=len(METHODS)).save(path)
@@ -95,9 +95,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="The label-efficiency curves of docs/stress-predict.md.")
     parser.add_argument("--data-root", type=Path, default=os.environ.get("EMBENCH_TEST_DATA"))
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     try:
-        rows = measure(given.data_root)
+        rows = measure(arguments.data_root)
     except EmbenchError as error:
         print(f"{error.label}: {error}", file=sys.stderr)
         return error.exit_code

@@ -22,28 +22,28 @@ from embench.statistics.scores import compute_scores
 
 
 def rescore(folder: Path) -> list[str]:
-    """Writes the entry's scores anew; the means that differ from the old ones."""
+    """Writes the entry's scores again; the means that differ from the old ones."""
     known = record.read_record(folder)
     if known.labels is None:
-        raise CheckFailed("the entry has no labels, so that only who has the data can score it", where=str(folder))
+        raise CheckFailed("the entry has no labels, so only a holder of the data can score it", where=str(folder))
     run = known.run
     protocol = protocols.recorded_protocol(run["protocol"]) or protocols.load_protocol(run["protocol"]["name"])
     card = card_for_protocol(protocol, registry.load("dataset", run["dataset"]["name"]).card)
-    answered = known.predictions
-    given = {(m, t) for m, t in zip(answered["method"].tolist(), answered["target"].tolist(), strict=True)}
+    predictions = known.predictions
+    predicted = {(m, t) for m, t in zip(predictions["method"].tolist(), predictions["target"].tolist(), strict=True)}
     reasons: dict[str, dict[str, str]] = {}
     for control, targets in known.scores["controls"].items():
         for target, scored in targets.items():
-            if (control, target) not in given:
+            if (control, target) not in predicted:
                 reasons.setdefault(target, {})[control] = scored["undefined"]
     scores = compute_scores(
-        answered,
+        predictions,
         known.labels,
         targets=choose_targets(card, ",".join(run["targets"])),
         protocol=protocol,
         card=card,
         groups=known.groups,
-        unit_length_s={t: unit_length(answered["unit"][answered["target"] == t]) for t in run["targets"]},
+        unit_length_s={t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run["targets"]},
         not_applicable=reasons,
         replicates=known.scores["replicates"],
     )

@@ -198,12 +198,12 @@ def syncs():
 def looked_at(epoch, steps):
     """Waits of the host, kernels and the GPU's idling, a step of an epoch."""
     torch.cuda.synchronize()
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
         epoch()
         torch.cuda.set_sync_debug_mode("default")
-    waits = [w for w in said if "synchroniz" in str(w.message)]
+    waits = [w for w in caught if "synchroniz" in str(w.message)]
     where = collections.Counter(f"{'/'.join(Path(w.filename).parts[-2:])}:{w.lineno}" for w in waits)
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as prof:
         epoch()

@@ -147,9 +147,9 @@ def show(found, part, *names):
 WHERE = {
     **dict.fromkeys(("versions", "ceilings", "merge"), "__main__"),
     **dict.fromkeys(("cnn_tf", "videomae", "engine", "syncs", "compiled"), "speed"),
-    **dict.fromkeys(("repeat", "agree", "compare"), "answers"),
+    **dict.fromkeys(("repeat", "agree", "compare"), "predictions"),
 }
-"""In which file beside this each part is."""
+"""The file in this folder that has each part."""
 
 
 if __name__ == "__main__":

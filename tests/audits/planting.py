@@ -22,13 +22,13 @@ def cheat(name: str) -> str:
     return f"{CHEATS}:{name}"
 
 
-def world(root: Path, high=None, *, seed: int = 0, people: int = 12, stimuli: int = 12, seconds=(18, 24)) -> Path:
+def world(root: Path, high=None, *, seed: int = 0, n_subjects: int = 12, stimuli: int = 12, seconds=(18, 24)) -> Path:
     """People who met each stimulus once, in an order of their own that is not the files'. `high(about)` says whether a
     recording, with its `person` and `place` in the file, is rated high; by default that is drawn at random."""
     rng = np.random.default_rng(seed)
     made = {}
-    for person in range(people):
-        name, rows = f"p{person:02d}", []
+    for subject in range(n_subjects):
+        name, rows = f"p{subject:02d}", []
         turn, shown = rng.permutation(stimuli), rng.permutation(stimuli)
         for place in range(stimuli):
             about = {
@@ -37,7 +37,7 @@ def world(root: Path, high=None, *, seed: int = 0, people: int = 12, stimuli: in
                 "order": int(turn[place]),
                 "start_s": 3000.0 + 40 * int(turn[place]) + float(rng.uniform(0, 5)),
             }
-            chosen = rng.random() < 0.5 if high is None else high({**about, "person": person, "place": place})
+            chosen = rng.random() < 0.5 if high is None else high({**about, "person": subject, "place": place})
             rating = 5 + (1 if chosen else -1) * float(rng.uniform(0.5, 3))
             ratings = {"arousal": rating, "valence": float(rng.uniform(1, 9))}
             own = {"id": f"{name}-v{place}", "group": name, "modalities": ("ecg",), "ratings": ratings}
@@ -48,9 +48,9 @@ def world(root: Path, high=None, *, seed: int = 0, people: int = 12, stimuli: in
 
 def method(root: Path, encoder: str, **options):
     """The result of a method, of the small plugins or one that cheats, on the ECG."""
-    given = {"recipe": "quick", "seeds": "0", "targets": "arousal", "device": "cpu", "workers": 1, **options}
+    arguments = {"recipe": "quick", "seeds": "0", "targets": "arousal", "device": "cpu", "workers": 1, **options}
     place = {"data_root": root, "runs": root / "runs", "modalities": "ecg"}
-    return run(Request(plugin("Tiny"), encoders=(encoder,), **place, **given))
+    return run(Request(plugin("Tiny"), encoders=(encoder,), **place, **arguments))
 
 
 def abouts(root: Path) -> list[dict]:
@@ -98,7 +98,7 @@ def copy_of(folder: Path, to: Path) -> Path:
     return Path(shutil.copytree(folder, to / folder.parent.name / folder.name))
 
 
-def copied_person(root: Path, one: str, other: str, change, dataset: str = "Tiny", into: str | None = None) -> None:
+def copy_subject(root: Path, one: str, other: str, change, dataset: str = "Tiny", into: str | None = None) -> None:
     """Gives `other` the signals of `one`, through `change(x, rate)`, under names and ratings of their own."""
     rates = {"ecg": 64}
     with np.load(root / dataset / f"{one}.npz") as source:

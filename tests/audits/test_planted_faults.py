@@ -12,7 +12,7 @@ from embench.planning import graph
 from embench.runs import external
 
 from ..tiny.world import plugin
-from .planting import abouts, cheat, copied_person, copy_of, method, predicted, put, table, world
+from .planting import abouts, cheat, copy_of, copy_subject, method, predicted, put, table, world
 
 TINY = plugin("Tiny")
 
@@ -48,9 +48,9 @@ def of_file(tmp_path, root, score) -> dict[str, str]:
 def test_nothing_is_severe_where_nothing_was_planted(network, tmp_path):
     audited = audit_run(network.folder, out=tmp_path)
     assert severe(audited) == {}
-    asked = set(audited.checks)
-    assert {"people", "copies", "statistics", "stages", "labels", "scores", "person", "stimulus", "clock"} <= asked
-    assert {"length", "order", "one_person", "hidden", "probes", "shift"} <= asked
+    requested = set(audited.checks)
+    assert {"people", "copies", "statistics", "stages", "labels", "scores", "person", "stimulus", "clock"} <= requested
+    assert {"length", "order", "one_person", "hidden", "probes", "shift"} <= requested
     assert audited.checks["stages"].figures["differ"] == 0
     written = json.loads((tmp_path / "audit.json").read_text())
     assert written["counts"]["severe"] == 0
@@ -78,9 +78,9 @@ def test_overconfidence_is_told_from_luck(clean, tmp_path, sure, warned):
 def test_prediction_by_person_mean(tmp_path):
     rate = {f"p{n:02d}": n / 23 for n in range(24)}
     rng = np.random.default_rng(1)
-    root = world(tmp_path / "w", lambda about: rng.random() < 0.15 + 0.7 * about["person"] / 23, people=24)
+    root = world(tmp_path / "w", lambda about: rng.random() < 0.15 + 0.7 * about["person"] / 23, n_subjects=24)
     found = of_file(tmp_path, root, lambda about, noise: rate[about["subject"]] + noise.normal(0, 0.03))
-    assert "given by the person" in found["person"]
+    assert "the subject explains" in found["person"]
 
 
 def test_prediction_by_stimulus(tmp_path):
@@ -88,7 +88,7 @@ def test_prediction_by_stimulus(tmp_path):
     liked = {f"v{k}": k / 11 for k in range(12)}
     root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * liked[about["stimulus"]])
     found = of_file(tmp_path, root, lambda about, noise: liked[about["stimulus"]] + noise.normal(0, 0.05))
-    assert "given by the stimulus" in found["stimulus"]
+    assert "the stimulus explains" in found["stimulus"]
     assert set(found) == {"stimulus"}
 
 
@@ -104,7 +104,7 @@ def test_prediction_by_recording_length(tmp_path):
     rng = np.random.default_rng(1)
     root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * (about["seconds"] - 18) / 6)
     found = of_file(tmp_path, root, lambda about, noise: (about["seconds"] - 18) / 6 + noise.normal(0, 0.05))
-    assert "recording's length" in found["length"]
+    assert "length of the recording" in found["length"]
     assert set(found) == {"length"}
 
 
@@ -115,13 +115,13 @@ def test_label_in_the_file_order(tmp_path):
     assert "place in the files" in found["order"]
     result = method(root, plugin("Pool"), fusion="single")  # one that could not know the order
     assert severe(audit_run(result.folder, out=tmp_path)) == {
-        "order": "labels of arousal stand in the order of the files"
+        "order": "labels of arousal follow the order of the files"
     }
 
 
 @pytest.mark.slow
 def test_one_person_effect(tmp_path):
-    root = world(tmp_path / "w", people=20, stimuli=60, seconds=(4, 6))
+    root = world(tmp_path / "w", n_subjects=20, stimuli=60, seconds=(4, 6))
     truth = {about["id"]: about["ratings"]["arousal"] > 5 for about in abouts(root)}
 
     def score(about, noise):
@@ -140,26 +140,26 @@ def test_a_duplicated_person(tmp_path):
     rng = np.random.default_rng(4)
     root = world(tmp_path / "w")
     noisy = lambda x, rate: 2.5 * x[:, rate:] - 3 + rng.normal(0, 0.1, (1, x.shape[1] - rate))  # noqa: E731
-    copied_person(root, "p03", "p09", noisy)
+    copy_subject(root, "p03", "p09", noisy)
     result = method(root, plugin("Moments"), fusion="logreg")
     found = severe(audit_run(result.folder, out=tmp_path))
-    assert found == {"copies": "1 pairs of people have the same signals: p03 and p09"}
+    assert found == {"copies": "1 pairs of subjects have the same signals: p03 and p09"}
 
 
 @pytest.mark.slow
 def test_normalising_over_everybody_in_the_encoder(clean, tmp_path):
     result = method(clean, cheat("Everybody"), fusion="single")
-    assert "test people too" in severe(audit_run(result.folder, out=tmp_path))["statistics"]
+    assert "including test subjects" in severe(audit_run(result.folder, out=tmp_path))["statistics"]
 
 
 def test_normalising_over_everybody_in_the_engine(clean, tmp_path, monkeypatch):
     """As an engine would that fits statistics before it splits."""
     honest = fits.with_stats
-    everybody = {"mean": np.array([0.02], np.float32), "std": np.array([1.02], np.float32)}
+    all_subjects = {"mean": np.array([0.02], np.float32), "std": np.array([1.02], np.float32)}
 
     def before_the_split(specs, modalities, data, train):
         return {
-            m: type(s)(**{**vars(s), "stats": everybody}) for m, s in honest(specs, modalities, data, train).items()
+            m: type(s)(**{**vars(s), "stats": all_subjects}) for m, s in honest(specs, modalities, data, train).items()
         }
 
     with monkeypatch.context() as patch:
@@ -183,7 +183,7 @@ def test_pretraining_on_test_people_in_the_planner(clean, tmp_path, monkeypatch)
         result = method(clean, plugin("Pool"), fusion="single", pretrainers=("masked_value",))
     audited = audit_run(result.folder, out=tmp_path)
     assert set(severe(audited)) == {"stages"}
-    assert "other recordings than those of the training people" in str(audited.checks["stages"].findings[0].evidence)
+    assert "recordings other than those of the training subjects" in str(audited.checks["stages"].findings[0].evidence)
 
 
 @pytest.mark.slow
@@ -194,11 +194,11 @@ def test_pretraining_on_a_corpus_that_holds_test_people(tmp_path):
     for path in (root / "Other").glob("*.npz"):
         number = int(path.stem[1:])
         source = f"p{number:02d}"
-        copied_person(root, source, source, lambda x, rate: 0.4 * x[:, rate // 2 :] + 1, into="Other")
+        copy_subject(root, source, source, lambda x, rate: 0.4 * x[:, rate // 2 :] + 1, into="Other")
     result = method(root, plugin("Pool"), fusion="single", pretrainers=(f"masked_value:{plugin('Other')}",))
     assert result.manifest["pretrain_overlap"] == "none"
     found = severe(audit_run(result.folder, out=tmp_path))
-    assert "holds signals of 12 test people" in found["pretraining"]
+    assert "contain signals of 12 test subjects" in found["pretraining"]
 
 
 @pytest.mark.slow
@@ -236,7 +236,7 @@ def test_shuffled_labels(network, tmp_path):
     shuffled = np.random.default_rng(0).permutation(len(rows))
     put(folder / "labels.csv.gz", [{**row, "label": rows[k]["label"]} for row, k in zip(rows, shuffled, strict=True)])
     found = severe(audit_run(folder))
-    assert "are not those that the card's rule makes of the data" in found["labels"]
+    assert "differ from those that the card's rules make" in found["labels"]
 
 
 def test_scores_that_do_not_follow_from_the_predictions(network, tmp_path):
@@ -277,7 +277,7 @@ def test_hidden_layers_normalised_over_the_test_people(network, tmp_path):
             x = kept["x"][own]
             kept["x"][own] = (x - x.mean(0)) / (x.std(0) + 1e-9)
     np.savez(folder / "embeddings.npz", **kept)
-    assert "centred over the people who are tested" in severe(audit_run(folder))["hidden"]
+    assert "standardised over the test subjects" in severe(audit_run(folder))["hidden"]
 
 
 @pytest.mark.slow

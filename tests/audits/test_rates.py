@@ -24,17 +24,17 @@ def drawn(rng, units: int, slow: float, effect: float, level: float) -> tuple[Pr
     y = (latent > 0).astype(float)
     score = noise + effect * (y - 0.5) + level * rng.normal(size=(PEOPLE, 1))
     n = PEOPLE * units
-    person = np.repeat([f"p{p:02d}" for p in range(PEOPLE)], units)
+    subject = np.repeat([f"p{p:02d}" for p in range(PEOPLE)], units)
     place = np.tile(np.arange(units), PEOPLE)
     columns = {
         "method": np.full(n, "model"),
         "target": np.full(n, "arousal"),
         "fold": np.repeat(np.arange(PEOPLE) % FOLDS, units),
         "seed": np.zeros(n, int),
-        "subject": person,
-        "recording": person,
+        "subject": subject,
+        "recording": subject,
         "stimulus": np.array([f"v{k}" for k in place]),
-        "unit": np.array([f"{p}:{k}" for p, k in zip(person, place, strict=True)]),
+        "unit": np.array([f"{p}:{k}" for p, k in zip(subject, place, strict=True)]),
         "start_s": 10.0 * place,
         "score": 1 / (1 + np.exp(-score.ravel())),
         "decision": np.zeros(n),

@@ -13,16 +13,16 @@ def auroc(separation: float) -> float:
     return NormalDist().cdf(separation / 2**0.5)
 
 
-def study(people: int, units: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def study(n_subjects: int, units: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Units of 10 s, one after the other; a fair coin is each label."""
-    names = np.array([f"s{p:03d}" for p in range(people)])
-    subject, start = np.repeat(names, units), np.tile(np.arange(units) * 10, people)
+    names = np.array([f"s{p:03d}" for p in range(n_subjects)])
+    subject, start = np.repeat(names, units), np.tile(np.arange(units) * 10, n_subjects)
     return {
         "subject": subject,
         "start_s": start.astype(float),
         "unit": np.array([f"{s}-r:{t * 1000}-{t * 1000 + 10000}" for s, t in zip(subject, start, strict=True)]),
-        "y": rng.integers(0, 2, people * units),
-        "fold": np.repeat(np.arange(people) % 5, units),
+        "y": rng.integers(0, 2, n_subjects * units),
+        "fold": np.repeat(np.arange(n_subjects) % 5, units),
     }
 
 

@@ -88,7 +88,7 @@ def test_sides_are_made_of_what_both_have_the_dataset_and_their_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "text"),
     [
         (("metric: accuracy", "metrik: accuracy"), "metrik: unknown key"),
         (("a: {encoder: cnn_tf}", "a: {encodr: cnn_tf}"), "a.encodr: unknown key"),
@@ -102,12 +102,12 @@ def test_sides_are_made_of_what_both_have_the_dataset_and_their_own(tmp_path):
         (("claim: One is", "claim: One: is"), "cannot be read"),
     ],
 )
-def test_a_wrong_file_is_refused_by_field(tmp_path, change, said):
+def test_a_wrong_file_is_refused_by_field(tmp_path, change, text):
     assert change[0] in GOOD
     path = write(tmp_path, GOOD.replace(*change))
     with pytest.raises(UsageError, match="claim") as error:
         read_claim(path)
-    assert said in str(error.value)
+    assert text in str(error.value)
     assert str(path) in str(error.value)
 
 
@@ -121,11 +121,11 @@ def test_a_claim_says_why_it_is_not_tested(tmp_path):
 def test_another_package_brings_claims_and_a_broken_one_costs_itself_alone(acme):
     write(acme, GOOD)
     broken = write(acme, "id: A3\n", name="A3")
-    with pytest.warns(UserWarning, match="a claim is left out") as caught:
+    with pytest.warns(UserWarning, match="a claim is excluded") as caught:
         (found,) = claims.select_claims("acme2030", ())
     assert str(broken) in str(caught[0].message)
     assert found.claim == "One is better than the other."
-    with pytest.warns(UserWarning, match="left out"):
+    with pytest.warns(UserWarning, match="excluded"):
         assert {claim.paper for claim in claims.select_claims(None, ())} > {"acme2030", "wu2023"}
 
 

@@ -23,8 +23,8 @@ def data(tmp_path_factory):
     from embench.cli import main
 
     root = tmp_path_factory.mktemp("claims")
-    for name, people, length in (("amigos", 4, 20), ("k_emocon", 6, 300)):
-        size = ["--subjects", str(people), "--length-s", str(length)]
+    for name, subjects, length in (("amigos", 4, 20), ("k_emocon", 6, 300)):
+        size = ["--subjects", str(subjects), "--length-s", str(length)]
         assert main(["data", "synthesize", name, "--out", str(root / name), *size]) == 0
     return root
 

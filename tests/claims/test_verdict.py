@@ -84,8 +84,8 @@ class TestOnMethodsOfKnownStrength:
     def test_how_often_verdicts_are_right_over_many_studies(self):
         """A direction is claimed of equally good methods in about 5 % of studies, and of others hardly ever the wrong
         one."""
-        said = {0.0: [], 0.4: []}
-        for apart, verdicts in said.items():
+        verdicts_by_gap = {0.0: [], 0.4: []}
+        for apart, verdicts in verdicts_by_gap.items():
             for study_number in range(100):
                 rng = np.random.default_rng([study_number, int(10 * apart)])
                 of = study(15, 30, rng)
@@ -94,7 +94,7 @@ class TestOnMethodsOfKnownStrength:
                     for n, s in (("a", 0.6 + apart), ("b", 0.6))
                 )
                 verdicts.append(self.verdict(a, b))
-        wrong = sum(verdict in ("supported", "contradicted") for verdict in said[0.0])
-        assert wrong <= 12, said  # a binomial of 100 at .05 is above 12 in one of 700
-        assert said[0.4].count("contradicted") == 0
-        assert said[0.4].count("supported") > 60
+        wrong = sum(verdict in ("supported", "contradicted") for verdict in verdicts_by_gap[0.0])
+        assert wrong <= 12, verdicts_by_gap  # a binomial of 100 at .05 is above 12 in one of 700
+        assert verdicts_by_gap[0.4].count("contradicted") == 0
+        assert verdicts_by_gap[0.4].count("supported") > 60

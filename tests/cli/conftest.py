@@ -43,7 +43,7 @@ def runner(monkeypatch):
     """Stands in for `embench.run`: keeps what it is asked, and answers with a small result."""
     from embench.runs import run as module
 
-    asked = []
+    requested = []
 
     class Plan:
         def __init__(self, request):
@@ -66,19 +66,19 @@ def runner(monkeypatch):
             return self._document
 
     def run(request, progress=None):
-        asked.append(request)
+        requested.append(request)
         progress({"event": "plan", "total": 1, "done": 0})
         print("printed by a plugin")
         return Result(request)
 
     def grid(requests, **_):
-        asked.extend(requests)
+        requested.extend(requests)
         return module.GridResult(tuple(Result(request) for request in requests))
 
     monkeypatch.setattr(module, "run", run)
     monkeypatch.setattr(module, "grid", grid)
-    monkeypatch.setattr(module, "plan", lambda request: asked.append(request) or Plan(request))
-    return asked
+    monkeypatch.setattr(module, "plan", lambda request: requested.append(request) or Plan(request))
+    return requested
 
 
 NUMBER = {"mean": 0.612, "std": 0.05, "low": 0.55, "high": 0.674}

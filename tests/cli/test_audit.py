@@ -18,7 +18,7 @@ __all__ = ["cache", "embench"]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return world(tmp_path_factory.mktemp("audited"), people=8)
+    return world(tmp_path_factory.mktemp("audited"), n_subjects=8)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_a_file_of_predictions_needs_its_dataset(root, tmp_path, embench, monkey
     assert done.code == 2
     assert "--dataset" in done.err
     done = embench("audit", path, "--dataset", plugin("Tiny"), "--data-root", root)
-    assert "given by the place in the files" in done.out
+    assert "the place in the files explains" in done.out
 
 
 def test_an_entry_takes_the_audit_along_and_its_board_shows_it(run, tmp_path, embench):
@@ -94,4 +94,4 @@ def test_only_methods_of_embench_can_be_trained_again(root, tmp_path, embench, m
     path = predicted(tmp_path / "mine.csv", root, lambda about, rng: rng.uniform(0.1, 0.9) + 0 * about["place"])
     done = embench("audit", path, "--dataset", plugin("Tiny"), "--data-root", root, "--retrain", "1")
     assert done.code == 2
-    assert "made outside embench" in done.err
+    assert "its predictions are a submission" in done.err

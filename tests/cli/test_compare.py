@@ -46,7 +46,7 @@ def test_one_document_says_the_same(folders: list[str], capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    ("rest", "code", "said"),
+    ("rest", "code", "text"),
     [
         (["--target", "valence"], 2, "no target `valence`"),
         (["--metric", "nonsense"], 2, "nonsense"),
@@ -55,11 +55,11 @@ def test_one_document_says_the_same(folders: list[str], capsys: pytest.CaptureFi
     ],
 )
 def test_what_does_not_fit_is_said(
-    folders: list[str], rest: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+    folders: list[str], rest: list[str], code: int, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", *folders, *rest]) == code
     printed = capsys.readouterr()
-    assert said in printed.err
+    assert text in printed.err
     assert not printed.out
 
 

@@ -133,9 +133,9 @@ def test_a_wrong_variable_is_named_in_one_line(embench, tmp_path, monkeypatch, l
     monkeypatch.chdir(tmp_path)
     (tmp_path / "answers.csv").write_text("subject,recording,unit,target,score\nS1,S1,S1-0,stress,0.5\n")
     done = embench(*line)
-    said = [text for text in (done.out + done.err).splitlines() if "$EMBENCH_DATA is" in text]
-    assert len(said) == 1, done
-    assert f"$EMBENCH_DATA is {tmp_path / 'nowhere'}, which does not exist" in said[0]
+    output = [text for text in (done.out + done.err).splitlines() if "$EMBENCH_DATA is" in text]
+    assert len(output) == 1, done
+    assert f"$EMBENCH_DATA is {tmp_path / 'nowhere'}, which does not exist" in output[0]
     assert done.code == {"data status": 0, "doctor": 1}.get(" ".join(line), 3)
 
 

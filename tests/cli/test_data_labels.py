@@ -14,10 +14,10 @@ KINDS = plugin("Kinds")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    everybody = of_all_kinds(4)
-    for row in everybody["p01"]:
+    all_subjects = of_all_kinds(4)
+    for row in all_subjects["p01"]:
         row["ratings"]["liking"] = None
-    return write(tmp_path_factory.mktemp("data"), everybody, dataset="Kinds")
+    return write(tmp_path_factory.mktemp("data"), all_subjects, dataset="Kinds")
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def cache(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def told(root, tmp_path_factory):
+def described(root, tmp_path_factory):
     from embench.data.cohort import choose_targets
     from embench.data.find import prepared
     from embench.data.label_report import describe_labels
@@ -40,8 +40,8 @@ def told(root, tmp_path_factory):
         return {row["target"]: row for row in describe_labels(prepared(KINDS, root, rules), card, targets, rules)}
 
 
-def test_classes_of_each_person(told):
-    arousal = told["arousal"]
+def test_classes_of_each_person(described):
+    arousal = described["arousal"]
     assert (arousal["label_kind"], arousal["unit_s"], arousal["units"], arousal["labelled"]) == (
         "continuous",
         10,
@@ -51,37 +51,37 @@ def test_classes_of_each_person(told):
     assert [row["subject"] for row in arousal["per_person"]] == ["p00", "p01", "p02", "p03"]
     assert all([c["share"] for c in row["classes"]] == [0.5, 0.5] for row in arousal["per_person"])
     # States c, a and d count, in that order; a is the aroused half.
-    state = told["state"]
+    state = described["state"]
     assert [c["name"] for c in state["classes"]] == ["c", "a", "d"]
     assert [c["units"] for c in state["per_person"][0]["classes"]] == [6, 9, 3]
 
 
-def test_values_have_a_mean_and_a_spread(told):
-    value = told["arousal_value"]
+def test_values_have_a_mean_and_a_spread(described):
+    value = described["arousal_value"]
     assert value["values"]["low"] < 3.5 < value["values"]["mean"] < 6 < value["values"]["high"]
     assert set(value["per_person"][0]["values"]) == {"mean", "sd", "low", "high"}
 
 
-def test_ties_are_counted_and_warned_of(told):
-    liking = told["liking"]
+def test_ties_are_counted_and_warned_of(described):
+    liking = described["liking"]
     assert (liking["units"], liking["unit_s"], liking["people"]) == (24, None, 3)
     assert liking["dropped"] == {"not annotated": 6}
     assert liking["without_any_label"] == ["p01"]
     assert liking["at_cut"] == {"cut": 5.0, "units": 12, "share": pytest.approx(12 / 18), "ties": "low"}
     assert any("67% of the units lie on the cut of 5" in text for text in liking["warnings"])
-    assert told["arousal"]["at_cut"]["units"] == 0
-    assert told["arousal"]["warnings"] == []
+    assert described["arousal"]["at_cut"]["units"] == 0
+    assert described["arousal"]["warnings"] == []
 
 
-def test_variance_and_agreement(told):
-    shares = told["arousal"]["variance"]
+def test_variance_and_agreement(described):
+    shares = described["arousal"]["variance"]
     assert sum(share for name, share in shares.items() if name != "method") == pytest.approx(1)
-    assert "undefined" in told["state"]["variance"]
-    (observers,) = told["arousal"]["agreement"]
+    assert "undefined" in described["state"]["variance"]
+    (observers,) = described["arousal"]["agreement"]
     assert observers["labels"] == ["arousal_annotator1", "arousal_annotator2"]
     assert 0 < observers["alpha"] < 1
     assert observers["pairs"][0]["units"] == 72
-    assert told["state"]["agreement"] == []
+    assert described["state"]["agreement"] == []
 
 
 def test_reasons_why_units_have_no_label():
@@ -151,9 +151,9 @@ def test_drawn(embench, root, tmp_path):
 
 
 def test_figures_that_cannot_be_written_are_refused_first(embench, tmp_path):
-    for name, said in (("labels.doc", "no format"), ("nowhere/labels.svg", "no folder")):
+    for name, text in (("labels.doc", "no format"), ("nowhere/labels.svg", "no folder")):
         done = embench("data", "labels", KINDS, "--data-root", tmp_path, "--figure", tmp_path / name)
-        assert (done.code, said in done.err) == (2, True)
+        assert (done.code, text in done.err) == (2, True)
 
 
 def test_a_dataset_without_targets_is_refused(embench, tmp_path):

@@ -107,10 +107,10 @@ def test_commands_on_data_and_records_work_without_them(prepared):
         ["leaderboard", "show", "--boards", "boards"],
         ["leaderboard", "build", "--boards", "boards"],
     ]
-    said = without_them(lines, prepared, EMBENCH_CACHE=str(prepared / "cache"))
-    for line, (code, out, err) in zip(lines, said, strict=True):
+    results = without_them(lines, prepared, EMBENCH_CACHE=str(prepared / "cache"))
+    for line, (code, out, err) in zip(lines, results, strict=True):
         assert code == 0, (line, out, err)
-    assert Path(ENTRIES[0]).name in said[-2][1]
+    assert Path(ENTRIES[0]).name in results[-2][1]
     assert {path.name for path in (prepared / "scored").iterdir()} >= {"run.yaml", "scores.json", "audit.json"}
 
 

@@ -25,7 +25,7 @@ def failing(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "text"),
     [
         (errors.CheckFailed("w", where="there"), 1, "check failed: w\n  where: there"),
         (errors.UsageError("w", hint="do"), 2, "wrong arguments: w\n  what to do: do"),
@@ -41,11 +41,11 @@ def failing(monkeypatch):
         (OSError(errno.ENOENT, "No such file", "/x"), 70, "a bug in embench"),
     ],
 )
-def test_errors_become_exit_codes(embench, failing, error, code, said):
+def test_errors_become_exit_codes(embench, failing, error, code, text):
     failing(error)
     done = embench("list")
     assert done.code == code
-    assert said in done.err
+    assert text in done.err
     assert "Traceback" not in done.err
     assert done.out == ""
 
@@ -73,7 +73,7 @@ def test_a_bug_says_how_to_report_it(embench, failing):
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "text"),
     [
         (("lst",), "Did you mean 'list'"),
         (("run", "--datset", "amigos"), "--dataset"),
@@ -86,10 +86,10 @@ def test_a_bug_says_how_to_report_it(embench, failing):
         (("run", "--config", "none.yaml"), "cannot read none.yaml"),
     ],
 )
-def test_wrong_arguments_offer_the_nearest_name(embench, line, said):
+def test_wrong_arguments_offer_the_nearest_name(embench, line, text):
     done = embench(*line)
     assert done.code == 2
-    assert said in done.err
+    assert text in done.err
     assert done.out == ""
 
 
@@ -118,9 +118,9 @@ def test_it_runs_as_a_module():
     ],
 )
 def test_tab_completes_commands_options_and_names(words, completed):
-    asked = {"_EMBENCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    requested = {"_EMBENCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     done = subprocess.run(
-        [sys.executable, "-m", "embench"], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "embench"], env={**os.environ, **requested}, capture_output=True, text=True, check=False
     )
     assert done.stdout.split() == completed
 

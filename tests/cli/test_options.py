@@ -23,8 +23,8 @@ every_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda option: opt
 
 
 def points(option):
-    given = POINTS.get(option.name, ("deap", "wesad"))
-    return given if option.name in AXES else given[:1]
+    arguments = POINTS.get(option.name, ("deap", "wesad"))
+    return arguments if option.name in AXES else arguments[:1]
 
 
 def held(option, text):
@@ -33,8 +33,8 @@ def held(option, text):
 
 
 def line(option, *texts):
-    given = [f"--{name}={value}" for name, value in NEEDED.items() if name != option.name]
-    return [*given, *(f"--{option.name}" if text is True else f"--{option.name}={text}" for text in texts)]
+    arguments = [f"--{name}={value}" for name, value in NEEDED.items() if name != option.name]
+    return [*arguments, *(f"--{option.name}" if text is True else f"--{option.name}={text}" for text in texts)]
 
 
 @every_option
@@ -56,8 +56,8 @@ def test_grid_makes_points_of_an_axis_and_gives_the_rest_to_all(option, embench,
 def test_python_takes_it_by_its_name_on_the_command_line(option, monkeypatch):
     monkeypatch.setattr(module, "run", lambda request: request)
     text = points(option)[0]
-    given = int(text) if option.name == "workers" else text
-    request = module.call(**{**NEEDED, option.name.replace("-", "_"): given})
+    arguments = int(text) if option.name == "workers" else text
+    request = module.call(**{**NEEDED, option.name.replace("-", "_"): arguments})
     assert getattr(request, option.field) == held(option, text)
 
 

@@ -112,7 +112,7 @@ def test_config_gives_options_and_the_command_line_wins(embench, runner, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "output"),
     [
         ("datset: amigos", "did you mean dataset"),
         ("- a", "is not a mapping"),
@@ -120,12 +120,12 @@ def test_config_gives_options_and_the_command_line_wins(embench, runner, tmp_pat
         ("config: x", "config"),
     ],
 )
-def test_faults_of_a_config_are_said(embench, tmp_path, text, said):
+def test_faults_of_a_config_are_said(embench, tmp_path, text, output):
     config = tmp_path / "run.yaml"
     config.write_text(text)
     done = embench("run", "--config", config)
     assert done.code == 2
-    assert said in done.err
+    assert output in done.err
 
 
 def test_config_values_are_checked_like_options(embench, tmp_path):

@@ -44,14 +44,14 @@ class Server:
     Content-Length that is not true), `shifted` (another stretch than asked for)."""
 
     def __init__(self):
-        self.files, self.faults, self.asked, self.always = {}, [], [], None
+        self.files, self.faults, self.requests, self.always = {}, [], [], None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                outer.answer(self)
+                outer.respond(self)
 
             def log_message(self, *_):
                 pass
@@ -62,9 +62,9 @@ class Server:
     def url(self, name):
         return f"http://127.0.0.1:{self.server.server_address[1]}/{name}"
 
-    def answer(self, request):
-        asked = request.headers.get("Range")
-        self.asked.append((request.path[1:], asked))
+    def respond(self, request):
+        requested = request.headers.get("Range")
+        self.requests.append((request.path[1:], requested))
         fault = self.always or (self.faults.pop(0) if self.faults else None)
         if isinstance(fault, int):
             request.send_response(fault)
@@ -78,7 +78,7 @@ class Server:
             request.end_headers()
             return
         whole = self.files[request.path[1:]]
-        begin = int(asked[len("bytes=") : -1]) if asked and fault != "no_range" else 0
+        begin = int(requested[len("bytes=") : -1]) if requested and fault != "no_range" else 0
         if fault == "shifted" and begin:
             begin += 1
         if begin >= len(whole):

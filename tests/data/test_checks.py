@@ -62,7 +62,7 @@ def test_faults_that_any_dataset_may_have(root, tmp_path, facts, severity, what)
     assert found(root, tmp_path / "cache") == []
     write(root, "P2", **facts)
     faults = found(root, tmp_path / "cache")
-    assert any(how == severity and what in said for how, _, said in faults), faults
+    assert any(how == severity and what in text for how, _, text in faults), faults
 
 
 def test_one_persons_signal_under_another_name_is_an_error(root, tmp_path):
@@ -74,8 +74,8 @@ def test_one_persons_signal_under_another_name_is_an_error(root, tmp_path):
 
 
 def test_people_who_share_a_silence_are_no_copies(root, tmp_path):
-    for person in ("P1", "P2"):
-        write(root, person, eda=FLAT)
+    for subject in ("P1", "P2"):
+        write(root, subject, eda=FLAT)
     assert {severity for severity, _, _ in found(root, tmp_path / "cache")} == {"warning"}
 
 
@@ -164,8 +164,8 @@ def test_report_holds_what_mends_a_reader(root, tmp_path):
 
 
 def test_messages_are_masked():
-    said = "person P1 rated 6.125 in 'a b.csv' and `x`, see /data/x/y.csv or notes.txt; Maria, as film: \"z\""
-    assert masked(said, ["Maria", "film"]) == "person # rated # in # and #, see # or #; #, as #: #"
+    text = "person P1 rated 6.125 in 'a b.csv' and `x`, see /data/x/y.csv or notes.txt; Maria, as film: \"z\""
+    assert masked(text, ["Maria", "film"]) == "person # rated # in # and #, see # or #; #, as #: #"
 
 
 def test_folder_of_another_dataset(tmp_path):

@@ -44,10 +44,10 @@ class FakeStore:
 
 @st.composite
 def stores(draw):
-    people = draw(st.integers(2, 9))
-    groups = draw(st.lists(st.integers(0, people), min_size=people, max_size=people))
+    subjects = draw(st.integers(2, 9))
+    groups = draw(st.lists(st.integers(0, subjects), min_size=subjects, max_size=subjects))
     entries, ratings = [], {"arousal": {}, "valence": {}}
-    for p in range(people):
+    for p in range(subjects):
         for r in range(draw(st.integers(1, 3))):
             there = draw(st.sets(st.sampled_from(["ecg", "eda"])))
             seconds = draw(st.integers(4, 20))
@@ -59,7 +59,7 @@ def stores(draw):
             for name, own in ratings.items():
                 if draw(st.integers(0, 5)):
                     own[id_] = draw(st.sampled_from([1.0, 5.0, 9.0]))
-                assume(own or name != "arousal" or p < people - 1)
+                assume(own or name != "arousal" or p < subjects - 1)
     assume(ratings["arousal"])
     return FakeStore(tuple(entries), ratings)
 
@@ -101,9 +101,9 @@ def test_groups_stay_together_and_every_unit_is_tested_once(store, seed, name):
         assert not parts[1] & parts[2]
     tested = [u for fold in folds for u in fold.test]
     assert sorted(tested) == sorted(cohort.units[i].id for i in cohort.eligible)
-    answered = [i for answer in graph.predictions for i in answer.units]
-    assert len(set(answered)) == len(answered)
-    assert set(answered) <= set(cohort.positions)
+    predicted = [i for prediction in graph.predictions for i in prediction.units]
+    assert len(set(predicted)) == len(predicted)
+    assert set(predicted) <= set(cohort.positions)
     # A fold whose training side has nobody with a modality is no fold of this run; all others answer everybody.
     skipped = {f.index for f in folds} - {a.fold for a in graph.predictions}
     sensed = {cohort.units[i].id for i in cohort.positions}
@@ -114,11 +114,11 @@ def test_groups_stay_together_and_every_unit_is_tested_once(store, seed, name):
     out = {row["subject"] for row in cohort.excluded}
     assert out | set(cohort.subjects) == {entry.subject for entry in store.recordings}
     assert not out & set(cohort.subjects)
-    for answer in graph.predictions:
-        fitted = graph.stages[graph.stages[answer.stage].inputs["fitted"]]
-        tested_people = {group[cohort.units[i].subject] for i in answer.units}
+    for prediction in graph.predictions:
+        fitted = graph.stages[graph.stages[prediction.stage].inputs["fitted"]]
+        tested_subjects = {group[cohort.units[i].subject] for i in prediction.units}
         used = {group[store.recordings[r].subject] for r in fitted.task["recording"]}
-        assert not tested_people & used
+        assert not tested_subjects & used
         assert np.isfinite(fitted.task["y"]).any(1).all()
 
 

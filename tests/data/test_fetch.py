@@ -25,7 +25,7 @@ def holds(folder):
 
 def begins(server):
     """At which byte each answer was asked to begin."""
-    return [int(asked[len("bytes=") : -1]) if asked else 0 for _, asked in server.asked]
+    return [int(requested[len("bytes=") : -1]) if requested else 0 for _, requested in server.requests]
 
 
 def untouched(folder):
@@ -65,7 +65,7 @@ def test_goes_on_in_the_next_call(card, server, tmp_path):
     assert caught.value.where == server.url("open.zip")
     assert "run the command again to resume" in caught.value.hint
     assert untouched(tmp_path / "open")
-    server.asked.clear()
+    server.requests.clear()
     fetch(card, tmp_path / "open")
     assert 0 < begins(server)[0] <= card.downloads[0].size // 2
     assert holds(tmp_path / "open") == WHOLE
@@ -81,12 +81,12 @@ def test_server_that_cannot_go_on_starts_over(card, server, tmp_path, fault):
 def test_server_that_always_cuts_off_is_given_up(card, server, tmp_path):
     class CutAlways(list):
         def pop(self, _):
-            return "cut" if len(server.asked) == 1 else 500
+            return "cut" if len(server.requests) == 1 else 500
 
     server.faults = CutAlways([1])
     with pytest.raises(MachineError):
         fetch(card, tmp_path / "open")
-    assert len(server.asked) <= 2 * TRIES
+    assert len(server.requests) <= 2 * TRIES
     assert untouched(tmp_path / "open")
 
 
@@ -129,7 +129,7 @@ def test_part_that_is_whole_is_not_fetched_again(card, server, tmp_path):
     part.parent.mkdir()
     part.write_bytes(server.files["open.zip"])
     fetch(card, tmp_path / "open")
-    assert server.asked == [("open.zip", f"bytes={card.downloads[0].size}-")]
+    assert server.requests == [("open.zip", f"bytes={card.downloads[0].size}-")]
     assert holds(tmp_path / "open") == WHOLE
 
 
@@ -188,7 +188,7 @@ def test_archive_got_by_hand_is_used_and_stays(card, server, tmp_path):
     (tmp_path / "open").mkdir()
     (tmp_path / "open/open.zip").write_bytes(server.files["open.zip"])
     fetch(card, tmp_path / "open")
-    assert server.asked == []
+    assert server.requests == []
     assert holds(tmp_path / "open") == ["open.zip", *WHOLE] or holds(tmp_path / "open") == [*WHOLE, "open.zip"]
 
 
@@ -199,7 +199,7 @@ def test_wrong_archive_got_by_hand_is_refused_and_stays(card, server, tmp_path):
         fetch(card, tmp_path / "open")
     assert caught.value.where == str(tmp_path / "open/open.zip")
     assert holds(tmp_path / "open") == ["open.zip"]
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_folder_with_data_is_left_alone(card, server, tmp_path):
@@ -207,7 +207,7 @@ def test_folder_with_data_is_left_alone(card, server, tmp_path):
     (tmp_path / "open/S01.csv").write_text("1")
     with pytest.raises(UsageError, match="already"):
         fetch(card, tmp_path / "open")
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_gated_dataset_says_where_to_apply(tmp_path):
@@ -219,8 +219,8 @@ def test_gated_dataset_says_where_to_apply(tmp_path):
 
 def test_without_a_checksum_it_is_said(server, tmp_path):
     card = publish(server, "open.zip", zipped({"a.csv": "1"}), sha256=None, size=None)
-    (said,) = fetch(card, tmp_path / "open")
-    assert "could not be verified" in said
+    (text,) = fetch(card, tmp_path / "open")
+    assert "could not be verified" in text
     assert holds(tmp_path / "open") == ["a.csv"]
 
 
@@ -242,9 +242,9 @@ def test_several_files_and_folders(server, tmp_path):
     with pytest.raises(DataError):
         fetch(card, tmp_path / "open")
     assert untouched(tmp_path / "open")
-    server.asked.clear()
+    server.requests.clear()
     fetch(card, tmp_path / "open")
-    assert [name for name, _ in server.asked] == ["labels.csv"]
+    assert [name for name, _ in server.requests] == ["labels.csv"]
     assert holds(tmp_path / "open") == ["S1/a.csv", "labels/labels.csv", "more/S2/a.csv"]
 
 

@@ -22,20 +22,20 @@ KRIPPENDORFF = np.array(
 
 def drawn(rng: np.random.Generator, each: int = 1, missing: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """40 people and 30 stimuli whose components have variances 1, 1/4 and 1."""
-    person, stimulus = np.repeat(np.arange(40), 30 * each), np.tile(np.repeat(np.arange(30), each), 40)
-    y = rng.normal(size=40)[person] + 0.5 * rng.normal(size=30)[stimulus] + rng.normal(size=len(person))
+    subject, stimulus = np.repeat(np.arange(40), 30 * each), np.tile(np.repeat(np.arange(30), each), 40)
+    y = rng.normal(size=40)[subject] + 0.5 * rng.normal(size=30)[stimulus] + rng.normal(size=len(subject))
     there = rng.random(len(y)) >= missing
-    return y[there], person[there], stimulus[there]
+    return y[there], subject[there], stimulus[there]
 
 
 def test_balanced_shares_are_those_of_the_analysis_of_variance() -> None:
-    y, person, stimulus = drawn(np.random.default_rng(0))
+    y, subject, stimulus = drawn(np.random.default_rng(0))
     table = y.reshape(40, 30)
     rows, columns = table.mean(1), table.mean(0)
     rest = table - rows[:, None] - columns[None, :] + table.mean()
     ms_rest = (rest**2).sum() / (39 * 29)
     parts = [(30 * rows.var(ddof=1) - ms_rest) / 30, (40 * columns.var(ddof=1) - ms_rest) / 40, ms_rest]
-    found = variance_shares(y, person, stimulus)
+    found = variance_shares(y, subject, stimulus)
     assert isinstance(found, dict)
     assert list(found) == ["person", "stimulus", "rest"]
     np.testing.assert_allclose(list(found.values()), np.array(parts) / np.sum(parts))
@@ -48,14 +48,14 @@ def test_unbalanced_shares_are_right_on_average() -> None:
 
 
 def test_with_one_stimulus_the_person_is_what_is_left() -> None:
-    y, person, _ = drawn(np.random.default_rng(0))
-    found = variance_shares(y, person, np.zeros(len(y)))
+    y, subject, _ = drawn(np.random.default_rng(0))
+    found = variance_shares(y, subject, np.zeros(len(y)))
     assert isinstance(found, dict)
     assert list(found) == ["person", "rest"]
 
 
 @pytest.mark.parametrize(
-    ("y", "person", "stimulus", "why"),
+    ("y", "subject", "stimulus", "why"),
     [
         (np.arange(6.0), np.zeros(6), np.zeros(6), "too few"),
         (np.full(6, 0.1), np.arange(6) // 2, np.arange(6) % 2, "do not vary"),
@@ -63,8 +63,8 @@ def test_with_one_stimulus_the_person_is_what_is_left() -> None:
         (np.arange(6.0), np.arange(6) // 2, np.arange(6), "cannot be told apart"),
     ],
 )
-def test_what_cannot_be_told_says_why(y: np.ndarray, person: np.ndarray, stimulus: np.ndarray, why: str) -> None:
-    found = variance_shares(y, person, stimulus)
+def test_what_cannot_be_told_says_why(y: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, why: str) -> None:
+    found = variance_shares(y, subject, stimulus)
     assert isinstance(found, Undefined)
     assert why in found.reason
 

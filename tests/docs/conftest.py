@@ -44,8 +44,8 @@ def real_data(tmp_path_factory):
     (root / "Raw_data").mkdir(parents=True)
     original = Path(source, "stress_predict")
     (root / "Processed_data").symlink_to(original / "Processed_data")
-    for person in ("S02", "S03", "S04", "S05", "S06", "S07"):
-        (root / "Raw_data" / person).symlink_to(original / "Raw_data" / person)
+    for subject in ("S02", "S03", "S04", "S05", "S06", "S07"):
+        (root / "Raw_data" / subject).symlink_to(original / "Raw_data" / subject)
     return root.parent
 
 

@@ -39,8 +39,8 @@ def test_nobody_is_told_to_install_another_project_of_this_name():
 
 
 def test_readme_or_user_guide_shows_every_command():
-    text = README.read_text() + GUIDE.read_text()
-    assert not [name for name in COMMANDS if f"embench {name}" not in text]
+    named = README.read_text() + GUIDE.read_text()
+    assert not [name for name in COMMANDS if f"embench {name}" not in named]
 
 
 def test_user_guide_names_every_option_of_run():
@@ -56,17 +56,17 @@ def test_user_guide_names_every_exit_code():
 
 def test_readme_says_what_exists():
     table = README.read_text().partition("| | exists |")[2].partition("\n\n")[0]
-    said = set(re.findall(r"`([^`]+)`", table))
+    named = set(re.findall(r"`([^`]+)`", table))
     kinds = ("dataset", "encoder", "pretrainer", "fusion")
     bundled = {e.name for e in registry.entries() if e.package == registry.BUNDLED and e.kind in kinds}
-    assert said == {name for name in bundled if "/" not in name} | set(protocols.protocol_names())
+    assert named == {name for name in bundled if "/" not in name} | set(protocols.protocol_names())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_shown_files_are_tidy(page, tmp_path):
-    shown = {name: text for name, text in files(page).items() if name.endswith(".py")}
-    for name, text in shown.items():
-        (tmp_path / name).write_text(text)
+    shown = {name: named for name, named in files(page).items() if name.endswith(".py")}
+    for name, named in shown.items():
+        (tmp_path / name).write_text(named)
     ruff = [sys.executable, "-m", "ruff"]
     for line in (["check", "--select", "E,F,W,B,UP"], ["format", "--check"]) if shown else ():
         done = subprocess.run(

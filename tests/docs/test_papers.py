@@ -26,15 +26,15 @@ ROWS = [
 @pytest.mark.filterwarnings("ignore:.*starts from random weights")
 def test_a_row_can_be_planned(paper, options):
     words = shlex.split(options)
-    given = {"protocol": paper, "recipe": "paper", "device": "cpu"}
+    arguments = {"protocol": paper, "recipe": "paper", "device": "cpu"}
     for option, value in zip(words[::2], words[1::2], strict=True):
         name = option.removeprefix("--").replace("-", "_")
         if name in _MANY:
-            given[_MANY[name]] = (*given.get(_MANY[name], ()), value)
+            arguments[_MANY[name]] = (*arguments.get(_MANY[name], ()), value)
         else:
-            given["targets" if name == "target" else name] = value
-    request = Request(**given)
+            arguments["targets" if name == "target" else name] = value
+    request = Request(**arguments)
     card = card_for_protocol(load_protocol(paper), registry.load("dataset", request.dataset).card)
     assert choose_targets(card, request.targets)
     method = resolve_method(request, card, list(card.modalities), "cpu")
-    assert ",".join(method.modalities) == given.get("modalities", ",".join(card.default_modalities))
+    assert ",".join(method.modalities) == arguments.get("modalities", ",".join(card.default_modalities))

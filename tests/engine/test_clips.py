@@ -17,36 +17,36 @@ from embench.store import clips
 
 from ..sample import sample
 from ..tiny import film
-from ..tiny.filmed import grey, lossless, people, plugin, recording, write
+from ..tiny.filmed import grey, lossless, make_subjects, plugin, recording, write
 from ..tiny.watching import Filmed, Watch
 
 
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory):
     """Six people; a film that begins late, one that stops early, one that is missing, and one that cannot be read."""
-    everybody = people(6)
+    all_subjects = make_subjects(6)
     root = tmp_path_factory.mktemp("filmed")
     films = root / "Filmed" / "films"
     lossless(films / "late.mkv", film.steady(250), 50)
-    everybody["p00"][1]["film"] = {"file": "films/late.mkv", "span": [-3.0, 9.0], "boxes": None}
-    everybody["p01"][2]["film"] = {"file": "films/late.mkv", "span": [4.0, 16.0], "boxes": None}
-    everybody["p02"][0]["film"] = None
-    everybody["p03"][3]["eda"] = None
-    write(root, everybody)
+    all_subjects["p00"][1]["film"] = {"file": "films/late.mkv", "span": [-3.0, 9.0], "boxes": None}
+    all_subjects["p01"][2]["film"] = {"file": "films/late.mkv", "span": [4.0, 16.0], "boxes": None}
+    all_subjects["p02"][0]["film"] = None
+    all_subjects["p03"][3]["eda"] = None
+    write(root, all_subjects)
     (films / "p04-v1.mkv").write_bytes(b"broken")
     return root
 
 
 def plan_of(root, runs, *settings):
     """Of films and EDA, both in windows of 4 s."""
-    given = {
+    fields = {
         "encoders": (f"video={plugin('Watch')}", "eda=cnn_tf"),
         "fusion": "concat",
         "settings": ("encoder[eda].view.length_s=4.0", "encoder[eda].view.step_s=4.0", *settings),
     }
     return make(
         Request(
-            plugin("Filmed"), data_root=root, runs=runs, recipe="quick", seeds="0", device="cpu", workers=1, **given
+            plugin("Filmed"), data_root=root, runs=runs, recipe="quick", seeds="0", device="cpu", workers=1, **fields
         )
     )
 
@@ -178,11 +178,11 @@ def test_a_flash_and_a_pulse_of_one_moment_land_at_one_place(tmp_path, begins, f
         root / "Filmed" / "films" / "flash.mkv", times, codec="ffv1", b_frames=0, pixels="bgr0",
         picture=lambda k: grey(250 if k >= flash else 10),
     )  # fmt: skip
-    everybody = people(4)
+    all_subjects = make_subjects(4)
     eda = np.where(np.arange(12 * 16) / 16 >= happens, 9.0, 5.0) + 0.01 * np.random.default_rng(0).standard_normal(192)
     about = {"file": "films/flash.mkv", "span": [zero, zero + 12.0], "boxes": None}
-    everybody["p00"][0] = recording(0, 0, eda=eda.tolist(), film=about)
-    plan = plan_of(write(root, everybody), tmp_path / "runs", "encoder[video].prepare.frames_hz=25.0")
+    all_subjects["p00"][0] = recording(0, 0, eda=eda.tolist(), film=about)
+    plan = plan_of(write(root, all_subjects), tmp_path / "runs", "encoder[video].prepare.frames_hz=25.0")
     data, specs, grid, store = assembled(plan)
     (row,) = np.flatnonzero((grid.recording == 0) & (grid.start <= happens) & (happens < grid.stop))
     assert store.recordings[0].id == "p00-v0"

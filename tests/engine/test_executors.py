@@ -15,10 +15,10 @@ from embench.runs.run import grid
 @pytest.fixture
 def toy(monkeypatch):
     """An executor `toy` in a module of its own, which runs stages in turn; the stages that it was given."""
-    given = []
+    received = []
 
     def in_turn(todo, outcome, root, _, report):
-        given.extend(todo)
+        received.extend(todo)
         for done, stage in enumerate(todo, 1):
             if blocker := outcome.blocker(stage):
                 outcome.held_up[stage.id] = blocker
@@ -35,16 +35,16 @@ def toy(monkeypatch):
     module.in_turn = in_turn
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(executors.EXECUTORS, "toy", "toy_executor:in_turn")
-    return given
+    return received
 
 
 def test_an_executor_of_the_table_runs_a_grid_with_the_same_numbers_and_events(bench, shared, toy):
-    told = []
-    done = grid([bench.request("Pool", fusion="late")], executor="toy", progress=told.append)
+    events = []
+    done = grid([bench.request("Pool", fusion="late")], executor="toy", progress=events.append)
     done.check()
     assert {stage.id for stage in toy} == bench.stages()
-    assert all(stage in bench.stages() for stage in (e["stage"]["id"] for e in told if e["event"] == "stage_started"))
-    assert {"plan", "stage_started", "epoch_ended", "stage_ended"} <= {event["event"] for event in told}
+    assert all(stage in bench.stages() for stage in (e["stage"]["id"] for e in events if e["event"] == "stage_started"))
+    assert {"plan", "stage_started", "epoch_ended", "stage_ended"} <= {event["event"] for event in events}
     assert done.results[0].scores == shared.run("Pool", fusion="late").scores
 
 

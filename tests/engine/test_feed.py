@@ -98,8 +98,8 @@ def test_each_person_is_standardised_over_their_own_recordings(shared):
     stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
     data, _, train, val, grid = labelled(stage)
     subject = np.array([plan.fit.store.recordings[r].subject for r in grid.recording])
-    for person in np.unique(subject):
-        rows = np.flatnonzero((subject == person) & data.present[:, 0])
+    for subject_id in np.unique(subject):
+        rows = np.flatnonzero((subject == subject_id) & data.present[:, 0])
         x, mask = data.feeds["ecg"].batch_rows(rows)
         values = x.transpose(0, 1).flatten(1)[:, mask.flatten()]
         assert values.mean().abs() < 1e-3
@@ -155,7 +155,7 @@ def network(fusion):
 @pytest.mark.parametrize("fusion", ["concat", "cross_attn"])
 @pytest.mark.parametrize("training", [True, False])
 def test_noise_in_absent_rows_changes_no_output_and_no_gradient(fusion, training):
-    answers = []
+    predictions = []
     for noise in (None, torch.randn(1, 64), torch.full((1, 64), torch.nan), torch.full((1, 64), 1e30)):
         model = network(fusion).train(training)
         module = Supervised(model, OUTPUTS)
@@ -164,11 +164,11 @@ def test_noise_in_absent_rows_changes_no_output_and_no_gradient(fusion, training
         loss, _ = module(batch)
         loss.backward()
         grads = [p.grad.clone() for p in model.parameters() if p.grad is not None]
-        answers.append((loss.detach(), *grads))
-    for other in answers[1:]:
-        for a, b in zip(answers[0], other, strict=True):
+        predictions.append((loss.detach(), *grads))
+    for other in predictions[1:]:
+        for a, b in zip(predictions[0], other, strict=True):
             assert torch.equal(a, b)
-    assert torch.isfinite(answers[0][0])
+    assert torch.isfinite(predictions[0][0])
 
 
 def test_a_batch_without_any_row_of_a_modality_is_answered():

@@ -70,16 +70,16 @@ def fitted(folder: Path, unit: float, level: float) -> tuple[Model, Data]:
 
 def test_the_labels_unit_does_not_change_what_is_learnt(tmp_path):
     """Values in volts or in microvolts above a thousand: the same network, answers in the labels' unit."""
-    answers = []
+    predictions = []
     for unit, level in ((1.0, 0.0), (250.0, 1000.0), (1e-8, 0.0)):
         net, data = fitted(tmp_path / str(unit), unit, level)
         with torch.no_grad():
             logits = net.eval()(data.batch(np.arange(ROWS))).logits.double().numpy()
-        answers.append(np.concatenate([logits[:, :1], (logits[:, 1:2] - level) / unit, logits[:, 2:]], 1))
-    np.testing.assert_allclose(answers[1], answers[0], atol=2e-3)
-    np.testing.assert_allclose(answers[2], answers[0], atol=2e-3)
+        predictions.append(np.concatenate([logits[:, :1], (logits[:, 1:2] - level) / unit, logits[:, 2:]], 1))
+    np.testing.assert_allclose(predictions[1], predictions[0], atol=2e-3)
+    np.testing.assert_allclose(predictions[2], predictions[0], atol=2e-3)
     x, _ = rows()
-    np.testing.assert_allclose(answers[0][:, 1], x[:, 0], atol=0.3)
+    np.testing.assert_allclose(predictions[0][:, 1], x[:, 0], atol=0.3)
 
 
 def test_mean_and_sd_of_the_training_labels_that_there_are():

@@ -15,12 +15,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first mutation")
     parser.add_argument("--replay", action="store_true", help="only mutation COUNT")
     parser.add_argument("--keep", type=Path, help="folder to keep damaged data in that were not read as they should be")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     failed = 0
-    for name in given.datasets or DATASETS:
-        first, count = (given.count, 1) if given.replay else (given.first, given.count)
+    for name in arguments.datasets or DATASETS:
+        first, count = (arguments.count, 1) if arguments.replay else (arguments.first, arguments.count)
         began = sum(os.times()[:4])
-        result = fuzz(name, first, count, given.keep)
+        result = fuzz(name, first, count, arguments.keep)
         print(f"{name}: {dict(result.outcomes)}, {sum(os.times()[:4]) - began:.0f} s of one core", flush=True)
         for failure in result.failures:
             print(f"  {failure}", flush=True)

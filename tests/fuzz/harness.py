@@ -70,9 +70,9 @@ class Result:
 
 def world(name: str, folder: Path) -> Path:
     """A small generated dataset."""
-    people, seconds, _ = DATASETS[name]
+    subjects, seconds, _ = DATASETS[name]
     root = folder / name.replace("/", "_")
-    registry.synthesizer(name)(root, subjects=people, seed=0, effect=1.0, length_s=seconds)
+    registry.synthesizer(name)(root, subjects=subjects, seed=0, effect=1.0, length_s=seconds)
     return root
 
 
@@ -86,7 +86,7 @@ def fuzz(name: str, first: int, count: int, keep: Path | None = None) -> Result:
         if outcome["kind"] != "read":
             result.failures.append(f"{name}: not damaged at all: {outcome}")
         reader = cls(whole)
-        used = sorted({f.relative_to(whole).as_posix() for who in reader.subjects() for f in reader.files(who)})
+        used = sorted({f.relative_to(whole).as_posix() for owner in reader.subjects() for f in reader.files(owner)})
         others = [world(other, Path(place, "others")) for other in DATASETS[name][2]]
         strangers = [file for other in others for file in sorted(other.rglob("*")) if file.is_file()]
         for seed in range(first, first + count):
@@ -126,9 +126,9 @@ def _apart(cls: type[Dataset], root: Path) -> dict[str, str]:
             until = float("inf")
         else:
             time.sleep(0.002)
-    said = b""
+    text = b""
     with contextlib.suppress(BlockingIOError):
-        said = os.read(back, 65_536)
+        text = os.read(back, 65_536)
     os.close(back)
     ran = [str(path) for path in canaries if path.exists()]
     for path in ran:
@@ -140,7 +140,7 @@ def _apart(cls: type[Dataset], root: Path) -> dict[str, str]:
         slow = number in (signal.SIGXCPU, signal.SIGKILL)
         why = f"more than {SECONDS} s" if slow else f"crashed with signal {signal.Signals(number).name}"
         return {"kind": "failed", "what": why}
-    return json.loads(said) if said else {"kind": "failed", "what": f"ended without an answer, status {status}"}
+    return json.loads(text) if text else {"kind": "failed", "what": f"ended without an answer, status {status}"}
 
 
 def _limit() -> None:
@@ -186,16 +186,16 @@ def _judge(cls: type[Dataset], root: Path) -> dict[str, str]:
 def _attempts(cls: type[Dataset], root: Path) -> Iterator[str]:
     try:
         reader = cls(root)
-        people = reader.subjects()
+        subjects = reader.subjects()
     except DataError as error:
         yield _refusal(error, root)
         return
     yield "read"
-    for person in people:
+    for subject in subjects:
         try:
-            reader.files(person)
-            for recording in reader.recordings(person):
-                yield _sense(recording, person)
+            reader.files(subject)
+            for recording in reader.recordings(subject):
+                yield _sense(recording, subject)
         except DataError as error:
             yield _refusal(error, root)
     try:
@@ -211,10 +211,10 @@ def _refusal(error: DataError, root: Path) -> str:
     return "refused" if named else f"DataError names no file, but `{where}`: {error.what}"
 
 
-def _sense(recording: Recording, person: str) -> str:
+def _sense(recording: Recording, subject: str) -> str:
     """`read`, or what is wrong with a recording however its files are damaged."""
     wrong = []
-    if recording.subject != person or not (np.isfinite(recording.duration_s) and recording.duration_s > 0):
+    if recording.subject != subject or not (np.isfinite(recording.duration_s) and recording.duration_s > 0):
         wrong.append(f"subject {recording.subject}, {recording.duration_s} s")
     for modality, signal_ in recording.signals.items():
         data = signal_.data

@@ -122,8 +122,8 @@ def pretrainer(name: str) -> list[float]:
         module = plugin.build(specs[m])
         tokens = {m: token_spec(module, specs[m])}
         whole = Model({m: module}, tokens, head=Head(tokens[m].dim, 1) if kind.labels == "source" else None)
-    told = OUTPUTS if kind.labels == "source" else None
-    objective = kind(kind.recipes["small"]).objective(whole, specs, told)
+    outputs = OUTPUTS if kind.labels == "source" else None
+    objective = kind(kind.recipes["small"]).objective(whole, specs, outputs)
     torch.manual_seed(1)
     loss, _ = objective.eval()(batch)
     return figures(loss)

@@ -1,4 +1,4 @@
-"""Boards: who is ranked, what stands beside, and that the pages depend on the entries alone."""
+"""Leaderboards: which rows are ranked, what is next to the rank, and that the pages depend on the entries alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def put(
     access: str = "unlabelled",
     leaks: bool = False,
     overlap: str = "none",
-    people: int = 24,
+    subjects: int = 24,
     not_cleared: tuple[str, ...] = (),
     headline: str = "auroc_crossed_time",
     **changed: Any,
@@ -50,7 +50,7 @@ def put(
         "recipe": {"preset": "small", "on_board": True, "assumed": ["batch"]},
         "targets": ["stress"],
         "seeds": [0, 1, 2],
-        "cohort": {"people": people, "left_out": []},
+        "cohort": {"people": subjects, "left_out": []},
         "target_access": access,
         "pretrain_overlap": overlap,
         "dev": False,
@@ -67,7 +67,7 @@ def put(
         "headlines": {"stress": headline},
         "scores": {"stress": {headline: score, "auroc": number(0.7), "f1_weighted": number(0.65)}},
         "controls": {
-            "elapsed_time": {"stress": {headline: number(0.5), "auroc": number(0.94 + people / 10000)}},
+            "elapsed_time": {"stress": {headline: number(0.5), "auroc": number(0.94 + subjects / 10000)}},
             "movement": {"stress": {"undefined": "there is no accelerometer"}},
         },
         "differences": {"elapsed_time": {"stress": {"difference": number(0.1), "clears": not not_cleared}}},
@@ -99,7 +99,7 @@ def test_each_access_has_a_ranking_of_its_own(tmp_path: Path) -> None:
     assert ranks(tmp_path) == {"a": 1, "c": 2, "b": 1}
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
-    assert page.count("Access to the test people's data") == 2
+    assert page.count("Access to data of the test subjects") == 2
 
 
 def test_what_cannot_be_compared_has_no_rank_and_says_why(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_what_cannot_be_compared_has_no_rank_and_says_why(tmp_path: Path) -> Non
     assert ranks(tmp_path) == {"c": 1, "a": None, "b": None}
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
-    assert "(pretrained on the target's labels)" in page
+    assert "(pretrained on labels of the test subjects)" in page
     assert "(auroc_crossed_time undefined)" in page
 
 
@@ -119,7 +119,7 @@ def test_weights_of_unknown_origin_have_no_rank(tmp_path: Path) -> None:
     assert ranks(tmp_path) == {"b": 1, "a": None}
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
-    assert "| (pretrained on unknown people) |" in page
+    assert "| (pretrained on unknown subjects) |" in page
     assert "(started from weights 01234567; pretraining overlap: unknown)" in page
 
 
@@ -131,8 +131,8 @@ def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.Ca
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     method = "cnn_tf + late, after masked_value"
-    said = "trained on case; labels of 3 people; tested without eda; --set fusion.lr=1e-4; --set fusion.batch=8"
-    assert f"| {method} ({said}) |" in page
+    text = "trained on case; labels of 3 subjects; tested without eda; --set fusion.lr=1e-4; --set fusion.batch=8"
+    assert f"| {method} ({text}) |" in page
     assert f"| {method} |" in page
     assert main(["leaderboard", "show", "--boards", str(tmp_path)]) == 0
     assert "trained on case" in capsys.readouterr().out
@@ -158,14 +158,12 @@ def test_a_papers_score_that_depends_on_a_cut_orders_rows_and_never_ranks_them(t
         ("a", None),
     ]
     build_leaderboards(tmp_path)
-    assert (
-        "| (not ranked by a score that depends on a cut) |" in (tmp_path / "stress_predict" / "README.md").read_text()
-    )
+    assert "| (headline depends on a decision threshold) |" in (tmp_path / "stress_predict" / "README.md").read_text()
 
 
 def test_controls_stand_beside_without_a_rank(tmp_path: Path) -> None:
-    put(tmp_path, "a", people=20)
-    put(tmp_path, "b", people=24)
+    put(tmp_path, "a", subjects=20)
+    put(tmp_path, "b", subjects=24)
     [section] = leaderboard_sections(tmp_path)
     [control] = [row for row in section["rows"] if row["kind"] == "control"]
     assert (control["control"], control["rank"], control["id"]) == ("elapsed_time", None, "b")
@@ -192,11 +190,11 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
 def test_the_page_says_that_the_clock_predicts_the_label(tmp_path: Path) -> None:
     put(tmp_path, "a")
     build_leaderboards(tmp_path)
-    said = "`auroc` 0.942), and splitting by person does not stop that"
-    assert said in (tmp_path / "stress_predict" / "README.md").read_text()
+    text = "`auroc` 0.942). Splitting by subject does not prevent this."
+    assert text in (tmp_path / "stress_predict" / "README.md").read_text()
     put(tmp_path, "a", card={"labels_public": "yes", "fixed_order": False, "label_rules_hash": "b"})
     build_leaderboards(tmp_path)
-    assert said not in (tmp_path / "stress_predict" / "README.md").read_text()
+    assert text not in (tmp_path / "stress_predict" / "README.md").read_text()
 
 
 def test_pages_depend_on_the_entries_alone(tmp_path: Path) -> None:
@@ -238,7 +236,7 @@ def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_entries_that_may_not_be_there_stop_the_board(tmp_path: Path, changed: dict[str, Any]) -> None:
     put(tmp_path, "a", **changed)
-    with pytest.raises(CheckFailed, match="may not stand on a board"):
+    with pytest.raises(CheckFailed, match="cannot be on a leaderboard"):
         build_leaderboards(tmp_path)
 
 
@@ -285,7 +283,7 @@ def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
     tried = a_run(tmp_path, "b", dev=True)
     entries, refused = publish_runs(finished_runs(tmp_path / "runs"), tmp_path / "boards", key_of)
     assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v1" / "a"]
-    assert refused == {tried: ["it scored validation people (--dev)"]}
+    assert refused == {tried: ["it scored validation subjects (--dev)"]}
     assert ranks(tmp_path / "boards") == {"a": 1}
 
 
@@ -296,6 +294,6 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(line) == 0
     out, err = capsys.readouterr()
     assert "subject-independent-v1/a" in out
-    assert "validation people" in err
+    assert "validation subjects" in err
     assert "[a](" in (tmp_path / "boards" / "stress_predict" / "README.md").read_text()
     assert main([*line[:3], str(tmp_path / "nothing")]) == 3

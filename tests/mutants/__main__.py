@@ -49,14 +49,14 @@ def main() -> int:
     of_draw = commands.add_parser("draw", help="choose the faults of drawn.yaml")
     of_draw.add_argument("--count", type=int, default=40)
     of_draw.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    if given.command == "map":
-        return record_lines(given.marks)
-    if given.command == "draw":
-        rows = [vars(fault) for fault in draw(given.count, given.seed)]
+    arguments = parser.parse_args()
+    if arguments.command == "map":
+        return record_lines(arguments.marks)
+    if arguments.command == "draw":
+        rows = [vars(fault) for fault in draw(arguments.count, arguments.seed)]
         (HERE / "drawn.yaml").write_text(yaml.dump(rows, sort_keys=False, width=1000), encoding="utf-8")
         return 0
-    return run(given.names, record=given.record)
+    return run(arguments.names, record=arguments.record)
 
 
 def run(names: Sequence[str], *, record: bool) -> int:

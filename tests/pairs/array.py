@@ -18,11 +18,11 @@ from .declared import (
     JOINED,
     LEVELS,
     Pair,
-    answers,
     joins,
     lacks,
     lacks_fusion,
     load,
+    predicts,
     readable,
     reads,
     takes,
@@ -150,7 +150,7 @@ def _draw(draws: random.Random, pair: Pair) -> Together | None:
 
 def _fits(t: Together) -> bool:
     encoders = [e for _, e in t.inputs]
-    if not (takes(t.fusion, len(encoders)) and answers(t.fusion, t.targets)):
+    if not (takes(t.fusion, len(encoders)) and predicts(t.fusion, t.targets)):
         return False
     if t.pretrainer is None:
         return True

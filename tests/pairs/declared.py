@@ -71,7 +71,7 @@ def takes(fusion: str, count: int) -> bool:
     return bool(least <= count <= (most or count))
 
 
-def answers(fusion: str, targets: str) -> bool:
+def predicts(fusion: str, targets: str) -> bool:
     """Whether a fusion answers targets of these kinds, all at once; an estimator is fitted for one at a time."""
     kind = load("fusion", fusion)
     if not issubclass(kind, Estimator):
@@ -135,7 +135,7 @@ def _allowed(one: str, a: Any, other: str, b: Any) -> bool:
         case "fusion", "count":
             return takes(a, b)
         case "fusion", "targets":
-            return answers(a, b)
+            return predicts(a, b)
         case "fusion", "joins":
             kind = load("fusion", a)
             return b in ("features", "hidden") if issubclass(kind, Estimator) else b == kind.inputs

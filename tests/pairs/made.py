@@ -94,12 +94,12 @@ CARDS = {card.name: card for card in (
 """By name. A corpus has no targets, and neither channels nor rates before its folder is read."""
 
 
-def plugin(name: str, people: str = "tested") -> str:
+def plugin(name: str, subjects: str = "tested") -> str:
     """What stands for a dataset here: people to be `tested`, or `others` with labels of their own to learn from."""
-    return f"{people}_{name.replace('/', '_')}"
+    return f"{subjects}_{name.replace('/', '_')}"
 
 
-PLUGINS = {plugin(card.name, people): card for card in CARDS.values() for people in ("tested", "others")}
+PLUGINS = {plugin(card.name, subjects): card for card in CARDS.values() for subjects in ("tested", "others")}
 for name, card in PLUGINS.items():
     globals()[name] = type(name, (Made,), {"card": replace(card, **CHANGES), "__module__": __name__})
 
@@ -121,6 +121,6 @@ def write(root: Path) -> Path:
     times = film.steady(round(max(SECONDS) * FILM_HZ), FILM_HZ)
     for which, name in enumerate((*PLUGINS, "lacking")):
         film.write(root / name / FILM, times, picture=lambda k, first=100 * which: film.numbered(first + k))
-        for person in range({"tested": 3, "others": 1, "lacking": 6}[name.partition("_")[0]]):
-            (root / name / f"p{person}").write_text(f"{name} {person}")
+        for subject in range({"tested": 3, "others": 1, "lacking": 6}[name.partition("_")[0]]):
+            (root / name / f"p{subject}").write_text(f"{name} {subject}")
     return root

@@ -121,13 +121,13 @@ def check_network(model: Model, stage: Stage, data: Data, train: np.ndarray) -> 
         tokens, present = model.encode(batch)
         for m, t in tokens.items():
             check_tokens(model, m, t, there[m])
-        answer = check_output(model(batch), size, outputs)
-        same(model(noisy(batch)).logits, answer)
+        prediction = check_output(model(batch), size, outputs)
+        same(model(noisy(batch)).logits, prediction)
         same(read(model, noisy_tokens(tokens), present), read(model, tokens, present))
         for row in (0, size - 1):
             one = slice(row, row + 1)
             alone = absent(data.batch(rows(data, size)[one]), {m: t[one] for m, t in there.items()})
-            same(model(alone).logits, answer[one])
+            same(model(alone).logits, prediction[one])
         for m in there if len(there) > 1 else ():
             nowhere = {other: torch.full((2,), other != m) for other in there}
             check_output(model(absent(complete(data, 2), nowhere)), 2, outputs)

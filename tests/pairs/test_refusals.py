@@ -11,7 +11,7 @@ from embench.planning.plan import make
 
 from . import made
 from .array import Together
-from .declared import JOINED, LEVELS, answers, lacks, lacks_fusion, load, readable, reads, takes
+from .declared import JOINED, LEVELS, lacks, lacks_fusion, load, predicts, readable, reads, takes
 
 pytestmark = pytest.mark.usefixtures("world")
 CARD = made.CARDS["everything"]
@@ -61,8 +61,8 @@ def test_an_encoder_without_what_a_pretrainer_needs(encoder, pretrainer):
     for fusion in able(pretrainer)[1]:
         if estimator(fusion):
             continue
-        said = refused(inputs_of(encoder), fusion, pretrainer)
-        assert f"needs {lacks(encoder, pretrainer)}, and encoder {encoder} does not offer it" in said
+        text = refused(inputs_of(encoder), fusion, pretrainer)
+        assert f"needs {lacks(encoder, pretrainer)}, and encoder {encoder} does not offer it" in text
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_an_encoder_without_what_a_pretrainer_needs(encoder, pretrainer):
 )
 def test_a_fusion_without_what_a_pretrainer_needs(pretrainer, fusion):
     count = next(n for n in LEVELS["count"] if takes(fusion, n))
-    said = refused(inputs_of(able(pretrainer)[0], count), fusion, pretrainer)
-    assert f"trains the whole model and needs {lacks_fusion(fusion, pretrainer)}" in said
-    assert f"--fusion {fusion}" in said
+    text = refused(inputs_of(able(pretrainer)[0], count), fusion, pretrainer)
+    assert f"trains the whole model and needs {lacks_fusion(fusion, pretrainer)}" in text
+    assert f"--fusion {fusion}" in text
 
 
 @pytest.mark.parametrize("pretrainer", LEVELS["pretrainer"])
@@ -85,13 +85,13 @@ def test_features_that_no_pretraining_changes(pretrainer):
 @pytest.mark.parametrize(("fusion", "count"), cells("fusion", "count", takes))
 def test_a_fusion_of_another_number_of_modalities(fusion, count):
     several = inputs_of(max(LEVELS["encoder"], key=lambda e: len(readable(e))), count)
-    said = refused(several, fusion)
-    assert f"fusion {fusion} takes " in said
-    assert f"there are {count}: {', '.join(m for m, _ in several)}" in said
+    text = refused(several, fusion)
+    assert f"fusion {fusion} takes " in text
+    assert f"there are {count}: {', '.join(m for m, _ in several)}" in text
 
 
 @pytest.mark.parametrize(
-    ("fusion", "target"), [(f, t) for f, t in product(LEVELS["fusion"], made.TARGETS) if not answers(f, t.name)]
+    ("fusion", "target"), [(f, t) for f, t in product(LEVELS["fusion"], made.TARGETS) if not predicts(f, t.name)]
 )
 def test_an_estimator_of_other_labels(world, tmp_path, fusion, target):
     together = Together("everything", tuple(inputs_of(LEVELS["encoder"][0])), fusion, targets=target.name)

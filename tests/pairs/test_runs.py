@@ -46,15 +46,15 @@ def runs(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize(("method", "targets"), METHODS)
 def test_everybody_who_has_any_of_the_modalities_is_answered(world, runs, embench, method, targets):
-    given = "--recipe quick --seeds 0 --device cpu --workers 1 --json --set encoder.epochs=1 --set fusion.epochs=1"
+    arguments = "--recipe quick --seeds 0 --device cpu --workers 1 --json --set encoder.epochs=1 --set fusion.epochs=1"
     places = ["--data-root", world, "--runs", runs, "--target", targets]
-    done = embench("run", "--dataset", "lacking", *method.split(), *given.split(), *places)
+    done = embench("run", "--dataset", "lacking", *method.split(), *arguments.split(), *places)
     assert done.code == 0, done.err
-    told = json.loads(done.out)
-    assert set(told["scores"]) == set(targets.split(","))
-    answers = Predictions.read(Path(told["folder"]) / "predictions.csv.gz")
+    document = json.loads(done.out)
+    assert set(document["scores"]) == set(targets.split(","))
+    predictions = Predictions.read(Path(document["folder"]) / "predictions.csv.gz")
     for target in targets.split(","):
-        own = answers.take((answers["method"] == "model") & (answers["target"] == target))
+        own = predictions.take((predictions["method"] == "model") & (predictions["target"] == target))
         assert len(own["unit"]) == len(set(own["unit"].tolist())) == UNITS[method.split()[1].split(",")[0]]
         columns = ("score_0", "score_1", "score_2") if target == "level" else ("score",)
         assert all(np.isfinite(own[name]).all() for name in columns)

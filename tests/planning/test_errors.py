@@ -15,7 +15,7 @@ from embench.planning.request import Request
 from embench_plugins.datasets.synthetic.amigos import synthesize
 
 from ..tiny.running import Bench
-from ..tiny.world import people, plugin, write
+from ..tiny.world import make_subjects, plugin, write
 
 WRONG = [
     ("--dataset amigo", "did you mean amigos"),
@@ -59,31 +59,31 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("options", "said"), WRONG)
-def test_wrong_arguments_end_with_2_and_the_nearest_right_name(shared, embench, options, said):
-    given = options.split()
-    own = {} if "--encoder" not in given else {"encoder": None}
-    if "--dataset" in given:
-        own["dataset"] = given.pop(given.index("--dataset") + 1)
-        given.remove("--dataset")
-    done = embench(*shared.line(*given, **own))
+@pytest.mark.parametrize(("options", "text"), WRONG)
+def test_wrong_arguments_end_with_2_and_the_nearest_right_name(shared, embench, options, text):
+    arguments = options.split()
+    own = {} if "--encoder" not in arguments else {"encoder": None}
+    if "--dataset" in arguments:
+        own["dataset"] = arguments.pop(arguments.index("--dataset") + 1)
+        arguments.remove("--dataset")
+    done = embench(*shared.line(*arguments, **own))
     assert done.code == 2, done.err
-    assert said in done.err
+    assert text in done.err
     assert "Traceback" not in done.err
     assert not done.out
 
 
 @pytest.mark.parametrize(
-    ("encoder", "fusion", "said"),
+    ("encoder", "fusion", "text"),
     [
         ("handcrafted", "late", "needs token_per_sample, and encoder handcrafted does not offer it"),
         ("handcrafted", "logreg", "fitted on features, which no pretraining changes"),
     ],
 )
-def test_a_pretrainer_that_does_not_fit_names_what_is_missing(shared, embench, encoder, fusion, said):
+def test_a_pretrainer_that_does_not_fit_names_what_is_missing(shared, embench, encoder, fusion, text):
     done = embench(*shared.line("--fusion", fusion, "--pretrainer", "masked_value", encoder=encoder))
     assert done.code == 2
-    assert said in done.err
+    assert text in done.err
 
 
 def test_an_encoder_that_does_not_read_a_modality():
@@ -160,7 +160,7 @@ def test_a_truncated_file_is_named(embench, amigos, tmp_path, kept):
 
 def test_channels_that_are_nan_are_left_out_and_the_run_goes_on(tmp_path):
     """A recording whose ECG was lost has no ECG; one with a lost channel of EDA neither has EDA."""
-    data = write(tmp_path, people(4))
+    data = write(tmp_path, make_subjects(4))
     path = tmp_path / "Tiny" / "p01.npz"
     with np.load(path) as file:
         content = dict(file)
@@ -185,14 +185,14 @@ def test_no_weights_of_that_name(shared, embench, tmp_path):
 
 
 def test_one_person_cannot_be_split(embench, tmp_path):
-    bench = Bench(write(tmp_path, people(1)), tmp_path / "runs")
+    bench = Bench(write(tmp_path, make_subjects(1)), tmp_path / "runs")
     done = embench(*bench.line("--modalities", "ecg"))
     assert done.code == 2
     assert "cannot be split" in done.err
 
 
 def test_nobody_to_validate_on_under_dev(embench, tmp_path):
-    bench = Bench(write(tmp_path, people(2)), tmp_path / "runs")
+    bench = Bench(write(tmp_path, make_subjects(2)), tmp_path / "runs")
     done = embench(*bench.line("--modalities", "ecg", "--dev"))
     assert done.code == 3
     assert "--dev needs validation subjects" in done.err

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, people, plugin, write
+from ..tiny.world import RULES, make_subjects, plugin, write
 
 
 def kinds(plan, kind):
@@ -76,14 +76,14 @@ def test_a_recipe_field_changes_what_depends_on_it(shared, setting, changed):
 
 
 def test_seed_protocol_data_and_people_change_every_stage(tmp_path):
-    data = write(tmp_path / "a", people(5))
+    data = write(tmp_path / "a", make_subjects(5))
     bench = Bench(data, tmp_path / "runs")
     first = bench.plan(modalities="ecg")
     assert first.graph.stages.keys() == bench.plan(modalities="ecg").graph.stages.keys()
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump({**RULES, "normalise": "none", "split": {"by": "group", "folds": 5}}))
-    write(tmp_path / "b", people(5))
-    write(tmp_path / "b", {"p04": people(5)["p04"]}, seed=1)
+    write(tmp_path / "b", make_subjects(5))
+    write(tmp_path / "b", {"p04": make_subjects(5)["p04"]}, seed=1)
     others = [
         bench.plan(modalities="ecg", seeds="1"),
         bench.plan(modalities="ecg", protocol=str(path)),
@@ -137,13 +137,13 @@ def test_the_plan_is_described_without_training(shared):
 
 
 def test_training_on_another_dataset_tests_everybody_of_this_one(tmp_path):
-    data = write(tmp_path / "a", people(4))
-    write(tmp_path / "a", people(5, seconds=14.0), dataset="Other", seed=5)
+    data = write(tmp_path / "a", make_subjects(4))
+    write(tmp_path / "a", make_subjects(5, seconds=14.0), dataset="Other", seed=5)
     bench = Bench(data, tmp_path / "runs")
     for encoder in ("Pool", "Whole"):
         plan = bench.plan(encoder, modalities="ecg", train_dataset=plugin("Other"))
-        (answer,) = plan.graph.predictions
-        assert len(answer.units) == 16
+        (prediction,) = plan.graph.predictions
+        assert len(prediction.units) == 16
         result = bench.run(encoder, modalities="ecg", train_dataset=plugin("Other"))
         assert (result.predictions["method"] == "model").sum() == 16
         assert result.manifest["pretrain_overlap"] == "none"

@@ -6,7 +6,7 @@ import pytest
 from embench.errors import UsageError
 
 from ..tiny.running import Bench
-from ..tiny.world import people, plugin, with_sources, write
+from ..tiny.world import make_subjects, plugin, with_sources, write
 
 OTHER, KINDS = plugin("Other"), plugin("Kinds")
 
@@ -102,8 +102,8 @@ def test_labels_without_a_source_say_how_to_name_one(two):
 def test_labels_of_the_tested_people_are_refused(two, tmp_path):
     with pytest.raises(UsageError, match="holds subjects of tiny, so the method would learn"):
         two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{plugin('Tiny')}",))
-    write(tmp_path, people(5))
-    write(tmp_path, people(5), dataset="Other")  # another name, and the same files
+    write(tmp_path, make_subjects(5))
+    write(tmp_path, make_subjects(5), dataset="Other")  # another name, and the same files
     with pytest.raises(UsageError, match="learn from test labels"):
         Bench(tmp_path, tmp_path).plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{OTHER}",))
     unlabelled = Bench(tmp_path, tmp_path).plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}",))

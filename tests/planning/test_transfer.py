@@ -8,29 +8,29 @@ import pytest
 from embench.errors import UsageError
 
 from ..tiny.running import Bench
-from ..tiny.world import people, plugin, write
+from ..tiny.world import make_subjects, plugin, write
 
 
 @pytest.fixture
 def bench(tmp_path):
     """Four people to test, and five others, of whom `Shifted` says otherwise when they were aroused."""
-    write(tmp_path, people(4))
+    write(tmp_path, make_subjects(4))
     for dataset in ("Other", "Shifted"):
-        write(tmp_path, people(5, seconds=14.0), dataset=dataset, seed=5 if dataset == "Other" else 6)
+        write(tmp_path, make_subjects(5, seconds=14.0), dataset=dataset, seed=5 if dataset == "Other" else 6)
     return Bench(tmp_path, tmp_path / "runs")
 
 
 def test_each_dataset_has_its_own_label_rule(bench):
     plan = bench.plan("Pool", modalities="ecg", train_dataset=plugin("Shifted"))
-    (answer,) = plan.graph.predictions
+    (prediction,) = plan.graph.predictions
     (fitted,) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
     # Ratings are about 3 and 7: high by the tested dataset's cut of 5, and never by 8.
     assert set(fitted.task["y"].ravel()) == {0.0}
-    tested = plan.test.label["arousal"][list(answer.units)]
+    tested = plan.test.label["arousal"][list(prediction.units)]
     assert set(tested) == {0.0, 1.0}
-    people_of = {name: {u.subject for u in cohort.units} for name, cohort in (("fit", plan.fit), ("test", plan.test))}
-    assert (len(people_of["fit"]), len(people_of["test"])) == (5, 4)
-    assert len(answer.units) == 16
+    subjects_of = {name: {u.subject for u in cohort.units} for name, cohort in (("fit", plan.fit), ("test", plan.test))}
+    assert (len(subjects_of["fit"]), len(subjects_of["test"])) == (5, 4)
+    assert len(prediction.units) == 16
 
 
 def test_the_record_says_what_was_trained_on_and_by_which_rules(bench):
@@ -58,7 +58,7 @@ def test_what_is_left_open_is_what_both_have(bench):
 def test_what_only_one_has_is_refused(bench):
     with pytest.raises(UsageError, match="valence is 2 classes in tiny, and a value of 0 to 1 in shifted"):
         bench.plan("Pool", modalities="ecg", targets="valence", train_dataset=plugin("Shifted"))
-    write(bench.data, people(4), dataset="Session", seed=7)
+    write(bench.data, make_subjects(4), dataset="Session", seed=7)
     with pytest.raises(UsageError, match="session has no target `arousal`"):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Session"))
     with pytest.raises(UsageError, match="tiny and session share no target of one kind"):
@@ -66,19 +66,18 @@ def test_what_only_one_has_is_refused(bench):
 
 
 def test_channels_must_be_the_same(bench):
-    everybody = people(5)
-    for rows in everybody.values():
+    all_subjects = make_subjects(5)
+    for rows in all_subjects.values():
         for row in rows:
             row["modalities"] = ("eda",)
-    write(bench.data, everybody, dataset="Other", seed=9)
+    write(bench.data, all_subjects, dataset="Other", seed=9)
     with pytest.raises(UsageError, match="other has no `ecg` with the channels of tiny"):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Other"))
 
 
 def test_copies_of_the_tested_people_are_found(bench):
-    write(
-        bench.data, {"p00": people(1)["p00"], **{f"q{n}": rows for n, rows in enumerate(people(4).values())}}, "Other"
-    )
+    others = {f"q{n}": rows for n, rows in enumerate(make_subjects(4).values())}
+    write(bench.data, {"p00": make_subjects(1)["p00"], **others}, "Other")
     with pytest.raises(UsageError, match="other holds subjects of tiny, the test dataset"):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Other"))
     with pytest.raises(UsageError, match="tiny holds subjects of tiny"):

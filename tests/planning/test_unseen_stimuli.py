@@ -12,7 +12,7 @@ from embench.protocols import load_protocol, prove
 from embench.records.predictions import Labels
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, of_all_kinds, people, plugin, write
+from ..tiny.world import RULES, make_subjects, of_all_kinds, plugin, write
 
 CROSSED = "subject-stimulus-independent-v1"
 
@@ -36,19 +36,19 @@ def read_by(stage, cohort):
     return {e.subject for e in entries}, {e.stimulus for e in entries}
 
 
-@pytest.mark.parametrize(("dataset", "made"), [("Tiny", people), ("Kinds", of_all_kinds)])
+@pytest.mark.parametrize(("dataset", "made"), [("Tiny", make_subjects), ("Kinds", of_all_kinds)])
 def test_no_stage_of_a_fold_learns_from_its_people_or_stimuli(tmp_path, crossed, dataset, made):
     bench = Bench(write(tmp_path, made(8), dataset=dataset), tmp_path / "runs", dataset)
     plan = bench.plan("Pool", modalities="ecg", protocol=crossed, pretrainers=("masked_value",))
     cohort = plan.test
-    answers = {answer.fold: answer for answer in plan.graph.predictions}
-    assert len(answers) == 4
-    tested = Counter(i for answer in answers.values() for i in answer.units)
+    predictions = {prediction.fold: prediction for prediction in plan.graph.predictions}
+    assert len(predictions) == 4
+    tested = Counter(i for prediction in predictions.values() for i in prediction.units)
     assert tested == Counter(cohort.positions)
     for stage in plan.graph.stages.values():
         if stage.kind == "predict":
             continue
-        theirs, shown = of(cohort, answers[stage.description["fold"]].units)
+        theirs, shown = of(cohort, predictions[stage.description["fold"]].units)
         learned, seen = read_by(stage, cohort)
         assert stage.kind in ("pretrain", "unimodal")
         assert learned
@@ -66,7 +66,7 @@ def test_the_guard_finds_a_stimulus_on_both_sides(shared, crossed):
     theirs = [u.id for u in units if u.subject in trained and u.id in left_out]
     assert theirs  # people who are trained on, at stimuli that are tested
     leaking = type(first)(0, (*first.train, theirs[0]), first.val, first.test)
-    with pytest.raises(CheckFailed, match="1 stimuli stand in both train and test of fold 0"):
+    with pytest.raises(CheckFailed, match="1 stimuli are in both train and test of fold 0"):
         prove(plan.protocol, units, [leaking, *rest])
 
 
@@ -78,45 +78,45 @@ def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(shared,
     # A person's units of two folds have answers of two models, which are not compared: by hand, from the record.
     known = Labels.read(result.folder / "labels.csv.gz")
     labels = dict(zip(known["unit"], known["label"], strict=True))
-    by_person: dict[str, list[float]] = {}
-    for person, fold in sorted(set(zip(model["subject"], model["fold"], strict=True))):
-        own = model.take((model["subject"] == person) & (model["fold"] == fold))
+    by_subject: dict[str, list[float]] = {}
+    for subject, fold in sorted(set(zip(model["subject"], model["fold"], strict=True))):
+        own = model.take((model["subject"] == subject) & (model["fold"] == fold))
         y = np.array([labels[u] for u in own["unit"]])
         pairs = np.subtract.outer(own["score"][y == 1], own["score"][y == 0])
         if pairs.size:
-            by_person.setdefault(person, []).append(float((pairs > 0).mean() + (pairs == 0).mean() / 2))
-    expected = np.mean([np.mean(values) for values in by_person.values()])
+            by_subject.setdefault(subject, []).append(float((pairs > 0).mean() + (pairs == 0).mean() / 2))
+    expected = np.mean([np.mean(values) for values in by_subject.values()])
     assert result.scores["scores"]["arousal"]["auroc_within"]["mean"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
-    ("dataset", "changes", "said"),
+    ("dataset", "changes", "text"),
     [
         ("Session", {"seconds": 24.0}, "all subjects had the tasks in one order"),
         ("Tiny", {"stimulus": "session"}, "there is only one stimulus, session"),
         ("Tiny", {}, "no two subjects share a stimulus"),
     ],
 )
-def test_stimuli_that_cannot_be_kept_apart_are_refused_with_the_reason(tmp_path, dataset, changes, said):
-    everybody = people(8, **changes)
+def test_stimuli_that_cannot_be_kept_apart_are_refused_with_the_reason(tmp_path, dataset, changes, text):
+    all_subjects = make_subjects(8, **changes)
     if not changes:
-        for name, rows in everybody.items():
+        for name, rows in all_subjects.items():
             for row in rows:
                 row["stimulus"] = f"{name}'s {row['stimulus']}"
-    bench = Bench(write(tmp_path, everybody, dataset=dataset), tmp_path / "runs", dataset)
+    bench = Bench(write(tmp_path, all_subjects, dataset=dataset), tmp_path / "runs", dataset)
     target = "stress" if dataset == "Session" else "arousal"
-    with pytest.raises(UsageError, match=said) as error:
+    with pytest.raises(UsageError, match=text) as error:
         bench.plan("Pool", modalities="ecg", protocol=CROSSED, targets=target)
     assert error.value.where == f"--protocol {CROSSED}"
 
 
 def test_training_on_another_dataset_splits_nothing(tmp_path):
-    write(tmp_path, people(6))
-    write(tmp_path, people(5), dataset="Other", seed=5)
+    write(tmp_path, make_subjects(6))
+    write(tmp_path, make_subjects(5), dataset="Other", seed=5)
     bench = Bench(tmp_path, tmp_path / "runs")
     for protocol in (CROSSED, "segment-random-legacy"):
-        said = re.escape(f"{protocol} splits one dataset by {load_protocol(protocol).split.by}")
-        with pytest.raises(UsageError, match=said):
+        text = re.escape(f"{protocol} splits one dataset by {load_protocol(protocol).split.by}")
+        with pytest.raises(UsageError, match=text):
             bench.plan("Pool", modalities="ecg", protocol=protocol, train_dataset=plugin("Other"))
 
 

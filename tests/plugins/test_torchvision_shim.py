@@ -29,18 +29,18 @@ print([m for m in ("transformers", "timm", "torchvision") if m in sys.modules])
 """
 
 
-def said(code: str) -> str:
+def output_of(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.slow
 def test_it_makes_the_imports_work_twice_over() -> None:
-    assert said(CODE) == "nms VideoMAEModel True"
+    assert output_of(CODE) == "nms VideoMAEModel True"
 
 
 def test_it_does_nothing_where_the_operators_are_there() -> None:
-    assert said(WORKS) == "[]"
+    assert output_of(WORKS) == "[]"
 
 
 def test_importing_the_plugins_imports_none_of_them() -> None:
-    assert said(QUICK) == "[]"
+    assert output_of(QUICK) == "[]"

@@ -38,7 +38,7 @@ def test_sound_folds_pass(units: list[Unit], folds: list[Fold]) -> None:
 
 def test_segments_under_a_protocol_that_says_it_does_not_leak(units: list[Unit]) -> None:
     lying = SEGMENT.model_copy(update={"leaks": False})
-    with pytest.raises(CheckFailed, match=r"people stand in both train and val of fold 0: p\d+, p\d+"):
+    with pytest.raises(CheckFailed, match=r"subjects are in both train and val of fold 0: p\d+, p\d+"):
         prove(lying, units, partition(lying, "toy", units, 0))
     prove(SEGMENT, units, partition(SEGMENT, "toy", units, 0))
 
@@ -46,22 +46,22 @@ def test_segments_under_a_protocol_that_says_it_does_not_leak(units: list[Unit])
 def test_recordings_under_a_protocol_that_says_it_does_not_leak(units: list[Unit]) -> None:
     split = SEGMENT.split.model_copy(update={"by": "recording"})
     lying = SEGMENT.model_copy(update={"leaks": False, "split": split})
-    with pytest.raises(CheckFailed, match="people stand in both"):
+    with pytest.raises(CheckFailed, match="subjects are in both"):
         prove(lying, units, partition(lying, "toy", units, 0))
 
 
 def test_a_person_in_two_parts(units: list[Unit], folds: list[Fold]) -> None:
     one = folds[0].train[0]
-    person = next(unit.subject for unit in units if unit.id == one)
-    with pytest.raises(CheckFailed, match=f"1 people stand in both train and val of fold 0: {person}"):
+    subject = next(unit.subject for unit in units if unit.id == one)
+    with pytest.raises(CheckFailed, match=f"1 subjects are in both train and val of fold 0: {subject}"):
         prove(INDEPENDENT, units, moved(folds, {one}, "train", "val"))
 
 
 def test_a_group_in_two_parts(units: list[Unit], folds: list[Fold]) -> None:
-    person = next(unit.subject for unit in units if unit.id == folds[0].train[0])
-    group = next(unit.group for unit in units if unit.subject == person)
-    theirs = {unit.id for unit in units if unit.subject == person}
-    with pytest.raises(CheckFailed, match=f"1 groups stand in both train and val of fold 0: {group}"):
+    subject = next(unit.subject for unit in units if unit.id == folds[0].train[0])
+    group = next(unit.group for unit in units if unit.subject == subject)
+    theirs = {unit.id for unit in units if unit.subject == subject}
+    with pytest.raises(CheckFailed, match=f"1 groups are in both train and val of fold 0: {group}"):
         prove(INDEPENDENT, units, moved(folds, theirs, "train", "val"))
 
 
@@ -69,14 +69,14 @@ def test_a_recording_in_two_parts_of_a_split_by_recording(units: list[Unit]) -> 
     protocol = SEGMENT.model_copy(update={"split": SEGMENT.split.model_copy(update={"by": "recording"})})
     folds = partition(protocol, "toy", units, 0)
     prove(protocol, units, folds)
-    with pytest.raises(CheckFailed, match="1 recordings stand in both train and val of fold 0"):
+    with pytest.raises(CheckFailed, match="1 recordings are in both train and val of fold 0"):
         prove(protocol, units, moved(folds, {folds[0].train[0]}, "train", "val"))
 
 
 def test_a_unit_in_two_parts(units: list[Unit]) -> None:
     folds = partition(SEGMENT, "toy", units, 0)
     folds[0] = replace(folds[0], train=(*folds[0].train, folds[0].test[0]))
-    with pytest.raises(CheckFailed, match=f"1 units stand in both train and test of fold 0: {folds[0].test[0]}"):
+    with pytest.raises(CheckFailed, match=f"1 units are in both train and test of fold 0: {folds[0].test[0]}"):
         prove(SEGMENT, units, folds)
 
 
@@ -103,18 +103,18 @@ def test_ids_must_be_the_units_own(units: list[Unit], folds: list[Fold]) -> None
 
 
 def test_training_and_validation_are_not_empty(units: list[Unit], folds: list[Fold]) -> None:
-    everybody = set(folds[0].train)
+    all_subjects = set(folds[0].train)
     with pytest.raises(CheckFailed, match="fold 0 has no training units"):
-        prove(INDEPENDENT, units, moved(folds, everybody, "train", "val"))
+        prove(INDEPENDENT, units, moved(folds, all_subjects, "train", "val"))
     with pytest.raises(CheckFailed, match="fold 0 has no validation units"):
         prove(INDEPENDENT, units, moved(folds, set(folds[0].val), "val", "train"))
 
 
 def test_test_stimuli_must_be_unseen() -> None:
-    units = cohort(people=8, stimuli=3)
+    units = cohort(n_subjects=8, stimuli=3)
     split = INDEPENDENT.split.model_copy(update={"by": "group+stimulus"})
     crossed = INDEPENDENT.model_copy(update={"split": split})
-    with pytest.raises(CheckFailed, match="stimuli stand in both train and test"):
+    with pytest.raises(CheckFailed, match="stimuli are in both train and test"):
         prove(crossed, units, partition(INDEPENDENT, "toy", units, 0))
 
 
@@ -124,25 +124,25 @@ def test_only_a_few_of_many_ids_are_shown(units: list[Unit], folds: list[Fold]) 
 
 
 def test_what_a_leaking_split_gives_up_is_counted() -> None:
-    units = cohort(people=4, stimuli=1)
+    units = cohort(n_subjects=4, stimuli=1)
     mine = {subject: [unit.id for unit in units if unit.subject == subject] for subject in ("p0", "p1", "p2", "p3")}
     # p0 stands on both sides of fold 0, in one recording; the others on one side of each fold.
     first = Fold(0, (*mine["p1"], mine["p0"][0]), (), (*mine["p0"][1:], *mine["p2"]))
     second = Fold(1, tuple(mine["p2"]), (), (*mine["p1"], *mine["p3"]))
     deviations = protocol_deviations(SEGMENT, units, [first, second])
-    assert deviations["split.by"].endswith(": 1 of 4 people and 1 of 4 recordings")
+    assert deviations["split.by"].endswith(": 1 of 4 subjects and 1 of 4 recordings")
     assert protocol_deviations(INDEPENDENT, units, [first, second]) == {}
 
 
 @pytest.mark.parametrize("name", protocol_names())
 def test_every_published_protocol_makes_the_folds_that_it_declares(name: str) -> None:
     protocol = load_protocol(name)
-    units = cohort(people=12, stimuli=6)
+    units = cohort(n_subjects=12, stimuli=6)
     folds = partition(protocol, "toy", units, 0)
     prove(protocol, units, folds)
     deviations = protocol_deviations(protocol, units, folds)
     assert bool(deviations) == protocol.leaks
     if protocol.split.by == "segment":
-        assert "12 of 12 people" in deviations["split.by"]
+        assert "12 of 12 subjects" in deviations["split.by"]
     if protocol.split.by == "recording":
-        assert deviations["split.by"].endswith(": 12 of 12 people and 0 of 72 recordings")
+        assert deviations["split.by"].endswith(": 12 of 12 subjects and 0 of 72 recordings")

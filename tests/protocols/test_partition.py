@@ -25,7 +25,7 @@ def by(split: str, **changes: Any) -> Protocol:
     return SEGMENT.model_copy(update={"split": SEGMENT.split.model_copy(update={"by": split}), **changes})
 
 
-def people(units: list[Unit], ids: tuple[str, ...]) -> set[str]:
+def subjects(units: list[Unit], ids: tuple[str, ...]) -> set[str]:
     subject_of = {unit.id: unit.subject for unit in units}
     return {subject_of[id_] for id_ in ids}
 
@@ -65,7 +65,7 @@ def test_groups_stay_whole_and_every_unit_is_tested_once(units: list[Unit], k: i
     assert len(folds) == (min(5, len(groups)) if protocol is INDEPENDENT else len(groups))
     assert sorted(id_ for fold in folds for id_ in fold.test) == sorted(u.id for u in units)
     for fold in folds:
-        parts = [{group_of[s] for s in people(units, part)} for part in (fold.train, fold.val, fold.test)]
+        parts = [{group_of[s] for s in subjects(units, part)} for part in (fold.train, fold.val, fold.test)]
         assert sum(map(len, parts)) == len(set.union(*parts)) == len(groups)
         assert parts[0]
         assert parts[2]
@@ -97,30 +97,30 @@ def test_legacy_splits_keep_what_they_declare(units: list[Unit], k: int) -> None
 
 
 def test_folds_hold_equally_many_people() -> None:
-    units = cohort(people=24)
+    units = cohort(n_subjects=24)
     for k in range(3):
         folds = partition(INDEPENDENT, "toy", units, k)
-        assert sorted(len(people(units, fold.test)) for fold in folds) == [4, 5, 5, 5, 5]
-        assert {len(people(units, fold.val)) for fold in folds} == {4}
+        assert sorted(len(subjects(units, fold.test)) for fold in folds) == [4, 5, 5, 5, 5]
+        assert {len(subjects(units, fold.val)) for fold in folds} == {4}
 
 
 @pytest.mark.parametrize(
     ("n", "validating"), [(2, {0}), (3, {1}), (4, {1}), (5, {2}), (10, {4}), (40, {6}), (60, {10})]
 )
 def test_a_fifth_validates_at_least_four_at_most_half(n: int, validating: set[int]) -> None:
-    units = cohort(people=n)
-    assert {len(people(units, fold.val)) for fold in partition(INDEPENDENT, "toy", units, 0)} == validating
+    units = cohort(n_subjects=n)
+    assert {len(subjects(units, fold.val)) for fold in partition(INDEPENDENT, "toy", units, 0)} == validating
 
 
 def test_a_large_group_does_not_take_most_people_from_training() -> None:
     units = cohort(groups={f"p{i}": "crowd" if i < 12 else f"p{i}" for i in range(16)})
     for k in range(5):
         for fold in partition(INDEPENDENT, "toy", units, k):
-            assert 0 < len(people(units, fold.val)) <= len(people(units, fold.train))
+            assert 0 < len(subjects(units, fold.val)) <= len(subjects(units, fold.train))
 
 
 def test_partitions_differ_by_k_dataset_and_protocol() -> None:
-    units = cohort(people=24)
+    units = cohort(n_subjects=24)
     first = assigned(partition(INDEPENDENT, "toy", units, 0))
     again = INDEPENDENT.model_copy(update={"version": 2})
     others = [("toy", 1, INDEPENDENT), ("other", 0, INDEPENDENT), ("toy", 0, again)]
@@ -129,16 +129,16 @@ def test_partitions_differ_by_k_dataset_and_protocol() -> None:
 
 def test_partition_of_a_dataset_is_fixed_for_good() -> None:
     """A change here parts new rows from published ones: it needs a new version of the protocol."""
-    units = cohort(people=8)
+    units = cohort(n_subjects=8)
     folds = partition(INDEPENDENT, "toy", units, 0)
-    assert [sorted(people(units, fold.test)) for fold in folds] == [
+    assert [sorted(subjects(units, fold.test)) for fold in folds] == [
         ["p1", "p2"],
         ["p4", "p7"],
         ["p0", "p6"],
         ["p3"],
         ["p5"],
     ]
-    assert [sorted(people(units, fold.val)) for fold in folds] == [
+    assert [sorted(subjects(units, fold.val)) for fold in folds] == [
         ["p3", "p6", "p7"],
         ["p2", "p5", "p6"],
         ["p1", "p3", "p7"],
@@ -167,7 +167,7 @@ def test_people_all_connected_cannot_be_split() -> None:
 
 
 def test_people_and_stimuli_both_unseen() -> None:
-    units = cohort(people=12, stimuli=6)
+    units = cohort(n_subjects=12, stimuli=6)
     protocol = by("group+stimulus", leaks=False)
     folds = partition(protocol, "toy", units, 0)
     prove(protocol, units, folds)
@@ -177,9 +177,9 @@ def test_people_and_stimuli_both_unseen() -> None:
     for fold in folds:
         assert fold.val
         assert not {stimulus_of[i] for i in fold.test} & {stimulus_of[i] for i in fold.train + fold.val}
-        assert not people(units, fold.test) & people(units, fold.train + fold.val)
+        assert not subjects(units, fold.test) & subjects(units, fold.train + fold.val)
     with pytest.raises(UsageError, match="cannot be split by stimulus"):
-        partition(protocol, "toy", cohort(people=12, stimuli=1), 0)
+        partition(protocol, "toy", cohort(n_subjects=12, stimuli=1), 0)
 
 
 def test_roles_list_every_person_once_where_nothing_leaks() -> None:

@@ -215,8 +215,8 @@ def test_papers_make_labels_as_they_say() -> None:
 
 
 def test_of_deap_the_people_with_face_video_take_part() -> None:
-    people = load_protocol("strizhkova2024").included_subjects("deap")
-    assert people is not None
-    assert (len(people), min(people), max(people)) == (22, "s01", "s22")
+    subjects = load_protocol("strizhkova2024").included_subjects("deap")
+    assert subjects is not None
+    assert (len(subjects), min(subjects), max(subjects)) == (22, "s01", "s22")
     assert load_protocol("strizhkova2024").included_subjects("amigos") is None
     assert load_protocol("wu2023").included_subjects("deap") is None

@@ -26,8 +26,8 @@ def test_a_measured_cost() -> None:
      ("energy_j", "energy")],
 )  # fmt: skip
 def test_what_was_not_measured_is_said(field: str, column: str) -> None:
-    told = format_cost({**MEASURED, field: None})
-    assert [name for name in COST_COLUMNS if told[name] == NOT_MEASURED] == [column]
+    cells = format_cost({**MEASURED, field: None})
+    assert [name for name in COST_COLUMNS if cells[name] == NOT_MEASURED] == [column]
 
 
 @pytest.mark.parametrize(

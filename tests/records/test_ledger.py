@@ -17,9 +17,9 @@ def look(folder: Path, run: str = "r1", method: str = "m1", **changed: str) -> N
     ledger.append_to_ledger(folder, {**entry, **changed})
 
 
-def several(folder: Path, who: int) -> None:
+def several(folder: Path, name: int) -> None:
     for k in range(20):
-        look(folder, run=f"{who}-{k}", method=f"m{who}")
+        look(folder, run=f"{name}-{k}", method=f"m{name}")
 
 
 def test_counts_looks_and_methods(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_labels_of_all_seeds_are_blank(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "text"),
     [
         ({"score": [0.1]}, "unequal length"),
         ({"fold": ["x", "y"]}, "does not hold numbers"),
@@ -110,8 +110,8 @@ def test_labels_of_all_seeds_are_blank(tmp_path: Path) -> None:
         ({"score_1": [1, 2]}, "with a gap"),
     ],
 )
-def test_odd_columns_are_refused(changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_odd_columns_are_refused(changed: dict[str, Any], text: str) -> None:
+    with pytest.raises(DataError, match=text):
         few(**changed)
 
 

@@ -134,7 +134,7 @@ def test_a_folder_whose_writing_failed_is_no_record(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "text"),
     [
         ("", "holds no run"),
         ("a: [", "no YAML"),
@@ -142,9 +142,9 @@ def test_a_folder_whose_writing_failed_is_no_record(
         (yaml.safe_dump(changed("card.labels_public", "perhaps")), "card.labels_public"),
     ],
 )
-def test_a_run_that_breaks_the_schema_is_refused(tmp_path: Path, content: str, said: str) -> None:
+def test_a_run_that_breaks_the_schema_is_refused(tmp_path: Path, content: str, text: str) -> None:
     (tmp_path / "run.yaml").write_text(content)
-    with pytest.raises(DataError, match=said) as error:
+    with pytest.raises(DataError, match=text) as error:
         read_manifest(tmp_path)
     assert error.value.where == str(tmp_path / "run.yaml")
 
@@ -218,17 +218,17 @@ def test_answers_fitted_on_labels_stay_where_labels_stay(
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "text"),
     [
-        ("dataset.synthetic", {"effect": 1.0}, "generated"),
+        ("dataset.synthetic", {"effect": 1.0}, "synthetic"),
         ("dev", True, "--dev"),
         ("recipe.preset", "quick", "quick"),
-        ("recipe.on_board", False, "never on a board"),
+        ("recipe.on_board", False, "never enters a leaderboard"),
     ],
 )
-def test_what_may_not_be_published_is_refused(tmp_path: Path, record: Record, path: str, value: Any, said: str) -> None:
+def test_what_may_not_be_published_is_refused(tmp_path: Path, record: Record, path: str, value: Any, text: str) -> None:
     write_record(tmp_path / "run", but(record, changed(path, value)))
-    with pytest.raises(CheckFailed, match=said):
+    with pytest.raises(CheckFailed, match=text):
         export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
     assert not (tmp_path / "boards").exists()
 

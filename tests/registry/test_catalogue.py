@@ -50,7 +50,7 @@ def test_clash_of_two_outside_packages_is_an_error_that_shows_both(other):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "said"),
+    ("kind", "name", "text"),
     [
         ("encoder", "cnn_ft", "did you mean cnn_tf"),
         ("encoder", "CNN-TF", "did you mean cnn_tf"),
@@ -61,10 +61,10 @@ def test_clash_of_two_outside_packages_is_an_error_that_shows_both(other):
         ("encoder", "embench_plugins/cnn_ft", "did you mean"),
     ],
 )
-def test_wrong_names_offer_the_nearest(kind, name, said):
+def test_wrong_names_offer_the_nearest(kind, name, text):
     with pytest.raises(UsageError) as caught:
         registry.find(kind, name)
-    assert said in str(caught.value)
+    assert text in str(caught.value)
 
 
 @pytest.mark.usefixtures("broken")

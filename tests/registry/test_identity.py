@@ -107,9 +107,9 @@ def test_edit_of_a_generator_leaves_every_reader_what_it_is(tmp_path):
     """In a copy of the bundled plugins, every module of generators is edited, then every module of formats."""
     shutil.copytree(Path(embench_plugins.__file__).parent, tmp_path / "embench_plugins")
     path = os.pathsep.join([str(tmp_path), *sys.path])
-    asked = [sys.executable, "-c", EDIT_AND_ASK]
+    requested = [sys.executable, "-c", EDIT_AND_ASK]
     done = subprocess.run(
-        asked, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
+        requested, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
     before, generators, formats = json.loads(done.stdout)
     assert set(before) == {entry.name for entry in registry.entries("dataset")}

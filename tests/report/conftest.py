@@ -30,8 +30,8 @@ def kinds(tmp_path_factory):
 
     def run(owner, **options):
         settings = (f"{owner}.targets=joint", f"{owner}.epochs=3")
-        asked = {"targets": TARGETS, "seeds": "0,1", "protocol": str(rules), "settings": settings}
-        return bench.run("Pool", **asked, **options).folder
+        requested = {"targets": TARGETS, "seeds": "0,1", "protocol": str(rules), "settings": settings}
+        return bench.run("Pool", **requested, **options).folder
 
     singles = [run("encoder", modalities=m, fusion="single") for m in ("ecg", "eda")]
     fused = run("fusion", modalities="ecg,eda", fusion="concat")

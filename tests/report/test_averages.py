@@ -12,8 +12,10 @@ from embench.statistics.joined import Joined
 
 def units(y, score):
     y, score = np.array(y, float), np.array(score, float)
-    who = np.array([f"p{k}" for k in range(len(y))])
-    return Units("binary", y, score, (score >= 0.5).astype(float), who, who, np.arange(len(y)), np.zeros(len(y)), who)
+    name = np.array([f"p{k}" for k in range(len(y))])
+    return Units(
+        "binary", y, score, (score >= 0.5).astype(float), name, name, np.arange(len(y)), np.zeros(len(y)), name
+    )
 
 
 def test_roc_is_the_mean_of_folds_and_not_of_pooled_scores():
@@ -32,8 +34,8 @@ def test_roc_leaves_out_folds_of_one_class():
 def test_calibration_counts_inside_folds():
     y = [0, 0, 0, 1, 1] + [1] * 4
     score = [0.12, 0.14, 0.16, 0.18, 0.15] + [0.95] * 4  # the last four are too few for a share
-    said, true, share = calibration_curves(Joined({0: {0: units(y, score)}, 1: {0: units([1] * 5, [0.11] * 5)}}))
-    np.testing.assert_allclose(said[:, 1], [0.15, 0.11])
+    text, true, share = calibration_curves(Joined({0: {0: units(y, score)}, 1: {0: units([1] * 5, [0.11] * 5)}}))
+    np.testing.assert_allclose(text[:, 1], [0.15, 0.11])
     np.testing.assert_allclose(true[:, 1], [0.4, 1.0])
     assert np.isnan(true[:, 9]).all()
     np.testing.assert_allclose(share[0, [1, 9]], [5 / 9, 4 / 9])
@@ -71,12 +73,12 @@ def record(scores):
 def test_answers_are_of_common_labelled_units_and_means_of_seeds():
     fused = record({"r:10000-20000": (0.9, 0.7), "r:0-10000": (0.2, 0.4), "r:20000-30000": (0.5, 0.5)})
     alone = record({"r:0-10000": (0.6, 0.4), "r:10000-20000": (0.3, 0.1), "r:20000-30000": (0.5, 0.5)})
-    told = method_predictions([fused, alone], Target("t", "binary", LabelRule(), "t"))
-    assert told.start.tolist() == [0, 10]
-    assert told.stop.tolist() == [10, 20]
-    assert told.label.tolist() == [0, 1]
-    np.testing.assert_allclose(told.score, [[0.3, 0.8], [0.5, 0.2]])
-    np.testing.assert_allclose(told.good, [[1, 1], [0.5, 0]])
+    predictions = method_predictions([fused, alone], Target("t", "binary", LabelRule(), "t"))
+    assert predictions.start.tolist() == [0, 10]
+    assert predictions.stop.tolist() == [10, 20]
+    assert predictions.label.tolist() == [0, 1]
+    np.testing.assert_allclose(predictions.score, [[0.3, 0.8], [0.5, 0.2]])
+    np.testing.assert_allclose(predictions.good, [[1, 1], [0.5, 0]])
 
 
 def test_an_envelope_keeps_every_spike():

@@ -26,19 +26,19 @@ def chromium():
 def opened(request, chromium, kinds):
     """The report's page, and what was said and asked while it opened."""
     context = chromium.new_context(color_scheme=request.param, offline=True, viewport={"width": 390, "height": 800})
-    page, said, asked = context.new_page(), [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda asks: asked.append(asks.url))
+    page, messages, requests = context.new_page(), [], []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda requests: requests.append(requests.url))
     page.goto(kinds.html.as_uri())
-    yield page, said, asked
+    yield page, messages, requests
     context.close()
 
 
 def test_it_opens_offline_without_an_error(opened, kinds):
-    _, said, asked = opened
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [kinds.html.as_uri()]
+    _, messages, requests = opened
+    assert messages == []
+    assert [url for url in requests if not url.startswith("data:")] == [kinds.html.as_uri()]
 
 
 def test_every_picture_is_drawn_and_fits_a_narrow_screen(opened):

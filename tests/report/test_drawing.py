@@ -132,7 +132,7 @@ def test_nothing_to_draw_is_an_empty_chart():
     assert len(elements(drawn(line([], []), error_bars([], [], [], [])), "text")) > 1
 
 
-@pytest.mark.parametrize(("name", "said"), [("labels.doc", "no format"), ("nowhere/labels.svg", "no folder")])
-def test_paths_that_cannot_be_written_are_refused(tmp_path, name, said):
-    with pytest.raises(UsageError, match=said):
+@pytest.mark.parametrize(("name", "text"), [("labels.doc", "no format"), ("nowhere/labels.svg", "no folder")])
+def test_paths_that_cannot_be_written_are_refused(tmp_path, name, text):
+    with pytest.raises(UsageError, match=text):
         check_path(tmp_path / name, "--figure")

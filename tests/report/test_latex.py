@@ -70,8 +70,8 @@ def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record])
     headline = scores[published[0].scores["headlines"]["stress"]]
     assert first[head.index("subjects")] == str(len(published[0].run["cohort"]["people"]))
     assert first[head.index("seeds")] == str(len(published[0].run["seeds"]))
-    said = f"{headline['mean']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]"
-    assert said in first
+    text = f"{headline['mean']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]"
+    assert text in first
     assert first[head.index("AUROC within subject")] == f"{scores['auroc_within']['mean']:.3f}"
     assert first[head.index("energy")] == "not measured"
     assert r"\emph{elapsed\_time}" in [row[0] for row in rows]
@@ -139,6 +139,19 @@ def test_the_methods_section_agrees_with_record_and_protocol(published: list[Rec
         headline = of.scores["scores"]["stress"][of.scores["headlines"]["stress"]]
         assert rf"{headline['mean']:.3f} (95~\% interval {headline['low']:.3f} to {headline['high']:.3f})" in text
     assert "pretrained separately in each fold" in text
+
+
+def test_a_run_is_said_to_clear_controls_only_where_some_apply(published: list[Record]) -> None:
+    of, headline = published[0], published[0].scores["headlines"]["stress"]
+    value = f"{of.scores['scores']['stress'][headline]['mean']:.3f}"
+    gap = {"difference": {"undefined": ""}}
+    for differences, sentence in (
+        ({}, "no control applies"),
+        ({"elapsed_time": {"stress": {**gap, "clears": True}}}, "it clears all controls"),
+        ({"elapsed_time": {"stress": {**gap, "clears": False}}}, "it is not shown to be better than"),
+    ):
+        text = latex.methods_section([replace(of, scores={**of.scores, "differences": differences})])
+        assert re.search(rf" is {value} [^;]*; {sentence}", text)
 
 
 def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:

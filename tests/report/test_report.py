@@ -23,52 +23,52 @@ SECTIONS = (
 
 
 @pytest.fixture
-def told(kinds, page):
+def content(kinds, page):
     return page(kinds.html.read_text())
 
 
-def test_the_file_is_whole_and_points_at_nothing_outside(kinds, told):
+def test_the_file_is_whole_and_points_at_nothing_outside(kinds, content):
     html = kinds.html.read_text()
-    assert tuple(told.sections) == SECTIONS
+    assert tuple(content.sections) == SECTIONS
     assert len(html.encode()) < 3_000_000
-    assert told.count("script") == 0
-    for _, attributes in told.elements:
+    assert content.count("script") == 0
+    for _, attributes in content.elements:
         for name in ("src", "href", "data", "action", "xlink:href"):
             assert str(attributes.get(name, "#")).startswith(("#", "data:"))
     assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/)", html)
-    ids = [attributes["id"] for _, attributes in told.elements if "id" in attributes]
+    ids = [attributes["id"] for _, attributes in content.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
 
 
-def test_every_picture_has_words_and_the_table_behind_it(told):
-    pictures = [attributes for tag, attributes in told.elements if tag == "svg"]
-    assert len(pictures) == told.count("figure") == told.count("details")
+def test_every_picture_has_words_and_the_table_behind_it(content):
+    pictures = [attributes for tag, attributes in content.elements if tag == "svg"]
+    assert len(pictures) == content.count("figure") == content.count("details")
     # 3 targets: headline and difference, people, curves (2, 1 and 2), matrices (2), map and probes; training; examples
     assert len(pictures) >= 3 * 2 + 3 + 5 + 2 + 3 * 2 + 1
     for attributes in pictures:
         assert attributes["role"] == "img"
         assert len(attributes["aria-label"]) > 20
-    for tag, attributes in told.elements:
+    for tag, attributes in content.elements:
         if tag == "div" and attributes.get("class") == "scroll":
             assert attributes["tabindex"] == "0"
             assert attributes["aria-label"]
 
 
-def test_it_says_the_scores_of_the_record(kinds, told):
+def test_it_says_the_scores_of_the_record(kinds, content):
     scores = read_scores(kinds.fused)
     for target, metric in scores["headlines"].items():
         number = scores["scores"][target][metric]
-        assert f"{number['mean']:.3f}" in told.sections["headline"]
+        assert f"{number['mean']:.3f}" in content.sections["headline"]
         for control, by_target in scores["differences"].items():
-            assert control in told.sections["headline"]
+            assert control in content.sections["headline"]
             gap = by_target.get(target, {}).get("difference", {})
-            assert "mean" not in gap or f"{gap['mean']:.3f}" in told.sections["headline"]
+            assert "mean" not in gap or f"{gap['mean']:.3f}" in content.sections["headline"]
         for name, other in scores["scores"][target].items():
             expected = other.get("undefined") or f"{other['mean']:.3f}"
-            assert expected in told.sections["scores"], name
+            assert expected in content.sections["scores"], name
 
 
-def test_each_person_has_the_score_that_the_predictions_give(kinds, told):
+def test_each_person_has_the_score_that_the_predictions_give(kinds, content):
     """AUROC by counting pairs of a person's units, per seed, then the mean of seeds."""
     record = read_record(kinds.fused)
     of_target = record.labels["target"] == "arousal"
@@ -81,7 +81,7 @@ def test_each_person_has_the_score_that_the_predictions_give(kinds, told):
         high, low = ([s for u, s in zip(mine["unit"], mine["score"], strict=True) if label.get(u) == y] for y in (1, 0))
         by_seed.append(np.mean([(a > b) + 0.5 * (a == b) for a in high for b in low]))
     for shown in (np.mean(by_seed), *by_seed):
-        assert f"{shown:.3f}" in told.sections["subjects"]
+        assert f"{shown:.3f}" in content.sections["subjects"]
 
 
 def test_marks_stand_on_top(kinds):
@@ -91,19 +91,19 @@ def test_marks_stand_on_top(kinds):
     assert all(name.split(": ")[1] in top for name in failed)
 
 
-def test_every_kind_of_target_has_its_curves(told):
-    curves = told.sections["roc-and-calibration"]
+def test_every_kind_of_target_has_its_curves(content):
+    curves = content.sections["roc-and-calibration"]
     assert curves.count("ROC curve of") >= 2
     assert "c against the rest" in curves  # states c, a and d
     assert "Predicted and true values of arousal_value" in curves
-    assert "the target is a value, so there are no decisions" in told.sections["decisions"]
-    assert "training subjects" in told.sections["training"]
-    assert "t-SNE" in told.sections["embeddings"]
-    assert "identifies the subject" in told.sections["embeddings"]
+    assert "the target is a value, so there are no decisions" in content.sections["decisions"]
+    assert "training subjects" in content.sections["training"]
+    assert "t-SNE" in content.sections["embeddings"]
+    assert "identifies the subject" in content.sections["embeddings"]
 
 
-def test_single_modalities_are_found_beside_the_run_and_signals_drawn(kinds, told):
-    fusion = told.sections["fusion"]
+def test_single_modalities_are_found_beside_the_run_and_signals_drawn(kinds, content):
+    fusion = content.sections["fusion"]
     assert all(folder.name in fusion for folder in kinds.singles)
     assert "examples, not evidence" in fusion
     if "Recording p" in fusion:
@@ -115,27 +115,27 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
     for name in ("labels.csv.gz", "history.csv"):
         (copied / name).unlink()
     path = report.write_report(copied, tmp_path / "entry.html", data_root=tmp_path)
-    told = page(path.read_text())
+    content = page(path.read_text())
     for section in ("subjects", "roc-and-calibration", "decisions", "fusion"):
-        assert "are not public" in told.sections[section]
-    assert "has no history" in told.sections["training"]
-    assert "has no embeddings" in told.sections["embeddings"]
-    assert "no data of" in told.sections["the-run"]
-    assert "Headline auroc_within of arousal" in told.sections["headline"]
+        assert "are not public" in content.sections[section]
+    assert "has no history" in content.sections["training"]
+    assert "has no embeddings" in content.sections["embeddings"]
+    assert "no data of" in content.sections["the-run"]
+    assert "Headline auroc_within of arousal" in content.sections["headline"]
 
 
 def test_without_the_other_runs_and_the_data(copied, tmp_path, page):
-    told = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
-    assert "name such runs with --beside" in told.sections["fusion"]
-    assert "high" in told.sections["decisions"]  # what classes are called without the data
+    content = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
+    assert "name such runs with --beside" in content.sections["fusion"]
+    assert "high" in content.sections["decisions"]  # what classes are called without the data
 
 
 def test_runs_given_are_used_and_the_signals_missing_said(copied, kinds, tmp_path, page):
-    told = page(
+    content = page(
         report.write_report(copied, tmp_path / "r.html", singles=kinds.singles[:1], data_root=tmp_path).read_text()
     )
-    assert kinds.singles[0].name in told.sections["fusion"]
-    assert "There is no run of eda alone" in told.sections["fusion"]
+    assert kinds.singles[0].name in content.sections["fusion"]
+    assert "There is no run of eda alone" in content.sections["fusion"]
 
 
 def test_an_audit_that_is_there_is_shown(copied, tmp_path, page):
@@ -154,8 +154,8 @@ def test_names_from_outside_are_no_markup(copied, tmp_path, page):
     run = yaml.safe_load((copied / "run.yaml").read_text())
     run["method"]["outside"] = "<script>alert(1)</script>"
     (copied / "run.yaml").write_text(yaml.safe_dump(run))
-    told = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
-    assert told.count("script") == 0
+    content = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
+    assert content.count("script") == 0
 
 
 def test_generated_data_are_marked(copied, tmp_path):
@@ -197,11 +197,11 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
     )
     html = report.write_report(scored.folder, tmp_path / "r.html", data_root=kinds.data).read_text()
     assert "Submission." in html.split("<nav")[0]
-    told = page(html)
-    assert f"{scored.scores['scores']['arousal']['auroc_within']['mean']:.3f}" in told.sections["headline"]
-    assert "are a submission" in told.sections["training"]
-    assert "are a submission" in told.sections["embeddings"]
-    assert "unknown" in told.sections["the-run"]
+    content = page(html)
+    assert f"{scored.scores['scores']['arousal']['auroc_within']['mean']:.3f}" in content.sections["headline"]
+    assert "are a submission" in content.sections["training"]
+    assert "are a submission" in content.sections["embeddings"]
+    assert "unknown" in content.sections["the-run"]
 
 
 ENTRIES = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/*/*/run.yaml"))
@@ -213,6 +213,6 @@ def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
     """24 real people."""
     path = report.write_report(run.parent, tmp_path / "r.html", data_root=tmp_path)
     assert path.stat().st_size < 3_000_000
-    told = page(path.read_text())
+    content = page(path.read_text())
     assert "24 people" in path.read_text()
-    assert told.count("figure") > 5
+    assert content.count("figure") > 5

@@ -67,11 +67,11 @@ def renamed(data: Path, root: Path, old: str, new: str) -> Path:
     return root
 
 
-@pytest.mark.parametrize(("new", "said"), [("{chest:", "but chest"), ("{right:", "different channels of ecg: right")])
-def test_other_channels_than_the_datasets_are_refused_by_name(data, tmp_path, embench, new, said):
+@pytest.mark.parametrize(("new", "text"), [("{chest:", "but chest"), ("{right:", "different channels of ecg: right")])
+def test_other_channels_than_the_datasets_are_refused_by_name(data, tmp_path, embench, new, text):
     done = embench(*line(renamed(data, tmp_path / "data", "{left:", new), tmp_path / "runs", "ecg", *QUICK))
     assert done.code == 2
-    assert said in done.err
+    assert text in done.err
     assert "left" in done.err
 
 
@@ -97,7 +97,7 @@ def elsewhere(data: Path, root: Path) -> Path:
     return root
 
 
-def asked(data: Path, source: str, root: Path) -> Plan:
+def make_plan(data: Path, source: str, root: Path) -> Plan:
     request = Request(
         "amigos", ("cnn_tf",), pretrainers=(f"masked_value:{source}",), modalities="ecg", recipe="quick", seeds="0",
         targets="arousal", device="cpu", workers=1, data_root=data, runs=root / "runs",
@@ -108,9 +108,9 @@ def asked(data: Path, source: str, root: Path) -> Plan:
 def test_a_folder_anywhere_is_a_corpus(data, tmp_path, monkeypatch):
     root = elsewhere(data, tmp_path)
     monkeypatch.chdir(root)
-    named = asked(data, "corpus", root)
+    named = make_plan(data, "corpus", root)
     for source in (str(root / "ecgs"), "./ecgs", "ecgs"):
-        plan = asked(root / "data", source, root)
+        plan = make_plan(root / "data", source, root)
         assert plan.graph.stages.keys() == named.graph.stages.keys()  # the same files, the same stages
         assert plan.config["pretrainers"] == ["masked_value:corpus"]  # where links lead to, and no path
         assert plan.config["pretrained_on"] == ["embench_plugins/corpus"]
@@ -128,12 +128,12 @@ def test_a_name_of_a_dataset_is_that_dataset(data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("source", "code", "said"), [("./nowhere", 3, "nowhere"), ("nowhere", 2, "no dataset `nowhere`")]
+    ("source", "code", "output"), [("./nowhere", 3, "nowhere"), ("nowhere", 2, "no dataset `nowhere`")]
 )
-def test_a_folder_that_is_not_there(data, tmp_path, embench, source, code, said):
+def test_a_folder_that_is_not_there(data, tmp_path, embench, source, code, output):
     arguments = [text.replace("masked_value:corpus", f"masked_value:{source}") for text in line(data, tmp_path, "ecg")]
     done = embench(*arguments)
-    assert (done.code, said in done.err) == (code, True)
+    assert (done.code, output in done.err) == (code, True)
 
 
 def test_a_corpus_has_no_labels_to_transfer(data, tmp_path, embench):
@@ -144,9 +144,9 @@ def test_a_corpus_has_no_labels_to_transfer(data, tmp_path, embench):
 
 @pytest.mark.slow
 class TestPretraining:
-    @pytest.mark.parametrize(("modality", "people"), [("ecg", 2), ("eeg", 2)])
+    @pytest.mark.parametrize(("modality", "subjects"), [("ecg", 2), ("eeg", 2)])
     def test_ten_of_fourteen_electrodes_and_one_of_two_leads_are_matched_by_name(
-        self, data, tmp_path, embench, modality, people
+        self, data, tmp_path, embench, modality, subjects
     ):
         done = embench(*line(data, tmp_path, modality, *QUICK))
         assert done.code == 0, done.err
@@ -154,8 +154,8 @@ class TestPretraining:
         assert content["pretrain_overlap"] == "none"
         (seen,) = content["pretraining"]
         assert (seen["dataset"], seen["licence"], seen["synthetic"]) == ("embench_plugins/corpus", "CC0 1.0", True)
-        assert seen["people"] == people
-        assert seen["hours"][modality] == pytest.approx(people * 44 / 3600, abs=0.001)
+        assert seen["people"] == subjects
+        assert seen["hours"][modality] == pytest.approx(subjects * 44 / 3600, abs=0.001)
         assert len(seen["store"]) == 16
 
     def test_on_real_recordings(self, data, tmp_path, embench):

@@ -15,13 +15,13 @@ from embench.planning.request import Request
 from embench.report.grid_curves import build_curves, draw_curve, write_curve
 
 from ..tiny.running import Bench
-from ..tiny.world import people, write
+from ..tiny.world import make_subjects, write
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
     root = tmp_path_factory.mktemp("curves")
-    write(root, people(8))
+    write(root, make_subjects(8))
     return Bench(root, root / "runs")
 
 
@@ -75,9 +75,9 @@ def test_numbers_of_labelled_people_make_a_curve_for_each_method(bench, grid):
     first = next(line for line in lines if line[:1] == ["1"])
     assert first[1] == f"{known[1, (), 'logreg']['mean']:.3f}"
     tree = ET.parse(picture).getroot()
-    said = " ".join(tree.itertext())
-    assert "Moments + logreg" in said
-    assert "training subjects with labels" in said
+    text = " ".join(tree.itertext())
+    assert "Moments + logreg" in text
+    assert "training subjects with labels" in text
 
 
 def test_every_choice_of_modalities_is_taken_away_from_one_fit(bench, grid):
@@ -147,10 +147,10 @@ def test_two_axes_make_two_curves_and_an_undefined_point_is_no_point():
         (about("c", "p/late", 2), {**scored(0.5), "scores": {"arousal": {"auroc_within": {"undefined": "no"}}}}),
         (about("d", "p/late", drop=["ecg"]), scored(0.55)),
     ]
-    people_axis, drop_axis = build_curves(runs)
-    assert people_axis.places == ("2", "10", "all")
-    assert {row["line"] for row in people_axis.rows} == {"tcn + late", "without ecg"}
-    assert [row["mean"] for row in people_axis.rows] == [0.6, 0.7, None, 0.55]
+    subjects_axis, drop_axis = build_curves(runs)
+    assert subjects_axis.places == ("2", "10", "all")
+    assert {row["line"] for row in subjects_axis.rows} == {"tcn + late", "without ecg"}
+    assert [row["mean"] for row in subjects_axis.rows] == [0.6, 0.7, None, 0.55]
     assert drop_axis.places == ("none", "ecg")
     assert {row["line"] for row in drop_axis.rows} == {f"labels of {n} subjects" for n in ("2", "10", "all")}
     assert build_curves(runs[:1]) == []

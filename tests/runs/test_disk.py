@@ -109,8 +109,8 @@ def mounts():
 
 @pytest.mark.slow
 @pytest.mark.skipif(not mounts(), reason="may not mount a file system of its own")
-@pytest.mark.parametrize(("options", "said"), [("size=40k", "No space left"), ("ro", "Read-only file system")])
-def test_on_a_real_disk_that_is_full_or_read_only(bench, tmp_path, options, said):
+@pytest.mark.parametrize(("options", "text"), [("size=40k", "No space left"), ("ro", "Read-only file system")])
+def test_on_a_real_disk_that_is_full_or_read_only(bench, tmp_path, options, text):
     bench.plan(modalities="ecg")
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -120,5 +120,5 @@ def test_on_a_real_disk_that_is_full_or_read_only(bench, tmp_path, options, said
     command = ["unshare", "-m", "sh", "-c", script, str(disk), sys.executable, "-c", PROGRAM, *line]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 5, done.stderr
-    assert said in done.stderr
+    assert text in done.stderr
     assert "Traceback" not in done.stderr

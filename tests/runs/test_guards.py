@@ -17,7 +17,7 @@ from embench.engine.work import run_stage
 from embench.errors import PluginError
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, people, plugin, write
+from ..tiny.world import RULES, make_subjects, plugin, write
 
 
 @pytest.mark.parametrize("by", ["recording", "segment"])
@@ -26,7 +26,7 @@ def test_a_protocol_that_leaks_while_it_says_it_does_not(bench, embench, tmp_pat
     path.write_text(yaml.safe_dump({**RULES, "split": {"by": by, "folds": 3}}))
     done = embench(*bench.line("--modalities", "ecg", "--protocol", path))
     assert done.code == 1
-    assert "people stand in both" in done.err
+    assert "subjects are in both" in done.err
     assert re.search(r"of fold \d: p0\d, p0\d", done.err)
     assert not (bench.runs / "stages").exists()
     path.write_text(yaml.safe_dump({**RULES, "split": {"by": by, "folds": 3}, "leaks": True}))
@@ -40,13 +40,13 @@ def findings(path):
 @pytest.fixture
 def secrets():
     """What nobody may find: ids, stimuli and people as texts, ratings and session times as numbers."""
-    everybody = [row for name in sorted(people(6)) for row in people(6)[name]]
-    texts = {row[key] for row in everybody for key in ("id", "stimulus", "group")}
-    numbers = {v for row in everybody for v in row["ratings"].values()} | {row["start_s"] for row in everybody}
+    all_subjects = [row for name in sorted(make_subjects(6)) for row in make_subjects(6)[name]]
+    texts = {row[key] for row in all_subjects for key in ("id", "stimulus", "group")}
+    numbers = {v for row in all_subjects for v in row["ratings"].values()} | {row["start_s"] for row in all_subjects}
     return texts, numbers
 
 
-def told(texts, secret):
+def leaked(texts, secret):
     return {s for s in secret for t in texts if s == t or (len(s) > 2 and s in t)}
 
 
@@ -77,10 +77,10 @@ def test_an_observer_finds_no_test_label(bench, monkeypatch, tmp_path, secrets):
     ratings = {number for number in numbers if number < 10}
     for line in lines:
         assert not line["arrays"]
-        assert not told(line["texts"], {t for t in texts if "-" in t})  # no recording, so no unit
+        assert not leaked(line["texts"], {t for t in texts if "-" in t})  # no recording, so no unit
         assert not ratings & set(line["numbers"])
         if line["hook"] != "run_ended":  # scores tell whom they leave out
-            assert not told(line["texts"], texts)
+            assert not leaked(line["texts"], texts)
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -100,7 +100,7 @@ def test_an_encoder_finds_nothing_but_the_signal(bench, monkeypatch, tmp_path, s
     assert {line["hook"] for line in lines} == {"stream", "fit_stats", "build", "forward"}
     texts, numbers = secrets
     for line in lines:
-        assert not told(line["texts"], texts | {"arousal", "valence"}), line["hook"]
+        assert not leaked(line["texts"], texts | {"arousal", "valence"}), line["hook"]
         assert not numbers & set(line["numbers"])
         assert not line["memory"]  # a slice of the store's map would lead to the store
         shapes = line["arrays"]
@@ -120,7 +120,7 @@ def test_an_encoder_of_features_finds_nothing_but_the_signal(bench, monkeypatch,
     assert {line["hook"] for line in lines} == {"features"}
     texts, numbers = secrets
     for line in lines:
-        assert not told(line["texts"], texts | {"arousal", "valence"})
+        assert not leaked(line["texts"], texts | {"arousal", "valence"})
         assert not numbers & set(line["numbers"])
         assert not line["memory"]
         assert sorted(len(shape) for shape in line["arrays"]) == [2, 2]  # samples and spans
@@ -144,12 +144,12 @@ def train_data(stage):
     return batch, specs, train, val
 
 
-def tensors(plan, person):
+def tensors(plan, subject):
     """All that the fits see in which a person is tested."""
     out = {}
-    for answer in plan.graph.predictions:
-        if any(plan.test.units[i].subject == person for i in answer.units):
-            fitted = plan.graph.stages[plan.graph.stages[answer.stage].inputs["fitted"]]
+    for prediction in plan.graph.predictions:
+        if any(plan.test.units[i].subject == subject for i in prediction.units):
+            fitted = plan.graph.stages[plan.graph.stages[prediction.stage].inputs["fitted"]]
             for stage in [fitted, *(plan.graph.stages[i] for i in fitted.inputs.values())]:
                 if stage.kind != "pretrain":
                     out[stage.kind, *stage.params.modalities] = train_data(stage)
@@ -161,12 +161,12 @@ def tensors(plan, person):
 )
 def test_changing_a_test_person_leaves_training_bit_for_bit(tmp_path, monkeypatch, encoder, fusion):
     monkeypatch.setenv("FINDINGS", str(tmp_path / "found.jsonl"))
-    everybody = people(5)
-    everybody["p02"][0]["lost"] = {"ecg": 1.5}
+    all_subjects = make_subjects(5)
+    all_subjects["p02"][0]["lost"] = {"ecg": 1.5}
     plans = []
     for name, seed in (("before", 0), ("after", 1)):
-        data = write(tmp_path / name, everybody)
-        write(data, {"p04": everybody["p04"]}, seed=seed)
+        data = write(tmp_path / name, all_subjects)
+        write(data, {"p04": all_subjects["p04"]}, seed=seed)
         plans.append(Bench(data, tmp_path / "runs").plan(encoder, fusion=fusion))
     assert plans[0].test.store.key != plans[1].test.store.key
     before, after = (tensors(plan, "p04") for plan in plans)
@@ -188,24 +188,24 @@ def test_changing_a_test_person_leaves_training_bit_for_bit(tmp_path, monkeypatc
 
 def test_a_stage_holds_the_labels_of_its_own_training_and_validation_units_only(shared):
     plan = shared.plan("Pool", fusion="late", targets="arousal,valence")
-    for answer in plan.graph.predictions:
-        predict = plan.graph.stages[answer.stage]
+    for prediction in plan.graph.predictions:
+        predict = plan.graph.stages[prediction.stage]
         assert "y" not in predict.task
-        tested = {plan.test.units[i].recording for i in answer.units}
+        tested = {plan.test.units[i].recording for i in prediction.units}
         fitted = plan.graph.stages[predict.inputs["fitted"]]
         for stage in (fitted, *(plan.graph.stages[i] for i in fitted.inputs.values())):
             assert len(stage.task["y"]) == len(stage.task["recording"])
             seen = {plan.fit.store.recordings[r].id for r in stage.task["recording"]}
             assert not seen & tested
             subjects = {plan.fit.store.recordings[r].subject for r in stage.task["recording"]}
-            assert not subjects & {plan.test.units[i].subject for i in answer.units}
+            assert not subjects & {plan.test.units[i].subject for i in prediction.units}
 
 
 def test_pretraining_sees_no_test_person(shared):
     plan = shared.plan("Pool", modalities="ecg", pretrainers=("masked_value",))
-    for answer in plan.graph.predictions:
-        tested = {plan.test.units[i].subject for i in answer.units}
-        fitted = plan.graph.stages[plan.graph.stages[answer.stage].inputs["fitted"]]
+    for prediction in plan.graph.predictions:
+        tested = {plan.test.units[i].subject for i in prediction.units}
+        fitted = plan.graph.stages[plan.graph.stages[prediction.stage].inputs["fitted"]]
         (pretrain,) = (plan.graph.stages[i] for i in fitted.inputs.values())
         assert "y" not in pretrain.task
         assert not tested & {plan.fit.store.recordings[r].subject for r in pretrain.task["recording"]}

@@ -19,13 +19,13 @@ ALL = "arousal,arousal_value,state"
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory):
     root = tmp_path_factory.mktemp("kinds")
-    everybody = of_all_kinds(12)
-    for row in everybody["p03"]:
+    all_subjects = of_all_kinds(12)
+    for row in all_subjects["p03"]:
         row["ratings"]["liking"] = None
-    return Bench(write(root, everybody, dataset="Kinds"), root / "runs", "Kinds")
+    return Bench(write(root, all_subjects, dataset="Kinds"), root / "runs", "Kinds")
 
 
-def told(result, name):
+def values_of(result, name):
     return {target: metrics[name] for target, metrics in result.scores["scores"].items() if name in metrics}
 
 
@@ -54,17 +54,19 @@ def check_record(result, units):
 def test_networks_of_one_target_each(kinds):
     result = kinds.run("Pool", fusion="late", modalities="ecg,eda", targets=ALL, settings=("encoder.epochs=8",))
     assert result.scores["headlines"] == {"arousal": "auroc_within", "arousal_value": "ccc", "state": "auroc_within"}
-    assert told(result, "auroc_within")["arousal"]["mean"] > 0.9
+    assert values_of(result, "auroc_within")["arousal"]["mean"] > 0.9
     # One class can be told from the two others only, and these not from each other.
-    assert 0.75 < told(result, "auroc_within")["state"]["mean"] < 0.97
-    assert told(result, "auroc_crossed")["state"]["mean"] > 0.75
-    ccc = told(result, "ccc")["arousal_value"]
+    assert 0.75 < values_of(result, "auroc_within")["state"]["mean"] < 0.97
+    assert values_of(result, "auroc_crossed")["state"]["mean"] > 0.75
+    ccc = values_of(result, "ccc")["arousal_value"]
     assert 0.4 < ccc["low"] < ccc["mean"] < 1
-    assert told(result, "rmse")["arousal_value"]["mean"] < 2
+    assert values_of(result, "rmse")["arousal_value"]["mean"] < 2
     controls = result.scores["controls"]
     assert controls["prior"]["arousal_value"]["ccc"]["mean"] == 0
     assert controls["majority"]["arousal_value"] == {"undefined": "values have no class that is most common"}
-    assert controls["stimulus_mean"]["arousal_value"]["rmse"]["mean"] > told(result, "rmse")["arousal_value"]["mean"]
+    assert (
+        controls["stimulus_mean"]["arousal_value"]["rmse"]["mean"] > values_of(result, "rmse")["arousal_value"]["mean"]
+    )
     assert controls["prior"]["state"]["auroc_within"]["mean"] == 0.5
     check_record(result, 216)
 
@@ -73,19 +75,19 @@ def test_networks_of_one_target_each(kinds):
 def test_one_network_for_targets_of_all_kinds(kinds):
     joint = ("fusion.targets=joint", "fusion.epochs=20", "fusion.batch=16")
     result = kinds.run("Pool", fusion="concat", modalities="ecg,eda", targets=ALL, settings=joint)
-    assert told(result, "auroc_within")["arousal"]["mean"] > 0.7
-    assert told(result, "ccc")["arousal_value"]["mean"] > 0.1
+    assert values_of(result, "auroc_within")["arousal"]["mean"] > 0.7
+    assert values_of(result, "ccc")["arousal_value"]["mean"] > 0.1
     check_record(result, 216)
 
 
 @pytest.mark.parametrize(("fusion", "targets"), [("logreg", "arousal,state"), ("svm", "state"), ("boosting", ALL)])
 def test_estimators(kinds, fusion, targets):
     result = kinds.run("Moments", fusion=fusion, modalities="ecg,eda", targets=targets)
-    assert told(result, "auroc_within")["state"]["mean"] > 0.75
-    assert told(result, "balanced_accuracy")["state"]["mean"] > 0.45
+    assert values_of(result, "auroc_within")["state"]["mean"] > 0.75
+    assert values_of(result, "balanced_accuracy")["state"]["mean"] > 0.45
     assert "state" not in "".join(result.scores["not_cleared"])
     if fusion == "boosting":
-        assert told(result, "ccc")["arousal_value"]["mean"] > 0.9
+        assert values_of(result, "ccc")["arousal_value"]["mean"] > 0.9
         check_record(result, 216)
 
 
@@ -95,11 +97,11 @@ def test_the_scale_of_values_is_kept_with_the_weights_and_fitted_on_training_peo
     plan = kinds.plan("Pool", modalities="ecg", targets="arousal_value")
     result = kinds.run("Pool", modalities="ecg", targets="arousal_value")
     weights = load_file(result.folder / "weights" / "seed0-fold0-arousal_value.safetensors")
-    answer = next(a for a in plan.graph.predictions if (a.seed, a.fold) == (0, 0))
+    prediction = next(a for a in plan.graph.predictions if (a.seed, a.fold) == (0, 0))
     label = plan.test.label["arousal_value"]
-    assert float(weights["scale.mean"]) == pytest.approx(label[list(answer.train)].mean(), rel=1e-5)
-    assert float(weights["scale.std"]) == pytest.approx(label[list(answer.train)].std(), rel=1e-5)
-    with np.load(Folder(kinds.runs / "stages", answer.stage).file("predictions.npz")) as arrays:
+    assert float(weights["scale.mean"]) == pytest.approx(label[list(prediction.train)].mean(), rel=1e-5)
+    assert float(weights["scale.std"]) == pytest.approx(label[list(prediction.train)].std(), rel=1e-5)
+    with np.load(Folder(kinds.runs / "stages", prediction.stage).file("predictions.npz")) as arrays:
         assert 1 < arrays["score"].mean() < 9
 
 
@@ -134,14 +136,14 @@ def test_logreg_refuses_values_and_says_what_would_do(kinds, embench):
 def test_baselines_of_values_are_those_that_answer_them(kinds, monkeypatch):
     from embench.runs.baselines import baselines
 
-    asked = []
-    monkeypatch.setattr("embench.runs.run.grid", lambda requests, **_: asked.extend(requests))
+    requested = []
+    monkeypatch.setattr("embench.runs.run.grid", lambda requests, **_: requested.extend(requests))
     tried = {"data_root": kinds.data, "runs": kinds.runs, "modalities": "ecg"}
     baselines(plugin("Kinds"), targets="arousal_value", **tried)
-    assert [request.fusion for request in asked] == ["boosting"]
-    asked.clear()
+    assert [request.fusion for request in requested] == ["boosting"]
+    requested.clear()
     baselines(plugin("Kinds"), **tried)
-    assert [request.fusion for request in asked] == ["logreg", "svm", "boosting"]
+    assert [request.fusion for request in requested] == ["logreg", "svm", "boosting"]
 
 
 def test_folds_are_written_with_their_groups(kinds):

@@ -26,8 +26,8 @@ def test_an_estimator_gets_the_columns_it_was_fitted_on(shared, modalities, enco
     }
     assert len(got) == sum(len(a.units) for a in plan.graph.predictions) - result.scores["absent"]["arousal"]
     everything = list(range(len(plan.fit.units)))
-    for answer in plan.graph.predictions:
-        stage = plan.graph.stages[plan.graph.stages[answer.stage].inputs["fitted"]]
+    for prediction in plan.graph.predictions:
+        stage = plan.graph.stages[plan.graph.stages[prediction.stage].inputs["fitted"]]
         assert list(stage.params.modalities) == modalities.split(",")
         # By hand: all units' features in the order that was asked for.
         data, _, train, *_ = labelled(stage)
@@ -36,8 +36,8 @@ def test_an_estimator_gets_the_columns_it_was_fitted_on(shared, modalities, enco
         fitted = registry.load("fusion", "logreg")(registry.load("fusion", "logreg").recipes["quick"], stage.seed)
         X, y = feature_rows(data), data.y[:, 0].numpy()
         fitted.fit(X[train], y[train], np.zeros(len(train)), data.weight.numpy()[train], None)
-        for i in answer.units:
-            key = (answer.fold, plan.fit.units[i].id)
+        for i in prediction.units:
+            key = (prediction.fold, plan.fit.units[i].id)
             if key in got:
                 assert got[key] == pytest.approx(float(fitted.score(table[[i]])[0]), abs=1e-6)
 
@@ -55,8 +55,8 @@ def test_networks_are_read_back_in_their_order(shared, fusion):
     result = shared.run("Pool", fusion=fusion, modalities="eda,ecg")
     plan = shared.plan("Pool", fusion=fusion, modalities="eda,ecg")
     root = shared.runs / "stages"
-    for answer in plan.graph.predictions:
-        id_ = plan.graph.stages[answer.stage].inputs["fitted"]
+    for prediction in plan.graph.predictions:
+        id_ = plan.graph.stages[prediction.stage].inputs["fitted"]
         assert list(describe(Folder(root, id_)).params.modalities) == ["eda", "ecg"]
         model, specs, _ = load_model(root, id_)
         assert list(model.encoders) == list(specs) == ["eda", "ecg"]

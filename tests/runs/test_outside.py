@@ -24,7 +24,7 @@ from embench.runs.external import score
 from embench.runs.run import run
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, of_all_kinds, people, plugin, write
+from ..tiny.world import RULES, make_subjects, of_all_kinds, plugin, write
 
 OUTSIDE = """
 import csv, sys
@@ -131,10 +131,10 @@ def inside_and_outside(root, folder, dataset, target, embench, **options):
     rules = folder / "all-train.yaml"
     rules.write_text(yaml.safe_dump({**RULES, "validation": {"fraction": 0.0, "at_least": 0}}))
     plain = {"recipe": "quick", "device": "cpu", "workers": 1, "settings": ("fusion.class_weight=none",), **options}
-    asked = Request(
+    requested = Request(
         dataset, fusion="logreg", targets=target, protocol=str(rules), seeds="1", data_root=root, runs=folder, **plain
     )
-    inside, planned, features = run(asked), make(asked), {}
+    inside, planned, features = run(requested), make(requested), {}
     for stage in planned.graph.stages.values():
         if stage.kind == "predict":
             fitted = planned.graph.stages[stage.inputs["fitted"]].params
@@ -154,7 +154,7 @@ def inside_and_outside(root, folder, dataset, target, embench, **options):
 
 
 def test_a_pipeline_of_scikit_learn_outside_gives_the_figures_of_the_run_inside(tmp_path, embench):
-    root = write(tmp_path, people(7))
+    root = write(tmp_path, make_subjects(7))
     inside, outside = inside_and_outside(
         root, tmp_path, plugin("Tiny"), "arousal", embench, encoders=(plugin("Moments"),)
     )
@@ -171,10 +171,10 @@ def test_and_on_real_people(tmp_path, embench):
     original, root = Path(source, "stress_predict"), tmp_path / "data"
     (root / "stress_predict" / "Raw_data").mkdir(parents=True)
     (root / "stress_predict" / "Processed_data").symlink_to(original / "Processed_data")
-    for person in ("S02", "S03", "S04", "S05", "S06", "S07"):
-        (root / "stress_predict" / "Raw_data" / person).symlink_to(original / "Raw_data" / person)
-    asked = {"encoders": ("handcrafted",), "modalities": "eda"}
-    inside, outside = inside_and_outside(root, tmp_path, "stress_predict", "stress", embench, **asked)
+    for subject in ("S02", "S03", "S04", "S05", "S06", "S07"):
+        (root / "stress_predict" / "Raw_data" / subject).symlink_to(original / "Raw_data" / subject)
+    requested = {"encoders": ("handcrafted",), "modalities": "eda"}
+    inside, outside = inside_and_outside(root, tmp_path, "stress_predict", "stress", embench, **requested)
     assert len(outside.predictions) > 10_000
     assert outside.scores == inside.scores
 
@@ -199,7 +199,7 @@ def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored)
     assert known.run["protocol"]["rules"]["split"] == {"by": "group", "folds": 5}
     assert set(known.groups) == {f"p0{n}" for n in range(8)}
     run = Manifest.model_validate({**known.run, "dataset": {**known.run["dataset"], "synthetic": None}})
-    assert any("made outside embench" in reason for reason in why_not_publishable(run))
+    assert any("predictions are a submission" in reason for reason in why_not_publishable(run))
     assert [(e["run"], e["target"]) for e in ledger.read_ledger(made.folder.parent)] == [(made.id, "arousal")]
     assert made.manifest["test_looks"] == {"arousal": 1}
 
@@ -216,10 +216,10 @@ def test_what_the_file_lacks_is_counted_and_named(arousal, scored):
 
 
 def test_people_without_labels_are_passed_over(tmp_path):
-    everybody = people(6)
-    for row in everybody["p00"]:
+    all_subjects = make_subjects(6)
+    for row in all_subjects["p00"]:
         row["ratings"] = {}
-    root = write(tmp_path, everybody)
+    root = write(tmp_path, all_subjects)
     done = Bench(root, tmp_path / "runs").run("Moments", fusion="logreg")
     rows = rows_of(done.folder / "predictions.csv.gz")
     stranger = {**rows[0], "subject": "p00", "recording": "p00-v0", "unit": "p00-v0:0-10000"}
@@ -254,10 +254,10 @@ def test_one_fold_of_some_people_is_trained_on_the_others_and_of_all_on_nobody(a
     folds = record.read_record(made.folder).folds
     assert {row["subject"] for row in folds if row["role"] == "train"} == {f"p0{n}" for n in range(3, 8)}
     assert made.scores["controls"]["prior"]["arousal"]["auroc_within"]["mean"] == 0.5
-    nobody = scored(rows)
-    said = {name: c["arousal"].get("undefined") for name, c in nobody.scores["controls"].items()}
-    assert set(said.values()) == {"no training unit has a label"}
-    assert nobody.scores["cleared_all"] is False
+    unlabelled = scored(rows)
+    reasons = {name: c["arousal"].get("undefined") for name, c in unlabelled.scores["controls"].items()}
+    assert set(reasons.values()) == {"no training unit has a label"}
+    assert unlabelled.scores["cleared_all"] is False
 
 
 def test_a_person_in_two_folds_is_refused_where_the_protocol_keeps_people_apart(arousal, scored):
@@ -268,7 +268,7 @@ def test_a_person_in_two_folds_is_refused_where_the_protocol_keeps_people_apart(
     assert "lines 2 and 3" in caught.value.where
     leaking = scored(dealt, protocol="segment-random-legacy")
     assert leaking.manifest["protocol"]["leaks"]
-    assert "8 of 8 people" in leaking.manifest["protocol"]["gives_up"]["split.by"]
+    assert "8 of 8 subjects" in leaking.manifest["protocol"]["gives_up"]["split.by"]
 
 
 FAULTS = [
@@ -286,12 +286,12 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("change", "said"), FAULTS, ids=[said for _, said in FAULTS])
-def test_faults_are_refused_with_their_lines(arousal, scored, change, said):
+@pytest.mark.parametrize(("change", "reasons"), FAULTS, ids=[reasons for _, reasons in FAULTS])
+def test_faults_are_refused_with_their_lines(arousal, scored, change, reasons):
     rows = sorted(rows_of(arousal.folder / "predictions.csv.gz"), key=lambda row: row["subject"])
     with pytest.raises(DataError) as caught:
         scored([row | change if i in (2, 7) else row for i, row in enumerate(rows)])
-    assert said in caught.value.what
+    assert reasons in caught.value.what
     assert caught.value.where.endswith("mine.csv, lines 4, 9")
     assert caught.value.exit_code == 3
 
@@ -344,7 +344,7 @@ def test_printed_and_as_json(kinds, arousal, tmp_path, embench):
     assert done.code == 0, done.err
     assert "auroc_within *" in done.out
     assert "2 units have no prediction; 2 of them have a label" in done.out
-    assert "made outside embench" in done.out
+    assert "as declared by its author" in done.out
     assert "cost: not measured" in done.out
     document = json.loads(embench(*line, "--json").out)
     assert document["outside"]["name"] == "my_svm"

@@ -18,7 +18,7 @@ from embench.records.predictions import Labels, Predictions
 from embench.runs.run import run
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, people, write
+from ..tiny.world import RULES, make_subjects, write
 
 MEAN = {"aggregate": "value", "cut": "training_mean", "ties": "low"}
 SEGMENTS = {"rating": 4, "continuous_s": 4, "condition_s": 4}
@@ -72,15 +72,15 @@ def test_a_cut_is_the_mean_of_the_ratings_of_the_training_part(shared, rules, by
 
 
 def test_test_labels_have_no_say_in_the_cut(tmp_path, rules):
-    everybody = people(6)
-    one = Bench(write(tmp_path / "one", everybody), tmp_path / "runs")
+    all_subjects = make_subjects(6)
+    one = Bench(write(tmp_path / "one", all_subjects), tmp_path / "runs")
     protocol = rules(labels={"tiny": {"arousal": MEAN}})
     plan = one.plan("Pool", protocol=protocol, modalities="ecg")
     tested = {unit.partition("-")[0] for unit in plan.folds[0][0].test}
     for name in tested:
-        for row in everybody[name]:
+        for row in all_subjects[name]:
             row["ratings"]["arousal"] = 9.0
-    other = Bench(write(tmp_path / "other", everybody), tmp_path / "runs").plan(
+    other = Bench(write(tmp_path / "other", all_subjects), tmp_path / "runs").plan(
         "Pool", protocol=protocol, modalities="ecg"
     )
     (before,) = [a for a in plan.graph.predictions if a.fold == 0]
@@ -101,8 +101,8 @@ def test_controls_and_headline_use_the_same_labels(shared, rules):
 
 
 def test_a_fitted_cut_does_not_travel_to_another_dataset(tmp_path, rules):
-    write(tmp_path, people(6))
-    write(tmp_path, people(6), dataset="Other", seed=1)
+    write(tmp_path, make_subjects(6))
+    write(tmp_path, make_subjects(6), dataset="Other", seed=1)
     bench = Bench(tmp_path, tmp_path / "runs")
     protocol = rules(labels={"tiny": {"arousal": MEAN}})
     with pytest.raises(UsageError, match="from training labels of the same dataset") as error:
@@ -152,8 +152,8 @@ def test_pretraining_under_a_split_by_segments_sees_no_test_sample(shared, rules
             sensed = {recording for recording, _, _ in seen}
             trained = [span[id_] for id_ in fold.train if span[id_][0] in sensed]
             learned = sum(b - a for _, a, b in trained)
-            told = sum(b - a for (_, a, b), role in zip(seen, stage.task["role"], strict=True) if role == 0)
-            assert told == pytest.approx(learned)
+            rows_learned = sum(b - a for (_, a, b), role in zip(seen, stage.task["role"], strict=True) if role == 0)
+            assert rows_learned == pytest.approx(learned)
 
 
 def test_recordings_are_z_scored_one_by_one(shared, rules):
@@ -205,14 +205,14 @@ def test_the_epoch_that_scores_best_on_the_test_labels_is_picked(shared, rules, 
     model = model.take(model["method"] == "model")
     score = dict(zip(model["unit"], model["score"], strict=True))
     assert plan.graph.predictions
-    for answer in plan.graph.predictions:
-        with np.load(Folder(stage_folder(shared.runs), answer.stage).file("predictions.npz")) as arrays:
+    for prediction in plan.graph.predictions:
+        with np.load(Folder(stage_folder(shared.runs), prediction.stage).file("predictions.npz")) as arrays:
             every, last = arrays["epochs"][:, :, 0], arrays["score"][:, 0]
-        ids = [plan.test.units[i].id for i in answer.units]
+        ids = [plan.test.units[i].id for i in prediction.units]
         y = np.array([label[id_] for id_ in ids])
         there = np.isfinite(last)
         right = [((table[there] >= 0.5) == y[there]).mean() for table in every]
-        row = picked["arousal", answer.fold]
+        row = picked["arousal", prediction.fold]
         assert (row["epoch"], row["of"]) == (int(np.argmax(right)), 5)
         np.testing.assert_array_equal(every[-1], last)  # what the recipe keeps is the last epoch
         chosen = every[row["epoch"]][there]
@@ -228,6 +228,6 @@ def test_without_the_leak_no_epoch_is_kept(shared, rules):
 def test_what_leaks_is_said_in_numbers(shared, rules):
     protocol = rules(leaks=True, split={"by": "segment", "folds": 3}, unit=SEGMENTS)
     plan = shared.plan("Pool", modalities="ecg", protocol=protocol)
-    said = plan.describe()["gives_up"]["split.by"]
-    assert re.search(r": 6 of 6 people and 1\d of 24 recordings$", said)
+    text = plan.describe()["gives_up"]["split.by"]
+    assert re.search(r": 6 of 6 subjects and 1\d of 24 recordings$", text)
     assert shared.plan("Pool", modalities="ecg", protocol=rules()).describe()["gives_up"] == {}

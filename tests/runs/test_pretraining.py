@@ -20,7 +20,7 @@ from embench.runs.pretrain import pretrain
 from embench.store.fingerprint import SYNTHETIC
 
 from ..tiny.running import Bench
-from ..tiny.world import people, plugin, with_sources, write
+from ..tiny.world import make_subjects, plugin, with_sources, write
 
 OTHER, KINDS, TINY = plugin("Other"), plugin("Kinds"), plugin("Tiny")
 
@@ -31,15 +31,15 @@ def two(tmp_path_factory):
     return Bench(root, root / "runs")
 
 
-def asked(bench, corpus=OTHER, pretrainer="masked_value", encoder="Pool", **options):
-    given = {"recipe": "quick", "device": "cpu", "workers": 1, "modalities": "ecg", **options}
+def request_for(bench, corpus=OTHER, pretrainer="masked_value", encoder="Pool", **options):
+    defaults = {"recipe": "quick", "device": "cpu", "workers": 1, "modalities": "ecg", **options}
     return Request(
-        corpus, (plugin(encoder),), pretrainers=(pretrainer,), data_root=bench.data, runs=bench.runs, **given
+        corpus, (plugin(encoder),), pretrainers=(pretrainer,), data_root=bench.data, runs=bench.runs, **defaults
     )
 
 
 def pretrained(bench, *arguments, seed=0, **options):
-    return pretrain(asked(bench, *arguments, **options), seed)
+    return pretrain(request_for(bench, *arguments, **options), seed)
 
 
 def line(bench, *more, corpus=OTHER, pretrainer="masked_value"):
@@ -58,12 +58,12 @@ def test_a_run_finds_what_the_command_trained(two, tmp_path, embench):
     bench = mended(two, tmp_path)
     done = embench(*line(bench, "--json"))
     assert done.code == 0, done.err
-    answer = json.loads(done.out)
+    document = json.loads(done.out)
     assert len(bench.stages()) == 1
     again = embench(*line(bench))
     assert again.code == 0
     assert "0 stages to run, 1 already done" in again.err
-    assert f"use them with: {answer['use']}" in again.out
+    assert f"use them with: {document['use']}" in again.out
     assert len(bench.stages()) == 1
     plan = bench.plan("Pool", modalities="ecg", pretrainers=(f"masked_value:{OTHER}",))
     assert {id_ for id_, s in plan.graph.stages.items() if s.kind == "pretrain"} == bench.stages()
@@ -101,7 +101,7 @@ def test_the_dry_run_trains_nothing(two, tmp_path, embench):
 
 
 def test_what_is_asked_for_wrongly_is_refused(two, embench):
-    for arguments, said in (
+    for arguments, text in (
         ({"pretrainer": f"masked_value:{KINDS}"}, "only the name of a pretrainer"),
         ({"pretrainer": "ecg=masked_value"}, "only the name of a pretrainer"),
         ({"pretrainer": "masked_valu"}, "did you mean masked_value"),
@@ -109,7 +109,7 @@ def test_what_is_asked_for_wrongly_is_refused(two, embench):
         ({"corpus": "nothing"}, "no dataset `nothing`"),
     ):
         done = embench(*line(two, **arguments))
-        assert (done.code, said in done.err) == (2, True), done.err
+        assert (done.code, text in done.err) == (2, True), done.err
     done = embench(*line(two, corpus=str(two.data / "nowhere")))
     assert (done.code, "nowhere" in done.err) == (3, True)
 
@@ -212,7 +212,7 @@ def test_weights_of_something_else_are_refused(two, tmp_path):
     with pytest.raises(UsageError, match=r"prepare\.rate_hz=32 for ecg, and the run has 16"):
         two.plan("cnn_tf", modalities="ecg", settings=slow, pretrained=at_32)
     both = pretrained(two, modalities="eda")
-    for channels, said in (
+    for channels, text in (
         (["chest"], "channels of eda that the data lack: chest"),
         (["right"], "read different"),
     ):
@@ -222,7 +222,7 @@ def test_weights_of_something_else_are_refused(two, tmp_path):
         save_file({name: value + 1 for name, value in state.items()}, folder / "weights.safetensors")
         manifest = {**json.loads(json.dumps(both.manifest)), "channels": {"eda": channels}}
         (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest))
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=text):
             fitted_and_start(two, modalities="eda", pretrained=str(folder))
 
 
@@ -267,8 +267,8 @@ def test_a_bare_file_is_of_unknown_people(two, tmp_path):
 
 
 def test_another_datasets_copy_of_the_tested_files_is_found(tmp_path):
-    write(tmp_path, people(5))
-    write(tmp_path, people(5), dataset="Other")
+    write(tmp_path, make_subjects(5))
+    write(tmp_path, make_subjects(5), dataset="Other")
     bench = Bench(tmp_path, tmp_path / "runs")
     made = pretrained(bench)
     record = bench.run("Pool", modalities="ecg", pretrained=made.id, dev=True).manifest
@@ -277,8 +277,8 @@ def test_another_datasets_copy_of_the_tested_files_is_found(tmp_path):
 
 @pytest.mark.parametrize("way", ["pretrained", "pretrainers", "train_dataset", "run"])
 def test_generated_data_leave_their_mark_on_whatever_starts_from_them(tmp_path, way):
-    write(tmp_path, people(5))
-    write(tmp_path, people(5), dataset="Other", seed=5)
+    write(tmp_path, make_subjects(5))
+    write(tmp_path, make_subjects(5), dataset="Other", seed=5)
     (tmp_path / "Other" / SYNTHETIC).write_text('{"seed": 5, "effect": 1.0}')
     bench = Bench(tmp_path, tmp_path / "runs")
     made = pretrained(bench)

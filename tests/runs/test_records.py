@@ -12,23 +12,23 @@ from embench.records import ledger, record
 from embench.runs.run import grid
 
 from ..tiny.running import Bench
-from ..tiny.world import people, plugin, write
+from ..tiny.world import make_subjects, plugin, write
 
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
     """Seven people: p00 rated nothing, p01 has no EDA, p02 lacks ECG twice and anything once, p03 valence only."""
-    everybody = people(7)
-    for row in everybody["p00"]:
+    all_subjects = make_subjects(7)
+    for row in all_subjects["p00"]:
         row["ratings"] = {}
-    for row in everybody["p01"]:
+    for row in all_subjects["p01"]:
         row["modalities"] = ("ecg",)
-    for row in everybody["p02"][:2]:
+    for row in all_subjects["p02"][:2]:
         row["modalities"] = ("eda",)
-    everybody["p02"][3]["modalities"] = ("temp",)
-    for row in everybody["p03"]:
+    all_subjects["p02"][3]["modalities"] = ("temp",)
+    for row in all_subjects["p03"]:
         del row["ratings"]["arousal"]
-    return write(tmp_path_factory.mktemp("mixed"), everybody)
+    return write(tmp_path_factory.mktemp("mixed"), all_subjects)
 
 
 def folds_of(result):
@@ -69,10 +69,10 @@ def test_units_without_any_modality_are_counted_and_without_a_label_are_not_scor
 
 
 def test_one_class_in_a_fold_is_undefined_there_and_counted(tmp_path):
-    everybody = people(4)
-    for row in everybody["p02"]:
+    all_subjects = make_subjects(4)
+    for row in all_subjects["p02"]:
         row["ratings"]["arousal"] = 7.5
-    result = Bench(write(tmp_path, everybody), tmp_path / "runs").run("Moments", fusion="logreg", modalities="ecg")
+    result = Bench(write(tmp_path, all_subjects), tmp_path / "runs").run("Moments", fusion="logreg", modalities="ecg")
     auroc = result.scores["scores"]["arousal"]["auroc"]
     headline = result.scores["scores"]["arousal"]["auroc_within"]
     assert auroc["left_out"]
@@ -85,10 +85,10 @@ def test_one_class_in_a_fold_is_undefined_there_and_counted(tmp_path):
 @pytest.mark.parametrize(("encoder", "fusion"), [("Moments", "logreg"), ("Early", "single")])
 def test_training_labels_of_one_class_only(tmp_path, encoder, fusion):
     """With two people, one of whom is of one class, the other's fold learns from one class."""
-    everybody = people(2)
-    for row in everybody["p01"]:
+    all_subjects = make_subjects(2)
+    for row in all_subjects["p01"]:
         row["ratings"]["arousal"] = 7.5
-    result = Bench(write(tmp_path, everybody), tmp_path / "runs").run(encoder, fusion=fusion, modalities="ecg")
+    result = Bench(write(tmp_path, all_subjects), tmp_path / "runs").run(encoder, fusion=fusion, modalities="ecg")
     assert (result.predictions["method"] == "model").sum() == 8
     assert {row["role"] for row in folds_of(result)} == {"train", "test"}
 
@@ -175,7 +175,7 @@ def test_starting_from_another_run(mixed, tmp_path):
 
 
 def test_conditions_are_scored_on_a_grid_and_the_clock_is_a_control(tmp_path):
-    data = write(tmp_path, people(4, stimuli=1, seconds=240.0, start_s=0.0), dataset="Session")
+    data = write(tmp_path, make_subjects(4, stimuli=1, seconds=240.0, start_s=0.0), dataset="Session")
     result = Bench(data, tmp_path / "runs", "Session").run("Moments", fusion="logreg", modalities="ecg", targets=None)
     assert result.json()["headline"] == "auroc_crossed_time"
     of_model = result.predictions["method"] == "model"

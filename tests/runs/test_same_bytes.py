@@ -11,7 +11,7 @@ import pytest
 from embench.runs.run import run
 
 from ..tiny.running import Bench
-from ..tiny.world import people, plugin, write
+from ..tiny.world import make_subjects, plugin, write
 
 NETWORKS = {
     "encoder": "Fragile",
@@ -30,10 +30,10 @@ def folder_of(result):
 
 @pytest.fixture(scope="module")
 def four(tmp_path_factory):
-    everybody = people(4)
-    for row in everybody["p01"][:2]:
+    all_subjects = make_subjects(4)
+    for row in all_subjects["p01"][:2]:
         row["modalities"] = ("ecg",)
-    return write(tmp_path_factory.mktemp("four"), everybody)
+    return write(tmp_path_factory.mktemp("four"), all_subjects)
 
 
 METHODS = {"networks": NETWORKS, "estimator": ESTIMATOR}

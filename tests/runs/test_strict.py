@@ -16,7 +16,7 @@ from embench.planning.plan import Plan
 from embench.runs.run import run
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, people, plugin, write
+from ..tiny.world import RULES, make_subjects, plugin, write
 
 STRICT = "subject-independent-strict-v1"
 REST_S = 4.0
@@ -55,7 +55,7 @@ def rows_of(plan: Plan) -> dict[str, np.ndarray]:
 
 
 def test_signals_are_z_scored_by_what_was_recorded_at_rest(tmp_path, unfiltered):
-    bench = Bench(write(tmp_path, people(6), dataset="Rested"), tmp_path / "runs", "Rested")
+    bench = Bench(write(tmp_path, make_subjects(6), dataset="Rested"), tmp_path / "runs", "Rested")
     plan = bench.plan(("Whole",), modalities="ecg", protocol=unfiltered)
     store, rows = plan.test.store, rows_of(plan)
     rate = store.modalities["ecg"].rate
@@ -69,7 +69,7 @@ def test_signals_are_z_scored_by_what_was_recorded_at_rest(tmp_path, unfiltered)
 
 
 def test_features_are_z_scored_by_what_they_were_at_rest(tmp_path, unfiltered):
-    bench = Bench(write(tmp_path, people(6), dataset="Rested"), tmp_path / "runs", "Rested")
+    bench = Bench(write(tmp_path, make_subjects(6), dataset="Rested"), tmp_path / "runs", "Rested")
     plan = bench.plan("Moments", fusion="logreg", modalities="ecg", protocol=unfiltered)
     store, rows = plan.test.store, rows_of(plan)
     rate = store.modalities["ecg"].rate
@@ -91,7 +91,7 @@ def test_nothing_else_of_a_person_reaches_a_unit(tmp_path, unfiltered, encoder, 
     under the usual protocol it is not."""
 
     def after_rest(change: Callable[[np.ndarray], np.ndarray], name: str) -> Bench:
-        write(tmp_path / name, people(6), dataset="Rested")
+        write(tmp_path / name, make_subjects(6), dataset="Rested")
         path = tmp_path / name / "Rested" / "p02.npz"
         with np.load(path) as content:
             arrays = dict(content)
@@ -113,10 +113,10 @@ def test_nothing_else_of_a_person_reaches_a_unit(tmp_path, unfiltered, encoder, 
 
 @pytest.mark.parametrize(("encoder", "fusion"), [("Whole", "single"), ("Moments", "logreg")])
 def test_a_person_without_rest_has_no_such_modality(tmp_path, unfiltered, encoder, fusion):
-    everybody = people(6, seconds=20.0)
-    for row in everybody["p02"]:
+    all_subjects = make_subjects(6, seconds=20.0)
+    for row in all_subjects["p02"]:
         row["seconds"] = 10.0  # over before the rest begins
-    bench = Bench(write(tmp_path, everybody, dataset="RestedLate"), tmp_path / "runs", "RestedLate")
+    bench = Bench(write(tmp_path, all_subjects, dataset="RestedLate"), tmp_path / "runs", "RestedLate")
     plan = bench.plan(encoder, fusion=fusion, modalities="ecg", protocol=unfiltered)
     assert {recording[:3] for recording in rows_of(plan)} == {"p00", "p01", "p03", "p04", "p05"}
     result = run(plan.request)
@@ -126,7 +126,7 @@ def test_a_person_without_rest_has_no_such_modality(tmp_path, unfiltered, encode
 
 
 def test_a_run_says_what_it_was_given(tmp_path):
-    bench = Bench(write(tmp_path, people(6), dataset="Rested"), tmp_path / "runs", "Rested")
+    bench = Bench(write(tmp_path, make_subjects(6), dataset="Rested"), tmp_path / "runs", "Rested")
     result = bench.run("Moments", fusion="logreg", modalities="ecg,eda", protocol=STRICT)
     assert result.manifest["target_access"] == "baseline"
     assert result.manifest["protocol"]["leaks"] is False
@@ -138,8 +138,8 @@ def test_a_dataset_without_declared_rest_is_refused(shared, embench, tmp_path):
     assert done.code == 2
     assert f"tiny declares no rest baseline, and {STRICT} normalises each subject by nothing else" in done.err
     assert not done.out
-    write(tmp_path, people(6), dataset="Rested")
-    write(tmp_path, people(5), dataset="Other", seed=5)
+    write(tmp_path, make_subjects(6), dataset="Rested")
+    write(tmp_path, make_subjects(5), dataset="Other", seed=5)
     bench = Bench(tmp_path, tmp_path / "runs", "Rested")
     for options in ({"train_dataset": plugin("Other")}, {"pretrainers": (f"masked_value:{plugin('Other')}",)}):
         with pytest.raises(UsageError, match="other declares no rest"):
@@ -149,7 +149,7 @@ def test_a_dataset_without_declared_rest_is_refused(shared, embench, tmp_path):
 def test_pretraining_on_the_tested_people_is_refused(tmp_path):
     from embench.runs.pretrain import pretrain
 
-    write(tmp_path, people(6), dataset="Rested")
+    write(tmp_path, make_subjects(6), dataset="Rested")
     bench = Bench(tmp_path, tmp_path / "runs", "Rested")
     inside = bench.plan("Pool", modalities="ecg", protocol=STRICT, pretrainers=("masked_value",))
     assert inside.overlap == "none"

@@ -15,7 +15,7 @@ from embench.planning.request import Request
 from embench.runs.run import run
 from embench.store import prepare
 
-from ..tiny.filmed import people, plugin, write
+from ..tiny.filmed import make_subjects, plugin, write
 from ..tiny.watching import Filmed
 
 WATCH = plugin("Watch")
@@ -25,16 +25,16 @@ WATCH = plugin("Watch")
 def filmed(tmp_path_factory):
     """Six people, one of whom has no film that can be read; a second dataset of the same kind."""
     root = tmp_path_factory.mktemp("filmed")
-    write(root, people(6))
+    write(root, make_subjects(6))
     for film in (root / "Filmed" / "films").glob("p05-*"):
         film.write_bytes(film.read_bytes()[:100])
     (root / "Filmed" / "films" / "p02-v1.mkv").write_bytes(b"")
-    return write(root, people(4), "Other")
+    return write(root, make_subjects(4), "Other")
 
 
 def request(root, runs, encoders=(WATCH,), **options):
-    given = {"modalities": "video", "recipe": "quick", "seeds": "0", "device": "cpu", "workers": 1, **options}
-    return Request(plugin("Filmed"), encoders=encoders, data_root=root, runs=runs, **given)
+    arguments = {"modalities": "video", "recipe": "quick", "seeds": "0", "device": "cpu", "workers": 1, **options}
+    return Request(plugin("Filmed"), encoders=encoders, data_root=root, runs=runs, **arguments)
 
 
 def predicted(folder):
@@ -54,9 +54,9 @@ def test_broken_films_are_named_and_their_owners_other_signals_are_used(filmed, 
     result = run(request(filmed, tmp_path, (f"video={WATCH}", "eda=cnn_tf"), modalities="eda,video", fusion="concat"))
     assert predicted(result.folder) == {f"p{n:02d}-v{r}" for n in range(6) for r in range(4)}
     store = prepare(Filmed(filmed / "Filmed"), "f", "c", rate_hz=128.0, cache=tmp_path / "cache")
-    said = {row["recording"]: row["reason"] for row in store.excluded}
-    assert set(said) == {"p02-v1", *(f"p05-v{r}" for r in range(4))}
-    assert all(f"films/{name}.mkv" in reason for name, reason in said.items())
+    reasons = {row["recording"]: row["reason"] for row in store.excluded}
+    assert set(reasons) == {"p02-v1", *(f"p05-v{r}" for r in range(4))}
+    assert all(f"films/{name}.mkv" in reason for name, reason in reasons.items())
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_an_encoder_of_clips_is_pretrained_on_clips_here_and_elsewhere(filmed, t
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"encoders": ("cnn_tf",)}, "does not read video"),
         ({"modalities": "eda"}, "does not read eda"),
@@ -103,28 +103,31 @@ def test_an_encoder_of_clips_is_pretrained_on_clips_here_and_elsewhere(filmed, t
         ({"encoders": ("cnn_tf",), "modalities": "eda", "pretrainers": (plugin("Brightness"),)}, "clips"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_anything_is_trained(filmed, tmp_path, options, says):
-    with pytest.raises(UsageError, match=says):
+def test_what_does_not_fit_is_refused_before_anything_is_trained(filmed, tmp_path, options, message):
+    with pytest.raises(UsageError, match=message):
         make(request(filmed, tmp_path, **options))
     assert not (tmp_path / "stages").exists()
 
 
 def test_what_was_not_found_is_said_while_the_plan_is_made(filmed, tmp_path):
-    said = []
-    asked = ("encoder.prepare.crop=large", "encoder.prepare.size=10")  # as no other test does, so not decoded before
-    make(request(filmed, tmp_path, settings=asked), lambda event: said.append(event["text"]))
-    assert any("decoding videos of filmed" in text for text in said)
-    (faceless,) = [text for text in said if "no face found" in text]
+    output = []
+    requested = (
+        "encoder.prepare.crop=large",
+        "encoder.prepare.size=10",
+    )  # as no other test does, so not decoded before
+    make(request(filmed, tmp_path, settings=requested), lambda event: output.append(event["text"]))
+    assert any("decoding videos of filmed" in reasons for reasons in output)
+    (faceless,) = [reasons for reasons in output if "no face found" in reasons]
     assert faceless.startswith("no face found in 57 of 57 segments")  # 19 films of 12 s
 
 
 def test_a_video_beside_them_does_not_change_what_signals_give(filmed, tmp_path):
     without = tmp_path / "without"
-    everybody = people(6)
-    for recordings in everybody.values():
+    all_subjects = make_subjects(6)
+    for recordings in all_subjects.values():
         for row in recordings:
             row["film"] = None
-    write(without, everybody)
+    write(without, all_subjects)
     for task in ((), ("masked_value",)):
         scores = []
         for root in (filmed, without):

@@ -58,7 +58,7 @@ def embench_run(made, runs, embench):
     return call
 
 
-def answered(found, target="arousal"):
+def predicted_recordings(found, target="arousal"):
     rows = found.predictions
     own = rows.take((rows["method"] == "model") & (rows["target"] == target))
     assert len(own["unit"]) == len(set(own["unit"].tolist()))
@@ -70,7 +70,7 @@ def test_videomae_after_mae(dataset, embench_run, tmp_path):
     step = STEP if dataset == "deap" else ""
     line = f"--dataset {dataset} --modalities video --encoder videomae --pretrainer mae --target arousal {step}"
     found = embench_run(line, tmp_path)
-    assert answered(found) == FILMED[dataset]
+    assert predicted_recordings(found) == FILMED[dataset]
     run = found.run
     assert run["dataset"]["synthetic"]["effect"] == 1.0
     assert (run["pretrain_overlap"], run["recipe"]["on_board"]) == ("none", False)
@@ -89,7 +89,7 @@ def test_videomae_after_mae(dataset, embench_run, tmp_path):
 @pytest.mark.parametrize("dataset", FILMED)
 def test_timm_frames(dataset, embench_run):
     found = embench_run(f"--dataset {dataset} --modalities video --encoder timm_frames --target arousal")
-    assert answered(found) == FILMED[dataset]
+    assert predicted_recordings(found) == FILMED[dataset]
     assert found.run["cost"]["parameters"] > 50_000
 
 
@@ -101,8 +101,8 @@ def test_action_units_answer_heart_and_skin(dataset, embench_run, runs):
         "--set fusion.build.layers=8 --set fusion.build.heads=8"
     )
     # Who was not filmed is answered from heart and skin.
-    everybody = FILMED[dataset] | ({"P02_V23"} if dataset == "amigos" else {"s02_E19", "s03_E23"})
-    assert answered(found) == answered(found, "valence") == everybody
+    all_subjects = FILMED[dataset] | ({"P02_V23"} if dataset == "amigos" else {"s02_E19", "s03_E23"})
+    assert predicted_recordings(found) == predicted_recordings(found, "valence") == all_subjects
     weights = sorted((runs / dataset / found.run["id"] / "weights").iterdir())
     assert len(weights) == len({row["fold"] for row in found.folds})
     for file in weights:
@@ -124,10 +124,12 @@ def test_what_is_read_of_a_recording_is_a_setting_and_who_is_scored_is_not(view,
     settings, seconds = VIEWS[view]
     options = "--dataset amigos --modalities ecg+eda,face_au --encoder cnn_mlp --fusion cross_attn"
     found = embench_run(options + "".join(f" --set {setting}" for setting in settings))
-    assert answered(found) == answered(found, "valence") == FILMED["amigos"] | {"P02_V23"}
-    given = {"recipe": "quick", "seeds": "0", "device": "cpu", "workers": 1, "settings": tuple(settings)}
+    assert predicted_recordings(found) == predicted_recordings(found, "valence") == FILMED["amigos"] | {"P02_V23"}
+    arguments = {"recipe": "quick", "seeds": "0", "device": "cpu", "workers": 1, "settings": tuple(settings)}
     plan = make(
-        Request("amigos", ("cnn_mlp",), "cross_attn", modalities="ecg+eda,face_au", data_root=made, runs=runs, **given)
+        Request(
+            "amigos", ("cnn_mlp",), "cross_attn", modalities="ecg+eda,face_au", data_root=made, runs=runs, **arguments
+        )
     )
     assert plan.id == found.run["id"]
     fitted = next(stage for stage in plan.graph.stages.values() if stage.kind == "fusion")
@@ -155,7 +157,7 @@ def test_videomae_starts_from_weights_then_clips_of_both_then_the_other_sets_lab
         f"--dataset deap --modalities video --encoder videomae --target arousal {STEP} --pretrainer mae:amigos "
         f"--pretrainer mae --pretrainer supervised_transfer:amigos --set encoder.build.weights={tmp_path / 'weights'}"
     )
-    assert answered(found) == FILMED["deap"]
+    assert predicted_recordings(found) == FILMED["deap"]
     assert found.run["pretrain_overlap"] == "unknown"  # nobody knows whom a folder of weights has seen
     assert {seen["dataset"]: seen["recordings"] for seen in found.run["videos"]} == {
         dataset: len(names) for dataset, names in FILMED.items()
@@ -169,7 +171,7 @@ def test_videomae_starts_from_weights_then_clips_of_both_then_the_other_sets_lab
 def test_videomae_learns_the_other_sets_labels_first(dataset, source, embench_run):
     method = f"--dataset {dataset} --modalities video --encoder videomae --target valence"
     found = embench_run(f"{method} --pretrainer supervised_transfer:{source}")
-    assert answered(found, "valence") == FILMED[dataset]
+    assert predicted_recordings(found, "valence") == FILMED[dataset]
     assert found.run["pretrain_overlap"] == "none"
     (row,) = found.run["pretraining"]
     assert (row["dataset"], row["people"], row["targets"]) == (f"embench_plugins/{source}", 4, ["valence"])

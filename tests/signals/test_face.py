@@ -65,14 +65,14 @@ def test_rows_without_a_face_are_passed_over(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [("", "none"), ("x,y,width,height\n1,2,3,4", "x, y"), ("time_s,x,y,width\n0,1,2,3", "time_s, x"),
      ("time_s,x,y,width,height\n0,1,2,three,4", "three")],
 )  # fmt: skip
-def test_a_file_that_holds_no_boxes_is_named(tmp_path, text, says):
+def test_a_file_that_holds_no_boxes_is_named(tmp_path, text, message):
     path = tmp_path / "boxes.csv"
     path.write_text(text)
-    with pytest.raises(DataError, match=says) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         read_boxes(path, tmp_path)
     assert caught.value.where == str(path)
 

@@ -204,7 +204,7 @@ def rubble(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "make", "says"),
+    ("name", "make", "message"),
     [
         ("empty.mp4", empty, "cannot be read"),
         ("text.mp4", text, "cannot be read"),
@@ -214,9 +214,9 @@ def rubble(path):
         ("nowhere.mp4", lambda path: path, "No such file"),
     ],
 )
-def test_what_cannot_be_seen_is_named(tmp_path, name, make, says):
+def test_what_cannot_be_seen_is_named(tmp_path, name, make, message):
     path = make(tmp_path / name)
     for read_it in (probe, lambda path: next(frames(path, [0.0]))):
-        with pytest.raises(DataError, match=says) as caught:
+        with pytest.raises(DataError, match=message) as caught:
             read_it(path)
         assert caught.value.where == str(path)

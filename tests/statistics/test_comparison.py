@@ -42,13 +42,13 @@ def changed(of: Record, **run: Any) -> Record:
     return replace(of, run={**of.run, **run})
 
 
-def persons(of: Record) -> np.ndarray:
+def subject_scores(of: Record) -> np.ndarray:
     """(P,) AUROC inside each person, seeds averaged."""
     [joined] = joined_on_common([of], TARGET, of.groups)
-    people = np.array(sorted(of.groups))
+    subjects = np.array(sorted(of.groups))
     return np.mean(
         [
-            np.nanmean([auroc_by_subject(units, people) for units in folds.values()], axis=0)
+            np.nanmean([auroc_by_subject(units, subjects) for units in folds.values()], axis=0)
             for folds in joined.seeds.values()
         ],
         axis=0,
@@ -58,7 +58,7 @@ def persons(of: Record) -> np.ndarray:
 def test_a_better_method_is_found_and_said_to_be() -> None:
     one, other = runs(2.0, 1.0)
     c = compare(one, other, "stress")
-    gaps = persons(one) - persons(other)
+    gaps = subject_scores(one) - subject_scores(other)
     assert c.difference.mean == pytest.approx(gaps.mean())
     low, high = stats.t.interval(0.95, PEOPLE - 1, gaps.mean(), stats.sem(gaps))
     assert (c.difference.low, c.difference.high) == pytest.approx((low, high))
@@ -120,7 +120,7 @@ def test_a_run_that_lacks_some_units_is_compared_on_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "said"),
+    ("field", "value", "text"),
     [
         ("dataset", {"name": "another", "fingerprint": "0", "synthetic": {}}, "dataset"),
         ("dataset", {"name": "made-up", "fingerprint": "0", "synthetic": None}, "synthetic"),
@@ -132,9 +132,9 @@ def test_a_run_that_lacks_some_units_is_compared_on_the_others() -> None:
         ("dev", True, "validation"),
     ],
 )
-def test_what_makes_scores_incomparable_is_refused(field: str, value: Any, said: str) -> None:
+def test_what_makes_scores_incomparable_is_refused(field: str, value: Any, text: str) -> None:
     one, other = runs(2.0, 1.0)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=text):
         compare(one, changed(other, **{field: value}))
 
 
@@ -168,11 +168,11 @@ def test_an_undefined_score_is_an_error_that_says_why() -> None:
 def test_where_people_are_trained_on_folds_are_paired() -> None:
     """As under a protocol that deals out stretches: Nadeau and Bengio's t over folds, whose interval agrees with it."""
     one, other = runs(2.0, 1.0)
-    everybody = [{**row, "role": "train"} for row in one.folds]
-    c = compare(replace(one, folds=[*one.folds, *everybody]), other)
+    all_subjects = [{**row, "role": "train"} for row in one.folds]
+    c = compare(replace(one, folds=[*one.folds, *all_subjects]), other)
     of = [joined_on_common([r], TARGET, r.groups)[0] for r in (one, other)]
-    people = np.array(sorted(one.groups))
-    by_fold = [np.array([np.nanmean(auroc_by_subject(units, people)) for _, _, units in joined]) for joined in of]
+    subjects = np.array(sorted(one.groups))
+    by_fold = [np.array([np.nanmean(auroc_by_subject(units, subjects)) for _, _, units in joined]) for joined in of]
     gaps = by_fold[0] - by_fold[1]
     error = np.sqrt((1 / len(gaps) + 1 / (FOLDS - 1)) * gaps.var(ddof=1))
     assert c.over == "folds"

@@ -29,11 +29,11 @@ def over(a: float, b: float, tie: float) -> float:
     return 0.5 if abs(a - b) <= tie else float(a > b)
 
 
-def loop_crossed(units: Units, cell: np.ndarray, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def loop_crossed(units: Units, cell: np.ndarray, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every quadruple of units, one after the other: the comparison inside p in row p, the one inside q in row q."""
     tie = TIE * np.ptp(units.score)
-    wins, pairs = np.zeros((len(people),) * 2), np.zeros((len(people),) * 2)
-    rows = {p: np.flatnonzero(units.subject == name) for p, name in enumerate(people)}
+    wins, pairs = np.zeros((len(subjects),) * 2), np.zeros((len(subjects),) * 2)
+    rows = {p: np.flatnonzero(units.subject == name) for p, name in enumerate(subjects)}
     y, score = units.y_true, units.score
     for p, q in permutations(rows, 2):
         for a, b, c, d in product(rows[p], rows[p], rows[q], rows[q]):
@@ -48,14 +48,14 @@ def loop_crossed(units: Units, cell: np.ndarray, people: np.ndarray) -> tuple[np
     return wins, pairs
 
 
-def loop_within_stimulus(units: Units, people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def loop_within_stimulus(units: Units, subjects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     tie = TIE * np.ptp(units.score)
-    wins, pairs = np.zeros((len(people),) * 2), np.zeros((len(people),) * 2)
-    who = {name: p for p, name in enumerate(people)}
+    wins, pairs = np.zeros((len(subjects),) * 2), np.zeros((len(subjects),) * 2)
+    owner = {name: p for p, name in enumerate(subjects)}
     for i, j in permutations(range(len(units)), 2):
         different = units.subject[i] != units.subject[j] and units.stimulus[i] == units.stimulus[j]
         if different and units.y_true[i] == 1 and units.y_true[j] == 0:
-            place = who[units.subject[i]], who[units.subject[j]]
+            place = owner[units.subject[i]], owner[units.subject[j]]
             wins[place] += over(units.score[i], units.score[j], tie)
             pairs[place] += 1
     return wins, pairs
@@ -74,10 +74,10 @@ def small(make_units: MakeUnits, seed: int) -> tuple[Units, np.ndarray]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_crossed_scores_equal_a_loop_over_quadruples(make_units: MakeUnits, seed: int) -> None:
-    units, people = small(make_units, seed)
+    units, subjects = small(make_units, seed)
     for name, cell in (("auroc_crossed", units.stimulus), ("auroc_crossed_time", units.start_s)):
-        [table] = comparisons(name, units, people)
-        wins, pairs = loop_crossed(units, cell, people)
+        [table] = comparisons(name, units, subjects)
+        wins, pairs = loop_crossed(units, cell, subjects)
         np.testing.assert_allclose(table.wins, wins)
         np.testing.assert_array_equal(table.pairs, pairs)
         assert pairs.sum() > 20
@@ -86,16 +86,16 @@ def test_crossed_scores_equal_a_loop_over_quadruples(make_units: MakeUnits, seed
 
 @pytest.mark.parametrize("seed", range(4))
 def test_within_stimulus_equals_a_loop_over_pairs(make_units: MakeUnits, seed: int) -> None:
-    units, people = small(make_units, seed)
-    [table] = comparisons("auroc_within_stimulus", units, people)
-    wins, pairs = loop_within_stimulus(units, people)
+    units, subjects = small(make_units, seed)
+    [table] = comparisons("auroc_within_stimulus", units, subjects)
+    wins, pairs = loop_within_stimulus(units, subjects)
     np.testing.assert_allclose(table.wins, wins)
     np.testing.assert_array_equal(table.pairs, pairs)
 
 
 def test_bootstrap_of_a_table_equals_weighing_each_comparison_by_its_people(make_units: MakeUnits) -> None:
-    units, people = small(make_units, 0)
-    [table] = comparisons("auroc_crossed", units, people)
+    units, subjects = small(make_units, 0)
+    [table] = comparisons("auroc_crossed", units, subjects)
     counts = np.array([[1, 1, 1, 1, 0], [2, 0, 1, 1, 0], [0, 0, 0, 4, 0]])
     weights = [np.outer(c, c) for c in counts]
     expected = [(w * table.wins).sum() / (w * table.pairs).sum() for w in weights[:2]]
@@ -105,13 +105,13 @@ def test_bootstrap_of_a_table_equals_weighing_each_comparison_by_its_people(make
 
 @st.composite
 def crossed_designs(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
-    people, stimuli = draw(st.integers(10, 14)), draw(st.integers(4, 8))
+    subjects, stimuli = draw(st.integers(10, 14)), draw(st.integers(4, 8))
     seed = draw(st.integers(0, 2**31))
     rng = np.random.default_rng(seed)
     levels = st.integers(-50, 50)
-    f = np.array(draw(st.lists(levels, min_size=people, max_size=people)))
+    f = np.array(draw(st.lists(levels, min_size=subjects, max_size=subjects)))
     g = np.array(draw(st.lists(levels, min_size=stimuli, max_size=stimuli)))
-    subject, stimulus = (grid.ravel() for grid in np.meshgrid(range(people), range(stimuli), indexing="ij"))
+    subject, stimulus = (grid.ravel() for grid in np.meshgrid(range(subjects), range(stimuli), indexing="ij"))
     there = rng.random(len(subject)) < 0.9  # not everybody met everything
     return (
         (f[subject] * 0.1 + g[stimulus] * 0.7)[there],
@@ -132,13 +132,13 @@ def as_units(score: np.ndarray, y: np.ndarray, subject: np.ndarray, stimulus: np
 @settings(max_examples=60, deadline=None)
 def test_person_plus_stimulus_gets_exactly_half(design: tuple[np.ndarray, ...]) -> None:
     units = as_units(*design)
-    people = np.unique(units.subject)
+    subjects = np.unique(units.subject)
     for name in ("auroc_crossed", "auroc_crossed_time"):
-        tables = comparisons(name, units, people)
+        tables = comparisons(name, units, subjects)
         share = share_won(name, tables)
         assert share == 0.5 or isinstance(share, Undefined)
         if not isinstance(share, Undefined):
-            counts = np.random.default_rng(0).integers(0, 3, (20, len(people)))
+            counts = np.random.default_rng(0).integers(0, 3, (20, len(subjects)))
             np.testing.assert_array_equal(share_won_resampled(name, tables, counts), 0.5)
 
 
@@ -164,9 +164,9 @@ def test_constant_and_person_level_scores_get_exactly_half_inside_people(make_un
     subject = np.repeat(np.arange(6), 9)
     y = np.arange(len(subject)) % 4 == 0
     y[subject == 5] = 1
-    people = np.unique(subject.astype(str))
+    subjects = np.unique(subject.astype(str))
     for score in (np.full(len(y), 0.2), subject / 6):
-        values = auroc_by_subject(make_units(score, y, subject, subject), people)
+        values = auroc_by_subject(make_units(score, y, subject, subject), subjects)
         np.testing.assert_array_equal(values, [0.5] * 5 + [np.nan])
 
 
@@ -182,20 +182,20 @@ def test_inside_a_person_it_is_the_ordinary_auroc(make_units: MakeUnits) -> None
 
 def test_few_comparisons_or_people_are_not_estimable() -> None:
     full = np.ones((12, 12)) - np.eye(12)
-    few_people = np.zeros((12, 12))
-    few_people[:9, :9] = 100 * (1 - np.eye(9))
-    for pairs, said in ((full, "66 quadruples of 12 people"), (few_people, "3600 quadruples of 9 people")):
-        answer = share_won("auroc_crossed", [Pairs(pairs / 2, pairs)])
-        assert isinstance(answer, Undefined)
-        assert answer.reason.startswith(f"not estimable: {said}")
+    few_subjects = np.zeros((12, 12))
+    few_subjects[:9, :9] = 100 * (1 - np.eye(9))
+    for pairs, text in ((full, "66 quadruples of 12 people"), (few_subjects, "3600 quadruples of 9 people")):
+        found = share_won("auroc_crossed", [Pairs(pairs / 2, pairs)])
+        assert isinstance(found, Undefined)
+        assert found.reason.startswith(f"not estimable: {text}")
     assert share_won("auroc_crossed", [Pairs(2 * full, 4 * full)]) == 0.5
 
 
 def test_why_nothing_can_be_compared(make_units: MakeUnits) -> None:
     subject, y = np.repeat([0, 1], 4), np.tile([0, 1], 4)
     one_stimulus = make_units(y, y, subject, np.zeros(8))
-    people = np.array(["0", "1"])
-    reasons = [comparisons(name, one_stimulus, people) for name in CONDITIONED]
+    subjects = np.array(["0", "1"])
+    reasons = [comparisons(name, one_stimulus, subjects) for name in CONDITIONED]
     assert [r.reason for r in reasons if isinstance(r, Undefined)] == [
         "there is one stimulus only, so that nothing can be held constant",
         "there is one stimulus only, so that nothing can be held constant",
@@ -208,17 +208,17 @@ def test_several_classes_are_taken_one_against_the_rest(make_units: MakeUnits) -
     n = 60
     y, subject, stimulus = rng.integers(0, 3, n), rng.integers(0, 4, n), rng.integers(0, 4, n)
     score = rng.random((n, 3))
-    people = np.array(["0", "1", "2", "3"])
-    tables = comparisons("auroc_crossed", make_units(score, y, subject, stimulus), people)
+    subjects = np.array(["0", "1", "2", "3"])
+    tables = comparisons("auroc_crossed", make_units(score, y, subject, stimulus), subjects)
     for k in range(3):
-        wins, pairs = loop_crossed(make_units(score[:, k], y == k, subject, stimulus), stimulus, people)
+        wins, pairs = loop_crossed(make_units(score[:, k], y == k, subject, stimulus), stimulus, subjects)
         np.testing.assert_allclose(tables[k].wins, wins)
         np.testing.assert_array_equal(tables[k].pairs, pairs)
 
 
 def test_tables_of_folds_add_up(make_units: MakeUnits) -> None:
-    units, people = small(make_units, 0)
-    tables = comparisons("auroc_crossed", units, people)
+    units, subjects = small(make_units, 0)
+    tables = comparisons("auroc_crossed", units, subjects)
     [total] = sum_tables([tables, tables])
     np.testing.assert_array_equal(total.pairs, 2 * tables[0].pairs)
     np.testing.assert_array_equal(total.wins, 2 * tables[0].wins)

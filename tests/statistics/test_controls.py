@@ -38,7 +38,7 @@ FIVE = Target("state", "classes", LabelRule(), "state", n=5)
 VALUE = Target("level", "value", LabelRule(), "level")
 
 
-def answers(units: list[Unit], y: np.ndarray, target: Target = BINARY, **changed: Any) -> dict[str, Any]:
+def scores_of(units: list[Unit], y: np.ndarray, target: Target = BINARY, **changed: Any) -> dict[str, Any]:
     arguments: dict[str, Any] = {"durations": DURATIONS, "movement": None, "seed": 3, **changed}
     return control_scores(target, units, y, TRAIN, TEST, **arguments)
 
@@ -46,8 +46,8 @@ def answers(units: list[Unit], y: np.ndarray, target: Target = BINARY, **changed
 def test_test_labels_are_not_looked_at() -> None:
     units, y = cohort()
     movement = np.random.default_rng(0).normal(size=(len(units), 4))
-    one = answers(units, y, movement=movement)
-    other = answers(units, np.where(np.arange(len(y)) < 240, y, 1 - y), movement=movement)
+    one = scores_of(units, y, movement=movement)
+    other = scores_of(units, np.where(np.arange(len(y)) < 240, y, 1 - y), movement=movement)
     assert set(one) == set(CONTROLS)
     for name in CONTROLS:
         for a, b in zip(one[name], other[name], strict=True):
@@ -59,19 +59,19 @@ def test_majority_and_prior_are_constant_scores() -> None:
     units, y = cohort()
     y[::7] = np.nan
     share = np.nanmean(y[TRAIN])
-    made = answers(units, y)
+    made = scores_of(units, y)
     score, decision = made["majority"]
     assert set(score) == set(decision) == {0.0}
     score, decision = made["prior"]
     np.testing.assert_allclose(score, share)
     assert 0.15 < decision.mean() < 0.55
-    np.testing.assert_array_equal(decision, answers(units, y)["prior"][1])
-    assert (decision != answers(units, y, seed=4)["prior"][1]).any()
+    np.testing.assert_array_equal(decision, scores_of(units, y)["prior"][1])
+    assert (decision != scores_of(units, y, seed=4)["prior"][1]).any()
 
 
 def test_the_clock_finds_what_comes_late() -> None:
     units, y = cohort()
-    score, decision = answers(units, y)["elapsed_time"]
+    score, decision = scores_of(units, y)["elapsed_time"]
     late = np.array([units[i].start_s >= 200 for i in TEST])
     assert score[late].min() > score[~late].max()
     np.testing.assert_array_equal(decision, late)
@@ -80,13 +80,13 @@ def test_the_clock_finds_what_comes_late() -> None:
 def test_the_order_alone_is_a_clock() -> None:
     units, y = cohort()
     hidden = [Unit(u.id, u.recording, u.subject, u.stimulus, u.group, u.start, u.stop, np.nan, u.order) for u in units]
-    score, _ = answers(hidden, y)["elapsed_time"]
+    score, _ = scores_of(hidden, y)["elapsed_time"]
     assert score[25] > score[5]
 
 
 def test_stimulus_mean_is_the_training_peoples() -> None:
     units, y = cohort()
-    score, _ = answers(units, y)["stimulus_mean"]
+    score, _ = scores_of(units, y)["stimulus_mean"]
     stimulus = np.array([u.stimulus for u in units])
     for k, i in enumerate(TEST):
         assert score[k] == pytest.approx(y[TRAIN][stimulus[TRAIN] == stimulus[i]].mean())
@@ -94,7 +94,7 @@ def test_stimulus_mean_is_the_training_peoples() -> None:
 
 def test_where_they_do_not_apply_they_say_why() -> None:
     units, y = cohort(stimuli=1, clock=False)
-    made = answers(units, y, durations=dict.fromkeys(DURATIONS, 300.0))
+    made = scores_of(units, y, durations=dict.fromkeys(DURATIONS, 300.0))
     assert {name: a.reason for name, a in made.items() if isinstance(a, Undefined)} == {
         "stimulus_mean": "there is one stimulus only",
         "elapsed_time": "the release hides when units were recorded",
@@ -106,33 +106,33 @@ def test_where_they_do_not_apply_they_say_why() -> None:
 def test_a_stimulus_nobody_in_training_met_has_no_mean() -> None:
     units, y = cohort()
     y[[i for i in TRAIN if units[i].stimulus == "v2"]] = np.nan
-    answer = answers(units, y)["stimulus_mean"]
-    assert answer == Undefined("1 test stimuli have no training label: v2")
+    score = scores_of(units, y)["stimulus_mean"]
+    assert score == Undefined("1 test stimuli have no training label: v2")
 
 
 def test_movement_that_is_partly_missing_still_counts() -> None:
     units, y = cohort()
     movement = np.stack([y, np.zeros_like(y)], 1)
     movement[::3] = np.nan
-    score, _ = answers(units, y, movement=movement)["movement"]
+    score, _ = scores_of(units, y, movement=movement)["movement"]
     there = np.isfinite(movement[TEST, 0])
     assert score[there & (y[TEST] == 1)].min() > score[there & (y[TEST] == 0)].max()
     movement[TEST] = np.nan
-    assert isinstance(answers(units, y, movement=movement)["movement"], Undefined)
+    assert isinstance(scores_of(units, y, movement=movement)["movement"], Undefined)
 
 
 def test_one_class_in_training_leaves_the_constants() -> None:
     units, y = cohort()
-    made = answers(units, np.ones_like(y))
+    made = scores_of(units, np.ones_like(y))
     assert isinstance(made["elapsed_time"], Undefined)
     assert set(made["majority"][1]) == {1.0}
-    assert all(isinstance(a, Undefined) for a in answers(units, np.full_like(y, np.nan)).values())
+    assert all(isinstance(a, Undefined) for a in scores_of(units, np.full_like(y, np.nan)).values())
 
 
 def test_several_classes_have_a_share_each() -> None:
     units, _ = cohort()
     y = np.array([u.start_s // 75 for u in units])  # 0 .. 3, and class 4 of 5 never comes
-    made = answers(units, y, FIVE)
+    made = scores_of(units, y, FIVE)
     for name in ("majority", "prior", "stimulus_mean", "elapsed_time"):
         score, decision = made[name]
         assert score.shape == (60, 5)
@@ -147,8 +147,8 @@ def test_controls_of_values_know_the_training_people_only() -> None:
     y = y + np.random.default_rng(1).normal(size=len(y))
     y[::9] = np.nan
     movement = np.random.default_rng(0).normal(size=(len(units), 4))
-    made = answers(units, y, VALUE, movement=movement)
-    other = answers(units, np.where(np.arange(len(y)) < 240, y, 99.0), VALUE, movement=movement)
+    made = scores_of(units, y, VALUE, movement=movement)
+    other = scores_of(units, np.where(np.arange(len(y)) < 240, y, 99.0), VALUE, movement=movement)
     assert set(made) == set(CONTROLS)
     assert isinstance(made.pop("majority"), Undefined)
     for name, (score, decision) in made.items():
@@ -164,9 +164,9 @@ def test_controls_of_values_know_the_training_people_only() -> None:
 
 def test_controls_of_values_say_why_they_do_not_apply() -> None:
     units, y = cohort(stimuli=1, clock=False)
-    made = answers(units, y, VALUE, durations=dict.fromkeys(DURATIONS, 300.0))
-    reasons = {name: answer.reason for name, answer in made.items() if isinstance(answer, Undefined)}
+    made = scores_of(units, y, VALUE, durations=dict.fromkeys(DURATIONS, 300.0))
+    reasons = {name: score.reason for name, score in made.items() if isinstance(score, Undefined)}
     assert set(reasons) == {"majority", "stimulus_mean", "elapsed_time", "recording_length", "movement"}
     assert reasons["stimulus_mean"] == "there is one stimulus only"
-    nobody = answers(units, np.full(len(y), np.nan), VALUE)
-    assert all(isinstance(answer, Undefined) for answer in nobody.values())
+    none_known = scores_of(units, np.full(len(y), np.nan), VALUE)
+    assert all(isinstance(score, Undefined) for score in none_known.values())

@@ -46,9 +46,9 @@ def test_one_group_has_no_interval_and_nobody_no_value() -> None:
 
 
 def test_samples_keep_each_folds_number_of_people_in_the_seed_that_stratifies() -> None:
-    people = [f"s{p}" for p in range(12)]
-    tested = [{f: people[f::3] for f in range(3)}, {f: people[4 * f : 4 * f + 4] for f in range(3)}]
-    bootstrap = draw_bootstrap(tested, {p: p for p in people}, 100)
+    subjects = [f"s{p}" for p in range(12)]
+    tested = [{f: subjects[f::3] for f in range(3)}, {f: subjects[4 * f : 4 * f + 4] for f in range(3)}]
+    bootstrap = draw_bootstrap(tested, {p: p for p in subjects}, 100)
     for seed, folds in enumerate(tested):
         for members in folds.values():
             drawn = bootstrap.counts[:, np.isin(bootstrap.subjects, members)].sum(1)
@@ -89,10 +89,10 @@ def test_the_expanded_percentiles_are_hesterbergs() -> None:
 
 
 def test_samples_are_the_same_every_time_and_do_not_depend_on_the_order_of_people() -> None:
-    people = [f"s{p}" for p in range(8)]
-    groups = {p: p for p in people}
-    one = draw_bootstrap([{0: people[:4], 1: people[4:]}], groups, 50)
-    other = draw_bootstrap([{1: people[:3:-1], 0: people[3::-1]}], groups, 50)
+    subjects = [f"s{p}" for p in range(8)]
+    groups = {p: p for p in subjects}
+    one = draw_bootstrap([{0: subjects[:4], 1: subjects[4:]}], groups, 50)
+    other = draw_bootstrap([{1: subjects[:3:-1], 0: subjects[3::-1]}], groups, 50)
     np.testing.assert_array_equal(one.counts, other.counts)
     np.testing.assert_array_equal(one.subjects, other.subjects)
 
@@ -105,8 +105,8 @@ def test_differences_are_paired_by_person_or_by_sample() -> None:
     bootstrap = draw_bootstrap(
         [{0: [f"s{p:02d}" for p in range(20)]}], {f"s{p:02d}": f"s{p:02d}" for p in range(20)}, 300
     )
-    by_person = known(paired_difference(one, other, group, bootstrap))
-    assert (by_person.low, by_person.high) == pytest.approx((0.1, 0.1))
+    by_subject = known(paired_difference(one, other, group, bootstrap))
+    assert (by_subject.low, by_subject.high) == pytest.approx((0.1, 0.1))
     means = bootstrap.counts @ shared / 20
     by_sample = known(
         paired_difference(
@@ -123,17 +123,17 @@ def test_differences_are_paired_by_person_or_by_sample() -> None:
 def test_people_who_train_each_other_double_the_variance_where_nothing_is_learned() -> None:
     """What p adds is the mean of symmetric noise g(p, q) over those who trained, those of other folds. Seen over many
     studies, the variance of the sum is that of independent people and the allowance, together."""
-    rng, people, folds, seeds = np.random.default_rng(8), 30, 5, 3
+    rng, subjects, folds, seeds = np.random.default_rng(8), 30, 5, 3
     sums, own, allowed = [], [], []
     for _ in range(3000):
-        noise = np.triu(rng.normal(size=(people, people)), 1)
+        noise = np.triu(rng.normal(size=(subjects, subjects)), 1)
         noise += noise.T
-        by_seed = np.empty((seeds, people))
+        by_seed = np.empty((seeds, subjects))
         for row in by_seed:
-            fold = rng.permutation(people) % folds
+            fold = rng.permutation(subjects) % folds
             row[:] = (noise * (fold[:, None] != fold)).sum(1)
         sums.append(by_seed.mean(0).sum())
-        own.append(people * by_seed.mean(0).var(ddof=1))
+        own.append(subjects * by_seed.mean(0).var(ddof=1))
         allowed.append(shared_variance(by_seed, folds))
     assert np.mean(own) + np.mean(allowed) == pytest.approx(np.var(sums), rel=0.1)
     assert np.var(sums) > 1.7 * np.mean(own)
@@ -159,8 +159,8 @@ def test_nothing_that_varies_has_no_interval() -> None:
 
 def test_the_interval_of_a_mean_within_folds_covers_it() -> None:
     rng = np.random.default_rng(4)
-    people = [f"s{p:02d}" for p in range(20)]
-    bootstrap = draw_bootstrap([{f: people[f::5] for f in range(5)}], {p: p for p in people}, 1000)
+    subjects = [f"s{p:02d}" for p in range(20)]
+    bootstrap = draw_bootstrap([{f: subjects[f::5] for f in range(5)}], {p: p for p in subjects}, 1000)
     covered = []
     for _ in range(1500):
         values = rng.normal(size=20)

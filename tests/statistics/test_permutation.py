@@ -28,9 +28,9 @@ def two_methods() -> tuple[list[Joined], Bootstrap, dict[str, str]]:
     y, folds = draw_labels(rng, PEOPLE), partitions(rng, PEOPLE, 2)
     folds[:, 1:12:2] = folds[:, :12:2]
     noise = rng.normal(size=(2, 2, *y.shape))
-    said = [1 / (1 + np.exp(-(y + noise[0]))), np.round(0.3 + 0.1 * (0.6 * y + noise[1]), 2)]
-    records = [recorded(name, np.clip(s, 0, 1), y, folds, "auroc") for name, s in zip("ab", said, strict=True)]
-    groups = {person: f"g{k // 2 if k < 12 else k}" for k, person in enumerate(records[0].groups)}
+    scores = [1 / (1 + np.exp(-(y + noise[0]))), np.round(0.3 + 0.1 * (0.6 * y + noise[1]), 2)]
+    records = [recorded(name, np.clip(s, 0, 1), y, folds, "auroc") for name, s in zip("ab", scores, strict=True)]
+    groups = {subject: f"g{k // 2 if k < 12 else k}" for k, subject in enumerate(records[0].groups)}
     joined = joined_on_common(records, TARGET, groups)
     return joined, draw_bootstrap(joined[0].tested_subjects(), groups, 10), groups
 
@@ -45,14 +45,16 @@ def ranked(units: Units) -> Units:
     return replace(units, score=stats.rankdata(units.score))
 
 
-def exchanged(one: Joined, other: Joined, people: set[str]) -> Joined:
+def exchanged(one: Joined, other: Joined, subjects: set[str]) -> Joined:
     """`one` with the answers of `other` for these people."""
     seeds: dict[int, dict[int, Units]] = {}
     for seed, fold, units in one:
         theirs = other.seeds[seed][fold]
-        take = np.isin(units.subject, list(people))
-        answers = {name: np.where(take, getattr(theirs, name), getattr(units, name)) for name in ("score", "decision")}
-        seeds.setdefault(seed, {})[fold] = replace(units, **answers)
+        take = np.isin(units.subject, list(subjects))
+        predictions = {
+            name: np.where(take, getattr(theirs, name), getattr(units, name)) for name in ("score", "decision")
+        }
+        seeds.setdefault(seed, {})[fold] = replace(units, **predictions)
     return Joined(seeds)
 
 
@@ -76,23 +78,23 @@ def as_ranks(joined: Joined) -> Joined:
 )
 def test_exchanging_answers_of_groups_is_what_it_says(name: str, by_rank: bool) -> None:
     (one, other), bootstrap, groups = two_methods()
-    people = bootstrap.subjects
-    names, codes = np.unique([groups[p] for p in people.tolist()], return_inverse=True)
+    subjects = bootstrap.people
+    names, codes = np.unique([groups[p] for p in subjects.tolist()], return_inverse=True)
     scores = [mean_of(name, joined, bootstrap, groups) for joined in (one, other)]
-    parts = [permutation.per_subject_contributions(name, joined, TARGET, people) for joined in (one, other)]
+    parts = [permutation.per_subject_contributions(name, joined, TARGET, subjects) for joined in (one, other)]
     if parts[0] is not None and parts[1] is not None:
         added = np.bincount(codes, np.nan_to_num(parts[0] - parts[1]).mean(0))
         values = significance.sign_flips(added)
         assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean)
     else:
-        values = permutation.permuted_differences(name, one, other, people, codes)
-        added = permutation.group_contributions(name, one, other, people, codes)
+        values = permutation.permuted_differences(name, one, other, subjects, codes)
+        added = permutation.group_contributions(name, one, other, subjects, codes)
         assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean, rel=0.25)
     assert values[0] == pytest.approx(scores[0].mean - scores[1].mean)
     mixed = (as_ranks(one), as_ranks(other)) if by_rank else (one, other)
     ways = significance.group_permutations(len(names))
     for way, value in list(zip(ways, values, strict=True))[:ONCE]:
-        theirs = set(people[way[codes]].tolist())
+        theirs = set(subjects[way[codes]].tolist())
         first, second = exchanged(*mixed, theirs), exchanged(*mixed[::-1], theirs)
         expected = mean_of(name, first, bootstrap, groups).mean - mean_of(name, second, bootstrap, groups).mean
         assert value == pytest.approx(expected, abs=1e-12)

@@ -9,8 +9,8 @@ from embench.records.embeddings import Embeddings
 from embench.statistics.probes import linear_probe
 
 
-def hidden(run, say, size=6, seed=3):
-    """Hidden vectors of noise for each predicted unit, to which `say(subject, stimulus, label)` (a number or None)
+def hidden(run, shift_of, size=6, seed=3):
+    """Hidden vectors of noise for each predicted unit, to which `shift_of(subject, stimulus, label)` (a number or None)
     adds a direction of its own."""
     rows = run.predictions.take(run.predictions["method"] == "model")
     label = dict(zip(run.labels["unit"].tolist(), run.labels["label"].tolist(), strict=True))
@@ -18,14 +18,14 @@ def hidden(run, say, size=6, seed=3):
     x = rng.normal(size=(len(rows), size))
     directions = rng.normal(size=(1000, size)) * 4
     for i in range(len(rows)):
-        which = say(rows["subject"][i], rows["stimulus"][i], label[rows["unit"][i]])
+        which = shift_of(rows["subject"][i], rows["stimulus"][i], label[rows["unit"][i]])
         if which is not None:
             x[i] += directions[int(which)]
     return Embeddings(*(rows[c] for c in ("target", "fold", "seed", "unit")), x.astype(np.float32))
 
 
 def test_noise_reads_as_chance(make_run):
-    run = make_run(people=20, units=40)
+    run = make_run(n_subjects=20, units=40)
     kept = hidden(run, lambda *_: None)
     for what, chance in (("subject", 0.2), ("stimulus", 1 / 40), ("label", 0.5)):
         found = linear_probe(kept, run.predictions, what, target="stress", labels=run.labels)
@@ -35,20 +35,20 @@ def test_noise_reads_as_chance(make_run):
 
 @pytest.mark.parametrize("what", ["subject", "stimulus", "label"])
 def test_each_probe_finds_its_own_and_not_the_others(make_run, what):
-    run = make_run(people=20, units=20)
-    says = {
+    run = make_run(n_subjects=20, units=20)
+    expected = {
         "subject": lambda *about: about[0][1:],
         "stimulus": lambda *about: about[1][1:],
         "label": lambda *about: about[2],
     }
-    kept = hidden(run, says[what], size=30)
-    scores = {w: linear_probe(kept, run.predictions, w, target="stress", labels=run.labels) for w in says}
+    kept = hidden(run, expected[what], size=30)
+    scores = {w: linear_probe(kept, run.predictions, w, target="stress", labels=run.labels) for w in expected}
     assert scores[what].score > 0.95
-    assert all(abs(scores[w].score - scores[w].chance) < 0.1 for w in says if w != what)
+    assert all(abs(scores[w].score - scores[w].chance) < 0.1 for w in expected if w != what)
 
 
 def test_one_recording_is_not_asked_for_its_stimulus(make_run):
-    run = make_run(people=4, folds=4, units=10)  # one person a fold: nobody to tell from, nobody else to ask
+    run = make_run(n_subjects=4, folds=4, units=10)  # one person a fold: nobody to tell from, nobody else to ask
     kept = hidden(run, lambda *_: None)
     assert isinstance(linear_probe(kept, run.predictions, "stimulus", target="stress"), Undefined)
     assert isinstance(linear_probe(kept, run.predictions, "subject", target="stress"), Undefined)

@@ -35,9 +35,9 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
         durations = {r.id: r.duration_s for r in recordings}
         made = control_scores(target, units, y, train, test, durations=durations, movement=None, seed=0)
         for method, name in (("model", "elapsed_time"), ("majority", "majority")):
-            answer = made[name]
-            assert not isinstance(answer, Undefined)
-            for k, value, decision in zip(test, *answer, strict=True):
+            result = made[name]
+            assert not isinstance(result, Undefined)
+            for k, value, decision in zip(test, *result, strict=True):
                 u = units[k]
                 row = (method, target.name, fold.index, 0, u.subject, u.recording, u.stimulus, u.id, u.start_s)
                 for column, field in zip(rows.values(), (*row, value, decision), strict=True):
@@ -59,8 +59,8 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     assert clock["f1_weighted"]["mean"] == pytest.approx(0.865, abs=0.02)
     assert out["controls"]["majority"][target.name]["f1_weighted"]["mean"] == pytest.approx(0.541, abs=0.01)
     assert out["headlines"][target.name] == "auroc_crossed_time"
-    people = len(np.unique(np.loadtxt(root / LABELS, delimiter=",", skiprows=1, usecols=0)))
+    subjects = len(np.unique(np.loadtxt(root / LABELS, delimiter=",", skiprows=1, usecols=0)))
     crossed = clock["auroc_crossed_time"]
-    assert (crossed["mean"], crossed["people"]) == (0.5, people)
-    assert crossed["comparisons"] > 50 * people * (people - 1)  # so many for each two people, of some 300 units
+    assert (crossed["mean"], crossed["people"]) == (0.5, subjects)
+    assert crossed["comparisons"] > 50 * subjects * (subjects - 1)  # so many for each two people, of some 300 units
     assert out["not_cleared"] == [f"{target.name}: majority"]

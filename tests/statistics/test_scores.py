@@ -83,15 +83,15 @@ def test_headline_averages_a_persons_seeds_first(make_run: MakeRun, binary: Targ
     run = make_run()
     _, y = by_hand(run)
     p = run.predictions
-    people = []
-    for person in run.groups:
+    subjects = []
+    for subject in run.groups:
         mine = [
-            np.flatnonzero((p["method"] == "model") & (p["seed"] == s) & (p["subject"] == person)) for s in range(2)
+            np.flatnonzero((p["method"] == "model") & (p["seed"] == s) & (p["subject"] == subject)) for s in range(2)
         ]
-        people.append(np.mean([roc_auc_score(y[rows], p["score"][rows]) for rows in mine]))
+        subjects.append(np.mean([roc_auc_score(y[rows], p["score"][rows]) for rows in mine]))
     number = scored(run, binary)["scores"]["stress"]["auroc_within"]
-    assert number["mean"] == pytest.approx(np.mean(people))
-    assert number["std"] == pytest.approx(np.std(people, ddof=1))
+    assert number["mean"] == pytest.approx(np.mean(subjects))
+    assert number["std"] == pytest.approx(np.std(subjects, ddof=1))
     assert number["people"] == 12
 
 
@@ -122,8 +122,9 @@ def test_a_control_must_be_cleared_with_what_people_add_who_train_each_other(mak
     out = scored(run, binary)
     rows, y = by_hand(run)
     rows = np.concatenate(list(rows.values()))
-    person = run.predictions["subject"][rows]
-    inside = [roc_auc_score(y[r], run.predictions["score"][r]) for r in (rows[person == p] for p in np.unique(person))]
+    subject = run.predictions["subject"][rows]
+    own = [rows[subject == name] for name in np.unique(subject)]
+    inside = [roc_auc_score(y[r], run.predictions["score"][r]) for r in own]
     half = stats.t.ppf(0.975, 11) * stats.sem(inside)
     gap = out["differences"]["majority"]["stress"]["difference"]
     assert (gap["mean"], gap["low"]) == pytest.approx(
@@ -182,8 +183,8 @@ def test_scores_of_folds_hold_a_quarter_of_what_people_add_who_train_each_other(
 
 def test_a_label_of_the_person_alone_leaves_the_headline_undefined(make_run: MakeRun, binary: Target) -> None:
     run = make_run()
-    person = np.unique(run.labels["subject"], return_inverse=True)[1]
-    run.labels = Labels({**run.labels.columns, "label": person % 2})
+    subject = np.unique(run.labels["subject"], return_inverse=True)[1]
+    run.labels = Labels({**run.labels.columns, "label": subject % 2})
     out = scored(run, binary)
     assert out["scores"]["stress"]["auroc_within"] == {"undefined": "no test person has both classes"}
     assert out["differences"]["majority"]["stress"] == {
@@ -259,14 +260,14 @@ def test_values_are_ranked_by_concordance_inside_people(make_run: MakeRun) -> No
     assert (ccc["over"], ccc["people"], rmse["over"]) == ("people", 12, "folds")
     assert 0.5 < ccc["low"] < ccc["mean"] < ccc["high"] < 1
     _, y = by_hand(run)
-    p, people = run.predictions, []
-    for person in run.groups:
+    p, subjects = run.predictions, []
+    for subject in run.groups:
         mine = [
-            np.flatnonzero((p["method"] == "model") & (p["seed"] == s) & (p["subject"] == person)) for s in range(2)
+            np.flatnonzero((p["method"] == "model") & (p["seed"] == s) & (p["subject"] == subject)) for s in range(2)
         ]
         each = [concordance(p["score"][rows], y[rows], np.zeros(len(rows), int), 1)[0] for rows in mine]
-        people.append(np.mean(each))
-    assert ccc["mean"] == pytest.approx(np.mean(people))
+        subjects.append(np.mean(each))
+    assert ccc["mean"] == pytest.approx(np.mean(subjects))
     assert out["controls"]["majority"]["stress"]["ccc"]["mean"] == 0
     assert out["differences"]["majority"]["stress"]["clears"]
     assert "stress: majority" not in out["not_cleared"]
@@ -288,7 +289,7 @@ def test_people_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeRun
 
 
 def test_few_people_are_not_estimable(make_run: MakeRun, binary: Target) -> None:
-    out = scored(make_run(people=8), binary, fixed_order=True)
+    out = scored(make_run(n_subjects=8), binary, fixed_order=True)
     assert out["scores"]["stress"]["auroc_crossed_time"]["undefined"].startswith("not estimable")
     assert out["scores"]["stress"]["auroc_within"]["people"] == 8
     assert out["not_cleared"] == ["stress: elapsed_time", "stress: majority"]
@@ -318,9 +319,9 @@ def test_leaving_one_out_has_intervals(make_run: MakeRun, binary: Target) -> Non
 
 
 def test_groups_widen_the_interval_of_people_who_are_alike(make_run: MakeRun, binary: Target) -> None:
-    run = make_run(people=12, strength=0.5)
+    run = make_run(n_subjects=12, strength=0.5)
     out = scored(run, binary)["scores"]["stress"]["auroc_within"]
-    groups = {person: f"g{k // 6}" for k, person in enumerate(run.groups)}
+    groups = {subject: f"g{k // 6}" for k, subject in enumerate(run.groups)}
     grouped = scored(run, binary, groups=groups)["scores"]["stress"]["auroc_within"]
     assert grouped["mean"] == out["mean"]
     assert grouped["high"] - grouped["low"] != pytest.approx(out["high"] - out["low"])

@@ -35,15 +35,15 @@ def test_few_groups_have_every_choice_of_signs() -> None:
     assert significance.permutation_test(significance.sign_flips(sums)) == pytest.approx(far)
 
 
-@pytest.mark.parametrize("people", [9, 24])
-def test_the_primary_test_agrees_with_scipys(people: int) -> None:
+@pytest.mark.parametrize("n_subjects", [9, 24])
+def test_the_primary_test_agrees_with_scipys(n_subjects: int) -> None:
     """Exactly where all ways are counted, else within what chance does to 32,768 ways."""
-    sums = np.random.default_rng(people).normal(0.4, 1, people)
+    sums = np.random.default_rng(n_subjects).normal(0.4, 1, n_subjects)
     theirs = stats.permutation_test(
         (sums,), np.sum, permutation_type="samples", n_resamples=20_000, vectorized=True, rng=np.random.default_rng(0)
     )
     ours = significance.permutation_test(significance.sign_flips(sums))
-    assert ours == pytest.approx(theirs.pvalue, abs=1e-6 if people == 9 else 0.01)
+    assert ours == pytest.approx(theirs.pvalue, abs=1e-6 if n_subjects == 9 else 0.01)
 
 
 def test_no_difference_at_all_is_no_finding() -> None:

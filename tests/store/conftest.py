@@ -5,13 +5,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that other processes can import the small dataset as well
 
-from small_dataset import SmallDataset, write_people
+from small_dataset import SmallDataset, write_subjects
 
 
 @pytest.fixture
 def root(tmp_path):
     """A folder with four people, as `SmallDataset` reads them."""
-    return write_people(tmp_path / "data", 4)
+    return write_subjects(tmp_path / "data", 4)
 
 
 @pytest.fixture

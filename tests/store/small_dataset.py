@@ -15,9 +15,9 @@ from embench.store import prepare
 NAME = "tests/small/short"
 
 
-def write_people(root: Path, people: int, seconds: float = 12.0) -> Path:
+def write_subjects(root: Path, n_subjects: int, seconds: float = 12.0) -> Path:
     root.mkdir(parents=True, exist_ok=True)
-    for p in range(people):
+    for p in range(n_subjects):
         rng = np.random.default_rng(p)
         content = {}
         for r in range(2):

@@ -13,7 +13,7 @@ from embench.signals.video import frames
 from embench.store import clips, joined, open_store, prepare
 
 from ..tiny import film
-from ..tiny.filmed import grey, lossless, people, recording, write
+from ..tiny.filmed import grey, lossless, make_subjects, recording, write
 from ..tiny.watching import Filmed, Watch
 
 
@@ -21,8 +21,8 @@ def stored(root, cache, **options):
     return prepare(Filmed(root / "Filmed"), "tests/filmed", "code-1", rate_hz=16.0, cache=cache, **options)
 
 
-def watch(**asked):
-    return Watch(Recipe(prepare={"frames_hz": 5.0, "size": 8, "crop": "none", **asked}))
+def watch(**requested):
+    return Watch(Recipe(prepare={"frames_hz": 5.0, "size": 8, "crop": "none", **requested}))
 
 
 def greys(found, name):
@@ -51,7 +51,7 @@ def six(tmp_path_factory):
         recording(0, 4, film=None),
         at(5, "p00-v0.mkv", 8.0, 20.0),  # the film stops 4 s after the recording began
     ]
-    return write(root, {"p00": own, "p01": people(2)["p01"][:2]})
+    return write(root, {"p00": own, "p01": make_subjects(2)["p01"][:2]})
 
 
 @pytest.fixture(scope="module")
@@ -99,16 +99,16 @@ def test_frames_are_shared_by_encoders_that_ask_for_the_same(store):
     class Another(Watch):
         pass
 
-    said = []
-    first = clips(store, "video", watch(frames_hz=2, size=6), progress=lambda *what: said.append(what))
-    assert [row[:2] for row in said] == [(i + 1, 7) for i in range(7)]
+    steps = []
+    first = clips(store, "video", watch(frames_hz=2, size=6), progress=lambda *what: steps.append(what))
+    assert [row[:2] for row in steps] == [(i + 1, 7) for i in range(7)]
     again = clips(
         store,
         "video",
         Another(Recipe(lr=9.0, prepare={"frames_hz": 2.0, "size": 6, "crop": "none", "clip_s": 4.0, "own": 1})),
-        progress=lambda *what: said.append(what),
+        progress=lambda *what: steps.append(what),
     )
-    assert len(said) == 7
+    assert len(steps) == 7
     assert again.array.filename == first.array.filename
     for other in ({"frames_hz": 3}, {"size": 7}, {"crop": "tight"}, {"clip_s": 2}):
         assert (
@@ -125,10 +125,12 @@ def test_more_workers_write_the_same_bytes(six, tmp_path):
     assert found[0].spans == found[1].spans
 
 
-@pytest.mark.parametrize("asked", [{"frames_hz": 0}, {"size": 3.5}, {"crop": "wide"}, {"clip_s": -1}, {"size": "big"}])
-def test_an_encoder_that_does_not_say_what_it_wants_is_named(store, asked):
+@pytest.mark.parametrize(
+    "requested", [{"frames_hz": 0}, {"size": 3.5}, {"crop": "wide"}, {"clip_s": -1}, {"size": "big"}]
+)
+def test_an_encoder_that_does_not_say_what_it_wants_is_named(store, requested):
     with pytest.raises(PluginError, match="which frames it reads") as caught:
-        clips(store, "video", watch(**asked))
+        clips(store, "video", watch(**requested))
     assert "Watch" in caught.value.where
     with pytest.raises(PluginError):
         clips(store, "video", Watch(Recipe()))
@@ -171,21 +173,21 @@ def test_without_boxes_a_face_is_looked_for(store):
 
 
 def test_files_that_cannot_be_seen_are_left_out_and_leave_the_others_as_they_are(tmp_path):
-    everybody = people(2)
-    root = write(tmp_path / "data", everybody)
+    all_subjects = make_subjects(2)
+    root = write(tmp_path / "data", all_subjects)
     films = root / "Filmed" / "films"
     whole = stored(root, tmp_path / "cache")
     expected = clips(whole, "video", watch())
     (films / "p00-v0.mkv").write_bytes(b"")
     film.sound(films / "p00-v1.wav")
-    everybody["p00"][1]["film"]["file"] = "films/p00-v1.wav"
-    everybody["p00"][2]["film"]["span"] = [13.0, 25.0]
+    all_subjects["p00"][1]["film"]["file"] = "films/p00-v1.wav"
+    all_subjects["p00"][2]["film"]["span"] = [13.0, 25.0]
     (films / "boxes.csv").write_text("no,boxes\n1,2\n")
-    everybody["p00"][3]["film"]["boxes"] = "films/boxes.csv"
+    all_subjects["p00"][3]["film"]["boxes"] = "films/boxes.csv"
     (films / "p01-v2.mkv").write_bytes((films / "p01-v2.mkv").read_bytes()[:200])
     film.write(films / "p01-v3.avi", [], codec="mpeg4")
-    everybody["p01"][3]["film"]["file"] = "films/p01-v3.avi"
-    for name, recordings in everybody.items():
+    all_subjects["p01"][3]["film"]["file"] = "films/p01-v3.avi"
+    for name, recordings in all_subjects.items():
         (root / "Filmed" / f"{name}.json").write_text(json.dumps(recordings))
     store = stored(root, tmp_path / "cache", workers=2)
     reasons = {row["recording"]: row["reason"] for row in store.excluded}
@@ -206,7 +208,7 @@ def test_files_that_cannot_be_seen_are_left_out_and_leave_the_others_as_they_are
 
 
 def test_a_film_that_was_fine_and_cannot_be_decoded_any_more_is_left_out(tmp_path):
-    root = write(tmp_path / "data", {"p00": people(1)["p00"][:2]})
+    root = write(tmp_path / "data", {"p00": make_subjects(1)["p00"][:2]})
     store = stored(root, tmp_path / "cache")
     lossless(root / "Filmed" / "films" / "p00-v0.mkv", film.steady(100))  # 4 s are left
     (root / "Filmed" / "films" / "p00-v1.mkv").write_bytes(b"?")
@@ -217,7 +219,7 @@ def test_a_film_that_was_fine_and_cannot_be_decoded_any_more_is_left_out(tmp_pat
 
 
 def test_moving_the_folder_changes_nothing_and_a_film_that_is_gone_is_named(tmp_path):
-    root = write(tmp_path / "data", {"p00": people(1)["p00"][:2]})
+    root = write(tmp_path / "data", {"p00": make_subjects(1)["p00"][:2]})
     first = stored(root, tmp_path / "cache")
     shutil.move(root, tmp_path / "elsewhere")
     with pytest.raises(DataError, match="has moved since") as caught:

@@ -200,8 +200,8 @@ class Changing(Half):
 
 def test_an_encoder_that_fails_is_named_and_leaves_nothing(store, cache):
     spans = {r: np.array([[1.0, 3.0]]) for r in ("p0-0", "p0-1")}
-    for encoder, says in ((Broken(Recipe()), "ZeroDivisionError: oh"), (Changing(Recipe()), "rate and channels")):
-        with pytest.raises(PluginError, match=says) as caught:
+    for encoder, message in ((Broken(Recipe()), "ZeroDivisionError: oh"), (Changing(Recipe()), "rate and channels")):
+        with pytest.raises(PluginError, match=message) as caught:
             stream(store, "ecg", encoder, "c")
         assert "recording p0-" in caught.value.where
     with pytest.raises(PluginError, match=r"\(2, 3\) for 1 spans"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_dataset import NAME, SmallDataset, make, write_people
+from small_dataset import NAME, SmallDataset, make, write_subjects
 
 from embench.errors import DataError, PluginError
 from embench.interfaces.recording import Signal
@@ -127,9 +127,9 @@ def test_workers_that_are_no_copies_write_the_same_bytes(dataset, tmp_path, monk
 
 
 def test_progress_counts_people(dataset, cache):
-    said = []
-    make(dataset, cache, progress=lambda *what: said.append(what))
-    assert said == [(i + 1, 4, f"p{i}") for i in range(4)]
+    steps = []
+    make(dataset, cache, progress=lambda *what: steps.append(what))
+    assert steps == [(i + 1, 4, f"p{i}") for i in range(4)]
 
 
 def test_generated_data_say_so(dataset, cache):
@@ -144,10 +144,10 @@ def test_generated_data_say_so(dataset, cache):
 
 
 def test_memory_does_not_grow_with_the_people(tmp_path):
-    def peak(people):
-        root = write_people(tmp_path / f"data{people}", people, seconds=60.0)
+    def peak(n_subjects):
+        root = write_subjects(tmp_path / f"data{n_subjects}", n_subjects, seconds=60.0)
         tracemalloc.start()
-        make(SmallDataset(root), tmp_path / f"cache{people}")
+        make(SmallDataset(root), tmp_path / f"cache{n_subjects}")
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -179,10 +179,10 @@ class Twice(SmallDataset):
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
-    ("kind", "says"), [(Wrong, "eda has channels"), (Failing, "ZeroDivisionError: oh"), (Twice, "two recordings")]
+    ("kind", "message"), [(Wrong, "eda has channels"), (Failing, "ZeroDivisionError: oh"), (Twice, "two recordings")]
 )
-def test_a_reader_that_breaks_its_promises_is_named(root, cache, kind, says, workers):
-    with pytest.raises(PluginError, match=says) as caught:
+def test_a_reader_that_breaks_its_promises_is_named(root, cache, kind, message, workers):
+    with pytest.raises(PluginError, match=message) as caught:
         make(kind(root), cache, workers=workers)
     assert "tests/small/short" in caught.value.where
     assert "p0" in caught.value.where

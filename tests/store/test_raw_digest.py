@@ -2,13 +2,13 @@
 
 import shutil
 
-from small_dataset import SmallDataset, write_people
+from small_dataset import SmallDataset, write_subjects
 
 from embench.store import fingerprint
 
 
 def test_the_same_files_give_the_same_digest_anywhere(tmp_path):
-    here = write_people(tmp_path / "here", 2)
+    here = write_subjects(tmp_path / "here", 2)
     there = shutil.copytree(here, tmp_path / "there")
     digest = fingerprint.raw_digest(SmallDataset(here), tmp_path / "cache")
     assert len(digest) == 32

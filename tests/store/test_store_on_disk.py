@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_dataset import NAME, SmallDataset, make, write_people
+from small_dataset import NAME, SmallDataset, make, write_subjects
 
 import embench.store.fingerprint as fingerprint
 from embench.errors import DataError, MachineError
@@ -117,10 +117,10 @@ def test_hashes_of_settled_files_are_remembered(dataset, cache, monkeypatch):
 
 def test_two_processes_at_once_share_one_store(root, cache):
     both = [start(root, cache), start(root, cache, workers=2)]
-    said = [process.communicate(timeout=60) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert said[0][0] == said[1][0]
-    assert [path.name for path in (cache / "store").iterdir()] == [Path(said[0][0].strip()).name]
+    outputs = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert outputs[0][0] == outputs[1][0]
+    assert [path.name for path in (cache / "store").iterdir()] == [Path(outputs[0][0].strip()).name]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -202,6 +202,6 @@ def test_the_cache_lies_where_it_is_wanted(monkeypatch, tmp_path):
 
 
 def test_many_people_are_kept_in_the_order_of_the_dataset(tmp_path):
-    data = SmallDataset(write_people(tmp_path / "data", 12, seconds=2.0))
+    data = SmallDataset(write_subjects(tmp_path / "data", 12, seconds=2.0))
     store = prepare(data, NAME, "c", rate_hz=128.0, cache=tmp_path / "cache", workers=2)
     assert [entry.id for entry in store.recordings] == [f"p{p}-{r}" for p in range(12) for r in range(2)]

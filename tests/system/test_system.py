@@ -53,8 +53,8 @@ def test_a_disk_without_locks_is_named(tmp_path, monkeypatch, code):
 
 
 def test_cores_are_those_that_this_process_may_use():
-    asked = "import psutil; psutil.Process().cpu_affinity([0]); from embench import system; print(system.cores())"
-    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    requested = "import psutil; psutil.Process().cpu_affinity([0]); from embench import system; print(system.cores())"
+    done = subprocess.run([sys.executable, "-c", requested], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
 
 

@@ -57,16 +57,22 @@ def without_posix(tmp_path):
     return environment
 
 
-@pytest.mark.parametrize("asked", ["import fcntl", "import resource", "import os; os.sched_getaffinity(0)"])
-def test_they_are_taken_away(without_posix, asked):
-    done = subprocess.run([sys.executable, "-c", asked], env=without_posix, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("requested", ["import fcntl", "import resource", "import os; os.sched_getaffinity(0)"])
+def test_they_are_taken_away(without_posix, requested):
+    done = subprocess.run(
+        [sys.executable, "-c", requested], env=without_posix, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "Error" in done.stderr
 
 
 def test_memory_and_cores_are_known_without_them(without_posix):
-    asked = "from embench import system as s; s.reset_peak_memory(); print(s.cores(), s.free_memory(), s.peak_memory())"
-    done = subprocess.run([sys.executable, "-c", asked], env=without_posix, capture_output=True, text=True, check=True)
+    requested = (
+        "from embench import system as s; s.reset_peak_memory(); print(s.cores(), s.free_memory(), s.peak_memory())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", requested], env=without_posix, capture_output=True, text=True, check=True
+    )
     assert all(int(number) > 0 for number in done.stdout.split())
 
 

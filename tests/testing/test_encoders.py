@@ -208,33 +208,33 @@ def test_checks_leave_the_random_state_as_it_was():
 class Picks(Network):
     """Reads the channels at `read`, and says of `said` that it does (None: nothing)."""
 
-    def __init__(self, read, said):
+    def __init__(self, read, picks):
         super().__init__(len(read))
         self.read = read
-        if said is not None:
-            self.register_buffer("picks", torch.tensor(said), persistent=False)
+        if picks is not None:
+            self.register_buffer("picks", torch.tensor(picks), persistent=False)
 
     def forward(self, x, mask=None):
         return super().forward(x[:, self.read], mask)
 
 
-def picking(read, said):
+def picking(read, picks):
     class Picking(Good):
         accepts: ClassVar = frozenset({"acc"})  # x, y, z
 
         def build(self, spec: InputSpec) -> nn.Module:
-            return Picks(read, said)
+            return Picks(read, picks)
 
     return Picking
 
 
-@pytest.mark.parametrize(("read", "said"), [([2, 0], [2, 0]), ([0, 1, 2], None), ([1], [1])])
-def test_an_encoder_says_which_channels_it_reads(read, said):
-    check_encoder(picking(read, said))
+@pytest.mark.parametrize(("read", "picks"), [([2, 0], [2, 0]), ([0, 1, 2], None), ([1], [1])])
+def test_an_encoder_says_which_channels_it_reads(read, picks):
+    check_encoder(picking(read, picks))
 
 
 @pytest.mark.parametrize(
-    ("read", "said", "fault"),
+    ("read", "picks", "fault"),
     [
         ([2, 0], None, "channel y changes nothing"),
         ([2, 0], [0, 1, 2], "channel y, which its module's `picks` names, changes nothing"),
@@ -246,7 +246,7 @@ def test_an_encoder_says_which_channels_it_reads(read, said):
         ([2, 0], [True, False, True], "an integer tensor (k,)"),
     ],
 )
-def test_an_encoder_that_says_other_channels_than_it_reads_is_told(read, said, fault):
+def test_an_encoder_that_says_other_channels_than_it_reads_is_told(read, picks, fault):
     with pytest.raises(CheckFailed) as caught:
-        check_encoder(picking(read, said))
+        check_encoder(picking(read, picks))
     assert fault in str(caught.value)

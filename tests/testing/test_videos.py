@@ -12,13 +12,13 @@ from embench.interfaces.recording import Video
 from embench.testing import check
 
 from ..tiny import film
-from ..tiny.filmed import people, write
+from ..tiny.filmed import make_subjects, write
 from ..tiny.watching import Brightness, Filmed, Watch, WatchAll, WatchNetwork
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("filmed"), {"p00": people(1)["p00"][:2]}) / "Filmed"
+    return write(tmp_path_factory.mktemp("filmed"), {"p00": make_subjects(1)["p00"][:2]}) / "Filmed"
 
 
 class Changed(Filmed):
@@ -85,7 +85,7 @@ def test_faults_of_readers(cls, fault, root):
 
 
 def test_a_film_that_cannot_be_seen_fails_and_verify_names_it(tmp_path):
-    root = write(tmp_path, {"p00": people(1)["p00"][:2]}) / "Filmed"
+    root = write(tmp_path, {"p00": make_subjects(1)["p00"][:2]}) / "Filmed"
     film.write(root / "films" / "p00-v1.mkv", [])
     with pytest.raises(CheckFailed, match="cannot be read as a video"):
         check("dataset", Filmed, root)

@@ -18,31 +18,31 @@ def grey(number: int, across: int = 32, down: int = 24) -> np.ndarray:
     return np.full((down, across, 3), number % 256, np.uint8)
 
 
-def recording(person: int, number: int, **changes) -> dict:
+def recording(subject: int, number: int, **changes) -> dict:
     """What a person's file says of a recording of 12 s, whose film begins and ends with it.
 
     Args:
         changes: fields that differ; `film` None: there is none.
     """
-    name = f"p{person:02d}-v{number}"
-    random = np.random.default_rng([person, number])
+    name = f"p{subject:02d}-v{number}"
+    random = np.random.default_rng([subject, number])
     return {
         "id": name,
         "stimulus": f"v{number}",
         "seconds": 12.0,
-        "arousal": 7.0 if (person + number) % 2 else 3.0,
+        "arousal": 7.0 if (subject + number) % 2 else 3.0,
         "eda": (5 + random.standard_normal(12 * 16)).round(4).tolist(),
         "film": {"file": f"films/{name}.mkv", "span": [0.0, 12.0], "boxes": None},
         **changes,
     }
 
 
-def write(root: Path, people: dict[str, list[dict]], dataset: str = "Filmed") -> Path:
+def write(root: Path, subjects: dict[str, list[dict]], dataset: str = "Filmed") -> Path:
     """Writes people below `root/dataset`, with a film of 12 s at 25 frames a second wherever one is named and not there
     yet; returns `root`."""
     folder = root / dataset
     folder.mkdir(parents=True, exist_ok=True)
-    for name, recordings in people.items():
+    for name, recordings in subjects.items():
         (folder / f"{name}.json").write_text(json.dumps(recordings))
         for at, about in enumerate(recordings):
             if about["film"] and not (folder / about["film"]["file"]).exists():
@@ -55,5 +55,5 @@ def lossless(path: Path, times_s: list[float], first: int = 0) -> Path:
     return film.write(path, times_s, codec="ffv1", b_frames=0, pixels="bgr0", picture=lambda k: grey(first + k))
 
 
-def people(count: int) -> dict[str, list[dict]]:
-    return {f"p{person:02d}": [recording(person, number) for number in range(4)] for person in range(count)}
+def make_subjects(count: int) -> dict[str, list[dict]]:
+    return {f"p{subject:02d}": [recording(subject, number) for number in range(4)] for subject in range(count)}

@@ -3,7 +3,7 @@
 import pytest
 
 from .running import Bench, command
-from .world import people, write
+from .world import make_subjects, write
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,13 +18,13 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="session")
 def six(tmp_path_factory):
     """Six people: one without EDA, one whose ECG is missing in two recordings, one with a lost stretch."""
-    everybody = people(6)
-    for row in everybody["p01"]:
+    all_subjects = make_subjects(6)
+    for row in all_subjects["p01"]:
         row["modalities"] = ("ecg",)
-    for row in everybody["p02"][:2]:
+    for row in all_subjects["p02"][:2]:
         row["modalities"] = ("eda",)
-    everybody["p03"][1]["lost"] = {"ecg": 1.5}
-    return write(tmp_path_factory.mktemp("six"), everybody)
+    all_subjects["p03"][1]["lost"] = {"ecg": 1.5}
+    return write(tmp_path_factory.mktemp("six"), all_subjects)
 
 
 @pytest.fixture

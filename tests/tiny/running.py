@@ -26,11 +26,11 @@ class Bench:
     def request(self, encoder="Pool", **options) -> Request:
         encoders = (encoder,) if isinstance(encoder, str) else encoder
         named = tuple(name if name in BUNDLED else plugin(name) for name in encoders)
-        given = {"recipe": "quick", "seeds": "0", "targets": "arousal", "device": "cpu", "workers": 1, **options}
+        arguments = {"recipe": "quick", "seeds": "0", "targets": "arousal", "device": "cpu", "workers": 1, **options}
         for key in ("fusion", "protocol"):
-            if given.get(key, "").startswith("Fragile"):
-                given[key] = plugin(given[key])
-        return Request(plugin(self.dataset), encoders=named, data_root=self.data, runs=self.runs, **given)
+            if arguments.get(key, "").startswith("Fragile"):
+                arguments[key] = plugin(arguments[key])
+        return Request(plugin(self.dataset), encoders=named, data_root=self.data, runs=self.runs, **arguments)
 
     def plan(self, encoder="Pool", **options):
         return make(self.request(encoder, **options))

@@ -28,7 +28,7 @@ def make_run() -> Callable[..., Run]:
 
 
 def _run(
-    people: int = 12,
+    n_subjects: int = 12,
     units: int = 20,
     seeds: int = 2,
     folds: int = 4,
@@ -39,8 +39,8 @@ def _run(
 ) -> Run:
     """A unit each 10 s, all of a stimulus of its own that everybody meets; `majority` is constant."""
     rng = np.random.default_rng(7)
-    names = [f"s{p:02d}" for p in range(people)]
-    y = rng.integers(0, classes, (people, units))
+    names = [f"s{p:02d}" for p in range(n_subjects)]
+    y = rng.integers(0, classes, (n_subjects, units))
     labels: dict[str, list[Any]] = {name: [] for name in Labels.FIXED}
     scores = [f"score_{k}" for k in range(classes)] if classes > 2 else []
     columns: dict[str, list[Any]] = {n: [] for n in (*Predictions.FIXED, "score", *scores, "decision")}

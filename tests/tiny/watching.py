@@ -19,7 +19,7 @@ from embench.interfaces.units import LabelRule, Target, View
 
 
 class Filmed(Dataset):
-    """One `.json` a person, as `filmed.person` makes it, and the films that it names."""
+    """One `.json` a subject, as `filmed.recording` makes it, and the films that it names."""
 
     card = Card(
         name="filmed",

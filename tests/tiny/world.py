@@ -22,7 +22,7 @@ def plugin(name: str) -> str:
     return f"{PLUGINS}:{name}"
 
 
-def person(number: int, stimuli: int = 4, **changes) -> list[dict]:
+def make_subject(number: int, stimuli: int = 4, **changes) -> list[dict]:
     """What a person's file holds: recordings of uneven length, with ratings of both classes, each value unmistakable.
 
     Args:
@@ -47,11 +47,11 @@ def person(number: int, stimuli: int = 4, **changes) -> list[dict]:
     return rows
 
 
-def write(root: Path, people: dict[str, list[dict]], dataset: str = "Tiny", seed: int = 0) -> Path:
+def write(root: Path, subjects: dict[str, list[dict]], dataset: str = "Tiny", seed: int = 0) -> Path:
     """Writes people below `root/dataset`; returns `root`. Samples depend on `seed` and the person's own name only."""
     folder = root / dataset
     folder.mkdir(parents=True, exist_ok=True)
-    for name, recordings in people.items():
+    for name, recordings in subjects.items():
         rng = np.random.default_rng([seed, *name.encode()])
         content = {"about": json.dumps([{**row, "modalities": list(row["modalities"])} for row in recordings])}
         for row in recordings:
@@ -70,8 +70,8 @@ def write(root: Path, people: dict[str, list[dict]], dataset: str = "Tiny", seed
     return root
 
 
-def people(count: int, **changes) -> dict[str, list[dict]]:
-    return {f"p{n:02d}": person(n, **changes) for n in range(count)}
+def make_subjects(count: int, **changes) -> dict[str, list[dict]]:
+    return {f"p{n:02d}": make_subject(n, **changes) for n in range(count)}
 
 
 def of_all_kinds(count: int) -> dict[str, list[dict]]:
@@ -89,12 +89,12 @@ def of_all_kinds(count: int) -> dict[str, list[dict]]:
         return made
 
     about = {"seconds": 30.0, "start_s": lambda r: 40.0 * r}
-    return {f"p{n:02d}": person(n, stimuli=6, ratings=ratings(n), **about) for n in range(count)}
+    return {f"p{n:02d}": make_subject(n, stimuli=6, ratings=ratings(n), **about) for n in range(count)}
 
 
 def with_sources(root: Path) -> Path:
     """Five people to test, five others rated alike (`Other`), and five with labels of every kind
     (`Kinds`): what may be pretrained on beside them."""
-    write(root, people(5))
-    write(root, people(5), dataset="Other", seed=5)
+    write(root, make_subjects(5))
+    write(root, make_subjects(5), dataset="Other", seed=5)
     return write(root, of_all_kinds(5), dataset="Kinds", seed=6)

@@ -27,24 +27,24 @@ Model = Callable[[np.ndarray], np.ndarray]
 """(people, units, features) -> probability (people, units)."""
 
 
-def draw_labels(rng: np.random.Generator, people: int, units: int = UNITS) -> np.ndarray:
+def draw_labels(rng: np.random.Generator, n_subjects: int, units: int = UNITS) -> np.ndarray:
     """(people, units) 0 or 1: by the moment, which is the same for everybody, by the person, and by chance."""
     moment = np.sin(2 * np.pi * np.arange(units) / 8)
-    return (moment + 0.7 * rng.normal(size=(people, 1)) + rng.normal(size=(people, units)) > 0).astype(float)
+    return (moment + 0.7 * rng.normal(size=(n_subjects, 1)) + rng.normal(size=(n_subjects, units)) > 0).astype(float)
 
 
 def draw_features(rng: np.random.Generator, y: np.ndarray, effect: float) -> np.ndarray:
     """(people, units, features) as one sensor gives them: another sensor of as much use is another draw."""
-    people = len(y)
-    gain = effect * (1 + 0.7 * rng.normal(size=(people, 1, FEATURES)))
-    drift = rng.normal(size=(people, 1, FEATURES)) * np.linspace(-1, 1, y.shape[1])[:, None]
+    n_subjects = len(y)
+    gain = effect * (1 + 0.7 * rng.normal(size=(n_subjects, 1, FEATURES)))
+    drift = rng.normal(size=(n_subjects, 1, FEATURES)) * np.linspace(-1, 1, y.shape[1])[:, None]
     x = gain * (y - 0.5)[..., None] + drift + rng.normal(size=(*y.shape, FEATURES))
     return (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
 
 
-def partitions(rng: np.random.Generator, people: int, seeds: int) -> np.ndarray:
+def partitions(rng: np.random.Generator, n_subjects: int, seeds: int) -> np.ndarray:
     """(seeds, people) the fold of each person."""
-    return np.stack([rng.permutation(people) % FOLDS for _ in range(seeds)])
+    return np.stack([rng.permutation(n_subjects) % FOLDS for _ in range(seeds)])
 
 
 def trained(_: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Model:
@@ -83,33 +83,35 @@ def cross_validated(
     return [[fit(rng, x[of != k], y[of != k]) for k in range(FOLDS)] for of in folds]
 
 
-def answers(models: list[list[Model]], x: np.ndarray, folds: np.ndarray) -> np.ndarray:
+def predict(models: list[list[Model]], x: np.ndarray, folds: np.ndarray) -> np.ndarray:
     """(seeds, people, units) what is said of each person by the model that was not trained on them."""
-    said = np.empty((*folds.shape, x.shape[1]))
-    for row, of, own in zip(models, folds, said, strict=True):
+    predicted = np.empty((*folds.shape, x.shape[1]))
+    for row, of, own in zip(models, folds, predicted, strict=True):
         for k, model in enumerate(row):
             own[of == k] = model(x[of == k])
-    return said
+    return predicted
 
 
-def recorded(name: str, said: np.ndarray, y: np.ndarray, folds: np.ndarray, headline: str, tried: int = 1) -> Record:
+def recorded(
+    name: str, predicted: np.ndarray, y: np.ndarray, folds: np.ndarray, headline: str, tried: int = 1
+) -> Record:
     """Answers (seeds, people, units) as a run of this name leaves them behind, on units of 10 s."""
-    seeds, people, units = said.shape
-    seed, person, moment = (grid.ravel() for grid in np.indices(said.shape))
-    subject = np.array([f"p{p:04d}" for p in range(people)])
+    seeds, n_subjects, units = predicted.shape
+    seed, subject_id, moment = (grid.ravel() for grid in np.indices(predicted.shape))
+    subject = np.array([f"p{p:04d}" for p in range(n_subjects)])
     ids = np.array([[f"{p}:{10_000 * u}-{10_000 * (u + 1)}" for u in range(units)] for p in subject])
     columns = {
-        "method": np.full(said.size, MODEL),
-        "target": np.full(said.size, TARGET.name),
-        "fold": folds[seed, person],
+        "method": np.full(predicted.size, MODEL),
+        "target": np.full(predicted.size, TARGET.name),
+        "fold": folds[seed, subject_id],
         "seed": seed,
-        "subject": subject[person],
-        "recording": subject[person],
+        "subject": subject[subject_id],
+        "recording": subject[subject_id],
         "stimulus": np.array([f"s{u:02d}" for u in range(units)])[moment],
-        "unit": ids[person, moment],
+        "unit": ids[subject_id, moment],
         "start_s": 10.0 * moment,
-        "score": said.ravel(),
-        "decision": said.ravel() >= 0.5,
+        "score": predicted.ravel(),
+        "decision": predicted.ravel() >= 0.5,
     }
     of = np.repeat(subject, units)
     about = (of, of, ids.ravel(), np.full(y.size, TARGET.name), np.full(y.size, ANY_SEED), y.ravel(), y.ravel())
@@ -134,7 +136,7 @@ def recorded(name: str, said: np.ndarray, y: np.ndarray, folds: np.ndarray, head
         "recipe": {"preset": "small", "on_board": True, "assumed": []},
         "targets": [TARGET.name],
         "seeds": list(range(seeds)),
-        "cohort": {"people": people, "left_out": []},
+        "cohort": {"people": n_subjects, "left_out": []},
         "target_access": "none",
         "pretrain_overlap": "none",
         "dev": False,

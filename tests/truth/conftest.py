@@ -36,8 +36,8 @@ def run() -> Run:
     """Runs a method with one seed, in this process; runs of one data root share their stages."""
 
     def call(data_root: Path, **options: Any) -> Result:
-        given = {"dataset": "amigos", "recipe": "small", "seeds": "0", "workers": 1, "device": "cpu", **options}
-        return embench.run(data_root=data_root, runs=data_root / "runs", **given)
+        arguments = {"dataset": "amigos", "recipe": "small", "seeds": "0", "workers": 1, "device": "cpu", **options}
+        return embench.run(data_root=data_root, runs=data_root / "runs", **arguments)
 
     return call
 
@@ -76,9 +76,9 @@ def _p_value(result: Result, permutations: int = 999) -> float:
     labels = dict(zip(truth["unit"].tolist(), truth["label"].tolist(), strict=True))
     rows = result.predictions.take(result.predictions["method"] == "model")
     rng = np.random.default_rng(0)
-    total, people = np.zeros(1 + permutations), 0
-    for person in np.unique(rows["subject"]):
-        own = [i for i in np.flatnonzero(rows["subject"] == person) if rows["unit"][i] in labels]
+    total, n_subjects = np.zeros(1 + permutations), 0
+    for subject in np.unique(rows["subject"]):
+        own = [i for i in np.flatnonzero(rows["subject"] == subject) if rows["unit"][i] in labels]
         score = rows["score"][own]
         high = np.array([labels[unit] for unit in rows["unit"][own]], bool)
         if high.all() or not high.any():
@@ -88,7 +88,7 @@ def _p_value(result: Result, permutations: int = 999) -> float:
         each = np.concatenate([high[None], shuffled])
         won = ((each @ above) * ~each).sum(1)
         total += won / (high.sum() * (~high).sum())
-        people += 1
+        n_subjects += 1
     (scores,) = result.scores["scores"].values()
-    assert total[0] / people == pytest.approx(scores["auroc_within"]["mean"], abs=1e-9)
+    assert total[0] / n_subjects == pytest.approx(scores["auroc_within"]["mean"], abs=1e-9)
     return float((total >= total[0] - 1e-9).mean())

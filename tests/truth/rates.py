@@ -26,7 +26,6 @@ from embench.statistics.scores import compute_scores
 from .cohorts import (
     TARGET,
     UNITS,
-    answers,
     cross_validated,
     draw_features,
     draw_labels,
@@ -34,6 +33,7 @@ from .cohorts import (
     forest,
     partitions,
     perceptron,
+    predict,
     recorded,
     trained,
     worth,
@@ -54,17 +54,19 @@ def shares(trials: Trials, times: int) -> dict[str, float]:
     return {name: float(np.mean([trial[name] for trial in drawn])) for name in drawn[0]}
 
 
-def coverage(people: int, models: str, seed: int = 0, effect: float = EFFECT, new_people: int = NEW_PEOPLE) -> Trials:
+def coverage(
+    n_subjects: int, models: str, seed: int = 0, effect: float = EFFECT, n_new_subjects: int = NEW_PEOPLE
+) -> Trials:
     """Whether a 95 % interval holds what the trained models score on new people, for each score."""
-    rng = np.random.default_rng([seed, people])
+    rng = np.random.default_rng([seed, n_subjects])
     while True:
         held = {}
-        y, folds = draw_labels(rng, people), partitions(rng, people, SEEDS)
+        y, folds = draw_labels(rng, n_subjects), partitions(rng, n_subjects, SEEDS)
         x = draw_features(rng, y, effect)
         fitted = cross_validated(rng, x, y, folds, MODELS[models])
-        new = draw_labels(rng, new_people)
+        new = draw_labels(rng, n_new_subjects)
         truth = worth(fitted, draw_features(rng, new, effect), new)
-        made = recorded("a", answers(fitted, x, folds), y, folds, SCORES[0])
+        made = recorded("a", predict(fitted, x, folds), y, folds, SCORES[0])
         [joined] = joined_on_common([made], TARGET, made.groups)
         bootstrap = draw_bootstrap(joined.tested_subjects(), made.groups, 1000)
         for name in SCORES:
@@ -76,15 +78,19 @@ def coverage(people: int, models: str, seed: int = 0, effect: float = EFFECT, ne
         yield held
 
 
-def clearings(people: int, headline: str, seed: int = 0) -> Trials:
+def clearings(n_subjects: int, headline: str, seed: int = 0) -> Trials:
     """Whether a method clears a constant where there is nothing to learn."""
-    rng = np.random.default_rng([seed, people, 2])
+    rng = np.random.default_rng([seed, n_subjects, 2])
     while True:
-        y, folds = draw_labels(rng, people), partitions(rng, people, SEEDS)
+        y, folds = draw_labels(rng, n_subjects), partitions(rng, n_subjects, SEEDS)
         x = draw_features(rng, y, 0.0)
-        said = answers(cross_validated(rng, x, y, folds, trained), x, folds)
-        made = recorded("a", said, y, folds, headline)
-        constant = {**made.predictions.columns, "method": np.full(said.size, "prior"), "score": np.full(said.size, 0.5)}
+        predicted = predict(cross_validated(rng, x, y, folds, trained), x, folds)
+        made = recorded("a", predicted, y, folds, headline)
+        constant = {
+            **made.predictions.columns,
+            "method": np.full(predicted.size, "prior"),
+            "score": np.full(predicted.size, 0.5),
+        }
         assert made.labels is not None
         scores = compute_scores(
             Predictions.concatenate([made.predictions, Predictions(constant)]),
@@ -100,43 +106,43 @@ def clearings(people: int, headline: str, seed: int = 0) -> Trials:
 
 
 def rejections(
-    people: int, models: str, score: str, seed: int = 0, units: int = UNITS, effect: float = EFFECT
+    n_subjects: int, models: str, score: str, seed: int = 0, units: int = UNITS, effect: float = EFFECT
 ) -> Trials:
     """Whether p of each test is below .05, when two methods read two sensors of equal use; `interval` is whether the
     difference's interval leaves out 0, `windows` a paired t test over all units, right or wrong."""
-    rng = np.random.default_rng([seed, people, 1])
+    rng = np.random.default_rng([seed, n_subjects, 1])
     while True:
-        y, folds = draw_labels(rng, people, units), partitions(rng, people, SEEDS)
-        said = []
+        y, folds = draw_labels(rng, n_subjects, units), partitions(rng, n_subjects, SEEDS)
+        predicted = []
         for _ in range(2):
             x = draw_features(rng, y, effect)
-            said.append(answers(cross_validated(rng, x, y, folds, MODELS[models]), x, folds))
-        c = compare(*(recorded(name, s, y, folds, score) for name, s in zip("ab", said, strict=True)))
+            predicted.append(predict(cross_validated(rng, x, y, folds, MODELS[models]), x, folds))
+        c = compare(*(recorded(name, s, y, folds, score) for name, s in zip("ab", predicted, strict=True)))
         found = {name: bool(p < 0.05) for name, p in c.tests.items()}
         assert c.difference.low is not None
         assert c.difference.high is not None
         found["interval"] = not c.difference.low <= 0 <= c.difference.high
-        right = [((s >= 0.5) == y).mean(0).ravel() for s in said]
+        right = [((s >= 0.5) == y).mean(0).ravel() for s in predicted]
         found["windows"] = bool(stats.ttest_rel(*right).pvalue < 0.05)
         yield found
 
 
-def equivalences(people: int, times: int) -> float:
+def equivalences(n_subjects: int, times: int) -> float:
     """The share of findings of equivalence where the true difference is the margin itself, when people's scores are
     skewed as areas near 1 are."""
-    rng = np.random.default_rng(people)
+    rng = np.random.default_rng(n_subjects)
     found = []
     for _ in range(times):
-        gaps = significance.EQUIVALENCE_MARGIN + 0.2 * (rng.beta(8, 2, people) - rng.beta(8, 2, people))
+        gaps = significance.EQUIVALENCE_MARGIN + 0.2 * (rng.beta(8, 2, n_subjects) - rng.beta(8, 2, n_subjects))
         error = float(stats.sem(gaps))
-        found.append(significance.equivalence_test(float(gaps.mean()), error, people - 1) < 0.05)
+        found.append(significance.equivalence_test(float(gaps.mean()), error, n_subjects - 1) < 0.05)
     return float(np.mean(found))
 
 
 def tables(times: int) -> Iterator[str]:
     rows = [
-        [people, models, effect, *_percent(shares(coverage(people, models, effect=effect), times))]
-        for people in (24, 40)
+        [n_subjects, models, effect, *_percent(shares(coverage(n_subjects, models, effect=effect), times))]
+        for n_subjects in (24, 40)
         for models, effect in ((m, e) for m in MODELS for e in (EFFECT, 0.0) if m != "drawn" or e)
     ]
     yield tabulate(rows, ["people", "models", "effect", *SCORES], tablefmt="github")
@@ -144,10 +150,10 @@ def tables(times: int) -> Iterator[str]:
     yield tabulate(rows, ["people", "headline", "clear a constant"], tablefmt="github")
     for models, effect in (("trained", EFFECT), ("drawn", EFFECT), ("trained", 0.0)):
         rows = []
-        for people in (24, 40):
+        for n_subjects in (24, 40):
             for name in SCORES:
-                rates = shares(rejections(people, models, name, effect=effect), times)
-                rows.append([people, name, *_percent(rates)])
+                rates = shares(rejections(n_subjects, models, name, effect=effect), times)
+                rows.append([n_subjects, name, *_percent(rates)])
         yield f"{models}, effect {effect}\n" + tabulate(rows, ["people", "score", *rates], tablefmt="github")
     for units in (24, 120, 240):
         rates = shares(rejections(24, "drawn", SCORES[0], units=units), times)

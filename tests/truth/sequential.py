@@ -40,10 +40,10 @@ def wrong(trials: Iterable[Mapping[str, bool]], bounds: Mapping[str, Bounds], mo
 
 def _verdict(hits: int, seen: int, low: float, high: float) -> bool | None:
     """Whether a rate keeps both bounds; None while that is open."""
-    told = [_against(hits, seen, bound, side) for side, bound in (("low", low), ("high", high)) if 0 < bound < 1]
-    if any(evidence > log((1 - MISS) / ALARM) for evidence in told):
+    evidences = [_against(hits, seen, bound, side) for side, bound in (("low", low), ("high", high)) if 0 < bound < 1]
+    if any(evidence > log((1 - MISS) / ALARM) for evidence in evidences):
         return False
-    return True if all(evidence < log(MISS / (1 - ALARM)) for evidence in told) else None
+    return True if all(evidence < log(MISS / (1 - ALARM)) for evidence in evidences) else None
 
 
 def _against(hits: int, seen: int, bound: float, side: str) -> float:

@@ -17,14 +17,14 @@ from embench.runs.run import Result
 class Small(NamedTuple):
     """A set that is as small as its commands allow."""
 
-    people: int
+    n_subjects: int
     length_s: float
 
 
 class Effect(NamedTuple):
     """Where classical features find a dataset's planted effect, and in whom."""
 
-    people: int
+    n_subjects: int
     length_s: float | None
     target: str
     modalities: str
@@ -73,7 +73,7 @@ def test_every_command_works(
     def call(*line: str) -> None:
         assert main(list(line)) == 0, capsys.readouterr().err
 
-    call("data", "synthesize", name, *out, "--subjects", str(small.people), "--length-s", str(small.length_s))
+    call("data", "synthesize", name, *out, "--subjects", str(small.n_subjects), "--length-s", str(small.length_s))
     call("data", "verify", name, *root)
     call("data", "prepare", name, *root)
     call("data", "labels", name, *root)
@@ -96,7 +96,7 @@ def test_features_find_the_planted_effect_and_nothing_where_there_is_none(
     for effect in (1.0, 0.0):
         root = tmp_path / f"effect-{effect:g}"
         registry.synthesizer(name)(
-            root / name.partition("/")[0], subjects=chosen.people, seed=1, effect=effect, length_s=chosen.length_s
+            root / name.partition("/")[0], subjects=chosen.n_subjects, seed=1, effect=effect, length_s=chosen.length_s
         )
         done = run(
             root,

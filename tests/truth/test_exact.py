@@ -29,8 +29,8 @@ thousandths = st.integers(0, 1000).map(lambda k: k / 1000)
 def scored(of_unit: np.ndarray, trials: np.ndarray = TRIALS) -> dict[str, Any]:
     """The scores of a model that gives each trial `of_unit` (n,), tested in five folds of people."""
     n = len(trials)
-    subject = np.array([f"P{person:02d}" for person in trials["person"]])
-    recording = np.array([f"{who}_V{video}" for who, video in zip(subject, trials["video"], strict=True)])
+    subject = np.array([f"P{subject_id:02d}" for subject_id in trials["person"]])
+    recording = np.array([f"{owner}_V{video}" for owner, video in zip(subject, trials["video"], strict=True)])
     unit = np.array([f"{name}:0-60000" for name in recording])
     predictions = Predictions(
         {
@@ -65,7 +65,7 @@ def exactly_chance(number: dict[str, Any]) -> bool:
     return number["mean"] == number["low"] == number["high"] == 0.5
 
 
-def by_person(level: np.ndarray) -> np.ndarray:
+def by_subject(level: np.ndarray) -> np.ndarray:
     return level[TRIALS["person"] - 1]
 
 
@@ -82,7 +82,7 @@ def test_constant_predictor_is_at_chance_exactly() -> None:
 @settings(max_examples=15, deadline=None)
 @given(level=arrays(float, PEOPLE, elements=thousandths))
 def test_any_score_of_the_person_alone_is_at_chance_within_people_exactly(level: np.ndarray) -> None:
-    scores = scored(by_person(level))
+    scores = scored(by_subject(level))
     assert exactly_chance(scores["auroc_within"])
     assert exactly_chance(scores["auroc_crossed"])
 
@@ -90,7 +90,7 @@ def test_any_score_of_the_person_alone_is_at_chance_within_people_exactly(level:
 @settings(max_examples=15, deadline=None)
 @given(level=arrays(float, PEOPLE, elements=thousandths), appeal=arrays(float, len(SHORT), elements=thousandths))
 def test_any_score_of_person_plus_stimulus_is_at_chance_crossed_exactly(level: np.ndarray, appeal: np.ndarray) -> None:
-    assert exactly_chance(scored((by_person(level) + by_stimulus(appeal)) / 2)["auroc_crossed"])
+    assert exactly_chance(scored((by_subject(level) + by_stimulus(appeal)) / 2)["auroc_crossed"])
 
 
 def test_so_is_one_that_knows_each_person_and_each_stimulus_best() -> None:
@@ -98,7 +98,7 @@ def test_so_is_one_that_knows_each_person_and_each_stimulus_best() -> None:
     high = TRIALS["arousal"] > 4.5
     level = np.array([high[TRIALS["person"] == p].mean() for p in range(1, PEOPLE + 1)])
     appeal = np.array([high[TRIALS["video"] == video].mean() for video in SHORT])
-    scores = scored((by_person(level) + by_stimulus(appeal)) / 2)
+    scores = scored((by_subject(level) + by_stimulus(appeal)) / 2)
     assert scores["auroc"]["mean"] > 0.6
     assert scores["auroc_within"]["low"] > 0.5
     assert exactly_chance(scores["auroc_crossed"])
@@ -117,6 +117,6 @@ def test_a_label_of_the_person_alone_leaves_scores_within_people_undefined_and_s
     scores = scored(trials["heart_rate"] / 150, trials)
     assert scores["auroc_within"] == {"undefined": "no test person has both classes"}
     assert "not estimable" in scores["auroc_crossed"]["undefined"]
-    told = scored(np.where(trials["arousal"] > 4.5, 0.9, 0.1), trials)
-    assert told["auroc"]["mean"] == 1.0
-    assert "undefined" in told["auroc_within"]
+    found = scored(np.where(trials["arousal"] > 4.5, 0.9, 0.1), trials)
+    assert found["auroc"]["mean"] == 1.0
+    assert "undefined" in found["auroc_within"]

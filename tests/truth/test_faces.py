@@ -24,7 +24,7 @@ class Sets(NamedTuple):
     """A set in which the effect is looked for, how long its trials are, the modality beside the skin, the targets that
     frames and VideoMAE are asked for, and the SD of a person's AUROC by chance."""
 
-    people: int
+    n_subjects: int
     length_s: float
     heart: str
     targets: tuple[str, str]
@@ -53,9 +53,9 @@ def options(dataset: str, method: str) -> dict[str, Any]:
     }[method]  # fmt: skip
 
 
-def synthesize(root: Path, dataset: str, seed: int, effect: float, people: int) -> Path:
+def synthesize(root: Path, dataset: str, seed: int, effect: float, n_subjects: int) -> Path:
     registry.synthesizer(dataset)(
-        root / dataset, subjects=people, seed=seed, effect=effect, length_s=SETS[dataset].length_s, videos=True
+        root / dataset, subjects=n_subjects, seed=seed, effect=effect, length_s=SETS[dataset].length_s, videos=True
     )
     return root
 
@@ -66,7 +66,7 @@ def filmed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     root = tmp_path_factory.mktemp("filmed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(root / "cache"))
-        yield request.param, synthesize(root, request.param, 1, 1.0, SETS[request.param].people)
+        yield request.param, synthesize(root, request.param, 1, 1.0, SETS[request.param].n_subjects)
     shutil.rmtree(root)
 
 

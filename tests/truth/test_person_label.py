@@ -27,9 +27,9 @@ def test_known_people_are_recognised_and_the_headline_is_undefined(data: Callabl
     # The same again as a command: every stage is there, so that it only scores and prints.
     options = [f"--{name}={value}" for name, value in method.items()]
     command = [sys.executable, "-c", "from embench.cli import main; main()", "run", "--dataset=amigos", *options]
-    given = ["--protocol=segment-random-legacy", "--recipe=small", "--seeds=0", "--device=cpu"]
+    arguments = ["--protocol=segment-random-legacy", "--recipe=small", "--seeds=0", "--device=cpu"]
     folders = [f"--data-root={root}", f"--runs={root / 'runs'}"]
-    done = subprocess.run([*command, *given, *folders], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *arguments, *folders], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "undefined: no test person has both classes" in done.stdout
     assert "0 stages to run" in done.stderr + done.stdout

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 from ..tiny.running import Bench
-from ..tiny.world import person
+from ..tiny.world import make_subject
 
 SWAY = (3.0, 9.0, 1.0, 7.0, 5.0, 11.0, 2.0, 8.0)
 """How strongly the signal sways at each film; films rated high and low take turns by no order of it."""
 HIGH = (True, True, False, False, False, True, True, False)
 
 
-def films(root, people=12, seed=4):
+def films(root, n_subjects=12, seed=4):
     """People who rate every film alike, and whose ECG sways by the film."""
     (root / "Tiny").mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    for n in range(people):
-        rows = person(n, stimuli=len(SWAY), modalities=("ecg",))
+    for n in range(n_subjects):
+        rows = make_subject(n, stimuli=len(SWAY), modalities=("ecg",))
         content = {}
         for row, sway, high in zip(rows, SWAY, HIGH, strict=True):
             row["ratings"] = {"arousal": 7.0 if high else 3.0, "valence": 3.0}

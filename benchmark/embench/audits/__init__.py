@@ -1,4 +1,4 @@
-"""Audits a run from its folder and the data: gathers what they say, asks every check, writes `audit.json`."""
+"""Audits a run from its folder and the data: collects the evidence, runs every check, writes `audit.json`."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ def audit_run(
     out: Path | None = None,
     progress: EventCallback | None = None,
 ) -> Audit:
-    """All checks of a run, or of what `embench score` made of a file.
+    """Runs all checks of a run, or of the record that `embench score` wrote.
 
     Args:
-        folder: of the run, or of an entry of a board.
+        folder: of the run, or of a leaderboard entry.
         data_root: where the data lie; by default where the run had them.
-        retrained: how often the request is trained again on permuted labels.
+        retrained: how often the request is retrained on permuted labels.
         out: the folder that gets `audit.json`; by default the run's own.
 
     Raises:
-        DataError: the record is incomplete, or the data are not there. UsageError: it can't be trained again.
+        DataError: the record is incomplete, or the data are not there. UsageError: it cannot be retrained.
     """
     evidence = collect_evidence(Path(folder), data_root)
     checks: dict[str, CheckResult] = {}
-    not_asked: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     for name, check in CHECKS.items():
         found = check(evidence)
         if isinstance(found, Undefined):
-            not_asked[name] = found.reason
+            skipped[name] = found.reason
         else:
             checks[name] = found
     if retrained:
         planned, reason = rebuild_plan(evidence.record, data_root, evidence.folder)
         if planned is None:
-            raise UsageError(f"the run cannot be trained again: {reason}", where=f"--retrain {retrained}")
-        from embench.audits.retrain import retrain_permuted  # torch, which what came from a file can do without
+            raise UsageError(f"the run cannot be retrained: {reason}", where=f"--retrain {retrained}")
+        from embench.audits.retrain import retrain_permuted  # needs torch, which the audit of a submission does without
 
         checks["permuted_labels"] = retrain_permuted(planned, evidence, retrained, progress or (lambda _: None))
     else:
-        not_asked["permuted_labels"] = "--retrain N was not given"
-    made = Audit(evidence.manifest.id, checks, not_asked)
+        skipped["permuted_labels"] = "--retrain N was not given"
+    made = Audit(evidence.manifest.id, checks, skipped)
     write_audit(out or evidence.folder, made)
     return made

@@ -1,4 +1,4 @@
-"""From a run's folder and the data to the evidence that checks look at: all that can be is made anew of the data."""
+"""Collects the evidence of an audit from a run's folder and the data, recomputed from the data where possible."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def collect_evidence(folder: Path, data_root: Path | None) -> Evidence:
 
 
 def _protocol(run: Mapping[str, Any]) -> Protocol:
-    """The published rules of the run's protocol, or those that the record itself holds, of a file of the user's."""
+    """The published rules of the run's protocol, or those that the record itself holds, of the user's own file."""
     about = run["protocol"]
     if about["name"] in protocol_names():
         return load_protocol(about["name"])
@@ -103,7 +103,7 @@ def _recorded_root(run: Mapping[str, Any]) -> Path | None:
 
 def _own_folds(run: Mapping[str, Any]) -> bool:
     """Whether a file of predictions came with folds of its own."""
-    return any("own" in said for said in run.get("outside", {}).get("folds", {}).values())
+    return any("own" in origin for origin in run.get("outside", {}).get("folds", {}).values())
 
 
 def _labels(cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]]) -> Labels:
@@ -131,9 +131,9 @@ def _labels(cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Seque
 
 def rebuild_plan(known: record.Record, data_root: Path | None, folder: Path) -> tuple[Plan | None, str]:
     """The plan that the run's request has here, or why it has none."""
-    given = known.run["config"].get("request")
-    if given is None:
-        return None, "it was made outside embench"
+    request = known.run["config"].get("request")
+    if request is None:
+        return None, "its predictions are a submission"
     try:
         from embench.planning.plan import make
     except ModuleNotFoundError as error:
@@ -141,7 +141,7 @@ def rebuild_plan(known: record.Record, data_root: Path | None, folder: Path) -> 
             raise
         return None, f"{error.name} is not installed here"
     names = {f.name for f in fields(Request)}
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in names}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in request.items() if k in names}
     values.setdefault("pretrainers", tuple(known.run["config"].get("pretrainers", ())))
     values["data_root"] = data_root or _recorded_root(known.run)
     values["runs"] = folder.parent.parent
@@ -163,7 +163,7 @@ def _same_code(run: Mapping[str, Any], planned: Plan) -> bool:
 def _sources(
     run: Mapping[str, Any], planned: Plan | None, protocol: Protocol, root: Path | None
 ) -> tuple[dict[str, Store], tuple[str, ...]]:
-    """Name -> data of everything else that was pretrained on, and what is not at hand."""
+    """Name -> data of each other pretraining source, and what is not available."""
     names = [step.source for step in planned.method.pretraining if step.source] if planned else []
     started = (run.get("started_from") or {}).get("manifest") or {}
     names += [str(seen["dataset"]) for seen in (*run.get("pretraining", []), *started.get("seen", []))]
@@ -173,20 +173,20 @@ def _sources(
         try:
             store = find.prepared(name, root, protocol)
         except (DataError, UsageError):
-            missing.append(_said(name))
+            missing.append(_public_name(name))
             continue
         if store.key not in {other.key for other in found.values()} | {run["dataset"]["fingerprint"]}:
-            found[_said(name)] = store
+            found[_public_name(name)] = store
     return found, tuple(missing)
 
 
-def _said(name: str) -> str:
+def _public_name(name: str) -> str:
     """A source's name without the place where it lies."""
     return Path(name).name if find.is_corpus_folder(name) or ":" in name else name
 
 
 def _baselines(folder: Path, manifest: Manifest) -> list[record.Record]:
-    """Runs of handcrafted features beside this one, under the same protocol and on the same data."""
+    """Runs of handcrafted features next to this one, under the same protocol and on the same data."""
     found = []
     for path in sorted(folder.resolve().parent.glob("*/run.yaml")):
         other = record.read_manifest(path.parent)

@@ -1,4 +1,4 @@
-"""A run's plan made again: whether its stages and statistics are those of its training subjects, and what it learns
+"""A run's plan, rebuilt: whether its stages and statistics are those of its training subjects, and what it learns
 from permuted labels."""
 
 from __future__ import annotations
@@ -58,16 +58,18 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | N
                 continue
             any_weights = True
             state = load_file(path)
-            for name, training, everybody in _recomputed(stage):
+            for name, training, all_subjects in _recomputed(stage):
                 if name in state:
                     found.append(
-                        FittedStatistics(expected.seed, expected.fold, name, state[name].numpy(), training, everybody)
+                        FittedStatistics(
+                            expected.seed, expected.fold, name, state[name].numpy(), training, all_subjects
+                        )
                     )
     return found if any_weights else None
 
 
 def _recomputed(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(buffer, its value by the stage's training subjects, and by everybody) of encoders that keep statistics."""
+    """(buffer, its value by the stage's training subjects, by all subjects) of encoders that keep statistics."""
     having = [m for m, p in stage.params.modalities.items() if _keeps(encoder_of(p))]
     if not having:
         return
@@ -96,8 +98,8 @@ def _buffers(encoder: Encoder, spec: InputSpec) -> dict[str, np.ndarray]:
 
 
 def permute_labels(planned: Plan, k: int) -> Plan:
-    """The plan with the labels that stages learn from dealt out anew within each subject, another way for each `k`;
-    test labels are as they are. Labels of outside sources are left alone."""
+    """The plan with the training labels permuted within each subject, differently for each `k`;
+    test labels are as they are. Labels of source datasets stay."""
     stages: dict[str, Stage[Any]] = {}
     renamed: dict[str, str] = {}
     own = planned.fit.store.key
@@ -105,7 +107,7 @@ def permute_labels(planned: Plan, k: int) -> Plan:
         task = dict(stage.task)
         if "y" in task and stage.params.common.source.store == own:
             rng = np.random.default_rng([k, int(id_[:8], 16)])
-            task["y"] = _dealt_anew(task["y"], task_subjects(stage), rng)
+            task["y"] = _permuted(task["y"], task_subjects(stage), rng)
         made = replace(stage, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
         stages[made.id] = made
         renamed[id_] = made.id
@@ -113,7 +115,7 @@ def permute_labels(planned: Plan, k: int) -> Plan:
     return replace(planned, graph=Graph(stages, predictions))
 
 
-def _dealt_anew(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _permuted(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """`y` (n, targets) with the labels of each subject's rows in another order; missing ones stay where they are."""
     out = y.copy()
     for column in out.T:
@@ -153,10 +155,10 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
         figures[name] = {"headline": names[name], "real": real["mean"], "permuted": values, "mean": mean, "p": p}
         if mean - chance > 4 * error:
             what = f"trained on permuted labels, the method still scores {mean:.3f} on {name}"
-            todo = "test labels reach it by another way than training labels: look for it"
+            todo = "test labels reach the method by some way other than its training labels: find it"
             findings.append(AuditFinding("severe", what, figures[name], todo))
         elif at_least:
             severity: Severity = "warning" if (real.get("low") or 0) > chance else "note"
-            what = f"{at_least} of {len(values)} trainings on permuted labels score {name} as well as the real one"
-            findings.append(AuditFinding(severity, what, figures[name], "read the score as no effect"))
+            what = f"{at_least} of {len(values)} runs on permuted labels score as high on {name} as the real one"
+            findings.append(AuditFinding(severity, what, figures[name], "treat the score as no effect"))
     return CheckResult(figures, tuple(findings))

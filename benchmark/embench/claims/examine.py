@@ -1,4 +1,4 @@
-"""Runs what claims compare, under the fixed protocol and under the papers' own, and says what the rows show."""
+"""Runs what claims compare, under the fixed protocol and under the papers' own, and gives a verdict on each."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class ClaimResult:
     """One comparison, or why there is none.
 
     Args:
-        status: `compared`; `can be run` (of a plan); `missing` (data, a plugin or a run); `does not apply` (a dataset
-            that was asked for and is not the claim's own lacks a modality).
+        status: `compared`; `can be run` (of a plan); `missing` (data, a plugin or a run); `does not apply` (a requested
+            dataset that is not the claim's own lacks a modality).
         p, corrected: of the primary test, by itself and after Holm over the comparisons of this paper and leg.
         published, size: only under the paper's own protocol and on its own data, where a number was published.
         cost: wall time of each side, in s, stages that they share counted whole in both.
@@ -247,12 +247,12 @@ def _compared(pair: ComparedPair, one: Any, other: Any, targets: Sequence[str]) 
 
 
 def _decided(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
-    """The rows with their verdicts, p values corrected over the comparisons of each leg. Two claims that ask the same
-    of the same runs are one comparison."""
+    """The rows with their verdicts, p values corrected over the comparisons of each leg. Two claims that compare the
+    same runs in the same way are one comparison."""
     corrected: dict[Any, float] = {}
     for leg in ("fixed", "own"):
-        asked = {_question(row): row.p for row in rows if row.status == "compared" and row.leg == leg}
-        known = {question: p for question, p in asked.items() if p is not None}
+        p_values = {_question(row): row.p for row in rows if row.status == "compared" and row.leg == leg}
+        known = {question: p for question, p in p_values.items() if p is not None}
         corrected |= dict(zip(known, holm(list(known.values())), strict=True))
     decided = []
     for row in rows:

@@ -1,6 +1,6 @@
 """Claims of papers as small YAML files: what is compared with what, under whose rules, and what was published.
 
-Any package that joins may bring some, as `claims/<paper>/<id>.yaml` beside its `registry.yaml`.
+Any package can provide some, as `claims/<paper>/<id>.yaml` next to its `registry.yaml`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Configuration(_Strict):
     label_subjects: str | None = None
 
     @property
-    def given(self) -> dict[str, Any]:
+    def stated(self) -> dict[str, Any]:
         """The options that the claim states; no defaults."""
         return self.model_dump(exclude_unset=True)
 
@@ -70,7 +70,7 @@ class Claim(_Strict):
     """A comparison of two configurations: `direction` says how a's score lies to b's if the claim is right.
 
     `protocol` and `metric` are the paper's own. `datasets` are the paper's; `elsewhere` says what differs on others, on
-    which the claim is only tested when asked. A configuration is `both`, then the dataset's `both`, then the side, then
+    which the claim is only tested on request. A configuration is `both`, then the dataset's `both`, then the side, then
     the dataset's side; a later field takes an earlier one's place.
     """
 
@@ -104,10 +104,10 @@ class Claim(_Strict):
         return self.datasets.get(dataset) or self.elsewhere.get(dataset) or ClaimDataset()
 
     def options(self, side: Literal["a", "b"], dataset: str) -> dict[str, Any]:
-        """The options of one side on a dataset, without those that are not given."""
+        """The options of one side on a dataset, without those that are not stated."""
         here = self.place(dataset)
         own, local = (self.a, here.a) if side == "a" else (self.b, here.b)
-        return self.both.given | here.both.given | own.given | local.given
+        return self.both.stated | here.both.stated | own.stated | local.stated
 
 
 class UntestedClaim(_Strict):
@@ -154,7 +154,7 @@ def installed_claims() -> list[Claim | UntestedClaim]:
         try:
             found.append(read_claim(path))
         except UsageError as error:
-            warnings.warn(f"a claim is left out: {error}", stacklevel=2)
+            warnings.warn(f"a claim is excluded: {error}", stacklevel=2)
     return sorted(found, key=lambda claim: (claim.paper, _counted(claim.id)))
 
 

@@ -1,4 +1,4 @@
-"""What an interval says of a claim: whether the direction is right, and whether the size is the published one."""
+"""Verdicts on a claim from an interval: whether the direction is right, and whether the size is the published one."""
 
 from __future__ import annotations
 

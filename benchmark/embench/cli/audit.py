@@ -62,7 +62,7 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
 
 
 def print_audit(made: Audit) -> None:
-    """The findings, the severe ones first, and what could not be asked."""
+    """The findings, the severe ones first, and the skipped checks."""
     from embench.records.audit import format_counts
 
     for name, finding in made.findings:

@@ -1,4 +1,4 @@
-"""`embench compare`: which of several runs is better, by how much, and whether so many subjects can tell."""
+"""`embench compare`: which of several runs is better, by how much, and how small a difference is detectable."""
 
 from __future__ import annotations
 

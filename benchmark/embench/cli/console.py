@@ -19,7 +19,7 @@ def echo(text: str = "", *, bold: bool = False, colour: str | None = None) -> No
 
 
 def note(text: str) -> None:
-    """A line on stderr, for what is not the answer itself."""
+    """A line on stderr, for what is not the result itself."""
     typer.echo(text, err=True)
 
 

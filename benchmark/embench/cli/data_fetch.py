@@ -1,4 +1,4 @@
-"""`embench data fetch`: downloads a dataset that anybody may download."""
+"""`embench data fetch`: downloads a dataset that is open to download."""
 
 from __future__ import annotations
 

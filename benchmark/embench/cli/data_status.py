@@ -56,7 +56,7 @@ def status(
 
 
 def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
-    """Where a dataset is looked for, in which state it is, and what its card says that a newcomer asks."""
+    """Where a dataset is looked for, in which state it is, and what a new user needs from its card."""
     from embench import registry
     from embench.data.locations import data_folder
     from embench.store import cache_root

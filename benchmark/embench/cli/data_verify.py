@@ -1,4 +1,4 @@
-"""`embench data verify`: reads a dataset from end to end and tells what can't be used."""
+"""`embench data verify`: reads a dataset from end to end and reports what cannot be used."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Read all files of a dataset and report what is missing, damaged or odd; exit with 1 if some are unusable."""
-    if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # said now, not after reading for an hour
+    if share and (share.is_dir() or not share.absolute().parent.is_dir()):  # checked now, not after reading for an hour
         raise UsageError(f"{share} cannot be written", where="--share", expected="a file in an existing folder")
     with console.stdout_kept(as_json):
         from embench import registry

@@ -69,12 +69,12 @@ def takes(
     before: Mapping[str, str] | None = None,
     points: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command options of `embench.planning.request.OPTIONS` beside its own; all where no name is given.
+    """Gives a command options of `embench.planning.request.OPTIONS` in addition to its own; all where no name is given.
 
     The command gets them as keywords named as the fields of a request.
 
     Args:
-        says: help that differs in this command, by option.
+        help_texts: help that differs in this command, by option.
         before: an own parameter of the command -> the option that it stands before in the help; else it comes last.
         points: whether the options that a grid may spread are lists of points.
     """

@@ -143,7 +143,7 @@ class Steps(_Display):
     def __call__(self, done: int, total: int | None, what: str) -> None:
         """Shows that `what` (`prepared`, `downloading x.zip`) has come so far."""
         if self._unit == "MB" and (total != self._total or done < self._first):
-            # What was there before, of a download, tells nothing about how fast the rest comes.
+            # What was there before, of a download, does not show how fast the rest comes.
             self._total, self._first, self._began = total, done, time.monotonic()
         scale = 1e6 if self._unit == "MB" else 1
         of = f" of {total / scale:,.0f}" if total else ""

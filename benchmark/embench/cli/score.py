@@ -1,4 +1,4 @@
-"""`embench score`: predictions that somebody has already, scored as a run's are."""
+"""`embench score`: scores predictions made by other code as it scores those of a run."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def score(
 
 
 def _print_submission(manifest: Mapping[str, Any]) -> None:
-    """What a reader must know of predictions that nobody here saw being made."""
+    """What a reader must know of a submission."""
     submission, subjects = manifest["outside"], manifest["cohort"]["people"]
     folds = " and ".join(sorted(set(submission["folds"].values())))
     console.echo(f"{submission['name']}: {submission['rows']} predictions of {len(subjects)} subjects; folds: {folds}")
@@ -80,4 +80,4 @@ def _print_submission(manifest: Mapping[str, Any]) -> None:
         console.echo(f"not scored: {row['subject']}: {row['reason']}")
     if manifest["protocol"]["leaks"]:
         console.echo(f"{manifest['protocol']['name']} leaks: {'; '.join(manifest['protocol']['gives_up'].values())}")
-    console.echo("predictions made outside embench: training data as declared by their author, not checked")
+    console.echo("submission: training data are as declared by its author, not checked")

@@ -1,4 +1,4 @@
-"""How a result is read: the headline with its interval, what stands beside it, and what it must be better than."""
+"""How a result is read: the headline with its interval, the other scores, and the controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries of the boards, read from their folders."""
+"""Entries of the leaderboards, read from their folders."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
         if folder.parts[-3:] != named:
             raise DataError("an entry lies in the wrong folder", where=str(folder), expected="/".join(named))
         if reasons := why_not_publishable(run):
-            raise CheckFailed(f"an entry may not stand on a board: {'; '.join(reasons)}", where=str(folder))
+            raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
         if not {"headlines", "scores", "controls", "differences", "cleared_all", "not_cleared"} <= scores.keys():
             raise DataError(
                 "the scores lack a part", where=str(folder / "scores.json"), expected="embench's own format"

@@ -1,4 +1,4 @@
-"""From a run's folder to an entry on a board: the subset that may be published."""
+"""From a run's folder to a leaderboard entry: the subset that may be published."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from embench.records.record import as_yaml, read_record
 COPIED_FILES = ("folds.csv", "scores.json")
 PREDICTIONS_FILE = "predictions.csv.gz"
 LOCAL_OPTIONS = ("data_root", "runs", "pretrained", "pretrainers")
-"""Options that may name places on somebody's machine; of weights that were started from the hash is published, and
+"""Options that may name places on a user's machine; of weights that were started from the hash is published, and
 pretrainers stand elsewhere in the record, without paths."""
 
 HMAC_FILE = "labels.hmac"
@@ -34,8 +34,8 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
 
     Labels go along only where the dataset's card says that they are public; otherwise `labels.hmac` holds one HMAC over
     the sorted labels, by which a holder of the raw files can show that they score against the same ones. Then the
-    predictions are the model's alone, too: controls are fitted on labels, and their answers in several folds give most
-    labels away (`stimulus_mean` is a linear system in them). The controls' scores stay.
+    predictions are the model's alone, too: controls are fitted on labels, and their predictions in several folds reveal
+    most labels (`stimulus_mean` is a linear system in them). The controls' scores stay.
 
     Args:
         key: called only where labels are not public, so that public ones need no raw files.
@@ -86,18 +86,18 @@ def _public(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def why_not_publishable(run: Manifest) -> list[str]:
-    """The reasons why a run can't stand on a board, if any. Under a protocol that leaks it can, without a rank."""
+    """The reasons why a run cannot be on a leaderboard, if any. Under a protocol that leaks it can, without a rank."""
     reasons = []
     if run.dataset.synthetic is not None:
-        reasons.append("its data are generated")
+        reasons.append("its data are synthetic")
     if any(source.get("synthetic") for source in run.pretraining):
-        reasons.append("it was pretrained on generated data")
+        reasons.append("it was pretrained on synthetic data")
     if run.dev:
-        reasons.append("it scored validation people (--dev)")
+        reasons.append("it scored validation subjects (--dev)")
     if run.method.outside is not None:
-        reasons.append("its predictions were made outside embench, which cannot make them again")
+        reasons.append("its predictions are a submission, which embench cannot reproduce")
     elif run.recipe.preset == "quick" or not run.recipe.on_board:
-        reasons.append(f"the recipe {run.recipe.preset} is never on a board")
+        reasons.append(f"the recipe {run.recipe.preset} never enters a leaderboard")
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""From folders of runs to entries on the boards."""
+"""From folders of runs to leaderboard entries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def finished_runs(runs: Path) -> list[Path]:
 
 
 def publish_runs(folders: Iterable[Path], boards: Path, key: DatasetKey) -> tuple[list[Path], dict[Path, list[str]]]:
-    """The entries made of these runs, and the runs that may not stand on a board with the reasons why.
+    """The entries made of these runs, and the runs that cannot be on a leaderboard, with the reasons.
 
     Raises:
         DataError: a run's folder is incomplete. MachineError: an entry cannot be written.

@@ -1,4 +1,4 @@
-"""Rows of a board: who is ranked against whom, and what stands beside the rank."""
+"""Rows of a leaderboard: which rows are ranked against each other, and what is next to the rank."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[BoardR
     """Rows of one dataset, protocol and target: methods by rank, then those without a rank, then the controls.
 
     A rank holds among rows of one `target_access`, which are kept together. Not ranked, with the reason in `mark`: rows
-    of a protocol that leaks, rows pretrained on labels of the target or on subjects nobody knows, and rows whose
+    of a protocol that leaks, rows pretrained on labels of the target or on unknown subjects, and rows whose
     headline is undefined or one of `CUT`. They are in the order of their headline all the same.
     """
     rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
@@ -60,11 +60,11 @@ def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:
     if run.protocol.leaks:
         marks.append("leaks")
     if run.pretrain_overlap == "labelled_target":
-        marks.append("pretrained on the target's labels")
+        marks.append("pretrained on labels of the test subjects")
     if run.pretrain_overlap == "unknown":
-        marks.append("pretrained on unknown people")
+        marks.append("pretrained on unknown subjects")
     if headline in CUT_METRICS:
-        marks.append("not ranked by a score that depends on a cut")
+        marks.append("headline depends on a decision threshold")
     number = entry.score(target, headline)
     if number is None:
         marks.append(f"{headline} undefined")
@@ -100,19 +100,19 @@ def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:
 
 def describe_differences(run: Manifest) -> list[str]:
     """What sets a run apart from the plain one of the same method, in words."""
-    config, said = run.config, []
+    config, differences = run.config, []
     if config.get("train_dataset"):
-        said.append(f"trained on {board_name(config['train_dataset'])}")
+        differences.append(f"trained on {board_name(config['train_dataset'])}")
     if config.get("label_subjects"):
-        said.append(f"labels of {config['label_subjects']} people")
+        differences.append(f"labels of {config['label_subjects']} subjects")
     if config.get("drop"):
-        said.append(f"tested without {', '.join(config['drop'])}")
+        differences.append(f"tested without {', '.join(config['drop'])}")
     if config.get("pretrained"):
         digests = sorted({digest[:8] for digest in config["pretrained"].values()})
-        said.append(f"started from weights {', '.join(digests)}")
+        differences.append(f"started from weights {', '.join(digests)}")
     if run.pretrain_overlap != "none":
-        said.append(f"pretraining overlap: {run.pretrain_overlap.replace('_', ' ')}")
-    return said + [f"--set {setting}" for setting in run.recipe.settings]
+        differences.append(f"pretraining overlap: {run.pretrain_overlap.replace('_', ' ')}")
+    return differences + [f"--set {setting}" for setting in run.recipe.settings]
 
 
 def _control_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[BoardRow]:

@@ -17,7 +17,7 @@ _SEPARATED = {
     "recording": ("recording",),
     "segment": (),
 }
-_PLURAL = {"subject": "people", "group": "groups", "recording": "recordings", "stimulus": "stimuli"}
+_PLURAL = {"subject": "subjects", "group": "groups", "recording": "recordings", "stimulus": "stimuli"}
 
 
 def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> None:
@@ -86,7 +86,7 @@ def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]
     held = {role: {getattr(unit, field) for unit in part} for role, part in parts.items()}
     for one, other in combinations(held, 2):
         if shared := held[one] & held[other]:
-            raise _failed(protocol, f"{what} stand in both {one} and {other} of fold {fold.index}", shared)
+            raise _failed(protocol, f"{what} are in both {one} and {other} of fold {fold.index}", shared)
 
 
 def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]) -> None:

@@ -30,12 +30,12 @@ def refresh() -> None:
 
 
 def shipped(pattern: str) -> list[Path]:
-    """Files that packages have beside their `registry.yaml`, by a pattern such as `claims/*/*.yaml`."""
+    """Files that packages have next to their `registry.yaml`, by a pattern such as `claims/*/*.yaml`."""
     return [path for name in installed() for folder in folders(name) for path in sorted(folder.glob(pattern))]
 
 
 def entries(kind: str | None = None) -> list[Entry]:
-    """All entries, broken ones too, by kind and name; those of one kind where it is given.
+    """All entries, broken ones too, by kind and name; those of one kind if `kind` is set.
 
     Packages that can't be read at all are entries of kind `package` and come last.
 
@@ -70,7 +70,7 @@ def find(kind: str, name: str) -> Entry:
     """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`; an alias gives what it stands for.
 
     Raises:
-        UsageError: there is none (the nearest names are offered), or two outside packages offer it.
+        UsageError: there is none (the nearest names are offered), or two third-party packages offer it.
         PluginError: its entry is broken.
 
     >>> find("metric", "auroc").target

@@ -227,7 +227,7 @@ def _one_line(error: Exception) -> str:
 
 
 class _Loader(SafeLoader):
-    """Plain YAML that refuses a key given twice, which would override the first without a word."""
+    """Plain YAML that refuses a duplicate key, which would silently override the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

@@ -38,7 +38,7 @@ def load(kind: str, name: str) -> type[Any]:
 
     Raises:
         UsageError: there is no such plugin.
-        PluginError: importing it failed, or it is not what its kind asks for; the error names plugin, package and
+        PluginError: importing it failed, or it is not what its kind requires; the error names plugin, package and
             place.
 
     >>> load("metric", "auroc").__name__
@@ -87,7 +87,7 @@ def synthesizer(name: str) -> Synthesizer:
         raise UsageError(f"{entry.name} has no synthesizer", hint="`embench data status` says how to obtain its data")
     if entry.synthesizer is None:
         return cast("Synthesizer", load_entry(entry).synthesize)
-    entry = replace(entry, target=entry.synthesizer)  # so that an error tells the generator's place
+    entry = replace(entry, target=entry.synthesizer)  # so that an error names the generator's place
     module, function = _import(entry), entry.target.rpartition(":")[2]
     found = getattr(module, function, None)
     if not callable(found):

@@ -26,10 +26,10 @@ def write_report(
     data_root: Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> Path:
-    """Writes the report of a run, of scored predictions, or of an entry of a board.
+    """Writes the report of a run, of scored predictions, or of a leaderboard entry.
 
     Args:
-        singles: runs of single modalities to hold a fusion against; by default those beside `folder`.
+        singles: runs of single modalities to compare a fusion with; by default those next to `folder`.
         data_root: where the dataset lies; without its data no signals are drawn.
         progress: called while data are prepared, as `store.prepare` does.
 
@@ -62,7 +62,7 @@ def write_report(
 
 
 def _store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:
-    """The recordings that the run was made on, or why they are not at hand."""
+    """The recordings that the run was made on, or why they are not available."""
     rules = recorded_protocol(record.run["protocol"])
     if rules is None:
         return Undefined("the protocol's file is not available")

@@ -20,7 +20,7 @@ OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": 
 
 
 def notices(run: RunView) -> list[tuple[bool, str, str]]:
-    """(whether it is bad, what it is called, what it says), for the top of the page."""
+    """(whether it is bad, title, text), for the top of the page."""
     about, scores = run.manifest, run.record.scores
     outside = about.method.outside is not None
     made: list[tuple[bool, str, str]] = []
@@ -36,14 +36,14 @@ def notices(run: RunView) -> list[tuple[bool, str, str]]:
     for target in run.targets:
         failed = [n.split(": ", 1)[1] for n in scores["not_cleared"] if n.startswith(f"{target.name}: ")]
         if failed:
-            said = f"on {target.name}, the method is not shown to be better than {', '.join(failed)}"
-            made.append((True, "Controls", said))
+            text = f"on {target.name}, the method is not shown to be better than {', '.join(failed)}"
+            made.append((True, "Controls", text))
     audited = audits.read_audit(run.folder) or {"findings": []}
     made += [(True, "Audit", found["what"]) for found in audited["findings"] if found["severity"] == "severe"]
     if outside:
         made.append((False, "Submission", "the predictions came from a file; how they were made is unknown"))
-    elif said := ", ".join(describe_differences(about)):
-        made.append((False, "Differences from the plain method", said))
+    elif text := ", ".join(describe_differences(about)):
+        made.append((False, "Differences from the plain method", text))
     if not about.recipe.on_board and not outside:
         made.append((False, "Recipe", f"{about.recipe.preset} is for trials and never enters a leaderboard"))
     if about.recipe.assumed:
@@ -60,17 +60,17 @@ def page_header(run: RunView) -> Markup:
     """The top of the page: dataset, protocol, subjects, seeds, remarks that affect how to read it, and headline
     scores."""
     about = run.manifest
-    people, left_out = about.cohort.size, len(about.cohort.left_out)
+    subjects, left_out = about.cohort.size, len(about.cohort.left_out)
     seeds = "one seed" if len(about.seeds) == 1 else f"{len(about.seeds)} seeds"
-    line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {people} subjects, {seeds}"
-    listed = [(bad, called, _sentence(said)) for bad, called, said in notices(run)]
+    line = f"{bare_name(about.dataset.name)}, {about.protocol.name}, {subjects} subjects, {seeds}"
+    listed = [(bad, called, _sentence(text)) for bad, called, text in notices(run)]
     cards = [_card(run, target.name) for target in run.targets]
     out = f", {left_out} excluded" if left_out else ""
     return render_macro("header", run_name(run), line + out, about.id, listed, cards)
 
 
-def _sentence(said: str) -> str:
-    return said[:1].upper() + said[1:] + ("" if said.endswith(".") else ".")
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
 def _card(run: RunView, target: str) -> dict[str, str]:
@@ -82,8 +82,8 @@ def _card(run: RunView, target: str) -> dict[str, str]:
     else:
         value, interval = format_figure(score["mean"]), format_interval(score, "{} to {}")
     failed = sum(n.startswith(f"{target}: ") for n in run.record.scores["not_cleared"])
-    asked = sum(target in by_target for by_target in run.record.scores["differences"].values())
-    verdict = "no control applies" if not asked else f"clears {asked - failed} of {asked} controls"
+    n_applicable = sum(target in by_target for by_target in run.record.scores["differences"].values())
+    verdict = "no control applies" if not n_applicable else f"clears {n_applicable - failed} of {n_applicable} controls"
     return {"target": target, "metric": called, "value": value, "interval": interval, "verdict": verdict}
 
 
@@ -105,13 +105,13 @@ def audit_section(run: RunView) -> Markup:
         (f["severity"], f.get("check", ""), f["what"], _recorded(f.get("evidence", "")), f.get("todo", ""))
         for f in content["findings"]
     ]
-    said = paragraph(f"{audits.audit_status(content).capitalize()}.")
+    summary = paragraph(f"{audits.audit_status(content).capitalize()}.")
     listed = (
         html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
     )
     silent = content.get("not_asked") or {}
     return (
-        said
+        summary
         + listed
         + (paragraph(f"Skipped checks: {'; '.join(f'{k}: {v}' for k, v in silent.items())}.") if silent else Markup())
     )
@@ -120,7 +120,7 @@ def audit_section(run: RunView) -> Markup:
 def facts_section(run: RunView) -> Markup:
     """The section on how the run came about: data, protocol, cohort, method, versions."""
     about, record = run.manifest, run.record.run
-    people = "" if isinstance(about.cohort.people, int) else f": {', '.join(about.cohort.people)}"
+    subjects = "" if isinstance(about.cohort.people, int) else f": {', '.join(about.cohort.people)}"
     gone = [
         f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in about.cohort.left_out
     ]
@@ -129,7 +129,7 @@ def facts_section(run: RunView) -> Markup:
         ("reader verified on real data", _recorded(record["dataset"].get("verified_on_real", "not recorded"))),
         ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
         ("protocol deviations", "; ".join(record["protocol"].get("gives_up", {}).values()) or "none"),
-        ("subjects", f"{about.cohort.size}{people}"),
+        ("subjects", f"{about.cohort.size}{subjects}"),
         ("excluded", "; ".join(gone) or "none"),
         ("units without any of the modalities", _recorded(run.record.scores.get("absent", "not recorded"))),
         ("encoders", ", ".join(f"{m}: {e}" for m, e in about.method.encoders.items()) or "unknown"),

@@ -23,11 +23,11 @@ CURVE_WIDTH = 420.0
 RATE_GRID = np.linspace(0, 1, 51)
 CALIBRATION_BINS = 10
 MIN_UNITS_IN_BIN = 5
-"""Units of a fold in a bin of the calibration curve; fewer tell nothing of the share of positives."""
+"""Units of a fold in a bin of the calibration curve; fewer give no estimate of the share of positives."""
 
 
 def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, and where the middle 80 % of curves (n, places) lie, at each place; NaN left out."""
+    """Mean, and where the middle 80 % of curves (n, places) lie, at each place; NaN is excluded."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a place where no curve is known stays NaN
         low, high = np.nanquantile(curves, [0.1, 0.9], axis=0)
@@ -105,17 +105,17 @@ def _roc(run: RunView, target: Target, joined: dict[str, Joined]) -> Markup:
 
 def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(curves, 10) mean probability, share that came true, and share of units in each bin; NaN where a fold has fewer
-    than `FEWEST` units there. Of several classes the most probable one is looked at."""
-    said, true, share = [], [], []
+    than `FEWEST` units there. Of several classes it takes the most probable one."""
+    predicted, true, share = [], [], []
     for _, _, units in joined:
         p, y = _claimed(units)
         code = np.minimum((p * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
         n = np.bincount(code, minlength=CALIBRATION_BINS)
         enough = np.where(n >= MIN_UNITS_IN_BIN, n, np.nan)
-        said.append(np.bincount(code, p, CALIBRATION_BINS) / enough)
+        predicted.append(np.bincount(code, p, CALIBRATION_BINS) / enough)
         true.append(np.bincount(code, y, CALIBRATION_BINS) / enough)
         share.append(n / max(1, len(p)))
-    return np.array(said), np.array(true), np.array(share)
+    return np.array(predicted), np.array(true), np.array(share)
 
 
 def _claimed(units: Units) -> tuple[np.ndarray, np.ndarray]:
@@ -125,8 +125,8 @@ def _claimed(units: Units) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _calibration(run: RunView, target: Target, joined: Joined) -> Markup:
-    said, true, share = calibration_curves(joined)
-    x, used, counted = mean_of_known(said), share.mean(0), np.isfinite(true).sum(0)
+    predicted, true, share = calibration_curves(joined)
+    x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
     there = np.isfinite(x)
     what = "of the most probable class" if target.traits.several else f"that {target.name} is {run.classes(target)[1]}"
@@ -162,20 +162,20 @@ def _calibration(run: RunView, target: Target, joined: Joined) -> Markup:
 
 def _values(target: Target, joined: Joined) -> Markup:
     """Predicted against true values: the mean truth where a fold predicts its tenths."""
-    said, true = [], []
+    predicted, true = [], []
     for _, _, units in joined:
         parts = np.array_split(np.argsort(units.score, kind="stable"), CALIBRATION_BINS)
-        said.append([units.score[p].mean() if len(p) else np.nan for p in parts])
+        predicted.append([units.score[p].mean() if len(p) else np.nan for p in parts])
         true.append([units.y_true[p].mean() if len(p) else np.nan for p in parts])
-    x, (y, low, high) = mean_of_known(np.array(said)), mean_and_band(np.array(true))
+    x, (y, low, high) = mean_of_known(np.array(predicted)), mean_and_band(np.array(true))
     every = [units for _, _, units in joined]
     rng = np.random.default_rng(0)
-    truth, answer = (np.concatenate([getattr(u, name) for u in every]) for name in ("y_true", "score"))
+    truth, prediction = (np.concatenate([getattr(u, name) for u in every]) for name in ("y_true", "score"))
     some = rng.permutation(len(truth))[:1500]
-    ends = [min(truth.min(), answer.min()), max(truth.max(), answer.max())]
+    ends = [min(truth.min(), prediction.min()), max(truth.max(), prediction.max())]
     marks = [
         line(ends, ends, colour="muted", dashed=True, width=1.2, label="equal"),
-        scatter(answer[some], truth[some], colour="muted", size=1.5, opacity=0.3, label="units"),
+        scatter(prediction[some], truth[some], colour="muted", size=1.5, opacity=0.3, label="units"),
         line(x, y, low, high, symbol="circle", label="deciles of the predictions"),
     ]
     note = (

@@ -1,4 +1,4 @@
-"""What networks' last hidden layers hold: a map of one fold's test units, and how well a linear probe reads from it."""
+"""Embeddings (a network's last hidden layer): a map of one fold's test units, and linear probes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_POINTS = 800
 """Units on a map."""
 
 MAX_NAMED = 8
-"""Values of a colouring that a legend lists; of more, people can't tell colours apart."""
+"""Values of a colouring that a legend lists; more colours cannot be distinguished."""
 
 
 def embeddings_section(run: RunView) -> Markup:
@@ -118,12 +118,12 @@ def _thirds(values: np.ndarray) -> list[str]:
 
 
 def _probes(run: RunView, target: Target, embeddings: Embeddings) -> Markup:
-    asked = {"subject": SUBJECT, "stimulus": STIMULUS}
+    probed = {"subject": SUBJECT, "stimulus": STIMULUS}
     if run.record.labels is not None and target.traits.has_classes:
-        asked["label"] = LABEL
+        probed["label"] = LABEL
     found = {
         name: linear_probe(embeddings, run.record.predictions, what, target=target.name, labels=run.record.labels)
-        for name, what in asked.items()
+        for name, what in probed.items()
     }
     known = {name: p for name, p in found.items() if isinstance(p, ProbeResult)}
     silent = "; ".join(f"{name}: {p.reason}" for name, p in found.items() if isinstance(p, Undefined))

@@ -27,7 +27,7 @@ PIXELS = 700
 """Places of a signal's picture; each shows the least and the greatest sample there."""
 
 
-def single_modality_runs(run: RunView, given: Sequence[Path]) -> dict[str, Record]:
+def single_modality_runs(run: RunView, singles: Sequence[Path]) -> dict[str, Record]:
     """Modality -> the run of it alone: of those `given`, else one beside this run's folder that was made under the same
     protocol, on the same data and seeds; the one most like this run, if there are several.
 
@@ -36,7 +36,7 @@ def single_modality_runs(run: RunView, given: Sequence[Path]) -> dict[str, Recor
     """
     modalities = _parts(run.record)
     found: dict[str, list[Record]] = {}
-    for folder in given:
+    for folder in singles:
         other = read_record(folder)
         check_same([run.record, other])
         alone = _parts(other)
@@ -47,7 +47,7 @@ def single_modality_runs(run: RunView, given: Sequence[Path]) -> dict[str, Recor
                 expected=", ".join(modalities),
             )
         found.setdefault(alone[0], []).append(other)
-    if not given and len(modalities) > 1:
+    if not singles and len(modalities) > 1:
         for folder in sorted(path.parent for path in run.folder.resolve().parent.glob("*/run.yaml")):
             if fits := _fitting(run.record, folder, modalities):
                 found.setdefault(_parts(fits)[0], []).append(fits)
@@ -137,14 +137,14 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
     return MethodPredictions(about["recording"], about["subject"], spans[:, 0], spans[:, 1], label[first], *means)
 
 
-def fusion_section(run: RunView, given: Sequence[Path]) -> Markup:
+def fusion_section(run: RunView, singles: Sequence[Path]) -> Markup:
     """The section on what fusion adds: recordings that all modalities get right and one alone gets wrong."""
     modalities = _parts(run.record)
     if len(modalities) < 2:
         return missing_note("the method reads only one modality, so there is no fusion")
     if run.record.labels is None:
         return missing_note(NO_LABELS)
-    others = single_modality_runs(run, given)
+    others = single_modality_runs(run, singles)
     if not others:
         return missing_note(
             f"no run of {' or '.join(modalities)} alone with the same protocol, data and seeds is next to this run; "
@@ -162,28 +162,32 @@ def fusion_section(run: RunView, given: Sequence[Path]) -> Markup:
 
 def _fusion(run: RunView, target: Target, others: Mapping[str, Record]) -> Markup:
     try:
-        told = method_predictions([run.record, *others.values()], target)
+        predictions = method_predictions([run.record, *others.values()], target)
     except DataError as error:
         return missing_note(error.what)
-    names, code = np.unique(told.recording, return_inverse=True)
-    good = np.array([np.bincount(code, row) for row in told.good]) / np.bincount(code)
+    names, code = np.unique(predictions.recording, return_inverse=True)
+    good = np.array([np.bincount(code, row) for row in predictions.good]) / np.bincount(code)
     gain = good[0] - good[1:]
     order = np.argsort(-gain.max(0), kind="stable")
     better = [int(k) for k in order if gain[:, k].max() > 0]
     measure, sign = ("share of correct units", 1) if target.traits.has_classes else ("mean error", -1)
-    said = " ".join(
+    summary = " ".join(
         f"Against {m} alone, the fusion is better in {int((g > 0).sum())} and worse in {int((g < 0).sum())} of "
         f"{len(names)} recordings."
         for m, g in zip(others, gain, strict=True)
     )
     rows = [
-        (names[k], str(told.subject[told.recording == names[k]][0]), *(float(sign * v) for v in good[:, k]))
+        (
+            names[k],
+            str(predictions.subject[predictions.recording == names[k]][0]),
+            *(float(sign * v) for v in good[:, k]),
+        )
         for k in better[:N_LISTED]
     ]
     head = ("recording", "subject", "fusion", *(f"{m} alone" for m in others))
     listed = html_table(head, rows, f"{measure.capitalize()}, largest gains of the fusion") if rows else Markup()
-    intro = paragraph(f"{said} Those below were selected because they favour it: they are examples, not evidence.")
-    shown = [_recording(run, target, told, names[k], list(others)) for k in better[:N_DRAWN]]
+    intro = paragraph(f"{summary} Those below were selected because they favour it: they are examples, not evidence.")
+    shown = [_recording(run, target, predictions, names[k], list(others)) for k in better[:N_DRAWN]]
     return intro + listed + figure_row(shown) + (_no_signals(run) if shown else Markup())
 
 
@@ -191,22 +195,24 @@ def _no_signals(run: RunView) -> Markup:
     return missing_note(f"the signals: {run.store.reason}") if isinstance(run.store, Undefined) else Markup()
 
 
-def _recording(run: RunView, target: Target, told: MethodPredictions, name: str, modalities: Sequence[str]) -> Markup:
-    here = np.flatnonzero(told.recording == name)
-    here = here[np.argsort(told.start[here], kind="stable")]
-    start, stop, label = told.start[here], told.stop[here], told.label[here]
+def _recording(
+    run: RunView, target: Target, predictions: MethodPredictions, name: str, modalities: Sequence[str]
+) -> Markup:
+    here = np.flatnonzero(predictions.recording == name)
+    here = here[np.argsort(predictions.start[here], kind="stable")]
+    start, stop, label = predictions.start[here], predictions.stop[here], predictions.label[here]
     ends = (float(start.min()), float(stop.max()))
-    panels = [*_signals(run, name, _parts(run.record), ends), _scores(run, target, told, here, modalities, ends)]
+    panels = [*_signals(run, name, _parts(run.record), ends), _scores(run, target, predictions, here, modalities, ends)]
     measure, sign, marks = ("Correct units", 100, " %") if target.traits.has_classes else ("Mean error", -1, "")
     right = ", ".join(
-        f"{who} {sign * told.good[k, here].mean():.{0 if marks else 3}f}{marks}"
-        for k, who in enumerate(("fusion", *(f"{m} alone" for m in modalities)))
+        f"{variant} {sign * predictions.good[k, here].mean():.{0 if marks else 3}f}{marks}"
+        for k, variant in enumerate(("fusion", *(f"{m} alone" for m in modalities)))
     )
-    note = f"Recording {name}, subject {told.subject[here[0]]}. {measure}: {right}. Scores are means over seeds."
+    note = f"Recording {name}, subject {predictions.subject[here[0]]}. {measure}: {right}. Scores are means over seeds."
     drawn = figure(panels, f"{target.name} in recording {name}", note, width=1000)
     head = ("start (s)", "stop (s)", "label", "fusion", *(f"{m} alone" for m in modalities))
     rows = [
-        (f"{start[i]:g}", f"{stop[i]:g}", float(label[i]), *map(float, told.score[:, here[i]]))
+        (f"{start[i]:g}", f"{stop[i]:g}", float(label[i]), *map(float, predictions.score[:, here[i]]))
         for i in range(len(here))
     ]
     return figure_with_table(drawn, head, rows, note, wide=True)
@@ -215,21 +221,21 @@ def _recording(run: RunView, target: Target, told: MethodPredictions, name: str,
 def _scores(
     run: RunView,
     target: Target,
-    told: MethodPredictions,
+    predictions: MethodPredictions,
     here: np.ndarray,
     modalities: Sequence[str],
     ends: tuple[float, float],
 ) -> Panel:
-    start, stop, label = told.start[here], told.stop[here], told.label[here]
+    start, stop, label = predictions.start[here], predictions.stop[here], predictions.label[here]
     at, long = (start + stop) / 2, float(np.median(stop - start))
     marks: list[Mark] = []
     y = Axis(target.name, 0, 1)
-    said = "Probability of the true class"
+    title = "Probability of the true class"
     if not target.traits.has_classes:
-        said, y = "Predicted value", Axis(target.name)
+        title, y = "Predicted value", Axis(target.name)
         marks.append(line(np.stack([start, stop], 1), np.repeat(label, 2), colour="muted", label="label"))
     elif not target.traits.several:
-        said = "Score"
+        title = "Score"
         true = np.concatenate([[0], (label == 1).astype(int), [0]])
         on, off = np.flatnonzero(np.diff(true) == 1), np.flatnonzero(np.diff(true) == -1) - 1
         name = f"label: {run.classes(target)[1]}"
@@ -237,11 +243,15 @@ def _scores(
         marks.append(bars(middle, np.ones(len(on)), colour="muted", width=wide, opacity=0.22, label=name))
         marks.append(rule(y=0.5))
     apart = np.flatnonzero(start[1:] > stop[:-1] + 0.5 * long) + 1  # lines break where nothing was scored
-    for k, who in enumerate(("fusion", *(f"{m} alone" for m in modalities))):
-        x, score = (at, told.score[k, here]) if len(here) > 1 else (np.array(ends), told.score[k, here].repeat(2))
+    for k, variant in enumerate(("fusion", *(f"{m} alone" for m in modalities))):
+        x, score = (
+            (at, predictions.score[k, here])
+            if len(here) > 1
+            else (np.array(ends), predictions.score[k, here].repeat(2))
+        )
         x, score = np.insert(x, apart, np.nan), np.insert(score, apart, np.nan)
-        marks.append(line(x, score, colour=k, width=1.2 if k else 2.2, dashed=k > 0, label=who))
-    return Panel(f"{said} over time", marks, Axis("time in the recording (s)", *ends), y, 170)
+        marks.append(line(x, score, colour=k, width=1.2 if k else 2.2, dashed=k > 0, label=variant))
+    return Panel(f"{title} over time", marks, Axis("time in the recording (s)", *ends), y, 170)
 
 
 def _signals(run: RunView, name: str, modalities: Sequence[str], ends: tuple[float, float]) -> list[Panel]:

@@ -107,7 +107,7 @@ def write_curves(
 
 
 def _rows(axis: str, run: Mapping[str, Any], scores: Mapping[str, Any], apart: Sequence[str]) -> list[dict[str, Any]]:
-    said, rows = _parts(run, axis), []
+    parts, rows = _parts(run, axis), []
     dataset = name_without_package(run["dataset"]["name"]) + (
         " (synthetic)" if run["dataset"]["synthetic"] is not None else ""
     )
@@ -115,7 +115,7 @@ def _rows(axis: str, run: Mapping[str, Any], scores: Mapping[str, Any], apart: S
         number = scores["scores"].get(target, {}).get(metric, {})
         about = {"dataset": dataset, "target": target, "metric": metric, "run": run["id"]}
         values = {key: number.get(key) for key in ("mean", "low", "high", "people")}
-        name = ", ".join(filter(None, (said[part] for part in apart))) or said["method"]
+        name = ", ".join(filter(None, (parts[part] for part in apart))) or parts["method"]
         rows.append({**about, "line": name, "at": _place(axis, run), **values})
     return rows
 
@@ -130,7 +130,7 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
     """What a run is, in words; without its dataset, which has a panel of its own."""
     method, config = run["method"], run["config"]
     encoders = list(dict.fromkeys(map(name_without_package, method["encoders"].values())))
-    said = {
+    parts = {
         "method": " + ".join([", ".join(encoders), name_without_package(method["fusion"] or "")]).removesuffix(" + "),
         "pretrainers": f"after {', '.join(method['pretrainers'])}" if method["pretrainers"] else "",
         "modalities": ", ".join(method["modalities"]),
@@ -144,7 +144,7 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         "label_subjects": f"labels of {_place('label_subjects', run)} subjects",
         "drop": f"without {_place('drop', run)}" if config["drop"] else "",
     }
-    return {name: text for name, text in said.items() if name != axis}
+    return {name: text for name, text in parts.items() if name != axis}
 
 
 def _place(axis: str, run: Mapping[str, Any]) -> str:

@@ -69,10 +69,10 @@ def _controls(run: RunView, target: Target) -> Markup:
         marks.insert(0, rule(x=chance, label="chance"))
     axis = Axis(metric)
     shown = Panel(f"{metric}: model and controls", marks, axis, Axis(names=[row[0] for row in rows]), 30.0 * len(rows))
-    said = ", ".join(f"{who} {format_figure(number['mean'])}" for who, number in rows)
+    listed = ", ".join(f"{method} {format_figure(number['mean'])}" for method, number in rows)
     made = [
         figure_with_table(
-            figure([shown], f"Headline {metric} of {name}", f"With {level}: {said}.", width=HEADLINE_WIDTH),
+            figure([shown], f"Headline {metric} of {name}", f"With {level}: {listed}.", width=HEADLINE_WIDTH),
             ("method", metric, "low", "high", "SD", "over", "subjects"),
             [
                 (
@@ -98,19 +98,20 @@ def _controls(run: RunView, target: Target) -> Markup:
             "Model minus control, paired by subject", marks, Axis(f"difference in {metric}"),
             Axis(names=[gap[0] for gap in gaps]), 30.0 * len(rows),
         )  # fmt: skip
-        said = ", ".join(
-            f"{who} {format_figure(gap['mean'], '+.3f')} {'cleared' if ok else 'not cleared'}" for who, gap, ok in gaps
+        listed = ", ".join(
+            f"{method} {format_figure(gap['mean'], '+.3f')} {'cleared' if ok else 'not cleared'}"
+            for method, gap, ok in gaps
         )
         made.append(
             figure_with_table(
                 figure(
                     [panel],
                     f"Difference between the model and each control, {name}",
-                    f"With {level}: {said}.",
+                    f"With {level}: {listed}.",
                     width=HEADLINE_WIDTH,
                 ),
                 ("control", "difference", "low", "high", "cleared"),
-                [(who, gap["mean"], gap["low"], gap["high"], ok) for who, gap, ok in gaps],
+                [(method, gap["mean"], gap["low"], gap["high"], ok) for method, gap, ok in gaps],
                 "A control is cleared (circle) if the whole interval lies above 0. The interval allows for subjects "
                 "who train each other's models. Squares are controls that the model is not shown to be better than.",
             )
@@ -141,10 +142,10 @@ def subjects_section(run: RunView) -> Markup:
     """The section of scores by subject."""
     if run.record.labels is None:
         return missing_note(NO_LABELS)
-    return join_parts(target_heading(run, target) + _people(run, target) for target in run.targets)
+    return join_parts(target_heading(run, target) + _subjects(run, target) for target in run.targets)
 
 
-def _people(run: RunView, target: Target) -> Markup:
+def _subjects(run: RunView, target: Target) -> Markup:
     joined = run.joined_units(target)
     metric = target.traits.within
     model = _inside(run, target, joined[MODEL]) if MODEL in joined else None
@@ -194,7 +195,7 @@ def _tested(joined: Joined) -> np.ndarray:
 
 
 def _inside(run: RunView, target: Target, joined: Joined) -> np.ndarray | None:
-    """(P,) the score inside each tested subject, None where nobody has one."""
+    """(P,) the score inside each tested subject, None where no subject has one."""
     groups = run.record.groups
     found, _ = estimate(
         target.traits.within, joined, target, draw_bootstrap(joined.tested_subjects(), groups, 1), groups

@@ -25,7 +25,7 @@ LONG_CELL = 30
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `short` is what links to it say."""
+    """A part of the page; `short` is the text of links to it."""
 
     short: str
     title: str
@@ -48,13 +48,13 @@ def join_parts(parts: Iterable[Markup]) -> Markup:
     return Markup("").join(parts)
 
 
-def paragraph(said: str) -> Markup:
+def paragraph(text: str) -> Markup:
     """A paragraph."""
-    return render_macro("text", said)
+    return render_macro("text", text)
 
 
 def missing_note(reason: str) -> Markup:
-    """In place of what can't be shown."""
+    """The note in place of what cannot be shown."""
     return render_macro("missing", reason)
 
 
@@ -88,7 +88,7 @@ def _kind(cell: Any) -> str:
 def figure_with_table(
     figure: Figure, head: Sequence[str], rows: Sequence[Sequence[Any]], note: str, *, wide: bool = False
 ) -> Markup:
-    """A drawing, what is to be said of it, and its numbers for those who want or need them."""
+    """A drawing, its note, and a table of its numbers."""
     drawn = Markup(figure.svg(alone=False))  # noqa: S704  drawing escapes its own texts
     return render_macro("picture", drawn, figure.title, html_table(head, rows, figure.title), note, wide)
 

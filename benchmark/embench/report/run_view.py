@@ -25,7 +25,7 @@ ScoreValue = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class RunView:
-    """A finished run; `store` holds its recordings, or says why they are not at hand."""
+    """A finished run; `store` holds its recordings, or the reason why they are not available."""
 
     folder: Path
     record: Record
@@ -58,7 +58,7 @@ class RunView:
         return join(self.record.predictions, self.record.labels, target, self.record.groups, np.nan)
 
     def classes(self, target: Target) -> list[str]:
-        """What classes are called: as the dataset's labels say where the data are at hand, else in general words."""
+        """Names of the classes: those of the dataset's labels if the data are available, else general ones."""
         raw = None
         if not isinstance(self.store, Undefined):
             raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)

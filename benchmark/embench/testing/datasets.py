@@ -19,7 +19,7 @@ _OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
 
 _SUBJECTS = 3
-"""People whose recordings are read, so that a check of a big set ends."""
+"""Subjects whose recordings are read, so that the check of a large dataset ends."""
 
 
 def check_dataset(cls: type[Dataset], root: Path) -> None:

@@ -20,9 +20,9 @@ def check_encoder(cls: type[Encoder]) -> None:
     """Checks that an encoder keeps its interface: all presets on one modality, then `quick` on each it accepts. Of an
     encoder of clips, `paper` is excluded: such a network takes minutes on a CPU.
 
-    Shapes and finite numbers; the same network and answer from one seed; rows that don't depend on their batch; nothing
+    Shapes and finite numbers; the same network and output from one seed; rows that don't depend on their batch; nothing
     read where the mask says that nothing was recorded; gradients everywhere; weights that hold all that decides the
-    answer; features of a span that don't depend on other spans; of a signal's channels all read, or those in `picks`.
+    output; features of a span that don't depend on other spans; of a signal's channels all read, or those in `picks`.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -114,7 +114,7 @@ def _masked(check: Check, module: nn.Module, x: Tensor, mask: Tensor, tokens: To
 
 
 def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, channels: tuple[str, ...]) -> None:
-    """The channels that change the answer are those in `picks`; without it, all of them."""
+    """The channels that change the output are those in `picks`; without it, all of them."""
     picks = getattr(module, "picks", None)
     picked = list(range(len(channels))) if picks is None else _positions(check, picks, len(channels))
     rows = x[:1].repeat(len(channels) + 1, 1, 1)  # another channel is noise in each but the last
@@ -125,7 +125,7 @@ def _picks(check: Check, module: nn.Module, x: Tensor, mask: Tensor | None, chan
     output = torch.cat([part.flatten(1) for part in (tokens.x, tokens.summary) if part is not None], 1)
     responds = (output - output[-1]).abs().amax(1) > CLOSE_ENOUGH * max(1.0, output[-1].abs().max().item())
     read = np.flatnonzero(responds.numpy()).tolist()
-    if not read:  # of a network whose last layer starts at zero, nothing can be told
+    if not read:  # of a network whose last layer starts at zero, nothing can be concluded
         return
     silent = ", ".join(channels[k] for k in picked if k not in read)
     more = ", ".join(channels[k] for k in read if k not in picked)
@@ -155,7 +155,7 @@ def _head(check: Check, encoder: Encoder, tokens: Tokens) -> None:
         check.that(shape == size, f"its logits have shape {shape}", expected=f"{size}")
         fine = output.hidden.ndim == 2 and len(output.hidden) == len(tokens.x)
         check.that(fine, f"its hidden layer has shape {tuple(output.hidden.shape)}", expected="(B, H)")
-        check.finite(output.logits, "its answer")
+        check.finite(output.logits, "its output")
         check.gradients(head, projected(output.logits, output.hidden))
 
 
@@ -173,7 +173,7 @@ def _stats(check: Check, encoder: Encoder, sample: samples.SampleRows, spec: Inp
 
 
 def _features(check: Check, encoder: Encoder, modality: str) -> None:
-    """Features of a span are the same whatever other spans are asked for, and an empty span has none."""
+    """Features of a span are the same whatever other spans are requested, and an empty span has none."""
     whole = samples.signal(modality, 40.0)
     spans = np.array([[0.0, 10.0], [5.0, 15.0], [12.0, 40.0]])
     found = np.asarray(encoder.features(whole, spans))

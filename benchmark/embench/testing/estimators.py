@@ -25,10 +25,10 @@ class _Table(NamedTuple):
 
 
 def check_estimator(cls: type[Estimator]) -> None:
-    """Checks that an estimator keeps its interface, in all presets and for every kind of target that it answers.
+    """Checks that an estimator keeps its interface, in all presets and for every kind of target that it predicts.
 
     Probabilities (of each of several classes, also where the training rows lack one), or values, for rows with missing
-    values, and for a feature that nobody has; the same answer from one seed; rows that don't depend on their batch;
+    values, and for a feature that no row has; the same scores from one seed; rows that don't depend on their batch;
     inputs left as they are; an estimator that can be stored; and on classes that lie apart, higher scores for the
     right one.
 
@@ -98,7 +98,7 @@ def _separates(check: Check, score: np.ndarray, y: np.ndarray, kind: KindName) -
 
 
 def _scored(check: Check, estimator: Estimator, test: _Table, kind: KindName) -> np.ndarray:
-    """The scores of the test rows, of the right shape and finite; probabilities where classes are asked for."""
+    """The scores of the test rows, of the right shape and finite; probabilities for targets with classes."""
     score = np.asarray(estimator.score(test.X))
     shape = (len(test.y), _CLASSES) if KINDS[kind].several else test.y.shape
     check.that(score.shape == shape, f"scores have shape {score.shape}", expected=f"{shape}")
@@ -118,7 +118,7 @@ def _near(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _table(subjects: int, seed: int, kind: KindName) -> _Table:
-    """Rows of subjects with all classes: two features tell them apart, some values are missing, one feature always."""
+    """Rows of subjects with all classes: two features separate them, some values are missing, one feature always."""
     random = np.random.default_rng(seed)
     n = subjects * 12
     y = np.tile(np.arange(12) % (_classes(kind) if KINDS[kind].has_classes else _CLASSES), subjects).astype(float)

@@ -23,9 +23,9 @@ _SIZE = 5
 def check_fusion(cls: type[Fusion | Estimator]) -> None:
     """Checks that a fusion keeps its interface, in all presets; an estimator is handed to `check_estimator`.
 
-    Shapes; its read-out under `.head`; the same network and answer from one seed; rows that don't depend on their
+    Shapes; its read-out under `.head`; the same network and output from one seed; rows that don't depend on their
     batch; nothing read of masked tokens or of absent modalities; gradients everywhere; weights that hold all that
-    decides the answer. A fusion with `inputs = "unimodal"` has no network, and only its recipes are looked at.
+    decides the output. A fusion with `inputs = "unimodal"` has no network, and only its recipes are checked.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -141,5 +141,5 @@ def _shapes(check: Check, output: Any) -> Output:
     check.that(made.logits.shape == size, f"its logits have shape {tuple(made.logits.shape)}", expected=str(size))
     fine = made.hidden.ndim == 2 and len(made.hidden) == _SIZE
     check.that(fine, f"its hidden layer has shape {tuple(made.hidden.shape)}", expected="(B, H)")
-    check.finite(made.logits, "its answer")
+    check.finite(made.logits, "its output")
     return made

@@ -17,8 +17,8 @@ def check_metric(cls: type[Metric]) -> None:
     """Checks that a metric keeps its interface, for every kind of target it scores.
 
     A number in its range, or a reason; the same whatever the order of the units; inputs left as they are; a right
-    answer no worse than a noisy one; a chance level in its range; a reason and no error where there is one class only;
-    and bootstrap scores that agree with the score itself.
+    prediction no worse than a noisy one; a chance level in its range; a reason and no error where there is one
+    class only; and bootstrap scores that agree with the score itself.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -84,7 +84,7 @@ def _resampled(check: Check, metric: Metric, units: Units, score: float | None) 
 
 
 def _right(units: Units) -> Units:
-    """The same units, answered right and surely."""
+    """The same units, predicted correctly and with certainty."""
     if units.score.ndim == 2:
         return replace(units, score=np.eye(3)[units.y_true.astype(int)], decision=units.y_true.copy())
     return replace(units, score=units.y_true.copy(), decision=units.y_true.copy())

@@ -46,7 +46,9 @@ def _check(check: Check, pretrainer: Pretrainer, names: tuple[str, ...]) -> None
     model = seeded(lambda: _model(inputs, fused=pretrainer.scope == "model"))
     objective = check.repeats(lambda: pretrainer.objective(model, inputs, _OUTPUTS if labelled else None))
     check.that(
-        getattr(objective, "model", None) is model, "it does not hold the model as `.model`", expected="the given model"
+        getattr(objective, "model", None) is model,
+        "it does not hold the model as `.model`",
+        expected="the model that was passed in",
     )
     batch = _batch(inputs, labelled)
     loss, figures = _loss(check, objective, batch)

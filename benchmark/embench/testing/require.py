@@ -1,4 +1,4 @@
-"""What all checks share: how a fault is told, and what every module and every recipe must satisfy."""
+"""What all checks share: how a fault is reported, and what every module and every recipe must satisfy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLOSE_ENOUGH = 1e-5
 
 
 class Check:
-    """Faults of one class, told with its name and place."""
+    """Faults of one class, reported with its name and place."""
 
     def __init__(self, cls: type[Any]) -> None:
         self.cls = cls

@@ -10,11 +10,11 @@ from embench_plugins.datasets.formats.amigos_files import LONG, SHORT
 from embench_plugins.datasets.synthetic import amigos as synthetic
 
 
-def person_file(root: Path, person: int, long_s: float = 10.0) -> Path:
+def subject_file(root: Path, subject: int, long_s: float = 10.0) -> Path:
     """The file of any of the 40 people, alone in a flat folder."""
     trials = synthetic.draw(40, 4, 1.0)
-    path = root / f"Data_Preprocessed_P{person:02d}.mat"
-    path.write_bytes(synthetic._mat(person, synthetic._cells(trials[trials["person"] == person], 4, 12.0, long_s)))
+    path = root / f"Data_Preprocessed_P{subject:02d}.mat"
+    path.write_bytes(synthetic._mat(subject, synthetic._cells(trials[trials["person"] == subject], 4, 12.0, long_s)))
     return path
 
 

@@ -14,7 +14,7 @@ from embench_plugins.datasets.formats import amigos_files
 from embench_plugins.datasets.formats.amigos_files import EEG, SHORT
 from embench_plugins.datasets.synthetic import amigos as synthetic
 
-from .amigos_made import own_file, person_file, row
+from .amigos_made import own_file, row, subject_file
 
 
 @pytest.fixture(scope="module")
@@ -132,22 +132,22 @@ class TestQuirks:
         assert cells["joined_data"][0, 0].dtype == np.float64
         assert len(read(nine, "P08")) == 16
 
-    @pytest.mark.parametrize("person", [24, 28])
-    def test_others_without_long_videos(self, tmp_path, person):
-        cells = loadmat(person_file(tmp_path, person))
+    @pytest.mark.parametrize("subject", [24, 28])
+    def test_others_without_long_videos(self, tmp_path, subject):
+        cells = loadmat(subject_file(tmp_path, subject))
         assert cells["joined_data"][0, 17].size == 0
 
     def test_long_videos_without_self_assessment(self, tmp_path):
-        cells = loadmat(person_file(tmp_path, 32))
+        cells = loadmat(subject_file(tmp_path, 32))
         assert all(cell.shape[1] == 17 for cell in cells["joined_data"][0, 16:])
         assert {cell.shape for cell in cells["labels_selfassessment"][0, 16:]} == {(1, 0)}
         assert len(read(tmp_path, "P32")) == 16
 
-    @pytest.mark.parametrize("person", [12, 21, 22, 23, 24, 33])
-    def test_a_modality_without_any_value_is_absent(self, tmp_path, person):
-        person_file(tmp_path, person)
-        recordings = read(tmp_path, f"P{person}")
-        lost = {SHORT[cell] for cell in synthetic.EEG_LOST[person]}
+    @pytest.mark.parametrize("subject", [12, 21, 22, 23, 24, 33])
+    def test_a_modality_without_any_value_is_absent(self, tmp_path, subject):
+        subject_file(tmp_path, subject)
+        recordings = read(tmp_path, f"P{subject}")
+        lost = {SHORT[cell] for cell in synthetic.EEG_LOST[subject]}
         assert {video for video, recording in recordings.items() if "eeg" not in recording.signals} == lost
         assert all({"ecg", "eda"} <= set(recording.signals) for recording in recordings.values())
 
@@ -173,7 +173,7 @@ class TestQuirks:
 
     def test_verify_tells_them_all(self, nine):
         findings = Amigos(nine).verify()
-        said = [f"{finding.where.rsplit('/', 1)[-1]}: {finding.what}" for finding in findings]
+        text = [f"{finding.where.rsplit('/', 1)[-1]}: {finding.what}" for finding in findings]
         for part in (
             "31 of 40 people have no file",
             "P07.mat: a checksum is wrong",
@@ -183,7 +183,7 @@ class TestQuirks:
             "P07_V10: gaps in GSR",
             "P09_V10: no value in ECG right, ECG left",
         ):
-            assert any(part in line for line in said), part
+            assert any(part in line for line in text), part
         assert not [finding for finding in findings if finding.severity == "error"]
 
     def test_verify_names_a_damaged_file_and_goes_on(self, tmp_path):
@@ -196,9 +196,9 @@ class TestQuirks:
         ratings = row([np.full((1, 12), 11.0)] + [np.full((1, 12), 5.0)] * 19)
         data = row([np.full((1280, 17), -1.0)] + [np.full((1280, 17), 1.0)] * 19)
         own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_selfassessment=ratings, joined_data=data)
-        said = [finding.what for finding in Amigos(tmp_path).verify()]
-        assert "arousal, valence off the scale 1 to 9" in said
-        assert any("GSR is not positive" in what for what in said)
+        findings = [finding.what for finding in Amigos(tmp_path).verify()]
+        assert "arousal, valence off the scale 1 to 9" in findings
+        assert any("GSR is not positive" in what for what in findings)
 
 
 class TestBadCopies:
@@ -221,7 +221,7 @@ class TestBadCopies:
             read(tmp_path, "P02")
 
     @pytest.mark.parametrize(
-        ("changes", "said"),
+        ("changes", "findings"),
         [
             ({"joined_data": None, "ECG_DATA": np.zeros((3, 3))}, "lacks joined_data"),
             ({"VideoIDs": np.zeros((0, 0))}, "0 videos, 20 data"),
@@ -233,15 +233,15 @@ class TestBadCopies:
             ({"VideoIDs": row(["10"] * 20)}, "twice"),
         ],
     )
-    def test_other_contents_are_named(self, tmp_path, changes, said):
+    def test_other_contents_are_named(self, tmp_path, changes, findings):
         path = own_file(tmp_path / "Data_Preprocessed_P02.mat", **changes)
-        with pytest.raises(DataError, match=said) as caught:
+        with pytest.raises(DataError, match=findings) as caught:
             read(tmp_path, "P02")
         assert caught.value.where == str(path)
         assert any(word in caught.value.expected for word in ("cells", "numbers", "VideoIDs"))
 
     @pytest.mark.parametrize(
-        ("name", "said"),
+        ("name", "findings"),
         [
             ("Data_original/Data_Original_P01/Data_Original_P01.mat", "Data_original"),
             ("Data_preprocessed/Data_Preprocessed_P01.zip", "not unpacked"),
@@ -250,11 +250,11 @@ class TestBadCopies:
             (None, "empty"),
         ],
     )
-    def test_a_folder_without_the_files_says_what_is_there(self, tmp_path, name, said):
+    def test_a_folder_without_the_files_says_what_is_there(self, tmp_path, name, findings):
         if name:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_bytes(b"?")
-        with pytest.raises(DataError, match=said) as caught:
+        with pytest.raises(DataError, match=findings) as caught:
             Amigos(tmp_path).subjects()
         assert "Data_Preprocessed_P01" in caught.value.expected
         assert "unpack" in caught.value.hint

@@ -16,7 +16,7 @@ from embench_plugins.datasets.amigos import Amigos, AmigosExternal
 from embench_plugins.datasets.formats.amigos_files import LONG, SEGMENTS, SHORT, segments
 from embench_plugins.datasets.synthetic import amigos_external as synthetic
 
-from .amigos_made import own_file, person_file, row
+from .amigos_made import own_file, row, subject_file
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,9 @@ class TestSegments:
         assert sum(SEGMENTS.values()) * 37 == 12_580
 
     def test_a_second_has_the_annotation_of_its_segment_and_the_mean_where_two_overlap(self, tmp_path):
-        given = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, 0.9]])
-        recording = next(AmigosExternal(one_trial(tmp_path, given, 61.5)).recordings("P02"))
-        for name, (a, b, c, d) in {"valence": given[:, 1], "arousal": given[:, 2]}.items():
+        annotations = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, 0.9]])
+        recording = next(AmigosExternal(one_trial(tmp_path, annotations, 61.5)).recordings("P02"))
+        for name, (a, b, c, d) in {"valence": annotations[:, 1], "arousal": annotations[:, 2]}.items():
             label = recording.labels[name]
             assert label.kind == "continuous"
             np.testing.assert_array_equal(label.times, np.arange(61) + 0.5)
@@ -58,14 +58,14 @@ class TestSegments:
             np.testing.assert_allclose(label.values, expected)
 
     def test_segments_out_of_order_are_sorted_by_their_index(self, tmp_path):
-        given = np.array([[2, 0.5, 0.5], [1, -0.5, -0.5]])
-        recording = next(AmigosExternal(one_trial(tmp_path, given, 25.0)).recordings("P02"))
+        annotations = np.array([[2, 0.5, 0.5], [1, -0.5, -0.5]])
+        recording = next(AmigosExternal(one_trial(tmp_path, annotations, 25.0)).recordings("P02"))
         values = recording.labels["valence"].values
         np.testing.assert_allclose(values, [-0.5] * 5 + [0.0] * 15 + [0.5] * 5)
 
     def test_units_are_labelled_above_zero(self, tmp_path):
-        given = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, -0.9]])
-        reader = AmigosExternal(one_trial(tmp_path, given, 65.0))
+        annotations = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, -0.9]])
+        reader = AmigosExternal(one_trial(tmp_path, annotations, 65.0))
         recording = next(reader.recordings("P02"))
         units = make_units([recording], reader.card, "continuous", load_protocol("subject-independent-v1"))
         assert [(unit.start, unit.stop) for unit in units] == [(10.0 * i, 10.0 * i + 10) for i in range(6)]
@@ -90,28 +90,28 @@ class TestQuirks:
         assert cells["labels_ext_annotation"][0, 4][:, 1:].max() > 1
         recordings = {r.stimulus: r for r in AmigosExternal(nine).recordings("P02")}
         assert recordings[SHORT[4]].labels["valence"].values.max() == 1
-        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(nine).verify()]
-        assert any("P02_V19: annotations of the mean off the scale" in line for line in said)
+        findings = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(nine).verify()]
+        assert any("P02_V19: annotations of the mean off the scale" in line for line in findings)
 
     def test_p08_has_no_annotation_at_all(self, tmp_path, nine):
         assert "P08" not in AmigosExternal(nine).subjects()
-        cells = loadmat(person_file(tmp_path, 8))
+        cells = loadmat(subject_file(tmp_path, 8))
         assert {cell.shape for cell in cells["labels_ext_annotation"].ravel()} == {(1, 0)}
 
     def test_annotations_without_data_and_data_without_annotations(self, tmp_path, nine):
         annotations = row([np.empty((1, 0))] + [np.ones((2, 3))] * 19)
         own_file(tmp_path / "Data_Preprocessed_P02.mat", seconds=20.0, labels_ext_annotation=annotations)
-        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(tmp_path).verify()]
-        assert "P02_V10: data without annotations" in said
+        findings = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(tmp_path).verify()]
+        assert "P02_V10: data without annotations" in findings
         assert next(AmigosExternal(tmp_path).recordings("P02")).labels == {}
-        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(nine).verify()]
-        assert "P03_V30: annotations without data" in said
+        findings = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(nine).verify()]
+        assert "P03_V30: annotations without data" in findings
 
     def test_verify_sees_segments_that_do_not_fit(self, tmp_path):
         one_trial(tmp_path, np.array([[1, 0, 0], [3, 0, 0.0]]), 65.0)
-        said = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(tmp_path).verify()]
-        assert "P02_V10: 2 annotated segments in 65 s" in said
-        assert any("P02_V10: the annotated segments are not numbered" in line for line in said)
+        findings = [f"{finding.where}: {finding.what}" for finding in AmigosExternal(tmp_path).verify()]
+        assert "P02_V10: 2 annotated segments in 65 s" in findings
+        assert any("P02_V10: the annotated segments are not numbered" in line for line in findings)
 
     def test_files_without_that_variable_have_no_labels(self, tmp_path):
         own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_ext_annotation=None)
@@ -129,9 +129,9 @@ class TestGenerated:
                 for name in ("arousal", "valence"):
                     spans = segments(3, recording.duration_s)
                     inside = [(a <= own["second"]) & (own["second"] < b) for a, b in spans]
-                    given = np.array([np.tanh(0.5 * own[name][where].mean()) for where in inside])
+                    annotations = np.array([np.tanh(0.5 * own[name][where].mean()) for where in inside])
                     covers = np.array(inside)[:, : int(recording.duration_s)]
-                    expected = (given[:, None] * covers).sum(axis=0) / covers.sum(axis=0)
+                    expected = (annotations[:, None] * covers).sum(axis=0) / covers.sum(axis=0)
                     np.testing.assert_allclose(recording.labels[name].values, expected)
 
     def test_it_keeps_the_interface(self, nine):
@@ -147,8 +147,8 @@ class TestGenerated:
         assert effect_zero[quantity] == pytest.approx(0.50, abs=0.02)
 
     def test_both_classes_occur_in_everybody(self):
-        for _, _, label, person in synthetic.oracle(40, 3, 1.0).values():
-            shares = [label[person == one].mean() for one in range(1, 41)]
+        for _, _, label, subject in synthetic.oracle(40, 3, 1.0).values():
+            shares = [label[subject == one].mean() for one in range(1, 41)]
             assert min(shares) > 0.1
             assert max(shares) < 0.9
 
@@ -161,13 +161,13 @@ class TestGenerated:
     def test_mean_and_variance_of_a_unit_carry_nothing(self, nine):
         scores = {}
         reader = AmigosExternal(nine)
-        people = [[r for r in reader.recordings(subject) if r.labels] for subject in reader.subjects()]
+        subjects = [[r for r in reader.recordings(subject) if r.labels] for subject in reader.subjects()]
         for modality in reader.card.default_modalities:
             for channel in range(len(reader.card.modalities[modality].channels)):
                 for moment in (np.mean, np.std):
                     for target in ("arousal", "valence"):
                         scores[modality, channel, moment.__name__, target] = np.nanmean(
-                            [self._auroc(person, modality, channel, moment, target) for person in people]
+                            [self._auroc(subject_id, modality, channel, moment, target) for subject_id in subjects]
                         )
         # Eight people of about 20 trials that say something new: each figure has a standard error of .05.
         assert max(np.abs(np.array(list(scores.values())) - 0.5)) < 0.2
@@ -186,16 +186,16 @@ class TestGenerated:
         return auroc(np.array(figures), np.array(labels))
 
     @pytest.mark.parametrize(
-        ("people", "effect", "length_s"), [(0, 1, 12.0), (2, 2, 12.0), (2, 1, 3.0), (2, 1, 1500.0)]
+        ("subjects", "effect", "length_s"), [(0, 1, 12.0), (2, 2, 12.0), (2, 1, 3.0), (2, 1, 1500.0)]
     )
-    def test_arguments_out_of_range(self, tmp_path, people, effect, length_s):
+    def test_arguments_out_of_range(self, tmp_path, subjects, effect, length_s):
         with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", people, 0, effect, length_s=length_s)
+            synthetic.synthesize(tmp_path / "out", subjects, 0, effect, length_s=length_s)
         assert not (tmp_path / "out").exists()
 
     def test_same_arguments_same_bytes(self, tmp_path):
-        for name, people in (("a", 2), ("b", 2), ("c", 3)):
-            synthetic.synthesize(tmp_path / name, people, 5, 0.5, length_s=12.0)
+        for name, subjects in (("a", 2), ("b", 2), ("c", 3)):
+            synthetic.synthesize(tmp_path / name, subjects, 5, 0.5, length_s=12.0)
         one, two, more = (
             {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.mat")} for name in ("a", "b", "c")
         )
@@ -218,8 +218,8 @@ def oracle(effect: float) -> dict[str, float]:
     """AUROC of each true quantity inside each person, mean over 160 people."""
     found: dict[str, list[float]] = {}
     for seed in range(4):
-        for quantity, (_, score, label, person) in synthetic.oracle(40, seed, effect).items():
-            own = [auroc(score[person == one], label[person == one] > 0) for one in range(1, 41)]
+        for quantity, (_, score, label, subject) in synthetic.oracle(40, seed, effect).items():
+            own = [auroc(score[subject == one], label[subject == one] > 0) for one in range(1, 41)]
             found.setdefault(quantity, []).extend(own)
     return {quantity: float(np.mean(scores)) for quantity, scores in found.items()}
 

@@ -29,7 +29,7 @@ def videos(reader: Amigos) -> dict:
     return {recording.stimulus: recording.video for recording in reader.recordings("P01")}
 
 
-def said(reader: Amigos) -> list[str]:
+def findings(reader: Amigos) -> list[str]:
     return [f"{Path(finding.where).name}: {finding.what}" for finding in reader.verify()]
 
 
@@ -80,7 +80,7 @@ class TestClips:
         reader = Amigos(root)
         assert videos(reader)["20"].span == pytest.approx(span)
         assert any(
-            line.startswith(f"P01_V20: the clip lasts {seconds:.1f} s, the signals 10.0 s") for line in said(reader)
+            line.startswith(f"P01_V20: the clip lasts {seconds:.1f} s, the signals 10.0 s") for line in findings(reader)
         )
 
     def test_a_broken_clip_costs_the_clip_only(self, root):
@@ -102,11 +102,11 @@ class TestClips:
         clip(root / "Exp2_group1" / "N13_face.mov", 1.0)
         assert videos(AmigosLong(root))["N1"].path == path
         assert not any(videos(Amigos(root)).values())
-        assert any(line.startswith("N13_face.mov: 1 video files are left out") for line in said(AmigosLong(root)))
+        assert any(line.startswith("N13_face.mov: 1 video files are left out") for line in findings(AmigosLong(root)))
 
     def test_verify_says_what_is_assumed(self, root):
         clip(root / "P1_4_face.mov", 10.0)
-        assert any("taken to start with the signals, rest included" in line for line in said(Amigos(root)))
+        assert any("taken to start with the signals, rest included" in line for line in findings(Amigos(root)))
 
 
 class TestOpenFace:
@@ -162,12 +162,12 @@ class TestOpenFace:
         with pytest.raises(DataError, match="no column AU01_r") as caught:
             list(Amigos(root).recordings("P01"))
         assert caught.value.where == str(path)
-        assert any(line.startswith("P1_4_face.csv: no column AU01_r") for line in said(Amigos(root)))
+        assert any(line.startswith("P1_4_face.csv: no column AU01_r") for line in findings(Amigos(root)))
 
     def test_one_of_another_file_is_told(self, root):
         self.table(root / "openface" / "P1_4_face.csv", 7.0)
         clip(root / "P1_4_face.mov", 10.0)
-        assert "P1_4_face.csv: it covers 7.0 s, the clip lasts 10.0 s: not of this file?" in said(Amigos(root))
+        assert "P1_4_face.csv: it covers 7.0 s, the clip lasts 10.0 s: not of this file?" in findings(Amigos(root))
 
     def test_boxes_of_faces_lie_beside_the_clip(self, root):
         path = clip(root / "Exp1_P01_face" / "P1_4_face.mov", 10.0)
@@ -203,20 +203,20 @@ class TestOrder:
         assert recordings == {video: place for place, video in enumerate(order)}
         recordings = {r.stimulus: r.order for r in AmigosLong(root).recordings("P01")}
         assert recordings == {"B1": 0, "N1": 1, "U1": 2, "P1": 3}
-        assert "Experiment_Data.xlsx: tells the order of the videos of 1 people" in said(Amigos(root))
-        assert "Experiment_Data.xlsx: tells the order of the videos of 4 people" in said(AmigosLong(root))
+        assert "Experiment_Data.xlsx: tells the order of the videos of 1 people" in findings(Amigos(root))
+        assert "Experiment_Data.xlsx: tells the order of the videos of 4 people" in findings(AmigosLong(root))
         assert root / "Experiment_Data.xlsx" in Amigos(root).files("P01")
 
     def test_numbers_that_are_no_video_ids_tell_no_order(self, root):
         book(root / "Experiment_Data.xlsx", {"Short_Videos_Order": [list(self.HEADER[:17]), [1, *range(1, 17)]]})
         assert {r.order for r in Amigos(root).recordings("P01")} == {None}
-        assert "Experiment_Data.xlsx: tells the order of the videos of 0 people" in said(Amigos(root))
+        assert "Experiment_Data.xlsx: tells the order of the videos of 0 people" in findings(Amigos(root))
 
     @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", b"<html>please log in</html>"])
     def test_a_damaged_sheet_costs_the_order_only(self, root, content):
         (root / "Experiment_Data.xlsx").write_bytes(content)
         assert {r.order for r in Amigos(root).recordings("P01")} == {None}
-        assert any("Experiment_Data.xlsx: not readable as a sheet" in line for line in said(Amigos(root)))
+        assert any("Experiment_Data.xlsx: not readable as a sheet" in line for line in findings(Amigos(root)))
 
 
 class TestAnnotators:
@@ -245,8 +245,8 @@ class TestAnnotators:
         labels = next(AmigosExternal(root).recordings("P01")).labels
         assert set(labels["arousal_annotator2"].values) == {-1.0}
         assert labels["valence_annotator1"].values[0] == pytest.approx((1.0 + 0.2) / 2)
-        assert any("valence_annotator1 off the scale -1 to 1 (1)" in line for line in said(AmigosExternal(root)))
-        assert "External_Annotations.xlsx: tells the single annotators of 20 trials" in said(AmigosExternal(root))
+        assert any("valence_annotator1 off the scale -1 to 1 (1)" in line for line in findings(AmigosExternal(root)))
+        assert "External_Annotations.xlsx: tells the single annotators of 20 trials" in findings(AmigosExternal(root))
 
     def test_self_assessments_do_without(self, root, sheet):
         assert sheet not in Amigos(root).files("P01")
@@ -254,10 +254,12 @@ class TestAnnotators:
 
     def test_a_sheet_with_a_shifted_header_is_named(self, root):
         book(root / "External_Annotations.xlsx", {"Sheet1": [["UserID", "VideoID"], [1, "10", 1]]})
-        assert any("External_Annotations.xlsx: it holds no annotation" in line for line in said(AmigosExternal(root)))
+        assert any(
+            "External_Annotations.xlsx: it holds no annotation" in line for line in findings(AmigosExternal(root))
+        )
 
     def test_without_openpyxl_verify_says_what_is_not_read(self, root, sheet, monkeypatch):
         monkeypatch.setattr(extras, "find_spec", lambda _: None)
         assert sheet not in AmigosExternal(root).files("P01")
         assert set(next(AmigosExternal(root).recordings("P01")).labels) == {"arousal", "valence"}
-        assert any("External_Annotations.xlsx: not read: openpyxl" in line for line in said(AmigosExternal(root)))
+        assert any("External_Annotations.xlsx: not read: openpyxl" in line for line in findings(AmigosExternal(root)))

@@ -13,7 +13,7 @@ from embench_plugins.datasets.amigos import GROUPS, AmigosExternal, AmigosLong
 from embench_plugins.datasets.formats.amigos_files import LONG, PEOPLE
 from embench_plugins.datasets.synthetic import amigos_long
 
-from .amigos_made import own_file, person_file, row
+from .amigos_made import own_file, row, subject_file
 
 TOGETHER = [{7, 1, 2, 16}, {6, 32, 4, 3}, {29, 5, 27, 21}, {18, 14, 17, 22}, {15, 11, 12, 10}]
 
@@ -26,11 +26,11 @@ def nine(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def everybody(tmp_path_factory) -> Path:
+def all_subjects(tmp_path_factory) -> Path:
     """Files of all 40 people, of a second a trial."""
     root = tmp_path_factory.mktemp("amigos")
-    for person in range(1, PEOPLE + 1):
-        own_file(root / f"Data_Preprocessed_P{person:02d}.mat", seconds=1.0)
+    for subject in range(1, PEOPLE + 1):
+        own_file(root / f"Data_Preprocessed_P{subject:02d}.mat", seconds=1.0)
     return root
 
 
@@ -59,42 +59,42 @@ def test_lengths_follow_from_the_annotated_segments():
     assert AmigosLong.card.longest_s == 20 * 71 + 5
 
 
-def test_p08_p24_p28_have_no_long_videos(everybody):
+def test_p08_p24_p28_have_no_long_videos(all_subjects):
     for variant in (AmigosLong, AmigosExternal):
-        people = variant(everybody).subjects()
-        assert len(people) == 37
-        assert not {"P08", "P24", "P28"} & set(people)
+        subjects = variant(all_subjects).subjects()
+        assert len(subjects) == 37
+        assert not {"P08", "P24", "P28"} & set(subjects)
 
 
 def test_a_folder_with_none_but_them_says_so(tmp_path):
-    person_file(tmp_path, 8)
+    subject_file(tmp_path, 8)
     with pytest.raises(DataError, match="P08, P24, P28") as caught:
         AmigosLong(tmp_path).subjects()
     assert caught.value.where == str(tmp_path)
 
 
 def test_p32_watched_but_did_not_rate(tmp_path):
-    person_file(tmp_path, 32)
+    subject_file(tmp_path, 32)
     recordings = list(AmigosLong(tmp_path).recordings("P32"))
     assert len(recordings) == 4
     assert all(recording.labels == {} and recording.signals for recording in recordings)
-    said = [finding.what for finding in AmigosLong(tmp_path).verify()]
-    assert said.count("data without arousal and valence") == 4
+    findings = [finding.what for finding in AmigosLong(tmp_path).verify()]
+    assert findings.count("data without arousal and valence") == 4
 
 
-def test_five_groups_of_four_watched_together(everybody):
+def test_five_groups_of_four_watched_together(all_subjects):
     groups: dict[str, set[int]] = {}
-    for subject in AmigosLong(everybody).subjects():
-        (group,) = {recording.group for recording in AmigosLong(everybody).recordings(subject)}
+    for subject in AmigosLong(all_subjects).subjects():
+        (group,) = {recording.group for recording in AmigosLong(all_subjects).recordings(subject)}
         groups.setdefault(group, set()).add(int(subject[1:]))
     assert [groups[f"group{number}"] for number in range(1, 6)] == TOGETHER
-    assert sum(len(people) == 1 for people in groups.values()) == 17
+    assert sum(len(subjects) == 1 for subjects in groups.values()) == 17
 
 
 @pytest.mark.parametrize("variant", [AmigosLong, AmigosExternal])
 @pytest.mark.parametrize("k", range(3))
-def test_no_viewing_group_is_in_two_parts_of_a_fold(everybody, variant, k):
-    reader = variant(everybody)
+def test_no_viewing_group_is_in_two_parts_of_a_fold(all_subjects, variant, k):
+    reader = variant(all_subjects)
     recordings = [r for subject in reader.subjects() for r in reader.recordings(subject)]
     protocol = load_protocol("subject-independent-v1")
     units = make_units(recordings, reader.card, "rating", protocol)

@@ -27,8 +27,8 @@ def within(effect: float, quantity: str, videos: tuple[str, ...] = SHORT, seeds:
     """AUROC of a true quantity inside each person, mean over 40 people of each seed; everybody has both classes."""
     values = []
     for seed in seeds:
-        _, score, label, person = synthetic.oracle(40, seed, effect, videos)[quantity]
-        values += [auroc(score[person == one], label[person == one] > 0) for one in range(1, 41)]
+        _, score, label, subject = synthetic.oracle(40, seed, effect, videos)[quantity]
+        values += [auroc(score[subject == one], label[subject == one] > 0) for one in range(1, 41)]
     assert not np.isnan(values).any()
     return float(np.mean(values))
 
@@ -57,7 +57,7 @@ class TestTruth:
     def test_each_target_has_its_own_place(self):
         rows = np.concatenate([synthetic.draw(40, seed, 1.0).reshape(40, 20)[:, :16] for seed in range(25)])
         for quantity, target in (("heart_rate", "valence"), ("alpha_asymmetry", "arousal")):
-            scores = [auroc(person[quantity], person[target] > 4.5) for person in rows]
+            scores = [auroc(subject[quantity], subject[target] > 4.5) for subject in rows]
             assert np.mean(scores) == pytest.approx(0.5, abs=0.015)
 
     def test_both_classes_occur_in_everybody_and_no_video_names_its_rating(self):
@@ -94,8 +94,8 @@ def trials(tmp_path_factory) -> list[list]:
     """What a reader yields of 16 people with trials of 24 s, without trials that have gaps or no label."""
     root = tmp_path_factory.mktemp("amigos")
     synthetic.synthesize(root, 16, seed=11, effect=1.0, length_s=24.0)
-    people = [list(Amigos(root).recordings(subject)) for subject in Amigos(root).subjects()]
-    return [[r for r in person if r.labels and whole(r)] for person in people]
+    subjects = [list(Amigos(root).recordings(subject)) for subject in Amigos(root).subjects()]
+    return [[r for r in subject_id if r.labels and whole(r)] for subject_id in subjects]
 
 
 def whole(recording) -> bool:
@@ -108,10 +108,10 @@ class TestSignals:
 
     def mean_auroc(self, trials, figure, target: str) -> float:
         values = []
-        for person in trials:
-            scores = np.array([figure(recording) for recording in person])
+        for subject in trials:
+            scores = np.array([figure(recording) for recording in subject])
             kept = np.isfinite(scores)
-            labels = np.array([recording.labels[target].values[0] > 4.5 for recording in person])
+            labels = np.array([recording.labels[target].values[0] > 4.5 for recording in subject])
             values.append(auroc(scores[kept], labels[kept]))
         return float(np.nanmean(values))
 
@@ -176,7 +176,7 @@ class TestSignals:
         assert self.mean_auroc(trials, asymmetry, "valence") > 0.8
 
     def test_responses_rise_in_what_the_reader_gives(self, trials):
-        steps = [np.diff(r.signals["eda"].data[0, 640::16].astype(float)) for person in trials for r in person]
+        steps = [np.diff(r.signals["eda"].data[0, 640::16].astype(float)) for subject in trials for r in subject]
         skew = [np.mean((s - s.mean()) ** 3) / s.std() ** 3 for s in steps]
         assert np.median(skew) > 1  # fast up, slow down
 
@@ -247,10 +247,10 @@ class TestFiles:
         assert Amigos(tmp_path).subjects() == ["P01"]
 
     @pytest.mark.parametrize(
-        ("people", "seed", "effect", "length_s"),
+        ("subjects", "seed", "effect", "length_s"),
         [(0, 0, 1, 12.0), (41, 0, 1, 12.0), (2, -1, 1, 12.0), (2, 0, 1.5, 12.0), (2, 0, 1, 3.0), (2, 0, 1, 200.0)],
     )
-    def test_arguments_out_of_range(self, tmp_path, people, seed, effect, length_s):
+    def test_arguments_out_of_range(self, tmp_path, subjects, seed, effect, length_s):
         with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", people, seed, effect, length_s=length_s)
+            synthetic.synthesize(tmp_path / "out", subjects, seed, effect, length_s=length_s)
         assert not (tmp_path / "out").exists()

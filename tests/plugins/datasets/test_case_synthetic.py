@@ -32,8 +32,8 @@ def within(effect: float, seeds: int, length_s: float | None = None) -> dict[str
     """AUROC of each true quantity inside each person, mean over 30 people of so many seeds."""
     found: dict[str, list[float]] = {quantity: [] for quantity in synthetic.PLANTED}
     for seed in range(seeds):
-        for quantity, (_, values, labels, people) in synthetic.oracle(30, seed, effect, length_s=length_s).items():
-            found[quantity] += [auroc(values[people == p], labels[people == p]) for p in np.unique(people)]
+        for quantity, (_, values, labels, subjects) in synthetic.oracle(30, seed, effect, length_s=length_s).items():
+            found[quantity] += [auroc(values[subjects == p], labels[subjects == p]) for p in np.unique(subjects)]
     return {quantity: float(np.nanmean(values)) for quantity, values in found.items()}
 
 
@@ -56,10 +56,10 @@ class TestTruth:
     def test_each_target_has_its_own_place(self):
         rows = np.concatenate([synthetic.draw(30, seed, 1.0) for seed in range(3)])
         for quantity, target in (("heart_rate", "valence"), ("breath_hz", "arousal")):
-            apart = [np.corrcoef(one[quantity], one[target])[0, 1] for one in self.people(rows)]
+            apart = [np.corrcoef(one[quantity], one[target])[0, 1] for one in self.subjects(rows)]
             assert abs(np.mean(apart)) < 0.12
 
-    def people(self, rows: np.ndarray) -> list[np.ndarray]:
+    def subjects(self, rows: np.ndarray) -> list[np.ndarray]:
         edges = np.flatnonzero(np.diff(rows["person"])) + 1
         return np.split(rows, edges)
 
@@ -67,19 +67,19 @@ class TestTruth:
         rows = np.concatenate([synthetic.draw(30, seed, 1.0) for seed in range(4)])
         for target in ("arousal", "valence"):
             moved = rows[rows[target] != 5]
-            assert all(0.15 < (one[target] > 5).mean() < 0.85 for one in self.people(moved))
+            assert all(0.15 < (one[target] > 5).mean() < 0.85 for one in self.subjects(moved))
             for code in VIDEOS:
                 assert (moved[target] > 5)[moved["video"] == code].mean() == pytest.approx(0.5, abs=0.12)
 
     def test_the_stick_rests_for_a_while_in_everybody(self):
-        resting = [(one["arousal"] == 5).mean() for one in self.people(synthetic.draw(30, 0, 1.0))]
+        resting = [(one["arousal"] == 5).mean() for one in self.subjects(synthetic.draw(30, 0, 1.0))]
         assert max(resting) < 0.4
         assert np.mean(np.array(resting) > 0) > 0.6
         at_length = synthetic.draw(2, 0, 1.0, length_s=synthetic.REAL_S)
-        assert all((one["arousal"] == 5).sum() >= 4 for one in self.people(at_length))
+        assert all((one["arousal"] == 5).sum() >= 4 for one in self.subjects(at_length))
 
     def test_people_differ_more_than_the_effect(self):
-        rows = self.people(synthetic.draw(30, 0, 1.0))
+        rows = self.subjects(synthetic.draw(30, 0, 1.0))
         for quantity in synthetic.PLANTED:
             scale = np.asarray if quantity == "heart_rate" else np.log
             means, spread = zip(*((scale(r[quantity]).mean(), scale(r[quantity]).std()) for r in rows), strict=True)
@@ -136,9 +136,9 @@ class TestFiles:
 
     def test_labels_read_are_those_drawn(self, two):
         rows = synthetic.draw(2, 5, 1.0, length_s=200.0)
-        for subject, person in (("sub_1", 1), ("sub_2", 2)):
+        for subject, subject_id in (("sub_1", 1), ("sub_2", 2)):
             clips = {int(r.stimulus): r for r in Case(two).recordings(subject)}
-            own = rows[rows["person"] == person]
+            own = rows[rows["person"] == subject_id]
             assert len(own) >= 6
             for unit in own:
                 clip = clips[unit["video"]]
@@ -151,8 +151,8 @@ class TestFiles:
                 assert label.values[inside].mean() == pytest.approx(unit["arousal"], abs=0.02)
 
     def test_same_arguments_same_bytes_and_more_people_change_nobody(self, tmp_path):
-        for name, people in (("a", 1), ("b", 1), ("c", 2)):
-            synthetic.synthesize(tmp_path / name, people, 5, 0.5, length_s=40.0)
+        for name, subjects in (("a", 1), ("b", 1), ("c", 2)):
+            synthetic.synthesize(tmp_path / name, subjects, 5, 0.5, length_s=40.0)
         one, again, more = (digests(tmp_path / name) for name in "abc")
         assert one == again
         assert all(more[name] == digest for name, digest in one.items() if "SYNTHETIC" not in name)
@@ -170,12 +170,12 @@ class TestFiles:
         assert (made["dataset"], made["subjects"], made["effect"], made["length_s"]) == ("case", 2, 1.0, 200.0)
 
     @pytest.mark.parametrize(
-        ("people", "seed", "effect", "length_s"),
+        ("subjects", "seed", "effect", "length_s"),
         [(0, 0, 1, 60.0), (31, 0, 1, 60.0), (1, -1, 1, 60.0), (1, 0, 2, 60.0), (1, 0, 1, 10.0), (1, 0, 1, 3000.0)],
     )
-    def test_arguments_out_of_range(self, tmp_path, people, seed, effect, length_s):
+    def test_arguments_out_of_range(self, tmp_path, subjects, seed, effect, length_s):
         with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", subjects=people, seed=seed, effect=effect, length_s=length_s)
+            synthetic.synthesize(tmp_path / "out", subjects=subjects, seed=seed, effect=effect, length_s=length_s)
         assert not (tmp_path / "out").exists()
 
     def test_numbers_as_text(self):
@@ -196,16 +196,16 @@ def units(tmp_path_factory) -> list[list[tuple[dict[str, float], dict[str, np.nd
     root = tmp_path_factory.mktemp("many")
     synthetic.synthesize(root, 12, 11, 1.0)
     rows = synthetic.draw(12, 11, 1.0)
-    people = []
-    for person, subject in enumerate(Case(root).subjects(), start=1):
+    subjects = []
+    for subject_id, subject in enumerate(Case(root).subjects(), start=1):
         found = []
         for clip in Case(root).recordings(subject):
-            for unit in rows[(rows["person"] == person) & (rows["video"] == int(clip.stimulus))]:
+            for unit in rows[(rows["person"] == subject_id) & (rows["video"] == int(clip.stimulus))]:
                 first = int(unit["start_ms"] - 1000 * clip.start_s)
                 cut = {m: s.data[:, first : first + 10_000] for m, s in clip.signals.items()}
                 found.append(({name: unit[name] for name in ("arousal", "valence")}, cut))
-        people.append(found)
-    return people
+        subjects.append(found)
+    return subjects
 
 
 @pytest.mark.slow
@@ -214,8 +214,8 @@ class TestSignals:
 
     def mean_auroc(self, units, figure, target: str) -> float:
         found = []
-        for person in units:
-            moved = [(labels[target] > 5, figure(cut)) for labels, cut in person if labels[target] != 5]
+        for subject in units:
+            moved = [(labels[target] > 5, figure(cut)) for labels, cut in subject if labels[target] != 5]
             label, score = map(np.array, zip(*moved, strict=True))
             found.append(auroc(score, label))
         return float(np.nanmean(found))

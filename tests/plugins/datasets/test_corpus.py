@@ -31,7 +31,7 @@ def source(files: str, modality: str = "ecg", subject: str | None = None, **chan
 
 
 def only(root: Path):
-    (recording,) = (r for person in Corpus(root).subjects() for r in Corpus(root).recordings(person))
+    (recording,) = (r for subject in Corpus(root).subjects() for r in Corpus(root).recordings(subject))
     return recording
 
 
@@ -93,7 +93,7 @@ class TestEdf:
         for name, rate in (("S001", 160), ("S088", 128)):
             write_edf(tmp_path / f"{name}.edf", waves(1, 30 * rate, 100), ["Cz.."], rate=rate)
         describe(tmp_path, source("*.edf", "eeg", channels=["Cz"]))
-        rates = [next(Corpus(tmp_path).recordings(person)).signals["eeg"].rate for person in ("S001", "S088")]
+        rates = [next(Corpus(tmp_path).recordings(subject)).signals["eeg"].rate for subject in ("S001", "S088")]
         assert rates == [160, 128]
         check_dataset(Corpus, tmp_path)
 
@@ -127,7 +127,7 @@ class TestEdf:
         assert only(describe(tmp_path, source("*.edf"))).duration_s == 19
 
     @pytest.mark.parametrize(
-        ("change", "said"),
+        ("change", "text"),
         [
             (lambda content: content[:-400], "ends after 18 of 20 records"),
             (lambda content: content[:300], "header is cut short"),
@@ -142,10 +142,10 @@ class TestEdf:
         ],
         ids=["truncated", "header", "empty", "png", "signals", "seconds", "records", "samples", "number", "gaps"],
     )
-    def test_damaged_files_are_named(self, tmp_path, change, said):
+    def test_damaged_files_are_named(self, tmp_path, change, text):
         write_edf(tmp_path / "a.edf", waves(1, 3200, 100), ["lead"], unit="mV", kind=pyedflib.FILETYPE_EDF)
         (tmp_path / "a.edf").write_bytes(change((tmp_path / "a.edf").read_bytes()))
-        with pytest.raises(DataError, match=said) as caught:
+        with pytest.raises(DataError, match=text) as caught:
             only(describe(tmp_path, source("*.edf")))
         assert caught.value.where.endswith("a.edf")
 
@@ -254,7 +254,7 @@ class TestMatlab:
         np.testing.assert_array_equal(only(tmp_path).signals["ecg"].data[0], data[7].astype(np.float32))
 
     @pytest.mark.parametrize(
-        ("options", "said"),
+        ("options", "text"),
         [
             ({"array": None}, "which of s, x holds the samples"),
             ({"array": "y"}, "no `y` of `y`, but s, x"),
@@ -265,11 +265,11 @@ class TestMatlab:
             ({"unit": None}, "no unit that the file names"),
         ],
     )
-    def test_a_place_that_is_not_there_is_named(self, tmp_path, options, said):
+    def test_a_place_that_is_not_there_is_named(self, tmp_path, options, text):
         savemat(tmp_path / "a.mat", {"x": waves(2, 100), "s": {"rate": 100}})
-        given = {"channels": {"lead": "2"}, "unit": "mV", "array": "x", "rate": 100, **options}
-        with pytest.raises(DataError, match=said):
-            only(describe(tmp_path, source("*.mat", **{k: v for k, v in given.items() if v is not None})))
+        arguments = {"channels": {"lead": "2"}, "unit": "mV", "array": "x", "rate": 100, **options}
+        with pytest.raises(DataError, match=text):
+            only(describe(tmp_path, source("*.mat", **{k: v for k, v in arguments.items() if v is not None})))
 
     def test_version_7_3_says_how_to_save_it(self, tmp_path):
         head = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF"
@@ -328,7 +328,7 @@ class TestCsv:
         np.testing.assert_array_equal(only(tmp_path).signals["ecg"].data, [[2.5, np.nan, np.nan, np.nan, 6]])
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "output"),
         [
             ("lead\n1\n<html>\n3\n", "column lead, row 2: `<html>` is no number"),
             ("lead\n", "no rows"),
@@ -340,9 +340,9 @@ class TestCsv:
         ],
         ids=["word", "header", "empty", "twice", "ragged", "foreign", "endless"],
     )
-    def test_bad_tables_are_named(self, tmp_path, text, said):
+    def test_bad_tables_are_named(self, tmp_path, text, output):
         (tmp_path / "a.csv").write_text(text)
-        with pytest.raises(DataError, match=said) as caught:
+        with pytest.raises(DataError, match=output) as caught:
             only(describe(tmp_path, source("*.csv", unit="mV", rate=4)))
         assert caught.value.where.endswith("a.csv")
 
@@ -409,13 +409,13 @@ class TestRealRecordings:
 
     def test_every_sample_is_the_one_that_wfdb_reads(self, physionet):
         reader = Corpus(physionet)
-        for person, file, modality, channel, rate in (
+        for subject, file, modality, channel, rate in (
             ("mitdb", "100", "ecg", 0, 360), ("ptb", "s0010_re", "ecg", 1, 1000),
             ("c2015", "a103l", "ecg", 0, 250), ("c2015", "a103l", "ppg", 2, 250),
         ):  # fmt: skip
-            signals = [recording.signals[modality] for recording in reader.recordings(person)]
+            signals = [recording.signals[modality] for recording in reader.recordings(subject)]
             joined = np.concatenate([signal.data[0] for signal in signals])
-            expected = wfdb.rdrecord(str(physionet / person / file), channels=[channel]).p_signal[:, 0]
+            expected = wfdb.rdrecord(str(physionet / subject / file), channels=[channel]).p_signal[:, 0]
             np.testing.assert_array_equal(joined, expected.astype(np.float32))
             assert {signal.rate for signal in signals} == {rate}
 

@@ -61,8 +61,8 @@ BAD = {
 
 @pytest.mark.parametrize("fault", BAD)
 def test_a_fault_is_named_with_its_key(tmp_path, fault):
-    content, said = BAD[fault]
-    with pytest.raises(DataError, match=said) as caught:
+    content, text = BAD[fault]
+    with pytest.raises(DataError, match=text) as caught:
         corpus(tmp_path, content)
     assert caught.value.where.endswith("corpus.yaml")
     assert caught.value.exit_code == 3
@@ -134,8 +134,8 @@ def test_the_layouts_on_the_page_can_be_followed():
     ]
     assert [layout.modalities for layout in shown] == [("ecg",), ("eeg",)]
     paths = ("eegmmidb/S088/S088R03.edf", "way-eeg-gal/P12/HS_P12_S1.mat", "large-eeg-bci/CLA-SubjectJ-170504-3St.mat")
-    people = [source.person(path) for source, path in zip(shown[1].sources, paths, strict=True)]
-    assert people == ["S088", "P12", "SubjectJ"]
+    subjects = [source.person(path) for source, path in zip(shown[1].sources, paths, strict=True)]
+    assert subjects == ["S088", "P12", "SubjectJ"]
     assert shown[1].channels("eeg") == MONTAGE
 
 
@@ -143,8 +143,8 @@ class TestSynthetic:
     def test_every_kind_is_there_and_reads_back(self, tmp_path):
         synthetic.synthesize(tmp_path / "corpus", subjects=9, seed=0, effect=1.0, length_s=12)
         reader, rates = Corpus(tmp_path / "corpus"), {}
-        for person in reader.subjects():
-            (recording,) = reader.recordings(person)
+        for subject in reader.subjects():
+            (recording,) = reader.recordings(subject)
             assert recording.duration_s == 12
             for modality, signal in recording.signals.items():
                 rates.setdefault(modality, set()).add(signal.rate)

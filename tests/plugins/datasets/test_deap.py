@@ -62,12 +62,12 @@ def write(root: Path, content: object, name: str = "data_preprocessed_python/s01
 
 
 def ratings_csv(
-    root: Path, labels: np.ndarray, presented: np.ndarray, *, person: int = 1, header: str = HEADER
+    root: Path, labels: np.ndarray, presented: np.ndarray, *, subject: int = 1, header: str = HEADER
 ) -> Path:
     path = root / "metadata_csv" / "participant_ratings.csv"
     path.parent.mkdir(exist_ok=True)
     rows = [
-        f"{person},{presented[e]},{e + 1},{presented[e] * 90_000_000},{','.join(map(str, labels[e]))},\n"
+        f"{subject},{presented[e]},{e + 1},{presented[e] * 90_000_000},{','.join(map(str, labels[e]))},\n"
         for e in np.argsort(presented)
     ]
     path.write_text(header + "".join(rows), "utf-8-sig")
@@ -284,7 +284,7 @@ class TestFaceVideos:
             assert recording.video.span == (-3.0, 6.0)  # of a trial of 9 s, whose rest is not filmed
 
     def test_clips_that_the_release_lacks(self, generated):
-        assert sum(TRIALS - len(UNFILMED.get(person, ())) for person in range(1, FILMED + 1)) == 874
+        assert sum(TRIALS - len(UNFILMED.get(subject, ())) for subject in range(1, FILMED + 1)) == 874
         recordings = list(Deap(generated).recordings("s03"))
         assert [r.order for r in recordings if r.video is None] == [39]
         assert "face videos of trial" not in findings(generated)

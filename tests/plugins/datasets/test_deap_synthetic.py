@@ -31,8 +31,8 @@ def within(effect: float, quantity: str, seeds: range = range(20)) -> float:
     """AUROC of a true quantity inside each person, mean over 32 people of each seed."""
     scores = []
     for seed in seeds:
-        _, values, labels, people = synthetic.oracle(32, seed, effect)[quantity]
-        scores += [auroc(values[people == p], labels[people == p] == 1) for p in np.unique(people)]
+        _, values, labels, subjects = synthetic.oracle(32, seed, effect)[quantity]
+        scores += [auroc(values[subjects == p], labels[subjects == p] == 1) for p in np.unique(subjects)]
     return float(np.nanmean(scores))
 
 
@@ -60,7 +60,7 @@ class TestTruth:
         rows = np.concatenate([synthetic.draw(32, seed, 1.0) for seed in range(10)]).reshape(-1, TRIALS)
         for quantity, target in synthetic.PLANTED.items():
             for other in set(RATINGS) - {target}:
-                mean = np.nanmean([auroc(person[quantity], person[other] > 5) for person in rows])
+                mean = np.nanmean([auroc(subject[quantity], subject[other] > 5) for subject in rows])
                 assert mean == pytest.approx(0.5, abs=0.02)
 
     def test_both_classes_occur_and_neither_video_nor_trial_names_a_rating(self):
@@ -91,8 +91,8 @@ class TestTruth:
         assert len(np.unique(orders, axis=0)) == 32
 
     def test_trials_follow_each_other_and_do_not_overlap(self):
-        for person in synthetic.draw(4, 0, 1.0).reshape(4, TRIALS):
-            assert np.diff(np.sort(person, order="trial")["start_s"]).min() > 63
+        for subject in synthetic.draw(4, 0, 1.0).reshape(4, TRIALS):
+            assert np.diff(np.sort(subject, order="trial")["start_s"]).min() > 63
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +109,12 @@ class TestSignals:
 
     @pytest.mark.parametrize("seed", range(3))
     def test_mean_and_variance_are_the_same_whatever_is_planted(self, seed):
-        person = synthetic._Person.draw(1, np.random.default_rng(seed))
+        subject = synthetic._Person.draw(1, np.random.default_rng(seed))
         moments = []
         for response in (-3.0, 3.0):
             trial = np.zeros(1, synthetic.ROWS)[0]
             trial["heart_rate"], trial["scr_per_min"], trial["alpha_asymmetry"] = 75 + 5 * response, 8, response
-            data = person.trial(trial, 70.0, 30 * round(RATE), np.random.default_rng(seed))[:, REST:]
+            data = subject.trial(trial, 70.0, 30 * round(RATE), np.random.default_rng(seed))[:, REST:]
             moments.append((data.mean(axis=1), data.std(axis=1)))
         (mean, std), (other_mean, other_std) = moments
         np.testing.assert_allclose((mean - other_mean) / std, 0, atol=1e-4)
@@ -248,8 +248,8 @@ class TestFiles:
         assert (tmp_path / "s01.dat").read_bytes() == b"real"
 
     def test_turned_gsr_is_person_five(self):
-        people = [synthetic._Person.draw(person, np.random.default_rng(0)) for person in (4, 5)]
+        subjects = [synthetic._Person.draw(subject, np.random.default_rng(0)) for subject in (4, 5)]
         trial = np.zeros(1, synthetic.ROWS)[0]
         trial["heart_rate"] = trial["scr_per_min"] = 60.0
-        one, other = (p.trial(trial, 60.0, 1280, np.random.default_rng(0))[GSR] for p in people)
+        one, other = (p.trial(trial, 60.0, 1280, np.random.default_rng(0))[GSR] for p in subjects)
         assert np.corrcoef(one, other)[0, 1] == pytest.approx(-1, abs=1e-3)

@@ -96,7 +96,7 @@ def by_hand(root: Path, pid: int, modality: str) -> np.ndarray:
     return data
 
 
-def said(root: Path, *severities: str) -> list[str]:
+def findings(root: Path, *severities: str) -> list[str]:
     return [f.what for f in KEmoCon(root).verify() if f.severity in (severities or ("note", "warning", "error"))]
 
 
@@ -225,24 +225,24 @@ class TestQuirks:
             expected = by_hand(root, pid, modality)
             there = np.isfinite(expected)
             np.testing.assert_array_equal(recording.signals[modality].data[there], expected[there].astype(np.float32))
-        assert any("as the authors do" in what for what in said(root, "note"))
+        assert any("as the authors do" in what for what in findings(root, "note"))
 
     def test_of_two_unknown_wristbands_the_one_with_most_rows_is_kept(self, copy):
         path, before = copy / "e4_data" / "1" / "E4_EDA.csv", read(copy).signals["eda"].data
         change(path, lambda t: pd.concat([t, t[::2].assign(device_serial="B", value=99.0)]))
         np.testing.assert_array_equal(read(copy).signals["eda"].data, before)
-        assert any("A00001 are kept, the one with most rows" in what for what in said(copy, "warning"))
+        assert any("A00001 are kept, the one with most rows" in what for what in findings(copy, "warning"))
 
     def test_times_out_of_order_are_sorted(self, whole):
         times = [int(row["timestamp"]) for row in cells(whole / "e4_data" / "4" / "E4_BVP.csv")]
         assert times != sorted(times)
         assert np.isfinite(read(whole, "P04").signals["ppg"].data).all()
-        assert any("time runs backwards" in what for what in said(whole, "note"))
+        assert any("time runs backwards" in what for what in findings(whole, "note"))
 
     def test_rows_that_are_there_twice_count_once(self, whole):
         rows = cells(whole / "e4_data" / "4" / "E4_TEMP.csv")
         assert len({row["timestamp"] for row in rows}) < len(rows)
-        assert any("have the time of another one" in what for what in said(whole, "note"))
+        assert any("have the time of another one" in what for what in findings(whole, "note"))
 
     def test_several_rows_of_one_second_are_averaged(self, copy):
         start, _ = debate(copy, 1)
@@ -261,7 +261,7 @@ class TestQuirks:
         assert (hr[10:] == 70).all()
         change(copy / "neurosky_polar_data" / "1" / "Polar_HR.csv", lambda t: t.assign(value=0))
         assert "hr" not in read(copy).signals
-        assert "100.0% of the debate has no hr" in said(copy, "warning")
+        assert "100.0% of the debate has no hr" in findings(copy, "warning")
 
     def test_rows_that_are_not_valid_are_left_out(self, copy):
         path = copy / "neurosky_polar_data" / "1" / "BrainWave.csv"
@@ -295,14 +295,14 @@ class TestQuirks:
         assert np.isnan(temp[:39]).all()
         assert np.isfinite(temp[41:79]).all()
         assert np.isnan(temp[82:]).all()
-        assert any("of the debate has no temp" in what for what in said(copy, "warning"))
+        assert any("of the debate has no temp" in what for what in findings(copy, "warning"))
 
     def test_acceleration_is_counts_or_already_g(self, copy):
         before = read(copy).signals["acc"].data
         assert np.median(np.linalg.norm(before, axis=0)) == pytest.approx(1, abs=0.05)
         change(copy / "e4_data" / "1" / "E4_ACC.csv", lambda t: t.assign(x=t.x / 64, y=t.y / 64, z=t.z / 64))
         np.testing.assert_allclose(read(copy).signals["acc"].data, before, rtol=1e-6)
-        assert any("read as g" in what for what in said(copy, "note"))
+        assert any("read as g" in what for what in findings(copy, "note"))
 
     def test_stray_checkpoints_are_not_read(self, whole):
         assert (whole / "e4_data" / "4" / ".ipynb_checkpoints" / "E4_BVP-checkpoint.csv").is_file()
@@ -350,8 +350,8 @@ class TestQuirks:
         label = read(whole, "P05").labels["valence"]
         assert label.times[0] == 0  # not cut at the beginning, as the authors' segments are
         assert label.times[-1] + 5 <= length
-        assert any("cut longer annotations at their beginning" in what for what in said(whole, "note"))
-        assert any("P05 that end after the debate, left out: 4 of self" in what for what in said(whole, "note"))
+        assert any("cut longer annotations at their beginning" in what for what in findings(whole, "note"))
+        assert any("P05 that end after the debate, left out: 4 of self" in what for what in findings(whole, "note"))
 
     def test_perspectives_begin_at_different_times(self, whole):
         labels = read(whole, "P02").labels
@@ -364,8 +364,8 @@ class TestQuirks:
         assert np.isnan(raters[0].values[raters[0].times == 5])
         mean = labels["arousal_external"]
         for time, value in zip(mean.times, mean.values, strict=True):
-            given = [r.values[r.times == time][0] for r in raters if (r.times == time).any()]
-            assert value == pytest.approx(np.nanmean(given))
+            ratings = [r.values[r.times == time][0] for r in raters if (r.times == time).any()]
+            assert value == pytest.approx(np.nanmean(ratings))
 
     def test_a_missing_annotator_is_told_and_left_out(self, copy):
         (copy / "emotion_annotations" / "external_annotations" / "P1.R2.csv").unlink()
@@ -373,7 +373,7 @@ class TestQuirks:
         labels = read(copy).labels
         assert "arousal_external" in labels
         assert not {"arousal_external_r2", "arousal_partner"} & set(labels)
-        assert {"no annotation of P01 by partner", "no annotation of P01 by R2"} <= set(said(copy, "warning"))
+        assert {"no annotation of P01 by partner", "no annotation of P01 by R2"} <= set(findings(copy, "warning"))
 
     def test_values_off_the_scale_are_no_labels(self, copy):
         path = copy / "emotion_annotations" / "self_annotations" / "P1.self.csv"
@@ -381,22 +381,22 @@ class TestQuirks:
         values = read(copy).labels["valence"].values
         assert np.isnan(values[:2]).all()
         assert np.isfinite(values[2:]).all()
-        assert any("2 values of valence off 1 to 5" in what for what in said(copy, "warning"))
+        assert any("2 values of valence off 1 to 5" in what for what in findings(copy, "warning"))
 
     def test_a_window_that_is_there_twice_is_read_once(self, copy):
         path, before = copy / "emotion_annotations" / "self_annotations" / "P1.self.csv", read(copy).labels["valence"]
         change(path, lambda t: pd.concat([t, t[:1].assign(valence=1)]))
         np.testing.assert_array_equal(read(copy).labels["valence"].values, before.values)
-        assert any("1 windows have several rows" in what for what in said(copy, "warning"))
+        assert any("1 windows have several rows" in what for what in findings(copy, "warning"))
 
     def test_a_file_that_is_promised_and_not_here_is_told(self, copy):
         (copy / "e4_data" / "1" / "E4_EDA.csv").unlink()
         assert "eda" not in read(copy).signals
-        assert said(copy, "warning").count("data_availability.csv speaks of it, but it is not here") == 1
+        assert findings(copy, "warning").count("data_availability.csv speaks of it, but it is not here") == 1
 
     def test_verify_tells_what_only_generated_people_lack(self, whole):
-        assert said(whole, "error") == []
-        assert "24 of 32 people have no signals here" in said(whole, "warning")
+        assert findings(whole, "error") == []
+        assert "24 of 32 people have no signals here" in findings(whole, "warning")
 
 
 class TestVideo:
@@ -423,14 +423,14 @@ class TestVideo:
         (copy / "debate_recordings").mkdir()
         (copy / "debate_recordings" / "p1_62.mp4").write_bytes(b"not a film")
         assert math.isnan(read(copy).video.fps)  # whoever decodes it says so
-        assert any(what.startswith("not readable as a video") for what in said(copy, "warning"))
+        assert any(what.startswith("not readable as a video") for what in findings(copy, "warning"))
         path = self.film(copy / "debate_recordings" / "p1_63.mp4", 63)
         assert read(copy).video.path == path
 
     def test_one_that_is_shorter_than_its_name_says_is_told(self, copy):
         self.film(copy / "debate_recordings" / "p1_640.mp4", 20)
         assert read(copy).video.span == (0.0, LENGTH_S)
-        assert "lasts 20.0 s by its header, 640 s by its name" in said(copy, "warning")
+        assert "lasts 20.0 s by its header, 640 s by its name" in findings(copy, "warning")
 
     @pytest.mark.parametrize("name", ["openface/p1_62.csv", "debate_recordings/p1_62.csv"])
     def test_what_openface_saw_begins_with_the_debate(self, copy, name):

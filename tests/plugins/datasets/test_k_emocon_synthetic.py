@@ -28,8 +28,8 @@ def oracle(effect: float, length_s: float | None = None, seeds: range = range(25
     """AUROC of each true quantity inside a person, mean over 32 people of each seed."""
     scores: dict[str, list[float]] = {}
     for seed in seeds:
-        for name, (_, values, labels, people) in synthetic.oracle(32, seed, effect, length_s).items():
-            mine = [people == person for person in np.unique(people)]
+        for name, (_, values, labels, subjects) in synthetic.oracle(32, seed, effect, length_s).items():
+            mine = [subjects == subject for subject in np.unique(subjects)]
             scores.setdefault(name, []).extend(auroc(values[m], labels[m]) for m in mine)
     return {name: float(np.nanmean(found)) for name, found in scores.items()}
 
@@ -63,8 +63,8 @@ class TestTruth:
             ratings = truth[f"{name}_rating"]
             assert set(np.unique(ratings)) == {1, 2, 3, 4, 5}
             assert (ratings >= 3).mean() == pytest.approx(0.5, abs=0.05)
-            for _, _, labels, people in synthetic.oracle(32, 0, 1.0).values():
-                assert all(0 < labels[people == person].mean() < 1 for person in np.unique(people))
+            for _, _, labels, subjects in synthetic.oracle(32, 0, 1.0).values():
+                assert all(0 < labels[subjects == subject].mean() < 1 for subject in np.unique(subjects))
 
     def test_people_differ_more_than_the_effect(self):
         truth = synthetic.draw(32, 0, 1.0)
@@ -110,25 +110,25 @@ def units(tmp_path_factory) -> list[dict]:
             continue
         grid = make_units([recording], reader.card, "continuous", protocol)
         rules = {target.name: target.rule for target in reader.card.targets}
-        person: dict = {
+        subject_id: dict = {
             name: label_units(grid, {recording.id: recording.labels[name]}, rules[name])[1] for name in DIMENSIONS
         }
         for modality, signal in recording.signals.items():
             size = round(10 * signal.rate)
             data = signal.data[:, : len(grid) * size].astype(float)
-            person[modality] = data.reshape(len(data), len(grid), size).swapaxes(0, 1)
-        found.append(person)
+            subject_id[modality] = data.reshape(len(data), len(grid), size).swapaxes(0, 1)
+        found.append(subject_id)
     return found
 
 
 def mean_auroc(units: list[dict], modality: str, target: str, figure) -> float:
     """AUROC inside a person of `figure`, which makes (units,) of (units, channels, samples); mean over people."""
     scores = []
-    for person in units:
-        if modality in person:
-            values = figure(person[modality])
-            kept = np.isfinite(values) & np.isfinite(person[target])
-            scores.append(auroc(values[kept], person[target][kept]))
+    for subject in units:
+        if modality in subject:
+            values = figure(subject[modality])
+            kept = np.isfinite(values) & np.isfinite(subject[target])
+            scores.append(auroc(values[kept], subject[target][kept]))
     return float(np.nanmean(scores))
 
 
@@ -235,10 +235,10 @@ class TestFiles:
         assert digests(tmp_path).keys() == {"mine.csv"}
 
     @pytest.mark.parametrize(
-        ("people", "seed", "effect", "length_s"),
+        ("subjects", "seed", "effect", "length_s"),
         [(0, 0, 1, 60.0), (33, 0, 1, 60.0), (2, -1, 1, 60.0), (2, 0, 1.5, 60.0), (2, 0, 1, 19.0), (2, 0, 1, 1e9)],
     )
-    def test_arguments_out_of_range(self, tmp_path, people, seed, effect, length_s):
+    def test_arguments_out_of_range(self, tmp_path, subjects, seed, effect, length_s):
         with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", people, seed, effect, length_s=length_s)
+            synthetic.synthesize(tmp_path / "out", subjects, seed, effect, length_s=length_s)
         assert not (tmp_path / "out").exists()

@@ -31,11 +31,11 @@ def write_e4(path: Path, samples: np.ndarray, rate: float, start: float = START)
 def release(tmp_path: Path) -> Path:
     """S01 without labels, S02 with labels from second 9 and without ACC."""
     rng = np.random.default_rng(0)
-    for person in ("S01", "S02"):
-        folder = tmp_path / "Raw_data" / person
+    for subject in ("S01", "S02"):
+        folder = tmp_path / "Raw_data" / subject
         folder.mkdir(parents=True)
         for name, rate in RATES.items():
-            if name != "ACC" or person == "S01":
+            if name != "ACC" or subject == "S01":
                 columns = 3 if name == "ACC" else 1
                 write_e4(folder / f"{name}.csv", rng.normal(40, 5, (SECONDS * rate, columns)), rate)
     seconds = np.arange(9, SECONDS)
@@ -108,11 +108,11 @@ def test_files_include_the_label_csv(release):
 
 
 def test_verify_tells_the_quirks(release):
-    said = [finding.what for finding in StressPredict(release).verify()]
-    assert any("without labels" in what for what in said)
-    assert any("no ACC.csv" in what for what in said)
-    assert "9 s have no label" in said
-    assert any("no button press within 2 s of label changes at 60 s" in what for what in said)
+    text = [finding.what for finding in StressPredict(release).verify()]
+    assert any("without labels" in what for what in text)
+    assert any("no ACC.csv" in what for what in text)
+    assert "9 s have no label" in text
+    assert any("no button press within 2 s of label changes at 60 s" in what for what in text)
 
 
 def test_verify_goes_on_after_a_damaged_person(release):
@@ -137,13 +137,13 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("kind", BAD_FILES)
 def test_a_bad_signal_file_is_named(release, kind):
-    content, said = BAD_FILES[kind]
+    content, text = BAD_FILES[kind]
     path = release / "Raw_data" / "S02" / "EDA.csv"
     if content is None:
         path.unlink()
     else:
         path.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=text) as caught:
         read(release)
     assert caught.value.exit_code == 3
     assert "S02" in caught.value.where
@@ -152,7 +152,7 @@ def test_a_bad_signal_file_is_named(release, kind):
 
 
 @pytest.mark.parametrize(
-    ("rows", "header", "said"),
+    ("rows", "header", "text"),
     [
         ([(2, 1, 1, START, 0)], "Participant,HR,respr,Time(sec),Stress", "no column Label"),
         ([(2, 1, 1, START + 9, 2)], None, "other than 0 and 1"),
@@ -162,9 +162,9 @@ def test_a_bad_signal_file_is_named(release, kind):
         ([], None, "empty"),
     ],
 )
-def test_a_bad_label_csv_is_named(release, rows, header, said):
+def test_a_bad_label_csv_is_named(release, rows, header, text):
     write_labels(release, rows, **({"header": header} if header else {}))
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=text) as caught:
         read(release)
     assert caught.value.where.endswith(LABELS.name)
 
@@ -234,14 +234,14 @@ def task_times(real: Path) -> dict[str, tuple]:
     """Of everybody in the study's log: the day, then the seconds since midnight or noon at which the tasks begin and
     end: colour words, interview, hyperventilation."""
     sheet = openpyxl.load_workbook(real / "Processed_data" / "Time_logs.xlsx").active
-    title, _, *people = sheet.iter_rows(values_only=True)
+    title, _, *subjects = sheet.iter_rows(values_only=True)
     tasks = [title.index(task) for task in ("Stroop Test", "Interview", "Hyperventilation")]
     return {
         row[0]: (
             row[title.index("Date")].date(),
             *((row[k].hour * 3600 + row[k].minute * 60) % HALF_A_DAY for task in tasks for k in (task, task + 1)),
         )
-        for row in people
+        for row in subjects
         if row[0]
     }
 
@@ -257,12 +257,12 @@ def labels(reader: StressPredict) -> Iterator[tuple[str, Label]]:
 class TestRealRecordings:
     def test_everybody_of_the_release_is_read_and_has_labels_if_the_csv_has_them(self, real):
         reader = StressPredict(real)
-        said = re.search(r"(\d+) healthy volunteers", (real / "README.md").read_text(encoding="utf-8"))
+        text = re.search(r"(\d+) healthy volunteers", (real / "README.md").read_text(encoding="utf-8"))
         assert reader.subjects() == sorted(task_times(real))
-        assert len(reader.subjects()) == int(said[1])
+        assert len(reader.subjects()) == int(text[1])
         labelled = {subject for subject in reader.subjects() for r in reader.recordings(subject) if r.labels}
         in_csv = np.unique(np.loadtxt(real / LABELS, delimiter=",", skiprows=1, usecols=0))
-        assert labelled == {f"S{person:02.0f}" for person in in_csv}
+        assert labelled == {f"S{subject_id:02.0f}" for subject_id in in_csv}
         assert set(reader.subjects()) - labelled == {"S01"}
 
     def test_signals_of_a_recording_have_one_length(self, real):
@@ -316,9 +316,9 @@ class TestRealRecordings:
         everybody: rows of the label csv lie on the device's seconds, without a drift, and that one column is a second
         early. That it is the column and not the rows which is early, the button presses above show."""
         table = np.genfromtxt(real / LABELS, delimiter=",", skip_header=1)
-        for person in np.unique(table[:, 0]).astype(int).tolist():
-            mine = table[(table[:, 0] == person) & np.isfinite(table[:, 1])]
-            device = np.loadtxt(real / "Raw_data" / f"S{person:02d}" / "HR.csv")
+        for subject in np.unique(table[:, 0]).astype(int).tolist():
+            mine = table[(table[:, 0] == subject) & np.isfinite(table[:, 1])]
+            device = np.loadtxt(real / "Raw_data" / f"S{subject:02d}" / "HR.csv")
             start, rates = device[0], device[2:]
             together = {}
             for lag in range(-15, 16):

@@ -27,8 +27,8 @@ def within(effect: float, quantity: str) -> float:
     """AUROC of a true quantity inside each person, mean over the people of some sets."""
     scores = []
     for seed in range(8):
-        value, label, person = synthetic.oracle(synthetic.PEOPLE, seed, effect)[quantity]
-        scores += [auroc(value[person == p], label[person == p]) for p in np.unique(person)]
+        value, label, subject = synthetic.oracle(synthetic.PEOPLE, seed, effect)[quantity]
+        scores += [auroc(value[subject == p], label[subject == p]) for p in np.unique(subject)]
     return float(np.mean(scores))
 
 
@@ -41,8 +41,8 @@ class TestTruth:
     def test_tasks_come_in_one_order_at_times_of_ones_own(self):
         truth = synthetic.draw(20, 0, 1.0)
         begins = []
-        for person in range(1, 21):
-            stress = truth["stress"][truth["person"] == person]
+        for subject in range(1, 21):
+            stress = truth["stress"][truth["person"] == subject]
             changes = np.flatnonzero(np.diff(stress)) + 1
             assert len(changes) == 6
             assert stress[0] == 0
@@ -51,9 +51,9 @@ class TestTruth:
 
     def test_people_differ_more_than_the_effect(self):
         truth = synthetic.draw(35, 0, 1.0)
-        people = [truth["heart_rate"][truth["person"] == p] for p in range(1, 36)]
-        rise = [rate[t == 1].mean() - rate[t == 0].mean() for rate, t in zip(people, self.tasks(truth), strict=True)]
-        assert np.std([rate.mean() for rate in people]) > np.mean(rise) > 3
+        subjects = [truth["heart_rate"][truth["person"] == p] for p in range(1, 36)]
+        rise = [rate[t == 1].mean() - rate[t == 0].mean() for rate, t in zip(subjects, self.tasks(truth), strict=True)]
+        assert np.std([rate.mean() for rate in subjects]) > np.mean(rise) > 3
 
     @staticmethod
     def tasks(truth: np.ndarray) -> list[np.ndarray]:
@@ -95,9 +95,9 @@ class TestFiles:
 
     def test_every_label_is_the_drawn_one(self, root):
         truth = synthetic.draw(18, 3, 1.0, length_s=LENGTH_S)
-        for person in range(2, 19):
-            label = only(root, f"S{person:02d}").labels["stress"]
-            mine = truth[truth["person"] == person]
+        for subject in range(2, 19):
+            label = only(root, f"S{subject:02d}").labels["stress"]
+            mine = truth[truth["person"] == subject]
             np.testing.assert_array_equal(label.times, np.arange(9, 9 + len(label.times)))
             np.testing.assert_array_equal(label.values, mine["stress"][label.times.astype(int)])
             assert len(mine) - 10 - len(label.times) <= 2  # files that end earlier cut a second or two off
@@ -128,8 +128,8 @@ class TestFiles:
         assert apart.max() < 5
 
     def test_presses_of_some_people_are_missing_or_of_another_time(self, root):
-        said = {Path(f.where).name for f in StressPredict(root).verify() if "no button press" in f.what}
-        assert said == {"S06", "S17"}
+        named = {Path(f.where).name for f in StressPredict(root).verify() if "no button press" in f.what}
+        assert named == {"S06", "S17"}
         assert b"\r\n" in (root / "Raw_data" / "S02" / "tags_S02.csv").read_bytes()
 
     def test_beats_in_the_ibi_file_are_those_of_the_pulse_wave(self, root):
@@ -143,10 +143,12 @@ class TestFiles:
         assert digests(tmp_path / "a") == digests(tmp_path / "b")
         assert json.loads((tmp_path / "a" / "EMBENCH_SYNTHETIC.json").read_text())["length_s"] == 60
 
-    @pytest.mark.parametrize("given", [{"length_s": 5}, {"length_s": float("nan")}, {"subjects": 36}, {"effect": 2}])
-    def test_arguments_out_of_range(self, tmp_path, given):
+    @pytest.mark.parametrize(
+        "arguments", [{"length_s": 5}, {"length_s": float("nan")}, {"subjects": 36}, {"effect": 2}]
+    )
+    def test_arguments_out_of_range(self, tmp_path, arguments):
         with pytest.raises(UsageError):
-            synthetic.synthesize(tmp_path / "out", **{"subjects": 2, "seed": 0, "effect": 1.0, **given})
+            synthetic.synthesize(tmp_path / "out", **{"subjects": 2, "seed": 0, "effect": 1.0, **arguments})
         assert not (tmp_path / "out").exists()
 
     def test_foreign_files_are_left_alone(self, tmp_path):
@@ -162,7 +164,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory) -> list:
+def subjects(tmp_path_factory) -> list:
     folder = tmp_path_factory.mktemp("signals")
     synthetic.synthesize(folder, subjects=13, seed=8, effect=1.0)
     return [only(folder, subject) for subject in StressPredict(folder).subjects()[1:]]
@@ -173,9 +175,9 @@ class TestSignals:
     """What tells of stress in a unit's signals: the rate of beats; neither mean nor variance."""
 
     @staticmethod
-    def scored(people: list, modality: str, figure) -> float:
+    def scored(subjects: list, modality: str, figure) -> float:
         scores = []
-        for recording in people:
+        for recording in subjects:
             signal, label = recording.signals[modality], recording.labels["stress"]
             step = int(10 * signal.rate)
             values, labels = [], []
@@ -188,13 +190,13 @@ class TestSignals:
         return float(np.mean(scores))
 
     @pytest.mark.parametrize("modality", ["ppg", "eda", "temp", "acc"])
-    def test_mean_and_variance_carry_nothing(self, people, modality):
+    def test_mean_and_variance_carry_nothing(self, subjects, modality):
         # 12 people of some 70 units, whose slow drifts make neighbours alike: a standard error of about .04.
         for figure in (np.mean, np.std):
-            assert self.scored(people, modality, figure) == pytest.approx(0.5, abs=0.13)
+            assert self.scored(subjects, modality, figure) == pytest.approx(0.5, abs=0.13)
 
-    def test_heart_rate_is_in_the_pulse_wave(self, people):
+    def test_heart_rate_is_in_the_pulse_wave(self, subjects):
         def rate(x: np.ndarray) -> float:
             return -float(np.median(np.diff(ppg_peaks(x[0], 64.0))))
 
-        assert self.scored(people, "ppg", rate) > 0.8
+        assert self.scored(subjects, "ppg", rate) > 0.8

@@ -26,7 +26,7 @@ SEED = 4
 class Small(NamedTuple):
     """A small set, and the recordings of its people that have no clip, or one that is not used, and no table."""
 
-    people: int
+    n_subjects: int
     length_s: float
     unfilmed: set[str]
     unseen: set[str]
@@ -41,13 +41,13 @@ SMALL = {
 }
 
 
-def write(name: str, root: Path, *, people: int, effect: float = 1.0, length_s: float | None, videos: bool = True):
-    registry.synthesizer(name)(root, subjects=people, seed=SEED, effect=effect, length_s=length_s, videos=videos)
+def write(name: str, root: Path, *, n_subjects: int, effect: float = 1.0, length_s: float | None, videos: bool = True):
+    registry.synthesizer(name)(root, subjects=n_subjects, seed=SEED, effect=effect, length_s=length_s, videos=videos)
     return registry.load("dataset", name)(root)
 
 
 def recordings(reader) -> list[Recording]:
-    return [recording for person in reader.subjects() for recording in reader.recordings(person)]
+    return [recording for subject in reader.subjects() for recording in reader.recordings(subject)]
 
 
 def name_of(recording: Recording) -> str:
@@ -80,7 +80,7 @@ QUICK = "k_emocon"
 def made(request, tmp_path_factory):
     small = SMALL[request.param]
     root = tmp_path_factory.mktemp("faces")
-    return request.param, write(request.param, root, people=small.people, length_s=small.length_s)
+    return request.param, write(request.param, root, n_subjects=small.n_subjects, length_s=small.length_s)
 
 
 class TestFiles:
@@ -108,7 +108,7 @@ class TestFiles:
 
     def test_conformance(self, made):
         name, reader = made
-        if SMALL[name].people > 1:
+        if SMALL[name].n_subjects > 1:
             check_dataset(type(reader), reader.root)
 
     def test_nothing_is_an_error_and_faces_are_where_they_should_be(self, made):
@@ -118,7 +118,7 @@ class TestFiles:
     def test_signals_are_the_same_bytes_without_films(self, made, tmp_path):
         name, reader = made
         small = SMALL[name]
-        write(name, tmp_path, people=small.people, length_s=small.length_s, videos=False)
+        write(name, tmp_path, n_subjects=small.n_subjects, length_s=small.length_s, videos=False)
         plain, filmed = digests(tmp_path), digests(reader.root)
         both = {path for path in plain if not path.endswith((".avi", "SYNTHETIC.json"))}
         assert {path: plain[path] for path in both} == {path: filmed[path] for path in both}
@@ -138,7 +138,7 @@ class TestFiles:
 
 def test_the_same_arguments_give_the_same_bytes(tmp_path):
     for folder in "ab":
-        write("k_emocon", tmp_path / folder, people=1, length_s=20.0)
+        write("k_emocon", tmp_path / folder, n_subjects=1, length_s=20.0)
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
 
@@ -150,8 +150,8 @@ class TestTruth:
     def test_of_amigos_external_too(self, effect):
         scores: dict[str, list[float]] = {}
         for seed in range(3):
-            for quantity, (_, values, labels, people) in amigos_external.oracle(40, seed, effect).items():
-                own = [people == person for person in np.unique(people)]
+            for quantity, (_, values, labels, n_subjects) in amigos_external.oracle(40, seed, effect).items():
+                own = [n_subjects == subject for subject in np.unique(n_subjects)]
                 scores.setdefault(quantity, []).extend(auroc(values[mine], labels[mine]) for mine in own)
         for quantity in ("smile", "brow"):
             assert np.nanmean(scores[quantity]) == pytest.approx(0.5 + 0.4 * effect, abs=0.02)
@@ -172,15 +172,15 @@ ORACLES = {"amigos": (6, 24.0, 10), "deap": (3, 12.0, 4)}
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ORACLES)
 def test_an_oracle_finds_it_in_frames_and_action_units_and_brightness_tells_nothing(name, tmp_path):
-    people, length_s, looks = ORACLES[name]
+    n_subjects, length_s, looks = ORACLES[name]
     found: dict[tuple[float, str], list[float]] = {}
     for effect in (0.0, 1.0):
-        reader = write(name, tmp_path / f"{effect:g}", people=people, effect=effect, length_s=length_s)
-        for number, person in enumerate(reader.subjects(), start=1):
+        reader = write(name, tmp_path / f"{effect:g}", n_subjects=n_subjects, effect=effect, length_s=length_s)
+        for number, subject in enumerate(reader.subjects(), start=1):
             face = Face.draw(np.random.default_rng([SEED, number, looks]))
             smiling, raised = (_moved(face, axis) for axis in (0, 1))
             rows = []
-            for recording in reader.recordings(person):
+            for recording in reader.recordings(subject):
                 signal = recording.signals.get("face_au")
                 if signal is None or recording.video is None or not recording.labels:
                     continue

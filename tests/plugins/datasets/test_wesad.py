@@ -66,7 +66,7 @@ def usual(name: str) -> bytes:
     return pickle.dumps(content_of(name), protocol=2)
 
 
-def person(root: Path, name: str = "S2", content: object = None, quest: str | None = QUEST) -> Path:
+def write_subject(root: Path, name: str = "S2", content: object = None, quest: str | None = QUEST) -> Path:
     """A person's folder written by hand; the pickle's path."""
     folder = root / name
     folder.mkdir(parents=True)
@@ -81,7 +81,7 @@ def read(root: Path, subject: str = "S2", cls: type[Wesad] = Wesad):
     return recording
 
 
-def said(root: Path, severity: str, cls: type[Wesad] = Wesad) -> str:
+def findings(root: Path, severity: str, cls: type[Wesad] = Wesad) -> str:
     return "\n".join(finding.what for finding in cls(root).verify() if finding.severity == severity)
 
 
@@ -122,23 +122,23 @@ class TestReading:
         assert info["sex"] == "male"
         assert info["handedness"] == "right"
         assert info["age_band"] in ("20-29", "30-39")
-        person(tmp_path)
+        write_subject(tmp_path)
         assert Wesad(tmp_path).subject_info("S2") == {}
-        assert "no readme" in said(tmp_path, "note")
+        assert "no readme" in findings(tmp_path, "note")
 
     @pytest.mark.parametrize("folder", [".", "WESAD", "WESAD/WESAD", "wesad"])
     def test_packed_once_or_twice(self, tmp_path, folder):
-        path = person(tmp_path / folder, "S17")
+        path = write_subject(tmp_path / folder, "S17")
         assert Wesad(tmp_path).subjects() == ["S17"]
         assert Wesad(tmp_path).files("S17")[0] == path
         assert read(tmp_path, "S17").duration_s == 60
 
     def test_people_come_in_the_releases_order(self, tmp_path):
         for name in ("S10", "S2", "S13"):
-            person(tmp_path, name)
+            write_subject(tmp_path, name)
         assert Wesad(tmp_path).subjects() == ["S2", "S10", "S13"]
-        assert "S1, " not in said(tmp_path, "note")
-        assert "not here: S3, S4" in said(tmp_path, "note")
+        assert "S1, " not in findings(tmp_path, "note")
+        assert "not here: S3, S4" in findings(tmp_path, "note")
 
 
 class TestLiberal:
@@ -146,17 +146,17 @@ class TestLiberal:
         content = content_of()
         signal = content["signal"]
         content["signal"] = {device: {key.upper(): x for key, x in of.items()} for device, of in signal.items()}
-        person(tmp_path / "upper", content=content)
+        write_subject(tmp_path / "upper", content=content)
         content["signal"] = {device: {key.lower(): x for key, x in of.items()} for device, of in signal.items()}
-        person(tmp_path / "lower", content=content)
+        write_subject(tmp_path / "lower", content=content)
         for folder in ("upper", "lower"):
             for cls in (Wesad, WesadChest):
                 assert set(read(tmp_path / folder, cls=cls).signals) == set(cls.card.modalities)
 
     @pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "u1", ">i4"])
     def test_codes_of_any_dtype(self, tmp_path, dtype):
-        person(tmp_path, content={**content_of(), "label": codes_of().astype(dtype)})
-        person(tmp_path / "plain")
+        write_subject(tmp_path, content={**content_of(), "label": codes_of().astype(dtype)})
+        write_subject(tmp_path / "plain")
         for one, other in zip(read(tmp_path).labels.values(), read(tmp_path / "plain").labels.values(), strict=True):
             np.testing.assert_array_equal(one.values, other.values)
 
@@ -164,13 +164,13 @@ class TestLiberal:
         content = content_of()
         content["label"] = content["label"][:, None]
         content["signal"]["wrist"]["EDA"] = content["signal"]["wrist"]["EDA"][:, 0].astype(">f4")
-        person(tmp_path, content=content)
+        write_subject(tmp_path, content=content)
         assert read(tmp_path).signals["eda"].data.shape == (1, 240)
 
     def test_a_wristband_a_little_shorter(self, tmp_path):
         content = content_of()
         content["signal"]["wrist"]["EDA"] = content["signal"]["wrist"]["EDA"][:-3]
-        person(tmp_path, content=content)
+        write_subject(tmp_path, content=content)
         recording = read(tmp_path)
         assert recording.duration_s == 59.25
         assert len(recording.labels["condition"].values) == 59
@@ -179,39 +179,39 @@ class TestLiberal:
         content = content_of()
         del content["signal"]["wrist"]["TEMP"]
         content["signal"]["wrist"]["EDA"][:] = 0
-        person(tmp_path, content=content)
+        write_subject(tmp_path, content=content)
         assert set(read(tmp_path).signals) == {"ppg", "acc"}
-        assert "no wrist TEMP" in said(tmp_path, "warning")
-        assert "no wrist EDA" in said(tmp_path, "warning")
+        assert "no wrist TEMP" in findings(tmp_path, "warning")
+        assert "no wrist EDA" in findings(tmp_path, "warning")
 
     def test_lost_samples_are_nan(self, tmp_path):
         content = content_of()
         content["signal"]["wrist"]["BVP"][100:104] = np.inf
         content["signal"]["wrist"]["BVP"][200] = 1e300
-        person(tmp_path, content=content)
+        write_subject(tmp_path, content=content)
         assert np.isnan(read(tmp_path).signals["ppg"].data).sum() == 5
-        assert "5 samples of wrist BVP are missing" in said(tmp_path, "warning")
+        assert "5 samples of wrist BVP are missing" in findings(tmp_path, "warning")
 
     def test_acceleration_in_another_unit_is_told(self, tmp_path):
         content = content_of()
         content["signal"]["wrist"]["ACC"] /= 64
-        person(tmp_path, content=content)
-        assert "another unit" in said(tmp_path, "warning")
-        assert "another unit" not in said(tmp_path, "warning", WesadChest)
+        write_subject(tmp_path, content=content)
+        assert "another unit" in findings(tmp_path, "warning")
+        assert "another unit" not in findings(tmp_path, "warning", WesadChest)
 
     def test_a_pickle_without_the_other_device(self, tmp_path):
         content = content_of()
         del content["signal"]["chest"]
-        person(tmp_path, content=content)
+        write_subject(tmp_path, content=content)
         assert set(read(tmp_path).signals) == set(Wesad.card.modalities)
-        assert "no chest" in said(tmp_path, "note")
+        assert "no chest" in findings(tmp_path, "note")
         with pytest.raises(DataError, match="it holds no chest, but wrist"):
             read(tmp_path, cls=WesadChest)
 
 
 class TestConditions:
     def test_codes_become_conditions_a_second(self, tmp_path):
-        person(tmp_path)
+        write_subject(tmp_path)
         label = read(tmp_path).labels["condition"]
         assert (label.kind, label.classes) == ("condition", CONDITIONS)
         np.testing.assert_array_equal(label.times, np.arange(60))
@@ -223,7 +223,7 @@ class TestConditions:
     def test_a_second_with_two_codes_has_none(self, tmp_path):
         codes = codes_of()
         codes[4 * 700 : 4 * 700 + 1] = 0
-        person(tmp_path, content={**content_of(), "label": codes})
+        write_subject(tmp_path, content={**content_of(), "label": codes})
         values = read(tmp_path).labels["condition"].values
         assert np.isnan(values[4])
         assert values[5] == 0
@@ -241,7 +241,7 @@ class TestConditions:
         assert WesadChest.card.targets == Wesad.card.targets
 
     def test_units_of_ten_seconds_by_their_labelled_seconds(self, tmp_path):
-        person(tmp_path)
+        write_subject(tmp_path)
         recording = read(tmp_path)
         units = make_units([recording], Wesad.card, "condition", load_protocol("subject-independent-v1"))
         (target,) = [target for target in Wesad.card.targets if target.name == "condition4"]
@@ -277,12 +277,12 @@ class TestQuestionnaires:
         assert [len(report.stai) for report in reports] == [6] * 5
         assert [len(report.sssq) for report in reports] == [6 if r.condition == 1 else 0 for r in reports]
         rows = [line.split(";") for line in path.read_text("utf-8").splitlines()]
-        given = [row[1:3] for row in rows if row[0] == "# DIM"]
-        assert [[f"{r.valence:g}", f"{r.arousal:g}"] for r in reports] == given
+        ratings = [row[1:3] for row in rows if row[0] == "# DIM"]
+        assert [[f"{r.valence:g}", f"{r.arousal:g}"] for r in reports] == ratings
         assert not [what for report in reports for what in report.odd()]
 
     def test_ratings_hold_where_the_codes_say_not_the_times(self, tmp_path):
-        person(tmp_path)
+        write_subject(tmp_path)
         recording = read(tmp_path)
         valence = recording.labels["valence"]
         assert valence.kind == "continuous"
@@ -291,37 +291,37 @@ class TestQuestionnaires:
             expected[start:stop] = value
         np.testing.assert_array_equal(valence.values, expected)
         np.testing.assert_array_equal(np.isnan(recording.labels["arousal"].values), np.isnan(expected))
-        person(tmp_path / "other", quest=QUEST.replace("7.08;39.55;70.19", "99.1;1.2;0"))
+        write_subject(tmp_path / "other", quest=QUEST.replace("7.08;39.55;70.19", "99.1;1.2;0"))
         np.testing.assert_array_equal(read(tmp_path / "other").labels["valence"].values, expected)
-        assert "START and END" in said(tmp_path / "other", "warning")
+        assert "START and END" in findings(tmp_path / "other", "warning")
 
     def test_the_other_order(self, tmp_path):
         runs = tuple((({2: 3, 3: 2}.get(code, code)), length) for code, length in RUNS)
         quest = QUEST.replace("TSST;Medi 1;Fun", "Fun;Medi 1;TSST")
-        person(tmp_path, content=content_of(runs=runs), quest=quest)
+        write_subject(tmp_path, content=content_of(runs=runs), quest=quest)
         labels = read(tmp_path).labels
         assert set(labels["valence"].values[labels["condition"].values == 2]) == {3}
-        assert not said(tmp_path, "warning").replace("\n", "").startswith("its order")
+        assert not findings(tmp_path, "warning").replace("\n", "").startswith("its order")
 
     def test_without_the_file_there_are_conditions_only(self, tmp_path):
-        path = person(tmp_path, quest=None)
+        path = write_subject(tmp_path, quest=None)
         assert set(read(tmp_path).labels) == {"condition"}
         assert Wesad(tmp_path).files("S2") == [path]
-        assert "no valence and no arousal" in said(tmp_path, "note")
+        assert "no valence and no arousal" in findings(tmp_path, "note")
 
     def test_another_order_than_the_pickles_is_told(self, tmp_path):
-        person(tmp_path, quest=QUEST.replace("TSST;Medi 1;Fun", "Fun;Medi 1;TSST"))
-        assert "its order is not that of the conditions in the pickle" in said(tmp_path, "warning")
+        write_subject(tmp_path, quest=QUEST.replace("TSST;Medi 1;Fun", "Fun;Medi 1;TSST"))
+        assert "its order is not that of the conditions in the pickle" in findings(tmp_path, "warning")
 
     def test_a_condition_that_is_not_in_the_codes_leaves_the_others_their_ratings(self, tmp_path):
         runs = tuple((0 if code == 3 else code, length) for code, length in RUNS)
-        person(tmp_path, content=content_of(runs=runs))
+        write_subject(tmp_path, content=content_of(runs=runs))
         labels = read(tmp_path).labels
         by_condition = {c: set(labels["valence"].values[labels["condition"].values == c]) for c in (0, 1)}
         assert by_condition == {0: {7}, 1: {3}}
         meditation = labels["valence"].values[labels["condition"].values == 3]
         assert np.isnan(meditation).all()  # one stretch for two reports
-        assert "no second of it is amusement" in said(tmp_path, "warning")
+        assert "no second of it is amusement" in findings(tmp_path, "warning")
 
     def test_line_ends_and_marks_of_other_systems(self, tmp_path):
         path = tmp_path / "S2_quest.csv"
@@ -329,7 +329,7 @@ class TestQuestionnaires:
         assert len(read_reports(path, "S2")) == 5
 
     def test_a_question_without_an_answer(self, tmp_path):
-        person(tmp_path, quest=QUEST.replace("DIM;3;8", "DIM;;8"))
+        write_subject(tmp_path, quest=QUEST.replace("DIM;3;8", "DIM;;8"))
         labels = read(tmp_path).labels
         stress = labels["condition"].values == 1
         assert np.isnan(labels["valence"].values[stress]).all()
@@ -349,7 +349,7 @@ class TestQuestionnaires:
         ],
     )
     def test_a_bad_file_is_named(self, tmp_path, old, new, what):
-        path = person(tmp_path, quest=None).with_name("S2_quest.csv")
+        path = write_subject(tmp_path, quest=None).with_name("S2_quest.csv")
         path.write_text(QUEST.replace(old, new), encoding="utf-8")
         with pytest.raises(DataError, match=what) as caught:
             read(tmp_path)
@@ -391,20 +391,20 @@ class TestWrongFolders:
 
     def test_people_who_are_not_of_the_release(self, tmp_path):
         for name in ("S1", "S2", "S12"):
-            person(tmp_path, name)
+            write_subject(tmp_path, name)
         assert Wesad(tmp_path).subjects() == ["S2"]
-        told = said(tmp_path, "warning")
-        assert "S1 is not of the release" in told
-        assert "S12 is not of the release" in told
+        warning = findings(tmp_path, "warning")
+        assert "S1 is not of the release" in warning
+        assert "S12 is not of the release" in warning
         with pytest.raises(DataError, match="no person S12"):
             read(tmp_path, "S12")
         assert len(PEOPLE) == 15
 
     def test_a_person_without_a_pickle(self, tmp_path):
-        person(tmp_path, "S2")
+        write_subject(tmp_path, "S2")
         (tmp_path / "S3").mkdir()
         assert Wesad(tmp_path).subjects() == ["S2"]
-        assert "there is no S3.pkl" in said(tmp_path, "warning")
+        assert "there is no S3.pkl" in findings(tmp_path, "warning")
 
 
 def with_signal(device: str, key: str, change) -> dict:
@@ -441,20 +441,20 @@ class TestBadPickles:
     @pytest.mark.parametrize("kind", BAD_CONTENT)
     def test_what_it_holds_is_told(self, tmp_path, kind):
         make, what = BAD_CONTENT[kind]
-        path = person(tmp_path, content=make())
+        path = write_subject(tmp_path, content=make())
         with pytest.raises(DataError) as caught:
             read(tmp_path)
         assert what in caught.value.what
         assert caught.value.where == str(path)
         assert caught.value.expected
         assert caught.value.hint
-        assert what in said(tmp_path, "error")
+        assert what in findings(tmp_path, "error")
 
     @pytest.mark.parametrize(
         "content", [b"", b"<!DOCTYPE html><html>", b"PK\x03\x04zip", b"version https://git-lfs.github.com/spec/v1\n"]
     )
     def test_no_pickle_at_all(self, tmp_path, content):
-        path = person(tmp_path)
+        path = write_subject(tmp_path)
         path.write_bytes(content)
         with pytest.raises(DataError) as caught:
             read(tmp_path)
@@ -475,16 +475,16 @@ class TestBadPickles:
             def __reduce__(self):
                 return Path.touch, (ran,)
 
-        person(tmp_path, content={**content_of(), "label": Evil()})
+        write_subject(tmp_path, content={**content_of(), "label": Evil()})
         with pytest.raises(DataError, match="refused"):
             read(tmp_path)
-        assert "refused" in said(tmp_path, "error")
+        assert "refused" in findings(tmp_path, "error")
         assert not ran.exists()
 
     def test_verify_goes_on_after_a_damaged_person(self, tmp_path):
-        person(tmp_path, "S2").write_bytes(b"")
-        person(tmp_path, "S3")
-        person(tmp_path, "S4", quest="nonsense")
+        write_subject(tmp_path, "S2").write_bytes(b"")
+        write_subject(tmp_path, "S3")
+        write_subject(tmp_path, "S4", quest="nonsense")
         errors = [Path(f.where).name for f in Wesad(tmp_path).verify() if f.severity == "error"]
         assert errors == ["S2.pkl", "S4_quest.csv"]
         assert any(Path(f.where).name.startswith("S3") for f in Wesad(tmp_path).verify())
@@ -493,7 +493,7 @@ class TestBadPickles:
     def test_damaged_bytes_give_signals_or_bad_data(self, tmp_path, seed):
         """A changed sample can't be told from a true one; everything else is an error that names the file."""
         rng = np.random.default_rng(seed)
-        path = person(tmp_path)
+        path = write_subject(tmp_path)
         data = bytearray(path.read_bytes())
         # Arrays are most of a file, so half of the places are near its ends and where an array's head lies.
         heads = [at for key in (b"subject", b"label", b"ACC", b"BVP", b"wrist", b"dtype") if (at := data.find(key)) > 0]

@@ -25,8 +25,8 @@ def auroc(score: np.ndarray, label: np.ndarray) -> float:
     return float((rankdata(score)[label].sum() - high * (high + 1) / 2) / (high * low))
 
 
-def within(score: np.ndarray, label: np.ndarray, person: np.ndarray) -> float:
-    return float(np.mean([auroc(score[person == p], label[person == p]) for p in np.unique(person)]))
+def within(score: np.ndarray, label: np.ndarray, subject: np.ndarray) -> float:
+    return float(np.mean([auroc(score[subject == p], label[subject == p]) for p in np.unique(subject)]))
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -38,9 +38,9 @@ def oracle(effect: float, quantity: str, seeds: int) -> float:
     """AUROC of the true quantity of a unit within a person, mean over sets of 15 people."""
     scores = []
     for seed in range(seeds):
-        target, values, label, person = synthetic.oracle(15, seed, effect)[quantity]
+        target, values, label, subject = synthetic.oracle(15, seed, effect)[quantity]
         assert target == "stress"
-        scores.append(within(values, label.astype(bool), person))
+        scores.append(within(values, label.astype(bool), subject))
     return float(np.mean(scores))
 
 
@@ -63,8 +63,8 @@ class TestTruth:
         scores = []
         for seed in range(20):
             truth = synthetic.draw(15, seed, effect)
-            for person in np.unique(truth["person"]):
-                mine = truth[truth["person"] == person]
+            for subject in np.unique(truth["person"]):
+                mine = truth[truth["person"] == subject]
                 mine = mine[: len(mine) // 10 * 10].reshape(-1, 10)
                 kept = mine[np.isin(mine["code"][:, 0], (1, 3))]
                 scores.append(auroc(kept["breaths_per_min"].mean(axis=1), kept["code"][:, 0] == 3))
@@ -80,16 +80,16 @@ class TestTruth:
     def test_both_orders_occur_and_the_baseline_is_first(self):
         truth = synthetic.draw(4, 0, 1.0)
         orders = set()
-        for person in (2, 3, 4, 5):
-            condition = truth["condition"][truth["person"] == person]
+        for subject in (2, 3, 4, 5):
+            condition = truth["condition"][truth["person"] == subject]
             condition = condition[condition > 0]
             orders.add(tuple(condition[np.flatnonzero(np.diff(condition, prepend=0))]))
         assert orders == {(1, 2, 4, 3, 4), (1, 3, 4, 2, 4)}
 
     def test_people_differ_more_than_the_effect(self):
         sets = [synthetic.draw(15, seed, 0.0) for seed in range(10)]
-        people = [truth[truth["person"] == person] for truth in sets for person in np.unique(truth["person"])]
-        means = [[person["heart_rate"].mean(), np.log(person["scr_per_min"]).mean()] for person in people]
+        subjects = [truth[truth["person"] == subject] for truth in sets for subject in np.unique(truth["person"])]
+        means = [[subject["heart_rate"].mean(), np.log(subject["scr_per_min"]).mean()] for subject in subjects]
         shift = synthetic.D_PRIME * np.array([synthetic.HEART_SD, synthetic.SKIN_SD])
         assert (np.std(means, axis=0) > shift).all()
 
@@ -210,7 +210,7 @@ class TestFiles:
 class _Units(NamedTuple):
     """Units of eight people that lie in one condition: (n,) each, and by channel the samples (n, channels, T)."""
 
-    person: np.ndarray
+    subject: np.ndarray
     condition: np.ndarray
     truth: np.ndarray  # (n, 3): heart rate, log of responses, log of breaths a minute
     signals: dict[tuple[str, str], np.ndarray]
@@ -221,7 +221,7 @@ def units(tmp_path_factory) -> _Units:
     root = tmp_path_factory.mktemp("moments")
     synthetic.synthesize(root, subjects=8, seed=7, effect=1.0, length_s=480.0)
     truth = synthetic.draw(8, 7, 1.0, length_s=480.0)
-    person, condition, rates, signals = [], [], [], {}
+    subject, condition, rates, signals = [], [], [], {}
     for cls in (Wesad, WesadChest):
         for name in cls(root).subjects():
             (recording,) = cls(root).recordings(name)
@@ -231,20 +231,20 @@ def units(tmp_path_factory) -> _Units:
                 mine = truth[truth["person"] == int(name[1:])]
                 means = [[mine[q][s : s + 10].mean() for q in ("heart_rate", "scr_per_min", "breaths_per_min")]
                          for s in starts]  # fmt: skip
-                person += [int(name[1:])] * len(starts)
+                subject += [int(name[1:])] * len(starts)
                 condition += [codes[s] for s in starts]
                 rates += np.log(means).tolist()
             for modality, signal in recording.signals.items():
                 rows = signals.setdefault((cls.device, modality), [])
                 rows += [signal.data[:, round(s * signal.rate) : round((s + 10) * signal.rate)] for s in starts]
-    return _Units(np.array(person), np.array(condition), np.array(rates), {k: np.array(v) for k, v in signals.items()})
+    return _Units(np.array(subject), np.array(condition), np.array(rates), {k: np.array(v) for k, v in signals.items()})
 
 
 @pytest.mark.slow
 class TestSignals:
     def test_mean_and_variance_carry_nothing(self, units):
         """Not about the quantities that are planted, compared inside each person's conditions."""
-        group = units.person * 10 + units.condition
+        group = units.subject * 10 + units.condition
 
         def inside(values: np.ndarray) -> np.ndarray:
             means = {g: values[group == g].mean(axis=0) for g in np.unique(group)}
@@ -269,12 +269,12 @@ class TestSignals:
             beats.append(np.log(60 * rate / np.diff(peaks).mean()))
         assert np.median(np.abs(np.array(beats) - units.truth[:, 0])) < 0.04
         kept = units.condition < 3
-        assert within(np.array(beats)[kept], units.condition[kept] == 1, units.person[kept]) > 0.75
+        assert within(np.array(beats)[kept], units.condition[kept] == 1, units.subject[kept]) > 0.75
 
     def test_breathing_is_in_the_belt(self, units):
         turns = np.array([(np.diff(np.sign(x[0, ::70])) != 0).sum() for x in units.signals[("chest", "resp")]])
         kept = np.isin(units.condition, (2, 3))
-        assert within(turns[kept], units.condition[kept] == 2, units.person[kept]) > 0.8
+        assert within(turns[kept], units.condition[kept] == 2, units.subject[kept]) > 0.8
 
     def test_responses_of_the_skin_rise_fast_and_fall_slowly(self, units):
         for key in (("wrist", "eda"), ("chest", "eda")):

@@ -26,7 +26,7 @@ def parameters(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def answers(n: int) -> OutputSpec:
+def outputs_of(n: int) -> OutputSpec:
     return OutputSpec(tuple(Target(f"t{i}", "binary", LabelRule(), f"t{i}") for i in range(n)))
 
 
@@ -68,7 +68,7 @@ def test_transformer_and_head_have_the_papers_parameters() -> None:
     assert parameters(network.layers) == 2 * (attention + ffn + norms)
     assert network.cls.shape == (256,)
     assert parameters(network) == 832_000 + 256 + 2 * (attention + ffn + norms)
-    head = paper.head(TokenSpec(1280, 256, True), answers(1))
+    head = paper.head(TokenSpec(1280, 256, True), outputs_of(1))
     assert parameters(head) == (256 * 64 + 64) + (64 + 1)
 
 
@@ -97,7 +97,7 @@ def test_receptive_field(preset: str, rate: float, samples: int) -> None:
 
 
 def test_head_gives_the_layer_after_the_relu() -> None:
-    head = encoder("paper").head(TokenSpec(1280, 256, True), answers(2)).eval()
+    head = encoder("paper").head(TokenSpec(1280, 256, True), outputs_of(2)).eval()
     summary = torch.randn(5, 256)
     output = head(Tokens(torch.zeros(5, 1280, 256), None, summary))
     expected = torch.relu(summary @ head.first.weight.T + head.first.bias)
@@ -170,7 +170,7 @@ def test_training_and_evaluation_agree_without_dropout() -> None:
 @pytest.mark.parametrize("pos", ["sin", "learned", "none"])
 def test_gradients_reach_every_parameter(pos: str) -> None:
     network = small(pos=pos).train()
-    head = encoder("small").head(TokenSpec(320, 32, True), answers(1))
+    head = encoder("small").head(TokenSpec(320, 32, True), outputs_of(1))
     tokens = network(torch.randn(4, 1, 320))
     (head(tokens).logits.sum() + tokens.x.square().mean()).backward()
     for name, parameter in [*network.named_parameters(), *head.named_parameters()]:
@@ -207,7 +207,7 @@ def test_short_training_lowers_the_loss() -> None:
     """`single` in small: the encoder and its own head learn a sign that is in the level."""
     torch.manual_seed(0)
     single = encoder("small", widths=[4, 8, 8], ffn=16)
-    network, head = single.build(spec(rate=4.0)), single.head(TokenSpec(40, 8, True), answers(1))
+    network, head = single.build(spec(rate=4.0)), single.head(TokenSpec(40, 8, True), outputs_of(1))
     y = (torch.arange(32) % 2).float()[:, None]
     x = torch.randn(32, 1, 40) + 2 * y[..., None] - 1
     optimiser = torch.optim.AdamW([*network.parameters(), *head.parameters()], 3e-3)

@@ -30,7 +30,7 @@ def network(channels: int = 1, **build: object) -> Network:
     return built.eval()
 
 
-def answers(n: int) -> OutputSpec:
+def outputs_of(n: int) -> OutputSpec:
     return OutputSpec(tuple(Target(f"t{i}", "binary", LabelRule(), f"t{i}") for i in range(n)))
 
 
@@ -147,7 +147,7 @@ def test_gradients_reach_every_parameter(preset: str) -> None:
     maker = encoder(preset)
     built, head = (
         maker.build(InputSpec("ppg", (1, SAMPLES), ("bvp",), 4.0)),
-        maker.head(TokenSpec(SAMPLES, 16), answers(1)),
+        maker.head(TokenSpec(SAMPLES, 16), outputs_of(1)),
     )
     head(built(torch.randn(8, 1, SAMPLES))).logits.square().sum().backward()
     idle = {"network.fill.token.alone"}  # alone, a modality is always there
@@ -168,7 +168,7 @@ def test_weights_survive_saving() -> None:
 
 def test_alone_it_has_the_shared_transformer_of_one_stream() -> None:
     """128 wide, with a head of 128 -> 128 -> n instead of 384 -> 128 -> n."""
-    head = encoder().head(TokenSpec(SAMPLES, 16), answers(2))
+    head = encoder().head(TokenSpec(SAMPLES, 16), outputs_of(2))
     layer = 4 * (128 * 128 + 128) + 2 * (128 * 128 + 128) + 2 * 256
     classifier = (128 * 128 + 128) + 2 * 128 + (128 * 2 + 2)
     assert parameters(head) == 16 + (16 * 128 + 128) + 256 + layer + classifier
@@ -221,7 +221,7 @@ def test_short_training_lowers_the_loss() -> None:
     """Alone in `small`: whether a slow wave rises or falls at the end."""
     torch.manual_seed(0)
     maker = encoder("small")
-    built, head = maker.build(InputSpec("eda", (1, 40), ("eda",), 4.0)), maker.head(TokenSpec(40, 16), answers(1))
+    built, head = maker.build(InputSpec("eda", (1, 40), ("eda",), 4.0)), maker.head(TokenSpec(40, 16), outputs_of(1))
     y = (torch.arange(32) % 2).float()[:, None]
     x = torch.randn(32, 1, 40) * 0.3 + (2 * y - 1)[..., None] * torch.linspace(-1, 1, 40)
     optimiser = torch.optim.AdamW([*built.parameters(), *head.parameters()], 3e-3)

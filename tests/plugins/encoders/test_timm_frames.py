@@ -104,12 +104,12 @@ def test_frames_that_were_not_seen_change_nothing(training: bool) -> None:
     mask = torch.ones(3, 4, dtype=torch.bool)
     mask[1, 2:] = False
     other = torch.where(mask[:, :, None, None, None], x, clips(seed=9))
-    answers = []
+    predictions = []
     for values in (x, other):
         built = network().train(training)
         torch.manual_seed(1)
-        answers.append((built(values, mask), built.state_dict()))
-    (one, state), (two, again) = answers
+        predictions.append((built(values, mask), built.state_dict()))
+    (one, state), (two, again) = predictions
     torch.testing.assert_close(one.x, two.x)
     assert one.mask is mask
     torch.testing.assert_close(one.pooled()[1], one.x[1, :2].mean(0))

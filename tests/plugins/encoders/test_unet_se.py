@@ -133,18 +133,18 @@ def test_gradients_reach_every_parameter(preset: str, spec: InputSpec, rows: tor
     maker = encoder(preset)
     network = maker.build(spec).train()
     made = network(rows)
-    head = maker.head(TokenSpec(made.x.shape[1], made.x.shape[2]), answers())
+    head = maker.head(TokenSpec(made.x.shape[1], made.x.shape[2]), outputs_of())
     head(made).logits.square().sum().backward()
     named = [*network.named_parameters(), *head.named_parameters()]
     assert [name for name, p in named if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
-def answers() -> OutputSpec:
+def outputs_of() -> OutputSpec:
     return OutputSpec((Target("t", "binary", LabelRule(), "t"),))
 
 
 def test_head_is_the_mean_of_tokens_that_count_and_two_layers() -> None:
-    head = encoder().head(TokenSpec(32, 64), answers()).eval()
+    head = encoder().head(TokenSpec(32, 64), outputs_of()).eval()
     assert parameters(head) == (64 * 64 + 64) + (64 + 1)
     assert head.dropout.p == 0.5
     x, mask = torch.randn(3, 32, 64), torch.arange(32) < torch.tensor([[9], [4], [32]])
@@ -216,7 +216,7 @@ def test_an_electrode_off_the_map_is_refused(name: str) -> None:
 def test_values_go_to_their_cells() -> None:
     network = encoder().build(scalp_spec()).eval()
     seen = []
-    network.units[0].register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+    network.units[0].register_forward_pre_hook(lambda _module, signal: seen.append(signal[0]))
     x = torch.randn(2, 4, 14)
     network(x)
     (image,) = seen
@@ -252,9 +252,9 @@ def test_statistics_of_training_people_are_applied_and_a_missing_electrode_is_th
     assert all(np.isfinite(value).all() for value in stats.values())
     spec = InputSpec("eeg", (4, 14), AMIGOS_EEG, stats=stats)
     network = maker.build(spec).eval()
-    given, filled = torch.from_numpy(x[3:4]), torch.from_numpy(x[3:4].copy())
+    signal, filled = torch.from_numpy(x[3:4]), torch.from_numpy(x[3:4].copy())
     filled[0, 1, 1] = float(stats["mean"][1, 1])
-    torch.testing.assert_close(network(given).x, network(filled).x)
+    torch.testing.assert_close(network(signal).x, network(filled).x)
     assert maker.fit_stats(np.zeros((5, 1, 32), np.float32), None) == {}
 
 
@@ -273,7 +273,7 @@ def test_short_training_finds_what_is_there(modality: str) -> None:
         spec = scalp_spec()
     maker = encoder("small")
     network = maker.build(spec)
-    head = maker.head(TokenSpec(1, 32), answers())
+    head = maker.head(TokenSpec(1, 32), outputs_of())
     optimiser = torch.optim.AdamW([*network.parameters(), *head.parameters()], 3e-3)
     losses = []
     for _ in range(40):

@@ -68,8 +68,8 @@ def test_a_steady_heart_gives_equal_intervals(modality: str, width_s: float) -> 
     wave[int(40 * RATE) :] = 0.0  # the heart stops
     wave += 1e-3 * np.random.default_rng(0).normal(size=len(wave))
     spans = np.array([[0.0, 10.0], [15.0, 25.0], [45.0, 45.5]])
-    given = Signal(wave[None].astype(np.float32), RATE, ("c",), "mV", modality=modality)
-    made = encoder().features(given, spans)
+    signal = Signal(wave[None].astype(np.float32), RATE, ("c",), "mV", modality=modality)
+    made = encoder().features(signal, spans)
     assert made.shape == (3, 1, 32)
     for row in made[:2, 0]:
         known = row[np.isfinite(row)]
@@ -83,8 +83,8 @@ def test_the_left_arms_lead_is_read() -> None:
     time = np.arange(int(30 * RATE)) / RATE
     fast, slow = (np.exp(-0.5 * ((time[:, None] - np.arange(0.4, 30, gap)) / 0.012) ** 2).sum(1) for gap in (0.6, 1.0))
     for names, gap in ((("right", "left"), 1.0), (("chest", "left"), 1.0), (("chest", "back"), 0.6)):
-        given = Signal(np.stack([fast, slow]).astype(np.float32), RATE, names, "mV", modality="ecg")
-        made = encoder().features(given, np.array([[5.0, 15.0]]))
+        signal = Signal(np.stack([fast, slow]).astype(np.float32), RATE, names, "mV", modality="ecg")
+        made = encoder().features(signal, np.array([[5.0, 15.0]]))
         np.testing.assert_allclose(np.nanmean(made) * 0.2 + 0.8, gap, atol=0.01)
 
 
@@ -100,10 +100,10 @@ def test_the_series_of_a_real_heart_follows_from_its_annotated_beats(rate: float
     notes = wfdb.rdann(name, "atr")
     beats = np.asarray(notes.sample)[np.isin(notes.symbol, list("NLRBAaJSVrFejnE/fQ?"))]
     assert len(beats) == 2273
-    given = Signal(resample(ecg, 360.0, rate), rate, ("MLII",), "mV", modality="ecg")
-    starts = np.arange(0.0, given.duration_s - 10, 10.0)
+    signal = Signal(resample(ecg, 360.0, rate), rate, ("MLII",), "mV", modality="ecg")
+    starts = np.arange(0.0, signal.duration_s - 10, 10.0)
     spans = np.stack([starts, starts + 10], 1)
-    found = encoder().features(given, spans)[:, 0].astype(np.float64) * 0.2 + 0.8
+    found = encoder().features(signal, spans)[:, 0].astype(np.float64) * 0.2 + 0.8
     ends, gaps = intervals(beats, 360.0)
     true = [gaps[(ends - gaps >= a) & (ends < b)] for a, b in spans]
     # A beat at a span's edge may fall to its other side: annotations are at 360 Hz. Three beats of 2273 are missed.
@@ -165,6 +165,6 @@ def test_a_band_beyond_the_rate_is_missing() -> None:
 
 
 def test_joined_modalities_are_refused() -> None:
-    given = Signal(np.zeros((2, 1280), np.float32), RATE, ("left", "eda"), "mV+uS", modality="ecg+ppg")
+    signal = Signal(np.zeros((2, 1280), np.float32), RATE, ("left", "eda"), "mV+uS", modality="ecg+ppg")
     with pytest.raises(UsageError, match=r"nothing to compute from 'ecg\+ppg'"):
-        encoder().features(given, np.array([[0.0, 10.0]]))
+        encoder().features(signal, np.array([[0.0, 10.0]]))

@@ -293,9 +293,9 @@ def test_other_formats_are_refused(tmp_path: Path) -> None:
     saved("VideoMAEModel", tmp_path)
     (tmp_path / "model.safetensors").unlink()
     torch.save({}, tmp_path / "pytorch_model.bin")
-    for ask in (lambda: encoder(weights=str(tmp_path)).assets(), lambda: network(weights=str(tmp_path))):
+    for request in (lambda: encoder(weights=str(tmp_path)).assets(), lambda: network(weights=str(tmp_path))):
         with pytest.raises(DataError, match=r"only pytorch_model\.bin"):
-            ask()
+            request()
     with pytest.raises(UsageError, match="no safetensors file"):
         encoder(weights=str(tmp_path / "pytorch_model.bin")).assets()
 
@@ -316,16 +316,16 @@ def test_a_file_alone_is_refused(tmp_path: Path) -> None:
     saved("VideoMAEModel", tmp_path)
     other = tmp_path / "other.safetensors"
     other.write_bytes((tmp_path / "model.safetensors").read_bytes())
-    for ask in (lambda: encoder(weights=str(other)).assets(), lambda: network(weights=str(other))):
+    for request in (lambda: encoder(weights=str(other)).assets(), lambda: network(weights=str(other))):
         with pytest.raises(UsageError, match=r"config\.json"):
-            ask()
+            request()
 
 
 @pytest.mark.parametrize("name", ["MCG-NJU/videomae-base", "MCG-NJU/videomae-base@main", "nowhere/at/all", "rnadom"])
 def test_names_that_can_move_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="no such weights") as told:
+    with pytest.raises(UsageError, match="no such weights") as error:
         encoder(weights=name).assets()
-    assert "OWNER/NAME@COMMIT" in str(told.value)
+    assert "OWNER/NAME@COMMIT" in str(error.value)
 
 
 def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:

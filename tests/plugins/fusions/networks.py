@@ -20,7 +20,7 @@ TINY = {"widths": [4, 8, 8], "kernels": [5, 3, 3], "ffn": 16, "dropout": 0.0}
 SAMPLES = 40
 
 
-def answers(n: int = 1) -> OutputSpec:
+def outputs_of(n: int = 1) -> OutputSpec:
     return OutputSpec(tuple(Target(f"t{i}", "binary", LabelRule(), f"t{i}") for i in range(n)))
 
 
@@ -46,12 +46,12 @@ def whole(cls: type[Fusion], modalities: tuple[str, ...], outputs: int = 1) -> M
     encoders: dict[str, nn.Module] = {m: maker.build(InputSpec(m, (1, SAMPLES), (m,), 4.0)) for m in modalities}
     specs = {m: TokenSpec(SAMPLES, 8, True) for m in modalities}
     if cls is Late:
-        heads = {m: maker.head(specs[m], answers(outputs)) for m in modalities}
+        heads = {m: maker.head(specs[m], outputs_of(outputs)) for m in modalities}
         encoders = {m: HiddenOf(encoders[m], heads[m]) for m in modalities}
         specs = {m: TokenSpec(1, 6, head=6) for m in modalities}
     sizes = {"width": 16, "heads": 2, "ffn": 16, "tokens": 10} if cls is CrossAttn else {}
     joint = fusion(cls, dropout=0.0, **sizes) if cls is not Concat else fusion(cls)
-    return Model(encoders, specs, joint.build(specs, answers(outputs)))
+    return Model(encoders, specs, joint.build(specs, outputs_of(outputs)))
 
 
 def batch(

@@ -10,7 +10,7 @@ from embench.interfaces.tokens import Tokens, TokenSpec
 from embench_plugins.attention import Attention
 from embench_plugins.fusions.cross_attn import CrossAttn, asking, shorten
 
-from .networks import answers, fusion
+from .networks import fusion, outputs_of
 
 TWO = {"ecg": TokenSpec(9, 64), "video": TokenSpec(30, 64)}
 
@@ -26,7 +26,7 @@ def everyone(*modalities: str, rows: int = 2) -> dict[str, torch.Tensor]:
 def test_paper_sizes() -> None:
     """8 layers: four 512 x 512 maps with biases, 512 -> 2048 -> 512, two LayerNorms; LayerNorm and 512 -> 2 to end."""
     paper = fusion(CrossAttn, "paper")
-    network = paper.build({"ecg+eda": TokenSpec(100, 512), "face_au": TokenSpec(100, 512)}, answers(2))
+    network = paper.build({"ecg+eda": TokenSpec(100, 512), "face_au": TokenSpec(100, 512)}, outputs_of(2))
     attention = 4 * (512 * 512 + 512)
     ffn = (512 * 2048 + 2048) + (2048 * 512 + 512)
     assert parameters(network.layers) == 8 * (attention + ffn + 2 * 2 * 512)
@@ -39,7 +39,9 @@ def test_paper_sizes() -> None:
 
 def test_the_answer_is_the_mean_of_the_asking_stream() -> None:
     network = (
-        fusion(CrossAttn, tokens=None).build({"ecg": TokenSpec(9, 64), "video": TokenSpec(30, 64)}, answers(2)).eval()
+        fusion(CrossAttn, tokens=None)
+        .build({"ecg": TokenSpec(9, 64), "video": TokenSpec(30, 64)}, outputs_of(2))
+        .eval()
     )
     tokens = {"ecg": Tokens(torch.randn(2, 9, 64)), "video": Tokens(torch.randn(2, 30, 64))}
     output = network(tokens, everyone("ecg", "video"))
@@ -51,7 +53,7 @@ def test_the_answer_is_the_mean_of_the_asking_stream() -> None:
 def test_answers_stay_the_encoders_tokens() -> None:
     """Every layer gets the same keys and values; the asking stream moves on."""
     network = (
-        fusion(CrossAttn, tokens=None).build({"ecg": TokenSpec(9, 64), "video": TokenSpec(30, 64)}, answers()).eval()
+        fusion(CrossAttn, tokens=None).build({"ecg": TokenSpec(9, 64), "video": TokenSpec(30, 64)}, outputs_of()).eval()
     )
     seen: list[tuple[torch.Tensor, ...]] = []
     for layer in network.layers:
@@ -96,7 +98,7 @@ def test_a_stranger_cannot_ask() -> None:
 
 def test_several_answer_one_after_the_other() -> None:
     specs = {"ppg": TokenSpec(6, 8), "eda": TokenSpec(5, 8), "temp": TokenSpec(4, 12)}
-    network = fusion(CrossAttn, tokens=None).build(specs, answers()).eval()
+    network = fusion(CrossAttn, tokens=None).build(specs, outputs_of()).eval()
     assert network.answers == ("eda", "temp")
     contexts: list[torch.Tensor] = []
     network.layers[0].attention.register_forward_pre_hook(lambda _module, inputs: contexts.append(inputs[1]))
@@ -105,7 +107,7 @@ def test_several_answer_one_after_the_other() -> None:
 
 
 def test_one_modality_attends_to_itself() -> None:
-    network = fusion(CrossAttn, tokens=None).build({"eda": TokenSpec(6, 8)}, answers()).eval()
+    network = fusion(CrossAttn, tokens=None).build({"eda": TokenSpec(6, 8)}, outputs_of()).eval()
     x = torch.randn(2, 6, 8)
     mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
     before = network({"eda": Tokens(x, mask)}, everyone("eda")).logits

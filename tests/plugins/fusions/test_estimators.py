@@ -30,17 +30,17 @@ ALL = [LogReg, Svm, Lda, Forest, Mlp, Boosting]
 TREES = (Boosting, Forest)
 
 
-def cohort(seed: int, people: int = 8, each: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cohort(seed: int, n_subjects: int = 8, each: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features (n, 6), labels with 30 % positives that shift the first two, and whose rows they are."""
     rng = np.random.default_rng(seed)
-    n = people * each
+    n = n_subjects * each
     y = (rng.random(n) < 0.3).astype(float)
     X = rng.normal(size=(n, 6))
     X[:, :2] += y[:, None]
     X[:, 4] = np.nan  # nobody has it
     X[rng.random((n, 6)) < 0.1] = np.nan
     X[:5] = np.nan  # absent altogether
-    return X, y, np.repeat([f"p{i}" for i in range(people)], each)
+    return X, y, np.repeat([f"p{i}" for i in range(n_subjects)], each)
 
 
 def fitted(cls: type[Estimator], *, val: bool = True, preset: str = "small") -> Estimator:
@@ -145,11 +145,11 @@ def test_svm_of_one_person_has_the_fixed_sigmoid() -> None:
     assert roc_auc_score(y_test, svm.score(X_test)) > 0.72
 
 
-@pytest.mark.parametrize("people", [2, 3])
-def test_svm_passes_over_people_without_whom_one_class_is_left(people: int) -> None:
+@pytest.mark.parametrize("n_subjects", [2, 3])
+def test_svm_passes_over_people_without_whom_one_class_is_left(n_subjects: int) -> None:
     """Only p0 has positives: nobody can be scored without them, but the others can be with them."""
     X, y, _ = cohort(0)
-    subjects = np.where(y == 1, "p0", [f"p{k % people}" for k in range(len(y))])
+    subjects = np.where(y == 1, "p0", [f"p{k % n_subjects}" for k in range(len(y))])
     svm = Svm(Svm.recipes["small"], seed=0)
     svm.fit(X, y, subjects, np.ones(len(y)))
     X_test, y_test, _ = cohort(2)
@@ -161,10 +161,10 @@ def test_svm_leaves_people_out_as_scikit_learn_does() -> None:
     X, y, subjects = cohort(0)
     rows, machine = np.nan_to_num(X), SVC(gamma="auto")
     weight = np.linspace(0.5, 2.0, len(y))
-    asked, unseen = _left_out(machine, rows, y, subjects, weight)
-    given = {"groups": subjects, "cv": GroupKFold(5), "params": {"sample_weight": weight}}
-    np.testing.assert_array_equal(asked, np.arange(len(y)))
-    np.testing.assert_array_equal(unseen, cross_val_predict(machine, rows, y, method="decision_function", **given))
+    requested, unseen = _left_out(machine, rows, y, subjects, weight)
+    arguments = {"groups": subjects, "cv": GroupKFold(5), "params": {"sample_weight": weight}}
+    np.testing.assert_array_equal(requested, np.arange(len(y)))
+    np.testing.assert_array_equal(unseen, cross_val_predict(machine, rows, y, method="decision_function", **arguments))
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -178,15 +178,15 @@ def test_score_before_fit_says_so(cls: type[Estimator]) -> None:
         cls(cls.recipes["small"], seed=0).score(np.zeros((1, 2)))
 
 
-def three(seed: int, people: int = 8, each: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def three(seed: int, n_subjects: int = 8, each: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features (n, 6) of three classes of uneven size that lie at the corners of a triangle."""
     rng = np.random.default_rng(seed)
-    n = people * each
+    n = n_subjects * each
     y = rng.choice(3, n, p=[0.6, 0.3, 0.1]).astype(float)
     X = rng.normal(size=(n, 6))
     X[:, :2] += np.array([[0, 0], [2, 0], [1, 2]])[y.astype(int)]
     X[rng.random((n, 6)) < 0.1] = np.nan
-    return X, y, np.repeat([f"p{i}" for i in range(people)], each)
+    return X, y, np.repeat([f"p{i}" for i in range(n_subjects)], each)
 
 
 @pytest.mark.parametrize("cls", ALL)

@@ -14,7 +14,7 @@ from embench_plugins.encoders.handcrafted import Handcrafted
 from embench_plugins.encoders.unet_se import UnetSe
 from embench_plugins.fusions.modality_aware import Gates, ModalityAware
 
-from .networks import TINY, answers, batch
+from .networks import TINY, batch, outputs_of
 
 PAPER = {"ecg": TokenSpec(32, 64), "eeg": TokenSpec(144, 64)}
 FOUR = ("ecg", "eeg", "eda", "temp")
@@ -40,7 +40,7 @@ def drawn(specs: dict[str, TokenSpec], rows: int = ROWS, seed: int = 0) -> dict[
     return made
 
 
-def everybody(specs: dict[str, TokenSpec], rows: int = ROWS) -> dict[str, Tensor]:
+def all_present(specs: dict[str, TokenSpec], rows: int = ROWS) -> dict[str, Tensor]:
     return {m: torch.ones(rows, dtype=torch.bool) for m in specs}
 
 
@@ -64,7 +64,7 @@ def encoded(modalities: tuple[str, ...]) -> tuple[Model, dict[str, Tensor]]:
         "temp": TokenSpec(1, 64),
     }
     chosen = {m: widths[m] for m in modalities}
-    joint = fusion("small", dropout=0.0).build(chosen, answers())
+    joint = fusion("small", dropout=0.0).build(chosen, outputs_of())
     x = {m: torch.randn(ROWS, *specs[m].shape) for m in modalities}
     if "ecg" in x:
         x["ecg"][:, :, 12:] = torch.nan
@@ -73,21 +73,21 @@ def encoded(modalities: tuple[str, ...]) -> tuple[Model, dict[str, Tensor]]:
 
 def test_parameters_by_hand() -> None:
     """A joint layer 128 -> 128 with batch norm, one 64 -> 64 for each part, then 128 -> 64 -> 1."""
-    network = fusion().build(PAPER, answers())
+    network = fusion().build(PAPER, outputs_of())
     gates = (128 * 128 + 128) + 2 * 128 + 2 * (64 * 64 + 64)
     head = (128 * 64 + 64) + (64 + 1)
     learned = 2 * 64  # tokens for absent modalities
     assert parameters(network) == gates + head + learned == 33_537
     assert parameters(network.head) == head
     assert network.head.dropout.p == 0.5
-    basic = fusion(attention=False).build(PAPER, answers())
+    basic = fusion(attention=False).build(PAPER, outputs_of())
     assert parameters(basic) == head + learned
 
 
 def test_gates_by_hand() -> None:
     """Largest values -> joint layer -> split -> own layers -> sigmoid, one gate a channel."""
     torch.manual_seed(0)
-    network = fusion().build(PAPER, answers()).eval()
+    network = fusion().build(PAPER, outputs_of()).eval()
     tokens = drawn(PAPER)
     with torch.no_grad():
         running = network.gates.joint[1]
@@ -114,7 +114,7 @@ def test_gates_of_tokens_by_hand() -> None:
     """The other reading: the largest value over channels, one gate a moment or place."""
     torch.manual_seed(0)
     specs = {"ecg": TokenSpec(5, 3), "eeg": TokenSpec(7, 3)}
-    network = fusion(mask_axis="token", dim=3).build(specs, answers()).eval()
+    network = fusion(mask_axis="token", dim=3).build(specs, outputs_of()).eval()
     assert parameters(network.gates) == (12 * 12 + 12) + 2 * 12 + (5 * 5 + 5) + (7 * 7 + 7)
     tokens = drawn(specs)
     gated = network.gates(tokens)
@@ -126,10 +126,10 @@ def test_gates_of_tokens_by_hand() -> None:
 
 def test_the_basic_model_is_the_same_network_with_open_gates() -> None:
     torch.manual_seed(0)
-    full, basic = fusion().build(PAPER, answers()).eval(), fusion(attention=False).build(PAPER, answers()).eval()
+    full, basic = fusion().build(PAPER, outputs_of()).eval(), fusion(attention=False).build(PAPER, outputs_of()).eval()
     kept = {name: value for name, value in full.state_dict().items() if not name.startswith("gates.")}
     basic.load_state_dict(kept)
-    tokens, present = drawn(PAPER), everybody(PAPER)
+    tokens, present = drawn(PAPER), all_present(PAPER)
     pooled = torch.cat([tokens[m].pooled() for m in PAPER], 1)
     hidden = torch.relu(pooled @ full.head.first.weight.T + full.head.first.bias)
     torch.testing.assert_close(basic(tokens, present).hidden, hidden)
@@ -152,8 +152,8 @@ def test_a_modality_changes_the_gates_of_the_other() -> None:
 @pytest.mark.parametrize("axis", ["channel", "token"])
 def test_one_to_four_modalities_of_any_width(count: int, axis: str) -> None:
     specs = {m: TokenSpec(4 + i, 8 * (i + 1), summary=i == 1) for i, m in enumerate(FOUR[:count])}
-    network = fusion("small", mask_axis=axis).build(specs, answers(2))
-    output = network(drawn(specs), everybody(specs))
+    network = fusion("small", mask_axis=axis).build(specs, outputs_of(2))
+    output = network(drawn(specs), all_present(specs))
     assert output.logits.shape == (ROWS, 2)
     assert output.hidden.shape == (ROWS, 32)
     projected = [m for m, layer in network.project.items() if isinstance(layer, nn.Linear)]
@@ -162,7 +162,7 @@ def test_one_to_four_modalities_of_any_width(count: int, axis: str) -> None:
 
 def test_an_axis_that_nobody_knows_is_refused() -> None:
     with pytest.raises(UsageError, match="no axis is called 'time'"):
-        fusion(mask_axis="time").build(PAPER, answers())
+        fusion(mask_axis="time").build(PAPER, outputs_of())
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -198,28 +198,28 @@ def absent(x: dict[str, Tensor], noise: float) -> Batch:
 
 @pytest.mark.parametrize("training", [False, True])
 def test_what_is_stored_of_an_absent_modality_changes_nothing(training: bool) -> None:
-    answers_of = []
+    outputs_for = []
     for noise in (0.0, 1e6):
         model, x = encoded(FOUR)
-        answers_of.append(model.train(training)(absent(x, noise)).logits)
-    assert torch.equal(*answers_of)
+        outputs_for.append(model.train(training)(absent(x, noise)).logits)
+    assert torch.equal(*outputs_for)
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_tokens_that_do_not_count_change_nothing(training: bool) -> None:
     torch.manual_seed(0)
-    network, tokens = fusion(dropout=0.0).build(PAPER, answers()).train(training), drawn(PAPER)
+    network, tokens = fusion(dropout=0.0).build(PAPER, outputs_of()).train(training), drawn(PAPER)
     noisy = {
         m: t._replace(x=torch.where(t.mask[:, :, None], t.x, torch.full_like(t.x, 50.0))) for m, t in tokens.items()
     }
-    present = everybody(PAPER)
+    present = all_present(PAPER)
     torch.testing.assert_close(network(noisy, present).logits, network(tokens, present).logits)
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_the_order_of_a_batch_changes_no_row(training: bool) -> None:
     torch.manual_seed(0)
-    network, tokens = fusion(dropout=0.0).build(PAPER, answers()).train(training), drawn(PAPER)
+    network, tokens = fusion(dropout=0.0).build(PAPER, outputs_of()).train(training), drawn(PAPER)
     order = torch.tensor([3, 0, 7, 5, 1, 6, 4, 2])
     present = {"ecg": torch.arange(ROWS) != 2, "eeg": torch.arange(ROWS) != 5}
     mixed = {m: Tokens(t.x[order], t.mask[order]) for m, t in tokens.items()}

@@ -15,7 +15,7 @@ from embench_plugins.fusions.cross_attn import CrossAttn
 from embench_plugins.fusions.late import Late
 from embench_plugins.fusions.single import Single
 
-from .networks import SAMPLES, answers, batch, fusion, whole
+from .networks import SAMPLES, batch, fusion, outputs_of, whole
 
 NETWORKS = [Late, CrossAttn, Concat]
 THREE = ("ppg", "eda", "temp")
@@ -135,7 +135,7 @@ def test_a_recipe_for_every_preset(cls: type[Fusion]) -> None:
 def test_late_has_the_papers_parameters_and_recipe() -> None:
     """(64 + 64) -> 64 -> 32 -> 1."""
     late = fusion(Late, "paper")
-    network = late.build({m: TokenSpec(1, 64, head=64) for m in ("eeg", "ecg")}, answers())
+    network = late.build({m: TokenSpec(1, 64, head=64) for m in ("eeg", "ecg")}, outputs_of())
     count = sum(p.numel() for p in network.layers.parameters()) + sum(p.numel() for p in network.head.parameters())
     assert count == (128 * 64 + 64) + (64 * 32 + 32) + (32 + 1) == 10_369
     recipe = late.recipe
@@ -144,14 +144,14 @@ def test_late_has_the_papers_parameters_and_recipe() -> None:
 
 
 def test_concat_reads_summaries_side_by_side() -> None:
-    network = fusion(Concat).build({"ecg": TokenSpec(5, 3, True), "eda": TokenSpec(7, 4)}, answers(2))
+    network = fusion(Concat).build({"ecg": TokenSpec(5, 3, True), "eda": TokenSpec(7, 4)}, outputs_of(2))
     assert sum(p.numel() for p in network.head.parameters()) == 2 * 7 + (7 * 2 + 2)
 
 
 def test_single_takes_one_modality_and_builds_nothing() -> None:
     assert (Single.inputs, Single.arity) == ("unimodal", (1, 1))
     with pytest.raises(NotImplementedError, match="own head"):
-        fusion(Single).build({"ecg": TokenSpec(1, 1)}, answers())
+        fusion(Single).build({"ecg": TokenSpec(1, 1)}, outputs_of())
 
 
 @pytest.mark.parametrize("cls", [CrossAttn, Concat])
@@ -160,7 +160,7 @@ def test_features_can_be_fused_too(cls: type[Fusion]) -> None:
     maker = Handcrafted(Handcrafted.recipes["small"])
     encoders = {m: maker.build(InputSpec(m, (24,), (m,))) for m in ("ppg", "eda")}
     specs = {m: TokenSpec(1, 64) for m in encoders}
-    model = Model(encoders, specs, fusion(cls).build(specs, answers())).train()
+    model = Model(encoders, specs, fusion(cls).build(specs, outputs_of())).train()
     y = (torch.arange(32) % 2).float()[:, None]
     x = {m: torch.randn(32, 24) + y for m in encoders}
     x["eda"][:, 3] = torch.nan

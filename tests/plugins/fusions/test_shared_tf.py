@@ -13,7 +13,7 @@ from embench.nn import Model
 from embench_plugins.encoders.tcn import Tcn
 from embench_plugins.fusions.shared_tf import Network, SharedTf
 
-from .networks import answers, fusion
+from .networks import fusion, outputs_of
 
 THREE = ("eda", "ppg", "temp")
 LENGTH = 240
@@ -25,7 +25,7 @@ def specs(*modalities: str, length: int = LENGTH) -> dict[str, TokenSpec]:
 
 def network(preset: str = "paper", outputs: int = 1, modalities: tuple[str, ...] = THREE, **build: object) -> Network:
     torch.manual_seed(0)
-    built = fusion(SharedTf, preset, **build).build(specs(*modalities), answers(outputs))
+    built = fusion(SharedTf, preset, **build).build(specs(*modalities), outputs_of(outputs))
     assert isinstance(built, Network)
     return built
 
@@ -35,7 +35,7 @@ def tokens(rows: int = 4, length: int = LENGTH, modalities: tuple[str, ...] = TH
     return {m: Tokens(torch.rand(rows, length, 16, generator=generator)) for m in modalities}
 
 
-def everybody(rows: int = 4, modalities: tuple[str, ...] = THREE) -> dict[str, Tensor]:
+def all_present(rows: int = 4, modalities: tuple[str, ...] = THREE) -> dict[str, Tensor]:
     return {m: torch.ones(rows, dtype=torch.bool) for m in modalities}
 
 
@@ -87,14 +87,14 @@ def test_it_computes_what_the_code_computes() -> None:
     built = network(outputs=2)
     for p in built.parameters():
         nn.init.normal_(p, 0.1, 0.3)
-    built.train()(tokens(), everybody())  # so that the head's running statistics are not those of the start
+    built.train()(tokens(), all_present())  # so that the head's running statistics are not those of the start
     built.eval()
-    given, layer = tokens(), torchs_own(built).eval()
-    entered = [built.norm[m](built.project[m](t.x) * math.sqrt(128)) for m, t in given.items()]
+    inputs, layer = tokens(), torchs_own(built).eval()
+    entered = [built.norm[m](built.project[m](t.x) * math.sqrt(128)) for m, t in inputs.items()]
     mixed = layer(torch.cat(entered, 1))
     by_hand = torch.cat([part.mean(1) for part in mixed.split(LENGTH, 1)], 1)
     hidden = torch.relu(built.head.norm(built.head.first(by_hand)))
-    output = built(given, everybody())
+    output = built(inputs, all_present())
     torch.testing.assert_close(output.hidden, hidden, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(output.logits, built.head.last(hidden), atol=1e-4, rtol=1e-4)
     assert output.tokens is not None
@@ -113,18 +113,18 @@ def test_it_starts_as_torchs_layer_starts() -> None:
 
 def test_order_and_owner_of_tokens_are_not_marked() -> None:
     """Without positions, shuffling a stream's tokens in time changes no answer."""
-    built, given = network().eval(), tokens()
+    built, inputs = network().eval(), tokens()
     order = torch.randperm(LENGTH)
-    shuffled = {**given, "ppg": Tokens(given["ppg"].x[:, order])}
-    before, after = built(given, everybody()).logits, built(shuffled, everybody()).logits
+    shuffled = {**inputs, "ppg": Tokens(inputs["ppg"].x[:, order])}
+    before, after = built(inputs, all_present()).logits, built(shuffled, all_present()).logits
     torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-5)
 
 
 def test_every_modality_sees_every_other() -> None:
-    built, given = network().eval(), tokens()
+    built, inputs = network().eval(), tokens()
     for changed in THREE:
-        other = {**given, changed: Tokens(given[changed].x.flip(2))}
-        before, after = built.mix(given, everybody()), built.mix(other, everybody())
+        other = {**inputs, changed: Tokens(inputs[changed].x.flip(2))}
+        before, after = built.mix(inputs, all_present()), built.mix(other, all_present())
         assert all((before[m].x - after[m].x).abs().max() > 1e-4 for m in THREE)
 
 
@@ -132,39 +132,39 @@ def test_every_modality_sees_every_other() -> None:
 def test_absent_modalities_change_nothing_and_are_not_read(training: bool) -> None:
     """Without dropout, mixing is the same in training: each row alone, and whatever stands where nothing is there."""
     built = network(dropout=0.0).train(training)
-    given, present = tokens(), everybody()
+    inputs, present = tokens(), all_present()
     present["ppg"][1] = present["temp"][1] = present["eda"][3] = False
-    given = {
-        m: Tokens(t.x * present[m][:, None, None], present[m][:, None].repeat(1, LENGTH)) for m, t in given.items()
+    inputs = {
+        m: Tokens(t.x * present[m][:, None, None], present[m][:, None].repeat(1, LENGTH)) for m, t in inputs.items()
     }
-    noisy = {m: t._replace(x=torch.where(present[m][:, None, None], t.x, 50.0)) for m, t in given.items()}
-    before, after = built.mix(given, present), built.mix(noisy, present)
+    noisy = {m: t._replace(x=torch.where(present[m][:, None, None], t.x, 50.0)) for m, t in inputs.items()}
+    before, after = built.mix(inputs, present), built.mix(noisy, present)
     for m in THREE:
         torch.testing.assert_close(before[m].pooled(), after[m].pooled())
         assert torch.isfinite(before[m].x).all()
         for row in range(4):
             alone = built.mix(
-                {n: Tokens(t.x[row : row + 1], t.mask[row : row + 1]) for n, t in given.items() if t.mask is not None},
+                {n: Tokens(t.x[row : row + 1], t.mask[row : row + 1]) for n, t in inputs.items() if t.mask is not None},
                 {n: p[row : row + 1] for n, p in present.items()},
             )
             torch.testing.assert_close(alone[m].pooled()[0], before[m].pooled()[row], atol=1e-5, rtol=1e-5)
 
 
 def test_what_is_not_absent_is_answered_as_if_nobody_were() -> None:
-    built, given, present = network().eval(), tokens(), everybody()
-    whole = built(given, present).logits
+    built, inputs, present = network().eval(), tokens(), all_present()
+    whole = built(inputs, present).logits
     present["ppg"][1] = False
-    masked = {m: Tokens(t.x, present[m][:, None].repeat(1, LENGTH)) for m, t in given.items()}
+    masked = {m: Tokens(t.x, present[m][:, None].repeat(1, LENGTH)) for m, t in inputs.items()}
     some = built(masked, present).logits
     torch.testing.assert_close(some[[0, 2, 3]], whole[[0, 2, 3]], atol=1e-5, rtol=1e-5)
     assert (some[1] - whole[1]).abs() > 1e-5
 
 
 def test_a_modality_that_nobody_has() -> None:
-    built, given, present = network("small").train(), tokens(), everybody()
+    built, inputs, present = network("small").train(), tokens(), all_present()
     present["temp"][:] = False
-    given["temp"] = Tokens(torch.zeros(4, LENGTH, 16), torch.zeros(4, LENGTH, dtype=torch.bool))
-    output = built(given, present)
+    inputs["temp"] = Tokens(torch.zeros(4, LENGTH, 16), torch.zeros(4, LENGTH, dtype=torch.bool))
+    output = built(inputs, present)
     output.logits.square().sum().backward()
     assert torch.isfinite(output.logits).all()
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in built.parameters())
@@ -173,11 +173,11 @@ def test_a_modality_that_nobody_has() -> None:
 def test_fewer_tokens_are_means_of_neighbours() -> None:
     """240 tokens of `tcn` become 30 of 8 samples, two seconds each, before they are projected."""
     short, whole = network(tokens=30).eval(), network().eval()
-    given = tokens()
-    means = {m: Tokens(t.x.unflatten(1, (30, 8)).mean(2)) for m, t in given.items()}
-    mixed = short.mix(given, everybody())
+    inputs = tokens()
+    means = {m: Tokens(t.x.unflatten(1, (30, 8)).mean(2)) for m, t in inputs.items()}
+    mixed = short.mix(inputs, all_present())
     assert {t.x.shape for t in mixed.values()} == {(4, 30, 128)}
-    for m, t in whole.mix(means, everybody()).items():
+    for m, t in whole.mix(means, all_present()).items():
         torch.testing.assert_close(mixed[m].x, t.x, atol=1e-5, rtol=1e-5)
 
 
@@ -185,7 +185,7 @@ def test_fewer_tokens_are_means_of_neighbours() -> None:
 @pytest.mark.parametrize("modalities", [("eda",), THREE, (*THREE, "ecg")])
 def test_gradients_reach_every_parameter(preset: str, modalities: tuple[str, ...]) -> None:
     built = network(preset, modalities=modalities).train()
-    present = everybody(8, modalities)
+    present = all_present(8, modalities)
     if len(modalities) > 1:
         for row, m in enumerate(modalities):
             present[m][row] = False
@@ -197,13 +197,13 @@ def test_gradients_reach_every_parameter(preset: str, modalities: tuple[str, ...
 
 def test_streams_of_other_lengths_and_widths() -> None:
     torch.manual_seed(0)
-    given = {"eda": Tokens(torch.rand(3, 240, 16)), "eeg": Tokens(torch.rand(3, 144, 64), None, torch.rand(3, 64))}
+    inputs = {"eda": Tokens(torch.rand(3, 240, 16)), "eeg": Tokens(torch.rand(3, 144, 64), None, torch.rand(3, 64))}
     own = {"eda": TokenSpec(240, 16), "eeg": TokenSpec(144, 64, True)}
-    built = fusion(SharedTf, "paper").build(own, answers()).eval()
-    present = everybody(3, ("eda", "eeg"))
-    output = built(given, present)
+    built = fusion(SharedTf, "paper").build(own, outputs_of()).eval()
+    present = all_present(3, ("eda", "eeg"))
+    output = built(inputs, present)
     assert output.tokens.shape == (3, 384, 128)
-    other = {**given, "eeg": given["eeg"]._replace(summary=torch.rand(3, 64))}
+    other = {**inputs, "eeg": inputs["eeg"]._replace(summary=torch.rand(3, 64))}
     assert torch.equal(built(other, present).logits, output.logits)  # tokens are mixed; a summary is not one
 
 
@@ -214,7 +214,7 @@ def test_short_training_of_the_whole_model_lowers_the_loss() -> None:
     maker = Tcn(Tcn.recipes["small"])
     encoders = {m: maker.build(InputSpec(m, (1, 80), (m,), 4.0)) for m in THREE}
     own = specs(length=80)
-    model = Model(encoders, own, fusion(SharedTf, "small").build(own, answers())).train()
+    model = Model(encoders, own, fusion(SharedTf, "small").build(own, outputs_of())).train()
     y = (torch.arange(32) % 2).float()[:, None]
     x = {m: torch.randn(32, 1, 80) for m in THREE}
     x["eda"] = 0.3 * x["eda"] + (2 * y - 1)[..., None] * torch.linspace(-1, 1, 80)

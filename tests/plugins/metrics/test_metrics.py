@@ -18,13 +18,13 @@ NAMES = (
 )  # fmt: skip
 
 
-def made(seed: int = 0, people: int = 7, classes: int = 2) -> Units:
+def made(seed: int = 0, n_subjects: int = 7, classes: int = 2) -> Units:
     """Uneven people with a weak signal and tied scores; the last person has one class only."""
     rng = np.random.default_rng(seed)
-    subject = np.repeat([f"s{p}" for p in range(people)], rng.integers(5, 20, people))
+    subject = np.repeat([f"s{p}" for p in range(n_subjects)], rng.integers(5, 20, n_subjects))
     n = len(subject)
     y = rng.choice(classes, n, p=np.arange(classes, 0, -1) / np.arange(classes + 1).sum()).astype(float)
-    y[subject == f"s{people - 1}"] = 0
+    y[subject == f"s{n_subjects - 1}"] = 0
     logits = rng.normal(size=(n, classes)) + 0.8 * np.eye(classes)[y.astype(int)]
     score = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     if classes == 2:
@@ -72,15 +72,15 @@ def test_agrees_with_scikit_learn(classes: int) -> None:
 
 def test_auroc_within_is_the_mean_of_people_who_have_both_classes() -> None:
     units = made()
-    people = [s for s in np.unique(units.subject) if len(set(units.y_true[units.subject == s])) > 1]
-    each = [sk.roc_auc_score(units.y_true[units.subject == s], units.score[units.subject == s]) for s in people]
-    assert len(people) == 6
+    subjects = [s for s in np.unique(units.subject) if len(set(units.y_true[units.subject == s])) > 1]
+    each = [sk.roc_auc_score(units.y_true[units.subject == s], units.score[units.subject == s]) for s in subjects]
+    assert len(subjects) == 6
     assert metric("auroc_within")(units) == pytest.approx(np.mean(each))
 
 
 def test_auroc_within_of_several_classes_takes_each_against_the_rest() -> None:
     units = made(classes=3)
-    people = []
+    values = []
     for s in np.unique(units.subject):
         mine = units.take(units.subject == s)
         each = [
@@ -89,8 +89,8 @@ def test_auroc_within_of_several_classes_takes_each_against_the_rest() -> None:
             if 0 < (mine.y_true == k).sum() < len(mine)
         ]
         if each:
-            people.append(np.mean(each))
-    assert metric("auroc_within")(units) == pytest.approx(np.mean(people))
+            values.append(np.mean(each))
+    assert metric("auroc_within")(units) == pytest.approx(np.mean(values))
 
 
 def test_ece_weighs_the_gap_of_each_bin() -> None:
@@ -105,12 +105,12 @@ def test_ece_weighs_the_gap_of_each_bin() -> None:
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("name", NAMES)
 def test_quick_bootstrap_equals_the_slow_one(name: str, classes: int) -> None:
-    units = made(seed=1, people=5, classes=classes)
-    people = np.unique(units.subject)[::-1]  # in no particular order
-    counts = np.random.default_rng(2).multinomial(len(people), np.full(len(people), 1 / len(people)), 40)
+    units = made(seed=1, n_subjects=5, classes=classes)
+    subjects = np.unique(units.subject)[::-1]  # in no particular order
+    counts = np.random.default_rng(2).multinomial(len(subjects), np.full(len(subjects), 1 / len(subjects)), 40)
     counts[0] = 1
-    quick = metric(name).resampled(units, people, counts)
-    slow = Metric.resampled(metric(name), units, people, counts)
+    quick = metric(name).resampled(units, subjects, counts)
+    slow = Metric.resampled(metric(name), units, subjects, counts)
     np.testing.assert_allclose(quick, slow, atol=1e-12)
     assert quick[0] == pytest.approx(metric(name)(units))
 

@@ -17,14 +17,14 @@ MINI = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 25
 """Peak flow of 17 people by two meters, first measurements (Bland and Altman 1986, table 1)."""
 
 
-def made(seed: int = 0, people: int = 6, level: float = 100.0) -> Units:
+def made(seed: int = 0, n_subjects: int = 6, level: float = 100.0) -> Units:
     """Uneven people of different levels, followed with noise; the labels of the last one do not vary."""
     rng = np.random.default_rng(seed)
-    subject = np.repeat([f"s{p}" for p in range(people)], rng.integers(4, 20, people))
+    subject = np.repeat([f"s{p}" for p in range(n_subjects)], rng.integers(4, 20, n_subjects))
     n = len(subject)
     own = np.unique(subject, return_inverse=True)[1]
     y = level + 3 * own + rng.normal(size=n)
-    y[own == people - 1] = 0.1
+    y[own == n_subjects - 1] = 0.1
     score = y + 0.5 * rng.normal(size=n) - own
     return Units(
         kind="value",
@@ -104,11 +104,11 @@ def test_rmse_by_hand_and_its_chance() -> None:
 @pytest.mark.parametrize("name", ["ccc", "rmse"])
 def test_quick_bootstrap_equals_the_slow_one(name: str) -> None:
     units = made(seed=1)
-    people = np.unique(units.subject)[::-1]
-    counts = np.random.default_rng(2).multinomial(len(people), np.full(len(people), 1 / len(people)), 40)
+    subjects = np.unique(units.subject)[::-1]
+    counts = np.random.default_rng(2).multinomial(len(subjects), np.full(len(subjects), 1 / len(subjects)), 40)
     counts[0] = 1
-    quick = metric(name).resampled(units, people, counts)
-    np.testing.assert_allclose(quick, Metric.resampled(metric(name), units, people, counts), atol=1e-12)
+    quick = metric(name).resampled(units, subjects, counts)
+    np.testing.assert_allclose(quick, Metric.resampled(metric(name), units, subjects, counts), atol=1e-12)
     assert quick[0] == pytest.approx(metric(name)(units))
 
 

@@ -118,20 +118,20 @@ def test_the_papers_loss_is_that_of_transformers_own_default() -> None:
 def test_the_loss_by_hand() -> None:
     """Each hidden cube of 2 x 8 x 8 pixels, less its mean, by its SD (of n - 1), a colour at a time; squared error."""
     task, x = objective().eval(), clips(1)
-    said: list[torch.Tensor] = []
-    task.mae.decoder.register_forward_hook(lambda _module, _inputs, output: said.append(output.logits))
+    outputs: list[torch.Tensor] = []
+    task.mae.decoder.register_forward_hook(lambda _module, _inputs, output: outputs.append(output.logits))
     hidden = mask_of_seed(1)[0]
     torch.manual_seed(1)
     with torch.no_grad():
         loss, _ = task(batch(x))
     errors = []
-    for told, token in zip(said[0][0], torch.nonzero(hidden).flatten().tolist(), strict=True):
+    for prediction, token in zip(outputs[0][0], torch.nonzero(hidden).flatten().tolist(), strict=True):
         time, place = divmod(token, 16)
         row, column = divmod(place, 4)
         cube = x[0, 2 * time : 2 * time + 2, :, 8 * row : 8 * row + 8, 8 * column : 8 * column + 8].double()
         cube = cube.permute(0, 2, 3, 1).reshape(-1, 3)  # time, row, column; colour
         target = (cube - cube.mean(0)) / cube.std(0)
-        errors.append((told.double() - target.flatten()).square().mean())
+        errors.append((prediction.double() - target.flatten()).square().mean())
     assert float(loss) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-4)
 
 
@@ -176,12 +176,12 @@ def test_hidden_pixels_cannot_be_seen() -> None:
     task, x = objective().eval(), clips(2)
     hidden = mask_of_seed(2).reshape(2, 2, 4, 4)
     pixel = hidden.repeat_interleave(2, 1).repeat_interleave(8, 2).repeat_interleave(8, 3)[:, :, None]
-    said: list[torch.Tensor] = []
-    task.mae.decoder.register_forward_hook(lambda _module, _inputs, output: said.append(output.logits))
+    outputs: list[torch.Tensor] = []
+    task.mae.decoder.register_forward_hook(lambda _module, _inputs, output: outputs.append(output.logits))
     for other in (x, torch.where(pixel, clips(2, seed=8), x)):
         torch.manual_seed(1)
         task(batch(other))
-    torch.testing.assert_close(said[0], said[1])
+    torch.testing.assert_close(outputs[0], outputs[1])
 
 
 def test_the_encoder_is_the_models_own() -> None:
@@ -210,10 +210,10 @@ def test_clips_that_lack_a_frame_are_left_out() -> None:
     mask = torch.ones(4, 4, dtype=torch.bool)
     mask[2, 3] = False
     losses = []
-    for given in (batch(x, mask), batch(x[[0, 1, 3]])):
+    for inputs in (batch(x, mask), batch(x[[0, 1, 3]])):
         torch.manual_seed(1)
         with torch.no_grad():
-            losses.append(float(task(given)[0]))
+            losses.append(float(task(inputs)[0]))
     assert losses[0] == pytest.approx(losses[1])
 
 

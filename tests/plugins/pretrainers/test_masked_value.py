@@ -92,11 +92,11 @@ def test_every_choice_of_slots_is_drawn_equally_often() -> None:
 def test_loss_does_not_hang_on_what_is_said_of_samples_that_were_shown() -> None:
     """Only hidden positions have a gradient: the predictor's answers elsewhere change nothing, in all channels."""
     task = objective("small", "eeg", EEG).eval()
-    said: list[torch.Tensor] = []
+    outputs: list[torch.Tensor] = []
 
     def keep(_module: object, _inputs: object, output: torch.Tensor) -> torch.Tensor:
         output.retain_grad()
-        said.append(output)
+        outputs.append(output)
         return output
 
     fed: list[torch.Tensor] = []
@@ -104,7 +104,7 @@ def test_loss_does_not_hang_on_what_is_said_of_samples_that_were_shown() -> None
     task.model.encoders["eeg"].register_forward_pre_hook(lambda _module, inputs: fed.append(inputs[0]))
     task(batch(torch.randn(3, 14, 320).abs() + 1.0, modality="eeg"))[0].backward()
     hidden = (fed[0] == 0).all(1)
-    moved = said[0].grad
+    moved = outputs[0].grad
     assert moved is not None
     assert hidden.any()
     assert bool((moved[~hidden] == 0).all())
@@ -143,8 +143,8 @@ def test_loss_is_the_mean_over_hidden_samples_only(monkeypatch: pytest.MonkeyPat
     x = torch.randn(2, 1, 320)
     loss, figures = task(batch(x))
     seen = x.masked_fill(hidden[:, None], 0.0)
-    said = task.predictors["ecg"](task.model.encoders["ecg"](seen).x)[..., 0]
-    by_hand = ((said - x[:, 0]) ** 2)[hidden].sum() / (16 + 32)
+    outputs = task.predictors["ecg"](task.model.encoders["ecg"](seen).x)[..., 0]
+    by_hand = ((outputs - x[:, 0]) ** 2)[hidden].sum() / (16 + 32)
     torch.testing.assert_close(loss, by_hand)
     assert float(figures["mse"]) == pytest.approx(float(by_hand.detach()))
     assert float(figures["masked"]) == pytest.approx(48 / 640)
@@ -156,12 +156,12 @@ def test_hidden_values_cannot_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden = torch.zeros(1, 320, dtype=torch.bool)
     hidden[0, 50:66] = True
     monkeypatch.setattr("embench_plugins.pretrainers.masked_value.draw_spans", lambda *_: hidden)
-    said: list[torch.Tensor] = []
-    task.predictors["ecg"].register_forward_hook(lambda _module, _inputs, output: said.append(output))
+    outputs: list[torch.Tensor] = []
+    task.predictors["ecg"].register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     x = torch.randn(1, 1, 320)
     task(batch(x))
     task(batch(torch.where(hidden[:, None], 50.0, x)))
-    torch.testing.assert_close(said[0], said[1])
+    torch.testing.assert_close(outputs[0], outputs[1])
 
 
 def test_channels_share_the_hidden_stretches() -> None:

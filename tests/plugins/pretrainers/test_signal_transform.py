@@ -321,8 +321,8 @@ def model(preset: str = "paper", modalities: tuple[str, ...] = THREE) -> tuple[M
     inputs = {m: InputSpec(m, (1, LENGTH), (m,), RATE) for m in modalities}
     encoder, fusion = Tcn(Tcn.recipes[preset]), SharedTf(SharedTf.recipes[preset])
     specs = {m: TokenSpec(LENGTH, 16) for m in modalities}
-    answer = OutputSpec((Target("t", "binary", LabelRule(), "t"),))
-    return Model({m: encoder.build(s) for m, s in inputs.items()}, specs, fusion.build(specs, answer)), inputs
+    outputs = OutputSpec((Target("t", "binary", LabelRule(), "t"),))
+    return Model({m: encoder.build(s) for m, s in inputs.items()}, specs, fusion.build(specs, outputs)), inputs
 
 
 def objective(preset: str = "paper", modalities: tuple[str, ...] = THREE) -> Objective:

@@ -45,8 +45,8 @@ def test_loss_is_the_sum_over_targets_of_labelled_rows_weighed_by_unit_and_class
     task = made(OutputSpec(TARGETS, weights))
     loss, figures = task(batch())
     logits = task.model(batch()).logits.detach()
-    told = batch()
-    binary = functional.binary_cross_entropy_with_logits(logits[:3, 0], told.y[:3, 0], reduction="none")
+    whole = batch()
+    binary = functional.binary_cross_entropy_with_logits(logits[:3, 0], whole.y[:3, 0], reduction="none")
     w = torch.tensor([1.0 * 2.0, 0.5 * 0.5, 0.5 * 2.0])
     classes = functional.cross_entropy(logits[[0, 1, 3], 1:4], torch.tensor([2, 0, 1]), reduction="none")
     v = torch.tensor([1.0, 0.5, 1.0])
@@ -60,8 +60,8 @@ def test_loss_is_the_sum_over_targets_of_labelled_rows_weighed_by_unit_and_class
 def test_gradients_reach_encoder_and_head(target: Target) -> None:
     task = made(OutputSpec((target,)))
     column = TARGETS.index(target)
-    told = batch()
-    task(Batch(told.x, told.mask, told.rows, 4, told.y[:, column : column + 1], told.weight))[0].backward()
+    whole = batch()
+    task(Batch(whole.x, whole.mask, whole.rows, 4, whole.y[:, column : column + 1], whole.weight))[0].backward()
     assert [n for n, p in task.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 

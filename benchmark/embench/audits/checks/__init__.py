@@ -1,4 +1,4 @@
-"""Audits: what would make a run wrong, asked one by one of its record and of the data.
+"""Audit checks: each looks for one fault of a run, in its record and in the data.
 
 Each check is a function of `Evidence`: it returns a `CheckResult`, or `Undefined` with the reason why it was skipped.
 """
@@ -37,4 +37,4 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "probes": embeddings.check_probes,
     "validation": recorded.check_validation,
 }
-"""In the order in which they are told."""
+"""In the order in which they run."""

@@ -30,18 +30,18 @@ ALIKE, SAME = 0.25, 0.5
 POWER_FLOOR = 1e-3
 """Share of a window's strongest power below which a bin is filtered noise."""
 MIN_COPIED_WINDOWS = 3
-"""Windows apart from each other that must be copies, for two people to have the same signals."""
+"""Non-overlapping windows that must be copies before two subjects count as having the same signals."""
 
 
 @dataclass(frozen=True)
 class Windows:
     """Windows of one modality: `x` (n, samples) as cut, `print_` (n, bins) unit vectors, `used` (n, bins) the bins with
-    power in them, `person`, `recording` and `start` (n,), which is in seconds; all are `length_s` long."""
+    power in them, `subject`, `recording` and `start` (n,), which is in seconds; all are `length_s` long."""
 
     x: np.ndarray
     print_: np.ndarray
     used: np.ndarray
-    person: np.ndarray
+    subject: np.ndarray
     recording: np.ndarray
     start: np.ndarray
     length_s: float
@@ -63,21 +63,21 @@ def check_copies(e: Evidence) -> CheckResult | Undefined:
     rates = {m: card.rate for m, card in e.card.modalities.items()}
     wanted = e.manifest.method.modalities or list(e.store.modalities)
     modalities = list(dict.fromkeys(part for m in wanted for part in m.split("+") if part in e.store.modalities))
-    asked, found = find_matches(e.store, None, modalities, rates)
-    if not asked:
-        return Undefined("recordings are too short, or change too slowly, to be told apart")
-    figures = {"windows": asked, "pairs of people": len({(m.one, m.other) for m in found})}
+    n_compared, found = find_matches(e.store, None, modalities, rates)
+    if not n_compared:
+        return Undefined("recordings are too short, or change too slowly, to be distinguished")
+    figures = {"windows": n_compared, "pairs of people": len({(m.one, m.other) for m in found})}
     if not found:
         return CheckResult(figures)
     pairs = sorted({f"{m.one} and {m.other}" for m in found})
-    what = f"{len(pairs)} pairs of people have the same signals: {', '.join(pairs[:5])}"
+    what = f"{len(pairs)} pairs of subjects have the same signals: {', '.join(pairs[:5])}"
     evidence = {**figures, "matches": [vars(m) for m in found[:8]]}
-    todo = "find out who was recorded, and leave the copy out: it is trained on where its original is tested"
+    todo = "find out which subject was recorded, and exclude the copy: it is in training where its original is in test"
     return CheckResult(figures, (AuditFinding("note" if e.protocol.leaks else "severe", what, evidence, todo),))
 
 
 def check_pretraining(e: Evidence) -> CheckResult | Undefined:
-    """What was pretrained on holds none of the test subjects, by the record, and by the signals that are at hand."""
+    """What was pretrained on holds none of the test subjects, by the record, and by the signals that are available."""
     if not (e.manifest.method.pretrainers or e.manifest.pretraining or e.record.run.get("started_from")):
         return Undefined("nothing was pretrained")
     findings = overlap_findings(e)
@@ -86,13 +86,13 @@ def check_pretraining(e: Evidence) -> CheckResult | Undefined:
     tested = set(e.predictions["subject"].tolist())
     for name, source in e.sources.items():
         common = [m for m in source.modalities if m in e.store.modalities]
-        asked, found = find_matches(e.store, source, common, rates)
-        figures[name] = {"windows": asked, "people found": len({m.one for m in found})}
-        people = sorted({m.one for m in found} & tested)
-        if people:
-            what = f"{name}, which was pretrained on, holds signals of {len(people)} test people"
-            evidence = {"people": people[:8], "matches": [vars(m) for m in found[:8]]}
-            findings.append(AuditFinding("severe", what, evidence, "pretrain without them, or test other people"))
+        n_compared, found = find_matches(e.store, source, common, rates)
+        figures[name] = {"windows": n_compared, "people found": len({m.one for m in found})}
+        subjects = sorted({m.one for m in found} & tested)
+        if subjects:
+            what = f"the pretraining data {name} contain signals of {len(subjects)} test subjects"
+            evidence = {"people": subjects[:8], "matches": [vars(m) for m in found[:8]]}
+            findings.append(AuditFinding("severe", what, evidence, "pretrain without these subjects, or test others"))
     if e.missing_sources:
         figures["not at hand"] = list(e.missing_sources)
     return CheckResult(figures, tuple(findings))
@@ -106,7 +106,7 @@ def find_matches(
     Args:
         rates: modality -> the rate (Hz) at which it was recorded: nothing above half of it says anything.
     """
-    asked, found = {}, []
+    n_compared, found = {}, []
     for m in modalities:
         length = _length(store, m, rates.get(m, np.inf))
         if length is None:
@@ -120,9 +120,9 @@ def find_matches(
             or (other is not None and other.modalities[m].rate != store.modalities[m].rate)
         ):
             continue
-        asked[m] = len(ours.x) if other is None else len(ours.x) + len(theirs.x)
+        n_compared[m] = len(ours.x) if other is None else len(ours.x) + len(theirs.x)
         found += _matches(ours, theirs, m, inside=other is None)
-    return asked, found
+    return n_compared, found
 
 
 def _length(store: Store, m: str, rate: float) -> float | None:
@@ -139,7 +139,7 @@ def _length(store: Store, m: str, rate: float) -> float | None:
 
 
 def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> Windows | None:
-    """Windows of the first channel of a modality, half overlapping; flat ones left out."""
+    """Windows of the first channel of a modality, half overlapping; flat ones are excluded."""
     array, rate = store.array(m), store.modalities[m].rate
     n = round(length_s * rate)
     at = [
@@ -176,8 +176,8 @@ def cut_windows(store: Store, m: str, length_s: float, band_hz: float) -> Window
     table = np.nan_to_num(table - np.nanmean(table, 1, keepdims=True))
     table /= np.linalg.norm(table, axis=1, keepdims=True) + 1e-12
     x = np.stack([np.asarray(array[0, at[k][2] : at[k][2] + n], np.float32) for k in kept])
-    person, recording, start = (np.array([at[k][column] for k in kept]) for column in (0, 1, 3))
-    return Windows(x, table, np.array(used), person, recording, start, length_s)
+    subject, recording, start = (np.array([at[k][column] for k in kept]) for column in (0, 1, 3))
+    return Windows(x, table, np.array(used), subject, recording, start, length_s)
 
 
 def _steps(x: np.ndarray) -> np.ndarray:
@@ -192,7 +192,7 @@ def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Ma
     for start in range(0, len(ours.x), 500):
         like = ours.print_[start : start + 500] @ theirs.print_.T
         if inside:
-            like[ours.person[start : start + 500, None] == theirs.person[None]] = 0
+            like[ours.subject[start : start + 500, None] == theirs.subject[None]] = 0
         rows, columns = np.nonzero(like > ALIKE)
         candidates += zip(like[rows, columns].tolist(), (rows + start).tolist(), columns.tolist(), strict=True)
     candidates = [c for c in candidates if not inside or c[1] < c[2]]
@@ -200,7 +200,7 @@ def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Ma
     pairs: dict[tuple[str, str], list[tuple[float, int, int, float]]] = {}
     tried: Counter[tuple[str, str]] = Counter()
     for _, i, j in sorted(candidates, reverse=True):
-        pair = (str(ours.person[i]), str(theirs.person[j]))
+        pair = (str(ours.subject[i]), str(theirs.subject[j]))
         if tried[pair] == EACH or tried.total() == CANDIDATES:
             continue
         tried[pair] += 1
@@ -241,9 +241,9 @@ def _apart(same: Sequence[tuple[float, int, int, float]], ours: Windows, theirs:
     return total
 
 
-def _apart_at_most(windows: Windows, person: str) -> int:
+def _apart_at_most(windows: Windows, subject: str) -> int:
     """How many windows that do not overlap a subject has."""
-    own = windows.person == person
+    own = windows.subject == subject
     recordings = np.unique(windows.recording[own])
     spans = [np.ptp(windows.start[own & (windows.recording == r)]) for r in recordings]
     return int(sum(1 + span // (0.99 * windows.length_s) for span in spans))

@@ -1,4 +1,4 @@
-"""What the networks' last hidden layers give away."""
+"""What embeddings (a network's last hidden layer) reveal about the subject, the stimulus and the test part."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, linear_probe
 
 
 def check_probes(e: Evidence) -> CheckResult | Undefined:
-    """Who it is and what was shown, read off the hidden layer by a linear probe."""
+    """How well a linear probe predicts the subject and the stimulus from the embeddings."""
     if e.embeddings is None:
-        return Undefined("the run kept no hidden layers: estimators on features have none")
+        return Undefined("the run has no embeddings: estimators on features have no hidden layer")
     figures: dict[str, Any] = {}
     findings = []
     for target in e.targets:
@@ -27,23 +27,26 @@ def check_probes(e: Evidence) -> CheckResult | Undefined:
             what: p.reason if isinstance(p, Undefined) else {p.metric: p.score, "chance": p.chance, "folds": p.folds}
             for what, p in found.items()
         }
-        for what, said in ((SUBJECT, "who it is"), (STIMULUS, "which stimulus runs")):
+        for what, name in ((SUBJECT, "subject"), (STIMULUS, "stimulus")):
             p = found[what]
             if not isinstance(p, Undefined) and p.score > p.chance + 0.5 * (1 - p.chance):
-                about = f"the hidden layer tells {said}: {p.score:.0%} right, {p.chance:.0%} by chance ({target.name})"
+                about = (
+                    f"a linear probe predicts the {name} from the embeddings of {target.name}: {p.score:.0%} correct, "
+                    f"{p.chance:.0%} by chance"
+                )
                 todo = (
-                    "nothing is wrong by itself; scores between people or stimuli may rest on it: read the crossed ones"
+                    "not a fault in itself, but scores across subjects or stimuli may rest on it: check auroc_crossed"
                 )
                 findings.append(AuditFinding("note", about, figures[target.name][what], todo))
     return CheckResult(figures, tuple(findings))
 
 
 def check_test_normalisation(e: Evidence) -> CheckResult | Undefined:
-    """Hidden layers are not centred and scaled over the very subjects who are tested: each dimension's mean over a
+    """Embeddings are not standardised over the test subjects themselves: each dimension's mean over a
     fold's test units is exactly 0, its SD exactly 1, only where the test part itself was normalised."""
     if e.embeddings is None:
-        return Undefined("the run kept no hidden layers")
-    kept, asked, found = e.embeddings, 0, []
+        return Undefined("the run has no embeddings")
+    kept, n_checked, found = e.embeddings, 0, []
     for target, seed, fold in sorted(
         set(zip(kept.target.tolist(), kept.seed.tolist(), kept.fold.tolist(), strict=True))
     ):
@@ -52,12 +55,12 @@ def check_test_normalisation(e: Evidence) -> CheckResult | Undefined:
         x, std = x[:, std > 1e-6], std[std > 1e-6]
         if len(x) < 20 or not len(std):
             continue
-        asked += 1
+        n_checked += 1
         if (np.abs(x.mean(0)) < 1e-3 * std).all() and len(std) > 1:
             found.append(f"{target}, seed {seed}, fold {fold}")
-    figures = {"folds": asked, "centred": len(found)}
+    figures = {"folds": n_checked, "centred": len(found)}
     if not found:
         return CheckResult(figures)
-    what = f"hidden layers of {len(found)} folds are centred over the people who are tested"
-    todo = "normalise by the training people; a batch layer must be in eval mode when it predicts"
+    what = f"embeddings of {len(found)} folds are standardised over the test subjects"
+    todo = "normalise by the training subjects; batch normalisation must be in eval mode for prediction"
     return CheckResult(figures, (AuditFinding("severe", what, {**figures, "such as": found[:3]}, todo),))

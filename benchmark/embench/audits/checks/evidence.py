@@ -1,4 +1,4 @@
-"""What an audit looks at: a run's record, and what the data themselves say of its subjects, units and labels."""
+"""What an audit looks at: a run's record, and its subjects, units and labels as the data have them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from embench.store import Store
 @dataclass(frozen=True)
 class FittedStatistics:
     """A normalising buffer of one fold's network: as it lies in the weights, as recomputed on the fold's training
-    subjects, and over everybody."""
+    subjects, and over all subjects."""
 
     seed: int
     fold: int
     name: str
     saved: np.ndarray
     training: np.ndarray
-    everybody: np.ndarray
+    all_subjects: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class Evidence:
 
     Args:
         units: id -> unit, as the data and the protocol make them. `labels`: made of the data by the card's rules, for
-            the units that the run answered. `groups`: subject -> subjects recorded together, by the data.
+            the units that the run predicted. `groups`: subject -> subjects recorded together, by the data.
         dealt: seed -> the folds that the protocol deals these subjects into; empty where the run is not about them
-        alone.
+            alone.
         rescored: what `scores.json` should hold.
-        statistics: of networks that normalise by their training subjects; None where that can't be asked.
-        sources: name -> data of what was pretrained on, as far as they are at hand; `missing_sources` those that
+        statistics: of networks that normalise by their training subjects; None where they cannot be recomputed.
+        sources: name -> data of what was pretrained on, as far as they are available; `missing_sources` those that
             are not.
         stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; None where code
             or libraries are others, so that ids must differ.
-        baselines: records of handcrafted features with simple estimators beside the run.
+        baselines: records of handcrafted features with simple estimators next to the run.
     """
 
     folder: Path
@@ -79,10 +79,11 @@ class Evidence:
 
     @cached_property
     def joined(self) -> dict[str, dict[str, Joined]]:
-        """Target -> method -> its units with the record's own labels; targets without a labelled answer left out."""
-        given = self.record.labels or self.labels
+        """Target -> method -> its units with the record's own labels; targets without a labelled
+        prediction are excluded."""
+        recorded = self.record.labels or self.labels
         groups = {**self.groups, **self.record.groups}
-        every = {t.name: join(self.predictions, given, t, groups, self.unit_length_s) for t in self.targets}
+        every = {t.name: join(self.predictions, recorded, t, groups, self.unit_length_s) for t in self.targets}
         return {name: methods for name, methods in every.items() if methods.get(MODEL) and methods[MODEL].seeds}
 
     def model_rows(self, target: str) -> Predictions:
@@ -90,7 +91,7 @@ class Evidence:
         return self.predictions.take((self.predictions["method"] == MODEL) & (self.predictions["target"] == target))
 
     def binary_targets(self) -> Iterator[tuple[Target, Joined]]:
-        """Targets of two classes with the model's joined answers."""
+        """Targets of two classes with the model's joined predictions."""
         for target in self.targets:
             if target.traits.has_classes and not target.traits.several and target.name in self.joined:
                 yield target, self.joined[target.name][MODEL]

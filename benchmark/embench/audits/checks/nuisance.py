@@ -1,5 +1,5 @@
-"""Predictions that something else than the body explains: the subject, the stimulus, the clock, a recording's length,
-the order of the files."""
+"""Predictions that something other than physiology explains: the subject, the stimulus, the clock, the length of a
+recording, the order of the files."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ MAX_EXPLAINED_IN_CLASS = 0.5
 N_NEAREST = 5
 
 _TODO = {
-    "person": "the method knows who it is, not how they feel: compare moments of one person (auroc_within)",
-    "stimulus": "the method knows what was shown: report auroc_crossed, and split by stimulus too",
-    "clock": "the method knows what time it is: report auroc_crossed_time, and give it no trend or order to read",
-    "length": "the method knows how long a recording is: crop all to one length (view.length=common)",
-    "order": "the method knows the place in the files: shuffle what it reads, and look where the order gets in",
+    "person": "the scores identify the subject, not the state: compare moments within a subject (auroc_within)",
+    "stimulus": "the scores identify the stimulus: report auroc_crossed, and split by stimulus too",
+    "clock": "the scores follow the clock: report auroc_crossed_time, and remove trends and trial order from the input",
+    "length": "the scores follow the length of a recording: crop all to one length (view.length=common)",
+    "order": "the scores or labels follow the order of the files: shuffle the input, and find where the order enters",
 }
 
 
 def check_explained_by_subject(e: Evidence) -> CheckResult | Undefined:
-    """Scores are the same all through a subject: no moment of theirs is told from another."""
+    """Scores are the same all through a subject: they do not separate moments."""
     return _explained(e, "person", lambda rows: rows["subject"])
 
 
@@ -55,7 +55,7 @@ def check_explained_by_length(e: Evidence) -> CheckResult | Undefined:
 
 
 def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
-    """Scores, or the labels themselves, are given by the place of a unit in the dataset's files."""
+    """Scores, or the labels themselves, follow the place of a unit in the dataset's files."""
     at = {entry.id: i for i, entry in enumerate(e.store.recordings)}
     first = {entry.subject: i for i, entry in reversed(list(enumerate(e.store.recordings)))}
 
@@ -72,10 +72,15 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
         figures[f"{target.name}: labels by place"] = round(areas, 3)
         if areas >= 0.95 and pairs >= 200 and len({u.group for u in e.units.values()}) >= 5:
             evidence = {"auroc of the place within people": areas, "pairs": pairs}
-            what = f"labels of {target.name} stand in the order of the files"
+            what = f"labels of {target.name} follow the order of the files"
             if e.card.fixed_order:
                 findings.append(
-                    AuditFinding("note", what + ", as everybody had the tasks in one order", evidence, _TODO["clock"])
+                    AuditFinding(
+                        "note",
+                        what + ", because all subjects had the tasks in the same order",
+                        evidence,
+                        _TODO["clock"],
+                    )
                 )
             else:
                 findings.append(AuditFinding("severe", what, evidence, _TODO["order"]))
@@ -83,7 +88,7 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
 
 
 def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:
-    """(mean over subjects of how well the place tells the classes, in one direction for all; pairs of moments)."""
+    """(mean over subjects of how well the place separates the classes, in one direction for all; pairs of moments)."""
     table = e.labels
     rows = [
         (s, where[u], y)
@@ -111,38 +116,38 @@ def _explained(e: Evidence, name: str, of: Callable[[Predictions], np.ndarray]) 
         rows = e.model_rows(target.name)
         values = of(rows)
         if len(np.unique(values[values == values])) < 3:
-            reason = f"there are fewer than three values of {name}"
+            reason = f"there are fewer than three values of the {_NUISANCES[name]}"
             continue
         label = _labels(e, target, rows)
         share, guess, known = explained_share(rows, values, own=name == "person")
         has_classes = target.traits.has_classes
         inside = explained_share(rows, values, own=name == "person", label=label)[0] if has_classes else share
         if np.isnan(share):
-            reason = f"scores are constant, or nobody else has the same {name}"
+            reason = f"scores are constant, or too few units have the same {_NUISANCES[name]}"
             continue
-        area = _telling(rows, label, guess, known) if has_classes else None
+        area = _auroc_of_guess(rows, label, guess, known) if has_classes else None
         figures |= {f"{target.name}: share": round(share, 3), f"{target.name}: auroc of that": area}
         figures[f"{target.name}: share inside classes"] = round(inside, 3)
         # Where labels themselves follow the nuisance, so does a method that is right; but not inside a class.
         if share >= MAX_EXPLAINED and inside >= MAX_EXPLAINED_IN_CLASS:
-            telling = area is not None and abs(area - 0.5) > 0.05
-            if name == "person":  # a level of their own does no harm where their moments are told apart
+            predictive = area is not None and abs(area - 0.5) > 0.05
+            if name == "person":  # a level of its own does no harm where moments within the subject are separated
                 low = {
                     m: e.rescored["scores"][target.name].get(m, {}).get("low") or 0 for m in ("auroc", "auroc_within")
                 }
-                telling = telling and low["auroc"] > 0.5 >= low["auroc_within"]
-            what = f"{share:.0%} of what scores of {target.name} vary by is given by the {_SAID[name]}"
-            what += f", which alone has an AUROC of {area:.2f}" if area is not None else ""
+                predictive = predictive and low["auroc"] > 0.5 >= low["auroc_within"]
+            what = f"the {_NUISANCES[name]} explains {share:.0%} of the variance of scores of {target.name}"
+            what += f", and alone has an AUROC of {area:.2f}" if area is not None else ""
             evidence = {"share explained": share, "inside classes": inside, "auroc of what explains": area}
-            findings.append(AuditFinding("severe" if telling else "warning", what, evidence, _TODO[name]))
+            findings.append(AuditFinding("severe" if predictive else "warning", what, evidence, _TODO[name]))
     return CheckResult(figures, tuple(findings)) if figures else Undefined(reason)
 
 
-_SAID = {
-    "person": "person",
+_NUISANCES = {
+    "person": "subject",
     "stimulus": "stimulus",
     "clock": "time since the start",
-    "length": "recording's length",
+    "length": "length of the recording",
     "order": "place in the files",
 }
 
@@ -181,22 +186,22 @@ def explained_share(
     return float(1 - rest), guess, known
 
 
-def _own(rank: np.ndarray, person: np.ndarray) -> np.ndarray:
+def _own(rank: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """(n,) the mean of the other rows of the same subject."""
-    _, code = np.unique(person, return_inverse=True)
+    _, code = np.unique(subject, return_inverse=True)
     total, count = np.bincount(code, rank)[code], np.bincount(code)[code]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.where(count > 1, (total - rank) / (count - 1), np.nan))
 
 
-def _others(rank: np.ndarray, values: np.ndarray, person: np.ndarray) -> np.ndarray:
+def _others(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """(n,) the mean of other subjects' rows with the same, or the nearest, values."""
-    guess = _same(rank, values, person)
+    guess = _same(rank, values, subject)
     if values.dtype.kind == "U":
         return guess
     known = np.flatnonzero(np.isfinite(values))
     order = known[np.argsort(values[known], kind="stable")]
-    x, r, p = values[order], rank[order], person[order]
+    x, r, p = values[order], rank[order], subject[order]
     for position in np.flatnonzero(np.isnan(guess[order])).tolist():
         reach = N_NEAREST
         while True:
@@ -211,10 +216,10 @@ def _others(rank: np.ndarray, values: np.ndarray, person: np.ndarray) -> np.ndar
     return guess
 
 
-def _same(rank: np.ndarray, values: np.ndarray, person: np.ndarray) -> np.ndarray:
+def _same(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """(n,) the mean of other subjects' rows with the very same value; NaN where there are too few."""
     value = np.unique(values, return_inverse=True)[1]
-    both = value * len(person) + np.unique(person, return_inverse=True)[1]
+    both = value * len(subject) + np.unique(subject, return_inverse=True)[1]
     total = np.bincount(value, rank)[value] - np.bincount(both, rank)[both]
     count = np.bincount(value)[value] - np.bincount(both)[both]
     enough = count >= (1 if values.dtype.kind == "U" else N_NEAREST)
@@ -237,8 +242,8 @@ def _labels(e: Evidence, target: Target, rows: Predictions) -> np.ndarray:
     return np.array([label.get(unit, np.nan) for unit in rows["unit"].tolist()])
 
 
-def _telling(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: np.ndarray) -> float | None:
-    """How well the guesses alone tell the classes of labelled rows, within fold and seed."""
+def _auroc_of_guess(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: np.ndarray) -> float | None:
+    """The AUROC of the guesses alone on labelled rows, averaged over folds and seeds."""
     areas = []
     for seed, fold in sorted(set(zip(rows["seed"].tolist(), rows["fold"].tolist(), strict=True))):
         here = known & np.isfinite(y) & (rows["seed"] == seed) & (rows["fold"] == fold)
@@ -248,17 +253,17 @@ def _telling(rows: Predictions, y: np.ndarray, guess: np.ndarray, known: np.ndar
 
 
 def check_controls(e: Evidence) -> CheckResult:
-    """Nothing that reads no body scores as well: `scores.json` says which controls the method lies above."""
+    """No control scores as well without a physiological signal: `scores.json` lists the controls that are cleared."""
     not_cleared = list(e.rescored["not_cleared"])
     figures = {"not cleared": not_cleared}
     if not not_cleared:
         return CheckResult(figures)
     above = _above(e)
-    what = f"the method is not shown to lie above {', '.join(not_cleared)}"
-    todo = "claim nothing of the body by this score"
+    what = f"the method is not shown to be better than {', '.join(not_cleared)}"
+    todo = "do not present this score as evidence of a physiological effect"
     findings = [AuditFinding("warning", what, {"differences": _differences(e, not_cleared)}, todo)]
     if above:
-        what = f"{', '.join(above)} scores higher than the method, by the interval of the difference"
+        what = f"controls that score higher than the method, by the interval of the difference: {', '.join(above)}"
         findings.append(AuditFinding("warning", what, {"differences": _differences(e, above)}, todo))
     return CheckResult(figures, tuple(findings))
 

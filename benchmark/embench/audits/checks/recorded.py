@@ -1,5 +1,4 @@
-"""Whether a record says what the data say: labels, scores, access, stages, and what validation subjects were used
-for."""
+"""Whether a record agrees with the data: labels, scores, access, stages, and what validation subjects were used for."""
 
 from __future__ import annotations
 
@@ -20,13 +19,15 @@ SCORE_TOLERANCE = 1e-6
 
 def check_labels(e: Evidence) -> CheckResult | Undefined:
     """The labels that the run was scored against are those that the card's rules make of the data."""
-    given = e.record.labels
-    if given is None:
+    recorded = e.record.labels
+    if recorded is None:
         return Undefined("the record has no labels")
     fitted = any(target.rule.cut == "training_mean" for target in e.targets)
     if fitted and (not e.dealt or e.manifest.dev or e.record.run["config"].get("label_subjects")):
-        return Undefined("training people decide the cut of labels, and which they were is not the protocol's alone")
-    made, ours = _table(e.labels), _table(given)
+        return Undefined(
+            "labels are cut at the mean of the training subjects, which the protocol alone does not determine"
+        )
+    made, ours = _table(e.labels), _table(recorded)
     differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > SCORE_TOLERANCE]
     predicted = set(zip(e.predictions["target"].tolist(), e.predictions["unit"].tolist(), strict=True))
     extra = ours.keys() - made.keys()
@@ -35,8 +36,8 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
     if not (differ or extra or missing):
         return CheckResult(figures)
     wrong = [key[1] for key in (*differ, *extra, *missing)]
-    what = f"{len(wrong)} of {len(ours.keys() | missing)} labels are not those that the card's rule makes of the data"
-    todo = "score again against the data's own labels: `embench score predictions.csv.gz --dataset ..`"
+    what = f"{len(wrong)} of {len(ours.keys() | missing)} labels differ from those that the card's rules make"
+    todo = "score again against the labels of the data: `embench score predictions.csv.gz --dataset ..`"
     severity: Severity = "severe" if differ or extra else "warning"
     return CheckResult(figures, (AuditFinding(severity, what, {**figures, "units": first_names(wrong)}, todo),))
 
@@ -68,8 +69,8 @@ def check_scores(e: Evidence) -> CheckResult | Undefined:
     severe = same_code or gap > 0.005
     what = f"{len(apart)} recorded scores do not follow from the record's own predictions and labels"
     if not severe:
-        what += "; they were made by other code"
-    todo = "score again: the same `embench run` or `embench score` writes what the predictions give"
+        what += "; another version of the code computed them"
+    todo = "score again, with the same `embench run` or `embench score` command"
     finding = AuditFinding(
         "severe" if severe else "warning", what, {**figures, "largest gap": gap, "such as": apart[:5]}, todo
     )
@@ -87,22 +88,22 @@ def _numbers(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, floa
 
 
 def check_access(e: Evidence) -> CheckResult:
-    """What the record says of its rules and data is what they are."""
+    """The rules and data that the record states are the real ones."""
     run, findings = e.record.run, []
     claimed, real = run["target_access"], e.protocol.target_access
     order = ("none", "baseline", "unlabelled")
     if claimed != real:
         less = claimed in order and real in order and order.index(claimed) < order.index(real)
-        what = f"the record says access `{claimed}` to the test people's data, and its protocol gives `{real}`"
-        todo = "run again, or correct the record: rows of different access are not ranked together"
+        what = f"the record states access `{claimed}` to data of test subjects, but its protocol gives `{real}`"
+        todo = "run again, or correct the record: entries with different access are not ranked together"
         findings.append(AuditFinding("severe" if less else "warning", what, {}, todo))
     if bool(run["protocol"]["leaks"]) != e.protocol.leaks or run["protocol"]["hash"] != e.protocol.hash:
         about = {"recorded": run["protocol"]["hash"], "published": e.protocol.hash}
-        what = f"the rules are not those published as {e.protocol.name}"
-        findings.append(AuditFinding("severe", what, about, "name other rules otherwise, and run again"))
+        what = f"the rules of the protocol differ from those published as {e.protocol.name}"
+        findings.append(AuditFinding("severe", what, about, "give changed rules a name of their own, and run again"))
     if run["dataset"]["fingerprint"] != e.store.key:
         about = {"recorded": run["dataset"]["fingerprint"], "here": e.store.key}
-        what = "the data here, or the code that prepares them, are not those of the run"
+        what = "the data on this machine, or the code that prepares them, differ from those of the run"
         findings.append(AuditFinding("note", what, about, "audit with the data of the run: --data-root"))
     return CheckResult({"target_access": real, "leaks": e.protocol.leaks}, tuple(findings))
 
@@ -117,43 +118,45 @@ def check_stages(e: Evidence) -> CheckResult | Undefined:
     if not rows:
         return CheckResult(figures)
     kinds = sorted({str(row["kind"]) for row in rows})
-    what = f"{len(rows)} stages ({', '.join(kinds)}) did not learn from what the protocol gives them"
-    said = "pretraining saw other recordings than those of the training people" if "pretrain" in kinds else ""
-    evidence = {**figures, "kinds": kinds, "such as": rows[:3], **({"that is": said} if said else {})}
+    what = f"{len(rows)} stages ({', '.join(kinds)}) were not trained on the data that the protocol gives them"
+    remark = "pretraining used recordings other than those of the training subjects" if "pretrain" in kinds else ""
+    evidence = {**figures, "kinds": kinds, "such as": rows[:3], **({"that is": remark} if remark else {})}
     todo = "delete the run and its stages, and run again with an unchanged embench"
     return CheckResult(figures, (AuditFinding("severe", what, evidence, todo),))
 
 
 def check_statistics(e: Evidence) -> CheckResult | Undefined:
-    """What a network normalises by was fitted on the training subjects of its fold, and on nobody else."""
+    """What a network normalises by was fitted on the training subjects of its fold, and on no other subject."""
     if e.statistics is None:
-        return Undefined("no weights, other code than the run's, or statistics that came with pretrained weights")
+        return Undefined(
+            "no weights, code that differs from the run's, or statistics that came with pretrained weights"
+        )
     if not e.statistics:
-        return Undefined("no encoder of the method keeps statistics of its training people")
+        return Undefined("no encoder of the method keeps statistics of its training subjects")
     off, whole = [], []
     for s in e.statistics:
-        size = np.abs(s.training) + np.abs(s.training - s.everybody) + 1e-6
+        size = np.abs(s.training) + np.abs(s.training - s.all_subjects) + 1e-6
         gap = float(np.max(np.abs(s.saved - s.training) / size))
         if gap > 1e-3:
             off.append(s)
-            if float(np.max(np.abs(s.saved - s.everybody) / size)) < gap / 3:
+            if float(np.max(np.abs(s.saved - s.all_subjects) / size)) < gap / 3:
                 whole.append(s)
     same = _same_in_all_folds(e)
     figures = {"buffers": len(e.statistics), "differ": len(off), "same in all folds": len(same)}
-    todo = "fit what normalises on the training people of each fold alone, in `fit_stats`, and train again"
+    todo = "fit normalisation statistics in `fit_stats`, on the training subjects of each fold alone, and train again"
     if whole or same:
-        what = "signals or features were normalised by statistics of everybody, test people too"
+        what = "signals or features were normalised by statistics of all subjects, including test subjects"
         names = sorted({f"seed {s.seed}, fold {s.fold}: {s.name}" for s in whole} | set(same))
         return CheckResult(figures, (AuditFinding("severe", what, {**figures, "buffers": names[:8]}, todo),))
     if off:
-        what = "what the networks normalise by is not what their training people give"
+        what = "normalisation statistics of the networks differ from those of their training subjects"
         names = [f"seed {s.seed}, fold {s.fold}: {s.name}" for s in off]
         return CheckResult(figures, (AuditFinding("severe", what, {**figures, "buffers": names[:8]}, todo),))
     return CheckResult(figures)
 
 
 def _same_in_all_folds(e: Evidence) -> list[str]:
-    """Buffers that are equal in all folds of a seed, though the subjects who should have been asked are not."""
+    """Buffers that are equal in all folds of a seed, though their training subjects are not."""
     found = []
     of: dict[tuple[int, str], list[np.ndarray]] = {}
     for s in e.statistics or ():
@@ -174,42 +177,42 @@ def check_validation(e: Evidence) -> CheckResult:
     tested = {row["subject"] for row in e.record.folds if row["role"] == "val"}
     findings = []
     if tested and len(uses) > 1:
-        what = f"the same validation people decided {len(uses)} things: {', '.join(uses)}"
-        todo = "nothing is wrong with the test scores; scores of --dev runs are too good"
+        what = f"the same validation subjects were used for {len(uses)} decisions: {', '.join(uses)}"
+        todo = "test scores are not affected; scores of --dev runs are too high"
         findings.append(AuditFinding("note", what, {"uses": uses}, todo))
     tried = e.record.run.get("tried")
     most = max(tried.values(), default=0) if isinstance(tried, Mapping) else tried or 0
     looks = e.record.run.get("test_looks")
     seen = max(looks.values(), default=0) if isinstance(looks, Mapping) else looks or 0
     if most > 20:
-        what = f"{most} methods were scored on these test people before or with this one"
+        what = f"{most} methods, including this one, were scored on these test subjects"
         todo = "choose among methods with --dev, and open the test labels once"
         findings.append(AuditFinding("note", what, {"tried": most, "test looks": seen}, todo))
     return CheckResult({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
 
 
 _OVERLAP: dict[str, tuple[Severity, str]] = {
-    "labelled_target": ("severe", "labels of test people were seen in pretraining"),
-    "unlabelled_target": ("warning", "signals of test people were seen in pretraining, without labels"),
-    "unknown": ("warning", "nobody knows whom the pretrained weights have seen"),
+    "labelled_target": ("severe", "pretraining used labels of test subjects"),
+    "unlabelled_target": ("warning", "pretraining used signals of test subjects, without labels"),
+    "unknown": ("warning", "the subjects that the pretrained weights were trained on are unknown"),
 }
 
 
 def overlap_findings(e: Evidence) -> list[AuditFinding]:
-    """What the record itself admits of pretraining, and what it denies against its own sources."""
-    said, findings = e.manifest.pretrain_overlap, []
-    if said in _OVERLAP:
-        severity, what = _OVERLAP[said]
-        todo = "pretrain on other people, or on each fold's training people (no source after the pretrainer's name)"
-        findings.append(AuditFinding(severity, what, {"pretrain_overlap": said}, todo))
+    """Overlap of pretraining that the record states, and overlap that its sources show but it does not state."""
+    overlap, findings = e.manifest.pretrain_overlap, []
+    if overlap in _OVERLAP:
+        severity, what = _OVERLAP[overlap]
+        todo = "pretrain on other subjects, or on each fold's training subjects (no source after the pretrainer's name)"
+        findings.append(AuditFinding(severity, what, {"pretrain_overlap": overlap}, todo))
     family = _family(e.manifest.dataset.name)
     started = (e.record.run.get("started_from") or {}).get("manifest") or {}
     seen = [*e.manifest.pretraining, *started.get("seen", [])]
     own = [s for s in seen if _family(str(s.get("dataset"))) == family or s.get("store") == e.store.key]
-    if own and said == "none":
-        what = "pretraining saw the tested dataset, and the record denies it"
+    if own and overlap == "none":
+        what = "pretraining used the tested dataset, but the record states no overlap"
         evidence = {"sources": [s.get("dataset") for s in own], "people": [s.get("people") for s in own]}
-        findings.append(AuditFinding("severe", what, evidence, "pretrain on other people"))
+        findings.append(AuditFinding("severe", what, evidence, "pretrain on other subjects"))
     return findings
 
 

@@ -1,4 +1,4 @@
-"""Subjects, groups, stimuli or samples that stand on both sides of a split; asked of the folds and of the data."""
+"""Subjects, groups, stimuli or samples on both sides of a split, by the folds and by the data."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from embench.audits.checks.evidence import Evidence, first_names
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult, Severity
 
-_SPLIT = "split by person and group again, train again, and score again"
+_SPLIT = "split by subject and group, then train and score again"
 
 
 def check_shared_subjects(e: Evidence) -> CheckResult | Undefined:
-    """Nobody, and nobody recorded together with them, is tested by a network that learned from them.
+    """No subject is tested by a network that learned from it, or from a subject recorded together with it.
 
-    Folds say who trained; a subject (or group) whose units are tested in several folds of a seed was trained on too.
+    Folds list the training subjects; a subject (or group) whose units are tested in several folds of a seed was
+    trained on too.
     """
     if e.manifest.dev:
-        return Undefined("--dev scores validation people")
+        return Undefined("--dev scores validation subjects")
     severity: Severity = "note" if e.protocol.leaks else "severe"
     findings = []
     sides: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -30,7 +31,7 @@ def check_shared_subjects(e: Evidence) -> CheckResult | Undefined:
             sides[str(row["seed"]), str(row["fold"])][part].add(row["subject"])
     shared = {p for fold in sides.values() for p in fold["test"] & fold["learned"]}
     if shared:
-        what = f"{len(shared)} people stand in both training and test of a fold"
+        what = f"{len(shared)} subjects are in both training and test of a fold"
         findings.append(AuditFinding(severity, what, {"people": first_names(shared)}, _SPLIT))
     bound = {
         p
@@ -39,20 +40,20 @@ def check_shared_subjects(e: Evidence) -> CheckResult | Undefined:
         if e.groups.get(p, p) in {e.groups.get(q, q) for q in fold["learned"] - fold["test"]}
     }
     if bound:
-        what = f"{len(bound)} people are tested while others who were recorded together with them are trained on"
+        what = f"{len(bound)} test subjects were recorded together with training subjects of their fold"
         groups = {e.groups.get(p, p) for p in bound}
         evidence = {"people": first_names(bound), "groups of the data": first_names(groups)}
         findings.append(AuditFinding(severity, what, evidence, _SPLIT))
     rows = [(str(s), str(f), p) for s, f, p in _tested(e)]
     strangers = {p for s, f, p in rows if p not in sides[s, f]["test"]}
     if strangers:
-        what = f"{len(strangers)} people are predicted in folds that do not test them, by folds.csv"
+        what = f"{len(strangers)} subjects are predicted in folds that, by folds.csv, do not test them"
         evidence = {"people": first_names(strangers)}
         findings.append(AuditFinding("severe", what, evidence, "find out which folds the predictions come from"))
     several = _several(e)
     if several:
         what = (
-            f"{len(several)} people or groups are tested in several folds of a seed, so that others learned from them"
+            f"{len(several)} subjects or groups are tested in several folds of a seed, so other folds trained on them"
         )
         findings.append(AuditFinding(severity, what, {"people or groups": first_names(several)}, _SPLIT))
     return CheckResult({"folds": len(sides), "people": len({p for _, _, p in rows})}, tuple(findings))
@@ -68,8 +69,8 @@ def _several(e: Evidence) -> set[str]:
     if e.protocol.split.by == "group+stimulus":
         return set()
     folds: dict[tuple[int, str], set[int]] = defaultdict(set)
-    for seed, fold, person in _tested(e):
-        for name in {person, e.groups.get(person, person)}:
+    for seed, fold, subject in _tested(e):
+        for name in {subject, e.groups.get(subject, subject)}:
             folds[seed, name].add(fold)
     return {name for (_, name), found in folds.items() if len(found) > 1}
 
@@ -77,7 +78,7 @@ def _several(e: Evidence) -> set[str]:
 def check_partition(e: Evidence) -> CheckResult | Undefined:
     """Folds are those that the protocol deals these subjects into."""
     if not e.dealt:
-        return Undefined("the folds are not dealt out by the protocol alone")
+        return Undefined("the protocol alone does not determine the folds")
     tested = {
         (seed, fold.index, e.units[u].subject)
         for seed, folds in e.dealt.items()
@@ -86,22 +87,22 @@ def check_partition(e: Evidence) -> CheckResult | Undefined:
         if u in e.units
     }
     ours = {row for row in _tested(e) if row[0] in e.dealt}
-    odd = {person for _, _, person in ours - tested}
+    odd = {subject for _, _, subject in ours - tested}
     if not odd:
         return CheckResult({"seeds": len(e.dealt)})
-    what = f"{len(odd)} people are tested in other folds than {e.protocol.name} deals them into"
-    todo = "run again with this protocol: rows of other folds are not paired with those of a board"
+    what = f"{len(odd)} subjects are tested in folds other than those of {e.protocol.name}"
+    todo = "run again with this protocol: runs with other folds cannot be compared with leaderboard entries"
     return CheckResult({"seeds": len(e.dealt)}, (AuditFinding("warning", what, {"people": first_names(odd)}, todo),))
 
 
 def check_samples(e: Evidence) -> CheckResult:
-    """Each unit is one of the data's, of the subject and recording that it is said to be of, answered once a seed; no
+    """Each unit is one of the data's, with its own subject and recording, predicted once a seed; no
     sample lies in units of two folds of a seed; stimuli are kept apart where the protocol says so."""
     findings = []
     rows = e.predictions
     unknown = {u for u in np.unique(rows["unit"]).tolist() if u not in e.units}
     if unknown:
-        what = f"{len(unknown)} predicted units are not those that the data and the protocol make"
+        what = f"{len(unknown)} predicted units do not exist in the data under this protocol"
         todo = "predict the units of the protocol: `embench data labels DATASET --units FILE.csv` lists them"
         findings.append(AuditFinding("severe", what, {"units": first_names(unknown)}, todo))
     named = set(zip(*(rows[c].tolist() for c in ("unit", "subject", "recording", "stimulus")), strict=True))
@@ -111,14 +112,14 @@ def check_samples(e: Evidence) -> CheckResult:
         if unit in e.units and about != [e.units[unit].subject, e.units[unit].recording, e.units[unit].stimulus]
     }
     if wrong:
-        what = f"{len(wrong)} units are said to be of another person, recording or stimulus than in the data"
+        what = f"{len(wrong)} units have another subject, recording or stimulus than in the data"
         findings.append(
             AuditFinding("severe", what, {"units": first_names(wrong)}, "join predictions and units again, by id")
         )
     overlapping = _overlapping(e)
     if overlapping:
         what = f"{len(overlapping)} units share raw samples with units that another fold of the seed tests"
-        todo = "cut units that do not overlap, or keep recordings in one fold"
+        todo = "cut units that do not overlap, or keep each recording in one fold"
         severity: Severity = "note" if e.protocol.leaks else "severe"
         findings.append(AuditFinding(severity, what, {"units": first_names(overlapping)}, todo))
     if e.protocol.split.by == "group+stimulus":
@@ -145,7 +146,7 @@ def _overlapping(e: Evidence) -> set[str]:
 
 
 def _stimuli(e: Evidence) -> list[AuditFinding]:
-    """A fold of a split by subjects and stimuli tests stimuli that, by the protocol's deal, nobody trains on."""
+    """A fold of a split by subjects and stimuli tests stimuli that the fold, by the protocol, does not train on."""
     learned = {
         (seed, fold.index): {e.units[u].stimulus for u in (*fold.train, *fold.val) if u in e.units}
         for seed, folds in e.dealt.items()
@@ -156,7 +157,9 @@ def _stimuli(e: Evidence) -> list[AuditFinding]:
     both = {stimulus for seed, fold, stimulus in tested if stimulus in learned.get((seed, fold), set())}
     if not both:
         return []
-    what = f"{len(both)} stimuli stand in both training and test of a fold"
+    what = f"{len(both)} stimuli are in both training and test of a fold"
     return [
-        AuditFinding("severe", what, {"stimuli": first_names(both)}, "split by stimulus as well, as the protocol says")
+        AuditFinding(
+            "severe", what, {"stimuli": first_names(both)}, "split by stimulus as well, as the protocol requires"
+        )
     ]

@@ -1,5 +1,5 @@
-"""How scores spread over subjects and seeds: chance within subjects, one subject who carries it all, seeds that
-disagree, one class only, probabilities that are none, scores too good to be true."""
+"""How scores spread over subjects and seeds: chance within subjects, an effect of one subject, seeds that disagree,
+one class only, poor calibration, scores too good to be true."""
 
 from __future__ import annotations
 
@@ -24,46 +24,51 @@ N_SHIFTS = 2000
 SUSPICIOUS_ERRORS = 4.0
 """Paired standard errors above the best control and baseline from which on a score is suspicious."""
 MAX_P_ALONE = 0.001
-"""How likely, at most, the best of all people is so far from the others by chance."""
+"""Largest p value at which the best subject counts as an outlier."""
 
 
 def within_subject_auroc(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     """Subjects (P,), and their AUROC in each seed (S, P), NaN where they have one class only."""
-    people = np.unique(np.concatenate([units.subject for _, _, units in joined]))
-    return people, np.stack([
-        mean_of_known([auroc_by_subject(units, people) for units in folds.values()]) for folds in joined.seeds.values()
-    ])  # fmt: skip
+    subjects = np.unique(np.concatenate([units.subject for _, _, units in joined]))
+    seeds = joined.seeds.values()
+    return subjects, np.stack(
+        [mean_of_known([auroc_by_subject(units, subjects) for units in folds.values()]) for folds in seeds]
+    )
 
 
 def check_shift(e: Evidence) -> CheckResult | Undefined:
     """Circular-shift null: labels moved along each subject's own time, which keeps how long states last. A score that
-    rises and falls slowly is above chance by luck more often than counting moments says."""
+    rises and falls slowly is above chance more often than the number of moments suggests."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
         tables = [_shifted(units) for _, _, units in joined]
-        persons: dict[str, list[np.ndarray]] = {}
+        by_subject: dict[str, list[np.ndarray]] = {}
         for table in tables:
             for name, values in table.items():
-                persons.setdefault(name, []).append(values)
-        if not persons:
+                by_subject.setdefault(name, []).append(values)
+        if not by_subject:
             continue
         rng = np.random.default_rng(0)
         real, null = 0.0, np.zeros(N_SHIFTS)
-        for own in persons.values():
+        for own in by_subject.values():
             # A subject's labels shift by the same number of units in all seeds.
             at = rng.integers(0, 1 << 30, N_SHIFTS)
-            real += float(np.mean([v[0] for v in own])) / len(persons)
-            null += np.mean([v[at % len(v)] for v in own], axis=0) / len(persons)
+            real += float(np.mean([v[0] for v in own])) / len(by_subject)
+            null += np.mean([v[at % len(v)] for v in own], axis=0) / len(by_subject)
         p = float((1 + (null >= real - 1e-12).sum()) / (1 + N_SHIFTS))
         figures[target.name] = {"auroc within people": real, "shifted": float(null.mean()), "p": p}
         scored = e.rescored["scores"][target.name].get("auroc_within", {})
         if p > 0.05 and (scored.get("low") or 0) > 0.5:
-            what = f"auroc_within of {target.name} is above .5 by its interval, and no higher than with shifted labels"
-            todo = "read the score as no effect: both change slowly, and agree by luck"
-            evidence = {**figures[target.name], "low": scored["low"], "people": len(persons)}
+            what = f"auroc_within of {target.name} is above .5 by its interval, but no higher than with shifted labels"
+            todo = "treat the score as no effect: scores and labels both change slowly over time, and agree by chance"
+            evidence = {**figures[target.name], "low": scored["low"], "people": len(by_subject)}
             findings.append(AuditFinding("warning", what, evidence, todo))
-    return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes in one person")
+    return (
+        CheckResult(figures, tuple(findings))
+        if figures
+        else Undefined("no subject has both classes of a binary target")
+    )
 
 
 def _shifted(units: Units) -> dict[str, np.ndarray]:
@@ -84,34 +89,36 @@ def _shifted(units: Units) -> dict[str, np.ndarray]:
 
 
 def check_one_subject(e: Evidence) -> CheckResult | Undefined:
-    """No single subject carries the effect: without them it is still there."""
+    """No single subject carries the effect: without it the effect is still there."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
-        people, values = within_subject_auroc(joined)
+        subjects, values = within_subject_auroc(joined)
         value = mean_of_known(values)
         known = np.isfinite(value)
         if known.sum() < 5:
             continue
-        people, value = people[known], value[known]
-        z = (value - 0.5) / _errors(joined, people)
+        subjects, value = subjects[known], value[known]
+        z = (value - 0.5) / _errors(joined, subjects)
         top, p = find_outlier(z)
         rest = np.delete(value, top)
         effect, without = float(value.mean() - 0.5), float(rest.mean() - 0.5)
         share = (value[top] - 0.5) / max((value - 0.5).sum(), 1e-9)
         low = without - float(stats.t.ppf(0.975, len(rest) - 1) * rest.std(ddof=1) / np.sqrt(len(rest)))
         figures[target.name] = {
-            "person": str(people[top]),
+            "person": str(subjects[top]),
             "their auroc": float(value[top]),
             "with": effect + 0.5,
             "without": without + 0.5,
             "p": p,
         }
         if effect > 0 and p < MAX_P_ALONE and share >= 0.5 and low <= 0:
-            what = f"the effect on {target.name} is one person's, {people[top]}: without them it is chance"
-            todo = "look at this person's recordings and labels; report the effect without them"
+            what = (
+                f"the effect on {target.name} comes from one subject, {subjects[top]}; without it, scores are at chance"
+            )
+            todo = "check the recordings and labels of this subject, and report the effect without it"
             findings.append(AuditFinding("severe", what, {**figures[target.name], "share": float(share)}, todo))
-    return CheckResult(figures, tuple(findings)) if figures else Undefined("fewer than five people have both classes")
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("fewer than five subjects have both classes")
 
 
 def find_outlier(z: np.ndarray) -> tuple[int, float]:
@@ -123,12 +130,12 @@ def find_outlier(z: np.ndarray) -> tuple[int, float]:
     return top, min(1.0, len(z) * float(stats.t.sf(far, len(others) - 1)))
 
 
-def _errors(joined: Joined, people: np.ndarray) -> np.ndarray:
+def _errors(joined: Joined, subjects: np.ndarray) -> np.ndarray:
     """(P,) the standard error of each subject's AUROC if scores say nothing (Mann and Whitney 1947)."""
-    counts = np.zeros((len(people), 2))
+    counts = np.zeros((len(subjects), 2))
     folds = next(iter(joined.seeds.values())).values()
     for units in folds:
-        for p, name in enumerate(people.tolist()):
+        for p, name in enumerate(subjects.tolist()):
             own = units.y_true[units.subject == name]
             counts[p] += [np.sum(own == 0), np.sum(own == 1)]
     low, high = np.maximum(counts, 1).T
@@ -152,11 +159,11 @@ def check_seeds(e: Evidence) -> CheckResult | Undefined:
                 continue
             p = float(stats.ttest_1samp(gap, 0).pvalue) * len(names) * (len(names) - 1) / 2
             if p < 0.001 and abs(gap.mean()) > 0.05:
-                what = f"seeds {one} and {other} disagree on {target.name}, person by person"
+                what = f"seeds {one} and {other} differ on {target.name}, consistently over subjects"
                 evidence = {**figures[target.name], "difference": float(gap.mean()), "p": p}
-                todo = "look into the worse seed's history; more seeds, and report their spread"
+                todo = "check the training history of the worse seed; run more seeds, and report their spread"
                 findings.append(AuditFinding("warning", what, evidence, todo))
-    return CheckResult(figures, tuple(findings)) if figures else Undefined("there is one seed only")
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("the run has only one seed")
 
 
 def check_collapse(e: Evidence) -> CheckResult:
@@ -170,12 +177,12 @@ def check_collapse(e: Evidence) -> CheckResult:
         constant = [np.ptp(np.asarray(u.score, np.float64), axis=0).max(initial=0.0) < 1e-6 for u in parts]
         one = [_commonest(u.decision) >= 0.98 for u in parts if target.traits.has_classes]
         figures[target.name] = {"folds": len(parts), "constant": sum(constant), "one class": sum(one)}
-        todo = "class weights, a lower learning rate, more epochs; never rank by accuracy or f1_weighted"
+        todo = "try class weights, a lower learning rate or more epochs; never rank by accuracy or f1_weighted"
         if sum(constant) > len(parts) / 2:
             what = f"scores of {target.name} are constant in {sum(constant)} of {len(parts)} folds"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))
         elif sum(one) > len(parts) / 2:
-            what = f"one class of {target.name} is decided nearly always in {sum(one)} of {len(parts)} folds"
+            what = f"nearly all decisions on {target.name} are one class in {sum(one)} of {len(parts)} folds"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))
     return CheckResult(figures, tuple(findings))
 
@@ -185,25 +192,25 @@ def _commonest(decision: np.ndarray) -> float:
 
 
 def check_calibration(e: Evidence) -> CheckResult | Undefined:
-    """Probabilities are about as often right as they say. Few units a fold are off by luck: what right probabilities
-    would show there is taken away (consistency resampling; Bröcker and Smith 2007, doi 10.1175/WAF993.1)."""
+    """Probabilities match observed frequencies. With few units a fold there is an error by chance: that of correct
+    probabilities is subtracted (consistency resampling; Bröcker and Smith 2007, doi 10.1175/WAF993.1)."""
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
         ece = e.rescored["scores"].get(target.name, {}).get("ece", {})
         if "mean" not in ece:
             continue
-        luck = float(np.mean([_by_luck(units) for _, _, units in joined]))
+        luck = float(np.mean([_chance_error(units) for _, _, units in joined]))
         figures[target.name] = {"ece": ece["mean"], "low": ece.get("low"), "of right probabilities": luck}
         if (ece.get("low") or 0) - luck > 0.1:
             off = ece["mean"] - luck
-            what = f"probabilities of {target.name} are off by {off:.2f} on the average, beyond what is luck"
-            todo = "read scores as ranks; decisions, F1 and accuracy hang on a cut that does not fit"
+            what = f"probabilities of {target.name} are off by {off:.2f} on average, more than expected by chance"
+            todo = "use scores as ranks only: decisions, F1 and accuracy depend on a cut that does not fit"
             findings.append(AuditFinding("warning", what, figures[target.name], todo))
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes")
 
 
-def _by_luck(units: Units) -> float:
+def _chance_error(units: Units) -> float:
     """The calibration error of these probabilities when labels are drawn by them."""
     metric, rng = registry.load("metric", "ece")(), np.random.default_rng(0)
     drawn = [replace(units, y_true=(rng.random(len(units)) < units.score).astype(float)) for _ in range(100)]
@@ -215,11 +222,11 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
     figures: dict[str, Any] = {}
     findings = []
     for target, joined in e.binary_targets():
-        people, values = within_subject_auroc(joined)
+        subjects, values = within_subject_auroc(joined)
         model = mean_of_known(values)
         rivals = {name: j for name, j in e.joined[target.name].items() if name != MODEL}
         rivals |= {f"baseline {b.run['id']}": j for b in e.baselines if (j := _of(e, b, target.name))}
-        scored = {name: _paired(model, people, j, e) for name, j in rivals.items()}
+        scored = {name: _paired(model, subjects, j, e) for name, j in rivals.items()}
         apart = {name: gap for name, gap in scored.items() if gap is not None}
         if not apart:
             continue
@@ -228,7 +235,7 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
         figures[target.name] = {"best other": name, "difference": gap, "standard errors": errors}
         if errors >= SUSPICIOUS_ERRORS:
             what = f"auroc_within of {target.name} is {errors:.1f} paired standard errors above {name}"
-            todo = "look for what the signals may give away: triggers, stimulus sound, gaps, padding; then `--retrain`"
+            todo = "look for leaks in the signals (triggers, stimulus sound, gaps, padding), then run with `--retrain`"
             figures[target.name]["baseline at hand"] = with_baseline
             severity: Severity = "warning" if with_baseline else "note"
             findings.append(AuditFinding(severity, what, figures[target.name], todo))
@@ -243,14 +250,14 @@ def _of(e: Evidence, baseline: Any, target: str) -> Joined | None:
     return join(baseline.predictions, baseline.labels, own, groups, e.unit_length_s).get(MODEL)
 
 
-def _paired(model: np.ndarray, people: np.ndarray, other: Joined, e: Evidence) -> tuple[float, float] | None:
+def _paired(model: np.ndarray, subjects: np.ndarray, other: Joined, e: Evidence) -> tuple[float, float] | None:
     """(mean difference, in standard errors) over subjects, groups as one."""
     theirs, values = within_subject_auroc(other)
     value = dict(zip(theirs.tolist(), mean_of_known(values).tolist(), strict=True))
-    gap = model - np.array([value.get(p, np.nan) for p in people.tolist()])
-    found = mean_over_subjects(gap, np.array([e.groups.get(p, p) for p in people.tolist()]))
+    gap = model - np.array([value.get(p, np.nan) for p in subjects.tolist()])
+    found = mean_over_subjects(gap, np.array([e.groups.get(p, p) for p in subjects.tolist()]))
     if isinstance(found, Undefined) or found.low is None or found.high is None:
         return None
-    groups = len({e.groups.get(p, p) for p, g in zip(people.tolist(), gap.tolist(), strict=True) if g == g})
+    groups = len({e.groups.get(p, p) for p, g in zip(subjects.tolist(), gap.tolist(), strict=True) if g == g})
     error = (found.high - found.low) / 2 / float(stats.t.ppf(0.975, groups - 1))
     return found.mean, found.mean / max(error, 1e-3)

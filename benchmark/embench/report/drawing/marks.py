@@ -79,7 +79,7 @@ def scatter(
     x: Any, y: Any, *, colour: Colour = 0, label: str = "", symbol: str = "circle", size: float = 3.0,
     opacity: float = 0.75, tips: Sequence[str] = (),
 ) -> Mark:  # fmt: skip
-    """A scatter; `tips` says what a pointer over each is told. Circles without any are one path, small in the file."""
+    """A scatter; `tips` holds the tooltip of each. Circles without any are one path, small in the file."""
     x, y = _floats(x, y)
     name = _name(colour)
 
@@ -176,11 +176,11 @@ def rule(*, x: float = math.nan, y: float = math.nan, label: str = "", colour: C
     return Mark(np.array([x]), np.array([y]), shapes, label, (Shape("line", NOWHERE, _name(colour), 1.2, dashed=True),))
 
 
-def text_mark(x: float, y: float, said: str, *, colour: Colour = "ink", anchor: Anchor = "start") -> Mark:
+def text_mark(x: float, y: float, text: str, *, colour: Colour = "ink", anchor: Anchor = "start") -> Mark:
     """Words at a place; they do not widen the axes."""
     place = np.array([[0.0, 4.0]])
     return Mark(
         np.array([math.nan]),
         np.array([math.nan]),
-        lambda frame: [Shape("text", frame([x], [y]) + place, _name(colour), 11, text=said, anchor=anchor)],
+        lambda frame: [Shape("text", frame([x], [y]) + place, _name(colour), 11, text=text, anchor=anchor)],
     )

@@ -48,7 +48,7 @@ def figure(
     width: float = 720.0,
     heading: bool = False,
 ) -> Figure:
-    """Panels in rows of `columns`, `width` pixels wide in all. `about` says in words what is seen, for those who don't;
+    """Panels in rows of `columns`, `width` pixels wide in all. `about` is a description for readers who cannot see it;
     `heading` writes the title on top."""
     shapes: list[Shape] = []
     top, each = 4.0, width / columns
@@ -82,12 +82,12 @@ def _numbers(places: Sequence[float]) -> list[str]:
     return [f"{place:.{decimals}f}" for place in places]
 
 
-def _text(x: float, y: float, said: str, *, size: float = SMALL, colour: str = "ink", **about: Any) -> Shape:
-    return Shape("text", np.array([[x, y]], float), colour, size, text=said, **about)
+def _text(x: float, y: float, text: str, *, size: float = SMALL, colour: str = "ink", **about: Any) -> Shape:
+    return Shape("text", np.array([[x, y]], float), colour, size, text=text, **about)
 
 
-def _wide(said: str, size: float = SMALL) -> float:
-    return _LETTER * size * len(said)
+def _wide(text: str, size: float = SMALL) -> float:
+    return _LETTER * size * len(text)
 
 
 def _domain(axis: Axis, spans: Sequence[np.ndarray]) -> tuple[float, float]:

@@ -49,7 +49,7 @@ class Shape:
     dashed: bool = False
     symbol: str = "circle"
     text: str = ""
-    """What a text says; of anything else what a pointer over it is told."""
+    """The words of a text; of anything else its tooltip."""
     anchor: Anchor = "middle"
     turn: float = 0.0
     """Degrees, clockwise."""
@@ -63,7 +63,7 @@ def colour_name(colour: int | str) -> str:
 
 @dataclass(frozen=True)
 class Figure:
-    """What is drawn, with the words for those who don't see it."""
+    """What is drawn, with a description for readers who cannot see it."""
 
     title: str
     about: str
@@ -73,9 +73,9 @@ class Figure:
 
     def svg(self, *, alone: bool = True) -> str:
         """An SVG element. `alone`: with its style and background; else the page around it holds `STYLE`."""
-        said = f"{self.title}. {self.about}" if self.about else self.title
+        text = f"{self.title}. {self.about}" if self.about else self.title
         head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" role="img" aria-label={quoteattr(said)} '
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" role="img" aria-label={quoteattr(text)} '
             f'viewBox="0 0 {self.width:g} {self.height:g}" width="{self.width:g}" height="{self.height:g}">'
             f"<title>{escape(self.title)}</title>"
         )

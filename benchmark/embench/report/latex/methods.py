@@ -89,10 +89,10 @@ def _data(of: Record) -> list[str]:
         key = bibliography.dataset_paper(name).key
     except EmbenchError:  # of a package that is not installed here
         title, key = short, None
-    said = []
+    sentences = []
     if run["dataset"]["synthetic"] is not None:
-        said.append(r"\textbf{The data are synthetic: no number below says anything about real subjects.}")
-    people = run["cohort"]["people"]
+        sentences.append(r"\textbf{The data are synthetic: no number below says anything about real subjects.}")
+    subjects = run["cohort"]["people"]
     mine = of.predictions["method"] == MODEL
     parts = []
     for target in of.scores["headlines"]:
@@ -100,67 +100,73 @@ def _data(of: Record) -> list[str]:
         length = unit_length(ids)
         what = "whole recordings" if np.isnan(length) else rf"segments of {length:g}~s"
         parts.append(f"{escape(target)} ({_kind(run, target)}; {len(ids)} {what})")
-    count = people if isinstance(people, int) else len(people)
-    said.append(f"The data were {title}{cite(key)}, with {count} subjects. Predicted targets: {join_with_and(parts)}.")
+    count = subjects if isinstance(subjects, int) else len(subjects)
+    sentences.append(
+        f"The data were {title}{cite(key)}, with {count} subjects. Predicted targets: {join_with_and(parts)}."
+    )
     left_out: dict[str, int] = {}
     for row in run["cohort"]["left_out"]:
         left_out[row["reason"]] = left_out.get(row["reason"], 0) + 1
     if left_out:
         reasons = join_with_and([f"{number} ({escape(reason)})" for reason, number in left_out.items()])
-        said.append(f"Excluded subjects: {reasons}.")
-    return said
+        sentences.append(f"Excluded subjects: {reasons}.")
+    return sentences
 
 
 def _kind(run: Mapping[str, Any], target: str) -> str:
     about = next(rule for rule in run["card"].get("label_rules", [{"name": target}]) if rule["name"] == target)
     kind, rule = KINDS.get(about.get("kind", "")), about.get("rule", {})
-    said = [kind.words_of_one.format(n=number_in_words(about.get("n", 2)))] if kind else []
+    parts = [kind.words_of_one.format(n=number_in_words(about.get("n", 2)))] if kind else []
     if rule.get("cut") == "training_mean":
-        said.append("cut at the mean of the training labels")
+        parts.append("cut at the mean of the training labels")
     elif rule.get("cut") is not None:
-        said.append(f"cut at {rule['cut']:g}, ties {rule['ties']}")
+        parts.append(f"cut at {rule['cut']:g}, ties {rule['ties']}")
     if rule.get("dead_band"):
         low, high = rule["dead_band"]
-        said.append(f"no label from {low:g} to {high:g}")
+        parts.append(f"no label from {low:g} to {high:g}")
     if rule.get("lag_s"):
-        said.append(rf"labels read {rule['lag_s']:g}~s after the signals")
-    return ", ".join(filter(None, said))
+        parts.append(rf"labels read {rule['lag_s']:g}~s after the signals")
+    return ", ".join(filter(None, parts))
 
 
 def _rules(of: Record) -> list[str]:
     run, rules = of.run, protocols.recorded_protocol(of.run["protocol"])
     name = run["protocol"]["name"]
     paper = cite(bibliography.paper_of_protocol(name))
-    said = [f"The protocol was {code(name)}{paper}."]
+    sentences = [f"The protocol was {code(name)}{paper}."]
     if rules is None:
-        return said
+        return sentences
     folds = (
         "one fold for each of them" if rules.split.folds == "each" else f"{number_in_words(rules.split.folds)} folds"
     )
-    said.append(f"In it, {_SPLIT[rules.split.by]} ({folds}).")
+    sentences.append(f"In it, {_SPLIT[rules.split.by]} ({folds}).")
     if run["protocol"]["leaks"]:
-        said.append(rf"\textbf{{This split leaks}}: {escape('; '.join(run['protocol'].get('gives_up', {}).values()))}.")
+        sentences.append(
+            rf"\textbf{{This split leaks}}: {escape('; '.join(run['protocol'].get('gives_up', {}).values()))}."
+        )
     seeds = run["seeds"]
     plural = "seeds" if len(seeds) > 1 else "seed"
-    said.append(f"There were {number_in_words(len(seeds))} {plural}, each with its own partition and initialisation.")
+    sentences.append(
+        f"There were {number_in_words(len(seeds))} {plural}, each with its own partition and initialisation."
+    )
     if "outside" in run:
-        return said
+        return sentences
     if rules.validation.fraction or rules.validation.at_least:
-        said.append(
+        sentences.append(
             rf"Of the training side, {rules.validation.fraction * 100:g}~\% (at least {rules.validation.at_least}) "
             "was held out for validation."
         )
-    said.append(
+    sentences.append(
         rf"Signals were filtered by the rules {code(rules.preprocess)}, resampled to {rules.rate_hz:g}~Hz, and "
         f"{_NORMALISE[rules.normalise]}."
     )
     if rules.select == "peak_on_test":
-        said.append("As in the paper, the epoch was selected by the test score.")
-    return said
+        sentences.append("As in the paper, the epoch was selected by the test score.")
+    return sentences
 
 
 def _scoring(of: Record) -> list[str]:
-    said = []
+    sentences = []
     for metric in dict.fromkeys(of.scores["headlines"].values()):
         paper = cite(bibliography.paper_of("metric", metric))
         drawn = cite(bibliography.INTERVALS_KEY)
@@ -168,63 +174,62 @@ def _scoring(of: Record) -> list[str]:
         if metric not in ("auroc_within", "ccc"):
             averaged = "" if what else ", computed for each fold and seed and averaged over seeds, then over folds"
             what = f"{what or escape(metric_name(metric))}{averaged}, {_BOOTSTRAP}{drawn}"
-        said.append(f"Methods are compared by {what}{paper}.")
+        sentences.append(f"Methods are compared by {what}{paper}.")
     scored = sorted({name for by_target in of.scores["differences"].values() for name in by_target})
     controls = [code(name) for name in of.scores["differences"]]
     if controls and scored:
-        said.append(
+        sentences.append(
             f"Controls that use no physiological signal ({', '.join(controls)}) were fitted on the same training "
             "subjects. A method clears a control if the interval of the paired difference of headlines lies above 0; "
             "this interval is widened to allow for subjects who train each other's models."
         )
-    return said
+    return sentences
 
 
 def _method(of: Record) -> list[str]:
     run = of.run
     if run["method"].get("outside"):
-        given = run["outside"]
-        said = [
+        submission = run["outside"]
+        sentences = [
             rf"The predictions of \emph{{{escape(method_name(run))}}} were made by other code and scored by embench."
         ]
-        missing = sum(about["units"] for about in given.get("missing", {}).values())
+        missing = sum(about["units"] for about in submission.get("missing", {}).values())
         if missing:
-            said.append(f"{missing} predictions were missing.")
+            sentences.append(f"{missing} predictions were missing.")
     else:
         papers = [bibliography.paper_of(kind, name) for _, kind, name in bibliography.run_plugins(run)]
         preset = code(run["recipe"]["preset"])
-        said = [rf"\emph{{{escape(method_name(run))}}}{cite(*papers)} used the recipe {preset}{_training(of)}."]
+        sentences = [rf"\emph{{{escape(method_name(run))}}}{cite(*papers)} used the recipe {preset}{_training(of)}."]
         if run["recipe"].get("settings"):
-            said.append(f"Changed settings: {join_with_and([code(s) for s in run['recipe']['settings']])}.")
+            sentences.append(f"Changed settings: {join_with_and([code(s) for s in run['recipe']['settings']])}.")
         if run["recipe"]["assumed"]:
-            said.append(
+            sentences.append(
                 f"Assumed (left open by the paper): {join_with_and([code(a) for a in run['recipe']['assumed']])}."
             )
-        said += _pretraining(run)
+        sentences += _pretraining(run)
     for target, metric in of.scores["headlines"].items():
         score = of.scores["scores"][target].get(metric, {})
         name = escape(metric_name(metric))
         if score.get("mean") is None:
-            said.append(f"Its {name} on {escape(target)} is undefined: {escape(score.get('undefined', ''))}.")
+            sentences.append(f"Its {name} on {escape(target)} is undefined: {escape(score.get('undefined', ''))}.")
             continue
         interval = "" if score["low"] is None else rf" (95~\% interval {format_interval(score, '{} to {}')})"
-        failed = [c for c, by in of.scores["differences"].items() if target in by and not by[target]["clears"]]
-        cleared = (
-            f"it is not shown to be better than {join_with_and([code(c) for c in failed])}"
-            if failed
-            else "it clears all"
-        )
-        said.append(f"Its {name} on {escape(target)} is {format_figure(score['mean'])}{interval}; {cleared}.")
+        clears = {c: by[target]["clears"] for c, by in of.scores["differences"].items() if target in by}
+        if failed := [code(c) for c, cleared in clears.items() if not cleared]:
+            verdict = f"it is not shown to be better than {join_with_and(failed)}"
+        else:
+            verdict = "it clears all controls" if clears else "no control applies"
+        sentences.append(f"Its {name} on {escape(target)} is {format_figure(score['mean'])}{interval}; {verdict}.")
     measured = [f"{name} {text}" for name, text in cost.format_cost(run["cost"]).items() if text != cost.NOT_MEASURED]
     if measured:
-        said.append(f"Cost: {escape('; '.join(measured))}.")
+        sentences.append(f"Cost: {escape('; '.join(measured))}.")
     looks = [n for n in _values(run.get("test_looks")) if n]
     if looks and not run["dev"]:
         tried = max(_values(run.get("tried")), default=0)
-        said.append(f"Earlier openings of the test labels: {max(looks)}; methods tried: {tried}.")
+        sentences.append(f"Earlier openings of the test labels: {max(looks)}; methods tried: {tried}.")
     if run["dev"]:
-        said.append("The scores are those of validation subjects; the test labels stayed closed.")
-    return said
+        sentences.append("The scores are those of validation subjects; the test labels stayed closed.")
+    return sentences
 
 
 def _training(of: Record) -> str:
@@ -232,15 +237,15 @@ def _training(of: Record) -> str:
     recipes: Mapping[str, Any] = of.run["config"].get("parts", {})
     kinds = {"unimodal": "encoder", "fusion": "fusion", "pretrain": "pretrainer"}
     trained = {kinds[row["kind"]] for row in of.history if row.get("kind") in kinds}
-    said: dict[str, list[str]] = {}
+    parts_by_training: dict[str, list[str]] = {}
     for part, recipe in recipes.items():
         if part.partition("[")[0] in trained:
             how = (
                 f"{recipe['epochs']} epochs in batches of {recipe['batch']} with {recipe['optimiser']}, learning rate "
                 f"{recipe['lr']:g} ({recipe['schedule']}), selected epoch: {recipe['selection'].replace('_', ' ')}"
             )
-            said.setdefault(how, []).append(part)
-    parts = [f"{join_with_and([code(p) for p in named])}: {escape(how)}" for how, named in said.items()]
+            parts_by_training.setdefault(how, []).append(part)
+    parts = [f"{join_with_and([code(p) for p in named])}: {escape(how)}" for how, named in parts_by_training.items()]
     return f" ({'; '.join(parts)})" if parts else ""
 
 
@@ -250,13 +255,13 @@ def _pretraining(run: Mapping[str, Any]) -> list[str]:
         f"{cite(_dataset_key(source['dataset'])) if source.get('dataset') else ''}"
         for source in run.get("pretraining", [])
     ]
-    said = [f"Pretraining used {join_with_and(seen)}."] if seen else []
+    sentences = [f"Pretraining used {join_with_and(seen)}."] if seen else []
     if any(":" not in text for text in run["method"]["pretrainers"]):
-        said.append("It was pretrained separately in each fold, on the training subjects of that fold.")
+        sentences.append("It was pretrained separately in each fold, on the training subjects of that fold.")
     if run["pretrain_overlap"] != "none":
         overlap = run["pretrain_overlap"].replace("_", " ")
-        said.append(f"Overlap of pretraining with the test subjects: {overlap}.")
-    return said
+        sentences.append(f"Overlap of pretraining with the test subjects: {overlap}.")
+    return sentences
 
 
 def _dataset_key(name: str) -> str | None:

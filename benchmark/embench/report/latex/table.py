@@ -66,16 +66,16 @@ def _caption(
     dataset: str, protocol: str, target: str, headline: str, records: Sequence[Record], *, failed: bool
 ) -> str:
     where = f"{escape(target)} on {escape(bare_name(dataset))}, protocol {code(protocol)}"
-    said = [rf"{where}, compared by {escape(metric_name(headline))}. In brackets: 95~\% intervals."]
+    sentences = [rf"{where}, compared by {escape(metric_name(headline))}. In brackets: 95~\% intervals."]
     if any(of.run["dataset"]["synthetic"] is not None for of in records):
-        said.append(r"\textbf{Synthetic data: these numbers say nothing about real subjects.}")
+        sentences.append(r"\textbf{Synthetic data: these numbers say nothing about real subjects.}")
     if records[0].run["protocol"]["leaks"]:
-        said.append("This protocol leaks: training has seen part of the test data.")
+        sentences.append("This protocol leaks: training has seen part of the test data.")
     if any(of.run["dev"] for of in records):
-        said.append("Scores of validation subjects.")
+        sentences.append("Scores of validation subjects.")
     if failed:
-        said.append(r"\textdagger: not shown to be better than every control.")
-    return " ".join(said)
+        sentences.append(r"\textdagger: not shown to be better than every control.")
+    return " ".join(sentences)
 
 
 def _cells(of: Record, target: str, headline: str, secondary: Sequence[str]) -> list[str]:
@@ -85,14 +85,14 @@ def _cells(of: Record, target: str, headline: str, secondary: Sequence[str]) -> 
         format_score(scores.get(headline), missing=EN_DASH),
         *(format_score(scores.get(metric), missing=EN_DASH, interval=False) for metric in secondary),
     ]
-    people = of.run["cohort"]["people"]
+    subjects = of.run["cohort"]["people"]
     costs = [escape(text) for text in cost.format_cost(of.run["cost"]).values()]
     mark = r"\textsuperscript{\textdagger}" if _failed(of, target) else ""
-    return [name + mark, _count(people), str(len(of.run["seeds"])), *numbers, *costs]
+    return [name + mark, _count(subjects), str(len(of.run["seeds"])), *numbers, *costs]
 
 
 def _controls(records: Sequence[Record], target: str, headline: str, secondary: Sequence[str]) -> list[list[str]]:
-    """Each control once, as it scored in the run with most people."""
+    """Each control once, as it scored in the run with most subjects."""
     of = max(records, key=lambda r: int(_count(r.run["cohort"]["people"])))
     rows = []
     for name, by_target in of.scores["controls"].items():
@@ -102,8 +102,8 @@ def _controls(records: Sequence[Record], target: str, headline: str, secondary: 
                 format_score(scores.get(headline), missing=EN_DASH),
                 *(format_score(scores.get(n), missing=EN_DASH, interval=False) for n in secondary),
             ]
-            people, seeds = _count(of.run["cohort"]["people"]), str(len(of.run["seeds"]))
-            rows.append([rf"\emph{{{escape(name)}}}", people, seeds, *numbers, *[""] * len(cost.COST_COLUMNS)])
+            subjects, seeds = _count(of.run["cohort"]["people"]), str(len(of.run["seeds"]))
+            rows.append([rf"\emph{{{escape(name)}}}", subjects, seeds, *numbers, *[""] * len(cost.COST_COLUMNS)])
     return rows
 
 
@@ -112,8 +112,8 @@ def _failed(of: Record, target: str) -> bool:
     return not cleared or not all(cleared)
 
 
-def _count(people: int | Sequence[str]) -> str:
-    return str(people if isinstance(people, int) else len(people))
+def _count(subjects: int | Sequence[str]) -> str:
+    return str(subjects if isinstance(subjects, int) else len(subjects))
 
 
 def _line(cells: Sequence[str]) -> str:

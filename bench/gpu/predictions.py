@@ -1,4 +1,4 @@
-"""Parts of a trial about answers: whether they come again, and agree with the CPU's. See README.md."""
+"""Parts of a trial about predictions: whether they are the same each time, and agree with the CPU's. See README.md."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def repeat():
     for strict in (False, True):
         for name, build in stages.items():
             label = f"{name}{', warn_only=False' if strict else ''}"
-            with guarded(label), warnings.catch_warnings(record=True) as said:
+            with guarded(label), warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 weights = []
                 for _ in range(2):
@@ -62,12 +62,12 @@ def repeat():
                     )
                     weights.append(torch.cat([p.detach().flatten().float().cpu() for p in module.parameters()]))
                 apart = (weights[0] - weights[1]).abs().max().item()
-                words = sorted({str(w.message)[:160] for w in said if "eterministic" in str(w.message)})
+                words = sorted({str(w.message)[:160] for w in caught if "eterministic" in str(w.message)})
                 keep(**{label: {"same": bool(torch.equal(*weights)), "apart": apart, "said": words}})
 
 
 def agree():
-    """Answers of a row alone, in a batch, and on the CPU: largest differences of probabilities."""
+    """Predictions of a row alone, in a batch, and on the CPU: largest differences of probabilities."""
 
     big = device() == "cuda"
     stages = (
@@ -94,7 +94,7 @@ def agree():
         with guarded(name):
             settled()
             module, data, recipe, model = build()
-            # A few steps, so that answers are not all alike.
+            # A few steps, so that predictions differ between rows.
             engine_step(
                 module,
                 data,
@@ -186,13 +186,13 @@ def compare():
             )
     for name in ("main_one", "main_five", "main_cpu"):
         with guarded(f"cost {name}"):
-            said = cost(name)
-            keep(**{f"cost {name}": {**said["cost"], "device": said["device"]}})
+            cost_of = cost(name)
+            keep(**{f"cost {name}": {**cost_of["cost"], "device": cost_of["device"]}})
     ran = {}
     for folder in sorted(p.name for p in WORK.glob("runs_*")):
-        said = cost(folder)
+        cost_of = cost(folder)
         ran[folder] = {
-            "finished": said is not None,
-            **({k: said["cost"][k] for k in ("wall_s", "peak_memory_mb", "energy_j")} if said else {}),
+            "finished": cost_of is not None,
+            **({k: cost_of["cost"][k] for k in ("wall_s", "peak_memory_mb", "energy_j")} if cost_of else {}),
         }
     keep(runs=ran)
