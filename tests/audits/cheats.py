@@ -14,7 +14,7 @@ RECIPE = Recipe(lr=1e-2, epochs=2, batch=16, view=View("unit"))
 
 
 class Honest(Encoder):
-    """Reads a signal through the mean and SD that its training people have."""
+    """Reads a signal through the mean and SD that its training subjects have."""
 
     accepts = frozenset({"ecg"})
     recipes = dict.fromkeys(PRESETS, RECIPE)

@@ -23,8 +23,8 @@ def cheat(name: str) -> str:
 
 
 def world(root: Path, high=None, *, seed: int = 0, n_subjects: int = 12, stimuli: int = 12, seconds=(18, 24)) -> Path:
-    """People who met each stimulus once, in an order of their own that is not the files'. `high(about)` says whether a
-    recording, with its `person` and `place` in the file, is rated high; by default that is drawn at random."""
+    """Subjects who met each stimulus once, in an order of their own that is not the files'. `high(about)` says whether
+    a recording, with its `person` and `place` in the file, is rated high; by default that is drawn at random."""
     rng = np.random.default_rng(seed)
     made = {}
     for subject in range(n_subjects):

@@ -19,13 +19,13 @@ TINY = plugin("Tiny")
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """People rated at random, with an effect in the ECG."""
+    """Subjects rated at random, with an effect in the ECG."""
     return world(tmp_path_factory.mktemp("clean"))
 
 
 @pytest.fixture(scope="module")
 def network(clean):
-    """A run of a network with statistics of its training people."""
+    """A run of a network with statistics of its training subjects."""
     return method(clean, cheat("Honest"), fusion="single", seeds="0,1")
 
 
@@ -75,7 +75,7 @@ def test_overconfidence_is_told_from_luck(clean, tmp_path, sure, warned):
 # What predictions rest on.
 
 
-def test_prediction_by_person_mean(tmp_path):
+def test_prediction_by_subject_mean(tmp_path):
     rate = {f"p{n:02d}": n / 23 for n in range(24)}
     rng = np.random.default_rng(1)
     root = world(tmp_path / "w", lambda about: rng.random() < 0.15 + 0.7 * about["person"] / 23, n_subjects=24)
@@ -120,7 +120,7 @@ def test_label_in_the_file_order(tmp_path):
 
 
 @pytest.mark.slow
-def test_one_person_effect(tmp_path):
+def test_one_subject_effect(tmp_path):
     root = world(tmp_path / "w", n_subjects=20, stimuli=60, seconds=(4, 6))
     truth = {about["id"]: about["ratings"]["arousal"] > 5 for about in abouts(root)}
 
@@ -136,7 +136,7 @@ def test_one_person_effect(tmp_path):
 # What was learned from.
 
 
-def test_a_duplicated_person(tmp_path):
+def test_a_duplicated_subject(tmp_path):
     rng = np.random.default_rng(4)
     root = world(tmp_path / "w")
     noisy = lambda x, rate: 2.5 * x[:, rate:] - 3 + rng.normal(0, 0.1, (1, x.shape[1] - rate))  # noqa: E731
@@ -170,7 +170,7 @@ def test_normalising_over_everybody_in_the_engine(clean, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_pretraining_on_test_people_in_the_planner(clean, tmp_path, monkeypatch):
+def test_pretraining_on_test_subjects_in_the_planner(clean, tmp_path, monkeypatch):
     """As a planner would that hands all recordings to pretraining."""
     honest = graph.recorded_segments
 
@@ -187,7 +187,7 @@ def test_pretraining_on_test_people_in_the_planner(clean, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-def test_pretraining_on_a_corpus_that_holds_test_people(tmp_path):
+def test_pretraining_on_a_corpus_that_holds_test_subjects(tmp_path):
     """Under other names, on another scale, so that no file is the same."""
     root = world(tmp_path / "w")
     shutil.copytree(root / "Tiny", root / "Other")
@@ -247,7 +247,7 @@ def test_scores_that_do_not_follow_from_the_predictions(network, tmp_path):
     assert set(severe(audit_run(folder))) == {"scores"}
 
 
-def test_a_test_person_who_was_trained_on(network, tmp_path):
+def test_a_test_subject_who_was_trained_on(network, tmp_path):
     folder = copy_of(network.folder, tmp_path)
     rows = table(folder / "folds.csv")
     tested = next(row for row in rows if row["role"] == "test")
@@ -256,7 +256,7 @@ def test_a_test_person_who_was_trained_on(network, tmp_path):
 
 
 @pytest.mark.slow
-def test_recordings_of_a_person_in_several_folds(network, tmp_path):
+def test_recordings_of_a_subject_in_several_folds(network, tmp_path):
     folder = copy_of(network.folder, tmp_path)
     rows = table(folder / "predictions.csv.gz")
     for row in rows:
@@ -267,7 +267,7 @@ def test_recordings_of_a_person_in_several_folds(network, tmp_path):
 
 
 @pytest.mark.slow
-def test_hidden_layers_normalised_over_the_test_people(network, tmp_path):
+def test_hidden_layers_normalised_over_the_test_subjects(network, tmp_path):
     folder = copy_of(network.folder, tmp_path)
     with np.load(folder / "embeddings.npz") as file:
         kept = {name: file[name] for name in file.files}

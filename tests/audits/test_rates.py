@@ -15,7 +15,7 @@ PEOPLE, FOLDS = 20, 5
 
 
 def drawn(rng, units: int, slow: float, effect: float, level: float) -> tuple[Predictions, np.ndarray]:
-    """Predictions of 20 people and their labels. Both change as slowly as `slow` units; scores have a person's own
+    """Predictions of 20 subjects and their labels. Both change as slowly as `slow` units; scores have a subject's own
     `level` and follow labels by `effect`, in SDs."""
     latent, noise = rng.normal(size=(2, PEOPLE, units))
     if slow:
@@ -51,7 +51,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_nothing_explains_scores_of_people_who_share_nothing(setting):
+def test_nothing_explains_scores_of_subjects_who_share_nothing(setting):
     """400 checks in all: the largest share found lies far below what is called explained."""
     rng = np.random.default_rng(5)
     shares = []
@@ -67,7 +67,7 @@ def test_nothing_explains_scores_of_people_who_share_nothing(setting):
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_nobody_stands_out_by_chance(setting):
-    """AUROCs of people in units of their error under no effect; slow ones differ more, all of them."""
+    """AUROCs of subjects in units of their error under no effect; slow ones differ more, all of them."""
     rng = np.random.default_rng(6)
     units = SETTINGS[setting][0]
     called = 0

@@ -1,4 +1,4 @@
-"""Claims from files to verdicts, on the small people of `tests/tiny`, as a package of somebody else brings them."""
+"""Claims from files to verdicts, on the small subjects of `tests/tiny`, as a package of somebody else brings them."""
 
 import json
 

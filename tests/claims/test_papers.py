@@ -1,4 +1,4 @@
-"""Claims of each paper from generated data to verdicts, at the `quick` recipe."""
+"""Claims of each paper from synthetic data to verdicts, at the `quick` recipe."""
 
 import json
 
@@ -19,7 +19,7 @@ PAPERS = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A few made-up people of each dataset; those of K-EmoCon were recorded in pairs."""
+    """A few made-up subjects of each dataset; those of K-EmoCon were recorded in pairs."""
     from embench.cli import main
 
     root = tmp_path_factory.mktemp("claims")
@@ -49,5 +49,5 @@ def test_two_claims_of_a_paper_end_with_verdicts_that_follow_from_the_rows(paper
             assert gap["mean"] == pytest.approx(one - other, abs=1e-6)
         assert row["verdict"] == direction_verdict(gap["low"], gap["high"], row["corrected"])
     missing = [row for claim in document["claims"] for row in claim["rows"] if row["status"] != "compared"]
-    assert all("undefined" in row["reason"] for row in missing), missing  # four people may have one class each
+    assert all("undefined" in row["reason"] for row in missing), missing  # four subjects may have one class each
     assert done.code == (6 if missing else 0)

@@ -73,7 +73,7 @@ class TestOnMethodsOfKnownStrength:
         again = latent + 0.05 * rng.normal(size=len(latent))
         assert self.verdict(method("a", of, latent), method("b", of, again)) == "equivalent"
 
-    def test_few_people_leave_it_undecided_and_say_what_they_could_have_shown(self):
+    def test_few_subjects_leave_it_undecided_and_say_what_they_could_have_shown(self):
         rng = np.random.default_rng(3)
         of = study(8, 10, rng)
         one, other = (method(n, of, 0.8 * of["y"] + rng.normal(size=len(of["y"]))) for n in "ab")

@@ -1,4 +1,4 @@
-"""`embench data labels` on made-up people whose labels are known."""
+"""`embench data labels` on made-up subjects whose labels are known."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ def described(root, tmp_path_factory):
         return {row["target"]: row for row in describe_labels(prepared(KINDS, root, rules), card, targets, rules)}
 
 
-def test_classes_of_each_person(described):
+def test_classes_of_each_subject(described):
     arousal = described["arousal"]
     assert (arousal["label_kind"], arousal["unit_s"], arousal["units"], arousal["labelled"]) == (
         "continuous",

@@ -66,7 +66,7 @@ def test_rooms_of_records_and_numbers_import_none_of_them():
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A folder with generated data that a whole installation prepared, and predictions of every unit."""
+    """A folder with synthetic data that a whole installation prepared, and predictions of every unit."""
     folder = tmp_path_factory.mktemp("light")
     data = ["--data-root", str(folder / "data")]
     with pytest.MonkeyPatch.context() as patch:

@@ -65,7 +65,7 @@ def test_faults_that_any_dataset_may_have(root, tmp_path, facts, severity, what)
     assert any(how == severity and what in text for how, _, text in faults), faults
 
 
-def test_one_persons_signal_under_another_name_is_an_error(root, tmp_path):
+def test_one_subjects_signal_under_another_name_is_an_error(root, tmp_path):
     signal = json.loads((root / "P1.json").read_text())["eda"]
     write(root, "P3", eda=signal)
     assert found(root, tmp_path / "cache") == [
@@ -73,7 +73,7 @@ def test_one_persons_signal_under_another_name_is_an_error(root, tmp_path):
     ]
 
 
-def test_people_who_share_a_silence_are_no_copies(root, tmp_path):
+def test_subjects_who_share_a_silence_are_no_copies(root, tmp_path):
     for subject in ("P1", "P2"):
         write(root, subject, eda=FLAT)
     assert {severity for severity, _, _ in found(root, tmp_path / "cache")} == {"warning"}

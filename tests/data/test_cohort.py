@@ -1,4 +1,4 @@
-"""Cohorts and folds over people of every kind, by property tests on the whole plan; nothing is trained."""
+"""Cohorts and folds over subjects of every kind, by property tests on the whole plan; nothing is trained."""
 
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -124,7 +124,7 @@ def test_groups_stay_together_and_every_unit_is_tested_once(store, seed, name):
 
 @settings(max_examples=25, deadline=None)
 @given(stores(), st.integers(0, 2))
-def test_partition_does_not_depend_on_the_modalities_nor_on_the_order_of_people(store, seed):
+def test_partition_does_not_depend_on_the_modalities_nor_on_the_order_of_subjects(store, seed):
     protocol = load_protocol("subject-independent-v1")
     turned = replace(store, recordings=store.recordings[::-1])
     folds = []
@@ -138,7 +138,7 @@ def test_partition_does_not_depend_on_the_modalities_nor_on_the_order_of_people(
     assert all(one == folds[0] for one in folds)
 
 
-def test_two_people_are_enough():
+def test_two_subjects_are_enough():
     entries = tuple(
         RecordingEntry(f"p{p}-{r}", f"p{p}", f"v{r}", "s", f"p{p}", 0.0, r, 10.0, {"ecg": Span(0, 1280, 0.0)})
         for p in range(2)
@@ -175,7 +175,7 @@ class MixedStore(FakeStore):
 
 
 def mixed(lengths, liking, arousal):
-    """A store of one recording a person (s), of people with these labels."""
+    """A store of one recording a subject (s), of subjects with these labels."""
     entries = tuple(
         RecordingEntry(f"p{p}-0", f"p{p}", "v0", "s", f"p{p}", 0.0, 0, s, {"ecg": Span(0, round(128 * s), 0.0)})
         for p, s in enumerate(lengths)
@@ -184,7 +184,7 @@ def mixed(lengths, liking, arousal):
     return MixedStore(entries, {**own, "arousal": dict.fromkeys((f"p{p}-0" for p in arousal), 8.0)})
 
 
-def test_people_are_dealt_out_alike_whatever_kind_of_label_they_have():
+def test_subjects_are_dealt_out_alike_whatever_kind_of_label_they_have():
     """p0 has ratings only, p1 arousal only, p2 no stretch of 10 s, p9 nothing."""
     store = mixed([60.0, 60.0, 7.0, *[60.0] * 7], liking={0, 2, *range(3, 9)}, arousal=range(1, 9))
     protocol, folds, left_out = load_protocol("subject-independent-v1"), {}, {}

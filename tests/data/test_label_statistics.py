@@ -21,7 +21,7 @@ KRIPPENDORFF = np.array(
 
 
 def drawn(rng: np.random.Generator, each: int = 1, missing: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """40 people and 30 stimuli whose components have variances 1, 1/4 and 1."""
+    """40 subjects and 30 stimuli whose components have variances 1, 1/4 and 1."""
     subject, stimulus = np.repeat(np.arange(40), 30 * each), np.tile(np.repeat(np.arange(30), each), 40)
     y = rng.normal(size=40)[subject] + 0.5 * rng.normal(size=30)[stimulus] + rng.normal(size=len(subject))
     there = rng.random(len(y)) >= missing
@@ -47,7 +47,7 @@ def test_unbalanced_shares_are_right_on_average() -> None:
     np.testing.assert_allclose(np.mean(found, axis=0), np.array([1, 0.25, 1]) / 2.25, atol=0.03)
 
 
-def test_with_one_stimulus_the_person_is_what_is_left() -> None:
+def test_with_one_stimulus_the_subject_is_what_is_left() -> None:
     y, subject, _ = drawn(np.random.default_rng(0))
     found = variance_shares(y, subject, np.zeros(len(y)))
     assert isinstance(found, dict)

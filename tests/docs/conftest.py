@@ -36,7 +36,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def real_data(tmp_path_factory):
-    """A data root with a few of the real people of Stress-Predict, as links; skips where there are none."""
+    """A data root with a few of the real subjects of Stress-Predict, as links; skips where there are none."""
     source = os.environ.get("EMBENCH_TEST_DATA")
     if not source:
         pytest.skip("EMBENCH_TEST_DATA does not say where real data are")

@@ -23,7 +23,7 @@ from ..tiny.watching import Filmed, Watch
 
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory):
-    """Six people; a film that begins late, one that stops early, one that is missing, and one that cannot be read."""
+    """Six subjects; a film that begins late, one that stops early, one that is missing, and one that cannot be read."""
     all_subjects = make_subjects(6)
     root = tmp_path_factory.mktemp("filmed")
     films = root / "Filmed" / "films"

@@ -93,7 +93,7 @@ def test_a_stage_gives_the_same_weights_when_its_data_are_streamed(shared, tmp_p
     assert one == other
 
 
-def test_each_person_is_standardised_over_their_own_recordings(shared):
+def test_each_subject_is_standardised_over_their_own_recordings(shared):
     plan = shared.plan("Whole", modalities="ecg")
     stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
     data, _, train, val, grid = labelled(stage)
@@ -109,7 +109,7 @@ def test_each_person_is_standardised_over_their_own_recordings(shared):
 
 
 def test_features_are_standardised_one_by_one_or_along_an_axis_together():
-    """By hand: person a has 1 3 | 5 -, person b has 10 10 | - 10; NaN where there is nothing."""
+    """By hand: subject a has 1 3 | 5 -, subject b has 10 10 | - 10; NaN where there is nothing."""
     values = np.array([[[1.0, 3.0]], [[5.0, np.nan]], [[10.0, 10.0]], [[np.nan, 10.0]]])
     subject = np.array(["a", "a", "b", "b"])
     nan = np.nan

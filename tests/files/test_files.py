@@ -35,7 +35,7 @@ def test_a_folder_that_was_not_renamed_is_removed(tmp_path):
 
 
 def test_names_of_stages_and_of_prepared_data_stay_what_they_were():
-    """They name folders on people's disks: another digest would make and train everything anew."""
+    """They name folders on users' disks: another digest would make and train everything anew."""
     content = {"b": [1, 2.5, None], "a": {"x": "ä"}}
     assert digest(content) == digest(dict(reversed(content.items()))) == "f5db081b2227b45f81b18503b0d6ccd2"
     assert digest(np.arange(6.0).reshape(2, 3)) == "9ba25826a6842a08628b75b92c1d8bf0"

@@ -69,7 +69,7 @@ class Result:
 
 
 def world(name: str, folder: Path) -> Path:
-    """A small generated dataset."""
+    """A small synthetic dataset."""
     subjects, seconds, _ = DATASETS[name]
     root = folder / name.replace("/", "_")
     registry.synthesizer(name)(root, subjects=subjects, seed=0, effect=1.0, length_s=seconds)

@@ -1,4 +1,4 @@
-"""An independent reader on generated files: torcheeg must find the same samples and ratings in them as embench does.
+"""An independent reader on synthetic files: torcheeg must find the same samples and ratings in them as embench does.
 
 python -m tests.interop.compare PYTHON_WITH_TORCHEEG   (`make interop` sets that up)
 """

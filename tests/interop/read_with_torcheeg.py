@@ -15,7 +15,7 @@ LABELS = {"deap": ("valence", "arousal", "dominance", "liking"), "amigos": ("aro
 
 def main(dataset: str, folder: str, out: str) -> None:
     with tempfile.TemporaryDirectory() as cache:
-        # Whole trials (chunk_size -1) of all channels and people: torcheeg by itself takes EEG and leaves people out.
+        # Whole trials (chunk_size -1) of all channels and subjects: torcheeg alone takes EEG and drops subjects.
         shared = {"root_path": folder, "chunk_size": -1, "io_path": f"{cache}/io", "verbose": False}
         if dataset == "deap":
             read = DEAPDataset(num_channel=40, **shared)

@@ -1,4 +1,4 @@
-"""Every bundled dataset as a few made-up people: its own card, so its channels, rates and recipes, but three targets,
+"""Every bundled dataset as a few made-up subjects: its own card, so its channels, rates and recipes, but three targets,
 one of each kind. One called `everything` has all modalities. A film shows everybody."""
 
 import math
@@ -31,7 +31,7 @@ EVERYTHING = Card(
 
 
 class Made(Dataset):
-    """A recording of each length a person, rated 0, 1 and 2; every third modality ends three seconds early, of films
+    """A recording of each length a subject, rated 0, 1 and 2; every third modality ends three seconds early, of films
     the beginning is lost."""
 
     def subjects(self):
@@ -70,7 +70,8 @@ def wave(card: ModalityCard, modality: str, seconds: float, seed: str) -> Signal
 
 
 class Lacking(Made):
-    """Recordings as of AMIGOS, of people of whom every second has no EDA, and nobody an ECG in the first recording."""
+    """Recordings as of AMIGOS, of subjects of whom every second has no EDA, and nobody an ECG in the first
+    recording."""
 
     card = replace(registry.load("dataset", "amigos").card, **CHANGES)
 
@@ -95,7 +96,7 @@ CARDS = {card.name: card for card in (
 
 
 def plugin(name: str, subjects: str = "tested") -> str:
-    """What stands for a dataset here: people to be `tested`, or `others` with labels of their own to learn from."""
+    """What stands for a dataset here: subjects to be `tested`, or `others` with labels of their own to learn from."""
     return f"{subjects}_{name.replace('/', '_')}"
 
 
@@ -115,7 +116,7 @@ def package(folder: Path) -> Path:
 
 
 def write(root: Path) -> Path:
-    """The folders of all of them below `root`, a file a person: three to train on, to validate and to test."""
+    """The folders of all of them below `root`, a file a subject: three to train on, to validate and to test."""
     from ..tiny import film  # here, as the package that this file also is has no such neighbour
 
     times = film.steady(round(max(SECONDS) * FILM_HZ), FILM_HZ)

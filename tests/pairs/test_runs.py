@@ -1,5 +1,5 @@
 """Mixtures that only the whole engine can prove, from the command line to the record: other encoders for other
-modalities, joined modalities, one network for targets of all kinds, people who lack a modality."""
+modalities, joined modalities, one network for targets of all kinds, subjects who lack a modality."""
 
 import json
 from pathlib import Path

@@ -184,7 +184,7 @@ def test_no_weights_of_that_name(shared, embench, tmp_path):
     assert (done.code, "not a safetensors file" in done.err) == (2, True)
 
 
-def test_one_person_cannot_be_split(embench, tmp_path):
+def test_one_subject_cannot_be_split(embench, tmp_path):
     bench = Bench(write(tmp_path, make_subjects(1)), tmp_path / "runs")
     done = embench(*bench.line("--modalities", "ecg"))
     assert done.code == 2

@@ -17,7 +17,7 @@ def test_single_late_and_estimators_share_unimodal_stages(shared):
     hidden = shared.plan("Pool", fusion="logreg")
     alone = kinds(ecg, "unimodal") | kinds(eda, "unimodal")
     assert kinds(late, "unimodal") >= alone
-    # The one person without EDA is tested by `late` only.
+    # The one subject without EDA is tested by `late` only.
     assert len(kinds(late, "unimodal")) == len(alone) + 1
     assert kinds(hidden, "unimodal") == kinds(late, "unimodal")
     assert kinds(hidden, "estimator")
@@ -75,7 +75,7 @@ def test_a_recipe_field_changes_what_depends_on_it(shared, setting, changed):
     assert run != other
 
 
-def test_seed_protocol_data_and_people_change_every_stage(tmp_path):
+def test_seed_protocol_data_and_subjects_change_every_stage(tmp_path):
     data = write(tmp_path / "a", make_subjects(5))
     bench = Bench(data, tmp_path / "runs")
     first = bench.plan(modalities="ecg")

@@ -43,7 +43,7 @@ def test_nothing_of_the_tested_dataset_is_in_such_a_stage(two):
     assert len(ids) == 1
 
 
-def test_a_step_after_one_on_own_people_is_of_a_fold_again(two):
+def test_a_step_after_one_on_own_subjects_is_of_a_fold_again(two):
     chain = ("masked_value", f"supervised_transfer:{OTHER}")
     plan = two.plan("Pool", modalities="ecg", pretrainers=chain)
     second = steps(plan, "supervised_transfer")
@@ -99,7 +99,7 @@ def test_labels_without_a_source_say_how_to_name_one(two):
     assert "--pretrainer ecg=supervised_transfer:DATASET" in str(refused.value)
 
 
-def test_labels_of_the_tested_people_are_refused(two, tmp_path):
+def test_labels_of_the_tested_subjects_are_refused(two, tmp_path):
     with pytest.raises(UsageError, match="holds subjects of tiny, so the method would learn"):
         two.plan("Pool", modalities="ecg", pretrainers=(f"supervised_transfer:{plugin('Tiny')}",))
     write(tmp_path, make_subjects(5))

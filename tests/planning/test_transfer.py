@@ -13,7 +13,7 @@ from ..tiny.world import make_subjects, plugin, write
 
 @pytest.fixture
 def bench(tmp_path):
-    """Four people to test, and five others, of whom `Shifted` says otherwise when they were aroused."""
+    """Four subjects to test, and five others, of whom `Shifted` says otherwise when they were aroused."""
     write(tmp_path, make_subjects(4))
     for dataset in ("Other", "Shifted"):
         write(tmp_path, make_subjects(5, seconds=14.0), dataset=dataset, seed=5 if dataset == "Other" else 6)
@@ -75,7 +75,7 @@ def test_channels_must_be_the_same(bench):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Other"))
 
 
-def test_copies_of_the_tested_people_are_found(bench):
+def test_copies_of_the_tested_subjects_are_found(bench):
     others = {f"q{n}": rows for n, rows in enumerate(make_subjects(4).values())}
     write(bench.data, {"p00": make_subjects(1)["p00"], **others}, "Other")
     with pytest.raises(UsageError, match="other holds subjects of tiny, the test dataset"):

@@ -1,4 +1,4 @@
-"""`split.by: group+stimulus`: neither the tested people nor the stimuli that they are tested at are trained on."""
+"""`split.by: group+stimulus`: neither the tested subjects nor the stimuli that they are tested at are trained on."""
 
 import re
 from collections import Counter
@@ -19,25 +19,25 @@ CROSSED = "subject-stimulus-independent-v1"
 
 @pytest.fixture
 def crossed(tmp_path):
-    """Two parts of the people, two of the stimuli."""
+    """Two parts of the subjects, two of the stimuli."""
     path = tmp_path / "crossed.yaml"
     path.write_text(yaml.safe_dump({**RULES, "split": {"by": "group+stimulus", "folds": 2}}))
     return str(path)
 
 
 def of(cohort, index):
-    """People and stimuli of the units at `index`."""
+    """Subjects and stimuli of the units at `index`."""
     return {u.subject for u in cohort.of(index)}, {u.stimulus for u in cohort.of(index)}
 
 
 def read_by(stage, cohort):
-    """People and stimuli of the recordings that a stage works on."""
+    """Subjects and stimuli of the recordings that a stage works on."""
     entries = [cohort.store.recordings[r] for r in stage.task["recording"].tolist()]
     return {e.subject for e in entries}, {e.stimulus for e in entries}
 
 
 @pytest.mark.parametrize(("dataset", "made"), [("Tiny", make_subjects), ("Kinds", of_all_kinds)])
-def test_no_stage_of_a_fold_learns_from_its_people_or_stimuli(tmp_path, crossed, dataset, made):
+def test_no_stage_of_a_fold_learns_from_its_subjects_or_stimuli(tmp_path, crossed, dataset, made):
     bench = Bench(write(tmp_path, made(8), dataset=dataset), tmp_path / "runs", dataset)
     plan = bench.plan("Pool", modalities="ecg", protocol=crossed, pretrainers=("masked_value",))
     cohort = plan.test
@@ -64,7 +64,7 @@ def test_the_guard_finds_a_stimulus_on_both_sides(shared, crossed):
     left_out = {u.id for u in units} - {*first.train, *first.val, *first.test}
     trained = {u.subject for u in units if u.id in first.train}
     theirs = [u.id for u in units if u.subject in trained and u.id in left_out]
-    assert theirs  # people who are trained on, at stimuli that are tested
+    assert theirs  # subjects who are trained on, at stimuli that are tested
     leaking = type(first)(0, (*first.train, theirs[0]), first.val, first.test)
     with pytest.raises(CheckFailed, match="1 stimuli are in both train and test of fold 0"):
         prove(plan.protocol, units, [leaking, *rest])
@@ -75,7 +75,7 @@ def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(shared,
     model = result.predictions.take(result.predictions["method"] == "model")
     assert set(model["fold"]) == {0, 1, 2, 3}
     assert "have no training label" in result.scores["controls"]["stimulus_mean"]["arousal"]["undefined"]
-    # A person's units of two folds have answers of two models, which are not compared: by hand, from the record.
+    # A subject's units of two folds have answers of two models, which are not compared: by hand, from the record.
     known = Labels.read(result.folder / "labels.csv.gz")
     labels = dict(zip(known["unit"], known["label"], strict=True))
     by_subject: dict[str, list[float]] = {}
@@ -120,7 +120,7 @@ def test_training_on_another_dataset_splits_nothing(tmp_path):
             bench.plan("Pool", modalities="ecg", protocol=protocol, train_dataset=plugin("Other"))
 
 
-def test_pretraining_of_a_fold_still_reads_whole_recordings_of_other_people(shared):
+def test_pretraining_of_a_fold_still_reads_whole_recordings_of_other_subjects(shared):
     """Only where stimuli are kept apart is it held to the fold's own units."""
     plan = shared.plan("Pool", modalities="ecg", pretrainers=("masked_value",))
     stage = next(s for s in plan.graph.stages.values() if s.kind == "pretrain")

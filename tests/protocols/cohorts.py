@@ -1,4 +1,4 @@
-"""Small cohorts: people with recordings of uneven length, some of them recorded together."""
+"""Small cohorts: subjects with recordings of uneven length, some of them recorded together."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def card(baseline: Baseline | None = None) -> Card:
 
 
 def cohort(n_subjects: int = 10, stimuli: int = 2, groups: Mapping[str, str] | None = None) -> list[Unit]:
-    """Units of 10 s of everybody's recordings; `groups` names people with the group they are recorded in."""
+    """Units of 10 s of all subjects' recordings; `groups` names subjects with the group they are recorded in."""
     group_of = groups or {f"p{i}": f"p{i}" for i in range(n_subjects)}
     recordings = [
         recording(name, f"v{s}", 20.0 + 10 * ((i + s) % 3), group=group, start_s=100.0 * s)

@@ -50,7 +50,7 @@ def test_recordings_under_a_protocol_that_says_it_does_not_leak(units: list[Unit
         prove(lying, units, partition(lying, "toy", units, 0))
 
 
-def test_a_person_in_two_parts(units: list[Unit], folds: list[Fold]) -> None:
+def test_a_subject_in_two_parts(units: list[Unit], folds: list[Fold]) -> None:
     one = folds[0].train[0]
     subject = next(unit.subject for unit in units if unit.id == one)
     with pytest.raises(CheckFailed, match=f"1 subjects are in both train and val of fold 0: {subject}"):

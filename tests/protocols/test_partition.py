@@ -1,4 +1,4 @@
-"""Folds: fixed, balanced, and never through a group of people."""
+"""Folds: fixed, balanced, and never through a group of subjects."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def unit(subject: str, group: str, stimulus: str, start: int) -> Unit:
 
 @st.composite
 def cohorts(draw: st.DrawFn) -> list[Unit]:
-    """2 people and up in groups that may be linked through them, with 1 to 6 units in each of 1 to 3 recordings."""
+    """2 subjects and up in groups that may be linked through them, with 1 to 6 units in each of 1 to 3 recordings."""
     n = draw(st.integers(2, 14))
     units = []
     for p in range(n):
@@ -96,7 +96,7 @@ def test_legacy_splits_keep_what_they_declare(units: list[Unit], k: int) -> None
         assert sorted(id_ for fold in folds for id_ in fold.test) == sorted(u.id for u in units)
 
 
-def test_folds_hold_equally_many_people() -> None:
+def test_folds_hold_equally_many_subjects() -> None:
     units = cohort(n_subjects=24)
     for k in range(3):
         folds = partition(INDEPENDENT, "toy", units, k)
@@ -112,7 +112,7 @@ def test_a_fifth_validates_at_least_four_at_most_half(n: int, validating: set[in
     assert {len(subjects(units, fold.val)) for fold in partition(INDEPENDENT, "toy", units, 0)} == validating
 
 
-def test_a_large_group_does_not_take_most_people_from_training() -> None:
+def test_a_large_group_does_not_take_most_subjects_from_training() -> None:
     units = cohort(groups={f"p{i}": "crowd" if i < 12 else f"p{i}" for i in range(16)})
     for k in range(5):
         for fold in partition(INDEPENDENT, "toy", units, k):
@@ -147,7 +147,7 @@ def test_partition_of_a_dataset_is_fixed_for_good() -> None:
     ]
 
 
-def test_people_are_connected_through_any_recording() -> None:
+def test_subjects_are_connected_through_any_recording() -> None:
     units = [
         unit("a", "a", "v0", 0),
         unit("a", "night1", "v1", 0),
@@ -155,18 +155,18 @@ def test_people_are_connected_through_any_recording() -> None:
         unit("b", "night2", "v2", 0),
         unit("c", "night2", "v2", 0),
         unit("d", "d", "v0", 0),
-        unit("night2", "alone", "v0", 0),  # a person called like a group is nobody of that group
+        unit("night2", "alone", "v0", 0),  # a subject called like a group is nobody of that group
     ]
     assert connected_groups(units) == {"a": "night1", "b": "night1", "c": "night1", "d": "d", "night2": "alone"}
 
 
-def test_people_all_connected_cannot_be_split() -> None:
+def test_subjects_all_connected_cannot_be_split() -> None:
     units = cohort(groups={"p1": "family", "p2": "family", "p3": "family"})
     with pytest.raises(UsageError, match="cannot be split by group"):
         partition(INDEPENDENT, "toy", units, 0)
 
 
-def test_people_and_stimuli_both_unseen() -> None:
+def test_subjects_and_stimuli_both_unseen() -> None:
     units = cohort(n_subjects=12, stimuli=6)
     protocol = by("group+stimulus", leaks=False)
     folds = partition(protocol, "toy", units, 0)
@@ -182,7 +182,7 @@ def test_people_and_stimuli_both_unseen() -> None:
         partition(protocol, "toy", cohort(n_subjects=12, stimuli=1), 0)
 
 
-def test_roles_list_every_person_once_where_nothing_leaks() -> None:
+def test_roles_list_every_subject_once_where_nothing_leaks() -> None:
     units = cohort(groups={"p1": "dyad", "p2": "dyad", "p3": "p3", "p4": "p4", "p5": "p5", "p6": "p6", "p7": "p7"})
     rows = roles(units, partition(INDEPENDENT, "toy", units, 0))
     assert len(rows) == 5 * 7

@@ -214,7 +214,7 @@ def test_papers_make_labels_as_they_say() -> None:
             assert [fitted(np.array([value])) for value in (5.2, 5.25, 5.3)] == [0, 0, 1]
 
 
-def test_of_deap_the_people_with_face_video_take_part() -> None:
+def test_of_deap_the_subjects_with_face_video_take_part() -> None:
     subjects = load_protocol("strizhkova2024").included_subjects("deap")
     assert subjects is not None
     assert (len(subjects), min(subjects), max(subjects)) == (22, "s01", "s22")

@@ -54,7 +54,7 @@ def test_same_rows_same_bytes(tmp_path: Path) -> None:
     assert content == (tmp_path / "again.csv.gz").read_bytes()
 
 
-def test_read_as_people_would_expect(tmp_path: Path) -> None:
+def test_read_as_users_would_expect(tmp_path: Path) -> None:
     few(score=[0.1, 1 / 3]).write(tmp_path / "p.csv.gz")
     lines = gzip.decompress((tmp_path / "p.csv.gz").read_bytes()).decode().splitlines()
     assert lines == [

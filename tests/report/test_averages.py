@@ -57,7 +57,7 @@ def test_spread_leaves_out_what_is_not_known():
 
 
 def record(scores):
-    """Unit -> probability in each of two seeds, of one person's recording."""
+    """Unit -> probability in each of two seeds, of one subject's recording."""
     rows = [(seed, unit, values[seed]) for seed in (0, 1) for unit, values in scores.items()]
     seed, unit, score = (np.array(column) for column in zip(*rows, strict=True))
     text = {"method": "model", "target": "t", "subject": "p", "recording": "r", "stimulus": "v"}

@@ -27,7 +27,7 @@ NAMES = ["{}", "a & b", "50 % \\ of_it", "#1 {best} ~ $x^2$ <y>"]
 
 @pytest.fixture(scope="module")
 def published() -> list[Record]:
-    """Two runs of real people from the boards: an estimator, and a network that was pretrained."""
+    """Two runs of real subjects from the boards: an estimator, and a network that was pretrained."""
     runs = {folder: record.read_manifest(folder).method for folder in ENTRIES}
     classical = next(folder for folder, method in runs.items() if str(method.fusion).endswith("/svm"))
     pretrained = next(folder for folder, method in runs.items() if method.pretrainers)

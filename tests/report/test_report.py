@@ -43,7 +43,7 @@ def test_the_file_is_whole_and_points_at_nothing_outside(kinds, content):
 def test_every_picture_has_words_and_the_table_behind_it(content):
     pictures = [attributes for tag, attributes in content.elements if tag == "svg"]
     assert len(pictures) == content.count("figure") == content.count("details")
-    # 3 targets: headline and difference, people, curves (2, 1 and 2), matrices (2), map and probes; training; examples
+    # 3 targets: headline, difference, subjects, curves (2, 1 and 2), matrices (2), map and probes; training, examples
     assert len(pictures) >= 3 * 2 + 3 + 5 + 2 + 3 * 2 + 1
     for attributes in pictures:
         assert attributes["role"] == "img"
@@ -68,8 +68,8 @@ def test_it_says_the_scores_of_the_record(kinds, content):
             assert expected in content.sections["scores"], name
 
 
-def test_each_person_has_the_score_that_the_predictions_give(kinds, content):
-    """AUROC by counting pairs of a person's units, per seed, then the mean of seeds."""
+def test_each_subject_has_the_score_that_the_predictions_give(kinds, content):
+    """AUROC by counting pairs of a subject's units, per seed, then the mean of seeds."""
     record = read_record(kinds.fused)
     of_target = record.labels["target"] == "arousal"
     label = dict(zip(record.labels["unit"][of_target], record.labels["label"][of_target], strict=True))
@@ -210,7 +210,7 @@ ENTRIES = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/*/*/run.ya
 @pytest.mark.slow
 @pytest.mark.parametrize("run", [ENTRIES[0], ENTRIES[-1]], ids=lambda run: run.parent.name)
 def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
-    """24 real people."""
+    """24 real subjects."""
     path = report.write_report(run.parent, tmp_path / "r.html", data_root=tmp_path)
     assert path.stat().st_size < 3_000_000
     content = page(path.read_text())

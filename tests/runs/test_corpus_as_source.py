@@ -16,7 +16,7 @@ QUICK = ("--set", "pretrainer.epochs=1", "--set", "encoder.epochs=1")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Four people of AMIGOS with trials of 12 s, and a corpus of EEG and ECG."""
+    """Four subjects of AMIGOS with trials of 12 s, and a corpus of EEG and ECG."""
     root = tmp_path_factory.mktemp("data")
     amigos.synthesize(root / "amigos", subjects=4, seed=0, effect=1.0, length_s=12)
     corpus.synthesize(root / "corpus", subjects=4, seed=0, effect=1.0, length_s=44)
@@ -75,7 +75,7 @@ def test_other_channels_than_the_datasets_are_refused_by_name(data, tmp_path, em
     assert "left" in done.err
 
 
-def test_a_corpus_that_holds_the_tested_peoples_files_is_said_to(data, tmp_path):
+def test_a_corpus_that_holds_the_tested_subjects_files_is_said_to(data, tmp_path):
     held = (
         "sources:\n"
         '  - files: "held/*.mat"\n'

@@ -1,4 +1,5 @@
-"""Grids along an axis: numbers of labelled people, and modalities that are taken away, in a table, a CSV and an SVG."""
+"""Grids along an axis: numbers of labelled subjects, and modalities that are taken away, in a table, a CSV and an
+SVG."""
 
 import csv
 import json
@@ -52,7 +53,7 @@ def scores_in(bench):
 
 
 @pytest.mark.slow
-def test_numbers_of_labelled_people_make_a_curve_for_each_method(bench, grid):
+def test_numbers_of_labelled_subjects_make_a_curve_for_each_method(bench, grid):
     done = grid(
         "--fusion", "logreg", "--fusion", "lda", "--modalities", "ecg", "--target", "arousal",
         "--label-subjects", "1,2,all",
@@ -70,7 +71,7 @@ def test_numbers_of_labelled_people_make_a_curve_for_each_method(bench, grid):
         number = known[count, (), row["line"].rpartition(" ")[2]]
         assert [float(row[key]) for key in ("mean", "low", "high")] == [number[key] for key in ("mean", "low", "high")]
         assert (row["dataset"], row["target"], row["metric"]) == ("Tiny", "arousal", "auroc_within")
-    # The table: a line for each number of people, a column for each method.
+    # The table: a line for each number of subjects, a column for each method.
     lines = [line.split() for line in done.out.splitlines()]
     first = next(line for line in lines if line[:1] == ["1"])
     assert first[1] == f"{known[1, (), 'logreg']['mean']:.3f}"

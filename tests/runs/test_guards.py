@@ -1,4 +1,4 @@
-"""Guards: a leaking protocol is refused, nobody finds what they must not see, and test people change no training."""
+"""Guards: a leaking protocol is refused, nobody finds what they must not see, and test subjects change no training."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def findings(path):
 
 @pytest.fixture
 def secrets():
-    """What nobody may find: ids, stimuli and people as texts, ratings and session times as numbers."""
+    """What nobody may find: ids, stimuli and subjects as texts, ratings and session times as numbers."""
     all_subjects = [row for name in sorted(make_subjects(6)) for row in make_subjects(6)[name]]
     texts = {row[key] for row in all_subjects for key in ("id", "stimulus", "group")}
     numbers = {v for row in all_subjects for v in row["ratings"].values()} | {row["start_s"] for row in all_subjects}
@@ -145,7 +145,7 @@ def train_data(stage):
 
 
 def tensors(plan, subject):
-    """All that the fits see in which a person is tested."""
+    """All that the fits see in which a subject is tested."""
     out = {}
     for prediction in plan.graph.predictions:
         if any(plan.test.units[i].subject == subject for i in prediction.units):
@@ -159,7 +159,7 @@ def tensors(plan, subject):
 @pytest.mark.parametrize(
     ("encoder", "fusion"), [("Pool", "late"), ("Searching", "concat"), ("Moments", "logreg"), ("Whole", "concat")]
 )
-def test_changing_a_test_person_leaves_training_bit_for_bit(tmp_path, monkeypatch, encoder, fusion):
+def test_changing_a_test_subject_leaves_training_bit_for_bit(tmp_path, monkeypatch, encoder, fusion):
     monkeypatch.setenv("FINDINGS", str(tmp_path / "found.jsonl"))
     all_subjects = make_subjects(5)
     all_subjects["p02"][0]["lost"] = {"ecg": 1.5}
@@ -201,7 +201,7 @@ def test_a_stage_holds_the_labels_of_its_own_training_and_validation_units_only(
             assert not subjects & {plan.test.units[i].subject for i in prediction.units}
 
 
-def test_pretraining_sees_no_test_person(shared):
+def test_pretraining_sees_no_test_subject(shared):
     plan = shared.plan("Pool", modalities="ecg", pretrainers=("masked_value",))
     for prediction in plan.graph.predictions:
         tested = {plan.test.units[i].subject for i in prediction.units}

@@ -91,7 +91,7 @@ def test_estimators(kinds, fusion, targets):
         check_record(result, 216)
 
 
-def test_the_scale_of_values_is_kept_with_the_weights_and_fitted_on_training_people(kinds):
+def test_the_scale_of_values_is_kept_with_the_weights_and_fitted_on_training_subjects(kinds):
     from safetensors.torch import load_file
 
     plan = kinds.plan("Pool", modalities="ecg", targets="arousal_value")
@@ -115,7 +115,7 @@ def test_targets_of_other_units_are_refused_in_one_run(kinds):
     assert "--target arousal" in str(refused.value)
 
 
-def test_a_person_is_in_one_fold_whatever_the_targets(kinds):
+def test_a_subject_is_in_one_fold_whatever_the_targets(kinds):
     """p03 has no rating of liking, and is dealt out all the same; a state has another grid than a rating."""
     folds = []
     for targets in ("arousal", ALL, "state", "liking"):

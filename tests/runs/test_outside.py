@@ -164,7 +164,7 @@ def test_a_pipeline_of_scikit_learn_outside_gives_the_figures_of_the_run_inside(
 
 
 @pytest.mark.slow
-def test_and_on_real_people(tmp_path, embench):
+def test_and_on_real_subjects(tmp_path, embench):
     source = os.environ.get("EMBENCH_TEST_DATA")
     if not source:
         pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
@@ -215,7 +215,7 @@ def test_what_the_file_lacks_is_counted_and_named(arousal, scored):
     assert len(rows_of(made.folder / "predictions.csv.gz")) == len(rows) - 4
 
 
-def test_people_without_labels_are_passed_over(tmp_path):
+def test_subjects_without_labels_are_passed_over(tmp_path):
     all_subjects = make_subjects(6)
     for row in all_subjects["p00"]:
         row["ratings"] = {}
@@ -230,7 +230,7 @@ def test_people_without_labels_are_passed_over(tmp_path):
 
 
 def test_folds_of_the_file_are_what_controls_are_fitted_in(arousal, scored):
-    """Two halves of the people: the prior is the share among the other half."""
+    """Two halves of the subjects: the prior is the share among the other half."""
     rows = rows_of(arousal.folder / "predictions.csv.gz")
     half = {f"p0{n}": n % 2 for n in range(8)}
     made = scored([{**row, "fold": half[row["subject"]]} for row in rows])
@@ -247,7 +247,7 @@ def test_folds_of_the_file_are_what_controls_are_fitted_in(arousal, scored):
     assert roles["p00", "1"] == "train"
 
 
-def test_one_fold_of_some_people_is_trained_on_the_others_and_of_all_on_nobody(arousal, scored):
+def test_one_fold_of_some_subjects_is_trained_on_the_others_and_of_all_on_nobody(arousal, scored):
     rows = [{**row, "fold": 0} for row in rows_of(arousal.folder / "predictions.csv.gz")]
     tested = ("p00", "p01", "p02")
     made = scored([row for row in rows if row["subject"] in tested])
@@ -260,7 +260,7 @@ def test_one_fold_of_some_people_is_trained_on_the_others_and_of_all_on_nobody(a
     assert unlabelled.scores["cleared_all"] is False
 
 
-def test_a_person_in_two_folds_is_refused_where_the_protocol_keeps_people_apart(arousal, scored):
+def test_a_subject_in_two_folds_is_refused_where_the_protocol_keeps_subjects_apart(arousal, scored):
     rows = rows_of(arousal.folder / "predictions.csv.gz")
     dealt = [{**row, "fold": i % 5} for i, row in enumerate(rows)]
     with pytest.raises(CheckFailed, match="is tested in folds 0 and 1 of seed 0") as caught:

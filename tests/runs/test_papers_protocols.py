@@ -1,4 +1,4 @@
-"""What only papers' protocols do: ratings of segments, cuts that the training part decides, people chosen, recordings
+"""What only papers' protocols do: ratings of segments, cuts that the training part decides, subjects chosen, recordings
 z-scored one by one, and the epoch that the test labels pick."""
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def test_edges_make_several_classes(shared, rules):
     assert set(label[there]) == {0.0, 1.0, 2.0}
 
 
-def test_only_the_protocols_people_take_part(shared, rules):
+def test_only_the_protocols_subjects_take_part(shared, rules):
     plan = shared.plan("Pool", modalities="ecg", protocol=rules(people={"tiny": ["p00", "p02", "p03", "p05"]}))
     assert plan.test.subjects == ["p00", "p02", "p03", "p05"]
     why = {row["subject"]: row["reason"] for row in plan.test.excluded}

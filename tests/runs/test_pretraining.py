@@ -255,7 +255,7 @@ def test_a_record_says_what_the_weights_saw_of_the_target(two, corpus, pretraine
     assert (seen["dataset"], seen["people"]) == (full_name(corpus), 5)
 
 
-def test_a_bare_file_is_of_unknown_people(two, tmp_path):
+def test_a_bare_file_is_of_unknown_subjects(two, tmp_path):
     made = pretrained(two)
     save_file(load_file(made.folder / "weights.safetensors"), tmp_path / "w.safetensors")
     record = two.run("Pool", modalities="ecg", pretrained=str(tmp_path / "w.safetensors"), dev=True).manifest

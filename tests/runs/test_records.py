@@ -17,7 +17,7 @@ from ..tiny.world import make_subjects, plugin, write
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    """Seven people: p00 rated nothing, p01 has no EDA, p02 lacks ECG twice and anything once, p03 valence only."""
+    """Seven subjects: p00 rated nothing, p01 has no EDA, p02 lacks ECG twice and anything once, p03 valence only."""
     all_subjects = make_subjects(7)
     for row in all_subjects["p00"]:
         row["ratings"] = {}
@@ -84,7 +84,7 @@ def test_one_class_in_a_fold_is_undefined_there_and_counted(tmp_path):
 
 @pytest.mark.parametrize(("encoder", "fusion"), [("Moments", "logreg"), ("Early", "single")])
 def test_training_labels_of_one_class_only(tmp_path, encoder, fusion):
-    """With two people, one of whom is of one class, the other's fold learns from one class."""
+    """With two subjects, one of whom is of one class, the other's fold learns from one class."""
     all_subjects = make_subjects(2)
     for row in all_subjects["p01"]:
         row["ratings"]["arousal"] = 7.5
@@ -126,7 +126,7 @@ def test_a_dropped_modality_is_absent_at_the_test(mixed, tmp_path):
     assert np.isfinite(on_hidden.predictions["score"]).all()
 
 
-def test_dev_scores_validation_people_and_opens_no_test_label(mixed, tmp_path):
+def test_dev_scores_validation_subjects_and_opens_no_test_label(mixed, tmp_path):
     bench = Bench(mixed, tmp_path)
     result = bench.run("Early", modalities="ecg", dev=True)
     assert ledger.read_ledger(bench.runs) == []

@@ -1,4 +1,4 @@
-"""`normalise: baseline`: a method gets nothing to normalise a test person with but the rest that the card declares."""
+"""`normalise: baseline`: a method gets nothing to normalise a test subject with but the rest that the card declares."""
 
 from __future__ import annotations
 
@@ -79,15 +79,15 @@ def test_features_are_z_scored_by_what_they_were_at_rest(tmp_path, unfiltered):
         return np.concatenate([x.mean(1), x.std(1)])
 
     for entry in store.recordings:
-        # A unit is longer than the rest, which is then one window in each of the person's recordings.
+        # A unit is longer than the rest, which is then one window in each of the subject's recordings.
         rest = np.stack([moments(e.id, REST_S) for e in store.recordings if e.subject == entry.subject])
         expected = (moments(entry.id, entry.duration_s) - rest.mean(0)) / rest.std(0)
         np.testing.assert_allclose(rows[entry.id], expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("encoder", "fusion"), [("Whole", "single"), ("Moments", "logreg")])
-def test_nothing_else_of_a_person_reaches_a_unit(tmp_path, unfiltered, encoder, fusion):
-    """Whatever happens in a person's other recordings after their rest, a unit is read as before, to the last bit;
+def test_nothing_else_of_a_subject_reaches_a_unit(tmp_path, unfiltered, encoder, fusion):
+    """Whatever happens in a subject's other recordings after their rest, a unit is read as before, to the last bit;
     under the usual protocol it is not."""
 
     def after_rest(change: Callable[[np.ndarray], np.ndarray], name: str) -> Bench:
@@ -112,7 +112,7 @@ def test_nothing_else_of_a_person_reaches_a_unit(tmp_path, unfiltered, encoder, 
 
 
 @pytest.mark.parametrize(("encoder", "fusion"), [("Whole", "single"), ("Moments", "logreg")])
-def test_a_person_without_rest_has_no_such_modality(tmp_path, unfiltered, encoder, fusion):
+def test_a_subject_without_rest_has_no_such_modality(tmp_path, unfiltered, encoder, fusion):
     all_subjects = make_subjects(6, seconds=20.0)
     for row in all_subjects["p02"]:
         row["seconds"] = 10.0  # over before the rest begins
@@ -146,7 +146,7 @@ def test_a_dataset_without_declared_rest_is_refused(shared, embench, tmp_path):
             bench.plan("Pool", modalities="ecg", protocol=STRICT, **options)
 
 
-def test_pretraining_on_the_tested_people_is_refused(tmp_path):
+def test_pretraining_on_the_tested_subjects_is_refused(tmp_path):
     from embench.runs.pretrain import pretrain
 
     write(tmp_path, make_subjects(6), dataset="Rested")

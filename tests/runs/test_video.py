@@ -23,7 +23,7 @@ WATCH = plugin("Watch")
 
 @pytest.fixture(scope="module")
 def filmed(tmp_path_factory):
-    """Six people, one of whom has no film that can be read; a second dataset of the same kind."""
+    """Six subjects, one of whom has no film that can be read; a second dataset of the same kind."""
     root = tmp_path_factory.mktemp("filmed")
     write(root, make_subjects(6))
     for film in (root / "Filmed" / "films").glob("p05-*"):

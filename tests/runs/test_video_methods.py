@@ -32,7 +32,7 @@ LONGEST_S = 28.0
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Four people of each, with faces."""
+    """Four subjects of each, with faces."""
     root = tmp_path_factory.mktemp("made")
     amigos.synthesize(root / "amigos", 4, 0, 1.0, length_s=LONGEST_S, videos=True)
     deap.synthesize(root / "deap", 4, 0, 1.0, length_s=11.0, videos=True)
@@ -83,7 +83,7 @@ def test_videomae_after_mae(dataset, embench_run, tmp_path):
     for manifest in manifests:
         assert manifest["labels"] == "none"
         assert manifest["hours"]["video"] > 0
-        assert len(manifest["people"]) < 4  # a fold's training people
+        assert len(manifest["people"]) < 4  # a fold's training subjects
 
 
 @pytest.mark.parametrize("dataset", FILMED)
@@ -145,7 +145,7 @@ def test_what_is_read_of_a_recording_is_a_setting_and_who_is_scored_is_not(view,
 
 
 def test_videomae_starts_from_weights_then_clips_of_both_then_the_other_sets_labels(embench_run, tmp_path):
-    """The last row of the paper's table of pretraining, in small: the test people are in none of it."""
+    """The last row of the paper's table of pretraining, in small: the test subjects are in none of it."""
     torchvision_shim.settle()
     from transformers import VideoMAEConfig, VideoMAEForPreTraining
 

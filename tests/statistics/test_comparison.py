@@ -27,7 +27,7 @@ PEOPLE, SEEDS = 20, 2
 
 
 def runs(*strengths: float, headline: str = "auroc_within", tried: int = 1) -> list[Record]:
-    """Methods of known strength about the same people, named a, b, c; they share part of their noise."""
+    """Methods of known strength about the same subjects, named a, b, c; they share part of their noise."""
     rng = np.random.default_rng(8)
     y, folds = draw_labels(rng, PEOPLE), partitions(rng, PEOPLE, SEEDS)
     shared = rng.normal(size=(SEEDS, *y.shape))
@@ -43,7 +43,7 @@ def changed(of: Record, **run: Any) -> Record:
 
 
 def subject_scores(of: Record) -> np.ndarray:
-    """(P,) AUROC inside each person, seeds averaged."""
+    """(P,) AUROC inside each subject, seeds averaged."""
     [joined] = joined_on_common([of], TARGET, of.groups)
     subjects = np.array(sorted(of.groups))
     return np.mean(
@@ -102,7 +102,7 @@ def test_less_is_better_where_the_metric_says_so() -> None:
 
 
 @pytest.mark.parametrize("metric", ["auroc_crossed_time", "auroc_within_stimulus", "auroc", "f1_weighted"])
-def test_scores_that_are_no_means_of_people_are_compared_too(metric: str) -> None:
+def test_scores_that_are_no_means_of_subjects_are_compared_too(metric: str) -> None:
     c = compare(*runs(2.5, 0.8), metric=metric)
     assert c.better == "a"
     assert c.difference.replicates is not None
@@ -165,7 +165,7 @@ def test_an_undefined_score_is_an_error_that_says_why() -> None:
         compare(replace(one, labels=labels), replace(other, labels=labels))
 
 
-def test_where_people_are_trained_on_folds_are_paired() -> None:
+def test_where_subjects_are_trained_on_folds_are_paired() -> None:
     """As under a protocol that deals out stretches: Nadeau and Bengio's t over folds, whose interval agrees with it."""
     one, other = runs(2.0, 1.0)
     all_subjects = [{**row, "role": "train"} for row in one.folds]

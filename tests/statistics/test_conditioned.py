@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import TIE, Pairs, auroc_by_subject, compare_subjects
+from embench.interfaces.ranking import TIE, Pairs, auroc_by_subject
 from embench.interfaces.units import Units
 from embench.statistics.conditioned import (
     CONDITIONED,
@@ -62,7 +62,7 @@ def loop_within_stimulus(units: Units, subjects: np.ndarray) -> tuple[np.ndarray
 
 
 def small(make_units: MakeUnits, seed: int) -> tuple[Units, np.ndarray]:
-    """Few people and stimuli; some meet a stimulus several times, scores tie."""
+    """Few subjects and stimuli; some meet a stimulus several times, scores tie."""
     rng = np.random.default_rng(seed)
     n = 40
     score = np.round(rng.random(n), 1)
@@ -93,14 +93,14 @@ def test_within_stimulus_equals_a_loop_over_pairs(make_units: MakeUnits, seed: i
     np.testing.assert_array_equal(table.pairs, pairs)
 
 
-def test_bootstrap_of_a_table_equals_weighing_each_comparison_by_its_people(make_units: MakeUnits) -> None:
+def test_bootstrap_of_a_table_equals_weighing_each_comparison_by_its_subjects(make_units: MakeUnits) -> None:
     units, subjects = small(make_units, 0)
     [table] = comparisons("auroc_crossed", units, subjects)
     counts = np.array([[1, 1, 1, 1, 0], [2, 0, 1, 1, 0], [0, 0, 0, 4, 0]])
     weights = [np.outer(c, c) for c in counts]
     expected = [(w * table.wins).sum() / (w * table.pairs).sum() for w in weights[:2]]
     np.testing.assert_allclose(table.resampled(counts)[:2], expected)
-    assert np.isnan(table.resampled(counts)[2])  # one person is no pair
+    assert np.isnan(table.resampled(counts)[2])  # one subject is no pair
 
 
 @st.composite
@@ -130,7 +130,7 @@ def as_units(score: np.ndarray, y: np.ndarray, subject: np.ndarray, stimulus: np
 
 @given(crossed_designs())
 @settings(max_examples=60, deadline=None)
-def test_person_plus_stimulus_gets_exactly_half(design: tuple[np.ndarray, ...]) -> None:
+def test_subject_plus_stimulus_gets_exactly_half(design: tuple[np.ndarray, ...]) -> None:
     units = as_units(*design)
     subjects = np.unique(units.subject)
     for name in ("auroc_crossed", "auroc_crossed_time"):
@@ -144,14 +144,14 @@ def test_person_plus_stimulus_gets_exactly_half(design: tuple[np.ndarray, ...]) 
 
 @given(crossed_designs())
 @settings(max_examples=30, deadline=None)
-def test_a_gain_of_the_person_does_not_help_either(design: tuple[np.ndarray, ...]) -> None:
+def test_a_gain_of_the_subject_does_not_help_either(design: tuple[np.ndarray, ...]) -> None:
     _, y, subject, stimulus = design
     units = as_units((1.0 + subject) * stimulus - 3.0 * subject, y, subject, stimulus)
     share = share_won("auroc_crossed", comparisons("auroc_crossed", units, np.unique(units.subject)))
     assert share == 0.5 or isinstance(share, Undefined)
 
 
-def test_what_is_at_work_in_person_and_stimulus_together_is_found(make_units: MakeUnits) -> None:
+def test_what_is_at_work_in_subject_and_stimulus_together_is_found(make_units: MakeUnits) -> None:
     rng = np.random.default_rng(0)
     subject, stimulus = (grid.ravel() for grid in np.meshgrid(range(12), range(10), indexing="ij"))
     y = rng.integers(0, 2, len(subject))
@@ -160,7 +160,7 @@ def test_what_is_at_work_in_person_and_stimulus_together_is_found(make_units: Ma
     assert share_won("auroc_crossed", tables) == 1
 
 
-def test_constant_and_person_level_scores_get_exactly_half_inside_people(make_units: MakeUnits) -> None:
+def test_constant_and_subject_level_scores_get_exactly_half_inside_subjects(make_units: MakeUnits) -> None:
     subject = np.repeat(np.arange(6), 9)
     y = np.arange(len(subject)) % 4 == 0
     y[subject == 5] = 1
@@ -170,7 +170,7 @@ def test_constant_and_person_level_scores_get_exactly_half_inside_people(make_un
         np.testing.assert_array_equal(values, [0.5] * 5 + [np.nan])
 
 
-def test_inside_a_person_it_is_the_ordinary_auroc(make_units: MakeUnits) -> None:
+def test_inside_a_subject_it_is_the_ordinary_auroc(make_units: MakeUnits) -> None:
     from sklearn.metrics import roc_auc_score
 
     rng = np.random.default_rng(1)
@@ -180,7 +180,7 @@ def test_inside_a_person_it_is_the_ordinary_auroc(make_units: MakeUnits) -> None
     np.testing.assert_allclose(values, [roc_auc_score(y[subject == p], score[subject == p]) for p in range(5)])
 
 
-def test_few_comparisons_or_people_are_not_estimable() -> None:
+def test_few_comparisons_or_subjects_are_not_estimable() -> None:
     full = np.ones((12, 12)) - np.eye(12)
     few_subjects = np.zeros((12, 12))
     few_subjects[:9, :9] = 100 * (1 - np.eye(9))
@@ -224,7 +224,7 @@ def test_tables_of_folds_add_up(make_units: MakeUnits) -> None:
     np.testing.assert_array_equal(total.wins, 2 * tables[0].wins)
 
 
-def test_people_without_units_or_classes_compare_nothing() -> None:
-    table = compare_subjects(np.array([0.1, 0.2]), np.array([True, True]), np.array([0, 2]), 3, 0.0)
+def test_subjects_without_units_or_classes_compare_nothing() -> None:
+    table = compare_people(np.array([0.1, 0.2]), np.array([True, True]), np.array([0, 2]), 3, 0.0)
     assert not table.pairs.any()
     assert not table.wins.any()

@@ -1,4 +1,4 @@
-"""Controls know of training people only, and say where they do not apply."""
+"""Controls know of training subjects only, and say where they do not apply."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PEOPLE, MOMENTS = 10, 30
 
 
 def cohort(stimuli: int = 5, *, clock: bool = True) -> tuple[list[Unit], np.ndarray]:
-    """People who meet stimuli in turn; the label is 1 in the last third of the time, but for some noise."""
+    """Subjects who meet stimuli in turn; the label is 1 in the last third of the time, but for some noise."""
     rng = np.random.default_rng(0)
     units, y = [], []
     for p in range(PEOPLE):
@@ -84,7 +84,7 @@ def test_the_order_alone_is_a_clock() -> None:
     assert score[25] > score[5]
 
 
-def test_stimulus_mean_is_the_training_peoples() -> None:
+def test_stimulus_mean_is_the_training_subjects() -> None:
     units, y = cohort()
     score, _ = scores_of(units, y)["stimulus_mean"]
     stimulus = np.array([u.stimulus for u in units])
@@ -142,7 +142,7 @@ def test_several_classes_have_a_share_each() -> None:
     np.testing.assert_array_equal(made["elapsed_time"][1], y[TEST])
 
 
-def test_controls_of_values_know_the_training_people_only() -> None:
+def test_controls_of_values_know_the_training_subjects_only() -> None:
     units, y = cohort()
     y = y + np.random.default_rng(1).normal(size=len(y))
     y[::9] = np.nan

@@ -24,7 +24,7 @@ def known(value: Estimate | Undefined) -> Estimate:
     return value
 
 
-def test_people_on_their_own_get_the_ordinary_t_interval() -> None:
+def test_subjects_on_their_own_get_the_ordinary_t_interval() -> None:
     values = np.random.default_rng(0).normal(0.6, 0.1, 15)
     estimate = known(mean_over_subjects(np.append(values, np.nan), np.arange(16)))
     low, high = stats.t.interval(0.95, 14, values.mean(), stats.sem(values))
@@ -45,7 +45,7 @@ def test_one_group_has_no_interval_and_nobody_no_value() -> None:
     assert isinstance(mean_over_subjects(np.array([np.nan]), np.array(["a"])), Undefined)
 
 
-def test_samples_keep_each_folds_number_of_people_in_the_seed_that_stratifies() -> None:
+def test_samples_keep_each_folds_number_of_subjects_in_the_seed_that_stratifies() -> None:
     subjects = [f"s{p}" for p in range(12)]
     tested = [{f: subjects[f::3] for f in range(3)}, {f: subjects[4 * f : 4 * f + 4] for f in range(3)}]
     bootstrap = draw_bootstrap(tested, {p: p for p in subjects}, 100)
@@ -73,7 +73,7 @@ def test_leaving_one_out_still_has_something_to_draw() -> None:
     assert bootstrap.counts.std() > 0.5
 
 
-def test_people_tested_in_every_fold_are_one_stratum() -> None:
+def test_subjects_tested_in_every_fold_are_one_stratum() -> None:
     tested = [{f: ["a", "b", "c"] for f in range(5)}]
     assert draw_bootstrap(tested, {p: p for p in "abc"}, 10).free == 2
 
@@ -88,7 +88,7 @@ def test_the_expanded_percentiles_are_hesterbergs() -> None:
     assert tail == pytest.approx(0.0086, abs=5e-5)  # of a nominal 0.025
 
 
-def test_samples_are_the_same_every_time_and_do_not_depend_on_the_order_of_people() -> None:
+def test_samples_are_the_same_every_time_and_do_not_depend_on_the_order_of_subjects() -> None:
     subjects = [f"s{p}" for p in range(8)]
     groups = {p: p for p in subjects}
     one = draw_bootstrap([{0: subjects[:4], 1: subjects[4:]}], groups, 50)
@@ -97,7 +97,7 @@ def test_samples_are_the_same_every_time_and_do_not_depend_on_the_order_of_peopl
     np.testing.assert_array_equal(one.subjects, other.subjects)
 
 
-def test_differences_are_paired_by_person_or_by_sample() -> None:
+def test_differences_are_paired_by_subject_or_by_sample() -> None:
     rng = np.random.default_rng(0)
     shared = rng.normal(size=20)
     group = np.arange(20)
@@ -120,9 +120,9 @@ def test_differences_are_paired_by_person_or_by_sample() -> None:
     assert isinstance(paired_difference(one, by_sample, group, bootstrap), Undefined)
 
 
-def test_people_who_train_each_other_double_the_variance_where_nothing_is_learned() -> None:
+def test_subjects_who_train_each_other_double_the_variance_where_nothing_is_learned() -> None:
     """What p adds is the mean of symmetric noise g(p, q) over those who trained, those of other folds. Seen over many
-    studies, the variance of the sum is that of independent people and the allowance, together."""
+    studies, the variance of the sum is that of independent subjects and the allowance, together."""
     rng, subjects, folds, seeds = np.random.default_rng(8), 30, 5, 3
     sums, own, allowed = [], [], []
     for _ in range(3000):

@@ -23,7 +23,7 @@ ONCE = 40
 
 
 def two_methods() -> tuple[list[Joined], Bootstrap, dict[str, str]]:
-    """On different scales, with ties; some people recorded two by two."""
+    """On different scales, with ties; some subjects recorded two by two."""
     rng = np.random.default_rng(5)
     y, folds = draw_labels(rng, PEOPLE), partitions(rng, PEOPLE, 2)
     folds[:, 1:12:2] = folds[:, :12:2]
@@ -46,7 +46,7 @@ def ranked(units: Units) -> Units:
 
 
 def exchanged(one: Joined, other: Joined, subjects: set[str]) -> Joined:
-    """`one` with the answers of `other` for these people."""
+    """`one` with the answers of `other` for these subjects."""
     seeds: dict[int, dict[int, Units]] = {}
     for seed, fold, units in one:
         theirs = other.seeds[seed][fold]

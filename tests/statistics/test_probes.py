@@ -48,7 +48,7 @@ def test_each_probe_finds_its_own_and_not_the_others(make_run, what):
 
 
 def test_one_recording_is_not_asked_for_its_stimulus(make_run):
-    run = make_run(n_subjects=4, folds=4, units=10)  # one person a fold: nobody to tell from, nobody else to ask
+    run = make_run(n_subjects=4, folds=4, units=10)  # one subject a fold: nobody to tell from, nobody else to ask
     kept = hidden(run, lambda *_: None)
     assert isinstance(linear_probe(kept, run.predictions, "stimulus", target="stress"), Undefined)
     assert isinstance(linear_probe(kept, run.predictions, "subject", target="stress"), Undefined)

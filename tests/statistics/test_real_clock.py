@@ -1,4 +1,4 @@
-"""On real people whose tasks come in one order: the clock alone wins every ordinary score, and not the headline."""
+"""On real subjects whose tasks come in one order: the clock alone wins every ordinary score, and not the headline."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     subjects = len(np.unique(np.loadtxt(root / LABELS, delimiter=",", skiprows=1, usecols=0)))
     crossed = clock["auroc_crossed_time"]
     assert (crossed["mean"], crossed["people"]) == (0.5, subjects)
-    assert crossed["comparisons"] > 50 * subjects * (subjects - 1)  # so many for each two people, of some 300 units
+    assert crossed["comparisons"] > 50 * subjects * (subjects - 1)  # so many for each two subjects, of some 300 units
     assert out["not_cleared"] == [f"{target.name}: majority"]

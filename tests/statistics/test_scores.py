@@ -79,7 +79,7 @@ def test_ordinary_metrics_are_means_over_seeds_then_folds_never_pooled(make_run:
     assert number["std"] == pytest.approx(np.mean(spread))
 
 
-def test_headline_averages_a_persons_seeds_first(make_run: MakeRun, binary: Target) -> None:
+def test_headline_averages_a_subjects_seeds_first(make_run: MakeRun, binary: Target) -> None:
     run = make_run()
     _, y = by_hand(run)
     p = run.predictions
@@ -116,7 +116,9 @@ def test_a_model_without_signal_does_not_clear_a_constant(make_run: MakeRun, bin
     assert (constant["mean"], constant["low"], constant["high"]) == (0.5, 0.5, 0.5)
 
 
-def test_a_control_must_be_cleared_with_what_people_add_who_train_each_other(make_run: MakeRun, binary: Target) -> None:
+def test_a_control_must_be_cleared_with_what_subjects_add_who_train_each_other(
+    make_run: MakeRun, binary: Target
+) -> None:
     """One seed does not tell how much that is: the variance of the paired difference counts twice."""
     run = make_run(seeds=1)
     out = scored(run, binary)
@@ -140,7 +142,7 @@ def test_one_fold_in_which_nobody_trains_anybody_needs_no_allowance(make_run: Ma
     assert gap["high"] - gap["low"] == pytest.approx(headline["high"] - headline["low"])
 
 
-def test_folds_of_the_same_people_and_other_stimuli_are_one_part(make_run: MakeRun, binary: Target) -> None:
+def test_folds_of_the_same_subjects_and_other_stimuli_are_one_part(make_run: MakeRun, binary: Target) -> None:
     run = make_run()
     joined = join(run.predictions, run.labels, binary, run.groups, 10.0)["model"]
     halves = {}
@@ -158,10 +160,10 @@ def test_folds_of_the_same_people_and_other_stimuli_are_one_part(make_run: MakeR
     assert not replace(joined, seeds={0: joined.seeds[0], 1: joined.seeds[0]}).seeds_differ_in_partition
 
 
-def test_scores_of_folds_hold_a_quarter_of_what_people_add_who_train_each_other(
+def test_scores_of_folds_hold_a_quarter_of_what_subjects_add_who_train_each_other(
     make_run: MakeRun, binary: Target
 ) -> None:
-    """Accuracy, with as many units of everybody: what a person adds in a seed is their own share that is right."""
+    """Accuracy, with as many units of everybody: what a subject adds in a seed is their own share that is right."""
     run = make_run()
     rows, y = by_hand(run)
     seeds = []
@@ -181,7 +183,7 @@ def test_scores_of_folds_hold_a_quarter_of_what_people_add_who_train_each_other(
     assert (found.low, found.high) == pytest.approx(tuple(wider))
 
 
-def test_a_label_of_the_person_alone_leaves_the_headline_undefined(make_run: MakeRun, binary: Target) -> None:
+def test_a_label_of_the_subject_alone_leaves_the_headline_undefined(make_run: MakeRun, binary: Target) -> None:
     run = make_run()
     subject = np.unique(run.labels["subject"], return_inverse=True)[1]
     run.labels = Labels({**run.labels.columns, "label": subject % 2})
@@ -195,7 +197,7 @@ def test_a_label_of_the_person_alone_leaves_the_headline_undefined(make_run: Mak
     assert 0 < out["scores"]["stress"]["auroc"]["mean"] < 1
 
 
-def test_folds_and_people_of_one_class_are_left_out_counted_and_said(make_run: MakeRun, binary: Target) -> None:
+def test_folds_and_subjects_of_one_class_are_left_out_counted_and_said(make_run: MakeRun, binary: Target) -> None:
     run = make_run(seeds=1)
     in_fold = set(run.predictions["subject"][run.predictions["fold"] == 2])
     label = np.where(np.isin(run.labels["subject"], list(in_fold)), 0, run.labels["label"])
@@ -250,7 +252,7 @@ def test_several_classes(make_run: MakeRun) -> None:
     assert out["cleared_all"]
 
 
-def test_values_are_ranked_by_concordance_inside_people(make_run: MakeRun) -> None:
+def test_values_are_ranked_by_concordance_inside_subjects(make_run: MakeRun) -> None:
     target = Target("stress", "value", LabelRule(), "stress")
     run = make_run(strength=3.0)
     out = scored(run, target)
@@ -273,7 +275,7 @@ def test_values_are_ranked_by_concordance_inside_people(make_run: MakeRun) -> No
     assert "stress: majority" not in out["not_cleared"]
 
 
-def test_people_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeRun) -> None:
+def test_subjects_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeRun) -> None:
     run = make_run()
     labels = {**run.labels.columns}
     alike = np.isin(labels["subject"], ["s00", "s05"])
@@ -288,7 +290,7 @@ def test_people_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeRun
     assert ccc == {"undefined": "no test person's labels vary"}
 
 
-def test_few_people_are_not_estimable(make_run: MakeRun, binary: Target) -> None:
+def test_few_subjects_are_not_estimable(make_run: MakeRun, binary: Target) -> None:
     out = scored(make_run(n_subjects=8), binary, fixed_order=True)
     assert out["scores"]["stress"]["auroc_crossed_time"]["undefined"].startswith("not estimable")
     assert out["scores"]["stress"]["auroc_within"]["people"] == 8
@@ -312,13 +314,13 @@ def test_leaving_one_out_has_intervals(make_run: MakeRun, binary: Target) -> Non
     run.predictions = Predictions({**run.predictions.columns, "fold": fold})
     numbers = scored(run, binary)["scores"]["stress"]
     assert numbers["accuracy"]["high"] - numbers["accuracy"]["low"] > 0.03
-    # Every fold is a person, so that both say the same of the same mean, one by t and one by bootstrap.
+    # Every fold is a subject, so that both say the same of the same mean, one by t and one by bootstrap.
     assert numbers["auroc"]["mean"] == pytest.approx(numbers["auroc_within"]["mean"])
     assert numbers["auroc"]["low"] == pytest.approx(numbers["auroc_within"]["low"], abs=0.02)
     assert "undefined" in numbers["auroc_crossed"]
 
 
-def test_groups_widen_the_interval_of_people_who_are_alike(make_run: MakeRun, binary: Target) -> None:
+def test_groups_widen_the_interval_of_subjects_who_are_alike(make_run: MakeRun, binary: Target) -> None:
     run = make_run(n_subjects=12, strength=0.5)
     out = scored(run, binary)["scores"]["stress"]["auroc_within"]
     groups = {subject: f"g{k // 6}" for k, subject in enumerate(run.groups)}

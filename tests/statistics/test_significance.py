@@ -1,4 +1,4 @@
-"""Tests of differences against worked examples and other people's implementations."""
+"""Tests of differences against worked examples and other subjects' implementations."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_equivalence_agrees_with_statsmodels() -> None:
 
 
 def test_the_interval_over_groups_agrees_with_cluster_robust_regression() -> None:
-    """An intercept alone, errors clustered by group: groups of one to five people."""
+    """An intercept alone, errors clustered by group: groups of one to five subjects."""
     rng = np.random.default_rng(4)
     group = np.repeat(np.arange(8), [1, 2, 3, 4, 5, 1, 2, 3])
     values = rng.normal(0.6, 0.1, len(group)) + rng.normal(0, 0.1, 8)[group]
@@ -121,7 +121,7 @@ def test_letters_join_neighbours_that_no_test_tells_apart() -> None:
     assert len(set(significance.rank_groups(~np.eye(60, dtype=bool)))) == 60
 
 
-def test_people_who_add_the_same_in_every_seed_need_no_allowance() -> None:
+def test_subjects_who_add_the_same_in_every_seed_need_no_allowance() -> None:
     sums = np.random.default_rng(5).normal(0.4, 1, 12)
     values = significance.sign_flips(sums)
     assert significance.shared_training_test(values, np.stack([sums] * 3), 5) == significance.permutation_test(values)

@@ -10,7 +10,7 @@ from small_dataset import SmallDataset, write_subjects
 
 @pytest.fixture
 def root(tmp_path):
-    """A folder with four people, as `SmallDataset` reads them."""
+    """A folder with four subjects, as `SmallDataset` reads them."""
     return write_subjects(tmp_path / "data", 4)
 
 

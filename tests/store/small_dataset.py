@@ -1,4 +1,4 @@
-"""A small dataset in files of its own: one file a person, two recordings each, some of them damaged on purpose."""
+"""A small dataset in files of its own: one file a subject, two recordings each, some of them damaged on purpose."""
 
 import time
 import zipfile

@@ -1,4 +1,4 @@
-"""Frames of videos: the right ones at the right rows, on the recording's clock; what cannot be seen is left out."""
+"""Frames of videos: the right ones at the right rows, on the recording's clock; what cannot be seen is excluded."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def greys(found, name):
 
 @pytest.fixture(scope="module")
 def six(tmp_path_factory):
-    """Six recordings of one person whose films lie differently in time, and two of a person without trouble."""
+    """Six recordings of one subject whose films lie differently in time, and two of a subject without trouble."""
     root = tmp_path_factory.mktemp("six")
     films = root / "Filmed" / "films"
     lossless(films / "late.mkv", film.steady(250), 50)

@@ -126,7 +126,7 @@ def test_workers_that_are_no_copies_write_the_same_bytes(dataset, tmp_path, monk
         assert path.read_bytes() == (two.path / path.name).read_bytes()
 
 
-def test_progress_counts_people(dataset, cache):
+def test_progress_counts_subjects(dataset, cache):
     steps = []
     make(dataset, cache, progress=lambda *what: steps.append(what))
     assert steps == [(i + 1, 4, f"p{i}") for i in range(4)]
@@ -143,7 +143,7 @@ def test_generated_data_say_so(dataset, cache):
         make(dataset, cache)
 
 
-def test_memory_does_not_grow_with_the_people(tmp_path):
+def test_memory_does_not_grow_with_the_subjects(tmp_path):
     def peak(n_subjects):
         root = write_subjects(tmp_path / f"data{n_subjects}", n_subjects, seconds=60.0)
         tracemalloc.start()

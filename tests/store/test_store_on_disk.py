@@ -201,7 +201,7 @@ def test_the_cache_lies_where_it_is_wanted(monkeypatch, tmp_path):
     assert cache_root().name == "embench"
 
 
-def test_many_people_are_kept_in_the_order_of_the_dataset(tmp_path):
+def test_many_subjects_are_kept_in_the_order_of_the_dataset(tmp_path):
     data = SmallDataset(write_subjects(tmp_path / "data", 12, seconds=2.0))
     store = prepare(data, NAME, "c", rate_hz=128.0, cache=tmp_path / "cache", workers=2)
     assert [entry.id for entry in store.recordings] == [f"p{p}-{r}" for p in range(12) for r in range(2)]

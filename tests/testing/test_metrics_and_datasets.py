@@ -80,7 +80,7 @@ def test_metrics():
 
 
 class Small(Dataset):
-    """Two people, one recording each."""
+    """Two subjects, one recording each."""
 
     card: ClassVar = Card(
         name="small", title="Small", citation="nobody", doi="", licence="MIT", obtain="make it",

@@ -1,4 +1,4 @@
-"""People for the small dataset of `watching.py`: every frame of a film is of one grey, which tells its number."""
+"""Subjects for the small dataset of `watching.py`: every frame of a film is of one grey, which tells its number."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def grey(number: int, across: int = 32, down: int = 24) -> np.ndarray:
 
 
 def recording(subject: int, number: int, **changes) -> dict:
-    """What a person's file says of a recording of 12 s, whose film begins and ends with it.
+    """What a subject's file says of a recording of 12 s, whose film begins and ends with it.
 
     Args:
         changes: fields that differ; `film` None: there is none.
@@ -38,8 +38,8 @@ def recording(subject: int, number: int, **changes) -> dict:
 
 
 def write(root: Path, subjects: dict[str, list[dict]], dataset: str = "Filmed") -> Path:
-    """Writes people below `root/dataset`, with a film of 12 s at 25 frames a second wherever one is named and not there
-    yet; returns `root`."""
+    """Writes subjects below `root/dataset`, with a film of 12 s at 25 frames a second wherever one is named and not
+    there yet; returns `root`."""
     folder = root / dataset
     folder.mkdir(parents=True, exist_ok=True)
     for name, recordings in subjects.items():

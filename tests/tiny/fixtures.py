@@ -17,7 +17,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def six(tmp_path_factory):
-    """Six people: one without EDA, one whose ECG is missing in two recordings, one with a lost stretch."""
+    """Six subjects: one without EDA, one whose ECG is missing in two recordings, one with a lost stretch."""
     all_subjects = make_subjects(6)
     for row in all_subjects["p01"]:
         row["modalities"] = ("ecg",)
@@ -29,13 +29,13 @@ def six(tmp_path_factory):
 
 @pytest.fixture
 def bench(six, tmp_path):
-    """The six people and an empty runs folder."""
+    """The six subjects and an empty runs folder."""
     return Bench(six, tmp_path / "runs")
 
 
 @pytest.fixture(scope="session")
 def shared(six, tmp_path_factory):
-    """The six people and a runs folder that tests fill together, so that a stage is run once."""
+    """The six subjects and a runs folder that tests fill together, so that a stage is run once."""
     return Bench(six, tmp_path_factory.mktemp("shared"))
 
 

@@ -39,7 +39,7 @@ def card(name, *targets, **changes):
 
 
 class Tiny(Dataset):
-    """One `.npz` a person, as `world.write` writes it; a recording has one rating of each target."""
+    """One `.npz` a subject, as `world.write` writes it; a recording has one rating of each target."""
 
     card = card(
         "tiny",
@@ -178,7 +178,7 @@ class PoolNetwork(nn.Module):
 
 
 class Early(Pool):
-    """Selects on validation people."""
+    """Selects on validation subjects."""
 
     recipes = everywhere(RECIPE.but(selection="early_stop", patience=2, epochs=4))
 

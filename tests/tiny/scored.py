@@ -1,4 +1,4 @@
-"""Made-up runs: people who meet stimuli in time, with a model of known strength and controls beside it."""
+"""Made-up runs: subjects who meet stimuli in time, with a model of known strength and controls beside it."""
 
 from __future__ import annotations
 

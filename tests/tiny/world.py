@@ -1,4 +1,4 @@
-"""People for the small datasets of `plugins.py`, written in a fraction of a second."""
+"""Subjects for the small datasets of `plugins.py`, written in a fraction of a second."""
 
 import json
 from pathlib import Path
@@ -23,10 +23,11 @@ def plugin(name: str) -> str:
 
 
 def make_subject(number: int, stimuli: int = 4, **changes) -> list[dict]:
-    """What a person's file holds: recordings of uneven length, with ratings of both classes, each value unmistakable.
+    """What a subject's file holds: recordings of uneven length, with ratings of both classes, each value unmistakable.
 
     Args:
-        changes: fields that differ in all of the person's recordings; a function is called with the recording's number.
+        changes: fields that differ in all of the subject's recordings; a function is called with the recording's
+        number.
     """
     rows = []
     for r in range(stimuli):
@@ -48,7 +49,8 @@ def make_subject(number: int, stimuli: int = 4, **changes) -> list[dict]:
 
 
 def write(root: Path, subjects: dict[str, list[dict]], dataset: str = "Tiny", seed: int = 0) -> Path:
-    """Writes people below `root/dataset`; returns `root`. Samples depend on `seed` and the person's own name only."""
+    """Writes subjects below `root/dataset`; returns `root`. Samples depend on `seed` and the subject's own name
+    only."""
     folder = root / dataset
     folder.mkdir(parents=True, exist_ok=True)
     for name, recordings in subjects.items():
@@ -75,7 +77,7 @@ def make_subjects(count: int, **changes) -> dict[str, list[dict]]:
 
 
 def of_all_kinds(count: int) -> dict[str, list[dict]]:
-    """People for `Kinds`: six recordings of 30 s, aroused in about half of them, and in states c, a and d then."""
+    """Subjects for `Kinds`: six recordings of 30 s, aroused in about half of them, and in states c, a and d then."""
 
     def ratings(number):
         def made(r):
@@ -93,7 +95,7 @@ def of_all_kinds(count: int) -> dict[str, list[dict]]:
 
 
 def with_sources(root: Path) -> Path:
-    """Five people to test, five others rated alike (`Other`), and five with labels of every kind
+    """Five subjects to test, five others rated alike (`Other`), and five with labels of every kind
     (`Kinds`): what may be pretrained on beside them."""
     write(root, make_subjects(5))
     write(root, make_subjects(5), dataset="Other", seed=5)

@@ -1,8 +1,8 @@
-"""Made-up people whose truth is known: what simulations of intervals and tests draw from.
+"""Made-up subjects whose truth is known: what simulations of intervals and tests draw from.
 
-Everybody meets the same moments; labels go with the moment and with the person. Features answer to the label, more in
-some people than in others, drift with time, and are z-scored inside each person. A model is trained on the people of
-four folds of five, as a run does, and what it is worth is measured on many people whom nobody has met.
+Everybody meets the same moments; labels go with the moment and with the subject. Features answer to the label, more in
+some subjects than in others, drift with time, and are z-scored inside each subject. A model is trained on the subjects
+of four folds of five, as a run does, and what it is worth is measured on many subjects whom nobody has met.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Model = Callable[[np.ndarray], np.ndarray]
 
 
 def draw_labels(rng: np.random.Generator, n_subjects: int, units: int = UNITS) -> np.ndarray:
-    """(people, units) 0 or 1: by the moment, which is the same for everybody, by the person, and by chance."""
+    """(subjects, units) 0 or 1: by the moment, which is the same for all subjects, by the subject, and by chance."""
     moment = np.sin(2 * np.pi * np.arange(units) / 8)
     return (moment + 0.7 * rng.normal(size=(n_subjects, 1)) + rng.normal(size=(n_subjects, units)) > 0).astype(float)
 
 
 def draw_features(rng: np.random.Generator, y: np.ndarray, effect: float) -> np.ndarray:
-    """(people, units, features) as one sensor gives them: another sensor of as much use is another draw."""
+    """(subjects, units, features) as one sensor gives them: another sensor of as much use is another draw."""
     n_subjects = len(y)
     gain = effect * (1 + 0.7 * rng.normal(size=(n_subjects, 1, FEATURES)))
     drift = rng.normal(size=(n_subjects, 1, FEATURES)) * np.linspace(-1, 1, y.shape[1])[:, None]
@@ -43,12 +43,12 @@ def draw_features(rng: np.random.Generator, y: np.ndarray, effect: float) -> np.
 
 
 def partitions(rng: np.random.Generator, n_subjects: int, seeds: int) -> np.ndarray:
-    """(seeds, people) the fold of each person."""
+    """(seeds, subjects) the fold of each subject."""
     return np.stack([rng.permutation(n_subjects) % FOLDS for _ in range(seeds)])
 
 
 def trained(_: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Model:
-    """A logistic regression on people (people, units, features)."""
+    """A logistic regression on subjects (subjects, units, features)."""
     return _fitted(LogisticRegression(max_iter=200), x, y)
 
 
@@ -84,7 +84,7 @@ def cross_validated(
 
 
 def predict(models: list[list[Model]], x: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """(seeds, people, units) what is said of each person by the model that was not trained on them."""
+    """(seeds, subjects, units) what is said of each subject by the model that was not trained on them."""
     predicted = np.empty((*folds.shape, x.shape[1]))
     for row, of, own in zip(models, folds, predicted, strict=True):
         for k, model in enumerate(row):
@@ -95,7 +95,7 @@ def predict(models: list[list[Model]], x: np.ndarray, folds: np.ndarray) -> np.n
 def recorded(
     name: str, predicted: np.ndarray, y: np.ndarray, folds: np.ndarray, headline: str, tried: int = 1
 ) -> Record:
-    """Answers (seeds, people, units) as a run of this name leaves them behind, on units of 10 s."""
+    """Answers (seeds, subjects, units) as a run of this name leaves them behind, on units of 10 s."""
     seeds, n_subjects, units = predicted.shape
     seed, subject_id, moment = (grid.ravel() for grid in np.indices(predicted.shape))
     subject = np.array([f"p{p:04d}" for p in range(n_subjects)])
@@ -152,8 +152,9 @@ def recorded(
 
 
 def worth(models: list[list[Model]], x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """What models score on many new people, in code that shares nothing with the harness: mean over folds and seeds."""
-    moments = (y[:, :, None] == 1) & (y[:, None, :] == 0)  # (people, s, t): label 1 at s, 0 at t
+    """What models score on many new subjects, in code that shares nothing with the harness: mean over folds and
+    seeds."""
+    moments = (y[:, :, None] == 1) & (y[:, None, :] == 0)  # (subjects, s, t): label 1 at s, 0 at t
     comparable = moments.sum((1, 2)) > 0
     swapped = moments.sum(0).T
     values: dict[str, list[float]] = {"auroc_within": [], "auroc_crossed_time": [], "f1_weighted": []}

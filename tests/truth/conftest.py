@@ -21,7 +21,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Writes generated people; the folder to give as `data_root`. Prepared data go into the test's own folder."""
+    """Writes generated subjects; the folder to give as `data_root`. Prepared data go into the test's own folder."""
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
 
     def write(name: str = "data", **options: Any) -> Path:
@@ -44,7 +44,7 @@ def run() -> Run:
 
 @pytest.fixture
 def on_deap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Callable[..., dict[str, Any]]:
-    """The headline `auroc_within` of a method for arousal on generated people of DEAP, whose files, gigabytes, are
+    """The headline `auroc_within` of a method for arousal on generated subjects of DEAP, whose files, gigabytes, are
     removed."""
 
     def call(method: Mapping[str, str], **made: Any) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def p_value() -> Callable[..., float]:
 
 
 def _p_value(result: Result, permutations: int = 999) -> float:
-    """How often labels that were shuffled inside each person, predictions kept, give a headline as high as the true
+    """How often labels that were shuffled inside each subject, predictions kept, give a headline as high as the true
     ones: (1 + that) / (1 + permutations). The headline must be `auroc_within` of one target and one seed."""
     (headline,) = result.scores["headlines"].values()
     assert headline == "auroc_within"

@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and how often tests find what is not there: `python -m tests.truth.rates 2000`.
 
-Prints the tables of `docs/statistics.md`. People, partitions and models are drawn anew each time, from a fixed seed.
+Prints the tables of `docs/statistics.md`. Subjects, partitions and models are drawn anew each time, from a fixed seed.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def shares(trials: Trials, times: int) -> dict[str, float]:
 def coverage(
     n_subjects: int, models: str, seed: int = 0, effect: float = EFFECT, n_new_subjects: int = NEW_PEOPLE
 ) -> Trials:
-    """Whether a 95 % interval holds what the trained models score on new people, for each score."""
+    """Whether a 95 % interval holds what the trained models score on new subjects, for each score."""
     rng = np.random.default_rng([seed, n_subjects])
     while True:
         held = {}
@@ -128,7 +128,7 @@ def rejections(
 
 
 def equivalences(n_subjects: int, times: int) -> float:
-    """The share of findings of equivalence where the true difference is the margin itself, when people's scores are
+    """The share of findings of equivalence where the true difference is the margin itself, when subjects' scores are
     skewed as areas near 1 are."""
     rng = np.random.default_rng(n_subjects)
     found = []

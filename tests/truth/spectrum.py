@@ -1,4 +1,4 @@
-"""A small method from outside the package that can tell people apart: the shape of a window's spectrum."""
+"""A small method from outside the package that can tell subjects apart: the shape of a window's spectrum."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ HZ = range(1, 46)
 
 
 class Spectrum(Encoder):
-    """One token: the log power of each channel at each whole Hz. Signals are z-scored per person, which takes away
-    level and scale, but not shape; a vector of features would have lost its person's mean as well."""
+    """One token: the log power of each channel at each whole Hz. Signals are z-scored per subject, which takes away
+    level and scale, but not shape; a vector of features would have lost its subject's mean as well."""
 
     accepts: ClassVar = frozenset({"eeg", "ecg"})
     recipes: ClassVar[Mapping[str, Recipe]] = dict.fromkeys(PRESETS, RECIPE)

@@ -17,8 +17,8 @@ def test_features_find_heart_rate_that_follows_arousal(data: Callable, run: Call
 
 @pytest.mark.slow
 def test_a_network_finds_alpha_asymmetry_that_follows_valence(data: Callable, run: Callable) -> None:
-    """Not heart rate: a network that sees a beat's absolute rate learns mostly who somebody is, since people's rates
-    differ two and a half times as much as one person's trials."""
+    """Not heart rate: a network that sees a beat's absolute rate learns mostly who somebody is, since subjects' rates
+    differ two and a half times as much as one subject's trials."""
     root = data(subjects=40, seed=0, effect=1.0, length_s=40.0)
     found(run(root, encoder="cnn_tf", fusion="single", modalities="eeg", target="valence"))
 

@@ -1,4 +1,4 @@
-"""Every bundled dataset, from generated files to a run, with the commands that a newcomer types."""
+"""Every bundled dataset, from synthetic files to a run, with the commands that a newcomer types."""
 
 from __future__ import annotations
 

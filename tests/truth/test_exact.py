@@ -1,4 +1,4 @@
-"""What a score can and cannot be won by, exactly, on the labels that generated people give."""
+"""What a score can and cannot be won by, exactly, on the labels that generated subjects give."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ thousandths = st.integers(0, 1000).map(lambda k: k / 1000)
 
 
 def scored(of_unit: np.ndarray, trials: np.ndarray = TRIALS) -> dict[str, Any]:
-    """The scores of a model that gives each trial `of_unit` (n,), tested in five folds of people."""
+    """The scores of a model that gives each trial `of_unit` (n,), tested in five folds of subjects."""
     n = len(trials)
     subject = np.array([f"P{subject_id:02d}" for subject_id in trials["person"]])
     recording = np.array([f"{owner}_V{video}" for owner, video in zip(subject, trials["video"], strict=True)])
@@ -81,7 +81,7 @@ def test_constant_predictor_is_at_chance_exactly() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(level=arrays(float, PEOPLE, elements=thousandths))
-def test_any_score_of_the_person_alone_is_at_chance_within_people_exactly(level: np.ndarray) -> None:
+def test_any_score_of_the_subject_alone_is_at_chance_within_subjects_exactly(level: np.ndarray) -> None:
     scores = scored(by_subject(level))
     assert exactly_chance(scores["auroc_within"])
     assert exactly_chance(scores["auroc_crossed"])
@@ -89,12 +89,12 @@ def test_any_score_of_the_person_alone_is_at_chance_within_people_exactly(level:
 
 @settings(max_examples=15, deadline=None)
 @given(level=arrays(float, PEOPLE, elements=thousandths), appeal=arrays(float, len(SHORT), elements=thousandths))
-def test_any_score_of_person_plus_stimulus_is_at_chance_crossed_exactly(level: np.ndarray, appeal: np.ndarray) -> None:
+def test_any_score_of_subject_plus_stimulus_is_at_chance_crossed_exactly(level: np.ndarray, appeal: np.ndarray) -> None:
     assert exactly_chance(scored((by_subject(level) + by_stimulus(appeal)) / 2)["auroc_crossed"])
 
 
-def test_so_is_one_that_knows_each_person_and_each_stimulus_best() -> None:
-    """The strongest of its kind: every person's and every video's share of high ratings, test labels included."""
+def test_so_is_one_that_knows_each_subject_and_each_stimulus_best() -> None:
+    """The strongest of its kind: every subject's and every video's share of high ratings, test labels included."""
     high = TRIALS["arousal"] > 4.5
     level = np.array([high[TRIALS["person"] == p].mean() for p in range(1, PEOPLE + 1)])
     appeal = np.array([high[TRIALS["video"] == video].mean() for video in SHORT])
@@ -108,10 +108,10 @@ def test_the_true_heart_rate_is_found_by_all_of_them() -> None:
     scores = scored(TRIALS["heart_rate"] / 150)
     assert scores["auroc_within"]["mean"] == pytest.approx(0.9, abs=0.04)
     assert scores["auroc_crossed"]["low"] > 0.8
-    assert scores["auroc"]["mean"] < 0.7  # people differ in heart rate by more than their trials do
+    assert scores["auroc"]["mean"] < 0.7  # subjects differ in heart rate by more than their trials do
 
 
-def test_a_label_of_the_person_alone_leaves_scores_within_people_undefined_and_says_so() -> None:
+def test_a_label_of_the_subject_alone_leaves_scores_within_subjects_undefined_and_says_so() -> None:
     trials = draw(PEOPLE, 0, 1.0, person_label=True)
     trials = trials[np.isin(trials["video"], SHORT)]
     scores = scored(trials["heart_rate"] / 150, trials)

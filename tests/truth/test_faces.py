@@ -1,4 +1,4 @@
-"""Methods that look at faces, on generated people of AMIGOS and DEAP who smile and raise their brows as they feel:
+"""Methods that look at faces, on generated subjects of AMIGOS and DEAP who smile and raise their brows as they feel:
 frames by themselves, VideoMAE after its pretext task, and the system of Strizhkova et al. 2024, whole recordings of
 heart and skin that ask the action units of the face, one network for both targets. Each finds what is planted, and
 nothing where nothing is."""
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*starts from
 
 class Sets(NamedTuple):
     """A set in which the effect is looked for, how long its trials are, the modality beside the skin, the targets that
-    frames and VideoMAE are asked for, and the SD of a person's AUROC by chance."""
+    frames and VideoMAE are asked for, and the SD of a subject's AUROC by chance."""
 
     n_subjects: int
     length_s: float
@@ -32,7 +32,7 @@ class Sets(NamedTuple):
 
 
 SETS = {
-    "amigos": Sets(20, 20.0, "ecg", ("valence", "arousal"), 0.15),  # 16 trials a person
+    "amigos": Sets(20, 20.0, "ecg", ("valence", "arousal"), 0.15),  # 16 trials a subject
     "deap": Sets(22, 13.0, "ppg", ("arousal", "valence"), 0.095),  # 40
 }
 FEW, NONE_IN = 8, range(4)
@@ -92,8 +92,8 @@ def test_what_a_face_shows_is_found(filmed: tuple[str, Path], run: Callable[...,
 def test_nothing_is_found_where_nothing_is_shown(
     dataset: str, run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mean over four sets of eight people has, by chance, the spread of a person's AUROC over the root of their
-    number, and about half as much again, since people of different folds learn from each other. Three times that is
+    """The mean over four sets of eight subjects has, by chance, the spread of a subject's AUROC over the root of their
+    number, and about half as much again, since subjects of different folds learn from each other. Three times that is
     passed in one of 370 choices of seeds."""
     means: dict[str, list[float]] = {}
     for seed in NONE_IN:

@@ -20,9 +20,9 @@ def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
 ) -> None:
     """30 sets of 8 subjects, 100 with `make rates`, two methods each, at .05.
 
-    Shuffling labels under kept predictions counts people as independent. Under cross-validation they are not quite: two
-    people of different folds learn from each other, which widens the headline's true spread. In simulations of linear
-    methods on noise this rejects 8 to 10 %, where refitting for every shuffle would reject 5 %.
+    Shuffling labels under kept predictions counts subjects as independent. Under cross-validation they are not quite:
+    two subjects of different folds learn from each other, which widens the headline's true spread. In simulations of
+    linear methods on noise this rejects 8 to 10 %, where refitting for every shuffle would reject 5 %.
     """
     rejected = dict.fromkeys(METHODS, 0)
     means = dict.fromkeys(METHODS, 0.0)

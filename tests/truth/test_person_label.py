@@ -1,4 +1,4 @@
-"""A label that is a function of the person alone: nothing is to be learnt about new people, all about known ones."""
+"""A label that is a function of the subject alone: nothing is to be learnt about new subjects, all about known ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNDEFINED = {"undefined": "no test person has both classes"}
 
 
 @pytest.mark.slow
-def test_known_people_are_recognised_and_the_headline_is_undefined(data: Callable, run: Callable) -> None:
+def test_known_subjects_are_recognised_and_the_headline_is_undefined(data: Callable, run: Callable) -> None:
     root = data(subjects=10, seed=0, effect=1.0, length_s=24.0, person_label=True)
     method = {"encoder": SPECTRUM, "fusion": "single", "modalities": "eeg", "target": "arousal"}
     scores = run(root, **method, protocol="segment-random-legacy").scores
@@ -36,8 +36,8 @@ def test_known_people_are_recognised_and_the_headline_is_undefined(data: Callabl
 
 
 @pytest.mark.slow
-def test_new_people_are_at_chance(data: Callable, run: Callable) -> None:
-    """The method that recognises people, on new ones. With four people in a fold, one set's `auroc` says little, so
+def test_new_subjects_are_at_chance(data: Callable, run: Callable) -> None:
+    """The method that recognises subjects, on new ones. With four subjects in a fold, one set's `auroc` says little, so
     that their mean is looked at: its standard error is about .06."""
     found = []
     for seed in SETS:

@@ -20,7 +20,7 @@ NEW_PEOPLE = 500
 @pytest.mark.slow
 @pytest.mark.parametrize("n_subjects", [24, 40])
 @pytest.mark.parametrize("models", ["trained", "drawn"])
-def test_intervals_hold_what_trained_models_score_on_new_people(n_subjects: int, models: str) -> None:
+def test_intervals_hold_what_trained_models_score_on_new_subjects(n_subjects: int, models: str) -> None:
     trials = coverage(n_subjects, models, n_new_subjects=NEW_PEOPLE)
     missed = ({name: not held for name, held in trial.items()} for trial in trials)
     assert not wrong(missed, dict.fromkeys(SCORES, (0.03 - 0.02, 0.07 + 0.03)))

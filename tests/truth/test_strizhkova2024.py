@@ -1,8 +1,8 @@
-"""The method of Strizhkova et al. 2024 on generated people: whole trials of pulse and skin as one input of two
+"""The method of Strizhkova et al. 2024 on generated subjects: whole trials of pulse and skin as one input of two
 channels, read by its encoder under its fusion, tell how aroused somebody was; and nothing where nothing is.
 
-DEAP, since the network has a weight for each moment and learns from 20 people with 40 trials. Of AMIGOS's 16 trials a
-person, which also differ in length, `small` learns who somebody is instead."""
+DEAP, since the network has a weight for each moment and learns from 20 subjects with 40 trials. Of AMIGOS's 16 trials a
+subject, which also differ in length, `small` learns who somebody is instead."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def test_whole_trials_of_pulse_and_skin_tell_arousal(on_deap: Callable) -> None:
 
 @pytest.mark.slow
 def test_they_tell_nothing_where_nothing_is_planted(on_deap: Callable) -> None:
-    """Five sets of eight people with 40 trials. A person's AUROC has an SD of about .095 by chance, so the mean of 40
-    people one of .015, .02 with what people of different folds learn from each other: .06 is passed by chance in one of
-    300 choices of seeds."""
+    """Five sets of eight subjects with 40 trials. A subject's AUROC has an SD of about .095 by chance, so the mean of
+    40 subjects one of .015, .02 with what subjects of different folds learn from each other: .06 is passed by chance in
+    one of 300 choices of seeds."""
     means = [on_deap(METHOD, subjects=8, seed=seed, effect=0.0, length_s=13.0)["mean"] for seed in range(5)]
     print(means)
     assert abs(np.mean(means) - 0.5) < 0.06

@@ -1,4 +1,4 @@
-"""A signal that tells which film was on, and nothing of what it did to people: a method learns the films' ratings by
+"""A signal that tells which film was on, and nothing of what it did to subjects: a method learns the films' ratings by
 heart, and is found out where the tested films were never trained on."""
 
 import json
@@ -15,7 +15,7 @@ HIGH = (True, True, False, False, False, True, True, False)
 
 
 def films(root, n_subjects=12, seed=4):
-    """People who rate every film alike, and whose ECG sways by the film."""
+    """Subjects who rate every film alike, and whose ECG sways by the film."""
     (root / "Tiny").mkdir(parents=True)
     rng = np.random.default_rng(seed)
     for n in range(n_subjects):
@@ -35,7 +35,7 @@ def test_films_learned_by_heart_do_not_help_at_films_never_seen(tmp_path):
     bench = Bench(films(tmp_path), tmp_path / "runs")
 
     def within(protocol):
-        settings = ("fusion.build.least=2",)  # few people: a leaf must hold one film alone
+        settings = ("fusion.build.least=2",)  # few subjects: a leaf must hold one film alone
         result = bench.run("Moments", fusion="forest", modalities="ecg", protocol=protocol, settings=settings)
         return result.scores["scores"]["arousal"]["auroc_within"]["mean"], result.scores["controls"]["stimulus_mean"]
 

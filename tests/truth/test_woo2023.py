@@ -1,4 +1,4 @@
-"""The method of Woo et al. 2023 on generated people: its encoder under its fusion finds a heart that follows arousal,
+"""The method of Woo et al. 2023 on generated subjects: its encoder under its fusion finds a heart that follows arousal,
 and nothing where nothing is."""
 
 from __future__ import annotations

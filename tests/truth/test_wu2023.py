@@ -1,8 +1,8 @@
-"""The method of Wu et al. 2023 on generated people: its encoders under its fusion, pretrained its way, tell from skin,
-pulse and temperature how aroused somebody was; and nothing where nothing is.
+"""The method of Wu et al. 2023 on generated subjects: its encoders under its fusion, pretrained its way, tell from
+skin, pulse and temperature how aroused somebody was; and nothing where nothing is.
 
-DEAP, whose trials of a minute come in another order for everybody. On generated WESAD and Stress-Predict, where the
-order is fixed, `small` stayed below .7 on the headline (15 and 35 people); why was not looked into."""
+DEAP, whose trials of a minute come in another order for all subjects. On generated WESAD and Stress-Predict, where the
+order is fixed, `small` stayed below .7 on the headline (15 and 35 subjects); why was not looked into."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_skin_pulse_and_temperature_tell_arousal(on_deap: Callable) -> None:
 
 @pytest.mark.slow
 def test_they_tell_nothing_where_nothing_is_planted(on_deap: Callable) -> None:
-    """Five sets of eight people with 40 trials. Sets lie about .05 apart, so their mean has an SD of about .025: .06 is
-    passed by chance in one of 60 choices of seeds."""
+    """Five sets of eight subjects with 40 trials. Sets lie about .05 apart, so their mean has an SD of about .025: .06
+    is passed by chance in one of 60 choices of seeds."""
     means = [on_deap(METHOD, subjects=8, seed=seed, effect=0.0, length_s=63.0)["mean"] for seed in range(5)]
     print(means)
     assert abs(np.mean(means) - 0.5) < 0.06

@@ -1,4 +1,4 @@
-"""AMIGOS files made for tests: by hand, or of one of the people of the synthesizer."""
+"""AMIGOS files made for tests: by hand, or of one of the subjects of the synthesizer."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from embench_plugins.datasets.synthetic import amigos as synthetic
 
 
 def subject_file(root: Path, subject: int, long_s: float = 10.0) -> Path:
-    """The file of any of the 40 people, alone in a flat folder."""
+    """The file of any of the 40 subjects, alone in a flat folder."""
     trials = synthetic.draw(40, 4, 1.0)
     path = root / f"Data_Preprocessed_P{subject:02d}.mat"
     path.write_bytes(synthetic._mat(subject, synthetic._cells(trials[trials["person"] == subject], 4, 12.0, long_s)))

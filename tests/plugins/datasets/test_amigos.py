@@ -1,4 +1,4 @@
-"""The AMIGOS reader, on generated files of the released format with all its quirks, and on bad copies of it."""
+"""The AMIGOS reader, on synthetic files of the released format with all its quirks, and on bad copies of it."""
 
 import zlib
 from pathlib import Path
@@ -19,7 +19,7 @@ from .amigos_made import own_file, row, subject_file
 
 @pytest.fixture(scope="module")
 def nine(tmp_path_factory) -> Path:
-    """Nine generated people, P01 to P09, with short trials."""
+    """Nine generated subjects, P01 to P09, with short trials."""
     root = tmp_path_factory.mktemp("amigos")
     synthetic.synthesize(root, 9, seed=4, effect=1.0, length_s=12.0)
     return root
@@ -289,14 +289,14 @@ class TestBadCopies:
         assert np.isnan(eeg[:2, 3]).all()
         assert np.isfinite(np.delete(eeg, 3, axis=1)).all()
 
-    def test_a_missing_folder_and_a_missing_person(self, tmp_path):
+    def test_a_missing_folder_and_a_missing_subject(self, tmp_path):
         with pytest.raises(DataError, match="no such folder"):
             Amigos(tmp_path / "nowhere").subjects()
         own_file(tmp_path / "Data_Preprocessed_P02.mat")
         with pytest.raises(DataError, match="P01"):
             Amigos(tmp_path).files("P01")
 
-    def test_two_files_of_one_person(self, tmp_path):
+    def test_two_files_of_one_subject(self, tmp_path):
         own_file(tmp_path / "a" / "Data_Preprocessed_P02.mat")
         own_file(tmp_path / "b" / "Data_Preprocessed_P02.mat")
         with pytest.raises(DataError, match="two files of person P02"):

@@ -1,4 +1,4 @@
-"""The external annotations of AMIGOS: segments in seconds, and generated ones that the body follows."""
+"""The external annotations of AMIGOS: segments in seconds, and synthetic ones that the body follows."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def nine(tmp_path_factory) -> Path:
 
 
 def one_trial(root: Path, annotations: np.ndarray, seconds: float) -> Path:
-    """A person with a trial of video 10 that lasts so long, and 19 short ones."""
+    """A subject with a trial of video 10 that lasts so long, and 19 short ones."""
     data = [np.ones((round(seconds * 128), 17))] + [np.ones((64, 17))] * 19
     own_file(
         root / "Data_Preprocessed_P02.mat",
@@ -156,7 +156,7 @@ class TestGenerated:
         rows = np.concatenate([synthetic.draw(40, seed, 1.0, 20.0) for seed in range(4)])
         for target in ("arousal", "valence"):
             by_video = [rows[target][rows["cell"] == cell].mean() for cell in range(20)]
-            assert np.abs(by_video).max() < 0.3  # 160 people, each a mean of about 20 s: a standard error of .07
+            assert np.abs(by_video).max() < 0.3  # 160 subjects, each a mean of about 20 s: a standard error of .07
 
     def test_mean_and_variance_of_a_unit_carry_nothing(self, nine):
         scores = {}
@@ -169,7 +169,7 @@ class TestGenerated:
                         scores[modality, channel, moment.__name__, target] = np.nanmean(
                             [self._auroc(subject_id, modality, channel, moment, target) for subject_id in subjects]
                         )
-        # Eight people of about 20 trials that say something new: each figure has a standard error of .05.
+        # Eight subjects of about 20 trials that say something new: each figure has a standard error of .05.
         assert max(np.abs(np.array(list(scores.values())) - 0.5)) < 0.2
         assert np.mean(list(scores.values())) == pytest.approx(0.5, abs=0.05)
 
@@ -215,7 +215,7 @@ def auroc(score: np.ndarray, label: np.ndarray) -> float:
 
 
 def oracle(effect: float) -> dict[str, float]:
-    """AUROC of each true quantity inside each person, mean over 160 people."""
+    """AUROC of each true quantity inside each subject, mean over 160 subjects."""
     found: dict[str, list[float]] = {}
     for seed in range(4):
         for quantity, (_, score, label, subject) in synthetic.oracle(40, seed, effect).items():

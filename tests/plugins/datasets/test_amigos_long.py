@@ -27,7 +27,7 @@ def nine(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def all_subjects(tmp_path_factory) -> Path:
-    """Files of all 40 people, of a second a trial."""
+    """Files of all 40 subjects, of a second a trial."""
     root = tmp_path_factory.mktemp("amigos")
     for subject in range(1, PEOPLE + 1):
         own_file(root / f"Data_Preprocessed_P{subject:02d}.mat", seconds=1.0)

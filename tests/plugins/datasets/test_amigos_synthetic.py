@@ -24,7 +24,7 @@ def auroc(score: np.ndarray, label: np.ndarray) -> float:
 
 
 def within(effect: float, quantity: str, videos: tuple[str, ...] = SHORT, seeds: range = range(25)) -> float:
-    """AUROC of a true quantity inside each person, mean over 40 people of each seed; everybody has both classes."""
+    """AUROC of a true quantity inside each subject, mean over 40 subjects of each seed; everybody has both classes."""
     values = []
     for seed in seeds:
         _, score, label, subject = synthetic.oracle(40, seed, effect, videos)[quantity]
@@ -70,17 +70,17 @@ class TestTruth:
             by_video = (sets[target] > 4.5).mean(axis=(0, 1))
             np.testing.assert_allclose(by_video, by_video.mean(), atol=0.07)
 
-    def test_people_differ_more_than_the_effect(self):
+    def test_subjects_differ_more_than_the_effect(self):
         rows = synthetic.draw(40, 0, 1.0).reshape(40, 20)
         for quantity in set(synthetic.PLANTED) - {"smile", "brow"}:
             values = np.log(rows[quantity]) if quantity == "scr_per_min" else rows[quantity]
             assert values.mean(axis=1).std() > values.std(axis=1).mean()
 
-    def test_a_person_does_not_depend_on_how_many_there_are(self):
+    def test_a_subject_does_not_depend_on_how_many_there_are(self):
         np.testing.assert_array_equal(synthetic.draw(3, 7, 1.0), synthetic.draw(40, 7, 1.0)[:60])
         assert not np.array_equal(synthetic.draw(3, 8, 1.0)["arousal"], synthetic.draw(3, 7, 1.0)["arousal"])
 
-    def test_a_persons_label_can_be_made_a_function_of_the_person(self):
+    def test_a_subjects_label_can_be_made_a_function_of_the_subject(self):
         rows = synthetic.draw(40, 3, 1.0, person_label=True).reshape(40, 20)
         for target in ("arousal", "valence"):
             high = rows[target] > 4.5
@@ -91,7 +91,7 @@ class TestTruth:
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory) -> list[list]:
-    """What a reader yields of 16 people with trials of 24 s, without trials that have gaps or no label."""
+    """What a reader yields of 16 subjects with trials of 24 s, without trials that have gaps or no label."""
     root = tmp_path_factory.mktemp("amigos")
     synthetic.synthesize(root, 16, seed=11, effect=1.0, length_s=24.0)
     subjects = [list(Amigos(root).recordings(subject)) for subject in Amigos(root).subjects()]
@@ -146,7 +146,7 @@ class TestSignals:
                     return moment(signal.data[channel, int(RATE) :].astype(float)) if signal else math.nan
 
                 scores.append(self.mean_auroc(trials, figure, target))
-        # 16 people of about 16 trials: each is a chance AUROC with a standard error of .04.
+        # 16 subjects of about 16 trials: each is a chance AUROC with a standard error of .04.
         assert max(np.abs(np.array(scores) - 0.5)) < 0.14
         assert np.mean(scores) == pytest.approx(0.5, abs=0.07)
 
@@ -190,7 +190,7 @@ class TestFiles:
         assert longest * RATE == 19_840
         assert longest == Amigos.card.longest_s
 
-    def test_one_person_of_real_length(self, tmp_path):
+    def test_one_subject_of_real_length(self, tmp_path):
         synthetic.synthesize(tmp_path, subjects=1, seed=0, effect=1.0)
         path = tmp_path / "Data_preprocessed" / "Data_Preprocessed_P01" / "Data_Preprocessed_P01.mat"
         assert path.read_bytes().startswith(b"MATLAB 5.0 MAT-file")

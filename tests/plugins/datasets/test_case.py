@@ -1,4 +1,4 @@
-"""The CASE reader, on generated files of the three trees, and on bad copies of them."""
+"""The CASE reader, on synthetic files of the three trees, and on bad copies of them."""
 
 import shutil
 import zipfile
@@ -22,7 +22,7 @@ COLUMNS = {"ecg": ["ecg"], "ppg": ["bvp"], "eda": ["gsr"], "resp": ["rsp"], "tem
 
 @pytest.fixture(scope="module")
 def release(tmp_path_factory) -> Path:
-    """Two people, all three trees, sessions of 120 s: clips of 8 to 14 s."""
+    """Two subjects, all three trees, sessions of 120 s: clips of 8 to 14 s."""
     root = tmp_path_factory.mktemp("case")
     synthetic.synthesize(root, 2, seed=4, effect=1.0, length_s=120.0, trees=synthetic.TREES)
     return root
@@ -34,7 +34,7 @@ def tree(release: Path, name: str) -> Path:
 
 @pytest.fixture
 def one(release, tmp_path) -> Path:
-    """A copy with one person and the interpolated tree, to be spoilt."""
+    """A copy with one subject and the interpolated tree, to be spoilt."""
     for part in ("physiological", "annotations"):
         folder = tmp_path / "CASE_full" / "data" / "interpolated" / part
         folder.mkdir(parents=True)
@@ -74,7 +74,7 @@ def findings(root: Path, severity: str) -> str:
 
 
 def refused(root: Path, *words: str) -> None:
-    """The person cannot be read, `verify` says so too, and the error has these words."""
+    """The subject cannot be read, `verify` says so too, and the error has these words."""
     with pytest.raises(DataError) as caught:
         read(root)
     text = str(caught.value)
@@ -99,7 +99,7 @@ class TestReading:
         starts = [r.start_s for r in recordings]
         assert starts == sorted(starts)
         ends = [r.start_s + r.duration_s for r in recordings]
-        assert all(end + 2 < start for end, start in zip(ends, starts[1:], strict=False))  # blue screens are left out
+        assert all(end + 2 < start for end, start in zip(ends, starts[1:], strict=False))  # blue screens are excluded
         first = recordings[0]
         assert (first.id, first.subject, first.group) == (f"sub_1_V{first.stimulus}", "sub_1", "sub_1")
         for modality, signal in first.signals.items():
@@ -152,7 +152,7 @@ class TestReading:
 
 
 class TestTrees:
-    def test_people_come_in_numeric_order_and_readmes_are_ignored(self, one):
+    def test_subjects_come_in_numeric_order_and_readmes_are_ignored(self, one):
         for part in ("physiological", "annotations"):
             folder = one / "CASE_full" / "data" / "interpolated" / part
             (folder / "README.txt").write_text("about these files")
@@ -356,13 +356,13 @@ class TestBadCopies:
         with pytest.raises(DataError, match=f"no files in {part}"):
             Case(one).subjects()
 
-    def test_one_person_without_annotations(self, release, tmp_path):
+    def test_one_subject_without_annotations(self, release, tmp_path):
         shutil.copytree(tree(release, "interpolated"), tmp_path / "interpolated")
         (tmp_path / "interpolated" / "annotations" / "sub_2.csv").unlink()
         assert all(set(recording.labels) == {"video_type"} for recording in read(tmp_path, "sub_2"))
         assert "no file of annotations" in findings(tmp_path, "warning")
 
-    def test_two_files_of_one_person(self, one):
+    def test_two_files_of_one_subject(self, one):
         shutil.copy(signals_file(one), signals_file(one).with_name("sub_01.csv"))
         with pytest.raises(DataError, match="two files of person 1"):
             Case(one).subjects()
@@ -395,7 +395,7 @@ class TestBadCopies:
         )
         refused(one, "valence and arousal go up to", "0.5 to 9.5")
 
-    def test_row_counts_that_differ_between_people(self, release, tmp_path):
+    def test_row_counts_that_differ_between_subjects(self, release, tmp_path):
         shutil.copytree(tree(release, "interpolated"), tmp_path / "interpolated")
         for part in ("physiological", "annotations"):
             shutil.copy(tmp_path / f"interpolated/{part}/sub_1.csv", tmp_path / f"interpolated/{part}/sub_3.csv")

@@ -29,7 +29,7 @@ def auroc(score: np.ndarray, label: np.ndarray) -> float:
 
 @cache
 def within(effect: float, seeds: int, length_s: float | None = None) -> dict[str, float]:
-    """AUROC of each true quantity inside each person, mean over 30 people of so many seeds."""
+    """AUROC of each true quantity inside each subject, mean over 30 subjects of so many seeds."""
     found: dict[str, list[float]] = {quantity: [] for quantity in synthetic.PLANTED}
     for seed in range(seeds):
         for quantity, (_, values, labels, subjects) in synthetic.oracle(30, seed, effect, length_s=length_s).items():
@@ -78,19 +78,19 @@ class TestTruth:
         at_length = synthetic.draw(2, 0, 1.0, length_s=synthetic.REAL_S)
         assert all((one["arousal"] == 5).sum() >= 4 for one in self.subjects(at_length))
 
-    def test_people_differ_more_than_the_effect(self):
+    def test_subjects_differ_more_than_the_effect(self):
         rows = self.subjects(synthetic.draw(30, 0, 1.0))
         for quantity in synthetic.PLANTED:
             scale = np.asarray if quantity == "heart_rate" else np.log
             means, spread = zip(*((scale(r[quantity]).mean(), scale(r[quantity]).std()) for r in rows), strict=True)
             assert np.std(means) > np.mean(spread)
 
-    def test_a_person_does_not_depend_on_how_many_there_are(self):
+    def test_a_subject_does_not_depend_on_how_many_there_are(self):
         few, many = synthetic.draw(2, 7, 1.0), synthetic.draw(5, 7, 1.0)
         np.testing.assert_array_equal(few, many[: len(few)])
         assert not np.array_equal(synthetic.draw(2, 8, 1.0)["arousal"][:20], few["arousal"][:20])
 
-    def test_every_person_has_an_order_of_their_own_without_neighbours_of_one_type(self):
+    def test_every_subject_has_an_order_of_their_own_without_neighbours_of_one_type(self):
         orders = [[c for c, _ in synthetic._schedule(p, 3, None) if c in VIDEOS] for p in range(1, 31)]
         assert len(set(map(tuple, orders))) == 30
         for order in orders:
@@ -150,7 +150,7 @@ class TestFiles:
                 assert inside.sum() == 200
                 assert label.values[inside].mean() == pytest.approx(unit["arousal"], abs=0.02)
 
-    def test_same_arguments_same_bytes_and_more_people_change_nobody(self, tmp_path):
+    def test_same_arguments_same_bytes_and_more_subjects_change_nobody(self, tmp_path):
         for name, subjects in (("a", 1), ("b", 1), ("c", 2)):
             synthetic.synthesize(tmp_path / name, subjects, 5, 0.5, length_s=40.0)
         one, again, more = (digests(tmp_path / name) for name in "abc")
@@ -192,7 +192,7 @@ class TestFiles:
 
 @pytest.fixture(scope="module")
 def units(tmp_path_factory) -> list[list[tuple[dict[str, float], dict[str, np.ndarray]]]]:
-    """For each of 12 people, the units with their labels and signals."""
+    """For each of 12 subjects, the units with their labels and signals."""
     root = tmp_path_factory.mktemp("many")
     synthetic.synthesize(root, 12, 11, 1.0)
     rows = synthetic.draw(12, 11, 1.0)
@@ -227,7 +227,7 @@ class TestSignals:
             for m in Case.card.modalities
             for moment in (np.mean, np.std)
         ]
-        # 12 people of about 25 units that are not independent: each is chance with a standard error near .04.
+        # 12 subjects of about 25 units that are not independent: each is chance with a standard error near .04.
         assert max(np.abs(np.array(scores) - 0.5)) < 0.16
         assert np.mean(scores) == pytest.approx(0.5, abs=0.06)
 

@@ -358,7 +358,7 @@ class TestFolder:
         assert set(only(tmp_path).signals) == {"eda"}
         assert any("no ecg in it" in finding.what for finding in Corpus(tmp_path).verify())
 
-    def test_people_are_the_folders_where_nothing_is_said(self, tmp_path):
+    def test_subjects_are_the_folders_where_nothing_is_said(self, tmp_path):
         for name in ("p1/a.csv", "p1/b.csv", "p2/a.csv"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text("lead\n1\n2\n")

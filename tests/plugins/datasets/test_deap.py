@@ -245,7 +245,7 @@ class TestOrder:
         ratings_csv(tmp_path, content["labels"][::-1], presented)
         assert "ratings differ" in findings(tmp_path)
 
-    def test_a_person_without_rows(self, tmp_path, content, presented):
+    def test_a_subject_without_rows(self, tmp_path, content, presented):
         write(tmp_path, content, "s02.dat")
         ratings_csv(tmp_path, content["labels"], presented)
         assert {r.order for r in Deap(tmp_path).recordings("s02")} == {None}
@@ -380,7 +380,7 @@ class TestOddValues:
 
 
 class TestBadCopies:
-    def test_fewer_people_are_warned_of(self, tmp_path, content):
+    def test_fewer_subjects_are_warned_of(self, tmp_path, content):
         write(tmp_path, content)
         assert "31 of 32 people have no file" in findings(tmp_path)
 
@@ -443,13 +443,13 @@ class TestBadCopies:
         path.write_bytes(path.read_bytes()[:-1000])
         assert "truncated" in refused(tmp_path).what
 
-    def test_two_files_of_one_person(self, tmp_path, content):
+    def test_two_files_of_one_subject(self, tmp_path, content):
         write(tmp_path, content, "a/s01.dat")
         write(tmp_path, content, "b/s01.dat")
         with pytest.raises(DataError, match="two files of person s01"):
             Deap(tmp_path).subjects()
 
-    def test_a_person_who_is_not_there(self, tmp_path, content):
+    def test_a_subject_who_is_not_there(self, tmp_path, content):
         write(tmp_path, content)
         with pytest.raises(DataError, match="no file of person s09"):
             next(Deap(tmp_path).recordings("s09"))

@@ -28,7 +28,7 @@ def auroc(score: np.ndarray, label: np.ndarray) -> float:
 
 
 def within(effect: float, quantity: str, seeds: range = range(20)) -> float:
-    """AUROC of a true quantity inside each person, mean over 32 people of each seed."""
+    """AUROC of a true quantity inside each subject, mean over 32 subjects of each seed."""
     scores = []
     for seed in seeds:
         _, values, labels, subjects = synthetic.oracle(32, seed, effect)[quantity]
@@ -75,17 +75,17 @@ class TestTruth:
             by_trial = [high[sets["trial"] == trial].mean() for trial in range(1, TRIALS + 1)]
             np.testing.assert_allclose(by_trial, high.mean(), atol=0.08)
 
-    def test_people_differ_more_than_the_effect(self):
+    def test_subjects_differ_more_than_the_effect(self):
         rows = synthetic.draw(32, 0, 1.0).reshape(32, TRIALS)
         for quantity in set(synthetic.PLANTED) - {"smile", "brow"}:
             values = np.log(rows[quantity]) if quantity == "scr_per_min" else rows[quantity]
             assert values.mean(axis=1).std() > values.std(axis=1).mean()
 
-    def test_a_person_does_not_depend_on_how_many_there_are(self):
+    def test_a_subject_does_not_depend_on_how_many_there_are(self):
         np.testing.assert_array_equal(synthetic.draw(3, 7, 1.0), synthetic.draw(32, 7, 1.0)[: 3 * TRIALS])
         assert not np.array_equal(synthetic.draw(3, 8, 1.0)["arousal"], synthetic.draw(3, 7, 1.0)["arousal"])
 
-    def test_orders_are_shuffled_for_each_person(self):
+    def test_orders_are_shuffled_for_each_subject(self):
         orders = synthetic.draw(32, 0, 1.0).reshape(32, TRIALS)["trial"]
         assert (np.sort(orders, axis=1) == np.arange(1, TRIALS + 1)).all()
         assert len(np.unique(orders, axis=0)) == 32
@@ -97,7 +97,7 @@ class TestTruth:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """Four people, trials of 23 s."""
+    """Four subjects, trials of 23 s."""
     root = tmp_path_factory.mktemp("deap")
     synthetic.synthesize(root, 4, seed=5, effect=1.0, length_s=23.0)
     return root
@@ -200,7 +200,7 @@ class TestFiles:
         assert table.loc[table["Participant_id"] == 2, "Familiarity"].isna().all()
         assert table.loc[table["Participant_id"] != 2, "Familiarity"].isin(range(1, 6)).all()
 
-    def test_gsr_differs_between_people_in_scale_and_sign(self, root):
+    def test_gsr_differs_between_subjects_in_scale_and_sign(self, root):
         means = {}
         for subject in Deap(root).subjects():
             data = np.stack([r.signals["eda"].data for r in Deap(root).recordings(subject)])
@@ -247,7 +247,7 @@ class TestFiles:
             synthetic.synthesize(tmp_path, 1, seed=0, effect=1.0)
         assert (tmp_path / "s01.dat").read_bytes() == b"real"
 
-    def test_turned_gsr_is_person_five(self):
+    def test_turned_gsr_is_subject_five(self):
         subjects = [synthetic._Person.draw(subject, np.random.default_rng(0)) for subject in (4, 5)]
         trial = np.zeros(1, synthetic.ROWS)[0]
         trial["heart_rate"] = trial["scr_per_min"] = 60.0

@@ -60,12 +60,12 @@ class TestFace:
         one, other = (np.abs(changed - none).mean((0, 3)).ravel() for changed in (smile, brow))
         assert np.corrcoef(one, other)[0, 1] < 0.2
 
-    def test_people_look_different(self):
+    def test_subjects_look_different(self):
         still = [pictures(performance(seconds=1.0), seed)[0] for seed in range(6)]
         apart = [np.abs(a - b).mean() for i, a in enumerate(still) for b in still[:i]]
         assert min(apart) > 10
 
-    def test_a_person_moves_and_blinks(self):
+    def test_a_subject_moves_and_blinks(self):
         done = performance(seconds=60.0)
         assert 5 < (np.diff(done.lid) < 0).sum() < 40
         assert done.head.std() > 0.02

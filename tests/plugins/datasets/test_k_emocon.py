@@ -1,4 +1,4 @@
-"""The K-EmoCon reader, on generated files of the released format with all its quirks, and on bad copies of it."""
+"""The K-EmoCon reader, on synthetic files of the released format with all its quirks, and on bad copies of it."""
 
 import csv
 import math
@@ -45,7 +45,7 @@ def copy(two, tmp_path) -> Path:
 
 
 def lone(root: Path, *pids: int) -> Path:
-    """Some of the 32 people."""
+    """Some of the 32 subjects."""
     truth, clocks = synthetic.draw(32, 4, 1.0, LENGTH_S), {pid: synthetic._clock(pid, LENGTH_S) for pid in pids}
     written = {pid: synthetic.person(root, truth[truth["person"] == pid], 4, clocks[pid]) for pid in pids}
     synthetic._metadata(root / "metadata", clocks, written)
@@ -104,7 +104,7 @@ class TestReading:
     def test_it_keeps_the_interface(self, whole):
         check_dataset(KEmoCon, whole)
 
-    def test_a_recording_is_one_persons_debate(self, whole):
+    def test_a_recording_is_one_subjects_debate(self, whole):
         recording = read(whole)
         assert (recording.id, recording.subject, recording.group) == ("P01", "P01", "p1.p2")
         assert (recording.stimulus, recording.start_s, recording.order) == ("debate", 0.0, 0)
@@ -202,11 +202,11 @@ class TestQuirks:
         assert (whole / "metadata" / "subjects.csv").read_bytes().startswith(b"\xef\xbb\xbfpid,")
         assert KEmoCon(whole).subjects() == [f"P{pid:02d}" for pid in range(1, 9)]
 
-    def test_people_without_a_wristband_have_none_of_its_signals(self, whole):
+    def test_subjects_without_a_wristband_have_none_of_its_signals(self, whole):
         for subject in ("P02", "P03", "P06", "P07"):
             assert set(read(whole, subject).signals) == {"hr", "eeg_bands"}
 
-    def test_21_people_are_usable_and_p20_has_brainwave_only(self, tmp_path):
+    def test_21_subjects_are_usable_and_p20_has_brainwave_only(self, tmp_path):
         truth, full = synthetic.draw(32, 4, 1.0, 20.0), []
         for pid in range(1, 33):
             tables = synthetic.person(tmp_path, truth[truth["person"] == pid], 4, synthetic._clock(pid, 20.0))
@@ -394,7 +394,7 @@ class TestQuirks:
         assert "eda" not in read(copy).signals
         assert findings(copy, "warning").count("data_availability.csv speaks of it, but it is not here") == 1
 
-    def test_verify_tells_what_only_generated_people_lack(self, whole):
+    def test_verify_tells_what_only_generated_subjects_lack(self, whole):
         assert findings(whole, "error") == []
         assert "24 of 32 people have no signals here" in findings(whole, "warning")
 
@@ -412,7 +412,7 @@ class TestVideo:
             container.mux(stream.encode())
         return path
 
-    def test_a_persons_face_belongs_to_the_debate(self, copy):
+    def test_a_subjects_face_belongs_to_the_debate(self, copy):
         path = self.film(copy / "debate_recordings" / "p1_62.mp4", 62)
         video = read(copy).video
         assert (video.path, video.fps, video.span) == (path, 10.0, (0.0, LENGTH_S))
@@ -551,12 +551,12 @@ class TestBadCopies:
         )
         self.refused(copy, "subjects.csv", "no value of any device")
 
-    def test_verify_goes_on_after_a_damaged_person(self, copy):
+    def test_verify_goes_on_after_a_damaged_subject(self, copy):
         (copy / "e4_data" / "1" / "E4_EDA.csv").write_text("")
         findings = KEmoCon(copy).verify()
         assert [Path(f.where).name for f in findings if f.severity == "error"] == ["E4_EDA.csv"]
         assert any("P02" in finding.what for finding in findings)
 
-    def test_an_unknown_person(self, copy):
+    def test_an_unknown_subject(self, copy):
         with pytest.raises(DataError, match="P31"):
             read(copy, "P31")

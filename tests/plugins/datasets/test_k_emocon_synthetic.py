@@ -25,7 +25,7 @@ def auroc(score: np.ndarray, label: np.ndarray) -> float:
 
 
 def oracle(effect: float, length_s: float | None = None, seeds: range = range(25)) -> dict[str, float]:
-    """AUROC of each true quantity inside a person, mean over 32 people of each seed."""
+    """AUROC of each true quantity inside a subject, mean over 32 subjects of each seed."""
     scores: dict[str, list[float]] = {}
     for seed in seeds:
         for name, (_, values, labels, subjects) in synthetic.oracle(32, seed, effect, length_s).items():
@@ -66,7 +66,7 @@ class TestTruth:
             for _, _, labels, subjects in synthetic.oracle(32, 0, 1.0).values():
                 assert all(0 < labels[subjects == subject].mean() < 1 for subject in np.unique(subjects))
 
-    def test_people_differ_more_than_the_effect(self):
+    def test_subjects_differ_more_than_the_effect(self):
         truth = synthetic.draw(32, 0, 1.0)
         for name in ("heart_rate", "scr_per_min", "breath_share"):
             values = [np.log(truth[name][truth["person"] == pid]) for pid in range(1, 33)]
@@ -87,7 +87,7 @@ class TestTruth:
         ]
         assert np.mean(shared) == pytest.approx(0, abs=0.07)
 
-    def test_a_person_does_not_depend_on_how_many_there_are(self):
+    def test_a_subject_does_not_depend_on_how_many_there_are(self):
         few, many = synthetic.draw(3, 7, 1.0), synthetic.draw(32, 7, 1.0)
         np.testing.assert_array_equal(few, many[: len(few)])
         assert not np.array_equal(synthetic.draw(3, 8, 1.0)["arousal_rating"], few["arousal_rating"])
@@ -100,7 +100,7 @@ class TestTruth:
 
 @pytest.fixture(scope="module")
 def units(tmp_path_factory) -> list[dict]:
-    """Of 28 people with a wristband: samples (units, channels, samples) of each modality, and labels (units,)."""
+    """Of 28 subjects with a wristband: samples (units, channels, samples) of each modality, and labels (units,)."""
     root = tmp_path_factory.mktemp("k_emocon")
     synthetic.synthesize(root, subjects=32, seed=11, effect=1.0)
     reader, protocol, found = KEmoCon(root), load_protocol("subject-independent-v1"), []
@@ -122,7 +122,7 @@ def units(tmp_path_factory) -> list[dict]:
 
 
 def mean_auroc(units: list[dict], modality: str, target: str, figure) -> float:
-    """AUROC inside a person of `figure`, which makes (units,) of (units, channels, samples); mean over people."""
+    """AUROC inside a subject of `figure`, which makes (units,) of (units, channels, samples); mean over subjects."""
     scores = []
     for subject in units:
         if modality in subject:
@@ -142,7 +142,7 @@ class TestSignals:
         for channel in range(len(KEmoCon.card.modalities[modality].channels)):
             for moment in (np.mean, np.std):
                 score = mean_auroc(units, modality, target, lambda x, c=channel, f=moment: f(x[:, c], axis=1))
-                # 28 people of 30 units that hang together: the standard error is about .035.
+                # 28 subjects of 30 units that hang together: the standard error is about .035.
                 assert score == pytest.approx(0.5, abs=0.12), (channel, moment.__name__)
 
     def test_heart_rate_is_in_the_pulse_wave_and_in_the_belt(self, units):

@@ -59,7 +59,7 @@ def stress() -> Target:
     return target
 
 
-def test_a_recording_holds_one_persons_session(release):
+def test_a_recording_holds_one_subjects_session(release):
     recording = read(release, "S01")
     assert (recording.id, recording.subject, recording.group, recording.stimulus) == ("S01", "S01", "S01", "session")
     assert (recording.duration_s, recording.start_s, recording.order) == (SECONDS, 0.0, 0)
@@ -115,7 +115,7 @@ def test_verify_tells_the_quirks(release):
     assert any("no button press within 2 s of label changes at 60 s" in what for what in text)
 
 
-def test_verify_goes_on_after_a_damaged_person(release):
+def test_verify_goes_on_after_a_damaged_subject(release):
     (release / "Raw_data" / "S01" / "EDA.csv").write_text("", encoding="utf-8")
     findings = StressPredict(release).verify()
     errors = [Path(finding.where).name for finding in findings if finding.severity == "error"]
@@ -208,7 +208,7 @@ def test_infinite_samples_are_lost_samples(release):
     assert np.isnan(read(release).signals["temp"].data[0, :3]).tolist() == [True, True, False]
 
 
-def test_an_unknown_person_is_bad_data(release):
+def test_an_unknown_subject_is_bad_data(release):
     with pytest.raises(DataError, match="S77"):
         read(release, "S77")
 
@@ -299,7 +299,7 @@ class TestRealRecordings:
     def test_labels_change_when_the_studys_log_says(self, real):
         """Somebody's log of every task, in whole minutes of a 12-hour clock (Ireland's, in winter UTC), which was kept
         by hand and so knows nothing of the wristband: the hour, the day and the tasks are those of the labels, also of
-        people whose button presses are incomplete."""
+        subjects whose button presses are incomplete."""
         logged, apart = task_times(real), []
         for subject, label in labels(StressPredict(real)):
             folder = real / "Raw_data" / subject
@@ -330,7 +330,7 @@ class TestRealRecordings:
 
     def test_the_devices_heart_rate_follows_the_beats_by_some_forty_seconds(self, real):
         """HR.csv against the beats that the device found (IBI.csv, on the signals' clock): it is so smooth and late
-        that no second could be told from it, but an hour, a time zone or another session would show. People whose
+        that no second could be told from it, but an hour, a time zone or another session would show. Subjects whose
         wristband found beats in at least half of the session."""
         lags = []
         for subject in StressPredict(real).subjects():
@@ -353,7 +353,7 @@ class TestRealRecordings:
         assert all(-70 <= lag <= -20 for lag in lags)
 
     def test_majority_gives_the_published_class_balance(self, real):
-        """Majority-class weighted F1 was measured elsewhere as .541 (10 s windows, five folds of people)."""
+        """Majority-class weighted F1 was measured elsewhere as .541 (10 s windows, five folds of subjects)."""
         reader, rule, shares = StressPredict(real), stress().rule, []
         for subject in reader.subjects()[1:]:
             (recording,) = reader.recordings(subject)

@@ -24,7 +24,7 @@ def auroc(score: np.ndarray, label: np.ndarray) -> float:
 
 
 def within(effect: float, quantity: str) -> float:
-    """AUROC of a true quantity inside each person, mean over the people of some sets."""
+    """AUROC of a true quantity inside each subject, mean over the subjects of some sets."""
     scores = []
     for seed in range(8):
         value, label, subject = synthetic.oracle(synthetic.PEOPLE, seed, effect)[quantity]
@@ -49,7 +49,7 @@ class TestTruth:
             begins.append(changes)
         assert (np.std(begins, axis=0) > 10).all()
 
-    def test_people_differ_more_than_the_effect(self):
+    def test_subjects_differ_more_than_the_effect(self):
         truth = synthetic.draw(35, 0, 1.0)
         subjects = [truth["heart_rate"][truth["person"] == p] for p in range(1, 36)]
         rise = [rate[t == 1].mean() - rate[t == 0].mean() for rate, t in zip(subjects, self.tasks(truth), strict=True)]
@@ -59,14 +59,14 @@ class TestTruth:
     def tasks(truth: np.ndarray) -> list[np.ndarray]:
         return [truth["stress"][truth["person"] == p] for p in range(1, 36)]
 
-    def test_a_person_does_not_depend_on_how_many_there_are(self):
+    def test_a_subject_does_not_depend_on_how_many_there_are(self):
         few, many = synthetic.draw(3, 7, 1.0), synthetic.draw(9, 7, 1.0)
         np.testing.assert_array_equal(few, many[many["person"] <= 3])
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """18 people, so that everybody with a quirk is among them."""
+    """18 subjects, so that everybody with a quirk is among them."""
     folder = tmp_path_factory.mktemp("stress_predict")
     synthetic.synthesize(folder, subjects=18, seed=3, effect=1.0, length_s=LENGTH_S)
     return folder
@@ -115,7 +115,7 @@ class TestFiles:
         at = (mine[there, 3] - device[0]).astype(int) + 1
         np.testing.assert_array_equal(device[2:][at], mine[there, 1])
 
-    def test_files_of_one_person_end_some_seconds_apart(self, root):
+    def test_files_of_one_subject_end_some_seconds_apart(self, root):
         lengths = []
         for subject in StressPredict(root).subjects():
             folder = root / "Raw_data" / subject
@@ -127,7 +127,7 @@ class TestFiles:
         assert apart.max() > 1
         assert apart.max() < 5
 
-    def test_presses_of_some_people_are_missing_or_of_another_time(self, root):
+    def test_presses_of_some_subjects_are_missing_or_of_another_time(self, root):
         named = {Path(f.where).name for f in StressPredict(root).verify() if "no button press" in f.what}
         assert named == {"S06", "S17"}
         assert b"\r\n" in (root / "Raw_data" / "S02" / "tags_S02.csv").read_bytes()
@@ -191,7 +191,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("modality", ["ppg", "eda", "temp", "acc"])
     def test_mean_and_variance_carry_nothing(self, subjects, modality):
-        # 12 people of some 70 units, whose slow drifts make neighbours alike: a standard error of about .04.
+        # 12 subjects of some 70 units, whose slow drifts make neighbours alike: a standard error of about .04.
         for figure in (np.mean, np.std):
             assert self.scored(subjects, modality, figure) == pytest.approx(0.5, abs=0.13)
 

@@ -1,4 +1,5 @@
-"""Generated people on film, of every dataset that has faces: names and offsets as released, and the planted effect."""
+"""Generated subjects on film, of every dataset that has faces: names and offsets as released, and the planted
+effect."""
 
 import hashlib
 import json
@@ -24,7 +25,7 @@ SEED = 4
 
 
 class Small(NamedTuple):
-    """A small set, and the recordings of its people that have no clip, or one that is not used, and no table."""
+    """A small set, and the recordings of its subjects that have no clip, or one that is not used, and no table."""
 
     n_subjects: int
     length_s: float
@@ -157,7 +158,7 @@ class TestTruth:
             assert np.nanmean(scores[quantity]) == pytest.approx(0.5 + 0.4 * effect, abs=0.02)
 
     def test_faces_at_rest_differ_less_than_what_trials_show(self):
-        """So that an order of expressions holds across people too, who differ in all their looks."""
+        """So that an order of expressions holds across subjects too, who differ in all their looks."""
         for rows in (amigos.draw(40, 0, 1.0).reshape(40, -1), deap.draw(32, 0, 1.0).reshape(32, -1)):
             for quantity in ("smile", "brow"):
                 assert rows[quantity].mean(1).std() < 0.6 * rows[quantity].std(1).mean()

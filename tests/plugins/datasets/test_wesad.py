@@ -1,4 +1,4 @@
-"""The WESAD reader, on generated files of the released format with all its quirks, and on bad copies of it."""
+"""The WESAD reader, on synthetic files of the released format with all its quirks, and on bad copies of it."""
 
 import functools
 import pickle
@@ -67,7 +67,7 @@ def usual(name: str) -> bytes:
 
 
 def write_subject(root: Path, name: str = "S2", content: object = None, quest: str | None = QUEST) -> Path:
-    """A person's folder written by hand; the pickle's path."""
+    """A subject's folder written by hand; the pickle's path."""
     folder = root / name
     folder.mkdir(parents=True)
     (folder / f"{name}.pkl").write_bytes(usual(name) if content is None else pickle.dumps(content, protocol=2))
@@ -104,7 +104,7 @@ class TestReading:
             assert signal.duration_s == recording.duration_s == len(content["label"]) / 700
 
     @pytest.mark.parametrize("cls", [Wesad, WesadChest])
-    def test_a_recording_is_one_persons_session(self, three, cls):
+    def test_a_recording_is_one_subjects_session(self, three, cls):
         recording = read(three, "S3", cls)
         assert (recording.id, recording.subject, recording.group) == ("S3", "S3", "S3")
         assert (recording.start_s, recording.order, recording.session) == (0.0, 0, "session")
@@ -117,7 +117,7 @@ class TestReading:
     def test_the_files_that_decide(self, three):
         assert [path.name for path in Wesad(three).files("S2")] == ["S2.pkl", "S2_quest.csv"]
 
-    def test_what_is_known_of_a_person(self, three, tmp_path):
+    def test_what_is_known_of_a_subject(self, three, tmp_path):
         info = Wesad(three).subject_info("S2")
         assert info["sex"] == "male"
         assert info["handedness"] == "right"
@@ -133,7 +133,7 @@ class TestReading:
         assert Wesad(tmp_path).files("S17")[0] == path
         assert read(tmp_path, "S17").duration_s == 60
 
-    def test_people_come_in_the_releases_order(self, tmp_path):
+    def test_subjects_come_in_the_releases_order(self, tmp_path):
         for name in ("S10", "S2", "S13"):
             write_subject(tmp_path, name)
         assert Wesad(tmp_path).subjects() == ["S2", "S10", "S13"]
@@ -389,7 +389,7 @@ class TestWrongFolders:
         (tmp_path / "WESAD.txt").write_text("Link to the dataset: https://example.org")
         assert "holds a link" in self.refusal(tmp_path).what
 
-    def test_people_who_are_not_of_the_release(self, tmp_path):
+    def test_subjects_who_are_not_of_the_release(self, tmp_path):
         for name in ("S1", "S2", "S12"):
             write_subject(tmp_path, name)
         assert Wesad(tmp_path).subjects() == ["S2"]
@@ -400,7 +400,7 @@ class TestWrongFolders:
             read(tmp_path, "S12")
         assert len(PEOPLE) == 15
 
-    def test_a_person_without_a_pickle(self, tmp_path):
+    def test_a_subject_without_a_pickle(self, tmp_path):
         write_subject(tmp_path, "S2")
         (tmp_path / "S3").mkdir()
         assert Wesad(tmp_path).subjects() == ["S2"]
@@ -481,7 +481,7 @@ class TestBadPickles:
         assert "refused" in findings(tmp_path, "error")
         assert not ran.exists()
 
-    def test_verify_goes_on_after_a_damaged_person(self, tmp_path):
+    def test_verify_goes_on_after_a_damaged_subject(self, tmp_path):
         write_subject(tmp_path, "S2").write_bytes(b"")
         write_subject(tmp_path, "S3")
         write_subject(tmp_path, "S4", quest="nonsense")

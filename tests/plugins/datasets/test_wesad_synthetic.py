@@ -35,7 +35,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def oracle(effect: float, quantity: str, seeds: int) -> float:
-    """AUROC of the true quantity of a unit within a person, mean over sets of 15 people."""
+    """AUROC of the true quantity of a unit within a subject, mean over sets of 15 subjects."""
     scores = []
     for seed in range(seeds):
         target, values, label, subject = synthetic.oracle(15, seed, effect)[quantity]
@@ -86,14 +86,14 @@ class TestTruth:
             orders.add(tuple(condition[np.flatnonzero(np.diff(condition, prepend=0))]))
         assert orders == {(1, 2, 4, 3, 4), (1, 3, 4, 2, 4)}
 
-    def test_people_differ_more_than_the_effect(self):
+    def test_subjects_differ_more_than_the_effect(self):
         sets = [synthetic.draw(15, seed, 0.0) for seed in range(10)]
         subjects = [truth[truth["person"] == subject] for truth in sets for subject in np.unique(truth["person"])]
         means = [[subject["heart_rate"].mean(), np.log(subject["scr_per_min"]).mean()] for subject in subjects]
         shift = synthetic.D_PRIME * np.array([synthetic.HEART_SD, synthetic.SKIN_SD])
         assert (np.std(means, axis=0) > shift).all()
 
-    def test_a_person_does_not_depend_on_how_many_there_are(self):
+    def test_a_subject_does_not_depend_on_how_many_there_are(self):
         many, few = synthetic.draw(6, 5, 1.0), synthetic.draw(2, 5, 1.0)
         np.testing.assert_array_equal(few, many[: len(few)])
 
@@ -208,7 +208,7 @@ class TestFiles:
 
 
 class _Units(NamedTuple):
-    """Units of eight people that lie in one condition: (n,) each, and by channel the samples (n, channels, T)."""
+    """Units of eight subjects that lie in one condition: (n,) each, and by channel the samples (n, channels, T)."""
 
     subject: np.ndarray
     condition: np.ndarray
@@ -243,7 +243,7 @@ def units(tmp_path_factory) -> _Units:
 @pytest.mark.slow
 class TestSignals:
     def test_mean_and_variance_carry_nothing(self, units):
-        """Not about the quantities that are planted, compared inside each person's conditions."""
+        """Not about the quantities that are planted, compared inside each subject's conditions."""
         group = units.subject * 10 + units.condition
 
         def inside(values: np.ndarray) -> np.ndarray:

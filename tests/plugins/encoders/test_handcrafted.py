@@ -324,7 +324,7 @@ def test_slope_by_hand() -> None:
     assert slope(np.array([[1.0, 2.0, 3.0]]), 2.0) == pytest.approx([2.0])
 
 
-def test_token_is_standardised_by_the_training_people() -> None:
+def test_token_is_standardised_by_the_training_subjects() -> None:
     x = np.array([[1.0, 5.0, np.nan], [3.0, 5.0, np.nan], [np.nan, 5.0, np.nan]], np.float32)
     stats = encoder().fit_stats(x, None)
     np.testing.assert_allclose(stats["mean"], [2.0, 5.0, 0.0])

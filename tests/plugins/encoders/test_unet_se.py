@@ -238,7 +238,7 @@ def test_a_layout_that_nobody_knows_is_refused() -> None:
         encoder(layout="disc").build(scalp_spec())
 
 
-def test_statistics_of_training_people_are_applied_and_a_missing_electrode_is_the_mean() -> None:
+def test_statistics_of_training_subjects_are_applied_and_a_missing_electrode_is_the_mean() -> None:
     random = np.random.default_rng(0)
     x = (3 + 2 * random.standard_normal((50, 4, 14))).astype(np.float32)
     x[:, 2, 5] = 7.0  # constant

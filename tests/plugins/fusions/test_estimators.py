@@ -1,4 +1,4 @@
-"""All bundled estimators: missing values, weights, people with one class, probabilities, classes, values."""
+"""All bundled estimators: missing values, weights, subjects with one class, probabilities, classes, values."""
 
 from __future__ import annotations
 
@@ -122,8 +122,8 @@ def test_val_labels_never_turn_the_svm_around() -> None:
     assert roc_auc_score(y_test, svm.score(X_test)) > 0.72
 
 
-def test_svm_is_calibrated_on_unseen_people() -> None:
-    """Mean probability of validation people is their weighted prevalence: one half when balanced."""
+def test_svm_is_calibrated_on_unseen_subjects() -> None:
+    """Mean probability of validation subjects is their weighted prevalence: one half when balanced."""
     X_val, y_val, _ = cohort(1)
     score = fitted(Svm).score(X_val)
     assert np.mean([score[y_val == 0].mean(), score[y_val == 1].mean()]) == pytest.approx(0.5, abs=0.02)
@@ -136,7 +136,7 @@ def test_svm_paper_preset_imputes_from_the_other_features() -> None:
         assert roc_auc_score(y, fitted(Svm, preset="paper").score(X)) > 0.72
 
 
-def test_svm_of_one_person_has_the_fixed_sigmoid() -> None:
+def test_svm_of_one_subject_has_the_fixed_sigmoid() -> None:
     X, y, _ = cohort(0)
     svm = Svm(Svm.recipes["small"], seed=0)
     svm.fit(X, y, np.full(len(y), "p0"), np.ones(len(y)), (X[:20], np.zeros(20)))
@@ -146,7 +146,7 @@ def test_svm_of_one_person_has_the_fixed_sigmoid() -> None:
 
 
 @pytest.mark.parametrize("n_subjects", [2, 3])
-def test_svm_passes_over_people_without_whom_one_class_is_left(n_subjects: int) -> None:
+def test_svm_passes_over_subjects_without_whom_one_class_is_left(n_subjects: int) -> None:
     """Only p0 has positives: nobody can be scored without them, but the others can be with them."""
     X, y, _ = cohort(0)
     subjects = np.where(y == 1, "p0", [f"p{k % n_subjects}" for k in range(len(y))])
@@ -157,7 +157,7 @@ def test_svm_passes_over_people_without_whom_one_class_is_left(n_subjects: int) 
     assert roc_auc_score(y_test, svm.score(X_test)) > 0.72
 
 
-def test_svm_leaves_people_out_as_scikit_learn_does() -> None:
+def test_svm_leaves_subjects_out_as_scikit_learn_does() -> None:
     X, y, subjects = cohort(0)
     rows, machine = np.nan_to_num(X), SVC(gamma="auto")
     weight = np.linspace(0.5, 2.0, len(y))

@@ -19,7 +19,7 @@ NAMES = (
 
 
 def made(seed: int = 0, n_subjects: int = 7, classes: int = 2) -> Units:
-    """Uneven people with a weak signal and tied scores; the last person has one class only."""
+    """Uneven subjects with a weak signal and tied scores; the last subject has one class only."""
     rng = np.random.default_rng(seed)
     subject = np.repeat([f"s{p}" for p in range(n_subjects)], rng.integers(5, 20, n_subjects))
     n = len(subject)
@@ -70,7 +70,7 @@ def test_agrees_with_scikit_learn(classes: int) -> None:
         assert metric(name)(units) == pytest.approx(value), name
 
 
-def test_auroc_within_is_the_mean_of_people_who_have_both_classes() -> None:
+def test_auroc_within_is_the_mean_of_subjects_who_have_both_classes() -> None:
     units = made()
     subjects = [s for s in np.unique(units.subject) if len(set(units.y_true[units.subject == s])) > 1]
     each = [sk.roc_auc_score(units.y_true[units.subject == s], units.score[units.subject == s]) for s in subjects]
@@ -139,7 +139,7 @@ def test_constant_scores_get_exactly_half(name: str) -> None:
     assert metric(name)(replace(units, score=np.full(len(units), 0.3))) == 0.5
 
 
-def test_a_score_of_the_person_alone_gets_exactly_half_within() -> None:
+def test_a_score_of_the_subject_alone_gets_exactly_half_within() -> None:
     units = made()
     level = np.unique(units.subject, return_inverse=True)[1] / 7 + 0.01
     assert metric("auroc_within")(replace(units, score=level)) == 0.5

@@ -18,7 +18,7 @@ MINI = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 25
 
 
 def made(seed: int = 0, n_subjects: int = 6, level: float = 100.0) -> Units:
-    """Uneven people of different levels, followed with noise; the labels of the last one do not vary."""
+    """Uneven subjects of different levels, followed with noise; the labels of the last one do not vary."""
     rng = np.random.default_rng(seed)
     subject = np.repeat([f"s{p}" for p in range(n_subjects)], rng.integers(4, 20, n_subjects))
     n = len(subject)
@@ -58,7 +58,7 @@ def test_concordance_of_two_meters_as_published() -> None:
     assert found[0] == pytest.approx(lin(one, other))
 
 
-def test_ccc_is_the_mean_over_people_whose_labels_vary() -> None:
+def test_ccc_is_the_mean_over_subjects_whose_labels_vary() -> None:
     units = made()
     each = [lin(units.score[units.subject == s], units.y_true[units.subject == s]) for s in [f"s{p}" for p in range(5)]]
     assert metric("ccc")(units) == pytest.approx(np.mean(each))
@@ -70,7 +70,7 @@ def test_a_constant_gets_exactly_zero(constant: float) -> None:
     assert metric("ccc")(replace(units, score=np.full(len(units), constant))) == 0.0
 
 
-def test_an_answer_of_the_person_alone_gets_exactly_zero() -> None:
+def test_an_answer_of_the_subject_alone_gets_exactly_zero() -> None:
     units = made()
     level = {s: units.y_true[units.subject == s].mean() for s in np.unique(units.subject)}
     assert metric("ccc")(replace(units, score=np.array([level[s] for s in units.subject]))) == 0.0
