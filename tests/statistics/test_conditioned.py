@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import TIE, Pairs, auroc_by_subject
+from embench.interfaces.ranking import TIE, Pairs, auroc_by_subject, compare_subjects
 from embench.interfaces.units import Units
 from embench.statistics.conditioned import (
     CONDITIONED,
@@ -225,6 +225,6 @@ def test_tables_of_folds_add_up(make_units: MakeUnits) -> None:
 
 
 def test_subjects_without_units_or_classes_compare_nothing() -> None:
-    table = compare_people(np.array([0.1, 0.2]), np.array([True, True]), np.array([0, 2]), 3, 0.0)
+    table = compare_subjects(np.array([0.1, 0.2]), np.array([True, True]), np.array([0, 2]), 3, 0.0)
     assert not table.pairs.any()
     assert not table.wins.any()
