@@ -59,8 +59,8 @@ def test_with_one_stimulus_the_subject_is_what_is_left() -> None:
     [
         (np.arange(6.0), np.zeros(6), np.zeros(6), "too few"),
         (np.full(6, 0.1), np.arange(6) // 2, np.arange(6) % 2, "do not vary"),
-        (np.arange(6.0), np.arange(6), np.arange(6), "cannot be told apart"),
-        (np.arange(6.0), np.arange(6) // 2, np.arange(6), "cannot be told apart"),
+        (np.arange(6.0), np.arange(6), np.arange(6), "cannot be separated"),
+        (np.arange(6.0), np.arange(6) // 2, np.arange(6), "cannot be separated"),
     ],
 )
 def test_what_cannot_be_told_says_why(y: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, why: str) -> None:

@@ -127,7 +127,7 @@ def test_only_the_protocols_subjects_take_part(shared, rules):
     plan = shared.plan("Pool", modalities="ecg", protocol=rules(people={"tiny": ["p00", "p02", "p03", "p05"]}))
     assert plan.test.subjects == ["p00", "p02", "p03", "p05"]
     why = {row["subject"]: row["reason"] for row in plan.test.excluded}
-    assert why == dict.fromkeys(("p01", "p04"), "not among the protocol's people")
+    assert why == dict.fromkeys(("p01", "p04"), "not among the protocol's subjects")
     assert {unit.subject for unit in plan.fit.roster} == set(plan.test.subjects)
 
 

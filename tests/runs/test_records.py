@@ -78,7 +78,7 @@ def test_one_class_in_a_fold_is_undefined_there_and_counted(tmp_path):
     assert auroc["left_out"]
     assert "class" in json.dumps(auroc["left_out"])
     assert headline["people"] == 3
-    assert headline["left_out"] == ["1 of 4 people: one class only"]
+    assert headline["left_out"] == ["1 of 4 subjects: one class only"]
     assert np.isfinite(auroc["mean"])
 
 

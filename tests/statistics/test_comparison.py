@@ -161,7 +161,7 @@ def test_an_undefined_score_is_an_error_that_says_why() -> None:
     one, other = runs(2.0, 1.0)
     assert one.labels is not None
     labels = Labels({**one.labels.columns, "label": np.ones(len(one.labels))})
-    with pytest.raises(DataError, match="no test person has both classes"):
+    with pytest.raises(DataError, match="no test subject has both classes"):
         compare(replace(one, labels=labels), replace(other, labels=labels))
 
 

@@ -184,7 +184,7 @@ def test_few_comparisons_or_subjects_are_not_estimable() -> None:
     full = np.ones((12, 12)) - np.eye(12)
     few_subjects = np.zeros((12, 12))
     few_subjects[:9, :9] = 100 * (1 - np.eye(9))
-    for pairs, text in ((full, "66 quadruples of 12 people"), (few_subjects, "3600 quadruples of 9 people")):
+    for pairs, text in ((full, "66 quadruples of 12 subjects"), (few_subjects, "3600 quadruples of 9 subjects")):
         found = share_won("auroc_crossed", [Pairs(pairs / 2, pairs)])
         assert isinstance(found, Undefined)
         assert found.reason.startswith(f"not estimable: {text}")

@@ -78,7 +78,7 @@ def as_ranks(joined: Joined) -> Joined:
 )
 def test_exchanging_answers_of_groups_is_what_it_says(name: str, by_rank: bool) -> None:
     (one, other), bootstrap, groups = two_methods()
-    subjects = bootstrap.people
+    subjects = bootstrap.subjects
     names, codes = np.unique([groups[p] for p in subjects.tolist()], return_inverse=True)
     scores = [mean_of(name, joined, bootstrap, groups) for joined in (one, other)]
     parts = [permutation.per_subject_contributions(name, joined, TARGET, subjects) for joined in (one, other)]

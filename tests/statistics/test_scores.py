@@ -188,9 +188,9 @@ def test_a_label_of_the_subject_alone_leaves_the_headline_undefined(make_run: Ma
     subject = np.unique(run.labels["subject"], return_inverse=True)[1]
     run.labels = Labels({**run.labels.columns, "label": subject % 2})
     out = scored(run, binary)
-    assert out["scores"]["stress"]["auroc_within"] == {"undefined": "no test person has both classes"}
+    assert out["scores"]["stress"]["auroc_within"] == {"undefined": "no test subject has both classes"}
     assert out["differences"]["majority"]["stress"] == {
-        "difference": {"undefined": "no test person has both classes"},
+        "difference": {"undefined": "no test subject has both classes"},
         "clears": False,
     }
     assert not out["cleared_all"]
@@ -205,7 +205,7 @@ def test_folds_and_subjects_of_one_class_are_left_out_counted_and_said(make_run:
     out = scored(run, binary)
     numbers = out["scores"]["stress"]
     assert numbers["auroc"]["left_out"] == ["1 of 4 folds and seeds: one class only"]
-    assert numbers["auroc_within"]["left_out"] == [f"{len(in_fold)} of 12 people: one class only"]
+    assert numbers["auroc_within"]["left_out"] == [f"{len(in_fold)} of 12 subjects: one class only"]
     assert numbers["auroc_within"]["people"] == 12 - len(in_fold)
     [row] = [r for r in out["folds"] if r["method"] == "model" and r["fold"] == 2]
     assert row["auroc"] is None
@@ -283,11 +283,11 @@ def test_subjects_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeR
     run.labels = Labels(labels)
     ccc = scored(run, Target("stress", "value", LabelRule(), "stress"))["scores"]["stress"]["ccc"]
     assert ccc["people"] == 10
-    assert ccc["left_out"] == ["2 of 12 people: labels that do not vary"]
+    assert ccc["left_out"] == ["2 of 12 subjects: labels that do not vary"]
     labels["label"] = np.ones(len(labels["label"]))
     run.labels = Labels(labels)
     ccc = scored(run, Target("stress", "value", LabelRule(), "stress"))["scores"]["stress"]["ccc"]
-    assert ccc == {"undefined": "no test person's labels vary"}
+    assert ccc == {"undefined": "the labels of no test subject vary"}
 
 
 def test_few_subjects_are_not_estimable(make_run: MakeRun, binary: Target) -> None:

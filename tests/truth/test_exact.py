@@ -115,7 +115,7 @@ def test_a_label_of_the_subject_alone_leaves_scores_within_subjects_undefined_an
     trials = draw(PEOPLE, 0, 1.0, person_label=True)
     trials = trials[np.isin(trials["video"], SHORT)]
     scores = scored(trials["heart_rate"] / 150, trials)
-    assert scores["auroc_within"] == {"undefined": "no test person has both classes"}
+    assert scores["auroc_within"] == {"undefined": "no test subject has both classes"}
     assert "not estimable" in scores["auroc_crossed"]["undefined"]
     found = scored(np.where(trials["arousal"] > 4.5, 0.9, 0.1), trials)
     assert found["auroc"]["mean"] == 1.0

@@ -11,7 +11,7 @@ import pytest
 
 SPECTRUM = f"{Path(__file__).with_name('spectrum.py')}:Spectrum"
 SETS = range(6)
-UNDEFINED = {"undefined": "no test person has both classes"}
+UNDEFINED = {"undefined": "no test subject has both classes"}
 
 
 @pytest.mark.slow
@@ -31,7 +31,7 @@ def test_known_subjects_are_recognised_and_the_headline_is_undefined(data: Calla
     folders = [f"--data-root={root}", f"--runs={root / 'runs'}"]
     done = subprocess.run([*command, *arguments, *folders], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "undefined: no test person has both classes" in done.stdout
+    assert "undefined: no test subject has both classes" in done.stdout
     assert "0 stages to run" in done.stderr + done.stdout
 
 

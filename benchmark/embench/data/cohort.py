@@ -284,7 +284,7 @@ def _exclusions(
     rows = []
     for subject in sorted({entry.subject for entry in store.recordings}):
         if included_subjects is not None and subject not in included_subjects:
-            rows.append({"subject": subject, "reason": "not among the protocol's people"})
+            rows.append({"subject": subject, "reason": "not among the protocol's subjects"})
         elif subject not in labelled:
             rows.append({"subject": subject, "reason": "no label of any target"})
         elif subject not in cut:

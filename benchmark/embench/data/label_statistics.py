@@ -29,7 +29,7 @@ def variance_shares(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarra
             factors[name] = np.eye(len(kinds))[code]
     n = len(values)
     if not factors or n < 3:
-        return Undefined("too few people and units")
+        return Undefined("too few subjects and units")
     if np.ptp(values) == 0:
         return Undefined("the values do not vary")
     y = values - values.mean()
@@ -46,7 +46,7 @@ def variance_shares(values: np.ndarray, subject: np.ndarray, stimulus: np.ndarra
     of_mean = [(one.sum(0) ** 2).sum() / n for one in factors.values()]
     system = np.array(expected) - [*of_mean, 1.0]
     if np.linalg.matrix_rank(system / np.abs(system).max(), tol=1e-9) < len(system):
-        return Undefined("person, stimulus and unit cannot be told apart")
+        return Undefined("subject, stimulus and unit cannot be separated")
     parts = np.linalg.solve(system, np.array(sums)).clip(0)
     return dict(zip([*factors, "rest"], (parts / parts.sum()).tolist(), strict=True))
 

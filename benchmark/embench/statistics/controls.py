@@ -136,7 +136,7 @@ def _movement(q: ControlTask) -> ControlPrediction:
     if q.movement is None:
         return Undefined("there is no accelerometer")
     if np.isnan(q.movement[q.train]).all() or np.isnan(q.movement[q.test]).all():
-        return Undefined("nobody in the training or test part has an accelerometer")
+        return Undefined("no subject in the training or test part has an accelerometer")
     return _boosted(q, q.movement)
 
 

@@ -90,11 +90,11 @@ def _within_subjects(
     scores = mean_of_known(subject_scores_by_seed(joined, by_fold))
     without = int(np.isnan(scores).sum())
     why_some, why_all = (
-        ("one class only", "no test person has both classes")
+        ("one class only", "no test subject has both classes")
         if KINDS[kind].has_classes
-        else ("labels that do not vary", "no test person's labels vary")
+        else ("labels that do not vary", "the labels of no test subject vary")
     )
-    excluded = (f"{without} of {len(subjects)} people: {why_some}",) if without else ()
+    excluded = (f"{without} of {len(subjects)} subjects: {why_some}",) if without else ()
     estimate = mean_over_subjects(scores, np.array([groups[subject] for subject in subjects.tolist()]), excluded)
     return Undefined(why_all) if isinstance(estimate, Undefined) else estimate, values
 

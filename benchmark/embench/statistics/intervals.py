@@ -142,7 +142,7 @@ def mean_over_subjects(
     known = np.isfinite(subject_values)
     values = subject_values[known]
     if not len(values):
-        return Undefined("nobody has a value")
+        return Undefined("no subject has a value")
     mean = float(values.mean())
     _, codes = np.unique(group[known], return_inverse=True)
     sums = np.bincount(codes, values - mean)
@@ -161,7 +161,7 @@ def paired_difference(one: Estimate, other: Estimate, group: np.ndarray, bootstr
     if one.subject_values is not None and other.subject_values is not None:
         return mean_over_subjects(one.subject_values - other.subject_values, group)
     if one.replicates is None or other.replicates is None:
-        return Undefined("the two have no people or samples in common")
+        return Undefined("the two have no subjects or samples in common")
     values = one.replicates - other.replicates
     subjects = min(one.subjects, other.subjects)
     return bootstrap_estimate(one.mean - other.mean, values, bootstrap, subjects)
