@@ -64,8 +64,7 @@ test-all: setup
 
 # Long proofs. `make test-all` holds a small fixed sample of each; docs/testing.md says what they prove.
 rates: setup
-	EMBENCH_ALL_TRIALS=1 $(PYTEST) -m slow tests/truth/test_rates.py tests/truth/test_no_effect.py \
-		tests/audits/test_clean_runs.py
+	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -m slow tests/truth tests/claims/test_papers.py tests/audits/test_clean_runs.py
 
 bench: setup
 	set -e; for script in bench/bench_*.py; do $(BIN)/python $$script; done
@@ -81,7 +80,7 @@ mutants: setup
 
 # Every network of the pairs on a pretended GPU.
 pairs-gpu: setup
-	EMBENCH_EVERY_PAIR=1 OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/pairs/test_devices.py -n 2
+	EMBENCH_WHOLE_PROOFS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/pairs/test_devices.py -n 2
 
 # The wheel and the archive of sources in empty environments, and the light installation.
 install: setup

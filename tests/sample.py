@@ -1,9 +1,17 @@
-"""Which cases of a test are quick: `make test` runs a sample, `make test-all` the rest."""
+"""Which part of a test runs when: `make test` and `make test-all` run samples, and each long proof has a target of its
+own that runs the whole (docs/testing.md)."""
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
+
+WHOLE = "EMBENCH_WHOLE_PROOFS" in os.environ
+"""Whether long proofs run whole; their targets in the Makefile set this."""
+
+proof = pytest.mark.skipif(not WHOLE, reason="a part of a long proof, see docs/testing.md")
+"""Marks what only the whole proof runs."""
 
 
 def sample(cases: Iterable[Any], *quick: Any) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -14,12 +13,12 @@ from embench.audits import audit_run
 from embench_plugins.datasets.synthetic.amigos import synthesize as amigos
 from embench_plugins.datasets.synthetic.stress_predict import synthesize as stress_predict
 
-from ..truth.sequential import ALL
+from ..sample import WHOLE
 
 SPECTRUM = Path(__file__).parents[1] / "truth" / "spectrum.py"
 FEATURES = {"encoder": "handcrafted", "fusion": "logreg", "modalities": "ecg,eda"}
 NETWORK = {"encoder": f"{SPECTRUM}:Spectrum", "fusion": "single", "modalities": "ecg"}
-RUNS = 30 if ALL in os.environ else 10
+RUNS = 30 if WHOLE else 10
 
 
 @pytest.mark.slow

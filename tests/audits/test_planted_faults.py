@@ -152,6 +152,7 @@ def test_normalising_over_everybody_in_the_encoder(clean, tmp_path):
     assert "including test subjects" in severe(audit_run(result.folder, out=tmp_path))["statistics"]
 
 
+@pytest.mark.slow
 def test_normalising_over_everybody_in_the_engine(clean, tmp_path, monkeypatch):
     """As an engine would that fits statistics before it splits."""
     honest = fits.with_stats

@@ -65,6 +65,7 @@ def test_nothing_explains_scores_of_subjects_who_share_nothing(setting):
     assert max(shares) < MAX_EXPLAINED - 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_nobody_stands_out_by_chance(setting):
     """AUROCs of subjects in units of their error under no effect; slow ones differ more, all of them."""

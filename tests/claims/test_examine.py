@@ -70,6 +70,7 @@ def test_both_protocols_and_targets_are_compared_as_the_runs_own_scores_say(brin
                          ("own", "arousal"): 0.5, ("own", "valence"): None}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_holm_counts_a_comparison_once_whichever_claims_ask(bring):
     """Two p values under a leg: the smaller is doubled, the larger kept unless it would come before. A second claim of
     the same runs changes nothing."""
@@ -84,6 +85,7 @@ def test_holm_counts_a_comparison_once_whichever_claims_ask(bring):
     assert [row["runs"] for row in one] == [row["runs"] for row in two]
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_named_and_the_other_claims_go_on(bring):
     lost = {**CLAIM, "datasets": {"wesad": {"targets": ["stress"]}}, "a": {"modalities": "temp"}}
     unknown = {**CLAIM, "a": {"modalities": "ecg", "encoder": "video_of_tomorrow"}}

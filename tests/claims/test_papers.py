@@ -7,6 +7,8 @@ import pytest
 from embench.claims.verdict import direction_verdict
 from embench.records import record
 
+from ..sample import proof
+
 pytestmark = pytest.mark.slow
 
 PAPERS = {
@@ -29,7 +31,9 @@ def data(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize(
+    "paper", ["strizhkova2024", "wu2023", *(pytest.param(p, marks=proof) for p in ("vazquez2022", "woo2023"))]
+)
 def test_two_claims_of_a_paper_end_with_verdicts_that_follow_from_the_rows(paper, data, tmp_path, embench):
     dataset, *ids = PAPERS[paper]
     line = ["claims", paper, "--dataset", dataset, "--data-root", data, "--runs", tmp_path, "--recipe", "quick"]

@@ -53,6 +53,7 @@ def without_them(lines, folder, **environment):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_rooms_of_records_and_numbers_import_none_of_them():
     modules = [
         module.name

@@ -5,7 +5,6 @@ no step of training makes the host wait for the GPU more often than it must.
 joins; `make pairs-gpu` tries all of them, in ten minutes.
 """
 
-import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from embench.planning.method import resolve_method
 from embench.planning.plan import make
 from embench.planning.request import Request
 
+from ..sample import WHOLE
 from . import made, pretended
 from .array import Together, array, covering
 from .declared import reads
@@ -51,7 +51,7 @@ def shortened(request: Request, together: Together) -> Request:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("together", array() if os.environ.get("EMBENCH_EVERY_PAIR") else some(), ids=str)
+@pytest.mark.parametrize("together", array() if WHOLE else some(), ids=str)
 def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
     epochs, epoch = [], loop._epoch
 

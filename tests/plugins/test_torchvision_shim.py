@@ -38,6 +38,7 @@ def test_it_makes_the_imports_work_twice_over() -> None:
     assert output_of(CODE) == "nms VideoMAEModel True"
 
 
+@pytest.mark.slow
 def test_it_does_nothing_where_the_operators_are_there() -> None:
     assert output_of(WORKS) == "[]"
 

@@ -214,5 +214,5 @@ def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
     path = report.write_report(run.parent, tmp_path / "r.html", data_root=tmp_path)
     assert path.stat().st_size < 3_000_000
     content = page(path.read_text())
-    assert "24 people" in path.read_text()
+    assert "24 subjects" in path.read_text()
     assert content.count("figure") > 5

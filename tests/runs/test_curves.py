@@ -81,6 +81,7 @@ def test_numbers_of_labelled_subjects_make_a_curve_for_each_method(bench, grid):
     assert "training subjects with labels" in text
 
 
+@pytest.mark.slow
 def test_every_choice_of_modalities_is_taken_away_from_one_fit(bench, grid):
     done = grid(
         "--fusion", "logreg", "--modalities", "ecg,eda", "--target", "arousal", "--drop", "each"

@@ -36,6 +36,7 @@ def test_the_read_out_of_a_units_hidden_vector_is_its_score(bench):
         np.testing.assert_allclose(torch.sigmoid(logits[:, 0]).numpy(), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_estimators_leave_what_they_read_of_frozen_nets_and_nothing_of_features(bench):
     on_features = bench.run("Moments", fusion="logreg", modalities="eda")
     assert embeddings.read_embeddings(on_features.folder) is None

@@ -80,7 +80,12 @@ def test_one_network_for_targets_of_all_kinds(kinds):
     check_record(result, 216)
 
 
-@pytest.mark.parametrize(("fusion", "targets"), [("logreg", "arousal,state"), ("svm", "state"), ("boosting", ALL)])
+ESTIMATORS = [("logreg", "arousal,state"), ("svm", "state"), ("boosting", ALL)]
+
+
+@pytest.mark.parametrize(
+    ("fusion", "targets"), [ESTIMATORS[0], *(pytest.param(*e, marks=pytest.mark.slow) for e in ESTIMATORS[1:])]
+)
 def test_estimators(kinds, fusion, targets):
     result = kinds.run("Moments", fusion=fusion, modalities="ecg,eda", targets=targets)
     assert values_of(result, "auroc_within")["state"]["mean"] > 0.75

@@ -153,6 +153,7 @@ def inside_and_outside(root, folder, dataset, target, embench, **options):
     return inside, score(folder / "mine.csv", dataset, protocol=str(rules), data_root=root, out=place)
 
 
+@pytest.mark.slow
 def test_a_pipeline_of_scikit_learn_outside_gives_the_figures_of_the_run_inside(tmp_path, embench):
     root = write(tmp_path, make_subjects(7))
     inside, outside = inside_and_outside(

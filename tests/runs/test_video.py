@@ -50,6 +50,7 @@ def test_a_run_of_video_alone_scores_all_who_can_be_seen(filmed, tmp_path):
     assert predicted(result.folder) == {f"p{n:02d}-v{r}" for n in range(5) for r in range(4)} - {"p02-v1"}
 
 
+@pytest.mark.slow
 def test_broken_films_are_named_and_their_owners_other_signals_are_used(filmed, tmp_path):
     result = run(request(filmed, tmp_path, (f"video={WATCH}", "eda=cnn_tf"), modalities="eda,video", fusion="concat"))
     assert predicted(result.folder) == {f"p{n:02d}-v{r}" for n in range(6) for r in range(4)}

@@ -20,6 +20,7 @@ from embench_plugins.datasets.formats.stress_predict_layout import LABELS
 DATA = os.environ.get("EMBENCH_TEST_DATA")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA names no folder with stress_predict")
 def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     root = Path(str(DATA)) / "stress_predict"

@@ -161,6 +161,7 @@ def test_a_damaged_file_is_named_and_earlier_stores_stay(root, cache, workers):
     assert list((cache / "store").iterdir()) == [earlier.path]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_with_the_place_and_leaves_nothing(root, cache):
     out, err = start(root, cache, first=SMALL_DISK).communicate(timeout=60)
     assert out, err

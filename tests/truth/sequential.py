@@ -2,23 +2,22 @@
 
 Wald's test for each bound. A rate that keeps a wide distance to its bounds is called wrong once in 1,000 times at most;
 one that lies well beyond a bound is missed once in 20 times at most (`NEAR` says what is wide and well). Where this is
-still open after `MOST` trials, the share among them decides. `EMBENCH_ALL_TRIALS=1`, which `make rates` sets, stops at
-nothing before `MOST`.
+still open after `MOST` trials, the share among them decides. `make rates` stops at nothing before `MOST`.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from math import log
 
+from ..sample import WHOLE
+
 MOST = 300
 ALARM, MISS = 0.001, 0.05
 NEAR = {"low": (2.0, 0.5), "high": (0.8, 1.4)}
 """Factors of a bound: of the rate that certainly keeps it, and of the one that certainly doesn't."""
-ALL = "EMBENCH_ALL_TRIALS"
 
 Bounds = tuple[float, float]
 """The lowest and the highest rate that is right; 0 and 1 bound nothing."""
@@ -30,10 +29,10 @@ def wrong(trials: Iterable[Mapping[str, bool]], bounds: Mapping[str, Bounds], mo
     for seen, trial in enumerate(islice(trials, most), 1):
         hits.update(name for name in bounds if trial[name])
         last = {name: _verdict(hits[name], seen, *bounds[name]) for name in bounds}
-        if ALL not in os.environ and None not in last.values():
+        if not WHOLE and None not in last.values():
             break
     for name, (low, high) in bounds.items():
-        if ALL in os.environ or last[name] is None:
+        if WHOLE or last[name] is None:
             last[name] = low <= hits[name] / seen <= high
     return {name: f"{hits[name]} of {seen}" for name, kept in last.items() if not kept}
 

@@ -8,6 +8,8 @@ import pytest
 
 from embench.runs.run import Result
 
+from ..sample import proof
+
 
 @pytest.mark.slow
 def test_features_find_heart_rate_that_follows_arousal(data: Callable, run: Callable) -> None:
@@ -15,6 +17,7 @@ def test_features_find_heart_rate_that_follows_arousal(data: Callable, run: Call
     found(run(root, encoder="handcrafted", fusion="logreg", modalities="ecg", target="arousal"))
 
 
+@proof
 @pytest.mark.slow
 def test_a_network_finds_alpha_asymmetry_that_follows_valence(data: Callable, run: Callable) -> None:
     """Not heart rate: a network that sees a beat's absolute rate learns mostly who somebody is, since subjects' rates

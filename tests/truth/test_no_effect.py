@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 
 import pytest
 
-from .sequential import ALL
+from ..sample import WHOLE
 
-SETS = range(100 if ALL in os.environ else 30)
+SETS = range(100 if WHOLE else 20)
 METHODS = ("logreg", "boosting")
 
 
@@ -18,7 +17,7 @@ METHODS = ("logreg", "boosting")
 def test_headline_of_no_effect_is_called_one_about_as_often_as_it_should_be(
     data: Callable, run: Callable, p_value: Callable, tmp_path
 ) -> None:
-    """30 sets of 8 subjects, 100 with `make rates`, two methods each, at .05.
+    """20 sets of 8 subjects, 100 with `make rates`, two methods each, at .05.
 
     Shuffling labels under kept predictions counts subjects as independent. Under cross-validation they are not quite:
     two subjects of different folds learn from each other, which widens the headline's true spread. In simulations of

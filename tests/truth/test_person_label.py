@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from ..sample import WHOLE
+
 SPECTRUM = f"{Path(__file__).with_name('spectrum.py')}:Spectrum"
-SETS = range(6)
+SETS = range(6 if WHOLE else 3)
 UNDEFINED = {"undefined": "no test subject has both classes"}
 
 
@@ -38,7 +40,7 @@ def test_known_subjects_are_recognised_and_the_headline_is_undefined(data: Calla
 @pytest.mark.slow
 def test_new_subjects_are_at_chance(data: Callable, run: Callable) -> None:
     """The method that recognises subjects, on new ones. With four subjects in a fold, one set's `auroc` says little, so
-    that their mean is looked at: its standard error is about .06."""
+    that their mean is looked at: its standard error is about .06 over six sets."""
     found = []
     for seed in SETS:
         root = data(f"set{seed}", subjects=20, seed=seed, effect=1.0, length_s=20.0, person_label=True)
@@ -47,4 +49,4 @@ def test_new_subjects_are_at_chance(data: Callable, run: Callable) -> None:
         found.append(scores["scores"]["arousal"]["auroc"])
     print([tuple(round(number[key], 3) for key in ("mean", "low", "high")) for number in found])
     assert sum(number["low"] <= 0.5 <= number["high"] for number in found) >= len(SETS) - 1
-    assert sum(number["mean"] for number in found) / len(SETS) == pytest.approx(0.5, abs=0.15)
+    assert sum(number["mean"] for number in found) / len(SETS) == pytest.approx(0.5, abs=0.37 / len(SETS) ** 0.5)

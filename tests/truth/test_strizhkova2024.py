@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from ..sample import WHOLE
+
 METHOD = {"encoder": "cnn_mlp", "fusion": "cross_attn", "modalities": "ppg+eda"}
 
 
@@ -26,7 +28,8 @@ def test_whole_trials_of_pulse_and_skin_tell_arousal(on_deap: Callable) -> None:
 def test_they_tell_nothing_where_nothing_is_planted(on_deap: Callable) -> None:
     """Five sets of eight subjects with 40 trials. A subject's AUROC has an SD of about .095 by chance, so the mean of
     40 subjects one of .015, .02 with what subjects of different folds learn from each other: .06 is passed by chance in
-    one of 300 choices of seeds."""
-    means = [on_deap(METHOD, subjects=8, seed=seed, effect=0.0, length_s=13.0)["mean"] for seed in range(5)]
+    one of 300 choices of seeds. The sample is one set."""
+    sets = 5 if WHOLE else 1
+    means = [on_deap(METHOD, subjects=8, seed=seed, effect=0.0, length_s=13.0)["mean"] for seed in range(sets)]
     print(means)
-    assert abs(np.mean(means) - 0.5) < 0.06
+    assert abs(np.mean(means) - 0.5) < 0.134 / sets**0.5

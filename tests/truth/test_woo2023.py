@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
+from ..sample import proof
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("effect", [1.0, 0.0])
+@pytest.mark.parametrize("effect", [1.0, pytest.param(0.0, marks=proof)])
 def test_modality_aware_unets_find_what_is_planted_only(
     data: Callable, run: Callable, p_value: Callable, effect: float
 ) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from ..sample import WHOLE, proof
+
 METHOD = {
     "encoder": "tcn",
     "fusion": "shared_tf",
@@ -19,6 +21,7 @@ METHOD = {
 }
 
 
+@proof
 @pytest.mark.slow
 def test_skin_pulse_and_temperature_tell_arousal(on_deap: Callable) -> None:
     found = on_deap(METHOD, subjects=24, seed=0, effect=1.0, length_s=63.0)
@@ -29,7 +32,8 @@ def test_skin_pulse_and_temperature_tell_arousal(on_deap: Callable) -> None:
 @pytest.mark.slow
 def test_they_tell_nothing_where_nothing_is_planted(on_deap: Callable) -> None:
     """Five sets of eight subjects with 40 trials. Sets lie about .05 apart, so their mean has an SD of about .025: .06
-    is passed by chance in one of 60 choices of seeds."""
-    means = [on_deap(METHOD, subjects=8, seed=seed, effect=0.0, length_s=63.0)["mean"] for seed in range(5)]
+    is passed by chance in one of 60 choices of seeds. The sample is one set."""
+    sets = 5 if WHOLE else 1
+    means = [on_deap(METHOD, subjects=8, seed=seed, effect=0.0, length_s=63.0)["mean"] for seed in range(sets)]
     print(means)
-    assert abs(np.mean(means) - 0.5) < 0.06
+    assert abs(np.mean(means) - 0.5) < 0.134 / sets**0.5

@@ -88,7 +88,9 @@ def _of_target(
 
 def _method(shares: Mapping[str, float]) -> dict[str, Any]:
     factors = [name for name in shares if name != "rest"]
-    effects = "crossed random effects of subject and stimulus" if len(factors) > 1 else f"random effects of {factors[0]}"
+    effects = (
+        "crossed random effects of subject and stimulus" if len(factors) > 1 else f"random effects of {factors[0]}"
+    )
     return {**shares, "method": f"{effects}, Henderson's method 1"}
 
 

@@ -30,7 +30,7 @@ def own_file(path: Path, cells: int = 20, seconds: float = 10.0, **changes) -> P
         **changes,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    savemat(path, {name: value for name, value in content.items() if value is not None}, do_compression=True)
+    savemat(path, {name: value for name, value in content.items() if value is not None})
     return path
 
 

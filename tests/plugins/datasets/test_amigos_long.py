@@ -34,6 +34,7 @@ def all_subjects(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_recording_is_a_long_video(nine):
     recordings = {r.stimulus: r for r in AmigosLong(nine).recordings("P01")}
     assert tuple(recordings) == LONG

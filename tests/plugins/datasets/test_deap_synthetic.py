@@ -219,6 +219,7 @@ class TestFiles:
         assert recording.video.span == (-3.0, 60.0)
         assert not [found.what for found in Deap(tmp_path).verify() if "8064" in found.what]
 
+    @pytest.mark.slow
     def test_the_same_arguments_give_the_same_bytes(self, tmp_path):
         for name in ("a", "b"):
             synthetic.synthesize(tmp_path / name, 3, seed=1, effect=0.5, length_s=6.0)

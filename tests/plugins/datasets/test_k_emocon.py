@@ -179,6 +179,7 @@ class TestTargets:
         assert len(units) == 6
         np.testing.assert_array_equal(raw, (values[0:12:2] + values[1:12:2]) / 2)
 
+    @pytest.mark.slow
     def test_no_dyad_stands_in_two_parts_of_a_fold(self, tmp_path):
         synthetic.synthesize(tmp_path / "k_emocon", subjects=16, seed=0, effect=0.0, length_s=20.0)
         reader = KEmoCon(tmp_path / "k_emocon")
@@ -206,6 +207,7 @@ class TestQuirks:
         for subject in ("P02", "P03", "P06", "P07"):
             assert set(read(whole, subject).signals) == {"hr", "eeg_bands"}
 
+    @pytest.mark.slow
     def test_21_subjects_are_usable_and_p20_has_brainwave_only(self, tmp_path):
         truth, full = synthetic.draw(32, 4, 1.0, 20.0), []
         for pid in range(1, 33):

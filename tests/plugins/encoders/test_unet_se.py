@@ -258,6 +258,7 @@ def test_statistics_of_training_subjects_are_applied_and_a_missing_electrode_is_
     assert maker.fit_stats(np.zeros((5, 1, 32), np.float32), None) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("modality", ["ecg", "eeg"])
 def test_short_training_finds_what_is_there(modality: str) -> None:
     """The class is the mean interval, or the right side's alpha against the left's."""

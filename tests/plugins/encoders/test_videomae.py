@@ -70,6 +70,7 @@ def saved(kind: str, folder: Path, **changes: Any) -> Any:
     return model
 
 
+@pytest.mark.slow
 def test_tokens_are_those_of_transformers() -> None:
     from transformers import VideoMAEModel
 
