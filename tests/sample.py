@@ -16,4 +16,8 @@ proof = pytest.mark.skipif(not WHOLE, reason="a part of a long proof, see docs/t
 
 def sample(cases: Iterable[Any], *quick: Any) -> list[Any]:
     """The cases for `pytest.mark.parametrize`, all but `quick` of them marked as slow."""
-    return [case if case in quick else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+    return [case if case in quick else _slow(case) for case in cases]
+
+
+def _slow(case: Any) -> Any:
+    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)

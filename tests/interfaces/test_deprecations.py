@@ -34,7 +34,7 @@ def test_alike_is_read_as_shared_axes() -> None:
     [
         ("agreement", "concordance_by_person", "concordance_by_subject"),
         ("metric", "confusion_by_person", "confusion_by_subject"),
-        ("metric", "mean_of_people", "mean_over_subjects"),
+        ("metric", "mean_of_people", "resampled_mean"),
         ("ranking", "auroc_by_person", "auroc_by_subject"),
         ("ranking", "compare_people", "compare_subjects"),
         ("ranking", "people_codes", "subject_codes"),

@@ -293,6 +293,6 @@ def test_generated_data_leave_their_mark_on_whatever_starts_from_them(tmp_path, 
         options = {"pretrained": Bench(tmp_path, bench.runs, "Other").run("Pool", modalities="ecg").id}
     record = bench.run("Pool", modalities="ecg", **options).manifest
     reasons = why_not_publishable(Manifest.model_validate(record))
-    assert any("generated" in reason for reason in reasons)
+    assert any("synthetic" in reason for reason in reasons)
     clean = bench.run("Pool", modalities="ecg").manifest
-    assert not any("generated" in reason for reason in why_not_publishable(Manifest.model_validate(clean)))
+    assert not any("synthetic" in reason for reason in why_not_publishable(Manifest.model_validate(clean)))

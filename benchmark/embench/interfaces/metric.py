@@ -129,10 +129,10 @@ def class_shares(units: Units) -> np.ndarray:
     return confusion_by_subject(units, np.zeros(len(units), int), 1)[0].sum(1) / max(1, len(units))
 
 
-def mean_over_subjects(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def resampled_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """(R,) means of subjects' `values` (P,) in samples with `counts` (R, P) of each subject, NaN left out.
 
-    >>> mean_over_subjects(np.array([0.6, 0.8, np.nan]), np.array([[1, 1, 1], [2, 0, 1]]))
+    >>> resampled_mean(np.array([0.6, 0.8, np.nan]), np.array([[1, 1, 1], [2, 0, 1]]))
     array([0.7, 0.6])
     """
     known = np.isfinite(values)
@@ -141,6 +141,4 @@ def mean_over_subjects(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 if not TYPE_CHECKING:  # or mypy takes any name for one of this module
-    __getattr__ = renamed(
-        __name__, {"confusion_by_person": "confusion_by_subject", "mean_of_people": "mean_over_subjects"}
-    )
+    __getattr__ = renamed(__name__, {"confusion_by_person": "confusion_by_subject", "mean_of_people": "resampled_mean"})

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from embench.interfaces.metric import Metric, Undefined, mean_over_subjects
+from embench.interfaces.metric import Metric, Undefined, resampled_mean
 from embench.interfaces.ranking import auroc_by_subject
 from embench.interfaces.units import Units
 
@@ -40,4 +40,4 @@ class AurocWithin(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """(R,) mean of the subjects' AUROCs in each bootstrap sample, NaN where no sampled subject has both classes."""
-        return mean_over_subjects(auroc_by_subject(units, subjects), counts)
+        return resampled_mean(auroc_by_subject(units, subjects), counts)

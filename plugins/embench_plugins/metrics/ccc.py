@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from embench.interfaces.agreement import concordance_by_subject
-from embench.interfaces.metric import Metric, Undefined, mean_over_subjects
+from embench.interfaces.metric import Metric, Undefined, resampled_mean
 from embench.interfaces.units import Units
 
 
@@ -40,4 +40,4 @@ class Ccc(Metric):
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """(R,) mean of the subjects' concordances in each bootstrap sample, NaN where none is defined."""
-        return mean_over_subjects(concordance_by_subject(units, subjects), counts)
+        return resampled_mean(concordance_by_subject(units, subjects), counts)
