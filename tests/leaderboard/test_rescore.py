@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ..sample import sample
-
 ROOT = Path(__file__).parents[2]
 ENTRIES = sorted((ROOT / "leaderboards" / "stress_predict").glob("*/handcrafted-svm-*"))[::2]
 
 
-@pytest.mark.parametrize("entry", sample(ENTRIES, ENTRIES[-1]), ids=lambda entry: entry.name)
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_an_entry_scored_anew_says_the_same(entry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     from rescore import rescore

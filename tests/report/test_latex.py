@@ -235,6 +235,7 @@ def test_embench_is_cited_as_its_citation_file_says() -> None:
     assert "author = {{embench contributors}}" in bibliography.embench_paper().text
 
 
+@pytest.mark.slow
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = str(ENTRIES[0])
     assert main(["export", run, "--latex"]) == 0

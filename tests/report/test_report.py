@@ -180,6 +180,7 @@ def test_command_writes_where_the_reader_is(embench, copied, tmp_path, monkeypat
     assert (tmp_path / f"{copied.name}.html").read_bytes() == (tmp_path / "again.html").read_bytes()
 
 
+@pytest.mark.slow
 def test_command_refuses_a_run_that_is_not_of_one_of_its_modalities(embench, kinds, tmp_path):
     done = embench("report", kinds.fused, "--beside", kinds.fused, "--out", tmp_path / "r.html")
     assert done.code == 2

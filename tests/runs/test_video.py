@@ -74,6 +74,7 @@ def test_the_record_says_in_how_much_of_the_films_no_face_was_found(filmed, tmp_
     assert run(request(filmed, tmp_path, ("cnn_tf",), modalities="eda")).manifest["videos"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", ["late", "logreg"])
 def test_video_joins_signals_over_the_hidden_layers_of_their_nets(filmed, tmp_path, fusion):
     encoders = (f"video={WATCH}", "eda=cnn_tf")

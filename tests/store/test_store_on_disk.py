@@ -115,6 +115,7 @@ def test_hashes_of_settled_files_are_remembered(dataset, cache, monkeypatch):
     assert len(hashed) == 8
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_share_one_store(root, cache):
     both = [start(root, cache), start(root, cache, workers=2)]
     outputs = [process.communicate(timeout=60) for process in both]

@@ -43,6 +43,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 class TestTruth:
+    @pytest.mark.slow
     @pytest.mark.parametrize("quantity", synthetic.PLANTED)
     def test_an_oracle_scores_ninety_at_effect_one_and_chance_at_none(self, quantity):
         assert within(1.0, 16)[quantity] == pytest.approx(0.90, abs=0.01)

@@ -373,6 +373,7 @@ class TestOddValues:
         assert "eda eda (4)" in findings(tmp_path)
         assert "1 trials have ratings off the scale" in findings(tmp_path)
 
+    @pytest.mark.slow
     def test_a_gsr_that_looks_like_a_conductance_is_warned_of(self, tmp_path):
         synthetic.synthesize(tmp_path, subjects=5, seed=0, effect=0.0, length_s=15.0)
         warned = [found.where for found in Deap(tmp_path).verify() if "as a conductance does" in found.what]

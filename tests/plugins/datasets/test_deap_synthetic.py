@@ -163,6 +163,7 @@ class TestSignals:
 
 
 class TestFiles:
+    @pytest.mark.slow
     def test_every_sample_and_rating_is_read_as_written(self, root):
         rows = synthetic.draw(4, 5, 1.0).reshape(4, TRIALS)
         for subject, truth in zip(Deap(root).subjects(), rows, strict=True):

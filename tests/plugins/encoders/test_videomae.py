@@ -84,6 +84,7 @@ def test_tokens_are_those_of_transformers() -> None:
     torch.testing.assert_close(tokens.x, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["VideoMAEModel", "VideoMAEForPreTraining", "VideoMAEForVideoClassification"])
 def test_tokens_from_a_saved_folder(kind: str, tmp_path: Path) -> None:
     theirs = saved(kind, tmp_path)
