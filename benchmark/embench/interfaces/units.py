@@ -168,7 +168,8 @@ class Units:
     """Predictions of one target joined with labels, as arrays over units (n,).
 
     `score` is the probability of the positive class, (n, K) probabilities for `classes`, the value itself for `value`.
-    `length_s` is the nominal length of a unit in seconds, NaN where units are whole recordings.
+    `length_s` is the nominal length of a unit in seconds, NaN where units are whole recordings. `session_s` (n,) is the
+    length of the session in which a unit was recorded, in s, None where that is not known.
 
     >>> from embench.testing.samples import units
     >>> binary = units("binary")
@@ -186,6 +187,7 @@ class Units:
     fold: np.ndarray
     group: np.ndarray
     length_s: float = float("nan")
+    session_s: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y_true)
@@ -193,4 +195,5 @@ class Units:
     def take(self, index: np.ndarray) -> Units:
         """The units at `index`, positions (m,) or a boolean mask (n,); a position may come twice."""
         arrays = ("y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group")
-        return replace(self, **{name: getattr(self, name)[index] for name in arrays})
+        session_s = None if self.session_s is None else self.session_s[index]
+        return replace(self, **{name: getattr(self, name)[index] for name in arrays}, session_s=session_s)

@@ -25,10 +25,15 @@ class _Rules(BaseModel):
 
 
 class Split(_Rules):
-    """What is kept apart between training and test, and in how many folds; `each` is one fold for each of them."""
+    """What is kept apart between training and test, and in how many folds; `each` is one fold for each of them.
+
+    With `neighbours`, groups whose sessions are about equally long are tested in one fold where tasks came in a fixed
+    order: groups in the order of session length are dealt in blocks of so many.
+    """
 
     by: Literal["group", "recording", "segment", "group+stimulus"]
     folds: Annotated[int, Field(ge=2)] | Literal["each"]
+    neighbours: Annotated[int, Field(ge=2)] | None = None
 
 
 class Validation(_Rules):

@@ -28,15 +28,14 @@ from embench.statistics.conditioned import CONDITIONED
 from embench.statistics.estimates import ByFold, estimate
 from embench.statistics.intervals import (
     LEVEL,
-    MIXED_SHARE,
-    Bootstrap,
     Estimate,
-    draw_bootstrap,
+    Jackknife,
+    jackknife_error,
+    leave_one_out,
     paired_difference,
     widen,
 )
 from embench.statistics.joined import Joined
-from embench.statistics.scores import REPLICATES
 from embench.statistics.significance import ALPHA
 
 UNEQUAL_TUNING_RATIO = 2.0
@@ -215,13 +214,13 @@ def compare_all(
 
 @dataclass(frozen=True)
 class _About:
-    """What the methods of a comparison have in common. `group` (P,): those of the bootstrap's subjects."""
+    """What the methods of a comparison have in common. `group` (P,): those of its subjects."""
 
     target: str
     metric: str
     higher_is_better: bool
     bounded: bool
-    bootstrap: Bootstrap
+    jackknife: Jackknife
     group: np.ndarray
     units: int
     folds: int
@@ -247,14 +246,14 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     higher, bounded = _nature(name)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
-    bootstrap = draw_bootstrap(every[0].tested_subjects(), groups, REPLICATES)
+    jackknife = leave_one_out(every[0].tested_subjects(), groups)
     about = _About(
         target=target,
         metric=name,
         higher_is_better=higher,
         bounded=bounded,
-        bootstrap=bootstrap,
-        group=np.array([groups[subject] for subject in bootstrap.subjects.tolist()]),
+        jackknife=jackknife,
+        group=np.array([groups[subject] for subject in jackknife.subjects.tolist()]),
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
         folds=max(map(len, every[0].seeds.values())),
         parts=every[0].n_parts,
@@ -262,14 +261,14 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     )
     made = []
     for r, method, joined in zip(records, _names(records), every, strict=True):
-        score, by_fold = estimate(name, joined, rule, bootstrap, groups)
+        score, by_fold = estimate(name, joined, rule, jackknife, groups)
         if score is None:
             raise UsageError(
                 f"{name} scores no targets of kind {rule.kind}", where="--metric", expected="another metric"
             )
         if isinstance(score, Undefined):
             raise DataError(f"{name} of {target} is undefined: {score.reason}", where=method)
-        summands = permutation.per_subject_contributions(name, joined, rule, bootstrap.subjects)
+        summands = permutation.per_subject_contributions(name, joined, rule, jackknife.subjects)
         made.append(_Method(method, r, joined, score, by_fold, summands, about))
     return sorted(made, key=lambda m: -m.score.mean if higher else m.score.mean)
 
@@ -313,7 +312,7 @@ freedom."""
 
 def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
     about = one.about
-    gap = paired_difference(one.score, other.score, about.group, about.bootstrap)
+    gap = paired_difference(one.score, other.score, about.group)
     if isinstance(gap, Undefined):
         raise DataError(
             f"the difference of {about.metric} is undefined: {gap.reason}", where=f"{one.name}, {other.name}"
@@ -323,20 +322,19 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
         sums = np.bincount(codes, np.nan_to_num(mean_of_known(one.summands - other.summands)))
         values = significance.sign_flips(sums)
     else:
-        arguments = about.metric, one.joined, other.joined, about.bootstrap.subjects, codes
+        arguments = about.metric, one.joined, other.joined, about.jackknife.subjects, codes
         values, sums = permutation.permuted_differences(*arguments), permutation.group_contributions(*arguments)
     tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
     if (by_seed := _by_seed(one, other, codes)) is not None:
         tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, by_seed, about.parts)
-        if gap.over == "replicates" and about.metric not in CONDITIONED:  # its folds' scores mix subjects
-            gap = widen(gap, by_seed, about.parts, MIXED_SHARE)
+        gap = widen(gap, by_seed, about.parts)
     if about.folds > 1 and len(apart) > 1:
         error = significance.corrected_error(apart, about.folds)
         tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)
     if gap.low is None or gap.high is None or gap.std is None:
         return tests, gap, None, 0
     if gap.subject_values is None:
-        return tests, gap, gap.std * np.sqrt(about.bootstrap.groups / about.bootstrap.free), about.bootstrap.free
+        return tests, gap, *jackknife_error(gap.without)
     df = len(np.unique(about.group[np.isfinite(gap.subject_values)])) - 1
     return tests, gap, (gap.high - gap.low) / 2 / stats.t.ppf((1 + LEVEL) / 2, df), df
 
@@ -347,7 +345,7 @@ def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | No
         return None
     if one.summands is not None and other.summands is not None:
         return permutation.group_contributions_by_seed(one.summands, other.summands, codes)
-    metric, subjects = one.about.metric, one.about.bootstrap.subjects
+    metric, subjects = one.about.metric, one.about.jackknife.subjects
     alone = [[Joined({seed: folds}) for seed, folds in m.joined.seeds.items()] for m in (one, other)]
     return np.stack(
         [permutation.group_contributions(metric, a, b, subjects, codes) for a, b in zip(*alone, strict=True)]

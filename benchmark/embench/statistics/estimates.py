@@ -18,7 +18,7 @@ from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target
 from embench.statistics import conditioned
-from embench.statistics.intervals import MIXED_SHARE, Bootstrap, Estimate, bootstrap_estimate, mean_over_subjects, widen
+from embench.statistics.intervals import Estimate, Jackknife, jackknife_estimate, mean_over_subjects, widen
 from embench.statistics.joined import Joined
 
 WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_subject, "ccc": concordance_by_subject}
@@ -28,7 +28,7 @@ Score = Estimate | Undefined
 
 
 def estimate_all(
-    joined: Joined, target: Target, headline: str, bootstrap: Bootstrap, groups: Mapping[str, str]
+    joined: Joined, target: Target, headline: str, jackknife: Jackknife, groups: Mapping[str, str]
 ) -> tuple[dict[str, Score], list[dict[str, Any]]]:
     """(metric -> its estimate, one row for each seed and fold with the value of each metric, None where undefined)."""
     scores: dict[str, Score] = {}
@@ -37,7 +37,7 @@ def estimate_all(
         for seed, fold, units in joined
     ]
     for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
-        score, by_fold = estimate(name, joined, target, bootstrap, groups)
+        score, by_fold = estimate(name, joined, target, jackknife, groups)
         if score is None:
             continue
         scores[name] = score
@@ -54,17 +54,17 @@ ByFold = dict[tuple[int, int], float | None]
 
 
 def estimate(
-    name: str, joined: Joined, target: Target, bootstrap: Bootstrap, groups: Mapping[str, str]
+    name: str, joined: Joined, target: Target, jackknife: Jackknife, groups: Mapping[str, str]
 ) -> tuple[Score | None, ByFold]:
     """One score, and its value in each seed and fold; None where it does not score targets of this kind."""
     if name == target.traits.within:
-        return _within_subjects(joined, bootstrap.subjects, groups, target.kind)
+        return _within_subjects(joined, jackknife.subjects, groups, target.kind)
     if name in conditioned.CONDITIONED:
-        return _conditioned(name, joined, bootstrap) if target.traits.has_classes else (None, {})
+        return _conditioned(name, joined, jackknife) if target.traits.has_classes else (None, {})
     metric = _metric(name)
     if isinstance(metric, Undefined):
         return metric, {}
-    return _over_folds(name, metric, joined, bootstrap, groups) if target.kind in metric.kinds else (None, {})
+    return _over_folds(name, metric, joined, jackknife, groups) if target.kind in metric.kinds else (None, {})
 
 
 def _metric(name: str) -> Metric | Undefined:
@@ -111,12 +111,12 @@ def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.
     return np.stack(seeds)
 
 
-def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> tuple[Score, ByFold]:
+def _conditioned(name: str, joined: Joined, jackknife: Jackknife) -> tuple[Score, ByFold]:
     """The share of comparisons won over all folds of a seed, mean over seeds."""
-    shares, samples, sizes, missing, involved = [], [], [], [], np.zeros(len(bootstrap.subjects), bool)
+    shares, samples, sizes, missing, involved = [], [], [], [], np.zeros(len(jackknife.subjects), bool)
     values: ByFold = {}
     for seed, folds in joined.seeds.items():
-        made = {fold: conditioned.comparisons(name, units, bootstrap.subjects) for fold, units in folds.items()}
+        made = {fold: conditioned.comparisons(name, units, jackknife.subjects) for fold, units in folds.items()}
         tables = {fold: table for fold, table in made.items() if not isinstance(table, Undefined)}
         if not tables:
             missing.append(next(table.reason for table in made.values() if isinstance(table, Undefined)))
@@ -128,32 +128,28 @@ def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> tuple[Score
             missing.append(share.reason)
             continue
         shares.append(share)
-        samples.append(conditioned.share_won_resampled(name, summed, bootstrap.counts))
+        samples.append(conditioned.share_won_resampled(name, summed, jackknife.counts))
         sizes.append(sum(conditioned.comparison_counts(name, table)[0] for table in summed))
         involved |= np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in summed], axis=0)
     if not shares:
         return Undefined(missing[0]), values
     excluded = (f"{len(missing)} of {len(joined.seeds)} seeds: {missing[0]}",) if missing else ()
-    estimate = bootstrap_estimate(
-        float(np.mean(shares)), mean_of_known(samples), bootstrap, int(involved.sum()), excluded
-    )
+    without = jackknife.without_involved(mean_of_known(samples), involved)
+    estimate = jackknife_estimate(float(np.mean(shares)), without, int(involved.sum()), excluded)
     return replace(estimate, comparisons=min(sizes)), values
 
 
 def _over_folds(
-    name: str, metric: Metric, joined: Joined, bootstrap: Bootstrap, groups: Mapping[str, str]
+    name: str, metric: Metric, joined: Joined, jackknife: Jackknife, groups: Mapping[str, str]
 ) -> tuple[Score, ByFold]:
     """A metric averaged over seeds, then folds; what is undefined is excluded.
 
-    Where seeds show it, the interval includes a share of what subjects add who train each other's models.
-
-    In a bootstrap sample a fold weighs as much as its subjects were drawn, relative to their number: 1 for the folds
-    that were strata; else a subject who is the whole fold could be drawn twice and count once.
+    Without a group of subjects, a fold weighs as much as it has subjects left, relative to their number.
     """
     folds = sorted({fold for _, fold, _ in joined})
     shape = (len(joined.seeds), len(folds))
     value = np.full(shape, np.nan)
-    sample = np.full((*shape, len(bootstrap.counts)), np.nan)
+    sample = np.full((*shape, len(jackknife.counts)), np.nan)
     weight = np.zeros_like(sample)
     reasons: list[str] = []
     values: ByFold = {}
@@ -165,10 +161,10 @@ def _over_folds(
                 reasons.append(found.reason if isinstance(found, Undefined) else "not a finite number")
                 continue
             at = i, folds.index(fold)
-            tested = np.isin(bootstrap.subjects, units.subject)
-            counts = bootstrap.counts[:, tested]
+            tested = np.isin(jackknife.subjects, units.subject)
+            counts = jackknife.counts[:, tested]
             value[at] = found
-            sample[at] = _guarded(name, metric.resampled, units, bootstrap.subjects[tested], counts)
+            sample[at] = _guarded(name, metric.resampled, units, jackknife.subjects[tested], counts)
             weight[at] = counts.mean(1)
     if np.isnan(value).all():
         return Undefined(reasons[0] if reasons else "no units"), values
@@ -177,9 +173,9 @@ def _over_folds(
     )
     spread = [row[np.isfinite(row)].std(ddof=1) for row in value if np.isfinite(row).sum() > 1]
     mean = float(mean_of_known(mean_of_known(value)))
-    estimate = bootstrap_estimate(mean, _weighted(sample, weight), bootstrap, len(bootstrap.subjects), excluded)
+    estimate = jackknife_estimate(mean, _weighted(sample, weight), len(jackknife.subjects), excluded)
     if joined.seeds_differ_in_partition and len(added := _added(name, metric, joined, groups)) > 1:
-        estimate = widen(estimate, added, joined.n_parts, MIXED_SHARE)
+        estimate = widen(estimate, added, joined.n_parts)
     return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None), values
 
 

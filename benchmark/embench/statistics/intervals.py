@@ -1,4 +1,4 @@
-"""Estimates with their intervals: t over groups of subjects, and the bootstrap of subjects within folds.
+"""Estimates with their intervals: t over groups of subjects, and the jackknife over groups for all other scores.
 
 Subjects recorded together are not independent, so that the group is what varies in both; a subject recorded alone is a
 group. All intervals are two-sided at 95 %.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -17,11 +18,6 @@ from scipy import stats
 from embench.interfaces.metric import Undefined
 
 LEVEL = 0.95
-MIXED_SHARE = 0.25
-"""The share of `shared_variance` in intervals of scores that mix subjects within a fold. The whole is right where a
-model learned nothing; with this share the intervals have their nominal coverage (`docs/statistics.md`)."""
-_SEED = 20150921
-"""Of every bootstrap: not of the data, so that a table can be made again."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +26,12 @@ class Estimate:
 
     Args:
         std: the standard deviation over what `over` names: subjects (`people`), the `folds` of a seed (mean over
-            seeds), or the bootstrap's `replicates` (a standard error).
+            seeds), or the `jackknife` (a standard error).
         low, high: None where nothing can vary.
         subjects: how many it rests on. `left_out`: what is not in it, in words.
         comparisons: how many a conditioned score is made of, in the seed that has fewest.
-        replicates: (R,) bootstrap values; `subject_values`: (P,) values of subjects, NaN where unknown. The interval
-            comes from one of the two, and differences are paired through it.
+        without: (G,) the score without each group of subjects, see `Jackknife`; `subject_values`: (P,) values of
+            subjects, NaN where unknown. The interval comes from one of the two, and differences are paired through it.
     """
 
     mean: float
@@ -43,10 +39,10 @@ class Estimate:
     low: float | None
     high: float | None
     subjects: int
-    over: Literal["people", "folds", "replicates"]
+    over: Literal["people", "folds", "jackknife"]
     left_out: tuple[str, ...] = ()
     comparisons: int | None = None
-    replicates: np.ndarray | None = None
+    without: np.ndarray | None = None
     subject_values: np.ndarray | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -64,67 +60,46 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Bootstrap:
-    """Samples of subjects: `counts` (R, P) is how often each is in each sample; `subjects` (P,) names the columns.
+class Jackknife:
+    """All subjects but one group, for each group in turn (Efron & Stein 1981, doi 10.1214/aos/1176345462).
 
-    `groups` were drawn, `free` of them independently (groups less strata).
+    Args:
+        subjects: (P,) their names. `codes`: (P,) their groups, from 0 on.
     """
 
     subjects: np.ndarray
-    counts: np.ndarray
-    groups: int
-    free: int
+    codes: np.ndarray
 
-    def interval(self, values: np.ndarray) -> tuple[float, float] | tuple[None, None]:
-        """The expanded percentile interval of replicates (R,), NaN ignored (Hesterberg 2015, doi
-        10.1080/00031305.2015.1089789): percentiles so far out that, for a mean, narrowness of the bootstrap in small
-        samples and normal instead of t quantiles are made good for."""
-        known = values[np.isfinite(values)]
-        if self.free < 1 or not len(known):
-            return None, None
-        t = stats.t.ppf((1 + LEVEL) / 2, self.free)
-        tail = stats.norm.cdf(-t * np.sqrt(self.groups / self.free))
-        low, high = np.quantile(known, [tail, 1 - tail])
-        return float(low), float(high)
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(G, P) how often each subject is in each sample: not at all in the one without its group, else once."""
+        return (self.codes != np.arange(int(self.codes.max(initial=-1)) + 1)[:, None]).astype(np.int64)
+
+    def without_involved(self, values: np.ndarray, involved: np.ndarray) -> np.ndarray:
+        """`values` (G,), NaN for groups of which no subject is `involved` (P,): they vary nothing."""
+        matters = np.bincount(self.codes, involved, len(values)) > 0
+        return np.where(matters, values, np.nan)
 
 
-def draw_bootstrap(
-    tested: Sequence[Mapping[int, Iterable[str]]], groups: Mapping[str, str], replicates: int
-) -> Bootstrap:
-    """Bootstrap samples of the tested subjects, drawn within folds.
-
-    A seed has a partition of its own, but its subjects are the same, so that one sample holds for all seeds: sample r
-    is stratified by the folds of seed r modulo the number of seeds. A stratum is the groups that are tested in the same
-    folds; those alone in theirs share one, else leave-one-subject-out would seem free of error.
+def leave_one_out(tested: Sequence[Mapping[int, Iterable[str]]], groups: Mapping[str, str]) -> Jackknife:
+    """The jackknife of the tested subjects.
 
     Args:
         tested: for each seed, fold -> subjects in its test part.
-        groups: subject -> group.
+        groups: subject -> group; one that is not in it is a group.
     """
     subjects = np.array(sorted({subject for folds in tested for members in folds.values() for subject in members}))
-    names, group_of = np.unique([groups.get(subject, subject) for subject in subjects.tolist()], return_inverse=True)
-    rng = np.random.default_rng(_SEED)
-    drawn = np.zeros((replicates, len(names)), np.int64)
-    strata_of = [_strata(folds, dict(zip(subjects.tolist(), group_of.tolist(), strict=True))) for folds in tested]
-    for k, strata in enumerate(strata_of):
-        rows = np.arange(k, replicates, len(tested))
-        for stratum in map(np.array, strata):
-            size = len(stratum)
-            drawn[np.ix_(rows, stratum)] = rng.multinomial(size, np.full(size, 1 / size), len(rows))
-    free = len(names) - max(len(strata) for strata in strata_of)
-    return Bootstrap(subjects, drawn[:, group_of], len(names), free)
+    _, codes = np.unique([groups.get(subject, subject) for subject in subjects.tolist()], return_inverse=True)
+    return Jackknife(subjects, codes)
 
 
-def _strata(folds: Mapping[int, Iterable[str]], group_of: Mapping[str, int]) -> list[list[int]]:
-    tested_in: dict[int, set[int]] = {group: set() for group in group_of.values()}
-    for fold, members in folds.items():
-        for subject in members:
-            tested_in[group_of[subject]].add(fold)
-    together: dict[tuple[int, ...], list[int]] = {}
-    for group, its_folds in sorted(tested_in.items()):
-        together.setdefault(tuple(sorted(its_folds)), []).append(group)
-    alone = [stratum[0] for stratum in together.values() if len(stratum) == 1]
-    return [stratum for stratum in together.values() if len(stratum) > 1] + ([alone] if alone else [])
+def jackknife_error(values: np.ndarray) -> tuple[float, int]:
+    """The standard error of a score, and its degrees of freedom, from the score without each group (G,), NaN for groups
+    that vary nothing; (0, 0) where there are not two."""
+    known = values[np.isfinite(values)]
+    if len(known) < 2:
+        return 0.0, 0
+    return float(np.sqrt((len(known) - 1) * known.var())), len(known) - 1
 
 
 def mean_over_subjects(
@@ -155,16 +130,14 @@ def mean_over_subjects(
     return replace(estimate, low=mean - half, high=mean + half)
 
 
-def paired_difference(one: Estimate, other: Estimate, group: np.ndarray, bootstrap: Bootstrap) -> Estimate | Undefined:
+def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Estimate | Undefined:
     """`one` less `other`, paired: subject by subject where both have values of subjects (`group` (P,) theirs), else
-    sample by sample. The interval is of the same kind as theirs."""
+    by leaving out the same groups. The interval is of the same kind as theirs."""
     if one.subject_values is not None and other.subject_values is not None:
         return mean_over_subjects(one.subject_values - other.subject_values, group)
-    if one.replicates is None or other.replicates is None:
-        return Undefined("the two have no subjects or samples in common")
-    values = one.replicates - other.replicates
-    subjects = min(one.subjects, other.subjects)
-    return bootstrap_estimate(one.mean - other.mean, values, bootstrap, subjects)
+    if one.without is None or other.without is None:
+        return Undefined("the two are not scores of the same subjects")
+    return jackknife_estimate(one.mean - other.mean, one.without - other.without, min(one.subjects, other.subjects))
 
 
 def shared_variance(by_seed: np.ndarray, parts: int) -> float:
@@ -189,15 +162,14 @@ def variance_over_groups(by_seed: np.ndarray) -> float:
     return float(groups * by_seed.mean(0).var(ddof=1)) if groups > 1 else 0.0
 
 
-def widen(estimate: Estimate, by_seed: np.ndarray, parts: int, share: float, most: float = math.inf) -> Estimate:
+def widen(estimate: Estimate, by_seed: np.ndarray, parts: int, most: float = math.inf) -> Estimate:
     """The estimate, its interval widened around it for subjects who train each other's models.
 
     Args:
-        by_seed, parts: as for `shared_variance`. `share`: how much of that is added; `most`: never more than so many
-            times the variance that is there.
+        by_seed, parts: as for `shared_variance`. `most`: it adds at most so many times the variance that is there.
     """
     own = variance_over_groups(by_seed)
-    more = min(share * shared_variance(by_seed, parts) / own, most) if own > 0 else 0.0
+    more = min(shared_variance(by_seed, parts) / own, most) if own > 0 else 0.0
     return stretch(estimate, math.sqrt(1 + more))
 
 
@@ -209,11 +181,10 @@ def stretch(estimate: Estimate, factor: float) -> Estimate:
     return replace(estimate, low=low, high=high)
 
 
-def bootstrap_estimate(
-    mean: float, values: np.ndarray, bootstrap: Bootstrap, subjects: int, left_out: tuple[str, ...] = ()
-) -> Estimate:
-    """An estimate whose interval and standard error come from bootstrap `values` (R,)."""
-    low, high = bootstrap.interval(values)
-    known = values[np.isfinite(values)]
-    std = float(known.std(ddof=1)) if len(known) > 1 else None
-    return Estimate(mean, std, low, high, subjects, "replicates", left_out, replicates=values)
+def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out: tuple[str, ...] = ()) -> Estimate:
+    """An estimate whose standard error and t interval come from the score without each group (G,)."""
+    error, df = jackknife_error(without)
+    if not df:
+        return Estimate(mean, None, None, None, subjects, "jackknife", left_out, without=without)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
+    return Estimate(mean, error, mean - half, mean + half, subjects, "jackknife", left_out, without=without)

@@ -16,10 +16,8 @@ from embench.interfaces.units import Target
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.statistics import permutation
 from embench.statistics.estimates import Score, estimate_all
-from embench.statistics.intervals import LEVEL, Bootstrap, Estimate, draw_bootstrap, paired_difference, stretch, widen
+from embench.statistics.intervals import LEVEL, Estimate, Jackknife, leave_one_out, paired_difference, stretch, widen
 from embench.statistics.joined import Joined, join
-
-REPLICATES = 1000
 
 
 class HeadlineRule(Protocol):
@@ -47,7 +45,6 @@ def compute_scores(
     groups: Mapping[str, str],
     unit_length_s: float | Mapping[str, float],
     not_applicable: Mapping[str, Mapping[str, str]] | None = None,
-    replicates: int = REPLICATES,
 ) -> dict[str, Any]:
     """Scores of the model and of every control, each number with its interval or the reason why there is none.
 
@@ -71,7 +68,6 @@ def compute_scores(
     out: dict[str, Any] = {
         "headlines": headlines,
         "level": LEVEL,
-        "replicates": replicates,
         "scores": {},
         "controls": {},
         "differences": {},
@@ -88,10 +84,10 @@ def compute_scores(
             nothing = Undefined("no unit with a label was predicted")
             out["scores"][target.name] = {headlines[target.name]: _json(nothing)}
             continue
-        bootstrap = draw_bootstrap(methods[MODEL].tested_subjects(), groups, replicates)
+        jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups)
         scored: dict[str, dict[str, Score]] = {}
         for method, joined in methods.items():
-            scored[method], folds = estimate_all(joined, target, headlines[target.name], bootstrap, groups)
+            scored[method], folds = estimate_all(joined, target, headlines[target.name], jackknife, groups)
             out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
         added = cache(
@@ -100,13 +96,13 @@ def compute_scores(
                 headlines[target.name],
                 methods[MODEL],
                 target,
-                bootstrap.subjects,
+                jackknife.subjects,
             )
         )
         for control in sorted(set(scored) - {MODEL}):
             values = {name: _json(value) for name, value in scored[control].items()}
             out["controls"].setdefault(control, {})[target.name] = values
-            gap = _gap(target, headlines[target.name], methods, scored, control, bootstrap, groups, added)
+            gap = _gap(target, headlines[target.name], methods, scored, control, jackknife, added)
             compared = {
                 "difference": _json(gap),
                 "clears": isinstance(gap, Estimate) and gap.low is not None and gap.low > 0,
@@ -137,8 +133,7 @@ def _gap(
     methods: Mapping[str, Joined],
     scored: Mapping[str, Mapping[str, Score]],
     control: str,
-    bootstrap: Bootstrap,
-    groups: Mapping[str, str],
+    jackknife: Jackknife,
     model_adds: Callable[[], np.ndarray | None],
 ) -> Score:
     """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
@@ -150,18 +145,18 @@ def _gap(
     one, other = (scored[method][headline] for method in (MODEL, control))
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
-    names, codes = np.unique([groups[subject] for subject in bootstrap.subjects.tolist()], return_inverse=True)
-    gap = paired_difference(one, other, names[codes], bootstrap)
+    codes = jackknife.codes
+    gap = paired_difference(one, other, codes)
     ours, theirs = methods[MODEL], methods[control]
     if isinstance(gap, Undefined) or ours.n_parts == 1:  # no subject trains another's model
         return gap
     added = model_adds() if ours.seeds_differ_in_partition else None
     subtracted = (
-        None if added is None else permutation.per_subject_contributions(headline, theirs, target, bootstrap.subjects)
+        None if added is None else permutation.per_subject_contributions(headline, theirs, target, jackknife.subjects)
     )
     if added is None or subtracted is None:
         return stretch(gap, math.sqrt(2))
-    return widen(gap, permutation.group_contributions_by_seed(added, subtracted, codes), ours.n_parts, share=1, most=1)
+    return widen(gap, permutation.group_contributions_by_seed(added, subtracted, codes), ours.n_parts, most=1)
 
 
 def _json(value: Score) -> dict[str, Any]:
