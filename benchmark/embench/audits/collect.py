@@ -54,7 +54,7 @@ def collect_evidence(folder: Path, data_root: Path | None) -> Evidence:
         card=card,
         groups=groups,
         unit_length_s=cohort.length_s,
-        replicates=int(known.scores.get("replicates", 1000)),
+        sessions=cohort.sessions,
     )
     planned, _ = rebuild_plan(known, data_root, folder)
     statistics, stages = None, None

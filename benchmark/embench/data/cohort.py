@@ -27,6 +27,7 @@ from embench.protocols import (
     make_units,
     partition,
     prove,
+    session_lengths,
     whole,
 )
 from embench.registry.naming import did_you_mean
@@ -67,6 +68,11 @@ class Cohort:
         return connected_groups(self.roster)
 
     @property
+    def sessions(self) -> dict[str, float]:
+        """The length of each subject's session in s."""
+        return session_lengths(self.roster)
+
+    @property
     def shortest_s(self) -> float:
         """Length in s of the shortest eligible unit."""
         return min(self.units[i].stop - self.units[i].start for i in self.eligible)
@@ -102,7 +108,8 @@ class Cohort:
         if protocol.split.by == "segment":
             folds = partition(protocol, self.card.name, units, seed)
         else:
-            folds = follow(partition(protocol, self.card.name, self.roster, seed), self.roster, units)
+            sessions = self.sessions if self.card.fixed_order else None
+            folds = follow(partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units)
         prove(protocol, units, folds)
         return folds
 

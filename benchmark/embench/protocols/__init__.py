@@ -3,7 +3,17 @@
 from embench.protocols.guard import protocol_deviations, prove
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
 from embench.protocols.schema import Protocol, load_protocol, protocol_names, recorded_protocol
-from embench.protocols.units import Cut, LabelKind, UnitId, cut_of, fitted_rule, label_units, make_units, whole
+from embench.protocols.units import (
+    Cut,
+    LabelKind,
+    UnitId,
+    cut_of,
+    fitted_rule,
+    label_units,
+    make_units,
+    session_lengths,
+    whole,
+)
 
 __all__ = [
     "Cut",
@@ -25,5 +35,6 @@ __all__ = [
     "prove",
     "recorded_protocol",
     "roles",
+    "session_lengths",
     "whole",
 ]

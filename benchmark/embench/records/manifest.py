@@ -97,10 +97,12 @@ class RecipePart(_Part):
 
 
 class CohortPart(_Part):
-    """Subjects scored, by number or by name, and those left out with their reasons."""
+    """Subjects scored, by number or by name, and those left out with their reasons; `session_s`: subject -> how many s
+    the session was long."""
 
     people: int | list[str]
     left_out: list[Any]
+    session_s: dict[str, float] | None = None
 
     @property
     def size(self) -> int:

@@ -85,7 +85,7 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     every = []
     for r, t, key in zip(records, rows, keys, strict=True):
         ours = t.take(np.array([k in common for k in key]))
-        every.append(join(ours, r.labels, target, groups, length)[MODEL])  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
+        every.append(join(ours, r.labels, target, groups, length, records[0].sessions)[MODEL])  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
     for r, joined in zip(records, every, strict=True):
         if [(s, f, len(units)) for s, f, units in joined] != [(s, f, len(units)) for s, f, units in every[0]] or any(
             (a.subject != b.subject).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)

@@ -25,9 +25,14 @@ from embench.interfaces.ranking import (
 )
 from embench.interfaces.units import Units
 
-CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time")
+CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
+BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched")
+MATCHED_S = 60.0
+"""Sessions are of like length if they differ by at most this. At 120 s, an oracle of time and length scores .56."""
 MIN_COMPARISONS = 200
 MIN_SUBJECTS = 10
+MIN_MATCHES = 10
+"""Pairs of subjects with sessions of like length."""
 
 
 def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | Undefined:
@@ -37,22 +42,33 @@ def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | 
     quadruple stands twice: in the row of each of its two subjects, with the comparison inside that subject.
     """
     subject = subject_codes(units, subjects)
-    if name == "auroc_crossed_time":
+    if name in BY_TIME:
         if not np.isfinite(units.length_s):
             return Undefined("units are whole recordings and have no common length")
         if not np.isfinite(units.start_s).all():
             return Undefined("the release hides when units were recorded")
+        if name == "auroc_crossed_matched" and (units.session_s is None or not np.isfinite(units.session_s).all()):
+            return Undefined("it is not known how long sessions were")
         # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
         condition = np.floor(units.start_s / units.length_s + 1e-6)
     else:
         condition = units.stimulus
     kinds, cell = np.unique(condition, return_inverse=True)
     if len(kinds) < 2:
-        what = "bin of time" if name == "auroc_crossed_time" else "stimulus"
+        what = "bin of time" if name in BY_TIME else "stimulus"
         return Undefined(f"there is one {what} only, so that nothing can be held constant")
     count = _within_cell if name == "auroc_within_stimulus" else _crossed
     tie = tie_width(units.score)
-    return [count(score, positive, subject, cell, len(subjects), tie) for positive, score in one_against_rest(units)]
+    tables = [count(score, positive, subject, cell, len(subjects), tie) for positive, score in one_against_rest(units)]
+    return [_of_like_length(units, subject, table) for table in tables] if name == "auroc_crossed_matched" else tables
+
+
+def _of_like_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:
+    """The comparisons of subjects whose sessions differ by `MATCHED_S` at most."""
+    length = np.full(len(table.pairs), np.nan)
+    length[subject] = units.session_s
+    close = np.abs(np.subtract.outer(length, length)) <= MATCHED_S  # never where a length is NaN
+    return Pairs(np.where(close, table.wins, 0.0), np.where(close, table.pairs, 0.0))
 
 
 def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
@@ -61,6 +77,12 @@ def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
     most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
     what = "pairs of units" if name == "auroc_within_stimulus" else "quadruples"
+    if name == "auroc_crossed_matched":
+        matches = max(_matches(table) for table in tables)
+        return Undefined(
+            f"not estimable: {involved} subjects have a partner whose session is of like length, in {matches} pairs "
+            f"and {most} quadruples; {MIN_SUBJECTS}, {MIN_MATCHES} and {MIN_COMPARISONS} are needed"
+        )
     return Undefined(
         f"not estimable: {most} {what} of {involved} subjects, fewer than {MIN_COMPARISONS} or {MIN_SUBJECTS}"
     )
@@ -74,7 +96,13 @@ def share_won_resampled(name: str, tables: Sequence[Pairs], counts: np.ndarray) 
 def estimable(name: str, tables: Sequence[Pairs]) -> list[int]:
     """The classes that have comparisons and subjects enough."""
     sizes = [comparison_counts(name, table) for table in tables]
-    return [k for k, (n, subjects) in enumerate(sizes) if n >= MIN_COMPARISONS and subjects >= MIN_SUBJECTS]
+    enough = [k for k, (n, subjects) in enumerate(sizes) if n >= MIN_COMPARISONS and subjects >= MIN_SUBJECTS]
+    return [k for k in enough if name != "auroc_crossed_matched" or _matches(tables[k]) >= MIN_MATCHES]
+
+
+def _matches(table: Pairs) -> int:
+    """Pairs of subjects who are compared."""
+    return int((table.pairs > 0).sum()) // 2
 
 
 def plain_share(tables: Sequence[Pairs]) -> float | None:

@@ -15,7 +15,7 @@ from embench.errors import EmbenchError, PluginError
 from embench.interfaces.agreement import concordance_by_subject
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import auroc_by_subject, mean_of_known
+from embench.interfaces.ranking import Pairs, auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target
 from embench.statistics import conditioned
 from embench.statistics.intervals import Estimate, Jackknife, jackknife_estimate, mean_over_subjects, widen
@@ -112,8 +112,9 @@ def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.
 
 
 def _conditioned(name: str, joined: Joined, jackknife: Jackknife) -> tuple[Score, ByFold]:
-    """The share of comparisons won over all folds of a seed, mean over seeds."""
-    shares, samples, sizes, missing, involved = [], [], [], [], np.zeros(len(jackknife.subjects), bool)
+    """The share of comparisons won over all folds and seeds."""
+    kept: list[list[Pairs]] = []
+    missing: list[str] = []
     values: ByFold = {}
     for seed, folds in joined.seeds.items():
         made = {fold: conditioned.comparisons(name, units, jackknife.subjects) for fold, units in folds.items()}
@@ -127,15 +128,18 @@ def _conditioned(name: str, joined: Joined, jackknife: Jackknife) -> tuple[Score
         if isinstance(share, Undefined):
             missing.append(share.reason)
             continue
-        shares.append(share)
-        samples.append(conditioned.share_won_resampled(name, summed, jackknife.counts))
-        sizes.append(sum(conditioned.comparison_counts(name, table)[0] for table in summed))
-        involved |= np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in summed], axis=0)
-    if not shares:
+        kept.append(summed)
+    if not kept:
         return Undefined(missing[0]), values
+    pooled = conditioned.sum_tables(kept)
+    share = conditioned.share_won(name, pooled)
+    if isinstance(share, Undefined):
+        return share, values
+    involved = np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in pooled], axis=0)
+    sizes = [sum(conditioned.comparison_counts(name, table)[0] for table in tables) for tables in kept]
     excluded = (f"{len(missing)} of {len(joined.seeds)} seeds: {missing[0]}",) if missing else ()
-    without = jackknife.without_involved(mean_of_known(samples), involved)
-    estimate = jackknife_estimate(float(np.mean(shares)), without, int(involved.sum()), excluded)
+    without = conditioned.share_won_resampled(name, pooled, jackknife.counts)
+    estimate = jackknife_estimate(share, jackknife.without_involved(without, involved), int(involved.sum()), excluded)
     return replace(estimate, comparisons=min(sizes)), values
 
 

@@ -144,6 +144,7 @@ def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protoc
         card=cohort.card,
         groups=cohort.groups,
         unit_length_s=cohort.length_s,
+        sessions=cohort.sessions,
         not_applicable=reasons,
     )
     scores["absent"] = {name: len(units) for name, units in absent.items()}
@@ -189,7 +190,9 @@ def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up
             label_rules=rules,
         ),
         targets=[t.name for t in cohort.targets],
-        cohort=CohortPart(people=cohort.subjects, left_out=[dict(row) for row in cohort.excluded]),
+        cohort=CohortPart(
+            people=cohort.subjects, left_out=[dict(row) for row in cohort.excluded], session_s=cohort.sessions
+        ),
         target_access=protocol.target_access,
         scoring=scoring_identity(),
         versions={

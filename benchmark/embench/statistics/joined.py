@@ -48,9 +48,17 @@ class Joined:
 
 
 def join(
-    predictions: Predictions, labels: Labels, target: Target, groups: Mapping[str, str], unit_length_s: float
+    predictions: Predictions,
+    labels: Labels,
+    target: Target,
+    groups: Mapping[str, str],
+    unit_length_s: float,
+    sessions: Mapping[str, float] | None = None,
 ) -> dict[str, Joined]:
     """Method -> its labelled units; a control's are limited to the units that the model predicted.
+
+    Args:
+        groups: subject -> group. `sessions`: subject -> length of the session in s, where known.
 
     Raises:
         DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`.
@@ -67,7 +75,9 @@ def join(
         rows = rows[np.lexsort((unit[rows], ours["fold"][rows], ours["seed"][rows]))]
         if len(np.unique(key[rows])) < len(rows):
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
-        methods[method] = _split(ours.take(rows), y[rows], target, groups, unit_length_s)
+        methods[method] = _split(
+            units_of(ours.take(rows), y[rows], target, groups, unit_length_s, sessions), ours["seed"][rows]
+        )
     return methods
 
 
@@ -95,18 +105,23 @@ def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.nd
     return y
 
 
-def _split(rows: Predictions, y: np.ndarray, target: Target, groups: Mapping[str, str], unit_length_s: float) -> Joined:
-    everything = units_of(rows, y, target, groups, unit_length_s)
+def _split(units: Units, seed_of: np.ndarray) -> Joined:
+    """The units (n,) by seed and fold; `seed_of` (n,)."""
     seeds: dict[int, dict[int, Units]] = {}
-    for seed in np.unique(rows["seed"]).tolist():
-        here = rows["seed"] == seed
-        folds = np.unique(rows["fold"][here]).tolist()
-        seeds[seed] = {fold: everything.take(here & (rows["fold"] == fold)) for fold in folds}
+    for seed in np.unique(seed_of).tolist():
+        here = seed_of == seed
+        folds = np.unique(units.fold[here]).tolist()
+        seeds[seed] = {fold: units.take(here & (units.fold == fold)) for fold in folds}
     return Joined(seeds)
 
 
 def units_of(
-    rows: Predictions, y: np.ndarray, target: Target, groups: Mapping[str, str], unit_length_s: float
+    rows: Predictions,
+    y: np.ndarray,
+    target: Target,
+    groups: Mapping[str, str],
+    unit_length_s: float,
+    sessions: Mapping[str, float] | None = None,
 ) -> Units:
     """Rows of predictions of one target with their labels `y` (n,), as metrics read them.
 
@@ -135,4 +150,5 @@ def units_of(
         fold=rows["fold"],
         group=np.array([groups[s] for s in rows["subject"].tolist()], dtype=np.str_),
         length_s=unit_length_s,
+        session_s=None if sessions is None else np.array([sessions.get(s, np.nan) for s in rows["subject"].tolist()]),
     )

@@ -44,6 +44,7 @@ def compute_scores(
     card: OrderCard,
     groups: Mapping[str, str],
     unit_length_s: float | Mapping[str, float],
+    sessions: Mapping[str, float] | None = None,
     not_applicable: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
     """Scores of the model and of every control, each number with its interval or the reason why there is none.
@@ -51,6 +52,7 @@ def compute_scores(
     Args:
         groups: subject -> subjects recorded together with them.
         unit_length_s: nominal length of a unit, for all targets or each; NaN where units are whole recordings.
+        sessions: subject -> length of the session in s, where known.
         not_applicable: target -> control -> why it was not scored.
 
     Returns:
@@ -76,7 +78,7 @@ def compute_scores(
     not_cleared = []
     for target in targets:
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
-        methods, partial = _whole(join(predictions, labels, target, groups, length))
+        methods, partial = _whole(join(predictions, labels, target, groups, length, sessions))
         absent = {**partial, **(not_applicable or {}).get(target.name, {})}
         for control, reason in absent.items():
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
