@@ -22,7 +22,7 @@ from embench.report.page import (
 )
 from embench.report.run_view import NO_LABELS, RunView, ScoreValue
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, draw_bootstrap
+from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined
 
 HEADLINE_WIDTH = 520.0
@@ -133,7 +133,8 @@ def _ends(numbers: Sequence[ScoreValue]) -> tuple[list[float], ...]:
 def _of_what(number: ScoreValue) -> str:
     return {
         "people": "the mean over subjects, with a t interval over groups of subjects",
-        "folds": "the mean over seeds, then over folds, with a bootstrap of subjects within folds",
+        "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
+        "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
         "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",
     }[number["over"]]
 
@@ -191,15 +192,13 @@ def _subjects(run: RunView, target: Target) -> Markup:
 
 
 def _tested(joined: Joined) -> np.ndarray:
-    return draw_bootstrap(joined.tested_subjects(), {}, 1).subjects
+    return leave_one_out(joined.tested_subjects(), {}).subjects
 
 
 def _inside(run: RunView, target: Target, joined: Joined) -> np.ndarray | None:
     """(P,) the score inside each tested subject, None where no subject has one."""
     groups = run.record.groups
-    found, _ = estimate(
-        target.traits.within, joined, target, draw_bootstrap(joined.tested_subjects(), groups, 1), groups
-    )
+    found, _ = estimate(target.traits.within, joined, target, leave_one_out(joined.tested_subjects(), groups), groups)
     return found.subject_values if isinstance(found, Estimate) else None
 
 

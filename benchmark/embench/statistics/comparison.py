@@ -333,9 +333,10 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
         tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)
     if gap.low is None or gap.high is None or gap.std is None:
         return tests, gap, None, 0
-    if gap.subject_values is None:
+    if gap.without is not None:
         return tests, gap, *jackknife_error(gap.without)
-    df = len(np.unique(about.group[np.isfinite(gap.subject_values)])) - 1
+    values = np.empty(0) if gap.subject_values is None else gap.subject_values
+    df = len(np.unique(about.group[np.isfinite(values)])) - 1
     return tests, gap, (gap.high - gap.low) / 2 / stats.t.ppf((1 + LEVEL) / 2, df), df
 
 

@@ -42,13 +42,20 @@ def per_subject_contributions(name: str, joined: Joined, target: Target, subject
         return np.asarray(seeds / np.isfinite(mean_of_known(seeds)).sum())
     if name not in conditioned.CONDITIONED or name == BETWEEN_SUBJECTS:
         return None
-    rows = []
-    for folds in joined.seeds.values():
-        tables = conditioned.over_folds(name, folds.values(), subjects)
-        kept = [] if isinstance(tables, Undefined) else [tables[k] for k in conditioned.estimable(name, tables)]
-        shares = [table.wins.sum(1) / table.pairs.sum() for table in kept]
-        rows.append(np.mean(shares, axis=0) if shares else np.full(len(subjects), np.nan))
-    return np.stack(rows)
+    by_seed = [conditioned.over_folds(name, folds.values(), subjects) for folds in joined.seeds.values()]
+    known = [tables for tables in by_seed if not isinstance(tables, Undefined) and conditioned.estimable(name, tables)]
+    if not known:
+        return np.full((len(by_seed), len(subjects)), np.nan)
+    pooled = conditioned.sum_tables(known)
+    added = np.zeros((len(known), len(subjects)))
+    kept = conditioned.estimable(name, pooled)
+    for k in kept:
+        total, share = pooled[k].pairs.sum(), pooled[k].wins.sum() / pooled[k].pairs.sum()
+        # How many comparisons a seed has is luck of its partition: what a subject's share of them adds is the same in
+        # all seeds, and only what is won beyond the mean differs.
+        beyond = np.stack([(tables[k].wins - share * tables[k].pairs).sum(1) for tables in known])
+        added += (len(known) * beyond + share * pooled[k].pairs.sum(1)) / total / len(kept)
+    return added
 
 
 def group_contributions_by_seed(one: np.ndarray, other: np.ndarray, codes: np.ndarray) -> np.ndarray:
