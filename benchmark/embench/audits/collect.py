@@ -51,7 +51,7 @@ def collect_evidence(folder: Path, data_root: Path | None) -> Evidence:
         known.labels or labels,
         targets=targets,
         protocol=protocol,
-        card=card,
+        design=cohort.design,
         groups=groups,
         unit_length_s=cohort.length_s,
         sessions=cohort.sessions,

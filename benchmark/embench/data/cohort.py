@@ -17,6 +17,7 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import (
     Cut,
+    Design,
     Fold,
     Protocol,
     connected_groups,
@@ -66,6 +67,16 @@ class Cohort:
     def groups(self) -> dict[str, str]:
         """Each subject's group, as the split keeps it together."""
         return connected_groups(self.roster)
+
+    @property
+    def design(self) -> Design:
+        """What of the study predicts labels without a look at the body."""
+        if self.card.fixed_order:
+            return "fixed_order"
+        met_by: dict[str, set[str]] = {}
+        for unit in self.roster:
+            met_by.setdefault(unit.stimulus, set()).add(self.groups[unit.subject])
+        return "shared_stimuli" if sum(len(groups) > 1 for groups in met_by.values()) > 1 else "free"
 
     @property
     def sessions(self) -> dict[str, float]:

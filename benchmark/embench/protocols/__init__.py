@@ -2,7 +2,7 @@
 
 from embench.protocols.guard import protocol_deviations, prove
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.schema import Protocol, load_protocol, protocol_names, recorded_protocol
+from embench.protocols.schema import Design, Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.protocols.units import (
     Cut,
     LabelKind,
@@ -17,6 +17,7 @@ from embench.protocols.units import (
 
 __all__ = [
     "Cut",
+    "Design",
     "Fold",
     "FoldRow",
     "LabelKind",

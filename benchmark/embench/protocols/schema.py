@@ -19,6 +19,10 @@ from embench.registry.naming import did_you_mean
 
 FOLDER = Path(__file__).parent
 
+Design = Literal["fixed_order", "shared_stimuli", "free"]
+"""What of a study predicts labels without a look at the body: tasks in one order for all subjects, stimuli that subjects
+share, or neither."""
+
 
 class _Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -138,11 +142,15 @@ class Protocol(_Rules):
             found["select"] = "the epoch is chosen by the test score"
         return found
 
-    def headline_for(self, kind: KindName, fixed_order: bool) -> str:
-        """The metric that ranks a target of this kind; where tasks come in a fixed order, one no clock can win."""
-        if self.headline != "auroc_within":
-            return self.headline
-        return KINDS[kind].without_clock if fixed_order else KINDS[kind].within
+    def headline_for(self, kind: KindName, design: Design) -> str:
+        """The metric that ranks a target of this kind in a study of this design: `by_design`, one that neither a clock
+        nor knowledge of the stimuli can win; `auroc_within`, of version 1, heeds the clock alone."""
+        of_kind = KINDS[kind]
+        if self.headline == "by_design":
+            return {"fixed_order": of_kind.matched, "shared_stimuli": of_kind.crossed, "free": of_kind.within}[design]
+        if self.headline == "auroc_within":
+            return of_kind.without_clock if design == "fixed_order" else of_kind.within
+        return self.headline
 
 
 def protocol_names() -> list[str]:

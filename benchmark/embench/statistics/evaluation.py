@@ -141,7 +141,7 @@ def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protoc
         labels,
         targets=cohort.targets,
         protocol=protocol,
-        card=cohort.card,
+        design=cohort.design,
         groups=cohort.groups,
         unit_length_s=cohort.length_s,
         sessions=cohort.sessions,
@@ -191,7 +191,10 @@ def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up
         ),
         targets=[t.name for t in cohort.targets],
         cohort=CohortPart(
-            people=cohort.subjects, left_out=[dict(row) for row in cohort.excluded], session_s=cohort.sessions
+            people=cohort.subjects,
+            left_out=[dict(row) for row in cohort.excluded],
+            session_s=cohort.sessions,
+            design=cohort.design,
         ),
         target_access=protocol.target_access,
         scoring=scoring_identity(),

@@ -13,6 +13,7 @@ import numpy as np
 from embench.interfaces.kinds import KindName
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
+from embench.protocols import Design
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.statistics import permutation
 from embench.statistics.estimates import Score, estimate_all
@@ -23,16 +24,8 @@ from embench.statistics.joined import Joined, join
 class HeadlineRule(Protocol):
     """What scoring needs of a protocol."""
 
-    def headline_for(self, kind: KindName, fixed_order: bool) -> str:
-        """The metric that ranks runs on targets of a kind; `fixed_order`: tasks come in one order for all subjects."""
-
-
-class OrderCard(Protocol):
-    """What scoring needs of a dataset's card."""
-
-    @property
-    def fixed_order(self) -> bool:
-        """Whether tasks come in one order for all subjects, so that a clock can predict the label."""
+    def headline_for(self, kind: KindName, design: Design) -> str:
+        """The metric that ranks runs on targets of a kind in a study of this design."""
 
 
 def compute_scores(
@@ -41,7 +34,7 @@ def compute_scores(
     *,
     targets: Sequence[Target],
     protocol: HeadlineRule,
-    card: OrderCard,
+    design: Design,
     groups: Mapping[str, str],
     unit_length_s: float | Mapping[str, float],
     sessions: Mapping[str, float] | None = None,
@@ -66,7 +59,7 @@ def compute_scores(
         DataError: predictions do not fit together or with `groups`.
         PluginError: a metric raised.
     """
-    headlines = {target.name: protocol.headline_for(target.kind, card.fixed_order) for target in targets}
+    headlines = {target.name: protocol.headline_for(target.kind, design) for target in targets}
     out: dict[str, Any] = {
         "headlines": headlines,
         "level": LEVEL,
