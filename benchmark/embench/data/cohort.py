@@ -74,8 +74,9 @@ class Cohort:
         if self.card.fixed_order:
             return "fixed_order"
         met_by: dict[str, set[str]] = {}
+        group_of = self.groups
         for unit in self.roster:
-            met_by.setdefault(unit.stimulus, set()).add(self.groups[unit.subject])
+            met_by.setdefault(unit.stimulus, set()).add(group_of[unit.subject])
         return "shared_stimuli" if sum(len(groups) > 1 for groups in met_by.values()) > 1 else "free"
 
     @property

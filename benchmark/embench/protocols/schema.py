@@ -20,8 +20,8 @@ from embench.registry.naming import did_you_mean
 FOLDER = Path(__file__).parent
 
 Design = Literal["fixed_order", "shared_stimuli", "free"]
-"""What of a study predicts labels without a look at the body: tasks in one order for all subjects, stimuli that subjects
-share, or neither."""
+"""What of a study predicts labels without a look at the body: one order of tasks for all subjects, stimuli that
+subjects share, or neither."""
 
 
 class _Rules(BaseModel):
