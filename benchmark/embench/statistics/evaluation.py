@@ -277,6 +277,7 @@ def _controls(
         np.array(of_fold.train, np.int64),
         index,
         durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
+        sessions=cohort.sessions,
         movement=movement,
         seed=of_fold.seed,
     )
