@@ -131,7 +131,7 @@ def _session_position(q: ControlTask) -> ControlPrediction:
     """What the place in the session tells: the time since its start, to its end and as a share of it, and its length;
     or, where the release hides times, the order of recordings and its share."""
     time = np.array([(unit.start_s, unit.order) for unit in q.units], float)
-    length = np.array([q.sessions[unit.subject] for unit in q.units])
+    length = np.array([q.sessions.get(unit.subject, np.nan) for unit in q.units])
     if np.isnan(time).all():
         return Undefined("the release hides when units were recorded")
     start, order = time.T
