@@ -111,6 +111,8 @@ def first_failure(root: Path, tests: Sequence[str]) -> str | None:
         return "took too long"
     if done.returncode == 0:
         return None
+    if "while loading conftest" in done.stderr:
+        return "tests/conftest.py"
     failed = [line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     if failed:
         return failed[0].split(" ", 1)[1]
