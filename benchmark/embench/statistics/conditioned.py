@@ -62,7 +62,7 @@ def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
     most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
     what = "pairs of units" if name == "auroc_within_stimulus" else "quadruples"
     return Undefined(
-        f"not estimable: {most} {what} of {involved} subjects, fewer than {MIN_COMPARISONS} or {MIN_SUBJECTS}"
+        f"not estimable: {most} {what} of {involved} subjects; at least {MIN_COMPARISONS} of {MIN_SUBJECTS} are needed"
     )
 
 
