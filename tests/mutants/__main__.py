@@ -148,9 +148,6 @@ def record_lines(marks: str) -> int:
 def tests_of(fault: Fault) -> list[str]:
     """The tests that run a fault's lines, the quickest first, as far as `MOST_S` goes. Where a fixture ran them, all
     tests of its file count, since the record has only the first test of each such fixture.
-
-    Raises:
-        ValueError: no test is known to run them.
     """
     from coverage import CoverageData
 
