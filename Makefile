@@ -73,9 +73,9 @@ bench: setup
 fuzz: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz 2000
 
-# Faults planted one by one, each given to the tests that run its line.
+# Faults planted one by one, each given to the quick tests that run its line.
 mutants: setup
-	$(BIN)/python -m tests.mutants map
+	$(BIN)/python -m tests.mutants map -m "not slow"
 	$(BIN)/python -m tests.mutants run
 
 # Every network of the pairs on a pretended GPU.

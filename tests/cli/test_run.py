@@ -94,6 +94,14 @@ def test_dry_run_prints_the_plan_and_runs_nothing(embench, runner):
     assert json.loads(embench(*LINE, "--dry-run", "--json").out)["folds"] == [{"seed": 0, "test": 4}]
 
 
+def test_dry_run_of_a_grid_prints_each_plan(embench, runner):
+    line = ("grid", "--dataset", "amigos", "--encoder", "cnn_tf")
+    done = embench(*line, "--fusion", "late", "--fusion", "concat", "--dry-run")
+    assert [request.fusion for request in runner] == ["late", "concat"]
+    assert done.out.count("dataset: amigos") == 2
+    assert len(json.loads(embench(*line, "--dry-run", "--json").out)) == 1
+
+
 def test_config_gives_options_and_the_command_line_wins(embench, runner, tmp_path):
     config = tmp_path / "run.yaml"
     config.write_text(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from embench import registry
 from embench.data.cohort import build_cohort, unlabelled_cohort
 from embench.errors import DataError, UsageError
+from embench.interfaces.dataset import Baseline
 from embench.interfaces.recording import Label
 from embench.planning.graph import Builder, Graph, Setting
 from embench.planning.method import resolve_method
@@ -149,6 +150,17 @@ def test_two_subjects_are_enough():
     assert len(folds) == 2
     assert all(not fold.val for fold in folds)
     assert len(graph.predictions) == 2
+
+
+def test_the_shortest_unit_is_counted_without_a_baseline_that_is_no_part_of_it():
+    entries = tuple(
+        RecordingEntry(f"p{p}-0", f"p{p}", "v0", "s", f"p{p}", 0.0, 0, 10.0 + p, {"ecg": Span(0, 1280, 0.0)})
+        for p in range(3)
+    )
+    store = FakeStore(entries, {"arousal": {e.id: 7.0 for e in entries}, "valence": {}})
+    card = replace(TINY.card, baseline=Baseline(0.0, 3.0, in_unit=False))
+    protocol = load_protocol("subject-independent-v1")
+    assert build_cohort(store, card, card.targets[:1], ["ecg"], protocol).shortest_s == 7.0
 
 
 def test_nobody_with_label_and_modality_is_said():

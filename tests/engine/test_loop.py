@@ -196,3 +196,20 @@ def test_without_a_layer_decay_nothing_of_it_is_written_down():
     assert Recipe.of(Recipe(layer_decay=0.75).mapping()) == Recipe(layer_decay=0.75)
     changed = Recipe(datasets={"deap": {"layer_decay": 0.5}})
     assert Recipe.of(changed.mapping()).on("deap").layer_decay == 0.5
+
+
+def test_batches_come_in_another_order_in_each_epoch(tmp_path):
+    (tmp_path / "stage").mkdir()
+    orders, net = [], Net()
+    inner = objective(net)
+
+    def seen(batch):
+        if net.training:
+            orders.append(tuple(batch.x["ecg"][:, 0].tolist()))
+        return inner(batch)
+
+    loop.fit(net, seen, data(), TRAIN, VAL, Recipe(epochs=2, batch=10), Folder(tmp_path, "stage"), 3)
+    first, second = orders[:3], orders[3:]
+    assert len(set(sum(first, ()))) == len(TRAIN)
+    assert set(sum(first, ())) == set(sum(second, ()))
+    assert first != second

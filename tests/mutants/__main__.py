@@ -98,7 +98,7 @@ def catches(fault: Fault, tests: Sequence[str] | None = None) -> str | None:
 def first_failure(root: Path, tests: Sequence[str]) -> str | None:
     """The first of the tests that fails in the copy of the project."""
     listed = root / "tests.txt"
-    listed.write_text("\n".join(tests), encoding="utf-8")
+    listed.write_text("\n".join(tests).replace(str(ROOT), str(root)), encoding="utf-8")  # ids may hold paths
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-n", "0",
                "--basetemp", str(root / "temporary"), f"@{listed}"]  # fmt: skip
     paths = os.pathsep.join([str(root / "benchmark"), str(root / "plugins")])
@@ -111,6 +111,8 @@ def first_failure(root: Path, tests: Sequence[str]) -> str | None:
         return "took too long"
     if done.returncode == 0:
         return None
+    if "while loading conftest" in done.stderr:
+        return "tests/conftest.py"
     failed = [line.split(" - ")[0] for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     if failed:
         return failed[0].split(" ", 1)[1]
@@ -144,11 +146,8 @@ def record_lines(marks: str) -> int:
 
 
 def tests_of(fault: Fault) -> list[str]:
-    """The tests that run a fault's lines, the quickest first, as far as `MOST_S` goes; then the files of those whose
-    fixtures ran them, since the record has only the first test of each such fixture.
-
-    Raises:
-        ValueError: no test is known to run them.
+    """The tests that run a fault's lines, the quickest first, as far as `MOST_S` goes. Where a fixture ran them, all
+    tests of its file count, since the record has only the first test of each such fixture.
     """
     from coverage import CoverageData
 
@@ -157,12 +156,15 @@ def tests_of(fault: Fault) -> list[str]:
     contexts = data.contexts_by_lineno(str(ROOT / fault.file))
     first = fault.line()
     found = {c for line in range(first, first + fault.old.count("\n") + 1) for c in contexts.get(line, ()) if c}
+    took = dict(_times())
     direct = {c.rpartition("|")[0] for c in found if c.endswith("|run")}
     shared = {c.partition("::")[0] for c in found if not c.endswith("|run")}
-    took = dict(_times())
-    ordered = sorted(direct, key=lambda test: took.get(test, 0.0))
-    until = list(accumulate(took.get(test, 0.0) for test in ordered))
-    return ordered[: bisect(until, MOST_S)] + sorted(shared)
+    if not found:  # lines that run when a module is imported: the tests of its folder
+        direct = {test for test in took if f"/{Path(fault.file).parts[2]}/" in test}
+    ordered = sorted(direct & set(took), key=took.__getitem__)
+    ordered += sorted((t for t in took if t.partition("::")[0] in shared and t not in direct), key=took.__getitem__)
+    until = list(accumulate(took[test] for test in ordered))
+    return ordered[: bisect(until, MOST_S)]
 
 
 def _times() -> Iterator[tuple[str, float]]:

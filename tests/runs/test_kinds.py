@@ -10,6 +10,7 @@ from embench.engine.stage import Folder
 from embench.errors import UsageError
 from embench.records.predictions import Labels, Predictions
 
+from ..sample import sample
 from ..tiny.running import Bench
 from ..tiny.world import of_all_kinds, plugin, write
 
@@ -83,9 +84,7 @@ def test_one_network_for_targets_of_all_kinds(kinds):
 ESTIMATORS = [("logreg", "arousal,state"), ("svm", "state"), ("boosting", ALL)]
 
 
-@pytest.mark.parametrize(
-    ("fusion", "targets"), [ESTIMATORS[0], *(pytest.param(*e, marks=pytest.mark.slow) for e in ESTIMATORS[1:])]
-)
+@pytest.mark.parametrize(("fusion", "targets"), sample(ESTIMATORS, ESTIMATORS[0]))
 def test_estimators(kinds, fusion, targets):
     result = kinds.run("Moments", fusion=fusion, modalities="ecg,eda", targets=targets)
     assert values_of(result, "auroc_within")["state"]["mean"] > 0.75

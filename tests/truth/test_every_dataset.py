@@ -13,6 +13,8 @@ from embench import registry
 from embench.cli import main
 from embench.runs.run import Result
 
+from ..sample import proof
+
 
 class Small(NamedTuple):
     """A set that is as small as its commands allow."""
@@ -56,13 +58,17 @@ EFFECTS = {
 }
 
 
+NAMES = [name if "/" not in name else pytest.param(name, marks=proof) for name in SMALL]
+"""The sample has a set of each release."""
+
+
 def test_all_datasets_with_labels_are_here() -> None:
     named = {entry.name for entry in registry.entries("dataset") if entry.package == "embench_plugins"}
     assert named - {"amigos/short", "corpus"} == set(SMALL) == set(EFFECTS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_command_works(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
@@ -87,7 +93,7 @@ def test_every_command_works(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EFFECTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_features_find_the_planted_effect_and_nothing_where_there_is_none(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]
 ) -> None:

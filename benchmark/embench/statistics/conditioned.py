@@ -84,7 +84,7 @@ def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
             f"and {most} quadruples; {MIN_SUBJECTS}, {MIN_MATCHES} and {MIN_COMPARISONS} are needed"
         )
     return Undefined(
-        f"not estimable: {most} {what} of {involved} subjects, fewer than {MIN_COMPARISONS} or {MIN_SUBJECTS}"
+        f"not estimable: {most} {what} of {involved} subjects; at least {MIN_COMPARISONS} of {MIN_SUBJECTS} are needed"
     )
 
 

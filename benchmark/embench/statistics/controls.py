@@ -186,7 +186,7 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
 
 
 _KEPT: dict[bytes, np.ndarray] = {}
-"""What trees predicted, by all that they were fitted on and predict: methods of one split share their controls."""
+"""Predictions of trees, by a digest of what they were fitted on and predict: methods of one split share controls."""
 _KEPT_MOST = 64  # three controls of five folds and three seeds, and some to spare
 
 

@@ -1,0 +1,47 @@
+"""A stage runs once, whoever wants it, and draws from a seed of its own."""
+
+import threading
+
+import torch
+from safetensors.torch import load_file
+
+from embench.engine.stage import Folder
+from embench.engine.work import run_stage
+from embench.system import locked
+
+
+def unimodal(plan):
+    return [stage for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
+
+
+def test_a_stage_that_another_process_finished_meanwhile_is_not_run_again(shared, tmp_path):
+    stage = unimodal(shared.plan("Pool", modalities="ecg"))[0]
+    run_stage(stage, tmp_path / "other")
+    results, folder = [], Folder(tmp_path / "stages", stage.id)
+    folder.path.mkdir(parents=True)
+    with locked(folder.path / "lock"):  # as the other process holds it while it works
+        waiting = threading.Thread(target=lambda: results.append(run_stage(stage, tmp_path / "stages")))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        for file in Folder(tmp_path / "other", stage.id).path.iterdir():
+            if file.name != "lock":
+                (folder.path / file.name).write_bytes(file.read_bytes())
+    waiting.join()
+    assert results == [Folder(tmp_path / "other", stage.id).result()]  # with its duration, to the last digit
+
+
+def test_networks_of_different_folds_start_from_different_weights(shared, tmp_path):
+    plan = shared.plan("Pool", modalities="ecg", settings=("encoder.epochs=1", "encoder.lr=1e-12"))
+    one, other = unimodal(plan)[:2]
+    assert one.seed != other.seed
+    weights = []
+    for stage in (one, other):
+        run_stage(stage, tmp_path)
+        weights.append(load_file(Folder(tmp_path, stage.id).file("weights.safetensors")))
+    for name, value in weights[0].items():
+        if name.endswith("mix.weight"):
+            assert not torch.allclose(value, weights[1][name], atol=1e-3)
+            break
+    else:
+        raise AssertionError("no weights of the encoder are kept")
