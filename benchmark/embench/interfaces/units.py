@@ -194,6 +194,15 @@ class Units:
 
     def take(self, index: np.ndarray) -> Units:
         """The units at `index`, positions (m,) or a boolean mask (n,); a position may come twice."""
-        arrays = ("y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group")
-        session_s = None if self.session_s is None else self.session_s[index]
-        return replace(self, **{name: getattr(self, name)[index] for name in arrays}, session_s=session_s)
+        return replace(self, **{name: getattr(self, name)[index] for name in self._columns()})
+
+    def join(self, *others: Units) -> Units:
+        """These units and those of `others`, of the same target, one after another."""
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in (self, *others)]) for name in self._columns()
+        }
+        return replace(self, **columns)
+
+    def _columns(self) -> list[str]:
+        known = ["y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group"]
+        return known if self.session_s is None else [*known, "session_s"]

@@ -198,7 +198,7 @@ def _tested(joined: Joined) -> np.ndarray:
 def _inside(run: RunView, target: Target, joined: Joined) -> np.ndarray | None:
     """(P,) the score inside each tested subject, None where no subject has one."""
     groups = run.record.groups
-    found, _ = estimate(target.traits.within, joined, target, leave_one_out(joined.tested_subjects(), groups), groups)
+    found, _ = estimate(target.traits.within, joined, target, leave_one_out(joined.tested_subjects(), groups))
     return found.subject_values if isinstance(found, Estimate) else None
 
 

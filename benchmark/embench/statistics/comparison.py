@@ -18,21 +18,20 @@ from scipy import stats
 from embench import registry
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import mean_of_known
 from embench.records import record
 from embench.records.record import Record
 from embench.records.wording import method_name
 from embench.statistics import permutation, sentence, significance
 from embench.statistics.common import check_same, common_targets, has_shared_subjects, joined_on_common, recorded_target
 from embench.statistics.conditioned import CONDITIONED
-from embench.statistics.estimates import ByFold, estimate
+from embench.statistics.estimates import ByFold, contributions, estimate
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
     Jackknife,
-    jackknife_error,
     leave_one_out,
     paired_difference,
+    shared_variance,
     widen,
 )
 from embench.statistics.joined import Joined
@@ -236,6 +235,7 @@ class _Method:
     score: Estimate
     by_fold: ByFold
     summands: np.ndarray | None
+    added: np.ndarray | None
     about: _About
 
 
@@ -261,7 +261,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     )
     made = []
     for r, method, joined in zip(records, _names(records), every, strict=True):
-        score, by_fold = estimate(name, joined, rule, jackknife, groups)
+        score, by_fold = estimate(name, joined, rule, jackknife)
         if score is None:
             raise UsageError(
                 f"{name} scores no targets of kind {rule.kind}", where="--metric", expected="another metric"
@@ -269,7 +269,8 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         if isinstance(score, Undefined):
             raise DataError(f"{name} of {target} is undefined: {score.reason}", where=method)
         summands = permutation.per_subject_contributions(name, joined, rule, jackknife.subjects)
-        made.append(_Method(method, r, joined, score, by_fold, summands, about))
+        added = contributions(name, joined, rule, jackknife)
+        made.append(_Method(method, r, joined, score, by_fold, summands, added, about))
     return sorted(made, key=lambda m: -m.score.mean if higher else m.score.mean)
 
 
@@ -319,38 +320,20 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
         )
     _, codes = np.unique(about.group, return_inverse=True)
     if one.summands is not None and other.summands is not None:
-        sums = np.bincount(codes, np.nan_to_num(mean_of_known(one.summands - other.summands)))
+        sums = np.bincount(codes, one.summands - other.summands)
         values = significance.sign_flips(sums)
     else:
         arguments = about.metric, one.joined, other.joined, about.jackknife.subjects, codes
         values, sums = permutation.permuted_differences(*arguments), permutation.group_contributions(*arguments)
     tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
-    if (by_seed := _by_seed(one, other, codes)) is not None:
-        tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, by_seed, about.parts)
-        gap = widen(gap, by_seed, about.parts)
+    if one.added is not None and other.added is not None:
+        shared = shared_variance(one.added - other.added, about.parts)
+        tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, shared)
+        gap = widen(gap, shared)
     if about.folds > 1 and len(apart) > 1:
         error = significance.corrected_error(apart, about.folds)
         tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)
-    if gap.low is None or gap.high is None or gap.std is None:
-        return tests, gap, None, 0
-    if gap.without is not None:
-        return tests, gap, *jackknife_error(gap.without)
-    values = np.empty(0) if gap.subject_values is None else gap.subject_values
-    df = len(np.unique(about.group[np.isfinite(values)])) - 1
-    return tests, gap, (gap.high - gap.low) / 2 / stats.t.ppf((1 + LEVEL) / 2, df), df
-
-
-def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | None:
-    """(S, G) what each group adds to the difference in each seed; None where seeds don't split subjects differently."""
-    if not one.joined.seeds_differ_in_partition:
-        return None
-    if one.summands is not None and other.summands is not None:
-        return permutation.group_contributions_by_seed(one.summands, other.summands, codes)
-    metric, subjects = one.about.metric, one.about.jackknife.subjects
-    alone = [[Joined({seed: folds}) for seed, folds in m.joined.seeds.items()] for m in (one, other)]
-    return np.stack(
-        [permutation.group_contributions(metric, a, b, subjects, codes) for a, b in zip(*alone, strict=True)]
-    )
+    return tests, gap, gap.error, gap.df
 
 
 def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:

@@ -57,9 +57,13 @@ def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | 
     if len(kinds) < 2:
         what = "bin of time" if name in BY_TIME else "stimulus"
         return Undefined(f"there is one {what} only, so that nothing can be held constant")
-    count = _within_cell if name == "auroc_within_stimulus" else _crossed
     tie = tie_width(units.score)
-    tables = [count(score, positive, subject, cell, len(subjects), tie) for positive, score in one_against_rest(units)]
+    if name == "auroc_within_stimulus":
+        return [_within_cell(s, positive, subject, cell, len(subjects), tie) for positive, s in one_against_rest(units)]
+    tables = [
+        _crossed(score, positive, subject, cell, units.fold, len(subjects), tie)
+        for positive, score in one_against_rest(units)
+    ]
     return [_of_like_length(units, subject, table) for table in tables] if name == "auroc_crossed_matched" else tables
 
 
@@ -117,6 +121,12 @@ def comparison_counts(name: str, table: Pairs) -> tuple[int, int]:
     return round(total), int(((table.pairs.sum(0) + table.pairs.sum(1)) > 0).sum())
 
 
+def is_even(tables: Sequence[Pairs]) -> bool:
+    """Whether every comparison that one subject of two wins is lost by the other, as those of a constant, and of any
+    score that depends on the stimulus or on time alone."""
+    return all(np.allclose(t.wins + t.wins.T, t.pairs, rtol=0, atol=1e-6) for t in tables)
+
+
 def over_folds(name: str, folds: Iterable[Units], subjects: np.ndarray) -> list[Pairs] | Undefined:
     """The comparisons of all folds of a seed, a table (P, P) a class over `subjects` (P,), or why there are none."""
     made = [comparisons(name, units, subjects) for units in folds]
@@ -147,10 +157,16 @@ def _within_cell(
 
 
 def _crossed(
-    score: np.ndarray, positive: np.ndarray, subject: np.ndarray, cell: np.ndarray, subjects: int, tie: float
+    score: np.ndarray,
+    positive: np.ndarray,
+    subject: np.ndarray,
+    cell: np.ndarray,
+    fold: np.ndarray,
+    subjects: int,
+    tie: float,
 ) -> Pairs:
     """Quadruples of subjects p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
-    over t and q's of t over s.
+    over t and q's of t over s. One model scores both units of a comparison: those of two folds are not compared.
 
     With W[p, (s, t)] p's wins of positive units in s over negative ones in t, and K their number, what p's own
     comparisons win is W K' and the quadruples are K K', where ' swaps s and t: products of sparse matrices.
@@ -161,7 +177,7 @@ def _crossed(
         high, low = rows[positive[rows]], rows[~positive[rows]]
         gap = np.subtract.outer(score[high], score[low])
         s, t = np.broadcast_arrays(cell[high][:, None], cell[low][None, :])
-        apart = s != t
+        apart = (s != t) & np.equal.outer(fold[high], fold[low])
         wins.append(((gap > tie) + 0.5 * (np.abs(gap) <= tie))[apart])
         forward.append((s * cells + t)[apart])
         backward.append((t * cells + s)[apart])

@@ -18,7 +18,14 @@ from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import Pairs, auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target
 from embench.statistics import conditioned
-from embench.statistics.intervals import Estimate, Jackknife, jackknife_estimate, mean_over_subjects, widen
+from embench.statistics.intervals import (
+    Estimate,
+    Jackknife,
+    jackknife_estimate,
+    mean_over_subjects,
+    shared_variance,
+    widen,
+)
 from embench.statistics.joined import Joined
 
 WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_subject, "ccc": concordance_by_subject}
@@ -28,7 +35,7 @@ Score = Estimate | Undefined
 
 
 def estimate_all(
-    joined: Joined, target: Target, headline: str, jackknife: Jackknife, groups: Mapping[str, str]
+    joined: Joined, target: Target, headline: str, jackknife: Jackknife
 ) -> tuple[dict[str, Score], list[dict[str, Any]]]:
     """(metric -> its estimate, one row for each seed and fold with the value of each metric, None where undefined)."""
     scores: dict[str, Score] = {}
@@ -37,7 +44,7 @@ def estimate_all(
         for seed, fold, units in joined
     ]
     for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
-        score, by_fold = estimate(name, joined, target, jackknife, groups)
+        score, by_fold = estimate(name, joined, target, jackknife)
         if score is None:
             continue
         scores[name] = score
@@ -53,18 +60,23 @@ ByFold = dict[tuple[int, int], float | None]
 """(seed, fold) -> the value there, None where undefined."""
 
 
-def estimate(
-    name: str, joined: Joined, target: Target, jackknife: Jackknife, groups: Mapping[str, str]
-) -> tuple[Score | None, ByFold]:
+def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
     """One score, and its value in each seed and fold; None where it does not score targets of this kind."""
+    found, by_fold = _estimate(name, joined, target, jackknife)
+    if isinstance(found, Estimate) and (added := contributions(name, joined, target, jackknife)) is not None:
+        found = widen(found, shared_variance(added, joined.n_parts))
+    return found, by_fold
+
+
+def _estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
     if name == target.traits.within:
-        return _within_subjects(joined, jackknife.subjects, groups, target.kind)
+        return _within_subjects(joined, jackknife, target.kind)
     if name in conditioned.CONDITIONED:
         return _conditioned(name, joined, jackknife) if target.traits.has_classes else (None, {})
     metric = _metric(name)
     if isinstance(metric, Undefined):
         return metric, {}
-    return _over_folds(name, metric, joined, jackknife, groups) if target.kind in metric.kinds else (None, {})
+    return _over_folds(name, metric, joined, jackknife) if target.kind in metric.kinds else (None, {})
 
 
 def _metric(name: str) -> Metric | Undefined:
@@ -81,10 +93,9 @@ def _metric(name: str) -> Metric | Undefined:
     return made
 
 
-def _within_subjects(
-    joined: Joined, subjects: np.ndarray, groups: Mapping[str, str], kind: KindName
-) -> tuple[Score, ByFold]:
+def _within_subjects(joined: Joined, jackknife: Jackknife, kind: KindName) -> tuple[Score, ByFold]:
     """The score inside each subject, a subject's folds and seeds averaged first, then subjects."""
+    subjects = jackknife.subjects
     by_fold = subject_scores_by_fold(joined, subjects, kind)
     values = {at: _finite(mean_of_known(scores)) for at, scores in by_fold.items()}
     scores = mean_of_known(subject_scores_by_seed(joined, by_fold))
@@ -95,7 +106,7 @@ def _within_subjects(
         else ("labels that do not vary", "the labels of no test subject vary")
     )
     excluded = (f"{without} of {len(subjects)} subjects: {why_some}",) if without else ()
-    estimate = mean_over_subjects(scores, np.array([groups[subject] for subject in subjects.tolist()]), excluded)
+    estimate = mean_over_subjects(scores, jackknife.codes, excluded)
     return Undefined(why_all) if isinstance(estimate, Undefined) else estimate, values
 
 
@@ -143,9 +154,7 @@ def _conditioned(name: str, joined: Joined, jackknife: Jackknife) -> tuple[Score
     return replace(estimate, comparisons=min(sizes)), values
 
 
-def _over_folds(
-    name: str, metric: Metric, joined: Joined, jackknife: Jackknife, groups: Mapping[str, str]
-) -> tuple[Score, ByFold]:
+def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> tuple[Score, ByFold]:
     """A metric averaged over seeds, then folds; what is undefined is excluded.
 
     Without a group of subjects, a fold weighs as much as it has subjects left, relative to their number.
@@ -178,31 +187,7 @@ def _over_folds(
     spread = [row[np.isfinite(row)].std(ddof=1) for row in value if np.isfinite(row).sum() > 1]
     mean = float(mean_of_known(mean_of_known(value)))
     estimate = jackknife_estimate(mean, _weighted(sample, weight), len(jackknife.subjects), excluded)
-    if joined.seeds_differ_in_partition and len(added := _added(name, metric, joined, groups)) > 1:
-        estimate = widen(estimate, added, joined.n_parts)
     return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None), values
-
-
-def _added(name: str, metric: Metric, joined: Joined, groups: Mapping[str, str]) -> np.ndarray:
-    """(S, G) what each group of subjects adds to a metric of folds, in each seed that has a score: the jackknife's
-    pseudo-values (Efron & Stein 1981, doi 10.1214/aos/1176345462) of its folds, over G. A group without which there
-    is no score adds what the fold scores, and one of folds without a score what the others add."""
-    names = np.array(
-        sorted({groups[subject] for folds in joined.tested_subjects() for of in folds.values() for subject in of})
-    )
-    seeds = []
-    for folds in joined.seeds.values():
-        by_fold = np.full((len(folds), len(names)), np.nan)
-        for row, units in zip(by_fold, folds.values(), strict=True):
-            subjects = np.unique(units.subject)
-            here, group = np.unique([groups[subject] for subject in subjects.tolist()], return_inverse=True)
-            samples = np.vstack([np.ones(len(here), int), 1 - np.eye(len(here), dtype=int)])  # all, and each left out
-            whole, *left = _guarded(name, metric.resampled, units, subjects, samples[:, group])
-            pseudo = len(here) * whole - (len(here) - 1) * np.array(left)
-            row[np.isin(names, here)] = np.where(np.isfinite(pseudo), pseudo, whole)
-        seeds.append(mean_of_known(by_fold))
-    known = np.stack([row for row in seeds if np.isfinite(row).any()])
-    return np.asarray(np.where(np.isfinite(known), known, mean_of_known(known.T)[:, None]) / len(names))
 
 
 def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -212,6 +197,78 @@ def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         by_fold = np.where(drawn > 0, (np.nan_to_num(sample) * weight).sum(0) / drawn, 0.0)
         return (by_fold * drawn).sum(0) / drawn.sum(0)
+
+
+def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> np.ndarray | None:
+    """(S, G) what each group of subjects adds to a score in each seed, for `shared_variance`; None where seeds do not
+    split subjects differently, or where fewer than two have a score."""
+    if not joined.seeds_differ_in_partition:
+        return None
+    if name == target.traits.within:
+        seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, jackknife.subjects, target.kind))
+        return _by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_of_known(seeds)).sum())), jackknife)
+    if name == "auroc_within_stimulus":
+        samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
+        made = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
+        known = [conditioned.share_won_resampled(name, t, samples) for t in made if not isinstance(t, Undefined)]
+        by_seed = [_pseudo_values(values) for values in known if np.isfinite(values[0])]
+    elif name in conditioned.CONDITIONED:
+        by_seed = _own_comparisons(name, joined, jackknife)
+    else:
+        metric = _metric(name)
+        by_seed = [] if isinstance(metric, Undefined) else _of_folds(name, metric, joined, jackknife)
+    return np.stack(by_seed) if len(by_seed) > 1 else None
+
+
+def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
+    """For each seed (G,) what subjects' own comparisons add to a crossed score.
+
+    A partition also decides who is compared with whom, which is no matter of who trained. So a subject's own
+    comparisons, which one model answers, are weighted here by partners of all folds: the same in all seeds.
+    """
+    mates = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
+    if all(isinstance(tables, Undefined) or conditioned.is_even(tables) for tables in mates):
+        return [np.zeros(len(jackknife.counts)) for _ in mates]  # whoever trained: it can't differ from chance
+    by_seed = []
+    for folds in joined.seeds.values():
+        first, *rest = folds.values()
+        tables = conditioned.comparisons(name, first.join(*rest), jackknife.subjects)
+        if not isinstance(tables, Undefined) and (kept := conditioned.estimable(name, tables)):
+            added = np.mean([tables[k].wins.sum(1) / tables[k].pairs.sum() for k in kept], axis=0)
+            by_seed.append(_by_group(added, jackknife))
+    return by_seed
+
+
+def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
+    """For each seed (G,) what groups add to a metric's mean over folds: the pseudo-values of their fold. A group of
+    folds without a score adds what the others add."""
+    by_seed = []
+    for folds in joined.seeds.values():
+        values = np.full((len(folds), len(jackknife.counts)), np.nan)
+        for row, units in zip(values, folds.values(), strict=True):
+            tested = np.isin(jackknife.subjects, units.subject)
+            here = np.unique(jackknife.codes[tested])
+            samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
+            pseudo = _pseudo_values(_guarded(name, metric.resampled, units, jackknife.subjects[tested], samples))
+            row[here] = pseudo * len(here) / len(jackknife.counts)
+        added = mean_of_known(values)
+        if np.isfinite(added).any():
+            by_seed.append(np.where(np.isfinite(added), added, mean_of_known(added[:, None])))
+    return by_seed
+
+
+def _pseudo_values(values: np.ndarray) -> np.ndarray:
+    """(G,) what each group adds to a score, from the score of all and without each (1 + G,): the jackknife's
+    pseudo-values over G (Efron & Stein 1981, doi 10.1214/aos/1176345462). Where there is no score without a group, it
+    adds the mean."""
+    whole, without = values[0], values[1:]
+    pseudo = len(without) * whole - (len(without) - 1) * without
+    return np.asarray(np.where(np.isfinite(pseudo), pseudo, whole) / len(without))
+
+
+def _by_group(values: np.ndarray, jackknife: Jackknife) -> np.ndarray:
+    """(..., G) sums of `values` (..., P) over the subjects of each group."""
+    return np.asarray(values @ (jackknife.codes[:, None] == np.arange(len(jackknife.counts))))
 
 
 def _guarded(name: str, call: Callable[..., Any], *args: Any) -> Any:

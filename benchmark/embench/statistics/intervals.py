@@ -27,7 +27,8 @@ class Estimate:
     Args:
         std: the standard deviation over what `over` names: subjects (`people`), the `folds` of a seed (mean over
             seeds), or the `jackknife` (a standard error).
-        low, high: None where nothing can vary.
+        low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom; None where nothing
+            can vary. `shared`: the part of `error`^2 that is `shared_variance`, None where seeds do not show it.
         subjects: how many it rests on. `left_out`: what is not in it, in words.
         comparisons: how many a conditioned score is made of, in the seed that has fewest.
         without: (G,) the score without each group of subjects, see `Jackknife`; `subject_values`: (P,) values of
@@ -44,6 +45,9 @@ class Estimate:
     comparisons: int | None = None
     without: np.ndarray | None = None
     subject_values: np.ndarray | None = None
+    error: float | None = None
+    df: int = 0
+    shared: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The estimate as `scores.json` holds it."""
@@ -54,6 +58,7 @@ class Estimate:
             "high": self.high,
             "people": self.subjects,
             "over": self.over,
+            "shared_variance": self.shared,
             "left_out": list(self.left_out),
         }
         return values if self.comparisons is None else {**values, "comparisons": self.comparisons}
@@ -126,8 +131,12 @@ def mean_over_subjects(
     if len(sums) < 2:
         return estimate
     error = np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(sums) - 1) * error)
-    return replace(estimate, low=mean - half, high=mean + half)
+    return _with_interval(estimate, float(error), len(sums) - 1)
+
+
+def _with_interval(estimate: Estimate, error: float, df: int) -> Estimate:
+    half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
+    return replace(estimate, low=estimate.mean - half, high=estimate.mean + half, error=error, df=df)
 
 
 def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Estimate | Undefined:
@@ -156,35 +165,15 @@ def shared_variance(by_seed: np.ndarray, parts: int) -> float:
     return float((parts - 1 + 1 / len(by_seed)) * by_seed.var(0, ddof=1).sum())
 
 
-def variance_over_groups(by_seed: np.ndarray) -> float:
-    """The variance of a sum over groups (S, G), mean over seeds, as if they were independent."""
-    groups = by_seed.shape[1]
-    return float(groups * by_seed.mean(0).var(ddof=1)) if groups > 1 else 0.0
-
-
-def widen(estimate: Estimate, by_seed: np.ndarray, parts: int, most: float = math.inf) -> Estimate:
-    """The estimate, its interval widened around it for subjects who train each other's models.
-
-    Args:
-        by_seed, parts: as for `shared_variance`. `most`: it adds at most so many times the variance that is there.
-    """
-    own = variance_over_groups(by_seed)
-    more = min(shared_variance(by_seed, parts) / own, most) if own > 0 else 0.0
-    return stretch(estimate, math.sqrt(1 + more))
-
-
-def stretch(estimate: Estimate, factor: float) -> Estimate:
-    """The estimate with each end of its interval so many times as far away."""
-    if estimate.low is None or estimate.high is None:
+def widen(estimate: Estimate, shared: float) -> Estimate:
+    """The estimate with the `shared_variance` in its error and its interval."""
+    if estimate.error is None:
         return estimate
-    low, high = (estimate.mean + factor * (end - estimate.mean) for end in (estimate.low, estimate.high))
-    return replace(estimate, low=low, high=high)
+    return _with_interval(replace(estimate, shared=shared), math.sqrt(estimate.error**2 + shared), estimate.df)
 
 
 def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out: tuple[str, ...] = ()) -> Estimate:
     """An estimate whose standard error and t interval come from the score without each group (G,)."""
     error, df = jackknife_error(without)
-    if not df:
-        return Estimate(mean, None, None, None, subjects, "jackknife", left_out, without=without)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
-    return Estimate(mean, error, mean - half, mean + half, subjects, "jackknife", left_out, without=without)
+    estimate = Estimate(mean, None, None, None, subjects, "jackknife", left_out, without=without)
+    return _with_interval(replace(estimate, std=error), error, df) if df else estimate

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -31,40 +30,24 @@ BETWEEN_SUBJECTS = "auroc_within_stimulus"
 
 
 def per_subject_contributions(name: str, joined: Joined, target: Target, subjects: np.ndarray) -> np.ndarray | None:
-    """(S, P) what each of `subjects` adds to a method's score `name` in each seed, NaN where nothing; None where the
-    score is no sum over subjects.
+    """(P,) what each of `subjects` adds to a method's score `name`, 0 where nothing; None where the score is no sum
+    over subjects.
 
     The crossed scores are one: their comparisons lie inside subjects, and how many there are of each is up to the
     labels.
     """
     if name == target.traits.within:
-        seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, subjects, target.kind))
-        return np.asarray(seeds / np.isfinite(mean_of_known(seeds)).sum())
+        values = mean_of_known(subject_scores_by_seed(joined, subject_scores_by_fold(joined, subjects, target.kind)))
+        return np.nan_to_num(values / max(1, np.isfinite(values).sum()))
     if name not in conditioned.CONDITIONED or name == BETWEEN_SUBJECTS:
         return None
     by_seed = [conditioned.over_folds(name, folds.values(), subjects) for folds in joined.seeds.values()]
     known = [tables for tables in by_seed if not isinstance(tables, Undefined) and conditioned.estimable(name, tables)]
     if not known:
-        return np.full((len(by_seed), len(subjects)), np.nan)
+        return np.zeros(len(subjects))
     pooled = conditioned.sum_tables(known)
-    added = np.zeros((len(known), len(subjects)))
     kept = conditioned.estimable(name, pooled)
-    for k in kept:
-        total, share = pooled[k].pairs.sum(), pooled[k].wins.sum() / pooled[k].pairs.sum()
-        # How many comparisons a seed has is luck of its partition: what a subject's share of them adds is the same in
-        # all seeds, and only what is won beyond the mean differs.
-        beyond = np.stack([(tables[k].wins - share * tables[k].pairs).sum(1) for tables in known])
-        added += (len(known) * beyond + share * pooled[k].pairs.sum(1)) / total / len(kept)
-    return added
-
-
-def group_contributions_by_seed(one: np.ndarray, other: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(S, G) what each group of subjects adds to the difference of methods with these `summands` (S, P), seed by seed.
-
-    Args:
-        codes: (P,) groups, from 0 on.
-    """
-    return np.stack([np.bincount(codes, row) for row in np.nan_to_num(one - other)])
+    return np.mean([pooled[k].wins.sum(1) / pooled[k].pairs.sum() for k in kept], axis=0)
 
 
 def permuted_differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -127,9 +110,7 @@ def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
     if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
         one, other = ranked
     subject = [f"{m}:{name}" for m, units in enumerate((one, other)) for name in units.subject.tolist()]
-    columns = ("y_true", "score", "decision", "stimulus", "start_s", "fold", "group")
-    twice: dict[str, Any] = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in columns}
-    return replace(one, **twice, subject=np.array(subject, dtype=np.str_))
+    return replace(one.join(other), subject=np.array(subject, dtype=np.str_))
 
 
 def _ranked(units: Units) -> Units:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from functools import partial as bound
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,9 +12,16 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Design
 from embench.records.predictions import MODEL, Labels, Predictions
-from embench.statistics import permutation
-from embench.statistics.estimates import Score, estimate_all
-from embench.statistics.intervals import LEVEL, Estimate, Jackknife, leave_one_out, paired_difference, stretch, widen
+from embench.statistics.estimates import Score, contributions, estimate_all
+from embench.statistics.intervals import (
+    LEVEL,
+    Estimate,
+    Jackknife,
+    leave_one_out,
+    paired_difference,
+    shared_variance,
+    widen,
+)
 from embench.statistics.joined import Joined, join
 
 
@@ -82,22 +86,14 @@ def compute_scores(
         jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups)
         scored: dict[str, dict[str, Score]] = {}
         for method, joined in methods.items():
-            scored[method], folds = estimate_all(joined, target, headlines[target.name], jackknife, groups)
+            scored[method], folds = estimate_all(joined, target, headlines[target.name], jackknife)
             out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
-        added = cache(
-            bound(
-                permutation.per_subject_contributions,
-                headlines[target.name],
-                methods[MODEL],
-                target,
-                jackknife.subjects,
-            )
-        )
+        model_adds = contributions(headlines[target.name], methods[MODEL], target, jackknife)
         for control in sorted(set(scored) - {MODEL}):
             values = {name: _json(value) for name, value in scored[control].items()}
             out["controls"].setdefault(control, {})[target.name] = values
-            gap = _gap(target, headlines[target.name], methods, scored, control, jackknife, added)
+            gap = _gap(target, headlines[target.name], methods, scored, control, jackknife, model_adds)
             compared = {
                 "difference": _json(gap),
                 "clears": isinstance(gap, Estimate) and gap.low is not None and gap.low > 0,
@@ -129,29 +125,23 @@ def _gap(
     scored: Mapping[str, Mapping[str, Score]],
     control: str,
     jackknife: Jackknife,
-    model_adds: Callable[[], np.ndarray | None],
+    model_adds: np.ndarray | None,
 ) -> Score:
     """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
 
-    A control shows whether anything was learned. Where nothing was, subjects who train each other's models about double
-    the variance, so that the interval includes the whole `shared_variance`: as much as seeds show, and never more than
-    that doubling, which is also taken where seeds don't show it.
+    Where nothing was learned, subjects who train each other's models about double the variance: that much is allowed
+    for where seeds do not show how much it is.
     """
     one, other = (scored[method][headline] for method in (MODEL, control))
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
-    codes = jackknife.codes
-    gap = paired_difference(one, other, codes)
-    ours, theirs = methods[MODEL], methods[control]
-    if isinstance(gap, Undefined) or ours.n_parts == 1:  # no subject trains another's model
+    gap = paired_difference(one, other, jackknife.codes)
+    if isinstance(gap, Undefined) or gap.error is None or methods[MODEL].n_parts == 1:  # none trains another's model
         return gap
-    added = model_adds() if ours.seeds_differ_in_partition else None
-    subtracted = (
-        None if added is None else permutation.per_subject_contributions(headline, theirs, target, jackknife.subjects)
-    )
-    if added is None or subtracted is None:
-        return stretch(gap, math.sqrt(2))
-    return widen(gap, permutation.group_contributions_by_seed(added, subtracted, codes), ours.n_parts, most=1)
+    control_adds = contributions(headline, methods[control], target, jackknife)
+    if model_adds is None or control_adds is None or model_adds.shape != control_adds.shape:
+        return widen(gap, gap.error**2)
+    return widen(gap, shared_variance(model_adds - control_adds, methods[MODEL].n_parts))
 
 
 def _json(value: Score) -> dict[str, Any]:

@@ -12,8 +12,6 @@ from functools import cache
 import numpy as np
 from scipy import optimize, special, stats
 
-from embench.statistics import intervals
-
 ALPHA, POWER = 0.05, 0.8
 EQUIVALENCE_MARGIN = 0.02
 """Methods whose scores differ by less than this are taken as equivalent."""
@@ -43,18 +41,11 @@ def permutation_test(values: np.ndarray) -> float:
     return float((np.abs(values) >= np.abs(values[0]) - rounding).mean())
 
 
-def shared_training_test(values: np.ndarray, by_seed: np.ndarray, parts: int) -> float:
-    """The same p with an allowance for subjects who train each other's models, the whole of
-    `intervals.shared_variance`.
-
-    Args:
-        by_seed: (S, G) what each group adds in each of at least two seeds that split subjects differently.
-        parts: F, into how many subjects are split for testing.
-    """
-    own = (by_seed.mean(0) ** 2).sum()
-    more = intervals.shared_variance(by_seed, parts) / own if own else 0.0
-    shrunk = np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]])
-    return permutation_test(shrunk)
+def shared_training_test(values: np.ndarray, shared: float) -> float:
+    """The same p with an allowance for subjects who train each other's models: a swap's value varies by as much as all
+    `values` do, the difference observed by `intervals.shared_variance` more, and is measured in its own spread."""
+    own = (values**2).mean()
+    return permutation_test(np.concatenate([values[:1] / np.sqrt(1 + (shared / own if own else 0.0)), values[1:]]))
 
 
 def sign_flips(summands: np.ndarray) -> np.ndarray:
