@@ -213,7 +213,8 @@ def compare_all(
 
 @dataclass(frozen=True)
 class _About:
-    """What the methods of a comparison have in common. `group` (P,): those of its subjects."""
+    """What the methods of a comparison have in common. `group` (P,): those of its subjects. `trained`: see
+    `Joined.trained`."""
 
     target: str
     metric: str
@@ -223,7 +224,7 @@ class _About:
     group: np.ndarray
     units: int
     folds: int
-    parts: int
+    trained: np.ndarray
     over: Literal["people", "folds"]
 
 
@@ -235,7 +236,7 @@ class _Method:
     score: Estimate
     by_fold: ByFold
     summands: np.ndarray | None
-    added: np.ndarray | None
+    added: np.ndarray
     about: _About
 
 
@@ -256,7 +257,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         group=np.array([groups[subject] for subject in jackknife.subjects.tolist()]),
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
         folds=max(map(len, every[0].seeds.values())),
-        parts=every[0].n_parts,
+        trained=every[0].trained(jackknife.subjects),
         over="folds" if any(map(has_shared_subjects, records)) else "people",
     )
     made = []
@@ -326,8 +327,8 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
         arguments = about.metric, one.joined, other.joined, about.jackknife.subjects, codes
         values, sums = permutation.permuted_differences(*arguments), permutation.group_contributions(*arguments)
     tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
-    if one.added is not None and other.added is not None:
-        shared = shared_variance(one.added - other.added, about.parts)
+    shared = shared_variance(one.added - other.added, about.trained)
+    if shared is not None:
         tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, shared)
         gap = widen(gap, shared)
     if about.folds > 1 and len(apart) > 1:

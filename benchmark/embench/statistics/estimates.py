@@ -63,8 +63,9 @@ ByFold = dict[tuple[int, int], float | None]
 def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
     """One score, and its value in each seed and fold; None where it does not score targets of this kind."""
     found, by_fold = _estimate(name, joined, target, jackknife)
-    if isinstance(found, Estimate) and (added := contributions(name, joined, target, jackknife)) is not None:
-        found = widen(found, shared_variance(added, joined.n_parts))
+    if isinstance(found, Estimate) and len(joined.seeds) > 1:
+        added = contributions(name, joined, target, jackknife)
+        found = widen(found, shared_variance(added, joined.trained(jackknife.subjects)))
     return found, by_fold
 
 
@@ -199,25 +200,26 @@ def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
         return (by_fold * drawn).sum(0) / drawn.sum(0)
 
 
-def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> np.ndarray | None:
-    """(S, G) what each group of subjects adds to a score in each seed, for `shared_variance`; None where seeds do not
-    split subjects differently, or where fewer than two have a score."""
-    if not joined.seeds_differ_in_partition:
-        return None
+def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> np.ndarray:
+    """(S, G) what each group of subjects adds to a score in each seed, for `shared_variance`; NaN in seeds without a
+    score."""
+    none = np.full(len(jackknife.counts), np.nan)
     if name == target.traits.within:
         seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, jackknife.subjects, target.kind))
         return _by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_of_known(seeds)).sum())), jackknife)
     if name == "auroc_within_stimulus":
         samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
         made = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
-        known = [conditioned.share_won_resampled(name, t, samples) for t in made if not isinstance(t, Undefined)]
-        by_seed = [_pseudo_values(values) for values in known if np.isfinite(values[0])]
+        by_seed = [
+            none if isinstance(t, Undefined) else _pseudo_values(conditioned.share_won_resampled(name, t, samples))
+            for t in made
+        ]
     elif name in conditioned.CONDITIONED:
         by_seed = _own_comparisons(name, joined, jackknife)
     else:
         metric = _metric(name)
-        by_seed = [] if isinstance(metric, Undefined) else _of_folds(name, metric, joined, jackknife)
-    return np.stack(by_seed) if len(by_seed) > 1 else None
+        by_seed = [none] if isinstance(metric, Undefined) else _of_folds(name, metric, joined, jackknife)
+    return np.stack(by_seed)
 
 
 def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
@@ -233,9 +235,12 @@ def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife) -> list[np
     for folds in joined.seeds.values():
         first, *rest = folds.values()
         tables = conditioned.comparisons(name, first.join(*rest), jackknife.subjects)
-        if not isinstance(tables, Undefined) and (kept := conditioned.estimable(name, tables)):
-            added = np.mean([tables[k].wins.sum(1) / tables[k].pairs.sum() for k in kept], axis=0)
-            by_seed.append(_by_group(added, jackknife))
+        kept = [] if isinstance(tables, Undefined) else conditioned.estimable(name, tables)
+        if isinstance(tables, Undefined) or not kept:
+            by_seed.append(np.full(len(jackknife.counts), np.nan))
+            continue
+        added = np.mean([tables[k].wins.sum(1) / tables[k].pairs.sum() for k in kept], axis=0)
+        by_seed.append(_by_group(added, jackknife))
     return by_seed
 
 
@@ -252,8 +257,7 @@ def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -
             pseudo = _pseudo_values(_guarded(name, metric.resampled, units, jackknife.subjects[tested], samples))
             row[here] = pseudo * len(here) / len(jackknife.counts)
         added = mean_of_known(values)
-        if np.isfinite(added).any():
-            by_seed.append(np.where(np.isfinite(added), added, mean_of_known(added[:, None])))
+        by_seed.append(np.where(np.isfinite(added), added, mean_of_known(added[:, None])))
     return by_seed
 
 

@@ -149,25 +149,37 @@ def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Esti
     return jackknife_estimate(one.mean - other.mean, one.without - other.without, min(one.subjects, other.subjects))
 
 
-def shared_variance(by_seed: np.ndarray, parts: int) -> float:
+def shared_variance(by_seed: np.ndarray, trained: np.ndarray) -> float | None:
     """What subjects add to the variance of a mean over subjects who train each other's models.
 
     Two subjects of different folds each train the model that predicts the other, so that what they add to a score is
     not independent. Where there is nothing to learn, so that a model is made of its training subjects' noise alone,
     this about doubles the variance. How much of what subjects add hangs on who trained shows between seeds, whose
-    training subjects differ: two partitions into F parts have (1 - 1/F)^2 of the subjects in common, and for
-    predictions that are linear in the model the variance to add is (F - 1 + 1/S) times the one between seeds.
+    training subjects differ. For predictions that are linear in the model, the variance to add is the one between seeds
+    times the mean square of the share of seeds in which one subject trains for another, over that share's variance
+    between seeds. For random partitions into F parts, this factor is F - 1 + 1/S.
 
     Args:
-        by_seed: (S, G) what each group of subjects adds in each of at least two seeds that split subjects differently.
-        parts: F, into how many subjects are split for testing.
+        by_seed: (S, G) what each group of subjects adds in each seed, NaN where a seed has no score.
+        trained: (S, P, P) see `Joined.trained`.
+
+    Returns:
+        None where fewer than two seeds have a score, or all split subjects alike.
     """
-    return float((parts - 1 + 1 / len(by_seed)) * by_seed.var(0, ddof=1).sum())
+    known = np.isfinite(by_seed).all(1)
+    if known.sum() < 2:
+        return None
+    trained = trained[known]
+    varies = float(trained.var(0, ddof=1).mean())
+    if not varies:
+        return None
+    factor = float((trained.mean(0) ** 2).mean()) / varies
+    return factor * float(by_seed[known].var(0, ddof=1).sum())
 
 
-def widen(estimate: Estimate, shared: float) -> Estimate:
-    """The estimate with the `shared_variance` in its error and its interval."""
-    if estimate.error is None:
+def widen(estimate: Estimate, shared: float | None) -> Estimate:
+    """The estimate with the `shared_variance` in its error and its interval, as it is where there is none."""
+    if estimate.error is None or shared is None:
         return estimate
     return _with_interval(replace(estimate, shared=shared), math.sqrt(estimate.error**2 + shared), estimate.df)
 

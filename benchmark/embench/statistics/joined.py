@@ -29,22 +29,14 @@ class Joined:
         """For each seed, fold -> the subjects (P,) tested in it."""
         return [{fold: np.unique(units.subject) for fold, units in folds.items()} for folds in self.seeds.values()]
 
-    def _parts(self) -> list[frozenset[frozenset[str]]]:
-        """For each seed, the parts that subjects are tested in; folds of the same subjects and other stimuli are
-        one."""
-        return [
-            frozenset(frozenset(members.tolist()) for members in folds.values()) for folds in self.tested_subjects()
-        ]
-
-    @property
-    def n_parts(self) -> int:
-        """How many parts subjects are tested in; subjects of one train the models that predict the others."""
-        return max(map(len, self._parts()))
-
-    @property
-    def seeds_differ_in_partition(self) -> bool:
-        """Whether there are several seeds and no two of them split subjects alike."""
-        return len(set(self._parts())) == len(self.seeds) > 1
+    def trained(self, subjects: np.ndarray) -> np.ndarray:
+        """(S, P, P) in each seed, whether a subject (column) was free to train the models that predict another (row):
+        no fold tests both."""
+        together = []
+        for folds in self.tested_subjects():
+            tested = np.stack([np.isin(subjects, members) for members in folds.values()]).astype(int)
+            together.append(tested.T @ tested > 0)
+        return ~np.stack(together)
 
 
 def join(

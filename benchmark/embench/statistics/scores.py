@@ -125,7 +125,7 @@ def _gap(
     scored: Mapping[str, Mapping[str, Score]],
     control: str,
     jackknife: Jackknife,
-    model_adds: np.ndarray | None,
+    model_adds: np.ndarray,
 ) -> Score:
     """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
 
@@ -136,12 +136,12 @@ def _gap(
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
     gap = paired_difference(one, other, jackknife.codes)
-    if isinstance(gap, Undefined) or gap.error is None or methods[MODEL].n_parts == 1:  # none trains another's model
+    trained = methods[MODEL].trained(jackknife.subjects)
+    if isinstance(gap, Undefined) or gap.error is None or not trained.any():
         return gap
     control_adds = contributions(headline, methods[control], target, jackknife)
-    if model_adds is None or control_adds is None or model_adds.shape != control_adds.shape:
-        return widen(gap, gap.error**2)
-    return widen(gap, shared_variance(model_adds - control_adds, methods[MODEL].n_parts))
+    shared = shared_variance(model_adds - control_adds, trained)
+    return widen(gap, gap.error**2 if shared is None else shared)
 
 
 def _json(value: Score) -> dict[str, Any]:
