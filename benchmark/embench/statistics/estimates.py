@@ -18,6 +18,7 @@ from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import Pairs, auroc_by_subject, mean_of_known
 from embench.interfaces.units import Target
 from embench.statistics import conditioned
+from embench.statistics.balanced import BALANCED, balanced_score
 from embench.statistics.intervals import (
     Estimate,
     Jackknife,
@@ -43,7 +44,7 @@ def estimate_all(
         {"seed": seed, "fold": fold, "units": len(units), "people": len(np.unique(units.subject))}
         for seed, fold, units in joined
     ]
-    for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
+    for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, BALANCED, *registry.names("metric")]):
         score, by_fold = estimate(name, joined, target, jackknife)
         if score is None:
             continue
@@ -74,6 +75,9 @@ def _estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -
         return _within_subjects(joined, jackknife, target.kind)
     if name in conditioned.CONDITIONED:
         return _conditioned(name, joined, jackknife) if target.traits.has_classes else (None, {})
+    if name == BALANCED:
+        matched, _ = _estimate(target.traits.matched, joined, target, jackknife)
+        return (balanced_score(joined, jackknife, matched), {}) if target.traits.has_classes and matched else (None, {})
     metric = _metric(name)
     if isinstance(metric, Undefined):
         return metric, {}
@@ -214,8 +218,8 @@ def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknif
             none if isinstance(t, Undefined) else _pseudo_values(conditioned.share_won_resampled(name, t, samples))
             for t in made
         ]
-    elif name in conditioned.CONDITIONED:
-        by_seed = _own_comparisons(name, joined, jackknife)
+    elif name in conditioned.CONDITIONED or name == BALANCED:
+        by_seed = _own_comparisons(target.traits.matched if name == BALANCED else name, joined, jackknife)
     else:
         metric = _metric(name)
         by_seed = [none] if isinstance(metric, Undefined) else _of_folds(name, metric, joined, jackknife)
