@@ -31,15 +31,9 @@ import numpy as np
 from scipy import stats
 from tabulate import tabulate
 
-from embench.interfaces.metric import Undefined
-from embench.statistics.common import joined_on_common
-from embench.statistics.estimates import contributions, estimate
-from embench.statistics.intervals import leave_one_out
-from embench.statistics.permutation import per_subject_contributions
 from embench.statistics.significance import group_permutations
 
 from .cohorts import (
-    TARGET,
     cross_validated,
     draw_features,
     draw_labels,
@@ -48,7 +42,6 @@ from .cohorts import (
     partitions,
     perceptron,
     predict,
-    recorded,
     trained,
     worth,
 )
@@ -82,9 +75,8 @@ def added(whole: np.ndarray, covariance: np.ndarray, error: np.ndarray) -> dict[
 
 
 def draws(models: str, n_subjects: int, effect: float) -> Iterator[dict[str, list[float]]]:
-    """score -> [mean, own variance, df, truth, whole, covariance, its error, and of the difference to a method that
-    reads another sensor of equal use: whole, covariance, error, mean square of its sign flips, share of flips that lie
-    as far from 0 when shrunk by each candidate]."""
+    """score -> [mean, own variance, df, truth, whole, covariance, its error, and the p of the difference to a method
+    that reads another sensor of equal use, by each candidate]."""
     rng = np.random.default_rng([FIRST, n_subjects, int(100 * effect), list(MODELS).index(models)])
     fit = MODELS[models][0]
     while True:
@@ -94,27 +86,93 @@ def draws(models: str, n_subjects: int, effect: float) -> Iterator[dict[str, lis
         fitted = [cross_validated(rng, x, y, folds, fit) for x in sensors]
         new = draw_labels(rng, NEW_SUBJECTS)
         truth = worth(fitted[0], draw_features(rng, new, effect), new)
-        records = [
-            recorded(name, predict(m, x, folds), y, folds, SCORES[0], lengths)
-            for name, m, x in zip("ab", fitted, sensors, strict=True)
-        ]
-        joined = joined_on_common(records, TARGET, records[0].groups)
-        jackknife = leave_one_out(joined[0].tested_subjects(), records[0].groups)
-        trains = joined[0].trained(jackknife.subjects).astype(float)
+        one, other = (scored(predict(m, x, folds), y, folds, lengths) for m, x in zip(fitted, sensors, strict=True))
+        trains = (folds[:, :, None] != folds[:, None, :]).astype(float)
         row: dict[str, list[float]] = {}
-        for name in SCORES:
-            found, _ = estimate(name, joined[0], TARGET, jackknife)
-            if found is None or isinstance(found, Undefined) or found.error is None:
-                continue
-            one, other = (contributions(name, j, TARGET, jackknife) for j in joined)
-            if not np.isfinite([one, other]).all():
-                continue
-            own = found.error**2 - (found.shared or 0.0)
-            row[name] = [found.mean, own, found.df, truth[name], *moments(one, trains)]
-            sums = [per_subject_contributions(name, j, TARGET, jackknife.subjects) for j in joined]
-            if sums[0] is not None and sums[1] is not None:
-                row[name] += _p_values(sums[0] - sums[1], *moments(one - other, trains))
+        for name in one:
+            mean, own, df, added_by_seed, sums = one[name]
+            row[name] = [mean, own, df, truth[name], *moments(added_by_seed, trains)]
+            if sums is not None:
+                row[name] += _p_values(sums - other[name][4], *moments(added_by_seed - other[name][3], trains))
         yield row
+
+
+Scored = tuple[float, float, int, np.ndarray, np.ndarray | None]
+"""Mean, variance and degrees of freedom of its own, what each subject adds in each seed (S, P), and in all (P,)."""
+
+
+def scored(predicted: np.ndarray, y: np.ndarray, folds: np.ndarray, lengths: np.ndarray) -> dict[str, Scored]:
+    """Scores of answers (S, P, U) to labels (P, U), in dense code that shares nothing with the harness: 30 times as
+    fast. Every subject is a group."""
+    seeds, n_subjects, _ = predicted.shape
+    high = ((y[:, :, None] == 1) & (y[:, None, :] == 0)).astype(float)  # (P, s, t): label 1 at s, 0 at t
+    won = high * (predicted[..., :, None] > predicted[..., None, :])  # (S, P, s, t); ties don't occur
+    made: dict[str, Scored] = {}
+
+    number = high.sum((1, 2))
+    known = number > 0
+    inside = np.divide(won.sum((2, 3)), number, out=np.zeros((seeds, n_subjects)), where=known)
+    values = inside.mean(0)[known]
+    added_by_seed = inside / known.sum()
+    own = values.var(ddof=1) / len(values)
+    made["auroc_within"] = values.mean(), own, len(values) - 1, added_by_seed, added_by_seed.mean(0)
+
+    swapped = np.swapaxes(high, 1, 2).reshape(n_subjects, -1)
+    pairs = high.reshape(n_subjects, -1) @ swapped.T
+    wins = won.reshape(seeds, n_subjects, -1) @ swapped.T
+    close = np.abs(np.subtract.outer(lengths, lengths)) <= 60.0
+    for name, partner in (("auroc_crossed", ~np.eye(n_subjects, dtype=bool)), ("auroc_crossed_matched", close)):
+        partner = partner & ~np.eye(n_subjects, dtype=bool)
+        mates = partner & (folds[:, :, None] == folds[:, None, :])
+        all_pairs, of_seed = pairs * partner, pairs * mates
+        involved = (of_seed > 0).any(2)
+        if (involved.sum(1) < 10).any() or (of_seed.sum((1, 2)) < 400).any() or ((of_seed > 0).sum((1, 2)) < 20).any():
+            continue  # not estimable in a seed
+        pooled_pairs, pooled_wins = of_seed.sum(0), (wins * mates).sum(0)
+        left = [
+            (pooled_wins.sum() - pooled_wins[p].sum() - pooled_wins[:, p].sum())
+            / (pooled_pairs.sum() - pooled_pairs[p].sum() - pooled_pairs[:, p].sum())
+            for p in np.flatnonzero(involved.any(0))
+        ]
+        made[name] = (
+            pooled_wins.sum() / pooled_pairs.sum(),
+            (len(left) - 1) * float(np.var(left)),
+            len(left) - 1,
+            (wins * partner).sum(2) / all_pairs.sum(),
+            pooled_wins.sum(1) / pooled_pairs.sum(),
+        )
+    made["f1_weighted"] = _f1(predicted >= 0.5, y == 1, folds)
+    return made
+
+
+def _f1(decided: np.ndarray, y: np.ndarray, folds: np.ndarray) -> Scored:
+    """The weighted F1: mean over seeds, then folds; without a subject, a fold weighs as much as it has left."""
+    seeds, n_subjects, _ = decided.shape
+    counts = np.stack([(decided & y).sum(2), (decided & ~y).sum(2), (~decided & y).sum(2), (~decided & ~y).sum(2)], -1)
+    n_folds = int(folds.max()) + 1
+    value = np.empty((seeds, n_folds))
+    sample = np.empty((seeds, n_folds, n_subjects))
+    weight = np.ones((seeds, n_folds, n_subjects))
+    added_by_seed = np.empty((seeds, n_subjects))
+    for s in range(seeds):
+        for k in range(n_folds):
+            here = np.flatnonzero(folds[s] == k)
+            total = counts[s, here].sum(0)
+            left = _weighted_f1(total - counts[s, here])
+            value[s, k] = _weighted_f1(total)
+            sample[s, k], sample[s, k, here] = value[s, k], left
+            weight[s, k, here] = 1 - 1 / len(here)
+            added_by_seed[s, here] = (len(here) * value[s, k] - (len(here) - 1) * left) / n_subjects
+    by_fold = (sample * weight).sum(0) / weight.sum(0)
+    without = (by_fold * weight.sum(0)).sum(0) / weight.sum((0, 1))
+    return value.mean(0).mean(), (n_subjects - 1) * float(without.var()), n_subjects - 1, added_by_seed, None
+
+
+def _weighted_f1(counts: np.ndarray) -> np.ndarray:
+    """From hits, false alarms, misses and correct rejections (..., 4)."""
+    hit, alarm, miss, right = np.moveaxis(counts.astype(float), -1, 0)
+    first, second = 2 * hit / (2 * hit + alarm + miss), 2 * right / (2 * right + alarm + miss)
+    return np.asarray((first * (hit + miss) + second * (alarm + right)) / counts.sum(-1))
 
 
 def _p_values(difference: np.ndarray, *shared: float) -> list[float]:
