@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -177,12 +178,17 @@ def _weighted_f1(counts: np.ndarray) -> np.ndarray:
 
 def _p_values(difference: np.ndarray, *shared: float) -> list[float]:
     """The p of the permutation test by each candidate, from what each subject adds to the difference (G,)."""
-    flips = np.abs((1.0 - 2.0 * group_permutations(len(difference))) @ difference)
+    flips = np.abs(_signs(len(difference)) @ difference)
     own = (flips**2).mean()
     return [
         float((flips >= flips[0] / np.sqrt(1 + more / own) * (1 - 1e-9)).mean())
         for more in added(*np.array(shared)).values()
     ]
+
+
+@cache
+def _signs(n_subjects: int) -> np.ndarray:
+    return 1.0 - 2.0 * group_permutations(n_subjects)
 
 
 def table(folder: Path) -> str:

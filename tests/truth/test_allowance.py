@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from embench.interfaces.metric import Undefined
 from embench.statistics.common import joined_on_common
 from embench.statistics.estimates import contributions, estimate
 from embench.statistics.intervals import Estimate, leave_one_out
