@@ -31,6 +31,7 @@ def cohort(stimuli: int = 5, *, clock: bool = True) -> tuple[list[Unit], np.ndar
 
 TRAIN, TEST = np.arange(240), np.arange(240, 300)
 DURATIONS = {f"r{p}": 300.0 + p for p in range(PEOPLE)}
+SESSIONS = {f"s{p}": 300.0 + p for p in range(PEOPLE)}
 
 
 BINARY = Target("stress", "binary", LabelRule(), "stress")
@@ -39,7 +40,7 @@ VALUE = Target("level", "value", LabelRule(), "level")
 
 
 def scores_of(units: list[Unit], y: np.ndarray, target: Target = BINARY, **changed: Any) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"durations": DURATIONS, "movement": None, "seed": 3, **changed}
+    arguments: dict[str, Any] = {"durations": DURATIONS, "sessions": SESSIONS, "movement": None, "seed": 3, **changed}
     return control_scores(target, units, y, TRAIN, TEST, **arguments)
 
 

@@ -330,7 +330,7 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
     tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
     shared = shared_variance(one.added - other.added, about.trained)
     if shared is not None:
-        tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, shared)
+        tests = {significance.SHARED_TRAINING: significance.shared_training_test(values, shared), **tests}
         gap = widen(gap, shared)
     if gap.over == "people and stimuli" and gap.error is not None:
         # Permutations of subjects say nothing of other stimuli, which the interval does.
