@@ -33,7 +33,7 @@ def test_an_operation_without_a_repeatable_form_is_named_with_its_line(bench):
 def test_a_gradient_without_a_repeatable_form_is_named_with_the_plugins_it_may_be_of(bench):
     (error,), _ = fold_on_gpu(bench, "Stretching", modalities="ecg,eda", fusion="concat")
     assert isinstance(error, PluginError)
-    assert "Stretching or fusion embench_plugins/concat uses upsample_linear1d_backward" in error.what
+    assert "Stretching or fusion embench_plugins/concat uses upsample_linear1d_backward CUDA" in error.what
     assert "--device cpu" in error.hint
 
 

@@ -109,7 +109,7 @@ class Machine:
             torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled()
         )
         if strict and (sums or counts or func in UNREPEATABLE):
-            raise RuntimeError(f"{func._opname}_cuda does not have a deterministic implementation, but you set ...")
+            raise RuntimeError(f"{func._opname} CUDA does not have a deterministic implementation, but you set ...")
         if func is aten.copy_.default and mixed:
             return self.wait("copy_")
         if func in INDEXING:

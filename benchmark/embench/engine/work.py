@@ -32,7 +32,7 @@ _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "predict": predict,
 }
 
-_WITHOUT = re.compile(r"(\S+) does not have a deterministic implementation")
+_WITHOUT = re.compile(r"(.+?) does not have a deterministic implementation")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
