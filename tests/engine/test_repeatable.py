@@ -1,10 +1,15 @@
 """On a GPU what can't be repeated is refused, by name; a row alone may be rounded otherwise than in a batch."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from embench.engine.executors import run_graph
+from embench.engine.stage import Folder
+from embench.engine.work import run_stage
 from embench.errors import PluginError
 from embench.planning.graph import stage_folder
 from embench.planning.plan import make
@@ -57,3 +62,17 @@ def test_a_gpu_finds_what_depends_on_the_batch(bench):
     (error,), _ = fold_on_gpu(bench, "BatchBound", modalities="ecg")
     assert "depends on the other units" in error.what
     assert "0.0001" in error.expected
+
+
+def test_a_gpu_starts_from_the_weights_that_the_cpu_starts_from(bench, tmp_path):
+    options = {"modalities": "ecg", "settings": ("encoder.epochs=1", "encoder.lr=1e-12")}
+    stages = []
+    for device in ("cpu", "cuda"):
+        with pretended.gpu() if device == "cuda" else nullcontext():
+            plan = make(replace(bench.request("Pool", **options), device=device))
+            stages.append(next(stage for stage in plan.graph.stages.values() if stage.kind == "unimodal"))
+            run_stage(stages[-1], tmp_path)
+    on_cpu, on_gpu = (load_file(Folder(tmp_path, stage.id).file("weights.safetensors")) for stage in stages)
+    assert stages[0].id != stages[1].id
+    for name, value in on_cpu.items():
+        torch.testing.assert_close(on_gpu[name], value, atol=1e-6, rtol=0, msg=name)
