@@ -21,7 +21,6 @@ _SAME = {
     "protocol's hash": ("protocol", "hash"),
     "label rules": ("card", "label_rules_hash"),
     "target access": ("target_access",),
-    "seeds": ("seeds",),
     "scoring of validation subjects": ("dev",),
 }
 """What has to be equal in `run.yaml`, in words."""
@@ -37,7 +36,7 @@ def common_targets(records: Sequence[Record]) -> list[str]:
 
 
 def check_same(records: Sequence[Record]) -> None:
-    """Raises UsageError where the records differ in what makes their scores comparable."""
+    """Raises UsageError where the records differ in what makes their scores comparable, or have no seed in common."""
     if len(records) < 2:
         raise UsageError("one run is nothing to compare", expected="two runs at least")
     for what, path in _SAME.items():
@@ -50,6 +49,21 @@ def check_same(records: Sequence[Record]) -> None:
                     expected=f"the same, but it is {values[0]} and {value}",
                     hint="run both in the same way",
                 )
+    common_seeds(records)
+
+
+def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
+    """The seeds that all records have, in order. Raises UsageError where there is none."""
+    named = [list(r.run["seeds"]) for r in records]
+    common = set(named[0]).intersection(*named)
+    if not common:
+        raise UsageError(
+            "runs can't be compared: they have no seed in common",
+            where=_ids(records),
+            expected=f"a seed that all have, but they are {' / '.join(', '.join(map(str, seeds)) for seeds in named)}",
+            hint="run both with the same --seeds",
+        )
+    return tuple(sorted(common))
 
 
 def recorded_target(of: Record, name: str) -> Target:
@@ -114,6 +128,11 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
     units, drawn = table["unit"][mine].tolist(), table["seed"][mine].tolist()
     known = [(u, ANY_SEED) in labelled or (u, s) in labelled for u, s in zip(units, drawn, strict=True)]
     return table.take(mine[np.array(known, bool)])
+
+
+def has_shared_stimuli(of: Record) -> bool:
+    """Whether all subjects of the study had the same stimuli; False in records that don't say so."""
+    return bool(of.run["cohort"].get("design") == "shared_stimuli")
 
 
 def has_shared_subjects(of: Record) -> bool:

@@ -1,0 +1,44 @@
+"""What groups of subjects add to a record's headline, by which a board compares it with others without predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from embench.files import digest
+from embench.records.record import Record
+from embench.statistics.common import has_shared_subjects, joined_on_common, recorded_target
+from embench.statistics.estimates import contributions
+from embench.statistics.intervals import leave_one_out, shared_variance
+from embench.statistics.permutation import per_subject_contributions
+from embench.statistics.ranking import Summands
+
+
+def headline_summands(record: Record, target: str) -> Summands | None:
+    """What groups of subjects add to the headline of a target; None where it is undefined or no sum over subjects, or
+    where subjects are tested by models that they trained.
+
+    Raises:
+        DataError: the record holds no labels.
+    """
+    metric = record.scores["headlines"][target]
+    if "mean" not in record.scores["scores"][target][metric] or has_shared_subjects(record):
+        return None
+    rule, groups = recorded_target(record, target), record.groups
+    [joined] = joined_on_common([record], rule, groups)
+    jackknife = leave_one_out(joined.tested_subjects(), groups)
+    adds = per_subject_contributions(metric, joined, rule, jackknife.subjects)
+    if adds is None:
+        return None
+    adds = np.bincount(jackknife.codes, adds)
+    by_seed = contributions(metric, joined, rule, jackknife)
+    shared = shared_variance(by_seed, joined.trained(jackknife.subjects))
+    if shared is not None and np.isfinite(by_seed).all():
+        varies = by_seed.var(0, ddof=1).sum()
+        scaled = by_seed * np.sqrt(shared / varies) if varies else np.zeros_like(by_seed)
+    else:
+        scaled = None
+    units = [
+        [seed, fold, *(values.tolist() for values in (part.subject, part.stimulus, part.start_s, part.y_true))]
+        for seed, fold, part in joined
+    ]
+    return Summands(digest([metric, jackknife.codes.tolist(), units]), adds, scaled)
