@@ -107,7 +107,7 @@ def control_note(headline: str, model: Mapping[str, Any], controls: Mapping[str,
     found = {
         name: scores["auroc_within"]["mean"]
         for name, scores in controls.items()
-        if is_by_construction(scores.get(headline)) and scores.get("auroc_within", {}).get("mean", 0) > 0.55
+        if is_by_construction(scores.get(headline)) and scores.get("auroc_within", {}).get("mean", 0.0) > 0.55
     }
     if not headline.startswith("auroc_crossed") or not found:
         return ""

@@ -21,6 +21,7 @@ _SAME = {
     "protocol's hash": ("protocol", "hash"),
     "label rules": ("card", "label_rules_hash"),
     "target access": ("target_access",),
+    "seeds": ("seeds",),
     "scoring of validation subjects": ("dev",),
 }
 """What has to be equal in `run.yaml`, in words."""
@@ -35,11 +36,13 @@ def common_targets(records: Sequence[Record]) -> list[str]:
     return common
 
 
-def check_same(records: Sequence[Record]) -> None:
-    """Raises UsageError where the records differ in what makes their scores comparable, or have no seed in common."""
+def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
+    """Raises UsageError where the records differ in what makes their scores comparable, `but` in these things."""
     if len(records) < 2:
         raise UsageError("one run is nothing to compare", expected="two runs at least")
     for what, path in _SAME.items():
+        if what in but:
+            continue
         values = [reduce(lambda part, key: part[key], path, r.run) for r in records]
         for r, value in zip(records, values, strict=True):
             if value != values[0]:
@@ -49,7 +52,6 @@ def check_same(records: Sequence[Record]) -> None:
                     expected=f"the same, but it is {values[0]} and {value}",
                     hint="run both in the same way",
                 )
-    common_seeds(records)
 
 
 def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
@@ -76,7 +78,7 @@ def recorded_target(of: Record, name: str) -> Target:
 
 def recorded_targets(of: Record) -> list[Target]:
     """The targets that were scored, from the label rules in the record."""
-    rules = {row["name"]: row for row in of.run["card"]["label_rules"]}
+    rules = {row["name"]: row for row in of.run["card"].get("label_rules", [])}
     return [
         Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"])
         for name in of.scores["headlines"]

@@ -187,7 +187,7 @@ def compare(
         DataError: there are no labels, no common units, or the score is undefined on them.
     """
     records = [_record(source) for source in (one, other)]
-    check_same(records)
+    check_same(records, but=["seeds"])
     targets = [target] if target else common_targets(records)
     if len(targets) > 1:
         raise UsageError("the runs have several targets in common", where="target", expected=f"one of {targets}")
@@ -204,7 +204,7 @@ def compare_all(
     Raises:
         UsageError, DataError: as `compare`.
     """
-    check_same(records)
+    check_same(records, but=["seeds"])
     methods = {target: _methods(records, target, metric) for target in targets or common_targets(records)}
     pairs = {target: [_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
     every = [pair.p for those in pairs.values() for pair in those]
@@ -261,6 +261,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     rule = recorded_target(records[0], target)
     name = metric or records[0].scores["headlines"][target]
     higher, bounded = _nature(name)
+    seeds = common_seeds(records)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
     jackknife = leave_one_out(every[0].tested_subjects(), groups)
@@ -275,8 +276,8 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         folds=max(map(len, every[0].seeds.values())),
         trained=every[0].trained(jackknife.subjects),
         over="folds" if any(map(has_shared_subjects, records)) else "people",
-        seeds=common_seeds(records),
-        more_seeds=any(set(r.run["seeds"]) != set(records[0].run["seeds"]) for r in records),
+        seeds=seeds,
+        more_seeds=any(len(r.run["seeds"]) > len(seeds) for r in records),
         shared_stimuli=has_shared_stimuli(records[0]),
     )
     made = []
