@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from embench.statistics.intervals import shared_variance
 from embench.statistics.significance import ALPHA, group_permutations
 
 DRAWS = 2**15
@@ -24,24 +26,26 @@ class Summands:
     Args:
         fits: equal for methods that predicted the same units in the same folds and seeds.
         adds: (G,) they add up to the score.
-        by_seed: (S, G) what groups add in each seed, in units in which its variance over seeds, summed over groups, is
-            the variance from shared training (`intervals.shared_variance`); None where seeds do not show it.
+        by_seed: (S, G) what groups add in each seed, NaN in seeds without a score, and `trained` (S, G, G): see
+            `intervals.shared_variance`.
     """
 
     fits: str
     adds: np.ndarray
-    by_seed: np.ndarray | None
+    by_seed: np.ndarray
+    trained: np.ndarray
 
     def as_json(self) -> dict[str, Any]:
         """The summands as an entry holds them."""
-        seeds = None if self.by_seed is None else self.by_seed.round(9).tolist()
-        return {"fits": self.fits, "adds": self.adds.round(9).tolist(), "by_seed": seeds}
+        by_seed = [[None if x != x else x for x in seed] for seed in self.by_seed.round(9).tolist()]
+        trained = self.trained.astype(int).tolist()
+        return {"fits": self.fits, "adds": self.adds.round(9).tolist(), "by_seed": by_seed, "trained": trained}
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Summands:
         """Raises KeyError where a part is missing."""
-        seeds = kept["by_seed"]
-        return cls(kept["fits"], np.array(kept["adds"]), None if seeds is None else np.array(seeds))
+        by_seed, trained = np.array(kept["by_seed"], float), np.array(kept["trained"], bool)
+        return cls(kept["fits"], np.array(kept["adds"], float), by_seed, trained)
 
 
 @dataclass(frozen=True)
@@ -107,13 +111,19 @@ def _paired(summands: Sequence[Summands]) -> _Compared:
 
 
 def _shared(summands: Sequence[Summands], own: np.ndarray) -> np.ndarray:
-    """(M, M) the variance that shared training adds to each difference; where seeds do not show it, as much as there
-    is, as where there is nothing to learn."""
-    by_seed = [s.by_seed for s in summands if s.by_seed is not None]
-    if len(by_seed) < len(summands):
-        return own
-    drift = np.stack(by_seed)
-    return np.asarray((drift[:, None] - drift).var(2, ddof=1).sum(-1))
+    """(M, M) the variance that shared training adds to each difference."""
+    shared = np.zeros_like(own)
+    for a, b in combinations(range(len(summands)), 2):
+        gap = summands[a].by_seed - summands[b].by_seed
+        shared[a, b] = shared[b, a] = _allowance(gap, summands[0].trained, own[a, b])
+    return shared
+
+
+def _allowance(by_seed: np.ndarray, trained: np.ndarray, own: float) -> float:
+    """The variance from shared training; where seeds do not show it, as much as there is without, as where there is
+    nothing to learn."""
+    shared = shared_variance(by_seed, trained)
+    return own if shared is None else shared
 
 
 def _centred(summands: Sequence[Summands], adds: np.ndarray) -> np.ndarray:
@@ -121,11 +131,9 @@ def _centred(summands: Sequence[Summands], adds: np.ndarray) -> np.ndarray:
     beyond = adds - adds.mean(0)
     beyond -= beyond.mean(1, keepdims=True)
     own = (beyond**2).sum(1)
-    by_seed = [s.by_seed for s in summands if s.by_seed is not None]
-    shared = own
-    if len(by_seed) == len(summands):
-        drift = np.stack(by_seed)
-        shared = (drift - drift.mean(0)).var(1, ddof=1).sum(-1)
+    by_seed = np.stack([s.by_seed for s in summands])
+    by_seed -= by_seed.mean(0)
+    shared = [_allowance(of, summands[0].trained, float(v)) for of, v in zip(by_seed, own, strict=True)]
     ratio = np.divide(shared, own, out=np.zeros_like(own), where=own > 0)
     return np.asarray(beyond * np.sqrt(1 + ratio)[:, None])
 

@@ -8,7 +8,7 @@ from embench.files import digest
 from embench.records.record import Record
 from embench.statistics.common import has_shared_subjects, joined_on_common, recorded_targets
 from embench.statistics.estimates import contributions
-from embench.statistics.intervals import leave_one_out, shared_variance
+from embench.statistics.intervals import leave_one_out
 from embench.statistics.permutation import per_subject_contributions
 from embench.statistics.ranking import Summands
 
@@ -32,14 +32,10 @@ def headline_summands(record: Record, target: str) -> Summands | None:
         return None
     adds = np.bincount(jackknife.codes, adds)
     by_seed = contributions(metric, joined, rule, jackknife)
-    shared = shared_variance(by_seed, joined.trained(jackknife.subjects))
-    if shared is not None and np.isfinite(by_seed).all():
-        varies = by_seed.var(0, ddof=1).sum()
-        scaled = by_seed * np.sqrt(shared / varies) if varies else np.zeros_like(by_seed)
-    else:
-        scaled = None
+    first = np.unique(jackknife.codes, return_index=True)[1]  # one subject of each group stands for all
+    trained = joined.trained(jackknife.subjects[first])
     units = [
         [seed, fold, *(values.tolist() for values in (part.subject, part.stimulus, part.start_s, part.y_true))]
         for seed, fold, part in joined
     ]
-    return Summands(digest([metric, jackknife.codes.tolist(), units]), adds, scaled)
+    return Summands(digest([metric, jackknife.codes.tolist(), units]), adds, by_seed, trained)
