@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,6 +186,16 @@ def test_two_rows_alone_are_judged_by_the_test_that_compare_prints(published: tu
         scores = [scores["scores"]["stress"]["auroc_crossed_time"] for scores in kept]
         apart = rank_methods(scores, summands).ranks == ((1, 1), (2, 2))
         assert apart == (found.tests[SHARED_TRAINING] < 0.05)
+
+
+@pytest.mark.slow
+def test_showing_a_board_with_ranks_starts_at_once(published: tuple[Path, dict[str, Path]]) -> None:
+    boards, _ = published
+    code = f"from embench.cli import main; main(['leaderboard', 'show', '--boards', {str(boards)!r}])"
+    program = f"import sys\n{code}\nprint([n for n in ('torch', 'scipy.stats', 'sklearn') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "the best of 4 equal methods would lead by 0." in done.stdout
 
 
 @pytest.mark.slow
