@@ -199,6 +199,20 @@ def test_showing_a_board_with_ranks_starts_at_once(published: tuple[Path, dict[s
 
 
 @pytest.mark.slow
+def test_entries_without_labels_hold_no_summands_which_would_tell_them(
+    published: tuple[Path, dict[str, Path]], tmp_path: Path
+) -> None:
+    _, folders = published
+    of = record.read_record(folders["good"])
+    card = {**of.run["card"], "labels_public": "no"}
+    record.write_record(tmp_path / "good", replace(of, run={**of.run, "card": card}))
+    [entry], _ = publish_runs([tmp_path / "good"], tmp_path / "boards", lambda _: b"key")
+    assert {path.name for path in entry.iterdir()} == {
+        "run.yaml", "folds.csv", "scores.json", "predictions.csv.gz", "labels.hmac"
+    }  # fmt: skip
+
+
+@pytest.mark.slow
 def test_damaged_summands_are_named(published: tuple[Path, dict[str, Path]]) -> None:
     boards, _ = published
     [path] = boards.glob("*/*/good/summands.json")
