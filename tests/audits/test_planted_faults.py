@@ -100,6 +100,17 @@ def test_prediction_by_clock(tmp_path):
     assert set(found) == {"clock"}
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_clock_that_learned_the_tasks_says_little_inside_classes(tmp_path, sign):
+    """The better a clock, the less of it is left inside classes; its negative is the same clock."""
+    root = world(tmp_path / "w", lambda about: about["order"] >= 6)
+
+    def score(about, noise):
+        return 0.5 + sign * (0.3 * np.tanh(3 * (about["order"] - 5.5)) + noise.normal(0, 0.02))
+
+    assert set(of_file(tmp_path, root, score)) == {"clock"}
+
+
 def test_prediction_by_recording_length(tmp_path):
     rng = np.random.default_rng(1)
     root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * (about["seconds"] - 18) / 6)
