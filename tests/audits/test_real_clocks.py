@@ -85,7 +85,7 @@ def predicted(
 @pytest.mark.parametrize("name", CLOCKS)
 def test_a_clock_is_severe(evidence: Evidence, cohort: Cohort, name: str, sign: int) -> None:
     t = np.array([unit.start_s for unit in cohort.units])
-    session = np.array([cohort.sessions[unit.subject] for unit in cohort.units])
+    session = np.array([cohort.sessions.get(unit.subject, np.nan) for unit in cohort.units])
 
     def score(y: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
         return sign * CLOCKS[name](t[train], session[train], y[train], t[test], session[test])
@@ -102,5 +102,5 @@ def test_no_published_method_is_severe(evidence: Evidence) -> None:
     entries = sorted(BOARDS.glob("subject-independent-*/*/run.yaml"))
     assert entries
     for path in entries:
-        print(path.parent.name)
-        assert found(evidence, record.read_record(path.parent).predictions) == [], path
+        rows = record.read_record(path.parent).predictions
+        assert found(evidence, rows.take(rows["seed"] == 0)) == [], path
