@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,20 +37,11 @@ from .cohorts import (
     trained,
     worth,
 )
+from .sequential import Trials, shares
 
 SCORES = ("auroc_within", "auroc_crossed_time", "f1_weighted")
 MODELS = {"trained": trained, "drawn": drawn, "perceptron": perceptron, "forest": forest}
 EFFECT, SEEDS, NEW_PEOPLE = 0.5, 3, 2000
-
-
-Trials = Iterator[dict[str, bool]]
-"""What happened in each trial, by name; there is no end to them."""
-
-
-def shares(trials: Trials, times: int) -> dict[str, float]:
-    """How often each happens in so many trials."""
-    drawn = list(islice(trials, times))
-    return {name: float(np.mean([trial[name] for trial in drawn])) for name in drawn[0]}
 
 
 def coverage(
