@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from embench.interfaces.units import LabelRule, Target, Unit
@@ -67,8 +66,16 @@ def subject_names(n_subjects: int) -> list[str]:
 
 
 def trained(_: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Model:
-    """A logistic regression on subjects (subjects, units, features)."""
-    return _fitted(LogisticRegression(max_iter=200), x, y)
+    """A logistic regression on subjects (subjects, units, features): scikit-learn's with its penalty of 1, by Newton's
+    steps, which take a tenth of its time."""
+    rows, truth = np.c_[x.reshape(-1, FEATURES), np.ones(y.size)], y.ravel()
+    penalty = np.diag([1.0] * FEATURES + [0.0])
+    weight = np.zeros(FEATURES + 1)
+    for _ in range(8):
+        p = 1 / (1 + np.exp(-(rows @ weight)))
+        gradient = rows.T @ (p - truth) + penalty @ weight
+        weight = weight - np.linalg.solve((rows.T * (p * (1 - p))) @ rows + penalty, gradient)
+    return lambda new: 1 / (1 + np.exp(-(new @ weight[:-1] + weight[-1])))
 
 
 def perceptron(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Model:

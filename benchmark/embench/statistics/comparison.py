@@ -34,7 +34,7 @@ from embench.statistics.intervals import (
     shared_variance,
     widen,
 )
-from embench.statistics.joined import Joined
+from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.significance import ALPHA
 
 UNEQUAL_TUNING_RATIO = 2.0
@@ -247,7 +247,8 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     higher, bounded = _nature(name)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
-    jackknife = leave_one_out(every[0].tested_subjects(), groups)
+    design = records[0].run["cohort"].get("design")
+    jackknife = leave_one_out(every[0].tested_subjects(), groups, shared_stimuli(design, every[0]))
     about = _About(
         target=target,
         metric=name,
@@ -257,7 +258,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         group=np.array([groups[subject] for subject in jackknife.subjects.tolist()]),
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
         folds=max(map(len, every[0].seeds.values())),
-        trained=every[0].trained(jackknife.subjects),
+        trained=every[0].trained(jackknife),
         over="folds" if any(map(has_shared_subjects, records)) else "people",
     )
     made = []
@@ -331,6 +332,9 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
     if shared is not None:
         tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, shared)
         gap = widen(gap, shared)
+    if gap.over == "people and stimuli" and gap.error is not None:
+        # Permutations of subjects say nothing of other stimuli, which the interval does.
+        tests = {"t, subjects and stimuli": significance.t_test(gap.mean, gap.error, gap.df), **tests}
     if about.folds > 1 and len(apart) > 1:
         error = significance.corrected_error(apart, about.folds)
         tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)
