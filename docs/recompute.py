@@ -29,7 +29,7 @@ def enough(pairs, least):  # (classes,): 200 quadruples of 10 subjects; if match
 def recompute(name, group, near, seed, *units):  # the score and half of its interval's width
     P, F, groups, least = len(group), units[3].max() + 1, np.arange(group.max() + 1), 20 * name.endswith("matched")
     by_seed = [[x[..., seed == s] for x in units] for s in np.unique(seed)]
-    tests = np.array([[np.isin(np.arange(P), p[fold == f]) for f in range(F)] for _, _, p, fold, _ in by_seed])
+    tests = np.array([[np.isin(groups, group[p[fold == f]]) for f in range(F)] for _, _, p, fold, _ in by_seed])
     tables = [own(*u[:4], u[4] * ("crossed" in name), P, F) for u in by_seed]
     if name == "auroc_within":
         adds = np.array([np.nanmean(np.nanmean(t[:, 0] / t[:, 1], 0)[..., 0, 0], 1) for t in tables])

@@ -38,7 +38,7 @@ class Arena:
         self.method = self._in_units(self.rows["score"])
         joined = self._join(self.rows)[MODEL]
         self.jackknife = leave_one_out(joined.tested_subjects(), record.groups)
-        self.trained = joined.trained(self.jackknife.subjects)
+        self.trained = joined.trained(self.jackknife)
 
     @cached_property
     def controls(self) -> dict[str, Scored]:
