@@ -47,11 +47,13 @@ def draw_lengths(rng: np.random.Generator, n_subjects: int) -> np.ndarray:
     return rng.normal(3300.0, 140.0, n_subjects).round(3)
 
 
-def partitions(rng: np.random.Generator, lengths: np.ndarray, seeds: int) -> np.ndarray:
+def partitions(
+    rng: np.random.Generator, lengths: np.ndarray, seeds: int, protocol_name: str = "subject-independent-v2"
+) -> np.ndarray:
     """(seeds, subjects) the fold of each subject, as the protocol deals subjects with sessions of these lengths."""
     sessions = dict(zip(subject_names(len(lengths)), lengths.tolist(), strict=True))
     units = [Unit(name, name, name, "session", name, 0.0, length, 0.0, 0) for name, length in sessions.items()]
-    protocol, dataset = load_protocol("subject-independent-v2"), f"made-up {rng.integers(10**9)}"
+    protocol, dataset = load_protocol(protocol_name), f"made-up {rng.integers(10**9)}"
     fold_of = [
         {name: fold.index for fold in partition(protocol, dataset, units, k, sessions) for name in fold.test}
         for k in range(seeds)
@@ -124,13 +126,14 @@ def recorded(
     headline: str,
     lengths: np.ndarray | None = None,
     tried: int = 1,
+    unit_s: int = 10,
 ) -> Record:
-    """Answers (seeds, subjects, units) as a run of this name leaves them behind, on units of 10 s, of sessions of these
-    lengths (subjects,) in s."""
+    """Answers (seeds, subjects, units) as a run of this name leaves them behind, of sessions of these lengths
+    (subjects,) in s. Units whose `y` is NaN have no label."""
     seeds, n_subjects, units = predicted.shape
     seed, subject_id, moment = (grid.ravel() for grid in np.indices(predicted.shape))
     subject = np.array(subject_names(n_subjects))
-    ids = np.array([[f"{p}:{10_000 * u}-{10_000 * (u + 1)}" for u in range(units)] for p in subject])
+    ids = np.array([[f"{p}:{1000 * unit_s * u}-{1000 * unit_s * (u + 1)}" for u in range(units)] for p in subject])
     columns = {
         "method": np.full(predicted.size, MODEL),
         "target": np.full(predicted.size, TARGET.name),
@@ -140,7 +143,7 @@ def recorded(
         "recording": subject[subject_id],
         "stimulus": np.array([f"s{u:02d}" for u in range(units)])[moment],
         "unit": ids[subject_id, moment],
-        "start_s": 10.0 * moment,
+        "start_s": unit_s * moment.astype(float),
         "score": predicted.ravel(),
         "decision": predicted.ravel() >= 0.5,
     }

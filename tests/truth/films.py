@@ -13,7 +13,7 @@ from tabulate import tabulate
 from embench.statistics.comparison import compare
 
 from .cohorts import recorded
-from .rates import Trials
+from .sequential import Trials
 
 SEEDS, FOLDS = 1, 5
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from itertools import islice
 
 import numpy as np
 from scipy import stats
@@ -34,21 +33,12 @@ from .cohorts import (
     recorded,
     trained,
 )
+from .sequential import Trials, shares
 
 TAKEN = CANDIDATES.index("upper")
 """The allowance that statistics make; `test_allowance` proves that it is the same."""
 MODELS = {"trained": trained, "drawn": drawn}
 EFFECT, SEEDS = 0.5, 3
-
-
-Trials = Iterator[dict[str, bool]]
-"""What happened in each trial, by name; there is no end to them."""
-
-
-def shares(trials: Trials, times: int) -> dict[str, float]:
-    """How often each happens in so many trials."""
-    drawn = list(islice(trials, times))
-    return {name: float(np.mean([trial[name] for trial in drawn])) for name in drawn[0]}
 
 
 def outcomes(n_subjects: int, models: str, effect: float = EFFECT) -> Trials:

@@ -14,8 +14,8 @@ from embench.statistics.significance import SHARED_TRAINING
 
 from .allowance import SCORES
 from .films import told_apart
-from .rates import Trials, clearings, equivalences, outcomes, rejections
-from .sequential import wrong
+from .rates import clearings, equivalences, outcomes, rejections
+from .sequential import Trials, wrong
 
 CHANCE = 0.03
 """What 300 trials leave to chance beside a promised rate."""
