@@ -152,7 +152,7 @@ def card_for_protocol(protocol: Protocol, card: Card) -> Card:
             f"{card.name} declares no rest baseline, and {protocol.name} normalises each subject by nothing else",
             where=f"--protocol {protocol.name}",
             expected="a dataset whose card has a `baseline`: when in each recording the subject rested",
-            hint="--protocol subject-independent-v1",
+            hint="--protocol subject-independent-v2",
         )
     own = protocol.targets(card.name)
     if not own:
@@ -266,7 +266,7 @@ def _check_stimuli(cohort: Cohort, protocol: Protocol) -> None:
         f"stimuli cannot be kept apart in {cohort.card.name}: {reason}",
         where=f"--protocol {protocol.name}",
         expected="several stimuli, each met by several subjects, not in one fixed order",
-        hint="--protocol subject-independent-v1",
+        hint="--protocol subject-independent-v2",
     )
 
 
