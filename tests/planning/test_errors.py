@@ -28,7 +28,7 @@ WRONG = [
     ("--modalities zzz", "no modality is called that"),
     ("--modalities ecg,ecg", "duplicate modality"),
     ("--modalities ecg --target arousel", "did you mean arousal"),
-    ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v1"),
+    ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v2"),
     ("--modalities ecg --seeds one", "must be integers"),
     ("--modalities ecg --set encoder.lrr=1", "did you mean lr"),
     ("--modalities ecg --set encoder.build.dimm=1", "did you mean dim"),

@@ -23,7 +23,7 @@ RUN: dict[str, Any] = {
     "id": "20f1ab",
     "embench_version": "0.1.0",
     "dataset": {"name": "embench_plugins/stress_predict", "fingerprint": "f" * 64, "synthetic": None},
-    "protocol": {"name": "subject-independent-v1", "version": 1, "hash": "a" * 64, "leaks": False},
+    "protocol": {"name": "subject-independent-v2", "version": 1, "hash": "a" * 64, "leaks": False},
     "card": {"labels_public": "yes", "fixed_order": False, "label_rules_hash": "b" * 64},
     "method": {
         "encoders": {"ppg": "embench_plugins/cnn_tf"},
@@ -64,7 +64,7 @@ def record(make_run: Callable[..., Any], binary: Target) -> Record:
         run.predictions,
         run.labels,
         targets=[binary],
-        protocol=load_protocol("subject-independent-v1"),
+        protocol=load_protocol("subject-independent-v2"),
         card=SimpleNamespace(fixed_order=False),
         groups=run.groups,
         unit_length_s=10.0,
@@ -158,7 +158,7 @@ def test_a_record_without_a_needed_field_is_not_written(tmp_path: Path, record: 
 def test_an_entry_is_the_part_that_may_be_published(tmp_path: Path, record: Record) -> None:
     write_record(tmp_path / "run", record)
     entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
-    assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v1" / "20f1ab"
+    assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v2" / "20f1ab"
     names = {"run.yaml", "predictions.csv.gz", "folds.csv", "scores.json", "labels.csv.gz"}
     assert {p.name for p in entry.iterdir()} == names
     assert export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest") == entry  # replaces it
@@ -183,7 +183,7 @@ def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Re
         published.predictions,
         published.labels,
         targets=[binary],
-        protocol=load_protocol("subject-independent-v1"),
+        protocol=load_protocol("subject-independent-v2"),
         card=SimpleNamespace(fixed_order=False),
         groups=published.groups,
         unit_length_s=10.0,

@@ -94,7 +94,7 @@ def test_training_labels_of_one_class_only(tmp_path, encoder, fusion):
 
 
 def test_leave_one_subject_out(mixed, tmp_path):
-    result = Bench(mixed, tmp_path).run("Moments", fusion="logreg", protocol="leave-one-subject-out-v1")
+    result = Bench(mixed, tmp_path).run("Moments", fusion="logreg", protocol="leave-one-subject-out-v2")
     predictions = result.predictions
     for fold in set(predictions["fold"]):
         assert len(set(predictions["subject"][predictions["fold"] == fold])) == 1

@@ -254,8 +254,8 @@ def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         raise UsageError(
             f"there is no published protocol named '{base}'",
             where=f"{path}, extends",
-            expected=f"one of {', '.join(protocol_names())}",
-            hint=did_you_mean(str(base), protocol_names()),
+            expected=f"one of {', '.join(_current_names())}",
+            hint=did_you_mean(str(base), _current_names()),
         )
     return {**load_protocol(base).model_dump(exclude_none=True), **own}
 
