@@ -49,7 +49,14 @@ def test_board_rows(embench, monkeypatch):
         "cost": {"wall_s": 3.0, "parameters": 1200},
     }  # fmt: skip
     control = {"kind": "control", "control": "prior", "people": 24, "score": None, "id": "r1"}
-    section = {"dataset": "d", "protocol": "p", "target": "t", "leaks": True, "rows": [method, control]}
+    section = {
+        "dataset": "d",
+        "protocol": "p",
+        "target": "t",
+        "leaks": True,
+        "superseded_by": None,
+        "rows": [method, control],
+    }
     monkeypatch.setattr("embench.leaderboard.leaderboard_sections", lambda *_: [section])
     done = embench("leaderboard", "show")
     assert "d, p, leaks, target t" in done.out

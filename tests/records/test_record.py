@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ RUN: dict[str, Any] = {
     "id": "20f1ab",
     "embench_version": "0.1.0",
     "dataset": {"name": "embench_plugins/stress_predict", "fingerprint": "f" * 64, "synthetic": None},
-    "protocol": {"name": "subject-independent-v2", "version": 1, "hash": "a" * 64, "leaks": False},
+    "protocol": {"name": "subject-independent-v2", "version": 2, "hash": "a" * 64, "leaks": False},
     "card": {"labels_public": "yes", "fixed_order": False, "label_rules_hash": "b" * 64},
     "method": {
         "encoders": {"ppg": "embench_plugins/cnn_tf"},
@@ -34,7 +33,7 @@ RUN: dict[str, Any] = {
     "recipe": {"preset": "small", "on_board": True, "stages": {}, "assumed": ["batch"]},
     "targets": ["stress"],
     "seeds": [0, 1],
-    "cohort": {"people": 12, "left_out": []},
+    "cohort": {"people": 12, "left_out": [], "design": "free"},
     "target_access": "unlabelled",
     "pretrain_overlap": "none",
     "dev": False,
@@ -65,10 +64,9 @@ def record(make_run: Callable[..., Any], binary: Target) -> Record:
         run.labels,
         targets=[binary],
         protocol=load_protocol("subject-independent-v2"),
-        card=SimpleNamespace(fixed_order=False),
+        design="free",
         groups=run.groups,
         unit_length_s=10.0,
-        replicates=50,
     )
     folds = [{"subject": p, "group": g, "fold": 0, "role": "test", "seed": 0} for p, g in run.groups.items()]
     history = [{"stage": "unimodal", "epoch": 0, "loss": 0.5}, {"stage": "fusion", "epoch": 0, "accuracy": 0.7}]
@@ -103,10 +101,9 @@ def test_scores_can_be_made_again_from_the_folder(tmp_path: Path, record: Record
         again.labels,
         targets=[binary],
         protocol=load_protocol(again.run["protocol"]["name"]),
-        card=SimpleNamespace(**again.run["card"]),
+        design=again.run["cohort"]["design"],
         groups=again.groups,
         unit_length_s=10.0,
-        replicates=again.scores["replicates"],
     )
     assert scores == again.scores
 
@@ -184,10 +181,9 @@ def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Re
         published.labels,
         targets=[binary],
         protocol=load_protocol("subject-independent-v2"),
-        card=SimpleNamespace(fixed_order=False),
+        design="free",
         groups=published.groups,
         unit_length_s=10.0,
-        replicates=published.scores["replicates"],
     )
     assert again == published.scores == record.scores
 
