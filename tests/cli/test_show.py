@@ -49,17 +49,11 @@ def test_board_rows(embench, monkeypatch):
         "cost": {"wall_s": 3.0, "parameters": 1200},
     }  # fmt: skip
     control = {"kind": "control", "control": "prior", "people": 24, "score": None, "id": "r1"}
-    section = {
-        "dataset": "d",
-        "protocol": "p",
-        "target": "t",
-        "leaks": True,
-        "superseded_by": None,
-        "rows": [method, control],
-    }
+    section = {"dataset": "d", "protocol": "p", "target": "t", "leaks": True, "rows": [method, control]}
+    section["superseded_by"] = "p-v2"
     monkeypatch.setattr("embench.leaderboard.leaderboard_sections", lambda *_: [section])
     done = embench("leaderboard", "show")
-    assert "d, p, leaks, target t" in done.out
+    assert "d, p (superseded by p-v2), leaks, target t" in done.out
     assert "3 s" in done.out
     assert "1.2 k" in done.out
     assert "cnn_tf + late" in done.out

@@ -129,7 +129,8 @@ def test_partitions_differ_by_k_dataset_and_protocol() -> None:
 
 
 def test_partition_of_a_dataset_is_fixed_for_good() -> None:
-    """A change here parts new rows from published ones: it needs a new version of the protocol."""
+    """A change here parts new rows from published ones: it needs a new version of the protocol. Entries of a superseded
+    version are audited by its own partitions."""
     units = cohort(n_subjects=8)
     folds = partition(BEFORE, "toy", units, 0)
     assert [sorted(subjects(units, fold.test)) for fold in folds] == [
@@ -146,6 +147,57 @@ def test_partition_of_a_dataset_is_fixed_for_good() -> None:
         ["p4", "p6", "p7"],
         ["p3", "p6", "p7"],
     ]
+    now = partition(INDEPENDENT, "toy", units, 0)
+    assert [sorted(subjects(units, fold.test)) for fold in now] == [
+        ["p0", "p3"],
+        ["p4", "p6"],
+        ["p2", "p5"],
+        ["p7"],
+        ["p1"],
+    ]
+    one_order = partition(INDEPENDENT, "toy", units, 0, {f"p{i}": 600.0 + i for i in range(8)})
+    assert [sorted(subjects(units, fold.test)) for fold in one_order] == [
+        ["p2", "p3", "p4", "p5"],
+        ["p0", "p1"],
+        ["p6", "p7"],
+    ]
+
+
+def test_neighbours_in_session_length_share_a_fold_where_tasks_came_in_one_order() -> None:
+    units = cohort(n_subjects=35)
+    sessions = {f"p{i}": 1000.0 + i * 17 % 35 for i in range(35)}
+    order = sorted(sessions, key=lambda name: sessions[name])
+    offsets = set()
+    for k in range(8):
+        folds = partition(INDEPENDENT, "toy", units, k, sessions)
+        prove(INDEPENDENT, units, folds)
+        fold_of = {name: fold.index for fold in folds for name in subjects(units, fold.test)}
+        blocks = {at: [order[i : i + 4] for i in range(at, 32, 4)] for at in range(4)}
+        whole = {at for at in blocks if all(len({fold_of[name] for name in block}) == 1 for block in blocks[at])}
+        assert whole
+        offsets |= whole
+        assert len(folds) == 5
+        assert all(4 <= len(subjects(units, fold.test)) <= 10 for fold in folds)
+        shuffled = random.Random(k).sample(units, len(units))
+        assert assigned(folds) == assigned(partition(INDEPENDENT, "toy", shuffled, k, sessions))
+    assert len(offsets) > 1  # partitions differ in who is whose neighbour
+    for protocol in (BEFORE, LOSO):
+        assert partition(protocol, "toy", units, 0, sessions) == partition(protocol, "toy", units, 0)
+
+
+def test_groups_stay_whole_in_blocks_of_neighbours() -> None:
+    units = cohort(groups={f"p{i}": f"dyad{i // 2}" for i in range(24)})
+    folds = partition(INDEPENDENT, "toy", units, 0, {f"p{i}": 600.0 + 100 * (i % 2) + i for i in range(24)})
+    prove(INDEPENDENT, units, folds)
+    assert max(len(subjects(units, fold.test)) for fold in folds) == 8  # four dyads
+
+
+def test_subjects_of_one_block_are_still_split() -> None:
+    units = cohort(n_subjects=4)
+    for k in range(4):
+        folds = partition(INDEPENDENT, "toy", units, k, dict.fromkeys(["p0", "p1", "p2", "p3"], 60.0))
+        prove(INDEPENDENT, units, folds)
+        assert len(folds) >= 2
 
 
 def test_subjects_are_connected_through_any_recording() -> None:

@@ -108,8 +108,8 @@ def _page(dataset: str, sections: Sequence[dict[str, Any]]) -> str:
         parts.append(f"## {section['target']}, {section['protocol']}{old}\n")
         if section["superseded_by"]:
             parts.append(
-                f"**Superseded by `{section['superseded_by']}`**, which takes the new runs. These rows stay as they were "
-                "published and are compared with no row of the new version.\n"
+                f"**Superseded by `{section['superseded_by']}`**, which takes the new runs. These rows stay as they "
+                "were published and are compared with no row of the new version.\n"
             )
         if section["leaks"]:
             parts.append("**This protocol leaks**: training has seen part of the test data. Nothing is ranked.\n")
