@@ -152,6 +152,29 @@ def test_two_subjects_are_enough():
     assert len(graph.predictions) == 2
 
 
+def test_the_design_follows_from_who_met_what_and_in_which_order():
+    def design(fixed_order, *met):
+        """Of subjects who met these stimuli; the first letter of a name is the group."""
+        entries = tuple(
+            RecordingEntry(
+                f"{name}-{s}", name, s, "s", name[0], 60.0 * r, r, 50.0 + r, {"ecg": Span(0, 128 * (50 + r), 0.0)}
+            )
+            for name, stimuli in met
+            for r, s in enumerate(stimuli)
+        )
+        store = FakeStore(entries, {"arousal": {e.id: 7.0 for e in entries}, "valence": {}})
+        card, protocol = replace(TINY.card, fixed_order=fixed_order), load_protocol("subject-independent-v2")
+        cohort = build_cohort(store, card, card.targets[:1], ["ecg"], protocol)
+        assert cohort.sessions == {name: 60.0 * (len(stimuli) - 1) + 49.0 + len(stimuli) for name, stimuli in met}
+        return cohort.design
+
+    assert design(False, ("a", "xyz"), ("b", "zyx")) == "shared_stimuli"
+    assert design(True, ("a", "xyz"), ("b", "xyz")) == "fixed_order"
+    assert design(False, ("a", "xy"), ("b", "vw")) == "free"
+    assert design(False, ("a", "xy"), ("b", "yw")) == "free"  # nothing to hold one stimulus against
+    assert design(False, ("a1", "xy"), ("a2", "xy"), ("b", "vw")) == "free"  # they are one group, in one fold
+
+
 def test_the_shortest_unit_is_counted_without_a_baseline_that_is_no_part_of_it():
     entries = tuple(
         RecordingEntry(f"p{p}-0", f"p{p}", "v0", "s", f"p{p}", 0.0, 0, 10.0 + p, {"ecg": Span(0, 1280, 0.0)})
