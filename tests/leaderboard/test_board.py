@@ -34,7 +34,7 @@ def put(
     **changed: Any,
 ) -> Path:
     """An entry on the stress board, as an exported run leaves it."""
-    protocol = "segment-random-legacy" if leaks else "subject-independent-v1"
+    protocol = "segment-random-legacy" if leaks else "subject-independent-v2"
     run = {
         "id": run_id,
         "embench_version": "0.1.0",
@@ -156,7 +156,7 @@ def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Pat
     put(tmp_path, "a", 0.99, leaks=True)
     put(tmp_path, "b", 0.6)
     honest, leaking = leaderboard_sections(tmp_path)
-    assert (honest["protocol"], leaking["protocol"]) == ("subject-independent-v1", "segment-random-legacy")
+    assert (honest["protocol"], leaking["protocol"]) == ("subject-independent-v2", "segment-random-legacy")
     assert [row["rank"] for row in leaking["rows"]] == [None, None]
     build_leaderboards(tmp_path)
     assert "**This protocol leaks**" in (tmp_path / "stress_predict" / "README.md").read_text()
@@ -194,7 +194,7 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
         "1", "cnn_tf + late, after masked_value", "ppg, eda", "small (1 assumed)", "24", "0.612 [0.562, 0.662]",
         "0.700", "0.650", "**not above elapsed_time**", "not audited", "2 min, cpu", "1.25 M", "not measured",
         "not measured", "not measured", "3 / 2", "0, 1, 2",
-        "[a](subject-independent-v1/a)",
+        "[a](subject-independent-v2/a)",
     ]  # fmt: skip
     [head] = [line for line in page.splitlines() if line.startswith("| rank ")]
     assert "**auroc_crossed_time**" in head
@@ -238,7 +238,7 @@ def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
     assert len(leaderboard_sections(tmp_path, dataset="stress_predict", target="stress")) == 1
     with pytest.raises(UsageError) as error:
         leaderboard_sections(tmp_path, dataset="amigos")
-    assert "stress_predict subject-independent-v1 stress" in str(error.value.expected)
+    assert "stress_predict subject-independent-v2 stress" in str(error.value.expected)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
     a_run(tmp_path, "a")
     tried = a_run(tmp_path, "b", dev=True)
     entries, refused = publish_runs(finished_runs(tmp_path / "runs"), tmp_path / "boards", key_of)
-    assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v1" / "a"]
+    assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v2" / "a"]
     assert refused == {tried: ["it scored validation subjects (--dev)"]}
     assert ranks(tmp_path / "boards") == {"a": (1, 1)}
 
@@ -308,7 +308,7 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     line = ["leaderboard", "build", "--from", str(tmp_path / "runs"), "--boards", str(tmp_path / "boards")]
     assert main(line) == 0
     out, err = capsys.readouterr()
-    assert "subject-independent-v1/a" in out
+    assert "subject-independent-v2/a" in out
     assert "validation subjects" in err
     assert "[a](" in (tmp_path / "boards" / "stress_predict" / "README.md").read_text()
     assert main([*line[:3], str(tmp_path / "nothing")]) == 3

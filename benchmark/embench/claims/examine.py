@@ -14,13 +14,13 @@ from embench.data.cohort import card_for_protocol
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.dataset import Card
 from embench.planning.plan import Plan
-from embench.planning.request import request_of
+from embench.planning.request import Request, request_of
 from embench.records import record
 from embench.runs import run as runner
 from embench.statistics import comparison
 from embench.statistics.significance import holm
 
-FIXED_PROTOCOL = "subject-independent-v1"
+FIXED_PROTOCOL = Request.protocol
 """The protocol that holds for every method, whose headline is compared."""
 
 Leg = Literal["fixed", "own"]

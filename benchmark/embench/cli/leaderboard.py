@@ -33,7 +33,8 @@ def show(
         console.echo(f"no published entries in {boards}")
     for section in sections:
         leaks = ", leaks" if section["leaks"] else ""
-        title = f"{section['dataset']}, {section['protocol']}{leaks}, target {section['target']}"
+        old = f" (superseded by {section['superseded_by']})" if section["superseded_by"] else ""
+        title = f"{section['dataset']}, {section['protocol']}{old}{leaks}, target {section['target']}"
         headline = section["rows"][0]["headline"]
         heads = ["rank", "method", "modalities", "recipe", "subjects", headline, "controls", *cost.COST_COLUMNS, "run"]
         console.table(heads, [_cells(row) for row in section["rows"]], title=title)
