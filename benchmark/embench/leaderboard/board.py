@@ -96,7 +96,7 @@ def _sections(entries: Sequence[LeaderboardEntry]) -> list[dict[str, Any]]:
     for (board, leaks, successor, protocol), group in groupby(keyed, key=place):
         of_protocol = list(group)
         for target in sorted({target for entry in of_protocol for target in entry.targets}):
-            about = {"dataset": board, "protocol": protocol, "superseded_by": successor or None}
+            about: dict[str, Any] = {"dataset": board, "protocol": protocol, "superseded_by": successor or None}
             about |= {"target": target, "leaks": leaks}
             about["fixed_order"] = any(entry.run.card.fixed_order for entry in of_protocol)
             rows, rankings = ranked_rows(of_protocol, target)
