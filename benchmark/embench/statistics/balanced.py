@@ -16,7 +16,7 @@ from scipy import sparse
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known, one_against_rest, subject_codes, tie_width
 from embench.interfaces.units import Units
-from embench.statistics.conditioned import MATCHED_S, cells, own_comparisons, session_lengths
+from embench.statistics.conditioned import MATCHED_S, cells, own_comparisons, length_by_subject
 from embench.statistics.intervals import Estimate, Jackknife, jackknife_estimate
 from embench.statistics.joined import Joined
 
@@ -68,7 +68,7 @@ def _halves(units: Units, subjects: np.ndarray, minutes: int) -> list[tuple[np.n
     if isinstance(cell, Undefined):
         return [(np.empty((0, 2), int), np.empty(0, int), np.empty((0, 2))) for _ in one_against_rest(units)]
     subject, tie = subject_codes(units, subjects), tie_width(units.score)
-    length = session_lengths(units, subject, len(subjects))
+    length = length_by_subject(units, subject, len(subjects))
     longer = np.subtract.outer(length, length)
     first, second = np.nonzero((longer > 0) & (longer <= MATCHED_S))
     bins = 1 + int(cell.max())

@@ -77,12 +77,12 @@ def cells(name: str, units: Units) -> np.ndarray | Undefined:
 
 def _of_like_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:
     """The comparisons of subjects whose sessions differ by `MATCHED_S` at most."""
-    length = session_lengths(units, subject, len(table.pairs))
+    length = length_by_subject(units, subject, len(table.pairs))
     close = np.abs(np.subtract.outer(length, length)) <= MATCHED_S  # never where a length is NaN
     return Pairs(np.where(close, table.wins, 0.0), np.where(close, table.pairs, 0.0))
 
 
-def session_lengths(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
+def length_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
     """(P,) the length of each subject's session in s, NaN for those without units."""
     length = np.full(subjects, np.nan)
     length[subject] = units.session_s
