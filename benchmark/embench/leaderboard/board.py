@@ -22,8 +22,9 @@ LEGEND = """\
   brackets: the 95 % interval over subjects. Where the intervals of two rows overlap widely, their ranks do not show
   that one method is better.
 - `auroc_within` compares moments within a subject. `auroc_within_stimulus` holds the stimulus constant, `auroc_crossed`
-  subject and stimulus, and `auroc_crossed_time` subject and clock. Chance is .5 in all of them. `f1_weighted` depends
-  on the decision threshold and on the prevalence of the label; it is listed because papers report it.
+  subject and stimulus, `auroc_crossed_time` subject and clock, and `auroc_crossed_matched` subject, clock and length of
+  the session. Chance is .5 in all of them. `f1_weighted` depends on the decision threshold and on the prevalence of the
+  label; it is listed because papers report it.
 - *controls*: rows in italics use no physiological signal (a constant, the clock, the length of a recording, movement).
   A method clears a control if the interval of the paired difference of headlines lies above 0. A method that does not
   clear every control gives no evidence of a physiological effect.
@@ -91,7 +92,7 @@ def _sections(entries: Sequence[LeaderboardEntry]) -> list[dict[str, Any]]:
     for (board, leaks, successor, protocol), group in groupby(keyed, key=place):
         of_protocol = list(group)
         for target in sorted({target for entry in of_protocol for target in entry.targets}):
-            about = {"dataset": board, "protocol": protocol, "superseded_by": successor or None}
+            about: dict[str, Any] = {"dataset": board, "protocol": protocol, "superseded_by": successor or None}
             about |= {"target": target, "leaks": leaks}
             about["fixed_order"] = any(entry.run.card.fixed_order for entry in of_protocol)
             sections.append({**about, "rows": ranked_rows(of_protocol, target)})
