@@ -35,7 +35,7 @@ demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
 		--data-root $(DEMO) --runs $(DEMO)/runs
 
 $(DEMO)/amigos/EMBENCH_SYNTHETIC.json: | $(INSTALLED)
-	$(BIN)/embench data synthesize amigos --out $(DEMO)/amigos --subjects 10 --seed 0 --effect 1
+	$(BIN)/embench data synthesize amigos --out $(DEMO)/amigos --subjects 18 --seed 0 --effect 1
 
 # The three linters side by side; mypy and import-linter keep what they know of unchanged files.
 lint: setup

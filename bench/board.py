@@ -23,13 +23,13 @@ from embench.runs import run as runner
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS, BOARDS = ROOT / ".embench" / "board", ROOT / "leaderboards"
-DATASET, PROTOCOL, SEEDS = "stress_predict", "subject-independent-v1", "0,1,2"
+DATASET, PROTOCOL, SEEDS = "stress_predict", "subject-independent-v2", "0,1,2"
 ALONE, TOGETHER = ("ppg", "eda", "temp"), "ppg,eda,temp"
 
 ESTIMATORS = ("logreg", "svm", "lda", "forest", "boosting", "mlp")
 TOGETHER_IN_ONE = "ppg+eda"
 
-STRICT, LEGACY = "subject-independent-strict-v1", "segment-random-legacy"
+STRICT, LEGACY = "subject-independent-strict-v2", "segment-random-legacy"
 
 
 class Method(NamedTuple):

@@ -25,8 +25,9 @@ LEGEND = """\
   brackets: the 95 % interval over subjects. *rank*: the ranks that a row may have, at 95 % for all comparisons of rows
   together; rows that can't be told apart share ranks. *By luck*: see `docs/statistics.md`, "Many rows".
 - `auroc_within` compares moments within a subject. `auroc_within_stimulus` holds the stimulus constant, `auroc_crossed`
-  subject and stimulus, and `auroc_crossed_time` subject and clock. Chance is .5 in all of them. `f1_weighted` depends
-  on the decision threshold and on the prevalence of the label; it is listed because papers report it.
+  subject and stimulus, `auroc_crossed_time` subject and clock, and `auroc_crossed_matched` subject, clock and length of
+  the session. Chance is .5 in all of them. `f1_weighted` depends on the decision threshold and on the prevalence of the
+  label; it is listed because papers report it.
 - *controls*: rows in italics use no physiological signal (a constant, the clock, the length of a recording, movement).
   A method clears a control if the interval of the paired difference of headlines lies above 0. A method that does not
   clear every control gives no evidence of a physiological effect. *By construction*: the control can't score anything

@@ -18,6 +18,7 @@ SECONDARY_METRICS = (
     "auroc_within_stimulus",
     "auroc_crossed",
     "auroc_crossed_time",
+    "auroc_crossed_matched",
     "auroc",
     "balanced_accuracy",
     "f1_weighted",

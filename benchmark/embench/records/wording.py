@@ -14,6 +14,7 @@ METRIC_NAMES = {
     "auroc_within_stimulus": "AUROC within stimulus",
     "auroc_crossed": "AUROC with subject and stimulus held constant",
     "auroc_crossed_time": "AUROC with subject and clock held constant",
+    "auroc_crossed_matched": "AUROC with subject, clock and session length held constant",
     "ccc": "concordance within subject",
     "f1_weighted": "weighted F1",
     "f1_macro": "macro F1",

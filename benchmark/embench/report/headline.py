@@ -239,7 +239,7 @@ def scores_section(run: RunView) -> Markup:
         made.append(html_table(("score", "mean", "low", "high", "SD", "remarks"), rows, caption))
     note = (
         "Scores per fold are averaged over seeds, then over folds, and never pooled over folds. Conditioned scores "
-        "hold constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), or subject and "
-        "clock (auroc_crossed_time)."
+        "hold constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), subject and clock "
+        "(auroc_crossed_time), or subject, clock and length of the session (auroc_crossed_matched)."
     )
     return paragraph(note) + join_parts(made)

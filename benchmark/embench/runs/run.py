@@ -167,7 +167,7 @@ def call(*, encoder: str | Sequence[str], pretrainer: str | Sequence[str] = (), 
     >>> 0 <= run.scores["scores"]["arousal"]["auroc_within"]["mean"] <= 1
     True
     >>> other = embench.run(encoder="handcrafted", fusion="lda", **data)
-    >>> embench.compare(run, other).metric
+    >>> embench.compare(run, other, metric="auroc_within").metric
     'auroc_within'
     """
     values, known = by_field(options), {f.name for f in fields(Request)}
