@@ -21,7 +21,7 @@ from embench.report.latex import bibliography
 from embench.report.latex.tex import escape
 
 ROOT = Path(__file__).parents[2]
-ENTRIES = sorted(path.parent for path in (ROOT / "leaderboards").glob("*/subject-independent-v1/*/run.yaml"))
+ENTRIES = sorted(path.parent for path in (ROOT / "leaderboards").glob("*/subject-independent-v?/*/run.yaml"))
 NAMES = ["{}", "a & b", "50 % \\ of_it", "#1 {best} ~ $x^2$ <y>"]
 
 
@@ -166,7 +166,7 @@ def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
 
 def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:
     rules = {
-        **protocols.load_protocol("subject-independent-v1").model_dump(mode="json"),
+        **protocols.load_protocol("subject-independent-v2").model_dump(mode="json"),
         "name": "mine",
         "rate_hz": 64.0,
     }

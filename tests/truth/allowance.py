@@ -202,6 +202,8 @@ def table(folder: Path) -> str:
             if not known:
                 continue
             mean, own, df, truth, *shared = np.array([row[:7] for row in known]).T
+            if not np.isfinite(shared).all():  # all seeds split subjects alike: nothing shows, and nothing is added
+                shared = [np.where(np.isfinite(shared).all(0), of, 0.0) for of in shared]
             cells = []
             for more in added(*shared).values():
                 half = stats.t.ppf(0.975, df) * np.sqrt(own + more)

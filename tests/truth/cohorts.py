@@ -174,6 +174,7 @@ def recorded(
             "people": n_subjects,
             "left_out": [],
             "session_s": None if lengths is None else dict(zip(subject.tolist(), lengths.tolist(), strict=True)),
+            "design": "shared_stimuli" if lengths is None else "fixed_order",
         },
         "target_access": "none",
         "pretrain_overlap": "none",

@@ -2,7 +2,15 @@
 
 from embench.protocols.guard import protocol_deviations, prove
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.schema import Design, Protocol, load_protocol, protocol_names, recorded_protocol
+from embench.protocols.schema import (
+    Design,
+    Protocol,
+    load_current_protocol,
+    load_protocol,
+    protocol_names,
+    recorded_protocol,
+    superseded_by,
+)
 from embench.protocols.units import (
     Cut,
     LabelKind,
@@ -28,6 +36,7 @@ __all__ = [
     "fitted_rule",
     "follow",
     "label_units",
+    "load_current_protocol",
     "load_protocol",
     "make_units",
     "partition",
@@ -37,5 +46,6 @@ __all__ = [
     "recorded_protocol",
     "roles",
     "session_lengths",
+    "superseded_by",
     "whole",
 ]

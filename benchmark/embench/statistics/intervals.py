@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
 
 from embench.interfaces.metric import Undefined
 
@@ -146,6 +145,8 @@ def mean_over_subjects(
 
 
 def _with_interval(estimate: Estimate, error: float, df: int) -> Estimate:
+    from scipy import stats  # boards are shown without it
+
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
     return replace(estimate, low=estimate.mean - half, high=estimate.mean + half, error=error, df=df)
 
@@ -184,27 +185,29 @@ def shared_variance(by_seed: np.ndarray, trained: np.ndarray) -> float | None:
 
     Two subjects of different folds each train the model that predicts the other, so that what they add to a score is
     not independent. Where there is nothing to learn, so that a model is made of its training subjects' noise alone,
-    this about doubles the variance. How much of what subjects add hangs on who trained shows between seeds, whose
-    training subjects differ. For predictions that are linear in the model, the variance to add is the one between seeds
-    times the mean square of the share of seeds in which one subject trains for another, over that share's variance
-    between seeds. For random partitions into F parts, this factor is F - 1 + 1/S.
+    this about doubles the variance. It shows between seeds: two subjects who are tested together in one seed and apart
+    in another leave the training set together, and what both add changes together. The sum of the products of their
+    changes estimates the covariance, by least squares; it is raised by its standard error, because it is made of few
+    seeds, and is at most what it would be if all that changes between seeds were shared.
 
     Args:
         by_seed: (S, G) what each group of subjects adds in each seed, NaN where a seed has no score.
-        trained: (S, P, P) see `Joined.trained`.
+        trained: (S, G, G) see `Joined.trained`.
 
     Returns:
         None where fewer than two seeds have a score, or all split subjects alike.
     """
     known = np.isfinite(by_seed).all(1)
-    if known.sum() < 2:
+    if known.sum() < 2 or (trained[known] == trained[known][0]).all():
         return None
-    trained = trained[known]
-    varies = float(trained.var(0, ddof=1).mean())
-    if not varies:
-        return None
-    factor = float((trained.mean(0) ** 2).mean()) / varies
-    return factor * float(by_seed[known].var(0, ddof=1).sum())
+    share, change = trained[known].mean(0), by_seed[known] - by_seed[known].mean(0)
+    moved = (trained[known] - share) ** 2
+    most = (share**2).sum() / (moved.sum() / (known.sum() - 1)) * by_seed[known].var(0, ddof=1).sum()
+    products = (moved * change[:, :, None] * change[:, None, :]).sum(0)
+    np.fill_diagonal(products, 0.0)
+    scale = (share**2).sum() / (moved**2).sum()
+    covariance, error = scale * products.sum(), scale * np.sqrt(2 * (products**2).sum())
+    return float(np.clip(covariance + error, 0.0, most))
 
 
 def widen(estimate: Estimate, shared: float | None) -> Estimate:
