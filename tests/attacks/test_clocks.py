@@ -31,18 +31,12 @@ WEIGHTS = (0.1, 0.3, 0.6, 1.0, 3.0) if WHOLE else (0.3, 1.0)
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory) -> Arena:
     """A cheap method on all subjects who have labels."""
-    run = embench.run(
-        "stress_predict",
-        encoder="handcrafted",
-        fusion="logreg",
-        modalities="eda,temp",
-        protocol="subject-independent-v2",
-        recipe="small",
-        seeds="0,1,2",
-        device="cpu",
-        data_root=DATA,
-        runs=tmp_path_factory.mktemp("runs"),
-    )
+    folder = tmp_path_factory.mktemp("arena")
+    method = {"encoder": "handcrafted", "fusion": "logreg", "modalities": "eda,temp", "recipe": "small"}
+    rules = {"protocol": "subject-independent-v2", "seeds": "0,1,2", "device": "cpu", "workers": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBENCH_CACHE", str(folder / "cache"))
+        run = embench.run(dataset="stress_predict", data_root=DATA, runs=folder / "runs", **method, **rules)
     made = Arena(read_record(run.folder))
     assert made.name == "auroc_crossed_matched"
     return made
@@ -57,7 +51,7 @@ def clock(request, arena) -> np.ndarray:
 def test_a_clock_is_at_chance_and_clears_no_control(arena, clock, sign) -> None:
     made = arena.score(sign * clock)
     cleared = [name for name in CONTROLS if arena.above(made, arena.controls[name]).low > 0]
-    print(made.headline, cleared)
+    print(f"{made.headline.mean:.3f} [{made.headline.low:.3f}, {made.headline.high:.3f}]")
     assert abs(made.headline.mean - 0.5) < 0.02
     assert made.headline.low <= 0.5 <= made.headline.high
     assert not cleared
@@ -68,5 +62,5 @@ def test_a_method_gains_nothing_from_a_clock(arena, clock, sign) -> None:
     alone = arena.score(arena.method)
     for weight in WEIGHTS:
         gain = arena.above(arena.score(arena.method + sign * weight * clock), alone)
-        print(weight, gain)
+        print(f"{weight}: {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
         assert gain.mean <= 0.005 or gain.low <= 0, f"{weight} of the clock adds {gain.mean:.3f}"
