@@ -27,7 +27,7 @@ def told_apart(n_subjects: int, n_films: int, film_effect: float, seed: int = 0)
     """
     rng = np.random.default_rng([seed, n_subjects, n_films, int(10 * film_effect)])
     while True:
-        film, subject = rng.normal(size=n_films), 0.7 * rng.normal(size=(n_subjects, 1))
+        film, subject = 0.7 * rng.normal(size=n_films), 0.5 * rng.normal(size=(n_subjects, 1))
         y = (film + subject + rng.normal(size=(n_subjects, n_films)) > 0).astype(float)
         folds = np.stack([rng.permutation(n_subjects) % FOLDS for _ in range(SEEDS)])
         methods = []

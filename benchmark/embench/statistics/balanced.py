@@ -16,7 +16,7 @@ from scipy import sparse
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_of_known, one_against_rest, subject_codes, tie_width
 from embench.interfaces.units import Units
-from embench.statistics.conditioned import MATCHED_S, cells, own_comparisons, length_by_subject
+from embench.statistics.conditioned import MATCHED_S, cells, length_by_subject, own_comparisons
 from embench.statistics.intervals import Estimate, Jackknife, jackknife_estimate
 from embench.statistics.joined import Joined
 
