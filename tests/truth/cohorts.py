@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from embench.interfaces.units import LabelRule, Target, Unit
-from embench.protocols import load_protocol, partition
+from embench.protocols import Design, load_protocol, partition
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record
 
@@ -127,6 +127,7 @@ def recorded(
     lengths: np.ndarray | None = None,
     tried: int = 1,
     unit_s: int = 10,
+    design: Design | None = None,
 ) -> Record:
     """Answers (seeds, subjects, units) as a run of this name leaves them behind, of sessions of these lengths
     (subjects,) in s. Units whose `y` is NaN have no label."""
@@ -174,7 +175,7 @@ def recorded(
             "people": n_subjects,
             "left_out": [],
             "session_s": None if lengths is None else dict(zip(subject.tolist(), lengths.tolist(), strict=True)),
-            "design": "shared_stimuli" if lengths is None else "fixed_order",
+            "design": design or ("free" if lengths is None else "fixed_order"),
         },
         "target_access": "none",
         "pretrain_overlap": "none",

@@ -34,7 +34,7 @@ def told_apart(n_subjects: int, n_films: int, film_effect: float, seed: int = 0)
         for name in "ab":
             signal = y + rng.normal(size=y.shape) + film_effect * rng.normal(size=n_films)
             predicted = np.repeat(1 / (1 + np.exp(-signal))[None], SEEDS, axis=0)
-            methods.append(recorded(name, predicted, y, folds, "auroc_crossed"))
+            methods.append(recorded(name, predicted, y, folds, "auroc_crossed", design="shared_stimuli"))
         crossed, within = compare(*methods), compare(*methods, metric="auroc_within")
         yield {
             "auroc_crossed": crossed.p < 0.05,
