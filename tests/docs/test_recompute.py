@@ -21,7 +21,7 @@ def one_order(number):
 
 def shared_films(number):
     """All see the same films, two of them together."""
-    return make_subject(number, stimuli=12, group=f"g{number // 2:02d}")
+    return make_subject(number, stimuli=12, stimulus=lambda r: f"v{r}", group=f"g{number // 2:02d}")
 
 
 def own_films(number):

@@ -83,6 +83,7 @@ def _halves(units: Units, subjects: np.ndarray, minutes: int) -> list[tuple[np.n
         high, low = np.divmod(at[1], bins)
         early, late = np.minimum(high, low), np.maximum(high, low)
         column = (high < low) * minutes**2 + minute[early] * minutes + minute[late]
-        values = np.stack([np.asarray(won[at]) / 2, number.data], axis=1)
+        share = np.asarray(won[at]) / 2 if number.nnz else number.data  # of nothing, scipy gives a matrix
+        values = np.stack([share, number.data], axis=1)
         made.append((np.stack([first, second], axis=1)[at[0]], column, values))
     return made
