@@ -134,9 +134,10 @@ def test_subjects_who_train_each_other_double_the_variance_where_nothing_is_lear
 def test_what_subjects_share_widens_the_interval_around_the_estimate() -> None:
     estimate = known(mean_over_subjects(np.array([0.5, 0.6, 0.8, 0.7]), np.arange(4)))
     assert estimate.error is not None
-    wider = widen(estimate, 3 * estimate.error**2)
-    assert (wider.mean, wider.error, wider.shared) == (estimate.mean, pytest.approx(2 * estimate.error), wider.shared)
-    assert wider.high - wider.mean == pytest.approx(2 * (estimate.high - estimate.mean))
+    wider = widen(estimate, 1.25 * estimate.error**2)
+    assert (wider.mean, wider.shared) == (estimate.mean, 1.25 * estimate.error**2)
+    assert wider.high - wider.mean == pytest.approx(1.5 * (estimate.high - estimate.mean))
+    assert widen(estimate, 9 * estimate.error**2) == widen(estimate, 2 * estimate.error**2)
     assert wider.mean - wider.low == pytest.approx(wider.high - wider.mean)
     assert widen(estimate, None) == estimate
 

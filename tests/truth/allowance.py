@@ -8,13 +8,19 @@ the t interval over groups, or of the jackknife):
 - `covariance`: what shows between seeds in pairs of subjects, who both leave the training set when they are tested
   together: the sum over pairs of the products of their deviations, scaled as the whole is; no less than 0 and no more
   than the whole;
-- `upper`: the covariance and one standard error of it, within the same bounds.
+- `upper`: the covariance and one standard error of it, within the same bounds;
+- `bounded`: the same, and no more than twice the own variance: in theory, what is shared is at most as much as what is
+  a subject's own, which is itself estimated.
 
 A cell is a score, a model, a number of subjects and an effect. It fails where the 99 % binomial (Wilson) interval of
 its coverage, of the value that these very models have on new subjects, lies outside 93 to 97 %; low where it lies
-below. Taken for all scores is the candidate with fewest cells that fail low, then with fewest that fail high, then with
-the smallest mean width. A test fails where the interval of its rate at .05 lies outside 3 to 7 %. Whatever is taken,
-failing cells are named with their size.
+below. `bounded` is taken for all scores if none of its cells fails low, else `upper`. A test fails where the interval
+of its rate at .05 lies outside 3 to 7 %. Whatever is taken, failing cells are named with their size.
+
+Earlier draws, from another seed, compared the first four candidates alone. `none` failed low and `whole` high, by far.
+`upper` was right there, and yet not on real recordings: clocks that learn the length of the session differ between
+seeds in all of a subject's own comparisons, though hardly in their score, and got intervals .35 wide. So `bounded` was
+made, and these draws are there to confirm or refute it.
 
 Cells: 24 and 40 subjects; logistic regression (2,000 draws), forest and perceptron (500 draws each); effects of 0, .25
 and .5 (`auroc_within` of .50, about .61 and .72); 3 seeds; folds as subject-independent-v2 deals them out.
@@ -49,8 +55,8 @@ from .cohorts import (
 
 MODELS = {"trained": (trained, 2000), "forest": (forest, 500), "perceptron": (perceptron, 500)}
 SCORES = ("auroc_within", "auroc_crossed", "auroc_crossed_matched", "f1_weighted")
-SEEDS, NEW_SUBJECTS, FIRST = 3, 500, 20261121
-CANDIDATES = ("none", "whole", "covariance", "upper")
+SEEDS, NEW_SUBJECTS, FIRST = 3, 500, 20261122
+CANDIDATES = ("none", "whole", "covariance", "upper", "bounded")
 
 
 def moments(by_seed: np.ndarray, trains: np.ndarray) -> tuple[float, float, float]:
@@ -65,13 +71,14 @@ def moments(by_seed: np.ndarray, trains: np.ndarray) -> tuple[float, float, floa
     return float(whole), float(scale * products.sum()), float(scale * np.sqrt(2 * (products**2).sum()))
 
 
-def added(whole: np.ndarray, covariance: np.ndarray, error: np.ndarray) -> dict[str, np.ndarray]:
-    """What each candidate adds."""
+def added(own: np.ndarray, whole: np.ndarray, covariance: np.ndarray, error: np.ndarray) -> dict[str, np.ndarray]:
+    """What each candidate adds to the variances `own`."""
     return {
         "none": 0 * whole,
         "whole": whole,
         "covariance": np.clip(covariance, 0, whole),
         "upper": np.clip(covariance + error, 0, whole),
+        "bounded": np.clip(covariance + error, 0, np.minimum(whole, 2 * own)),
     }
 
 
@@ -182,7 +189,7 @@ def _p_values(difference: np.ndarray, *shared: float) -> list[float]:
     own = (flips**2).mean()
     return [
         float((flips >= flips[0] / np.sqrt(1 + more / own) * (1 - 1e-9)).mean())
-        for more in added(*np.array(shared)).values()
+        for more in added(own, *np.array(shared)).values()
     ]
 
 
@@ -205,11 +212,11 @@ def table(folder: Path) -> str:
             if not np.isfinite(shared).all():  # all seeds split subjects alike: nothing shows, and nothing is added
                 shared = [np.where(np.isfinite(shared).all(0), of, 0.0) for of in shared]
             cells = []
-            for more in added(*shared).values():
+            for more in added(own, *shared).values():
                 half = stats.t.ppf(0.975, df) * np.sqrt(own + more)
                 cells.append(f"{_marked(np.abs(mean - truth) <= half, 0.93, 0.97)} ({2 * half.mean():.3f})")
             p = np.array([row[7:] for row in known])
-            rates = [_marked(of < 0.05, 0.03, 0.07) for of in p.T] if p.size else [""] * 4
+            rates = [_marked(of < 0.05, 0.03, 0.07) for of in p.T] if p.size else [""] * len(CANDIDATES)
             rows.append([path.stem, name, len(known), f"{truth.mean():.3f}", *cells, *rates])
     headers = ["cell", "score", "draws", "truth", *CANDIDATES, *(f"p {name}" for name in CANDIDATES)]
     return tabulate(rows, headers, tablefmt="github")

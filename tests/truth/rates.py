@@ -35,7 +35,7 @@ from .cohorts import (
 )
 from .sequential import Trials, shares
 
-TAKEN = CANDIDATES.index("upper")
+TAKEN = CANDIDATES.index("bounded")
 """The allowance that statistics make; `test_allowance` proves that it is the same."""
 MODELS = {"trained": trained, "drawn": drawn}
 EFFECT, SEEDS = 0.5, 3
@@ -47,7 +47,7 @@ def outcomes(n_subjects: int, models: str, effect: float = EFFECT) -> Trials:
     for row in draws(models, n_subjects, effect):
         found = {}
         for name, (mean, own, df, truth, *rest) in row.items():
-            more = added(*np.array(rest[:3]))["upper"]
+            more = added(np.array(own), *np.array(rest[:3]))["bounded"]
             half = stats.t.ppf(0.975, df) * np.sqrt(own + np.nan_to_num(more))
             found[name] = bool(abs(mean - truth) > half)
             if len(rest) > 3:

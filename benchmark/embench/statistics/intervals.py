@@ -17,6 +17,9 @@ import numpy as np
 from embench.interfaces.metric import Undefined
 
 LEVEL = 0.95
+SHARED_AT_MOST = 2.0
+"""What subjects who train each other's models add to a variance, at most, times the variance itself. Where models are
+made of noise alone it is as much again; the variance may be underestimated by half."""
 
 
 @dataclass(frozen=True)
@@ -211,9 +214,11 @@ def shared_variance(by_seed: np.ndarray, trained: np.ndarray) -> float | None:
 
 
 def widen(estimate: Estimate, shared: float | None) -> Estimate:
-    """The estimate with the `shared_variance` in its error and its interval, as it is where there is none."""
+    """The estimate with the `shared_variance`, within its bound, in its error and its interval; as it is where there is
+    none."""
     if estimate.error is None or shared is None:
         return estimate
+    shared = min(shared, SHARED_AT_MOST * estimate.error**2)
     return _with_interval(replace(estimate, shared=shared), math.sqrt(estimate.error**2 + shared), estimate.df)
 
 

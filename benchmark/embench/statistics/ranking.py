@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from embench.statistics.intervals import shared_variance
+from embench.statistics.intervals import SHARED_AT_MOST, shared_variance
 from embench.statistics.significance import ALPHA, group_permutations
 
 DRAWS = 2**15
@@ -123,7 +123,7 @@ def _allowance(by_seed: np.ndarray, trained: np.ndarray, own: float) -> float:
     """The variance from shared training; where seeds do not show it, as much as there is without, as where there is
     nothing to learn."""
     shared = shared_variance(by_seed, trained)
-    return own if shared is None else shared
+    return own if shared is None else min(shared, SHARED_AT_MOST * own)
 
 
 def _centred(summands: Sequence[Summands], adds: np.ndarray) -> np.ndarray:

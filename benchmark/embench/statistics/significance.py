@@ -12,6 +12,8 @@ from functools import cache
 
 import numpy as np
 
+from embench.statistics.intervals import SHARED_AT_MOST
+
 ALPHA, POWER = 0.05, 0.8
 EQUIVALENCE_MARGIN = 0.02
 """Methods whose scores differ by less than this are taken as equivalent."""
@@ -45,7 +47,8 @@ def shared_training_test(values: np.ndarray, shared: float) -> float:
     """The same p with an allowance for subjects who train each other's models: a swap's value varies by as much as all
     `values` do, the difference observed by `intervals.shared_variance` more, and is measured in its own spread."""
     own = (values**2).mean()
-    return permutation_test(np.concatenate([values[:1] / np.sqrt(1 + (shared / own if own else 0.0)), values[1:]]))
+    more = min(shared / own, SHARED_AT_MOST) if own else 0.0
+    return permutation_test(np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]]))
 
 
 def sign_flips(summands: np.ndarray) -> np.ndarray:
