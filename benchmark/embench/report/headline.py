@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
 
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
-from embench.records.wording import format_figure
+from embench.records.wording import control_note, format_figure, is_by_construction, join_with_and
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter
 from embench.report.page import (
     figure_row,
@@ -117,6 +117,7 @@ def _controls(run: RunView, target: Target) -> Markup:
             )
         )
     notes = paragraph(f"Controls that do not apply: {'; '.join(silent)}.") if silent else Markup()
+    notes += _by_construction(run, name, metric, dict(rows[1:]))
     left_out = "; ".join(model["left_out"])
     return (
         target_heading(run, target)
@@ -124,6 +125,19 @@ def _controls(run: RunView, target: Target) -> Markup:
         + notes
         + (paragraph(f"Excluded from the headline: {left_out}.") if left_out else Markup())
     )
+
+
+def _by_construction(run: RunView, target: str, metric: str, controls: Mapping[str, ScoreValue]) -> Markup:
+    """Which controls can't score anything else, and why one that is high inside subjects is among them."""
+    fixed = [control for control, number in controls.items() if is_by_construction(number)]
+    if not fixed:
+        return Markup()
+    scores = run.record.scores
+    value = format_figure(controls[fixed[0]]["mean"])
+    text = f"By construction, {join_with_and(fixed)} can't differ from {value} in {metric}."
+    scored = {control: by_target.get(target, {}) for control, by_target in scores["controls"].items()}
+    note = control_note(metric, scores["scores"].get(target, {}), scored)
+    return paragraph(" ".join(filter(None, [text, note])))
 
 
 def _ends(numbers: Sequence[ScoreValue]) -> tuple[list[float], ...]:

@@ -22,7 +22,15 @@ from embench.records import record
 from embench.records.record import Record
 from embench.records.wording import method_name
 from embench.statistics import permutation, sentence, significance
-from embench.statistics.common import check_same, common_targets, has_shared_subjects, joined_on_common, recorded_target
+from embench.statistics.common import (
+    check_same,
+    common_seeds,
+    common_targets,
+    has_shared_stimuli,
+    has_shared_subjects,
+    joined_on_common,
+    recorded_target,
+)
 from embench.statistics.conditioned import CONDITIONED
 from embench.statistics.estimates import ByFold, contributions, estimate
 from embench.statistics.intervals import (
@@ -66,6 +74,8 @@ class Comparison:
             None where nothing can vary.
         unequal_tuning: one had more than twice as many methods before it that had opened the test labels.
         higher_is_better, bounded: of the metric.
+        seeds: those compared, which all methods have. `more_seeds`: whether a method has others.
+        these_stimuli: all subjects had the same stimuli, and the interval does not cover others.
     """
 
     target: str
@@ -85,6 +95,9 @@ class Comparison:
     unequal_tuning: bool
     higher_is_better: bool = True
     bounded: bool = True
+    seeds: tuple[int, ...] = ()
+    more_seeds: bool = False
+    these_stimuli: bool = False
 
     @property
     def different(self) -> bool:
@@ -174,7 +187,7 @@ def compare(
         DataError: there are no labels, no common units, or the score is undefined on them.
     """
     records = [_record(source) for source in (one, other)]
-    check_same(records)
+    check_same(records, but=["seeds"])
     targets = [target] if target else common_targets(records)
     if len(targets) > 1:
         raise UsageError("the runs have several targets in common", where="target", expected=f"one of {targets}")
@@ -191,7 +204,7 @@ def compare_all(
     Raises:
         UsageError, DataError: as `compare`.
     """
-    check_same(records)
+    check_same(records, but=["seeds"])
     methods = {target: _methods(records, target, metric) for target in targets or common_targets(records)}
     pairs = {target: [_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
     every = [pair.p for those in pairs.values() for pair in those]
@@ -226,6 +239,9 @@ class _About:
     folds: int
     trained: np.ndarray
     over: Literal["people", "folds"]
+    seeds: tuple[int, ...]
+    more_seeds: bool
+    shared_stimuli: bool
 
 
 @dataclass(frozen=True)
@@ -245,6 +261,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     rule = recorded_target(records[0], target)
     name = metric or records[0].scores["headlines"][target]
     higher, bounded = _nature(name)
+    seeds = common_seeds(records)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
     jackknife = leave_one_out(every[0].tested_subjects(), groups)
@@ -259,6 +276,9 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         folds=max(map(len, every[0].seeds.values())),
         trained=every[0].trained(jackknife.subjects),
         over="folds" if any(map(has_shared_subjects, records)) else "people",
+        seeds=seeds,
+        more_seeds=any(len(r.run["seeds"]) > len(seeds) for r in records),
+        shared_stimuli=has_shared_stimuli(records[0]),
     )
     made = []
     for r, method, joined in zip(records, _names(records), every, strict=True):
@@ -304,6 +324,9 @@ def _pair(one: _Method, other: _Method) -> Comparison:
         unequal_tuning=len(known) == 2 and max(known) > UNEQUAL_TUNING_RATIO * min(known),
         higher_is_better=about.higher_is_better,
         bounded=about.bounded,
+        seeds=about.seeds,
+        more_seeds=about.more_seeds,
+        these_stimuli=about.shared_stimuli and "stimuli" not in gap.over,
     )
 
 

@@ -72,6 +72,7 @@ def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, wa
     metric = None if name == BETWEEN_SUBJECTS else registry.load("metric", name)()
     both = np.array([f"{m}:{subject}" for m in (0, 1) for subject in subjects.tolist()])
     samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
+    every_fold = sorted({fold for folds in one.seeds.values() for fold in folds})  # few subjects may leave one empty
     seeds = []
     for seed, folds in one.seeds.items():
         sides = {fold: _side_by_side(units, other.seeds[seed][fold], metric) for fold, units in folds.items()}
@@ -79,8 +80,11 @@ def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, wa
             seeds.append(_across(folds, sides, subjects, both, samples))
             continue
         tested = {fold: np.isin(both, units.subject) for fold, units in sides.items()}
-        scored = [metric.resampled(u, both[tested[fold]], samples[:, tested[fold]]) for fold, u in sides.items()]
-        seeds.append(np.stack(scored))
+        scored = np.full((len(every_fold), len(samples)), np.nan)
+        for fold, units in sides.items():
+            found = metric.resampled(units, both[tested[fold]], samples[:, tested[fold]])
+            scored[every_fold.index(fold)] = found
+        seeds.append(scored)
     # (S, R) of comparisons over all folds of a seed, or (S, F, R): seeds are averaged, then folds.
     values = mean_of_known(np.stack(seeds))
     first, second = np.split(values if metric is None else mean_of_known(values), 2)

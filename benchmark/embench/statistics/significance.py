@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from scipy import optimize, special, stats
 
 ALPHA, POWER = 0.05, 0.8
 EQUIVALENCE_MARGIN = 0.02
@@ -55,6 +54,8 @@ def sign_flips(summands: np.ndarray) -> np.ndarray:
 
 def wilcoxon_test(summands: np.ndarray) -> float:
     """The two-sided p of Wilcoxon's signed-rank test over groups (G,); 1 where none differs."""
+    from scipy import stats
+
     return float(stats.wilcoxon(summands).pvalue) if np.any(summands) else 1.0
 
 
@@ -67,6 +68,8 @@ def corrected_error(differences: np.ndarray, folds: int) -> float:
 
 def t_test(mean: float, error: float, df: float) -> float:
     """The two-sided p of a mean with its standard error."""
+    from scipy import stats
+
     if error == 0:
         return 1.0 if mean == 0 else 0.0
     return float(2 * stats.t.sf(abs(mean) / error, df))
@@ -75,6 +78,8 @@ def t_test(mean: float, error: float, df: float) -> float:
 def equivalence_test(mean: float, error: float, df: float, margin: float = EQUIVALENCE_MARGIN) -> float:
     """The p of two one-sided t tests (TOST; Schuirmann 1987, doi 10.1007/BF01068419) that the difference lies within
     `margin` of 0: the greater of the two."""
+    from scipy import stats
+
     if error == 0:
         return 0.0 if abs(mean) < margin else 1.0
     return float(max(stats.t.sf((mean + margin) / error, df), stats.t.cdf((mean - margin) / error, df)))
@@ -83,6 +88,8 @@ def equivalence_test(mean: float, error: float, df: float, margin: float = EQUIV
 def smallest_detectable(error: float, df: float) -> float:
     """The smallest true difference that a two-sided paired t test at .05 would show with 80 % power, when the standard
     error is this one."""
+    from scipy import optimize, special, stats
+
     critical = stats.t.isf(ALPHA / 2, df)
 
     def power(noncentrality: float) -> float:
