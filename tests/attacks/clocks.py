@@ -12,7 +12,7 @@ Clock = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray], n
 """(t, T, label of training units (n,); t, T of test units (m,)) -> score (m,)."""
 
 
-def elapsed(t: np.ndarray, T: np.ndarray, y: np.ndarray, at: np.ndarray, of: np.ndarray) -> np.ndarray:
+def elapsed(_t: np.ndarray, _T: np.ndarray, _y: np.ndarray, at: np.ndarray, _of: np.ndarray) -> np.ndarray:
     """Seconds since the start."""
     return at
 
@@ -43,7 +43,7 @@ def stepped(t: np.ndarray, T: np.ndarray, y: np.ndarray, at: np.ndarray, of: np.
     lengths = np.unique(T)
     score = np.full(len(at), y.mean())
     for length in np.unique(of):
-        theirs = T == lengths[np.abs(lengths - length).argmin()]
+        theirs = lengths[np.abs(lengths - length).argmin()] == T
         minutes = np.floor(t[theirs] / 60.0)
         for row in np.flatnonzero(of == length):
             same = minutes == np.floor(at[row] / 60.0)

@@ -51,8 +51,8 @@ def test_board_rows(embench, monkeypatch):
     }  # fmt: skip
     control = {"kind": "control", "control": "prior", "people": 24, "score": None, "id": "r1"}
     section = {"dataset": "d", "protocol": "p", "target": "t", "leaks": True, "rows": [method, control]}
-    section["superseded_by"] = "p-v2"
     section["rankings"] = {"none": Ranking(((1, 5),) * 5, 0.02, 0.015, paired=True)}
+    section["superseded_by"] = "p-v2"
     monkeypatch.setattr("embench.leaderboard.leaderboard_sections", lambda *_: [section])
     done = embench("leaderboard", "show")
     assert "d, p (superseded by p-v2), leaks, target t" in done.out

@@ -75,7 +75,7 @@ def test_what_seeds_disagree_about_keeps_methods_together() -> None:
     steady = rank_methods(*a_board(np.random.default_rng(0), 6, lead=0.3))
     shaken = rank_methods(*a_board(np.random.default_rng(0), 6, lead=0.3, wander=1.0))
     assert steady.ranks[0] == (1, 1)
-    assert all_share(shaken)
+    assert shaken.ranks[0][1] > 1
     assert shaken.luck > steady.luck  # type: ignore[operator]
 
 

@@ -157,9 +157,11 @@ def test_partition_of_a_dataset_is_fixed_for_good() -> None:
     ]
     one_order = partition(INDEPENDENT, "toy", units, 0, {f"p{i}": 600.0 + i for i in range(8)})
     assert [sorted(subjects(units, fold.test)) for fold in one_order] == [
-        ["p2", "p3", "p4", "p5"],
-        ["p0", "p1"],
+        ["p3", "p5"],
+        ["p0", "p2"],
         ["p6", "p7"],
+        ["p4"],
+        ["p1"],
     ]
 
 
@@ -180,9 +182,17 @@ def test_neighbours_in_session_length_share_a_fold_where_tasks_came_in_one_order
         assert all(4 <= len(subjects(units, fold.test)) <= 10 for fold in folds)
         shuffled = random.Random(k).sample(units, len(units))
         assert assigned(folds) == assigned(partition(INDEPENDENT, "toy", shuffled, k, sessions))
-    assert len(offsets) > 1  # partitions differ in who is whose neighbour
+    assert offsets == {0, 1, 2, 3}  # partitions differ in who is whose neighbour
     for protocol in (BEFORE, LOSO):
         assert partition(protocol, "toy", units, 0, sessions) == partition(protocol, "toy", units, 0)
+
+
+def test_small_cohorts_have_as_many_folds_and_shorter_blocks() -> None:
+    units = cohort(n_subjects=14)
+    sessions = {f"p{i}": 600.0 + 10 * i for i in range(14)}
+    for k in range(4):
+        folds = partition(INDEPENDENT, "toy", units, k, sessions)
+        assert sorted(len(subjects(units, fold.test)) for fold in folds) in ([2, 2, 2, 4, 4], [2, 3, 3, 3, 3])
 
 
 def test_groups_stay_whole_in_blocks_of_neighbours() -> None:

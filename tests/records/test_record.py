@@ -156,7 +156,7 @@ def test_an_entry_is_the_part_that_may_be_published(tmp_path: Path, record: Reco
     write_record(tmp_path / "run", record)
     entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
     assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v2" / "20f1ab"
-    names = {"run.yaml", "predictions.csv.gz", "folds.csv", "scores.json", "labels.csv.gz"}
+    names = {"run.yaml", "predictions.csv.gz", "folds.csv", "scores.json", "summands.json", "labels.csv.gz"}
     assert {p.name for p in entry.iterdir()} == names
     assert export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest") == entry  # replaces it
     assert [p.name for p in entry.parent.iterdir()] == ["20f1ab"]

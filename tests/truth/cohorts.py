@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from embench.interfaces.units import LabelRule, Target, Unit
@@ -48,11 +47,13 @@ def draw_lengths(rng: np.random.Generator, n_subjects: int) -> np.ndarray:
     return rng.normal(3300.0, 140.0, n_subjects).round(3)
 
 
-def partitions(rng: np.random.Generator, lengths: np.ndarray, seeds: int) -> np.ndarray:
+def partitions(
+    rng: np.random.Generator, lengths: np.ndarray, seeds: int, protocol_name: str = "subject-independent-v2"
+) -> np.ndarray:
     """(seeds, subjects) the fold of each subject, as the protocol deals subjects with sessions of these lengths."""
     sessions = dict(zip(subject_names(len(lengths)), lengths.tolist(), strict=True))
     units = [Unit(name, name, name, "session", name, 0.0, length, 0.0, 0) for name, length in sessions.items()]
-    protocol, dataset = load_protocol("subject-independent-v2"), f"made-up {rng.integers(10**9)}"
+    protocol, dataset = load_protocol(protocol_name), f"made-up {rng.integers(10**9)}"
     fold_of = [
         {name: fold.index for fold in partition(protocol, dataset, units, k, sessions) for name in fold.test}
         for k in range(seeds)
@@ -65,8 +66,16 @@ def subject_names(n_subjects: int) -> list[str]:
 
 
 def trained(_: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Model:
-    """A logistic regression on subjects (subjects, units, features)."""
-    return _fitted(LogisticRegression(max_iter=200), x, y)
+    """A logistic regression on subjects (subjects, units, features): scikit-learn's with its penalty of 1, by Newton's
+    steps, which take a tenth of its time."""
+    rows, truth = np.c_[x.reshape(-1, FEATURES), np.ones(y.size)], y.ravel()
+    penalty = np.diag([1.0] * FEATURES + [0.0])
+    weight = np.zeros(FEATURES + 1)
+    for _ in range(8):
+        p = 1 / (1 + np.exp(-(rows @ weight)))
+        gradient = rows.T @ (p - truth) + penalty @ weight
+        weight = weight - np.linalg.solve((rows.T * (p * (1 - p))) @ rows + penalty, gradient)
+    return lambda new: 1 / (1 + np.exp(-(new @ weight[:-1] + weight[-1])))
 
 
 def perceptron(rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> Model:
@@ -117,13 +126,14 @@ def recorded(
     headline: str,
     lengths: np.ndarray | None = None,
     tried: int = 1,
+    unit_s: int = 10,
 ) -> Record:
-    """Answers (seeds, subjects, units) as a run of this name leaves them behind, on units of 10 s, of sessions of these
-    lengths (subjects,) in s."""
+    """Answers (seeds, subjects, units) as a run of this name leaves them behind, of sessions of these lengths
+    (subjects,) in s. Units whose `y` is NaN have no label."""
     seeds, n_subjects, units = predicted.shape
     seed, subject_id, moment = (grid.ravel() for grid in np.indices(predicted.shape))
     subject = np.array(subject_names(n_subjects))
-    ids = np.array([[f"{p}:{10_000 * u}-{10_000 * (u + 1)}" for u in range(units)] for p in subject])
+    ids = np.array([[f"{p}:{1000 * unit_s * u}-{1000 * unit_s * (u + 1)}" for u in range(units)] for p in subject])
     columns = {
         "method": np.full(predicted.size, MODEL),
         "target": np.full(predicted.size, TARGET.name),
@@ -133,7 +143,7 @@ def recorded(
         "recording": subject[subject_id],
         "stimulus": np.array([f"s{u:02d}" for u in range(units)])[moment],
         "unit": ids[subject_id, moment],
-        "start_s": 10.0 * moment,
+        "start_s": unit_s * moment.astype(float),
         "score": predicted.ravel(),
         "decision": predicted.ravel() >= 0.5,
     }
@@ -164,6 +174,7 @@ def recorded(
             "people": n_subjects,
             "left_out": [],
             "session_s": None if lengths is None else dict(zip(subject.tolist(), lengths.tolist(), strict=True)),
+            "design": "shared_stimuli" if lengths is None else "fixed_order",
         },
         "target_access": "none",
         "pretrain_overlap": "none",

@@ -17,7 +17,7 @@ from embench.records.wording import format_control, format_controls, format_rank
 from embench.statistics.ranking import Ranking
 
 DASH = "—"
-BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched")
+CLOCKLESS = ("auroc_crossed_time", "auroc_crossed_matched")
 """The scores that hold the clock constant."""
 LEGEND = """\
 ## How to read this
@@ -152,7 +152,7 @@ def _clock(headline: str, controls: Sequence[BoardRow]) -> str:
     clock = next((row for row in controls if row["control"] == "elapsed_time"), None)
     auroc = clock and clock["scores"].get("auroc")
     gets = f", `auroc` {format_score(auroc, missing=DASH, interval=False)}" if auroc else ""
-    holds = f"Only `{headline}`, the headline," if headline in BY_TIME else "Only `auroc_crossed_time`"
+    holds = f"Only `{headline}`, the headline," if headline in CLOCKLESS else "Only `auroc_crossed_time`"
     return (
         "All subjects had the tasks in the same order, so the time since the start predicts the label without any "
         f"signal (row *elapsed_time*{gets}). Splitting by subject does not prevent this. {holds} holds the clock "

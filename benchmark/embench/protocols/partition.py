@@ -135,12 +135,14 @@ class _Deal:
         return sorted(names, key=lambda name: self._hash(purpose, name))
 
     def blocks(self, lengths: Mapping[str, float]) -> dict[str, str]:
-        """name -> its block: `neighbours` names that follow each other in length; where the first block begins differs
-        between partitions."""
-        size = self.protocol.split.neighbours or 1
-        offset = int.from_bytes(self._hash("blocks", ""), "big") % size
+        """name -> its block: `neighbours` names that follow each other in length, fewer where there would not be a
+        block for each fold. The first block of partition k is k names short, so that no two partitions are alike."""
+        split = self.protocol.split
+        size = split.neighbours or 1
+        if split.folds != "each":
+            size = max(1, min(size, len(lengths) // split.folds))
         order = sorted(lengths, key=lambda name: (lengths[name], name))
-        return {name: f"block {(rank + offset) // size}" for rank, name in enumerate(order)}
+        return {name: f"block {(rank + self.k % size) // size}" for rank, name in enumerate(order)}
 
     def folds(self, sizes: Mapping[str, int], what: str) -> dict[str, int]:
         """name -> fold, folds about equally large; as many folds as there are names where those are fewer."""

@@ -147,6 +147,7 @@ def _ends(numbers: Sequence[ScoreValue]) -> tuple[list[float], ...]:
 def _of_what(number: ScoreValue) -> str:
     return {
         "people": "the mean over subjects, with a t interval over groups of subjects",
+        "people and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
         "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
         "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
         "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",

@@ -42,7 +42,7 @@ from embench.statistics.intervals import (
     shared_variance,
     widen,
 )
-from embench.statistics.joined import Joined
+from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.significance import ALPHA
 
 UNEQUAL_TUNING_RATIO = 2.0
@@ -264,7 +264,8 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     seeds = common_seeds(records)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
-    jackknife = leave_one_out(every[0].tested_subjects(), groups)
+    design = records[0].run["cohort"].get("design")
+    jackknife = leave_one_out(every[0].tested_subjects(), groups, shared_stimuli(design, every[0]))
     about = _About(
         target=target,
         metric=name,
@@ -274,7 +275,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         group=np.array([groups[subject] for subject in jackknife.subjects.tolist()]),
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
         folds=max(map(len, every[0].seeds.values())),
-        trained=every[0].trained(jackknife.subjects),
+        trained=every[0].trained(jackknife),
         over="folds" if any(map(has_shared_subjects, records)) else "people",
         seeds=seeds,
         more_seeds=any(len(r.run["seeds"]) > len(seeds) for r in records),
@@ -352,8 +353,11 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
     tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
     shared = shared_variance(one.added - other.added, about.trained)
     if shared is not None:
-        tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, shared)
+        tests = {significance.SHARED_TRAINING: significance.shared_training_test(values, shared), **tests}
         gap = widen(gap, shared)
+    if gap.over == "people and stimuli" and gap.error is not None:
+        # Permutations of subjects say nothing of other stimuli, which the interval does.
+        tests = {"t, subjects and stimuli": significance.t_test(gap.mean, gap.error, gap.df), **tests}
     if about.folds > 1 and len(apart) > 1:
         error = significance.corrected_error(apart, about.folds)
         tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)

@@ -9,6 +9,7 @@ units counts as a comparison of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -26,7 +27,7 @@ from embench.interfaces.ranking import (
 from embench.interfaces.units import Units
 
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
-BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched")
+BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balanced")
 MATCHED_S = 60.0
 """Sessions are of like length if they differ by at most this. At 120 s, an oracle of time and length scores .56."""
 MIN_COMPARISONS = 200
@@ -41,22 +42,10 @@ def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | 
     A table of `auroc_within_stimulus` has the positive unit's subject in its rows. In those of the crossed scores each
     quadruple stands twice: in the row of each of its two subjects, with the comparison inside that subject.
     """
+    cell = cells(name, units)
+    if isinstance(cell, Undefined):
+        return cell
     subject = subject_codes(units, subjects)
-    if name in BY_TIME:
-        if not np.isfinite(units.length_s):
-            return Undefined("units are whole recordings and have no common length")
-        if not np.isfinite(units.start_s).all():
-            return Undefined("the release hides when units were recorded")
-        if name == "auroc_crossed_matched" and (units.session_s is None or not np.isfinite(units.session_s).all()):
-            return Undefined("it is not known how long sessions were")
-        # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
-        condition = np.floor(units.start_s / units.length_s + 1e-6)
-    else:
-        condition = units.stimulus
-    kinds, cell = np.unique(condition, return_inverse=True)
-    if len(kinds) < 2:
-        what = "bin of time" if name in BY_TIME else "stimulus"
-        return Undefined(f"there is one {what} only, so that nothing can be held constant")
     tie = tie_width(units.score)
     if name == "auroc_within_stimulus":
         return [_within_cell(s, positive, subject, cell, len(subjects), tie) for positive, s in one_against_rest(units)]
@@ -67,12 +56,37 @@ def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | 
     return [_of_like_length(units, subject, table) for table in tables] if name == "auroc_crossed_matched" else tables
 
 
+def cells(name: str, units: Units) -> np.ndarray | Undefined:
+    """(n,) from 0 on, the stimulus or the bin of time of each unit: what a conditioned score holds constant."""
+    by_time = name in BY_TIME
+    if by_time:
+        if not np.isfinite(units.length_s):
+            return Undefined("units are whole recordings and have no common length")
+        if not np.isfinite(units.start_s).all():
+            return Undefined("the release hides when units were recorded")
+        if name != "auroc_crossed_time" and (units.session_s is None or not np.isfinite(units.session_s).all()):
+            return Undefined("it is not known how long sessions were")
+    # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
+    condition = np.floor(units.start_s / units.length_s + 1e-6) if by_time else units.stimulus
+    kinds, cell = np.unique(condition, return_inverse=True)
+    if len(kinds) < 2:
+        what = "bin of time" if by_time else "stimulus"
+        return Undefined(f"there is one {what} only, so that nothing can be held constant")
+    return np.asarray(cell)
+
+
 def _of_like_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:
     """The comparisons of subjects whose sessions differ by `MATCHED_S` at most."""
-    length = np.full(len(table.pairs), np.nan)
-    length[subject] = units.session_s
+    length = length_by_subject(units, subject, len(table.pairs))
     close = np.abs(np.subtract.outer(length, length)) <= MATCHED_S  # never where a length is NaN
     return Pairs(np.where(close, table.wins, 0.0), np.where(close, table.pairs, 0.0))
+
+
+def length_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
+    """(P,) the length of each subject's session in s, NaN for those without units."""
+    length = np.full(subjects, np.nan)
+    length[subject] = units.session_s
+    return length
 
 
 def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
@@ -168,9 +182,38 @@ def _crossed(
     """Quadruples of subjects p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
     over t and q's of t over s. One model scores both units of a comparison: those of two folds are not compared.
 
-    With W[p, (s, t)] p's wins of positive units in s over negative ones in t, and K their number, what p's own
-    comparisons win is W K' and the quadruples are K K', where ' swaps s and t: products of sparse matrices.
+    What p's own comparisons win is W K' and the quadruples are K K', see `OwnComparisons`: products of sparse matrices.
     """
+    made = own_comparisons(score, positive, subject, cell, fold, subjects, tie)
+    own = (made.wins @ made.pairs_swapped.T).toarray()
+    pairs = (made.pairs @ made.pairs_swapped.T).toarray()
+    np.fill_diagonal(own, 0)
+    np.fill_diagonal(pairs, 0)
+    return Pairs(own, pairs)
+
+
+class OwnComparisons(NamedTuple):
+    """Comparisons inside subjects, sparse (P, cells^2).
+
+    W[p, (s, t)] = `wins`, of positive units in cell s over negative
+    ones in t, and K = `pairs`, their number; those `swapped` have s and t in the other order."""
+
+    wins: sparse.csr_array
+    pairs: sparse.csr_array
+    wins_swapped: sparse.csr_array
+    pairs_swapped: sparse.csr_array
+
+
+def own_comparisons(
+    score: np.ndarray,
+    positive: np.ndarray,
+    subject: np.ndarray,
+    cell: np.ndarray,
+    fold: np.ndarray,
+    subjects: int,
+    tie: float,
+) -> OwnComparisons:
+    """The comparisons of units (n,) of one subject, in different cells and predicted by one fold's model."""
     cells = int(cell.max()) + 1
     wins, owner, forward, backward = [], [], [], []
     for p, rows in rows_of(subject):
@@ -188,9 +231,4 @@ def _crossed(
         return sparse.csr_array((values, (row, np.concatenate(columns))), shape=(subjects, cells**2))
 
     one = np.ones(len(value))
-    known, known_swapped = table(one, forward), table(one, backward)
-    own = (table(value, forward) @ known_swapped.T).toarray()
-    pairs = (known @ known_swapped.T).toarray()
-    np.fill_diagonal(own, 0)
-    np.fill_diagonal(pairs, 0)
-    return Pairs(own, pairs)
+    return OwnComparisons(table(value, forward), table(one, forward), table(value, backward), table(one, backward))

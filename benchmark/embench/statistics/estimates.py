@@ -12,17 +12,19 @@ import numpy as np
 
 from embench import registry
 from embench.errors import EmbenchError, PluginError
-from embench.interfaces.agreement import concordance_by_subject
+from embench.interfaces.agreement import concordance_by_subject, concordance_without_stimulus
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import Pairs, auroc_by_subject, mean_of_known
+from embench.interfaces.ranking import Pairs, auroc_by_subject, auroc_without_stimulus, mean_of_known
 from embench.interfaces.units import Target
 from embench.statistics import conditioned
+from embench.statistics.balanced import BALANCED, balanced_score
 from embench.statistics.intervals import (
     Estimate,
     Jackknife,
     jackknife_estimate,
     mean_over_subjects,
+    over_stimuli_too,
     shared_variance,
     widen,
 )
@@ -30,6 +32,9 @@ from embench.statistics.joined import Joined
 
 WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_subject, "ccc": concordance_by_subject}
 """The scores inside subjects: (units, subjects (P,)) -> (P,), NaN for a subject without one."""
+
+WITHOUT_STIMULUS = {"auroc_within": auroc_without_stimulus, "ccc": concordance_without_stimulus}
+"""The same without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
 
 Score = Estimate | Undefined
 
@@ -43,7 +48,7 @@ def estimate_all(
         {"seed": seed, "fold": fold, "units": len(units), "people": len(np.unique(units.subject))}
         for seed, fold, units in joined
     ]
-    for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
+    for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, BALANCED, *registry.names("metric")]):
         score, by_fold = estimate(name, joined, target, jackknife)
         if score is None:
             continue
@@ -65,7 +70,7 @@ def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) ->
     found, by_fold = _estimate(name, joined, target, jackknife)
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
         added = contributions(name, joined, target, jackknife)
-        found = widen(found, shared_variance(added, joined.trained(jackknife.subjects)))
+        found = widen(found, shared_variance(added, joined.trained(jackknife)))
     return found, by_fold
 
 
@@ -74,6 +79,9 @@ def _estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -
         return _within_subjects(joined, jackknife, target.kind)
     if name in conditioned.CONDITIONED:
         return _conditioned(name, joined, jackknife) if target.traits.has_classes else (None, {})
+    if name == BALANCED:
+        matched, _ = _estimate(target.traits.matched, joined, target, jackknife)
+        return (balanced_score(joined, jackknife, matched), {}) if target.traits.has_classes and matched else (None, {})
     metric = _metric(name)
     if isinstance(metric, Undefined):
         return metric, {}
@@ -108,7 +116,21 @@ def _within_subjects(joined: Joined, jackknife: Jackknife, kind: KindName) -> tu
     )
     excluded = (f"{without} of {len(subjects)} subjects: {why_some}",) if without else ()
     estimate = mean_over_subjects(scores, jackknife.codes, excluded)
-    return Undefined(why_all) if isinstance(estimate, Undefined) else estimate, values
+    if isinstance(estimate, Undefined):
+        return Undefined(why_all), values
+    if jackknife.stimuli:
+        estimate = over_stimuli_too(estimate, _without_each_stimulus(joined, jackknife, kind))
+    return estimate, values
+
+
+def _without_each_stimulus(joined: Joined, jackknife: Jackknife, kind: KindName) -> np.ndarray:
+    """(K,) the score inside subjects without the units of each stimulus."""
+    inside = WITHOUT_STIMULUS[KINDS[kind].within]
+    seeds = [
+        mean_of_known([inside(units, jackknife.subjects, jackknife.stimuli) for units in folds.values()])
+        for folds in joined.seeds.values()
+    ]
+    return mean_of_known(mean_of_known(seeds).T)
 
 
 def subject_scores_by_fold(joined: Joined, subjects: np.ndarray, kind: KindName) -> dict[tuple[int, int], np.ndarray]:
@@ -206,7 +228,7 @@ def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknif
     none = np.full(len(jackknife.counts), np.nan)
     if name == target.traits.within:
         seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, jackknife.subjects, target.kind))
-        return _by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_of_known(seeds)).sum())), jackknife)
+        return jackknife.by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_of_known(seeds)).sum())))
     if name == "auroc_within_stimulus":
         samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
         made = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
@@ -214,8 +236,8 @@ def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknif
             none if isinstance(t, Undefined) else _pseudo_values(conditioned.share_won_resampled(name, t, samples))
             for t in made
         ]
-    elif name in conditioned.CONDITIONED:
-        by_seed = _own_comparisons(name, joined, jackknife)
+    elif name in conditioned.CONDITIONED or name == BALANCED:
+        by_seed = _own_comparisons(target.traits.matched if name == BALANCED else name, joined, jackknife)
     else:
         metric = _metric(name)
         by_seed = [none] if isinstance(metric, Undefined) else _of_folds(name, metric, joined, jackknife)
@@ -240,7 +262,7 @@ def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife) -> list[np
             by_seed.append(np.full(len(jackknife.counts), np.nan))
             continue
         added = np.mean([tables[k].wins.sum(1) / tables[k].pairs.sum() for k in kept], axis=0)
-        by_seed.append(_by_group(added, jackknife))
+        by_seed.append(jackknife.by_group(added))
     return by_seed
 
 
@@ -268,11 +290,6 @@ def _pseudo_values(values: np.ndarray) -> np.ndarray:
     whole, without = values[0], values[1:]
     pseudo = len(without) * whole - (len(without) - 1) * without
     return np.asarray(np.where(np.isfinite(pseudo), pseudo, whole) / len(without))
-
-
-def _by_group(values: np.ndarray, jackknife: Jackknife) -> np.ndarray:
-    """(..., G) sums of `values` (..., P) over the subjects of each group."""
-    return np.asarray(values @ (jackknife.codes[:, None] == np.arange(len(jackknife.counts))))
 
 
 def _guarded(name: str, call: Callable[..., Any], *args: Any) -> Any:

@@ -24,14 +24,15 @@ class Estimate:
     """A number with its spread and interval.
 
     Args:
-        std: the standard deviation over what `over` names: subjects (`people`), the `folds` of a seed (mean over
-            seeds), or the `jackknife` (a standard error).
+        std: the standard deviation over what `over` names: subjects (`people`, `people and stimuli`), the `folds` of a
+            seed (mean over seeds), or the `jackknife` (a standard error).
         low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom; None where nothing
             can vary. `shared`: the part of `error`^2 that is `shared_variance`, None where seeds do not show it.
         subjects: how many it rests on. `left_out`: what is not in it, in words.
         comparisons: how many a conditioned score is made of, in the seed that has fewest.
         without: (G,) the score without each group of subjects, see `Jackknife`; `subject_values`: (P,) values of
             subjects, NaN where unknown. The interval comes from one of the two, and differences are paired through it.
+        without_stimulus: (K,) the score without each stimulus, where the interval covers other stimuli too.
     """
 
     mean: float
@@ -39,11 +40,12 @@ class Estimate:
     low: float | None
     high: float | None
     subjects: int
-    over: Literal["people", "folds", "jackknife"]
+    over: Literal["people", "people and stimuli", "folds", "jackknife"]
     left_out: tuple[str, ...] = ()
     comparisons: int | None = None
     without: np.ndarray | None = None
     subject_values: np.ndarray | None = None
+    without_stimulus: np.ndarray | None = None
     error: float | None = None
     df: int = 0
     shared: float | None = None
@@ -69,15 +71,21 @@ class Jackknife:
 
     Args:
         subjects: (P,) their names. `codes`: (P,) their groups, from 0 on.
+        stimuli: names of stimuli, each of which is left out in turn too, by scores inside subjects.
     """
 
     subjects: np.ndarray
     codes: np.ndarray
+    stimuli: tuple[str, ...] = ()
 
     @cached_property
     def counts(self) -> np.ndarray:
         """(G, P) how often each subject is in each sample: not at all in the one without its group, else once."""
         return (self.codes != np.arange(int(self.codes.max(initial=-1)) + 1)[:, None]).astype(np.int64)
+
+    def by_group(self, values: np.ndarray) -> np.ndarray:
+        """(..., G) sums of `values` (..., P) over the subjects of each group."""
+        return np.asarray(values @ (self.codes[:, None] == np.arange(len(self.counts))))
 
     def without_involved(self, values: np.ndarray, involved: np.ndarray) -> np.ndarray:
         """`values` (G,), NaN for groups of which no subject is `involved` (P,): they vary nothing."""
@@ -85,16 +93,19 @@ class Jackknife:
         return np.where(matters, values, np.nan)
 
 
-def leave_one_out(tested: Sequence[Mapping[int, Iterable[str]]], groups: Mapping[str, str]) -> Jackknife:
+def leave_one_out(
+    tested: Sequence[Mapping[int, Iterable[str]]], groups: Mapping[str, str], stimuli: Iterable[str] = ()
+) -> Jackknife:
     """The jackknife of the tested subjects.
 
     Args:
         tested: for each seed, fold -> subjects in its test part.
         groups: subject -> group; one that is not in it is a group.
+        stimuli: those that subjects share.
     """
     subjects = np.array(sorted({subject for folds in tested for members in folds.values() for subject in members}))
     _, codes = np.unique([groups.get(subject, subject) for subject in subjects.tolist()], return_inverse=True)
-    return Jackknife(subjects, codes)
+    return Jackknife(subjects, codes, tuple(stimuli))
 
 
 def jackknife_error(values: np.ndarray) -> tuple[float, int]:
@@ -140,11 +151,30 @@ def _with_interval(estimate: Estimate, error: float, df: int) -> Estimate:
     return replace(estimate, low=estimate.mean - half, high=estimate.mean + half, error=error, df=df)
 
 
+def over_stimuli_too(estimate: Estimate, without: np.ndarray) -> Estimate:
+    """An estimate over subjects with an interval that covers other stimuli too.
+
+    The variance over stimuli, by the jackknife, is added to the one over subjects, which errs on the safe side: what is
+    due to single units is counted in both (Owen & Eckles 2012, doi 10.1214/12-AOAS547, section 4).
+
+    Args:
+        without: (K,) the score without each stimulus, NaN where it has none.
+    """
+    error, df = jackknife_error(without)
+    if estimate.error is None or not df:
+        return estimate
+    widened = _with_interval(estimate, math.hypot(estimate.error, error), min(estimate.df, df))
+    return replace(widened, over="people and stimuli", without_stimulus=without)
+
+
 def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Estimate | Undefined:
     """`one` less `other`, paired: subject by subject where both have values of subjects (`group` (P,) theirs), else
-    by leaving out the same groups. The interval is of the same kind as theirs."""
+    by leaving out the same groups, or stimuli. The interval is of the same kind as theirs."""
     if one.subject_values is not None and other.subject_values is not None:
-        return mean_over_subjects(one.subject_values - other.subject_values, group)
+        gap = mean_over_subjects(one.subject_values - other.subject_values, group)
+        if one.without_stimulus is None or other.without_stimulus is None or isinstance(gap, Undefined):
+            return gap
+        return over_stimuli_too(gap, one.without_stimulus - other.without_stimulus)
     if one.without is None or other.without is None:
         return Undefined("the two are not scores of the same subjects")
     return jackknife_estimate(one.mean - other.mean, one.without - other.without, min(one.subjects, other.subjects))
@@ -155,27 +185,29 @@ def shared_variance(by_seed: np.ndarray, trained: np.ndarray) -> float | None:
 
     Two subjects of different folds each train the model that predicts the other, so that what they add to a score is
     not independent. Where there is nothing to learn, so that a model is made of its training subjects' noise alone,
-    this about doubles the variance. How much of what subjects add hangs on who trained shows between seeds, whose
-    training subjects differ. For predictions that are linear in the model, the variance to add is the one between seeds
-    times the mean square of the share of seeds in which one subject trains for another, over that share's variance
-    between seeds. For random partitions into F parts, this factor is F - 1 + 1/S.
+    this about doubles the variance. It shows between seeds: two subjects who are tested together in one seed and apart
+    in another leave the training set together, and what both add changes together. The sum of the products of their
+    changes estimates the covariance, by least squares; it is raised by its standard error, because it is made of few
+    seeds, and is at most what it would be if all that changes between seeds were shared.
 
     Args:
         by_seed: (S, G) what each group of subjects adds in each seed, NaN where a seed has no score.
-        trained: (S, P, P) see `Joined.trained`.
+        trained: (S, G, G) see `Joined.trained`.
 
     Returns:
         None where fewer than two seeds have a score, or all split subjects alike.
     """
     known = np.isfinite(by_seed).all(1)
-    if known.sum() < 2:
+    if known.sum() < 2 or (trained[known] == trained[known][0]).all():
         return None
-    trained = trained[known]
-    varies = float(trained.var(0, ddof=1).mean())
-    if not varies:
-        return None
-    factor = float((trained.mean(0) ** 2).mean()) / varies
-    return factor * float(by_seed[known].var(0, ddof=1).sum())
+    share, change = trained[known].mean(0), by_seed[known] - by_seed[known].mean(0)
+    moved = (trained[known] - share) ** 2
+    most = (share**2).sum() / (moved.sum() / (known.sum() - 1)) * by_seed[known].var(0, ddof=1).sum()
+    products = (moved * change[:, :, None] * change[:, None, :]).sum(0)
+    np.fill_diagonal(products, 0.0)
+    scale = (share**2).sum() / (moved**2).sum()
+    covariance, error = scale * products.sum(), scale * np.sqrt(2 * (products**2).sum())
+    return float(np.clip(covariance + error, 0.0, most))
 
 
 def widen(estimate: Estimate, shared: float | None) -> Estimate:

@@ -9,8 +9,9 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.units import Target, Units
-from embench.protocols import UnitId
+from embench.protocols import Design, UnitId
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.statistics.intervals import Jackknife
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,21 @@ class Joined:
         """For each seed, fold -> the subjects (P,) tested in it."""
         return [{fold: np.unique(units.subject) for fold, units in folds.items()} for folds in self.seeds.values()]
 
-    def trained(self, subjects: np.ndarray) -> np.ndarray:
-        """(S, P, P) in each seed, whether a subject (column) was free to train the models that predict another (row):
-        no fold tests both."""
+    def trained(self, jackknife: Jackknife) -> np.ndarray:
+        """(S, G, G) in each seed, whether a group of subjects (column) was free to train the models that predict
+        another (row): no fold tests both."""
         together = []
         for folds in self.tested_subjects():
-            tested = np.stack([np.isin(subjects, members) for members in folds.values()]).astype(int)
-            together.append(tested.T @ tested > 0)
+            tested = np.stack([np.isin(jackknife.subjects, members) for members in folds.values()])
+            groups = jackknife.by_group(tested.astype(int))
+            together.append(groups.T @ groups > 0)
         return ~np.stack(together)
+
+
+def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
+    """The stimuli of a study in which subjects share them, where there are several; else none."""
+    stimuli = {name for _, _, units in joined for name in units.stimulus.tolist()}
+    return sorted(stimuli) if design == "shared_stimuli" and len(stimuli) > 1 else []
 
 
 def join(

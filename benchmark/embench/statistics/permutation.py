@@ -10,7 +10,6 @@ alone, scores are first replaced by ranks within fold and seed, so that two meth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -69,43 +68,40 @@ def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndar
 
 def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, ways: np.ndarray) -> np.ndarray:
     """(R,) differences when the predictions for the subjects of `ways` (R, P) are swapped."""
-    metric = None if name == BETWEEN_SUBJECTS else registry.load("metric", name)()
     both = np.array([f"{m}:{subject}" for m in (0, 1) for subject in subjects.tolist()])
     samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
-    every_fold = sorted({fold for folds in one.seeds.values() for fold in folds})  # few subjects may leave one empty
-    seeds = []
-    for seed, folds in one.seeds.items():
-        sides = {fold: _side_by_side(units, other.seeds[seed][fold], metric) for fold, units in folds.items()}
-        if metric is None:
-            seeds.append(_across(folds, sides, subjects, both, samples))
-            continue
-        tested = {fold: np.isin(both, units.subject) for fold, units in sides.items()}
-        scored = np.full((len(every_fold), len(samples)), np.nan)
-        for fold, units in sides.items():
-            found = metric.resampled(units, both[tested[fold]], samples[:, tested[fold]])
-            scored[every_fold.index(fold)] = found
-        seeds.append(scored)
-    # (S, R) of comparisons over all folds of a seed, or (S, F, R): seeds are averaged, then folds.
-    values = mean_of_known(np.stack(seeds))
-    first, second = np.split(values if metric is None else mean_of_known(values), 2)
+    if name == BETWEEN_SUBJECTS:
+        values = _across(one, other, subjects, both, samples)
+    else:
+        metric = registry.load("metric", name)()
+        by_fold: dict[int, list[np.ndarray]] = {}
+        for seed, fold, units in one:
+            side = _side_by_side(units, other.seeds[seed][fold], metric)
+            tested = np.isin(both, side.subject)
+            by_fold.setdefault(fold, []).append(metric.resampled(side, both[tested], samples[:, tested]))
+        values = mean_of_known([mean_of_known(seeds) for seeds in by_fold.values()])
+    first, second = np.split(values, 2)
     return first - second
 
 
-def _across(
-    folds: Mapping[int, Units],
-    sides: Mapping[int, Units],
-    subjects: np.ndarray,
-    both: np.ndarray,
-    samples: np.ndarray,
-) -> np.ndarray:
-    """(R,) shares of comparisons of different subjects won in a seed; over the classes that the labels make
+def _across(one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """(R,) shares of comparisons of different subjects won; over the seeds and classes that the labels make
     estimable."""
-    plain = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), subjects)
-    doubled = conditioned.over_folds(BETWEEN_SUBJECTS, sides.values(), both)
-    if isinstance(plain, Undefined) or isinstance(doubled, Undefined):
+    plain, doubled = [], []
+    for seed, folds in one.seeds.items():
+        tables = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), subjects)
+        sides = [_side_by_side(units, other.seeds[seed][fold], None) for fold, units in folds.items()]
+        beside = conditioned.over_folds(BETWEEN_SUBJECTS, sides, both)
+        if isinstance(tables, Undefined) or isinstance(beside, Undefined):
+            continue
+        if conditioned.estimable(BETWEEN_SUBJECTS, tables):
+            plain.append(tables)
+            doubled.append(beside)
+    kept = conditioned.estimable(BETWEEN_SUBJECTS, conditioned.sum_tables(plain)) if plain else []
+    if not kept:
         return np.full(len(samples), np.nan)
-    kept = [doubled[k].resampled(samples) for k in conditioned.estimable(BETWEEN_SUBJECTS, plain)]
-    return mean_of_known(kept) if kept else np.full(len(samples), np.nan)
+    pooled = conditioned.sum_tables(doubled)
+    return mean_of_known([pooled[k].resampled(samples) for k in kept])
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:

@@ -22,7 +22,7 @@ from embench.statistics.intervals import (
     shared_variance,
     widen,
 )
-from embench.statistics.joined import Joined, join
+from embench.statistics.joined import Joined, join, shared_stimuli
 
 
 class HeadlineRule(Protocol):
@@ -83,7 +83,7 @@ def compute_scores(
             nothing = Undefined("no unit with a label was predicted")
             out["scores"][target.name] = {headlines[target.name]: _json(nothing)}
             continue
-        jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups)
+        jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
         scored: dict[str, dict[str, Score]] = {}
         for method, joined in methods.items():
             scored[method], folds = estimate_all(joined, target, headlines[target.name], jackknife)
@@ -136,7 +136,7 @@ def _gap(
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
     gap = paired_difference(one, other, jackknife.codes)
-    trained = methods[MODEL].trained(jackknife.subjects)
+    trained = methods[MODEL].trained(jackknife)
     if isinstance(gap, Undefined) or gap.error is None or not trained.any():
         return gap
     control_adds = contributions(headline, methods[control], target, jackknife)

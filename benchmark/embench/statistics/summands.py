@@ -32,10 +32,8 @@ def headline_summands(record: Record, target: str) -> Summands | None:
         return None
     adds = np.bincount(jackknife.codes, adds)
     by_seed = contributions(metric, joined, rule, jackknife)
-    first = np.unique(jackknife.codes, return_index=True)[1]  # one subject of each group stands for all
-    trained = joined.trained(jackknife.subjects[first])
     units = [
         [seed, fold, *(values.tolist() for values in (part.subject, part.stimulus, part.start_s, part.y_true))]
         for seed, fold, part in joined
     ]
-    return Summands(digest([metric, jackknife.codes.tolist(), units]), adds, by_seed, trained)
+    return Summands(digest([metric, jackknife.codes.tolist(), units]), adds, by_seed, joined.trained(jackknife))
