@@ -52,7 +52,7 @@ def recompute(name, group, near, seed, *units):  # the score and the ends of its
     if (moved := (trained - share) ** 2).any():
         products = (moved * change[:, :, None] * change[:, None]).sum(0) * (1 - np.eye(len(groups)))
         covariance = (products.sum() + np.sqrt(2 * (products**2).sum())) / (moved**2).sum()
-        variance += (share**2).sum() * np.clip(covariance, 0, (change**2).sum() / moved.sum())
+        variance += min((share**2).sum() * np.clip(covariance, 0, (change**2).sum() / moved.sum()), 2 * variance)
     phi = np.linspace(0, np.pi / 2, 10**6)  # t = sqrt(df) tan(phi), where phi has the density cos(phi)^(df - 1)
     area = np.cumsum(np.cos(phi[1:]) ** (df - 1) + np.cos(phi[:-1]) ** (df - 1))
     return score + np.sqrt(df * variance) * np.tan(np.interp(0.95 * area[-1], area, phi[1:])) * np.array([0, -1, 1])
