@@ -100,6 +100,7 @@ def test_where_they_do_not_apply_they_say_why() -> None:
         "stimulus_mean": "there is one stimulus only",
         "elapsed_time": "the release hides when units were recorded",
         "session_position": "the release hides when units were recorded",
+        "study_drift": "the release hides when units were recorded",
         "recording_length": "all recordings are of one length",
         "movement": "there is no accelerometer",
     }
@@ -172,3 +173,17 @@ def test_controls_of_values_say_why_they_do_not_apply() -> None:
     assert reasons["stimulus_mean"] == "there is one stimulus only"
     none_known = scores_of(units, np.full(len(y), np.nan), VALUE)
     assert all(isinstance(score, Undefined) for score in none_known.values())
+
+
+def test_a_drift_of_the_study_is_found_where_subjects_are_numbered_as_they_came() -> None:
+    """Tasks come later from subject to subject: the clock alone can't tell when."""
+    units, _ = cohort()
+    start = np.array([unit.start_s for unit in units])
+    number = np.repeat(np.arange(PEOPLE), MOMENTS)
+    y = (start > 60 + 15 * number).astype(float)
+    made = scores_of(units, y)
+
+    def right(name: str) -> float:
+        return float(np.mean((made[name][0] > 0.5) == y[TEST]))
+
+    assert right("study_drift") > right("elapsed_time")

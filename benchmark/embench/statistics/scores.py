@@ -12,6 +12,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Design
 from embench.records.predictions import MODEL, Labels, Predictions
+from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import Score, contributions, estimate_all
 from embench.statistics.intervals import (
     LEVEL,
@@ -93,6 +94,8 @@ def compute_scores(
         for control in sorted(set(scored) - {MODEL}):
             values = {name: _json(value) for name, value in scored[control].items()}
             out["controls"].setdefault(control, {})[target.name] = values
+            if control in NOT_TO_CLEAR:
+                continue
             gap = _gap(target, headlines[target.name], methods, scored, control, jackknife, model_adds)
             compared = {
                 "difference": _json(gap),
