@@ -1,4 +1,5 @@
-"""How much an interval must allow for subjects who train each other's models: `python -m tests.truth.allowance FOLDER`.
+"""How much an interval must allow for subjects who train each other's models: `python -m tests.truth.allowance
+FOLDER all`.
 
 **The rule, written before any of these draws.** Candidates for what is added to the variance of a score (own: that of
 the t interval over groups, or of the jackknife):
@@ -32,6 +33,7 @@ import json
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -229,17 +231,16 @@ def _marked(held: np.ndarray, low: float, high: float) -> str:
 
 
 def main() -> None:
-    """`FOLDER MODEL SUBJECTS EFFECT` draws one cell, adding to what is there; `FOLDER` alone prints the table."""
+    """`FOLDER all` draws all cells, `FOLDER MODEL SUBJECTS EFFECT` one; either prints the table of what is there."""
     folder, *cell = sys.argv[1:]
-    if not cell:
-        print(table(Path(folder)))
-        return
-    models, n_subjects, effect = cell[0], int(cell[1]), float(cell[2])
-    times = MODELS[models][1]
-    with (Path(folder) / f"{models} {n_subjects} {effect}.json").open("w") as file:
-        for _, row in zip(range(times), draws(models, n_subjects, effect), strict=False):
-            file.write(json.dumps(row) + "\n")
-            file.flush()
+    every = [(models, n, effect) for models in MODELS for n in (24, 40) for effect in (0.0, 0.25, 0.5)]
+    wanted = every if cell == ["all"] else [(cell[0], int(cell[1]), float(cell[2]))] if cell else []
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for models, n_subjects, effect in wanted:
+        with (Path(folder) / f"{models} {n_subjects} {effect}.json").open("w") as file:
+            for row in islice(draws(models, n_subjects, effect), MODELS[models][1]):
+                file.write(json.dumps(row) + "\n")
+    print(table(Path(folder)))
 
 
 if __name__ == "__main__":
