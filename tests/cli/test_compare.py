@@ -121,7 +121,8 @@ def test_runs_without_a_common_seed_are_refused(tmp_path: Path, capsys: pytest.C
 
 def test_where_all_subjects_saw_the_same_the_sentence_is_about_that() -> None:
     for strengths in ((2.0, 0.8), (1.0, 1.0)):
-        found = compare(*made(*strengths, design="shared_stimuli"))
-        assert " points of AUROC within subject on these stimuli, " in found.sentence
+        records = made(*strengths, design="shared_stimuli")
+        assert " on these stimuli, " in compare(*records, metric="auroc").sentence
+        assert "stimuli" not in compare(*records).sentence  # the interval within subjects covers other stimuli
     assert "stimuli" not in compare(*made(2.0, 0.8, design="free")).sentence
     assert "stimuli" not in compare(*made(2.0, 0.8)).sentence
