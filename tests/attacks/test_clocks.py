@@ -24,7 +24,7 @@ pytestmark = [
 CONTROLS = ("prior", "elapsed_time", "movement", "session_position")
 """The other ones say the same of all units of a session, as `prior` does."""
 
-WEIGHTS = (0.1, 0.3, 0.6, 1.0, 3.0) if WHOLE else (0.3, 1.0)
+WEIGHTS = (0.1, 0.3, 0.6, 1.0, 3.0) if WHOLE else (0.3,)
 """How much of a clock is added to a method, both in standard deviations of their logits."""
 
 
@@ -42,7 +42,7 @@ def arena(tmp_path_factory) -> Arena:
     return made
 
 
-@pytest.fixture(scope="module", params=CLOCKS)
+@pytest.fixture(scope="module", params=CLOCKS if WHOLE else ("share", "everything"))
 def clock(request, arena) -> np.ndarray:
     return arena.clock(CLOCKS[request.param])
 
