@@ -195,8 +195,9 @@ def _crossed(
 class OwnComparisons(NamedTuple):
     """Comparisons inside subjects, sparse (P, cells^2).
 
-    W[p, (s, t)] = `wins`, of positive units in cell s over negative
-    ones in t, and K = `pairs`, their number; those `swapped` have s and t in the other order."""
+    W[p, (s, t)] = `wins`, of positive units in cell s over negative ones in t, and K = `pairs`, their number; those
+    `swapped` have s and t in the other order.
+    """
 
     wins: sparse.csr_array
     pairs: sparse.csr_array
@@ -215,20 +216,25 @@ def own_comparisons(
 ) -> OwnComparisons:
     """The comparisons of units (n,) of one subject, in different cells and predicted by one fold's model."""
     cells = int(cell.max()) + 1
-    wins, owner, forward, backward = [], [], [], []
+    wins: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    columns: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    sizes = np.zeros(subjects + 1, int)
     for p, rows in rows_of(subject):
+        rows = rows[np.argsort(cell[rows], kind="stable")]  # so that columns come in order, which spares a sort
         high, low = rows[positive[rows]], rows[~positive[rows]]
         gap = np.subtract.outer(score[high], score[low])
-        s, t = np.broadcast_arrays(cell[high][:, None], cell[low][None, :])
+        won = (gap > tie) + 0.5 * (np.abs(gap) <= tie)
+        s, t = cell[high][:, None], cell[low]
         apart = (s != t) & np.equal.outer(fold[high], fold[low])
-        wins.append(((gap > tie) + 0.5 * (np.abs(gap) <= tie))[apart])
-        forward.append((s * cells + t)[apart])
-        backward.append((t * cells + s)[apart])
-        owner.append(np.full(len(wins[-1]), p))
-    value, row = np.concatenate(wins), np.concatenate(owner)
+        for k, (of, key, kept) in enumerate(((won, s * cells + t, apart), (won.T, (t * cells + s).T, apart.T))):
+            wins[k].append(of[kept])
+            columns[k].append(key[kept])
+        sizes[p + 1] = apart.sum()
+    ends = np.cumsum(sizes)
 
-    def table(values: np.ndarray, columns: list[np.ndarray]) -> sparse.csr_array:
-        return sparse.csr_array((values, (row, np.concatenate(columns))), shape=(subjects, cells**2))
+    def table(values: np.ndarray, k: int) -> sparse.csr_array:
+        return sparse.csr_array((values, np.concatenate(columns[k]), ends), shape=(subjects, cells**2))
 
-    one = np.ones(len(value))
-    return OwnComparisons(table(value, forward), table(one, forward), table(value, backward), table(one, backward))
+    one = np.ones(ends[-1])
+    forward, swapped = (np.concatenate(of) for of in wins)
+    return OwnComparisons(table(forward, 0), table(one, 0), table(swapped, 1), table(one, 1))
