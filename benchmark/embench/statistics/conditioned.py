@@ -1,7 +1,7 @@
 """Scores with a nuisance held constant: what the subject, the stimulus or the clock cannot explain.
 
 All take the units of one fold and one seed, and count comparisons by the pair of subjects they involve. A score is the
-share of comparisons won, over all folds of a seed; a bootstrap of subjects is then a quadratic form. Several classes
+share of comparisons won, over all folds and seeds; without some subjects it is then a quadratic form. Several classes
 are taken one against the rest. Where a subject has several units at one stimulus (or in one bin of time), every pair of
 units counts as a comparison of its own.
 """
