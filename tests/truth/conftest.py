@@ -66,8 +66,8 @@ def p_value() -> Callable[..., float]:
 
 
 def _p_value(result: Result, permutations: int = 999) -> float:
-    """How often labels that were shuffled inside each subject, predictions kept, give a score within subjects as high as
-    the true ones: (1 + that) / (1 + permutations), for a run of one target and one seed."""
+    """How often labels that were shuffled inside each subject, predictions kept, score as high within subjects as the
+    true ones: (1 + that) / (1 + permutations), for a run of one target and one seed."""
     truth = record.read_record(result.folder).labels
     assert truth is not None
     labels = dict(zip(truth["unit"].tolist(), truth["label"].tolist(), strict=True))
