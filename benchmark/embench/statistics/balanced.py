@@ -14,10 +14,10 @@ import numpy as np
 from scipy import sparse
 
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import mean_of_known, one_against_rest, subject_codes, tie_width
+from embench.interfaces.ranking import mean_of_known, one_against_rest, subject_codes
 from embench.interfaces.units import Units
 from embench.statistics.conditioned import MATCHED_S, cells, length_by_subject, own_comparisons
-from embench.statistics.intervals import Estimate, Jackknife, jackknife_estimate
+from embench.statistics.intervals import Estimate, Jackknife, jackknife_estimate, shared_variance, widen
 from embench.statistics.joined import Joined
 
 BALANCED = "auroc_crossed_balanced"
@@ -48,7 +48,8 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
         return Undefined("no pair of minutes has both halves")
     left_out = jackknife.without_involved(np.array(without), np.isin(np.arange(len(jackknife.codes)), each))
     estimate = jackknife_estimate(float(score), left_out, matched.subjects, matched.left_out)
-    return replace(estimate, comparisons=matched.comparisons)
+    shared = shared_variance(matched.by_seed, joined.trained(jackknife))  # who trained is the same to both
+    return replace(widen(estimate, shared), comparisons=matched.comparisons)
 
 
 def _balance(won: np.ndarray, number: np.ndarray) -> np.ndarray:
@@ -67,16 +68,14 @@ def _halves(units: Units, subjects: np.ndarray, minutes: int) -> list[tuple[np.n
     cell = cells(BALANCED, units)
     if isinstance(cell, Undefined):
         return [(np.empty((0, 2), int), np.empty(0, int), np.empty((0, 2))) for _ in one_against_rest(units)]
-    subject, tie = subject_codes(units, subjects), tie_width(units.score)
-    length = length_by_subject(units, subject, len(subjects))
+    length = length_by_subject(units, subject_codes(units, subjects), len(subjects))
     longer = np.subtract.outer(length, length)
     first, second = np.nonzero((longer > 0) & (longer <= MATCHED_S))
     bins = 1 + int(cell.max())
     minute = np.zeros(bins, int)
     minute[cell] = units.start_s // MINUTE_S
     made = []
-    for positive, score in one_against_rest(units):
-        own = own_comparisons(score, positive, subject, cell, units.fold, len(subjects), tie)
+    for own in own_comparisons(units, cell, subjects):
         number = (own.pairs[first] * own.pairs_swapped[second]).tocoo()
         won = own.wins[first] * own.pairs_swapped[second] + own.pairs[first] * own.wins_swapped[second]
         at = number.coords

@@ -32,7 +32,7 @@ from embench.statistics.common import (
     recorded_target,
 )
 from embench.statistics.conditioned import CONDITIONED
-from embench.statistics.estimates import ByFold, contributions, estimate
+from embench.statistics.estimates import ByFold, estimate
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
@@ -252,7 +252,6 @@ class _Method:
     score: Estimate
     by_fold: ByFold
     summands: np.ndarray | None
-    added: np.ndarray
     about: _About
 
 
@@ -291,8 +290,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
         if isinstance(score, Undefined):
             raise DataError(f"{name} of {target} is undefined: {score.reason}", where=method)
         summands = permutation.per_subject_contributions(name, joined, rule, jackknife.subjects)
-        added = contributions(name, joined, rule, jackknife)
-        made.append(_Method(method, r, joined, score, by_fold, summands, added, about))
+        made.append(_Method(method, r, joined, score, by_fold, summands, about))
     return sorted(made, key=lambda m: -m.score.mean if higher else m.score.mean)
 
 
@@ -351,7 +349,7 @@ def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResul
         arguments = about.metric, one.joined, other.joined, about.jackknife.subjects, codes
         values, sums = permutation.permuted_differences(*arguments), permutation.group_contributions(*arguments)
     tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
-    shared = shared_variance(one.added - other.added, about.trained)
+    shared = shared_variance(gap.by_seed, about.trained)
     if shared is not None:
         tests = {significance.SHARED_TRAINING: significance.shared_training_test(values, shared), **tests}
         gap = widen(gap, shared)

@@ -46,13 +46,10 @@ def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | 
     if isinstance(cell, Undefined):
         return cell
     subject = subject_codes(units, subjects)
-    tie = tie_width(units.score)
     if name == "auroc_within_stimulus":
+        tie = tie_width(units.score)
         return [_within_cell(s, positive, subject, cell, len(subjects), tie) for positive, s in one_against_rest(units)]
-    tables = [
-        _crossed(score, positive, subject, cell, units.fold, len(subjects), tie)
-        for positive, score in one_against_rest(units)
-    ]
+    tables = [_crossed(own) for own in own_comparisons(units, cell, subjects)]
     return [_of_like_length(units, subject, table) for table in tables] if name == "auroc_crossed_matched" else tables
 
 
@@ -170,26 +167,17 @@ def _within_cell(
     return Pairs(wins, pairs)
 
 
-def _crossed(
-    score: np.ndarray,
-    positive: np.ndarray,
-    subject: np.ndarray,
-    cell: np.ndarray,
-    fold: np.ndarray,
-    subjects: int,
-    tie: float,
-) -> Pairs:
+def _crossed(own: OwnComparisons) -> Pairs:
     """Quadruples of subjects p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
     over t and q's of t over s. One model scores both units of a comparison: those of two folds are not compared.
 
     What p's own comparisons win is W K' and the quadruples are K K', see `OwnComparisons`: products of sparse matrices.
     """
-    made = own_comparisons(score, positive, subject, cell, fold, subjects, tie)
-    own = (made.wins @ made.pairs_swapped.T).toarray()
-    pairs = (made.pairs @ made.pairs_swapped.T).toarray()
-    np.fill_diagonal(own, 0)
+    wins = (own.wins @ own.pairs_swapped.T).toarray()
+    pairs = (own.pairs @ own.pairs_swapped.T).toarray()
+    np.fill_diagonal(wins, 0)
     np.fill_diagonal(pairs, 0)
-    return Pairs(own, pairs)
+    return Pairs(wins, pairs)
 
 
 class OwnComparisons(NamedTuple):
@@ -205,7 +193,17 @@ class OwnComparisons(NamedTuple):
     pairs_swapped: sparse.csr_array
 
 
-def own_comparisons(
+def own_comparisons(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[OwnComparisons]:
+    """For each class, the comparisons of units of one subject, in different cells (n,) and predicted by one fold's
+    model."""
+    subject, tie = subject_codes(units, subjects), tie_width(units.score)
+    return [
+        _own_comparisons(score, positive, subject, cell, units.fold, len(subjects), tie)
+        for positive, score in one_against_rest(units)
+    ]
+
+
+def _own_comparisons(
     score: np.ndarray,
     positive: np.ndarray,
     subject: np.ndarray,
@@ -214,7 +212,6 @@ def own_comparisons(
     subjects: int,
     tie: float,
 ) -> OwnComparisons:
-    """The comparisons of units (n,) of one subject, in different cells and predicted by one fold's model."""
     cells = int(cell.max()) + 1
     wins: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     columns: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])

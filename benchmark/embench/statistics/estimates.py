@@ -48,11 +48,13 @@ def estimate_all(
         {"seed": seed, "fold": fold, "units": len(units), "people": len(np.unique(units.subject))}
         for seed, fold, units in joined
     ]
-    for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, BALANCED, *registry.names("metric")]):
+    for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
         score, by_fold = estimate(name, joined, target, jackknife)
         if score is None:
             continue
         scores[name] = score
+        if name == "auroc_crossed_matched":
+            scores[BALANCED] = balanced_score(joined, jackknife, score)
         if by_fold and name not in conditioned.CONDITIONED:  # of those, a fold alone has few comparisons
             for row in folds:
                 row[name] = by_fold[row["seed"], row["fold"]]
@@ -69,8 +71,8 @@ def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) ->
     """One score, and its value in each seed and fold; None where it does not score targets of this kind."""
     found, by_fold = _estimate(name, joined, target, jackknife)
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
-        added = contributions(name, joined, target, jackknife)
-        found = widen(found, shared_variance(added, joined.trained(jackknife)))
+        found = replace(found, by_seed=contributions(name, joined, target, jackknife))
+        found = widen(found, shared_variance(found.by_seed, joined.trained(jackknife)))
     return found, by_fold
 
 
@@ -79,9 +81,6 @@ def _estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -
         return _within_subjects(joined, jackknife, target.kind)
     if name in conditioned.CONDITIONED:
         return _conditioned(name, joined, jackknife) if target.traits.has_classes else (None, {})
-    if name == BALANCED:
-        matched, _ = _estimate(target.traits.matched, joined, target, jackknife)
-        return (balanced_score(joined, jackknife, matched), {}) if target.traits.has_classes and matched else (None, {})
     metric = _metric(name)
     if isinstance(metric, Undefined):
         return metric, {}
@@ -236,8 +235,8 @@ def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknif
             none if isinstance(t, Undefined) else _pseudo_values(conditioned.share_won_resampled(name, t, samples))
             for t in made
         ]
-    elif name in conditioned.CONDITIONED or name == BALANCED:
-        by_seed = _own_comparisons(target.traits.matched if name == BALANCED else name, joined, jackknife)
+    elif name in conditioned.CONDITIONED:
+        by_seed = _own_comparisons(name, joined, jackknife)
     else:
         metric = _metric(name)
         by_seed = [none] if isinstance(metric, Undefined) else _of_folds(name, metric, joined, jackknife)

@@ -36,6 +36,7 @@ class Estimate:
         without: (G,) the score without each group of subjects, see `Jackknife`; `subject_values`: (P,) values of
             subjects, NaN where unknown. The interval comes from one of the two, and differences are paired through it.
         without_stimulus: (K,) the score without each stimulus, where the interval covers other stimuli too.
+        by_seed: (S, G) what each group of subjects adds in each of several seeds, see `shared_variance`.
     """
 
     mean: float
@@ -49,6 +50,7 @@ class Estimate:
     without: np.ndarray | None = None
     subject_values: np.ndarray | None = None
     without_stimulus: np.ndarray | None = None
+    by_seed: np.ndarray | None = None
     error: float | None = None
     df: int = 0
     shared: float | None = None
@@ -175,15 +177,21 @@ def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Esti
     by leaving out the same groups, or stimuli. The interval is of the same kind as theirs."""
     if one.subject_values is not None and other.subject_values is not None:
         gap = mean_over_subjects(one.subject_values - other.subject_values, group)
-        if one.without_stimulus is None or other.without_stimulus is None or isinstance(gap, Undefined):
+        if isinstance(gap, Undefined):
             return gap
-        return over_stimuli_too(gap, one.without_stimulus - other.without_stimulus)
-    if one.without is None or other.without is None:
+        if one.without_stimulus is not None and other.without_stimulus is not None:
+            gap = over_stimuli_too(gap, one.without_stimulus - other.without_stimulus)
+    elif one.without is None or other.without is None:
         return Undefined("the two are not scores of the same subjects")
-    return jackknife_estimate(one.mean - other.mean, one.without - other.without, min(one.subjects, other.subjects))
+    else:
+        least = min(one.subjects, other.subjects)
+        gap = jackknife_estimate(one.mean - other.mean, one.without - other.without, least)
+    if one.by_seed is None or other.by_seed is None:
+        return gap
+    return replace(gap, by_seed=one.by_seed - other.by_seed)
 
 
-def shared_variance(by_seed: np.ndarray, trained: np.ndarray) -> float | None:
+def shared_variance(by_seed: np.ndarray | None, trained: np.ndarray) -> float | None:
     """What subjects add to the variance of a mean over subjects who train each other's models.
 
     Two subjects of different folds each train the model that predicts the other, so that what they add to a score is
@@ -194,12 +202,14 @@ def shared_variance(by_seed: np.ndarray, trained: np.ndarray) -> float | None:
     seeds, and is at most what it would be if all that changes between seeds were shared.
 
     Args:
-        by_seed: (S, G) what each group of subjects adds in each seed, NaN where a seed has no score.
+        by_seed: (S, G) what each group of subjects adds in each seed, NaN where a seed has no score; None of one seed.
         trained: (S, G, G) see `Joined.trained`.
 
     Returns:
         None where fewer than two seeds have a score, or all split subjects alike.
     """
+    if by_seed is None:
+        return None
     known = np.isfinite(by_seed).all(1)
     if known.sum() < 2 or (trained[known] == trained[known][0]).all():
         return None

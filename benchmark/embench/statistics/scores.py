@@ -13,7 +13,7 @@ from embench.interfaces.units import Target
 from embench.protocols import Design
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.statistics.controls import NOT_TO_CLEAR
-from embench.statistics.estimates import Score, contributions, estimate_all
+from embench.statistics.estimates import Score, estimate_all
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
@@ -75,6 +75,7 @@ def compute_scores(
     }
     not_cleared = []
     for target in targets:
+        headline = headlines[target.name]
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
         methods, partial = _whole(join(predictions, labels, target, groups, length, sessions))
         absent = {**partial, **(not_applicable or {}).get(target.name, {})}
@@ -82,21 +83,21 @@ def compute_scores(
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
         if MODEL not in methods:
             nothing = Undefined("no unit with a label was predicted")
-            out["scores"][target.name] = {headlines[target.name]: _json(nothing)}
+            out["scores"][target.name] = {headline: _json(nothing)}
             continue
         jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
         scored: dict[str, dict[str, Score]] = {}
         for method, joined in methods.items():
-            scored[method], folds = estimate_all(joined, target, headlines[target.name], jackknife)
+            scored[method], folds = estimate_all(joined, target, headline, jackknife)
             out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
-        model_adds = contributions(headlines[target.name], methods[MODEL], target, jackknife)
+        trained = methods[MODEL].trained(jackknife)
         for control in sorted(set(scored) - {MODEL}):
             values = {name: _json(value) for name, value in scored[control].items()}
             out["controls"].setdefault(control, {})[target.name] = values
             if control in NOT_TO_CLEAR:
                 continue
-            gap = _gap(target, headlines[target.name], methods, scored, control, jackknife, model_adds)
+            gap = _gap(scored[MODEL][headline], scored[control][headline], jackknife, trained)
             compared = {
                 "difference": _json(gap),
                 "clears": isinstance(gap, Estimate) and gap.low is not None and gap.low > 0,
@@ -121,29 +122,18 @@ def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, str
     return {n: joined for n, joined in methods.items() if sizes[n] and n not in partial}, partial
 
 
-def _gap(
-    target: Target,
-    headline: str,
-    methods: Mapping[str, Joined],
-    scored: Mapping[str, Mapping[str, Score]],
-    control: str,
-    jackknife: Jackknife,
-    model_adds: np.ndarray,
-) -> Score:
+def _gap(one: Score, other: Score, jackknife: Jackknife, trained: np.ndarray) -> Score:
     """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
 
     Where nothing was learned, subjects who train each other's models about double the variance: that much is allowed
     for where seeds do not show how much it is.
     """
-    one, other = (scored[method][headline] for method in (MODEL, control))
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
     gap = paired_difference(one, other, jackknife.codes)
-    trained = methods[MODEL].trained(jackknife)
     if isinstance(gap, Undefined) or gap.error is None or not trained.any():
         return gap
-    control_adds = contributions(headline, methods[control], target, jackknife)
-    shared = shared_variance(model_adds - control_adds, trained)
+    shared = shared_variance(gap.by_seed, trained)
     return widen(gap, gap.error**2 if shared is None else shared)
 
 
