@@ -14,6 +14,7 @@ from embench.records.record import read_record
 from ..sample import WHOLE
 from .attack import Arena
 from .clocks import CLOCKS
+from .unseen import UNSEEN
 
 DATA = os.environ.get("EMBENCH_TEST_DATA")
 pytestmark = [
@@ -23,6 +24,8 @@ pytestmark = [
 
 CONTROLS = ("prior", "elapsed_time", "movement", "session_position")
 """The other ones say the same of all units of a session, as `prior` does."""
+
+ALL = CLOCKS | UNSEEN
 
 WEIGHTS = (0.1, 0.3, 0.6, 1.0, 3.0) if WHOLE else (0.3,)
 """How much of a clock is added to a method, both in standard deviations of their logits."""
@@ -42,9 +45,9 @@ def arena(tmp_path_factory) -> Arena:
     return made
 
 
-@pytest.fixture(scope="module", params=CLOCKS if WHOLE else ("share", "everything"))
+@pytest.fixture(scope="module", params=ALL if WHOLE else ("share", "everything"))
 def clock(request, arena) -> np.ndarray:
-    return arena.clock(CLOCKS[request.param])
+    return arena.clock(ALL[request.param])
 
 
 @pytest.mark.parametrize("sign", [1, -1])
