@@ -65,8 +65,8 @@ def made_run(rng: np.random.Generator, lengths: np.ndarray, y: np.ndarray, score
 
 
 def findings(clocks: Mapping[str, Clock], seed: int = 0) -> Trials:
-    """Whether the interval of each clock lies above .5, and its negative's, on 24 to 40 subjects; what is not estimable does
-    not."""
+    """Whether the interval of each clock lies above .5, and its negative's, on 24 to 40 subjects; what is not estimable
+    does not."""
     rng = np.random.default_rng([seed, 3])
     while True:
         n_subjects, wide, jitter = int(rng.integers(24, 41)), bool(rng.integers(2)), float(rng.choice([30, 45, 60]))
