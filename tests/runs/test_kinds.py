@@ -64,9 +64,7 @@ def test_networks_of_one_target_each(kinds):
     controls = result.scores["controls"]
     assert controls["prior"]["arousal_value"]["ccc"]["mean"] == 0
     assert controls["majority"]["arousal_value"] == {"undefined": "values have no class that is most common"}
-    assert (
-        controls["stimulus_mean"]["arousal_value"]["rmse"]["mean"] > values_of(result, "rmse")["arousal_value"]["mean"]
-    )
+    assert controls["prior"]["arousal_value"]["rmse"]["mean"] > values_of(result, "rmse")["arousal_value"]["mean"]
     assert controls["prior"]["state"]["auroc_within"]["mean"] == 0.5
     check_record(result, 216)
 
