@@ -35,7 +35,7 @@ demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
 		--data-root $(DEMO) --runs $(DEMO)/runs
 
 $(DEMO)/amigos/EMBENCH_SYNTHETIC.json: | $(INSTALLED)
-	$(BIN)/embench data synthesize amigos --out $(DEMO)/amigos --subjects 10 --seed 0 --effect 1
+	$(BIN)/embench data synthesize amigos --out $(DEMO)/amigos --subjects 18 --seed 0 --effect 1
 
 # The three linters side by side; mypy and import-linter keep what they know of unchanged files.
 lint: setup
@@ -64,7 +64,9 @@ test-all: setup
 
 # Long proofs. `make test-all` holds a small fixed sample of each; docs/testing.md says what they prove.
 rates: setup
-	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -m slow tests/truth tests/claims/test_papers.py tests/audits/test_clean_runs.py
+	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -m slow tests/truth tests/attacks tests/claims/test_papers.py tests/audits/test_clean_runs.py
+	$(BIN)/python -m tests.truth.allowance $$(mktemp -d) all
+	$(BIN)/python -m tests.truth.films 300
 
 bench: setup
 	set -e; for script in bench/bench_*.py; do $(BIN)/python $$script; done

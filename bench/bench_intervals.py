@@ -18,11 +18,10 @@ from tabulate import tabulate
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.statistics import permutation
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import draw_bootstrap
+from embench.statistics.intervals import leave_one_out
 from embench.statistics.joined import Joined
 
 N_SUBJECTS, UNITS, STIMULI, FOLDS, SEEDS = 40, 300, 20, 5, 3
-REPLICATES = 10_000
 METRICS = ("auroc_within", "auroc", "balanced_accuracy", "f1_weighted", "brier", "ece")
 TARGET = Target("stress", "binary", LabelRule(), "stress")
 TIMES = 3
@@ -68,26 +67,22 @@ def main() -> None:
     groups = {
         subject: subject
         for folds in joined.tested_subjects()
-        for subjects in folds.values()
-        for subject in subjects.tolist()
+        for members in folds.values()
+        for subject in members.tolist()
     }
-    bootstrap = draw_bootstrap(joined.tested_subjects(), groups, REPLICATES)
+    subjects = leave_one_out(joined.tested_subjects(), groups).subjects
     codes = np.arange(N_SUBJECTS)
 
     def scored(names: tuple[str, ...], of: Joined) -> None:
-        drawn = draw_bootstrap(of.tested_subjects(), groups, REPLICATES)
         for name in names:
-            estimate(name, of, TARGET, drawn, groups)
+            estimate(name, of, TARGET, leave_one_out(of.tested_subjects(), groups))
 
     tasks: dict[str, tuple[Callable[[], object], float | None]] = {
-        f"six metrics, {REPLICATES:,} replicates": (lambda: scored(METRICS, joined), 5.0),
-        f"auroc_crossed, {STIMULI} stimuli, {REPLICATES:,} replicates": (
-            lambda: scored(("auroc_crossed",), films),
-            1.0,
-        ),
+        "six metrics": (lambda: scored(METRICS, joined), 5.0),
+        f"auroc_crossed, {STIMULI} stimuli": (lambda: scored(("auroc_crossed",), films), 1.0),
         "auroc_crossed_time of all units": (lambda: scored(("auroc_crossed_time",), joined), None),
         "permutation test of f1_weighted": (
-            lambda: permutation.permuted_differences("f1_weighted", joined, other, bootstrap.subjects, codes),
+            lambda: permutation.permuted_differences("f1_weighted", joined, other, subjects, codes),
             None,
         ),
     }

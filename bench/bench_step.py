@@ -67,7 +67,7 @@ def by_hand(model: Model, data: Data, train: np.ndarray, classes: torch.Tensor, 
 
 def compare(stage: Stage[FitParams], root: Path) -> np.ndarray:
     """(turns, 2) seconds of a step, by hand and in the engine."""
-    device.seed_everything(0, 1)
+    device.seed_everything(0, 1, stage.params.common.device)
     data, specs, train, _, _ = fits.labelled(stage)
     outputs, params = network.output_spec_of(stage.params), stage.params
     if isinstance(params, FusionParams):

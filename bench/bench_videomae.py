@@ -86,7 +86,7 @@ def by_hand(recipe: Recipe, data: Data, module: Any) -> Callable[[], None]:
 def compare(recipe: Recipe, steps: int, where: str, place: Path) -> np.ndarray:
     """(turns, 2) seconds of a step, by hand and in the engine: of a CPU those that this process had it, so that others
     on the machine count less."""
-    device.seed_everything(0, 1)
+    device.seed_everything(0, 1, where)
     data = clips(steps * recipe.batch, where)
     model, module = engines(recipe, data)
     hand = by_hand(recipe, data, model.encoders["video"])

@@ -23,7 +23,10 @@ from embench.runs import run as runner
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 N_LABELLED = ("1", "2", "5", "all")
-METRICS = {"auroc_crossed_time": "AUROC with the clock held constant", "auroc_within": "AUROC within a subject"}
+METRICS = {
+    "auroc_crossed_matched": "AUROC with clock and session length held constant",
+    "auroc_within": "AUROC within a subject",
+}
 
 METHODS: dict[str, tuple[str, str, str, str]] = {
     "signal_transform": ("tcn", "shared_tf", TOGETHER, "tcn + shared_tf"),

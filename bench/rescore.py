@@ -1,7 +1,8 @@
 """Scores the entries of `leaderboards/` again from their own predictions and labels: `python bench/rescore.py`.
 
 For when scores are computed in another way (`embench.statistics.SCORING_REVISION`). Nothing is trained and no further
-test label is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again.
+test label is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again. Entries of
+superseded protocols stay as they were published.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ def rescore(folder: Path) -> list[str]:
     run = known.run
     protocol = protocols.recorded_protocol(run["protocol"]) or protocols.load_protocol(run["protocol"]["name"])
     card = card_for_protocol(protocol, registry.load("dataset", run["dataset"]["name"]).card)
+    # Entries from before a design was recorded are of protocols that ask for a fixed order alone.
+    design = run["cohort"].get("design") or ("fixed_order" if card.fixed_order else "free")
     predictions = known.predictions
     predicted = {(m, t) for m, t in zip(predictions["method"].tolist(), predictions["target"].tolist(), strict=True)}
     reasons: dict[str, dict[str, str]] = {}
@@ -41,13 +44,13 @@ def rescore(folder: Path) -> list[str]:
         known.labels,
         targets=choose_targets(card, ",".join(run["targets"])),
         protocol=protocol,
-        card=card,
+        design=design,
         groups=known.groups,
         unit_length_s={t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run["targets"]},
+        sessions=run["cohort"].get("session_s"),
         not_applicable=reasons,
-        replicates=known.scores["replicates"],
     )
-    kept = {name: value for name, value in known.scores.items() if name not in scores}
+    kept = {name: value for name, value in known.scores.items() if name not in scores and name != "replicates"}
     record.write_record(
         folder, replace(known, run={**run, "scoring": evaluation.scoring_identity()}, scores={**scores, **kept})
     )
@@ -60,7 +63,8 @@ def rescore(folder: Path) -> list[str]:
 
 
 def main() -> int:
-    differ = {path.parent.name: rescore(path.parent) for path in sorted(BOARDS.glob("*/*/*/run.yaml"))}
+    entries = [path.parent for path in sorted(BOARDS.glob("*/*/*/run.yaml"))]
+    differ = {entry.name: rescore(entry) for entry in entries if not protocols.superseded_by(entry.parent.name)}
     leaderboard.build_leaderboards(BOARDS)
     for name, means in differ.items():
         print(f"{name}: {'; '.join(means) or 'the same means'}")

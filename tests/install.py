@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BOARDS = ROOT / "leaderboards"
-ENTRIES = [str(path) for path in sorted((BOARDS / "stress_predict" / "subject-independent-v1").iterdir())[:2]]
+ENTRIES = [str(path) for path in sorted((BOARDS / "stress_predict").glob("subject-independent-v?/*"))[:2]]
 MADE = ["--dataset", "amigos", "--data-root", "made", "--runs", "runs", "--seeds", "0", "--device", "cpu"]
 WHOLE = [
     ["doctor"],

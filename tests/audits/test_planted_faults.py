@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from embench.audits import audit_run
+from embench.audits.checks.clock import check_balance
+from embench.audits.collect import collect_evidence
 from embench.engine import fits
+from embench.interfaces.metric import Undefined
 from embench.planning import graph
 from embench.runs import external
 
@@ -98,6 +102,17 @@ def test_prediction_by_clock(tmp_path):
     found = of_file(tmp_path, root, lambda about, noise: (about["start_s"] - 3000) / 500 + noise.normal(0, 0.05))
     assert "time since the start" in found["clock"]
     assert set(found) == {"clock"}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_clock_that_learned_the_tasks_says_little_inside_classes(tmp_path, sign):
+    """The better a clock, the less of it is left inside classes; its negative is the same clock."""
+    root = world(tmp_path / "w", lambda about: about["order"] >= 6)
+
+    def score(about, noise):
+        return 0.5 + sign * (0.3 * np.tanh(3 * (about["order"] - 5.5)) + noise.normal(0, 0.02))
+
+    assert set(of_file(tmp_path, root, score)) == {"clock"}
 
 
 def test_prediction_by_recording_length(tmp_path):
@@ -228,7 +243,37 @@ def test_an_honest_method_learns_nothing_from_permuted_labels(clean, tmp_path):
     assert len(audited.checks["permuted_labels"].figures["arousal"]["permuted"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("encoder", "fusion", "stopped"),
+    [(plugin("Moments"), "logreg", []), (cheat("Honest"), "single", ["when to stop encoder[ecg]"])],
+)
+def test_only_what_was_trained_by_epochs_was_stopped_early(clean, tmp_path, encoder, fusion, stopped):
+    result = method(clean, encoder, fusion=fusion, settings=("encoder.selection=early_stop",))
+    assert audit_run(result.folder, out=tmp_path).checks["validation"].figures["uses"] == stopped
+
+
 # What the record says.
+
+
+@pytest.mark.parametrize(
+    ("matched", "balanced", "warned"),
+    [
+        ({"mean": 0.6}, {"mean": 0.57}, True),
+        ({"mean": 0.6}, {"mean": 0.59}, False),
+        ({"mean": 0.57}, {"mean": 0.6}, False),
+    ],
+)
+def test_a_score_that_comes_from_the_longer_session_gets_a_warning(network, matched, balanced, warned):
+    scores = {"arousal": {"auroc_crossed_matched": matched, "auroc_crossed_balanced": balanced}}
+    found = check_balance(replace(collect_evidence(network.folder, None), rescored={"scores": scores}))
+    assert [finding.severity for finding in found.findings] == ["warning"] * warned
+
+
+@pytest.mark.parametrize("scores", [{}, {"auroc_crossed_balanced": {"undefined": "too few"}}])
+def test_nothing_is_said_of_a_balanced_score_that_is_not_there(network, scores):
+    scores = {"arousal": {"auroc_crossed_matched": {"mean": 0.6}, **scores}}
+    evidence = replace(collect_evidence(network.folder, None), rescored={"scores": scores})
+    assert isinstance(check_balance(evidence), Undefined)
 
 
 def test_shuffled_labels(network, tmp_path):

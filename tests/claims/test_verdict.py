@@ -24,9 +24,17 @@ from .simulated import auroc, method, study
     ],
 )
 def test_direction(low, high, p, expected):
-    assert direction_verdict(low, high, p) == expected
+    assert direction_verdict(low, high, p, seeds=3, allowance=True) == expected
     turned = {"supported": "contradicted", "contradicted": "supported"}
-    assert direction_verdict(low, high, p, "lower") == turned.get(expected, expected)
+    assert direction_verdict(low, high, p, "lower", seeds=3, allowance=True) == turned.get(expected, expected)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.01, 0.09), (-0.09, -0.01), (-0.01, 0.01)])
+def test_fewer_than_three_seeds_decide_nothing(low, high):
+    assert direction_verdict(low, high, 0.01, seeds=1, allowance=False) == "one seed"
+    assert direction_verdict(low, high, 0.01, seeds=2, allowance=True) == "two seeds"
+    assert direction_verdict(low, high, 0.01, seeds=3, allowance=False) == "no allowance"
+    assert direction_verdict(-0.1, 0.3, 0.2, seeds=1, allowance=False) == "undecided"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +60,10 @@ class TestOnMethodsOfKnownStrength:
     @staticmethod
     def verdict(a, b, direction="higher"):
         gap = compare(a, b, "stress")
-        return direction_verdict(gap.difference.low, gap.difference.high, gap.p, direction)
+        allowance = gap.difference.shared is not None
+        return direction_verdict(
+            gap.difference.low, gap.difference.high, gap.p, direction, seeds=len(gap.seeds), allowance=allowance
+        )
 
     def test_a_better_method_is_supported_and_contradicted_the_other_way(self):
         rng = np.random.default_rng(1)

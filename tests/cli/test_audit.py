@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from embench.leaderboard import board
 from embench.leaderboard.export import export_entry
@@ -50,6 +51,18 @@ def test_something_severe_ends_with_1_and_one_document(run, tmp_path, embench):
     assert document["findings"][0]["todo"]
     assert json.loads((tmp_path / "audit.json").read_text())["findings"] == document["findings"]
     assert not (folder / "audit.json").exists()
+
+
+def test_each_reason_for_a_skipped_check_has_a_line(run, tmp_path, embench):
+    folder = copy_of(run.folder, tmp_path)
+    about = yaml.safe_load((folder / "run.yaml").read_text())
+    about["versions"] |= {"numpy": "1.0.0", "scikit-learn": "0.1"}
+    (folder / "run.yaml").write_text(yaml.safe_dump(about))
+    done = embench("audit", folder)
+    lines = [line for line in done.err.splitlines() if "skipped: statistics: " in line]
+    assert [line.partition("the run used ")[2].split(",")[0] for line in lines] == ["numpy 1.0.0", "scikit-learn 0.1"]
+    written = json.loads((folder / "audit.json").read_text())["not_asked"]["statistics"]
+    assert len(written.splitlines()) == 2
 
 
 def test_a_file_of_predictions_needs_its_dataset(root, tmp_path, embench, monkeypatch):

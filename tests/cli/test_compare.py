@@ -3,32 +3,59 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from embench.cli import main
 from embench.records import record
+from embench.records.record import Record
+from embench.statistics.comparison import compare
 from embench.statistics.significance import SHARED_TRAINING
 
-from ..statistics.test_comparison import runs
+from ..truth.cohorts import draw_labels, draw_lengths, partitions, recorded
+
+
+def made(*strengths: float, design: str | None = None) -> list[Record]:
+    """Methods of known strength about the same 14 subjects, named a, b, c, with the seeds 0, 1 and 2."""
+    rng = np.random.default_rng(8)
+    y, lengths = draw_labels(rng, 14), draw_lengths(rng, 14)
+    folds, noise = partitions(rng, lengths, 3), rng.normal(size=(len(strengths), *y.shape))
+    records = []
+    for name, strength, own in zip("abc", strengths, noise, strict=False):
+        logit = strength * (y - 0.5) + own + 0.2 * rng.normal(size=(3, *y.shape))
+        of = recorded(name, 1 / (1 + np.exp(-logit)), y, folds, "auroc_within", lengths)
+        records.append(replace(of, run={**of.run, "cohort": {**of.run["cohort"], "design": design}}))
+    return records
+
+
+def with_seeds(of: Record, *seeds: int) -> Record:
+    """What a run with these seeds alone would have left."""
+    kept = of.predictions.take(np.isin(of.predictions["seed"], seeds))
+    folds = [row for row in of.folds if row["seed"] in seeds]
+    return replace(of, run={**of.run, "seeds": list(seeds)}, predictions=kept, folds=folds)
+
+
+def written(folder: Path, *records: Record) -> list[str]:
+    """The folders of the records, below `folder`."""
+    for of in records:
+        record.write_record(folder / of.run["id"], of)
+    return [str(folder / of.run["id"]) for of in records]
 
 
 @pytest.fixture
 def folders(tmp_path: Path) -> list[str]:
     """Three runs, of which the first two are alike."""
-    made = []
-    for of in runs(2.0, 2.0, 0.8):
-        record.write_record(tmp_path / of.run["id"], of)
-        made.append(str(tmp_path / of.run["id"]))
-    return made
+    return written(tmp_path, *made(2.0, 2.0, 0.8))
 
 
 def test_a_table_and_sentences_to_quote(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", *folders]) == 0
     out = capsys.readouterr().out
     assert "target stress, AUROC within subject (auroc_within)" in out
-    assert out.count("Holm-corrected, 20 subjects") == 3
+    assert out.count("Holm-corrected, 14 subjects") == 3
     assert "is better than c by" in out
     assert "can't be told apart" in out
 
@@ -66,3 +93,36 @@ def test_what_does_not_fit_is_said(
 def test_one_run_alone_is_nothing_to_compare(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", folders[0]]) == 2
     assert "nothing to compare" in capsys.readouterr().err
+
+
+def test_runs_of_other_seeds_are_compared_on_those_that_all_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = made(2.0, 0.8)
+    assert main(["compare", *written(tmp_path, one, with_seeds(other, 1, 2)), "--json"]) == 0
+    [table] = json.loads(capsys.readouterr().out)["targets"]
+    [pair] = table["comparisons"]
+    assert pair["seeds"] == [1, 2]
+    assert pair["sentence"].endswith("; on the seeds that all have, 1 and 2.")
+    same = compare(with_seeds(one, 1, 2), with_seeds(other, 1, 2))
+    assert pair["difference"]["mean"] == pytest.approx(same.difference.mean)
+    assert pair["p"] == same.p
+    assert "seeds" not in same.sentence
+
+
+def test_runs_without_a_common_seed_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = made(2.0, 0.8)
+    assert main(["compare", *written(tmp_path, with_seeds(one, 0), with_seeds(other, 1, 2))]) == 2
+    printed = capsys.readouterr()
+    assert "no seed in common" in printed.err
+    assert "0 / 1, 2" in printed.err
+    assert not printed.out
+
+
+def test_where_all_subjects_saw_the_same_the_sentence_is_about_that() -> None:
+    for strengths in ((2.0, 0.8), (1.0, 1.0)):
+        records = made(*strengths, design="shared_stimuli")
+        assert " on these stimuli, " in compare(*records, metric="auroc").sentence
+        assert "stimuli" not in compare(*records).sentence  # the interval within subjects covers other stimuli
+    assert "stimuli" not in compare(*made(2.0, 0.8, design="free")).sentence
+    assert "stimuli" not in compare(*made(2.0, 0.8)).sentence

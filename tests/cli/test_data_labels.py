@@ -35,7 +35,7 @@ def described(root, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        rules, card = load_protocol("subject-independent-v1"), load_plugin("dataset", KINDS).card
+        rules, card = load_protocol("subject-independent-v2"), load_plugin("dataset", KINDS).card
         targets = choose_targets(card, "arousal,arousal_value,state,liking")
         return {row["target"]: row for row in describe_labels(prepared(KINDS, root, rules), card, targets, rules)}
 
@@ -125,7 +125,7 @@ def test_printed_and_as_json(embench, root):
 def test_a_protocols_own_rule_and_its_fitted_cut(embench, root, tmp_path):
     file = tmp_path / "mean.yaml"
     file.write_text(
-        "name: mean\nextends: subject-independent-v1\n"
+        "name: mean\nextends: subject-independent-v2\n"
         "labels: {kinds: {liking: {aggregate: mean, cut: training_mean, ties: low}}}\n"
     )
     done = embench("data", "labels", KINDS, "--data-root", root, "--target", "liking", "--protocol", file, "--json")

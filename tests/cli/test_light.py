@@ -17,7 +17,7 @@ from embench.cli import main
 HEAVY = ["av", "cv2", "neurokit2", "safetensors", "soxr", "timm", "torch", "torchvision", "transformers"]
 ROOMS = ["records", "statistics", "leaderboard", "report"]
 BOARDS = Path(__file__).parents[2] / "leaderboards"
-ENTRIES = [str(path) for path in sorted((BOARDS / "stress_predict" / "subject-independent-v1").iterdir())[:2]]
+ENTRIES = [str(path) for path in sorted((BOARDS / "stress_predict").glob("subject-independent-v?/*"))[:2]]
 
 WITHOUT = f"""
 import sys

@@ -3,8 +3,9 @@
 import io
 
 from embench.cli import console, show
+from embench.statistics.ranking import Ranking
 
-from .conftest import DOCUMENT, SCORES
+from .conftest import DOCUMENT, NUMBER, SCORES
 
 
 def test_tables_are_drawn_on_a_terminal(monkeypatch):
@@ -43,18 +44,52 @@ def test_board_without_entries(embench, tmp_path):
 def test_board_rows(embench, monkeypatch):
     number = {"mean": 0.7, "low": 0.6, "high": 0.8}
     method = {
-        "kind": "method", "rank": 1, "encoders": {"eda": "cnn_tf", "ppg": "cnn_tf"}, "fusion": "late",
+        "kind": "method", "rank": (1, 5), "encoders": {"eda": "cnn_tf", "ppg": "cnn_tf"}, "fusion": "late",
         "pretrainers": [], "modalities": ["eda", "ppg"], "recipe": "small", "people": 24, "headline": "auroc_within",
         "score": number, "not_cleared": ["elapsed_time"], "id": "r1", "mark": [], "apart": [],
         "cost": {"wall_s": 3.0, "parameters": 1200},
     }  # fmt: skip
     control = {"kind": "control", "control": "prior", "people": 24, "score": None, "id": "r1"}
     section = {"dataset": "d", "protocol": "p", "target": "t", "leaks": True, "rows": [method, control]}
+    section["rankings"] = {"none": Ranking(((1, 5),) * 5, 0.02, 0.015, paired=True)}
+    section["superseded_by"] = "p-v2"
     monkeypatch.setattr("embench.leaderboard.leaderboard_sections", lambda *_: [section])
     done = embench("leaderboard", "show")
-    assert "d, p, leaks, target t" in done.out
+    assert "d, p (superseded by p-v2), leaks, target t" in done.out
     assert "3 s" in done.out
     assert "1.2 k" in done.out
     assert "cnn_tf + late" in done.out
     assert "not above elapsed_time" in done.out
     assert "(prior)" in done.out
+    assert "1-5" in done.out
+    assert "The first of 5 rows leads their mean by 0.020; the best of 5 equal methods would lead by 0.015" in done.out
+
+
+CROSSED = {
+    "headlines": {"stress": "auroc_crossed_matched"},
+    "scores": {"stress": {"auroc_crossed_matched": NUMBER, "auroc_within": {**NUMBER, "mean": 0.7}}},
+    "controls": {
+        "elapsed_time": {
+            "stress": {
+                "auroc_crossed_matched": {"mean": 0.5, "std": 0.0, "low": 0.5, "high": 0.5},
+                "auroc_within": {**NUMBER, "mean": 0.95},
+            }
+        },
+        "movement": {"stress": {"auroc_crossed_matched": {**NUMBER, "mean": 0.56}, "auroc_within": NUMBER}},
+    },
+}
+
+
+def test_a_clock_that_cannot_win_says_so_and_why(capsys):
+    show.result({**DOCUMENT, "synthetic": False}, CROSSED)
+    out = capsys.readouterr().out
+    assert "0.500 by construction" in out
+    assert "0.560 [0.550, 0.674]" in out
+    assert "elapsed_time has an auroc_within of 0.950, the method 0.700: the headline compares moments" in out
+
+
+def test_a_control_at_chance_needs_no_explanation(capsys):
+    show.result({**DOCUMENT, "synthetic": False}, SCORES)
+    out = capsys.readouterr().out
+    assert "0.500 by construction" in out  # the majority
+    assert "opposite labels" not in out

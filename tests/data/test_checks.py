@@ -73,6 +73,22 @@ def test_one_subjects_signal_under_another_name_is_an_error(root, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("cut", [(3, 0), (0, 5), (4, 2)])
+def test_a_copy_that_is_cut_a_few_samples_apart_is_an_error(tmp_path, cut):
+    samples = np.round(np.random.default_rng(1).normal(5, 1, 4000), 4)
+    root = write(tmp_path / "small", "P1", eda=[samples.tolist()], duration_s=1000.0)
+    write(root, "P2", eda=[samples[cut[0] : len(samples) - cut[1]].tolist()], duration_s=1000.0)
+    faults = found(root, tmp_path / "cache", ("error",))
+    assert [(where, "one of them is a copy" in what) for _, where, what in faults] == [("P2-film", True)]
+
+
+def test_one_marker_that_all_subjects_have_is_no_copy(tmp_path):
+    for number in range(2):
+        marked = np.zeros(4000) + 1.0 * (np.arange(4000) > 2000 + number)
+        root = write(tmp_path / "small", f"P{number}", eda=[marked.tolist()], duration_s=1000.0)
+    assert found(root, tmp_path / "cache", ("error",)) == []
+
+
 def test_subjects_who_share_a_silence_are_no_copies(root, tmp_path):
     for subject in ("P1", "P2"):
         write(root, subject, eda=FLAT)

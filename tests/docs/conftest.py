@@ -69,6 +69,7 @@ def workplace(folder, data, cache, monkeypatch):
         link = folder / entry.parent.relative_to(ROOT)
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(entry.parent, target_is_directory=True)
+    (folder / "docs").symlink_to(ROOT / "docs", target_is_directory=True)
     monkeypatch.setenv("EMBENCH_DATA", str(data))
     monkeypatch.setenv("EMBENCH_CACHE", str(cache))
     return folder

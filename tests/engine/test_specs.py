@@ -82,6 +82,7 @@ CASES = {
             modalities={"eda": ENCODER},
             recipe=RECIPE,
             pretrainer=FUSION,
+            step=1,
         ),
         {
             **{key: value for key, value in ALL.items() if key not in ("fold", "source")},
@@ -92,6 +93,7 @@ CASES = {
             "fusion": None,
             "recipe": RECIPE.mapping(),
             "targets": [],
+            "step": 1,
         },
     ),
 }

@@ -2,12 +2,17 @@
 
 import threading
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
+from embench import registry
 from embench.engine.stage import Folder
 from embench.engine.work import run_stage
+from embench.errors import MachineError
 from embench.system import locked
+
+from ..tiny.world import plugin
 
 
 def unimodal(plan):
@@ -45,3 +50,24 @@ def test_networks_of_different_folds_start_from_different_weights(shared, tmp_pa
             break
     else:
         raise AssertionError("no weights of the encoder are kept")
+
+
+def test_networks_of_other_recipes_start_from_the_same_weights(shared, tmp_path):
+    """So that two methods differ by what they are, not by what they drew."""
+    weights = []
+    for settings in (("encoder.batch=4",), ("encoder.batch=16", "encoder.optimiser=sgd")):
+        plan = shared.plan("Pool", modalities="ecg", settings=("encoder.epochs=1", "encoder.lr=1e-12", *settings))
+        stage = unimodal(plan)[0]
+        run_stage(stage, tmp_path)
+        weights.append(load_file(Folder(tmp_path, stage.id).file("weights.safetensors")))
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], atol=1e-6, rtol=0, msg=name)
+
+
+def test_what_a_failed_stage_held_is_given_up_while_its_error_is_kept(shared, tmp_path):
+    stage = unimodal(shared.plan("Hungry", modalities="ecg"))[0]
+    with pytest.raises(MachineError, match="out of memory") as kept:
+        run_stage(stage, tmp_path)
+    assert not registry.load("encoder", plugin("Hungry")).networks
+    assert kept.value.hint
+    assert "out of memory" in Folder(tmp_path, stage.id).file("error.txt").read_text()

@@ -16,8 +16,8 @@ from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_s
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 
 
-def number(mean: float) -> dict[str, Any]:
-    return {"mean": mean, "std": 0.1, "low": mean - 0.05, "high": mean + 0.05, "people": 24, "over": "people"}
+def number(mean: float, half: float = 0.05) -> dict[str, Any]:
+    return {"mean": mean, "std": 0.1, "low": mean - half, "high": mean + half, "people": 24, "over": "people"}
 
 
 def put(
@@ -34,7 +34,7 @@ def put(
     **changed: Any,
 ) -> Path:
     """An entry on the stress board, as an exported run leaves it."""
-    protocol = "segment-random-legacy" if leaks else "subject-independent-v1"
+    protocol = "segment-random-legacy" if leaks else "subject-independent-v2"
     run = {
         "id": run_id,
         "embench_version": "0.1.0",
@@ -67,7 +67,7 @@ def put(
         "headlines": {"stress": headline},
         "scores": {"stress": {headline: score, "auroc": number(0.7), "f1_weighted": number(0.65)}},
         "controls": {
-            "elapsed_time": {"stress": {headline: number(0.5), "auroc": number(0.94 + subjects / 10000)}},
+            "elapsed_time": {"stress": {headline: number(0.5, 0.0), "auroc": number(0.94 + subjects / 10000)}},
             "movement": {"stress": {"undefined": "there is no accelerometer"}},
         },
         "differences": {"elapsed_time": {"stress": {"difference": number(0.1), "clears": not not_cleared}}},
@@ -81,22 +81,36 @@ def put(
     return folder
 
 
-def ranks(root: Path) -> dict[str, int | None]:
+def ranks(root: Path) -> dict[str, tuple[int, int] | None]:
     [section] = leaderboard_sections(root)
     return {row["id"]: row["rank"] for row in section["rows"] if row["kind"] == "method"}
 
 
 def test_ranked_by_the_headline_alone(tmp_path: Path) -> None:
-    for run_id, mean in (("a", 0.55), ("b", 0.66), ("c", 0.6)):
+    for run_id, mean in (("a", 0.3), ("b", 0.9), ("c", 0.6)):
         put(tmp_path, run_id, mean)
-    assert ranks(tmp_path) == {"b": 1, "c": 2, "a": 3}
+    assert ranks(tmp_path) == {"b": (1, 1), "c": (2, 2), "a": (3, 3)}
+
+
+def test_rows_that_cannot_be_told_apart_share_ranks_and_the_lead_stands_beside_luck(tmp_path: Path) -> None:
+    for run_id, mean in (("a", 0.58), ("b", 0.66), ("c", 0.6), ("d", 0.2)):
+        put(tmp_path, run_id, mean)
+    assert list(ranks(tmp_path).items()) == [("b", (1, 3)), ("c", (1, 3)), ("a", (1, 3)), ("d", (4, 4))]
+    build_leaderboards(tmp_path)
+    page = (tmp_path / "stress_predict" / "README.md").read_text()
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if "cnn_tf + late" in line]
+    assert rows == ["1-3", "1-3", "1-3", "4"]
+    assert (
+        "The first of 4 rows leads their mean by 0.150; the best of 4 equal methods would lead by at most 0.0" in page
+    )
+    assert ", not told apart from 2 others |" in (tmp_path / "README.md").read_text()
 
 
 def test_each_access_has_a_ranking_of_its_own(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.7, access="none")
     put(tmp_path, "b", 0.66)
     put(tmp_path, "c", 0.65, access="none")
-    assert ranks(tmp_path) == {"a": 1, "c": 2, "b": 1}
+    assert ranks(tmp_path) == {"a": (1, 2), "c": (1, 2), "b": (1, 1)}
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert page.count("Access to data of the test subjects") == 2
@@ -106,7 +120,7 @@ def test_what_cannot_be_compared_has_no_rank_and_says_why(tmp_path: Path) -> Non
     put(tmp_path, "a", 0.9, overlap="labelled_target")
     put(tmp_path, "b", None)
     put(tmp_path, "c", 0.6)
-    assert ranks(tmp_path) == {"c": 1, "a": None, "b": None}
+    assert ranks(tmp_path) == {"c": (1, 1), "a": None, "b": None}
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "(pretrained on labels of the test subjects)" in page
@@ -116,7 +130,7 @@ def test_what_cannot_be_compared_has_no_rank_and_says_why(tmp_path: Path) -> Non
 def test_weights_of_unknown_origin_have_no_rank(tmp_path: Path) -> None:
     put(tmp_path, "a", 0.9, overlap="unknown", config={"pretrained": {"ppg": "0123456789ab"}})
     put(tmp_path, "b", 0.6)
-    assert ranks(tmp_path) == {"b": 1, "a": None}
+    assert ranks(tmp_path) == {"b": (1, 1), "a": None}
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "| (pretrained on unknown subjects) |" in page
@@ -142,7 +156,7 @@ def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Pat
     put(tmp_path, "a", 0.99, leaks=True)
     put(tmp_path, "b", 0.6)
     honest, leaking = leaderboard_sections(tmp_path)
-    assert (honest["protocol"], leaking["protocol"]) == ("subject-independent-v1", "segment-random-legacy")
+    assert (honest["protocol"], leaking["protocol"]) == ("subject-independent-v2", "segment-random-legacy")
     assert [row["rank"] for row in leaking["rows"]] == [None, None]
     build_leaderboards(tmp_path)
     assert "**This protocol leaks**" in (tmp_path / "stress_predict" / "README.md").read_text()
@@ -180,11 +194,12 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
         "1", "cnn_tf + late, after masked_value", "ppg, eda", "small (1 assumed)", "24", "0.612 [0.562, 0.662]",
         "0.700", "0.650", "**not above elapsed_time**", "not audited", "2 min, cpu", "1.25 M", "not measured",
         "not measured", "not measured", "3 / 2", "0, 1, 2",
-        "[a](subject-independent-v1/a)",
+        "[a](subject-independent-v2/a)",
     ]  # fmt: skip
-    [head] = [line for line in page.splitlines() if line.startswith("| # ")]
+    [head] = [line for line in page.splitlines() if line.startswith("| rank ")]
     assert "**auroc_crossed_time**" in head
     assert "auroc_crossed |" not in head  # no row has it
+    assert "| *elapsed_time* |  |  | 24 | 0.500 by construction | 0.942 |" in page
 
 
 def test_the_page_says_that_the_clock_predicts_the_label(tmp_path: Path) -> None:
@@ -223,7 +238,7 @@ def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
     assert len(leaderboard_sections(tmp_path, dataset="stress_predict", target="stress")) == 1
     with pytest.raises(UsageError) as error:
         leaderboard_sections(tmp_path, dataset="amigos")
-    assert "stress_predict subject-independent-v1 stress" in str(error.value.expected)
+    assert "stress_predict subject-independent-v2 stress" in str(error.value.expected)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +270,7 @@ def test_misplaced_and_damaged_entries_are_named(tmp_path: Path) -> None:
 def test_an_entry_that_was_being_written_is_passed_over(tmp_path: Path) -> None:
     put(tmp_path, "a")
     put(tmp_path, ".b.new123")
-    assert ranks(tmp_path) == {"a": 1}
+    assert ranks(tmp_path) == {"a": (1, 1)}
 
 
 def a_run(root: Path, run_id: str, **changed: Any) -> Path:
@@ -282,9 +297,9 @@ def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
     a_run(tmp_path, "a")
     tried = a_run(tmp_path, "b", dev=True)
     entries, refused = publish_runs(finished_runs(tmp_path / "runs"), tmp_path / "boards", key_of)
-    assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v1" / "a"]
+    assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v2" / "a"]
     assert refused == {tried: ["it scored validation subjects (--dev)"]}
-    assert ranks(tmp_path / "boards") == {"a": 1}
+    assert ranks(tmp_path / "boards") == {"a": (1, 1)}
 
 
 def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,7 +308,7 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     line = ["leaderboard", "build", "--from", str(tmp_path / "runs"), "--boards", str(tmp_path / "boards")]
     assert main(line) == 0
     out, err = capsys.readouterr()
-    assert "subject-independent-v1/a" in out
+    assert "subject-independent-v2/a" in out
     assert "validation subjects" in err
     assert "[a](" in (tmp_path / "boards" / "stress_predict" / "README.md").read_text()
     assert main([*line[:3], str(tmp_path / "nothing")]) == 3

@@ -31,6 +31,32 @@ WAITS = {
 }
 
 
+UNREPEATABLE = {
+    aten.avg_pool3d_backward.default,
+    aten._adaptive_avg_pool2d_backward.default,
+    aten._adaptive_avg_pool3d_backward.default,
+    aten.adaptive_max_pool2d_backward.default,
+    aten.fractional_max_pool2d_backward.default,
+    aten.max_unpool2d.default,
+    aten.upsample_linear1d_backward.default,
+    aten.upsample_bilinear2d_backward.default,
+    aten.upsample_bicubic2d_backward.default,
+    aten.upsample_trilinear3d_backward.default,
+    aten.reflection_pad1d_backward.default,
+    aten.reflection_pad2d_backward.default,
+    aten.reflection_pad3d_backward.default,
+    aten.nll_loss2d_forward.default,
+    aten._ctc_loss_backward.default,
+    aten.put_.default,
+    aten.histc.default,
+    aten.median.dim,
+    aten.kthvalue.default,
+    aten.grid_sampler_2d_backward.default,
+}
+"""What torch's page of `use_deterministic_algorithms` lists as without a deterministic form on CUDA; and, where their
+input says so, sums of floats and counts with weights."""
+
+
 class Gpu(torch.Tensor):
     """Numbers on the pretended GPU; `elem` holds them."""
 
@@ -77,6 +103,13 @@ class Machine:
         return return_and_correct_aliasing(func, args, kwargs, found) if ours else found
 
     def look(self, func, args, mixed):
+        sums = func is aten.cumsum.default and args[0].is_floating_point()
+        counts = func is aten.bincount.default and len(args) > 1 and args[1] is not None
+        strict = (
+            torch.are_deterministic_algorithms_enabled() and not torch.is_deterministic_algorithms_warn_only_enabled()
+        )
+        if strict and (sums or counts or func in UNREPEATABLE):
+            raise RuntimeError(f"{func._opname} CUDA does not have a deterministic implementation, but you set ...")
         if func is aten.copy_.default and mixed:
             return self.wait("copy_")
         if func in INDEXING:
@@ -182,6 +215,11 @@ def gpu(*folders, free=8 << 30) -> Iterator[Machine]:
         "is_current_stream_capturing": lambda: False,
     }
     with contextlib.ExitStack() as stack:
+        warned = torch.is_deterministic_algorithms_warn_only_enabled()
+        stack.callback(
+            torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled(), warn_only=warned
+        )
+        stack.callback(setattr, torch.utils.deterministic, "fill_uninitialized_memory", True)
         for name, value in pretended.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
         stack.enter_context(mock.patch.object(torch, "autocast", lambda _kind, dtype: autocast("cpu", dtype)))

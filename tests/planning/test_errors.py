@@ -28,7 +28,7 @@ WRONG = [
     ("--modalities zzz", "no modality is called that"),
     ("--modalities ecg,ecg", "duplicate modality"),
     ("--modalities ecg --target arousel", "did you mean arousal"),
-    ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v1"),
+    ("--modalities ecg --protocol subject-independent", "did you mean subject-independent-v2"),
     ("--modalities ecg --seeds one", "must be integers"),
     ("--modalities ecg --set encoder.lrr=1", "did you mean lr"),
     ("--modalities ecg --set encoder.build.dimm=1", "did you mean dim"),
@@ -96,6 +96,28 @@ def test_wrong_names_are_said_before_data_are_read(embench, tmp_path):
     bench = Bench(tmp_path / "nothing", tmp_path / "runs")
     done = embench(*bench.line("--modalities", "ecg", "--fusion", "lat"))
     assert (done.code, "did you mean late" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run --encoder handcrafted --fusion logreg",
+        "run --encoder handcrafted --fusion logreg --dry-run",
+        "grid --encoder handcrafted --fusion logreg,svm",
+        "baselines",
+        "score FILE",
+        "pretrain --encoder cnn_tf --pretrainer masked_value --corpus amigos",
+    ],
+)
+def test_a_superseded_protocol_takes_no_new_run(embench, tmp_path, command):
+    """It is said before data or predictions are read: neither is there."""
+    words = command.replace("FILE", str(tmp_path / "mine.csv")).split()
+    options = ["--data-root", tmp_path, "--protocol", "subject-independent-strict-v1"]
+    done = embench(*words, *([] if words[0] == "pretrain" else ["--dataset", "amigos"]), *options)
+    assert done.code == 2
+    assert "superseded by subject-independent-strict-v2 and takes no new run" in done.err
+    assert "--protocol subject-independent-strict-v2" in done.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_settings_reach_the_recipe_with_their_kind(shared):

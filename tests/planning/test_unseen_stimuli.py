@@ -12,9 +12,15 @@ from embench.protocols import load_protocol, prove
 from embench.records.predictions import Labels
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, make_subjects, of_all_kinds, plugin, write
+from ..tiny.world import RULES, make_subjects, of_all_kinds, plugin, sharing_stimuli, write
 
-CROSSED = "subject-stimulus-independent-v1"
+CROSSED = "subject-stimulus-independent-v2"
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Six subjects who see the same films."""
+    return Bench(write(tmp_path / "films", sharing_stimuli(make_subjects(6))), tmp_path / "runs")
 
 
 @pytest.fixture
@@ -38,7 +44,7 @@ def read_by(stage, cohort):
 
 @pytest.mark.parametrize(("dataset", "made"), [("Tiny", make_subjects), ("Kinds", of_all_kinds)])
 def test_no_stage_of_a_fold_learns_from_its_subjects_or_stimuli(tmp_path, crossed, dataset, made):
-    bench = Bench(write(tmp_path, made(8), dataset=dataset), tmp_path / "runs", dataset)
+    bench = Bench(write(tmp_path, sharing_stimuli(made(8)), dataset=dataset), tmp_path / "runs", dataset)
     plan = bench.plan("Pool", modalities="ecg", protocol=crossed, pretrainers=("masked_value",))
     cohort = plan.test
     predictions = {prediction.fold: prediction for prediction in plan.graph.predictions}
@@ -56,8 +62,8 @@ def test_no_stage_of_a_fold_learns_from_its_subjects_or_stimuli(tmp_path, crosse
         assert not seen & shown
 
 
-def test_the_guard_finds_a_stimulus_on_both_sides(shared, crossed):
-    plan = shared.plan("Pool", modalities="ecg", protocol=crossed)
+def test_the_guard_finds_a_stimulus_on_both_sides(films, crossed):
+    plan = films.plan("Pool", modalities="ecg", protocol=crossed)
     units = plan.test.of(plan.test.eligible)
     prove(plan.protocol, units, plan.folds[0])
     first, *rest = plan.folds[0]
@@ -70,8 +76,8 @@ def test_the_guard_finds_a_stimulus_on_both_sides(shared, crossed):
         prove(plan.protocol, units, [leaking, *rest])
 
 
-def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(shared, crossed):
-    result = shared.run("Moments", fusion="logreg", modalities="ecg", protocol=crossed)
+def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(films, crossed):
+    result = films.run("Moments", fusion="logreg", modalities="ecg", protocol=crossed)
     model = result.predictions.take(result.predictions["method"] == "model")
     assert set(model["fold"]) == {0, 1, 2, 3}
     assert "have no training label" in result.scores["controls"]["stimulus_mean"]["arousal"]["undefined"]
@@ -98,12 +104,7 @@ def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(shared,
     ],
 )
 def test_stimuli_that_cannot_be_kept_apart_are_refused_with_the_reason(tmp_path, dataset, changes, text):
-    all_subjects = make_subjects(8, **changes)
-    if not changes:
-        for name, rows in all_subjects.items():
-            for row in rows:
-                row["stimulus"] = f"{name}'s {row['stimulus']}"
-    bench = Bench(write(tmp_path, all_subjects, dataset=dataset), tmp_path / "runs", dataset)
+    bench = Bench(write(tmp_path, make_subjects(8, **changes), dataset=dataset), tmp_path / "runs", dataset)
     target = "stress" if dataset == "Session" else "arousal"
     with pytest.raises(UsageError, match=text) as error:
         bench.plan("Pool", modalities="ecg", protocol=CROSSED, targets=target)

@@ -58,4 +58,4 @@ def cohort(n_subjects: int = 10, stimuli: int = 2, groups: Mapping[str, str] | N
         for i, (name, group) in enumerate(group_of.items())
         for s in range(stimuli)
     ]
-    return make_units(recordings, card(), "continuous", load_protocol("subject-independent-v1"))
+    return make_units(recordings, card(), "continuous", load_protocol("subject-independent-v2"))

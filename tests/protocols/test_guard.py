@@ -12,7 +12,7 @@ from embench.protocols import Fold, load_protocol, partition, protocol_deviation
 
 from .cohorts import cohort
 
-INDEPENDENT, SEGMENT = load_protocol("subject-independent-v1"), load_protocol("segment-random-legacy")
+INDEPENDENT, SEGMENT = load_protocol("subject-independent-v2"), load_protocol("segment-random-legacy")
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from embench.protocols import Fold, Protocol, connected_groups, load_protocol, p
 from .cohorts import cohort
 
 INDEPENDENT, LOSO, SEGMENT = (
-    load_protocol(name) for name in ("subject-independent-v1", "leave-one-subject-out-v1", "segment-random-legacy")
+    load_protocol(name) for name in ("subject-independent-v2", "leave-one-subject-out-v2", "segment-random-legacy")
 )
+BEFORE = load_protocol("subject-independent-v1")
 
 
 def by(split: str, **changes: Any) -> Protocol:
@@ -122,15 +123,16 @@ def test_a_large_group_does_not_take_most_subjects_from_training() -> None:
 def test_partitions_differ_by_k_dataset_and_protocol() -> None:
     units = cohort(n_subjects=24)
     first = assigned(partition(INDEPENDENT, "toy", units, 0))
-    again = INDEPENDENT.model_copy(update={"version": 2})
+    again = INDEPENDENT.model_copy(update={"version": 3})
     others = [("toy", 1, INDEPENDENT), ("other", 0, INDEPENDENT), ("toy", 0, again)]
     assert all(first != assigned(partition(protocol, name, units, k)) for name, k, protocol in others)
 
 
 def test_partition_of_a_dataset_is_fixed_for_good() -> None:
-    """A change here parts new rows from published ones: it needs a new version of the protocol."""
+    """A change here parts new rows from published ones: it needs a new version of the protocol. Entries of a superseded
+    version are audited by its own partitions."""
     units = cohort(n_subjects=8)
-    folds = partition(INDEPENDENT, "toy", units, 0)
+    folds = partition(BEFORE, "toy", units, 0)
     assert [sorted(subjects(units, fold.test)) for fold in folds] == [
         ["p1", "p2"],
         ["p4", "p7"],
@@ -145,6 +147,71 @@ def test_partition_of_a_dataset_is_fixed_for_good() -> None:
         ["p4", "p6", "p7"],
         ["p3", "p6", "p7"],
     ]
+    now = partition(INDEPENDENT, "toy", units, 0)
+    assert [sorted(subjects(units, fold.test)) for fold in now] == [
+        ["p0", "p3"],
+        ["p4", "p6"],
+        ["p2", "p5"],
+        ["p7"],
+        ["p1"],
+    ]
+    one_order = partition(INDEPENDENT, "toy", units, 0, {f"p{i}": 600.0 + i for i in range(8)})
+    assert [sorted(subjects(units, fold.test)) for fold in one_order] == [
+        ["p3", "p5"],
+        ["p0", "p2"],
+        ["p6", "p7"],
+        ["p4"],
+        ["p1"],
+    ]
+
+
+def test_neighbours_in_session_length_share_a_fold_where_tasks_came_in_one_order() -> None:
+    units = cohort(n_subjects=35)
+    sessions = {f"p{i}": 1000.0 + i * 17 % 35 for i in range(35)}
+    order = sorted(sessions, key=lambda name: sessions[name])
+    offsets = set()
+    for k in range(8):
+        folds = partition(INDEPENDENT, "toy", units, k, sessions)
+        prove(INDEPENDENT, units, folds)
+        fold_of = {name: fold.index for fold in folds for name in subjects(units, fold.test)}
+        blocks = {at: [order[i : i + 4] for i in range(at, 32, 4)] for at in range(4)}
+        whole = {at for at in blocks if all(len({fold_of[name] for name in block}) == 1 for block in blocks[at])}
+        assert whole
+        offsets |= whole
+        assert len(folds) == 5
+        assert all(4 <= len(subjects(units, fold.test)) <= 10 for fold in folds)
+        shuffled = random.Random(k).sample(units, len(units))
+        assert assigned(folds) == assigned(partition(INDEPENDENT, "toy", shuffled, k, sessions))
+    assert offsets == {0, 1, 2, 3}  # partitions differ in who is whose neighbour
+    for protocol in (BEFORE, LOSO):
+        assert partition(protocol, "toy", units, 0, sessions) == partition(protocol, "toy", units, 0)
+
+
+def test_small_cohorts_have_as_many_folds_and_shorter_blocks() -> None:
+    units = cohort(n_subjects=14)
+    sessions = {f"p{i}": 600.0 + 10 * i for i in range(14)}
+    for k in range(4):
+        folds = partition(INDEPENDENT, "toy", units, k, sessions)
+        assert sorted(len(subjects(units, fold.test)) for fold in folds) in (
+            [2, 2, 2, 4, 4],
+            [2, 2, 3, 3, 4],
+            [2, 3, 3, 3, 3],
+        )
+
+
+def test_groups_stay_whole_in_blocks_of_neighbours() -> None:
+    units = cohort(groups={f"p{i}": f"dyad{i // 2}" for i in range(24)})
+    folds = partition(INDEPENDENT, "toy", units, 0, {f"p{i}": 600.0 + 100 * (i % 2) + i for i in range(24)})
+    prove(INDEPENDENT, units, folds)
+    assert max(len(subjects(units, fold.test)) for fold in folds) == 8  # four dyads
+
+
+def test_subjects_of_one_block_are_still_split() -> None:
+    units = cohort(n_subjects=4)
+    for k in range(4):
+        folds = partition(INDEPENDENT, "toy", units, k, dict.fromkeys(["p0", "p1", "p2", "p3"], 60.0))
+        prove(INDEPENDENT, units, folds)
+        assert len(folds) >= 2
 
 
 def test_subjects_are_connected_through_any_recording() -> None:

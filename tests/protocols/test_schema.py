@@ -11,15 +11,19 @@ import yaml
 from pydantic import ValidationError
 
 from embench.errors import UsageError
-from embench.protocols import load_protocol, protocol_names
+from embench.protocols import load_current_protocol, load_protocol, protocol_names
 
 PUBLISHED = {
     "leave-one-subject-out-v1": "0276c05ececb65fc8a36be6970aa8a3db25252e9319e94aa1f8d02cdc162d0e9",
+    "leave-one-subject-out-v2": "11ff09d475ff5f1154e744b96d0097d419a611129657ddd3470010602983192b",
     "segment-random-legacy": "4b766b5c0b10fb0d1cd6783a736d692e49ee6628375c9cfbaf51cf3a0957338d",
     "strizhkova2024": "e13a8175b30d5f563cd4d2a28b947bc58f0bd8deace2d644b78e191410b1ce1f",
     "subject-independent-strict-v1": "bc37a162b7e61c5bfddb00894496953b705e1ab0c9eaf1480eec390ba9a7bd08",
+    "subject-independent-strict-v2": "805931d8cd155917d83e1fcb35dcceafabed713a876ae337f8bcbea3300f739e",
     "subject-independent-v1": "2e04bd27ff411709e570ad13dd83b479ad661a6cc40d5ab1da01e1e1a8af887d",
+    "subject-independent-v2": "b413e77f2f68b2026333b5b284e66988185b22591c85cc871ee115ee10bdea9d",
     "subject-stimulus-independent-v1": "82dff0b0f035c99c5e5c9ad55380ba9056a6cebe2699e2999ea1b31bd93228f4",
+    "subject-stimulus-independent-v2": "69392d83025bbb2406d06eeab902e1f9109b03fc799e963d29a4f368b6bd4383",
     "vazquez2022": "7062493f089dc8afe6a02cd0529eb867d885392ba0c31215e6953ae6da7601d4",
     "vazquez2022-group": "55e32d72cf06682380aeb24ee2a43d04c966c8289dcccb2c64ac95315facd08d",
     "vazquez2022-recording": "f1128aa6fd60f787edc59c3c582f782c7a1b6e2050ad37b983b6ea2dbb10446c",
@@ -33,10 +37,10 @@ PUBLISHED = {
 
 @pytest.fixture
 def own(tmp_path: Path) -> Any:
-    """`own(leaks=True)`: the path of a protocol file like subject-independent-v1, with some fields changed."""
+    """`own(leaks=True)`: the path of a protocol file like subject-independent-v2, with some fields changed."""
 
     def write(drop: str | None = None, **changes: Any) -> Path:
-        rules = load_protocol("subject-independent-v1").model_dump(mode="json") | {"name": "own-v1"} | changes
+        rules = load_protocol("subject-independent-v2").model_dump(mode="json") | {"name": "own-v1"} | changes
         rules.pop(drop, None)
         path = tmp_path / "own.yaml"
         path.write_text(yaml.safe_dump(rules))
@@ -65,14 +69,15 @@ def test_hash_holds_rules_not_spelling(own: Any, tmp_path: Path) -> None:
 
 def test_a_protocol_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        load_protocol("subject-independent-v1").leaks = True  # type: ignore[misc]
+        load_protocol("subject-independent-v2").leaks = True  # type: ignore[misc]
 
 
 def test_wrong_name_shows_the_nearest() -> None:
     with pytest.raises(UsageError) as error:
         load_protocol("subject-independant")
-    assert str(error.value.hint).startswith("did you mean subject-independent-v1")
+    assert str(error.value.hint).startswith("did you mean subject-independent-v2")
     assert "segment-random-legacy" in str(error.value.expected)
+    assert "-v1" not in f"{error.value.expected} {error.value.hint}"  # what takes no new run
 
 
 @pytest.mark.parametrize(
@@ -125,9 +130,9 @@ def test_a_leak_must_be_declared(own: Any, changes: dict[str, Any], field: str) 
 
 
 def test_a_published_name_is_not_for_other_rules(own: Any) -> None:
-    assert load_protocol(own(name="subject-independent-v1")).hash == PUBLISHED["subject-independent-v1"]
+    assert load_protocol(own(name="subject-independent-v2")).hash == PUBLISHED["subject-independent-v2"]
     with pytest.raises(UsageError, match="differ from those published"):
-        load_protocol(own(name="subject-independent-v1", rate_hz=64))
+        load_protocol(own(name="subject-independent-v2", rate_hz=64))
 
 
 @pytest.mark.parametrize(
@@ -147,41 +152,69 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert error.value.where == str(tmp_path / "none.yaml")
 
 
-def test_headline_depends_on_target_and_clock() -> None:
-    protocol = load_protocol("subject-independent-v1")
-    assert protocol.headline_for("binary", fixed_order=False) == "auroc_within"
-    assert protocol.headline_for("classes", fixed_order=False) == "auroc_within"
-    assert protocol.headline_for("binary", fixed_order=True) == "auroc_crossed_time"
-    assert protocol.headline_for("value", fixed_order=False) == "ccc"
+def test_headline_depends_on_target_and_design() -> None:
+    protocol, before = load_protocol("subject-independent-v2"), load_protocol("subject-independent-v1")
+    for kind in ("binary", "classes"):
+        assert protocol.headline_for(kind, "fixed_order") == "auroc_crossed_matched"
+        assert protocol.headline_for(kind, "shared_stimuli") == "auroc_crossed"
+        assert protocol.headline_for(kind, "free") == "auroc_within"
+        assert before.headline_for(kind, "fixed_order") == "auroc_crossed_time"
+        assert before.headline_for(kind, "shared_stimuli") == before.headline_for(kind, "free") == "auroc_within"
+    assert {p.headline_for("value", d) for p in (protocol, before) for d in ("fixed_order", "free")} == {"ccc"}
 
 
 def test_a_papers_headline_holds_everywhere(own: Any) -> None:
-    assert load_protocol(own(headline="f1_weighted")).headline_for("binary", fixed_order=True) == "f1_weighted"
+    assert load_protocol(own(headline="f1_weighted")).headline_for("binary", "fixed_order") == "f1_weighted"
+
+
+def test_a_superseded_protocol_is_read_and_takes_no_new_run(own: Any) -> None:
+    versioned = [name.removesuffix("-v1") for name in protocol_names() if name.endswith("-v1")]
+    assert len(versioned) == 4
+    for name in versioned:
+        assert load_protocol(f"{name}-v1").version == 1
+        assert load_current_protocol(f"{name}-v2").version == 2
+        with pytest.raises(UsageError, match=f"^{name}-v1 is superseded by {name}-v2 and takes no new run") as error:
+            load_current_protocol(f"{name}-v1")
+        assert error.value.hint == f"--protocol {name}-v2"
+    with pytest.raises(UsageError, match="takes no new run"):  # the same rules, from a file
+        load_current_protocol(own(**load_protocol("subject-independent-v1").model_dump(mode="json", exclude_none=True)))
+    assert load_current_protocol(own(name="subject-independent-mine-v1")).name == "subject-independent-mine-v1"
 
 
 def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
-    path.write_text("extends: subject-independent-v1\nname: own-v1\nsplit: {by: group, folds: 3}\n")
-    rules, base = load_protocol(path), load_protocol("subject-independent-v1")
-    assert rules.model_dump() == base.model_dump() | {"name": "own-v1", "split": {"by": "group", "folds": 3}}
+    path.write_text("extends: subject-independent-v2\nname: own-v1\nsplit: {by: group, folds: 3}\n")
+    rules, base = load_protocol(path), load_protocol("subject-independent-v2")
+    assert rules.model_dump(exclude_none=True) == base.model_dump(exclude_none=True) | {
+        "name": "own-v1",
+        "split": {"by": "group", "folds": 3},
+    }
     path.write_text("extends: subject-independant-v1\nname: own-v1\n")
     with pytest.raises(UsageError, match="no published protocol") as error:
         load_protocol(path)
-    assert str(error.value.hint).startswith("did you mean subject-independent-v1")
-    path.write_text("extends: subject-independent-v1\nrate_hz: 64\n")
+    assert str(error.value.hint).startswith("did you mean subject-independent-v2")
+    path.write_text("extends: subject-independent-v2\nrate_hz: 64\n")
     with pytest.raises(UsageError, match="differ from those published"):
         load_protocol(path)
 
 
 def test_two_protocols_differ_from_the_usual_one_in_a_rule_each() -> None:
-    usual = load_protocol("subject-independent-v1").model_dump()
-    for name, rule in (("subject-independent-strict-v1", "normalise"), ("subject-stimulus-independent-v1", "split")):
-        own = load_protocol(name).model_dump()
-        assert {key for key in usual if own[key] != usual[key]} == {"name", rule}
+    rules = {"subject-independent-strict": "normalise", "subject-stimulus-independent": "split"}
+    for version in ("v1", "v2"):
+        usual = load_protocol(f"subject-independent-{version}").model_dump()
+        for name, rule in rules.items():
+            own = load_protocol(f"{name}-{version}").model_dump()
+            assert {key for key in usual if own[key] != usual[key]} == {"name", rule}
     access = {name: load_protocol(name).target_access for name in protocol_names()}
-    assert access["subject-independent-strict-v1"] == "baseline"
+    assert access["subject-independent-strict-v2"] == "baseline"
     assert access["woo2023"] == "none"
-    assert access["strizhkova2024"] == access["subject-stimulus-independent-v1"] == "unlabelled"
+    assert access["strizhkova2024"] == access["subject-stimulus-independent-v2"] == "unlabelled"
+
+
+def test_version_2_differs_from_version_1_in_headline_and_neighbours() -> None:
+    one, two = (load_protocol(f"subject-independent-{version}").model_dump() for version in ("v1", "v2"))
+    assert {key for key in one if one[key] != two[key]} == {"name", "version", "split", "headline"}
+    assert two["split"] == one["split"] | {"neighbours": 4}
 
 
 def test_variants_differ_from_their_paper_in_split_and_selection_only() -> None:

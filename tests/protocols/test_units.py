@@ -17,7 +17,7 @@ from embench.protocols import label_units, load_protocol, make_units
 
 from .cohorts import card, recording
 
-PROTOCOL = load_protocol("subject-independent-v1")
+PROTOCOL = load_protocol("subject-independent-v2")
 
 
 def spans(units: list[Unit]) -> list[tuple[float, float]]:
@@ -68,7 +68,7 @@ def test_a_baseline_outside_units_is_left_out(
 
 
 def test_rest_that_normalises_is_not_scored_but_in_a_whole_recording() -> None:
-    strict = load_protocol("subject-independent-strict-v1")
+    strict = load_protocol("subject-independent-strict-v2")
     recordings, rest = [recording("p1", duration_s=42.0)], card(Baseline(0.0, 15.0, in_unit=True))
     assert spans(make_units(recordings, rest, "condition", strict)) == [(20.0, 30.0), (30.0, 40.0)]
     assert spans(make_units(recordings, rest, "rating", strict)) == [(0.0, 42.0)]

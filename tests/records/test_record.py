@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ RUN: dict[str, Any] = {
     "id": "20f1ab",
     "embench_version": "0.1.0",
     "dataset": {"name": "embench_plugins/stress_predict", "fingerprint": "f" * 64, "synthetic": None},
-    "protocol": {"name": "subject-independent-v1", "version": 1, "hash": "a" * 64, "leaks": False},
+    "protocol": {"name": "subject-independent-v2", "version": 2, "hash": "a" * 64, "leaks": False},
     "card": {"labels_public": "yes", "fixed_order": False, "label_rules_hash": "b" * 64},
     "method": {
         "encoders": {"ppg": "embench_plugins/cnn_tf"},
@@ -34,7 +33,7 @@ RUN: dict[str, Any] = {
     "recipe": {"preset": "small", "on_board": True, "stages": {}, "assumed": ["batch"]},
     "targets": ["stress"],
     "seeds": [0, 1],
-    "cohort": {"people": 12, "left_out": []},
+    "cohort": {"people": 12, "left_out": [], "design": "free"},
     "target_access": "unlabelled",
     "pretrain_overlap": "none",
     "dev": False,
@@ -64,11 +63,10 @@ def record(make_run: Callable[..., Any], binary: Target) -> Record:
         run.predictions,
         run.labels,
         targets=[binary],
-        protocol=load_protocol("subject-independent-v1"),
-        card=SimpleNamespace(fixed_order=False),
+        protocol=load_protocol("subject-independent-v2"),
+        design="free",
         groups=run.groups,
         unit_length_s=10.0,
-        replicates=50,
     )
     folds = [{"subject": p, "group": g, "fold": 0, "role": "test", "seed": 0} for p, g in run.groups.items()]
     history = [{"stage": "unimodal", "epoch": 0, "loss": 0.5}, {"stage": "fusion", "epoch": 0, "accuracy": 0.7}]
@@ -103,10 +101,9 @@ def test_scores_can_be_made_again_from_the_folder(tmp_path: Path, record: Record
         again.labels,
         targets=[binary],
         protocol=load_protocol(again.run["protocol"]["name"]),
-        card=SimpleNamespace(**again.run["card"]),
+        design=again.run["cohort"]["design"],
         groups=again.groups,
         unit_length_s=10.0,
-        replicates=again.scores["replicates"],
     )
     assert scores == again.scores
 
@@ -158,8 +155,8 @@ def test_a_record_without_a_needed_field_is_not_written(tmp_path: Path, record: 
 def test_an_entry_is_the_part_that_may_be_published(tmp_path: Path, record: Record) -> None:
     write_record(tmp_path / "run", record)
     entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
-    assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v1" / "20f1ab"
-    names = {"run.yaml", "predictions.csv.gz", "folds.csv", "scores.json", "labels.csv.gz"}
+    assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v2" / "20f1ab"
+    names = {"run.yaml", "predictions.csv.gz", "folds.csv", "scores.json", "summands.json", "labels.csv.gz"}
     assert {p.name for p in entry.iterdir()} == names
     assert export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest") == entry  # replaces it
     assert [p.name for p in entry.parent.iterdir()] == ["20f1ab"]
@@ -183,11 +180,10 @@ def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Re
         published.predictions,
         published.labels,
         targets=[binary],
-        protocol=load_protocol("subject-independent-v1"),
-        card=SimpleNamespace(fixed_order=False),
+        protocol=load_protocol("subject-independent-v2"),
+        design="free",
         groups=published.groups,
         unit_length_s=10.0,
-        replicates=published.scores["replicates"],
     )
     assert again == published.scores == record.scores
 

@@ -197,7 +197,7 @@ def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored)
     assert known.run["method"]["outside"] == "My SVM, 2nd try"
     assert made.id.startswith("outside-My-SVM-2nd-try-")
     assert known.run["pretrain_overlap"] == "unknown"
-    assert known.run["protocol"]["rules"]["split"] == {"by": "group", "folds": 5}
+    assert known.run["protocol"]["rules"]["split"] == {"by": "group", "folds": 5, "neighbours": 4}
     assert set(known.groups) == {f"p0{n}" for n in range(8)}
     run = Manifest.model_validate({**known.run, "dataset": {**known.run["dataset"], "synthetic": None}})
     assert any("predictions are a submission" in reason for reason in why_not_publishable(run))

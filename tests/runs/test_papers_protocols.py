@@ -18,7 +18,7 @@ from embench.records.predictions import Labels, Predictions
 from embench.runs.run import run
 
 from ..tiny.running import Bench
-from ..tiny.world import RULES, make_subjects, write
+from ..tiny.world import RULES, make_subjects, sharing_stimuli, write
 
 MEAN = {"aggregate": "value", "cut": "training_mean", "ties": "low"}
 SEGMENTS = {"rating": 4, "continuous_s": 4, "condition_s": 4}
@@ -231,3 +231,22 @@ def test_what_leaks_is_said_in_numbers(shared, rules):
     text = plan.describe()["gives_up"]["split.by"]
     assert re.search(r": 6 of 6 subjects and 1\d of 24 recordings$", text)
     assert shared.plan("Pool", modalities="ecg", protocol=rules()).describe()["gives_up"] == {}
+
+
+def test_an_epoch_is_picked_where_the_headline_compares_subjects(tmp_path, rules):
+    bench = Bench(write(tmp_path / "films", sharing_stimuli(make_subjects(6))), tmp_path / "runs")
+    protocol = rules(leaks=True, select="peak_on_test", headline="by_design")
+    result = bench.run("Pool", modalities="ecg", protocol=protocol)
+    assert result.scores["headlines"] == {"arousal": "auroc_crossed"}
+    assert [row["fold"] for row in result.scores["picked_epochs"]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("by", ["group", "recording", "segment"])
+def test_a_papers_record_holds_intervals(shared, rules, by):
+    """However its split leaks, and in several seeds: of the headline, of every control and of the differences."""
+    own = {"split": {"by": by, "folds": 3}, "leaks": by != "group", "unit": SEGMENTS, "headline": "f1_macro"}
+    result = shared.run("Moments", fusion="logreg", modalities="ecg", protocol=rules(**own), seeds="0,1")
+    numbers = [result.scores["scores"]["arousal"][name] for name in ("f1_macro", "auroc_within", "auroc")]
+    numbers += [result.scores["controls"][name]["arousal"]["f1_macro"] for name in ("majority", "prior")]
+    numbers += [result.scores["differences"][name]["arousal"]["difference"] for name in ("majority", "prior")]
+    assert all(number["low"] <= number["mean"] <= number["high"] for number in numbers)

@@ -94,7 +94,7 @@ def test_training_labels_of_one_class_only(tmp_path, encoder, fusion):
 
 
 def test_leave_one_subject_out(mixed, tmp_path):
-    result = Bench(mixed, tmp_path).run("Moments", fusion="logreg", protocol="leave-one-subject-out-v1")
+    result = Bench(mixed, tmp_path).run("Moments", fusion="logreg", protocol="leave-one-subject-out-v2")
     predictions = result.predictions
     for fold in set(predictions["fold"]):
         assert len(set(predictions["subject"][predictions["fold"] == fold])) == 1
@@ -175,15 +175,17 @@ def test_starting_from_another_run(mixed, tmp_path):
 
 
 def test_conditions_are_scored_on_a_grid_and_the_clock_is_a_control(tmp_path):
-    data = write(tmp_path, make_subjects(4, stimuli=1, seconds=240.0, start_s=0.0), dataset="Session")
+    data = write(tmp_path, make_subjects(8, stimuli=1, seconds=240.0, start_s=0.0), dataset="Session")
     result = Bench(data, tmp_path / "runs", "Session").run("Moments", fusion="logreg", modalities="ecg", targets=None)
-    assert result.json()["headline"] == "auroc_crossed_time"
+    assert result.json()["headline"] == "auroc_crossed_matched"
+    assert result.manifest["cohort"]["design"] == "fixed_order"
+    assert result.manifest["cohort"]["session_s"] == {f"p0{n}": 240.0 for n in range(8)}
     of_model = result.predictions["method"] == "model"
-    assert of_model.sum() == 4 * 24
+    assert of_model.sum() == 8 * 24
     clock = result.scores["controls"]["elapsed_time"]["stress"]
     assert clock["auroc"]["mean"] == 1.0
     labels = record.read_record(result.folder).labels
-    assert len(labels["unit"]) == 4 * 24
+    assert len(labels["unit"]) == 8 * 24
 
 
 def test_weights_lie_beside_the_record(shared):

@@ -18,7 +18,7 @@ from embench.runs.run import run
 from ..tiny.running import Bench
 from ..tiny.world import RULES, make_subjects, plugin, write
 
-STRICT = "subject-independent-strict-v1"
+STRICT = "subject-independent-strict-v2"
 REST_S = 4.0
 
 

@@ -21,20 +21,20 @@ from embench.statistics.common import joined_on_common
 from embench.statistics.comparison import compare, compare_all
 from embench.statistics.significance import SHARED_TRAINING
 
-from ..truth.cohorts import FOLDS, TARGET, draw_labels, partitions, recorded
+from ..truth.cohorts import FOLDS, TARGET, draw_labels, draw_lengths, partitions, recorded
 
-PEOPLE, SEEDS = 20, 2
+PEOPLE, SEEDS = 20, 3
 
 
 def runs(*strengths: float, headline: str = "auroc_within", tried: int = 1) -> list[Record]:
     """Methods of known strength about the same subjects, named a, b, c; they share part of their noise."""
     rng = np.random.default_rng(8)
-    y, folds = draw_labels(rng, PEOPLE), partitions(rng, PEOPLE, SEEDS)
+    y, folds = draw_labels(rng, PEOPLE), partitions(rng, draw_lengths(rng, PEOPLE), SEEDS)
     shared = rng.normal(size=(SEEDS, *y.shape))
     made = []
     for name, strength in zip("abcdef", strengths, strict=False):
         logit = strength * (y - 0.5) + shared + 0.7 * rng.normal(size=shared.shape)
-        made.append(recorded(name, 1 / (1 + np.exp(-logit)), y, folds, headline, tried))
+        made.append(recorded(name, 1 / (1 + np.exp(-logit)), y, folds, headline, tried=tried))
     return made
 
 
@@ -60,11 +60,13 @@ def test_a_better_method_is_found_and_said_to_be() -> None:
     c = compare(one, other, "stress")
     gaps = subject_scores(one) - subject_scores(other)
     assert c.difference.mean == pytest.approx(gaps.mean())
-    low, high = stats.t.interval(0.95, PEOPLE - 1, gaps.mean(), stats.sem(gaps))
+    assert c.difference.shared is not None
+    error = np.hypot(stats.sem(gaps), np.sqrt(c.difference.shared))
+    low, high = stats.t.interval(0.95, PEOPLE - 1, gaps.mean(), error)
     assert (c.difference.low, c.difference.high) == pytest.approx((low, high))
     assert c.tests["wilcoxon"] == pytest.approx(stats.wilcoxon(gaps).pvalue)
     assert (c.better, c.over, c.subjects, c.units, c.equivalent) == ("a", "people", PEOPLE, PEOPLE * 24, False)
-    assert c.p == c.holm == c.tests["permutation"] < 0.001
+    assert c.tests["permutation"] <= c.p == c.holm == c.tests[SHARED_TRAINING] < 0.01
     assert c.sentence == (
         f"a is better than b by {100 * gaps.mean():.1f} points of AUROC within subject, "
         f"95 % interval {100 * low:.1f} to {100 * high:.1f}, p < .001, 20 subjects."
@@ -84,7 +86,7 @@ def test_methods_of_equal_strength_are_not_told_apart() -> None:
     assert c.smallest is not None
     assert f"can't be told apart: they differ by {100 * abs(c.difference.mean):.1f} points" in c.sentence
     assert f"{100 * c.smallest:.1f} points would have been seen with 80 % power" in c.sentence
-    assert 0.02 < c.smallest < 0.1
+    assert 0.02 < c.smallest < 0.15
 
 
 def test_a_method_and_itself_are_equivalent() -> None:
@@ -105,7 +107,7 @@ def test_less_is_better_where_the_metric_says_so() -> None:
 def test_scores_that_are_no_means_of_subjects_are_compared_too(metric: str) -> None:
     c = compare(*runs(2.5, 0.8), metric=metric)
     assert c.better == "a"
-    assert c.difference.replicates is not None
+    assert c.difference.over == "jackknife"
     assert set(c.tests) == {"permutation", SHARED_TRAINING, "wilcoxon", "corrected resampled t", "equivalence"}
 
 
@@ -125,10 +127,9 @@ def test_a_run_that_lacks_some_units_is_compared_on_the_others() -> None:
         ("dataset", {"name": "another", "fingerprint": "0", "synthetic": {}}, "dataset"),
         ("dataset", {"name": "made-up", "fingerprint": "0", "synthetic": None}, "synthetic"),
         ("protocol", {"name": "another", "hash": "0"}, "protocol"),
-        ("protocol", {"name": "subject-independent-v1", "hash": "1"}, "hash"),
+        ("protocol", {"name": "subject-independent-v2", "hash": "1"}, "hash"),
         ("target_access", "unlabelled", "target access"),
         ("card", {"label_rules_hash": "1", "label_rules": []}, "label rules"),
-        ("seeds", [0], "seeds"),
         ("dev", True, "validation"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import TIE, Pairs, auroc_by_subject, compare_subjects
 from embench.interfaces.units import Units
+from embench.statistics.balanced import balanced_score
 from embench.statistics.conditioned import (
     CONDITIONED,
     comparison_counts,
@@ -21,6 +23,8 @@ from embench.statistics.conditioned import (
     share_won_resampled,
     sum_tables,
 )
+from embench.statistics.intervals import Estimate, leave_one_out
+from embench.statistics.joined import Joined
 
 MakeUnits = Callable[..., Units]
 
@@ -200,7 +204,73 @@ def test_why_nothing_can_be_compared(make_units: MakeUnits) -> None:
         "there is one stimulus only, so that nothing can be held constant",
         "there is one stimulus only, so that nothing can be held constant",
         "the release hides when units were recorded",
+        "the release hides when units were recorded",
     ]
+    timed = make_units(y, y, subject, np.zeros(8), np.tile(np.arange(4) * 10.0, 2))
+    assert comparisons("auroc_crossed_matched", timed, subjects) == Undefined("it is not known how long sessions were")
+
+
+def in_sessions(make_units: MakeUnits, seed: int, n_subjects: int = 12) -> tuple[Units, np.ndarray]:
+    """Subjects of one fold, whose sessions are 20 s apart from each other in length, two of them equally long."""
+    rng = np.random.default_rng(seed)
+    subject, start = (grid.ravel() for grid in np.indices((n_subjects, 15)))
+    score = np.round(rng.random(len(subject)), 2)
+    units = make_units(score, rng.integers(0, 2, len(subject)), subject, start, 10.0 * start)
+    length = 1000.0 + 20 * np.maximum(subject, 1)
+    return replace(units, session_s=length), np.array([str(p) for p in range(n_subjects)])
+
+
+def test_matched_comparisons_are_those_of_sessions_of_like_length(make_units: MakeUnits) -> None:
+    units, subjects = in_sessions(make_units, 5)
+    [table] = comparisons("auroc_crossed_matched", units, subjects)
+    wins, pairs = loop_crossed(units, units.start_s, subjects)
+    length = np.array([units.session_s[units.subject == name][0] for name in subjects])
+    close = np.abs(np.subtract.outer(length, length)) <= 60
+    assert 0.3 < close.mean() < 0.7
+    np.testing.assert_allclose(table.wins, wins * close)
+    np.testing.assert_array_equal(table.pairs, pairs * close)
+
+
+def test_too_few_partners_of_like_length_are_said(make_units: MakeUnits) -> None:
+    units, subjects = in_sessions(make_units, 6)
+    spread = replace(units, session_s=units.session_s * 10)
+    reason = share_won("auroc_crossed_matched", comparisons("auroc_crossed_matched", spread, subjects))
+    assert isinstance(reason, Undefined)
+    assert reason.reason.startswith(
+        "not estimable: 2 subjects have a partner whose session is of like length, in 1 pairs"
+    )
+    assert isinstance(share_won("auroc_crossed_matched", comparisons("auroc_crossed_matched", units, subjects)), float)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_balanced_score_equals_a_loop_over_quadruples(make_units: MakeUnits, seed: int) -> None:
+    units, subjects = in_sessions(make_units, seed, 8)
+    joined = Joined({0: {0: units}})
+    jackknife = leave_one_out(joined.tested_subjects(), {})
+    some = Estimate(0.5, None, None, None, 8, "jackknife")
+
+    def by_hand(left_out: str = "") -> float:
+        halves: dict[tuple[float, float], list[list[float]]] = {}
+        rows = {name: np.flatnonzero(units.subject == name) for name in subjects if name != left_out}
+        y, score, start, tie = units.y_true, units.score, units.start_s, TIE * np.ptp(units.score)
+        for p, q in permutations(rows, 2):  # p's session is the longer one
+            apart = units.session_s[rows[p][0]] - units.session_s[rows[q][0]]
+            if not 0 < apart <= 60:
+                continue
+            for a, b in product(rows[p], rows[p]):
+                c, d = (rows[q][np.flatnonzero(start[rows[q]] == start[k])[0]] for k in (a, b))
+                if (y[a], y[b], y[c], y[d]) == (1, 0, 0, 1):
+                    won = (over(score[a], score[b], tie) + over(score[d], score[c], tie)) / 2
+                    minutes = tuple(sorted(start[[a, b]] // 60))
+                    halves.setdefault(minutes, [[], []])[int(start[a] < start[b])].append(won)
+        both = [(one, other) for one, other in halves.values() if one and other]
+        weights = [len(one) * len(other) / (len(one) + len(other)) for one, other in both]
+        return float(np.average([(np.mean(one) + np.mean(other)) / 2 for one, other in both], weights=weights))
+
+    found = balanced_score(joined, jackknife, some)
+    assert isinstance(found, Estimate)
+    assert found.mean == pytest.approx(by_hand())
+    assert found.without == pytest.approx([by_hand(name) for name in jackknife.subjects])
 
 
 def test_several_classes_are_taken_one_against_the_rest(make_units: MakeUnits) -> None:

@@ -31,6 +31,7 @@ def cohort(stimuli: int = 5, *, clock: bool = True) -> tuple[list[Unit], np.ndar
 
 TRAIN, TEST = np.arange(240), np.arange(240, 300)
 DURATIONS = {f"r{p}": 300.0 + p for p in range(PEOPLE)}
+SESSIONS = {f"s{p}": 300.0 + p for p in range(PEOPLE)}
 
 
 BINARY = Target("stress", "binary", LabelRule(), "stress")
@@ -39,7 +40,7 @@ VALUE = Target("level", "value", LabelRule(), "level")
 
 
 def scores_of(units: list[Unit], y: np.ndarray, target: Target = BINARY, **changed: Any) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"durations": DURATIONS, "movement": None, "seed": 3, **changed}
+    arguments: dict[str, Any] = {"durations": DURATIONS, "sessions": SESSIONS, "movement": None, "seed": 3, **changed}
     return control_scores(target, units, y, TRAIN, TEST, **arguments)
 
 
@@ -98,6 +99,8 @@ def test_where_they_do_not_apply_they_say_why() -> None:
     assert {name: a.reason for name, a in made.items() if isinstance(a, Undefined)} == {
         "stimulus_mean": "there is one stimulus only",
         "elapsed_time": "the release hides when units were recorded",
+        "session_position": "the release hides when units were recorded",
+        "study_drift": "the release hides when units were recorded",
         "recording_length": "all recordings are of one length",
         "movement": "there is no accelerometer",
     }
@@ -166,7 +169,21 @@ def test_controls_of_values_say_why_they_do_not_apply() -> None:
     units, y = cohort(stimuli=1, clock=False)
     made = scores_of(units, y, VALUE, durations=dict.fromkeys(DURATIONS, 300.0))
     reasons = {name: score.reason for name, score in made.items() if isinstance(score, Undefined)}
-    assert set(reasons) == {"majority", "stimulus_mean", "elapsed_time", "recording_length", "movement"}
+    assert set(reasons) == {*CONTROLS} - {"prior"}
     assert reasons["stimulus_mean"] == "there is one stimulus only"
     none_known = scores_of(units, np.full(len(y), np.nan), VALUE)
     assert all(isinstance(score, Undefined) for score in none_known.values())
+
+
+def test_a_drift_of_the_study_is_found_where_subjects_are_numbered_as_they_came() -> None:
+    """Tasks come later from subject to subject: the clock alone can't tell when."""
+    units, _ = cohort()
+    start = np.array([unit.start_s for unit in units])
+    number = np.repeat(np.arange(PEOPLE), MOMENTS)
+    y = (start > 60 + 15 * number).astype(float)
+    made = scores_of(units, y)
+
+    def right(name: str) -> float:
+        return float(np.mean((made[name][0] > 0.5) == y[TEST]))
+
+    assert right("study_drift") > right("elapsed_time")

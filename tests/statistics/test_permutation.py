@@ -12,31 +12,31 @@ from embench.interfaces.units import Units
 from embench.statistics import permutation, significance
 from embench.statistics.common import joined_on_common
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Bootstrap, Estimate, draw_bootstrap
+from embench.statistics.intervals import Estimate, Jackknife, leave_one_out
 from embench.statistics.joined import Joined
 
-from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
+from ..truth.cohorts import TARGET, draw_labels, draw_lengths, partitions, recorded
 
 PEOPLE = 30
 ONCE = 40
 """As many exchanges are done by hand."""
 
 
-def two_methods() -> tuple[list[Joined], Bootstrap, dict[str, str]]:
+def two_methods() -> tuple[list[Joined], Jackknife, dict[str, str]]:
     """On different scales, with ties; some subjects recorded two by two."""
     rng = np.random.default_rng(5)
-    y, folds = draw_labels(rng, PEOPLE), partitions(rng, PEOPLE, 2)
+    y, folds = draw_labels(rng, PEOPLE), partitions(rng, draw_lengths(rng, PEOPLE), 2)
     folds[:, 1:12:2] = folds[:, :12:2]
     noise = rng.normal(size=(2, 2, *y.shape))
     scores = [1 / (1 + np.exp(-(y + noise[0]))), np.round(0.3 + 0.1 * (0.6 * y + noise[1]), 2)]
     records = [recorded(name, np.clip(s, 0, 1), y, folds, "auroc") for name, s in zip("ab", scores, strict=True)]
     groups = {subject: f"g{k // 2 if k < 12 else k}" for k, subject in enumerate(records[0].groups)}
     joined = joined_on_common(records, TARGET, groups)
-    return joined, draw_bootstrap(joined[0].tested_subjects(), groups, 10), groups
+    return joined, leave_one_out(joined[0].tested_subjects(), groups), groups
 
 
-def mean_of(name: str, joined: Joined, bootstrap: Bootstrap, groups: dict[str, str]) -> Estimate:
-    score, _ = estimate(name, joined, TARGET, bootstrap, groups)
+def mean_of(name: str, joined: Joined, jackknife: Jackknife) -> Estimate:
+    score, _ = estimate(name, joined, TARGET, jackknife)
     assert isinstance(score, Estimate)
     return score
 
@@ -77,13 +77,13 @@ def as_ranks(joined: Joined) -> Joined:
     ],
 )
 def test_exchanging_answers_of_groups_is_what_it_says(name: str, by_rank: bool) -> None:
-    (one, other), bootstrap, groups = two_methods()
-    subjects = bootstrap.subjects
+    (one, other), jackknife, groups = two_methods()
+    subjects = jackknife.subjects
     names, codes = np.unique([groups[p] for p in subjects.tolist()], return_inverse=True)
-    scores = [mean_of(name, joined, bootstrap, groups) for joined in (one, other)]
+    scores = [mean_of(name, joined, jackknife) for joined in (one, other)]
     parts = [permutation.per_subject_contributions(name, joined, TARGET, subjects) for joined in (one, other)]
     if parts[0] is not None and parts[1] is not None:
-        added = np.bincount(codes, np.nan_to_num(parts[0] - parts[1]).mean(0))
+        added = np.bincount(codes, parts[0] - parts[1])
         values = significance.sign_flips(added)
         assert added.sum() == pytest.approx(scores[0].mean - scores[1].mean)
     else:
@@ -96,5 +96,5 @@ def test_exchanging_answers_of_groups_is_what_it_says(name: str, by_rank: bool) 
     for way, value in list(zip(ways, values, strict=True))[:ONCE]:
         theirs = set(subjects[way[codes]].tolist())
         first, second = exchanged(*mixed, theirs), exchanged(*mixed[::-1], theirs)
-        expected = mean_of(name, first, bootstrap, groups).mean - mean_of(name, second, bootstrap, groups).mean
+        expected = mean_of(name, first, jackknife).mean - mean_of(name, second, jackknife).mean
         assert value == pytest.approx(expected, abs=1e-12)

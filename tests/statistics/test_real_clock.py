@@ -11,7 +11,7 @@ import pytest
 
 from embench import registry
 from embench.interfaces.metric import Undefined
-from embench.protocols import label_units, load_protocol, make_units, partition
+from embench.protocols import label_units, load_protocol, make_units, partition, session_lengths, whole
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 from embench.statistics.controls import control_scores
 from embench.statistics.scores import compute_scores
@@ -25,16 +25,18 @@ DATA = os.environ.get("EMBENCH_TEST_DATA")
 def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     root = Path(str(DATA)) / "stress_predict"
     reader = registry.load("dataset", "stress_predict")(root)
-    protocol, [target] = load_protocol("subject-independent-v1"), reader.card.targets
+    protocol, [target] = load_protocol("subject-independent-v2"), reader.card.targets
     recordings = [r for s in reader.subjects() for r in reader.recordings(s) if target.label in r.labels]
     units = make_units(recordings, reader.card, "condition", protocol)
     raw, y = label_units(units, {r.id: r.labels[target.label] for r in recordings}, target.rule)
     place = {unit.id: k for k, unit in enumerate(units)}
     rows: dict[str, list[Any]] = {name: [] for name in (*Predictions.FIXED, "score", "decision")}
-    for fold in partition(protocol, "stress_predict", units, 0):
+    sessions = session_lengths(whole(recordings))
+    for fold in partition(protocol, "stress_predict", units, 0, sessions):
         train, test = (np.array([place[i] for i in ids]) for ids in (fold.train + fold.val, fold.test))
         durations = {r.id: r.duration_s for r in recordings}
-        made = control_scores(target, units, y, train, test, durations=durations, movement=None, seed=0)
+        about: dict[str, Any] = {"durations": durations, "sessions": sessions, "movement": None, "seed": 0}
+        made = control_scores(target, units, y, train, test, **about)
         for method, name in (("model", "elapsed_time"), ("majority", "majority")):
             result = made[name]
             assert not isinstance(result, Undefined)
@@ -51,7 +53,8 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
         Labels({**{name: np.array(column) for name, column in labels.items()}, "raw": raw, "label": y}),
         targets=[target],
         protocol=protocol,
-        card=reader.card,
+        design="fixed_order",
+        sessions=sessions,
         groups={r.subject: r.group for r in recordings},
         unit_length_s=protocol.unit.condition_s,
     )
@@ -59,9 +62,12 @@ def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     assert clock["auroc"]["mean"] > 0.9
     assert clock["f1_weighted"]["mean"] == pytest.approx(0.865, abs=0.02)
     assert out["controls"]["majority"][target.name]["f1_weighted"]["mean"] == pytest.approx(0.541, abs=0.01)
-    assert out["headlines"][target.name] == "auroc_crossed_time"
+    assert out["headlines"][target.name] == "auroc_crossed_matched"
     subjects = len(np.unique(np.loadtxt(root / LABELS, delimiter=",", skiprows=1, usecols=0)))
     crossed = clock["auroc_crossed_time"]
     assert (crossed["mean"], crossed["people"]) == (0.5, subjects)
-    assert crossed["comparisons"] > 50 * subjects * (subjects - 1)  # so many for each two subjects, of some 300 units
+    matched = clock["auroc_crossed_matched"]
+    assert (matched["mean"], matched["low"], matched["high"]) == (0.5, 0.5, 0.5)
+    assert matched["people"] >= 0.8 * subjects  # neighbours in length share a fold
+    assert matched["comparisons"] > 5000
     assert out["not_cleared"] == [f"{target.name}: majority"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,21 +17,21 @@ from embench.errors import DataError, PluginError
 from embench.interfaces.agreement import concordance
 from embench.interfaces.metric import Metric
 from embench.interfaces.units import LabelRule, Target, Units
-from embench.protocols import load_protocol
+from embench.protocols import Design, load_protocol
 from embench.records.predictions import Labels, Predictions
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, draw_bootstrap
+from embench.statistics.intervals import Estimate, jackknife_error, leave_one_out, shared_variance
 from embench.statistics.joined import join
 from embench.statistics.scores import compute_scores
 
-PROTOCOL = load_protocol("subject-independent-v1")
+PROTOCOL = load_protocol("subject-independent-v2")
+LENGTHS = {f"s{p:02d}": 3000.0 + 5 * p for p in range(12)}
 MakeRun = Callable[..., Any]
 
 
-def scored(run: Any, target: Target, *, fixed_order: bool = False, **changed: Any) -> dict[str, Any]:
-    arguments = {"groups": run.groups, "unit_length_s": 10.0, "replicates": 200, **changed}
-    card = SimpleNamespace(fixed_order=fixed_order)
-    return compute_scores(run.predictions, run.labels, targets=[target], protocol=PROTOCOL, card=card, **arguments)
+def scored(run: Any, target: Target, *, design: Design = "free", **changed: Any) -> dict[str, Any]:
+    arguments = {"groups": run.groups, "unit_length_s": 10.0, **changed}
+    return compute_scores(run.predictions, run.labels, targets=[target], protocol=PROTOCOL, design=design, **arguments)
 
 
 def test_everything_is_there_and_is_json(make_run: MakeRun, binary: Target) -> None:
@@ -96,16 +95,18 @@ def test_headline_averages_a_subjects_seeds_first(make_run: MakeRun, binary: Tar
 
 
 def test_where_the_order_is_fixed_no_clock_can_win_the_headline(make_run: MakeRun, binary: Target) -> None:
-    run = make_run(methods=("model", "elapsed_time"), strength=2.0)
+    run = make_run(methods=("model", "majority", "elapsed_time"), strength=2.0)
     clock = run.predictions["method"] == "elapsed_time"
     score_ = np.where(clock, run.predictions["start_s"] / 1000, run.predictions["score"])
     run.predictions = Predictions({**run.predictions.columns, "score": score_})
-    out = scored(run, binary, fixed_order=True)
-    assert out["headlines"] == {"stress": "auroc_crossed_time"}
-    of_clock = out["controls"]["elapsed_time"]["stress"]["auroc_crossed_time"]
+    out = scored(run, binary, design="fixed_order", sessions=LENGTHS)
+    assert out["headlines"] == {"stress": "auroc_crossed_matched"}
+    of_clock = out["controls"]["elapsed_time"]["stress"]["auroc_crossed_matched"]
     assert (of_clock["mean"], of_clock["low"], of_clock["high"]) == (0.5, 0.5, 0.5)
     assert of_clock["comparisons"] >= 200
     assert out["differences"]["elapsed_time"]["stress"]["clears"]
+    constant, clock = (out["differences"][name]["stress"]["difference"] for name in ("majority", "elapsed_time"))
+    assert constant == clock  # equal controls get equal intervals
 
 
 def test_a_model_without_signal_does_not_clear_a_constant(make_run: MakeRun, binary: Target) -> None:
@@ -133,7 +134,8 @@ def test_a_control_must_be_cleared_with_what_subjects_add_who_train_each_other(
         (np.mean(inside) - 0.5, np.mean(inside) - 0.5 - np.sqrt(2) * half)
     )
     headline = out["scores"]["stress"]["auroc_within"]
-    assert headline["low"] == pytest.approx(np.mean(inside) - half)  # it is about these models, as they are
+    assert headline["low"] == pytest.approx(np.mean(inside) - half)  # nothing shows, so nothing is added
+    assert headline["shared_variance"] is None
 
 
 def test_one_fold_in_which_nobody_trains_anybody_needs_no_allowance(make_run: MakeRun, binary: Target) -> None:
@@ -142,7 +144,9 @@ def test_one_fold_in_which_nobody_trains_anybody_needs_no_allowance(make_run: Ma
     assert gap["high"] - gap["low"] == pytest.approx(headline["high"] - headline["low"])
 
 
-def test_folds_of_the_same_subjects_and_other_stimuli_are_one_part(make_run: MakeRun, binary: Target) -> None:
+def test_folds_of_the_same_subjects_and_other_stimuli_train_each_other_as_one(
+    make_run: MakeRun, binary: Target
+) -> None:
     run = make_run()
     joined = join(run.predictions, run.labels, binary, run.groups, 10.0)["model"]
     halves = {}
@@ -150,20 +154,17 @@ def test_folds_of_the_same_subjects_and_other_stimuli_are_one_part(make_run: Mak
         early = {2 * fold: units.take(units.start_s < 100) for fold, units in folds.items()}
         late = {2 * fold + 1: units.take(units.start_s >= 100) for fold, units in folds.items()}
         halves[seed] = early | late
-    halved = replace(joined, seeds=halves)
-    assert (joined.n_parts, halved.n_parts, joined.seeds_differ_in_partition, halved.seeds_differ_in_partition) == (
-        4,
-        4,
-        True,
-        True,
-    )
-    assert not replace(joined, seeds={0: joined.seeds[0], 1: joined.seeds[0]}).seeds_differ_in_partition
+    jackknife = leave_one_out(joined.tested_subjects(), run.groups)
+    trained = joined.trained(jackknife)
+    assert trained.shape == (2, 12, 12)
+    assert (trained.mean(2) == 0.75).all()  # three of four folds of three subjects
+    assert (replace(joined, seeds=halves).trained(jackknife) == trained).all()
+    pairs = leave_one_out(joined.tested_subjects(), {name: name[:2] for name in run.groups})
+    assert not joined.trained(pairs).any()  # s0 and s1 are groups of subjects of every fold
 
 
-def test_scores_of_folds_hold_a_quarter_of_what_subjects_add_who_train_each_other(
-    make_run: MakeRun, binary: Target
-) -> None:
-    """Accuracy, with as many units of everybody: what a subject adds in a seed is their own share that is right."""
+def test_scores_of_folds_allow_for_subjects_who_train_each_other(make_run: MakeRun, binary: Target) -> None:
+    """Accuracy, with as many units of each subject: what a subject adds in a seed is their own share that is right."""
     run = make_run()
     rows, y = by_hand(run)
     seeds = []
@@ -171,16 +172,39 @@ def test_scores_of_folds_hold_a_quarter_of_what_subjects_add_who_train_each_othe
         mine = np.concatenate([r for (of, _), r in rows.items() if of == seed])
         right = run.predictions["decision"][mine] == y[mine]
         seeds.append([right[run.predictions["subject"][mine] == f"s{p:02d}"].mean() for p in range(12)])
-    added = np.array(seeds) / 12
-    more = 0.25 * (4 - 1 + 1 / 2) * added.var(0, ddof=1).sum() / (12 * added.mean(0).var(ddof=1))
-    assert more > 0.05
     joined = join(run.predictions, run.labels, binary, run.groups, 10.0)["model"]
-    bootstrap = draw_bootstrap(joined.tested_subjects(), run.groups, 500)
-    found, _ = estimate("accuracy", joined, binary, bootstrap, run.groups)
+    jackknife = leave_one_out(joined.tested_subjects(), run.groups)
+    shared = shared_variance(np.array(seeds) / 12, joined.trained(jackknife))
+    found, _ = estimate("accuracy", joined, binary, jackknife)
     assert isinstance(found, Estimate)
-    low, high = bootstrap.interval(found.replicates)
-    wider = [found.mean + np.sqrt(1 + more) * (end - found.mean) for end in (low, high)]
-    assert (found.low, found.high) == pytest.approx(tuple(wider))
+    own = jackknife_error(found.without)[0]
+    assert shared is not None
+    assert shared > 2 * own**2  # it counts up to there
+    shared = 2 * own**2
+    assert found.shared == pytest.approx(shared)
+    half = stats.t.ppf(0.975, 11) * np.hypot(own, np.sqrt(shared))
+    assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half))
+
+
+@pytest.mark.parametrize("metric", ["auroc_within", "ccc"])
+def test_where_subjects_share_stimuli_the_score_inside_subjects_covers_other_stimuli(
+    make_run: MakeRun, metric: str
+) -> None:
+    """By hand: the score is computed anew without each stimulus."""
+    target = Target("stress", "binary" if metric == "auroc_within" else "value", LabelRule(), "stress")
+    run = make_run(seeds=1, strength=1.0)
+    alone = scored(run, target)["scores"]["stress"][metric]
+    out = scored(run, target, design="shared_stimuli")
+    assert out["headlines"] == {"stress": "auroc_crossed" if metric == "auroc_within" else "ccc"}
+    both = out["scores"]["stress"][metric]
+    without = []
+    for stimulus in sorted(set(run.predictions["stimulus"])):
+        kept = run.predictions.take(run.predictions["stimulus"] != stimulus)
+        without.append(scored(replace(run, predictions=kept), target)["scores"]["stress"][metric]["mean"])
+    own = (alone["high"] - alone["mean"]) / stats.t.ppf(0.975, alone["people"] - 1)
+    error = np.hypot(own, jackknife_error(np.array(without))[0])
+    assert (both["mean"], both["over"]) == (alone["mean"], "people and stimuli")
+    assert both["high"] - both["mean"] == pytest.approx(stats.t.ppf(0.975, 11) * error)
 
 
 def test_a_label_of_the_subject_alone_leaves_the_headline_undefined(make_run: MakeRun, binary: Target) -> None:
@@ -217,9 +241,9 @@ def test_units_without_a_label_are_dropped(make_run: MakeRun, binary: Target) ->
     keep = np.arange(len(run.labels)) % 3 > 0
     blank = np.where(keep, run.labels["label"], np.nan)
     missing = Labels({n: c[keep] for n, c in run.labels.columns.items()})
-    assert scored(run, binary, replicates=20) != scored(replace(run, labels=missing), binary, replicates=20)
+    assert scored(run, binary) != scored(replace(run, labels=missing), binary)
     as_nan = replace(run, labels=Labels({**run.labels.columns, "label": blank}))
-    assert scored(as_nan, binary, replicates=20) == scored(replace(run, labels=missing), binary, replicates=20)
+    assert scored(as_nan, binary) == scored(replace(run, labels=missing), binary)
 
 
 def test_labels_of_one_seed_hold_for_it_alone(make_run: MakeRun, binary: Target) -> None:
@@ -260,7 +284,7 @@ def test_values_are_ranked_by_concordance_inside_subjects(make_run: MakeRun) -> 
     assert set(out["scores"]["stress"]) == {"ccc", "rmse"}
     ccc, rmse = out["scores"]["stress"]["ccc"], out["scores"]["stress"]["rmse"]
     assert (ccc["over"], ccc["people"], rmse["over"]) == ("people", 12, "folds")
-    assert 0.5 < ccc["low"] < ccc["mean"] < ccc["high"] < 1
+    assert 0.5 < ccc["low"] < ccc["mean"] < ccc["high"]
     _, y = by_hand(run)
     p, subjects = run.predictions, []
     for subject in run.groups:
@@ -291,10 +315,18 @@ def test_subjects_whose_values_do_not_vary_are_left_out_and_said(make_run: MakeR
 
 
 def test_few_subjects_are_not_estimable(make_run: MakeRun, binary: Target) -> None:
-    out = scored(make_run(n_subjects=8), binary, fixed_order=True)
+    out = scored(make_run(n_subjects=8), binary, design="fixed_order", sessions=LENGTHS)
     assert out["scores"]["stress"]["auroc_crossed_time"]["undefined"].startswith("not estimable")
+    assert out["scores"]["stress"]["auroc_crossed_matched"]["undefined"].startswith("not estimable: ")
     assert out["scores"]["stress"]["auroc_within"]["people"] == 8
     assert out["not_cleared"] == ["stress: elapsed_time", "stress: majority"]
+
+
+def test_a_control_that_knows_who_is_tested_is_shown_and_need_not_be_cleared(make_run: MakeRun, binary: Target) -> None:
+    out = scored(make_run(methods=("model", "majority", "study_drift"), strength=2.0), binary)
+    assert out["controls"]["study_drift"]["stress"]["auroc_within"]["mean"] > 0
+    assert set(out["differences"]) == {"majority"}
+    assert out["cleared_all"]
 
 
 def test_controls_that_do_not_apply_say_why(make_run: MakeRun, binary: Target) -> None:
@@ -314,9 +346,9 @@ def test_leaving_one_out_has_intervals(make_run: MakeRun, binary: Target) -> Non
     run.predictions = Predictions({**run.predictions.columns, "fold": fold})
     numbers = scored(run, binary)["scores"]["stress"]
     assert numbers["accuracy"]["high"] - numbers["accuracy"]["low"] > 0.03
-    # Every fold is a subject, so that both say the same of the same mean, one by t and one by bootstrap.
+    # Every fold is a subject, so that both say the same of the same mean, one by t and one by the jackknife.
     assert numbers["auroc"]["mean"] == pytest.approx(numbers["auroc_within"]["mean"])
-    assert numbers["auroc"]["low"] == pytest.approx(numbers["auroc_within"]["low"], abs=0.02)
+    assert numbers["auroc"]["low"] == pytest.approx(numbers["auroc_within"]["low"])
     assert "undefined" in numbers["auroc_crossed"]
 
 
@@ -375,7 +407,7 @@ def test_a_metric_of_another_package_that_cannot_be_loaded_is_undefined(
     monkeypatch.setattr(registry, "load", loaded)
     monkeypatch.setattr(registry, "find", lambda kind, name: other if name == "foreign" else find(kind, name))
     with pytest.warns(UserWarning, match="other_plugins/foreign is left out: "):
-        out = scored(make_run(), binary, replicates=20)
+        out = scored(make_run(), binary)
     assert out["scores"]["stress"]["foreign"] == {"undefined": "the metric other_plugins/foreign can't be loaded"}
     assert "auroc" in out["scores"]["stress"]
 
@@ -388,4 +420,4 @@ def test_a_bundled_metric_that_cannot_be_loaded_is_a_fault(
 
     monkeypatch.setattr(registry, "load", broken)
     with pytest.raises(PluginError, match="can't be used"):
-        scored(make_run(), binary, replicates=20)
+        scored(make_run(), binary)

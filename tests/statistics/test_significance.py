@@ -121,17 +121,17 @@ def test_letters_join_neighbours_that_no_test_tells_apart() -> None:
     assert len(set(significance.rank_groups(~np.eye(60, dtype=bool)))) == 60
 
 
-def test_subjects_who_add_the_same_in_every_seed_need_no_allowance() -> None:
-    sums = np.random.default_rng(5).normal(0.4, 1, 12)
-    values = significance.sign_flips(sums)
-    assert significance.shared_training_test(values, np.stack([sums] * 3), 5) == significance.permutation_test(values)
+def test_without_an_allowance_it_is_the_permutation_test() -> None:
+    values = significance.sign_flips(np.random.default_rng(5).normal(0.4, 1, 12))
+    assert significance.shared_training_test(values, 0.0) == significance.permutation_test(values)
 
 
-def test_the_allowance_shrinks_a_difference_by_what_seeds_disagree() -> None:
-    """Two seeds that differ by 2 d in each of 12 groups have a variance of 2 d^2 there; 5 folds weigh it by 4 + 1/2."""
-    sums, d = np.full(12, 0.5), 0.1
-    by_seed = np.stack([sums + d, sums - d])
+def test_the_allowance_shrinks_a_difference_as_its_interval_gets_wider() -> None:
+    """The variance of sign flips is the sum of squares: 1.25 times as much again takes a third off the difference. More
+    than twice as much is not allowed for."""
+    sums = np.random.default_rng(6).normal(0.6, 1, 12)
     values = significance.sign_flips(sums)
-    shrunk = sums.sum() / np.sqrt(1 + 4.5 * 2 * d**2 / 0.25)
-    expected = (1 + (np.abs(values[1:]) >= shrunk).sum()) / len(values)
-    assert significance.shared_training_test(values, by_seed, 5) == pytest.approx(expected, **CLOSE)
+    expected = (1 + (np.abs(values[1:]) >= sums.sum() / 1.5).sum()) / len(values)
+    own = (sums**2).sum()
+    assert significance.shared_training_test(values, 1.25 * own) == pytest.approx(expected, **CLOSE)
+    assert significance.shared_training_test(values, 9 * own) == significance.shared_training_test(values, 2 * own)

@@ -5,10 +5,13 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import ClassVar
+from weakref import WeakSet
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.functional import interpolate, max_pool1d, max_unpool1d
 
 import embench
 from embench.errors import DataError
@@ -328,6 +331,64 @@ class BatchBound(Pool):
 class BatchBoundNetwork(PoolNetwork):
     def forward(self, x, mask=None):
         return super().forward(x - x.mean(0), mask)
+
+
+class Rounding(Pool):
+    """Predicts other numbers of one row than of many, as a GPU does: probabilities differ by some 3e-5."""
+
+    def head(self, tokens, outputs):
+        return RoundingHead(tokens.dim, outputs.size)
+
+
+class RoundingHead(Head):
+    def forward(self, tokens):
+        made = super().forward(tokens)
+        return made if self.training or len(made.logits) > 1 else made._replace(logits=made.logits + 1.2e-4)
+
+
+class Unpooling(Pool):
+    """Torch has no repeatable form of what it does, on any device."""
+
+    def build(self, spec):
+        return UnpoolingNetwork(spec.shape[0], int(self.recipe.build["dim"]))
+
+
+class UnpoolingNetwork(PoolNetwork):
+    def forward(self, x, mask=None):
+        halves, index = max_pool1d(x[..., : x.shape[-1] // 2 * 2], 2, return_indices=True)
+        return super().forward(max_unpool1d(halves, index, 2), None)
+
+
+class Stretching(Pool):
+    """Torch has no repeatable form of its gradient on CUDA."""
+
+    def build(self, spec):
+        return StretchingNetwork(spec.shape[0], int(self.recipe.build["dim"]))
+
+
+class StretchingNetwork(PoolNetwork):
+    def forward(self, x, mask=None):
+        tokens = super().forward(x, mask)
+        coarse = tokens.x.transpose(1, 2)[..., ::2]
+        return tokens._replace(summary=interpolate(coarse, scale_factor=2.0, mode="linear").mean(-1))
+
+
+class Hungry(Pool):
+    """Runs out of memory; `networks` are those of its networks that are still alive."""
+
+    networks: ClassVar = WeakSet()
+
+    def build(self, spec):
+        network = HungryNetwork(spec.shape[0], int(self.recipe.build["dim"]))
+        self.networks.add(network)
+        return network
+
+
+class HungryNetwork(PoolNetwork):
+    def forward(self, x, mask=None):
+        if self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(x, mask)
 
 
 class Raising(Pool):

@@ -25,6 +25,8 @@ def plugin(name: str) -> str:
 def make_subject(number: int, stimuli: int = 4, **changes) -> list[dict]:
     """What a subject's file holds: recordings of uneven length, with ratings of both classes, each value unmistakable.
 
+    Each subject has stimuli of their own, so that the headline, the score within subjects, exists for a few subjects.
+
     Args:
         changes: fields that differ in all of the subject's recordings; a function is called with the recording's
         number.
@@ -33,7 +35,7 @@ def make_subject(number: int, stimuli: int = 4, **changes) -> list[dict]:
     for r in range(stimuli):
         row = {
             "id": f"p{number:02d}-v{r}",
-            "stimulus": f"v{r}",
+            "stimulus": f"{chr(97 + number)}{r}",
             "seconds": 10.0 + (number + r) % 3,
             "group": f"p{number:02d}",
             "start_s": 3777.25 + 100 * r + number / 128,
@@ -74,6 +76,11 @@ def write(root: Path, subjects: dict[str, list[dict]], dataset: str = "Tiny", se
 
 def make_subjects(count: int, **changes) -> dict[str, list[dict]]:
     return {f"p{n:02d}": make_subject(n, **changes) for n in range(count)}
+
+
+def sharing_stimuli(subjects: dict[str, list[dict]]) -> dict[str, list[dict]]:
+    """The subjects, who all meet the same stimuli, `v0` and so on."""
+    return {name: [{**row, "stimulus": f"v{row['order']}"} for row in rows] for name, rows in subjects.items()}
 
 
 def of_all_kinds(count: int) -> dict[str, list[dict]]:

@@ -1,14 +1,13 @@
 """How often intervals hold the truth, and how often tests find what is not there: `python -m tests.truth.rates 2000`.
 
-Prints the tables of `docs/statistics.md`. Subjects, partitions and models are drawn anew each time, from a fixed seed.
+Prints tables of `docs/statistics.md`, beside those of `allowance` and `films`. Subjects, partitions and models are
+drawn anew each time, from a fixed seed.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from itertools import islice
-from types import SimpleNamespace
 
 import numpy as np
 from scipy import stats
@@ -17,75 +16,54 @@ from tabulate import tabulate
 from embench import protocols
 from embench.records.predictions import Predictions
 from embench.statistics import significance
-from embench.statistics.common import joined_on_common
 from embench.statistics.comparison import compare
-from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, draw_bootstrap
 from embench.statistics.scores import compute_scores
 
+from .allowance import CANDIDATES, added, draws
 from .cohorts import (
     TARGET,
     UNITS,
     cross_validated,
     draw_features,
     draw_labels,
+    draw_lengths,
     drawn,
-    forest,
     partitions,
-    perceptron,
     predict,
     recorded,
     trained,
-    worth,
 )
+from .sequential import Trials, shares
 
-SCORES = ("auroc_within", "auroc_crossed_time", "f1_weighted")
-MODELS = {"trained": trained, "drawn": drawn, "perceptron": perceptron, "forest": forest}
-EFFECT, SEEDS, NEW_PEOPLE = 0.5, 3, 2000
-
-
-Trials = Iterator[dict[str, bool]]
-"""What happened in each trial, by name; there is no end to them."""
+TAKEN = CANDIDATES.index("bounded")
+"""The allowance that statistics make; `test_allowance` proves that it is the same."""
+MODELS = {"trained": trained, "drawn": drawn}
+EFFECT, SEEDS = 0.5, 3
 
 
-def shares(trials: Trials, times: int) -> dict[str, float]:
-    """How often each happens in so many trials."""
-    drawn = list(islice(trials, times))
-    return {name: float(np.mean([trial[name] for trial in drawn])) for name in drawn[0]}
-
-
-def coverage(
-    n_subjects: int, models: str, seed: int = 0, effect: float = EFFECT, n_new_subjects: int = NEW_PEOPLE
-) -> Trials:
-    """Whether a 95 % interval holds what the trained models score on new subjects, for each score."""
-    rng = np.random.default_rng([seed, n_subjects])
-    while True:
-        held = {}
-        y, folds = draw_labels(rng, n_subjects), partitions(rng, n_subjects, SEEDS)
-        x = draw_features(rng, y, effect)
-        fitted = cross_validated(rng, x, y, folds, MODELS[models])
-        new = draw_labels(rng, n_new_subjects)
-        truth = worth(fitted, draw_features(rng, new, effect), new)
-        made = recorded("a", predict(fitted, x, folds), y, folds, SCORES[0])
-        [joined] = joined_on_common([made], TARGET, made.groups)
-        bootstrap = draw_bootstrap(joined.tested_subjects(), made.groups, 1000)
-        for name in SCORES:
-            score, _ = estimate(name, joined, TARGET, bootstrap, made.groups)
-            assert isinstance(score, Estimate)
-            assert score.low is not None
-            assert score.high is not None
-            held[name] = bool(score.low <= truth[name] <= score.high)
-        yield held
+def outcomes(n_subjects: int, models: str, effect: float = EFFECT) -> Trials:
+    """For each score, whether a 95 % interval misses what the trained models score on new subjects, and, as `p` of the
+    score, whether the primary test tells two methods apart that read two sensors of equal use."""
+    for row in draws(models, n_subjects, effect):
+        found = {}
+        for name, (mean, own, df, truth, *rest) in row.items():
+            more = added(np.array(own), *np.array(rest[:3]))["bounded"]
+            half = stats.t.ppf(0.975, df) * np.sqrt(own + np.nan_to_num(more))
+            found[name] = bool(abs(mean - truth) > half)
+            if len(rest) > 3:
+                found[f"p {name}"] = rest[3 + TAKEN] < 0.05
+        yield found
 
 
 def clearings(n_subjects: int, headline: str, seed: int = 0) -> Trials:
     """Whether a method clears a constant where there is nothing to learn."""
     rng = np.random.default_rng([seed, n_subjects, 2])
     while True:
-        y, folds = draw_labels(rng, n_subjects), partitions(rng, n_subjects, SEEDS)
+        lengths, y = draw_lengths(rng, n_subjects), draw_labels(rng, n_subjects)
+        folds = partitions(rng, lengths, SEEDS)
         x = draw_features(rng, y, 0.0)
         predicted = predict(cross_validated(rng, x, y, folds, trained), x, folds)
-        made = recorded("a", predicted, y, folds, headline)
+        made = recorded("a", predicted, y, folds, headline, lengths)
         constant = {
             **made.predictions.columns,
             "method": np.full(predicted.size, "prior"),
@@ -96,11 +74,11 @@ def clearings(n_subjects: int, headline: str, seed: int = 0) -> Trials:
             Predictions.concatenate([made.predictions, Predictions(constant)]),
             made.labels,
             targets=[TARGET],
-            protocol=protocols.load_protocol("subject-independent-v1"),
-            card=SimpleNamespace(fixed_order=headline == "auroc_crossed_time"),
+            protocol=protocols.load_protocol("subject-independent-v2"),
+            design="fixed_order" if headline == "auroc_crossed_matched" else "free",
+            sessions=made.sessions,
             groups=made.groups,
             unit_length_s=10.0,
-            replicates=300,
         )
         yield {"clears": bool(scores["differences"]["prior"][TARGET.name]["clears"])}
 
@@ -112,12 +90,13 @@ def rejections(
     difference's interval leaves out 0, `windows` a paired t test over all units, right or wrong."""
     rng = np.random.default_rng([seed, n_subjects, 1])
     while True:
-        y, folds = draw_labels(rng, n_subjects, units), partitions(rng, n_subjects, SEEDS)
+        lengths, y = draw_lengths(rng, n_subjects), draw_labels(rng, n_subjects, units)
+        folds = partitions(rng, lengths, SEEDS)
         predicted = []
         for _ in range(2):
             x = draw_features(rng, y, effect)
             predicted.append(predict(cross_validated(rng, x, y, folds, MODELS[models]), x, folds))
-        c = compare(*(recorded(name, s, y, folds, score) for name, s in zip("ab", predicted, strict=True)))
+        c = compare(*(recorded(name, s, y, folds, score, lengths) for name, s in zip("ab", predicted, strict=True)))
         found = {name: bool(p < 0.05) for name, p in c.tests.items()}
         assert c.difference.low is not None
         assert c.difference.high is not None
@@ -141,23 +120,20 @@ def equivalences(n_subjects: int, times: int) -> float:
 
 def tables(times: int) -> Iterator[str]:
     rows = [
-        [n_subjects, models, effect, *_percent(shares(coverage(n_subjects, models, effect=effect), times))]
-        for n_subjects in (24, 40)
-        for models, effect in ((m, e) for m in MODELS for e in (EFFECT, 0.0) if m != "drawn" or e)
+        [n, name, *_percent(shares(clearings(n, name), times))]
+        for n in (24, 40)
+        for name in ("auroc_within", "auroc_crossed_matched")
     ]
-    yield tabulate(rows, ["people", "models", "effect", *SCORES], tablefmt="github")
-    rows = [[n, name, *_percent(shares(clearings(n, name), times))] for n in (24, 40) for name in SCORES[:2]]
-    yield tabulate(rows, ["people", "headline", "clear a constant"], tablefmt="github")
-    for models, effect in (("trained", EFFECT), ("drawn", EFFECT), ("trained", 0.0)):
-        rows = []
-        for n_subjects in (24, 40):
-            for name in SCORES:
-                rates = shares(rejections(n_subjects, models, name, effect=effect), times)
-                rows.append([n_subjects, name, *_percent(rates)])
-        yield f"{models}, effect {effect}\n" + tabulate(rows, ["people", "score", *rates], tablefmt="github")
+    yield tabulate(rows, ["subjects", "headline", "clear a constant"], tablefmt="github")
+    rows = []
+    for n_subjects in (24, 40):
+        for name in ("auroc_within", "auroc_crossed_matched", "f1_weighted"):
+            rates = shares(rejections(n_subjects, "trained", name), times)
+            rows.append([n_subjects, name, *_percent(rates)])
+    yield tabulate(rows, ["subjects", "score", *rates], tablefmt="github")
     for units in (24, 120, 240):
-        rates = shares(rejections(24, "drawn", SCORES[0], units=units), times)
-        yield f"{units} windows a person: over windows {rates['windows']:.3f}, over people {rates['permutation']:.3f}"
+        rates = shares(rejections(24, "drawn", "auroc_within", units=units), times)
+        yield f"{units} windows a subject: over windows {rates['windows']:.3f}, primary {rates['permutation']:.3f}"
     yield f"equivalence at the margin: {equivalences(24, 20 * times):.3f}"
 
 

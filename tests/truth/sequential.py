@@ -8,9 +8,11 @@ still open after `MOST` trials, the share among them decides. `make rates` stops
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from math import log
+
+import numpy as np
 
 from ..sample import WHOLE
 
@@ -19,6 +21,8 @@ ALARM, MISS = 0.001, 0.05
 NEAR = {"low": (2.0, 0.5), "high": (0.8, 1.4)}
 """Factors of a bound: of the rate that certainly keeps it, and of the one that certainly doesn't."""
 
+Trials = Iterator[dict[str, bool]]
+"""What happened in each trial, by name; there is no end to them."""
 Bounds = tuple[float, float]
 """The lowest and the highest rate that is right; 0 and 1 bound nothing."""
 
@@ -35,6 +39,12 @@ def wrong(trials: Iterable[Mapping[str, bool]], bounds: Mapping[str, Bounds], mo
         if WHOLE or last[name] is None:
             last[name] = low <= hits[name] / seen <= high
     return {name: f"{hits[name]} of {seen}" for name, kept in last.items() if not kept}
+
+
+def shares(trials: Trials, times: int) -> dict[str, float]:
+    """How often each happens in so many trials."""
+    drawn = list(islice(trials, times))
+    return {name: float(np.mean([trial[name] for trial in drawn])) for name in drawn[0]}
 
 
 def _verdict(hits: int, seen: int, low: float, high: float) -> bool | None:

@@ -115,5 +115,7 @@ def test_features_find_the_planted_effect_and_nothing_where_there_is_none(
         found[effect] = done.scores["scores"][chosen.target][chosen.metric]
     print(name, {effect: (score["mean"], score["low"], score["high"]) for effect, score in found.items()})
     assert found[1.0]["mean"] > 0.8
-    assert abs(found[0.0]["mean"] - 0.5) < 0.1
+    # Of 15 subjects, one seed: seven generated sets of WESAD without an effect scored .39 to .61, .49 in the mean.
     assert found[0.0]["low"] < 0.55
+    assert found[0.0]["high"] > 0.45
+    assert found[1.0]["low"] > found[0.0]["high"]

@@ -53,11 +53,10 @@ def scored(of_unit: np.ndarray, trials: np.ndarray = TRIALS) -> dict[str, Any]:
         predictions,
         Labels(dict(zip(Labels.FIXED, columns, strict=True))),
         targets=[TARGET],
-        protocol=load_protocol("subject-independent-v1"),
-        card=CARD,
+        protocol=load_protocol("subject-independent-v2"),
+        design="shared_stimuli",
         groups=dict(zip(subject.tolist(), subject.tolist(), strict=True)),
         unit_length_s=float("nan"),
-        replicates=20,
     )["scores"]["arousal"]
 
 

@@ -75,8 +75,8 @@ def filmed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     shutil.rmtree(root)
 
 
-def headlines(result: Result) -> dict[str, dict[str, Any]]:
-    assert set(result.scores["headlines"].values()) == {"auroc_within"}
+def within_subjects(result: Result) -> dict[str, dict[str, Any]]:
+    """Target -> the score within subjects."""
     return {target: scores["auroc_within"] for target, scores in result.scores["scores"].items()}
 
 
@@ -84,7 +84,7 @@ def headlines(result: Result) -> dict[str, dict[str, Any]]:
 def test_what_a_face_shows_is_found(filmed: tuple[str, Path], run: Callable[..., Result], method: str) -> None:
     dataset, root = filmed
     result = run(root, dataset=dataset, **options(dataset, method))
-    found = headlines(result)
+    found = within_subjects(result)
     print(dataset, method, {target: (s["mean"], s["low"], s["high"]) for target, s in found.items()})
     assert len(found) == (2 if method == "system" else 1)
     for target, score in found.items():
@@ -105,7 +105,7 @@ def test_nothing_is_found_where_nothing_is_shown(
         root = synthesize(tmp_path / "set", dataset, seed, 0.0, FEW)
         monkeypatch.setenv("EMBENCH_CACHE", str(root / "cache"))
         for method in METHODS:
-            found = headlines(run(root, dataset=dataset, **options(dataset, method)))
+            found = within_subjects(run(root, dataset=dataset, **options(dataset, method)))
             means.setdefault(method, []).extend(score["mean"] for score in found.values())
         shutil.rmtree(root)
     print(dataset, means)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embench import registry
-from embench.audits.checks.evidence import Evidence
+from embench.audits.checks.evidence import Evidence, FittedStatistics
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import digest
+from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.planning.request import Request
 from embench.protocols import Fold, Protocol, load_protocol, protocol_names, recorded_protocol
@@ -51,19 +52,21 @@ def collect_evidence(folder: Path, data_root: Path | None) -> Evidence:
         known.labels or labels,
         targets=targets,
         protocol=protocol,
-        card=card,
+        design=cohort.design,
         groups=groups,
         unit_length_s=cohort.length_s,
-        replicates=int(known.scores.get("replicates", 1000)),
+        sessions=cohort.sessions,
     )
-    planned, _ = rebuild_plan(known, data_root, folder)
-    statistics, stages = None, None
-    same_code = planned is not None and _same_code(known.run, planned)
-    if planned and same_code:
+    planned, reason = rebuild_plan(known, data_root, folder)
+    differences = [reason] if planned is None else _differences(known.run, planned)
+    statistics: Sequence[FittedStatistics] | Undefined
+    stages: Sequence[Mapping[str, Any]] | Undefined
+    statistics = stages = Undefined("\n".join(differences))
+    if planned and not differences:
         from embench.audits.retrain import compare_stages, fitted_statistics
 
         statistics = fitted_statistics(planned, folder)
-        stages = compare_stages(planned, known.history) if known.history else None
+        stages = compare_stages(planned, known.history)
     sources, missing = _sources(known.run, planned, protocol, root)
     return Evidence(
         folder=folder,
@@ -76,6 +79,7 @@ def collect_evidence(folder: Path, data_root: Path | None) -> Evidence:
         units={unit.id: unit for unit in cohort.units},
         labels=labels,
         groups=cohort.groups,
+        sessions=cohort.sessions,
         unit_length_s=cohort.length_s,
         dealt=dealt,
         rescored={**rescored, "metrics": evaluation.scoring_identity()["metrics"]},
@@ -151,13 +155,19 @@ def rebuild_plan(known: record.Record, data_root: Path | None, folder: Path) -> 
         return None, error.what
 
 
-def _same_code(run: Mapping[str, Any], planned: Plan) -> bool:
-    """Whether the same request, code, data, device and libraries would give the very same stages."""
+def _differences(run: Mapping[str, Any], planned: Plan) -> list[str]:
+    """Why the same request would not give the very same stages here: each difference in words; none where it would."""
     before = {k: v for k, v in run["config"].items() if k != "request"}
+    now = planned.config
+    others = sorted(k for k in before.keys() | now.keys() if digest(before.get(k)) != digest(now.get(k)))
+    found = [f"{name} of the run's configuration would differ here" for name in others]
+    here = {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
     versions = run["versions"]
-    libraries = {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")}
-    same_libraries = all(versions.get(name) == version for name, version in libraries.items())
-    return digest(before) == digest(planned.config) and same_libraries and versions.get("engine") == ENGINE_REVISION
+    return found + [
+        f"the run used {name} {versions.get(name)}, here it is {version}"
+        for name, version in here.items()
+        if versions.get(name) != version
+    ]
 
 
 def _sources(

@@ -21,6 +21,7 @@ from embench.engine.fits import labelled, task_subjects
 from embench.engine.specs import FitParams
 from embench.engine.stage import Stage
 from embench.interfaces.encoder import Encoder
+from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
 from embench.planning.graph import Graph
 from embench.planning.plan import Plan, default_workers
@@ -28,8 +29,10 @@ from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.runs import evaluate
 
 
-def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | Undefined:
     """Stages that a run's history names, and whether the plan has them."""
+    if not history:
+        return Undefined("the record has no history of stages that were trained by epochs")
     rows = {(row["stage"], row["kind"], row["fold"]) for row in history}
     return [
         {"stage": id_, "kind": kind, "fold": fold, "differs": id_ not in planned.graph.stages}
@@ -37,11 +40,10 @@ def compare_stages(planned: Plan, history: Sequence[Mapping[str, Any]]) -> list[
     ]
 
 
-def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | None:
-    """What the networks of the first seed normalise by, from their weights and recomputed; None where statistics came
-    with pretrained weights, or no weights are there."""
+def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | Undefined:
+    """What the networks of the first seed normalise by, from their weights and recomputed."""
     if planned.method.pretraining or planned.started:
-        return None
+        return Undefined("statistics came with pretrained weights")
     found, any_weights = [], False
     for expected in planned.graph.predictions:
         if expected.seed != planned.graph.predictions[0].seed:
@@ -65,7 +67,7 @@ def fitted_statistics(planned: Plan, folder: Path) -> list[FittedStatistics] | N
                             expected.seed, expected.fold, name, state[name].numpy(), training, all_subjects
                         )
                     )
-    return found if any_weights else None
+    return found if any_weights else Undefined("there are no weights beside the record")
 
 
 def _recomputed(stage: Stage[FitParams]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -128,7 +130,11 @@ def _permuted(y: np.ndarray, subject: np.ndarray, rng: np.random.Generator) -> n
 def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCallback) -> CheckResult:
     """Trains the run's request `count` times on permuted labels and scores it on the real ones of the test subjects.
     What it then scores is chance, unless test subjects' labels reach it by another way."""
+    # A headline that compares subjects may not be estimable; the score within subjects then tells as much of labels.
     names = {t.name: e.rescored["headlines"][t.name] for t in e.targets}
+    for t in e.targets:
+        if "mean" not in e.rescored["scores"][t.name].get(names[t.name], {}):
+            names[t.name] = t.traits.within
     null: dict[str, list[float]] = {name: [] for name in names}
     for k in range(count):
         again = permute_labels(planned, k)

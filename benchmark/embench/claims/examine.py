@@ -14,13 +14,13 @@ from embench.data.cohort import card_for_protocol
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.dataset import Card
 from embench.planning.plan import Plan
-from embench.planning.request import request_of
+from embench.planning.request import Request, request_of
 from embench.records import record
 from embench.runs import run as runner
 from embench.statistics import comparison
 from embench.statistics.significance import holm
 
-FIXED_PROTOCOL = "subject-independent-v1"
+FIXED_PROTOCOL = Request.protocol
 """The protocol that holds for every method, whose headline is compared."""
 
 Leg = Literal["fixed", "own"]
@@ -51,6 +51,7 @@ class ClaimResult:
         status: `compared`; `can be run` (of a plan); `missing` (data, a plugin or a run); `does not apply` (a requested
             dataset that is not the claim's own lacks a modality).
         p, corrected: of the primary test, by itself and after Holm over the comparisons of this paper and leg.
+        seeds: how many both sides have. `allowance`: see `direction_verdict`.
         published, size: only under the paper's own protocol and on its own data, where a number was published.
         cost: wall time of each side, in s, stages that they share counted whole in both.
     """
@@ -69,6 +70,8 @@ class ClaimResult:
     p: float | None = None
     corrected: float | None = None
     smallest: float | None = None
+    seeds: int = 0
+    allowance: bool = False
     verdict: Verdict | None = None
     published: float | None = None
     size: Size | None = None
@@ -236,6 +239,8 @@ def _compared(pair: ComparedPair, one: Any, other: Any, targets: Sequence[str]) 
                 difference=gap,
                 p=found.p,
                 smallest=found.smallest,
+                seeds=len(found.seeds),
+                allowance=found.over == "folds" or gap.shared is not None,
                 published=published.get(target),
                 size=None if about["synthetic"] else size,
                 people=found.subjects,
@@ -258,7 +263,10 @@ def _decided(rows: Sequence[ClaimResult]) -> list[ClaimResult]:
     for row in rows:
         if row.status == "compared":
             p, gap = corrected.get(_question(row)), row.difference
-            row = replace(row, corrected=p, verdict=direction_verdict(gap.low, gap.high, p, row.claim.direction))
+            verdict = direction_verdict(
+                gap.low, gap.high, p, row.claim.direction, seeds=row.seeds, allowance=row.allowance
+            )
+            row = replace(row, corrected=p, verdict=verdict)
         decided.append(row)
     return decided
 

@@ -63,7 +63,7 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
 
 def print_audit(made: Audit) -> None:
     """The findings, the severe ones first, and the skipped checks."""
-    from embench.records.audit import format_counts
+    from embench.records.audit import format_counts, skipped_lines
 
     for name, finding in made.findings:
         console.echo(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
@@ -71,8 +71,8 @@ def print_audit(made: Audit) -> None:
             console.echo(f"    {key}: {_short(value)}")
         console.echo(f"    what to do: {finding.todo}")
     console.echo(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
-    for name, reason in made.skipped.items():
-        console.note(f"skipped: {name}: {reason}")
+    for line in skipped_lines(made.skipped):
+        console.note(line)
 
 
 def _short(value: object) -> str:

@@ -11,6 +11,7 @@ import typer
 from embench.cli import console, data_fetch, data_labels, data_status, data_verify
 from embench.cli.options import DataRoot, Json
 from embench.errors import UsageError
+from embench.planning.request import Request
 
 if TYPE_CHECKING:
     from embench.protocols import Protocol
@@ -78,7 +79,7 @@ def synthesize(
 def prepare(
     dataset: Name,
     data_root: DataRoot = None,
-    protocol: ProtocolOption = "subject-independent-v1",
+    protocol: ProtocolOption = Request.protocol,
     workers: PrepareWorkers = None,
     as_json: Json = False,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from embench.cli import console
 from embench.cli.options import DataRoot, Json
+from embench.planning.request import Request
 from embench.records.wording import format_figure, format_value
 
 WIDTH = 30
@@ -21,9 +22,7 @@ def labels(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")],
     target: Annotated[str | None, typer.Option("--target", help="Targets, comma-separated; default: all.")] = None,
     data_root: DataRoot = None,
-    protocol: Annotated[
-        str, typer.Option("--protocol", help="Protocol name, or a YAML file.")
-    ] = "subject-independent-v1",
+    protocol: Annotated[str, typer.Option("--protocol", help="Protocol name, or a YAML file.")] = Request.protocol,
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Also plot the labels to this file (.svg, .png or .pdf).")
     ] = None,

@@ -12,7 +12,7 @@ from embench.cli import console
 from embench.cli.options import DataRoot
 from embench.errors import DataError
 from embench.records import cost
-from embench.records.wording import format_controls, format_score, short_row_method_name
+from embench.records.wording import format_control, format_controls, format_rank, format_score, short_row_method_name
 
 leaderboard_app = typer.Typer(help="Show published entries and build their tables.", no_args_is_help=True)
 
@@ -26,20 +26,23 @@ def show(
 ) -> None:
     """Print the tables of all datasets, or of one."""
     from embench import leaderboard
+    from embench.leaderboard.board import luck_sentence
 
     sections = leaderboard.leaderboard_sections(boards, dataset)
     if not sections:
         console.echo(f"no published entries in {boards}")
     for section in sections:
         leaks = ", leaks" if section["leaks"] else ""
-        title = f"{section['dataset']}, {section['protocol']}{leaks}, target {section['target']}"
+        old = f" (superseded by {section['superseded_by']})" if section["superseded_by"] else ""
+        title = f"{section['dataset']}, {section['protocol']}{old}{leaks}, target {section['target']}"
         headline = section["rows"][0]["headline"]
-        heads = ["#", "method", "modalities", "recipe", "subjects", headline, "controls", *cost.COST_COLUMNS, "run"]
+        heads = ["rank", "method", "modalities", "recipe", "subjects", headline, "controls", *cost.COST_COLUMNS, "run"]
         console.table(heads, [_cells(row) for row in section["rows"]], title=title)
+        for sentence in filter(None, map(luck_sentence, section["rankings"].values())):
+            console.echo(sentence)
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    score = format_score(row["score"])
     if row["kind"] == "control":
         return [
             "",
@@ -47,15 +50,22 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
             "",
             "",
             str(row["people"]),
-            score,
+            format_control(row["score"]),
             "",
             *[""] * len(cost.COST_COLUMNS),
             row["id"],
         ]
-    rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
-    controls = format_controls(row["not_cleared"])
+    score, controls = format_score(row["score"]), format_controls(row["not_cleared"])
     modalities = ", ".join(row["modalities"])
-    cells = [rank, short_row_method_name(row), modalities, row["recipe"], str(row["people"]), score, controls]
+    cells = [
+        format_rank(row),
+        short_row_method_name(row),
+        modalities,
+        row["recipe"],
+        str(row["people"]),
+        score,
+        controls,
+    ]
     return [*cells, *cost.format_cost(row["cost"]).values(), row["id"]]
 
 

@@ -16,7 +16,7 @@ import embench
 from embench.cli import console
 from embench.errors import UsageError
 from embench.planning.request import OPTIONS, Option, Request
-from embench.registry.naming import did_you_mean
+from embench.registry.naming import did_you_mean, latest_version
 
 
 class Preset(StrEnum):
@@ -41,7 +41,8 @@ def completes(kind: str) -> Callable[[str], list[str]]:
 
     def offered(incomplete: str) -> list[str]:
         if kind == "protocol":  # found without their package, which needs pydantic
-            known = sorted(path.stem for path in (Path(embench.__file__).parent / "protocols").glob("*.yaml"))
+            names = [path.stem for path in (Path(embench.__file__).parent / "protocols").glob("*.yaml")]
+            known = sorted({latest_version(name, names) for name in names})
         else:
             with warnings.catch_warnings(action="ignore"):  # the line that is being written has no place for them
                 known = embench.names(kind)

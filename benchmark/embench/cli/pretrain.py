@@ -9,6 +9,7 @@ import typer
 
 from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, takes
+from embench.planning.request import Request, request_of
 
 SYNTHETIC_WEIGHTS = "SYNTHETIC DATA: these weights learned nothing real; runs that start from them cannot be published."
 
@@ -55,7 +56,7 @@ def pretrain(
     seed: Annotated[
         int, typer.Option("--seed", min=0, help="Seed of the initial weights and the order of batches.")
     ] = 0,
-    protocol: ProtocolName = "subject-independent-v1",
+    protocol: ProtocolName = Request.protocol,
     dry_run: DryRun = False,
     as_json: Json = False,
     **options: Any,
@@ -65,7 +66,6 @@ def pretrain(
         from embench.cli import show
         from embench.cli.progress import Progress
         from embench.planning.pretraining import plan_pretraining
-        from embench.planning.request import request_of
         from embench.runs import pretrain as runner
 
         request = request_of(dataset=corpus, pretrainer=pretrainer, protocol=protocol, **options)

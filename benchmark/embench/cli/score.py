@@ -10,6 +10,7 @@ import typer
 
 from embench.cli import console
 from embench.cli.options import DataRoot, Json, completes
+from embench.planning.request import Request
 
 
 def score(
@@ -27,7 +28,7 @@ def score(
     name: Annotated[str | None, typer.Option("--name", help="Name of the method; default: the name of FILE.")] = None,
     protocol: Annotated[
         str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Protocol name, or a YAML file.")
-    ] = "subject-independent-v1",
+    ] = Request.protocol,
     target: Annotated[
         str | None, typer.Option("--target", help="Targets, comma-separated; default: all in FILE.")
     ] = None,

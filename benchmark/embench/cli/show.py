@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
 from embench.records import cost
-from embench.records.wording import format_figure, format_value, score_or_reason
+from embench.records.wording import control_note, format_control, format_figure, format_value, score_or_reason
 
 if TYPE_CHECKING:
     from embench.report.grid_curves import Curve
@@ -97,13 +97,16 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
         paired = scores.get("differences", {}).get(name, {}).get(target, {})
         clears = paired.get("clears")
         cleared = "-" if clears is None else "yes" if clears else "NO"
-        rows.append(
-            [name, score_or_reason(control.get(headline, {})), score_or_reason(paired.get("difference", {})), cleared]
-        )
+        number = control.get(headline, {})
+        shown = score_or_reason(number) if "undefined" in number else format_control(number)
+        rows.append([name, shown, score_or_reason(paired.get("difference", {})), cleared])
         if clears is False:
             failed.append(name)
     if rows:
         console.table(["control", headline, "difference", "cleared"], rows, title=f"target {target}, controls")
+    scored = {name: by_target.get(target, {}) for name, by_target in scores.get("controls", {}).items()}
+    if note := control_note(headline, scores["scores"].get(target, {}), scored):
+        console.echo(note)
     if failed:
         console.echo(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
 

@@ -160,14 +160,29 @@ class _General:
             self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))
 
     def _twin(self, recording: Recording, modality: str, signal: Signal) -> str | None:
-        """The recording of another subject that has this very signal."""
-        data = np.ascontiguousarray(signal.data)
+        """The recording of another subject that has this very signal, or a stretch of it."""
+        data = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
         there = data[np.isfinite(data)]
         if there.size < _ENOUGH or (there == there[0]).all():
             return None
-        digest = hashlib.blake2b(data.tobytes(), digest_size=16, person=modality.encode()[:16]).digest()
-        subject, other = self._seen.setdefault(digest, (recording.subject, recording.id))
-        return other if subject != recording.subject else None
+        found = None
+        for stretch in (data, _marked_stretch(data)):
+            digest = hashlib.blake2b(stretch.tobytes(), digest_size=16, person=modality.encode()[:16]).digest()
+            subject, other = self._seen.setdefault(digest, (recording.subject, recording.id))
+            found = found or (other if subject != recording.subject else None)
+        return found
+
+
+def _marked_stretch(data: np.ndarray) -> np.ndarray:
+    """A stretch of a signal (channels, n), from the largest step of its middle half on and about n / 4 long: the same
+    samples in a copy of which a few more are cut off at either end. All of it where too few samples change in there."""
+    n = data.shape[-1]
+    if n < 4 * _ENOUGH:
+        return data
+    steps = np.abs(np.diff(np.nan_to_num(data.reshape(-1, n)[0])))
+    start = n // 4 + int(steps[n // 4 : 3 * n // 4].argmax())
+    stop = start + 2 ** ((n // 4).bit_length() - 1)
+    return data[..., start:stop] if np.count_nonzero(steps[start : stop - 1]) >= _ENOUGH else data
 
 
 def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from embench.interfaces.dataset import Card
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import (
     Cut,
+    Design,
     Fold,
     Protocol,
     connected_groups,
@@ -27,6 +28,7 @@ from embench.protocols import (
     make_units,
     partition,
     prove,
+    session_lengths,
     whole,
 )
 from embench.registry.naming import did_you_mean
@@ -67,6 +69,28 @@ class Cohort:
         return connected_groups(self.roster)
 
     @property
+    def design(self) -> Design:
+        """What of the study predicts labels without a look at the body."""
+        if self.card.fixed_order:
+            return "fixed_order"
+        shared = [stimulus for stimulus, groups in self.met_by.items() if len(groups) > 1]
+        return "shared_stimuli" if len(shared) > 1 else "free"
+
+    @property
+    def met_by(self) -> dict[str, set[str]]:
+        """Stimulus -> the groups of the subjects who met it."""
+        met_by: dict[str, set[str]] = {}
+        group_of = self.groups
+        for unit in self.roster:
+            met_by.setdefault(unit.stimulus, set()).add(group_of[unit.subject])
+        return met_by
+
+    @property
+    def sessions(self) -> dict[str, float]:
+        """The length of each subject's session in s."""
+        return session_lengths(self.roster)
+
+    @property
     def shortest_s(self) -> float:
         """Length in s of the shortest eligible unit."""
         return min(self.units[i].stop - self.units[i].start for i in self.eligible)
@@ -102,7 +126,8 @@ class Cohort:
         if protocol.split.by == "segment":
             folds = partition(protocol, self.card.name, units, seed)
         else:
-            folds = follow(partition(protocol, self.card.name, self.roster, seed), self.roster, units)
+            sessions = self.sessions if self.card.fixed_order else None
+            folds = follow(partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units)
         prove(protocol, units, folds)
         return folds
 
@@ -133,7 +158,7 @@ def card_for_protocol(protocol: Protocol, card: Card) -> Card:
             f"{card.name} declares no rest baseline, and {protocol.name} normalises each subject by nothing else",
             where=f"--protocol {protocol.name}",
             expected="a dataset whose card has a `baseline`: when in each recording the subject rested",
-            hint="--protocol subject-independent-v1",
+            hint="--protocol subject-independent-v2",
         )
     own = protocol.targets(card.name)
     if not own:
@@ -232,9 +257,7 @@ def unlabelled_cohort(store: Store, card: Card, protocol: Protocol) -> Cohort:
 
 def _check_stimuli(cohort: Cohort, protocol: Protocol) -> None:
     """Refuses to keep stimuli apart where that means nothing."""
-    met_by: dict[str, set[str]] = {}
-    for unit in cohort.roster:
-        met_by.setdefault(unit.stimulus, set()).add(cohort.groups[unit.subject])
+    met_by = cohort.met_by
     if len(met_by) == 1:
         reason = f"there is only one stimulus, {next(iter(met_by))}"
     elif cohort.card.fixed_order:
@@ -247,7 +270,7 @@ def _check_stimuli(cohort: Cohort, protocol: Protocol) -> None:
         f"stimuli cannot be kept apart in {cohort.card.name}: {reason}",
         where=f"--protocol {protocol.name}",
         expected="several stimuli, each met by several subjects, not in one fixed order",
-        hint="--protocol subject-independent-v1",
+        hint="--protocol subject-independent-v2",
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
+import traceback
 from collections.abc import Iterator
 
 import numpy as np
@@ -36,16 +38,42 @@ def resolve_device(name: str) -> str:
     return name
 
 
-def seed_everything(seed: int, threads: int) -> None:
-    """Makes what follows repeatable: seeds, threads, deterministic kernels."""
+def seed_everything(seed: int, threads: int, device: str) -> None:
+    """Makes what follows repeatable: seeds, threads, deterministic kernels. On CUDA an operation without a
+    deterministic form raises RuntimeError from now on; elsewhere torch warns.
+
+    Args:
+        seed: 0 to 2**32 - 1.
+    """
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  plugins may use libraries that draw from it
+    # Not a bare number, from which torch's stream on the CPU would be the same, nor [seed], which is that of `random`.
+    np.random.seed([seed, 1])  # noqa: NPY002  plugins may use libraries that draw from it
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    strict = device == "cuda"  # where torch only warns, it takes attention's fast backward, which is not deterministic
+    torch.use_deterministic_algorithms(True, warn_only=not strict)
+    # To fill new memory would cost a GPU a kernel for most operations.
+    torch.utils.deterministic.fill_uninitialized_memory = not strict  # type: ignore[attr-defined]
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False  # float32 predictions must not hang on the batch they are made in
+
+
+def tolerance(device: str) -> float:
+    """How far a prediction of a row alone may lie from the same row's in a batch: a GPU computes one row with other
+    kernels than many, which round differently."""
+    return 1e-5 if device == "cpu" else 1e-4
+
+
+def release(error: BaseException) -> None:
+    """Gives up what the frames of an error hold, networks and batches, so that the next stage has the memory while the
+    error is kept for its message."""
+    faults: list[BaseException] = [error]
+    for fault in faults:
+        traceback.clear_frames(fault.__traceback__)
+        faults += [cause for cause in (fault.__cause__, fault.__context__) if cause and cause not in faults]
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def free_bytes(device: str) -> int:

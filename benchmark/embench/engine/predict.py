@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from embench import registry
+from embench.engine import device as machine
 from embench.engine import network
 from embench.engine.assemble import Source
-from embench.engine.feed import AT_ONCE, Data
+from embench.engine.feed import Data
 from embench.engine.fits import feature_rows, hidden_data, of_units
 from embench.engine.specs import FitParams, FusionParams, PredictParams
 from embench.engine.stage import Folder, Stage
@@ -22,7 +23,7 @@ from embench.engine.supervised import probabilities
 from embench.errors import PluginError
 from embench.protocols import UnitId
 
-SINGLE_ROWS, TOLERANCE = 64, 1e-5
+SINGLE_ROWS = 64
 
 
 def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
             predictor = (
                 _estimator(root, fitted, fitted_stage, data) if estimated else _network(root, fitted, data, epoch)
             )
-            made = _checked(predictor, shuffled, unit_ids, _names(params), data.at_once)
+            made = _checked(predictor, shuffled, unit_ids, _names(params), data)
         units = len(stage.task["recording"])
         return {name: _mean_per_unit(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
 
@@ -128,14 +129,14 @@ def _estimator(root: Path, fitted: str, fitted_stage: network.Fitted, data: Data
 
 
 def _checked(
-    predictor: Predictor, order: np.ndarray, unit: np.ndarray, where: str, size: int = AT_ONCE
+    predictor: Predictor, order: np.ndarray, unit: np.ndarray, where: str, data: Data
 ) -> dict[str, np.ndarray]:
     """The predictions of rows (n,) in this order; refused where a row's prediction depends on the rows beside it.
 
     Args:
         unit: (rows,) the id of each row's unit.
-        size: rows a batch.
     """
+    size, tolerance = data.at_once, machine.tolerance(data.device)
     parts = [predictor(order[i : i + size]) for i in range(0, len(order), size)]
     tables = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     batched = tables["score"]
@@ -145,12 +146,12 @@ def _checked(
     gap = (np.abs(single - batched[sample]) / np.maximum(1.0, np.abs(batched[sample]))).max(1)
     if not np.isfinite(batched).all():
         raise PluginError("a prediction is not a finite number", where=where)
-    if gap.max() > TOLERANCE:
+    if gap.max() > tolerance:
         worst = [f"unit {unit[order[sample[i]]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
         raise PluginError(
             "a unit's prediction depends on the other units in its batch: " + ", ".join(worst),
             where=where,
-            expected=f"the same prediction alone and in a batch, within {TOLERANCE:g}",
+            expected=f"the same prediction alone and in a batch, within {tolerance:g}",
             hint="a method must not use batch statistics when it predicts",
         )
     return {name: part.astype(np.float64) for name, part in tables.items()}

@@ -110,6 +110,11 @@ class Params:
         """As plain values, in the order in which `stage.json` has them."""
         return self.common.plain()
 
+    def draws(self) -> dict[str, Any]:
+        """What random numbers are drawn for: no library, device or plugin, so that a run starts from the same weights
+        everywhere, and methods that are compared start alike. All of it is part of `plain()` too."""
+        return {"seed": self.common.seed, "fold": self.common.fold}
+
 
 @dataclass(frozen=True)
 class PredictParams(Params):
@@ -143,6 +148,10 @@ class FitParams(Params):
     def plain(self) -> dict[str, Any]:
         """Plain values for the stage's id."""
         return {**self._before(), "recipe": self.recipe.mapping(), **self._started()}
+
+    def draws(self) -> dict[str, Any]:
+        """With targets and modalities, in their order."""
+        return {**super().draws(), "targets": [t.name for t in self.targets], "modalities": list(self.modalities)}
 
     def _before(self) -> dict[str, Any]:
         return {
@@ -183,10 +192,12 @@ class FusionParams(FitParams):
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainParams(FitParams):
-    """Of a pretraining step, with the fusion where it is of the whole model."""
+    """Of a pretraining step, with the fusion where it is of the whole model; `step` is the number of steps that it goes
+    on from, one after the other."""
 
     pretrainer: Part
     fusion: Part | None = None
+    step: int = 0
 
     def plain(self) -> dict[str, Any]:
         """Plain values for the stage's id, with the order of the modalities."""
@@ -198,8 +209,13 @@ class PretrainParams(FitParams):
             "fusion": None if self.fusion is None else self.fusion.plain("name"),
             "recipe": self.recipe.mapping(),
             "targets": self._targets(),
+            "step": self.step,
             **self._started(),
         }
+
+    def draws(self) -> dict[str, Any]:
+        """With the step, so that steps on the same modality do not draw the same."""
+        return {**super().draws(), "step": self.step}
 
 
 def fitted_params(plain: Mapping[str, Any]) -> FitParams:

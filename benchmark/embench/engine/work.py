@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -31,6 +32,7 @@ _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "predict": predict,
 }
 
+_WITHOUT = re.compile(r"(.+?) does not have a deterministic implementation")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
@@ -52,10 +54,13 @@ def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None =
             return _run(stage, folder, root)
     except EmbenchError as error:
         error.where = error.where or stage.title
+        machine.release(error)
         raise
     except Exception as error:
         _keep(folder, traceback.format_exc())
-        raise _named(error, stage, folder) from error
+        named = _named(error, stage, folder)
+        machine.release(error)
+        raise named from error
 
 
 def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
@@ -63,7 +68,7 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     text = json.dumps(content, indent=1)  # modalities keep their order
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
-    machine.seed_everything(stage.seed, threads)
+    machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
     began, used = time.monotonic(), machine.energy_j(device)
     with threadpool_limits(threads):
@@ -90,13 +95,23 @@ def _named(error: Exception, stage: Stage[Params], folder: Folder) -> EmbenchErr
     if isinstance(error, OSError) and error.errno in _DISK:
         return MachineError(f"{error.strerror} in {stage.title}", where=str(error.filename), hint="free some space")
     files = _plugin_files(stage)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename in files:
-            return PluginError(
-                f"{files[frame.filename]} failed in {stage.title}: {type(error).__name__}: {error}",
-                where=f"{frame.filename}:{frame.lineno}",
-                hint="the full traceback is in the stage's error.txt; --debug prints it",
-            )
+    ours = (frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame.filename in files)
+    frame = next(ours, None)
+    if refused := _WITHOUT.match(str(error)):
+        # Most have none for their gradient, which no line of a plugin computes: then it is one of the stage's.
+        names = files[frame.filename] if frame else " or ".join(files.values())
+        return PluginError(
+            f"{names} uses {refused[1]} in {stage.title}, which is not deterministic on this device",
+            where=f"{frame.filename}:{frame.lineno}" if frame else None,
+            expected="operations that give the same numbers each time, also for gradients",
+            hint="use another operation (torch.use_deterministic_algorithms lists those that fail), or --device cpu",
+        )
+    if frame:
+        return PluginError(
+            f"{files[frame.filename]} failed in {stage.title}: {type(error).__name__}: {error}",
+            where=f"{frame.filename}:{frame.lineno}",
+            hint="the full traceback is in the stage's error.txt; --debug prints it",
+        )
     return EmbenchError(
         f"a bug in embench, in {stage.title}: {type(error).__name__}: {error}",
         where=str(folder.file("error.txt")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +49,11 @@ def concordance_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
     """(P,) concordance of scores and labels inside each subject of `subjects` (P,); NaN for one whose labels do not
     vary, or without units."""
     return concordance(units.score, units.y_true, subject_codes(units, subjects), len(subjects))
+
+
+def concordance_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
+    """(K, P) the same without the units of each of `stimuli` (K,)."""
+    return np.stack([concordance_by_subject(units.take(units.stimulus != name), subjects) for name in stimuli])
 
 
 if not TYPE_CHECKING:  # or mypy takes any name for one of this module

@@ -23,8 +23,9 @@ class Kind:
             of class 1, or the value.
         outputs: how many logits a network gives, from the number of classes.
         decide: decisions (n,) from scores (n,) or (n, classes) and the protocol's threshold.
-        within: the score inside subjects, by which runs are ranked; `without_clock`: what ranks them instead where
-            tasks come in a fixed order, which no clock can win.
+        within: the score inside subjects, by which runs are ranked.
+        crossed: what ranks them instead where all subjects met the same stimuli, so that no knowledge of stimuli wins;
+            `matched` where tasks came in one order, so that no clock wins (`without_clock` in protocols of version 1).
     """
 
     words: str
@@ -34,6 +35,8 @@ class Kind:
     outputs: Callable[[int], int]
     decide: Callable[[np.ndarray, float], np.ndarray]
     within: str
+    crossed: str
+    matched: str
     without_clock: str
 
 
@@ -46,6 +49,8 @@ KINDS: Mapping[KindName, Kind] = {
         outputs=lambda _: 1,
         decide=lambda score, threshold: (score >= threshold).astype(np.float64),
         within="auroc_within",
+        crossed="auroc_crossed",
+        matched="auroc_crossed_matched",
         without_clock="auroc_crossed_time",
     ),
     "classes": Kind(
@@ -56,6 +61,8 @@ KINDS: Mapping[KindName, Kind] = {
         outputs=lambda n: n,
         decide=lambda score, _: score.argmax(1).astype(np.float64),
         within="auroc_within",
+        crossed="auroc_crossed",
+        matched="auroc_crossed_matched",
         without_clock="auroc_crossed_time",
     ),
     "value": Kind(
@@ -66,6 +73,8 @@ KINDS: Mapping[KindName, Kind] = {
         outputs=lambda _: 1,
         decide=lambda score, _: score.copy(),
         within="ccc",
+        crossed="ccc",
+        matched="ccc",
         without_clock="ccc",
     ),
 }

@@ -52,7 +52,7 @@ class Metric(ABC):
         """What the best prediction that knows nothing of the units would score, given the labels' shares."""
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """The score of bootstrap samples of subjects: (R,), NaN where undefined. Override it where sums do it faster.
+        """The score of samples of subjects: (R,), NaN where undefined. Override it where sums do it faster.
 
         Args:
             subjects: (P,) the subjects, in the order of `counts`' columns.
@@ -101,7 +101,7 @@ class ConfusionMetric(Metric):
         return "no units" if not confusion.any() else "one class only"
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) scores of bootstrap samples of subjects, from sums of the subjects' confusion matrices."""
+        """(R,) scores of samples of subjects, from sums of the subjects' confusion matrices."""
         confusion = confusion_by_subject(units, subject_codes(units, subjects), len(subjects))
         return self.of(np.tensordot(counts.astype(float), confusion, axes=1))
 

@@ -1,4 +1,4 @@
-"""Which units outrank which: the counts behind rank-based scores and their bootstraps, with one rule for ties."""
+"""Which units outrank which: counts behind rank-based scores, for all subjects or samples, and one rule for ties."""
 
 from __future__ import annotations
 
@@ -108,6 +108,31 @@ def auroc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
                 values[p] = wins[0, 0] / pairs[0, 0]
         by_class.append(values)
     return mean_of_known(by_class)
+
+
+def auroc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
+    """(K, P) AUROC inside each subject of `subjects` (P,) without the units of each of `stimuli` (K,); NaN for one with
+    one class only.
+
+    >>> from embench.testing.samples import units
+    >>> sample = units("binary", subjects=2)
+    >>> stimuli = sorted(set(sample.stimulus))
+    >>> auroc_without_stimulus(sample, np.array(["p00", "p01"]), stimuli).shape == (len(stimuli), 2)
+    True
+    """
+    names, cell = np.unique(units.stimulus, return_inverse=True)
+    tie, codes = tie_width(units.score), subject_codes(units, subjects)
+    by_class = []
+    for positive, score in one_against_rest(units):
+        values = np.full((len(names), len(subjects)), np.nan)
+        for p, rows in rows_of(codes):
+            table = compare_subjects(score[rows], positive[rows], cell[rows], len(names), tie)
+            won, pairs = (of.sum() - of.sum(0) - of.sum(1) + np.diag(of) for of in table)
+            values[:, p] = np.divide(won, pairs, out=np.full(len(names), np.nan), where=pairs > 0)
+        by_class.append(values)
+    of_name = dict(zip(names.tolist(), mean_of_known(by_class), strict=True))
+    of_all = auroc_by_subject(units, subjects)
+    return np.stack([of_name.get(name, of_all) for name in stimuli])
 
 
 def rows_of(codes: np.ndarray) -> list[tuple[int, np.ndarray]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -168,7 +168,8 @@ class Units:
     """Predictions of one target joined with labels, as arrays over units (n,).
 
     `score` is the probability of the positive class, (n, K) probabilities for `classes`, the value itself for `value`.
-    `length_s` is the nominal length of a unit in seconds, NaN where units are whole recordings.
+    `length_s` is the nominal length of a unit in seconds, NaN where units are whole recordings. `session_s` (n,) is the
+    length of the session in which a unit was recorded, in s, None where that is not known.
 
     >>> from embench.testing.samples import units
     >>> binary = units("binary")
@@ -186,11 +187,22 @@ class Units:
     fold: np.ndarray
     group: np.ndarray
     length_s: float = float("nan")
+    session_s: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.y_true)
 
     def take(self, index: np.ndarray) -> Units:
         """The units at `index`, positions (m,) or a boolean mask (n,); a position may come twice."""
-        arrays = ("y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group")
-        return replace(self, **{name: getattr(self, name)[index] for name in arrays})
+        return replace(self, **{name: getattr(self, name)[index] for name in self._columns()})
+
+    def join(self, *others: Units) -> Units:
+        """These units and those of `others`, of the same target, one after another."""
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in (self, *others)]) for name in self._columns()
+        }
+        return replace(self, **columns)
+
+    def _columns(self) -> list[str]:
+        known = ["y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group"]
+        return known if self.session_s is None else [*known, "session_s"]

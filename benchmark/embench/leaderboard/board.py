@@ -11,21 +11,28 @@ from embench.errors import MachineError, UsageError
 from embench.files import write_text
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
 from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow, ranked_rows
+from embench.protocols import superseded_by
 from embench.records.cost import COST_COLUMNS, format_cost
-from embench.records.wording import format_controls, format_score, row_method_name
+from embench.records.wording import format_control, format_controls, format_rank, format_score, row_method_name
+from embench.statistics.ranking import Ranking
 
 DASH = "—"
+CLOCKLESS = ("auroc_crossed_time", "auroc_crossed_matched")
+"""The scores that hold the clock constant."""
 LEGEND = """\
 ## How to read this
-- Rows are ranked by the headline (bold) alone, among rows with the same access to data of the test subjects. In
-  brackets: the 95 % interval over subjects. Where the intervals of two rows overlap widely, their ranks do not show
-  that one method is better.
+- Rows are in the order of the headline (bold) alone, among rows with the same access to data of the test subjects. In
+  brackets: the 95 % interval over subjects. *rank*: the ranks that a row may have, at 95 % for all comparisons of rows
+  together; rows that can't be told apart share ranks. *By luck*: see `docs/statistics.md`, "Many rows".
 - `auroc_within` compares moments within a subject. `auroc_within_stimulus` holds the stimulus constant, `auroc_crossed`
-  subject and stimulus, and `auroc_crossed_time` subject and clock. Chance is .5 in all of them. `f1_weighted` depends
-  on the decision threshold and on the prevalence of the label; it is listed because papers report it.
+  subject and stimulus, `auroc_crossed_time` subject and clock, and `auroc_crossed_matched` subject, clock and length of
+  the session. Chance is .5 in all of them. `f1_weighted` depends on the decision threshold and on the prevalence of the
+  label; it is listed because papers report it.
 - *controls*: rows in italics use no physiological signal (a constant, the clock, the length of a recording, movement).
   A method clears a control if the interval of the paired difference of headlines lies above 0. A method that does not
-  clear every control gives no evidence of a physiological effect.
+  clear every control gives no evidence of a physiological effect. *By construction*: the control can't score anything
+  else. The headline compares units at which two subjects had opposite labels, and who knows only the time (or only the
+  stimulus) answers both alike. So a clock can have an `auroc_within` of .95 and a headline of .5.
 - *audit*: how many findings `embench audit` has; the entry's `audit.json` lists them. Severe: the scores do not mean
   what they seem to mean.
 - *time*: the sum over all stages; *parameters* and *FLOPs*: the method of one fold, for the prediction of one row;
@@ -39,7 +46,8 @@ LEGEND = """\
 def leaderboard_sections(
     root: Path, dataset: str | None = None, protocol: str | None = None, target: str | None = None
 ) -> list[dict[str, Any]]:
-    """Sections {dataset, protocol, target, leaks, fixed_order, rows}, rows as in `ranked_rows`: all, or one's choice.
+    """Sections {dataset, protocol, superseded_by, target, leaks, fixed_order, rows, rankings}, the last two as in
+    `ranked_rows`: all, or one's choice. Those of superseded protocols come after the others.
 
     Raises:
         UsageError: there is no such section.
@@ -80,15 +88,20 @@ def build_leaderboards(root: Path) -> list[Path]:
 
 def _sections(entries: Sequence[LeaderboardEntry]) -> list[dict[str, Any]]:
     sections = []
-    keyed = sorted(entries, key=lambda e: (e.board, e.run.protocol.leaks, e.run.protocol.name, e.run.id))
-    for (board, leaks, protocol), group in groupby(
-        keyed, key=lambda e: (e.board, e.run.protocol.leaks, e.run.protocol.name)
-    ):
+
+    def place(entry: LeaderboardEntry) -> tuple[str, bool, str, str]:
+        about = entry.run.protocol
+        return entry.board, about.leaks, superseded_by(about.name) or "", about.name
+
+    keyed = sorted(entries, key=lambda e: (*place(e), e.run.id))
+    for (board, leaks, successor, protocol), group in groupby(keyed, key=place):
         of_protocol = list(group)
         for target in sorted({target for entry in of_protocol for target in entry.targets}):
-            about = {"dataset": board, "protocol": protocol, "target": target, "leaks": leaks}
+            about: dict[str, Any] = {"dataset": board, "protocol": protocol, "superseded_by": successor or None}
+            about |= {"target": target, "leaks": leaks}
             about["fixed_order"] = any(entry.run.card.fixed_order for entry in of_protocol)
-            sections.append({**about, "rows": ranked_rows(of_protocol, target)})
+            rows, rankings = ranked_rows(of_protocol, target)
+            sections.append({**about, "rows": rows, "rankings": rankings})
     return sections
 
 
@@ -98,7 +111,13 @@ def _page(dataset: str, sections: Sequence[dict[str, Any]]) -> str:
         "Generated by `embench leaderboard build` from the entries in this folder; do not edit by hand.\n",
     ]
     for section in sections:
-        parts.append(f"## {section['target']}, {section['protocol']}\n")
+        old = ", superseded" if section["superseded_by"] else ""
+        parts.append(f"## {section['target']}, {section['protocol']}{old}\n")
+        if section["superseded_by"]:
+            parts.append(
+                f"**Superseded by `{section['superseded_by']}`**, which takes the new runs. These rows stay as they "
+                "were published and are compared with no row of the new version.\n"
+            )
         if section["leaks"]:
             parts.append("**This protocol leaks**: training has seen part of the test data. Nothing is ranked.\n")
         methods = [row for row in section["rows"] if row["kind"] == "method"]
@@ -106,9 +125,26 @@ def _page(dataset: str, sections: Sequence[dict[str, Any]]) -> str:
         if section["fixed_order"]:
             parts.append(_clock(methods[0]["headline"], controls))
         for access, rows in groupby(methods, key=lambda row: row["target_access"]):
-            parts.append(f"Access to data of the test subjects: {access}.\n")
+            parts.append(f"Access to data of the test subjects: {access}.{_luck(section['rankings'].get(access))}\n")
             parts.append(markdown_table([*rows, *controls], section["protocol"]) + "\n")
     return "\n".join([*parts, LEGEND])
+
+
+def _luck(ranking: Ranking | None) -> str:
+    """What the first row's lead is worth."""
+    sentence = luck_sentence(ranking)
+    return f" {sentence}" if sentence else ""
+
+
+def luck_sentence(ranking: Ranking | None) -> str:
+    """How far the first of several rows leads, and how far it would by luck; empty where there is no choice."""
+    if ranking is None or ranking.luck is None or len(ranking.ranks) < 2:
+        return ""
+    n, bound = len(ranking.ranks), "" if ranking.paired else "at most "
+    return (
+        f"The first of {n} rows leads their mean by {ranking.lead:.3f}; the best of {n} equal methods would lead by "
+        f"{bound}{ranking.luck:.3f}, by luck."
+    )
 
 
 def _clock(headline: str, controls: Sequence[BoardRow]) -> str:
@@ -116,7 +152,7 @@ def _clock(headline: str, controls: Sequence[BoardRow]) -> str:
     clock = next((row for row in controls if row["control"] == "elapsed_time"), None)
     auroc = clock and clock["scores"].get("auroc")
     gets = f", `auroc` {format_score(auroc, missing=DASH, interval=False)}" if auroc else ""
-    holds = "Only `auroc_crossed_time`" + (", the headline," if headline == "auroc_crossed_time" else "")
+    holds = f"Only `{headline}`, the headline," if headline in CLOCKLESS else "Only `auroc_crossed_time`"
     return (
         "All subjects had the tasks in the same order, so the time since the start predicts the label without any "
         f"signal (row *elapsed_time*{gets}). Splitting by subject does not prevent this. {holds} holds the clock "
@@ -128,18 +164,24 @@ def _front(sections: Sequence[dict[str, Any]]) -> str:
     lines = []
     for section in sections:
         methods = [row for row in section["rows"] if row["kind"] == "method"]
-        best = next((row for row in methods if row["rank"] == 1), None)
-        leader = (
-            f"{row_method_name(best)} on {', '.join(best['modalities'])}: {format_score(best['score'])}"
-            if best
-            else DASH
-        )
+        best = next((row for row in methods if row["rank"]), None)
+        leader = _leader(best) if best else DASH
         link = f"[{section['dataset']}]({section['dataset']}/README.md)"
         headline = methods[0]["headline"]
-        lines.append([link, section["protocol"], section["target"], str(len(methods)), headline, leader])
+        old = f", superseded by {section['superseded_by']}" if section["superseded_by"] else ""
+        lines.append([link, section["protocol"] + old, section["target"], str(len(methods)), headline, leader])
     heads = ["dataset", "protocol", "target", "rows", "headline", "first"]
     table = _table(lines, heads) if lines else "No entries yet."
     return f"# Leaderboards\n\nGenerated by `embench leaderboard build`; do not edit by hand.\n\n{table}\n"
+
+
+def _leader(best: BoardRow) -> str:
+    """The first row of a board, and how many it can't be told apart from."""
+    shared = best["rank"][1] - 1
+    alike = (
+        f", not told apart from {shared} others" if shared > 1 else ", not told apart from the next" if shared else ""
+    )
+    return f"{row_method_name(best)} on {', '.join(best['modalities'])}: {format_score(best['score'])}{alike}"
 
 
 def markdown_table(rows: Sequence[BoardRow], protocol: str) -> str:
@@ -148,27 +190,27 @@ def markdown_table(rows: Sequence[BoardRow], protocol: str) -> str:
     secondary = [
         name for name in SECONDARY_METRICS if name != headline and any(row["scores"].get(name) for row in rows)
     ]
-    heads = ["#", "method", "modalities", "recipe", "subjects", f"**{headline}**", *secondary, "controls", "audit"]
+    heads = ["rank", "method", "modalities", "recipe", "subjects", f"**{headline}**", *secondary, "controls", "audit"]
     heads += [*COST_COLUMNS, "openings / tried", "seeds", "entry"]
     return _table([_cells(row, secondary, protocol) for row in rows], heads)
 
 
 def _cells(row: BoardRow, secondary: Sequence[str], protocol: str) -> list[str]:
+    shown = format_control if row["kind"] == "control" else format_score
     numbers = [
-        format_score(row["score"], missing=DASH),
+        shown(row["score"], missing=DASH),
         *(format_score(row["scores"].get(name), missing=DASH, interval=False) for name in secondary),
     ]
     seeds, entry = ", ".join(map(str, row["seeds"])), f"[{row['id'].rpartition('-')[2]}]({protocol}/{row['id']})"
     if row["kind"] == "control":
         nothing = [""] * (len(COST_COLUMNS) + 3)
         return ["", f"*{row['control']}*", "", "", str(row["people"]), *numbers, *nothing, seeds, entry]
-    rank = str(row["rank"]) if row["rank"] else f"({', '.join(row['mark'])})"
     recipe = row["recipe"] + (f" ({len(row['assumed'])} assumed)" if row["assumed"] else "")
     controls = format_controls(row["not_cleared"], row["controls"])
     if row["not_cleared"]:
         controls = f"**{controls}**"
     looks = f"{_count(row['test_looks'])} / {_count(row['tried'])}"
-    cells = [rank, row_method_name(row), ", ".join(row["modalities"]), recipe, str(row["people"]), *numbers]
+    cells = [format_rank(row), row_method_name(row), ", ".join(row["modalities"]), recipe, str(row["people"]), *numbers]
     return [*cells, controls, row["audit"], *format_cost(row["cost"]).values(), looks, seeds, entry]
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed, DataError
-from embench.leaderboard.export import board_name, why_not_publishable
+from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
 from embench.records.manifest import Manifest
 from embench.records.record import read_manifest, read_scores
+from embench.statistics.ranking import Summands
 
 
 @dataclass(frozen=True)
 class LeaderboardEntry:
-    """One published run; `audit` is None where it was not audited."""
+    """One published run; `audit` is None where it was not audited, `summands` (by target) empty where the entry does
+    not hold them."""
 
     folder: Path
     run: Manifest
     scores: dict[str, Any]
     audit: dict[str, Any] | None = None
+    summands: Mapping[str, Summands] = field(default_factory=dict)
 
     @property
     def board(self) -> str:
@@ -64,5 +69,16 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
             raise DataError(
                 "the scores lack a part", where=str(folder / "scores.json"), expected="embench's own format"
             )
-        entries.append(LeaderboardEntry(folder, run, scores, audits.read_audit(folder)))
+        entries.append(LeaderboardEntry(folder, run, scores, audits.read_audit(folder), _summands(folder)))
     return entries
+
+
+def _summands(folder: Path) -> dict[str, Summands]:
+    """Target -> what groups of subjects add to the headline, as `export` wrote it."""
+    path = folder / SUMMANDS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        return {target: Summands.of_json(kept) for target, kept in json.loads(path.read_text()).items()}
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DataError("the file is damaged", where=str(path), expected="as `embench` wrote it") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,10 +16,12 @@ from embench.files import aside, temporary, write_text
 from embench.records.audit import AUDIT_FILE as AUDIT
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Labels
-from embench.records.record import as_yaml, read_record
+from embench.records.record import Record, as_yaml, read_record
 
 COPIED_FILES = ("folds.csv", "scores.json")
 PREDICTIONS_FILE = "predictions.csv.gz"
+SUMMANDS_FILE = "summands.json"
+"""What groups of subjects add to the headlines, by which rows are compared."""
 LOCAL_OPTIONS = ("data_root", "runs", "pretrained", "pretrainers")
 """Options that may name places on a user's machine; of weights that were started from the hash is published, and
 pretrainers stand elsewhere in the record, without paths."""
@@ -35,7 +38,8 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
     Labels go along only where the dataset's card says that they are public; otherwise `labels.hmac` holds one HMAC over
     the sorted labels, by which a holder of the raw files can show that they score against the same ones. Then the
     predictions are the model's alone, too: controls are fitted on labels, and their predictions in several folds reveal
-    most labels (`stimulus_mean` is a linear system in them). The controls' scores stay.
+    most labels (`stimulus_mean` is a linear system in them). The controls' scores stay. `summands.json` does not
+    go along either: what a subject adds to the scores of many methods is such a system, too.
 
     Args:
         key: called only where labels are not public, so that public ones need no raw files.
@@ -63,6 +67,7 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
             if manifest.card.labels_public == "yes":
                 for name in (PREDICTIONS_FILE, "labels.csv.gz"):
                     shutil.copyfile(run_folder / name, whole / name)
+                write_text(whole / SUMMANDS_FILE, json.dumps(_summands(record)) + "\n")
             else:
                 of_model = record.predictions["method"] == MODEL
                 record.predictions.take(of_model).write(whole / PREDICTIONS_FILE)
@@ -75,6 +80,14 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
     except OSError as error:
         raise MachineError(f"the entry cannot be written: {error.strerror}", where=str(entry)) from error
     return entry
+
+
+def _summands(record: Record) -> dict[str, Any]:
+    """Target -> the headline's summands, of the targets that have some."""
+    from embench.statistics.summands import headline_summands  # loads scipy, which those who read boards don't need
+
+    found = {target: headline_summands(record, target) for target in record.scores["headlines"]}
+    return {target: summands.as_json() for target, summands in found.items() if summands}
 
 
 def _public(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from embench.leaderboard.entries import LeaderboardEntry, defined_score
@@ -10,12 +11,14 @@ from embench.leaderboard.export import board_name
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest
 from embench.records.wording import bare_name
+from embench.statistics.ranking import Ranking, rank_methods
 
 SECONDARY_METRICS = (
     "auroc_within",
     "auroc_within_stimulus",
     "auroc_crossed",
     "auroc_crossed_time",
+    "auroc_crossed_matched",
     "auroc",
     "balanced_accuracy",
     "f1_weighted",
@@ -38,20 +41,26 @@ CUT_METRICS = (
 BoardRow = dict[str, Any]
 
 
-def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[BoardRow]:
-    """Rows of one dataset, protocol and target: methods by rank, then those without a rank, then the controls.
+def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> tuple[list[BoardRow], Mapping[str, Ranking]]:
+    """Rows of one dataset, protocol and target: methods by their headline, then those without a rank, then the
+    controls; and `target_access` -> the ranking of its methods.
 
-    A rank holds among rows of one `target_access`, which are kept together. Not ranked, with the reason in `mark`: rows
-    of a protocol that leaks, rows pretrained on labels of the target or on unknown subjects, and rows whose
-    headline is undefined or one of `CUT`. They are in the order of their headline all the same.
+    `rank` is the best and the worst rank that a method may have among rows of one `target_access`, which are kept
+    together. Not ranked, with the reason in `mark`: rows of a protocol that leaks, rows pretrained on labels of the
+    target or on unknown subjects, and rows whose headline is undefined or one of `CUT_METRICS`. They are in the order
+    of their headline all the same.
     """
     rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
     rows.sort(key=lambda row: (row["target_access"], row["unranked"], -_mean(row), row["id"]))
-    last: dict[str, int] = {}
-    for row in rows:
-        if not row["unranked"]:
-            row["rank"] = last[row["target_access"]] = last.get(row["target_access"], 0) + 1
-    return rows + _control_rows(entries, target)
+    summands = {entry.run.id: entry.summands.get(target) for entry in entries}
+    rankings = {}
+    for access, group in groupby((r for r in rows if not r["unranked"]), key=lambda row: row["target_access"]):
+        ranked = list(group)
+        found = rank_methods([row["score"] for row in ranked], [summands[row["id"]] for row in ranked])
+        rankings[str(access)] = found
+        for row, rank in zip(ranked, found.ranks, strict=True):
+            row["rank"] = rank
+    return rows + _control_rows(entries, target), rankings
 
 
 def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:

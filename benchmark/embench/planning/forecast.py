@@ -63,7 +63,7 @@ def _pretraining_s(stage: Stage[FitParams], measured: dict[frozenset[str], tuple
 
 def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     """Parameters, FLOPs of a row, and seconds a row of training (forward and backward)."""
-    machine.seed_everything(0, stage.params.common.threads)
+    machine.seed_everything(0, stage.params.common.threads, stage.params.common.device)
     data, specs, train, _, _ = fits.labelled(_fewer(stage))
     params, outputs = stage.params, network.output_spec_of(stage.params)
     if isinstance(params, FusionParams):

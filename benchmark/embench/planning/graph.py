@@ -94,10 +94,16 @@ def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Com
 
 
 def external_stage(
-    method: Method, step: Pretraining, source: Cohort, setting: Setting, seed: int, inputs: Mapping[str, str]
+    method: Method,
+    step: Pretraining,
+    source: Cohort,
+    setting: Setting,
+    seed: int,
+    before: Mapping[str, Stage[PretrainParams]],
 ) -> Stage[PretrainParams]:
     """The stage of a step on all subjects of an external source: nothing of a run's own dataset, fold or targets is in
-    it, so that all who need it share it."""
+    it, so that all who need it share it, unless it goes on from what a fold was pretrained on. `before` has the stages
+    that it goes on from, by role."""
     which = method.of(step)
     if step.labels == "source":
         targets, task = source.targets, labelled_units(source, which)
@@ -105,8 +111,10 @@ def external_stage(
         targets = (ANYTHING,) if step.modality is None else ()
         roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
         task = task_of(source, recorded_segments(source, roles, which), which)
-    params = _pretrain_params(method, step, setting, targets, inputs, common(setting, seed, None, source))
-    return Stage("pretrain", params, inputs, task, setting.places, {"seed": seed, **_modality(step)})
+    fold = next((s.params.common.fold for s in before.values() if s.params.common.fold is not None), None)
+    params = _pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source))
+    description = {"seed": seed, **_modality(step), **({} if fold is None else {"fold": fold})}
+    return Stage("pretrain", params, _ids(before), task, setting.places, description)
 
 
 ANYTHING = Target("anything", "binary", LabelRule(), "")
@@ -184,25 +192,28 @@ class Builder:
 
     def _pretrain(self, seed: int, fold: int, train: Sequence[int], val: Sequence[int]) -> dict[str, str]:
         """role -> stage id; steps on the same modality follow each other, the last one is what fitting starts from."""
-        last: dict[str, str] = {}
+        last: dict[str, Stage[PretrainParams]] = {}
         for step in self.method.pretraining:
             role = f"pretrained:{step.modality}" if step.modality else "pretrained"
             # A step of the whole model goes on from all that came before, a modality's from what concerns it.
-            inputs = {r: i for r, i in last.items() if step.modality is None or r in ("pretrained", role)}
-            id_ = self.graph.add(self._pretrain_stage(step, seed, fold, train, val, inputs))
-            last = {role: id_} if step.modality is None else {**last, role: id_}
-        return last
+            before = {r: s for r, s in last.items() if step.modality is None or r in ("pretrained", role)}
+            stage = self._pretrain_stage(step, seed, fold, train, val, before)
+            self.graph.add(stage)
+            last = {role: stage} if step.modality is None else {**last, role: stage}
+        return _ids(last)
 
     def _pretrain_stage(
-        self, step: Pretraining, seed: int, fold: int, train: Sequence[int], val: Sequence[int], inputs: dict[str, str]
+        self,
+        step: Pretraining,
+        seed: int,
+        fold: int,
+        train: Sequence[int],
+        val: Sequence[int],
+        before: Mapping[str, Stage[PretrainParams]],
     ) -> Stage[PretrainParams]:
         if step.source is not None:
-            # All folds share it, unless it goes on from what one of them was pretrained on.
-            stage = external_stage(
-                self.method, step, self.sources[step.source, step.labels], self.setting, seed, inputs
-            )
-            of_fold = any("fold" in self.graph.stages[id_].description for id_ in inputs.values())
-            return replace(stage, description={**stage.description, "fold": fold}) if of_fold else stage
+            source = self.sources[step.source, step.labels]
+            return external_stage(self.method, step, source, self.setting, seed, before)
         cohort, modalities = self.fit_on, self.method.of(step)
         if self.setting.protocol.split.by != "group":
             segments = segments_of(cohort, {TRAIN: train, VAL: val})
@@ -211,11 +222,10 @@ class Builder:
             segments = recorded_segments(cohort, roles, modalities)
         targets = cohort.targets if step.modality is None else ()
         shared = common(self.setting, seed, fold, cohort)
-        params = _pretrain_params(self.method, step, self.setting, targets, inputs, shared)
+        params = _pretrain_params(self.method, step, self.setting, targets, before, shared)
         description = {"seed": seed, "fold": fold, **_modality(step)}
-        return Stage(
-            "pretrain", params, inputs, task_of(cohort, segments, modalities), self.setting.places, description
-        )
+        task = task_of(cohort, segments, modalities)
+        return Stage("pretrain", params, _ids(before), task, self.setting.places, description)
 
     def _fitted(
         self,
@@ -301,12 +311,16 @@ def _modality(step: Pretraining) -> dict[str, str]:
     return {"modality": step.modality} if step.modality else {}
 
 
+def _ids(stages: Mapping[str, Stage[PretrainParams]]) -> dict[str, str]:
+    return {role: stage.id for role, stage in stages.items()}
+
+
 def _pretrain_params(
     method: Method,
     step: Pretraining,
     setting: Setting,
     targets: Sequence[Target],
-    inputs: Mapping[str, str],
+    before: Mapping[str, Stage[PretrainParams]],
     shared: Common,
 ) -> PretrainParams:
     which, whole = method.of(step), step.modality is None
@@ -317,12 +331,13 @@ def _pretrain_params(
         fusion=_learning(method.fusion) if whole else None,
         recipe=step.part.recipe,
         targets=tuple(map(without_rule, targets)),
-        weights=_weights(setting, which, inputs, whole=whole),
+        weights=_weights(setting, which, before, whole=whole),
+        step=max((stage.params.step + 1 for stage in before.values()), default=0),
     )
 
 
 def _weights(
-    setting: Setting, which: Sequence[str], before: Mapping[str, str], *, whole: bool = False
+    setting: Setting, which: Sequence[str], before: Mapping[str, object], *, whole: bool = False
 ) -> dict[str, str]:
     """External weights, for modalities (and the fusion of a `whole` model) that no stage before starts already."""
     parts = [m for m in which if not {"pretrained", f"pretrained:{m}"} & before.keys()]

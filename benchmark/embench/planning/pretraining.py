@@ -22,7 +22,7 @@ from embench.planning.method import Method, read_pretrainer, resolve_method
 from embench.planning.plan import THREADS, assumed, default_workers
 from embench.planning.request import Request
 from embench.planning.sources import source_of
-from embench.protocols import Protocol, load_protocol
+from embench.protocols import Protocol, load_current_protocol
 
 STAND_IN = "concat"
 """The fusion of several modalities where each is pretrained by itself; it is never built."""
@@ -88,7 +88,7 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     Raises:
         UsageError: names or parts do not fit. DataError: data are missing or bad.
     """
-    protocol, device = load_protocol(request.protocol), machine.resolve_device(request.device)
+    protocol, device = load_current_protocol(request.protocol), machine.resolve_device(request.device)
     (pretrainer,), name = request.pretrainers, request.dataset
     modality, _, named_source = read_pretrainer(pretrainer)
     if modality or named_source:

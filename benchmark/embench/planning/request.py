@@ -21,7 +21,7 @@ class Request:
     pretrainers: tuple[str, ...] = ()
     modalities: str | None = None
     targets: str | None = None
-    protocol: str = "subject-independent-v1"
+    protocol: str = "subject-independent-v2"
     recipe: str | None = None
     seeds: str | int | Sequence[int] = "0,1,2"
     device: str = "auto"

@@ -62,7 +62,7 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
             f"{protocol.name} splits one dataset by {protocol.split.by}, and nothing is split here: all subjects of "
             f"{card.name} train, and all of {test.card.name} are tested",
             where=where,
-            hint="--protocol subject-independent-v1",
+            hint=f"--protocol {Request.protocol}",
         )
     if find.share_files(name, request.dataset, request.data_root):
         raise UsageError(

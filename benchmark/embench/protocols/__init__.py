@@ -2,11 +2,30 @@
 
 from embench.protocols.guard import protocol_deviations, prove
 from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.schema import Protocol, load_protocol, protocol_names, recorded_protocol
-from embench.protocols.units import Cut, LabelKind, UnitId, cut_of, fitted_rule, label_units, make_units, whole
+from embench.protocols.schema import (
+    Design,
+    Protocol,
+    load_current_protocol,
+    load_protocol,
+    protocol_names,
+    recorded_protocol,
+    superseded_by,
+)
+from embench.protocols.units import (
+    Cut,
+    LabelKind,
+    UnitId,
+    cut_of,
+    fitted_rule,
+    label_units,
+    make_units,
+    session_lengths,
+    whole,
+)
 
 __all__ = [
     "Cut",
+    "Design",
     "Fold",
     "FoldRow",
     "LabelKind",
@@ -17,6 +36,7 @@ __all__ = [
     "fitted_rule",
     "follow",
     "label_units",
+    "load_current_protocol",
     "load_protocol",
     "make_units",
     "partition",
@@ -25,5 +45,7 @@ __all__ = [
     "prove",
     "recorded_protocol",
     "roles",
+    "session_lengths",
+    "superseded_by",
     "whole",
 ]

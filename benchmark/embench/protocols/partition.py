@@ -39,7 +39,9 @@ class FoldRow(NamedTuple):
     role: str
 
 
-def partition(protocol: Protocol, dataset: str, units: Sequence[Unit], k: int) -> list[Fold]:
+def partition(
+    protocol: Protocol, dataset: str, units: Sequence[Unit], k: int, sessions: Mapping[str, float] | None = None
+) -> list[Fold]:
     """Partition `k` of a dataset: folds in which every unit is tested exactly once.
 
     Args:
@@ -47,6 +49,7 @@ def partition(protocol: Protocol, dataset: str, units: Sequence[Unit], k: int) -
         dataset: the registry's name of the dataset; datasets of one name have one partition `k`.
         units: of all subjects with any of the card's targets, whatever the modalities; their order does not matter.
         k: which partition.
+        sessions: subject -> length of the session in s, where all subjects had the tasks in one order.
 
     Raises:
         UsageError: there are fewer than two of what the protocol keeps apart.
@@ -55,7 +58,15 @@ def partition(protocol: Protocol, dataset: str, units: Sequence[Unit], k: int) -
     if protocol.split.by == "group+stimulus":
         return _crossed_folds(deal, units)
     atoms, sizes = _atoms(protocol, units)
-    fold_of = deal.folds(sizes, protocol.split.by)
+    blocks = deal.blocks(_longest(units, atoms, sessions)) if protocol.split.neighbours and sessions else {}
+    if len(set(blocks.values())) > 1:
+        members: dict[str, int] = Counter()
+        for atom, block in blocks.items():
+            members[block] += sizes[atom]
+        fold_of_block = deal.folds(members, "block")
+        fold_of = {atom: fold_of_block[block] for atom, block in blocks.items()}
+    else:
+        fold_of = deal.folds(sizes, protocol.split.by)
     folds = []
     for index in range(max(fold_of.values()) + 1):
         held_out = deal.validation({a: size for a, size in sizes.items() if fold_of[a] != index}, index)
@@ -100,6 +111,14 @@ def _atoms(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[s
     return names, dict.fromkeys(names, 1)
 
 
+def _longest(units: Sequence[Unit], groups: Sequence[str], sessions: Mapping[str, float]) -> dict[str, float]:
+    """Group -> the longest session in it, in s."""
+    longest: dict[str, float] = {}
+    for unit, group in zip(units, groups, strict=True):
+        longest[group] = max(longest.get(group, 0.0), sessions[unit.subject])
+    return longest
+
+
 @dataclass(frozen=True, slots=True)
 class _Deal:
     """Deals names out by hashes, so that nothing depends on the order of the units or on a generator's version."""
@@ -108,12 +127,22 @@ class _Deal:
     dataset: str
     k: int
 
-    def _shuffled(self, names: Iterable[str], purpose: str) -> list[str]:
-        def rank(name: str) -> bytes:
-            key = (self.protocol.name, str(self.protocol.version), self.dataset, str(self.k), purpose, name)
-            return hashlib.sha256("\x1f".join(key).encode()).digest()
+    def _hash(self, purpose: str, name: str) -> bytes:
+        key = (self.protocol.name, str(self.protocol.version), self.dataset, str(self.k), purpose, name)
+        return hashlib.sha256("\x1f".join(key).encode()).digest()
 
-        return sorted(names, key=rank)
+    def _shuffled(self, names: Iterable[str], purpose: str) -> list[str]:
+        return sorted(names, key=lambda name: self._hash(purpose, name))
+
+    def blocks(self, lengths: Mapping[str, float]) -> dict[str, str]:
+        """name -> its block: `neighbours` names that follow each other in length, fewer where there would not be a
+        block for each fold. The first block of partition k is k names short, so that no two partitions are alike."""
+        split = self.protocol.split
+        size = split.neighbours or 1
+        if split.folds != "each":
+            size = max(1, min(size, len(lengths) // split.folds))
+        order = sorted(lengths, key=lambda name: (lengths[name], name))
+        return {name: f"block {(rank + self.k % size) // size}" for rank, name in enumerate(order)}
 
     def folds(self, sizes: Mapping[str, int], what: str) -> dict[str, int]:
         """name -> fold, folds about equally large; as many folds as there are names where those are fewer."""

@@ -15,9 +15,13 @@ from embench.errors import Fault, UsageError, breaks_schema
 from embench.files import parse_yaml
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
-from embench.registry.naming import did_you_mean
+from embench.registry.naming import did_you_mean, latest_version
 
 FOLDER = Path(__file__).parent
+
+Design = Literal["fixed_order", "shared_stimuli", "free"]
+"""What of a study predicts labels without a look at the body: one order of tasks for all subjects, stimuli that
+subjects share, or neither."""
 
 
 class _Rules(BaseModel):
@@ -25,10 +29,15 @@ class _Rules(BaseModel):
 
 
 class Split(_Rules):
-    """What is kept apart between training and test, and in how many folds; `each` is one fold for each of them."""
+    """What is kept apart between training and test, and in how many folds; `each` is one fold for each of them.
+
+    With `neighbours`, groups whose sessions are about equally long are tested in one fold where tasks came in a fixed
+    order: groups in the order of session length are dealt in blocks of so many.
+    """
 
     by: Literal["group", "recording", "segment", "group+stimulus"]
     folds: Annotated[int, Field(ge=2)] | Literal["each"]
+    neighbours: Annotated[int, Field(ge=2)] | None = None
 
 
 class Validation(_Rules):
@@ -133,20 +142,34 @@ class Protocol(_Rules):
             found["select"] = "the epoch is chosen by the test score"
         return found
 
-    def headline_for(self, kind: KindName, fixed_order: bool) -> str:
-        """The metric that ranks a target of this kind; where tasks come in a fixed order, one no clock can win."""
-        if self.headline != "auroc_within":
-            return self.headline
-        return KINDS[kind].without_clock if fixed_order else KINDS[kind].within
+    def headline_for(self, kind: KindName, design: Design) -> str:
+        """The metric that ranks a target of this kind in a study of this design: `by_design`, one that neither a clock
+        nor knowledge of the stimuli can win; `auroc_within`, of version 1, heeds the clock alone."""
+        of_kind = KINDS[kind]
+        if self.headline == "by_design":
+            return {"fixed_order": of_kind.matched, "shared_stimuli": of_kind.crossed, "free": of_kind.within}[design]
+        if self.headline == "auroc_within":
+            return of_kind.without_clock if design == "fixed_order" else of_kind.within
+        return self.headline
 
 
 def protocol_names() -> list[str]:
     """The names of the published protocols.
 
-    >>> "subject-independent-v1" in protocol_names()
+    >>> "subject-independent-v2" in protocol_names()
     True
     """
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def superseded_by(name: str) -> str | None:
+    """The published protocol that took the place of the published one of this name; None where none did.
+
+    >>> superseded_by("subject-independent-v1")
+    'subject-independent-v2'
+    """
+    latest = latest_version(name, protocol_names())
+    return None if name == latest or name not in protocol_names() else latest
 
 
 def load_protocol(name_or_path: str | Path) -> Protocol:
@@ -156,7 +179,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
         UsageError: there is none of that name; or the file cannot be read, breaks the schema, leaks while it says that
             it does not, or takes a published name for other rules.
 
-    >>> load_protocol("subject-independent-v1").split.folds
+    >>> load_protocol("subject-independent-v2").split.folds
     5
     """
     path = Path(name_or_path)
@@ -166,10 +189,27 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
         raise UsageError(
             f"there is no protocol named '{name_or_path}'",
             where="--protocol",
-            expected=f"one of {', '.join(protocol_names())}, or a path to a YAML file",
-            hint=did_you_mean(str(name_or_path), protocol_names()),
+            expected=f"one of {', '.join(_current_names())}, or a path to a YAML file",
+            hint=did_you_mean(str(name_or_path), _current_names()),
         )
     return _read(FOLDER / f"{name_or_path}.yaml")
+
+
+def load_current_protocol(name_or_path: str | Path) -> Protocol:
+    """The same for a new run. Raises UsageError also where a later version took the protocol's place."""
+    protocol = load_protocol(name_or_path)
+    if successor := superseded_by(protocol.name):
+        raise UsageError(
+            f"{protocol.name} is superseded by {successor} and takes no new run",
+            where="--protocol",
+            expected="a protocol that is not superseded; what was run before can still be read, compared and audited",
+            hint=f"--protocol {successor}",
+        )
+    return protocol
+
+
+def _current_names() -> list[str]:
+    return [name for name in protocol_names() if not superseded_by(name)]
 
 
 def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
@@ -214,8 +254,8 @@ def _extended(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         raise UsageError(
             f"there is no published protocol named '{base}'",
             where=f"{path}, extends",
-            expected=f"one of {', '.join(protocol_names())}",
-            hint=did_you_mean(str(base), protocol_names()),
+            expected=f"one of {', '.join(_current_names())}",
+            hint=did_you_mean(str(base), _current_names()),
         )
     return {**load_protocol(base).model_dump(exclude_none=True), **own}
 

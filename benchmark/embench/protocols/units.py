@@ -107,6 +107,20 @@ def whole(recordings: Iterable[RecordingTimes]) -> list[Unit]:
     return [_unit(recording, 0.0, recording.duration_s) for recording in recordings]
 
 
+def session_lengths(roster: Iterable[Unit]) -> dict[str, float]:
+    """Subject -> length of the session in s, to the millisecond, from whole recordings as units: from the start of the
+    first to the end of the last, or the recordings' sum where the release hides when they started."""
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for unit in roster:
+        spans.setdefault(unit.subject, []).append((unit.start_s, unit.stop - unit.start))
+    lengths = {}
+    for subject, of_subject in spans.items():
+        start, length = np.array(of_subject).T
+        hidden = np.isnan(start).any()
+        lengths[subject] = round(float(length.sum() if hidden else (start + length).max() - start.min()), 3)
+    return lengths
+
+
 def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, float]]:
     """The segments (start, stop) of a recording that may hold units: all of it, or what lies around the baseline."""
     if baseline is None or baseline.in_unit:

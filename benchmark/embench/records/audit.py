@@ -12,7 +12,7 @@ from embench.errors import DataError, MachineError
 from embench.files import write_text
 
 AUDIT_FILE = "audit.json"
-VERSION = 1
+VERSION = 2
 """Rises when the same run and data give other findings."""
 
 Severity = Literal["severe", "warning", "note"]
@@ -43,7 +43,8 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Audit:
-    """All of an audit. `checks`: check -> what it measured and found. `skipped`: check -> why it could not be made."""
+    """All of an audit. `checks`: check -> what it measured and found. `skipped`: check -> why it could not be made, one
+    reason a line."""
 
     run: str
     checks: Mapping[str, CheckResult]
@@ -94,6 +95,11 @@ def read_audit(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, AttributeError) as error:
         raise DataError(f"the audit cannot be read: {error}", where=str(path)) from error
     return content
+
+
+def skipped_lines(skipped: Mapping[str, str]) -> list[str]:
+    """Each reason for which a check was skipped, with the check's name."""
+    return [f"skipped: {name}: {line}" for name, reasons in skipped.items() for line in reasons.splitlines()]
 
 
 def audit_status(content: Mapping[str, Any] | None) -> str:

@@ -97,10 +97,13 @@ class RecipePart(_Part):
 
 
 class CohortPart(_Part):
-    """Subjects scored, by number or by name, and those left out with their reasons."""
+    """Subjects scored, by number or by name, and those left out with their reasons; `session_s`: subject -> how many s
+    the session was long; `design`: see `embench.protocols.Design`."""
 
     people: int | list[str]
     left_out: list[Any]
+    session_s: dict[str, float] | None = None
+    design: Literal["fixed_order", "shared_stimuli", "free"] | None = None
 
     @property
     def size(self) -> int:

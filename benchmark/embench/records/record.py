@@ -41,6 +41,11 @@ class Record:
         """Subject -> group."""
         return {row["subject"]: row["group"] for row in self.folds}
 
+    @property
+    def sessions(self) -> Mapping[str, float] | None:
+        """Subject -> length of the session in s; None in records that don't have it."""
+        return self.run["cohort"].get("session_s")
+
 
 def write_record(folder: Path, record: Record) -> Manifest:
     """Writes the record into `folder`, beside whatever is there (weights). Each file is written aside and renamed, and

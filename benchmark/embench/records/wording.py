@@ -14,6 +14,7 @@ METRIC_NAMES = {
     "auroc_within_stimulus": "AUROC within stimulus",
     "auroc_crossed": "AUROC with subject and stimulus held constant",
     "auroc_crossed_time": "AUROC with subject and clock held constant",
+    "auroc_crossed_matched": "AUROC with subject, clock and session length held constant",
     "ccc": "concordance within subject",
     "f1_weighted": "weighted F1",
     "f1_macro": "macro F1",
@@ -76,6 +77,51 @@ def format_score(
     return " ".join(filter(None, parts))
 
 
+def is_by_construction(score: Mapping[str, Any] | None) -> bool:
+    """Whether a control's score has no error at all: no subjects could give it another.
+
+    >>> is_by_construction({"mean": 0.5, "low": 0.5, "high": 0.5}), is_by_construction({"mean": 0.5, "low": None})
+    (True, False)
+    """
+    if score is None or score.get("low") is None:
+        return False
+    return abs(score["high"] - score["low"]) < 1e-9
+
+
+def format_control(score: Mapping[str, Any] | None, missing: str = "-") -> str:
+    """A control's score with its interval, or that it is what it is by construction.
+
+    >>> format_control({"mean": 0.5, "low": 0.5, "high": 0.5})
+    '0.500 by construction'
+    """
+    if score is not None and is_by_construction(score):
+        return f"{format_figure(score['mean'])} by construction"
+    return format_score(score, missing=missing)
+
+
+def control_note(headline: str, model: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why a control may score high inside subjects and yet be at chance by construction; empty where none does.
+
+    Args:
+        model: metric -> the method's score. `controls`: control -> the same of each.
+    """
+    found = {
+        name: scores["auroc_within"]["mean"]
+        for name, scores in controls.items()
+        if is_by_construction(scores.get(headline)) and scores.get("auroc_within", {}).get("mean", 0.0) > 0.55
+    }
+    if not headline.startswith("auroc_crossed") or not found:
+        return ""
+    name = max(found, key=lambda each: found[each])
+    own = format_figure(model.get("auroc_within", {}).get("mean"))
+    at = "stimuli" if headline == "auroc_crossed" else "moments"
+    return (
+        f"{name} has an auroc_within of {format_figure(found[name])}, the method {own}: the headline compares {at} at "
+        f"which two subjects had opposite labels, and what knows the {at} alone answers both subjects alike, so that "
+        "it cannot win there."
+    )
+
+
 def score_or_reason(score: Mapping[str, Any]) -> str:
     """A score with its interval, or the reason why it is undefined.
 
@@ -135,6 +181,18 @@ def format_controls(not_cleared: Sequence[str], n_scored: int | None = None) -> 
     if n_scored is None:
         return "above all"
     return f"above all {n_scored}" if n_scored else "none scored"
+
+
+def format_rank(row: Mapping[str, Any]) -> str:
+    """The ranks that a row may have, or why it has none.
+
+    >>> format_rank({"rank": (1, 23)}), format_rank({"rank": (4, 4)}), format_rank({"rank": None, "mark": ["leaks"]})
+    ('1-23', '4', '(leaks)')
+    """
+    if row["rank"] is None:
+        return f"({', '.join(row['mark'])})"
+    best, worst = row["rank"]
+    return str(best) if best == worst else f"{best}-{worst}"
 
 
 def metric_name(metric: str) -> str:

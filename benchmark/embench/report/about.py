@@ -12,7 +12,7 @@ from embench.leaderboard.rows import describe_differences
 from embench.records import audit as audits
 from embench.records import cost as costs
 from embench.records.wording import bare_name, format_figure, format_interval, format_value, method_name, metric_name
-from embench.report.page import fact_list, html_table, missing_note, paragraph, render_macro
+from embench.report.page import fact_list, html_table, join_parts, missing_note, paragraph, render_macro
 from embench.report.run_view import RunView
 
 OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": "the subjects that it saw are unknown"}
@@ -109,12 +109,8 @@ def audit_section(run: RunView) -> Markup:
     listed = (
         html_table(("severity", "check", "finding", "evidence", "what to do"), found, "Findings") if found else Markup()
     )
-    silent = content.get("not_asked") or {}
-    return (
-        summary
-        + listed
-        + (paragraph(f"Skipped checks: {'; '.join(f'{k}: {v}' for k, v in silent.items())}.") if silent else Markup())
-    )
+    silent = [paragraph(line) for line in audits.skipped_lines(content.get("not_asked") or {})]
+    return join_parts([summary, listed, *silent])
 
 
 def facts_section(run: RunView) -> Markup:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
 
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
-from embench.records.wording import format_figure
+from embench.records.wording import control_note, format_figure, is_by_construction, join_with_and
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter
 from embench.report.page import (
     figure_row,
@@ -22,7 +22,7 @@ from embench.report.page import (
 )
 from embench.report.run_view import NO_LABELS, RunView, ScoreValue
 from embench.statistics.estimates import estimate
-from embench.statistics.intervals import Estimate, draw_bootstrap
+from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined
 
 HEADLINE_WIDTH = 520.0
@@ -117,6 +117,7 @@ def _controls(run: RunView, target: Target) -> Markup:
             )
         )
     notes = paragraph(f"Controls that do not apply: {'; '.join(silent)}.") if silent else Markup()
+    notes += _by_construction(run, name, metric, dict(rows[1:]))
     left_out = "; ".join(model["left_out"])
     return (
         target_heading(run, target)
@@ -126,6 +127,19 @@ def _controls(run: RunView, target: Target) -> Markup:
     )
 
 
+def _by_construction(run: RunView, target: str, metric: str, controls: Mapping[str, ScoreValue]) -> Markup:
+    """Which controls can't score anything else, and why one that is high inside subjects is among them."""
+    fixed = [control for control, number in controls.items() if is_by_construction(number)]
+    if not fixed:
+        return Markup()
+    scores = run.record.scores
+    value = format_figure(controls[fixed[0]]["mean"])
+    text = f"By construction, {join_with_and(fixed)} can't differ from {value} in {metric}."
+    scored = {control: by_target.get(target, {}) for control, by_target in scores["controls"].items()}
+    note = control_note(metric, scores["scores"].get(target, {}), scored)
+    return paragraph(" ".join(filter(None, [text, note])))
+
+
 def _ends(numbers: Sequence[ScoreValue]) -> tuple[list[float], ...]:
     return tuple([np.nan if n[key] is None else n[key] for n in numbers] for key in ("mean", "low", "high"))
 
@@ -133,7 +147,9 @@ def _ends(numbers: Sequence[ScoreValue]) -> tuple[list[float], ...]:
 def _of_what(number: ScoreValue) -> str:
     return {
         "people": "the mean over subjects, with a t interval over groups of subjects",
-        "folds": "the mean over seeds, then over folds, with a bootstrap of subjects within folds",
+        "people and stimuli": "the mean over subjects, with a t interval over groups of subjects and over stimuli",
+        "folds": "the mean over seeds, then over folds, with a jackknife interval over groups of subjects",
+        "jackknife": "all comparisons of all seeds, with a jackknife interval over groups of subjects",
         "replicates": "all comparisons in a seed, averaged over seeds, with a bootstrap of subjects within folds",
     }[number["over"]]
 
@@ -191,15 +207,13 @@ def _subjects(run: RunView, target: Target) -> Markup:
 
 
 def _tested(joined: Joined) -> np.ndarray:
-    return draw_bootstrap(joined.tested_subjects(), {}, 1).subjects
+    return leave_one_out(joined.tested_subjects(), {}).subjects
 
 
 def _inside(run: RunView, target: Target, joined: Joined) -> np.ndarray | None:
     """(P,) the score inside each tested subject, None where no subject has one."""
     groups = run.record.groups
-    found, _ = estimate(
-        target.traits.within, joined, target, draw_bootstrap(joined.tested_subjects(), groups, 1), groups
-    )
+    found, _ = estimate(target.traits.within, joined, target, leave_one_out(joined.tested_subjects(), groups))
     return found.subject_values if isinstance(found, Estimate) else None
 
 
@@ -225,7 +239,7 @@ def scores_section(run: RunView) -> Markup:
         made.append(html_table(("score", "mean", "low", "high", "SD", "remarks"), rows, caption))
     note = (
         "Scores per fold are averaged over seeds, then over folds, and never pooled over folds. Conditioned scores "
-        "hold constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), or subject and "
-        "clock (auroc_crossed_time)."
+        "hold constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), subject and clock "
+        "(auroc_crossed_time), or subject, clock and length of the session (auroc_crossed_matched)."
     )
     return paragraph(note) + join_parts(made)

@@ -82,8 +82,12 @@ def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:
 
 def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, every: np.ndarray) -> int:
     """The first epoch whose predictions `every` (epochs, units, columns) score best on the labels of the very units
-    that are scored, by the protocol's headline; the last one where it is undefined in all."""
-    metric = registry.load("metric", plan.protocol.headline_for(target.kind, cohort.card.fixed_order))()
+    that are scored, by the protocol's headline; the last one where it is undefined in all.
+
+    Where the headline follows from the design, it is taken as that of a free one: a fold alone has few of the
+    comparisons that hold a clock or a stimulus constant.
+    """
+    metric = registry.load("metric", plan.protocol.headline_for(target.kind, "free"))()
     index = np.array(expected.units, np.int64)
     y = cohort.labels(target, expected.train)[index]
     known = np.isfinite(y) & np.isfinite(every[0, :, 0])

@@ -23,7 +23,8 @@ from embench.errors import CheckFailed, DataError, MachineError, UsageError
 from embench.files import digest, write_text
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
-from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations, prove
+from embench.planning.request import Request
+from embench.protocols import Fold, Protocol, load_current_protocol, protocol_deviations, prove
 from embench.protocols.schema import Validation
 from embench.records import ledger, record
 from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPart, RecipePart
@@ -43,7 +44,7 @@ def score(
     dataset: str,
     *,
     name: str | None = None,
-    protocol: str = "subject-independent-v1",
+    protocol: str = Request.protocol,
     targets: str | None = None,
     data_root: Path | None = None,
     out: Path | None = None,
@@ -60,7 +61,7 @@ def score(
         DataError: the file can't be read, or names what the dataset does not have. CheckFailed: its folds are not what
             the protocol declares. UsageError: names don't fit.
     """
-    rules = load_protocol(protocol)
+    rules = load_current_protocol(protocol)
     full = registry.find("dataset", dataset).full_name
     card = card_for_protocol(rules, registry.load("dataset", full).card)
     rows, sha = read_submission(path, card)

@@ -17,6 +17,7 @@ from embench.errors import EmbenchError, Unfinished, UsageError
 from embench.files import digest
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request, by_field, request_of
+from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
 from embench.runs import evaluate, kept
@@ -44,9 +45,11 @@ class GridResult:
             )
 
 
-def plan(request: Request) -> Plan:
-    """The plan of a request; see `embench.planning.plan.make`."""
-    return make(request)
+def plan(request: Request, progress: EventCallback | None = None) -> Plan:
+    """The plan of a request; see `embench.planning.plan.make`. Raises UsageError also where the protocol is superseded:
+    plans of recorded runs are made without this."""
+    load_current_protocol(request.protocol)
+    return make(request, progress)
 
 
 def run(request: Request, progress: EventCallback | None = None) -> Result:
@@ -74,7 +77,7 @@ def grid(
     """
     executors.find_executor(executor)  # a wrong name is reported before data are prepared
     on_event = progress or (lambda _: None)
-    plans = [make(request, on_event) for request in requests]
+    plans = [plan(request, on_event) for request in requests]
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
     for planned in plans:
         observers.run_started({"id": planned.id, **planned.config})
@@ -164,7 +167,7 @@ def call(*, encoder: str | Sequence[str], pretrainer: str | Sequence[str] = (), 
     >>> 0 <= run.scores["scores"]["arousal"]["auroc_within"]["mean"] <= 1
     True
     >>> other = embench.run(encoder="handcrafted", fusion="lda", **data)
-    >>> embench.compare(run, other).metric
+    >>> embench.compare(run, other, metric="auroc_within").metric
     'auroc_within'
     """
     values, known = by_field(options), {f.name for f in fields(Request)}

@@ -36,11 +36,13 @@ def common_targets(records: Sequence[Record]) -> list[str]:
     return common
 
 
-def check_same(records: Sequence[Record]) -> None:
-    """Raises UsageError where the records differ in what makes their scores comparable."""
+def check_same(records: Sequence[Record], *, but: Sequence[str] = ()) -> None:
+    """Raises UsageError where the records differ in what makes their scores comparable, `but` in these things."""
     if len(records) < 2:
         raise UsageError("one run is nothing to compare", expected="two runs at least")
     for what, path in _SAME.items():
+        if what in but:
+            continue
         values = [reduce(lambda part, key: part[key], path, r.run) for r in records]
         for r, value in zip(records, values, strict=True):
             if value != values[0]:
@@ -50,6 +52,20 @@ def check_same(records: Sequence[Record]) -> None:
                     expected=f"the same, but it is {values[0]} and {value}",
                     hint="run both in the same way",
                 )
+
+
+def common_seeds(records: Sequence[Record]) -> tuple[int, ...]:
+    """The seeds that all records have, in order. Raises UsageError where there is none."""
+    named = [list(r.run["seeds"]) for r in records]
+    common = set(named[0]).intersection(*named)
+    if not common:
+        raise UsageError(
+            "runs can't be compared: they have no seed in common",
+            where=_ids(records),
+            expected=f"a seed that all have, but they are {' / '.join(', '.join(map(str, seeds)) for seeds in named)}",
+            hint="run both with the same --seeds",
+        )
+    return tuple(sorted(common))
 
 
 def recorded_target(of: Record, name: str) -> Target:
@@ -62,7 +78,7 @@ def recorded_target(of: Record, name: str) -> Target:
 
 def recorded_targets(of: Record) -> list[Target]:
     """The targets that were scored, from the label rules in the record."""
-    rules = {row["name"]: row for row in of.run["card"]["label_rules"]}
+    rules = {row["name"]: row for row in of.run["card"].get("label_rules", [])}
     return [
         Target(name, row["kind"], LabelRule(**_tuples(row["rule"])), row["label"], row["n"])
         for name in of.scores["headlines"]
@@ -85,7 +101,7 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     every = []
     for r, t, key in zip(records, rows, keys, strict=True):
         ours = t.take(np.array([k in common for k in key]))
-        every.append(join(ours, r.labels, target, groups, length)[MODEL])  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
+        every.append(join(ours, r.labels, target, groups, length, records[0].sessions)[MODEL])  # type: ignore[arg-type]  # `_labelled_predictions` saw to it
     for r, joined in zip(records, every, strict=True):
         if [(s, f, len(units)) for s, f, units in joined] != [(s, f, len(units)) for s, f, units in every[0]] or any(
             (a.subject != b.subject).any() for (_, _, a), (_, _, b) in zip(joined, every[0], strict=True)
@@ -114,6 +130,11 @@ def _labelled_predictions(of: Record, target: str) -> Predictions:
     units, drawn = table["unit"][mine].tolist(), table["seed"][mine].tolist()
     known = [(u, ANY_SEED) in labelled or (u, s) in labelled for u, s in zip(units, drawn, strict=True)]
     return table.take(mine[np.array(known, bool)])
+
+
+def has_shared_stimuli(of: Record) -> bool:
+    """Whether all subjects of the study had the same stimuli; False in records that don't say so."""
+    return bool(of.run["cohort"].get("design") == "shared_stimuli")
 
 
 def has_shared_subjects(of: Record) -> bool:

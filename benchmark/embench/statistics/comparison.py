@@ -18,25 +18,31 @@ from scipy import stats
 from embench import registry
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
-from embench.interfaces.ranking import mean_of_known
 from embench.records import record
 from embench.records.record import Record
 from embench.records.wording import method_name
 from embench.statistics import permutation, sentence, significance
-from embench.statistics.common import check_same, common_targets, has_shared_subjects, joined_on_common, recorded_target
+from embench.statistics.common import (
+    check_same,
+    common_seeds,
+    common_targets,
+    has_shared_stimuli,
+    has_shared_subjects,
+    joined_on_common,
+    recorded_target,
+)
 from embench.statistics.conditioned import CONDITIONED
 from embench.statistics.estimates import ByFold, estimate
 from embench.statistics.intervals import (
     LEVEL,
-    MIXED_SHARE,
-    Bootstrap,
     Estimate,
-    draw_bootstrap,
+    Jackknife,
+    leave_one_out,
     paired_difference,
+    shared_variance,
     widen,
 )
-from embench.statistics.joined import Joined
-from embench.statistics.scores import REPLICATES
+from embench.statistics.joined import Joined, shared_stimuli
 from embench.statistics.significance import ALPHA
 
 UNEQUAL_TUNING_RATIO = 2.0
@@ -68,6 +74,8 @@ class Comparison:
             None where nothing can vary.
         unequal_tuning: one had more than twice as many methods before it that had opened the test labels.
         higher_is_better, bounded: of the metric.
+        seeds: those compared, which all methods have. `more_seeds`: whether a method has others.
+        these_stimuli: all subjects had the same stimuli, and the interval does not cover others.
     """
 
     target: str
@@ -87,6 +95,9 @@ class Comparison:
     unequal_tuning: bool
     higher_is_better: bool = True
     bounded: bool = True
+    seeds: tuple[int, ...] = ()
+    more_seeds: bool = False
+    these_stimuli: bool = False
 
     @property
     def different(self) -> bool:
@@ -176,7 +187,7 @@ def compare(
         DataError: there are no labels, no common units, or the score is undefined on them.
     """
     records = [_record(source) for source in (one, other)]
-    check_same(records)
+    check_same(records, but=["seeds"])
     targets = [target] if target else common_targets(records)
     if len(targets) > 1:
         raise UsageError("the runs have several targets in common", where="target", expected=f"one of {targets}")
@@ -193,7 +204,7 @@ def compare_all(
     Raises:
         UsageError, DataError: as `compare`.
     """
-    check_same(records)
+    check_same(records, but=["seeds"])
     methods = {target: _methods(records, target, metric) for target in targets or common_targets(records)}
     pairs = {target: [_pair(a, b) for a, b in combinations(those, 2)] for target, those in methods.items()}
     every = [pair.p for those in pairs.values() for pair in those]
@@ -215,18 +226,22 @@ def compare_all(
 
 @dataclass(frozen=True)
 class _About:
-    """What the methods of a comparison have in common. `group` (P,): those of the bootstrap's subjects."""
+    """What the methods of a comparison have in common. `group` (P,): those of its subjects. `trained`: see
+    `Joined.trained`."""
 
     target: str
     metric: str
     higher_is_better: bool
     bounded: bool
-    bootstrap: Bootstrap
+    jackknife: Jackknife
     group: np.ndarray
     units: int
     folds: int
-    parts: int
+    trained: np.ndarray
     over: Literal["people", "folds"]
+    seeds: tuple[int, ...]
+    more_seeds: bool
+    shared_stimuli: bool
 
 
 @dataclass(frozen=True)
@@ -245,31 +260,36 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     rule = recorded_target(records[0], target)
     name = metric or records[0].scores["headlines"][target]
     higher, bounded = _nature(name)
+    seeds = common_seeds(records)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
-    bootstrap = draw_bootstrap(every[0].tested_subjects(), groups, REPLICATES)
+    design = records[0].run["cohort"].get("design")
+    jackknife = leave_one_out(every[0].tested_subjects(), groups, shared_stimuli(design, every[0]))
     about = _About(
         target=target,
         metric=name,
         higher_is_better=higher,
         bounded=bounded,
-        bootstrap=bootstrap,
-        group=np.array([groups[subject] for subject in bootstrap.subjects.tolist()]),
+        jackknife=jackknife,
+        group=np.array([groups[subject] for subject in jackknife.subjects.tolist()]),
         units=max(sum(map(len, folds.values())) for folds in every[0].seeds.values()),
         folds=max(map(len, every[0].seeds.values())),
-        parts=every[0].n_parts,
+        trained=every[0].trained(jackknife),
         over="folds" if any(map(has_shared_subjects, records)) else "people",
+        seeds=seeds,
+        more_seeds=any(len(r.run["seeds"]) > len(seeds) for r in records),
+        shared_stimuli=has_shared_stimuli(records[0]),
     )
     made = []
     for r, method, joined in zip(records, _names(records), every, strict=True):
-        score, by_fold = estimate(name, joined, rule, bootstrap, groups)
+        score, by_fold = estimate(name, joined, rule, jackknife)
         if score is None:
             raise UsageError(
                 f"{name} scores no targets of kind {rule.kind}", where="--metric", expected="another metric"
             )
         if isinstance(score, Undefined):
             raise DataError(f"{name} of {target} is undefined: {score.reason}", where=method)
-        summands = permutation.per_subject_contributions(name, joined, rule, bootstrap.subjects)
+        summands = permutation.per_subject_contributions(name, joined, rule, jackknife.subjects)
         made.append(_Method(method, r, joined, score, by_fold, summands, about))
     return sorted(made, key=lambda m: -m.score.mean if higher else m.score.mean)
 
@@ -303,6 +323,9 @@ def _pair(one: _Method, other: _Method) -> Comparison:
         unequal_tuning=len(known) == 2 and max(known) > UNEQUAL_TUNING_RATIO * min(known),
         higher_is_better=about.higher_is_better,
         bounded=about.bounded,
+        seeds=about.seeds,
+        more_seeds=about.more_seeds,
+        these_stimuli=about.shared_stimuli and "stimuli" not in gap.over,
     )
 
 
@@ -313,45 +336,30 @@ freedom."""
 
 def _over_subjects(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:
     about = one.about
-    gap = paired_difference(one.score, other.score, about.group, about.bootstrap)
+    gap = paired_difference(one.score, other.score, about.group)
     if isinstance(gap, Undefined):
         raise DataError(
             f"the difference of {about.metric} is undefined: {gap.reason}", where=f"{one.name}, {other.name}"
         )
     _, codes = np.unique(about.group, return_inverse=True)
     if one.summands is not None and other.summands is not None:
-        sums = np.bincount(codes, np.nan_to_num(mean_of_known(one.summands - other.summands)))
+        sums = np.bincount(codes, one.summands - other.summands)
         values = significance.sign_flips(sums)
     else:
-        arguments = about.metric, one.joined, other.joined, about.bootstrap.subjects, codes
+        arguments = about.metric, one.joined, other.joined, about.jackknife.subjects, codes
         values, sums = permutation.permuted_differences(*arguments), permutation.group_contributions(*arguments)
     tests = {"permutation": significance.permutation_test(values), "wilcoxon": significance.wilcoxon_test(sums)}
-    if (by_seed := _by_seed(one, other, codes)) is not None:
-        tests[significance.SHARED_TRAINING] = significance.shared_training_test(values, by_seed, about.parts)
-        if gap.over == "replicates" and about.metric not in CONDITIONED:  # its folds' scores mix subjects
-            gap = widen(gap, by_seed, about.parts, MIXED_SHARE)
+    shared = shared_variance(gap.by_seed, about.trained)
+    if shared is not None:
+        tests = {significance.SHARED_TRAINING: significance.shared_training_test(values, shared), **tests}
+        gap = widen(gap, shared)
+    if gap.over == "people and stimuli" and gap.error is not None:
+        # Permutations of subjects say nothing of other stimuli, which the interval does.
+        tests = {"t, subjects and stimuli": significance.t_test(gap.mean, gap.error, gap.df), **tests}
     if about.folds > 1 and len(apart) > 1:
         error = significance.corrected_error(apart, about.folds)
         tests["corrected resampled t"] = significance.t_test(float(apart.mean()), error, len(apart) - 1)
-    if gap.low is None or gap.high is None or gap.std is None:
-        return tests, gap, None, 0
-    if gap.subject_values is None:
-        return tests, gap, gap.std * np.sqrt(about.bootstrap.groups / about.bootstrap.free), about.bootstrap.free
-    df = len(np.unique(about.group[np.isfinite(gap.subject_values)])) - 1
-    return tests, gap, (gap.high - gap.low) / 2 / stats.t.ppf((1 + LEVEL) / 2, df), df
-
-
-def _by_seed(one: _Method, other: _Method, codes: np.ndarray) -> np.ndarray | None:
-    """(S, G) what each group adds to the difference in each seed; None where seeds don't split subjects differently."""
-    if not one.joined.seeds_differ_in_partition:
-        return None
-    if one.summands is not None and other.summands is not None:
-        return permutation.group_contributions_by_seed(one.summands, other.summands, codes)
-    metric, subjects = one.about.metric, one.about.bootstrap.subjects
-    alone = [[Joined({seed: folds}) for seed, folds in m.joined.seeds.items()] for m in (one, other)]
-    return np.stack(
-        [permutation.group_contributions(metric, a, b, subjects, codes) for a, b in zip(*alone, strict=True)]
-    )
+    return tests, gap, gap.error, gap.df
 
 
 def _over_folds(one: _Method, other: _Method, apart: np.ndarray) -> TestResults:

@@ -1,7 +1,7 @@
 """Scores with a nuisance held constant: what the subject, the stimulus or the clock cannot explain.
 
 All take the units of one fold and one seed, and count comparisons by the pair of subjects they involve. A score is the
-share of comparisons won, over all folds of a seed; a bootstrap of subjects is then a quadratic form. Several classes
+share of comparisons won, over all folds and seeds; without some subjects it is then a quadratic form. Several classes
 are taken one against the rest. Where a subject has several units at one stimulus (or in one bin of time), every pair of
 units counts as a comparison of its own.
 """
@@ -9,6 +9,7 @@ units counts as a comparison of its own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -25,9 +26,14 @@ from embench.interfaces.ranking import (
 )
 from embench.interfaces.units import Units
 
-CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time")
+CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
+BY_TIME = ("auroc_crossed_time", "auroc_crossed_matched", "auroc_crossed_balanced")
+MATCHED_S = 60.0
+"""Sessions are of like length if they differ by at most this. At 120 s, an oracle of time and length scores .56."""
 MIN_COMPARISONS = 200
 MIN_SUBJECTS = 10
+MIN_MATCHES = 10
+"""Pairs of subjects with sessions of like length."""
 
 
 def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | Undefined:
@@ -36,23 +42,48 @@ def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | 
     A table of `auroc_within_stimulus` has the positive unit's subject in its rows. In those of the crossed scores each
     quadruple stands twice: in the row of each of its two subjects, with the comparison inside that subject.
     """
+    cell = cells(name, units)
+    if isinstance(cell, Undefined):
+        return cell
     subject = subject_codes(units, subjects)
-    if name == "auroc_crossed_time":
+    if name == "auroc_within_stimulus":
+        tie = tie_width(units.score)
+        return [_within_cell(s, positive, subject, cell, len(subjects), tie) for positive, s in one_against_rest(units)]
+    tables = [_crossed(own) for own in own_comparisons(units, cell, subjects)]
+    return [_of_like_length(units, subject, table) for table in tables] if name == "auroc_crossed_matched" else tables
+
+
+def cells(name: str, units: Units) -> np.ndarray | Undefined:
+    """(n,) from 0 on, the stimulus or the bin of time of each unit: what a conditioned score holds constant."""
+    by_time = name in BY_TIME
+    if by_time:
         if not np.isfinite(units.length_s):
             return Undefined("units are whole recordings and have no common length")
         if not np.isfinite(units.start_s).all():
             return Undefined("the release hides when units were recorded")
-        # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
-        condition = np.floor(units.start_s / units.length_s + 1e-6)
-    else:
-        condition = units.stimulus
+        if name != "auroc_crossed_time" and (units.session_s is None or not np.isfinite(units.session_s).all()):
+            return Undefined("it is not known how long sessions were")
+    # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
+    condition = np.floor(units.start_s / units.length_s + 1e-6) if by_time else units.stimulus
     kinds, cell = np.unique(condition, return_inverse=True)
     if len(kinds) < 2:
-        what = "bin of time" if name == "auroc_crossed_time" else "stimulus"
+        what = "bin of time" if by_time else "stimulus"
         return Undefined(f"there is one {what} only, so that nothing can be held constant")
-    count = _within_cell if name == "auroc_within_stimulus" else _crossed
-    tie = tie_width(units.score)
-    return [count(score, positive, subject, cell, len(subjects), tie) for positive, score in one_against_rest(units)]
+    return np.asarray(cell)
+
+
+def _of_like_length(units: Units, subject: np.ndarray, table: Pairs) -> Pairs:
+    """The comparisons of subjects whose sessions differ by `MATCHED_S` at most."""
+    length = length_by_subject(units, subject, len(table.pairs))
+    close = np.abs(np.subtract.outer(length, length)) <= MATCHED_S  # never where a length is NaN
+    return Pairs(np.where(close, table.wins, 0.0), np.where(close, table.pairs, 0.0))
+
+
+def length_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.ndarray:
+    """(P,) the length of each subject's session in s, NaN for those without units."""
+    length = np.full(subjects, np.nan)
+    length[subject] = units.session_s
+    return length
 
 
 def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
@@ -61,6 +92,12 @@ def share_won(name: str, tables: Sequence[Pairs]) -> float | Undefined:
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
     most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
     what = "pairs of units" if name == "auroc_within_stimulus" else "quadruples"
+    if name == "auroc_crossed_matched":
+        matches = max(_matches(table) for table in tables)
+        return Undefined(
+            f"not estimable: {involved} subjects have a partner whose session is of like length, in {matches} pairs "
+            f"and {most} quadruples; {MIN_SUBJECTS}, {MIN_MATCHES} and {MIN_COMPARISONS} are needed"
+        )
     return Undefined(
         f"not estimable: {most} {what} of {involved} subjects; at least {MIN_COMPARISONS} of {MIN_SUBJECTS} are needed"
     )
@@ -74,7 +111,13 @@ def share_won_resampled(name: str, tables: Sequence[Pairs], counts: np.ndarray) 
 def estimable(name: str, tables: Sequence[Pairs]) -> list[int]:
     """The classes that have comparisons and subjects enough."""
     sizes = [comparison_counts(name, table) for table in tables]
-    return [k for k, (n, subjects) in enumerate(sizes) if n >= MIN_COMPARISONS and subjects >= MIN_SUBJECTS]
+    enough = [k for k, (n, subjects) in enumerate(sizes) if n >= MIN_COMPARISONS and subjects >= MIN_SUBJECTS]
+    return [k for k in enough if name != "auroc_crossed_matched" or _matches(tables[k]) >= MIN_MATCHES]
+
+
+def _matches(table: Pairs) -> int:
+    """Pairs of subjects who are compared."""
+    return int((table.pairs > 0).sum()) // 2
 
 
 def plain_share(tables: Sequence[Pairs]) -> float | None:
@@ -87,6 +130,12 @@ def comparison_counts(name: str, table: Pairs) -> tuple[int, int]:
     """(distinct comparisons, subjects who take part in any)."""
     total = table.pairs.sum() / (1 if name == "auroc_within_stimulus" else 2)
     return round(total), int(((table.pairs.sum(0) + table.pairs.sum(1)) > 0).sum())
+
+
+def is_even(tables: Sequence[Pairs]) -> bool:
+    """Whether every comparison that one subject of two wins is lost by the other, as those of a constant, and of any
+    score that depends on the stimulus or on time alone."""
+    return all(np.allclose(t.wins + t.wins.T, t.pairs, rtol=0, atol=1e-6) for t in tables)
 
 
 def over_folds(name: str, folds: Iterable[Units], subjects: np.ndarray) -> list[Pairs] | Undefined:
@@ -118,35 +167,71 @@ def _within_cell(
     return Pairs(wins, pairs)
 
 
-def _crossed(
-    score: np.ndarray, positive: np.ndarray, subject: np.ndarray, cell: np.ndarray, subjects: int, tie: float
-) -> Pairs:
+def _crossed(own: OwnComparisons) -> Pairs:
     """Quadruples of subjects p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
-    over t and q's of t over s.
+    over t and q's of t over s. One model scores both units of a comparison: those of two folds are not compared.
 
-    With W[p, (s, t)] p's wins of positive units in s over negative ones in t, and K their number, what p's own
-    comparisons win is W K' and the quadruples are K K', where ' swaps s and t: products of sparse matrices.
+    What p's own comparisons win is W K' and the quadruples are K K', see `OwnComparisons`: products of sparse matrices.
     """
+    wins = (own.wins @ own.pairs_swapped.T).toarray()
+    pairs = (own.pairs @ own.pairs_swapped.T).toarray()
+    np.fill_diagonal(wins, 0)
+    np.fill_diagonal(pairs, 0)
+    return Pairs(wins, pairs)
+
+
+class OwnComparisons(NamedTuple):
+    """Comparisons inside subjects, sparse (P, cells^2).
+
+    W[p, (s, t)] = `wins`, of positive units in cell s over negative ones in t, and K = `pairs`, their number; those
+    `swapped` have s and t in the other order.
+    """
+
+    wins: sparse.csr_array
+    pairs: sparse.csr_array
+    wins_swapped: sparse.csr_array
+    pairs_swapped: sparse.csr_array
+
+
+def own_comparisons(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[OwnComparisons]:
+    """For each class, the comparisons of units of one subject, in different cells (n,) and predicted by one fold's
+    model."""
+    subject, tie = subject_codes(units, subjects), tie_width(units.score)
+    return [
+        _own_comparisons(score, positive, subject, cell, units.fold, len(subjects), tie)
+        for positive, score in one_against_rest(units)
+    ]
+
+
+def _own_comparisons(
+    score: np.ndarray,
+    positive: np.ndarray,
+    subject: np.ndarray,
+    cell: np.ndarray,
+    fold: np.ndarray,
+    subjects: int,
+    tie: float,
+) -> OwnComparisons:
     cells = int(cell.max()) + 1
-    wins, owner, forward, backward = [], [], [], []
+    wins: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    columns: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    sizes = np.zeros(subjects + 1, int)
     for p, rows in rows_of(subject):
+        rows = rows[np.argsort(cell[rows], kind="stable")]  # so that columns come in order, which spares a sort
         high, low = rows[positive[rows]], rows[~positive[rows]]
         gap = np.subtract.outer(score[high], score[low])
-        s, t = np.broadcast_arrays(cell[high][:, None], cell[low][None, :])
-        apart = s != t
-        wins.append(((gap > tie) + 0.5 * (np.abs(gap) <= tie))[apart])
-        forward.append((s * cells + t)[apart])
-        backward.append((t * cells + s)[apart])
-        owner.append(np.full(len(wins[-1]), p))
-    value, row = np.concatenate(wins), np.concatenate(owner)
+        won = (gap > tie) + 0.5 * (np.abs(gap) <= tie)
+        s, t = cell[high][:, None], cell[low]
+        apart = (s != t) & np.equal.outer(fold[high], fold[low])
+        for k, (of, key, kept) in enumerate(((won, s * cells + t, apart), (won.T, (t * cells + s).T, apart.T))):
+            wins[k].append(of[kept])
+            columns[k].append(key[kept])
+        sizes[p + 1] = apart.sum()
+    ends = np.cumsum(sizes)
 
-    def table(values: np.ndarray, columns: list[np.ndarray]) -> sparse.csr_array:
-        return sparse.csr_array((values, (row, np.concatenate(columns))), shape=(subjects, cells**2))
+    def table(values: np.ndarray, k: int) -> sparse.csr_array:
+        return sparse.csr_array((values, np.concatenate(columns[k]), ends), shape=(subjects, cells**2))
 
-    one = np.ones(len(value))
-    known, known_swapped = table(one, forward), table(one, backward)
-    own = (table(value, forward) @ known_swapped.T).toarray()
-    pairs = (known @ known_swapped.T).toarray()
-    np.fill_diagonal(own, 0)
-    np.fill_diagonal(pairs, 0)
-    return Pairs(own, pairs)
+    one = np.ones(ends[-1])
+    forward, swapped = (np.concatenate(of) for of in wins)
+    return OwnComparisons(table(forward, 0), table(one, 0), table(swapped, 1), table(one, 1))

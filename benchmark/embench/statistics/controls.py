@@ -30,7 +30,7 @@ class ControlTask:
     Args:
         units: of all subjects. `y` (n,): their labels, NaN where there is none; those of `test` are not read.
         train, test: positions; the training units are those with a label.
-        durations: recording -> seconds.
+        durations: recording -> seconds. `sessions`: subject -> length of the session in s.
         movement: (n, features) statistics of the accelerometer in each unit, NaN where it is missing; None where the
             dataset has none.
         seed: for the random decisions of `prior` and the boosted trees.
@@ -42,6 +42,7 @@ class ControlTask:
     train: np.ndarray
     test: np.ndarray
     durations: Mapping[str, float]
+    sessions: Mapping[str, float]
     movement: np.ndarray | None
     seed: int
 
@@ -76,6 +77,7 @@ def control_scores(
     test: np.ndarray,
     *,
     durations: Mapping[str, float],
+    sessions: Mapping[str, float],
     movement: np.ndarray | None,
     seed: int,
 ) -> dict[str, ControlPrediction]:
@@ -84,7 +86,7 @@ def control_scores(
     train = np.asarray(train)[np.isfinite(y[train])]
     if not len(train):
         return dict.fromkeys(CONTROLS, Undefined("no training unit has a label"))
-    task = ControlTask(target, units, y, train, test, durations, movement, seed)
+    task = ControlTask(target, units, y, train, test, durations, sessions, movement, seed)
     return {name: control(task) for name, control in CONTROLS.items()}
 
 
@@ -125,6 +127,33 @@ def _elapsed_time(q: ControlTask) -> ControlPrediction:
     return _boosted(q, clock)
 
 
+def _session_position(q: ControlTask) -> ControlPrediction:
+    """What the place in the session tells: the time since its start, to its end and as a share of it, and its length;
+    or, where the release hides times, the order of recordings and its share."""
+    time = np.array([(unit.start_s, unit.order) for unit in q.units], float)
+    length = np.array([q.sessions.get(unit.subject, np.nan) for unit in q.units])
+    if np.isnan(time).all():
+        return Undefined("the release hides when units were recorded")
+    start, order = time.T
+    last = {unit.subject: 0.0 for unit in q.units}
+    for unit, place in zip(q.units, order.tolist(), strict=True):
+        last[unit.subject] = max(last[unit.subject], 0.0 if np.isnan(place) else place)
+    most = np.array([last[unit.subject] for unit in q.units])
+    share = np.divide(order, most, out=np.full(len(order), np.nan), where=most > 0)
+    return _boosted(q, np.stack([start, start / length, length - start, length, order, share], axis=1))
+
+
+def _study_drift(q: ControlTask) -> ControlPrediction:
+    """What the time since the session's start, its length and the subject's number tell: subjects are often numbered as
+    they came, and a study changes while it runs."""
+    start = np.array([unit.start_s for unit in q.units], float)
+    if np.isnan(start).all():
+        return Undefined("the release hides when units were recorded")
+    length = np.array([q.sessions.get(unit.subject, np.nan) for unit in q.units])
+    _, number = np.unique([unit.subject for unit in q.units], return_inverse=True)
+    return _boosted(q, np.stack([start, length, number.astype(float)], axis=1))
+
+
 def _recording_length(q: ControlTask) -> ControlPrediction:
     """What the length of the recording predicts."""
     length = np.array([[q.durations[unit.recording]] for unit in q.units])
@@ -145,10 +174,14 @@ CONTROLS: Mapping[str, Callable[[ControlTask], ControlPrediction]] = {
     "prior": _prior,
     "stimulus_mean": _stimulus_mean,
     "elapsed_time": _elapsed_time,
+    "session_position": _session_position,
+    "study_drift": _study_drift,
     "recording_length": _recording_length,
     "movement": _movement,
 }
 """Control -> the function that predicts; records list controls in this order."""
+NOT_TO_CLEAR = frozenset({"study_drift"})
+"""Controls that are shown beside a method, which need not lie above them: they know who is tested."""
 
 
 def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
@@ -168,7 +201,7 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
 
 _KEPT: dict[bytes, np.ndarray] = {}
 """Predictions of trees, by a digest of what they were fitted on and predict: methods of one split share controls."""
-_KEPT_MOST = 64  # three controls of five folds and three seeds, and some to spare
+_KEPT_MOST = 96  # five controls of five folds and three seeds, and some to spare
 
 
 def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:

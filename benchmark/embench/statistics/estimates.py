@@ -12,23 +12,35 @@ import numpy as np
 
 from embench import registry
 from embench.errors import EmbenchError, PluginError
-from embench.interfaces.agreement import concordance_by_subject
+from embench.interfaces.agreement import concordance_by_subject, concordance_without_stimulus
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.metric import Metric, Undefined
-from embench.interfaces.ranking import auroc_by_subject, mean_of_known
+from embench.interfaces.ranking import Pairs, auroc_by_subject, auroc_without_stimulus, mean_of_known
 from embench.interfaces.units import Target
 from embench.statistics import conditioned
-from embench.statistics.intervals import MIXED_SHARE, Bootstrap, Estimate, bootstrap_estimate, mean_over_subjects, widen
+from embench.statistics.balanced import BALANCED, balanced_score
+from embench.statistics.intervals import (
+    Estimate,
+    Jackknife,
+    jackknife_estimate,
+    mean_over_subjects,
+    over_stimuli_too,
+    shared_variance,
+    widen,
+)
 from embench.statistics.joined import Joined
 
 WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_subject, "ccc": concordance_by_subject}
 """The scores inside subjects: (units, subjects (P,)) -> (P,), NaN for a subject without one."""
 
+WITHOUT_STIMULUS = {"auroc_within": auroc_without_stimulus, "ccc": concordance_without_stimulus}
+"""The same without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
+
 Score = Estimate | Undefined
 
 
 def estimate_all(
-    joined: Joined, target: Target, headline: str, bootstrap: Bootstrap, groups: Mapping[str, str]
+    joined: Joined, target: Target, headline: str, jackknife: Jackknife
 ) -> tuple[dict[str, Score], list[dict[str, Any]]]:
     """(metric -> its estimate, one row for each seed and fold with the value of each metric, None where undefined)."""
     scores: dict[str, Score] = {}
@@ -37,10 +49,12 @@ def estimate_all(
         for seed, fold, units in joined
     ]
     for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
-        score, by_fold = estimate(name, joined, target, bootstrap, groups)
+        score, by_fold = estimate(name, joined, target, jackknife)
         if score is None:
             continue
         scores[name] = score
+        if name == "auroc_crossed_matched":
+            scores[BALANCED] = balanced_score(joined, jackknife, score)
         if by_fold and name not in conditioned.CONDITIONED:  # of those, a fold alone has few comparisons
             for row in folds:
                 row[name] = by_fold[row["seed"], row["fold"]]
@@ -53,18 +67,24 @@ ByFold = dict[tuple[int, int], float | None]
 """(seed, fold) -> the value there, None where undefined."""
 
 
-def estimate(
-    name: str, joined: Joined, target: Target, bootstrap: Bootstrap, groups: Mapping[str, str]
-) -> tuple[Score | None, ByFold]:
+def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
     """One score, and its value in each seed and fold; None where it does not score targets of this kind."""
+    found, by_fold = _estimate(name, joined, target, jackknife)
+    if isinstance(found, Estimate) and len(joined.seeds) > 1:
+        found = replace(found, by_seed=contributions(name, joined, target, jackknife))
+        found = widen(found, shared_variance(found.by_seed, joined.trained(jackknife)))
+    return found, by_fold
+
+
+def _estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
     if name == target.traits.within:
-        return _within_subjects(joined, bootstrap.subjects, groups, target.kind)
+        return _within_subjects(joined, jackknife, target.kind)
     if name in conditioned.CONDITIONED:
-        return _conditioned(name, joined, bootstrap) if target.traits.has_classes else (None, {})
+        return _conditioned(name, joined, jackknife) if target.traits.has_classes else (None, {})
     metric = _metric(name)
     if isinstance(metric, Undefined):
         return metric, {}
-    return _over_folds(name, metric, joined, bootstrap, groups) if target.kind in metric.kinds else (None, {})
+    return _over_folds(name, metric, joined, jackknife) if target.kind in metric.kinds else (None, {})
 
 
 def _metric(name: str) -> Metric | Undefined:
@@ -81,10 +101,9 @@ def _metric(name: str) -> Metric | Undefined:
     return made
 
 
-def _within_subjects(
-    joined: Joined, subjects: np.ndarray, groups: Mapping[str, str], kind: KindName
-) -> tuple[Score, ByFold]:
+def _within_subjects(joined: Joined, jackknife: Jackknife, kind: KindName) -> tuple[Score, ByFold]:
     """The score inside each subject, a subject's folds and seeds averaged first, then subjects."""
+    subjects = jackknife.subjects
     by_fold = subject_scores_by_fold(joined, subjects, kind)
     values = {at: _finite(mean_of_known(scores)) for at, scores in by_fold.items()}
     scores = mean_of_known(subject_scores_by_seed(joined, by_fold))
@@ -95,8 +114,22 @@ def _within_subjects(
         else ("labels that do not vary", "the labels of no test subject vary")
     )
     excluded = (f"{without} of {len(subjects)} subjects: {why_some}",) if without else ()
-    estimate = mean_over_subjects(scores, np.array([groups[subject] for subject in subjects.tolist()]), excluded)
-    return Undefined(why_all) if isinstance(estimate, Undefined) else estimate, values
+    estimate = mean_over_subjects(scores, jackknife.codes, excluded)
+    if isinstance(estimate, Undefined):
+        return Undefined(why_all), values
+    if jackknife.stimuli:
+        estimate = over_stimuli_too(estimate, _without_each_stimulus(joined, jackknife, kind))
+    return estimate, values
+
+
+def _without_each_stimulus(joined: Joined, jackknife: Jackknife, kind: KindName) -> np.ndarray:
+    """(K,) the score inside subjects without the units of each stimulus."""
+    inside = WITHOUT_STIMULUS[KINDS[kind].within]
+    seeds = [
+        mean_of_known([inside(units, jackknife.subjects, jackknife.stimuli) for units in folds.values()])
+        for folds in joined.seeds.values()
+    ]
+    return mean_of_known(mean_of_known(seeds).T)
 
 
 def subject_scores_by_fold(joined: Joined, subjects: np.ndarray, kind: KindName) -> dict[tuple[int, int], np.ndarray]:
@@ -111,12 +144,13 @@ def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.
     return np.stack(seeds)
 
 
-def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> tuple[Score, ByFold]:
-    """The share of comparisons won over all folds of a seed, mean over seeds."""
-    shares, samples, sizes, missing, involved = [], [], [], [], np.zeros(len(bootstrap.subjects), bool)
+def _conditioned(name: str, joined: Joined, jackknife: Jackknife) -> tuple[Score, ByFold]:
+    """The share of comparisons won over all folds and seeds."""
+    kept: list[list[Pairs]] = []
+    missing: list[str] = []
     values: ByFold = {}
     for seed, folds in joined.seeds.items():
-        made = {fold: conditioned.comparisons(name, units, bootstrap.subjects) for fold, units in folds.items()}
+        made = {fold: conditioned.comparisons(name, units, jackknife.subjects) for fold, units in folds.items()}
         tables = {fold: table for fold, table in made.items() if not isinstance(table, Undefined)}
         if not tables:
             missing.append(next(table.reason for table in made.values() if isinstance(table, Undefined)))
@@ -127,33 +161,30 @@ def _conditioned(name: str, joined: Joined, bootstrap: Bootstrap) -> tuple[Score
         if isinstance(share, Undefined):
             missing.append(share.reason)
             continue
-        shares.append(share)
-        samples.append(conditioned.share_won_resampled(name, summed, bootstrap.counts))
-        sizes.append(sum(conditioned.comparison_counts(name, table)[0] for table in summed))
-        involved |= np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in summed], axis=0)
-    if not shares:
+        kept.append(summed)
+    if not kept:
         return Undefined(missing[0]), values
+    pooled = conditioned.sum_tables(kept)
+    share = conditioned.share_won(name, pooled)
+    if isinstance(share, Undefined):
+        return share, values
+    involved = np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in pooled], axis=0)
+    sizes = [sum(conditioned.comparison_counts(name, table)[0] for table in tables) for tables in kept]
     excluded = (f"{len(missing)} of {len(joined.seeds)} seeds: {missing[0]}",) if missing else ()
-    estimate = bootstrap_estimate(
-        float(np.mean(shares)), mean_of_known(samples), bootstrap, int(involved.sum()), excluded
-    )
+    without = conditioned.share_won_resampled(name, pooled, jackknife.counts)
+    estimate = jackknife_estimate(share, jackknife.without_involved(without, involved), int(involved.sum()), excluded)
     return replace(estimate, comparisons=min(sizes)), values
 
 
-def _over_folds(
-    name: str, metric: Metric, joined: Joined, bootstrap: Bootstrap, groups: Mapping[str, str]
-) -> tuple[Score, ByFold]:
+def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> tuple[Score, ByFold]:
     """A metric averaged over seeds, then folds; what is undefined is excluded.
 
-    Where seeds show it, the interval includes a share of what subjects add who train each other's models.
-
-    In a bootstrap sample a fold weighs as much as its subjects were drawn, relative to their number: 1 for the folds
-    that were strata; else a subject who is the whole fold could be drawn twice and count once.
+    Without a group of subjects, a fold weighs as much as it has subjects left, relative to their number.
     """
     folds = sorted({fold for _, fold, _ in joined})
     shape = (len(joined.seeds), len(folds))
     value = np.full(shape, np.nan)
-    sample = np.full((*shape, len(bootstrap.counts)), np.nan)
+    sample = np.full((*shape, len(jackknife.counts)), np.nan)
     weight = np.zeros_like(sample)
     reasons: list[str] = []
     values: ByFold = {}
@@ -165,10 +196,10 @@ def _over_folds(
                 reasons.append(found.reason if isinstance(found, Undefined) else "not a finite number")
                 continue
             at = i, folds.index(fold)
-            tested = np.isin(bootstrap.subjects, units.subject)
-            counts = bootstrap.counts[:, tested]
+            tested = np.isin(jackknife.subjects, units.subject)
+            counts = jackknife.counts[:, tested]
             value[at] = found
-            sample[at] = _guarded(name, metric.resampled, units, bootstrap.subjects[tested], counts)
+            sample[at] = _guarded(name, metric.resampled, units, jackknife.subjects[tested], counts)
             weight[at] = counts.mean(1)
     if np.isnan(value).all():
         return Undefined(reasons[0] if reasons else "no units"), values
@@ -177,32 +208,8 @@ def _over_folds(
     )
     spread = [row[np.isfinite(row)].std(ddof=1) for row in value if np.isfinite(row).sum() > 1]
     mean = float(mean_of_known(mean_of_known(value)))
-    estimate = bootstrap_estimate(mean, _weighted(sample, weight), bootstrap, len(bootstrap.subjects), excluded)
-    if joined.seeds_differ_in_partition and len(added := _added(name, metric, joined, groups)) > 1:
-        estimate = widen(estimate, added, joined.n_parts, MIXED_SHARE)
+    estimate = jackknife_estimate(mean, _weighted(sample, weight), len(jackknife.subjects), excluded)
     return replace(estimate, over="folds", std=float(np.mean(spread)) if spread else None), values
-
-
-def _added(name: str, metric: Metric, joined: Joined, groups: Mapping[str, str]) -> np.ndarray:
-    """(S, G) what each group of subjects adds to a metric of folds, in each seed that has a score: the jackknife's
-    pseudo-values (Efron & Stein 1981, doi 10.1214/aos/1176345462) of its folds, over G. A group without which there
-    is no score adds what the fold scores, and one of folds without a score what the others add."""
-    names = np.array(
-        sorted({groups[subject] for folds in joined.tested_subjects() for of in folds.values() for subject in of})
-    )
-    seeds = []
-    for folds in joined.seeds.values():
-        by_fold = np.full((len(folds), len(names)), np.nan)
-        for row, units in zip(by_fold, folds.values(), strict=True):
-            subjects = np.unique(units.subject)
-            here, group = np.unique([groups[subject] for subject in subjects.tolist()], return_inverse=True)
-            samples = np.vstack([np.ones(len(here), int), 1 - np.eye(len(here), dtype=int)])  # all, and each left out
-            whole, *left = _guarded(name, metric.resampled, units, subjects, samples[:, group])
-            pseudo = len(here) * whole - (len(here) - 1) * np.array(left)
-            row[np.isin(names, here)] = np.where(np.isfinite(pseudo), pseudo, whole)
-        seeds.append(mean_of_known(by_fold))
-    known = np.stack([row for row in seeds if np.isfinite(row).any()])
-    return np.asarray(np.where(np.isfinite(known), known, mean_of_known(known.T)[:, None]) / len(names))
 
 
 def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -212,6 +219,76 @@ def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         by_fold = np.where(drawn > 0, (np.nan_to_num(sample) * weight).sum(0) / drawn, 0.0)
         return (by_fold * drawn).sum(0) / drawn.sum(0)
+
+
+def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> np.ndarray:
+    """(S, G) what each group of subjects adds to a score in each seed, for `shared_variance`; NaN in seeds without a
+    score."""
+    none = np.full(len(jackknife.counts), np.nan)
+    if name == target.traits.within:
+        seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, jackknife.subjects, target.kind))
+        return jackknife.by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_of_known(seeds)).sum())))
+    if name == "auroc_within_stimulus":
+        samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
+        made = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
+        by_seed = [
+            none if isinstance(t, Undefined) else _pseudo_values(conditioned.share_won_resampled(name, t, samples))
+            for t in made
+        ]
+    elif name in conditioned.CONDITIONED:
+        by_seed = _own_comparisons(name, joined, jackknife)
+    else:
+        metric = _metric(name)
+        by_seed = [none] if isinstance(metric, Undefined) else _of_folds(name, metric, joined, jackknife)
+    return np.stack(by_seed)
+
+
+def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
+    """For each seed (G,) what subjects' own comparisons add to a crossed score.
+
+    A partition also decides who is compared with whom, which is no matter of who trained. So a subject's own
+    comparisons, which one model answers, are weighted here by partners of all folds: the same in all seeds.
+    """
+    mates = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
+    if all(isinstance(tables, Undefined) or conditioned.is_even(tables) for tables in mates):
+        return [np.zeros(len(jackknife.counts)) for _ in mates]  # whoever trained: it can't differ from chance
+    by_seed = []
+    for folds in joined.seeds.values():
+        first, *rest = folds.values()
+        tables = conditioned.comparisons(name, first.join(*rest), jackknife.subjects)
+        kept = [] if isinstance(tables, Undefined) else conditioned.estimable(name, tables)
+        if isinstance(tables, Undefined) or not kept:
+            by_seed.append(np.full(len(jackknife.counts), np.nan))
+            continue
+        added = np.mean([tables[k].wins.sum(1) / tables[k].pairs.sum() for k in kept], axis=0)
+        by_seed.append(jackknife.by_group(added))
+    return by_seed
+
+
+def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
+    """For each seed (G,) what groups add to a metric's mean over folds: the pseudo-values of their fold. A group of
+    folds without a score adds what the others add."""
+    by_seed = []
+    for folds in joined.seeds.values():
+        values = np.full((len(folds), len(jackknife.counts)), np.nan)
+        for row, units in zip(values, folds.values(), strict=True):
+            tested = np.isin(jackknife.subjects, units.subject)
+            here = np.unique(jackknife.codes[tested])
+            samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
+            pseudo = _pseudo_values(_guarded(name, metric.resampled, units, jackknife.subjects[tested], samples))
+            row[here] = pseudo * len(here) / len(jackknife.counts)
+        added = mean_of_known(values)
+        by_seed.append(np.where(np.isfinite(added), added, mean_of_known(added[:, None])))
+    return by_seed
+
+
+def _pseudo_values(values: np.ndarray) -> np.ndarray:
+    """(G,) what each group adds to a score, from the score of all and without each (1 + G,): the jackknife's
+    pseudo-values over G (Efron & Stein 1981, doi 10.1214/aos/1176345462). Where there is no score without a group, it
+    adds the mean."""
+    whole, without = values[0], values[1:]
+    pseudo = len(without) * whole - (len(without) - 1) * without
+    return np.asarray(np.where(np.isfinite(pseudo), pseudo, whole) / len(without))
 
 
 def _guarded(name: str, call: Callable[..., Any], *args: Any) -> Any:

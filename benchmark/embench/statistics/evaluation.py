@@ -141,9 +141,10 @@ def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protoc
         labels,
         targets=cohort.targets,
         protocol=protocol,
-        card=cohort.card,
+        design=cohort.design,
         groups=cohort.groups,
         unit_length_s=cohort.length_s,
+        sessions=cohort.sessions,
         not_applicable=reasons,
     )
     scores["absent"] = {name: len(units) for name, units in absent.items()}
@@ -189,7 +190,12 @@ def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up
             label_rules=rules,
         ),
         targets=[t.name for t in cohort.targets],
-        cohort=CohortPart(people=cohort.subjects, left_out=[dict(row) for row in cohort.excluded]),
+        cohort=CohortPart(
+            people=cohort.subjects,
+            left_out=[dict(row) for row in cohort.excluded],
+            session_s=cohort.sessions,
+            design=cohort.design,
+        ),
         target_access=protocol.target_access,
         scoring=scoring_identity(),
         versions={
@@ -271,6 +277,7 @@ def _controls(
         np.array(of_fold.train, np.int64),
         index,
         durations={entry.id: entry.duration_s for entry in cohort.store.recordings},
+        sessions=cohort.sessions,
         movement=movement,
         seed=of_fold.seed,
     )

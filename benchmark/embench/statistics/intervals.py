@@ -1,4 +1,4 @@
-"""Estimates with their intervals: t over groups of subjects, and the bootstrap of subjects within folds.
+"""Estimates with their intervals: t over groups of subjects, and the jackknife over groups for all other scores.
 
 Subjects recorded together are not independent, so that the group is what varies in both; a subject recorded alone is a
 group. All intervals are two-sided at 95 %.
@@ -9,19 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
 
 from embench.interfaces.metric import Undefined
 
 LEVEL = 0.95
-MIXED_SHARE = 0.25
-"""The share of `shared_variance` in intervals of scores that mix subjects within a fold. The whole is right where a
-model learned nothing; with this share the intervals have their nominal coverage (`docs/statistics.md`)."""
-_SEED = 20150921
-"""Of every bootstrap: not of the data, so that a table can be made again."""
+SHARED_AT_MOST = 2.0
+"""What subjects who train each other's models add to a variance, at most, times the variance itself. Where models are
+made of noise alone it is as much again; the variance may be underestimated by half."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +27,16 @@ class Estimate:
     """A number with its spread and interval.
 
     Args:
-        std: the standard deviation over what `over` names: subjects (`people`), the `folds` of a seed (mean over
-            seeds), or the bootstrap's `replicates` (a standard error).
-        low, high: None where nothing can vary.
+        std: the standard deviation over what `over` names: subjects (`people`, `people and stimuli`), the `folds` of a
+            seed (mean over seeds), or the `jackknife` (a standard error).
+        low, high: the ends of the t interval, `mean` -+ t * `error` with `df` degrees of freedom; None where nothing
+            can vary. `shared`: the part of `error`^2 that is `shared_variance`, None where seeds do not show it.
         subjects: how many it rests on. `left_out`: what is not in it, in words.
         comparisons: how many a conditioned score is made of, in the seed that has fewest.
-        replicates: (R,) bootstrap values; `subject_values`: (P,) values of subjects, NaN where unknown. The interval
-            comes from one of the two, and differences are paired through it.
+        without: (G,) the score without each group of subjects, see `Jackknife`; `subject_values`: (P,) values of
+            subjects, NaN where unknown. The interval comes from one of the two, and differences are paired through it.
+        without_stimulus: (K,) the score without each stimulus, where the interval covers other stimuli too.
+        by_seed: (S, G) what each group of subjects adds in each of several seeds, see `shared_variance`.
     """
 
     mean: float
@@ -43,11 +44,16 @@ class Estimate:
     low: float | None
     high: float | None
     subjects: int
-    over: Literal["people", "folds", "replicates"]
+    over: Literal["people", "people and stimuli", "folds", "jackknife"]
     left_out: tuple[str, ...] = ()
     comparisons: int | None = None
-    replicates: np.ndarray | None = None
+    without: np.ndarray | None = None
     subject_values: np.ndarray | None = None
+    without_stimulus: np.ndarray | None = None
+    by_seed: np.ndarray | None = None
+    error: float | None = None
+    df: int = 0
+    shared: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The estimate as `scores.json` holds it."""
@@ -58,73 +64,62 @@ class Estimate:
             "high": self.high,
             "people": self.subjects,
             "over": self.over,
+            "shared_variance": self.shared,
             "left_out": list(self.left_out),
         }
         return values if self.comparisons is None else {**values, "comparisons": self.comparisons}
 
 
 @dataclass(frozen=True)
-class Bootstrap:
-    """Samples of subjects: `counts` (R, P) is how often each is in each sample; `subjects` (P,) names the columns.
+class Jackknife:
+    """All subjects but one group, for each group in turn (Efron & Stein 1981, doi 10.1214/aos/1176345462).
 
-    `groups` were drawn, `free` of them independently (groups less strata).
+    Args:
+        subjects: (P,) their names. `codes`: (P,) their groups, from 0 on.
+        stimuli: names of stimuli, each of which is left out in turn too, by scores inside subjects.
     """
 
     subjects: np.ndarray
-    counts: np.ndarray
-    groups: int
-    free: int
+    codes: np.ndarray
+    stimuli: tuple[str, ...] = ()
 
-    def interval(self, values: np.ndarray) -> tuple[float, float] | tuple[None, None]:
-        """The expanded percentile interval of replicates (R,), NaN ignored (Hesterberg 2015, doi
-        10.1080/00031305.2015.1089789): percentiles so far out that, for a mean, narrowness of the bootstrap in small
-        samples and normal instead of t quantiles are made good for."""
-        known = values[np.isfinite(values)]
-        if self.free < 1 or not len(known):
-            return None, None
-        t = stats.t.ppf((1 + LEVEL) / 2, self.free)
-        tail = stats.norm.cdf(-t * np.sqrt(self.groups / self.free))
-        low, high = np.quantile(known, [tail, 1 - tail])
-        return float(low), float(high)
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """(G, P) how often each subject is in each sample: not at all in the one without its group, else once."""
+        return (self.codes != np.arange(int(self.codes.max(initial=-1)) + 1)[:, None]).astype(np.int64)
+
+    def by_group(self, values: np.ndarray) -> np.ndarray:
+        """(..., G) sums of `values` (..., P) over the subjects of each group."""
+        return np.asarray(values @ (self.codes[:, None] == np.arange(len(self.counts))))
+
+    def without_involved(self, values: np.ndarray, involved: np.ndarray) -> np.ndarray:
+        """`values` (G,), NaN for groups of which no subject is `involved` (P,): they vary nothing."""
+        matters = np.bincount(self.codes, involved, len(values)) > 0
+        return np.where(matters, values, np.nan)
 
 
-def draw_bootstrap(
-    tested: Sequence[Mapping[int, Iterable[str]]], groups: Mapping[str, str], replicates: int
-) -> Bootstrap:
-    """Bootstrap samples of the tested subjects, drawn within folds.
-
-    A seed has a partition of its own, but its subjects are the same, so that one sample holds for all seeds: sample r
-    is stratified by the folds of seed r modulo the number of seeds. A stratum is the groups that are tested in the same
-    folds; those alone in theirs share one, else leave-one-subject-out would seem free of error.
+def leave_one_out(
+    tested: Sequence[Mapping[int, Iterable[str]]], groups: Mapping[str, str], stimuli: Iterable[str] = ()
+) -> Jackknife:
+    """The jackknife of the tested subjects.
 
     Args:
         tested: for each seed, fold -> subjects in its test part.
-        groups: subject -> group.
+        groups: subject -> group; one that is not in it is a group.
+        stimuli: those that subjects share.
     """
     subjects = np.array(sorted({subject for folds in tested for members in folds.values() for subject in members}))
-    names, group_of = np.unique([groups.get(subject, subject) for subject in subjects.tolist()], return_inverse=True)
-    rng = np.random.default_rng(_SEED)
-    drawn = np.zeros((replicates, len(names)), np.int64)
-    strata_of = [_strata(folds, dict(zip(subjects.tolist(), group_of.tolist(), strict=True))) for folds in tested]
-    for k, strata in enumerate(strata_of):
-        rows = np.arange(k, replicates, len(tested))
-        for stratum in map(np.array, strata):
-            size = len(stratum)
-            drawn[np.ix_(rows, stratum)] = rng.multinomial(size, np.full(size, 1 / size), len(rows))
-    free = len(names) - max(len(strata) for strata in strata_of)
-    return Bootstrap(subjects, drawn[:, group_of], len(names), free)
+    _, codes = np.unique([groups.get(subject, subject) for subject in subjects.tolist()], return_inverse=True)
+    return Jackknife(subjects, codes, tuple(stimuli))
 
 
-def _strata(folds: Mapping[int, Iterable[str]], group_of: Mapping[str, int]) -> list[list[int]]:
-    tested_in: dict[int, set[int]] = {group: set() for group in group_of.values()}
-    for fold, members in folds.items():
-        for subject in members:
-            tested_in[group_of[subject]].add(fold)
-    together: dict[tuple[int, ...], list[int]] = {}
-    for group, its_folds in sorted(tested_in.items()):
-        together.setdefault(tuple(sorted(its_folds)), []).append(group)
-    alone = [stratum[0] for stratum in together.values() if len(stratum) == 1]
-    return [stratum for stratum in together.values() if len(stratum) > 1] + ([alone] if alone else [])
+def jackknife_error(values: np.ndarray) -> tuple[float, int]:
+    """The standard error of a score, and its degrees of freedom, from the score without each group (G,), NaN for groups
+    that vary nothing; (0, 0) where there are not two."""
+    known = values[np.isfinite(values)]
+    if len(known) < 2:
+        return 0.0, 0
+    return float(np.sqrt((len(known) - 1) * known.var())), len(known) - 1
 
 
 def mean_over_subjects(
@@ -151,69 +146,94 @@ def mean_over_subjects(
     if len(sums) < 2:
         return estimate
     error = np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(sums) - 1) * error)
-    return replace(estimate, low=mean - half, high=mean + half)
+    return _with_interval(estimate, float(error), len(sums) - 1)
 
 
-def paired_difference(one: Estimate, other: Estimate, group: np.ndarray, bootstrap: Bootstrap) -> Estimate | Undefined:
+def _with_interval(estimate: Estimate, error: float, df: int) -> Estimate:
+    from scipy import stats  # boards are shown without it
+
+    half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
+    return replace(estimate, low=estimate.mean - half, high=estimate.mean + half, error=error, df=df)
+
+
+def over_stimuli_too(estimate: Estimate, without: np.ndarray) -> Estimate:
+    """An estimate over subjects with an interval that covers other stimuli too.
+
+    The variance over stimuli, by the jackknife, is added to the one over subjects, which errs on the safe side: what is
+    due to single units is counted in both (Owen & Eckles 2012, doi 10.1214/12-AOAS547, section 4).
+
+    Args:
+        without: (K,) the score without each stimulus, NaN where it has none.
+    """
+    error, df = jackknife_error(without)
+    if estimate.error is None or not df:
+        return estimate
+    widened = _with_interval(estimate, math.hypot(estimate.error, error), min(estimate.df, df))
+    return replace(widened, over="people and stimuli", without_stimulus=without)
+
+
+def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Estimate | Undefined:
     """`one` less `other`, paired: subject by subject where both have values of subjects (`group` (P,) theirs), else
-    sample by sample. The interval is of the same kind as theirs."""
+    by leaving out the same groups, or stimuli. The interval is of the same kind as theirs."""
     if one.subject_values is not None and other.subject_values is not None:
-        return mean_over_subjects(one.subject_values - other.subject_values, group)
-    if one.replicates is None or other.replicates is None:
-        return Undefined("the two have no subjects or samples in common")
-    values = one.replicates - other.replicates
-    subjects = min(one.subjects, other.subjects)
-    return bootstrap_estimate(one.mean - other.mean, values, bootstrap, subjects)
+        gap = mean_over_subjects(one.subject_values - other.subject_values, group)
+        if isinstance(gap, Undefined):
+            return gap
+        if one.without_stimulus is not None and other.without_stimulus is not None:
+            gap = over_stimuli_too(gap, one.without_stimulus - other.without_stimulus)
+    elif one.without is None or other.without is None:
+        return Undefined("the two are not scores of the same subjects")
+    else:
+        least = min(one.subjects, other.subjects)
+        gap = jackknife_estimate(one.mean - other.mean, one.without - other.without, least)
+    if one.by_seed is None or other.by_seed is None:
+        return gap
+    return replace(gap, by_seed=one.by_seed - other.by_seed)
 
 
-def shared_variance(by_seed: np.ndarray, parts: int) -> float:
+def shared_variance(by_seed: np.ndarray | None, trained: np.ndarray) -> float | None:
     """What subjects add to the variance of a mean over subjects who train each other's models.
 
     Two subjects of different folds each train the model that predicts the other, so that what they add to a score is
     not independent. Where there is nothing to learn, so that a model is made of its training subjects' noise alone,
-    this about doubles the variance. How much of what subjects add hangs on who trained shows between seeds, whose
-    training subjects differ: two partitions into F parts have (1 - 1/F)^2 of the subjects in common, and for
-    predictions that are linear in the model the variance to add is (F - 1 + 1/S) times the one between seeds.
+    this about doubles the variance. It shows between seeds: two subjects who are tested together in one seed and apart
+    in another leave the training set together, and what both add changes together. The sum of the products of their
+    changes estimates the covariance, by least squares; it is raised by its standard error, because it is made of few
+    seeds, and is at most what it would be if all that changes between seeds were shared.
 
     Args:
-        by_seed: (S, G) what each group of subjects adds in each of at least two seeds that split subjects differently.
-        parts: F, into how many subjects are split for testing.
+        by_seed: (S, G) what each group of subjects adds in each seed, NaN where a seed has no score; None of one seed.
+        trained: (S, G, G) see `Joined.trained`.
+
+    Returns:
+        None where fewer than two seeds have a score, or all split subjects alike.
     """
-    return float((parts - 1 + 1 / len(by_seed)) * by_seed.var(0, ddof=1).sum())
+    if by_seed is None:
+        return None
+    known = np.isfinite(by_seed).all(1)
+    if known.sum() < 2 or (trained[known] == trained[known][0]).all():
+        return None
+    share, change = trained[known].mean(0), by_seed[known] - by_seed[known].mean(0)
+    moved = (trained[known] - share) ** 2
+    most = (share**2).sum() / (moved.sum() / (known.sum() - 1)) * by_seed[known].var(0, ddof=1).sum()
+    products = (moved * change[:, :, None] * change[:, None, :]).sum(0)
+    np.fill_diagonal(products, 0.0)
+    scale = (share**2).sum() / (moved**2).sum()
+    covariance, error = scale * products.sum(), scale * np.sqrt(2 * (products**2).sum())
+    return float(np.clip(covariance + error, 0.0, most))
 
 
-def variance_over_groups(by_seed: np.ndarray) -> float:
-    """The variance of a sum over groups (S, G), mean over seeds, as if they were independent."""
-    groups = by_seed.shape[1]
-    return float(groups * by_seed.mean(0).var(ddof=1)) if groups > 1 else 0.0
-
-
-def widen(estimate: Estimate, by_seed: np.ndarray, parts: int, share: float, most: float = math.inf) -> Estimate:
-    """The estimate, its interval widened around it for subjects who train each other's models.
-
-    Args:
-        by_seed, parts: as for `shared_variance`. `share`: how much of that is added; `most`: never more than so many
-            times the variance that is there.
-    """
-    own = variance_over_groups(by_seed)
-    more = min(share * shared_variance(by_seed, parts) / own, most) if own > 0 else 0.0
-    return stretch(estimate, math.sqrt(1 + more))
-
-
-def stretch(estimate: Estimate, factor: float) -> Estimate:
-    """The estimate with each end of its interval so many times as far away."""
-    if estimate.low is None or estimate.high is None:
+def widen(estimate: Estimate, shared: float | None) -> Estimate:
+    """The estimate with the `shared_variance`, within its bound, in its error and its interval; as it is where there is
+    none."""
+    if estimate.error is None or shared is None:
         return estimate
-    low, high = (estimate.mean + factor * (end - estimate.mean) for end in (estimate.low, estimate.high))
-    return replace(estimate, low=low, high=high)
+    shared = min(shared, SHARED_AT_MOST * estimate.error**2)
+    return _with_interval(replace(estimate, shared=shared), math.sqrt(estimate.error**2 + shared), estimate.df)
 
 
-def bootstrap_estimate(
-    mean: float, values: np.ndarray, bootstrap: Bootstrap, subjects: int, left_out: tuple[str, ...] = ()
-) -> Estimate:
-    """An estimate whose interval and standard error come from bootstrap `values` (R,)."""
-    low, high = bootstrap.interval(values)
-    known = values[np.isfinite(values)]
-    std = float(known.std(ddof=1)) if len(known) > 1 else None
-    return Estimate(mean, std, low, high, subjects, "replicates", left_out, replicates=values)
+def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out: tuple[str, ...] = ()) -> Estimate:
+    """An estimate whose standard error and t interval come from the score without each group (G,)."""
+    error, df = jackknife_error(without)
+    estimate = Estimate(mean, None, None, None, subjects, "jackknife", left_out, without=without)
+    return _with_interval(replace(estimate, std=error), error, df) if df else estimate

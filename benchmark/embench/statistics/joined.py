@@ -9,8 +9,9 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.interfaces.units import Target, Units
-from embench.protocols import UnitId
+from embench.protocols import Design, UnitId
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.statistics.intervals import Jackknife
 
 
 @dataclass(frozen=True)
@@ -29,28 +30,35 @@ class Joined:
         """For each seed, fold -> the subjects (P,) tested in it."""
         return [{fold: np.unique(units.subject) for fold, units in folds.items()} for folds in self.seeds.values()]
 
-    def _parts(self) -> list[frozenset[frozenset[str]]]:
-        """For each seed, the parts that subjects are tested in; folds of the same subjects and other stimuli are
-        one."""
-        return [
-            frozenset(frozenset(members.tolist()) for members in folds.values()) for folds in self.tested_subjects()
-        ]
+    def trained(self, jackknife: Jackknife) -> np.ndarray:
+        """(S, G, G) in each seed, whether a group of subjects (column) was free to train the models that predict
+        another (row): no fold tests both."""
+        together = []
+        for folds in self.tested_subjects():
+            tested = np.stack([np.isin(jackknife.subjects, members) for members in folds.values()])
+            groups = jackknife.by_group(tested.astype(int))
+            together.append(groups.T @ groups > 0)
+        return ~np.stack(together)
 
-    @property
-    def n_parts(self) -> int:
-        """How many parts subjects are tested in; subjects of one train the models that predict the others."""
-        return max(map(len, self._parts()))
 
-    @property
-    def seeds_differ_in_partition(self) -> bool:
-        """Whether there are several seeds and no two of them split subjects alike."""
-        return len(set(self._parts())) == len(self.seeds) > 1
+def shared_stimuli(design: Design | None, joined: Joined) -> list[str]:
+    """The stimuli of a study in which subjects share them, where there are several; else none."""
+    stimuli = {name for _, _, units in joined for name in units.stimulus.tolist()}
+    return sorted(stimuli) if design == "shared_stimuli" and len(stimuli) > 1 else []
 
 
 def join(
-    predictions: Predictions, labels: Labels, target: Target, groups: Mapping[str, str], unit_length_s: float
+    predictions: Predictions,
+    labels: Labels,
+    target: Target,
+    groups: Mapping[str, str],
+    unit_length_s: float,
+    sessions: Mapping[str, float] | None = None,
 ) -> dict[str, Joined]:
     """Method -> its labelled units; a control's are limited to the units that the model predicted.
+
+    Args:
+        groups: subject -> group. `sessions`: subject -> length of the session in s, where known.
 
     Raises:
         DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`.
@@ -67,7 +75,9 @@ def join(
         rows = rows[np.lexsort((unit[rows], ours["fold"][rows], ours["seed"][rows]))]
         if len(np.unique(key[rows])) < len(rows):
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
-        methods[method] = _split(ours.take(rows), y[rows], target, groups, unit_length_s)
+        methods[method] = _split(
+            units_of(ours.take(rows), y[rows], target, groups, unit_length_s, sessions), ours["seed"][rows]
+        )
     return methods
 
 
@@ -95,18 +105,23 @@ def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.nd
     return y
 
 
-def _split(rows: Predictions, y: np.ndarray, target: Target, groups: Mapping[str, str], unit_length_s: float) -> Joined:
-    everything = units_of(rows, y, target, groups, unit_length_s)
+def _split(units: Units, seed_of: np.ndarray) -> Joined:
+    """The units (n,) by seed and fold; `seed_of` (n,)."""
     seeds: dict[int, dict[int, Units]] = {}
-    for seed in np.unique(rows["seed"]).tolist():
-        here = rows["seed"] == seed
-        folds = np.unique(rows["fold"][here]).tolist()
-        seeds[seed] = {fold: everything.take(here & (rows["fold"] == fold)) for fold in folds}
+    for seed in np.unique(seed_of).tolist():
+        here = seed_of == seed
+        folds = np.unique(units.fold[here]).tolist()
+        seeds[seed] = {fold: units.take(here & (units.fold == fold)) for fold in folds}
     return Joined(seeds)
 
 
 def units_of(
-    rows: Predictions, y: np.ndarray, target: Target, groups: Mapping[str, str], unit_length_s: float
+    rows: Predictions,
+    y: np.ndarray,
+    target: Target,
+    groups: Mapping[str, str],
+    unit_length_s: float,
+    sessions: Mapping[str, float] | None = None,
 ) -> Units:
     """Rows of predictions of one target with their labels `y` (n,), as metrics read them.
 
@@ -135,4 +150,5 @@ def units_of(
         fold=rows["fold"],
         group=np.array([groups[s] for s in rows["subject"].tolist()], dtype=np.str_),
         length_s=unit_length_s,
+        session_s=None if sessions is None else np.array([sessions.get(s, np.nan) for s in rows["subject"].tolist()]),
     )

@@ -10,9 +10,7 @@ alone, scores are first replaced by ranks within fold and seed, so that two meth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -31,33 +29,24 @@ BETWEEN_SUBJECTS = "auroc_within_stimulus"
 
 
 def per_subject_contributions(name: str, joined: Joined, target: Target, subjects: np.ndarray) -> np.ndarray | None:
-    """(S, P) what each of `subjects` adds to a method's score `name` in each seed, NaN where nothing; None where the
-    score is no sum over subjects.
+    """(P,) what each of `subjects` adds to a method's score `name`, 0 where nothing; None where the score is no sum
+    over subjects.
 
     The crossed scores are one: their comparisons lie inside subjects, and how many there are of each is up to the
     labels.
     """
     if name == target.traits.within:
-        seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, subjects, target.kind))
-        return np.asarray(seeds / np.isfinite(mean_of_known(seeds)).sum())
+        values = mean_of_known(subject_scores_by_seed(joined, subject_scores_by_fold(joined, subjects, target.kind)))
+        return np.nan_to_num(values / max(1, np.isfinite(values).sum()))
     if name not in conditioned.CONDITIONED or name == BETWEEN_SUBJECTS:
         return None
-    rows = []
-    for folds in joined.seeds.values():
-        tables = conditioned.over_folds(name, folds.values(), subjects)
-        kept = [] if isinstance(tables, Undefined) else [tables[k] for k in conditioned.estimable(name, tables)]
-        shares = [table.wins.sum(1) / table.pairs.sum() for table in kept]
-        rows.append(np.mean(shares, axis=0) if shares else np.full(len(subjects), np.nan))
-    return np.stack(rows)
-
-
-def group_contributions_by_seed(one: np.ndarray, other: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(S, G) what each group of subjects adds to the difference of methods with these `summands` (S, P), seed by seed.
-
-    Args:
-        codes: (P,) groups, from 0 on.
-    """
-    return np.stack([np.bincount(codes, row) for row in np.nan_to_num(one - other)])
+    by_seed = [conditioned.over_folds(name, folds.values(), subjects) for folds in joined.seeds.values()]
+    known = [tables for tables in by_seed if not isinstance(tables, Undefined) and conditioned.estimable(name, tables)]
+    if not known:
+        return np.zeros(len(subjects))
+    pooled = conditioned.sum_tables(known)
+    kept = conditioned.estimable(name, pooled)
+    return np.mean([pooled[k].wins.sum(1) / pooled[k].pairs.sum() for k in kept], axis=0)
 
 
 def permuted_differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -79,39 +68,40 @@ def group_contributions(name: str, one: Joined, other: Joined, subjects: np.ndar
 
 def _differences(name: str, one: Joined, other: Joined, subjects: np.ndarray, ways: np.ndarray) -> np.ndarray:
     """(R,) differences when the predictions for the subjects of `ways` (R, P) are swapped."""
-    metric = None if name == BETWEEN_SUBJECTS else registry.load("metric", name)()
     both = np.array([f"{m}:{subject}" for m in (0, 1) for subject in subjects.tolist()])
     samples = np.vstack([np.hstack([~ways, ways]), np.hstack([ways, ~ways])]).astype(float)
-    seeds = []
-    for seed, folds in one.seeds.items():
-        sides = {fold: _side_by_side(units, other.seeds[seed][fold], metric) for fold, units in folds.items()}
-        if metric is None:
-            seeds.append(_across(folds, sides, subjects, both, samples))
-            continue
-        tested = {fold: np.isin(both, units.subject) for fold, units in sides.items()}
-        scored = [metric.resampled(u, both[tested[fold]], samples[:, tested[fold]]) for fold, u in sides.items()]
-        seeds.append(np.stack(scored))
-    # (S, R) of comparisons over all folds of a seed, or (S, F, R): seeds are averaged, then folds.
-    values = mean_of_known(np.stack(seeds))
-    first, second = np.split(values if metric is None else mean_of_known(values), 2)
+    if name == BETWEEN_SUBJECTS:
+        values = _across(one, other, subjects, both, samples)
+    else:
+        metric = registry.load("metric", name)()
+        by_fold: dict[int, list[np.ndarray]] = {}
+        for seed, fold, units in one:
+            side = _side_by_side(units, other.seeds[seed][fold], metric)
+            tested = np.isin(both, side.subject)
+            by_fold.setdefault(fold, []).append(metric.resampled(side, both[tested], samples[:, tested]))
+        values = mean_of_known([mean_of_known(seeds) for seeds in by_fold.values()])
+    first, second = np.split(values, 2)
     return first - second
 
 
-def _across(
-    folds: Mapping[int, Units],
-    sides: Mapping[int, Units],
-    subjects: np.ndarray,
-    both: np.ndarray,
-    samples: np.ndarray,
-) -> np.ndarray:
-    """(R,) shares of comparisons of different subjects won in a seed; over the classes that the labels make
+def _across(one: Joined, other: Joined, subjects: np.ndarray, both: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """(R,) shares of comparisons of different subjects won; over the seeds and classes that the labels make
     estimable."""
-    plain = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), subjects)
-    doubled = conditioned.over_folds(BETWEEN_SUBJECTS, sides.values(), both)
-    if isinstance(plain, Undefined) or isinstance(doubled, Undefined):
+    plain, doubled = [], []
+    for seed, folds in one.seeds.items():
+        tables = conditioned.over_folds(BETWEEN_SUBJECTS, folds.values(), subjects)
+        sides = [_side_by_side(units, other.seeds[seed][fold], None) for fold, units in folds.items()]
+        beside = conditioned.over_folds(BETWEEN_SUBJECTS, sides, both)
+        if isinstance(tables, Undefined) or isinstance(beside, Undefined):
+            continue
+        if conditioned.estimable(BETWEEN_SUBJECTS, tables):
+            plain.append(tables)
+            doubled.append(beside)
+    kept = conditioned.estimable(BETWEEN_SUBJECTS, conditioned.sum_tables(plain)) if plain else []
+    if not kept:
         return np.full(len(samples), np.nan)
-    kept = [doubled[k].resampled(samples) for k in conditioned.estimable(BETWEEN_SUBJECTS, plain)]
-    return mean_of_known(kept) if kept else np.full(len(samples), np.nan)
+    pooled = conditioned.sum_tables(doubled)
+    return mean_of_known([pooled[k].resampled(samples) for k in kept])
 
 
 def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
@@ -120,9 +110,7 @@ def _side_by_side(one: Units, other: Units, metric: Metric | None) -> Units:
     if metric is None or all(metric(r) == metric(u) for r, u in zip(ranked, (one, other), strict=True)):
         one, other = ranked
     subject = [f"{m}:{name}" for m, units in enumerate((one, other)) for name in units.subject.tolist()]
-    columns = ("y_true", "score", "decision", "stimulus", "start_s", "fold", "group")
-    twice: dict[str, Any] = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in columns}
-    return replace(one, **twice, subject=np.array(subject, dtype=np.str_))
+    return replace(one.join(other), subject=np.array(subject, dtype=np.str_))
 
 
 def _ranked(units: Units) -> Units:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from functools import partial as bound
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,28 +10,27 @@ import numpy as np
 from embench.interfaces.kinds import KindName
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
+from embench.protocols import Design
 from embench.records.predictions import MODEL, Labels, Predictions
-from embench.statistics import permutation
+from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import Score, estimate_all
-from embench.statistics.intervals import LEVEL, Bootstrap, Estimate, draw_bootstrap, paired_difference, stretch, widen
-from embench.statistics.joined import Joined, join
-
-REPLICATES = 1000
+from embench.statistics.intervals import (
+    LEVEL,
+    Estimate,
+    Jackknife,
+    leave_one_out,
+    paired_difference,
+    shared_variance,
+    widen,
+)
+from embench.statistics.joined import Joined, join, shared_stimuli
 
 
 class HeadlineRule(Protocol):
     """What scoring needs of a protocol."""
 
-    def headline_for(self, kind: KindName, fixed_order: bool) -> str:
-        """The metric that ranks runs on targets of a kind; `fixed_order`: tasks come in one order for all subjects."""
-
-
-class OrderCard(Protocol):
-    """What scoring needs of a dataset's card."""
-
-    @property
-    def fixed_order(self) -> bool:
-        """Whether tasks come in one order for all subjects, so that a clock can predict the label."""
+    def headline_for(self, kind: KindName, design: Design) -> str:
+        """The metric that ranks runs on targets of a kind in a study of this design."""
 
 
 def compute_scores(
@@ -43,17 +39,18 @@ def compute_scores(
     *,
     targets: Sequence[Target],
     protocol: HeadlineRule,
-    card: OrderCard,
+    design: Design,
     groups: Mapping[str, str],
     unit_length_s: float | Mapping[str, float],
+    sessions: Mapping[str, float] | None = None,
     not_applicable: Mapping[str, Mapping[str, str]] | None = None,
-    replicates: int = REPLICATES,
 ) -> dict[str, Any]:
     """Scores of the model and of every control, each number with its interval or the reason why there is none.
 
     Args:
         groups: subject -> subjects recorded together with them.
         unit_length_s: nominal length of a unit, for all targets or each; NaN where units are whole recordings.
+        sessions: subject -> length of the session in s, where known.
         not_applicable: target -> control -> why it was not scored.
 
     Returns:
@@ -67,11 +64,10 @@ def compute_scores(
         DataError: predictions do not fit together or with `groups`.
         PluginError: a metric raised.
     """
-    headlines = {target.name: protocol.headline_for(target.kind, card.fixed_order) for target in targets}
+    headlines = {target.name: protocol.headline_for(target.kind, design) for target in targets}
     out: dict[str, Any] = {
         "headlines": headlines,
         "level": LEVEL,
-        "replicates": replicates,
         "scores": {},
         "controls": {},
         "differences": {},
@@ -79,34 +75,29 @@ def compute_scores(
     }
     not_cleared = []
     for target in targets:
+        headline = headlines[target.name]
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
-        methods, partial = _whole(join(predictions, labels, target, groups, length))
+        methods, partial = _whole(join(predictions, labels, target, groups, length, sessions))
         absent = {**partial, **(not_applicable or {}).get(target.name, {})}
         for control, reason in absent.items():
             out["controls"].setdefault(control, {})[target.name] = {"undefined": reason}
         if MODEL not in methods:
             nothing = Undefined("no unit with a label was predicted")
-            out["scores"][target.name] = {headlines[target.name]: _json(nothing)}
+            out["scores"][target.name] = {headline: _json(nothing)}
             continue
-        bootstrap = draw_bootstrap(methods[MODEL].tested_subjects(), groups, replicates)
+        jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
         scored: dict[str, dict[str, Score]] = {}
         for method, joined in methods.items():
-            scored[method], folds = estimate_all(joined, target, headlines[target.name], bootstrap, groups)
+            scored[method], folds = estimate_all(joined, target, headline, jackknife)
             out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
-        added = cache(
-            bound(
-                permutation.per_subject_contributions,
-                headlines[target.name],
-                methods[MODEL],
-                target,
-                bootstrap.subjects,
-            )
-        )
+        trained = methods[MODEL].trained(jackknife)
         for control in sorted(set(scored) - {MODEL}):
             values = {name: _json(value) for name, value in scored[control].items()}
             out["controls"].setdefault(control, {})[target.name] = values
-            gap = _gap(target, headlines[target.name], methods, scored, control, bootstrap, groups, added)
+            if control in NOT_TO_CLEAR:
+                continue
+            gap = _gap(scored[MODEL][headline], scored[control][headline], jackknife, trained)
             compared = {
                 "difference": _json(gap),
                 "clears": isinstance(gap, Estimate) and gap.low is not None and gap.low > 0,
@@ -131,37 +122,19 @@ def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, str
     return {n: joined for n, joined in methods.items() if sizes[n] and n not in partial}, partial
 
 
-def _gap(
-    target: Target,
-    headline: str,
-    methods: Mapping[str, Joined],
-    scored: Mapping[str, Mapping[str, Score]],
-    control: str,
-    bootstrap: Bootstrap,
-    groups: Mapping[str, str],
-    model_adds: Callable[[], np.ndarray | None],
-) -> Score:
+def _gap(one: Score, other: Score, jackknife: Jackknife, trained: np.ndarray) -> Score:
     """The paired difference of headlines, model less control; what cannot be shown to lie above 0 has not cleared it.
 
-    A control shows whether anything was learned. Where nothing was, subjects who train each other's models about double
-    the variance, so that the interval includes the whole `shared_variance`: as much as seeds show, and never more than
-    that doubling, which is also taken where seeds don't show it.
+    Where nothing was learned, subjects who train each other's models about double the variance: that much is allowed
+    for where seeds do not show how much it is.
     """
-    one, other = (scored[method][headline] for method in (MODEL, control))
     if isinstance(one, Undefined) or isinstance(other, Undefined):
         return one if isinstance(one, Undefined) else other
-    names, codes = np.unique([groups[subject] for subject in bootstrap.subjects.tolist()], return_inverse=True)
-    gap = paired_difference(one, other, names[codes], bootstrap)
-    ours, theirs = methods[MODEL], methods[control]
-    if isinstance(gap, Undefined) or ours.n_parts == 1:  # no subject trains another's model
+    gap = paired_difference(one, other, jackknife.codes)
+    if isinstance(gap, Undefined) or gap.error is None or not trained.any():
         return gap
-    added = model_adds() if ours.seeds_differ_in_partition else None
-    subtracted = (
-        None if added is None else permutation.per_subject_contributions(headline, theirs, target, bootstrap.subjects)
-    )
-    if added is None or subtracted is None:
-        return stretch(gap, math.sqrt(2))
-    return widen(gap, permutation.group_contributions_by_seed(added, subtracted, codes), ours.n_parts, share=1, most=1)
+    shared = shared_variance(gap.by_seed, trained)
+    return widen(gap, gap.error**2 if shared is None else shared)
 
 
 def _json(value: Score) -> dict[str, Any]:

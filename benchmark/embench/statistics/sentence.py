@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from embench.records.wording import METRIC_NAMES, format_p, format_points
+from embench.records.wording import METRIC_NAMES, format_p, format_points, join_with_and
 from embench.statistics.significance import ALPHA, EQUIVALENCE_MARGIN, POWER, SHARED_TRAINING
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def comparison_sentence(c: Comparison) -> str:
         first, second = second, first
     if mean < 0:
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
-    size = f"{format_points(mean, c.bounded)} {difference_unit(c)}"
+    size = f"{format_points(mean, c.bounded)} {difference_unit(c)}{' on these stimuli' if c.these_stimuli else ''}"
     interval = (
         "no interval"
         if low is None or high is None
@@ -40,6 +40,9 @@ def comparison_sentence(c: Comparison) -> str:
         text += f"; with an allowance for shared training subjects {format_p(c.tests[SHARED_TRAINING])}"
     if c.equivalent:
         text += f"; equivalent within {EQUIVALENCE_MARGIN * 100:.0f} points ({format_p(c.tests['equivalence'])})"
+    if c.more_seeds:
+        seeds = [str(seed) for seed in c.seeds]
+        text += f"; on the seed{'s' if len(seeds) > 1 else ''} that all have, {join_with_and(seeds)}"
     if c.unequal_tuning:
         text += "; unequal tuning"
     return text + "."

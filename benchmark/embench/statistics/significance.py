@@ -1,7 +1,8 @@
 """Tests of paired differences, on arrays alone: which differences are more than chance, and which too small to matter.
 
-One test is primary and was chosen beforehand: the permutation test over groups of subjects. The others are further
-ones. `docs/statistics.md` describes each of them, and how often each rejects where there is nothing to find.
+One test is primary and was chosen beforehand: the permutation test over groups of subjects, with the allowance for
+shared training where seeds show it. The others are further ones. `docs/statistics.md` describes each of them, and how
+often each rejects where there is nothing to find.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from scipy import optimize, special, stats
 
-from embench.statistics import intervals
+from embench.statistics.intervals import SHARED_AT_MOST
 
 ALPHA, POWER = 0.05, 0.8
 EQUIVALENCE_MARGIN = 0.02
@@ -43,18 +43,12 @@ def permutation_test(values: np.ndarray) -> float:
     return float((np.abs(values) >= np.abs(values[0]) - rounding).mean())
 
 
-def shared_training_test(values: np.ndarray, by_seed: np.ndarray, parts: int) -> float:
-    """The same p with an allowance for subjects who train each other's models, the whole of
-    `intervals.shared_variance`.
-
-    Args:
-        by_seed: (S, G) what each group adds in each of at least two seeds that split subjects differently.
-        parts: F, into how many subjects are split for testing.
-    """
-    own = (by_seed.mean(0) ** 2).sum()
-    more = intervals.shared_variance(by_seed, parts) / own if own else 0.0
-    shrunk = np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]])
-    return permutation_test(shrunk)
+def shared_training_test(values: np.ndarray, shared: float) -> float:
+    """The same p with an allowance for subjects who train each other's models: a swap's value varies by as much as all
+    `values` do, the difference observed by `intervals.shared_variance` more, and is measured in its own spread."""
+    own = (values**2).mean()
+    more = min(shared / own, SHARED_AT_MOST) if own else 0.0
+    return permutation_test(np.concatenate([values[:1] / np.sqrt(1 + more), values[1:]]))
 
 
 def sign_flips(summands: np.ndarray) -> np.ndarray:
@@ -64,6 +58,8 @@ def sign_flips(summands: np.ndarray) -> np.ndarray:
 
 def wilcoxon_test(summands: np.ndarray) -> float:
     """The two-sided p of Wilcoxon's signed-rank test over groups (G,); 1 where none differs."""
+    from scipy import stats
+
     return float(stats.wilcoxon(summands).pvalue) if np.any(summands) else 1.0
 
 
@@ -76,6 +72,8 @@ def corrected_error(differences: np.ndarray, folds: int) -> float:
 
 def t_test(mean: float, error: float, df: float) -> float:
     """The two-sided p of a mean with its standard error."""
+    from scipy import stats
+
     if error == 0:
         return 1.0 if mean == 0 else 0.0
     return float(2 * stats.t.sf(abs(mean) / error, df))
@@ -84,6 +82,8 @@ def t_test(mean: float, error: float, df: float) -> float:
 def equivalence_test(mean: float, error: float, df: float, margin: float = EQUIVALENCE_MARGIN) -> float:
     """The p of two one-sided t tests (TOST; Schuirmann 1987, doi 10.1007/BF01068419) that the difference lies within
     `margin` of 0: the greater of the two."""
+    from scipy import stats
+
     if error == 0:
         return 0.0 if abs(mean) < margin else 1.0
     return float(max(stats.t.sf((mean + margin) / error, df), stats.t.cdf((mean - margin) / error, df)))
@@ -92,6 +92,8 @@ def equivalence_test(mean: float, error: float, df: float, margin: float = EQUIV
 def smallest_detectable(error: float, df: float) -> float:
     """The smallest true difference that a two-sided paired t test at .05 would show with 80 % power, when the standard
     error is this one."""
+    from scipy import optimize, special, stats
+
     critical = stats.t.isf(ALPHA / 2, df)
 
     def power(noncentrality: float) -> float:

@@ -18,7 +18,7 @@ def check_metric(cls: type[Metric]) -> None:
 
     A number in its range, or a reason; the same whatever the order of the units; inputs left as they are; a right
     prediction no worse than a noisy one; a chance level in its range; a reason and no error where there is one
-    class only; and bootstrap scores that agree with the score itself.
+    class only; and scores of samples of subjects that agree with the score itself.
 
     Raises:
         CheckFailed: with what was expected and what was found.
@@ -80,7 +80,7 @@ def _resampled(check: Check, metric: Metric, units: Units, score: float | None) 
     fine = _near(float(scores[0]), score)
     check.that(fine, f"with each subject once `resampled` gives {scores[0]}, the score is {score}", expected="the same")
     for value in scores[np.isfinite(scores)]:
-        _in_range(check, metric, float(value), "a bootstrap score")
+        _in_range(check, metric, float(value), "a sample's score")
 
 
 def _right(units: Units) -> Units:

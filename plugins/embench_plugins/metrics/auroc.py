@@ -37,7 +37,7 @@ class Auroc(Metric):
         return 0.5
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) AUROC of each bootstrap sample of subjects, NaN where a sample holds one class. Uses counts of pairs
+        """(R,) AUROC of each sample of subjects, NaN where a sample holds one class. Uses counts of pairs
         between subjects, so that no sample of units is built."""
         return _mean(units, subject_codes(units, subjects), counts)
 

@@ -39,5 +39,5 @@ class AurocWithin(Metric):
         return 0.5
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) mean of the subjects' AUROCs in each bootstrap sample, NaN where no sampled subject has both classes."""
+        """(R,) mean of the subjects' AUROCs in each sample, NaN where no sampled subject has both classes."""
         return resampled_mean(auroc_by_subject(units, subjects), counts)

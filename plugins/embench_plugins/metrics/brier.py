@@ -35,7 +35,7 @@ class Brier(Metric):
         return float((1 - (class_shares(units) ** 2).sum()) / 2)
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) Brier score of each bootstrap sample of subjects, NaN for a sample without units."""
+        """(R,) Brier score of each sample of subjects, NaN for a sample without units."""
         person = subject_codes(units, subjects)
         errors = np.bincount(person, _errors(units), len(subjects))
         with np.errstate(invalid="ignore"):

@@ -39,5 +39,5 @@ class Ccc(Metric):
         return 0.0
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) mean of the subjects' concordances in each bootstrap sample, NaN where none is defined."""
+        """(R,) mean of the subjects' concordances in each sample, NaN where none is defined."""
         return resampled_mean(concordance_by_subject(units, subjects), counts)

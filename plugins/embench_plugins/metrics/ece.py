@@ -40,7 +40,7 @@ class Ece(Metric):
         return 0.0
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) calibration error of each bootstrap sample of subjects, NaN for a sample without units."""
+        """(R,) calibration error of each sample of subjects, NaN for a sample without units."""
         return _resampled(units, subject_codes(units, subjects), counts)
 
 

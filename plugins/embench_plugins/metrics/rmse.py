@@ -36,7 +36,7 @@ class Rmse(Metric):
         return float(units.y_true.std())
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """(R,) error of each bootstrap sample of subjects, NaN for a sample without units."""
+        """(R,) error of each sample of subjects, NaN for a sample without units."""
         person = subject_codes(units, subjects)
         errors = np.bincount(person, _errors(units), len(subjects))
         with np.errstate(invalid="ignore"):

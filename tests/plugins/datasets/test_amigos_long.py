@@ -97,7 +97,7 @@ def test_five_groups_of_four_watched_together(all_subjects):
 def test_no_viewing_group_is_in_two_parts_of_a_fold(all_subjects, variant, k):
     reader = variant(all_subjects)
     recordings = [r for subject in reader.subjects() for r in reader.recordings(subject)]
-    protocol = load_protocol("subject-independent-v1")
+    protocol = load_protocol("subject-independent-v2")
     units = make_units(recordings, reader.card, "rating", protocol)
     folds = partition(protocol, reader.card.name, units, k)
     prove(protocol, units, folds)

@@ -103,7 +103,7 @@ def units(tmp_path_factory) -> list[dict]:
     """Of 28 subjects with a wristband: samples (units, channels, samples) of each modality, and labels (units,)."""
     root = tmp_path_factory.mktemp("k_emocon")
     synthetic.synthesize(root, subjects=32, seed=11, effect=1.0)
-    reader, protocol, found = KEmoCon(root), load_protocol("subject-independent-v1"), []
+    reader, protocol, found = KEmoCon(root), load_protocol("subject-independent-v2"), []
     for subject in reader.subjects():
         (recording,) = reader.recordings(subject)
         if "ppg" not in recording.signals:

@@ -5,7 +5,7 @@ Each check is a function of `Evidence`: it returns a `CheckResult`, or `Undefine
 
 from collections.abc import Callable, Mapping
 
-from embench.audits.checks import copies, embeddings, nuisance, recorded, sharing, subjects
+from embench.audits.checks import clock, copies, embeddings, nuisance, recorded, sharing, subjects
 from embench.audits.checks.evidence import Evidence
 from embench.interfaces.metric import Undefined
 from embench.records.audit import CheckResult
@@ -23,9 +23,10 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "access": recorded.check_access,
     "person": nuisance.check_explained_by_subject,
     "stimulus": nuisance.check_explained_by_stimulus,
-    "clock": nuisance.check_explained_by_clock,
+    "clock": clock.check_explained_by_clock,
     "length": nuisance.check_explained_by_length,
     "order": nuisance.check_explained_by_order,
+    "balance": clock.check_balance,
     "controls": nuisance.check_controls,
     "suspicious": subjects.check_suspicious,
     "shift": subjects.check_shift,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from embench.interfaces.dataset import Card
+from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
 from embench.protocols import Fold, Protocol
 from embench.records.embeddings import Embeddings
@@ -40,15 +41,16 @@ class Evidence:
 
     Args:
         units: id -> unit, as the data and the protocol make them. `labels`: made of the data by the card's rules, for
-            the units that the run predicted. `groups`: subject -> subjects recorded together, by the data.
+            the units that the run predicted. `groups`: subject -> subjects recorded together, and `sessions`: subject
+            -> length of the session in s, both by the data.
         dealt: seed -> the folds that the protocol deals these subjects into; empty where the run is not about them
             alone.
         rescored: what `scores.json` should hold.
-        statistics: of networks that normalise by their training subjects; None where they cannot be recomputed.
+        statistics: of networks that normalise by their training subjects; or why they cannot be recomputed.
         sources: name -> data of what was pretrained on, as far as they are available; `missing_sources` those that
             are not.
-        stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; None where code
-            or libraries are others, so that ids must differ.
+        stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; or why they
+            cannot be compared.
         baselines: records of handcrafted features with simple estimators next to the run.
     """
 
@@ -62,14 +64,15 @@ class Evidence:
     units: Mapping[str, Unit]
     labels: Labels
     groups: Mapping[str, str]
+    sessions: Mapping[str, float]
     unit_length_s: float
     dealt: Mapping[int, Sequence[Fold]]
     rescored: Mapping[str, Any]
+    statistics: Sequence[FittedStatistics] | Undefined
+    stages: Sequence[Mapping[str, Any]] | Undefined
     embeddings: Embeddings | None = None
-    statistics: Sequence[FittedStatistics] | None = None
     sources: Mapping[str, Store] = field(default_factory=dict)
     missing_sources: tuple[str, ...] = ()
-    stages: Sequence[Mapping[str, Any]] | None = None
     baselines: Sequence[Record] = ()
 
     @property
@@ -89,6 +92,10 @@ class Evidence:
     def model_rows(self, target: str) -> Predictions:
         """The model's rows of a target."""
         return self.predictions.take((self.predictions["method"] == MODEL) & (self.predictions["target"] == target))
+
+    def compared_targets(self) -> list[Target]:
+        """Targets with one score a unit that the model predicted."""
+        return [t for t in self.targets if not t.traits.several and t.name in self.joined]
 
     def binary_targets(self) -> Iterator[tuple[Target, Joined]]:
         """Targets of two classes with the model's joined predictions."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from embench.audits.checks.evidence import Evidence, first_names
+from embench.audits.checks.evidence import Evidence, FittedStatistics, first_names
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.predictions import Labels
@@ -111,8 +111,8 @@ def check_access(e: Evidence) -> CheckResult:
 def check_stages(e: Evidence) -> CheckResult | Undefined:
     """The stages that the run went through are those that its request has here: their ids are made of the subjects,
     units and labels that each learned from, so that equal ids prove them."""
-    if e.stages is None:
-        return Undefined("code, libraries, data or device differ from the run's, or nothing was trained in stages")
+    if isinstance(e.stages, Undefined):
+        return e.stages
     rows = [row for row in e.stages if row["differs"]]
     figures = {"stages": len(e.stages), "differ": len(rows)}
     if not rows:
@@ -127,10 +127,8 @@ def check_stages(e: Evidence) -> CheckResult | Undefined:
 
 def check_statistics(e: Evidence) -> CheckResult | Undefined:
     """What a network normalises by was fitted on the training subjects of its fold, and on no other subject."""
-    if e.statistics is None:
-        return Undefined(
-            "no weights, code that differs from the run's, or statistics that came with pretrained weights"
-        )
+    if isinstance(e.statistics, Undefined):
+        return e.statistics
     if not e.statistics:
         return Undefined("no encoder of the method keeps statistics of its training subjects")
     off, whole = [], []
@@ -141,7 +139,7 @@ def check_statistics(e: Evidence) -> CheckResult | Undefined:
             off.append(s)
             if float(np.max(np.abs(s.saved - s.all_subjects) / size)) < gap / 3:
                 whole.append(s)
-    same = _same_in_all_folds(e)
+    same = _same_in_all_folds(e.statistics)
     figures = {"buffers": len(e.statistics), "differ": len(off), "same in all folds": len(same)}
     todo = "fit normalisation statistics in `fit_stats`, on the training subjects of each fold alone, and train again"
     if whole or same:
@@ -155,11 +153,11 @@ def check_statistics(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures)
 
 
-def _same_in_all_folds(e: Evidence) -> list[str]:
+def _same_in_all_folds(statistics: Sequence[FittedStatistics]) -> list[str]:
     """Buffers that are equal in all folds of a seed, though their training subjects are not."""
     found = []
     of: dict[tuple[int, str], list[np.ndarray]] = {}
-    for s in e.statistics or ():
+    for s in statistics:
         # Where training subjects agree to the digit (a feature that is constant), equal buffers say nothing.
         if np.ptp(s.saved) > 0 or np.abs(s.saved).max() > 0:
             of.setdefault((s.seed, s.name), []).append(s.saved)
@@ -172,8 +170,7 @@ def _same_in_all_folds(e: Evidence) -> list[str]:
 
 def check_validation(e: Evidence) -> CheckResult:
     """How many things the validation subjects decided; each one more makes them less of a check."""
-    parts = e.record.run["config"].get("parts", {})
-    uses = [f"when to stop {name}" for name, part in parts.items() if part.get("selection") == "early_stop"]
+    uses = [f"when to stop {name}" for name in _stopped_early(e)]
     tested = {row["subject"] for row in e.record.folds if row["role"] == "val"}
     findings = []
     if tested and len(uses) > 1:
@@ -189,6 +186,14 @@ def check_validation(e: Evidence) -> CheckResult:
         todo = "choose among methods with --dev, and open the test labels once"
         findings.append(AuditFinding("note", what, {"tried": most, "test looks": seen}, todo))
     return CheckResult({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
+
+
+def _stopped_early(e: Evidence) -> list[str]:
+    """The parts of the method that stopped early: of those that were trained by epochs, as the history says."""
+    kinds = {"unimodal": "encoder", "fusion": "fusion", "pretrain": "pretrainer"}
+    trained = {kinds.get(row["kind"]) for row in e.record.history}
+    parts = e.record.run["config"].get("parts", {})
+    return [n for n, part in parts.items() if n.partition("[")[0] in trained and part["selection"] == "early_stop"]
 
 
 _OVERLAP: dict[str, tuple[Severity, str]] = {

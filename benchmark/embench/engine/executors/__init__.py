@@ -13,7 +13,7 @@ its inputs, and puts into `outcome` what came of each. It keeps to this:
   while it waits and calls `on_event` (`embench.engine.executors.events.Events`).
 - `root` and the places that a stage names (prepared data, runs, its own folder) are absolute paths and must mean the
   same wherever stages run: on other machines this takes a shared file system.
-- The numbers don't depend on the executor or on `workers`: a stage is seeded from its own id and uses the threads that
+- The numbers don't depend on the executor or on `workers`: a stage is seeded from what it is and uses the threads that
   its params say.
 """
 

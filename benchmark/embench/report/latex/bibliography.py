@@ -18,8 +18,6 @@ from embench.records.record import Record
 from embench.report.latex.tex import escape
 
 EMBENCH_KEY = "embench"
-INTERVALS_KEY = "hesterberg2015"
-"""The paper of the bootstrap intervals, see `statistics/intervals.py`."""
 
 _HEAD = re.compile(r"^@\w+\{\s*([^,\s]+)\s*,", re.MULTILINE)
 _DOI = re.compile(r"10\.\d{4,}/\S+")
@@ -129,6 +127,11 @@ def paper_of_protocol(name: str) -> str | None:
     return key_of(name) or key_of(name.partition("-")[0])
 
 
+def intervals_paper(of: Record) -> str:
+    """The paper of a record's intervals: the jackknife's, of earlier records the bootstrap's."""
+    return "hesterberg2015" if "replicates" in of.scores else "efron1981"
+
+
 def cited_papers(records: Sequence[Record]) -> list[Paper]:
     """The papers of the datasets, methods, protocols, headlines and intervals of some runs, and embench; each once."""
     found: dict[str, Paper] = {}
@@ -143,7 +146,7 @@ def cited_papers(records: Sequence[Record]) -> list[Paper]:
         keys = [paper_of(kind, name) for _, kind, name in run_plugins(run)]
         keys += [paper_of_protocol(run["protocol"]["name"])]
         keys += [paper_of("metric", metric) for metric in of.scores["headlines"].values()]
-        for key in [*keys, INTERVALS_KEY]:
+        for key in [*keys, intervals_paper(of)]:
             if key in papers():
                 found.setdefault(str(key), papers()[str(key)])
     return [*found.values(), embench_paper()]

@@ -53,9 +53,17 @@ _HEADLINE = {
     "auroc_crossed_time": "the share of quadruples of two subjects and two times, with opposite labels for the two "
     "subjects, in which the positive time has the higher score (chance is .5 for every score that the clock or the "
     "subject explains)",
+    "auroc_crossed": "the share of quadruples of two subjects of one fold and two stimuli, with opposite labels for "
+    "the two subjects, in which the positive stimulus has the higher score (chance is .5 for every score that the "
+    "stimulus or the subject explains)",
+    "auroc_crossed_matched": "the share of quadruples of two subjects of one fold, whose sessions differ by at most "
+    "60~s in length, and two times, with opposite labels for the two subjects, in which the positive time has the "
+    "higher score (chance is .5 for every score that the clock or the subject explains)",
 }
 
 _BOOTSTRAP = r"with expanded 95~\% percentile intervals from a bootstrap of subjects within folds"
+"""Of records made before intervals came from the jackknife, which say how many replicates they drew."""
+_JACKKNIFE = r"with 95~\% $t$ intervals from the jackknife over groups of subjects"
 
 
 def methods_section(records: Sequence[Record]) -> str:
@@ -169,11 +177,12 @@ def _scoring(of: Record) -> list[str]:
     sentences = []
     for metric in dict.fromkeys(of.scores["headlines"].values()):
         paper = cite(bibliography.paper_of("metric", metric))
-        drawn = cite(bibliography.INTERVALS_KEY)
+        intervals = _BOOTSTRAP if "replicates" in of.scores else _JACKKNIFE
+        drawn = cite(bibliography.intervals_paper(of))
         what = _HEADLINE.get(metric)
         if metric not in ("auroc_within", "ccc"):
             averaged = "" if what else ", computed for each fold and seed and averaged over seeds, then over folds"
-            what = f"{what or escape(metric_name(metric))}{averaged}, {_BOOTSTRAP}{drawn}"
+            what = f"{what or escape(metric_name(metric))}{averaged}, {intervals}{drawn}"
         sentences.append(f"Methods are compared by {what}{paper}.")
     scored = sorted({name for by_target in of.scores["differences"].values() for name in by_target})
     controls = [code(name) for name in of.scores["differences"]]

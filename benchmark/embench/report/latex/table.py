@@ -10,7 +10,8 @@ from embench.records.wording import bare_name, format_score, method_name, metric
 from embench.report.latex.tex import code, escape
 
 PAPER_METRICS = (
-    "auroc_within", "auroc_crossed", "auroc_crossed_time", "auroc", "balanced_accuracy", "f1_weighted", "ccc", "rmse",
+    "auroc_within", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched", "auroc", "balanced_accuracy",
+    "f1_weighted", "ccc", "rmse",
 )  # fmt: skip
 """The columns next to the headline, where any of a table's runs has them."""
 

@@ -1,0 +1,156 @@
+"""Many methods on one board: which ranks each may have, and how far the best of equal ones would lead by luck.
+
+Arithmetic on published numbers alone, with numpy: boards are also printed by a command that starts at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from embench.statistics.intervals import SHARED_AT_MOST, shared_variance
+from embench.statistics.significance import ALPHA, group_permutations
+
+DRAWS = 2**15
+_SEED = 20261121
+
+
+@dataclass(frozen=True)
+class Summands:
+    """What each group of subjects adds to a method's score.
+
+    Args:
+        fits: equal for methods that predicted the same units in the same folds and seeds.
+        adds: (G,) they add up to the score.
+        by_seed: (S, G) what groups add in each seed, NaN in seeds without a score, and `trained` (S, G, G): see
+            `intervals.shared_variance`.
+    """
+
+    fits: str
+    adds: np.ndarray
+    by_seed: np.ndarray
+    trained: np.ndarray
+
+    def as_json(self) -> dict[str, Any]:
+        """The summands as an entry holds them."""
+        by_seed = [[None if x != x else x for x in seed] for seed in self.by_seed.round(9).tolist()]
+        trained = self.trained.astype(int).tolist()
+        return {"fits": self.fits, "adds": self.adds.round(9).tolist(), "by_seed": by_seed, "trained": trained}
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> Summands:
+        """Raises KeyError where a part is missing."""
+        by_seed, trained = np.array(kept["by_seed"], float), np.array(kept["trained"], bool)
+        return cls(kept["fits"], np.array(kept["adds"], float), by_seed, trained)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Methods in the order of their scores.
+
+    Args:
+        ranks: the best and the worst rank that each method may have: it shares them with those that it can't be told
+            apart from.
+        lead: of the first over the mean of all. `luck`: by how much the best of as many equal methods would lead;
+            None where a method has no interval.
+        paired: whether methods were compared subject by subject. Where not, `luck` is a bound from above.
+    """
+
+    ranks: tuple[tuple[int, int], ...]
+    lead: float
+    luck: float | None
+    paired: bool
+
+
+def rank_methods(scores: Sequence[Mapping[str, Any]], summands: Sequence[Summands | None]) -> Ranking:
+    """The ranking of methods, best first, of scores of which more is better.
+
+    Every two are compared. Two are told apart at 95 % for all comparisons together, by a test of the greatest of the
+    standardised differences: of sign flips over groups of subjects where all methods have summands of the same units,
+    else of independent means with the methods' own intervals.
+
+    Args:
+        scores: as `scores.json` holds them.
+    """
+    means = np.array([score["mean"] for score in scores])
+    known = [s for s in summands if s is not None]
+    paired = len(known) == len(scores) and len({s.fits for s in known}) == 1
+    standardised, greatest, luck = _paired(known) if paired else _unpaired(means, scores)
+    p = 1 - np.searchsorted(np.sort(greatest), np.abs(standardised) - 1e-9) / len(greatest)
+    above = (p < ALPHA) & (standardised > 0)
+    ranks = tuple((1 + int(n), len(means) - int(m)) for n, m in zip(above.sum(0), above.sum(1), strict=True))
+    return Ranking(ranks, float(means[0] - means.mean()), luck, paired)
+
+
+_Compared = tuple[np.ndarray, np.ndarray, float | None]
+"""(M, M) standardised differences, row less column; (R,) draws of the greatest of them among equal methods; what the
+best of these leads by."""
+
+
+def _paired(summands: Sequence[Summands]) -> _Compared:
+    """By sign flips, each of which turns all methods' summands of a group of subjects at once, so that methods keep
+    their correlation (Westfall & Young 1993). The first flip turns none: the observed value counts itself."""
+    adds = np.stack([s.adds for s in summands])
+    gaps = adds[:, None] - adds
+    own = (gaps**2).sum(-1)
+    error = np.sqrt(own + _shared(summands, own))
+    standardised = np.divide(gaps.sum(-1), error, out=np.zeros_like(own), where=error > 0)
+    signs = 1.0 - 2.0 * group_permutations(adds.shape[1])
+    turned = signs @ adds.T
+    one, other = np.nonzero(np.triu(own > 0, 1))
+    greatest = np.zeros(len(signs))
+    for k in range(0, len(signs), 2048):  # so that all pairs fit into memory
+        some = turned[k : k + 2048]
+        values = np.abs(some[:, one] - some[:, other]) / np.sqrt(own[one, other])
+        greatest[k : k + 2048] = values.max(1, initial=0.0)
+    return standardised, greatest, float((signs @ _centred(summands, adds).T).max(1).mean())
+
+
+def _shared(summands: Sequence[Summands], own: np.ndarray) -> np.ndarray:
+    """(M, M) the variance that shared training adds to each difference."""
+    shared = np.zeros_like(own)
+    for a, b in combinations(range(len(summands)), 2):
+        gap = summands[a].by_seed - summands[b].by_seed
+        shared[a, b] = shared[b, a] = _allowance(gap, summands[0].trained, own[a, b])
+    return shared
+
+
+def _allowance(by_seed: np.ndarray, trained: np.ndarray, own: float) -> float:
+    """The variance from shared training; where seeds do not show it, as much as there is without, as where there is
+    nothing to learn."""
+    shared = shared_variance(by_seed, trained)
+    return own if shared is None else min(shared, SHARED_AT_MOST * own)
+
+
+def _centred(summands: Sequence[Summands], adds: np.ndarray) -> np.ndarray:
+    """(M, G) what methods add beyond their mean, as if all were equal, with the variance from shared training."""
+    beyond = adds - adds.mean(0)
+    beyond -= beyond.mean(1, keepdims=True)
+    own = (beyond**2).sum(1)
+    by_seed = np.stack([s.by_seed for s in summands])
+    by_seed -= by_seed.mean(0)
+    shared = [_allowance(of, summands[0].trained, float(v)) for of, v in zip(by_seed, own, strict=True)]
+    ratio = np.divide(shared, own, out=np.zeros_like(own), where=own > 0)
+    return np.asarray(beyond * np.sqrt(1 + ratio)[:, None])
+
+
+def _unpaired(means: np.ndarray, scores: Sequence[Mapping[str, Any]]) -> _Compared:
+    """By the range of independent means (Tukey & Kramer), which is too careful where methods err alike."""
+    from scipy.special import stdtrit
+
+    df = max(1, min(score["people"] for score in scores) - 1)
+    half = np.array([np.nan if s["low"] is None else (s["high"] - s["low"]) / 2 for s in scores])
+    errors = half / stdtrit(df, 0.975)
+    both = np.sqrt(errors[:, None] ** 2 + errors**2)
+    gaps = means[:, None] - means
+    standardised = np.divide(gaps, both, out=np.zeros_like(gaps), where=both > 0)
+    rng = np.random.default_rng(_SEED)
+    drawn = rng.standard_normal((DRAWS, len(means)))
+    greatest = np.ptp(drawn, axis=1) / np.sqrt(2 * rng.chisquare(df, DRAWS) / df)
+    noise = drawn * errors
+    luck = float((noise.max(1) - noise.mean(1)).mean())
+    return standardised, greatest, None if np.isnan(luck) else luck

@@ -1,0 +1,39 @@
+"""What groups of subjects add to a record's headline, by which a board compares it with others without predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from embench.files import digest
+from embench.records.record import Record
+from embench.statistics.common import has_shared_subjects, joined_on_common, recorded_targets
+from embench.statistics.estimates import contributions
+from embench.statistics.intervals import leave_one_out
+from embench.statistics.permutation import per_subject_contributions
+from embench.statistics.ranking import Summands
+
+
+def headline_summands(record: Record, target: str) -> Summands | None:
+    """What groups of subjects add to the headline of a target; None where it is undefined or no sum over subjects,
+    where subjects are tested by models that they trained, or where an old record does not hold the label's rule.
+
+    Raises:
+        DataError: the record holds no labels.
+    """
+    metric = record.scores["headlines"][target]
+    groups = record.groups
+    rule = next((each for each in recorded_targets(record) if each.name == target), None)
+    if rule is None or "mean" not in record.scores["scores"][target][metric] or has_shared_subjects(record):
+        return None
+    [joined] = joined_on_common([record], rule, groups)
+    jackknife = leave_one_out(joined.tested_subjects(), groups)
+    adds = per_subject_contributions(metric, joined, rule, jackknife.subjects)
+    if adds is None:
+        return None
+    adds = np.bincount(jackknife.codes, adds)
+    by_seed = contributions(metric, joined, rule, jackknife)
+    units = [
+        [seed, fold, *(values.tolist() for values in (part.subject, part.stimulus, part.start_s, part.y_true))]
+        for seed, fold, part in joined
+    ]
+    return Summands(digest([metric, jackknife.codes.tolist(), units]), adds, by_seed, joined.trained(jackknife))

@@ -1,0 +1,69 @@
+"""On real subjects whose tasks came in one order: no clock of any shape, nor its negative, nor a method mixed with one,
+is worth more than it is without the signal."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+import embench
+from embench.records.record import read_record
+
+from ..sample import WHOLE
+from .attack import Arena
+from .clocks import CLOCKS
+from .unseen import UNSEEN
+
+DATA = os.environ.get("EMBENCH_TEST_DATA")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA names no folder with stress_predict"),
+]
+
+CONTROLS = ("prior", "elapsed_time", "movement", "session_position")
+"""The other ones say the same of all units of a session, as `prior` does."""
+
+ALL = CLOCKS | UNSEEN
+
+WEIGHTS = (0.1, 0.3, 0.6, 1.0, 3.0) if WHOLE else (0.3,)
+"""How much of a clock is added to a method, both in standard deviations of their logits."""
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory) -> Arena:
+    """A cheap method on all subjects who have labels."""
+    folder = tmp_path_factory.mktemp("arena")
+    method = {"encoder": "handcrafted", "fusion": "logreg", "modalities": "eda,temp", "recipe": "small"}
+    rules = {"protocol": "subject-independent-v2", "seeds": "0,1,2", "device": "cpu", "workers": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBENCH_CACHE", str(folder / "cache"))
+        run = embench.run(dataset="stress_predict", data_root=DATA, runs=folder / "runs", **method, **rules)
+    made = Arena(read_record(run.folder))
+    assert made.name == "auroc_crossed_matched"
+    return made
+
+
+@pytest.fixture(scope="module", params=ALL if WHOLE else ("share", "everything"))
+def clock(request, arena) -> np.ndarray:
+    return arena.clock(ALL[request.param])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_clock_is_at_chance_and_clears_no_control(arena, clock, sign) -> None:
+    made = arena.score(sign * clock)
+    cleared = [name for name in CONTROLS if arena.above(made, arena.controls[name]).low > 0]
+    print(f"{made.headline.mean:.3f} [{made.headline.low:.3f}, {made.headline.high:.3f}]")
+    assert abs(made.headline.mean - 0.5) < 0.02
+    assert made.headline.low <= 0.5 <= made.headline.high
+    assert not cleared
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_method_gains_nothing_from_a_clock(arena, clock, sign) -> None:
+    alone = arena.score(arena.method)
+    for weight in WEIGHTS:
+        gain = arena.above(arena.score(arena.method + sign * weight * clock), alone)
+        print(f"{weight}: {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
+        assert gain.mean <= 0.005 or gain.low <= 0, f"{weight} of the clock adds {gain.mean:.3f}"

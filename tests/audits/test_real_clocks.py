@@ -1,0 +1,106 @@
+"""On real recordings: clocks and their negatives are severe, published methods are not, and neither is one that is
+always right."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embench import registry
+from embench.audits.checks.clock import check_explained_by_clock
+from embench.audits.checks.evidence import Evidence
+from embench.audits.collect import collect_evidence
+from embench.data import find
+from embench.data.cohort import Cohort, build_cohort
+from embench.interfaces.metric import Undefined
+from embench.protocols import load_protocol
+from embench.records import record
+from embench.records.predictions import MODEL, Predictions
+from embench.runs import external
+
+from ..attacks.clocks import CLOCKS
+
+DATA = os.environ.get("EMBENCH_TEST_DATA")
+PROTOCOL = "subject-independent-v2"
+BOARDS = Path(__file__).parents[2] / "leaderboards" / "stress_predict"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA names no folder with stress_predict"),
+]
+
+
+@pytest.fixture(scope="module")
+def cohort() -> Cohort:
+    rules, card = load_protocol(PROTOCOL), registry.load("dataset", "stress_predict").card
+    store = find.prepared("stress_predict", Path(str(DATA)), rules)
+    return build_cohort(store, card, card.targets, list(store.modalities), rules)
+
+
+@pytest.fixture(scope="module")
+def evidence(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """About a file that says how many seconds of the session are over."""
+    folder = tmp_path_factory.mktemp("clock")
+    with (folder / "elapsed.csv").open("w", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(["subject", "recording", "unit", "target", "score"])
+        for unit in cohort.of(cohort.eligible):
+            lines.writerow([unit.subject, unit.recording, unit.id, "stress", f"{unit.start_s / 4000:.6f}"])
+    places = {"protocol": PROTOCOL, "data_root": Path(str(DATA)), "out": folder / "out" / "elapsed"}
+    return collect_evidence(external.score(folder / "elapsed.csv", "stress_predict", **places).folder, Path(str(DATA)))
+
+
+def found(evidence: Evidence, predictions: Predictions) -> list[str]:
+    """The severities that the check finds for other predictions of the same cohort."""
+    changed = replace(evidence, record=replace(evidence.record, predictions=predictions, labels=None))
+    result = check_explained_by_clock(changed)
+    assert not isinstance(result, Undefined), result
+    print({name: figures["share explained"] for name, figures in result.figures.items()})
+    return [finding.severity for finding in result.findings]
+
+
+def predicted(
+    evidence: Evidence, cohort: Cohort, score: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+) -> Predictions:
+    """Predictions of seed 0, a fold at a time: `score` of all labels, and of the rows to train on and to predict."""
+    rows = evidence.predictions.take((evidence.predictions["method"] == MODEL) & (evidence.predictions["seed"] == 0))
+    at = {unit.id: k for k, unit in enumerate(cohort.units)}
+    y = cohort.label["stress"]
+    made = np.full(len(rows), np.nan)
+    for fold in np.unique(rows["fold"]).tolist():
+        here = rows["fold"] == fold
+        test = np.array([at[unit] for unit in rows["unit"][here].tolist()])
+        tested = {cohort.units[k].subject for k in test}
+        train = [k for k, unit in enumerate(cohort.units) if np.isfinite(y[k]) and unit.subject not in tested]
+        made[here] = score(y, np.array(train), test)
+    return Predictions({**rows.columns, "score": made})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("name", CLOCKS)
+def test_a_clock_is_severe(evidence: Evidence, cohort: Cohort, name: str, sign: int) -> None:
+    t = np.array([unit.start_s for unit in cohort.units])
+    session = np.array([cohort.sessions.get(unit.subject, np.nan) for unit in cohort.units])
+
+    def score(y: np.ndarray, train: np.ndarray, test: np.ndarray) -> np.ndarray:
+        return sign * CLOCKS[name](t[train], session[train], y[train], t[test], session[test])
+
+    assert found(evidence, predicted(evidence, cohort, score)) == ["severe"]
+
+
+def test_to_be_always_right_is_not_severe(evidence: Evidence, cohort: Cohort) -> None:
+    right = predicted(evidence, cohort, lambda y, _, test: np.nan_to_num(y[test], nan=0.5))
+    assert found(evidence, right) == ["warning"]
+
+
+def test_no_published_method_is_severe(evidence: Evidence) -> None:
+    entries = sorted(BOARDS.glob("subject-independent-*/*/run.yaml"))
+    assert entries
+    for path in entries:
+        rows = record.read_record(path.parent).predictions
+        assert found(evidence, rows.take(rows["seed"] == 0)) == [], path

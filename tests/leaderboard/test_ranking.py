@@ -1,0 +1,227 @@
+"""Ranks of many methods: who shares one, and what the lead of the best of them is worth."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embench.errors import DataError
+from embench.leaderboard import leaderboard_sections, publish_runs
+from embench.records import record
+from embench.records.record import Record
+from embench.statistics.comparison import compare
+from embench.statistics.ranking import Ranking, Summands, rank_methods
+from embench.statistics.scores import compute_scores
+from embench.statistics.significance import SHARED_TRAINING
+
+from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
+
+GROUPS, SEEDS = 12, 3
+
+
+def a_board(
+    rng: np.random.Generator, methods: int, *, lead: float = 0.0, wander: float = 0.0, told: bool = True
+) -> tuple[list[dict[str, float]], list[Summands | None]]:
+    """Scores, best first, and what subjects add to them: .6, a subject's own ease that all methods meet, and chance.
+
+    Args:
+        lead: of the first method over the others. `wander`: SD of what subjects add between seeds.
+        told: whether entries hold the summands.
+    """
+    of_subjects = 0.6 + 0.15 * rng.normal(size=GROUPS) + 0.1 * rng.normal(size=(methods, GROUPS))
+    of_subjects[0] += lead
+    values = np.sort(of_subjects.mean(1))[::-1]
+    order = np.argsort(-of_subjects.mean(1))
+    half = 2.2 * of_subjects.std(1, ddof=1)[order] / GROUPS**0.5  # t of 11 degrees of freedom
+    scores = [
+        {"mean": value, "low": value - h, "high": value + h, "people": GROUPS}
+        for value, h in zip(values, half, strict=True)
+    ]
+    by_seed = wander * rng.normal(size=(methods, SEEDS, GROUPS)) / GROUPS
+    fold = np.stack([rng.permutation(np.arange(GROUPS) % 5) for _ in range(SEEDS)])
+    trained = fold[:, :, None] != fold[:, None]
+    summands = [Summands("same units", of_subjects[m] / GROUPS, by_seed[m], trained) if told else None for m in order]
+    return scores, summands
+
+
+def all_share(ranking: Ranking) -> bool:
+    return set(ranking.ranks) == {(1, len(ranking.ranks))}
+
+
+def test_a_method_far_above_the_others_has_the_first_rank_alone() -> None:
+    ranking = rank_methods(*a_board(np.random.default_rng(0), 6, lead=0.3))
+    assert ranking.ranks[0] == (1, 1)
+    assert set(ranking.ranks[1:]) == {(2, 6)}
+    assert ranking.luck is not None
+    assert ranking.lead > 2 * ranking.luck
+
+
+def test_equal_methods_share_all_ranks_and_the_best_leads_by_what_luck_gives() -> None:
+    """Over 60 boards: the lead of the first is on average what each board says of itself."""
+    boards = [rank_methods(*a_board(np.random.default_rng(k), 12)) for k in range(60)]
+    assert sum(not all_share(ranking) for ranking in boards) <= 8  # a binomial of 60 at .05 is above 8 in one of 200
+    lead, luck = np.mean([(b.lead, b.luck) for b in boards], axis=0)
+    assert luck == pytest.approx(lead, rel=0.15)
+    assert lead > 0.03
+
+
+def test_what_seeds_disagree_about_keeps_methods_together() -> None:
+    steady = rank_methods(*a_board(np.random.default_rng(0), 6, lead=0.3))
+    shaken = rank_methods(*a_board(np.random.default_rng(0), 6, lead=0.3, wander=1.0))
+    assert steady.ranks[0] == (1, 1)
+    assert shaken.ranks[0][1] > 1
+    assert shaken.luck > steady.luck  # type: ignore[operator]
+
+
+def test_a_row_of_one_seed_is_allowed_for_as_much_variance_again() -> None:
+    scores, summands = a_board(np.random.default_rng(2), 2, lead=0.12)
+    known = rank_methods(scores, summands)
+    alone = [replace(s, by_seed=s.by_seed[:1], trained=s.trained[:1]) for s in summands if s]
+    unknown = rank_methods(scores, alone)
+    assert known.ranks == ((1, 1), (2, 2))
+    assert unknown.ranks == ((1, 2), (1, 2))
+
+
+def test_without_summands_of_the_same_units_intervals_decide_with_more_care() -> None:
+    scores, summands = a_board(np.random.default_rng(0), 6, lead=0.25)
+    paired, alone = rank_methods(scores, summands), rank_methods(scores, [None] * 6)
+    assert paired.paired
+    assert not alone.paired
+    assert paired.ranks[0] == (1, 1)
+    assert all(low <= a and b <= high for (a, b), (low, high) in zip(paired.ranks, alone.ranks, strict=True))
+    assert alone.luck > paired.luck  # type: ignore[operator]
+    other = [replace(s, fits="other folds") if s and k == 3 else s for k, s in enumerate(summands)]
+    assert rank_methods(scores, other) == alone
+    far = rank_methods(*a_board(np.random.default_rng(0), 6, lead=0.9, told=False))
+    assert far.ranks[0] == (1, 1)
+
+
+def test_a_row_without_an_interval_shares_its_rank_with_all() -> None:
+    scores, _ = a_board(np.random.default_rng(0), 4, lead=0.9)
+    scores[-1] |= {"low": None, "high": None}
+    ranking = rank_methods(scores, [None] * 4)
+    assert ranking.ranks[-1] == (1, 4)
+    assert ranking.ranks[0] == (1, 2)
+    assert ranking.luck is None
+
+
+def test_a_row_and_its_double_are_one_rank() -> None:
+    scores, summands = a_board(np.random.default_rng(0), 2, lead=0.9)
+    ranking = rank_methods([scores[0], *scores], [summands[0], *summands])
+    assert ranking.ranks == ((1, 2), (1, 2), (3, 3))
+
+
+# From runs to the board.
+
+
+class Rules:
+    """What scoring asks of a protocol."""
+
+    @staticmethod
+    def headline_for(*_: str) -> str:
+        return "auroc_crossed_time"
+
+
+def finished(folder: Path, of: Record) -> Path:
+    """The run's folder, with its scores, as if it were on real data."""
+    run = {**of.run, "dataset": {**of.run["dataset"], "synthetic": None}}
+    scores = compute_scores(
+        of.predictions, of.labels, targets=[TARGET], protocol=Rules(), design="fixed_order",  # type: ignore[arg-type]
+        groups=of.groups, unit_length_s=10.0,
+    )  # fmt: skip
+    record.write_record(folder, replace(of, run=run, scores=scores))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
+    """(boards, name -> run's folder): methods of which `best` knows much, `good` and `alike` some, `none` nothing."""
+    root = tmp_path_factory.mktemp("made")
+    rng = np.random.default_rng(4)
+    y, lengths = draw_labels(rng, 15), rng.normal(3300, 140, 15)
+    folds, noise = partitions(rng, lengths, SEEDS), rng.normal(size=(SEEDS, *y.shape))
+    own = rng.normal(size=(4, *y.shape))
+    folders = {}
+    for k, (name, strength) in enumerate((("best", 4.0), ("good", 1.5), ("alike", 1.5), ("none", 0.0))):
+        logit = strength * (y - 0.5) + own[k] + 0.2 * noise + 0.1 * rng.normal(size=noise.shape)
+        of = recorded(name, 1 / (1 + np.exp(-logit)), y, folds, "auroc_crossed_time", lengths)
+        folders[name] = finished(root / name, of)
+    publish_runs(folders.values(), root / "boards", key_of)
+    return root / "boards", folders
+
+
+def key_of(_: str) -> bytes:
+    raise AssertionError("public labels need no key")
+
+
+@pytest.mark.slow
+def test_rows_are_told_apart_as_their_runs_are(published: tuple[Path, dict[str, Path]]) -> None:
+    boards, _ = published
+    [section] = leaderboard_sections(boards)
+    ranks = {row["id"]: row["rank"] for row in section["rows"] if row["kind"] == "method"}
+    [ranking] = section["rankings"].values()
+    assert ranking.paired
+    assert ranks["best"] == (1, 1)
+    assert ranks["good"] == ranks["alike"] == (2, 3)
+    assert ranks["none"] == (4, 4)
+
+
+@pytest.mark.slow
+def test_two_rows_alone_are_judged_by_the_test_that_compare_prints(published: tuple[Path, dict[str, Path]]) -> None:
+    """With 15 subjects all sign flips are taken, and of two rows the greatest difference is the only one."""
+    boards, folders = published
+    entries = {path.parent.name: path.parent for path in boards.glob("*/*/*/run.yaml")}
+    for one, other in (("good", "alike"), ("best", "none"), ("good", "none")):
+        kept = [record.read_scores(entries[name]) for name in (one, other)]
+        summands = [Summands.of_json(_json(entries[name])) for name in (one, other)]
+        gap = summands[0].adds.sum() - summands[1].adds.sum()
+        found = compare(folders[one], folders[other])
+        assert gap == pytest.approx(found.difference.mean, abs=1e-6)
+        scores = [scores["scores"]["stress"]["auroc_crossed_time"] for scores in kept]
+        apart = rank_methods(scores, summands).ranks == ((1, 1), (2, 2))
+        assert apart == (found.tests[SHARED_TRAINING] < 0.05)
+
+
+@pytest.mark.slow
+def test_showing_a_board_with_ranks_starts_at_once(published: tuple[Path, dict[str, Path]]) -> None:
+    boards, _ = published
+    code = f"from embench.cli import main; main(['leaderboard', 'show', '--boards', {str(boards)!r}])"
+    program = f"import sys\n{code}\nprint([n for n in ('torch', 'scipy.stats', 'sklearn') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "the best of 4 equal methods would lead by 0." in done.stdout
+
+
+@pytest.mark.slow
+def test_entries_without_labels_hold_no_summands_which_would_tell_them(
+    published: tuple[Path, dict[str, Path]], tmp_path: Path
+) -> None:
+    _, folders = published
+    of = record.read_record(folders["good"])
+    card = {**of.run["card"], "labels_public": "no"}
+    record.write_record(tmp_path / "good", replace(of, run={**of.run, "card": card}))
+    [entry], _ = publish_runs([tmp_path / "good"], tmp_path / "boards", lambda _: b"key")
+    assert {path.name for path in entry.iterdir()} == {
+        "run.yaml", "folds.csv", "scores.json", "predictions.csv.gz", "labels.hmac"
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_damaged_summands_are_named(published: tuple[Path, dict[str, Path]]) -> None:
+    boards, _ = published
+    [path] = boards.glob("*/*/good/summands.json")
+    whole = path.read_text()
+    path.write_text('{"stress": {}}')
+    with pytest.raises(DataError, match="damaged"):
+        leaderboard_sections(boards)
+    path.write_text(whole)
+
+
+def _json(entry: Path) -> dict[str, object]:
+    return dict(json.loads((entry / "summands.json").read_text())["stress"])
