@@ -98,10 +98,11 @@ def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]
 def _cost(planned: Plan, outcome: Outcome) -> CostPart:
     """What the run took, stages that it shares with others counted whole; None where one of them was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
-    fitted = planned.graph.stages[planned.graph.stages[planned.graph.predictions[0].stage].inputs["fitted"]]
+    predicted = planned.graph.predictions[0].stage
+    fitted = planned.graph.stages[planned.graph.stages[predicted].inputs["fitted"]]
     # What predicts together: the fitted stage, which counts the parameters of frozen nets under it, and those nets.
     frozen = [outcome.results[id_]["flops"] for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")]
-    own = outcome.results[fitted.id]
+    own = outcome.results[fitted.id] | outcome.results[predicted]  # an estimator is fitted where it predicts
     energy: list[Any] = [r.get("energy_j") for r in results]
     return CostPart(
         wall_s=round(sum(r["wall_s"] for r in results), 3),
