@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from embench.errors import EmbenchError
+from embench.errors import DataError
 from embench.files import sha256
 
 _BLOCKS, _BLOCK = 256, 1 << 14
 _LARGE = _BLOCKS * _BLOCK
 """A file of more bytes is compared by evenly spaced blocks when it is opened, so that opening takes milliseconds."""
-_SEAL = "sealed"
+SEAL = "sealed"
 
 Sums = Mapping[str, Mapping[str, Any]]
 """File's name -> `bytes`, `sha256`, and of a large file also `blocks`, the SHA-256 of its sampled blocks."""
@@ -26,7 +26,7 @@ _sound: set[tuple[object, ...]] = set()
 """Files that this process has compared already, in the state in which they were."""
 
 
-class DamagedError(EmbenchError):
+class DamagedError(DataError):
     """A stored file is not as it was written. Who knows how to make it again catches this."""
 
 
@@ -75,14 +75,14 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
 def sealed_json(content: Mapping[str, Any]) -> str:
     """JSON that holds the digest of the rest of itself, for `read_sealed_json`."""
     plain = json.loads(json.dumps(content))  # as it will be read: keys are text, tuples are lists
-    return json.dumps({**plain, _SEAL: _digest(plain)}, indent=1)
+    return json.dumps({**plain, SEAL: _digest(plain)}, indent=1)
 
 
 def read_sealed_json(path: Path) -> dict[str, Any]:
     """What `sealed_json` was given. Raises DamagedError: the file is missing, no JSON, or altered."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        seal = content.pop(_SEAL)
+        seal = content.pop(SEAL)
     except FileNotFoundError as error:
         raise DamagedError(f"{path.name} is missing", where=str(path)) from error
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
@@ -94,12 +94,12 @@ def read_sealed_json(path: Path) -> dict[str, Any]:
 
 def sealed_yaml(text: str) -> str:
     """A YAML mapping with the digest of its text as the last line."""
-    return f"{text}{_SEAL}: {hashlib.sha256(text.encode()).hexdigest()}\n"
+    return f"{text}{SEAL}: {hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
 def unsealed_yaml(text: str) -> tuple[str, bool | None]:
     """The text without that line, and whether the digest is right; None where there is none, as in files of before."""
-    body, found, seal = text.rpartition(f"\n{_SEAL}: ")
+    body, found, seal = text.rpartition(f"\n{SEAL}: ")
     if not found:
         return text, None
     return f"{body}\n", hashlib.sha256(f"{body}\n".encode()).hexdigest() == seal.strip()

@@ -120,6 +120,20 @@ def test_hashes_of_settled_files_are_remembered(dataset, cache, monkeypatch):
     assert len(hashed) == 8
 
 
+def test_a_file_whose_size_and_time_stay_is_hashed_anew_on_demand(dataset, cache):
+    path = min(dataset.root.iterdir())
+    os.utime(path, (time.time() - 100,) * 2)
+    with fingerprint.FileHashes(cache) as hashes:
+        before, state = hashes(path), path.stat()
+        with path.open("r+b") as file:
+            file.write(b"PL")
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+        assert hashes(path) == before
+    for anew in (True, False):  # what was found anew is remembered
+        with fingerprint.FileHashes(cache, anew=anew) as hashes:
+            assert hashes(path) != before
+
+
 @pytest.mark.slow
 def test_two_processes_at_once_share_one_store(root, cache):
     both = [start(root, cache), start(root, cache, workers=2)]

@@ -27,10 +27,10 @@ SINGLE_ROWS = 64
 
 
 def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """Fits an estimator to its rows, or loads a network, and writes `predictions.npz`: `score` (units, columns) float64, NaN for units that have none of the modalities; where
-    the fitted stage kept every epoch, also `epochs` (epochs, units, columns), the same for each; where a network
-    predicts, also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged
-    over a unit's rows."""
+    """Fits an estimator to its rows, or loads a network, and writes `predictions.npz`: `score` (units, columns)
+    float64, NaN for units that have none of the modalities; where the fitted stage kept every epoch, also `epochs`
+    (epochs, units, columns), the same for each; where a network predicts, also `hidden` (units, H) float32, its last
+    hidden layer (what an estimator reads of frozen nets), averaged over a unit's rows."""
     fitted = stage.inputs["fitted"]
     fitted_stage = network.describe(Folder(root, fitted))
     params, own = fitted_stage.params, fitted_stage.params.common.source

@@ -38,8 +38,8 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None = None) -> dict[str, Any]:
-    """Runs a stage unless its result is there already, as it was written; two processes that want the same one share it. `on_event` is
-    called with what happens, beside it being written to the stage's events.
+    """Runs a stage unless its result is there already, as it was written; two processes that want the same one share
+    it. `on_event` is called with what happens, beside it being written to the stage's events.
 
     Raises:
         EmbenchError: of the kind that names whose fault it is; the traceback lies in the stage's `error.txt`.

@@ -11,7 +11,6 @@ import numpy as np
 
 from embench.errors import DataError
 
-
 AGAIN = "run the same command again: what is missing or damaged is made again"
 
 

@@ -35,7 +35,7 @@ def cache_root() -> Path:
 
 
 def build_once(target: Path, build: Callable[[Path], None]) -> Path:
-    """`target`, made by `build(folder)` if it is not there yet, or not as it was made: then it is named and moved aside.
+    """`target`, made by `build(folder)` if it is not there yet, or not as it was made: that is named and moved aside.
 
     `build` writes into a folder aside, which becomes `target` at once when it returns. Where another process was
     faster, its folder is used. Whatever goes wrong, nothing half-written stays: at the latest the next call sweeps
@@ -70,6 +70,15 @@ def check_folder(folder: Path, *, whole: bool = False) -> None:
         DamagedError: a file is missing, cut short or altered.
     """
     check_files(folder, read_sealed_json(folder / _SUMS)["files"], whole=whole)
+
+
+def damaged_folders(cache: Path) -> Iterator[DamagedError]:
+    """Reads all that lies in a cache, whole, and gives the faults."""
+    for folder in stored_folders(cache):
+        try:
+            check_folder(folder, whole=True)
+        except DamagedError as error:
+            yield error
 
 
 def stored_folders(cache: Path) -> list[Path]:
