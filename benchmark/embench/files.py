@@ -60,10 +60,17 @@ def aside(path: Path) -> Path:
     return path.with_name(f".{os.getpid()}-{path.name}")
 
 
+def flush(path: Path) -> None:
+    """To the disk, so that not even a power cut leaves a finished name on an unfinished file."""
+    with path.open("r+b") as file:  # Windows flushes only what may be written
+        os.fsync(file.fileno())
+
+
 def write_whole(path: Path, put: Callable[[Path], object]) -> None:
-    """Calls `put` with a name beside `path`, then renames: the file is never half there."""
+    """Calls `put` with a name beside `path`, then renames: the file is never half there, nor after a power cut."""
     with temporary(aside(path)) as whole:
         put(whole)
+        flush(whole)
         whole.replace(path)
 
 

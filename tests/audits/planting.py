@@ -13,6 +13,7 @@ import numpy as np
 from embench.planning.request import Request
 from embench.runs.run import run
 
+from ..tiny.damage import unseal
 from ..tiny.world import plugin, write
 
 CHEATS = Path(__file__).with_name("cheats.py")
@@ -95,7 +96,7 @@ def put(path: Path, rows: list[dict]) -> None:
 
 def copy_of(folder: Path, to: Path) -> Path:
     """The run's folder once more, in a runs folder of its own."""
-    return Path(shutil.copytree(folder, to / folder.parent.name / folder.name))
+    return unseal(Path(shutil.copytree(folder, to / folder.parent.name / folder.name)))
 
 
 def copy_subject(root: Path, one: str, other: str, change, dataset: str = "Tiny", into: str | None = None) -> None:

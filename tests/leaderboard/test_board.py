@@ -57,6 +57,7 @@ def put(
         "cost": {"wall_s": 125.0, "parameters": 1_250_000, "flops": None, "device": "cpu", "peak_memory_mb": None},
         "test_looks": {"stress": 3},
         "tried": 2,
+        "ledger": "0" * 64,
         "versions": {},
         "device": "cpu",
         "config": {},
@@ -312,3 +313,11 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert "validation subjects" in err
     assert "[a](" in (tmp_path / "boards" / "stress_predict" / "README.md").read_text()
     assert main([*line[:3], str(tmp_path / "nothing")]) == 3
+
+
+def test_looks_without_the_seal_of_the_ledger_are_unknown(tmp_path: Path) -> None:
+    put(tmp_path, "a", ledger=None)
+    build_leaderboards(tmp_path)
+    page = (tmp_path / "stress_predict" / "README.md").read_text()
+    assert "looks unknown" in page
+    assert "3 / 2" not in page

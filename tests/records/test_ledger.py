@@ -22,22 +22,74 @@ def several(folder: Path, name: int) -> None:
         look(folder, run=f"{name}-{k}", method=f"m{name}")
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def opened(runs: Path, run: str = "r1", method: str = "m1", data: bytes = b"one", **changed: str) -> ledger.Looks:
+    opening = {"dataset": "amigos", "protocol": "p-v1", "run": run, "method": method, **changed}
+    return ledger.record_openings(runs, data, "f", opening, ["arousal", "valence"])
+
+
 def test_counts_looks_and_methods(tmp_path: Path) -> None:
-    assert ledger.count_openings(tmp_path / "runs", "amigos", "p-v1", "arousal") == 0
     for run, method in (("r1", "m1"), ("r2", "m1"), ("r3", "m2")):
-        look(tmp_path / "runs", run, method)
-    look(tmp_path / "runs", target="valence")
-    look(tmp_path / "runs", protocol="other")
-    assert ledger.count_openings(tmp_path / "runs", "amigos", "p-v1", "arousal") == 3
-    assert ledger.count_methods(tmp_path / "runs", "amigos", "p-v1", "arousal") == 2
-    assert len(ledger.read_ledger(tmp_path / "runs")) == 5
+        looks = opened(tmp_path / "runs", run, method)
+    assert looks.openings == {"arousal": 3, "valence": 3}
+    assert looks.tried == {"arousal": 2, "valence": 2}
+    assert opened(tmp_path / "runs", protocol="other").openings["arousal"] == 1
+    assert len(ledger.read_ledger(tmp_path / "runs")) == 8
+
+
+def test_another_runs_folder_goes_on_counting_and_other_data_do_not(tmp_path: Path) -> None:
+    for folder in ("one", "two", "three"):
+        looks = opened(tmp_path / folder, f"r-{folder}")
+    assert looks.openings["arousal"] == 3
+    assert len(ledger.read_ledger(tmp_path / "three")) == 2
+    assert opened(tmp_path / "four", data=b"other").openings["arousal"] == 1
+
+
+def test_the_same_run_counts_once(tmp_path: Path) -> None:
+    first = opened(tmp_path / "one")
+    assert opened(tmp_path / "one") == opened(tmp_path / "two") == first
+
+
+def several_looks(folder: Path, _: int) -> None:
+    for k in range(5):
+        opened(folder, run=f"r{k}")
+
+
+def test_equal_commands_at_once_count_once(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(2) as pool:
+        list(pool.map(several_looks, [tmp_path] * 2, range(2)))
+    assert opened(tmp_path, "r0").openings["arousal"] == 5
+
+
+@pytest.mark.parametrize("cut", ["its end", "all"])
+def test_a_ledger_that_was_cut_short_is_made_whole_from_the_runs_folder(tmp_path: Path, home: Path, cut: str) -> None:
+    for run in ("r1", "r2", "r3"):
+        opened(tmp_path / "runs", run)
+    (path,) = home.rglob(ledger.LEDGER_FILE)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:2]) if cut == "its end" else "")
+    with pytest.warns(UserWarning, match=f"missing: {4 if cut == 'its end' else 6}"):
+        looks = opened(tmp_path / "runs", "r4", "m2")
+    assert looks.openings == {"arousal": 4, "valence": 4}
+    assert looks.tried == {"arousal": 2, "valence": 2}
+
+
+def test_the_seal_of_a_record_fixes_its_counts(tmp_path: Path) -> None:
+    looks = [opened(tmp_path / "runs", run) for run in ("r1", "r2", "r3")]
+    assert ledger.looks_at(looks[1].chain, "amigos", "p-v1", ["arousal", "valence"]) == looks[1]
+    assert ledger.looks_at("0" * 64, "amigos", "p-v1", ["arousal"]) is None
 
 
 def test_processes_take_turns(tmp_path: Path) -> None:
     with ProcessPoolExecutor(3) as pool:
         list(pool.map(several, [tmp_path] * 3, range(3)))
-    assert ledger.count_openings(tmp_path, "amigos", "p-v1", "arousal") == 60
-    assert ledger.count_methods(tmp_path, "amigos", "p-v1", "arousal") == 3
+    assert len(ledger.read_ledger(tmp_path)) == 60
+    assert len({entry["run"] for entry in ledger.read_ledger(tmp_path)}) == 60
 
 
 def drop_one(lines: list[str]) -> list[str]:
@@ -73,7 +125,7 @@ def test_a_line_that_a_killed_process_left_is_dropped(tmp_path: Path) -> None:
     look(tmp_path, "r1")
     path = tmp_path / ledger.LEDGER_FILE
     path.write_text(path.read_text() + '{"entry": {"data')
-    assert ledger.count_openings(tmp_path, "amigos", "p-v1", "arousal") == 1
+    assert len(ledger.read_ledger(tmp_path)) == 1
     look(tmp_path, "r2")
     assert [e["run"] for e in ledger.read_ledger(tmp_path)] == ["r1", "r2"]
     assert all(json.loads(line) for line in path.read_text().splitlines())

@@ -24,7 +24,7 @@ def kept(shared, tmp_path_factory):
         out.writeheader()
         out.writerows(rows)
     scored = score(folder / "mine.csv", plugin("Tiny"), data_root=shared.data, out=folder / "out" / "mine")
-    return {"run": record.read_yaml(run.folder / "run.yaml"), "scored": record.read_yaml(scored.folder / "run.yaml")}
+    return {"run": record.read_record(run.folder).run, "scored": record.read_record(scored.folder).run}
 
 
 @pytest.mark.parametrize(

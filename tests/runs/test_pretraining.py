@@ -1,6 +1,7 @@
 """`embench pretrain`, what starts from its weights, and chains of pretraining."""
 
 import json
+import shutil
 from importlib.metadata import version
 
 import pytest
@@ -10,11 +11,12 @@ from safetensors.torch import load_file, save_file
 
 from embench.data.find import full_name
 from embench.engine.work import run_stage
-from embench.errors import UsageError
+from embench.errors import CheckFailed, UsageError
 from embench.leaderboard.export import why_not_publishable
 from embench.planning.graph import Setting, data_places, external_stage
 from embench.planning.request import Request
 from embench.planning.sources import source_of
+from embench.records import record
 from embench.records.manifest import Manifest
 from embench.runs.pretrain import pretrain
 from embench.store.fingerprint import SYNTHETIC
@@ -73,7 +75,7 @@ def test_a_run_finds_what_the_command_trained(two, tmp_path, embench):
 
 def test_the_manifest_says_what_was_seen(two, tmp_path):
     result = pretrained(mended(two, tmp_path), KINDS, "supervised_transfer", modalities="ecg,eda")
-    manifest = yaml.safe_load((result.folder / "manifest.yaml").read_text())
+    manifest = record.read_sealed(result.folder / "manifest.yaml")
     assert manifest == json.loads(json.dumps(result.manifest))
     (seen,) = manifest["seen"]
     assert (seen["dataset"], seen["labels"], seen["targets"]) == (full_name(KINDS), "source", ["arousal"])
@@ -221,6 +223,7 @@ def test_weights_of_something_else_are_refused(two, tmp_path):
         state = load_file(both.folder / "weights.safetensors")
         save_file({name: value + 1 for name, value in state.items()}, folder / "weights.safetensors")
         manifest = {**json.loads(json.dumps(both.manifest)), "channels": {"eda": channels}}
+        del manifest["sha256"]  # as in manifests of before
         (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest))
         with pytest.raises(UsageError, match=text):
             fitted_and_start(two, modalities="eda", pretrained=str(folder))
@@ -253,6 +256,33 @@ def test_a_record_says_what_the_weights_saw_of_the_target(two, corpus, pretraine
     assert "files" not in record["started_from"]["manifest"]
     (seen,) = record["pretraining"]
     assert (seen["dataset"], seen["people"]) == (full_name(corpus), 5)
+
+
+def test_weights_are_those_of_their_manifest_and_nobody_edits_it(two, tmp_path):
+    made = pretrained(two)
+    for name in ("weights.safetensors", "manifest.yaml"):
+        folder = tmp_path / name
+        shutil.copytree(made.folder, folder)
+        if name == "manifest.yaml":
+            (folder / name).write_bytes((folder / name).read_bytes().replace(b"labels: none", b"labels: source"))
+        else:
+            state = load_file(folder / name)
+            save_file({key: value + 1 for key, value in state.items()}, folder / name)
+        with pytest.raises(CheckFailed) as found:
+            two.plan("Pool", modalities="ecg", pretrained=str(folder))
+        assert found.value.where == str(folder / name)
+
+
+def test_weights_of_a_run_are_those_that_it_kept(two, tmp_path):
+    result = two.run("Pool", modalities="ecg")
+    folder = tmp_path / "copy"
+    shutil.copytree(result.folder, folder)
+    first = min((folder / "weights").iterdir())
+    save_file({key: value + 1 for key, value in load_file(first).items()}, first)
+    for text in (folder, first):
+        with pytest.raises(CheckFailed) as found:
+            two.plan("Pool", modalities="ecg", pretrained=str(text))
+        assert found.value.where == str(first)
 
 
 def test_a_bare_file_is_of_unknown_subjects(two, tmp_path):

@@ -1,16 +1,22 @@
 """What a run leaves behind and says: cohorts, absent units, looks at test labels, results from Python and as JSON."""
 
 import csv
+import gzip
 import json
+import shutil
+from functools import partial
 
 import numpy as np
 import pytest
 
 import embench as package
-from embench.errors import PluginError, Unfinished, UsageError
+from embench.audits.collect import collect_evidence
+from embench.errors import CheckFailed, PluginError, Unfinished, UsageError
+from embench.leaderboard.export import export_entry
 from embench.records import ledger, record
 from embench.runs.run import grid
 
+from ..tiny.damage import unseal
 from ..tiny.running import Bench
 from ..tiny.world import make_subjects, plugin, write
 
@@ -144,8 +150,8 @@ def test_dev_scores_validation_subjects_and_opens_no_test_label(mixed, tmp_path)
     assert {s.id for s in fits} <= stages  # the fits themselves are shared
 
 
-def test_each_look_at_test_labels_is_in_the_ledger(mixed, tmp_path):
-    bench = Bench(mixed, tmp_path)
+def test_each_look_at_test_labels_is_in_the_ledger(tmp_path):
+    bench = Bench(write(tmp_path, make_subjects(6, seconds=10.0)), tmp_path / "runs")
     options = {"fusion": "logreg", "targets": "arousal,valence"}
     first = bench.run("Moments", **options, modalities="ecg")
     assert first.manifest["test_looks"] == first.manifest["tried"] == {"arousal": 1, "valence": 1}
@@ -154,13 +160,73 @@ def test_each_look_at_test_labels_is_in_the_ledger(mixed, tmp_path):
     assert again.manifest["test_looks"] == first.manifest["test_looks"]
     (first.folder / "run.yaml").unlink()
     anew = bench.run("Moments", **options, modalities="ecg")
-    assert anew.manifest["test_looks"] == {"arousal": 2, "valence": 2}
+    assert anew.manifest["test_looks"] == {"arousal": 1, "valence": 1}  # the same predictions tell nothing new
     assert anew.manifest["tried"] == {"arousal": 1, "valence": 1}
     other = bench.run("Moments", fusion="logreg", targets="arousal", modalities="eda")
-    assert other.manifest["test_looks"] == {"arousal": 3}
+    assert other.manifest["test_looks"] == {"arousal": 2}
     assert other.manifest["tried"] == {"arousal": 2}
-    assert [e["run"] for e in ledger.read_ledger(bench.runs)] == [first.id] * 2 + [anew.id] * 2 + [other.id]
+    assert [e["run"] for e in ledger.read_ledger(bench.runs)] == [first.id] * 2 + [other.id]
     assert record.read_record(other.folder).run["tried"] == {"arousal": 2}
+    elsewhere = Bench(bench.data, tmp_path / "elsewhere").run("Early", targets="arousal", modalities="eda")
+    assert elsewhere.manifest["test_looks"] == {"arousal": 3}
+    for path in [*tmp_path.rglob(ledger.LEDGER_FILE), *ledger.ledger_home().rglob(ledger.LEDGER_FILE)]:
+        path.unlink()  # what is left are the records
+    with pytest.warns(UserWarning, match="missing"):
+        last = bench.run("Early", targets="arousal", modalities="ecg")
+    assert last.manifest["test_looks"] == {"arousal": 3}
+
+
+@pytest.mark.parametrize(
+    "name", ["run.yaml", "scores.json", "predictions.csv.gz", "labels.csv.gz", "folds.csv", "history.csv"]
+)
+def test_an_edited_record_is_refused_by_whoever_reads_it(shared, tmp_path, embench, name):
+    result = shared.run("Pool", modalities="ecg")
+    folder = tmp_path / "Tiny" / result.id
+    shutil.copytree(result.folder, folder)
+    assert record.read_record(folder).scores == record.read_record(result.folder).scores
+    content = (folder / name).read_bytes()
+    if name.endswith(".gz"):
+        text = gzip.decompress(content)
+        (folder / name).write_bytes(gzip.compress(text.replace(b"9", b"8", 1)))
+    else:
+        old, new = (b"train", b"test") if name == "folds.csv" else (b"0.", b"1.")
+        (folder / name).write_bytes(content.replace(old, new, 1))
+    assert (folder / name).read_bytes() != content
+    for line in (
+        ["report", folder, "--out", tmp_path / "r.html"],
+        ["export", "--latex", folder],
+        ["compare", folder, result.folder],
+    ):
+        done = embench(*line)
+        assert done.code == 1, done.err
+        assert str(folder / name) in done.err
+    for publish in (collect_evidence, partial(export_entry, boards=tmp_path / "boards", key=bytes)):
+        with pytest.raises(CheckFailed) as found:
+            publish(folder, *([shared.data] if publish is collect_evidence else []))
+        assert found.value.where == str(folder / name)
+
+
+def test_the_same_command_does_not_believe_an_edited_record(shared, embench):
+    line = shared.line("--target", "arousal", "--modalities", "eda")
+    assert embench(*line).code == 0
+    result = shared.run("Pool", modalities="eda")
+    scores = (result.folder / "scores.json").read_text()
+    (result.folder / "scores.json").write_text(scores.replace("0.", "0.9", 1))
+    done = embench(*line)
+    assert (done.code, str(result.folder / "scores.json") in done.err) == (1, True)
+    (result.folder / "scores.json").write_text(scores)
+    assert embench(*line).code == 0
+
+
+def test_a_record_of_before_checksums_stays_readable(shared, tmp_path):
+    result = shared.run("Pool", modalities="ecg")
+    shutil.copytree(result.folder, tmp_path / "old")
+    text = (tmp_path / "old" / "run.yaml").read_text()
+    (tmp_path / "old" / "run.yaml").write_text(text.rpartition("sealed: ")[0])
+    with pytest.raises(CheckFailed):  # the list of hashes is there, its seal is not
+        record.read_record(tmp_path / "old")
+    unseal(tmp_path / "old")
+    assert record.read_record(tmp_path / "old").scores == record.read_record(result.folder).scores
 
 
 def test_starting_from_another_run(mixed, tmp_path):

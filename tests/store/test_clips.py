@@ -89,7 +89,12 @@ def test_the_index_says_when_there_is_something_to_see_and_holds_no_pixels(store
     assert "video" not in store.recording("p00-v4").spans
     left_out = [dict(row) for row in store.excluded]
     assert left_out == [{"subject": "p00", "recording": "p00-v4", "modality": "video", "reason": "not recorded"}]
-    assert sorted(path.name for path in store.path.iterdir()) == ["eda.npy", "index.json", "labels.npz"]
+    assert sorted(path.name for path in store.path.iterdir()) == [
+        "checksums.json",
+        "eda.npy",
+        "index.json",
+        "labels.npz",
+    ]
     assert open_store(store.path) == store
     with pytest.raises(UsageError, match="no samples"):
         joined(store, "video")

@@ -11,7 +11,8 @@ from embench.errors import PluginError, UsageError
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
-from embench.store import features, joined, stream
+from embench.store import derive, features, joined, stream
+from embench.system import version_of
 
 
 class Half(Encoder):
@@ -63,14 +64,15 @@ def test_streams_are_stored_once_and_keep_the_clock(store, encoder):
     np.testing.assert_array_equal(again.array, derived.array)
 
 
-def test_code_and_prepare_address_a_stream_and_nothing_else_of_the_recipe_does(store):
+def test_code_and_settings_address_a_stream_and_how_it_is_trained_does_not(store):
     stream(store, "eda", Half(Recipe()), "code-1")
     made = Half.calls
-    stream(store, "eda", Half(Recipe(lr=0.5, build={"depth": 9})), "code-1")
+    stream(store, "eda", Half(Recipe(lr=0.5, epochs=3)), "code-1")
     assert Half.calls == made
     stream(store, "eda", Half(Recipe(prepare={"rate": 4})), "code-1")
+    stream(store, "eda", Half(Recipe(build={"depth": 9})), "code-1")
     stream(store, "eda", Half(Recipe()), "code-2")
-    assert Half.calls == 3 * made
+    assert Half.calls == 4 * made
 
 
 def test_features_are_those_of_the_recordings_own_seconds(store, encoder):
@@ -214,3 +216,41 @@ def test_an_encoder_that_fails_is_named_and_leaves_nothing(store, cache):
 def test_derived_data_lie_in_the_same_cache(store, encoder, cache):
     stream(store, "ecg", encoder, "c")
     assert len(list((cache / "derived").iterdir())) == 1
+
+
+class FromFile(Half):
+    """Scales by what a file says, whose place its recipe names."""
+
+    libraries = ("scipy",)
+
+    def assets(self):
+        return (self.recipe.build["weights"],)
+
+    def stream(self, signal):
+        gain = float(self.recipe.build["weights"].read_text())
+        return replace(super().stream(signal), data=signal.data[:, ::2] * gain)
+
+    def features(self, signal, spans):
+        return super().features(signal, spans) * float(self.recipe.build["weights"].read_text())
+
+
+def test_a_file_of_other_contents_gives_other_streams_and_features(store, tmp_path):
+    """Another file, or the same one rewritten: never what was made with the old one."""
+    spans = {"p0-0": np.array([[1.0, 3.0]])}
+    made = []
+    for number in ("1", "2"):
+        (tmp_path / "weights").write_text(number)
+        encoder = FromFile(Recipe(build={"weights": tmp_path / "weights"}))
+        rows = features(store, "ecg", encoder, "code-1", spans)["p0-0"]
+        made.append((stream(store, "ecg", encoder, "code-1").array[:, :99].copy(), np.array(rows)))
+    for one, other in zip(*made, strict=True):
+        np.testing.assert_allclose(2 * one, other, rtol=1e-5)
+
+
+def test_other_versions_of_the_libraries_make_streams_anew(store, monkeypatch):
+    stream(store, "eda", Half(Recipe()), "code-1")
+    made = Half.calls
+    for library in ("torch", "neurokit2"):
+        monkeypatch.setattr(derive, "version_of", lambda name, new=library: "9" if name == new else version_of(name))
+        stream(store, "eda", Half(Recipe()), "code-1")
+    assert Half.calls == 3 * made

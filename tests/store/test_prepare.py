@@ -109,7 +109,7 @@ def test_opening_again_gives_the_same(dataset, cache):
 def test_more_workers_write_the_same_bytes(dataset, tmp_path):
     one, two = make(dataset, tmp_path / "one"), make(dataset, tmp_path / "two", workers=2)
     names = sorted(path.name for path in one.path.iterdir())
-    assert names == ["ecg.npy", "eda.npy", "hr.npy", "index.json", "labels.npz"]
+    assert names == ["checksums.json", "ecg.npy", "eda.npy", "hr.npy", "index.json", "labels.npz"]
     assert names == sorted(path.name for path in two.path.iterdir())
     for name in names:
         assert (one.path / name).read_bytes() == (two.path / name).read_bytes()

@@ -105,7 +105,12 @@ def test_hashes_of_settled_files_are_remembered(dataset, cache, monkeypatch):
         os.utime(path, (old, old))
     hashed = []
     real = fingerprint.hashlib.file_digest
-    monkeypatch.setattr(fingerprint.hashlib, "file_digest", lambda f, kind: hashed.append(f.name) or real(f, kind))
+
+    def seen(name):
+        if str(dataset.root) in name:
+            hashed.append(name)
+
+    monkeypatch.setattr(fingerprint.hashlib, "file_digest", lambda f, kind: seen(f.name) or real(f, kind))
     first = make(dataset, cache)
     assert len(hashed) == 4
     assert make(dataset, cache).key == first.key
@@ -113,6 +118,20 @@ def test_hashes_of_settled_files_are_remembered(dataset, cache, monkeypatch):
     (cache / "file-hashes.sqlite").write_bytes(b"not a database")
     assert make(dataset, cache).key == first.key
     assert len(hashed) == 8
+
+
+def test_a_file_whose_size_and_time_stay_is_hashed_anew_on_demand(dataset, cache):
+    path = min(dataset.root.iterdir())
+    os.utime(path, (time.time() - 100,) * 2)
+    with fingerprint.FileHashes(cache) as hashes:
+        before, state = hashes(path), path.stat()
+        with path.open("r+b") as file:
+            file.write(b"PL")
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+        assert hashes(path) == before
+    for anew in (True, False):  # what was found anew is remembered
+        with fingerprint.FileHashes(cache, anew=anew) as hashes:
+            assert hashes(path) != before
 
 
 @pytest.mark.slow

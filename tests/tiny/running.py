@@ -47,7 +47,8 @@ class Bench:
         return [*own, *map(str, arguments)]
 
     def stages(self) -> set[str]:
-        return {path.parent.name for path in (self.runs / "stages").glob("*/result.json")}
+        found = {path.parent for path in (self.runs / "stages").glob("*/result.json")}
+        return {folder.name for folder in found if folder.suffix != ".damaged"}
 
 
 BUNDLED = ("handcrafted", "cnn_tf")

@@ -25,11 +25,17 @@ Share = Annotated[
     typer.Option("--share", help="Write a report that can be shared: no samples, labels, names or paths."),
 ]
 
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Read every file anew, also if its size and time are unchanged; and the cache."),
+]
+
 
 def verify(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name of a dataset; see `embench list dataset`.")],
     data_root: DataRoot = None,
     share: Share = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Read all files of a dataset and report what is missing, damaged or odd; exit with 1 if some are unusable."""
@@ -50,7 +56,7 @@ def verify(
         with Steps() as steps:
             visit = report.add if share else None
             checked = check_dataset_files(
-                reader, name, cache_root(), lambda n, all_, _: steps(n, all_, "verified"), visit
+                reader, name, cache_root(), lambda n, all_, _: steps(n, all_, "verified"), visit, force
             )
         remember(reader, code, checked, cache_root())
     if share:

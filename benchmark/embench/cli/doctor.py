@@ -67,6 +67,7 @@ def _device() -> Iterator[Diagnosis]:
 
 def _disk() -> Iterator[Diagnosis]:
     from embench.store import cache_root
+    from embench.store.folders import damaged_folders
 
     cache = cache_root()
     try:
@@ -78,6 +79,8 @@ def _disk() -> Iterator[Diagnosis]:
         return
     free = shutil.disk_usage(cache).free
     yield Diagnosis("cache folder", str(cache))
+    damaged = [f"{fault.where}: {fault.what}; delete its folder" for fault in damaged_folders(cache)]
+    yield Diagnosis("prepared data", "; ".join(damaged) or "as written", broken=bool(damaged))
     yield Diagnosis("disk space", f"{free / 2**30:.1f} GB free for the cache", broken=free < _LITTLE)
 
 

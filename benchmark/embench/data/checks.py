@@ -16,6 +16,7 @@ from embench.interfaces.dataset import Card, Dataset, Finding
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.signals.video import probe
 from embench.store.fingerprint import FileHashes
+from embench.store.folders import damaged_folders
 from embench.store.reading import reader_faults, recordings
 
 LOST = 0.05
@@ -74,6 +75,7 @@ def check_dataset_files(
     cache: Path,
     progress: ProgressCallback | None = None,
     visit: Callable[[Recording], None] | None = None,
+    force: bool = False,
 ) -> CheckedFiles:
     """Reads everything once for the reader's own `verify` and once more for the checks that hold for every dataset.
 
@@ -82,6 +84,7 @@ def check_dataset_files(
         cache: where hashes of files are remembered.
         progress: called with (subjects done, subjects in all, who).
         visit: called with every recording.
+        force: hash every file, also those whose size and time are as before, and read all prepared data in `cache`.
 
     Raises:
         DataError: the folder is not this dataset.
@@ -96,7 +99,10 @@ def check_dataset_files(
             own = []
     found, general = CheckedFiles(subjects=len(subjects)), _General(dataset.card, {finding.where for finding in own})
     files: dict[Path, RawFile] = {}
-    with FileHashes(cache) as hashes:
+    if force:
+        hint = "delete its folder, and it is made again"
+        own += [Finding("error", str(fault.where), f"{fault.what}: {hint}") for fault in damaged_folders(cache)]
+    with FileHashes(cache, anew=force) as hashes:
         for done, subject in enumerate(subjects):
             try:
                 for path in dataset.files(subject):

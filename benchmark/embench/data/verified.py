@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from embench.checksums import DamagedError, read_sealed_json, sealed_json
 from embench.data.checks import CheckedFiles
 from embench.errors import EmbenchError
 from embench.files import folder_digest, write_text
@@ -31,15 +31,15 @@ def remember(dataset: Dataset, code: str, checked: CheckedFiles, cache: Path) ->
     }
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(record))
+        write_text(path, sealed_json(record))
 
 
 def recall(dataset: Dataset, code: str, cache: Path) -> Mapping[str, Any] | None:
     """What `remember` kept of the files as they are now, by this reader as it is now; None where that is nothing."""
     path = _path(dataset, code, cache)
     try:
-        return json.loads(path.read_text("utf-8")) if path is not None else None
-    except (OSError, ValueError):
+        return read_sealed_json(path) if path is not None else None
+    except DamagedError:
         return None
 
 

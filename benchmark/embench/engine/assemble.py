@@ -193,12 +193,11 @@ def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
     return mean, gain
 
 
-def _scale(source: Source, m: str, encoder: Encoder, code: str, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
+def _scale(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
     if source.normalise == "none":
         shape = (len(source.store.recordings), derived.array.shape[0])
         return np.zeros(shape, np.float32), np.ones(shape, np.float32)
-    reads = f"{code} {sorted(encoder.recipe.prepare.items())}" if encoder.reads == "stream" else "prepared"
-    key = (str(source.store.path), f"{source.normalise} {source.rest}", f"{m} {reads}")
+    key = (str(source.store.path), f"{source.normalise} {source.rest}", derived.key)
     if key not in _MOMENTS:
         _MOMENTS[key] = _moments(source, derived)
     return _MOMENTS[key]
@@ -207,7 +206,7 @@ def _scale(source: Source, m: str, encoder: Encoder, code: str, derived: Derived
 def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed, InputSpec, int]:
     source, m, device = part.source, part.m, part.device
     derived = arrays_of(source.store, m, part.encoder, part.code)
-    mean, gain = _scale(source, m, part.encoder, part.code, derived)
+    mean, gain = _scale(source, derived)
     # A subject without data to normalise with has no such modality.
     scaled = {entry.id for r, entry in enumerate(source.store.recordings) if np.isfinite(gain[r]).all()}
     spans, needed = part.placed({name: span for name, span in derived.spans.items() if name in scaled})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,9 @@ import torch
 from torch import nn
 
 from embench import registry
+from embench.engine import device as machine
 from embench.engine import network
 from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of, with_stats
-from embench.engine.counting import size_of
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import FitState, fit
 from embench.engine.rows import Grid, slide, stage_view, view_length
@@ -24,10 +23,13 @@ from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import class_weights, fit_scale
 from embench.errors import DataError, UsageError
+from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model, Supervised
 from embench.store import Store, open_store
+
+ROWS = "rows.npz"
 
 
 def of_units(
@@ -335,7 +337,10 @@ def feature_rows(data: Data) -> np.ndarray:
 
 
 def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """An estimator on the encoders' features, else on the hidden layer of frozen unimodal nets."""
+    """The rows that an estimator is fitted to: the encoders' features, else the hidden layer of frozen unimodal nets.
+
+    It is fitted where it predicts: a file that holds any estimator holds code, and whoever can write it would run it.
+    """
     params = stage.params
     data, specs, train, val, grid = labelled(stage)
     modules: dict[str, network.HiddenEncoder] = {}
@@ -346,17 +351,31 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
     y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()
     train, val = train[np.isfinite(y[train])], val[np.isfinite(y[val])]
     subjects = task_subjects(stage)[grid.unit]
+    rows = {"X": X[train].astype(np.float32), "y": y[train], "subjects": subjects[train], "weight": weight[train]}
+    if len(val) and len(np.unique(y[val])) > 1:
+        rows |= {"X_val": X[val].astype(np.float32), "y_val": y[val]}
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **rows)
+
+    folder.write(ROWS, write)
+    network.save_specs(folder, specs)
+    frozen = sum(network.parameter_count(module) for module in modules.values())
+    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "seed": stage.seed, "frozen": frozen}
+
+
+def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
+    """The estimator of a stage that has finished, fitted to its rows, which hold float32 exactly."""
     (target,) = network.output_spec_of(params).targets
     kind = registry.load("fusion", params.fusion.name)
-    fitted = kind(params.fusion.recipe, stage.seed, target.kind, target.n, tuple(params.modalities))
-    checked = (X[val], y[val]) if len(val) and len(np.unique(y[val])) > 1 else None
-    fitted.fit(X[train], y[train], subjects[train], weight[train], checked)
-    folder.write("estimator.pkl", lambda path: path.write_bytes(pickle.dumps(fitted)))
-    network.save_specs(folder, specs)
-    own, operations = size_of(fitted)
-    frozen = sum(network.parameter_count(module) for module in modules.values())
-    parameters = None if own is None else own + frozen
-    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "parameters": parameters, "flops": operations}
+    seed = folder.result()["seed"]
+    machine.seed_everything(seed, params.common.threads, params.common.device)
+    estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
+    with np.load(folder.file(ROWS), allow_pickle=False) as rows:
+        val = (rows["X_val"].astype(np.float64), rows["y_val"]) if "X_val" in rows else None
+        estimator.fit(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
+    return estimator
 
 
 def task_subjects(stage: Stage[Params]) -> np.ndarray:

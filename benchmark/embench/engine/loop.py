@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,12 +18,14 @@ from torch import Tensor, nn
 
 from embench.engine import device as machine
 from embench.engine.feed import Data, split
-from embench.engine.stage import Folder
+from embench.engine.stage import CHECKPOINT, Folder
 from embench.errors import PluginError, UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
 
 CHECKPOINT_EVERY_S = 10.0
+_SEAL = hashlib.sha256().digest_size
+"""A checkpoint begins with the SHA-256 of the rest."""
 
 LossFunction = Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
 
@@ -222,14 +226,21 @@ def _checkpoint(
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    folder.write("checkpoint.pt", lambda path: path.write_bytes(buffer.getbuffer()))
+    made = buffer.getbuffer()
+    folder.write(CHECKPOINT, lambda path: path.write_bytes(hashlib.sha256(made).digest() + made))
 
 
 def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> FitState:
-    path = folder.file("checkpoint.pt")
+    path = folder.file(CHECKPOINT)
     if not path.is_file():
         return FitState()
-    content = torch.load(path, weights_only=True)
+    held = path.read_bytes()
+    seal, made = held[:_SEAL], held[_SEAL:]
+    if seal != hashlib.sha256(made).digest():
+        path.unlink()
+        warnings.warn(f"{path} was damaged and is removed: training begins anew", stacklevel=2)
+        return FitState()
+    content = torch.load(io.BytesIO(made), weights_only=True)
     module.load_state_dict(content["module"])
     optimiser.load_state_dict(content["optimiser"])
     torch.set_rng_state(content["rng"].cpu())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,26 +10,27 @@ from typing import Any
 import numpy as np
 import torch
 
-from embench import registry
 from embench.engine import device as machine
 from embench.engine import network
 from embench.engine.assemble import Source
+from embench.engine.counting import size_of
 from embench.engine.feed import Data
-from embench.engine.fits import feature_rows, hidden_data, of_units
+from embench.engine.fits import feature_rows, fit_estimator, hidden_data, of_units
 from embench.engine.specs import FitParams, FusionParams, PredictParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import probabilities
 from embench.errors import PluginError
+from embench.interfaces.fusion import Estimator
 from embench.protocols import UnitId
 
 SINGLE_ROWS = 64
 
 
 def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """Writes `predictions.npz`: `score` (units, columns) float64, NaN for units that have none of the modalities; where
-    the fitted stage kept every epoch, also `epochs` (epochs, units, columns), the same for each; where a network
-    predicts, also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged
-    over a unit's rows."""
+    """Fits an estimator to its rows, or loads a network, and writes `predictions.npz`: `score` (units, columns)
+    float64, NaN for units that have none of the modalities; where the fitted stage kept every epoch, also `epochs`
+    (epochs, units, columns), the same for each; where a network predicts, also `hidden` (units, H) float32, its last
+    hidden layer (what an estimator reads of frozen nets), averaged over a unit's rows."""
     fitted = stage.inputs["fitted"]
     fitted_stage = network.describe(Folder(root, fitted))
     params, own = fitted_stage.params, fitted_stage.params.common.source
@@ -39,6 +39,12 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
     source = Source.of(spec, stage.places, stage.task)
     specs = network.load_specs(Folder(root, fitted))
     data, _, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
+    estimator, size = None, dict[str, int | None]()
+    if isinstance(params, FusionParams) and fitted_stage.kind == "estimator":
+        estimator = fit_estimator(params, Folder(root, fitted))
+        own_size, operations = size_of(estimator)
+        frozen = Folder(root, fitted).result()["frozen"]
+        size = {"parameters": None if own_size is None else own_size + frozen, "flops": operations}
     rows = np.flatnonzero(data.present.any(1))
     shuffled = np.random.default_rng(stage.seed).permutation(rows)
     unit_ids = _unit_ids(source, stage.task)[grid.unit]
@@ -48,9 +54,10 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
             columns = sum(len(target.columns) for target in network.output_spec_of(params).targets)
             made = {"score": np.zeros((0, columns))}
         else:
-            estimated = fitted_stage.kind == "estimator"
             predictor = (
-                _estimator(root, fitted, fitted_stage, data) if estimated else _network(root, fitted, data, epoch)
+                _network(root, fitted, data, epoch)
+                if estimator is None
+                else _estimator(root, fitted_stage, estimator, data)
             )
             made = _checked(predictor, shuffled, unit_ids, _names(params), data)
         units = len(stage.task["recording"])
@@ -69,7 +76,7 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
             np.savez(file, allow_pickle=False, **tables)
 
     folder.write("predictions.npz", write)
-    return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum())}
+    return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum()), **size}
 
 
 def _mean_per_unit(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
@@ -109,16 +116,11 @@ def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Predicto
     return predictor
 
 
-def _estimator(root: Path, fitted: str, fitted_stage: network.Fitted, data: Data) -> Predictor:
-    params = fitted_stage.params
-    if not isinstance(params, FusionParams):
-        raise TypeError(f"stage {fitted} is not an estimator")
-    on_hidden = params.inputs == "hidden"
+def _estimator(root: Path, fitted_stage: network.Fitted, estimator: Estimator, data: Data) -> Predictor:
+    on_hidden = any(role.startswith("unimodal:") for role in fitted_stage.inputs)
     if on_hidden:
         frozen = {m: network.hidden_encoder(root, fitted_stage.inputs[f"unimodal:{m}"])[0] for m in data.feeds}
         data = hidden_data(data, frozen)
-    registry.load("fusion", params.fusion.name)  # pickle does not find a class of a file by itself
-    estimator = pickle.loads(Folder(root, fitted).file("estimator.pkl").read_bytes())  # noqa: S301  our own file
     X = feature_rows(data)
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:

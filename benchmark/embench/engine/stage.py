@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +14,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from embench.callbacks import EventCallback
+from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
 from embench.engine.specs import Params
 from embench.errors import MachineError
 from embench.files import digest, write_whole
@@ -64,8 +67,15 @@ class Stage(Generic[P_co]):
         return " ".join(words)
 
 
+RESULT = "result.json"
+CHECKPOINT = "checkpoint.pt"
+_PASSING = {RESULT, CHECKPOINT, "lock", "events.jsonl", "error.txt"}
+"""Files of a stage that no other stage reads."""
+
+
 class Folder:
-    """The folder of a stage's result: written aside and renamed file by file, finished when `result.json` is there."""
+    """The folder of a stage's result: written aside and renamed file by file, finished when `result.json` is there,
+    which holds the checksums of the others."""
 
     def __init__(self, root: Path, stage_id: str, on_event: EventCallback | None = None) -> None:
         self.path = Path(root) / stage_id
@@ -74,12 +84,41 @@ class Folder:
     @property
     def done(self) -> bool:
         """Whether the stage has finished."""
-        return (self.path / "result.json").is_file()
+        return self.file(RESULT).is_file()
 
     def result(self) -> dict[str, Any]:
-        """What the stage left in `result.json`. Raises FileNotFoundError before it has finished."""
-        result: dict[str, Any] = json.loads((self.path / "result.json").read_text())
-        return result
+        """What the stage left in `result.json`. Raises DamagedError before it has finished, and where that file is not
+        as it was written."""
+        return {name: value for name, value in read_sealed_json(self.file(RESULT)).items() if name != "files"}
+
+    def check(self, *, whole: bool = False) -> None:
+        """Raises DamagedError where a file of a finished stage is missing or not as it was written."""
+        try:
+            check_files(self.path, read_sealed_json(self.file(RESULT))["files"], whole=whole)
+        except KeyError as error:
+            raise DamagedError("result.json holds no checksums", where=str(self.file(RESULT))) from error
+
+    def sound_result(self) -> dict[str, Any] | None:
+        """The result of a stage that has finished and whose files are as they were written; else None."""
+        try:
+            self.check()
+        except DamagedError:
+            return None
+        return self.result()
+
+    def set_aside(self) -> None:
+        """Moves the files of a finished stage that were damaged into a folder beside it, and says so; for who holds
+        the stage's lock."""
+        try:
+            self.check()
+        except DamagedError as error:
+            place = self.path.with_name(f"{self.path.name}.damaged")
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+            for path in self.path.iterdir():
+                if path.name != "lock":
+                    path.rename(place / path.name)
+            warnings.warn(f"{error.where}: {error.what}; made again, what was there is now in {place}", stacklevel=2)
 
     def file(self, name: str) -> Path:
         """The path of one of the stage's files."""
@@ -102,9 +141,10 @@ class Folder:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Marks the stage as done and drops what only a resumed run would need."""
-        text = json.dumps(result, indent=1, sort_keys=True)
-        self.write("result.json", lambda path: path.write_text(text, newline="\n"))
-        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+        names = {path.name for path in self.path.iterdir() if not path.name.startswith(".")} - _PASSING
+        text = sealed_json({**dict(sorted(result.items())), "files": sums_of(self.path, names)})
+        self.write(RESULT, lambda path: path.write_text(text, newline="\n"))
+        self.file(CHECKPOINT).unlink(missing_ok=True)
 
     def event(self, kind: str, **figures: Any) -> None:
         """Appends to the stage's events, which the parent of a worker reads in order."""

@@ -16,8 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from embench import registry
 from embench.callbacks import EventCallback
+from embench.checksums import DamagedError
 from embench.engine import device as machine
-from embench.engine import fits
+from embench.engine import fits, network
 from embench.engine.predict import predict
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Stage
@@ -37,18 +38,18 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None = None) -> dict[str, Any]:
-    """Runs a stage unless its result is there already; two processes that want the same one share it. `on_event` is
-    called with what happens, beside it being written to the stage's events.
+    """Runs a stage unless its result is there already, as it was written; two processes that want the same one share
+    it. `on_event` is called with what happens, beside it being written to the stage's events.
 
     Raises:
         EmbenchError: of the kind that names whose fault it is; the traceback lies in the stage's `error.txt`.
     """
     folder = Folder(root, stage.id, on_event)
-    if folder.done:
-        return folder.result()
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
         with locked(folder.path / "lock"):
+            if folder.done:
+                folder.set_aside()
             if folder.done:
                 return folder.result()
             return _run(stage, folder, root)
@@ -94,7 +95,13 @@ def _named(error: Exception, stage: Stage[Params], folder: Folder) -> EmbenchErr
         )
     if isinstance(error, OSError) and error.errno in _DISK:
         return MachineError(f"{error.strerror} in {stage.title}", where=str(error.filename), hint="free some space")
-    files = _plugin_files(stage)
+    for id_ in stage.inputs.values():
+        try:
+            Folder(folder.path.parent, id_).check()
+        except DamagedError as damaged:  # since the run began
+            again = "the same command makes it again"
+            return MachineError(f"{damaged.what}, which {stage.title} reads", where=damaged.where, hint=again)
+    files = _plugin_files(stage, folder.path.parent)
     ours = (frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if frame.filename in files)
     frame = next(ours, None)
     if refused := _WITHOUT.match(str(error)):
@@ -119,9 +126,10 @@ def _named(error: Exception, stage: Stage[Params], folder: Folder) -> EmbenchErr
     )
 
 
-def _plugin_files(stage: Stage[Params]) -> dict[str, str]:
+def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
     """Source file -> name of the plugin in it, of every plugin that a stage uses."""
-    params = stage.params
+    fitted = stage.inputs.get("fitted")
+    params = network.describe(Folder(root, fitted)).params if fitted else stage.params
     named = [("encoder", part.name) for part in params.modalities.values()] if isinstance(params, FitParams) else []
     if isinstance(params, FusionParams | PretrainParams) and params.fusion:
         named.append(("fusion", params.fusion.name))

@@ -37,7 +37,7 @@ LEGEND = """\
   what they seem to mean.
 - *time*: the sum over all stages; *parameters* and *FLOPs*: the method of one fold, for the prediction of one row;
   *memory*: the highest use of a stage; *energy*: that of the GPU. *openings / tried*: how often the test labels had
-  been opened when the entry was made, and by how many methods.
+  been opened when the entry was made, and by how many methods; unknown without the ledger's seal in the record.
 - —: undefined or not estimable; the entry's `scores.json` gives the reason. An entry's folder (last column) holds the
   predictions, folds and resolved configuration from which its numbers can be recomputed.
 """
@@ -209,7 +209,7 @@ def _cells(row: BoardRow, secondary: Sequence[str], protocol: str) -> list[str]:
     controls = format_controls(row["not_cleared"], row["controls"])
     if row["not_cleared"]:
         controls = f"**{controls}**"
-    looks = f"{_count(row['test_looks'])} / {_count(row['tried'])}"
+    looks = f"{_count(row['test_looks'])} / {_count(row['tried'])}" if row["looks_known"] else "looks unknown"
     cells = [format_rank(row), row_method_name(row), ", ".join(row["modalities"]), recipe, str(row["people"]), *numbers]
     return [*cells, controls, row["audit"], *format_cost(row["cost"]).values(), looks, seeds, entry]
 

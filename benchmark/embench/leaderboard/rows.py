@@ -103,6 +103,7 @@ def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:
         "cost": run.cost.model_dump(),
         "test_looks": _of(run.test_looks, target),
         "tried": _of(run.tried, target),
+        "looks_known": run.ledger is not None,
         "seeds": list(run.seeds),
     }
 

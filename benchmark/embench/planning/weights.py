@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from embench.errors import DataError, UsageError
+from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import sha256
 from embench.planning.method import FUSION, Method
 from embench.records import record
@@ -91,7 +91,8 @@ def find_weights(text: str, runs: Path, method: Method, channels: Mapping[str, C
             taken; or a `.safetensors` file.
 
     Raises:
-        DataError: there is no such file or run, or it cannot be read. UsageError: the file is of another kind, or the
+        DataError: there is no such file or run, or it cannot be read. CheckFailed: weights or what is known of them
+            were changed after they were written. UsageError: the file is of another kind, or the
             weights are of other encoders, modalities or channels.
     """
     path = Path(text)
@@ -116,15 +117,26 @@ def find_weights(text: str, runs: Path, method: Method, channels: Mapping[str, C
         if manifest["fusion"] and _same_model(method, manifest):
             files[FUSION] = path / FILE
     elif path.is_dir():
-        run = record.read_yaml(path / "run.yaml") if (path / "run.yaml").is_file() else None
+        run = record.read_run(path) if (path / record.RUN_FILE).is_file() else None
         if run:
             _check(text, method, run["method"]["encoders"])
         files = {m: _of_run(path, m) for m in method.modalities}
     else:
-        record_file = path.parent.parent / "run.yaml"
-        run = record.read_yaml(record_file) if record_file.is_file() else None
-        files = dict.fromkeys(method.modalities, path)
+        path, file = path.parent.parent, path
+        run = record.read_run(path) if (path / record.RUN_FILE).is_file() else None
+        files = dict.fromkeys(method.modalities, file)
     digests = {file: _digest(file) for file in dict.fromkeys(files.values())}
+    if manifest and digests[path / FILE] != manifest.get("sha256", digests[path / FILE]):
+        raise CheckFailed(
+            "the weights are not those that their manifest describes",
+            where=str(path / FILE),
+            expected=f"a file of SHA-256 {manifest['sha256']}",
+            hint="put the file back; or delete the folder and repeat `embench pretrain`",
+        )
+    if run:
+        record.check_neighbours(
+            path, run, [f"weights/{file.name}" for file in digests if file.parent.name == "weights"]
+        )
     return Weights(
         {part: file.resolve() for part, file in files.items()},
         {part: digests[file] for part, file in files.items()},
@@ -242,7 +254,7 @@ def _digest(path: Path) -> str:
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    content = record.read_yaml(path)
+    content = record.read_sealed(path)
     wanted = ("encoders", "fusion", "modalities", "channels", "seen", "files")
     if not isinstance(content, dict) or (missing := [name for name in wanted if name not in content]):
         raise DataError(

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from embench.errors import DataError, MachineError
+from embench.checksums import SEAL, DamagedError, read_sealed_json, sealed_json
+from embench.errors import CheckFailed, DataError, MachineError
 from embench.files import write_text
 
 AUDIT_FILE = "audit.json"
@@ -77,22 +78,28 @@ def write_audit(folder: Path, audit: Audit) -> Path:
     """Writes `audit.json` into a run's folder. Raises MachineError where the disk refuses."""
     path = Path(folder) / AUDIT_FILE
     try:
-        write_text(path, json.dumps(audit.json(), indent=1, default=float) + "\n")
+        write_text(path, sealed_json(json.loads(json.dumps(audit.json(), default=float))) + "\n")
     except OSError as error:
         raise MachineError(f"the audit cannot be written: {error.strerror}", where=str(path)) from error
     return path
 
 
 def read_audit(folder: Path) -> dict[str, Any] | None:
-    """What `audit.json` holds; None where a run was not audited. Raises DataError where the file is damaged."""
+    """What `audit.json` holds; None where a run was not audited. Raises DataError where the file is damaged,
+    CheckFailed where it was edited."""
     path = Path(folder) / AUDIT_FILE
     if not path.is_file():
         return None
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if SEAL in content:
+            content = read_sealed_json(path)
         if not {"version", "counts", "findings"} <= content.keys():
             raise ValueError("version, counts or findings are missing")
-    except (OSError, ValueError, AttributeError) as error:
+    except DamagedError as error:
+        hint = "embench audit makes it again"
+        raise CheckFailed("the audit was changed after it was written", where=str(path), hint=hint) from error
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise DataError(f"the audit cannot be read: {error}", where=str(path)) from error
     return content
 

@@ -1,15 +1,26 @@
-"""The ledger of test-label openings: one line each time, beside the runs, each line sealed with the one before it."""
+"""The ledger of test-label openings: one line for each run and target, sealed with the line before it.
+
+A ledger goes with the data, wherever the runs lie. Each runs folder keeps the lines of its own runs as well, and from
+these, and from the runs' records, a ledger that was cut short is made whole again.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embench.errors import CheckFailed, MachineError, UsageError
+import platformdirs
+
+from embench.errors import CheckFailed, EmbenchError, MachineError, UsageError
+from embench.files import digest
+from embench.records.record import RUN_FILE, read_manifest
 from embench.system import locked
 
 LEDGER_FILE = "test_labels_opened.jsonl"
@@ -17,11 +28,76 @@ REQUIRED_KEYS = ("dataset", "protocol", "target", "run", "method")
 _START = "0" * 64
 
 
-def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The sealed line that was added to the ledger in `folder`, which is on disk when this returns.
+@dataclass(frozen=True)
+class Looks:
+    """How often the labels of each target were opened, this time included, and by how many methods. `chain`: the seal
+    of the ledger's last line, which fixes all that came before."""
 
-    Append before the labels are opened. Safe when several processes do so at once; a last line that a killed process
-    left half written was never followed by an opening, and is dropped.
+    openings: Mapping[str, int]
+    tried: Mapping[str, int]
+    chain: str
+
+
+def record_openings(
+    runs: Path, data: bytes, fingerprint: str, opening: Mapping[str, str], targets: Sequence[str]
+) -> Looks:
+    """Appends a run's opening of the labels of some targets to the ledger of its data and to that of its runs folder;
+    both are on disk when this returns. Call it before the labels are opened.
+
+    A run counts once, however often it is scored: it predicts the same each time. What the runs folder knows of and the
+    ledger does not is added first, with a warning.
+
+    Args:
+        runs: the folder of the run and of others before it.
+        data: a digest of the raw files.
+        fingerprint: of the prepared data, as records hold it.
+        opening: dataset, protocol, run, and method: a digest of the method's configuration.
+
+    Raises:
+        CheckFailed: a chain is broken. MachineError: a ledger cannot be written.
+    """
+    mark = hashlib.sha256(b"ledger" + data).hexdigest()[:16]
+    home = ledger_home() / mark
+    here, known = read_ledger(runs), {_question(entry) for entry in read_ledger(home)}
+    same = [e for e in here if e.get("data", mark) == mark and e["dataset"] == opening["dataset"]]
+    runs_known = {e["run"] for e in here} | {run for *_, run in known} | {opening["run"]}
+    before = [*same, *_of_records(runs, opening["dataset"], fingerprint, runs_known)]
+    missing = {_question(e): e for e in before if _question(e) not in known}
+    for entry in missing.values():
+        append_to_ledger(home, entry)
+    if missing:
+        what = f"openings of test labels that {runs} knows of were missing: {len(missing)}; they count again"
+        warnings.warn(f"{home / LEDGER_FILE}: {what}", stacklevel=2)
+    for target in targets:
+        for folder in (home, runs):
+            append_to_ledger(folder, {**opening, "target": target, "data": mark})
+    return _looks(_lines(home), opening["dataset"], opening["protocol"], targets)
+
+
+def looks_at(chain: str, dataset: str, protocol: str, targets: Sequence[str]) -> Looks | None:
+    """The counts of this machine's ledgers when a line of that seal was the last; None where there is no such line."""
+    for path in sorted(ledger_home().glob(f"*/{LEDGER_FILE}")):
+        lines = _lines(path.parent)
+        at = next((i for i, line in enumerate(lines, 1) if line["hash"] == chain), None)
+        if at is not None:
+            return _looks(lines[:at], dataset, protocol, targets)
+    return None
+
+
+def ledger_home() -> Path:
+    """Where the ledgers of all data lie: in the folder `$EMBENCH_CACHE` where one is named, else where the system keeps
+    a user's data, since caches are deleted."""
+    chosen = os.environ.get("EMBENCH_CACHE")
+    root = Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_data_dir("embench"))
+    return root / "ledger"
+
+
+def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The sealed line that was added to the ledger in `folder`, which is on disk when this returns; or the line that
+    the same run and target have already.
+
+    Safe when several processes do so at once; a last line that a killed process left half written was never followed
+    by an opening, and is dropped.
 
     Args:
         entry: JSON values; at least dataset, protocol, target, run, and method: a digest of the method's configuration.
@@ -39,6 +115,8 @@ def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
             file.seek(0)
             text = file.read()
             lines = list(_verified(text, path))
+            if known := next((line for line in lines if _question(line["entry"]) == _question(entry)), None):
+                return known
             previous = lines[-1]["hash"] if lines else _START
             line = {"previous": previous, "entry": dict(entry), "hash": _seal(previous, entry)}
             whole = text[: text.rfind(b"\n") + 1]
@@ -54,25 +132,43 @@ def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_ledger(folder: Path) -> list[dict[str, Any]]:
     """All entries in order, after the chain is verified; none where there is no ledger yet."""
+    return [line["entry"] for line in _lines(folder)]
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
     path = Path(folder) / LEDGER_FILE
-    if not path.exists():
-        return []
-    return [line["entry"] for line in _verified(path.read_bytes(), path)]
+    return list(_verified(path.read_bytes(), path)) if path.exists() else []
 
 
-def count_openings(folder: Path, dataset: str, protocol: str, target: str) -> int:
-    """How often the test labels of this dataset and target were opened under this protocol."""
-    return len(_concerning(folder, dataset, protocol, target))
+def _looks(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, targets: Sequence[str]) -> Looks:
+    """The counts over these lines, of openings and of methods, for each target of a dataset under a protocol."""
+    openings, tried = {}, {}
+    for target in targets:
+        wanted = (dataset, protocol, target)
+        own = [e for e in (line["entry"] for line in lines) if (e["dataset"], e["protocol"], e["target"]) == wanted]
+        openings[target] = len(own)
+        tried[target] = len({json.dumps(entry["method"], sort_keys=True) for entry in own})
+    return Looks(openings, tried, lines[-1]["hash"] if lines else _START)
 
 
-def count_methods(folder: Path, dataset: str, protocol: str, target: str) -> int:
-    """How many different methods were scored on them."""
-    return len({json.dumps(e["method"], sort_keys=True) for e in _concerning(folder, dataset, protocol, target)})
+def _question(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    return entry["dataset"], entry["protocol"], entry["target"], entry["run"]
 
 
-def _concerning(folder: Path, dataset: str, protocol: str, target: str) -> list[dict[str, Any]]:
-    wanted = (dataset, protocol, target)
-    return [e for e in read_ledger(folder) if (e["dataset"], e["protocol"], e["target"]) == wanted]
+def _of_records(runs: Path, dataset: str, fingerprint: str, known: set[str]) -> Iterable[dict[str, Any]]:
+    """The openings of runs that lie in a runs folder and are in none of its ledgers."""
+    for path in sorted([*Path(runs).glob(f"*/{RUN_FILE}"), *Path(runs).glob(f"*/*/{RUN_FILE}")]):
+        if path.parent.name in known or path.parent.name.startswith("dev-"):
+            continue
+        with suppress(EmbenchError):  # another run's record that cannot be read must not stop this one
+            run = read_manifest(path.parent)
+            if (run.dataset.name, run.dataset.fingerprint, run.dev) == (dataset, fingerprint, False):
+                method = digest({name: value for name, value in run.config.items() if name != "request"})
+                for target in run.targets:
+                    yield {
+                        "dataset": dataset, "protocol": run.protocol.name, "run": run.id, "method": method,
+                        "target": target,
+                    }  # fmt: skip
 
 
 def _seal(previous: str, entry: Mapping[str, Any]) -> str:
@@ -93,7 +189,7 @@ def _verified(text: bytes, path: Path) -> Iterator[dict[str, Any]]:
                 "the ledger of test-label openings was changed by hand or damaged",
                 where=f"{path}, line {number}",
                 expected="every line to hold the hash of the one before it",
-                hint="restore the file; or move it away, and say so where these runs' results are used",
+                hint="restore the file; or move it away: runs that lie in the runs folder are counted again",
             )
         previous = line["hash"]
         yield line

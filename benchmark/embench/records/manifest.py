@@ -140,7 +140,8 @@ class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `pretraining`: the external sources that were seen,
     with hash, licence, hours and number of subjects. `videos`: how many recordings of each dataset were seen, which
     could not be decoded and why, and how many of the segments that were searched for a face have none. `outside`: what
-    the file of a submission holds."""
+    the file of a submission holds. `ledger`: the seal of the ledger's line that `test_looks` and `tried` count up to;
+    without it, they are not known."""
 
     id: str
     trained_on: TrainedOnPart | None = None
@@ -156,6 +157,7 @@ class Manifest(Circumstances):
     cost: CostPart
     test_looks: int | dict[str, int] | None
     tried: int | dict[str, int] | None
+    ledger: str | None = None
     device: Any
     config: dict[str, Any]
 

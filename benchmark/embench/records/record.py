@@ -5,18 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from embench.errors import DataError, MachineError
-from embench.files import parse_yaml, write_text, write_whole
+from embench.checksums import sealed_yaml, unsealed_yaml
+from embench.errors import CheckFailed, DataError, MachineError
+from embench.files import parse_yaml, sha256, write_text, write_whole
+from embench.records.embeddings import EMBEDDINGS_FILE
 from embench.records.manifest import Manifest, check_manifest
 from embench.records.predictions import Labels, Predictions
 
+RUN_FILE = "run.yaml"
+FILES = "files"
+"""The field of run.yaml with the SHA-256 of each file of the record beside it."""
 FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
 
 
@@ -49,7 +54,7 @@ class Record:
 
 def write_record(folder: Path, record: Record) -> Manifest:
     """Writes the record into `folder`, beside whatever is there (weights). Each file is written aside and renamed, and
-    run.yaml comes last: a folder without it is no record.
+    run.yaml comes last, with the hashes of the others: a folder without it is no record.
 
     Raises:
         DataError: `record.run` lacks something. MachineError: the disk is full or read-only.
@@ -68,20 +73,26 @@ def write_record(folder: Path, record: Record) -> Manifest:
         if record.history:
             names = dict.fromkeys(name for row in record.history for name in row)
             write_text(folder / "history.csv", format_csv(record.history, list(names)))
-        write_text(folder / "run.yaml", as_yaml(record.run))
+        write_text(folder / RUN_FILE, sealed_yaml(as_yaml({**record.run, FILES: _sums(folder)})))
     except OSError as error:
         raise MachineError(f"the run's record cannot be written: {error.strerror}", where=str(folder)) from error
     return manifest
 
 
 def read_record(folder: Path) -> Record:
-    """Raises DataError where a file is missing or damaged, or run.yaml breaks its schema."""
+    """The record in a folder. One of before checksums, or of a board's entry, has none and is read as it is.
+
+    Raises:
+        DataError: a file is missing or damaged, or run.yaml breaks its schema. CheckFailed: a file was changed after
+            the record was written.
+    """
     folder = Path(folder)
-    run = read_yaml(folder / "run.yaml")
-    check_manifest(run, str(folder / "run.yaml"))
+    run = read_run(folder)
+    check_manifest(run, str(folder / RUN_FILE))
+    check_neighbours(folder, run, _READ)
     labels, history = folder / "labels.csv.gz", folder / "history.csv"
     return Record(
-        run=run,
+        run={name: value for name, value in run.items() if name != FILES},
         predictions=Predictions.read(folder / "predictions.csv.gz"),
         labels=Labels.read(labels) if labels.exists() else None,
         folds=_rows(folder / "folds.csv", FOLD_FIELDS),
@@ -91,9 +102,57 @@ def read_record(folder: Path) -> Record:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises DataError where run.yaml is missing, damaged or breaks its schema."""
-    path = Path(folder) / "run.yaml"
-    return check_manifest(read_yaml(path), str(path))
+    """Raises DataError where run.yaml is missing, damaged or breaks its schema, CheckFailed where it was edited."""
+    return check_manifest(read_run(folder), str(Path(folder) / RUN_FILE))
+
+
+def read_run(folder: Path) -> Any:
+    """The content of a record's run.yaml. Raises DataError where it is missing or no YAML, CheckFailed where it was
+    edited."""
+    return read_sealed(Path(folder) / RUN_FILE)
+
+
+def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Compares files of a record with the hashes in its run.yaml, where it holds some.
+
+    Args:
+        names: of files, of which some need not exist.
+
+    Raises:
+        CheckFailed: a file was changed after the record was written, or came later. DataError: one is missing, or
+            cannot be read.
+    """
+    recorded = run.get(FILES)
+    if not isinstance(recorded, Mapping):
+        return
+    for name in names:
+        path = Path(folder) / name
+        try:
+            if path.is_file() and sha256(path) != recorded.get(name):
+                raise _edited(path)
+            if not path.is_file() and name in recorded:
+                raise DataError("the file is missing", where=str(path), expected="the folder of a finished run")
+        except OSError as error:
+            raise DataError(f"the file cannot be read: {error.strerror}", where=str(path)) from error
+
+
+_READ = ("predictions.csv.gz", "labels.csv.gz", "folds.csv", "scores.json", "history.csv", EMBEDDINGS_FILE)
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """The SHA-256 of all files of a record but run.yaml."""
+    beside = [folder / name for name in _READ]
+    found = [*(path for path in beside if path.is_file()), *sorted((folder / "weights").glob("*.safetensors"))]
+    return {path.relative_to(folder).as_posix(): sha256(path) for path in found}
+
+
+def _edited(path: Path) -> CheckFailed:
+    return CheckFailed(
+        "the file was changed after the record was written",
+        where=str(path),
+        expected="the record as embench wrote it",
+        hint="put the file back; or move the folder away and run the same command, which makes the record again",
+    )
 
 
 def read_scores(folder: Path) -> dict[str, Any]:
@@ -112,6 +171,21 @@ def read_yaml(path: Path) -> Any:
         return parse_yaml(_text(path))
     except yaml.YAMLError as error:
         raise DataError(f"the file is no YAML: {error}", where=str(path)) from error
+
+
+def read_sealed(path: Path) -> Any:
+    """The plain values of a YAML file that `sealed_yaml` sealed, or of before. Raises DataError where it is missing or
+    no YAML, CheckFailed where its text was edited."""
+    text, sound = unsealed_yaml(_text(path))
+    if sound is False:
+        raise _edited(path)
+    try:
+        content = parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise DataError(f"the file is no YAML: {error}", where=str(path)) from error
+    if sound is None and isinstance(content, Mapping) and FILES in content and path.name == RUN_FILE:
+        raise _edited(path)  # its last line is gone
+    return content
 
 
 def as_yaml(content: Mapping[str, Any]) -> str:

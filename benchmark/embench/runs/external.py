@@ -95,7 +95,7 @@ def score(
         "missing": _missing(cohort, predictions),
         "ignored": ignored,
     }
-    return _write_record(full, cohort, rules, predictions, folds, submission, out)
+    return _write_record(full, data_root, cohort, rules, predictions, folds, submission, out)
 
 
 def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
@@ -280,6 +280,7 @@ def _missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str
 
 def _write_record(
     dataset: str,
+    data_root: Path | None,
     cohort: Cohort,
     protocol: Protocol,
     predictions: Sequence[FoldPredictions],
@@ -295,12 +296,10 @@ def _write_record(
     method = digest([submission["name"], submission["sha256"], targets])
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{_id(method, facts)}"
     folder = out or LEDGER / name_without_package(dataset).replace("/", "-") / run_id
-    ledger_folder = out.parent if out else LEDGER
     opening = {"dataset": dataset, "protocol": protocol.name, "run": run_id, "method": method}
-    for target in targets:
-        ledger.append_to_ledger(ledger_folder, {**opening, "target": target})
+    data = find.raw_digest_of(dataset, data_root)
+    looks = ledger.record_openings(out.parent if out else LEDGER, data, cohort.store.key, opening, targets)
     evaluated = evaluation.score_predictions(predictions, cohort, protocol)
-    scope = (dataset, protocol.name)
     content = Manifest(
         id=run_id,
         **dict(facts),
@@ -312,8 +311,9 @@ def _write_record(
         pretraining=[],
         dev=False,
         cost=CostPart(wall_s=None, parameters=None, flops=None, peak_memory_mb=None, energy_j=None, device="unknown"),
-        test_looks={t: ledger.count_openings(ledger_folder, *scope, t) for t in targets},
-        tried={t: ledger.count_methods(ledger_folder, *scope, t) for t in targets},
+        test_looks=dict(looks.openings),
+        tried=dict(looks.tried),
+        ledger=looks.chain,
         device="unknown",
         config={"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
     ).content()

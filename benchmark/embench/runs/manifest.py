@@ -14,12 +14,13 @@ from embench.files import digest
 from embench.planning import weights
 from embench.planning.plan import Plan, assumed
 from embench.planning.request import Request
+from embench.records.ledger import Looks
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, TrainedOnPart
 from embench.statistics import evaluation
 
 
-def manifest(planned: Plan, outcome: Outcome, openings: dict[str, int], tried: dict[str, int]) -> Manifest:
-    """What run.yaml holds of a run; `openings` and `tried` are the ledger's counts by target."""
+def manifest(planned: Plan, outcome: Outcome, looks: Looks | None) -> Manifest:
+    """What run.yaml holds of a run; `looks` are the ledger's counts, None where the test labels stayed closed."""
     method, synthetic = planned.method, planned.fit.store.synthetic
     facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations)
     dataset = facts.dataset
@@ -54,8 +55,9 @@ def manifest(planned: Plan, outcome: Outcome, openings: dict[str, int], tried: d
             **planned.config,
             "request": {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)},
         },
-        test_looks=openings,
-        tried=tried,
+        test_looks=dict(looks.openings) if looks else None,
+        tried=dict(looks.tried) if looks else None,
+        ledger=looks.chain if looks else None,
     )
 
 
@@ -98,10 +100,11 @@ def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]
 def _cost(planned: Plan, outcome: Outcome) -> CostPart:
     """What the run took, stages that it shares with others counted whole; None where one of them was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
-    fitted = planned.graph.stages[planned.graph.stages[planned.graph.predictions[0].stage].inputs["fitted"]]
+    predicted = planned.graph.predictions[0].stage
+    fitted = planned.graph.stages[planned.graph.stages[predicted].inputs["fitted"]]
     # What predicts together: the fitted stage, which counts the parameters of frozen nets under it, and those nets.
     frozen = [outcome.results[id_]["flops"] for role, id_ in fitted.inputs.items() if role.startswith("unimodal:")]
-    own = outcome.results[fitted.id]
+    own = outcome.results[fitted.id] | outcome.results[predicted]  # an estimator is fitted where it predicts
     energy: list[Any] = [r.get("energy_j") for r in results]
     return CostPart(
         wall_s=round(sum(r["wall_s"] for r in results), 3),

@@ -16,6 +16,7 @@ from safetensors.torch import save as as_safetensors
 
 import embench
 from embench.callbacks import EventCallback
+from embench.checksums import sealed_yaml
 from embench.data import find
 from embench.engine import network
 from embench.engine.specs import Part
@@ -62,7 +63,7 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
     manifest = _manifest(plan, [outcome.results[stage.id]["manifest"] for stage in stages], content)
     folder.write(weights.FILE, lambda path: path.write_bytes(content))
     # Last: with it the folder is complete.
-    text = yaml.safe_dump(manifest, sort_keys=False, width=120)
+    text = sealed_yaml(yaml.safe_dump(manifest, sort_keys=False, width=120))
     folder.write(weights.MANIFEST, lambda path: path.write_text(text, newline="\n"))
     return PretrainedWeights(plan.id, folder.path, manifest)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
+from embench.data import find
 from embench.engine import executors
 from embench.engine.executors import Outcome
 from embench.errors import EmbenchError, Unfinished, UsageError
@@ -123,15 +124,13 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         "run": planned.id,
         "method": digest(planned.config),
     }
-    ledger_folder = planned.request.runs_folder
-    targets = [t.name for t in planned.test.targets]
-    if not planned.request.dev:
-        for target in targets:
-            ledger.append_to_ledger(ledger_folder, {**opening, "target": target})
+    request, targets = planned.request, [t.name for t in planned.test.targets]
+    looks = None
+    if not request.dev:
+        data = find.raw_digest_of(request.dataset, request.data_root)
+        looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
     evaluated = evaluate.evaluate(planned, root)
-    openings = {t: ledger.count_openings(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
-    tried = {t: ledger.count_methods(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
-    content = manifest(planned, outcome, openings, tried).content()
+    content = manifest(planned, outcome, looks).content()
     written = record.Record(
         content,
         evaluated.predictions,

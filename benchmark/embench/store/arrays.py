@@ -9,6 +9,10 @@ from typing import Self
 
 import numpy as np
 
+from embench.errors import DataError
+
+AGAIN = "run the same command again: what is missing or damaged is made again"
+
 
 class RowWriter:
     """Appends rows (n, *shape) of float32 to a `.npy` file, whose header is set right at the end."""
@@ -52,5 +56,8 @@ class RowWriter:
 
 
 def open_rows(path: Path) -> np.memmap:
-    """A read-only view of the file, (rows, *shape)."""
-    return np.lib.format.open_memmap(path, mode="r")
+    """A read-only view of the file, (rows, *shape). Raises DataError where it is missing or damaged."""
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError) as error:
+        raise DataError(f"prepared data cannot be read: {error}", where=str(path), hint=AGAIN) from error

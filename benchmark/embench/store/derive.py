@@ -20,7 +20,7 @@ from embench.signals import preprocess
 from embench.signals.normalise import Moments
 from embench.store.arrays import RowWriter, open_rows
 from embench.store.clips import Clips, clips
-from embench.store.fingerprint import FORMAT
+from embench.store.fingerprint import FORMAT, FileHashes
 from embench.store.folders import build_once
 from embench.store.store import Span, Store
 from embench.system import version_of
@@ -35,13 +35,15 @@ _ARRAY, _INDEX = "array.npy", "index.json"
 
 @dataclass(frozen=True)
 class Derived:
-    """Signals of all recordings that have them: `array` (C, total) float32, read-only, at `rate` Hz."""
+    """Signals of all recordings that have them: `array` (C, total) float32, read-only, at `rate` Hz. `key` differs
+    where anything that made them does."""
 
     array: np.ndarray
     rate: float
     channels: tuple[str, ...]
     unit: str
     spans: Mapping[str, Span]
+    key: str
 
     def signal(self, recording: str) -> Signal:
         """A recording's samples, a slice without a copy; they begin at the span's `t0`."""
@@ -70,7 +72,8 @@ def joined(store: Store, modality: str) -> Derived:
     entries = [store.modalities[part] for part in parts]
     if len(parts) == 1:
         spans = {entry.id: entry.spans[modality] for entry in store.recordings if modality in entry.spans}
-        return Derived(store.array(modality), entries[0].rate, entries[0].channels, entries[0].unit, spans)
+        key = f"{store.key} {modality}"
+        return Derived(store.array(modality), entries[0].rate, entries[0].channels, entries[0].unit, spans, key)
     rate = entries[0].rate
     if any(entry.rate != rate for entry in entries):
         rates = ", ".join(f"{part} {entry.rate:g} Hz" for part, entry in zip(parts, entries, strict=True))
@@ -110,7 +113,7 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
                 made = Signal(data, float(made.rate), tuple(made.channels), made.unit)
             yield recording, made, span.t0
 
-    key = ["stream", modality, _name(encoder), code, encoder.recipe.prepare]
+    key = ["stream", modality, *_made_by(store, encoder, code)]
     return _stored(_folder(store, key), modality, signals)
 
 
@@ -136,7 +139,7 @@ def features(
     spans_digest = hashlib.sha256()
     for recording, own in wanted.items():
         spans_digest.update(f"{recording} {len(own)} ".encode() + own.tobytes())
-    key = ["features", modality, _name(encoder), code, encoder.recipe.prepare, spans_digest.hexdigest()]
+    key = ["features", modality, *_made_by(store, encoder, code), spans_digest.hexdigest()]
     if standardised:
         key.append("standardised")
 
@@ -185,10 +188,26 @@ def _private_copy(signal: Signal, modality: str) -> Signal:
     return replace(signal, data=np.array(signal.data, order="C", subok=False), modality=modality)
 
 
+def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:
+    """All that decides, beside the data, what an encoder makes: its code and settings, the contents of its files, and
+    the versions of the libraries that compute."""
+    libraries = {name: version_of(name) for name in (*_LIBRARIES, *encoder.libraries)}
+    with FileHashes(_cache(store)) as hashes:
+        assets = [hashes(path) for path in encoder.assets()]
+    return [_name(encoder), code, encoder.recipe.prepare, encoder.recipe.build, libraries, assets]
+
+
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "neurokit2")
+"""What plugins may use beside the libraries that they name."""
+
+
 def _folder(store: Store, key: Sequence[object]) -> Path:
     """Beside the stores, in the same cache."""
-    versions = [preprocess.PREPROCESS_REVISION, version_of("neurokit2"), version_of("scipy")]
-    return store.path.parent.parent / "derived" / folder_digest([FORMAT, store.key, versions, *key])
+    return _cache(store) / "derived" / folder_digest([FORMAT, store.key, preprocess.PREPROCESS_REVISION, *key])
+
+
+def _cache(store: Store) -> Path:
+    return store.path.parent.parent
 
 
 def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[str, Signal, float]]]) -> Derived:
@@ -218,7 +237,9 @@ def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[st
     folder = build_once(target, build)
     index = json.loads((folder / _INDEX).read_text())
     spans = {recording: Span(**span) for recording, span in index["spans"].items()}
-    return Derived(open_rows(folder / _ARRAY).T, index["rate"], tuple(index["channels"]), index["unit"], spans)
+    return Derived(
+        open_rows(folder / _ARRAY).T, index["rate"], tuple(index["channels"]), index["unit"], spans, target.name
+    )
 
 
 @contextmanager

@@ -105,11 +105,11 @@ def _contents(dataset: Dataset, files: Iterable[Path], hashes: FileHashes) -> li
 class FileHashes:
     """SHA-256 of files, remembered by path, size, modification time and inode in a small database below `cache`.
 
-    The memory is only a shortcut: where it cannot be read or written, files are hashed again.
+    The memory is only a shortcut: where it cannot be read or written, or `anew`, files are hashed again.
     """
 
-    def __init__(self, cache: Path) -> None:
-        self._path = cache / "file-hashes.sqlite"
+    def __init__(self, cache: Path, *, anew: bool = False) -> None:
+        self._path, self._anew = cache / "file-hashes.sqlite", anew
         self._database: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
@@ -128,7 +128,7 @@ class FileHashes:
         try:
             stat = path.stat()
             state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
-            known = self._known(path, state)
+            known = None if self._anew else self._known(path, state)
             if known is not None:
                 return known
             found = sha256(path)

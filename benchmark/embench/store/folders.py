@@ -1,4 +1,4 @@
-"""Folders that are either there and whole, or not there: written aside, then renamed."""
+"""Folders that are either there and whole, or not there: written aside with checksums, then renamed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import errno
 import os
 import shutil
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
 
+from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
 from embench.errors import MachineError
-from embench.files import temporary
+from embench.files import flush, temporary
 from embench.system import locked
 
 _ASIDE = ".building-"
+_SUMS = "checksums.json"
+_DAMAGED = ".damaged"
 
 _HINTS = {
     errno.ENOSPC: "free some space, or point EMBENCH_CACHE at a larger disk",
@@ -31,7 +35,7 @@ def cache_root() -> Path:
 
 
 def build_once(target: Path, build: Callable[[Path], None]) -> Path:
-    """`target`, made by `build(folder)` if it is not there yet.
+    """`target`, made by `build(folder)` if it is not there yet, or not as it was made: that is named and moved aside.
 
     `build` writes into a folder aside, which becomes `target` at once when it returns. Where another process was
     faster, its folder is used. Whatever goes wrong, nothing half-written stays: at the latest the next call sweeps
@@ -41,19 +45,71 @@ def build_once(target: Path, build: Callable[[Path], None]) -> Path:
         MachineError: where the disk is full or does not let itself be written.
     """
     with writing(target):
-        if target.is_dir():
+        if _is_sound(target):
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target.parent)
         with _aside(target.parent) as folder:
             build(folder)
-            _flush(folder)
+            sums = sums_of(folder, [path.name for path in folder.iterdir()])
+            (folder / _SUMS).write_text(sealed_json({"files": sums}), newline="\n")
+            for path in folder.iterdir():
+                flush(path)
             try:
                 folder.rename(target)
             except OSError:
                 if not target.is_dir():
                     raise
     return target
+
+
+def check_folder(folder: Path, *, whole: bool = False) -> None:
+    """Compares what `build_once` made with its checksums; large files by sampled blocks unless `whole`.
+
+    Raises:
+        DamagedError: a file is missing, cut short or altered.
+    """
+    check_files(folder, read_sealed_json(folder / _SUMS)["files"], whole=whole)
+
+
+def damaged_folders(cache: Path) -> Iterator[DamagedError]:
+    """Reads all that lies in a cache, whole, and gives the faults."""
+    for folder in stored_folders(cache):
+        try:
+            check_folder(folder, whole=True)
+        except DamagedError as error:
+            yield error
+
+
+def stored_folders(cache: Path) -> list[Path]:
+    """All that `build_once` made below a cache."""
+    found = (folder for kind in ("store", "derived") for folder in (cache / kind).glob("*"))
+    return sorted(f for f in found if f.is_dir() and not f.name.startswith(".") and f.suffix != _DAMAGED)
+
+
+def _is_sound(target: Path) -> bool:
+    """Whether the folder is there as it was made. One that is not is moved aside, with a warning that names it."""
+    if not target.is_dir():
+        return False
+    try:
+        check_folder(target)
+    except DamagedError:
+        # Another process may be making it again, and must not lose what it made.
+        with locked(target.with_name(f".{target.name}.lock")):
+            return target.is_dir() and _kept_or_moved(target)
+    return True
+
+
+def _kept_or_moved(target: Path) -> bool:
+    try:
+        check_folder(target)
+    except DamagedError as error:
+        place = target.with_name(f"{target.name}{_DAMAGED}")
+        shutil.rmtree(place, ignore_errors=True)
+        target.rename(place)
+        warnings.warn(f"{error.where}: {error.what}; made again, what was there is now {place}", stacklevel=2)
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -90,10 +146,3 @@ def _sweep(parent: Path) -> None:
             if ownerless:
                 shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
                 lock.unlink(missing_ok=True)
-
-
-def _flush(folder: Path) -> None:
-    """To the disk, so that not even a power cut leaves a finished name on unfinished files."""
-    for path in folder.iterdir():
-        with path.open("r+b") as file:  # Windows flushes only what may be written
-            os.fsync(file.fileno())

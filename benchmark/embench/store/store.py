@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from embench.checksums import DamagedError
 from embench.errors import DataError
 from embench.interfaces.recording import Label, Signal
-from embench.store.arrays import open_rows
+from embench.store.arrays import AGAIN, open_rows
+from embench.store.folders import check_folder
 from embench.store.labels import read_labels
 
 INDEX, LABELS = "index.json", "labels.npz"
@@ -140,14 +142,16 @@ def write_index(store: Store, folder: Path) -> None:
 
 
 def open_store(path: Path, root: Path | None = None) -> Store:
-    """Reads what `prepare` wrote from the dataset in `root`. Raises DataError where there is no prepared data."""
+    """Reads what `prepare` wrote from the dataset in `root`. Raises DataError where there is no prepared data, or not
+    as it was written."""
     path = Path(path)
+    if not (path / INDEX).is_file():
+        raise DataError("no prepared data here", where=str(path), expected=INDEX, hint="embench data prepare DATASET")
     try:
-        content = json.loads((path / INDEX).read_text())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(
-            "no prepared data here", where=str(path), expected=INDEX, hint="embench data prepare DATASET"
-        ) from error
+        check_folder(path)
+    except DamagedError as error:
+        raise DataError(error.what, where=error.where, hint=AGAIN) from error
+    content = json.loads((path / INDEX).read_text())
     content["recordings"] = tuple(
         RecordingEntry(
             **{

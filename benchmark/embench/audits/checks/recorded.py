@@ -11,6 +11,7 @@ import numpy as np
 from embench.audits.checks.evidence import Evidence, FittedStatistics, first_names
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult, Severity
+from embench.records.ledger import looks_at
 from embench.records.predictions import Labels
 
 SCORE_TOLERANCE = 1e-6
@@ -185,6 +186,12 @@ def check_validation(e: Evidence) -> CheckResult:
         what = f"{most} methods, including this one, were scored on these test subjects"
         todo = "choose among methods with --dev, and open the test labels once"
         findings.append(AuditFinding("note", what, {"tried": most, "test looks": seen}, todo))
+    if e.manifest.ledger and isinstance(looks, Mapping) and isinstance(tried, Mapping):
+        counted = looks_at(e.manifest.ledger, e.manifest.dataset.name, e.manifest.protocol.name, list(looks))
+        if counted and (dict(counted.openings), dict(counted.tried)) != (dict(looks), dict(tried)):
+            what = "the ledger counts other openings of the test labels, or other methods, than the record states"
+            evidence = {"ledger": vars(counted), "recorded": {"test looks": dict(looks), "tried": dict(tried)}}
+            findings.append(AuditFinding("severe", what, evidence, "run the same command again into another folder"))
     return CheckResult({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
 
 

@@ -5,7 +5,8 @@ An executor is a function `(todo, outcome, root, workers, on_event)` that runs t
 its inputs, and puts into `outcome` what came of each. It keeps to this:
 
 - A stage is run by `embench.engine.work.run_stage(stage, root)`, which takes the lock in the stage's folder and skips
-  what another process has finished, so that two graphs may want the same stage at once.
+  what another process has finished, so that two graphs may want the same stage at once. One whose files were damaged
+  since is moved aside and run again.
 - A stage starts when all its inputs are in `outcome.results`. One whose inputs failed or were held up
   (`outcome.blocker`) goes into `outcome.held_up`; an EmbenchError of a stage goes into `outcome.errors` and
   doesn't stop the others. What breaks the executor itself (a killed worker) it raises, as a MachineError.
@@ -69,11 +70,11 @@ def run_graph(
     outcome = Outcome()
     todo: list[Stage[Params]] = []
     for stage in {stage.id: stage for stage in stages}.values():
-        folder = Folder(root, stage.id)
-        if folder.done:
-            outcome.results[stage.id] = folder.result()
-        else:
+        result = Folder(root, stage.id).sound_result()
+        if result is None:
             todo.append(stage)
+        else:
+            outcome.results[stage.id] = result
     on_event({"event": "plan", "total": len(todo), "done": len(outcome.results)})
     execute(todo, outcome, root, workers, on_event)
     return outcome
