@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed, DataError
+from embench.files import parse_json, read_text
 from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
 from embench.records.manifest import Manifest
@@ -65,10 +65,6 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
             raise DataError("an entry lies in the wrong folder", where=str(folder), expected="/".join(named))
         if reasons := why_not_publishable(run):
             raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
-        if not {"headlines", "scores", "controls", "differences", "cleared_all", "not_cleared"} <= scores.keys():
-            raise DataError(
-                "the scores lack a part", where=str(folder / "scores.json"), expected="embench's own format"
-            )
         entries.append(LeaderboardEntry(folder, run, scores, audits.read_audit(folder), _summands(folder)))
     return entries
 
@@ -79,6 +75,6 @@ def _summands(folder: Path) -> dict[str, Summands]:
     if not path.is_file():
         return {}
     try:
-        return {target: Summands.of_json(kept) for target, kept in json.loads(path.read_text()).items()}
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        return {target: Summands.of_json(kept) for target, kept in parse_json(read_text(path)).items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise DataError("the file is damaged", where=str(path), expected="as `embench` wrote it") from error

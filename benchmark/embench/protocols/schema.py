@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from embench.errors import Fault, UsageError, breaks_schema
-from embench.files import parse_yaml
+from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
 from embench.registry.naming import did_you_mean, latest_version
+from embench.registry.trust import refuse_file
 
 FOLDER = Path(__file__).parent
 
@@ -184,6 +185,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     """
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
+        refuse_file("protocol", str(path))
         return _refuse_impostor(_refuse_hidden_leak(_read(path), path), path)
     if str(name_or_path) not in protocol_names():
         raise UsageError(
@@ -223,7 +225,7 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
 
 def _read(path: Path) -> Protocol:
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = parse_yaml(read_text(path, MOST_YAML))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"the protocol file cannot be read: {reason}", where=str(path)) from error

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from embench.errors import DataError, MachineError
-from embench.files import write_text
+from embench.files import parse_json, read_text, write_text
+from embench.records.manifest import check_texts
 
 AUDIT_FILE = "audit.json"
 VERSION = 2
@@ -77,6 +78,7 @@ def write_audit(folder: Path, audit: Audit) -> Path:
     """Writes `audit.json` into a run's folder. Raises MachineError where the disk refuses."""
     path = Path(folder) / AUDIT_FILE
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(audit.json(), indent=1, default=float) + "\n")
     except OSError as error:
         raise MachineError(f"the audit cannot be written: {error.strerror}", where=str(path)) from error
@@ -89,11 +91,14 @@ def read_audit(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(read_text(path))
         if not {"version", "counts", "findings"} <= content.keys():
             raise ValueError("version, counts or findings are missing")
-    except (OSError, ValueError, AttributeError) as error:
+        if not all(isinstance(content["counts"][name], int) for name in SEVERITIES):
+            raise ValueError(f"counts is no whole number for each of {', '.join(SEVERITIES)}")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"the audit cannot be read: {error}", where=str(path)) from error
+    check_texts(content, str(path))
     return content
 
 
