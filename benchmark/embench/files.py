@@ -43,7 +43,8 @@ def folder_digest(content: Any) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content."""
+    """The SHA-256 of a file's content. Raises DataError where it is no regular file."""
+    check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -78,11 +79,20 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda whole: whole.write_text(text, encoding="utf-8", newline="\n"))
 
 
-def private_folder(path: Path, *, private: bool = True) -> None:
-    """Makes a folder, and those above it, where it is missing: for its owner alone if `private`, as the system is set
-    otherwise. One that is there keeps its permissions."""
+PRIVATE, SHARED = 0o700, 0o777
+"""Permissions of a folder: for its owner alone; or for whomever the system is set to allow."""
+
+
+def make_folder(path: Path, mode: int = PRIVATE) -> None:
+    """Makes a folder with these permissions where it is missing, and those above it as the system is set. One that is
+    there keeps its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
+    path.mkdir(mode=mode, exist_ok=True)
+
+
+def folder_mode(*labels_public: str) -> int:
+    """The permissions of a folder that holds data of datasets whose cards say this of their labels."""
+    return SHARED if all(says == "yes" for says in labels_public) else PRIVATE
 
 
 MOST_BYTES = 1 << 27

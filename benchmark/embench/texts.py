@@ -22,6 +22,19 @@ def visible(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+_MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\\": "\\\\", "`": "\\`", "*": "\\*", "[": "\\[", "]": "\\]"}
+
+
+def markdown(text: str) -> str:
+    """The text for a line or a cell of a Markdown file, in which it is nothing but text.
+
+    >>> print(markdown("lda<img src=x>" + chr(10) + "# [a](b)"))
+    lda&lt;img src=x&gt; # \\[a\\](b)
+    """
+    line = " ".join(visible(text).split())
+    return "".join(_MARKUP.get(letter, letter) for letter in line).replace("://", ":&#47;&#47;")
+
+
 def has_control(text: str) -> bool:
     """Whether a text holds a control character other than a tab or the end of a line."""
     return _CONTROL.search(text) is not None

@@ -10,6 +10,7 @@ import typer
 from embench.cli import console
 from embench.cli.options import TrustCode
 from embench.errors import MachineError, UsageError
+from embench.texts import visible
 
 
 def export(
@@ -38,7 +39,7 @@ def export(
     with names_resolved(named, trust_code=trust_code):
         text = "\n".join(make(records) for chosen, make in wanted if chosen)
     if out is None:
-        typer.echo(text, nl=False)
+        typer.echo(visible(text), nl=False)
         return
     try:
         write_text(out, text)

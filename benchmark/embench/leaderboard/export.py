@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 

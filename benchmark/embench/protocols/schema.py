@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -292,7 +293,7 @@ def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
     if fault["type"] == "missing":
         return Fault(field, "missing"), f"a value for {field}"
     message = fault["msg"]
-    return Fault(field, f"found {fault['input']!r}"), f"{field}: {message[0].lower()}{message[1:]}"
+    return Fault(field, f"found {reprlib.repr(fault['input'])}"), f"{field}: {message[0].lower()}{message[1:]}"
 
 
 def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:

@@ -16,9 +16,10 @@ from embench.errors import DataError, MachineError
 from embench.files import (
     MOST_BYTES,
     MOST_YAML,
+    folder_mode,
+    make_folder,
     parse_json,
     parse_yaml,
-    private_folder,
     read_text,
     write_text,
     write_whole,
@@ -68,7 +69,7 @@ def write_record(folder: Path, record: Record) -> Manifest:
     folder = Path(folder)
     manifest = check_manifest(record.run, f"{folder / 'run.yaml'}")
     try:
-        private_folder(folder, private=manifest.card.labels_public != "yes")
+        make_folder(folder, folder_mode(manifest.card.labels_public))
         for name in ("run.yaml", "audit.json"):  # an audit is of the record that it was made of
             (folder / name).unlink(missing_ok=True)
         write_whole(folder / "predictions.csv.gz", record.predictions.write)

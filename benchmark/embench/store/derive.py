@@ -91,7 +91,7 @@ def joined(store: Store, modality: str) -> Derived:
 
     channels = tuple(channel for entry in entries for channel in entry.channels)
     unit = "+".join(entry.unit for entry in entries)
-    return _stored(_folder(store, ["joined", modality]), modality, signals)
+    return _stored(store, ["joined", modality], modality, signals)
 
 
 def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
@@ -111,7 +111,7 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
             yield recording, made, span.t0
 
     key = ["stream", modality, _name(encoder), code, encoder.recipe.prepare]
-    return _stored(_folder(store, key), modality, signals)
+    return _stored(store, key, modality, signals)
 
 
 def features(
@@ -151,7 +151,7 @@ def features(
                 rows = made[recording]
                 writer.append(np.full((len(own), *shape), np.nan, np.float32) if rows is None else rows)
 
-    rows = open_rows(build_once(_folder(store, key), build) / _ARRAY)
+    rows = open_rows(build_once(_folder(store, key), build, store.mode) / _ARRAY)
     ends = np.cumsum([len(own) for own in wanted.values()])
     return dict(zip(wanted, np.split(rows, ends[:-1]), strict=True)) if wanted else {}
 
@@ -191,7 +191,12 @@ def _folder(store: Store, key: Sequence[object]) -> Path:
     return store.path.parent.parent / "derived" / folder_digest([FORMAT, store.key, versions, *key])
 
 
-def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[str, Signal, float]]]) -> Derived:
+def _stored(
+    store: Store,
+    key: Sequence[object],
+    modality: str,
+    signals: Callable[[], Iterator[tuple[str, Signal, float]]],
+) -> Derived:
     """Signals of recordings, with the second at which each begins, as one array on disk; made if it is not there."""
 
     def build(folder: Path) -> None:
@@ -215,7 +220,7 @@ def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[st
                  "spans": {recording: asdict(span) for recording, span in spans.items()}}  # fmt: skip
         (folder / _INDEX).write_text(json.dumps(index))
 
-    folder = build_once(target, build)
+    folder = build_once(_folder(store, key), build, store.mode)
     index = json.loads((folder / _INDEX).read_text())
     spans = {recording: Span(**span) for recording, span in index["spans"].items()}
     return Derived(open_rows(folder / _ARRAY).T, index["rate"], tuple(index["channels"]), index["unit"], spans)
