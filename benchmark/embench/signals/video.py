@@ -57,7 +57,7 @@ class _Timeline:
     orderly: bool
 
 
-_CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc,m4v"
+_CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc,m4v,wav,mp3"
 
 
 class _MistakenError(Exception):
