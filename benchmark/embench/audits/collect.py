@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 def collect_evidence(folder: Path, data_root: Path | None, known: record.Record | None = None) -> Evidence:
-    """Of the record `known`, by default the one in `folder`. Raises DataError where it is incomplete or the data are not
-    there."""
+    """Of the record `known`, by default the one in `folder`. Raises DataError where it is incomplete, or the data are
+    not there."""
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = _protocol(known.run)

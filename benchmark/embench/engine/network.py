@@ -66,8 +66,8 @@ def _example(spec: InputSpec) -> Tensor:
 
 
 def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> TokenSpec:
-    """What a module makes of a sample, found by showing it two of zeros. Raises PluginError where that has not the shape
-    of tokens."""
+    """What a module makes of a sample, found by showing it two of zeros. Raises PluginError where that has no shape of
+    tokens."""
     module.eval()
     with torch.no_grad():
         tokens: Tokens = module(_example(spec), None)

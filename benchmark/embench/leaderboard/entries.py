@@ -12,6 +12,7 @@ from embench.files import parse_json, read_text
 from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
 from embench.records.manifest import Manifest
+from embench.records.names import private_fields
 from embench.records.record import read_manifest, read_scores
 from embench.statistics.ranking import Summands
 
@@ -63,6 +64,12 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
         named = board_name(run.dataset.name), run.protocol.name, run.id
         if folder.parts[-3:] != named:
             raise DataError("an entry lies in the wrong folder", where=str(folder), expected="/".join(named))
+        if places := private_fields(run.content()):
+            raise CheckFailed(
+                "an entry names files that nobody else has",
+                where=f"{path}, {', '.join(places)}",
+                expected="no such field",
+            )
         if reasons := why_not_publishable(run):
             raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
         entries.append(LeaderboardEntry(folder, run, scores, audits.read_audit(folder), _summands(folder)))

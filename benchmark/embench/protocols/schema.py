@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from embench.errors import Fault, UsageError, breaks_schema
+from embench.errors import DataError, Fault, UsageError, breaks_schema
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
@@ -219,7 +219,12 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
     """The rules that a record names in `protocol` of its run.yaml: those that it holds, else the published ones of that
     name and hash; None where there are none."""
     if "rules" in part:
-        return Protocol.model_validate(part["rules"], strict=False)
+        try:
+            return Protocol.model_validate(part["rules"], strict=False)
+        except ValidationError as error:
+            found = [_fault(dict(fault))[0] for fault in error.errors()]
+            what = breaks_schema("the record's protocol", found)
+            raise DataError(what, where="run.yaml, protocol.rules", expected="rules as written by embench") from error
     known = load_protocol(part["name"]) if part["name"] in protocol_names() else None
     return known if known is not None and known.hash == part["hash"] else None
 

@@ -151,7 +151,7 @@ def _on_grid(
 
 
 def read_annotations(tree: Tree, person: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """The joystick's time in ms (n,) and values (n, 2) as valence and arousal, .5 to 9.5, in order of time; and how many
+    """The joystick's time in ms (n,) and values (n, 2) as valence and arousal, .5 to 9.5, by time; and how many
     rows were not.
 
     Raises:
