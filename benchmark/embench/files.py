@@ -130,7 +130,7 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def unzipped(content: bytes, path: Path, most: int = MOST_BYTES) -> bytes:
-    """What was read from the gzip file `path`, unpacked. Raises DataError where that is more than `most` bytes; OSError,
+    """What was read from the gzip file `path`, unpacked. Raises DataError where that is over `most` bytes; OSError,
     EOFError and zlib.error where it is damaged."""
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
         unpacked = file.read(most + 1)

@@ -150,7 +150,7 @@ def _text(path: Path) -> str:
         raise DataError("there is no such file", where=str(path)) from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"the file cannot be read: {error}", where=str(path), expected="CSV, gzipped or not") from error
-    if has_control(text):
+    if has_control(text.replace("\r\n", "\n")):
         raise DataError("a text has control characters", where=str(path), expected="plain text")
     return text
 

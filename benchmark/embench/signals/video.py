@@ -272,7 +272,7 @@ def _trial(path: Path) -> np.ndarray:
 
 
 def open_container(path: Path) -> Any:
-    """A video file opened by PyAV, for a `with`. Only containers that hold their own pictures are opened: no list of other
+    """A video file opened by PyAV, for a `with`. Only containers that hold their own pictures are opened, no list of
     files or addresses, whatever the file is called.
 
     Raises:
