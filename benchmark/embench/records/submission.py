@@ -60,11 +60,8 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
         DataError: it can't be read, lacks a column, or a line does not hold what its column says; lines are named.
     """
     text = _text(path)
-    try:
-        lines = list(_lines(text))
-    except csv.Error as error:
-        raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
-    head = [name.strip() for name in lines[0][1]] if lines else []
+    lines = _lines(text, path)
+    head = [name.strip() for name in next(lines, (1, []))[1]]
     classes = sorted((n for n in head if re.fullmatch(r"score_[0-9]{1,3}", n)), key=lambda n: int(n[6:]))
     missing = [name for name in REQUIRED_COLUMNS if name not in head]
     if not {"score", "score_0"} & set(head):
@@ -79,7 +76,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
         )
     kinds = {t.name: t for t in card.targets}
     faults, rows, first = Faults(path), [], dict[tuple[str, ...], int]()
-    for line, cells in lines[1:]:
+    for line, cells in lines:
         if len(cells) != len(head):
             faults.add("lines have another number of fields than the first", line)
             continue
@@ -155,12 +152,15 @@ def _text(path: Path) -> str:
     return text
 
 
-def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line numbers, from 1 on, and fields; blank lines are passed over."""
     reader = csv.reader(io.StringIO(text, newline=""))
-    for cells in reader:
-        if any(cells):
-            yield reader.line_num, cells
+    try:
+        for cells in reader:
+            if any(cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
 
 
 def _row(
