@@ -235,7 +235,9 @@ def test_fetch(embench, tmp_path, monkeypatch):
     (tmp_path / "open.py").write_text(OPEN.format(url=server.url("open.zip")))
     call = ["data", "fetch", f"{tmp_path}/open.py:Open", "--data-root", tmp_path / "root"]
     unasked = embench(*call)
-    assert unasked.code == 2 and "CC BY 4.0" in unasked.out and "--yes" in unasked.err
+    assert unasked.code == 2
+    assert "CC BY 4.0" in unasked.out
+    assert "--yes" in unasked.err
     assert not (tmp_path / "root").exists()
     done = embench(*call, "--yes")
     server.server.shutdown()
