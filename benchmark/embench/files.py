@@ -1,17 +1,23 @@
-"""Files and what names them: digests, files and folders that are never half there, plain YAML."""
+"""Files and what names them: digests, files and folders that are never half there, and bounded reading of what others
+wrote: regular files only, no more bytes, depth or repetition than a real one has."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from embench.errors import DataError
 
 if TYPE_CHECKING:
     SafeLoader = yaml.SafeLoader
@@ -37,7 +43,8 @@ def folder_digest(content: Any) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content."""
+    """The SHA-256 of a file's content. Raises DataError where it is no regular file."""
+    check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -79,6 +86,109 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda whole: whole.write_text(text, encoding="utf-8", newline="\n"))
 
 
+PRIVATE, SHARED = 0o700, 0o777
+"""Permissions of a folder: for its owner alone; or for whomever the system is set to allow."""
+
+
+def make_folder(path: Path, mode: int = PRIVATE) -> None:
+    """Makes a folder with these permissions where it is missing, and those above it as the system is set. One that is
+    there keeps its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=mode, exist_ok=True)
+
+
+def folder_mode(*labels_public: str) -> int:
+    """The permissions of a folder that holds data of datasets whose cards say this of their labels."""
+    return SHARED if all(says == "yes" for says in labels_public) else PRIVATE
+
+
+MOST_BYTES = 1 << 27
+"""A table or document of a record is no longer than this, unpacked; the longest real ones have some MB."""
+MOST_YAML = 1 << 22
+_MOST_DEPTH = 60
+_MOST_VALUES = 1_000_000
+_LONG = 64
+"""A text counts as one value for every so many characters."""
+
+
+def check_regular(path: Path) -> int:
+    """The bytes of a file that can be read to its end.
+
+    Raises:
+        DataError: it is a folder, a pipe or a device, which might never end. OSError: it is not there.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError("this is not a regular file", where=str(path), expected="a file, no pipe, device or folder")
+    return status.st_size
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The content of a regular file of at most `most` bytes. Raises DataError where it is another; OSError."""
+    size = check_regular(path)
+    if size > most:
+        raise _too_long(path, f"{size:,} bytes", most)
+    return path.read_bytes()
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """The text of a file, as `read_bytes` reads it. Raises DataError, OSError, UnicodeDecodeError."""
+    return read_bytes(path, most).decode("utf-8").replace("\r\n", "\n")
+
+
+def unzipped(content: bytes, path: Path, most: int = MOST_BYTES) -> bytes:
+    """What was read from the gzip file `path`, unpacked. Raises DataError where that is over `most` bytes; OSError,
+    EOFError and zlib.error where it is damaged."""
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        unpacked = file.read(most + 1)
+    if len(unpacked) > most:
+        raise _too_long(path, "more", most)
+    return unpacked
+
+
+def _too_long(path: Path, size: str, most: int) -> DataError:
+    return DataError(f"the file is too long: {size}", where=str(path), expected=f"at most {most:,} bytes, unpacked")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The plain values that a JSON text holds. Raises ValueError, also where it is nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def parse_yaml(text: str) -> Any:
-    """The plain values that a YAML text holds. Raises yaml.YAMLError."""
+    """The plain values that a YAML text holds. Raises yaml.YAMLError, also where the text is too long, nested too
+    deeply, or repeats itself by aliases into more than a million values."""
+    if len(text) > MOST_YAML:
+        raise yaml.YAMLError(f"it has {len(text):,} characters; at most {MOST_YAML:,} are read")
+    _check_extent(text)
     return yaml.load(text, SafeLoader)  # noqa: S506  a safe loader, whichever it is
+
+
+def _check_extent(text: str) -> None:
+    """Refuses, before anything is made of it, a text whose values would overrun the stack or the memory."""
+    sizes = [0]  # of the collections that are open: how many values they hold, aliases followed
+    anchors: list[str | None] = [None]
+    known: dict[str, int] = {}
+    for event in yaml.parse(text, SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            sizes.append(1)
+            anchors.append(event.anchor)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            size, anchor = sizes.pop(), anchors.pop()
+            sizes[-1] += size
+            if anchor:
+                known[anchor] = size
+        elif isinstance(event, yaml.AliasEvent):
+            sizes[-1] += known.get(event.anchor or "", _MOST_VALUES)  # it stands within itself, or nowhere
+        elif isinstance(event, yaml.ScalarEvent):
+            size = 1 + len(event.value) // _LONG
+            sizes[-1] += size
+            if event.anchor:
+                known[event.anchor] = size
+        if len(sizes) > _MOST_DEPTH or sizes[-1] >= _MOST_VALUES:
+            what = f"is nested more than {_MOST_DEPTH} deep" if len(sizes) > _MOST_DEPTH else "repeats itself too often"
+            line = f", in line {event.start_mark.line + 1}" if event.start_mark else ""
+            raise yaml.YAMLError(f"it {what}{line}")

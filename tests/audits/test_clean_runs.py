@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import embench
-from embench.audits import audit_run
 from embench_plugins.datasets.synthetic.amigos import synthesize as amigos
 from embench_plugins.datasets.synthetic.stress_predict import synthesize as stress_predict
 
 from ..sample import WHOLE
+from .planting import audit_run
 
 SPECTRUM = Path(__file__).parents[1] / "truth" / "spectrum.py"
 FEATURES = {"encoder": "handcrafted", "fusion": "logreg", "modalities": "ecg,eda"}

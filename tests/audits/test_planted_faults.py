@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embench.audits import audit_run
 from embench.audits.checks.clock import check_balance
 from embench.audits.collect import collect_evidence
 from embench.engine import fits
@@ -16,7 +15,7 @@ from embench.planning import graph
 from embench.runs import external
 
 from ..tiny.world import plugin
-from .planting import abouts, cheat, copy_of, copy_subject, method, predicted, put, table, world
+from .planting import abouts, audit_run, cheat, copy_of, copy_subject, method, predicted, put, table, world
 
 TINY = plugin("Tiny")
 

@@ -28,7 +28,7 @@ def run(root):
 
 
 def test_a_clean_run_ends_with_0_and_leaves_what_was_measured(run, embench):
-    done = embench("audit", run.folder)
+    done = embench("audit", run.folder, "--trust-code")
     assert done.code == 0, done.err
     assert "0 severe" in done.out
     assert "skipped: permuted_labels" in done.err
@@ -43,7 +43,7 @@ def test_something_severe_ends_with_1_and_one_document(run, tmp_path, embench):
     scores = json.loads((folder / "scores.json").read_text())
     scores["scores"]["arousal"]["auroc_within"]["mean"] = 0.99
     (folder / "scores.json").write_text(json.dumps(scores))
-    done = embench("audit", folder, "--json", "--out", tmp_path)
+    done = embench("audit", folder, "--trust-code", "--json", "--out", tmp_path)
     assert done.code == 1
     document = json.loads(done.out)
     assert document["counts"]["severe"] == 1
@@ -58,7 +58,7 @@ def test_each_reason_for_a_skipped_check_has_a_line(run, tmp_path, embench):
     about = yaml.safe_load((folder / "run.yaml").read_text())
     about["versions"] |= {"numpy": "1.0.0", "scikit-learn": "0.1"}
     (folder / "run.yaml").write_text(yaml.safe_dump(about))
-    done = embench("audit", folder)
+    done = embench("audit", folder, "--trust-code")
     lines = [line for line in done.err.splitlines() if "skipped: statistics: " in line]
     assert [line.partition("the run used ")[2].split(",")[0] for line in lines] == ["numpy 1.0.0", "scikit-learn 0.1"]
     written = json.loads((folder / "audit.json").read_text())["not_asked"]["statistics"]
@@ -87,7 +87,7 @@ def test_an_entry_takes_the_audit_along_and_its_board_shows_it(run, tmp_path, em
         return page.read_text()
 
     assert "| not audited |" in published()
-    assert embench("audit", folder).code == 0
+    assert embench("audit", folder, "--trust-code").code == 0
     counts = json.loads((folder / "audit.json").read_text())
     assert f"| {audit_status(counts)} |" in published()
     assert len(list(boards.glob("*/*/*/audit.json"))) == 1
@@ -95,7 +95,7 @@ def test_an_entry_takes_the_audit_along_and_its_board_shows_it(run, tmp_path, em
 
 def test_a_record_written_anew_has_no_audit(run, tmp_path, embench):
     folder = copy_of(run.folder, tmp_path)
-    embench("audit", folder)
+    embench("audit", folder, "--trust-code")
     assert (folder / "audit.json").exists()
     record.write_record(folder, record.read_record(folder))
     assert not (folder / "audit.json").exists()

@@ -233,7 +233,13 @@ def test_fetch(embench, tmp_path, monkeypatch):
     server = Server()
     server.files["open.zip"] = zipped({"S1": "1"})
     (tmp_path / "open.py").write_text(OPEN.format(url=server.url("open.zip")))
-    done = embench("data", "fetch", f"{tmp_path}/open.py:Open", "--data-root", tmp_path / "root")
+    call = ["data", "fetch", f"{tmp_path}/open.py:Open", "--data-root", tmp_path / "root"]
+    unasked = embench(*call)
+    assert unasked.code == 2
+    assert "CC BY 4.0" in unasked.out
+    assert "--yes" in unasked.err
+    assert not (tmp_path / "root").exists()
+    done = embench(*call, "--yes")
     server.server.shutdown()
     assert done.code == 0, done.err
     assert "licence: CC BY 4.0" in done.out

@@ -264,7 +264,7 @@ def test_misplaced_and_damaged_entries_are_named(tmp_path: Path) -> None:
     assert error.value.where == str(moved)
     moved.rename(folder)
     (folder / "scores.json").write_text("{}")
-    with pytest.raises(DataError, match="lack a part"):
+    with pytest.raises(DataError, match="breaks the schema"):
         build_leaderboards(tmp_path)
 
 

@@ -36,7 +36,7 @@ def kinds(tmp_path_factory):
 
     singles = [run("encoder", modalities=m, fusion="single") for m in ("ecg", "eda")]
     fused = run("fusion", modalities="ecg,eda", fusion="concat")
-    path = report.write_report(fused, tmp_path_factory.mktemp("report") / "fused.html", data_root=data)
+    path = report.write_report(fused, tmp_path_factory.mktemp("report") / "fused.html", data_root=data, trust_code=True)
     return SimpleNamespace(data=data, rules=rules, fused=fused, singles=singles, html=path)
 
 

@@ -114,7 +114,7 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
     """Labels, as in an entry of a dataset where they are not public; history, embeddings, data and other runs."""
     for name in ("labels.csv.gz", "history.csv"):
         (copied / name).unlink()
-    path = report.write_report(copied, tmp_path / "entry.html", data_root=tmp_path)
+    path = report.write_report(copied, tmp_path / "entry.html", data_root=tmp_path, trust_code=True)
     content = page(path.read_text())
     for section in ("subjects", "roc-and-calibration", "decisions", "fusion"):
         assert "are not public" in content.sections[section]
@@ -125,14 +125,16 @@ def test_what_a_record_lacks_is_said(copied, tmp_path, page):
 
 
 def test_without_the_other_runs_and_the_data(copied, tmp_path, page):
-    content = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
+    content = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text())
     assert "name such runs with --beside" in content.sections["fusion"]
     assert "high" in content.sections["decisions"]  # what classes are called without the data
 
 
 def test_runs_given_are_used_and_the_signals_missing_said(copied, kinds, tmp_path, page):
     content = page(
-        report.write_report(copied, tmp_path / "r.html", singles=kinds.singles[:1], data_root=tmp_path).read_text()
+        report.write_report(
+            copied, tmp_path / "r.html", singles=kinds.singles[:1], data_root=tmp_path, trust_code=True
+        ).read_text()
     )
     assert kinds.singles[0].name in content.sections["fusion"]
     assert "There is no run of eda alone" in content.sections["fusion"]
@@ -144,7 +146,7 @@ def test_an_audit_that_is_there_is_shown(copied, tmp_path, page):
     audit = {"version": 1, "counts": {"severe": 1, "warning": 0, "note": 0}, "findings": [finding]}
     audit["not_asked"] = {"probe": "no embeddings"}
     (copied / "audit.json").write_text(json.dumps(audit))
-    html = report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text()
+    html = report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text()
     assert "Two people are one." in html.split("<nav")[0]
     shown = page(html).sections["audit"]
     assert all(text in shown for text in ("1 severe", "look at them", "p1, p2", "probe: no embeddings"))
@@ -154,7 +156,7 @@ def test_names_from_outside_are_no_markup(copied, tmp_path, page):
     run = yaml.safe_load((copied / "run.yaml").read_text())
     run["method"]["outside"] = "<script>alert(1)</script>"
     (copied / "run.yaml").write_text(yaml.safe_dump(run))
-    content = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text())
+    content = page(report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text())
     assert content.count("script") == 0
 
 
@@ -162,7 +164,10 @@ def test_generated_data_are_marked(copied, tmp_path):
     run = yaml.safe_load((copied / "run.yaml").read_text())
     run["dataset"]["synthetic"] = {"generator": "embench"}
     (copied / "run.yaml").write_text(yaml.safe_dump(run))
-    assert "Synthetic data." in report.write_report(copied, tmp_path / "r.html", data_root=tmp_path).read_text()
+    assert (
+        "Synthetic data."
+        in report.write_report(copied, tmp_path / "r.html", data_root=tmp_path, trust_code=True).read_text()
+    )
 
 
 def test_a_folder_without_a_record_is_refused(tmp_path):
@@ -172,17 +177,17 @@ def test_a_folder_without_a_record_is_refused(tmp_path):
 
 def test_command_writes_where_the_reader_is(embench, copied, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done = embench("report", copied, "--data-root", tmp_path)
+    done = embench("report", copied, "--trust-code", "--data-root", tmp_path)
     assert done.code == 0, done.err
     assert done.out.split() == [f"{copied.name}.html"]
-    again = embench("report", copied, "--out", "again.html", "--data-root", tmp_path)
+    again = embench("report", copied, "--trust-code", "--out", "again.html", "--data-root", tmp_path)
     assert again.code == 0
     assert (tmp_path / f"{copied.name}.html").read_bytes() == (tmp_path / "again.html").read_bytes()
 
 
 @pytest.mark.slow
 def test_command_refuses_a_run_that_is_not_of_one_of_its_modalities(embench, kinds, tmp_path):
-    done = embench("report", kinds.fused, "--beside", kinds.fused, "--out", tmp_path / "r.html")
+    done = embench("report", kinds.fused, "--trust-code", "--beside", kinds.fused, "--out", tmp_path / "r.html")
     assert done.code == 2
     assert "not a run of a single modality" in done.err
     assert not (tmp_path / "r.html").exists()
@@ -196,7 +201,7 @@ def test_predictions_from_a_file_have_a_report(kinds, tmp_path, page):
     scored = external.score(
         table, plugin("Kinds"), data_root=kinds.data, protocol=str(kinds.rules), out=tmp_path / "out"
     )
-    html = report.write_report(scored.folder, tmp_path / "r.html", data_root=kinds.data).read_text()
+    html = report.write_report(scored.folder, tmp_path / "r.html", data_root=kinds.data, trust_code=True).read_text()
     assert "Submission." in html.split("<nav")[0]
     content = page(html)
     assert f"{scored.scores['scores']['arousal']['auroc_within']['mean']:.3f}" in content.sections["headline"]
@@ -212,7 +217,7 @@ ENTRIES = sorted((Path(__file__).parents[2] / "leaderboards").glob("*/*/*/run.ya
 @pytest.mark.parametrize("run", [ENTRIES[0], ENTRIES[-1]], ids=lambda run: run.parent.name)
 def test_entries_of_the_board_have_a_report_of_modest_size(run, tmp_path, page):
     """24 real subjects."""
-    path = report.write_report(run.parent, tmp_path / "r.html", data_root=tmp_path)
+    path = report.write_report(run.parent, tmp_path / "r.html", data_root=tmp_path, trust_code=True)
     assert path.stat().st_size < 3_000_000
     content = page(path.read_text())
     assert "24 subjects" in path.read_text()

@@ -13,7 +13,7 @@ from embench.audits.checks.evidence import Evidence, FittedStatistics
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine.stage import ENGINE_REVISION
-from embench.errors import DataError, EmbenchError, UsageError
+from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from embench.planning.plan import Plan
 
 
-def collect_evidence(folder: Path, data_root: Path | None) -> Evidence:
-    """Raises DataError where the record is incomplete or the data are not there."""
-    known = record.read_record(folder)
+def collect_evidence(folder: Path, data_root: Path | None, known: record.Record | None = None) -> Evidence:
+    """Of the record `known`, by default the one in `folder`. Raises DataError where it is incomplete, or the data are
+    not there."""
+    known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = _protocol(known.run)
     root = data_root or _recorded_root(known.run)
@@ -182,7 +183,7 @@ def _sources(
     for name in dict.fromkeys(names):
         try:
             store = find.prepared(name, root, protocol)
-        except (DataError, UsageError):
+        except (CheckFailed, DataError, UsageError):
             missing.append(_public_name(name))
             continue
         if store.key not in {other.key for other in found.values()} | {run["dataset"]["fingerprint"]}:

@@ -15,8 +15,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from embench import registry
 from embench.errors import UsageError, breaks_schema, faults
-from embench.files import parse_yaml
+from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.registry.naming import did_you_mean
+from embench.texts import has_control, names_code, names_place, texts_in
 
 
 def _texts(value: Any) -> Any:
@@ -126,12 +127,19 @@ def read_claim(path: Path) -> Claim | UntestedClaim:
         UsageError: it cannot be read, or breaks the schema.
     """
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = parse_yaml(read_text(path, MOST_YAML))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"a claim's file cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
         raise UsageError("a claim's file holds no mapping", where=str(path), expected=", ".join(Claim.model_fields))
     kind = UntestedClaim if "not_tested" in content else Claim
+    named = {k: v for k, v in content.items() if k not in ("claim", "remarks", "not_tested")}
+    if wrong := [field for field, text in texts_in(named) if names_code(text) or names_place(text)]:
+        raise UsageError(
+            f"a claim names a file: {', '.join(wrong)}", where=str(path), expected="names of installed plugins"
+        )
+    if wrong := [field for field, text in texts_in(content) if has_control(text)]:
+        raise UsageError(f"a claim has control characters: {', '.join(wrong)}", where=str(path), expected="plain text")
     try:
         claim = kind.model_validate(content)
     except ValidationError as error:

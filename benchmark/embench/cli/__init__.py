@@ -6,10 +6,13 @@ import errno
 import io
 import platform
 import shlex
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +36,7 @@ from embench.cli import (
     score,
 )
 from embench.errors import EmbenchError
+from embench.texts import visible
 
 app = typer.Typer(
     name="embench",
@@ -59,6 +63,8 @@ app.add_typer(leaderboard.leaderboard_app, name="leaderboard")
 # What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
 _INTERRUPTED = 130
+_TERMINATED = 128 + signal.SIGTERM
+_RESUMABLE = "finished work is kept, and the same command continues from there"
 _GAVE_OUT = {"OutOfMemoryError", "BrokenProcessPool", "TerminatedWorkerError"}
 
 
@@ -86,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     raw = list(sys.argv[1:] if arguments is None else arguments)
     parsed = [argument for argument in raw if argument != "--debug"]
     debug = len(parsed) < len(raw)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _terminable() as terminated:
         warnings.showwarning = _show_warning  # type: ignore[assignment]  # a line for users, not for programmers
         try:
             code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
@@ -98,7 +104,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BaseException as error:  # noqa: BLE001  # the one place where nothing may get past
             if debug:
                 traceback.print_exc()
+            if terminated:  # whatever it broke on its way out
+                return _fail(f"terminated; {_RESUMABLE}", _TERMINATED)
             return _explain(error, parsed)
+
+
+@contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """While it lasts, SIGTERM interrupts as SIGINT does: workers are ended, and what is finished stays. The list that
+    it yields then holds the signal. Where the signal is handled already, or this is not the main thread, nothing
+    changes."""
+    terminated: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        terminated.append(number)
+        raise KeyboardInterrupt
+
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield terminated
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield terminated
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
@@ -113,7 +143,7 @@ def _explain(error: BaseException, arguments: Sequence[str]) -> int:
         text = format_message()
         return _fail(text if not arguments else f"wrong arguments: {text}\n  what to do: {help_for} --help", 2)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return _fail("interrupted; finished work is kept, and the same command continues from there", _INTERRUPTED)
+        return _fail(f"interrupted; {_RESUMABLE}", _INTERRUPTED)
     if isinstance(error, MemoryError) or type(error).__name__ in _GAVE_OUT:
         hint = "use a smaller --recipe or fewer --workers, or a machine with more memory"
         return _fail(f"machine: out of memory, or a worker process died ({_one_line(error)})\n  what to do: {hint}", 5)
@@ -142,7 +172,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    first, _, rest = message.partition("\n")
+    first, _, rest = visible(message).partition("\n")
     typer.secho(first, fg=typer.colors.RED, err=True)
     if rest:
         typer.echo(rest, err=True)
@@ -150,4 +180,4 @@ def _fail(message: str, code: int) -> int:
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
-    typer.secho(f"warning: {message}", fg=typer.colors.YELLOW, err=True)
+    typer.secho(visible(f"warning: {message}"), fg=typer.colors.YELLOW, err=True)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from embench.cli import console
-from embench.cli.options import DataRoot, Json
+from embench.cli.options import DataRoot, Json, TrustCode
+from embench.errors import UsageError
 
 if TYPE_CHECKING:
     from embench.records.audit import Audit
@@ -28,17 +29,27 @@ def audit(
         str | None, typer.Option("--dataset", help="Dataset that FILE predicts; see `embench list dataset`.")
     ] = None,
     data_root: DataRoot = None,
+    trust_code: TrustCode = False,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for audit.json; default: that of the run.")] = None,
     as_json: Json = False,
 ) -> None:
     """Look for faults in a run or in predictions; exit with 1 if a finding is severe."""
+    if out and out.exists() and not out.is_dir():  # said now, not after minutes
+        raise UsageError(f"{out} is no folder", where="--out", expected="a folder, which is made where it is missing")
     with console.stdout_kept(as_json):
         from embench import audits
         from embench.cli.progress import Progress
 
         folder = run if run.is_dir() else _scored(run, dataset, data_root)
         with Progress() as progress:
-            made = audits.audit_run(folder, data_root=data_root, retrained=retrain, out=out, progress=progress.event)
+            made = audits.audit_run(
+                folder,
+                data_root=data_root,
+                retrained=retrain,
+                out=out,
+                trust_code=trust_code or folder != run,  # names in a record that was made just now are the user's own
+                progress=progress.event,
+            )
     if as_json:
         console.document(made.json())
     else:
@@ -49,7 +60,6 @@ def audit(
 
 def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
     """The record that `embench score` makes of a file."""
-    from embench.errors import UsageError
     from embench.runs import external
 
     if dataset is None:

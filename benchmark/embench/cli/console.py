@@ -12,26 +12,29 @@ from typing import Any
 
 import typer
 
+from embench.texts import visible
+
 
 def echo(text: str = "", *, bold: bool = False, colour: str | None = None) -> None:
     """A line on stdout."""
-    typer.secho(text, bold=bold or None, fg=colour)
+    typer.secho(visible(text), bold=bold or None, fg=colour)
 
 
 def note(text: str) -> None:
     """A line on stderr, for what is not the result itself."""
-    typer.echo(text, err=True)
+    typer.echo(visible(text), err=True)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
     """A table on stdout. Cells are text; a first cell that ends with `*` marks a row to stand out."""
+    headers, rows = [visible(head) for head in headers], [[visible(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
 
-        grid = Table(title=title, title_justify="left", title_style="bold")
+        grid = Table(title=_escape(visible(title)) if title else None, title_justify="left", title_style="bold")
         for header in headers:
-            grid.add_column(header, overflow="fold")
+            grid.add_column(_escape(header), overflow="fold")
         for row in rows:
             grid.add_row(*(_escape(cell) for cell in row), style="bold" if row[0].endswith("*") else None)
         Console().print(grid)

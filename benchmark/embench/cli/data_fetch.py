@@ -10,6 +10,7 @@ import typer
 from embench.cli import console
 from embench.cli.options import DataRoot
 from embench.cli.progress import Steps
+from embench.errors import UsageError
 
 
 def fetch(
@@ -30,8 +31,15 @@ def fetch(
             size = f", {download.size / 1e6:,.0f} MB" if download.size else ""
             console.echo(f"from {download.url}{size}")
         console.echo(f"into {folder}")
-        if not yes and sys.stdin.isatty():
-            typer.confirm("Do you agree to the licence?", default=True, abort=True)
+        if not yes and not sys.stdin.isatty():
+            raise UsageError(
+                "nobody is here to accept the licence",
+                where="embench data fetch",
+                expected="an answer on a terminal, or --yes",
+                hint="read the licence above, and give --yes if you agree to it",
+            )
+        if not yes:
+            typer.confirm("Do you agree to the licence?", default=False, abort=True)
     with Steps("MB") as steps:
         notes = get(card, folder, lambda what, done, total: steps(done, total, what))
     for line in notes:

@@ -11,7 +11,7 @@ import typer
 from embench.cli import console
 from embench.cli.options import DataRoot, Json
 from embench.cli.progress import Steps
-from embench.errors import CheckFailed, UsageError
+from embench.errors import CheckFailed, DataError, PluginError, UsageError
 
 if TYPE_CHECKING:
     from embench.data.checks import CheckedFiles
@@ -43,32 +43,42 @@ def verify(
         raise UsageError(f"{share} cannot be written", where="--share", expected="a file in an existing folder")
     with console.stdout_kept(as_json):
         from embench import registry
-        from embench.data.checks import check_dataset_files
+        from embench.data.checks import check_dataset_files, unread
         from embench.data.describe import DataReport
-        from embench.data.find import open_dataset
+        from embench.data.find import open_dataset, place
         from embench.data.verified import remember
         from embench.store import cache_root
         from embench.store.fingerprint import synthetic
 
-        reader, name = open_dataset(dataset, data_root), registry.find("dataset", dataset).full_name
-        code, generated = registry.code_identity("dataset", name), synthetic(reader.root) is not None
-        report = DataReport()
-        with Steps() as steps:
-            visit = report.add if share else None
-            checked = check_dataset_files(
-                reader, name, cache_root(), lambda n, all_, _: steps(n, all_, "verified"), visit, force
-            )
+        entry, folder = place(dataset, data_root)
+        name, code = entry.full_name, registry.code_identity("dataset", entry.full_name)
+        report, card = DataReport(), registry.load("dataset", entry.full_name).card
+        try:
+            reader = open_dataset(dataset, data_root)
+            card, generated = reader.card, synthetic(reader.root) is not None
+            with Steps() as steps:
+                visit = report.add if share else None
+                checked = check_dataset_files(
+                    reader, name, cache_root(), lambda n, all_, _: steps(n, all_, "verified"), visit, force
+                )
+        except (DataError, PluginError) as error:  # then above all a report is of use to who mends the reader
+            if share and folder.is_dir():
+                _write_report(share, report.document(name, code, card, unread(folder, error.what), synthetic=False))
+            raise
         remember(reader, code, checked, cache_root())
     if share:
-        text = json.dumps(report.document(name, code, reader.card, checked, synthetic=generated), indent=1)
-        share.write_text(text + "\n", "utf-8", newline="\n")
-        console.note(f"{share}: read it before sharing; it holds no samples, labels, names or paths")
+        _write_report(share, report.document(name, code, card, checked, synthetic=generated))
     if as_json:
         console.document(_document(dataset, checked, generated))
     else:
         _show(reader.root, reader.card, checked)
     if checked.errors:
         raise CheckFailed(f"{checked.errors} of {len(checked.findings)} findings are errors", where=str(reader.root))
+
+
+def _write_report(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1) + "\n", "utf-8", newline="\n")
+    console.note(f"{path}: read it before sharing; it holds no samples, labels, names or paths")
 
 
 def _document(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str, Any]:

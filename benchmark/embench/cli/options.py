@@ -119,6 +119,9 @@ def _plain(value: Any) -> Any:
 
 _HELP = {option.name: option.help for option in OPTIONS}
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help=_HELP["data-root"])]
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Import classes in files that a record names; do you know who wrote it?")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, all else to stderr.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and exit.")]
 
@@ -151,10 +154,10 @@ def read_options(path: Path) -> Mapping[str, Any]:
     """A YAML file that holds a mapping. Raises UsageError where it is missing or holds anything else."""
     import yaml
 
-    from embench.files import parse_yaml
+    from embench.files import MOST_YAML, parse_yaml, read_text
 
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = parse_yaml(read_text(path, MOST_YAML))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"cannot read {path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, Mapping):

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from embench.records.cost import format_duration
+from embench.texts import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -51,9 +52,9 @@ class _Display:
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
         if self._bars is not None:
-            self._bars.console.print(text, markup=False, highlight=False)
+            self._bars.console.print(visible(text), markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print(visible(text), file=sys.stderr, flush=True)
 
     def _time_left(self, done: int, total: int | None) -> str:
         """How long the rest takes if it goes on as what was done since the beginning."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from embench.cli import console
-from embench.cli.options import DataRoot
+from embench.cli.options import DataRoot, TrustCode
 
 
 def report(
@@ -24,6 +24,7 @@ def report(
         ),
     ] = None,
     data_root: DataRoot = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Write a self-contained HTML report: scores, controls, subjects, curves, training, embeddings, signals, cost."""
     from embench import report as reports
@@ -35,6 +36,7 @@ def report(
             out or Path(f"{run.resolve().name}.html"),
             singles=beside or (),
             data_root=data_root,
+            trust_code=trust_code,
             progress=lambda n, all_, _: steps(n, all_, "prepared"),
         )
     console.echo(str(path))

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ LOST = 0.05
 
 OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
+
+_MOST_LISTED = 100_000
 
 _ENOUGH = 100
 """Samples that two subjects do not have in common by chance."""
@@ -67,6 +70,13 @@ class CheckedFiles:
     def count(self, severity: str) -> int:
         """How many findings have this severity: `error`, `warning` or `note`."""
         return sum(finding.severity == severity for finding in self.findings)
+
+
+def unread(root: Path, why: str) -> CheckedFiles:
+    """What is known of a folder that the reader cannot read at all: its files, and why."""
+    paths = sorted(path for path in islice(root.rglob("*"), _MOST_LISTED) if path.is_file())
+    files = [RawFile(path.relative_to(root).as_posix(), path.stat().st_size, "") for path in paths]
+    return CheckedFiles(subjects=0, files=files, findings=[Finding("error", "", why)])
 
 
 def check_dataset_files(

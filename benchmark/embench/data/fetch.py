@@ -17,7 +17,7 @@ from pathlib import Path
 from embench.callbacks import BytesCallback, DownloadCallback
 from embench.data.unpack import check_room, unpack
 from embench.errors import DataError, MachineError, UsageError
-from embench.files import sha256
+from embench.files import folder_mode, make_folder, sha256
 from embench.interfaces.dataset import Card, Download
 from embench.system import locked
 
@@ -62,6 +62,7 @@ def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) ->
                 notes.append(f"{download.name}: its publisher gives no checksum, so it could not be verified")
         made = aside / "unpacked"
         shutil.rmtree(made, ignore_errors=True)
+        make_folder(made, folder_mode(card.labels_public))
         for download, archive in zip(card.downloads, archives, strict=True):
             try:
                 unpack(archive, made / download.unpack, _step(progress, f"unpacking {download.name}"))
@@ -207,7 +208,7 @@ def _aside(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` for what is not whole yet. It stays when something goes wrong, to go on from."""
     aside = folder.parent / f".fetch-{folder.name}"
     lock = aside.with_name(f"{aside.name}.lock")  # not inside: Windows removes no folder with an open file
-    aside.mkdir(parents=True, exist_ok=True)
+    make_folder(aside)
     with locked(lock, wait=False) as ours:
         if not ours:
             raise UsageError("another process is fetching this dataset", where=str(aside))

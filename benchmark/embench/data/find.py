@@ -12,6 +12,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
+from embench.registry.trust import refuse_file
 from embench.store import Store, cache_root, fingerprint, prepare
 
 CORPUS = "corpus"
@@ -30,6 +31,7 @@ def is_corpus_folder(name: str) -> bool:
 def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     """The dataset that a name, or the path of a corpus, stands for, and the folder of its data."""
     if is_corpus_folder(name):
+        refuse_file("folder of data", name)
         return registry.find("dataset", CORPUS), Path(name).expanduser()
     entry = registry.find("dataset", name)
     return entry, data_folder(entry, data_root)

@@ -7,14 +7,20 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from embench.callbacks import BytesCallback
 from embench.errors import DataError, MachineError
+from embench.texts import has_control, visible
 
 ZIP = (".zip",)
 TAR = (".tar", ".tar.gz", ".tgz")
 _CHUNK = 1 << 20
+MOST_MEMBERS = 20_000
+"""Files in an archive; the datasets have hundreds."""
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024
 
 
 def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -> None:
@@ -45,8 +51,8 @@ def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -
 def _unzip(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
     with zipfile.ZipFile(archive) as source:
         members = source.infolist()
+        _check_names(archive, [(member.filename, member.is_dir()) for member in members])
         for member in members:
-            _inside(archive, member.filename)
             if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _refused(archive, member.filename, "a link or a device")
         total, done = sum(member.file_size for member in members), 0
@@ -68,9 +74,9 @@ def _unzip(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
 
 def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
     with tarfile.open(archive) as source:
-        members = source.getmembers()
+        members = list(islice(source, MOST_MEMBERS + 1))
+        _check_names(archive, [(member.name, member.isdir()) for member in members])
         for member in members:
-            _inside(archive, member.name)
             if not (member.isfile() or member.isdir()):
                 raise _refused(archive, member.name, "a link or a device")
         total, done = sum(member.size for member in members), 0
@@ -82,10 +88,33 @@ def _untar(archive: Path, folder: Path, progress: BytesCallback | None) -> None:
                 progress(done, total)
 
 
-def _inside(archive: Path, name: str) -> None:
+def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
+    """Refuses names (each with whether it is a folder's) that cannot all be written below one folder."""
+    if len(members) > MOST_MEMBERS:
+        raise DataError(
+            "the archive holds too many files", where=str(archive), expected=f"at most {MOST_MEMBERS:,} of them"
+        )
+    files: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
+    for name, is_folder in members:
+        path = _inside(archive, name)
+        folders.update(path.parents, (path,) if is_folder else ())
+        if not is_folder:
+            files.add(path)
+    if clash := files & folders:
+        raise _refused(archive, str(min(clash)), "both a file and a folder")
+
+
+def _inside(archive: Path, name: str) -> PurePosixPath:
+    """The member's path. Raises DataError where it leads out of the folder, or no file can have it."""
     parts = PurePosixPath(name.replace("\\", "/"))
+    if has_control(name) or "\n" in name or "\t" in name:
+        raise _refused(archive, visible(repr(name)[1:-1]), "a name with control characters")
+    if len(name) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_NAME for part in parts.parts):
+        raise _refused(archive, f"{name[:40]}..", "a name that is too long")
     if parts.is_absolute() or ".." in parts.parts or ":" in name.partition("/")[0] or "\0" in name:
         raise _refused(archive, name, "a name that leads out of the folder")
+    return parts
 
 
 def _refused(archive: Path, name: str, why: str) -> DataError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from embench import registry
 from embench.engine.assemble import encoder_of
 from embench.engine.specs import FitParams, FusionParams, Part, fitted_params
 from embench.engine.stage import Folder
-from embench.errors import UsageError
+from embench.errors import PluginError, UsageError
 from embench.interfaces.fusion import Fusion
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.nn import Model, ValueScale
@@ -65,11 +66,22 @@ def _example(spec: InputSpec) -> Tensor:
 
 
 def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> TokenSpec:
-    """What a module makes of a sample, found by showing it two of zeros."""
+    """What a module makes of a sample, found by showing it two of zeros. Raises PluginError where that has no shape of
+    tokens."""
     module.eval()
     with torch.no_grad():
         tokens: Tokens = module(_example(spec), None)
     module.train()
+    shape = tuple(getattr(getattr(tokens, "x", None), "shape", ()))
+    summary = tuple(getattr(getattr(tokens, "summary", None), "shape", (2, *shape[2:])))
+    if len(shape) != 3 or shape[0] != 2 or summary != (2, shape[2]):
+        given = f"tokens {shape}" + (f" and a summary {summary}" if summary != (2, *shape[2:]) else "")
+        raise PluginError(
+            f"{type(module).__name__} gives {given} for 2 samples of {spec.modality}",
+            where=inspect.getsourcefile(type(module)),
+            expected="Tokens whose x is (2, L, D), and whose summary, where there is one, is (2, D)",
+            hint="`embench.testing.check` shows what else the interface requires",
+        )
     return TokenSpec(tokens.x.shape[1], tokens.x.shape[2], tokens.summary is not None, head)
 
 

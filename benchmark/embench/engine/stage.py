@@ -17,7 +17,7 @@ from embench.callbacks import EventCallback
 from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
 from embench.engine.specs import Params
 from embench.errors import MachineError
-from embench.files import digest, write_whole
+from embench.files import PRIVATE, digest, make_folder, write_whole
 
 ENGINE_REVISION = 2
 """Rises when the same plugins and data give other numbers; part of every stage id."""
@@ -77,8 +77,10 @@ class Folder:
     """The folder of a stage's result: written aside and renamed file by file, finished when `result.json` is there,
     which holds the checksums of the others."""
 
-    def __init__(self, root: Path, stage_id: str, on_event: EventCallback | None = None) -> None:
-        self.path = Path(root) / stage_id
+    def __init__(
+        self, root: Path, stage_id: str, on_event: EventCallback | None = None, *, mode: int = PRIVATE
+    ) -> None:
+        self.path, self.mode = Path(root) / stage_id, mode
         self.on_event = on_event
 
     @property
@@ -129,7 +131,7 @@ class Folder:
         MachineError where the disk refuses."""
         final = self.path / name
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path, self.mode)
             write_whole(final, write)
         except OSError as error:
             raise MachineError(

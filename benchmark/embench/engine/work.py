@@ -23,6 +23,7 @@ from embench.engine.predict import predict
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, MachineError, PluginError
+from embench.files import make_folder
 from embench.system import locked
 
 _RUN: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
@@ -46,7 +47,7 @@ def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None =
     """
     folder = Folder(root, stage.id, on_event)
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.path)
         with locked(folder.path / "lock"):
             if folder.done:
                 folder.set_aside()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed, DataError
+from embench.files import parse_json, read_text
 from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
 from embench.records.manifest import Manifest
+from embench.records.names import private_fields
 from embench.records.record import read_manifest, read_scores
 from embench.statistics.ranking import Summands
 
@@ -63,12 +64,14 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
         named = board_name(run.dataset.name), run.protocol.name, run.id
         if folder.parts[-3:] != named:
             raise DataError("an entry lies in the wrong folder", where=str(folder), expected="/".join(named))
+        if places := private_fields(run.content()):
+            raise CheckFailed(
+                "an entry names files that nobody else has",
+                where=f"{path}, {', '.join(places)}",
+                expected="no such field",
+            )
         if reasons := why_not_publishable(run):
             raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
-        if not {"headlines", "scores", "controls", "differences", "cleared_all", "not_cleared"} <= scores.keys():
-            raise DataError(
-                "the scores lack a part", where=str(folder / "scores.json"), expected="embench's own format"
-            )
         entries.append(LeaderboardEntry(folder, run, scores, audits.read_audit(folder), _summands(folder)))
     return entries
 
@@ -79,6 +82,6 @@ def _summands(folder: Path) -> dict[str, Summands]:
     if not path.is_file():
         return {}
     try:
-        return {target: Summands.of_json(kept) for target, kept in json.loads(path.read_text()).items()}
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        return {target: Summands.of_json(kept) for target, kept in parse_json(read_text(path)).items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise DataError("the file is damaged", where=str(path), expected="as `embench` wrote it") from error

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,16 @@ from embench import registry
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.files import aside, temporary, write_text
 from embench.records.audit import AUDIT_FILE as AUDIT
+from embench.records.audit import read_audit
 from embench.records.manifest import Manifest
+from embench.records.names import private_fields, public_run
 from embench.records.predictions import MODEL, Labels
-from embench.records.record import Record, as_yaml, read_record
+from embench.records.record import Record, as_yaml, read_record, read_scores
 
 COPIED_FILES = ("folds.csv", "scores.json")
 PREDICTIONS_FILE = "predictions.csv.gz"
 SUMMANDS_FILE = "summands.json"
 """What groups of subjects add to the headlines, by which rows are compared."""
-LOCAL_OPTIONS = ("data_root", "runs", "pretrained", "pretrainers")
-"""Options that may name places on a user's machine; of weights that were started from the hash is published, and
-pretrainers stand elsewhere in the record, without paths."""
-
 HMAC_FILE = "labels.hmac"
 
 DatasetKey = Callable[[str], bytes]
@@ -55,11 +53,12 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
         raise CheckFailed(f"the run cannot be published: {'; '.join(reasons)}", where=str(run_folder))
     if record.labels is None:
         raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))
+    _refuse_private(run_folder)
     entry = entry_folder(boards, manifest)
     try:
         with temporary(aside(entry)) as whole:
             whole.mkdir(parents=True)
-            write_text(whole / "run.yaml", as_yaml(_public(record.run)))
+            write_text(whole / "run.yaml", as_yaml(public_run(record.run)))
             for name in COPIED_FILES:
                 shutil.copyfile(run_folder / name, whole / name)
             if (run_folder / AUDIT).is_file():
@@ -82,20 +81,24 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
     return entry
 
 
+def _refuse_private(run_folder: Path) -> None:
+    """Raises CheckFailed where a file that goes along as it is names a place on its author's machine."""
+    scores, audit = read_scores(run_folder), read_audit(run_folder)
+    for name, content in (("scores.json", scores), (AUDIT, audit)):
+        if places := private_fields(content):
+            raise CheckFailed(
+                f"{name} names places on this machine, which nobody else has",
+                where=f"{run_folder / name}, {', '.join(places[:5])}",
+                hint="audit the run again, or remove audit.json" if name == AUDIT else None,
+            )
+
+
 def _summands(record: Record) -> dict[str, Any]:
     """Target -> the headline's summands, of the targets that have some."""
     from embench.statistics.summands import headline_summands  # loads scipy, which those who read boards don't need
 
     found = {target: headline_summands(record, target) for target in record.scores["headlines"]}
     return {target: summands.as_json() for target, summands in found.items() if summands}
-
-
-def _public(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of run.yaml without `LOCAL`."""
-    config = dict(run["config"])
-    if "request" in config:
-        config["request"] = {name: value for name, value in config["request"].items() if name not in LOCAL_OPTIONS}
-    return {**run, "config": config}
 
 
 def why_not_publishable(run: Manifest) -> list[str]:
@@ -111,6 +114,8 @@ def why_not_publishable(run: Manifest) -> list[str]:
         reasons.append("its predictions are a submission, which embench cannot reproduce")
     elif run.recipe.preset == "quick" or not run.recipe.on_board:
         reasons.append(f"the recipe {run.recipe.preset} never enters a leaderboard")
+    if places := private_fields(public_run(run.content())):
+        reasons.append(f"it names files that nobody else has: {', '.join(places)} of run.yaml")
     return reasons
 
 

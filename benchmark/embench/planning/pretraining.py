@@ -16,7 +16,7 @@ from embench.engine import device as machine
 from embench.engine.specs import PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.errors import UsageError
-from embench.files import digest
+from embench.files import digest, folder_mode
 from embench.planning.graph import Setting, data_places, external_stage, stage_folder
 from embench.planning.method import Method, read_pretrainer, resolve_method
 from embench.planning.plan import THREADS, assumed, default_workers
@@ -51,7 +51,9 @@ class PretrainingPlan:
     @property
     def folder(self) -> Folder:
         """Where weights and manifest go."""
-        return Folder(self.request.runs_folder / "pretrained", self.id)
+        return Folder(
+            self.request.runs_folder / "pretrained", self.id, mode=folder_mode(self.source.card.labels_public)
+        )
 
     @property
     def whole(self) -> bool:

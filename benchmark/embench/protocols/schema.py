@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -11,11 +12,12 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from embench.errors import Fault, UsageError, breaks_schema
-from embench.files import parse_yaml
+from embench.errors import DataError, Fault, UsageError, breaks_schema
+from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
 from embench.registry.naming import did_you_mean, latest_version
+from embench.registry.trust import refuse_file
 
 FOLDER = Path(__file__).parent
 
@@ -184,6 +186,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     """
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
+        refuse_file("protocol", str(path))
         return _refuse_impostor(_refuse_hidden_leak(_read(path), path), path)
     if str(name_or_path) not in protocol_names():
         raise UsageError(
@@ -216,14 +219,19 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
     """The rules that a record names in `protocol` of its run.yaml: those that it holds, else the published ones of that
     name and hash; None where there are none."""
     if "rules" in part:
-        return Protocol.model_validate(part["rules"], strict=False)
+        try:
+            return Protocol.model_validate(part["rules"], strict=False)
+        except ValidationError as error:
+            found = [_fault(dict(fault))[0] for fault in error.errors()]
+            what = breaks_schema("the record's protocol", found)
+            raise DataError(what, where="run.yaml, protocol.rules", expected="rules as written by embench") from error
     known = load_protocol(part["name"]) if part["name"] in protocol_names() else None
     return known if known is not None and known.hash == part["hash"] else None
 
 
 def _read(path: Path) -> Protocol:
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        content = parse_yaml(read_text(path, MOST_YAML))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"the protocol file cannot be read: {reason}", where=str(path)) from error
@@ -290,7 +298,7 @@ def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
     if fault["type"] == "missing":
         return Fault(field, "missing"), f"a value for {field}"
     message = fault["msg"]
-    return Fault(field, f"found {fault['input']!r}"), f"{field}: {message[0].lower()}{message[1:]}"
+    return Fault(field, f"found {reprlib.repr(fault['input'])}"), f"{field}: {message[0].lower()}{message[1:]}"
 
 
 def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:

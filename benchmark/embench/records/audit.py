@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from embench.checksums import SEAL, DamagedError, read_sealed_json, sealed_json
 from embench.errors import CheckFailed, DataError, MachineError
-from embench.files import write_text
+from embench.files import parse_json, read_text, write_text
+from embench.records.manifest import check_texts
 
 AUDIT_FILE = "audit.json"
 VERSION = 2
@@ -78,6 +79,7 @@ def write_audit(folder: Path, audit: Audit) -> Path:
     """Writes `audit.json` into a run's folder. Raises MachineError where the disk refuses."""
     path = Path(folder) / AUDIT_FILE
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, sealed_json(json.loads(json.dumps(audit.json(), default=float))) + "\n")
     except OSError as error:
         raise MachineError(f"the audit cannot be written: {error.strerror}", where=str(path)) from error
@@ -91,16 +93,19 @@ def read_audit(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(read_text(path))
         if SEAL in content:
             content = read_sealed_json(path)
         if not {"version", "counts", "findings"} <= content.keys():
             raise ValueError("version, counts or findings are missing")
+        if not all(isinstance(content["counts"][name], int) for name in SEVERITIES):
+            raise ValueError(f"counts is no whole number for each of {', '.join(SEVERITIES)}")
     except DamagedError as error:
         hint = "embench audit makes it again"
         raise CheckFailed("the audit was changed after it was written", where=str(path), hint=hint) from error
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise DataError(f"the audit cannot be read: {error}", where=str(path)) from error
+    check_texts(content, str(path))
     return content
 
 

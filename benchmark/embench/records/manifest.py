@@ -6,14 +6,33 @@ A field with a default may be absent: records of earlier versions lack it, or no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from embench.errors import DataError, breaks_schema, faults
+from embench.texts import has_control, texts_in
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """What pretraining may have seen of the test subjects, from the least to the most."""
+
+Word = Annotated[str, StringConstraints(pattern=r"^[\w][\w.+-]*$", max_length=200)]
+"""A name or a number of ours: of a run, a protocol, a target, a recipe."""
+_INSTALLED = r"^([\w.]+/)?[\w][\w.-]*(/[\w][\w.-]*)?$"
+InstalledName = Annotated[str, StringConstraints(pattern=_INSTALLED, max_length=200)]
+"""`name` or `package/name`, with a variant or not."""
+PluginName = Annotated[str, StringConstraints(pattern=_INSTALLED + r"|^[^\r\n\t]+\.py:\w+$", max_length=4096)]
+"""The same, or `path.py:Class` of a class in a file, which no board takes."""
+Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000)]
+"""Any text on one line."""
 
 
 class _Part(BaseModel):
@@ -39,8 +58,8 @@ class _Part(BaseModel):
 class DatasetPart(_Part):
     """`synthetic` holds what the generator left in the folder; None for real subjects' data."""
 
-    name: str
-    fingerprint: str
+    name: PluginName
+    fingerprint: Word
     synthetic: dict[str, Any] | None
     verified_on_real: str | dict[str, Any] = "never"
 
@@ -48,9 +67,9 @@ class DatasetPart(_Part):
 class ProtocolPart(_Part):
     """`gives_up`: what a protocol that leaks gives up, in words; `rules`: all of it."""
 
-    name: str
+    name: Word
     version: int
-    hash: str
+    hash: Word
     leaks: bool
     gives_up: dict[str, str] = {}
     rules: dict[str, Any] = {}
@@ -68,8 +87,8 @@ class CardPart(_Part):
 class TrainedOnPart(_Part):
     """The other dataset that a method was trained on, whose labels are made by its own card's rules."""
 
-    name: str
-    fingerprint: str
+    name: PluginName
+    fingerprint: Word
     people: int
     label_rules_hash: str
     label_rules: list[dict[str, Any]]
@@ -79,28 +98,28 @@ class MethodPart(_Part):
     """`encoders`: modality -> full name; `fusion` is None where there is none. `outside`: the name of a method
     whose predictions are a submission (`embench score`); nothing else is known of it."""
 
-    encoders: dict[str, str]
-    fusion: str | None
-    pretrainers: list[str]
-    modalities: list[str]
-    outside: str | None = None
+    encoders: dict[Word, PluginName]
+    fusion: PluginName | None
+    pretrainers: list[Line]
+    modalities: list[Word]
+    outside: Line | None = None
 
 
 class RecipePart(_Part):
     """`on_board`: whether rows of this recipe may stand on a board; `assumed`: what its paper leaves open;
     `settings`: what was changed by `--set`."""
 
-    preset: str
+    preset: Word
     on_board: bool
-    assumed: list[str]
-    settings: list[str] = []
+    assumed: list[Line]
+    settings: list[Line] = []
 
 
 class CohortPart(_Part):
     """Subjects scored, by number or by name, and those left out with their reasons; `session_s`: subject -> how many s
     the session was long; `design`: see `embench.protocols.Design`."""
 
-    people: int | list[str]
+    people: int | list[Line]
     left_out: list[Any]
     session_s: dict[str, float] | None = None
     design: Literal["fixed_order", "shared_stimuli", "free"] | None = None
@@ -117,7 +136,7 @@ class CostPart(_Part):
     wall_s: float | None
     parameters: int | None
     flops: int | float | None
-    device: str
+    device: Line
     peak_memory_mb: float | None
     energy_j: float | None = None
 
@@ -125,13 +144,13 @@ class CostPart(_Part):
 class Circumstances(_Part):
     """The data, the rules, the subjects and the code, whatever the method."""
 
-    embench_version: str
+    embench_version: Line
     dataset: DatasetPart
     protocol: ProtocolPart
     card: CardPart
-    targets: list[str] | dict[str, Any]
+    targets: list[Word] | dict[Word, Any]
     cohort: CohortPart
-    target_access: str
+    target_access: Line
     scoring: dict[str, Any] | None = None
     versions: dict[str, Any]
 
@@ -143,7 +162,7 @@ class Manifest(Circumstances):
     the file of a submission holds. `ledger`: the seal of the ledger's line that `test_looks` and `tried` count up to;
     without it, they are not known."""
 
-    id: str
+    id: Word
     trained_on: TrainedOnPart | None = None
     method: MethodPart
     outside: dict[str, Any] | None = None
@@ -166,6 +185,7 @@ def check_manifest(content: Any, where: str) -> Manifest:
     """`content` as a manifest. Raises DataError that names every field that is missing or wrong."""
     if not isinstance(content, Mapping):
         raise DataError("the file holds no run", where=where, expected=f"keys {', '.join(Manifest.model_fields)}")
+    check_texts(content, where)
     try:
         return Manifest.model_validate(content)
     except ValidationError as error:
@@ -175,3 +195,9 @@ def check_manifest(content: Any, where: str) -> Manifest:
             where=where,
             expected=f"{', '.join(dict.fromkeys(fault.field for fault in found))} as written by embench",
         ) from error
+
+
+def check_texts(content: Any, where: str) -> None:
+    """Raises DataError where a text of a record's file, or a key, has a control character."""
+    if field := next((field for field, text in texts_in(content) if has_control(text)), None):
+        raise DataError("a text has control characters", where=f"{where}, {field}", expected="plain text")

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from embench.errors import DataError
+from embench.files import read_bytes, unzipped
+from embench.texts import has_control
 
 TEXT_COLUMNS = ("method", "target", "subject", "recording", "stimulus", "unit")
 INTEGER_COLUMNS = ("fold", "seed")
@@ -167,12 +169,17 @@ def _write(path: Path, columns: Mapping[str, np.ndarray], digits: set[str]) -> N
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        text = gzip.decompress(Path(path).read_bytes()).decode()
+        text = unzipped(read_bytes(Path(path)), Path(path)).decode()
     except FileNotFoundError as error:
         raise DataError("the file is missing", where=str(path)) from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"the file cannot be read: {error}", where=str(path), expected="gzipped CSV") from error
-    rows = list(csv.reader(io.StringIO(text, newline="")))
+    if has_control(text):
+        raise DataError("a text has control characters", where=str(path), expected="plain text")
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
     if not rows or any(len(row) != len(rows[0]) for row in rows):
         raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
     values = list(zip(*rows[1:], strict=True)) if len(rows) > 1 else [()] * len(rows[0])
@@ -186,6 +193,6 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                 columns[name] = np.array([int(v or blank.get(name, "")) for v in column], dtype=np.int64)
             else:
                 columns[name] = np.array([float(v or "nan") for v in column], dtype=np.float64)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(f"a field is no number: {error}", where=str(path)) from error
     return columns

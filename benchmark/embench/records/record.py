@@ -14,10 +14,23 @@ import yaml
 
 from embench.checksums import sealed_yaml, unsealed_yaml
 from embench.errors import CheckFailed, DataError, MachineError
-from embench.files import parse_yaml, sha256, write_text, write_whole
+from embench.files import (
+    MOST_BYTES,
+    MOST_YAML,
+    folder_mode,
+    make_folder,
+    parse_json,
+    parse_yaml,
+    read_text,
+    sha256,
+    write_text,
+    write_whole,
+)
 from embench.records.embeddings import EMBEDDINGS_FILE
-from embench.records.manifest import Manifest, check_manifest
+from embench.records.manifest import Manifest, check_manifest, check_texts
 from embench.records.predictions import Labels, Predictions
+from embench.records.scores import check_scores
+from embench.texts import has_control
 
 RUN_FILE = "run.yaml"
 FILES = "files"
@@ -62,7 +75,7 @@ def write_record(folder: Path, record: Record) -> Manifest:
     folder = Path(folder)
     manifest = check_manifest(record.run, f"{folder / 'run.yaml'}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder, folder_mode(manifest.card.labels_public))
         for name in ("run.yaml", "audit.json"):  # an audit is of the record that it was made of
             (folder / name).unlink(missing_ok=True)
         write_whole(folder / "predictions.csv.gz", record.predictions.write)
@@ -159,16 +172,18 @@ def read_scores(folder: Path) -> dict[str, Any]:
     """The content of a record's `scores.json`. Raises DataError where it is missing or no JSON."""
     path = Path(folder) / "scores.json"
     try:
-        scores: dict[str, Any] = json.loads(_text(path))
+        scores: dict[str, Any] = parse_json(_text(path))
     except ValueError as error:
         raise DataError(f"the file is no JSON: {error}", where=str(path)) from error
+    check_texts(scores, str(path))
+    check_scores(scores, path)
     return scores
 
 
 def read_yaml(path: Path) -> Any:
     """The plain values of a YAML file. Raises DataError where it is missing or no YAML."""
     try:
-        return parse_yaml(_text(path))
+        return parse_yaml(_text(path, MOST_YAML))
     except yaml.YAMLError as error:
         raise DataError(f"the file is no YAML: {error}", where=str(path)) from error
 
@@ -203,15 +218,24 @@ def format_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
 
 
 def _rows(path: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+    text = _text(path)
+    if has_control(text):
+        raise DataError("a text has control characters", where=str(path), expected="plain text")
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     if names is not None and list(reader.fieldnames or ()) != list(names):
         raise DataError("the columns do not fit", where=str(path), expected=", ".join(names))
-    return list(reader)
-
-
-def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
+    if any(None in row or None in row.values() for row in rows):
+        raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
+    return rows
+
+
+def _text(path: Path, most: int = MOST_BYTES) -> str:
+    try:
+        return read_text(path, most)
     except FileNotFoundError as error:
         raise DataError("the file is missing", where=str(path), expected="the folder of a finished run") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
 import math
@@ -15,15 +14,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embench.errors import DataError
+from embench.files import read_bytes, unzipped
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
+from embench.texts import has_control
 
 REQUIRED_COLUMNS = ("subject", "recording", "unit", "target")
 OPTIONAL_COLUMNS = ("method", "seed", "fold", "decision")
 
 NO_FOLD = -1
 """The fold of a row that names none."""
+
+MOST_SEEDS = 50
+"""A file holds no more: each seed is scored as a partition of its own."""
+
+_MOST_WHOLE = 2**31
+_MOST_FAULTS = 1000
+"""After so many faulty lines the rest of a file is not read."""
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -50,12 +60,9 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
         DataError: it can't be read, lacks a column, or a line does not hold what its column says; lines are named.
     """
     text = _text(path)
-    try:
-        lines = list(_lines(text))
-    except csv.Error as error:
-        raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
-    head = [name.strip() for name in lines[0][1]] if lines else []
-    classes = sorted((n for n in head if re.fullmatch(r"score_\d+", n)), key=lambda n: int(n[6:]))
+    lines = _lines(text, path)
+    head = [name.strip() for name in next(lines, (1, []))[1]]
+    classes = sorted((n for n in head if re.fullmatch(r"score_[0-9]{1,3}", n)), key=lambda n: int(n[6:]))
     missing = [name for name in REQUIRED_COLUMNS if name not in head]
     if not {"score", "score_0"} & set(head):
         missing.append("score")
@@ -68,8 +75,8 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
             f"{', '.join(OPTIONAL_COLUMNS[1:])}",
         )
     kinds = {t.name: t for t in card.targets}
-    faults, rows = Faults(path), []
-    for line, cells in lines[1:]:
+    faults, rows, first = Faults(path), [], dict[tuple[str, ...], int]()
+    for line, cells in lines:
         if len(cells) != len(head):
             faults.add("lines have another number of fields than the first", line)
             continue
@@ -79,7 +86,11 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
             expected = f"targets of {card.name}: {', '.join(kinds)}"
             faults.add(f"rows are of a target that {card.name} does not have", line, row["target"], expected)
             continue
-        rows.append((row.get("method", MODEL), _row(row, line, target, classes, faults)))
+        made = _row(row, line, target, classes, faults)
+        key = (row.get("method", MODEL), row.get("seed", ""), row["target"], row["unit"])
+        if (before := first.setdefault(key, line)) != line:
+            faults.add("rows repeat a unit of the same seed", line, f"{row['unit']}, which is also in line {before}")
+        rows.append((key[0], made))
     faults.check()
     methods = list(dict.fromkeys(method for method, _ in rows))
     if not rows:
@@ -92,6 +103,10 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
         )
     wanted = MODEL if MODEL in methods else methods[0]
     kept = [row for method, row in rows if method == wanted and row is not None]
+    if len(seeds := {row.seed for row in kept}) > MOST_SEEDS:
+        raise DataError(
+            f"the file holds {len(seeds)} seeds", where=f"{path}, column seed", expected=f"at most {MOST_SEEDS}"
+        )
     return kept, hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -107,6 +122,8 @@ class Faults:
         """Notes a fault of kind `what` in a line, with an example of what stands there and what was expected."""
         self.found.setdefault(what, []).append((line, example))
         self.expected.setdefault(what, expected)
+        if len(self.found[what]) >= _MOST_FAULTS:
+            self.check()
 
     def check(self, hint: str | None = None) -> None:
         """Raises DataError where there was any."""
@@ -124,20 +141,26 @@ class Faults:
 
 def _text(path: Path) -> str:
     try:
-        content = Path(path).read_bytes()
-        return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
+        content = read_bytes(Path(path))
+        text = (unzipped(content, path) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise DataError("there is no such file", where=str(path)) from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"the file cannot be read: {error}", where=str(path), expected="CSV, gzipped or not") from error
+    if has_control(text.replace("\r\n", "\n")):
+        raise DataError("a text has control characters", where=str(path), expected="plain text")
+    return text
 
 
-def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line numbers, from 1 on, and fields; blank lines are passed over."""
     reader = csv.reader(io.StringIO(text, newline=""))
-    for cells in reader:
-        if any(cells):
-            yield reader.line_num, cells
+    try:
+        for cells in reader:
+            if any(cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
 
 
 def _row(
@@ -166,8 +189,8 @@ def _row(
     for name, default in (("seed", 0), ("fold", NO_FOLD)):
         text = row.get(name, "")
         number = _number(text) if text else None
-        if text and (number is None or number < 0 or number % 1):
-            faults.add(f"values of {name} are no whole numbers from 0 on", line, text)
+        if text and (number is None or number < 0 or number % 1 or number >= _MOST_WHOLE):
+            faults.add(f"values of {name} are no whole numbers from 0 to {_MOST_WHOLE - 1:,}", line, text)
             return None
         whole[name] = default if number is None else int(number)
     decision = _number(row["decision"]) if row.get("decision") else None
@@ -179,8 +202,5 @@ def _row(
 
 
 def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan  # float() takes "1_0" and other scripts' digits
     return value if math.isfinite(value) else None

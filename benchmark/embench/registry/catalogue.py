@@ -13,6 +13,7 @@ from pathlib import Path
 from embench.errors import PluginError, UsageError
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry, Package, folders, packages
 from embench.registry.naming import did_you_mean
+from embench.registry.trust import refuse_file
 
 _FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>[A-Za-z_]\w*)")
 
@@ -78,6 +79,7 @@ def find(kind: str, name: str) -> Entry:
     """
     _check_kind(kind)
     if match := _FILE.fullmatch(name):
+        refuse_file(kind, name)
         return _from_file(kind, Path(match["path"]), match["cls"])
     entry = _choose(kind, name)
     if entry.broken:

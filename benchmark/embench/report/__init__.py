@@ -11,6 +11,7 @@ from embench.errors import EmbenchError, MachineError
 from embench.files import write_text
 from embench.interfaces.metric import Undefined
 from embench.protocols import recorded_protocol
+from embench.records.names import names_resolved
 from embench.records.record import Record, read_record
 from embench.report import about, curves, embeddings, fusion_gain, headline, training
 from embench.report.page import Section, render_page
@@ -24,6 +25,7 @@ def write_report(
     *,
     singles: Sequence[Path] = (),
     data_root: Path | None = None,
+    trust_code: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Path:
     """Writes the report of a run, of scored predictions, or of a leaderboard entry.
@@ -31,14 +33,24 @@ def write_report(
     Args:
         singles: runs of single modalities to compare a fusion with; by default those next to `folder`.
         data_root: where the dataset lies; without its data no signals are drawn.
+        trust_code: whether classes in files that the record names are imported.
         progress: called while data are prepared, as `store.prepare` does.
 
     Raises:
         DataError: the folder holds no record, or a damaged one. UsageError: a run of `singles` does not fit.
-        MachineError: the file cannot be written.
+        MachineError: the file cannot be written. CheckFailed: the record names code in a file.
     """
     record = read_record(folder)
-    run = RunView(Path(folder), record, _store(record, data_root, progress))
+    with names_resolved([(Path(folder), record)], trust_code=trust_code):
+        html = _page(RunView(Path(folder), record, _store(record, data_root, progress)), singles)
+    try:
+        write_text(Path(out), html)
+    except OSError as error:
+        raise MachineError(f"the report cannot be written: {error.strerror}", where=str(out)) from error
+    return Path(out)
+
+
+def _page(run: RunView, singles: Sequence[Path]) -> str:
     sections = [
         Section("Headline", "Headline and controls", headline.headline_section(run)),
         Section("Subjects", "Scores by subject", headline.subjects_section(run)),
@@ -53,12 +65,7 @@ def write_report(
         Section("The run", "Details of the run", about.facts_section(run)),
     ]
     footer = f"Written by embench report from the record {run.manifest.id}. This file is self-contained."
-    html = render_page(f"{about.run_name(run)}: {run.manifest.dataset.name}", about.page_header(run), sections, footer)
-    try:
-        write_text(Path(out), html)
-    except OSError as error:
-        raise MachineError(f"the report cannot be written: {error.strerror}", where=str(out)) from error
-    return Path(out)
+    return render_page(f"{about.run_name(run)}: {run.manifest.dataset.name}", about.page_header(run), sections, footer)
 
 
 def _store(record: Record, data_root: Path | None, progress: ProgressCallback | None) -> Store | Undefined:

@@ -33,6 +33,7 @@ from embench.records.wording import name_without_package
 from embench.statistics import evaluation
 from embench.statistics.evaluation import FoldPredictions, Result
 from embench.store import Store
+from embench.texts import has_control
 
 LEDGER = Path("runs")
 SEEDS = (0, 1, 2)
@@ -86,6 +87,10 @@ def score(
         a for seed in folds for a in _fold_predictions(rules, cohort, rows, seed, folds[seed], fitted=seed not in own)
     ]
     called = name or path.name.split(".")[0]
+    if has_control(called) or len(called) > 200 or set("\r\n\t") & set(called):
+        raise UsageError(
+            "this is no name of a method", where="--name", expected="plain text on one line, up to 200 letters"
+        )
     submission = {
         "name": called,
         "file": path.name,

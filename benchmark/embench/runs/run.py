@@ -15,7 +15,7 @@ from embench.data import find
 from embench.engine import executors
 from embench.engine.executors import Outcome
 from embench.errors import EmbenchError, Unfinished, UsageError
-from embench.files import digest
+from embench.files import digest, folder_mode, make_folder
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request, by_field, request_of
 from embench.protocols import load_current_protocol
@@ -139,6 +139,7 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         evaluated.scores,
         kept.history(planned, root),
     )
+    make_folder(planned.folder, folder_mode(planned.fit.card.labels_public, planned.test.card.labels_public))
     kept.keep_weights(planned, root)
     if (embedded := evaluate.embeddings_of(planned, root)) is not None:
         embeddings.write_embeddings(planned.folder, embedded)

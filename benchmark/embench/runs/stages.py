@@ -11,6 +11,7 @@ from embench.engine.executors import Outcome, run_graph
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.errors import MachineError
+from embench.files import make_folder
 from embench.planning.graph import stage_folder
 from embench.planning.plan import default_workers
 from embench.planning.request import Request
@@ -43,7 +44,7 @@ def run_stages(
 def _writable(root: Path) -> None:
     """Finds out before anything is trained whether results can be kept."""
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)  # stages of all datasets lie here
         probe = root / f".probe-{os.getpid()}"
         probe.write_bytes(b"0" * 4096)
         probe.unlink()

@@ -57,6 +57,9 @@ class _Timeline:
     orderly: bool
 
 
+_CONTAINERS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,asf,flv,ogg,h264,hevc,m4v,wav,mp3"
+
+
 class _MistakenError(Exception):
     """Decoding from the middle of the file did not give what the file promised."""
 
@@ -268,6 +271,20 @@ def _trial(path: Path) -> np.ndarray:
     return np.array(stamps, np.int64)
 
 
+def open_container(path: Path) -> Any:
+    """A video file opened by PyAV, for a `with`. Only containers that hold their own pictures are opened, no list of
+    files or addresses, whatever the file is called.
+
+    Raises:
+        DataError: it is a pipe or a device, which might never end. av.FFmpegError: it is no such file.
+    """
+    import av
+
+    if path.exists() and not path.is_file():
+        raise DataError("this is not a regular file", where=str(path), expected="a video file")
+    return av.open(str(path), container_options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"})
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """A container and its video stream, to be decoded on this thread alone.
@@ -278,7 +295,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             films = [stream for stream in container.streams.video if not _is_cover(stream)]
             if not films:
                 held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"

@@ -90,7 +90,7 @@ def clips(
                  "left_out": excluded, "stretches": segments, "faceless": faceless}  # fmt: skip
         (folder / _INDEX).write_text(json.dumps(index))
 
-    folder = build_once(store.path.parent.parent / "derived" / key, build)
+    folder = build_once(store.path.parent.parent / "derived" / key, build, store.mode)
     index = json.loads((folder / _INDEX).read_text())
     return Clips(
         open_rows(folder / _ARRAY),

@@ -94,7 +94,7 @@ def joined(store: Store, modality: str) -> Derived:
 
     channels = tuple(channel for entry in entries for channel in entry.channels)
     unit = "+".join(entry.unit for entry in entries)
-    return _stored(_folder(store, ["joined", modality]), modality, signals)
+    return _stored(store, ["joined", modality], modality, signals)
 
 
 def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
@@ -114,7 +114,7 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
             yield recording, made, span.t0
 
     key = ["stream", modality, *_made_by(store, encoder, code)]
-    return _stored(_folder(store, key), modality, signals)
+    return _stored(store, key, modality, signals)
 
 
 def features(
@@ -154,7 +154,7 @@ def features(
                 rows = made[recording]
                 writer.append(np.full((len(own), *shape), np.nan, np.float32) if rows is None else rows)
 
-    rows = open_rows(build_once(_folder(store, key), build) / _ARRAY)
+    rows = open_rows(build_once(_folder(store, key), build, store.mode) / _ARRAY)
     ends = np.cumsum([len(own) for own in wanted.values()])
     return dict(zip(wanted, np.split(rows, ends[:-1]), strict=True)) if wanted else {}
 
@@ -210,7 +210,12 @@ def _cache(store: Store) -> Path:
     return store.path.parent.parent
 
 
-def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[str, Signal, float]]]) -> Derived:
+def _stored(
+    store: Store,
+    key: Sequence[object],
+    modality: str,
+    signals: Callable[[], Iterator[tuple[str, Signal, float]]],
+) -> Derived:
     """Signals of recordings, with the second at which each begins, as one array on disk; made if it is not there."""
 
     def build(folder: Path) -> None:
@@ -234,7 +239,8 @@ def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[st
                  "spans": {recording: asdict(span) for recording, span in spans.items()}}  # fmt: skip
         (folder / _INDEX).write_text(json.dumps(index))
 
-    folder = build_once(target, build)
+    target = _folder(store, key)
+    folder = build_once(target, build, store.mode)
     index = json.loads((folder / _INDEX).read_text())
     spans = {recording: Span(**span) for recording, span in index["spans"].items()}
     return Derived(

@@ -34,8 +34,9 @@ def cache_root() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("embench"))
 
 
-def build_once(target: Path, build: Callable[[Path], None]) -> Path:
-    """`target`, made by `build(folder)` if it is not there yet, or not as it was made: that is named and moved aside.
+def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:
+    """`target`, made by `build(folder)` with the permissions `mode` if it is not there yet, or not as it was made: that
+    is named and moved aside.
 
     `build` writes into a folder aside, which becomes `target` at once when it returns. Where another process was
     faster, its folder is used. Whatever goes wrong, nothing half-written stays: at the latest the next call sweeps
@@ -49,7 +50,7 @@ def build_once(target: Path, build: Callable[[Path], None]) -> Path:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target.parent)
-        with _aside(target.parent) as folder:
+        with _aside(target.parent, mode) as folder:
             build(folder)
             sums = sums_of(folder, [path.name for path in folder.iterdir()])
             (folder / _SUMS).write_text(sealed_json({"files": sums}), newline="\n")
@@ -129,13 +130,13 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _aside(parent: Path) -> Iterator[Path]:
+def _aside(parent: Path, mode: int) -> Iterator[Path]:
     """A folder of this process alone. The lock beside it shows others that its owner lives: the system lets go of it
     when a process ends, however it ends."""
     folder = parent / f"{_ASIDE}{uuid.uuid4().hex[:8]}"
     lock = folder.with_suffix(".lock")
     with temporary(lock), temporary(folder), locked(lock):
-        folder.mkdir()
+        folder.mkdir(mode)
         yield folder
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from embench.callbacks import ProgressCallback
 from embench.errors import DataError, MachineError, PluginError
+from embench.files import folder_mode
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
 from embench.signals.face import read_boxes
@@ -102,7 +103,7 @@ def prepare(
         write_labels(folder / LABELS, content.labels)
         write_index(store, folder)
 
-    return open_store(build_once(target, build), Path(dataset.root))
+    return open_store(build_once(target, build, folder_mode(dataset.card.labels_public)), Path(dataset.root))
 
 
 @dataclass(frozen=True)

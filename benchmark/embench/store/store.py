@@ -111,6 +111,11 @@ class Store:
     label_kinds: Mapping[str, str]
     root: Path | None = field(default=None, compare=False)
 
+    @property
+    def mode(self) -> int:
+        """The permissions of the store's folder; what is derived from it has the same."""
+        return self.path.stat().st_mode & 0o777
+
     def array(self, modality: str) -> np.ndarray:
         """(channels, total) float32, memory-mapped and read-only, without NaN and not normalised. Time is contiguous
         on disk sample by sample, so that a window is read in one piece."""

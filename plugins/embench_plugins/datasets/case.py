@@ -109,7 +109,7 @@ class Case(Dataset):
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The subject's eight clips in the order in which they were seen."""
         number = self._number(subject)
-        stick = read_annotations(self._tree, number) if number in self._tree.annotations else None
+        stick = read_annotations(self._tree, number)[:2] if number in self._tree.annotations else None
         pieces, _ = read_signals(self._tree, number)
         for order, piece in enumerate(pieces):
             duration = piece.values.shape[1] / RATE
@@ -220,7 +220,9 @@ def _look_at_table(where: str, seen: Seen) -> Iterator[Finding]:
         yield Finding("warning", where, f"a median skin temperature of {seen.skin_temperature:.1f} degC")
 
 
-def _look_at_stick(where: str, time: np.ndarray, values: np.ndarray, end_ms: int) -> Iterator[Finding]:
+def _look_at_stick(where: str, time: np.ndarray, values: np.ndarray, unordered: int, end_ms: int) -> Iterator[Finding]:
+    if unordered:
+        yield Finding("warning", where, f"{unordered} rows are not in order of time: sorted")
     if time[-1] + 100 < end_ms:
         yield Finding("warning", where, f"ends after {time[-1] / 1000:.1f} s, before the last clip: a truncated copy?")
     for axis, column in zip(AXES, values.T, strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from embench.texts import visible
+
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -9,8 +11,8 @@ _SPECIAL = {
 
 
 def escape(text: object) -> str:
-    """The text with every character that LaTeX would act on made harmless."""
-    return "".join(_SPECIAL.get(letter, letter) for letter in str(text))
+    """The text on one line, with every character that LaTeX would act on made harmless."""
+    return "".join(_SPECIAL.get(letter, letter) for letter in visible(str(text)).replace("\n", " "))
 
 
 def code(text: object) -> str:

@@ -150,8 +150,9 @@ def _on_grid(
         yield Piece(code, start, values)
 
 
-def read_annotations(tree: Tree, person: int) -> tuple[np.ndarray, np.ndarray]:
-    """The joystick's (time in ms (n,), values (n, 2) as valence and arousal, .5 to 9.5), in order of time.
+def read_annotations(tree: Tree, person: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """The joystick's time in ms (n,) and values (n, 2) as valence and arousal, .5 to 9.5, by time; and how many
+    rows were not.
 
     Raises:
         DataError: the file is damaged, or its times or values are in other units.
@@ -161,7 +162,7 @@ def read_annotations(tree: Tree, person: int) -> tuple[np.ndarray, np.ndarray]:
     time, values = np.concatenate([part[0] for part in read]), np.concatenate([part[1] for part in read])
     if raw:
         values = np.round(0.5 + 9 * (values + STICK) / (2 * STICK), 3)  # as the other trees are rounded
-    order = np.argsort(time, kind="stable")
+    unordered, order = int((np.diff(time) < 0).sum()), np.argsort(time, kind="stable")
     time, values = time[order], values[order]
     there = np.abs(values[np.isfinite(values)])
     if there.size and (there.max() <= 1 or (there > 10).mean() > 0.01):
@@ -169,7 +170,7 @@ def read_annotations(tree: Tree, person: int) -> tuple[np.ndarray, np.ndarray]:
             f"valence and arousal go up to {there.max():g}", where=str(path), expected="annotations from 0.5 to 9.5",
             hint="these were rescaled, or are of another tree: " + OBTAIN,
         )  # fmt: skip
-    return time, values
+    return time, values, unordered
 
 
 def _pieces(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embench.errors import DataError
+from embench.signals.video import open_container
 
 RATES = (1.0, 240.0)  # frames a second that a camera can have had
 
@@ -26,7 +27,7 @@ def header(path: Path) -> Clip:
 
     expected = "a video file with a frame rate and a duration in its header"
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             stream = container.streams.video[0]
             fps = float(stream.average_rate or 0)
             if stream.duration is not None and stream.time_base is not None:

@@ -1,0 +1,57 @@
+"""Names in records: what they may resolve to, and which of them only their author's machine knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from embench.errors import CheckFailed
+from embench.records.record import Record
+from embench.registry.trust import HINT, installed_only
+from embench.texts import names_code, names_place, texts_in
+
+LOCAL_OPTIONS = ("data_root", "runs", "pretrained", "pretrainers")
+"""Options that may name places on a user's machine; of weights that were started from the hash is published, and
+pretrainers stand elsewhere in the record, without paths."""
+
+
+@contextmanager
+def names_resolved(records: Sequence[tuple[Path, Record]], *, trust_code: bool = False) -> Iterator[None]:
+    """While it lasts, names of these records (folder, record) resolve among installed packages only.
+
+    Args:
+        trust_code: whether the user vouches for their authors, so that classes in files are imported.
+
+    Raises:
+        CheckFailed: without `trust_code`, a field names a class in a file.
+    """
+    for folder, record in () if trust_code else records:
+        if found := next(((field, text) for field, text in texts_in(record.run) if names_code(text)), None):
+            raise CheckFailed(
+                f"the record names code in a file, which is not run: {found[1]}",
+                where=f"{folder / 'run.yaml'}, {found[0]}",
+                expected="names of installed plugins",
+                hint=HINT,
+            )
+    where = ", ".join(str(folder / "run.yaml") for folder, _ in records)
+    with installed_only(where, trust_code=trust_code):
+        yield
+
+
+def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of run.yaml without `LOCAL_OPTIONS`; a protocol's file goes by the protocol's name, since the record
+    holds its rules."""
+    config = dict(run["config"])
+    if "request" in config:
+        kept = {name: value for name, value in config["request"].items() if name not in LOCAL_OPTIONS}
+        if "protocol" in kept:
+            kept["protocol"] = run["protocol"]["name"]
+        config["request"] = kept
+    return {**run, "config": config}
+
+
+def private_fields(content: Any) -> list[str]:
+    """The fields of a record's file that name a class in a file, or a place on a machine: nobody else has it."""
+    return [field for field, text in texts_in(content) if names_code(text) or names_place(text)]

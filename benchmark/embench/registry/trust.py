@@ -1,0 +1,40 @@
+"""Whose word decides what code runs: a user's own command, or a record that anybody may have written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from embench.errors import CheckFailed
+
+_RECORD: ContextVar[str | None] = ContextVar("record", default=None)
+"""The record whose names are being resolved; None where a user names what is to be run."""
+
+HINT = "if you know who wrote it: --trust-code runs it"
+
+
+@contextmanager
+def installed_only(record: str, *, trust_code: bool = False) -> Iterator[None]:
+    """While it lasts, names resolve among installed packages only, and never to a file or a folder.
+
+    Args:
+        record: the file that the names come from.
+        trust_code: whether the user vouches for it, so that all names resolve as a user's own do.
+    """
+    token = _RECORD.set(None if trust_code else record)
+    try:
+        yield
+    finally:
+        _RECORD.reset(token)
+
+
+def refuse_file(what: str, name: str) -> None:
+    """Raises CheckFailed where a record names `name`, which lies outside of packages, and nobody vouches for it."""
+    if record := _RECORD.get():
+        raise CheckFailed(
+            f"a record names a {what} outside of installed packages: {name}",
+            where=record,
+            expected="the name of an installed plugin, dataset or protocol",
+            hint=HINT,
+        )
