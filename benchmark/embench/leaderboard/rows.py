@@ -38,6 +38,9 @@ CUT_METRICS = (
 )
 """Headlines of the papers that depend on where decisions are cut, and most on prevalence too: they never rank."""
 
+BOARD_SEEDS = (0, 1, 2)
+"""The partitions that ranked rows share: who chooses seeds after looking chooses the luckiest."""
+
 BoardRow = dict[str, Any]
 
 
@@ -47,8 +50,8 @@ def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> tuple[list[
 
     `rank` is the best and the worst rank that a method may have among rows of one `target_access`, which are kept
     together. Not ranked, with the reason in `mark`: rows of a protocol that leaks, rows pretrained on labels of the
-    target or on unknown subjects, and rows whose headline is undefined or one of `CUT_METRICS`. They are in the order
-    of their headline all the same.
+    target or on unknown subjects, rows of other seeds than `BOARD_SEEDS`, and rows whose headline is undefined or one
+    of `CUT_METRICS`. They are in the order of their headline all the same.
     """
     rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
     rows.sort(key=lambda row: (row["target_access"], row["unranked"], -_mean(row), row["id"]))
@@ -74,6 +77,8 @@ def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:
         marks.append("pretrained on unknown subjects")
     if headline in CUT_METRICS:
         marks.append("headline depends on a decision threshold")
+    if sorted(run.seeds) != list(BOARD_SEEDS):
+        marks.append(f"seeds {', '.join(map(str, run.seeds))} instead of {', '.join(map(str, BOARD_SEEDS))}")
     number = entry.score(target, headline)
     if number is None:
         marks.append(f"{headline} undefined")
@@ -103,6 +108,7 @@ def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:
         "cost": run.cost.model_dump(),
         "test_looks": _of(run.test_looks, target),
         "tried": _of(run.tried, target),
+        "dev_looks": _of(run.dev_looks, target),
         "seeds": list(run.seeds),
     }
 

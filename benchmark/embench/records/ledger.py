@@ -24,7 +24,8 @@ def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     left half written was never followed by an opening, and is dropped.
 
     Args:
-        entry: JSON values; at least dataset, protocol, target, run, and method: a digest of the method's configuration.
+        entry: JSON values; at least dataset, protocol, target, run, and method: a digest of the method's configuration;
+            `dev: true` where validation subjects are scored instead of test subjects.
 
     Raises:
         CheckFailed: the chain is broken. MachineError: the file cannot be written. UsageError: a key is missing.
@@ -65,14 +66,21 @@ def count_openings(folder: Path, dataset: str, protocol: str, target: str) -> in
     return len(_concerning(folder, dataset, protocol, target))
 
 
+def count_dev_looks(folder: Path, dataset: str, protocol: str, target: str) -> int:
+    """How often validation subjects were scored (`--dev`) instead; other folds test the same subjects."""
+    return len(_concerning(folder, dataset, protocol, target, dev=True))
+
+
 def count_methods(folder: Path, dataset: str, protocol: str, target: str) -> int:
     """How many different methods were scored on them."""
     return len({json.dumps(e["method"], sort_keys=True) for e in _concerning(folder, dataset, protocol, target)})
 
 
-def _concerning(folder: Path, dataset: str, protocol: str, target: str) -> list[dict[str, Any]]:
-    wanted = (dataset, protocol, target)
-    return [e for e in read_ledger(folder) if (e["dataset"], e["protocol"], e["target"]) == wanted]
+def _concerning(
+    folder: Path, dataset: str, protocol: str, target: str, *, dev: bool = False
+) -> list[dict[str, Any]]:
+    wanted = (dataset, protocol, target, dev)
+    return [e for e in read_ledger(folder) if (e["dataset"], e["protocol"], e["target"], e.get("dev", False)) == wanted]
 
 
 def _seal(previous: str, entry: Mapping[str, Any]) -> str:

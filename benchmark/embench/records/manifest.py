@@ -156,6 +156,7 @@ class Manifest(Circumstances):
     cost: CostPart
     test_looks: int | dict[str, int] | None
     tried: int | dict[str, int] | None
+    dev_looks: int | dict[str, int] | None = None
     device: Any
     config: dict[str, Any]
 

@@ -314,6 +314,7 @@ def _write_record(
         cost=CostPart(wall_s=None, parameters=None, flops=None, peak_memory_mb=None, energy_j=None, device="unknown"),
         test_looks={t: ledger.count_openings(ledger_folder, *scope, t) for t in targets},
         tried={t: ledger.count_methods(ledger_folder, *scope, t) for t in targets},
+        dev_looks={t: ledger.count_dev_looks(ledger_folder, *scope, t) for t in targets},
         device="unknown",
         config={"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
     ).content()

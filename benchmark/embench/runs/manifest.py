@@ -18,8 +18,10 @@ from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart,
 from embench.statistics import evaluation
 
 
-def manifest(planned: Plan, outcome: Outcome, openings: dict[str, int], tried: dict[str, int]) -> Manifest:
-    """What run.yaml holds of a run; `openings` and `tried` are the ledger's counts by target."""
+def manifest(
+    planned: Plan, outcome: Outcome, openings: dict[str, int], tried: dict[str, int], dev_looks: dict[str, int]
+) -> Manifest:
+    """What run.yaml holds of a run; `openings`, `tried` and `dev_looks` are the ledger's counts by target."""
     method, synthetic = planned.method, planned.fit.store.synthetic
     facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations)
     dataset = facts.dataset
@@ -56,6 +58,7 @@ def manifest(planned: Plan, outcome: Outcome, openings: dict[str, int], tried: d
         },
         test_looks=openings,
         tried=tried,
+        dev_looks=dev_looks,
     )
 
 

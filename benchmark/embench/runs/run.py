@@ -117,7 +117,7 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         if known.run.get("scoring") == evaluation.scoring_identity():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
-    opening = {
+    opening: dict[str, Any] = {
         "dataset": planned.dataset,
         "protocol": planned.protocol.name,
         "run": planned.id,
@@ -125,13 +125,15 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
     }
     ledger_folder = planned.request.runs_folder
     targets = [t.name for t in planned.test.targets]
-    if not planned.request.dev:
-        for target in targets:
-            ledger.append_to_ledger(ledger_folder, {**opening, "target": target})
+    if planned.request.dev:  # other folds test the same subjects, so choosing by these scores is a look, too
+        opening["dev"] = True
+    for target in targets:
+        ledger.append_to_ledger(ledger_folder, {**opening, "target": target})
     evaluated = evaluate.evaluate(planned, root)
     openings = {t: ledger.count_openings(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
     tried = {t: ledger.count_methods(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
-    content = manifest(planned, outcome, openings, tried).content()
+    dev_looks = {t: ledger.count_dev_looks(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
+    content = manifest(planned, outcome, openings, tried, dev_looks).content()
     written = record.Record(
         content,
         evaluated.predictions,
