@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from embench.engine import network
 from embench.engine.assemble import Source
 from embench.engine.feed import Data
 from embench.engine.fits import feature_rows, hidden_data, of_units
+from embench.engine.rows import Grid
 from embench.engine.specs import FitParams, FusionParams, PredictParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import probabilities
 from embench.errors import PluginError
+from embench.nn import checked_logits
 from embench.protocols import UnitId
 
 SINGLE_ROWS = 64
@@ -31,37 +33,24 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
     the fitted stage kept every epoch, also `epochs` (epochs, units, columns), the same for each; where a network
     predicts, also `hidden` (units, H) float32, its last hidden layer (what an estimator reads of frozen nets), averaged
     over a unit's rows."""
-    fitted = stage.inputs["fitted"]
-    fitted_stage = network.describe(Folder(root, fitted))
-    params, own = fitted_stage.params, fitted_stage.params.common.source
-    # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
-    spec = replace(stage.params.common.source, longest_s=own.longest_s, shortest_s=own.shortest_s)
-    source = Source.of(spec, stage.places, stage.task)
-    specs = network.load_specs(Folder(root, fitted))
-    data, _, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
-    rows = np.flatnonzero(data.present.any(1))
-    shuffled = np.random.default_rng(stage.seed).permutation(rows)
-    unit_ids = _unit_ids(source, stage.task)[grid.unit]
+    asked = questions(stage, root)
+    data, grid = asked.data, asked.grid
+    shuffled = np.random.default_rng(stage.seed).permutation(asked.rows)
 
     def predictions(epoch: int | None) -> dict[str, np.ndarray]:
-        if len(rows) == 0:
-            columns = sum(len(target.columns) for target in network.output_spec_of(params).targets)
-            made = {"score": np.zeros((0, columns))}
+        if len(shuffled) == 0:
+            made = {"score": np.zeros((0, asked.columns))}
         else:
-            estimated = fitted_stage.kind == "estimator"
-            predictor = (
-                _estimator(root, fitted, fitted_stage, data) if estimated else _network(root, fitted, data, epoch)
-            )
-            made = _checked(predictor, shuffled, unit_ids, _names(params), data)
+            made = _checked(asked.predictor(epoch), shuffled, asked.unit_ids[grid.unit], asked.names, data)
         units = len(stage.task["recording"])
-        return {name: _mean_per_unit(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
+        return {name: units_of_rows(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
 
     tables = predictions(None)
     score = tables["score"]
     if "hidden" in tables:
         tables["hidden"] = tables["hidden"].astype(np.float32)
-    if params.every_epoch:
-        epochs = range(Folder(root, fitted).result()["epochs"])
+    if asked.params.every_epoch:
+        epochs = range(Folder(root, stage.inputs["fitted"]).result()["epochs"])
         tables["epochs"] = np.stack([predictions(epoch)["score"] for epoch in epochs])
 
     def write(path: Path) -> None:
@@ -72,8 +61,54 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
     return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum())}
 
 
-def _mean_per_unit(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
-    """Rows' predictions averaged up to the unit, in the order of the grid whatever order they came in."""
+@dataclass(frozen=True)
+class Questions:
+    """What a stage asks its fitted plugins: `rows` (n,) are the positions in `data` of which anything was recorded,
+    `unit_ids` (units,) name the stage's units; `predictor` loads the weights of an epoch, or those that were kept."""
+
+    params: FitParams
+    source: Source
+    data: Data
+    grid: Grid
+    rows: np.ndarray
+    unit_ids: np.ndarray
+    predictor: Callable[[int | None], Predictor]
+
+    @property
+    def names(self) -> str:
+        """The plugins that answer."""
+        names = [part.name for part in self.params.modalities.values()]
+        return ", ".join([*names, self.params.fusion.name] if isinstance(self.params, FusionParams) else names)
+
+    @property
+    def columns(self) -> int:
+        """How many numbers the prediction of a row has."""
+        return sum(len(target.columns) for target in network.output_spec_of(self.params).targets)
+
+
+def questions(stage: Stage[PredictParams], root: Path) -> Questions:
+    """The rows of a stage's units, as the fitted stage that it predicts with reads them."""
+    fitted = stage.inputs["fitted"]
+    fitted_stage = network.describe(Folder(root, fitted))
+    params, own = fitted_stage.params, fitted_stage.params.common.source
+    # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
+    spec = replace(stage.params.common.source, longest_s=own.longest_s, shortest_s=own.shortest_s)
+    source = Source.of(spec, stage.places, stage.task)
+    specs = network.load_specs(Folder(root, fitted))
+    data, _, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
+
+    def predictor(epoch: int | None) -> Predictor:
+        if fitted_stage.kind == "estimator":
+            return _estimator(root, fitted, fitted_stage, data)
+        return _network(root, fitted, data, epoch)
+
+    rows = np.flatnonzero(data.present.any(1))
+    return Questions(params, source, data, grid, rows, _unit_ids(source, stage.task), predictor)
+
+
+def units_of_rows(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
+    """Rows' predictions averaged up to the unit, in the order of the grid whatever order they came in; NaN in units
+    without a row."""
     table = np.full((rows, values.shape[1]), np.nan)
     table[order] = values
     there = np.isfinite(table[:, 0])
@@ -103,7 +138,7 @@ def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Predicto
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
         with torch.no_grad():
             output = model(data.batch(index))
-            tables = {"score": probabilities(outputs, output.logits.float()), "hidden": output.hidden.float()}
+            tables = {"score": probabilities(outputs, checked_logits(output, outputs)), "hidden": output.hidden.float()}
         return {name: part.cpu().numpy() for name, part in tables.items()}
 
     return predictor
@@ -120,9 +155,18 @@ def _estimator(root: Path, fitted: str, fitted_stage: network.Fitted, data: Data
     registry.load("fusion", params.fusion.name)  # pickle does not find a class of a file by itself
     estimator = pickle.loads(Folder(root, fitted).file("estimator.pkl").read_bytes())  # noqa: S301  our own file
     X = feature_rows(data)
+    (target,) = network.output_spec_of(params).targets
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
-        tables = {"score": np.asarray(estimator.score(X[index]), np.float64).reshape(len(index), -1)}
+        score = np.asarray(estimator.score(X[index]))
+        shape = (len(index), len(target.columns)) if target.traits.several else (len(index),)
+        if score.shape != shape or score.dtype.kind not in "fiub":
+            raise PluginError(
+                f"`score` gave {score.dtype} of shape {score.shape}",
+                where=params.fusion.name,
+                expected=f"numbers of shape {shape}",
+            )
+        tables = {"score": score.astype(np.float64).reshape(len(index), -1)}
         return {**tables, "hidden": np.nan_to_num(X[index])} if on_hidden else tables
 
     return predictor
@@ -142,11 +186,10 @@ def _checked(
     batched = tables["score"]
     sample = np.linspace(0, len(order) - 1, min(SINGLE_ROWS, len(order))).astype(int)
     single = np.concatenate([predictor(order[i : i + 1])["score"] for i in sample])
-    # Float32 holds so many digits, so that large values may lie further apart than probabilities.
-    gap = (np.abs(single - batched[sample]) / np.maximum(1.0, np.abs(batched[sample]))).max(1)
+    gap = deviation(single, batched[sample])
     if not np.isfinite(batched).all():
         raise PluginError("a prediction is not a finite number", where=where)
-    if gap.max() > tolerance:
+    if not (gap <= tolerance).all():
         worst = [f"unit {unit[order[sample[i]]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
         raise PluginError(
             "a unit's prediction depends on the other units in its batch: " + ", ".join(worst),
@@ -157,6 +200,7 @@ def _checked(
     return {name: part.astype(np.float64) for name, part in tables.items()}
 
 
-def _names(params: FitParams) -> str:
-    names = [part.name for part in params.modalities.values()]
-    return ", ".join([*names, params.fusion.name] if isinstance(params, FusionParams) else names)
+def deviation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(n,) the largest difference in each row of two tables (n, columns). Float32 holds so many digits, so that values
+    above 1 differ by a share of their size."""
+    return np.asarray((np.abs(one - other) / np.maximum(1.0, np.abs(other))).max(1))

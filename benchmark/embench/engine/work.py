@@ -7,7 +7,8 @@ import json
 import re
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,22 @@ def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None =
     folder = Folder(root, stage.id, on_event)
     if folder.done:
         return folder.result()
-    try:
+    with naming_faults(stage, folder):
         folder.path.mkdir(parents=True, exist_ok=True)
         with locked(folder.path / "lock"):
             if folder.done:
                 return folder.result()
             return _run(stage, folder, root)
+
+
+@contextmanager
+def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
+    """Turns what is raised inside into an EmbenchError of the kind that names whose fault it is."""
+    try:
+        yield
     except EmbenchError as error:
-        error.where = error.where or stage.title
+        plugins = " or ".join(_plugin_files(stage).values()) if isinstance(error, PluginError) else ""
+        error.where = error.where or ", ".join(filter(None, (plugins, stage.title)))
         machine.release(error)
         raise
     except Exception as error:

@@ -122,6 +122,7 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"labels of {config['label_subjects']} subjects")
     if config.get("drop"):
         differences.append(f"tested without {', '.join(config['drop'])}")
+    differences += [f"{part} is not bundled, conformance {result}" for part, result in run.conformance.items()]
     if config.get("pretrained"):
         digests = sorted({digest[:8] for digest in config["pretrained"].values()})
         differences.append(f"started from weights {', '.join(digests)}")

@@ -76,9 +76,7 @@ def count_methods(folder: Path, dataset: str, protocol: str, target: str) -> int
     return len({json.dumps(e["method"], sort_keys=True) for e in _concerning(folder, dataset, protocol, target)})
 
 
-def _concerning(
-    folder: Path, dataset: str, protocol: str, target: str, *, dev: bool = False
-) -> list[dict[str, Any]]:
+def _concerning(folder: Path, dataset: str, protocol: str, target: str, *, dev: bool = False) -> list[dict[str, Any]]:
     wanted = (dataset, protocol, target, dev)
     return [e for e in read_ledger(folder) if (e["dataset"], e["protocol"], e["target"], e.get("dev", False)) == wanted]
 

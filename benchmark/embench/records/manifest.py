@@ -140,7 +140,8 @@ class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `pretraining`: the external sources that were seen,
     with hash, licence, hours and number of subjects. `videos`: how many recordings of each dataset were seen, which
     could not be decoded and why, and how many of the segments that were searched for a face have none. `outside`: what
-    the file of a submission holds."""
+    the file of a submission holds. `conformance`: part of the method whose plugin is not bundled -> `passed`, or which
+    conformance check failed."""
 
     id: str
     trained_on: TrainedOnPart | None = None
@@ -157,6 +158,7 @@ class Manifest(Circumstances):
     test_looks: int | dict[str, int] | None
     tried: int | dict[str, int] | None
     dev_looks: int | dict[str, int] | None = None
+    conformance: dict[str, str] = {}
     device: Any
     config: dict[str, Any]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,15 @@ from embench.statistics import evaluation
 
 
 def manifest(
-    planned: Plan, outcome: Outcome, openings: dict[str, int], tried: dict[str, int], dev_looks: dict[str, int]
+    planned: Plan,
+    outcome: Outcome,
+    openings: dict[str, int],
+    tried: dict[str, int],
+    dev_looks: dict[str, int],
+    conformance: Mapping[str, str],
 ) -> Manifest:
-    """What run.yaml holds of a run; `openings`, `tried` and `dev_looks` are the ledger's counts by target."""
+    """What run.yaml holds of a run; `openings`, `tried` and `dev_looks` are the ledger's counts by target,
+    `conformance` is what became of the checks of plugins that are not bundled."""
     method, synthetic = planned.method, planned.fit.store.synthetic
     facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations)
     dataset = facts.dataset
@@ -59,6 +66,7 @@ def manifest(
         test_looks=openings,
         tried=tried,
         dev_looks=dev_looks,
+        conformance=dict(conformance),
     )
 
 

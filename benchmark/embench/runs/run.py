@@ -20,7 +20,7 @@ from embench.planning.request import Request, by_field, request_of
 from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
-from embench.runs import evaluate, kept
+from embench.runs import evaluate, guards, kept
 from embench.runs.manifest import manifest
 from embench.runs.stages import run_stages
 from embench.statistics import evaluation
@@ -81,13 +81,14 @@ def grid(
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
     for planned in plans:
         observers.run_started({"id": planned.id, **planned.config})
+    conformance = [guards.conformance(planned.method, on_event) for planned in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
     device, watched = plans[0].setting.device, _with_observers(on_event, observers)
     outcome, root = run_stages(stages, requests[0], device, watched, executor=executor, workers=workers)
     results, failures = [], {}
-    for planned in plans:
+    for planned, conforms in zip(plans, conformance, strict=True):
         try:
-            results.append(_conclude(planned, outcome, root, observers))
+            results.append(_conclude(planned, outcome, root, observers, conforms))
         except EmbenchError as error:
             failures[f"{planned.method.title} ({planned.id})"] = error
     return GridResult(tuple(results), failures)
@@ -108,7 +109,9 @@ def _with_observers(on_event: EventCallback, observers: Observers) -> EventCallb
     return watch
 
 
-def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers) -> Result:
+def _conclude(
+    planned: Plan, outcome: Outcome, root: Path, observers: Observers, conformance: Mapping[str, str]
+) -> Result:
     """Scores a plan whose stages are done and writes its record; one that the same code wrote before is read again, so
     that the test labels stay closed."""
     outcome.check(planned.graph.stages)
@@ -117,6 +120,8 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         if known.run.get("scoring") == evaluation.scoring_identity():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
+    if conformance:
+        guards.ask_alone(planned, root)
     opening: dict[str, Any] = {
         "dataset": planned.dataset,
         "protocol": planned.protocol.name,
@@ -133,7 +138,7 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
     openings = {t: ledger.count_openings(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
     tried = {t: ledger.count_methods(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
     dev_looks = {t: ledger.count_dev_looks(ledger_folder, planned.dataset, planned.protocol.name, t) for t in targets}
-    content = manifest(planned, outcome, openings, tried, dev_looks).content()
+    content = manifest(planned, outcome, openings, tried, dev_looks, conformance).content()
     written = record.Record(
         content,
         evaluated.predictions,
