@@ -166,7 +166,7 @@ class BareOutput(Wide):
 
 class FlatFeatures(Moments):
     def features(self, signal, spans):
-        return super().features(signal, spans)[:1]
+        return np.repeat(super().features(signal, spans), 2, axis=0)
 
 
 class NoNumbers(Moments):

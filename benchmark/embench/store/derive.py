@@ -119,7 +119,14 @@ def _streamed(source: Derived, modality: str, encoder: Encoder, recording: str) 
     with _encoder(encoder, recording):
         made = encoder.stream(_private_copy(source.signal(recording), modality))
         data = np.moveaxis(np.asarray(made.data, np.float32), made.time_axis, -1)
-        return Signal(data, float(made.rate), tuple(made.channels), made.unit)
+        made = Signal(data, float(made.rate), tuple(made.channels), made.unit)
+    if data.ndim != 2 or len(data) != len(made.channels):
+        raise PluginError(
+            f"a stream of shape {data.shape} with channels {made.channels}",
+            where=f"{_name(encoder)}, recording {recording}",
+            expected="(channels, samples)",
+        )
+    return made
 
 
 def features(
@@ -219,9 +226,9 @@ def _stored(target: Path, modality: str, signals: Callable[[], Iterator[tuple[st
         with RowWriter(folder / _ARRAY, (len(like.channels),)) as writer:
             for recording, signal, t0 in chain([first], rest):
                 here, there = (signal.rate, signal.channels), (like.rate, like.channels)
-                if here != there or signal.data.ndim != 2 or len(signal.data) != len(signal.channels):
+                if here != there:
                     raise PluginError(
-                        f"a stream of shape {signal.data.shape}, rate and channels {here}",
+                        f"a stream of rate and channels {here}",
                         where=f"modality {modality}, recording {recording}",
                         expected=f"rate and channels {there}, as in the recordings before",
                     )
