@@ -11,6 +11,7 @@ from embench.leaderboard.export import board_name
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest
 from embench.records.wording import bare_name
+from embench.registry import BUNDLED
 from embench.statistics.ranking import Ranking, rank_methods
 
 SECONDARY_METRICS = (
@@ -122,13 +123,21 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"labels of {config['label_subjects']} subjects")
     if config.get("drop"):
         differences.append(f"tested without {', '.join(config['drop'])}")
-    differences += [f"{part} is not bundled, conformance {result}" for part, result in run.conformance.items()]
+    differences += [f"{part} is not bundled, conformance {result}" for part, result in _not_bundled(run).items()]
     if config.get("pretrained"):
         digests = sorted({digest[:8] for digest in config["pretrained"].values()})
         differences.append(f"started from weights {', '.join(digests)}")
     if run.pretrain_overlap != "none":
         differences.append(f"pretraining overlap: {run.pretrain_overlap.replace('_', ' ')}")
     return differences + [f"--set {setting}" for setting in run.recipe.settings]
+
+
+def _not_bundled(run: Manifest) -> dict[str, str]:
+    """Part of the method whose plugin is not bundled -> what became of its conformance checks."""
+    names = {f"encoder[{m}]": name for m, name in run.method.encoders.items()}
+    names |= {"fusion": run.method.fusion} if run.method.fusion else {}
+    outside = {part: "not checked" for part, name in names.items() if name.partition("/")[0] != BUNDLED}
+    return {**outside, **run.conformance}
 
 
 def _control_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[BoardRow]:

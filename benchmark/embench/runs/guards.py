@@ -12,7 +12,7 @@ from embench import registry
 from embench.callbacks import EventCallback
 from embench.engine.alone import check_alone
 from embench.engine.specs import Part
-from embench.errors import CheckFailed
+from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
 from embench.planning.method import Method
 from embench.planning.plan import Plan
@@ -30,7 +30,7 @@ def conformance(method: Method, on_event: EventCallback) -> dict[str, str]:
         kind = name.partition("[")[0]
         if registry.find(kind, part.name).package == registry.BUNDLED:
             continue
-        found[name] = _checked_once(kind, part)
+        found[name] = _checked_once(kind, part, on_event)
         if found[name] != PASSED:
             text = f"{kind} {part.name} does not conform, so no leaderboard takes this run: {found[name]}"
             on_event({"event": "note", "text": text})
@@ -44,14 +44,18 @@ def ask_alone(plan: Plan, root: Path) -> None:
     in_fresh_process(check_alone, [plan.graph.stages[id_] for id_ in stages], root.absolute())
 
 
-def _checked_once(kind: str, part: Part) -> str:
+def _checked_once(kind: str, part: Part, on_event: EventCallback) -> str:
     libraries = {name: version_of(name) for name in ("numpy", "scikit-learn", "torch")}
     key = digest([kind, part.code, embench.__version__, libraries])[:20]
     path = cache_root() / "conformance" / f"{key}.json"
     try:
         known = json.loads(path.read_text())[key]
     except (OSError, ValueError, KeyError, TypeError):
-        known = in_fresh_process(check_plugin, kind, part.name)
+        on_event({"event": "note", "text": f"checking the conformance of {kind} {part.name}, once"})
+        try:
+            known = in_fresh_process(check_plugin, kind, part.name)
+        except MachineError as error:
+            return f"failed: {error.what}"
         with contextlib.suppress(OSError):  # it is checked again next time
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, json.dumps({key: known}) + "\n")
