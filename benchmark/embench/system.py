@@ -157,7 +157,7 @@ def in_fresh_process(work: Callable[..., _T], *arguments: Any) -> _T:
         context.set_forkserver_preload([work.__module__])
     with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
         with without_main_module():
-            future = pool.submit(work, *arguments)
+            future = pool.submit(_work_here, dict(os.environ), work, *arguments)
         try:
             return future.result()
         except BrokenProcessPool as error:
@@ -169,6 +169,12 @@ def in_fresh_process(work: Callable[..., _T], *arguments: Any) -> _T:
             for process in (pool._processes or {}).values():  # noqa: SLF001  there is no public way
                 process.terminate()
             raise
+
+
+def _work_here(environment: dict[str, str], work: Callable[..., _T], *arguments: Any) -> _T:
+    os.environ.clear()  # a copy has the environment of the time when the first one was made
+    os.environ.update(environment)
+    return work(*arguments)
 
 
 @contextmanager
