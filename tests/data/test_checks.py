@@ -49,6 +49,7 @@ FLAT, HALF = [[5.0] * 160], [[float("nan")] * 80 + np.linspace(1, 2, 80).tolist(
         ({"eda": FLAT}, "warning", "eda never changes in eda"),
         ({"eda": HALF}, "warning", "missing samples in eda: eda 50%"),
         ({"eda": [[1e999, *range(159)]]}, "warning", "infinite"),
+        ({"eda": [[1e6, *np.linspace(1, 2, 159)]]}, "warning", "eda has 1 values outside -5 to 200 uS"),
         ({"eda": [[]]}, "warning", "no samples"),
         ({"eda": [[1.0, 2.0] * 40] * 2}, "error", "which do not match the card"),
         ({"rate": 5.0, "duration_s": 32.0}, "warning", "5 Hz, the card says 4 Hz"),
