@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from embench.errors import PluginError
 from embench.interfaces.kinds import KindName
 from embench.interfaces.tokens import Batch, Output, OutputSpec, Tokens, TokenSpec
 
@@ -164,9 +165,10 @@ class Model(nn.Module):
             there[rows] = True
             present[m] = there
             if len(rows) == batch.size:
-                tokens[m] = encoder(batch.x[m], batch.mask[m])
+                tokens[m] = checked_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
             elif len(rows):
-                tokens[m] = _scatter(encoder(batch.x[m], batch.mask[m]), rows, batch.size)
+                made = checked_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
+                tokens[m] = _scatter(made, rows, batch.size)
             else:
                 tokens[m] = _nothing(self.specs[m], batch.size, rows.device)
         return tokens, present
@@ -176,15 +178,49 @@ class Model(nn.Module):
 
         Raises:
             ValueError: the model has neither a fusion nor a head.
+            PluginError: a plugin's module gives something of another type or shape.
         """
         tokens, present = self.encode(batch)
         if self.fusion is not None:
-            output: Output = self.fusion(tokens, present)
+            output = _checked_output(self.fusion(tokens, present), batch.size, "fusion")
         elif self.head is None:
             raise ValueError("a model without fusion and head has encoders only: call `encode`")
         else:
-            output = self.head(next(iter(tokens.values())))
+            output = _checked_output(self.head(next(iter(tokens.values()))), batch.size, "encoder's head")
         return output if self.scale is None else output._replace(logits=self.scale(output.logits))
+
+
+def checked_tokens(made: Any, rows: int, modality: str) -> Tokens:
+    """What an encoder's module made of so many rows. Raises PluginError where these are not their tokens."""
+    expected = f"Tokens with x ({rows}, L, D), mask (B, L) or None, summary (B, D) or None"
+    if not isinstance(made, Tokens):
+        raise PluginError(f"the encoder of {modality} gave {type(made).__name__}", expected=expected)
+    wrong = {"x": made.x.ndim != 3 or len(made.x) != rows}
+    if made.mask is not None:
+        wrong["mask"] = made.mask.shape != made.x.shape[:2]
+    if made.summary is not None:
+        wrong["summary"] = made.summary.shape != (rows, made.x.shape[-1])
+    for name in (name for name, off in wrong.items() if off):
+        shape = tuple(getattr(made, name).shape)
+        raise PluginError(f"the encoder of {modality} gave a {name} of shape {shape}", expected=expected)
+    return made
+
+
+def checked_logits(output: Output, outputs: OutputSpec) -> Tensor:
+    """(B, n_out) the logits of an output, in float32. Raises PluginError where there is another number of them."""
+    if output.logits.shape[1] != outputs.size:
+        raise PluginError(f"{output.logits.shape[1]} logits a row", expected=f"{outputs.size}, as many as `build` asks")
+    return output.logits.float()
+
+
+def _checked_output(made: Any, rows: int, what: str) -> Output:
+    expected = f"Output with logits ({rows}, n_out) and hidden ({rows}, H)"
+    if not isinstance(made, Output):
+        raise PluginError(f"the {what} gave {type(made).__name__}", expected=expected)
+    for name, part in (("logits", made.logits), ("hidden", made.hidden)):
+        if part.ndim != 2 or len(part) != rows:
+            raise PluginError(f"the {what} gave {name} of shape {tuple(part.shape)}", expected=expected)
+    return made
 
 
 def _scatter(tokens: Tokens, rows: Tensor, size: int) -> Tokens:
@@ -252,11 +288,11 @@ class Supervised(nn.Module):
         """The loss (scalar) of a batch, and no figures beside it.
 
         Raises:
-            ValueError: the batch has no labels.
+            ValueError: the batch has no labels. PluginError: the model gives another number of logits.
         """
         if batch.y is None or batch.weight is None:
             raise ValueError("a labelled stage got a batch without labels")
-        logits = self.model(batch).logits.float()
+        logits = checked_logits(self.model(batch), self.outputs)
         loss = logits.new_zeros(())
         for t, (target, part) in enumerate(zip(self.outputs.targets, self.outputs.slices(), strict=True)):
             y = batch.y[:, t]

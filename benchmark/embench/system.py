@@ -10,15 +10,17 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeVar
 
 from embench.errors import MachineError
 
+_T = TypeVar("_T")
 _OWN = Path("/proc/self")
 """What Linux shows a process of itself."""
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
@@ -134,6 +136,45 @@ def _wait_for_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def in_fresh_process(work: Callable[..., _T], *arguments: Any) -> _T:
+    """What `work(*arguments)` returns in a process in which no code of a plugin ran before. What it raises is raised
+    here.
+
+    Where the system can, processes are copies of one that has imported the module of the first `work` and done nothing
+    else, so that only the first one takes seconds to start.
+
+    Raises:
+        MachineError: the process was killed.
+    """
+    from concurrent.futures import ProcessPoolExecutor  # most commands start no process
+    from concurrent.futures.process import BrokenProcessPool
+
+    copies = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if copies else "spawn")
+    if copies:
+        context.set_forkserver_preload([work.__module__])
+    with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
+        with without_main_module():
+            future = pool.submit(_work_here, dict(os.environ), work, *arguments)
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise MachineError(
+                "the process that checks the plugins was killed",
+                hint="often it ran out of memory; the same command resumes",
+            ) from error
+        except BaseException:
+            for process in (pool._processes or {}).values():  # noqa: SLF001  there is no public way
+                process.terminate()
+            raise
+
+
+def _work_here(environment: dict[str, str], work: Callable[..., _T], *arguments: Any) -> _T:
+    os.environ.clear()  # a copy has the environment of the time when the first one was made
+    os.environ.update(environment)
+    return work(*arguments)
 
 
 @contextmanager

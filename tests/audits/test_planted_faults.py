@@ -134,6 +134,30 @@ def test_label_in_the_file_order(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lost", ["absent", "short"])
+def test_labels_in_what_is_missing(tmp_path, lost):
+    """The ECG of high recordings is absent, or ends early: what is there tells the label, whatever it looks like."""
+    root = world(tmp_path / "w")
+    for path in sorted((root / "Tiny").glob("*.npz")):
+        with np.load(path) as content:
+            arrays = dict(content)
+        rows = json.loads(str(arrays.pop("about")))
+        for row in (row for row in rows if row["ratings"]["arousal"] > 5):
+            if lost == "absent":
+                del arrays[f"{row['id']} ecg"]
+                row["modalities"] = []
+            else:
+                arrays[f"{row['id']} ecg"] = arrays[f"{row['id']} ecg"][:, :-128]
+        np.savez(path, about=json.dumps(rows), **arrays)
+    result = external.score(
+        predicted(tmp_path / "mine.csv", root, lambda about, _: 0.2 + 0.6 * (about["ratings"]["arousal"] > 5)),
+        TINY, data_root=root, out=tmp_path / "out" / "mine",
+    )  # fmt: skip
+    found = severe(audit_run(result.folder, data_root=root))
+    assert found["missing"] == "labels of arousal follow how much of ecg was recorded"
+
+
+@pytest.mark.slow
 def test_one_subject_effect(tmp_path):
     root = world(tmp_path / "w", n_subjects=20, stimuli=60, seconds=(4, 6))
     truth = {about["id"]: about["ratings"]["arousal"] > 5 for about in abouts(root)}

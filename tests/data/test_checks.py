@@ -8,9 +8,11 @@ import pytest
 
 from embench.data.checks import check_dataset_files
 from embench.data.describe import DataReport, masked
+from embench.data.physical import outside_range
 from embench.data.verified import recall, remember
 from embench.errors import DataError, PluginError
 from embench.interfaces.dataset import Dataset
+from embench.interfaces.recording import Signal
 
 from .small import Small, write
 
@@ -47,6 +49,7 @@ FLAT, HALF = [[5.0] * 160], [[float("nan")] * 80 + np.linspace(1, 2, 80).tolist(
         ({"eda": FLAT}, "warning", "eda never changes in eda"),
         ({"eda": HALF}, "warning", "missing samples in eda: eda 50%"),
         ({"eda": [[1e999, *range(159)]]}, "warning", "infinite"),
+        ({"eda": [[1e6, *np.linspace(1, 2, 159)]]}, "warning", "eda has 1 values outside -5 to 200 uS"),
         ({"eda": [[]]}, "warning", "no samples"),
         ({"eda": [[1.0, 2.0] * 40] * 2}, "error", "which do not match the card"),
         ({"rate": 5.0, "duration_s": 32.0}, "warning", "5 Hz, the card says 4 Hz"),
@@ -73,13 +76,44 @@ def test_one_subjects_signal_under_another_name_is_an_error(root, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("cut", [(3, 0), (0, 5), (4, 2)])
-def test_a_copy_that_is_cut_a_few_samples_apart_is_an_error(tmp_path, cut):
-    samples = np.round(np.random.default_rng(1).normal(5, 1, 4000), 4)
+@pytest.mark.parametrize("cut", [(3, 0), (0, 5), (4, 2), (70, 0), (900, 1100), (0, 2500)])
+@pytest.mark.parametrize("step", [1, 20])
+def test_a_copy_that_is_cut_elsewhere_is_an_error(tmp_path, cut, step):
+    """Also of a signal that changes every 20 samples or so, by one of few steps, as skin temperature does."""
+    rng = np.random.default_rng(1)
+    samples = np.round(rng.normal(5, 1, 4000), 4) if step == 1 else 30 + 0.02 * np.cumsum(rng.random(4000) < 1 / 8)
     root = write(tmp_path / "small", "P1", eda=[samples.tolist()], duration_s=1000.0)
     write(root, "P2", eda=[samples[cut[0] : len(samples) - cut[1]].tolist()], duration_s=1000.0)
     faults = found(root, tmp_path / "cache", ("error",))
     assert [(where, "one of them is a copy" in what) for _, where, what in faults] == [("P2-film", True)]
+
+
+@pytest.mark.parametrize("changes", ["flickers", "warms", "noise"])
+def test_signals_that_are_alike_are_no_copies(tmp_path, changes):
+    """A dead sensor that flickers, skin that warms by the same steps, and few different values."""
+    for number in range(6):
+        rng = np.random.default_rng(number)
+        samples = {
+            "flickers": np.arange(4000 + number) % 2,
+            "warms": 30 + 0.02 * np.cumsum(rng.random(4000) < 1 / 8),
+            "noise": rng.integers(0, 3, 4000),
+        }[changes]
+        root = write(tmp_path / "small", f"P{number}", eda=[samples.tolist()], duration_s=1000.0)
+    assert found(root, tmp_path / "cache", ("error",)) == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "wrong"),
+    [("uS", 1e6, True), ("uS", 60.0, False), ("degC", 1e17, True), ("°C", 34.0, False), ("°C", 340.0, True),
+     ("bpm", -70.0, True), ("bpm", 0.0, True), ("bpm", 180.0, False), ("mV", 4000.0, True), ("a.u.", 1e17, False)],
+)  # fmt: skip
+def test_values_that_no_body_gives_are_named(unit, value, wrong):
+    data = np.array([[70.0 if unit == "bpm" else 34.0, np.nan, value]], np.float32)
+    said = outside_range("eda", Signal(data, 4.0, ("eda",), unit))
+    assert (said is not None) == wrong
+    if said:
+        assert said.startswith("eda has 1 values outside ")
+        assert f"the farthest is {np.float32(value):g}" in said
 
 
 def test_one_marker_that_all_subjects_have_is_no_copy(tmp_path):

@@ -138,6 +138,17 @@ def test_weights_of_unknown_origin_have_no_rank(tmp_path: Path) -> None:
     assert "(started from weights 01234567; pretraining overlap: unknown)" in page
 
 
+def test_seeds_of_ones_choice_have_no_rank(tmp_path: Path) -> None:
+    put(tmp_path, "lucky", 0.9, seeds=[7])
+    put(tmp_path, "more", 0.8, seeds=[0, 1, 2, 3])
+    put(tmp_path, "a", 0.6, dev_looks={"stress": 12})
+    assert ranks(tmp_path) == {"a": (1, 1), "lucky": None, "more": None}
+    build_leaderboards(tmp_path)
+    page = (tmp_path / "stress_predict" / "README.md").read_text()
+    assert "| (seeds 7 instead of 0, 1, 2) |" in page
+    assert "| 3 / 2 / 12 |" in page
+
+
 def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = {"train_dataset": "embench_plugins/case", "drop": ["eda"], "label_subjects": 3, "pretrained": {}}
     recipe = {"preset": "small", "on_board": True, "assumed": [], "settings": ["fusion.lr=1e-4", "fusion.batch=8"]}
@@ -151,6 +162,23 @@ def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.Ca
     assert f"| {method} |" in page
     assert main(["leaderboard", "show", "--boards", str(tmp_path)]) == 0
     assert "trained on case" in capsys.readouterr().out
+
+
+def test_a_plugin_that_is_not_bundled_is_named_with_its_conformance(tmp_path: Path) -> None:
+    method = {
+        "encoders": {"ppg": "acme/wavelets"},
+        "fusion": "./mine.py:Mine",
+        "pretrainers": ["embench_plugins/masked_value"],
+        "modalities": ["ppg"],
+    }
+    put(tmp_path, "a", 0.7, method=method, conformance={"fusion": "passed"})
+    build_leaderboards(tmp_path)
+    page = (tmp_path / "stress_predict" / "README.md").read_text()
+    said = "(encoder[ppg] is not bundled, conformance not checked; fusion is not bundled, conformance passed)"
+    assert said in page
+    put(tmp_path, "b", 0.8, method=method, conformance={"fusion": "failed: its scores are not finite"})
+    with pytest.raises(CheckFailed, match=r"its fusion does not pass the conformance checks \(failed: its scores"):
+        build_leaderboards(tmp_path)
 
 
 def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Path) -> None:
@@ -194,7 +222,7 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
     assert cells == [
         "1", "cnn_tf + late, after masked_value", "ppg, eda", "small (1 assumed)", "24", "0.612 [0.562, 0.662]",
         "0.700", "0.650", "**not above elapsed_time**", "not audited", "2 min, cpu", "1.25 M", "not measured",
-        "not measured", "not measured", "3 / 2", "0, 1, 2",
+        "not measured", "not measured", "3 / 2 / —", "0, 1, 2",
         "[a](subject-independent-v2/a)",
     ]  # fmt: skip
     [head] = [line for line in page.splitlines() if line.startswith("| rank ")]

@@ -29,7 +29,7 @@ def kept(shared, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("way", "absent"),
-    [("run", {"trained_on", "outside"}), ("scored", {"trained_on", "videos", "started_from"})],
+    [("run", {"trained_on", "outside"}), ("scored", {"trained_on", "videos", "started_from", "conformance"})],
 )
 def test_every_field_is_written_but_those_that_this_kind_of_record_has_not(kept, way, absent):
     content = kept[way]

@@ -135,7 +135,9 @@ def test_a_dropped_modality_is_absent_at_the_test(mixed, tmp_path):
 def test_dev_scores_validation_subjects_and_opens_no_test_label(mixed, tmp_path):
     bench = Bench(mixed, tmp_path)
     result = bench.run("Early", modalities="ecg", dev=True)
-    assert ledger.read_ledger(bench.runs) == []
+    assert [(e["run"], e["dev"]) for e in ledger.read_ledger(bench.runs)] == [(result.id, True)]
+    assert result.manifest["test_looks"] == {"arousal": 0}
+    assert result.manifest["dev_looks"] == {"arousal": 1}
     assert result.id.startswith("dev-")
     assert result.manifest["dev"] is True
     rows = folds_of(result)
@@ -146,6 +148,7 @@ def test_dev_scores_validation_subjects_and_opens_no_test_label(mixed, tmp_path)
     stages = bench.stages()
     real = bench.run("Early", modalities="ecg")
     assert real.id != result.id
+    assert real.manifest["test_looks"] == real.manifest["dev_looks"] == {"arousal": 1}
     fits = [s for s in bench.plan("Early", modalities="ecg").graph.stages.values() if s.kind == "unimodal"]
     assert {s.id for s in fits} <= stages  # the fits themselves are shared
 

@@ -381,8 +381,39 @@ def test_a_metric_that_raises_is_named(make_run: MakeRun, binary: Target, monkey
     kinds: dict[str, type[Metric]] = {"accuracy": Faulty}
     monkeypatch.setattr(registry, "names", lambda _: list(kinds))
     monkeypatch.setattr(registry, "load", lambda _, name: kinds[name])
-    with pytest.raises(PluginError, match="accuracy raised ZeroDivisionError: oh"):
+    with pytest.raises(PluginError, match="embench_plugins/accuracy raised ZeroDivisionError: oh"):
         scored(make_run(), binary)
+
+
+@pytest.mark.parametrize(
+    ("value", "samples", "fault"),
+    [
+        (1.2, None, "gave 1.2"),
+        (-0.5, None, "gave -0.5"),
+        (np.array([0.5, 0.5]), None, "gave ndarray"),
+        (None, None, "gave NoneType"),
+        (0.5, lambda n: np.full(n, 7.0), "gave 7"),
+        (0.5, lambda n: np.full((n, 2), 0.5), "gave scores of shape"),
+        (0.5, lambda _: 0.5, "gave scores of shape ()"),
+    ],
+)
+def test_a_metric_keeps_its_range_and_its_shape(
+    make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch, value: Any, samples: Any, fault: str
+) -> None:
+    class Faulty(registry.load("metric", "accuracy")):
+        def __call__(self, units: Units) -> float:
+            return value
+
+        def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+            return samples(len(counts))
+
+    load = registry.load
+    monkeypatch.setattr(registry, "names", lambda _: ["accuracy"])
+    monkeypatch.setattr(registry, "load", lambda kind, name: Faulty if name == "accuracy" else load(kind, name))
+    with pytest.raises(PluginError, match="embench_plugins/accuracy") as error:
+        scored(make_run(), binary)
+    assert fault in error.value.what
+    assert error.value.exit_code == 4
 
 
 @pytest.mark.parametrize("fault", ["import", "init"])

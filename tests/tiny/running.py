@@ -25,7 +25,7 @@ class Bench:
 
     def request(self, encoder="Pool", **options) -> Request:
         encoders = (encoder,) if isinstance(encoder, str) else encoder
-        named = tuple(name if name in BUNDLED else plugin(name) for name in encoders)
+        named = tuple(map(encoder_name, encoders))
         arguments = {"recipe": "quick", "seeds": "0", "targets": "arousal", "device": "cpu", "workers": 1, **options}
         for key in ("fusion", "protocol"):
             if arguments.get(key, "").startswith("Fragile"):
@@ -43,7 +43,7 @@ class Bench:
         own = ["run", "--dataset", dataset or plugin(self.dataset), "--data-root", str(self.data)]
         own += ["--runs", str(self.runs), "--recipe", "quick", "--seeds", "0", "--device", "cpu", "--workers", "1"]
         if encoder:
-            own += ["--encoder", encoder if encoder in BUNDLED else plugin(encoder)]
+            own += ["--encoder", encoder_name(encoder)]
         return [*own, *map(str, arguments)]
 
     def stages(self) -> set[str]:
@@ -52,6 +52,11 @@ class Bench:
 
 
 BUNDLED = ("handcrafted", "cnn_tf")
+
+
+def encoder_name(name: str) -> str:
+    """A class of the small plugins, unless it is bundled or of another file."""
+    return name if name in BUNDLED or ":" in name else plugin(name)
 
 
 def command(capsys, *arguments) -> Done:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from embench.callbacks import ProgressCallback
+from embench.data.copies import SeenSignals
+from embench.data.physical import outside_range
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding
 from embench.interfaces.recording import Label, Recording, Signal, Video
@@ -27,9 +28,6 @@ OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
 
 _MOST_LISTED = 100_000
-
-_ENOUGH = 100
-"""Samples that two subjects do not have in common by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +140,7 @@ class _General:
     def __init__(self, card: Card, reported: set[str]) -> None:
         self.card, self.findings = card, list[Finding]()
         self._reported = reported  # places that the reader has reported
-        self._seen: dict[bytes, tuple[str, str]] = {}
+        self._seen = SeenSignals()
         self._ids: set[str] = set()
         self._scales = {target.label: target.scale for target in card.targets if target.scale}
 
@@ -159,7 +157,7 @@ class _General:
         for modality, signal in recording.signals.items():
             for finding in _signal(self.card, modality, signal, recording.duration_s):
                 add(finding)
-            if twin := self._twin(recording, modality, signal):
+            if twin := self._seen.twin(recording.subject, recording.id, modality, signal):
                 add(
                     ("error", f"{modality} is sample for sample that of {twin}, another subject: one of them is a copy")
                 )
@@ -174,31 +172,6 @@ class _General:
         for name in dict.fromkeys(target.label for target in self.card.targets if target.label not in labels):
             targets = ", ".join(target.name for target in self.card.targets if target.label == name)
             self.findings.append(Finding("warning", name, f"no recording has this label, which {targets} is made of"))
-
-    def _twin(self, recording: Recording, modality: str, signal: Signal) -> str | None:
-        """The recording of another subject that has this very signal, or a stretch of it."""
-        data = np.moveaxis(np.asarray(signal.data), signal.time_axis, -1)
-        there = data[np.isfinite(data)]
-        if there.size < _ENOUGH or (there == there[0]).all():
-            return None
-        found = None
-        for stretch in (data, _marked_stretch(data)):
-            digest = hashlib.blake2b(stretch.tobytes(), digest_size=16, person=modality.encode()[:16]).digest()
-            subject, other = self._seen.setdefault(digest, (recording.subject, recording.id))
-            found = found or (other if subject != recording.subject else None)
-        return found
-
-
-def _marked_stretch(data: np.ndarray) -> np.ndarray:
-    """A stretch of a signal (channels, n), from the largest step of its middle half on and about n / 4 long: the same
-    samples in a copy of which a few more are cut off at either end. All of it where too few samples change in there."""
-    n = data.shape[-1]
-    if n < 4 * _ENOUGH:
-        return data
-    steps = np.abs(np.diff(np.nan_to_num(data.reshape(-1, n)[0])))
-    start = n // 4 + int(steps[n // 4 : 3 * n // 4].argmax())
-    stop = start + 2 ** ((n // 4).bit_length() - 1)
-    return data[..., start:stop] if np.count_nonzero(steps[start : stop - 1]) >= _ENOUGH else data
 
 
 def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Iterator[tuple[str, str]]:
@@ -215,6 +188,8 @@ def _signal(card: Card, modality: str, signal: Signal, duration_s: float) -> Ite
     if abs(signal.duration_s - duration_s) > max(OVERHANG_S, 0.02 * duration_s):
         yield "warning", f"{modality} lasts {signal.duration_s:.1f} s, the recording {duration_s:.1f} s"
     good = np.isfinite(data)
+    if wrong := outside_range(modality, signal):
+        yield "warning", wrong
     if np.isinf(data).any():
         yield "warning", f"{modality} holds infinite values, which count as missing"
     if modality == "face_au":

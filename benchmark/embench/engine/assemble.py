@@ -24,7 +24,7 @@ from embench.engine.feed import (
     resident_clips,
 )
 from embench.engine.rows import Grid, Rows, anchor_rows, anchors, by_recording, slide, spans_of, stage_view, view_length
-from embench.engine.specs import Part, SourceSpec
+from embench.engine.specs import FitParams, Part, SourceSpec
 from embench.errors import DataError, PluginError
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import VIDEO_CHANNELS
@@ -237,9 +237,8 @@ def _clip_feed(part: _Part, budget: int) -> tuple[ResidentClips | StreamedClips,
 
 def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, InputSpec]:
     source, m, encoder, code, grid, view, length_s, device = part
-    everything = anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
-    own = source.normalise == "recording_unlabelled"
-    table = features_of(source.store, m, encoder, code, everything, view, length_s, own)
+    everything = _all_anchors(source, all_view)
+    table = features_of(source.store, m, encoder, code, everything, view, length_s, _standardises(source))
     if not table:
         raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
     shape = next(iter(table.values())).shape[1:]
@@ -267,6 +266,42 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
     present = np.asarray(np.isfinite(chosen.reshape(len(chosen), -1)).any(1))
     names = encoder.feature_names(m, source.store.modalities[m.split("+", 1)[0]].channels)
     return FeatureFeed(torch.from_numpy(chosen).to(device), present, device), InputSpec(m, shape, names)
+
+
+def _all_anchors(source: Source, all_view: View | None) -> Grid:
+    return anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
+
+
+def _standardises(source: Source) -> bool:
+    """Whether an encoder with features is given signals that are z-scored by recording."""
+    return source.normalise == "recording_unlabelled"
+
+
+def derived_again(
+    source: Source, m: str, part: Part, params: FitParams, recording: int, spans: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """What an encoder derives now from a recording (its position in the store), with no recording before it, and what
+    it derived for the run: its stream (channels, samples), or the features (k, *shape) of half of its segments, the
+    last first, `spans` at most. None where it derives nothing, or the recording lacks the modality."""
+    encoder, store, name = encoder_of(part), source.store, source.store.recordings[recording].id
+    if encoder.reads == "stream":
+        known = arrays_of(store, m, encoder, part.code)
+        if name not in known.spans:
+            return None
+        return derive.stream_of(store, m, encoder, name).data, known.signal(name).data
+    if encoder.reads != "features":
+        return None
+    view = view_of(encoder, part.name)
+    views = [view_of(encoder_of(each), each.name) for each in params.modalities.values()]
+    grid = _all_anchors(source, stage_view(params.recipe.view, views))
+    length_s = view_length(view, source.longest_s, source.shortest_s)
+    table = features_of(store, m, encoder, part.code, grid, view, length_s, _standardises(source))
+    if name not in table:
+        return None
+    own = spans_of(grid, view, length_s)[by_recording(grid)[recording]]
+    some = np.unique(np.linspace(0, len(own) - 1, min(spans, (len(own) + 1) // 2)).astype(int))[::-1]
+    again, known = derive.features_in(store, m, encoder, name, own[some], _standardises(source)), table[name][some]
+    return np.full_like(known, np.nan) if again is None else again, known
 
 
 def features_of(
@@ -323,5 +358,9 @@ def with_stats(
             rows = train[data.feeds[m].present[train]]
             x, mask = data.feeds[m].batch_rows(rows)
             stats = encoder.fit_stats(x.cpu().numpy(), None if mask is None else mask.cpu().numpy())
-            out[m] = replace(specs[m], stats={k: np.asarray(v, np.float32) for k, v in stats.items()})
+            try:
+                out[m] = replace(specs[m], stats={k: np.asarray(v, np.float32) for k, v in dict(stats).items()})
+            except (TypeError, ValueError) as error:
+                what, expected = f"`fit_stats` gave {type(stats).__name__}: {error}", "name -> array of numbers"
+                raise PluginError(what, where=part.name, expected=expected) from error
     return out

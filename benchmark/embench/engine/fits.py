@@ -206,7 +206,7 @@ def _fusion_of_hidden(stage: Stage[FusionParams], folder: Folder, root: Path) ->
     data, _, train, val, _ = labelled(stage)
     modules, specs = _frozen(stage, root)
     data, tokens = hidden_data(data, modules), {m: module.tokens for m, module in modules.items()}
-    fused = network.fusion_of(params.fusion).build(tokens, network.output_spec_of(params))
+    fused = network.fused(params.fusion, tokens, network.output_spec_of(params))
     precomputed = {m: network.Precomputed() for m in modules}
     model = Model(precomputed, tokens, fused, scale=network.scale_of(network.output_spec_of(params)))
     module = Supervised(model, _labels_of(model, params, data, train, recipe)).to(data.device)
@@ -232,7 +232,8 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
     _check_source(stage, model, specs)
     _start(model, specs, stage, root)
     outputs_of_source = _labels_of(model, params, data, train, recipe) if labels else None
-    module = pretrainer.objective(model, specs, outputs_of_source).to(data.device)
+    objective = pretrainer.objective(model, specs, outputs_of_source)
+    module = network.module_of(params.pretrainer, objective).to(data.device)
     state = fit(module, module, data, train, val, recipe, folder, stage.seed)
     network.save(folder, model, specs)
     source = open_store(stage.places["stores"][params.common.source.store])

@@ -182,7 +182,7 @@ def _epoch(
             group["lr"] = recipe.lr * rate_at(recipe, epoch + step / len(order)) * group.get("share", 1.0)
         optimiser.zero_grad(set_to_none=True)
         with machine.training_precision(data.device):
-            loss, figures = objective(batch)
+            loss, figures = _checked(objective(batch))
         loss.backward()
         if recipe.clip is not None:
             nn.utils.clip_grad_norm_(parameters, recipe.clip)
@@ -199,6 +199,17 @@ def _epoch(
     return means
 
 
+def _checked(made: Any) -> tuple[Tensor, Mapping[str, Any]]:
+    """What an objective gave. Raises PluginError where that is no loss with its figures."""
+    fine = isinstance(made, tuple) and len(made) == 2
+    if fine and isinstance(made[0], Tensor) and made[0].ndim == 0 and isinstance(made[1], Mapping):
+        return made
+    found = [tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in made] if fine else made
+    raise PluginError(
+        f"the objective gave {found if fine else type(made).__name__}", expected="(loss, figures): a scalar, a mapping"
+    )
+
+
 def _validate(module: nn.Module, objective: LossFunction, data: Data, val: np.ndarray, size: int) -> float:
     """The loss on validation rows; draws from a copy of the random state, so that training does not notice."""
     module.eval()
@@ -207,7 +218,7 @@ def _validate(module: nn.Module, objective: LossFunction, data: Data, val: np.nd
         torch.manual_seed(0)
         sums, rows = 0.0, 0
         for batch in data.batches([val[i : i + 4 * size] for i in range(0, len(val), 4 * size)]):
-            loss, _ = objective(batch)
+            loss, _ = _checked(objective(batch))
             sums, rows = sums + float(loss) * batch.size, rows + batch.size
     machine.set_random_state(data.device, drawn)
     return sums / rows

@@ -22,7 +22,7 @@ from embench.engine.stage import Folder
 from embench.errors import PluginError, UsageError
 from embench.interfaces.fusion import Fusion
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
-from embench.nn import Model, ValueScale
+from embench.nn import Model, ValueScale, checked_tokens
 
 
 def output_spec_of(params: FitParams) -> OutputSpec:
@@ -70,7 +70,7 @@ def token_spec(module: nn.Module, spec: InputSpec, head: int | None = None) -> T
     tokens."""
     module.eval()
     with torch.no_grad():
-        tokens: Tokens = module(_example(spec), None)
+        tokens = checked_tokens(module(_example(spec), None), 2, spec.modality)
     module.train()
     shape = tuple(getattr(getattr(tokens, "x", None), "shape", ()))
     summary = tuple(getattr(getattr(tokens, "summary", None), "shape", (2, *shape[2:])))
@@ -89,15 +89,23 @@ def build_encoders(
     modalities: Mapping[str, Part], specs: Mapping[str, InputSpec]
 ) -> tuple[dict[str, nn.Module], dict[str, TokenSpec]]:
     """The encoder's module of each modality, with random weights, and what tokens it makes."""
-    encoders = {m: encoder_of(part).build(specs[m]) for m, part in modalities.items()}
+    encoders = {m: module_of(part, encoder_of(part).build(specs[m])) for m, part in modalities.items()}
     return encoders, {m: token_spec(module, specs[m]) for m, module in encoders.items()}
+
+
+def module_of(part: Part, built: Any) -> nn.Module:
+    """What a plugin built. Raises PluginError where it is no module."""
+    if not isinstance(built, nn.Module):
+        raise PluginError(f"{part.name} built {type(built).__name__}", where=part.name, expected="a torch.nn.Module")
+    return built
 
 
 def build_unimodal(modalities: Mapping[str, Part], specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
     """One encoder and its own head."""
     encoders, tokens = build_encoders(modalities, specs)
     (m,) = modalities
-    return Model(encoders, tokens, head=encoder_of(modalities[m]).head(tokens[m], outputs), scale=scale_of(outputs))
+    head = module_of(modalities[m], encoder_of(modalities[m]).head(tokens[m], outputs))
+    return Model(encoders, tokens, head=head, scale=scale_of(outputs))
 
 
 def scale_of(outputs: OutputSpec) -> ValueScale | None:
@@ -116,7 +124,12 @@ def build_fusion(
 ) -> Model:
     """Encoders and their fusion, trained end to end."""
     encoders, tokens = build_encoders(modalities, specs)
-    return Model(encoders, tokens, fusion_of(fusion).build(tokens, outputs), scale=scale_of(outputs))
+    return Model(encoders, tokens, fused(fusion, tokens, outputs), scale=scale_of(outputs))
+
+
+def fused(fusion: Part, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
+    """The fusion's module, with random weights."""
+    return module_of(fusion, fusion_of(fusion).build(tokens, outputs))
 
 
 def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
@@ -207,7 +220,7 @@ def load_model(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Mod
     elif params.inputs == "hidden":
         encoders = {m: hidden_encoder(root, content.inputs[f"unimodal:{m}"])[0] for m in params.modalities}
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
-        fusion = fusion_of(params.fusion).build(tokens, outputs)
+        fusion = fused(params.fusion, tokens, outputs)
         # What was saved has tokens in place of encoders, which lie with their own stages.
         saved = Model({m: Precomputed() for m in encoders}, tokens, fusion, scale=scale_of(outputs))
         saved.load_state_dict(load_file(folder.file(weights_file(epoch))))

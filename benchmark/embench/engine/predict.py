@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from embench.engine.assemble import Source
 from embench.engine.counting import size_of
 from embench.engine.feed import Data
 from embench.engine.fits import feature_rows, fit_estimator, hidden_data, of_units
+from embench.engine.rows import Grid
 from embench.engine.specs import FitParams, FusionParams, PredictParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import probabilities
 from embench.errors import PluginError
 from embench.interfaces.fusion import Estimator
+from embench.nn import checked_logits
 from embench.protocols import UnitId
 
 SINGLE_ROWS = 64
@@ -31,6 +34,63 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
     float64, NaN for units that have none of the modalities; where the fitted stage kept every epoch, also `epochs`
     (epochs, units, columns), the same for each; where a network predicts, also `hidden` (units, H) float32, its last
     hidden layer (what an estimator reads of frozen nets), averaged over a unit's rows."""
+    asked = questions(stage, root)
+    data, grid = asked.data, asked.grid
+    shuffled = np.random.default_rng(stage.seed).permutation(asked.rows)
+
+    def predictions(epoch: int | None) -> dict[str, np.ndarray]:
+        if len(shuffled) == 0:
+            made = {"score": np.zeros((0, asked.columns))}
+        else:
+            made = _checked(asked.predictor(epoch), shuffled, asked.unit_ids[grid.unit], asked.names, data)
+        units = len(stage.task["recording"])
+        return {name: units_of_rows(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
+
+    tables = predictions(None)
+    score = tables["score"]
+    if "hidden" in tables:
+        tables["hidden"] = tables["hidden"].astype(np.float32)
+    if asked.params.every_epoch:
+        epochs = range(Folder(root, stage.inputs["fitted"]).result()["epochs"])
+        tables["epochs"] = np.stack([predictions(epoch)["score"] for epoch in epochs])
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, allow_pickle=False, **tables)
+
+    folder.write("predictions.npz", write)
+    return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum()), **asked.size}
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What a stage asks its fitted plugins: `rows` (n,) are the positions in `data` of which anything was recorded,
+    `unit_ids` (units,) name the stage's units; `predictor` loads the weights of an epoch, or those that were kept.
+    `size`: the parameters and operations of an estimator, which is fitted for these questions."""
+
+    params: FitParams
+    source: Source
+    data: Data
+    grid: Grid
+    rows: np.ndarray
+    unit_ids: np.ndarray
+    predictor: Callable[[int | None], Predictor]
+    size: Mapping[str, int | None]
+
+    @property
+    def names(self) -> str:
+        """The plugins that answer."""
+        names = [part.name for part in self.params.modalities.values()]
+        return ", ".join([*names, self.params.fusion.name] if isinstance(self.params, FusionParams) else names)
+
+    @property
+    def columns(self) -> int:
+        """How many numbers the prediction of a row has."""
+        return sum(len(target.columns) for target in network.output_spec_of(self.params).targets)
+
+
+def questions(stage: Stage[PredictParams], root: Path) -> Questions:
+    """The rows of a stage's units, as the fitted stage that it predicts with reads them; an estimator is fitted."""
     fitted = stage.inputs["fitted"]
     fitted_stage = network.describe(Folder(root, fitted))
     params, own = fitted_stage.params, fitted_stage.params.common.source
@@ -39,48 +99,24 @@ def predict(stage: Stage[PredictParams], folder: Folder, root: Path) -> dict[str
     source = Source.of(spec, stage.places, stage.task)
     specs = network.load_specs(Folder(root, fitted))
     data, _, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
-    estimator, size = None, dict[str, int | None]()
+    rows, unit_ids = np.flatnonzero(data.present.any(1)), _unit_ids(source, stage.task)
+    size = dict[str, int | None]()
+    predictor: Callable[[int | None], Predictor] = partial(_network, root, fitted, data)
     if isinstance(params, FusionParams) and fitted_stage.kind == "estimator":
-        estimator = fit_estimator(params, Folder(root, fitted))
+        estimator, name = fit_estimator(params, Folder(root, fitted)), params.fusion.name
         own_size, operations = size_of(estimator)
         frozen = Folder(root, fitted).result()["frozen"]
         size = {"parameters": None if own_size is None else own_size + frozen, "flops": operations}
-    rows = np.flatnonzero(data.present.any(1))
-    shuffled = np.random.default_rng(stage.seed).permutation(rows)
-    unit_ids = _unit_ids(source, stage.task)[grid.unit]
 
-    def predictions(epoch: int | None) -> dict[str, np.ndarray]:
-        if len(rows) == 0:
-            columns = sum(len(target.columns) for target in network.output_spec_of(params).targets)
-            made = {"score": np.zeros((0, columns))}
-        else:
-            predictor = (
-                _network(root, fitted, data, epoch)
-                if estimator is None
-                else _estimator(root, fitted_stage, estimator, data)
-            )
-            made = _checked(predictor, shuffled, unit_ids, _names(params), data)
-        units = len(stage.task["recording"])
-        return {name: _mean_per_unit(part, grid.unit, units, data.size, shuffled) for name, part in made.items()}
+        def predictor(_: int | None) -> Predictor:
+            return _estimator(root, fitted_stage, estimator, data, name)
 
-    tables = predictions(None)
-    score = tables["score"]
-    if "hidden" in tables:
-        tables["hidden"] = tables["hidden"].astype(np.float32)
-    if params.every_epoch:
-        epochs = range(Folder(root, fitted).result()["epochs"])
-        tables["epochs"] = np.stack([predictions(epoch)["score"] for epoch in epochs])
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **tables)
-
-    folder.write("predictions.npz", write)
-    return {"units": int(np.isfinite(score[:, 0]).sum()), "absent": int(np.isnan(score[:, 0]).sum()), **size}
+    return Questions(params, source, data, grid, rows, unit_ids, predictor, size)
 
 
-def _mean_per_unit(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
-    """Rows' predictions averaged up to the unit, in the order of the grid whatever order they came in."""
+def units_of_rows(values: np.ndarray, unit: np.ndarray, units: int, rows: int, order: np.ndarray) -> np.ndarray:
+    """Rows' predictions averaged up to the unit, in the order of the grid whatever order they came in; NaN in units
+    without a row."""
     table = np.full((rows, values.shape[1]), np.nan)
     table[order] = values
     there = np.isfinite(table[:, 0])
@@ -110,21 +146,30 @@ def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Predicto
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
         with torch.no_grad():
             output = model(data.batch(index))
-            tables = {"score": probabilities(outputs, output.logits.float()), "hidden": output.hidden.float()}
+            tables = {"score": probabilities(outputs, checked_logits(output, outputs)), "hidden": output.hidden.float()}
         return {name: part.cpu().numpy() for name, part in tables.items()}
 
     return predictor
 
 
-def _estimator(root: Path, fitted_stage: network.Fitted, estimator: Estimator, data: Data) -> Predictor:
+def _estimator(root: Path, fitted_stage: network.Fitted, estimator: Estimator, data: Data, name: str) -> Predictor:
     on_hidden = any(role.startswith("unimodal:") for role in fitted_stage.inputs)
     if on_hidden:
         frozen = {m: network.hidden_encoder(root, fitted_stage.inputs[f"unimodal:{m}"])[0] for m in data.feeds}
         data = hidden_data(data, frozen)
     X = feature_rows(data)
+    (target,) = network.output_spec_of(fitted_stage.params).targets
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
-        tables = {"score": np.asarray(estimator.score(X[index]), np.float64).reshape(len(index), -1)}
+        score = np.asarray(estimator.score(X[index]))
+        shape = (len(index), len(target.columns)) if target.traits.several else (len(index),)
+        if score.shape != shape or score.dtype.kind not in "fiub":
+            raise PluginError(
+                f"`score` gave {score.dtype} of shape {score.shape}",
+                where=name,
+                expected=f"numbers of shape {shape}",
+            )
+        tables = {"score": score.astype(np.float64).reshape(len(index), -1)}
         return {**tables, "hidden": np.nan_to_num(X[index])} if on_hidden else tables
 
     return predictor
@@ -144,11 +189,10 @@ def _checked(
     batched = tables["score"]
     sample = np.linspace(0, len(order) - 1, min(SINGLE_ROWS, len(order))).astype(int)
     single = np.concatenate([predictor(order[i : i + 1])["score"] for i in sample])
-    # Float32 holds so many digits, so that large values may lie further apart than probabilities.
-    gap = (np.abs(single - batched[sample]) / np.maximum(1.0, np.abs(batched[sample]))).max(1)
+    gap = deviation(single, batched[sample])
     if not np.isfinite(batched).all():
         raise PluginError("a prediction is not a finite number", where=where)
-    if gap.max() > tolerance:
+    if not (gap <= tolerance).all():
         worst = [f"unit {unit[order[sample[i]]]} differs by {gap[i]:.2g}" for i in np.argsort(-gap)[:3]]
         raise PluginError(
             "a unit's prediction depends on the other units in its batch: " + ", ".join(worst),
@@ -159,6 +203,7 @@ def _checked(
     return {name: part.astype(np.float64) for name, part in tables.items()}
 
 
-def _names(params: FitParams) -> str:
-    names = [part.name for part in params.modalities.values()]
-    return ", ".join([*names, params.fusion.name] if isinstance(params, FusionParams) else names)
+def deviation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(n,) the largest difference in each row of two tables (n, columns). Float32 holds so many digits, so that values
+    above 1 differ by a share of their size."""
+    return np.asarray((np.abs(one - other) / np.maximum(1.0, np.abs(other))).max(1))

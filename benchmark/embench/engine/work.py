@@ -7,7 +7,8 @@ import json
 import re
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None =
         EmbenchError: of the kind that names whose fault it is; the traceback lies in the stage's `error.txt`.
     """
     folder = Folder(root, stage.id, on_event)
-    try:
+    with naming_faults(stage, folder):
         make_folder(folder.path)
         with locked(folder.path / "lock"):
             if folder.done:
@@ -54,8 +55,18 @@ def run_stage(stage: Stage[Params], root: Path, on_event: EventCallback | None =
             if folder.done:
                 return folder.result()
             return _run(stage, folder, root)
+
+
+@contextmanager
+def naming_faults(stage: Stage[Params], folder: Folder) -> Iterator[None]:
+    """Turns what is raised inside into an EmbenchError of the kind that names whose fault it is."""
+    try:
+        yield
     except EmbenchError as error:
-        error.where = error.where or stage.title
+        plugins = (
+            " or ".join(_plugin_files(stage, folder.path.parent).values()) if isinstance(error, PluginError) else ""
+        )
+        error.where = error.where or ", ".join(filter(None, (plugins, stage.title)))
         machine.release(error)
         raise
     except Exception as error:

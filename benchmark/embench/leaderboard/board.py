@@ -37,8 +37,9 @@ LEGEND = """\
 - *audit*: how many findings `embench audit` has; the entry's `audit.json` lists them. Severe: the scores do not mean
   what they seem to mean.
 - *time*: the sum over all stages; *parameters* and *FLOPs*: the method of one fold, for the prediction of one row;
-  *memory*: the highest use of a stage; *energy*: that of the GPU. *openings / tried*: how often the test labels had
-  been opened when the entry was made, and by how many methods; unknown without the ledger's seal in the record.
+  *memory*: the highest use of a stage; *energy*: that of the GPU. *openings / tried / dev*: how often the test labels
+  had been opened when the entry was made, by how many methods, and how often validation subjects had been scored;
+  unknown without the ledger's seal in the record.
 - —: undefined or not estimable; the entry's `scores.json` gives the reason. An entry's folder (last column) holds the
   predictions, folds and resolved configuration from which its numbers can be recomputed.
 """
@@ -195,7 +196,7 @@ def markdown_table(rows: Sequence[BoardRow], protocol: str) -> str:
         name for name in SECONDARY_METRICS if name != headline and any(row["scores"].get(name) for row in rows)
     ]
     heads = ["rank", "method", "modalities", "recipe", "subjects", f"**{headline}**", *secondary, "controls", "audit"]
-    heads += [*COST_COLUMNS, "openings / tried", "seeds", "entry"]
+    heads += [*COST_COLUMNS, "openings / tried / dev", "seeds", "entry"]
     return _table([_cells(row, secondary, protocol) for row in rows], heads)
 
 
@@ -213,7 +214,9 @@ def _cells(row: BoardRow, secondary: Sequence[str], protocol: str) -> list[str]:
     controls = markdown(format_controls(row["not_cleared"], row["controls"]))
     if row["not_cleared"]:
         controls = f"**{controls}**"
-    looks = f"{_count(row['test_looks'])} / {_count(row['tried'])}" if row["looks_known"] else "looks unknown"
+    looks = " / ".join(_count(row[name]) for name in ("test_looks", "tried", "dev_looks"))
+    if not row["looks_known"]:
+        looks = "looks unknown"
     method, modalities = markdown(row_method_name(row)), markdown(", ".join(row["modalities"]))
     cells = [format_rank(row), method, modalities, recipe, str(row["people"]), *numbers]
     cost = map(markdown, format_cost(row["cost"]).values())

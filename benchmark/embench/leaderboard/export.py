@@ -110,6 +110,8 @@ def why_not_publishable(run: Manifest) -> list[str]:
         reasons.append("it was pretrained on synthetic data")
     if run.dev:
         reasons.append("it scored validation subjects (--dev)")
+    failed = {part: result for part, result in run.conformance.items() if result != "passed"}
+    reasons += [f"its {part} does not pass the conformance checks ({result})" for part, result in failed.items()]
     if run.method.outside is not None:
         reasons.append("its predictions are a submission, which embench cannot reproduce")
     elif run.recipe.preset == "quick" or not run.recipe.on_board:

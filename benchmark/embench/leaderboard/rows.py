@@ -11,6 +11,7 @@ from embench.leaderboard.export import board_name
 from embench.records.audit import audit_status
 from embench.records.manifest import Manifest
 from embench.records.wording import bare_name
+from embench.registry import BUNDLED
 from embench.statistics.ranking import Ranking, rank_methods
 
 SECONDARY_METRICS = (
@@ -38,6 +39,9 @@ CUT_METRICS = (
 )
 """Headlines of the papers that depend on where decisions are cut, and most on prevalence too: they never rank."""
 
+BOARD_SEEDS = (0, 1, 2)
+"""The partitions that ranked rows share: who chooses seeds after looking chooses the luckiest."""
+
 BoardRow = dict[str, Any]
 
 
@@ -47,8 +51,8 @@ def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> tuple[list[
 
     `rank` is the best and the worst rank that a method may have among rows of one `target_access`, which are kept
     together. Not ranked, with the reason in `mark`: rows of a protocol that leaks, rows pretrained on labels of the
-    target or on unknown subjects, and rows whose headline is undefined or one of `CUT_METRICS`. They are in the order
-    of their headline all the same.
+    target or on unknown subjects, rows of other seeds than `BOARD_SEEDS`, and rows whose headline is undefined or one
+    of `CUT_METRICS`. They are in the order of their headline all the same.
     """
     rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
     rows.sort(key=lambda row: (row["target_access"], row["unranked"], -_mean(row), row["id"]))
@@ -74,6 +78,8 @@ def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:
         marks.append("pretrained on unknown subjects")
     if headline in CUT_METRICS:
         marks.append("headline depends on a decision threshold")
+    if sorted(run.seeds) != list(BOARD_SEEDS):
+        marks.append(f"seeds {', '.join(map(str, run.seeds))} instead of {', '.join(map(str, BOARD_SEEDS))}")
     number = entry.score(target, headline)
     if number is None:
         marks.append(f"{headline} undefined")
@@ -103,6 +109,7 @@ def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:
         "cost": run.cost.model_dump(),
         "test_looks": _of(run.test_looks, target),
         "tried": _of(run.tried, target),
+        "dev_looks": _of(run.dev_looks, target),
         "looks_known": run.ledger is not None,
         "seeds": list(run.seeds),
     }
@@ -117,12 +124,21 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"labels of {config['label_subjects']} subjects")
     if config.get("drop"):
         differences.append(f"tested without {', '.join(config['drop'])}")
+    differences += [f"{part} is not bundled, conformance {result}" for part, result in _not_bundled(run).items()]
     if config.get("pretrained"):
         digests = sorted({digest[:8] for digest in config["pretrained"].values()})
         differences.append(f"started from weights {', '.join(digests)}")
     if run.pretrain_overlap != "none":
         differences.append(f"pretraining overlap: {run.pretrain_overlap.replace('_', ' ')}")
     return differences + [f"--set {setting}" for setting in run.recipe.settings]
+
+
+def _not_bundled(run: Manifest) -> dict[str, str]:
+    """Part of the method whose plugin is not bundled -> what became of its conformance checks."""
+    names = {f"encoder[{m}]": name for m, name in run.method.encoders.items()}
+    names |= {"fusion": run.method.fusion} if run.method.fusion else {}
+    outside = {part: "not checked" for part, name in names.items() if name.partition("/")[0] != BUNDLED}
+    return {**outside, **run.conformance}
 
 
 def _control_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[BoardRow]:

@@ -30,16 +30,18 @@ _START = "0" * 64
 
 @dataclass(frozen=True)
 class Looks:
-    """How often the labels of each target were opened, this time included, and by how many methods. `chain`: the seal
-    of the ledger's last line, which fixes all that came before."""
+    """How often the test labels of each target were opened, this time included, by how many methods, and how often
+    validation subjects were scored instead (`--dev`), whom other folds test. `chain`: the seal of the ledger's last
+    line, which fixes all that came before."""
 
     openings: Mapping[str, int]
     tried: Mapping[str, int]
+    dev: Mapping[str, int]
     chain: str
 
 
 def record_openings(
-    runs: Path, data: bytes, fingerprint: str, opening: Mapping[str, str], targets: Sequence[str]
+    runs: Path, data: bytes, fingerprint: str, opening: Mapping[str, Any], targets: Sequence[str]
 ) -> Looks:
     """Appends a run's opening of the labels of some targets to the ledger of its data and to that of its runs folder;
     both are on disk when this returns. Call it before the labels are opened.
@@ -51,7 +53,8 @@ def record_openings(
         runs: the folder of the run and of others before it.
         data: a digest of the raw files.
         fingerprint: of the prepared data, as records hold it.
-        opening: dataset, protocol, run, and method: a digest of the method's configuration.
+        opening: dataset, protocol, run, and method: a digest of the method's configuration; `dev: true` where
+            validation subjects are scored instead of test subjects.
 
     Raises:
         CheckFailed: a chain is broken. MachineError: a ledger cannot be written.
@@ -66,7 +69,7 @@ def record_openings(
     for entry in missing.values():
         append_to_ledger(home, entry)
     if missing:
-        what = f"openings of test labels that {runs} knows of were missing: {len(missing)}; they count again"
+        what = f"looks at labels that {runs} knows of were missing: {len(missing)}; they count again"
         warnings.warn(f"{home / LEDGER_FILE}: {what}", stacklevel=2)
     for target in targets:
         for folder in (home, runs):
@@ -100,7 +103,7 @@ def append_to_ledger(folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     by an opening, and is dropped.
 
     Args:
-        entry: JSON values; at least dataset, protocol, target, run, and method: a digest of the method's configuration.
+        entry: JSON values; at least dataset, protocol, target, run, and method.
 
     Raises:
         CheckFailed: the chain is broken. MachineError: the file cannot be written. UsageError: a key is missing.
@@ -141,14 +144,15 @@ def _lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def _looks(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, targets: Sequence[str]) -> Looks:
-    """The counts over these lines, of openings and of methods, for each target of a dataset under a protocol."""
-    openings, tried = {}, {}
+    """The counts over these lines for each target of a dataset under a protocol."""
+    openings, tried, dev = {}, {}, {}
     for target in targets:
         wanted = (dataset, protocol, target)
         own = [e for e in (line["entry"] for line in lines) if (e["dataset"], e["protocol"], e["target"]) == wanted]
-        openings[target] = len(own)
-        tried[target] = len({json.dumps(entry["method"], sort_keys=True) for entry in own})
-    return Looks(openings, tried, lines[-1]["hash"] if lines else _START)
+        tests = [entry for entry in own if not entry.get("dev")]
+        openings[target], dev[target] = len(tests), len(own) - len(tests)
+        tried[target] = len({json.dumps(entry["method"], sort_keys=True) for entry in tests})
+    return Looks(openings, tried, dev, lines[-1]["hash"] if lines else _START)
 
 
 def _question(entry: Mapping[str, Any]) -> tuple[str, ...]:
@@ -156,18 +160,19 @@ def _question(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _of_records(runs: Path, dataset: str, fingerprint: str, known: set[str]) -> Iterable[dict[str, Any]]:
-    """The openings of runs that lie in a runs folder and are in none of its ledgers."""
+    """The looks of runs that lie in a runs folder and are in none of its ledgers."""
     for path in sorted([*Path(runs).glob(f"*/{RUN_FILE}"), *Path(runs).glob(f"*/*/{RUN_FILE}")]):
-        if path.parent.name in known or path.parent.name.startswith("dev-"):
+        if path.parent.name in known:
             continue
         with suppress(EmbenchError):  # another run's record that cannot be read must not stop this one
             run = read_manifest(path.parent)
-            if (run.dataset.name, run.dataset.fingerprint, run.dev) == (dataset, fingerprint, False):
+            if (run.dataset.name, run.dataset.fingerprint) == (dataset, fingerprint):
                 method = digest({name: value for name, value in run.config.items() if name != "request"})
+                dev = {"dev": True} if run.dev else {}
                 for target in run.targets:
                     yield {
                         "dataset": dataset, "protocol": run.protocol.name, "run": run.id, "method": method,
-                        "target": target,
+                        "target": target, **dev,
                     }  # fmt: skip
 
 

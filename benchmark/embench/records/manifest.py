@@ -159,8 +159,9 @@ class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `pretraining`: the external sources that were seen,
     with hash, licence, hours and number of subjects. `videos`: how many recordings of each dataset were seen, which
     could not be decoded and why, and how many of the segments that were searched for a face have none. `outside`: what
-    the file of a submission holds. `ledger`: the seal of the ledger's line that `test_looks` and `tried` count up to;
-    without it, they are not known."""
+    the file of a submission holds. `ledger`: the seal of the ledger's line that `test_looks`, `tried` and `dev_looks`
+    count up to; without it, they are not known. `conformance`: part of the method whose plugin is not bundled ->
+    `passed`, or which conformance check failed."""
 
     id: Word
     trained_on: TrainedOnPart | None = None
@@ -176,7 +177,9 @@ class Manifest(Circumstances):
     cost: CostPart
     test_looks: int | dict[str, int] | None
     tried: int | dict[str, int] | None
+    dev_looks: int | dict[str, int] | None = None
     ledger: str | None = None
+    conformance: dict[str, str] = {}
     device: Any
     config: dict[str, Any]
 

@@ -140,6 +140,8 @@ def facts_section(run: RunView) -> Markup:
         ("submission", _recorded(record.get("outside", "no"))),
         ("earlier openings of the test labels", _recorded(about.test_looks)),
         ("methods tried", _recorded(about.tried)),
+        ("earlier scorings of validation subjects", _recorded(about.dev_looks)),
+        *([("plugins that are not bundled", _recorded(about.conformance))] if about.conformance else []),
         ("embench", about.embench_version),
         ("versions", _recorded(about.versions)),
         ("device", _recorded(about.device)),

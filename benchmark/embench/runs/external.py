@@ -318,6 +318,7 @@ def _write_record(
         cost=CostPart(wall_s=None, parameters=None, flops=None, peak_memory_mb=None, energy_j=None, device="unknown"),
         test_looks=dict(looks.openings),
         tried=dict(looks.tried),
+        dev_looks=dict(looks.dev),
         ledger=looks.chain,
         device="unknown",
         config={"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart,
 from embench.statistics import evaluation
 
 
-def manifest(planned: Plan, outcome: Outcome, looks: Looks | None) -> Manifest:
-    """What run.yaml holds of a run; `looks` are the ledger's counts, None where the test labels stayed closed."""
+def manifest(planned: Plan, outcome: Outcome, looks: Looks, conformance: Mapping[str, str]) -> Manifest:
+    """What run.yaml holds of a run; `looks` are the ledger's counts, `conformance` is what became of the checks of
+    plugins that are not bundled."""
     method, synthetic = planned.method, planned.fit.store.synthetic
     facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations)
     dataset = facts.dataset
@@ -55,9 +57,11 @@ def manifest(planned: Plan, outcome: Outcome, looks: Looks | None) -> Manifest:
             **planned.config,
             "request": {f.name: _plain(getattr(planned.request, f.name)) for f in fields(Request)},
         },
-        test_looks=dict(looks.openings) if looks else None,
-        tried=dict(looks.tried) if looks else None,
-        ledger=looks.chain if looks else None,
+        test_looks=dict(looks.openings),
+        tried=dict(looks.tried),
+        dev_looks=dict(looks.dev),
+        ledger=looks.chain,
+        conformance=dict(conformance),
     )
 
 

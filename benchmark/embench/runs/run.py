@@ -21,7 +21,7 @@ from embench.planning.request import Request, by_field, request_of
 from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
-from embench.runs import evaluate, kept
+from embench.runs import evaluate, guards, kept
 from embench.runs.manifest import manifest
 from embench.runs.stages import run_stages
 from embench.statistics import evaluation
@@ -82,13 +82,14 @@ def grid(
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
     for planned in plans:
         observers.run_started({"id": planned.id, **planned.config})
+    conformance = [guards.conformance(planned.method, on_event) for planned in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
     device, watched = plans[0].setting.device, _with_observers(on_event, observers)
     outcome, root = run_stages(stages, requests[0], device, watched, executor=executor, workers=workers)
     results, failures = [], {}
-    for planned in plans:
+    for planned, conforms in zip(plans, conformance, strict=True):
         try:
-            results.append(_conclude(planned, outcome, root, observers))
+            results.append(_conclude(planned, outcome, root, observers, conforms))
         except EmbenchError as error:
             failures[f"{planned.method.title} ({planned.id})"] = error
     return GridResult(tuple(results), failures)
@@ -109,7 +110,9 @@ def _with_observers(on_event: EventCallback, observers: Observers) -> EventCallb
     return watch
 
 
-def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers) -> Result:
+def _conclude(
+    planned: Plan, outcome: Outcome, root: Path, observers: Observers, conformance: Mapping[str, str]
+) -> Result:
     """Scores a plan whose stages are done and writes its record; one that the same code wrote before is read again, so
     that the test labels stay closed."""
     outcome.check(planned.graph.stages)
@@ -118,19 +121,21 @@ def _conclude(planned: Plan, outcome: Outcome, root: Path, observers: Observers)
         if known.run.get("scoring") == evaluation.scoring_identity():
             observers.run_ended({"id": planned.id, **planned.config}, known.scores)
             return Result(planned.id, planned.folder, known.run, known.scores)
-    opening = {
+    if conformance:
+        guards.ask_alone(planned, root)
+    opening: dict[str, Any] = {
         "dataset": planned.dataset,
         "protocol": planned.protocol.name,
         "run": planned.id,
         "method": digest(planned.config),
     }
     request, targets = planned.request, [t.name for t in planned.test.targets]
-    looks = None
-    if not request.dev:
-        data = find.raw_digest_of(request.dataset, request.data_root)
-        looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
+    if request.dev:  # other folds test the same subjects, so choosing by these scores is a look, too
+        opening["dev"] = True
+    data = find.raw_digest_of(request.dataset, request.data_root)
+    looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
     evaluated = evaluate.evaluate(planned, root)
-    content = manifest(planned, outcome, looks).content()
+    content = manifest(planned, outcome, looks, conformance).content()
     written = record.Record(
         content,
         evaluated.predictions,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from embench.interfaces.agreement import concordance_by_subject, concordance_wit
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.ranking import Pairs, auroc_by_subject, auroc_without_stimulus, mean_of_known
-from embench.interfaces.units import Target
+from embench.interfaces.units import Target, Units
 from embench.statistics import conditioned
 from embench.statistics.balanced import BALANCED, balanced_score
 from embench.statistics.intervals import (
@@ -35,6 +36,9 @@ WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_subject, "ccc": concordance_by
 
 WITHOUT_STIMULUS = {"auroc_within": auroc_without_stimulus, "ccc": concordance_without_stimulus}
 """The same without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
+
+ROUNDING = 1e-9
+"""How far a sum may lie outside a metric's range."""
 
 Score = Estimate | Undefined
 
@@ -190,7 +194,7 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
     values: ByFold = {}
     for i, (seed, of_seed) in enumerate(joined.seeds.items()):
         for fold, units in of_seed.items():
-            found = _guarded(name, metric, units)
+            found = _value(name, metric, units)
             values[seed, fold] = None if isinstance(found, Undefined) else _finite(found)
             if isinstance(found, Undefined) or not np.isfinite(found):
                 reasons.append(found.reason if isinstance(found, Undefined) else "not a finite number")
@@ -199,7 +203,7 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
             tested = np.isin(jackknife.subjects, units.subject)
             counts = jackknife.counts[:, tested]
             value[at] = found
-            sample[at] = _guarded(name, metric.resampled, units, jackknife.subjects[tested], counts)
+            sample[at] = _resampled(name, metric, units, jackknife.subjects[tested], counts)
             weight[at] = counts.mean(1)
     if np.isnan(value).all():
         return Undefined(reasons[0] if reasons else "no units"), values
@@ -275,7 +279,7 @@ def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -
             tested = np.isin(jackknife.subjects, units.subject)
             here = np.unique(jackknife.codes[tested])
             samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
-            pseudo = _pseudo_values(_guarded(name, metric.resampled, units, jackknife.subjects[tested], samples))
+            pseudo = _pseudo_values(_resampled(name, metric, units, jackknife.subjects[tested], samples))
             row[here] = pseudo * len(here) / len(jackknife.counts)
         added = mean_of_known(values)
         by_seed.append(np.where(np.isfinite(added), added, mean_of_known(added[:, None])))
@@ -296,8 +300,37 @@ def _guarded(name: str, call: Callable[..., Any], *args: Any) -> Any:
     try:
         return call(*args)
     except Exception as error:
-        where = registry.origin(registry.find("metric", name))
-        raise PluginError(f"the metric {name} raised {type(error).__name__}: {error}", where=where) from error
+        raise _fault(name, f"raised {type(error).__name__}: {error}") from error
+
+
+def _value(name: str, metric: Metric, units: Units) -> float | Undefined:
+    """The score of some units; NaN or a number in the metric's range."""
+    found = _guarded(name, metric, units)
+    if isinstance(found, Undefined):
+        return found
+    if not isinstance(found, Real):
+        raise _fault(name, f"gave {type(found).__name__}", "a number, or Undefined(reason)")
+    return float(_in_range(name, metric, np.array([found], np.float64))[0])
+
+
+def _resampled(name: str, metric: Metric, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(R,) the scores of samples of subjects; each NaN or in the metric's range."""
+    found = _guarded(name, metric.resampled, units, subjects, counts)
+    if np.shape(found) != (len(counts),):
+        raise _fault(name, f"gave scores of shape {np.shape(found)}", f"shape ({len(counts)},), one for each sample")
+    return _in_range(name, metric, np.asarray(_guarded(name, np.asarray, found, np.float64)))
+
+
+def _in_range(name: str, metric: Metric, values: np.ndarray) -> np.ndarray:
+    low, high = metric.range
+    if (off := values[(values < low - ROUNDING) | (values > high + ROUNDING)]).size:
+        raise _fault(name, f"gave {off[0]:g}", f"a number from {low:g} to {high:g}, the metric's range")
+    return values
+
+
+def _fault(name: str, what: str, expected: str | None = None) -> PluginError:
+    entry = registry.find("metric", name)
+    return PluginError(f"the metric {entry.full_name} {what}", where=registry.origin(entry), expected=expected)
 
 
 def _finite(value: float | np.ndarray) -> float | None:

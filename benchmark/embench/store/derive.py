@@ -107,14 +107,29 @@ def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
 
     def signals() -> Iterator[tuple[str, Signal, float]]:
         for recording, span in source.spans.items():
-            with _encoder(encoder, recording):
-                made = encoder.stream(_private_copy(source.signal(recording), modality))
-                data = np.moveaxis(np.asarray(made.data, np.float32), made.time_axis, -1)
-                made = Signal(data, float(made.rate), tuple(made.channels), made.unit)
-            yield recording, made, span.t0
+            yield recording, _streamed(source, modality, encoder, recording), span.t0
 
     key = ["stream", modality, *_made_by(store, encoder, code)]
     return _stored(store, key, modality, signals)
+
+
+def stream_of(store: Store, modality: str, encoder: Encoder, recording: str) -> Signal:
+    """What `encoder.stream` makes of one recording now; nothing is stored. Raises PluginError where it fails."""
+    return _streamed(joined(store, modality), modality, encoder, recording)
+
+
+def _streamed(source: Derived, modality: str, encoder: Encoder, recording: str) -> Signal:
+    with _encoder(encoder, recording):
+        made = encoder.stream(_private_copy(source.signal(recording), modality))
+        data = np.moveaxis(np.asarray(made.data, np.float32), made.time_axis, -1)
+        made = Signal(data, float(made.rate), tuple(made.channels), made.unit)
+    if data.ndim != 2 or len(data) != len(made.channels):
+        raise PluginError(
+            f"a stream of shape {data.shape} with channels {made.channels}",
+            where=f"{_name(encoder)}, recording {recording}",
+            expected="(channels, samples)",
+        )
+    return made
 
 
 def features(
@@ -157,6 +172,14 @@ def features(
     rows = open_rows(build_once(_folder(store, key), build, store.mode) / _ARRAY)
     ends = np.cumsum([len(own) for own in wanted.values()])
     return dict(zip(wanted, np.split(rows, ends[:-1]), strict=True)) if wanted else {}
+
+
+def features_in(
+    store: Store, modality: str, encoder: Encoder, recording: str, spans: np.ndarray, standardised: bool = False
+) -> np.ndarray | None:
+    """(n, *shape) what `encoder.features` makes now of `spans` (n, 2) of one recording, None where they hold no sample;
+    nothing is stored. Raises PluginError where it fails."""
+    return _rows(joined(store, modality), modality, encoder, recording, spans, standardised)
 
 
 def _rows(
@@ -227,9 +250,9 @@ def _stored(
         with RowWriter(folder / _ARRAY, (len(like.channels),)) as writer:
             for recording, signal, t0 in chain([first], rest):
                 here, there = (signal.rate, signal.channels), (like.rate, like.channels)
-                if here != there or signal.data.ndim != 2 or len(signal.data) != len(signal.channels):
+                if here != there:
                     raise PluginError(
-                        f"a stream of shape {signal.data.shape}, rate and channels {here}",
+                        f"a stream of rate and channels {here}",
                         where=f"modality {modality}, recording {recording}",
                         expected=f"rate and channels {there}, as in the recordings before",
                     )

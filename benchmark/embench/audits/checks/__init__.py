@@ -26,6 +26,7 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "clock": clock.check_explained_by_clock,
     "length": nuisance.check_explained_by_length,
     "order": nuisance.check_explained_by_order,
+    "missing": nuisance.check_missing,
     "balance": clock.check_balance,
     "controls": nuisance.check_controls,
     "suspicious": subjects.check_suspicious,

@@ -13,7 +13,7 @@ from embench.audits.checks.clock import CLOCK_TODO
 from embench.audits.checks.evidence import Evidence
 from embench.audits.checks.shares import MAX_EXPLAINED, measure
 from embench.interfaces.metric import Undefined
-from embench.interfaces.units import Target
+from embench.interfaces.units import Target, Unit
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.predictions import Predictions
 
@@ -24,6 +24,7 @@ _TODO = {
     "person": "the scores identify the subject, not the state: compare moments within a subject (auroc_within)",
     "stimulus": "the scores identify the stimulus: report auroc_crossed, and split by stimulus too",
     "length": "the scores follow the length of a recording: crop all to one length (view.length=common)",
+    "missing": "what is absent or padded tells the label: use only what was recorded in all units, or other data",
     "order": "the scores or labels follow the order of the files: shuffle the input, and find where the order enters",
 }
 
@@ -60,7 +61,7 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
         where = dict(zip(rows["unit"].tolist(), place(rows).tolist(), strict=True))
         areas, pairs = _by_place(e, target, where)
         figures[f"{target.name}: labels by place"] = round(areas, 3)
-        if areas >= 0.95 and pairs >= 200 and len({u.group for u in e.units.values()}) >= 5:
+        if _follows(e, areas, pairs):
             evidence = {"auroc of the place within people": areas, "pairs": pairs}
             what = f"labels of {target.name} follow the order of the files"
             if e.card.fixed_order:
@@ -75,6 +76,39 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
             else:
                 findings.append(AuditFinding("severe", what, evidence, _TODO["order"]))
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes")
+
+
+def check_missing(e: Evidence) -> CheckResult | Undefined:
+    """Labels follow what was recorded: a modality is absent, or a unit padded, where the label is high."""
+    used = {part for m in e.manifest.method.modalities for part in m.split("+")}
+    figures: dict[str, Any] = {}
+    findings = []
+    for m in e.store.modalities:
+        if used and m not in used:
+            continue
+        share = {unit: _recorded_share(e, m, about) for unit, about in e.units.items()}
+        for target, _ in e.binary_targets():
+            areas, pairs = _by_place(e, target, share)
+            figures[f"{target.name}: labels by what was recorded of {m}"] = round(areas, 3)
+            if _follows(e, areas, pairs):
+                evidence = {"auroc of the recorded share within people": areas, "pairs": pairs}
+                what = f"labels of {target.name} follow how much of {m} was recorded"
+                findings.append(AuditFinding("severe", what, evidence, _TODO["missing"]))
+    return CheckResult(figures, tuple(findings)) if figures else Undefined("no target of two classes")
+
+
+def _recorded_share(e: Evidence, modality: str, unit: Unit) -> float:
+    """How much of a unit was recorded, 0 to 1."""
+    span, rate = e.store.recording(unit.recording).spans.get(modality), e.store.modalities[modality].rate
+    if span is None:
+        return 0.0
+    cut = span.cut(unit.start, unit.stop, rate)
+    return round((cut.stop - cut.start) / max(1.0, (unit.stop - unit.start) * rate), 2)  # the last sample says nothing
+
+
+def _follows(e: Evidence, areas: float, pairs: int) -> bool:
+    """Whether labels follow what has this AUROC within subjects."""
+    return areas >= 0.95 and pairs >= 200 and len({u.group for u in e.units.values()}) >= 5
 
 
 def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[float, int]:

@@ -186,11 +186,12 @@ def check_validation(e: Evidence) -> CheckResult:
         what = f"{most} methods, including this one, were scored on these test subjects"
         todo = "choose among methods with --dev, and open the test labels once"
         findings.append(AuditFinding("note", what, {"tried": most, "test looks": seen}, todo))
-    if e.manifest.ledger and isinstance(looks, Mapping) and isinstance(tried, Mapping):
+    if e.manifest.ledger and isinstance(looks, Mapping):
         counted = looks_at(e.manifest.ledger, e.manifest.dataset.name, e.manifest.protocol.name, list(looks))
-        if counted and (dict(counted.openings), dict(counted.tried)) != (dict(looks), dict(tried)):
-            what = "the ledger counts other openings of the test labels, or other methods, than the record states"
-            evidence = {"ledger": vars(counted), "recorded": {"test looks": dict(looks), "tried": dict(tried)}}
+        recorded = {"openings": looks, "tried": tried, "dev": e.manifest.dev_looks}
+        if counted and {name: getattr(counted, name) for name in recorded} != recorded:
+            what = "the ledger counts other looks at the labels, or other methods, than the record states"
+            evidence = {"ledger": vars(counted), "recorded": recorded}
             findings.append(AuditFinding("severe", what, evidence, "run the same command again into another folder"))
     return CheckResult({"uses": uses, "tried": most, "test looks": seen}, tuple(findings))
 

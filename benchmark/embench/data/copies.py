@@ -1,0 +1,78 @@
+"""Finds one subject's signal under another subject's name, wherever it was cut."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from embench.interfaces.recording import Signal
+
+_CHANGES = 128
+"""Changes of a signal that two subjects do not have in common by chance."""
+
+_KEPT = 64
+"""Stretches of a signal that are remembered: those with the lowest hashes, which a copy has as well."""
+
+_SHARED = 2
+"""Remembered stretches in common from which on one signal is a copy of the other."""
+
+_DISTINCT = 10
+"""Kinds of changes in a stretch that is remembered; a sensor that flickers between two values has fewer."""
+
+
+class SeenSignals:
+    """The signals of a dataset, by what would be the same in a copy. A copy that was scaled or resampled has nothing in
+    common with its original here; the audit's `copies` finds those."""
+
+    def __init__(self) -> None:
+        self._owners: dict[tuple[str, bytes | int], tuple[str, str]] = {}
+
+    def twin(self, subject: str, recording: str, modality: str, signal: Signal) -> str | None:
+        """Remembers a signal. Returns the recording of another subject that has it, or a long stretch of it."""
+        data = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
+        there = data[np.isfinite(data)]
+        if there.size < _CHANGES or (there == there[0]).all():
+            return None
+        whole = self._owner(subject, recording, modality, hashlib.blake2b(data.tobytes(), digest_size=16).digest())
+        others = (self._owner(subject, recording, modality, mark) for mark in stretches(data))
+        shared = Counter(other for other in others if other is not None).most_common(1)
+        return whole or (shared[0][0] if shared and shared[0][1] >= _SHARED else None)
+
+    def _owner(self, subject: str, recording: str, modality: str, mark: bytes | int) -> str | None:
+        owner, first = self._owners.setdefault((modality, mark), (subject, recording))
+        return first if owner != subject else None
+
+
+def stretches(data: np.ndarray) -> Iterator[int]:
+    """Hashes of stretches of `_CHANGES` changes of a signal (channels, n). A stretch is kept for its own sake, wherever
+    it lies, so that most of them are also those of a signal that was cut elsewhere."""
+    bits = (np.where(np.isfinite(data), data, np.nan) + np.float32(0)).view(np.uint32).astype(np.uint64)  # no -0
+    value = np.zeros(bits.shape[-1], np.uint64)
+    for channel in bits.reshape(-1, bits.shape[-1]):
+        value = _mixed(value * _ODD + channel)
+    starts = np.flatnonzero(np.diff(value)) + 1  # the first and the last value may have been cut
+    change = _mixed(value[starts[:-1]] * _ODD + np.diff(starts).astype(np.uint64))
+    rolled, width = change, 1
+    while width < _CHANGES:
+        rolled = _mixed(rolled[:-width] * _ODD + rolled[width:])
+        width *= 2
+    kept = 0
+    for at in np.argsort(rolled)[: 8 * _KEPT]:
+        if len(np.unique(change[at : at + _CHANGES])) >= _DISTINCT:
+            yield int(rolled[at])
+            kept += 1
+        if kept == _KEPT:
+            return
+
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    """Each number (uint64) spread over all bits: the end of splitmix64 (Steele et al. 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,38 @@
+"""What a body and a sensor on it can give, by unit: one table for all readers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from embench.interfaces.recording import Signal
+
+PHYSICAL_RANGES: dict[str, tuple[float, float]] = {
+    "uS": (-5.0, 200.0),
+    "degC": (0.0, 60.0),
+    "bpm": (20.0, 300.0),
+    "mV": (-500.0, 500.0),
+    "uV": (-500e3, 500e3),
+    "g": (-32.0, 32.0),
+}
+"""Unit -> least and greatest value. Wide enough for any device: electrodes have offsets of up to 300 mV (IEC
+60601-2-27), amplifiers of skin conductance end at 100 uS, accelerometers for the body at 16 g. What lies outside was
+read or written wrongly. Units such as `a.u.` have no range."""
+
+_SPELLINGS = {"µS": "uS", "μS": "uS", "°C": "degC", "C": "degC", "µV": "uV", "μV": "uV"}
+
+
+def outside_range(modality: str, signal: Signal) -> str | None:
+    """What is wrong with a signal of which some values are outside the range of its unit; None where none is."""
+    unit = _SPELLINGS.get(signal.unit, signal.unit)
+    if unit not in PHYSICAL_RANGES:
+        return None
+    low, high = PHYSICAL_RANGES[unit]
+    data = np.asarray(signal.data)
+    wrong = data[np.isfinite(data) & ((data < low) | (data > high))]
+    if not wrong.size:
+        return None
+    farthest = wrong[np.abs(wrong - (low + high) / 2).argmax()]
+    return (
+        f"{modality} has {wrong.size} values outside {low:g} to {high:g} {unit}, which no body gives; the farthest is "
+        f"{farthest:g}"
+    )
