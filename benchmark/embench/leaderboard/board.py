@@ -9,7 +9,7 @@ from typing import Any
 
 from embench.errors import MachineError, UsageError
 from embench.files import write_text
-from embench.leaderboard.entries import LeaderboardEntry, load_entries
+from embench.leaderboard.entries import LeaderboardEntry, drop_unshared, load_entries
 from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow, ranked_rows
 from embench.protocols import superseded_by
 from embench.records.cost import COST_COLUMNS, format_cost
@@ -66,15 +66,18 @@ def leaderboard_sections(
 
 
 def build_leaderboards(root: Path) -> list[Path]:
-    """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths.
+    """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths. Shared files
+    that no entry names any more are removed.
 
     Raises:
         MachineError: the disk refuses.
     """
     root = Path(root)
-    sections = _sections(load_entries(root))
+    entries = load_entries(root)
+    sections = _sections(entries)
     written = []
     try:
+        drop_unshared(root, entries)
         for dataset, of_dataset in groupby(sections, key=lambda section: section["dataset"]):
             path = root / dataset / "README.md"
             write_text(path, _page(dataset, list(of_dataset)))
