@@ -38,8 +38,10 @@ LEGEND = """\
 - *time*: the sum over all stages; *parameters* and *FLOPs*: the method of one fold, for the prediction of one row;
   *memory*: the highest use of a stage; *energy*: that of the GPU. *openings / tried*: how often the test labels had
   been opened when the entry was made, and by how many methods.
-- —: undefined or not estimable; the entry's `scores.json` gives the reason. An entry's folder (last column) holds the
-  predictions, folds and resolved configuration from which its numbers can be recomputed.
+- —: undefined or not estimable; the entry's `scores.json` gives the reason. An entry's folder (last column) and the
+  folder `shared` hold the predictions, labels, folds and resolved configuration from which its numbers can be
+  recomputed. Where the labels of a dataset are not public, neither are predictions, scores of folds, and most scores of
+  controls.
 """
 
 

@@ -26,6 +26,10 @@ FEWEST_UNITS = 24
 SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE})
 _KEPT = ("headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent")
 _KEPT_NUMBERS = ("mean", "std", "low", "high", "people", "over")
+CONSTANT_CONTROLS = frozenset({"majority", "prior"})
+"""Controls that everybody can repeat without data: whoever draws the decisions of `prior` again learns from its
+accuracy how many of them are right."""
+_UNPUBLISHED = {"undefined": "not published, as labels could be told from it"}
 _SAME_FILES = b"embench: the raw files of this dataset"
 
 
@@ -52,9 +56,19 @@ def sealed(record: Record) -> Record:
 
 
 def sealed_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores without those of folds, cuts, counts of comparisons and names of subjects, rounded. Sealed ones stay as
-    they are."""
+    """Scores without those of folds, cuts, counts of comparisons and names of subjects, rounded; of controls the
+    headline alone, and nothing of those in `CONSTANT_CONTROLS`. Sealed ones stay as they are."""
     kept: dict[str, Any] = {name: _rounded(scores[name]) for name in _KEPT if name in scores}
+    for control, by_target in kept["controls"].items():
+        for target, numbers in by_target.items():
+            if control in CONSTANT_CONTROLS:
+                by_target[target] = dict(_UNPUBLISHED)
+            elif "undefined" not in numbers:
+                headline = scores["headlines"][target]
+                by_target[target] = {name: number for name, number in numbers.items() if name == headline}
+    for control in CONSTANT_CONTROLS & kept["differences"].keys():
+        for compared in kept["differences"][control].values():
+            compared["difference"] = dict(_UNPUBLISHED)
     return kept
 
 
