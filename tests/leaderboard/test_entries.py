@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -173,6 +174,30 @@ def test_predictions_that_cannot_be_read_are_named(tmp_path: Path, public: Recor
     with pytest.raises(DataError) as error:
         read_record(path.parent)
     assert error.value.where == str(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path, public: Record) -> None:
+    folder = published(tmp_path, public)
+    for path in (folder / "predictions.npz", *(folder.parents[1] / "shared").iterdir()):
+        whole = path.rename(tmp_path / "whole")
+        os.mkfifo(path)
+        with pytest.raises(DataError, match="missing") as error:
+            read_record(folder)
+        assert error.value.where == str(path)
+        path.unlink()
+        whole.rename(path)
+
+
+def test_a_file_that_unpacks_to_far_more_than_a_board_has_is_not_unpacked(
+    tmp_path: Path, public: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = published(tmp_path, public)
+    monkeypatch.setattr(entry, "MOST_BYTES", 4000)
+    with pytest.raises(DataError, match="more than"):
+        read_record(folder)
+    with pytest.raises(DataError, match="more than"):
+        entry.read_numbers(folder / "predictions.npz")
 
 
 def test_predictions_of_other_rows_do_not_fit(tmp_path: Path, public: Record) -> None:

@@ -78,14 +78,14 @@ def share_numbers(folder: Path, kind: SharedKind, numbers: Numbers) -> str:
 def read_shared_text(folder: Path, kind: SharedKind, name: str) -> str:
     """Raises DataError where the file is missing, damaged or not what its name says."""
     path = shared_path(folder, kind, name)
+    if not path.is_file():
+        raise _missing(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise DataError(f"the file holds more than {MOST_BYTES >> 20} MB", where=str(path))
         text = content.decode()
-    except FileNotFoundError as error:
-        raise _missing(path) from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"the file cannot be read: {error}", where=str(path)) from error
     _check_name(path, name, _digest(content))
@@ -151,6 +151,8 @@ def write_numbers(path: Path, numbers: Numbers) -> None:
 def read_numbers(path: Path) -> dict[str, np.ndarray]:
     """The numbers that `write_numbers` wrote. Raises DataError where the file is missing or damaged."""
     kinds = {1: "u1", 4: "<f4", 8: "<f8"}
+    if not path.is_file():
+        raise DataError("the file is missing", where=str(path), expected="the entry's own predictions")
     try:
         with zipfile.ZipFile(path) as whole:
             if sum(part.file_size for part in whole.infolist()) > MOST_BYTES:
@@ -160,8 +162,6 @@ def read_numbers(path: Path) -> dict[str, np.ndarray]:
         if any(p.dtype != np.uint8 or p.ndim != 2 or len(p) not in kinds for p in planes.values()):
             raise ValueError("an array does not hold the bytes of numbers")
         return {name: np.ascontiguousarray(p.T).view(kinds[len(p)])[:, 0] for name, p in planes.items()}
-    except FileNotFoundError as error:
-        raise DataError("the file is missing", where=str(path), expected="the entry's own predictions") from error
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DataError(f"the file cannot be read: {error}", where=str(path), expected="as embench wrote it") from error
 
