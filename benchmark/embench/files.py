@@ -20,6 +20,8 @@ import yaml
 from embench.errors import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     SafeLoader = yaml.SafeLoader
 else:
     SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -144,6 +146,31 @@ def unzipped(content: bytes, path: Path, most: int = MOST_BYTES) -> bytes:
     if len(unpacked) > most:
         raise _too_long(path, "more", most)
     return unpacked
+
+
+def read_arrays(path: Path, most: int = MOST_BYTES) -> dict[str, np.ndarray]:
+    """The arrays of an NPZ file, without objects. Raises DataError where it is damaged, or over `most` bytes unpacked;
+    FileNotFoundError."""
+    import zipfile
+    import zlib
+
+    import numpy as np
+
+    check_regular(path)
+    try:
+        with zipfile.ZipFile(path) as members:
+            size = sum(member.file_size for member in members.infolist())
+        if size > most:
+            raise _too_long(path, f"{size:,} bytes", most)
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (
+        OSError, ValueError, KeyError, EOFError, MemoryError, NotImplementedError, RuntimeError,
+        zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
+        raise DataError(
+            f"the file cannot be read: {error}", where=str(path), expected="arrays, as embench wrote them"
+        ) from error
 
 
 def _too_long(path: Path, size: str, most: int) -> DataError:

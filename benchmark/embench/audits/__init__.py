@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embench.audits.checks import CHECKS
+from embench.audits.checks import CHECKS, WITHOUT_PREDICTIONS
 from embench.audits.checks.evidence import Evidence
 from embench.audits.collect import collect_evidence, rebuild_plan
 from embench.callbacks import EventCallback
 from embench.errors import UsageError
 from embench.interfaces.metric import Undefined
+from embench.leaderboard.sealing import sealed_audit
 from embench.records.audit import Audit, CheckResult, write_audit
 from embench.records.names import names_resolved
 from embench.records.record import read_record
@@ -30,7 +31,8 @@ def audit_run(
         folder: of the run, or of a leaderboard entry.
         data_root: where the data lie; by default where the run had them.
         retrained: how often the request is retrained on permuted labels.
-        out: the folder that gets `audit.json`; by default the run's own.
+        out: the folder that gets `audit.json`; by default the run's own. That of an entry whose labels are not public
+            gets the findings without what was measured.
         trust_code: whether classes in files that the record names are imported.
 
     Raises:
@@ -39,8 +41,12 @@ def audit_run(
     """
     known = read_record(Path(folder))
     with names_resolved([(Path(folder), known)], trust_code=trust_code):
-        made = _audit(collect_evidence(Path(folder), data_root, known), data_root, retrained, progress)
-    write_audit(out or Path(folder), made)
+        evidence = collect_evidence(Path(folder), data_root, known)
+        made = _audit(evidence, data_root, retrained, progress)
+    content = made.json()
+    if out is None and evidence.manifest.entry and evidence.card.labels_public != "yes":
+        content = sealed_audit(content)  # what it measured would tell labels if the entry were published again
+    write_audit(out or Path(folder), content)
     return made
 
 
@@ -48,7 +54,8 @@ def _audit(evidence: Evidence, data_root: Path | None, retrained: int, progress:
     checks: dict[str, CheckResult] = {}
     skipped: dict[str, str] = {}
     for name, check in CHECKS.items():
-        found = check(evidence)
+        possible = len(evidence.predictions) or name in WITHOUT_PREDICTIONS
+        found = check(evidence) if possible else Undefined("the record holds no predictions")
         if isinstance(found, Undefined):
             skipped[name] = found.reason
         else:

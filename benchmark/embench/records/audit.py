@@ -75,12 +75,12 @@ class Audit:
         }
 
 
-def write_audit(folder: Path, audit: Audit) -> Path:
-    """Writes `audit.json` into a run's folder. Raises MachineError where the disk refuses."""
+def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
+    """Writes `audit.json`, of `Audit.json`, into a run's folder. Raises MachineError where the disk refuses."""
     path = Path(folder) / AUDIT_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, sealed_json(json.loads(json.dumps(audit.json(), default=float))) + "\n")
+        write_text(path, sealed_json(json.loads(json.dumps(content, default=float))) + "\n")
     except OSError as error:
         raise MachineError(f"the audit cannot be written: {error.strerror}", where=str(path)) from error
     return path

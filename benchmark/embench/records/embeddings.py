@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from embench.errors import DataError, MachineError
-from embench.files import write_whole
+from embench.files import read_arrays, write_whole
 
 EMBEDDINGS_FILE = "embeddings.npz"
 _MOST_BYTES = 1 << 32
@@ -76,12 +74,7 @@ def read_embeddings(run_folder: Path) -> Embeddings | None:
     path = Path(run_folder) / EMBEDDINGS_FILE
     if not path.is_file():
         return None
-    try:
-        with zipfile.ZipFile(path) as members:
-            size = sum(member.file_size for member in members.infolist())
-        if size > _MOST_BYTES:
-            raise ValueError(f"they unpack to {size:,} bytes; at most {_MOST_BYTES:,} are read")
-        with np.load(path, allow_pickle=False) as arrays:
-            return Embeddings(**{name: arrays[name] for name in EMBEDDING_COLUMNS})
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"the embeddings cannot be read: {error}", where=str(path)) from error
+    arrays = read_arrays(path, _MOST_BYTES)
+    if missing := [name for name in EMBEDDING_COLUMNS if name not in arrays]:
+        raise DataError(f"the embeddings lack {', '.join(missing)}", where=str(path))
+    return Embeddings(**{name: arrays[name] for name in EMBEDDING_COLUMNS})

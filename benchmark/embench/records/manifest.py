@@ -33,6 +33,8 @@ PluginName = Annotated[str, StringConstraints(pattern=_INSTALLED + r"|^[^\r\n\t]
 """The same, or `path.py:Class` of a class in a file, which no board takes."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000)]
 """Any text on one line."""
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""That of a file's content."""
 
 
 class _Part(BaseModel):
@@ -155,13 +157,25 @@ class Circumstances(_Part):
     versions: dict[str, Any]
 
 
+class EntryPart(_Part):
+    """In a published entry: the version of its format, and the digests of the files that it shares with others; None of
+    those that it does not have because its labels are not public."""
+
+    version: int
+    rows: Digest | None = None
+    labels: Digest | None = None
+    folds: Digest
+    controls: Digest | None = None
+    control_scores: Digest
+
+
 class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `pretraining`: the external sources that were seen,
     with hash, licence, hours and number of subjects. `videos`: how many recordings of each dataset were seen, which
     could not be decoded and why, and how many of the segments that were searched for a face have none. `outside`: what
     the file of a submission holds. `ledger`: the seal of the ledger's line that `test_looks`, `tried` and `dev_looks`
     count up to; without it, they are not known. `conformance`: part of the method whose plugin is not bundled ->
-    `passed`, or which conformance check failed."""
+    `passed`, or which conformance check failed. `entry`: what a published entry shares with others."""
 
     id: Word
     trained_on: TrainedOnPart | None = None
@@ -182,6 +196,7 @@ class Manifest(Circumstances):
     conformance: dict[str, str] = {}
     device: Any
     config: dict[str, Any]
+    entry: EntryPart | None = None
 
 
 def check_manifest(content: Any, where: str) -> Manifest:
