@@ -167,14 +167,14 @@ def test_the_method_says_what_sets_a_run_apart(tmp_path: Path, capsys: pytest.Ca
 def test_a_plugin_that_is_not_bundled_is_named_with_its_conformance(tmp_path: Path) -> None:
     method = {
         "encoders": {"ppg": "acme/wavelets"},
-        "fusion": "./mine.py:Mine",
+        "fusion": "acme/mine",
         "pretrainers": ["embench_plugins/masked_value"],
         "modalities": ["ppg"],
     }
     put(tmp_path, "a", 0.7, method=method, conformance={"fusion": "passed"})
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
-    said = "(encoder[ppg] is not bundled, conformance not checked; fusion is not bundled, conformance passed)"
+    said = r"(encoder\[ppg\] is not bundled, conformance not checked; fusion is not bundled, conformance passed)"
     assert said in page
     put(tmp_path, "b", 0.8, method=method, conformance={"fusion": "failed: its scores are not finite"})
     with pytest.raises(CheckFailed, match=r"its fusion does not pass the conformance checks \(failed: its scores"):

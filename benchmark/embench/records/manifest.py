@@ -193,7 +193,7 @@ class Manifest(Circumstances):
     tried: int | dict[str, int] | None
     dev_looks: int | dict[str, int] | None = None
     ledger: str | None = None
-    conformance: dict[str, str] = {}
+    conformance: dict[Line, Line] = {}
     device: Any
     config: dict[str, Any]
     entry: EntryPart | None = None

@@ -18,6 +18,7 @@ from embench.planning.method import Method
 from embench.planning.plan import Plan
 from embench.store import cache_root
 from embench.system import in_fresh_process, version_of
+from embench.texts import visible
 
 PASSED = "passed"
 
@@ -69,5 +70,5 @@ def check_plugin(kind: str, name: str) -> str:
     try:
         check(kind, registry.load(kind, name))
     except CheckFailed as error:
-        return f"failed: {error.what}"
+        return "failed: " + " ".join(visible(error.what).split())[:1000]
     return PASSED
