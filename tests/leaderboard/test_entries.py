@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 import yaml
 
 from embench.errors import CheckFailed, DataError
+from embench.files import MOST_BYTES
 from embench.interfaces.units import Target
 from embench.leaderboard import build_leaderboards, publish_runs
 from embench.leaderboard.export import export_entry, rewrite_entry
@@ -24,6 +26,7 @@ from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.sealing import compare_seal, sealed_scores
 from embench.protocols import load_protocol
 from embench.records import entry
+from embench.records.audit import SEVERITIES
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, as_yaml, read_record, write_record
 from embench.statistics.scores import compute_scores
@@ -125,7 +128,9 @@ def test_the_whole_document_of_scores_is_computed_again_from_an_entry(tmp_path: 
 def test_an_entry_of_the_old_format_is_read_and_written_again(tmp_path: Path, public: Record) -> None:
     folder = tmp_path / "stress_predict" / "subject-independent-v2" / "20f1ab"
     write_record(folder, public)  # an entry was a copy of the run's files
-    (folder / "audit.json").write_text('{"version": 2, "run": "20f1ab", "counts": {}, "findings": []}')
+    (folder / "audit.json").write_text(
+        '{"version": 2, "run": "20f1ab", "counts": dict.fromkeys(SEVERITIES, 0), "findings": []}'
+    )
     rewrite_entry(folder, read_record(folder))
     assert {path.name for path in folder.iterdir()} == {"run.yaml", "scores.json", "predictions.npz", "audit.json"}
     again = read_record(folder)
@@ -182,22 +187,24 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path, public: Rec
     for path in (folder / "predictions.npz", *(folder.parents[1] / "shared").iterdir()):
         whole = path.rename(tmp_path / "whole")
         os.mkfifo(path)
-        with pytest.raises(DataError, match="missing") as error:
+        with pytest.raises(DataError, match="not a regular file") as error:
             read_record(folder)
         assert error.value.where == str(path)
         path.unlink()
         whole.rename(path)
 
 
-def test_a_file_that_unpacks_to_far_more_than_a_board_has_is_not_unpacked(
-    tmp_path: Path, public: Record, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = published(tmp_path, public)
-    monkeypatch.setattr(entry, "MOST_BYTES", 4000)
-    with pytest.raises(DataError, match="more than"):
-        read_record(folder)
-    with pytest.raises(DataError, match="more than"):
+def test_a_file_that_unpacks_to_far_more_than_a_board_has_is_not_unpacked(tmp_path: Path, public: Record) -> None:
+    folder, zeros = published(tmp_path, public), bytes(MOST_BYTES + 1)
+    with zipfile.ZipFile(folder / "predictions.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        file.writestr("score.npy", zeros)
+    with pytest.raises(DataError, match="too long"):
         entry.read_numbers(folder / "predictions.npz")
+    (rows,) = (folder.parents[1] / "shared").glob("rows-*")
+    rows.write_bytes(gzip.compress(zeros, 1))
+    with pytest.raises(DataError, match="too long") as error:
+        read_record(folder)
+    assert error.value.where == str(rows)
 
 
 def test_predictions_of_other_rows_do_not_fit(tmp_path: Path, public: Record) -> None:
@@ -279,7 +286,12 @@ def test_an_entry_that_tells_labels_stops_the_board(tmp_path: Path, private: Rec
         scores["scores"]["stress"]["brier"]["mean"] += 1e-9
         (folder / "scores.json").write_text(json.dumps(scores))
     elif kind == "audit":
-        audit = {"version": 2, "counts": {}, "findings": [], "measured": {"person": {"share": 0.123456}}}
+        audit = {
+            "version": 2,
+            "counts": dict.fromkeys(SEVERITIES, 0),
+            "findings": [],
+            "measured": {"person": {"share": 0.123456}},
+        }
         (folder / "audit.json").write_text(json.dumps(audit))
     else:
         shutil.rmtree(folder)
