@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def opened(runs: Path, run: str = "r1", method: str = "m1", data: bytes = b"one", **changed: str) -> ledger.Looks:
+def opened(runs: Path, run: str = "r1", method: str = "m1", data: bytes = b"one", **changed: Any) -> ledger.Looks:
     opening = {"dataset": "amigos", "protocol": "p-v1", "run": run, "method": method, **changed}
     return ledger.record_openings(runs, data, "f", opening, ["arousal", "valence"])
 
@@ -53,6 +54,18 @@ def test_another_runs_folder_goes_on_counting_and_other_data_do_not(tmp_path: Pa
 def test_the_same_run_counts_once(tmp_path: Path) -> None:
     first = opened(tmp_path / "one")
     assert opened(tmp_path / "one") == opened(tmp_path / "two") == first
+
+
+def test_dev_looks_are_counted_apart_and_once_each(tmp_path: Path, home: Path) -> None:
+    opened(tmp_path / "one")
+    for folder in ("one", "two"):
+        looks = opened(tmp_path / folder, "dev-r2", "m2", dev=True)
+    assert (looks.openings, looks.tried, looks.dev) == tuple({"arousal": 1, "valence": 1} for _ in range(3))
+    (path,) = home.rglob(ledger.LEDGER_FILE)
+    path.unlink()
+    with pytest.warns(UserWarning, match="missing: 4"):
+        looks = opened(tmp_path / "one", "r3", "m3")
+    assert (looks.openings["arousal"], looks.tried["arousal"], looks.dev["arousal"]) == (2, 2, 1)
 
 
 def several_looks(folder: Path, _: int) -> None:

@@ -132,8 +132,8 @@ def test_a_dropped_modality_is_absent_at_the_test(mixed, tmp_path):
     assert np.isfinite(on_hidden.predictions["score"]).all()
 
 
-def test_dev_scores_validation_subjects_and_opens_no_test_label(mixed, tmp_path):
-    bench = Bench(mixed, tmp_path)
+def test_dev_scores_validation_subjects_and_opens_no_test_label(tmp_path):
+    bench = Bench(write(tmp_path, make_subjects(6, seconds=11.0)), tmp_path / "runs")
     result = bench.run("Early", modalities="ecg", dev=True)
     assert [(e["run"], e["dev"]) for e in ledger.read_ledger(bench.runs)] == [(result.id, True)]
     assert result.manifest["test_looks"] == {"arousal": 0}
