@@ -153,7 +153,7 @@ def test_no_stored_file_is_unpickled(finished, tmp_path):
         (path / "estimator.pkl").write_bytes(planted)
         folder = Folder(path.parent, path.name)
         folder.finish(folder.result())
-    with pytest.raises(ValueError, match="pickled"):
+    with pytest.raises(EmbenchError, match="pickled"):
         again.run(ESTIMATOR[0], **ESTIMATOR[1])
     assert not canary.exists()
     pickle.loads(planted)

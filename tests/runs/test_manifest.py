@@ -29,7 +29,10 @@ def kept(shared, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("way", "absent"),
-    [("run", {"trained_on", "outside"}), ("scored", {"trained_on", "videos", "started_from", "conformance"})],
+    [
+        ("run", {"trained_on", "outside", "entry"}),
+        ("scored", {"trained_on", "videos", "started_from", "conformance", "entry"}),
+    ],
 )
 def test_every_field_is_written_but_those_that_this_kind_of_record_has_not(kept, way, absent):
     content = kept[way]

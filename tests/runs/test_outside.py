@@ -191,7 +191,8 @@ def test_torch_is_not_imported(tmp_path):
     assert json.loads((tmp_path / "out" / "scores.json").read_text())["headlines"] == {"arousal": "auroc_within"}
 
 
-def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored):
+def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored, tmp_path):
+    before = scored(arousal.folder / "predictions.csv.gz", name="My SVM", out=tmp_path / "before" / "mine")
     made = scored(rows_of(arousal.folder / "predictions.csv.gz"), name="My SVM, 2nd try")
     known = record.read_record(made.folder)
     assert known.run["method"]["outside"] == "My SVM, 2nd try"
@@ -202,7 +203,7 @@ def test_the_record_is_like_a_runs_and_says_where_it_comes_from(arousal, scored)
     run = Manifest.model_validate({**known.run, "dataset": {**known.run["dataset"], "synthetic": None}})
     assert any("predictions are a submission" in reason for reason in why_not_publishable(run))
     assert [(e["run"], e["target"]) for e in ledger.read_ledger(made.folder.parent)] == [(made.id, "arousal")]
-    assert made.manifest["test_looks"] == {"arousal": 1}
+    assert made.manifest["test_looks"]["arousal"] == before.manifest["test_looks"]["arousal"] + 1
 
 
 def test_what_the_file_lacks_is_counted_and_named(arousal, scored):
@@ -275,15 +276,15 @@ def test_a_subject_in_two_folds_is_refused_where_the_protocol_keeps_subjects_apa
 FAULTS = [
     ({"subject": "p99"}, "rows name subjects that kinds does not have, such as p99"),
     ({"recording": "p00-v9"}, "rows name recordings that kinds does not have, such as p00-v9"),
-    ({"unit": "p00-v0:5-10005"}, "rows name units that kinds does not have, such as p00-v0:5-10005"),
+    ({"unit": "p00-v0:5-1000{}"}, "rows name units that kinds does not have, such as p00-v0:5-10002"),
     ({"subject": "p01"}, "rows name units of another subject or recording"),
     ({"target": "arousl"}, "rows are of a target that kinds does not have, such as arousl"),
     ({"score": "nan"}, "scores are no finite numbers, such as nan"),
     ({"score": ""}, "scores are no finite numbers"),
     ({"score": "1.7"}, "scores are no probabilities, such as 1.7"),
     ({"decision": "2"}, "decisions are no class, such as 2"),
-    ({"seed": "-1"}, "values of seed are no whole numbers from 0 on, such as -1"),
-    ({"fold": "a"}, "values of fold are no whole numbers from 0 on, such as a"),
+    ({"seed": "-1"}, "values of seed are no whole numbers from 0 to 2,147,483,647, such as -1"),
+    ({"fold": "a"}, "values of fold are no whole numbers from 0 to 2,147,483,647, such as a"),
 ]
 
 
@@ -291,7 +292,9 @@ FAULTS = [
 def test_faults_are_refused_with_their_lines(arousal, scored, change, reasons):
     rows = sorted(rows_of(arousal.folder / "predictions.csv.gz"), key=lambda row: row["subject"])
     with pytest.raises(DataError) as caught:
-        scored([row | change if i in (2, 7) else row for i, row in enumerate(rows)])
+        scored(
+            [row | {k: v.format(i) for k, v in change.items()} if i in (2, 7) else row for i, row in enumerate(rows)]
+        )
     assert reasons in caught.value.what
     assert caught.value.where.endswith("mine.csv, lines 4, 9")
     assert caught.value.exit_code == 3

@@ -75,7 +75,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
             f"{', '.join(OPTIONAL_COLUMNS[1:])}",
         )
     kinds = {t.name: t for t in card.targets}
-    faults, rows, first = Faults(path), [], dict[tuple[str, ...], int]()
+    faults, rows, first = Faults(path), [], dict[tuple[object, ...], int]()
     for line, cells in lines:
         if len(cells) != len(head):
             faults.add("lines have another number of fields than the first", line)
@@ -87,10 +87,11 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
             faults.add(f"rows are of a target that {card.name} does not have", line, row["target"], expected)
             continue
         made = _row(row, line, target, classes, faults)
-        key = (row.get("method", MODEL), row.get("seed", ""), row["target"], row["unit"])
-        if (before := first.setdefault(key, line)) != line:
+        method = row.get("method", MODEL)
+        key = (method, made and made.seed, row["target"], row["unit"])
+        if made and (before := first.setdefault(key, line)) != line:
             faults.add("rows repeat a unit of the same seed", line, f"{row['unit']}, which is also in line {before}")
-        rows.append((key[0], made))
+        rows.append((method, made))
     faults.check()
     methods = list(dict.fromkeys(method for method, _ in rows))
     if not rows:

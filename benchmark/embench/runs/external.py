@@ -138,12 +138,11 @@ def write_units(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> None:
-    """Refuses subjects, recordings and units that the dataset does not have, and rows that are there twice."""
+    """Refuses subjects, recordings and units that the dataset does not have."""
     units = {unit.id: unit for unit in cohort.units}
     subjects = {entry.subject for entry in cohort.store.recordings}
     recordings = {entry.id for entry in cohort.store.recordings}
     data, faults = cohort.card.name, Faults(path)
-    first: dict[tuple[int, str, str], int] = {}
     for row in rows:
         if row.subject not in subjects:
             faults.add(
@@ -158,9 +157,6 @@ def _check_known(rows: Sequence[SubmittedRow], cohort: Cohort, path: Path) -> No
             own = units[row.unit]
             example = f"{row.unit}, which is of {own.subject} and {own.recording}"
             faults.add("rows name units of another subject or recording", row.line, example)
-        elif (before := first.setdefault((row.seed, row.target, row.unit), row.line)) != row.line:
-            example = f"{row.unit}, which is also in line {before}"
-            faults.add("rows repeat a unit of the same seed", row.line, example)
     faults.check(hint=f"embench data labels {data} --units FILE.csv lists all units")
 
 
