@@ -13,6 +13,7 @@ from torch import nn
 from embench.checksums import DamagedError, check_files, sums_of
 from embench.engine import loop
 from embench.engine.stage import Folder
+from embench.errors import EmbenchError
 from embench.store.folders import check_folder, stored_folders
 
 from ..sample import sample
