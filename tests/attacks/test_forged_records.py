@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from embench.cli import main
+from embench.records import record
 from embench.records.predictions import Labels, Predictions
 
 CODE = "import pathlib\npathlib.Path(__file__).with_name('RAN').touch()\nclass X: pass\n"
@@ -32,16 +33,20 @@ LISTS = {"pretrainers": ["masked_value:wesad"], "settings": ["fusion.build.trees
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real entry of four subjects, with something in every field that names something."""
-    folder = tmp_path_factory.mktemp("small")
-    for name in ("scores.json", "folds.csv", "audit.json"):
-        shutil.copy(REAL / name, folder)
-    run = yaml.safe_load((REAL / "run.yaml").read_text()) | yaml.safe_load(MORE)
+    """A real entry of four subjects with files of its own, and with something in every field that names something."""
+    folder, real = tmp_path_factory.mktemp("small"), record.read_record(REAL)
+    shutil.copy(REAL / "audit.json", folder)
+    (folder / "scores.json").write_text(json.dumps(real.scores))
+    (folder / "folds.csv").write_text(record.format_csv(real.folds, record.FOLD_FIELDS))
+    run = {name: value for name, value in real.run.items() if name != "entry"} | yaml.safe_load(MORE)
     run["method"]["pretrainers"] = ["masked_value:wesad"]
     run["config"]["request"] |= LISTS
     (folder / "run.yaml").write_text(yaml.safe_dump(run))
-    for kind, name in ((Predictions, "predictions.csv.gz"), (Labels, "labels.csv.gz")):
-        whole = kind.read(REAL / name)
+    for kind, whole, name in (
+        (Predictions, real.predictions, "predictions.csv.gz"),
+        (Labels, real.labels, "labels.csv.gz"),
+    ):
+        assert whole is not None
         kept = np.isin(whole["subject"], ["S02", "S03", "S04", "S05"]) & (whole["seed"] < 1)
         kind({column: values[kept] for column, values in whole.columns.items()}).write(folder / name)
     return folder

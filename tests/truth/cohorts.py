@@ -188,7 +188,8 @@ def recorded(
         "config": {},
     }
     labels = Labels(dict(zip(Labels.FIXED, about, strict=True)))
-    return Record(run, Predictions(columns), labels, roles, {"headlines": {TARGET.name: headline}})
+    empty = {"scores": {}, "controls": {}, "differences": {}, "cleared_all": True, "not_cleared": []}
+    return Record(run, Predictions(columns), labels, roles, {"headlines": {TARGET.name: headline}, **empty})
 
 
 def worth(models: list[list[Model]], x: np.ndarray, y: np.ndarray) -> dict[str, float]:
