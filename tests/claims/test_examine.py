@@ -1,21 +1,26 @@
 """Claims from files to verdicts, on the small subjects of `tests/tiny`, as a package of somebody else brings them."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
+import yaml
 
+from embench import registry
 from embench.claims.verdict import direction_verdict
 from embench.records import record
 
-from ..tiny.world import plugin
-
 PAPER = "acme2030"
-TINY, OTHER = plugin("Tiny"), plugin("Other")
+TINY = "embench_acme/tiny"
+PLUGINS = Path(__file__).parents[1] / "tiny" / "plugins.py"
+REGISTRY = {"dataset": {"tiny": "Tiny"}, "encoder": {"pool": "Pool", "raising": "Raising"}}
+"""What the package brings of the small plugins; a claim names no file."""
 
 CLAIM = {
     "paper": PAPER,
     "claim": "The heart says more than the skin.",
-    "both": {"encoder": plugin("Pool"), "fusion": "single"},
+    "both": {"encoder": "embench_acme/pool", "fusion": "single"},
     "a": {"modalities": "ecg"},
     "b": {"modalities": "eda"},
     "direction": "higher",
@@ -32,9 +37,19 @@ def bring(acme, six, tmp_path, embench):
     def made(**by_id):
         folder = acme / "claims" / PAPER
         folder.mkdir(parents=True)
+        shutil.copyfile(PLUGINS, acme / "small.py")
+        known = yaml.safe_load((acme / "registry.yaml").read_text())
+        for kind, names in REGISTRY.items():
+            about = {"revision": 1, "summary": "Small."}
+            known.setdefault(kind, {}).update(
+                {name: {"target": f"embench_acme.small:{cls}", **about} for name, cls in names.items()}
+            )
+        (acme / "registry.yaml").write_text(yaml.safe_dump(known))
+        registry.refresh()
         for name, claim in by_id.items():
             (folder / f"{name}.yaml").write_text(json.dumps({"id": name, **claim}))
-        own = ["--data-root", six, "--runs", tmp_path / "runs", "--recipe", "quick", "--seeds", "0"]
+        shutil.copytree(six / "Tiny", tmp_path / "data" / "tiny")
+        own = ["--data-root", tmp_path / "data", "--runs", tmp_path / "runs", "--recipe", "quick", "--seeds", "0"]
         own += ["--device", "cpu", "--workers", "1"]
         return lambda *arguments: embench("claims", PAPER, *own, *arguments)
 
@@ -111,7 +126,8 @@ def test_a_dataset_that_is_asked_for_and_lacks_what_a_claim_reads_does_not_apply
 
 
 def test_a_failing_side_is_missing_and_says_why(bring):
-    done = bring(A1=CLAIM, A2={**CLAIM, "a": {"modalities": "ecg", "encoder": plugin("Raising")}})("--under", "fixed")
+    raising = {"modalities": "ecg", "encoder": "embench_acme/raising"}
+    done = bring(A1=CLAIM, A2={**CLAIM, "a": raising})("--under", "fixed")
     assert done.code == 6
     assert "side a failed" in done.out
     assert "one seed" in done.out or "undecided" in done.out
