@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 ONE_DOOR = ROOT / "benchmark" / "embench" / "system.py"
 NOT_EVERYWHERE = re.compile(
     r"^\s*(?:import|from) (?:fcntl|resource|pwd|grp|termios|msvcrt)\b|/proc\b|sched_getaffinity"
-    r"|signal\.SIG(?!INT|TERM)|os\.(?:fork|kill|getuid|geteuid|uname|sysconf|mkfifo|killpg)\b",
+    r"|signal\.SIG(?!INT|TERM|_DFL)|os\.(?:fork|kill|getuid|geteuid|uname|sysconf|mkfifo|killpg)\b",
     re.MULTILINE,
 )
 

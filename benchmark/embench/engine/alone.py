@@ -19,7 +19,7 @@ from embench.engine.stage import Folder, Stage
 from embench.engine.work import naming_faults
 from embench.errors import PluginError
 
-ROWS = 16
+FEW_ROWS = 16
 """Rows of each stage that are predicted again; all rows of a unit, so that one unit may have more."""
 
 SPANS = 8
@@ -75,7 +75,7 @@ def _some_units(asked: Questions, seed: int) -> np.ndarray:
     of_row = asked.grid.unit[asked.rows]
     units, counts = np.unique(of_row, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(units))
-    taken = max(1, int((np.cumsum(counts[order]) <= ROWS).sum()))
+    taken = max(1, int((np.cumsum(counts[order]) <= FEW_ROWS).sum()))
     return asked.rows[np.isin(of_row, units[order[:taken]])]
 
 

@@ -29,7 +29,7 @@ from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model, Supervised
 from embench.store import Store, open_store
 
-ROWS = "rows.npz"
+ROWS_FILE = "rows.npz"
 
 
 def of_units(
@@ -360,7 +360,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
         with path.open("wb") as file:
             np.savez(file, allow_pickle=False, **rows)
 
-    folder.write(ROWS, write)
+    folder.write(ROWS_FILE, write)
     network.save_specs(folder, specs)
     frozen = sum(network.parameter_count(module) for module in modules.values())
     return {"epochs": 0, "rows": len(train), "val_rows": len(val), "seed": stage.seed, "frozen": frozen}
@@ -373,7 +373,7 @@ def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:
     seed = folder.result()["seed"]
     machine.seed_everything(seed, params.common.threads, params.common.device)
     estimator: Estimator = kind(params.fusion.recipe, seed, target.kind, target.n, tuple(params.modalities))
-    with np.load(folder.file(ROWS), allow_pickle=False) as rows:
+    with np.load(folder.file(ROWS_FILE), allow_pickle=False) as rows:
         val = (rows["X_val"].astype(np.float64), rows["y_val"]) if "X_val" in rows else None
         estimator.fit(rows["X"].astype(np.float64), rows["y"], rows["subjects"], rows["weight"], val)
     return estimator

@@ -30,7 +30,7 @@ from embench.records import entry
 from embench.records.embeddings import EMBEDDINGS_FILE
 from embench.records.manifest import EntryPart, Manifest, check_manifest, check_texts
 from embench.records.predictions import Labels, Predictions, columns_text, read_columns
-from embench.records.scores import check_scores
+from embench.records.scores import check_score_file
 from embench.texts import has_control
 
 RUN_FILE = "run.yaml"
@@ -223,7 +223,7 @@ def read_scores(folder: Path, parts: EntryPart | None = None) -> dict[str, Any]:
     if parts is not None:
         scores = {**scores, "controls": _read_control_scores(folder, parts)}
     check_texts(scores, str(path))
-    check_scores(scores, path)
+    check_score_file(scores, path)
     return scores
 
 

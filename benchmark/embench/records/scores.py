@@ -40,7 +40,7 @@ class _Scores(_Part):
     cleared_all: Any
 
 
-def check_scores(content: Any, path: Path) -> None:
+def check_score_file(content: Any, path: Path) -> None:
     """Raises DataError that names every field of `scores.json` that is missing or wrong."""
     if not isinstance(content, Mapping):
         raise DataError("the file holds no scores", where=str(path), expected=f"keys {', '.join(_Scores.model_fields)}")
