@@ -10,7 +10,7 @@ export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
 .PHONY: setup light demo test test-all lint ruff mypy imports bench board curve interop
-.PHONY: rates fuzz mutants pairs-gpu install browser clean
+.PHONY: rates fuzz mutants sealed pairs-gpu install browser clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -79,6 +79,10 @@ fuzz: setup
 mutants: setup
 	$(BIN)/python -m tests.mutants map -m "not slow"
 	$(BIN)/python -m tests.mutants run
+
+# An attack on entries whose labels are not public, under every dataset and protocol.
+sealed: setup
+	EMBENCH_WHOLE_PROOFS=1 $(PYTEST) -m slow tests/sealed
 
 # Every network of the pairs on a pretended GPU.
 pairs-gpu: setup

@@ -38,6 +38,7 @@ from embench.cli import app, main
 from embench.files import digest
 from embench.planning.plan import make
 from embench.planning.request import Request
+from embench.records.record import read_record
 
 PROGRAM = "import sys; from embench.cli import main; sys.exit(main())"
 THINGS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
@@ -167,10 +168,11 @@ def plan(request: Request) -> dict[str, Any]:
 
 
 def rescored(to: Recording, entry: Path) -> None:
-    copy = to.scratch / "rescored" / entry.name
+    copy = to.scratch / "rescored" / "protocol" / entry.name
     shutil.copytree(entry, copy)
+    shutil.copytree(entry.parents[1] / "shared", to.scratch / "rescored" / "shared", dirs_exist_ok=True)
     to.keep(f"rescored/{entry.name}.txt", "\n".join(rescore.rescore(copy)) + "\n")
-    to.keep(f"rescored/{entry.name}.json", (copy / "scores.json").read_text())
+    to.keep(f"rescored/{entry.name}.json", json.dumps(read_record(copy).scores, indent=1))
 
 
 def runs(to: Recording) -> None:

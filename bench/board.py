@@ -33,8 +33,7 @@ STRICT, LEGACY = "subject-independent-strict-v2", "segment-random-legacy"
 
 
 class Method(NamedTuple):
-    """`encoder` is one, or `modality=encoder` with commas between. Not all that is run is `published`: an entry is
-    nearly a megabyte."""
+    """`encoder` is one, or `modality=encoder` with commas between. Not all that is run is `published`."""
 
     encoder: str
     fusion: str

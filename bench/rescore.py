@@ -1,8 +1,8 @@
 """Scores the entries of `leaderboards/` again from their own predictions and labels: `python bench/rescore.py`.
 
-For when scores are computed in another way (`embench.statistics.SCORING_REVISION`). Nothing is trained and no further
-test label is opened. Audits, which are of the old scores, are removed: `embench audit` makes them again. Entries of
-superseded protocols stay as they were published.
+For when scores are computed in another way (`embench.statistics.SCORING_REVISION`), or the format of entries changes.
+Nothing is trained and no further test label is opened. Audits, which are of the old scores, are removed: `embench
+audit` makes them again. Entries of superseded protocols keep their scores and audits.
 """
 
 from __future__ import annotations
@@ -13,47 +13,21 @@ from pathlib import Path
 
 from board import BOARDS
 
-from embench import leaderboard, protocols, registry
-from embench.data.cohort import card_for_protocol, choose_targets
-from embench.errors import CheckFailed
+from embench import leaderboard, protocols
+from embench.leaderboard.export import rewrite_entry, write_summands
+from embench.leaderboard.recompute import recomputed_scores
 from embench.records import record
 from embench.statistics import evaluation
-from embench.statistics.joined import unit_length
-from embench.statistics.scores import compute_scores
 
 
 def rescore(folder: Path) -> list[str]:
     """Writes the entry's scores again; the means that differ from the old ones."""
     known = record.read_record(folder)
-    if known.labels is None:
-        raise CheckFailed("the entry has no labels, so only a holder of the data can score it", where=str(folder))
-    run = known.run
-    protocol = protocols.recorded_protocol(run["protocol"]) or protocols.load_protocol(run["protocol"]["name"])
-    card = card_for_protocol(protocol, registry.load("dataset", run["dataset"]["name"]).card)
-    # Entries from before a design was recorded are of protocols that ask for a fixed order alone.
-    design = run["cohort"].get("design") or ("fixed_order" if card.fixed_order else "free")
-    predictions = known.predictions
-    predicted = {(m, t) for m, t in zip(predictions["method"].tolist(), predictions["target"].tolist(), strict=True)}
-    reasons: dict[str, dict[str, str]] = {}
-    for control, targets in known.scores["controls"].items():
-        for target, scored in targets.items():
-            if (control, target) not in predicted:
-                reasons.setdefault(target, {})[control] = scored["undefined"]
-    scores = compute_scores(
-        predictions,
-        known.labels,
-        targets=choose_targets(card, ",".join(run["targets"])),
-        protocol=protocol,
-        design=design,
-        groups=known.groups,
-        unit_length_s={t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run["targets"]},
-        sessions=run["cohort"].get("session_s"),
-        not_applicable=reasons,
-    )
-    kept = {name: value for name, value in known.scores.items() if name not in scores and name != "replicates"}
-    record.write_record(
-        folder, replace(known, run={**run, "scoring": evaluation.scoring_identity()}, scores={**scores, **kept})
-    )
+    scores = recomputed_scores(known)
+    scored = replace(known, run={**known.run, "scoring": evaluation.scoring_identity()}, scores=scores)
+    rewrite_entry(folder, scored)
+    write_summands(folder, scored)
+    (folder / "audit.json").unlink(missing_ok=True)
     return [
         f"{target} {metric}: {old.get('mean')} is {scores['scores'][target][metric].get('mean')}"
         for target, metrics in known.scores["scores"].items()
@@ -63,8 +37,12 @@ def rescore(folder: Path) -> list[str]:
 
 
 def main() -> int:
-    entries = [path.parent for path in sorted(BOARDS.glob("*/*/*/run.yaml"))]
-    differ = {entry.name: rescore(entry) for entry in entries if not protocols.superseded_by(entry.parent.name)}
+    differ = {}
+    for entry in [path.parent for path in sorted(BOARDS.glob("*/*/*/run.yaml"))]:
+        if protocols.superseded_by(entry.parent.name):
+            rewrite_entry(entry, record.read_record(entry))
+        else:
+            differ[entry.name] = rescore(entry)
     leaderboard.build_leaderboards(BOARDS)
     for name, means in differ.items():
         print(f"{name}: {'; '.join(means) or 'the same means'}")

@@ -18,16 +18,14 @@ def own(S, Y, p, fold, cell, P, F):  # (classes, 2, P, F, C, C): positive units 
     return tables
 
 
-def crossed(tables, near, P):  # (classes, 2, P, P): comparisons inside p (row) that those inside q (column) cross
-    return near * np.array([t.reshape(2, P, -1) @ t[1].swapaxes(-1, -2).reshape(P, -1).T for t in tables])
-
-
-def enough(tables, least):  # the classes with 200 quadruples of 10 subjects; if matched, in 10 pairs of subjects
-    pairs = tables[:, 1]
-    return tables[(pairs.sum((1, 2)) >= 400) & ((pairs.sum(2) > 0).sum(1) >= 10) & ((pairs > 0).sum((1, 2)) >= least)]
+def enough(t, least):  # the classes with 200 quadruples of 10 subjects; if matched, in 10 pairs of subjects
+    return t[(t[:, 1].sum((1, 2)) >= 400) & ((t[:, 1].sum(2) > 0).sum(1) >= 10) & ((t[:, 1] > 0).sum((1, 2)) >= least)]
 
 
 def recompute(name, group, near, seed, *units):  # the score and the ends of its interval
+    def crossed(tables):  # (classes, 2, P, P): comparisons inside p (row) that those inside q (column) cross
+        return near * np.array([t.reshape(2, P, -1) @ t[1].swapaxes(-1, -2).reshape(P, -1).T for t in tables])
+
     P, F, groups, least = len(group), units[3].max() + 1, np.arange(group.max() + 1), 20 * name.endswith("matched")
     by_seed = [[x[..., seed == s] for x in units] for s in np.unique(seed)]
     tests = np.array([[np.isin(groups, group[p[fold == f]]) for f in range(F)] for *_, p, fold, _ in by_seed])
@@ -38,12 +36,12 @@ def recompute(name, group, near, seed, *units):  # the score and the ends of its
         score, adds, df = value[known].mean(), np.nan_to_num(adds) / known.sum(), len(np.unique(group[known])) - 1
         variance = (df + 1) / df * (np.bincount(group[known], (value - score)[known] / known.sum()) ** 2).sum()
     else:
-        mates = [crossed(t, near, P) for t in tables]
+        mates = [crossed(t) for t in tables]
         pooled = enough(sum(t for t in mates if len(enough(t, least))), least)
         kept = [group != g for g in (-1, *groups) if g < 0 or pooled[:, 1, group == g].any()]
         score, *without = [np.mean([W[k][:, k].sum() / K[k][:, k].sum() for W, K in pooled]) for k in kept]
         df, variance = len(without) - 1, (len(without) - 1) * np.var(without)
-        free = [enough(crossed(t.sum(3, keepdims=True), near, P), least) for t in tables]
+        free = [enough(crossed(t.sum(3, keepdims=True)), least) for t in tables]
         adds = np.array([np.nanmean([P * [np.nan], *(W.sum(1) / K.sum() for W, K in t)], axis=0) for t in free])
         adds *= not all(np.allclose(t[:, 0] + t[:, 0].swapaxes(1, 2), t[:, 1], rtol=0, atol=1e-6) for t in mates)
     adds = (adds @ (group[:, None] == groups))[seeds := np.isfinite(adds).all(1)]
@@ -58,18 +56,20 @@ def recompute(name, group, near, seed, *units):  # the score and the ends of its
     return score + np.sqrt(df * variance) * np.tan(np.interp(0.95 * area[-1], area, phi[1:])) * np.array([0, -1, 1])
 
 
-names = "predictions.csv.gz", "labels.csv.gz", "folds.csv"
-files = (np.loadtxt(Path(sys.argv[1], name), str, None, ",", quotechar='"', encoding="utf-8") for name in names)
-table, labels, folds = ({column[0]: column[1:] for column in file.T} for file in files)
-manifest, scores = Path(sys.argv[1], "run.yaml").read_text(), json.loads(Path(sys.argv[1], "scores.json").read_text())
-known = {tuple(of): y for *of, y in np.transpose([labels[k] for k in ("target", "unit", "seed", "label")])}
+folder, files = Path(sys.argv[1]).resolve(), ["predictions.csv.gz", "labels.csv.gz", "folds.csv"]
+manifest, scores = (folder / "run.yaml").read_text(), json.loads((folder / "scores.json").read_text())
+shared = [f"../../shared/{k}-{of}.csv.gz" for k, of in re.findall(r"\n  (rows|labels|folds): '?(\w+)", manifest)]
+tables = (np.loadtxt(folder / name, str, None, ",", quotechar='"', encoding="utf-8") for name in shared or files)
+table, labels, folds = ({column[0]: column[1:] for column in file.T} for file in tables)
+numbers = np.load(folder / "predictions.npz") if shared else {}  # the first bytes of all numbers, then the second ..
+table |= {k: np.ascontiguousarray(v.T).view(f"<f{len(v)}")[:, 0].astype(str) for k, v in numbers.items() if k > "s"}
+known = {("model", *of): y for *of, y in np.transpose([labels[k] for k in ("target", "unit", "seed", "label")])}
+rows = np.transpose([table[k] for k in ("method", "target", "unit", "seed")])
+table["label"] = np.array([known.get(tuple(row)) or known.get((*row[:3], "")) or "nan" for row in rows])
 for target, name in [(t, n) for t, n in scores["headlines"].items() if "mean" in scores["scores"][t][n] and n != "ccc"]:
-    x = {k: v[(table["method"] == "model") & (table["target"] == target)] for k, v in table.items()}
-    keys = np.transpose([x["target"], x["unit"], x["seed"]])
-    y = np.array([known.get((t, u, s)) or known.get((t, u, "")) or "nan" for t, u, s in keys], float)
-    x, y = {k: v[np.isfinite(y)] for k, v in x.items()}, y[np.isfinite(y)]
-    S = np.array([v for k, v in x.items() if k.startswith("score") and v[0]], float)
-    Y = y[None] == (np.arange(len(S))[:, None] if len(S) > 1 else 1)
+    x = {k: v[(table["target"] == target) & (table["label"] != "nan")] for k, v in table.items()}
+    S = np.array([v for k, v in x.items() if k.startswith("score") and v[0] not in ("", "nan")], float)
+    Y = x["label"].astype(float)[None] == (np.arange(len(S))[:, None] if len(S) > 1 else 1)
     subject, p = np.unique(x["subject"], return_inverse=True)
     group = np.unique([folds["group"][folds["subject"] == s][0] for s in subject], return_inverse=True)[1]
     T = np.array([re.search(rf"\n    '?{re.escape(s)}'?: ([\d.]+)\n|$", manifest)[1] for s in subject], float)

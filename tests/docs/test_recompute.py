@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from embench.records.record import read_record, write_entry
+
 from ..tiny.fixtures import cache
 from ..tiny.running import Bench
 from ..tiny.world import make_subject, write
@@ -44,11 +46,17 @@ def test_headlines_and_intervals_are_recomputed_from_the_files(tmp_path, subject
     bench = Bench(data, tmp_path / "runs", dataset)
     method = {"encoder": "Moments", "fusion": "logreg", "modalities": "ecg,eda", "targets": target}
     result = bench.run(**method, protocol="subject-independent-v2", seeds="0,1,2")
-    script = [sys.executable, "-W", "ignore", ROOT / "docs" / "recompute.py", result.folder]
-    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    entry = tmp_path / "boards" / "protocol" / result.id
+    write_entry(entry, read_record(result.folder), tmp_path / "boards" / "shared")
+    script = [sys.executable, "-W", "ignore", ROOT / "docs" / "recompute.py"]
+    done, published = (
+        subprocess.run([*script, folder], capture_output=True, text=True, check=True)
+        for folder in (result.folder, entry)
+    )
+    assert published.stdout == done.stdout
     assert result.scores["headlines"] == {target: headline}
     named, name, *numbers = done.stdout.split()
-    published = result.scores["scores"][target][headline]
+    score = result.scores["scores"][target][headline]
     assert (named, name) == (target, headline)
-    assert published["shared_variance"] is not None
-    assert [float(n) for n in numbers] == pytest.approx([published[k] for k in ("mean", "low", "high")], abs=1e-6)
+    assert score["shared_variance"] is not None
+    assert [float(n) for n in numbers] == pytest.approx([score[k] for k in ("mean", "low", "high")], abs=1e-6)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from embench.protocols import superseded_by
+from embench.records.record import read_record
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = [
@@ -24,14 +24,15 @@ def test_an_entry_scored_anew_says_the_same(entry: Path, tmp_path: Path, monkeyp
     monkeypatch.syspath_prepend(str(ROOT / "bench"))
     from rescore import rescore
 
-    copied = shutil.copytree(entry, tmp_path / entry.name)
+    copied = shutil.copytree(entry, tmp_path / "board" / "protocol" / entry.name)
+    shutil.copytree(entry.parents[1] / "shared", tmp_path / "board" / "shared")
     rescore(copied)
-    ours, published = (json.loads((folder / "scores.json").read_text()) for folder in (copied, entry))
+    ours, published = (read_record(folder).scores for folder in (copied, entry))
     means = {place: mean for place, mean in _numbers(published["scores"]).items() if place.endswith("/mean")}
     assert {place: _numbers(ours["scores"])[place] for place in means} == pytest.approx(means, abs=2e-3)
     assert not (copied / "audit.json").exists()  # it was of the old scores
     assert rescore(copied) == []
-    assert json.loads((copied / "scores.json").read_text()) == ours
+    assert read_record(copied).scores == ours
 
 
 def _numbers(table: object, at: str = "") -> dict[str, float]:

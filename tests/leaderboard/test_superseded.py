@@ -23,6 +23,7 @@ def boards(tmp_path: Path) -> Path:
     """Two published entries, and one of them as the next version would have it."""
     for entry in ENTRIES:
         shutil.copytree(entry, tmp_path / "stress_predict" / "subject-independent-v1" / entry.name)
+    shutil.copytree(PUBLISHED / "shared", tmp_path / "stress_predict" / "shared")
     new = tmp_path / "stress_predict" / "subject-independent-v2" / ENTRIES[0].name
     shutil.copytree(ENTRIES[0], new)
     run: dict[str, Any] = yaml.safe_load((new / "run.yaml").read_text())

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.interfaces.units import Target
-from embench.leaderboard.export import board_name, export_entry, labels_hmac
+from embench.leaderboard.export import board_name, export_entry
 from embench.protocols import load_protocol
 from embench.records.record import Record, read_manifest, read_record, write_record
 from embench.statistics.scores import compute_scores
@@ -156,8 +155,9 @@ def test_an_entry_is_the_part_that_may_be_published(tmp_path: Path, record: Reco
     write_record(tmp_path / "run", record)
     entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
     assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v2" / "20f1ab"
-    names = {"run.yaml", "predictions.csv.gz", "folds.csv", "scores.json", "summands.json", "labels.csv.gz"}
-    assert {p.name for p in entry.iterdir()} == names
+    assert {p.name for p in entry.iterdir()} == {"run.yaml", "predictions.npz", "scores.json", "summands.json"}
+    kinds = {p.name.split("-")[0] for p in (tmp_path / "boards" / "stress_predict" / "shared").iterdir()}
+    assert kinds == {"rows", "labels", "folds", "controls", "control_scores"}
     assert export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest") == entry  # replaces it
     assert [p.name for p in entry.parent.iterdir()] == ["20f1ab"]
 
@@ -185,32 +185,8 @@ def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Re
         groups=published.groups,
         unit_length_s=10.0,
     )
-    assert again == published.scores == record.scores
-
-
-@pytest.mark.parametrize("public", ["no", "unknown"])
-def test_labels_that_are_not_public_stay_at_home(tmp_path: Path, record: Record, public: str) -> None:
-    write_record(tmp_path / "run", but(record, changed("card.labels_public", public)))
-    entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
-    assert not (entry / "labels.csv.gz").exists()
-    assert record.labels is not None
-    sealed = (entry / "labels.hmac").read_text().strip()
-    assert sealed == labels_hmac(record.labels, b"digest")
-    assert sealed != labels_hmac(record.labels, b"another")
-    assert read_record(entry).labels is None
-
-
-@pytest.mark.parametrize(("public", "methods"), [("yes", {"model", "majority", "elapsed_time"}), ("no", {"model"})])
-def test_answers_fitted_on_labels_stay_where_labels_stay(
-    tmp_path: Path, record: Record, public: str, methods: set[str]
-) -> None:
-    write_record(tmp_path / "run", but(record, changed("card.labels_public", public)))
-    published = read_record(export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest"))
-    assert set(published.predictions["method"]) == methods
-    own, before = (p.take(p["method"] == "model") for p in (published.predictions, record.predictions))
-    for name in before.columns:
-        np.testing.assert_array_equal(own[name], before[name])
-    assert published.scores == record.scores
+    assert again == record.scores
+    assert published.scores == {name: part for name, part in record.scores.items() if name != "folds"}
 
 
 @pytest.mark.parametrize(

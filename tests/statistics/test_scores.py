@@ -361,6 +361,13 @@ def test_groups_widen_the_interval_of_subjects_who_are_alike(make_run: MakeRun, 
     assert grouped["high"] - grouped["low"] != pytest.approx(out["high"] - out["low"])
 
 
+def test_a_seed_with_few_comparisons_does_not_stop_the_score_of_the_others(make_run: MakeRun, binary: Target) -> None:
+    """All seeds together have the 200 pairs that a score within stimuli needs, and one of them does not."""
+    out = scored(make_run(n_subjects=20, units=10, seeds=3), binary, design="shared_stimuli")
+    number = out["scores"]["stress"]["auroc_within_stimulus"]
+    assert number["low"] < number["mean"] < number["high"]
+
+
 def test_faulty_predictions_are_refused(make_run: MakeRun, binary: Target) -> None:
     run = make_run()
     twice = Predictions.concatenate([run.predictions, run.predictions.take(np.arange(3))])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embench.audits.checks import CHECKS
+from embench.audits.checks import CHECKS, WITHOUT_PREDICTIONS
 from embench.audits.collect import collect_evidence, rebuild_plan
 from embench.callbacks import EventCallback
 from embench.errors import UsageError
 from embench.interfaces.metric import Undefined
+from embench.leaderboard.sealing import sealed_audit
 from embench.records.audit import Audit, CheckResult, write_audit
 
 
@@ -26,7 +27,8 @@ def audit_run(
         folder: of the run, or of a leaderboard entry.
         data_root: where the data lie; by default where the run had them.
         retrained: how often the request is retrained on permuted labels.
-        out: the folder that gets `audit.json`; by default the run's own.
+        out: the folder that gets `audit.json`; by default the run's own. That of an entry whose labels are not public
+            gets the findings without what was measured.
 
     Raises:
         DataError: the record is incomplete, or the data are not there. UsageError: it cannot be retrained.
@@ -35,7 +37,8 @@ def audit_run(
     checks: dict[str, CheckResult] = {}
     skipped: dict[str, str] = {}
     for name, check in CHECKS.items():
-        found = check(evidence)
+        possible = len(evidence.predictions) or name in WITHOUT_PREDICTIONS
+        found = check(evidence) if possible else Undefined("the record holds no predictions")
         if isinstance(found, Undefined):
             skipped[name] = found.reason
         else:
@@ -50,5 +53,8 @@ def audit_run(
     else:
         skipped["permuted_labels"] = "--retrain N was not given"
     made = Audit(evidence.manifest.id, checks, skipped)
-    write_audit(out or evidence.folder, made)
+    content = made.json()
+    if out is None and evidence.manifest.entry and evidence.card.labels_public != "yes":
+        content = sealed_audit(content)  # what it measured would tell labels if the entry were published again
+    write_audit(out or evidence.folder, content)
     return made

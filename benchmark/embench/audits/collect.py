@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from embench import registry
 from embench.audits.checks.evidence import Evidence, FittedStatistics
@@ -17,6 +17,7 @@ from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
+from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.planning.request import Request
 from embench.protocols import Fold, Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records import embeddings, record
@@ -47,16 +48,18 @@ def collect_evidence(folder: Path, data_root: Path | None) -> Evidence:
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     groups = {**cohort.groups, **known.groups}
     labels = _labels(cohort, targets, dealt)
-    rescored = compute_scores(
-        known.predictions,
-        known.labels or labels,
-        targets=targets,
-        protocol=protocol,
-        design=cohort.design,
-        groups=groups,
-        unit_length_s=cohort.length_s,
-        sessions=cohort.sessions,
-    )
+    rescored: Mapping[str, Any] = {}
+    if len(known.predictions):
+        rescored = compute_scores(
+            known.predictions,
+            known.labels or labels,
+            targets=targets,
+            protocol=protocol,
+            design=cohort.design,
+            groups=groups,
+            unit_length_s=cohort.length_s,
+            sessions=cohort.sessions,
+        )
     planned, reason = rebuild_plan(known, data_root, folder)
     differences = [reason] if planned is None else _differences(known.run, planned)
     statistics: Sequence[FittedStatistics] | Undefined
@@ -89,7 +92,18 @@ def collect_evidence(folder: Path, data_root: Path | None) -> Evidence:
         missing_sources=missing,
         stages=stages,
         baselines=_baselines(folder, manifest),
+        seal=_seal(folder, known, labels, root) if known.labels is None else None,
     )
+
+
+def _seal(
+    folder: Path, known: record.Record, labels: Labels, root: Path | None
+) -> Literal["same", "other labels", "other files", "missing"]:
+    """See `Evidence.seal`."""
+    path = folder / SEAL_FILE
+    if not path.is_file():
+        return "missing"
+    return compare_seal(path, labels, find.raw_digest_of(known.run["dataset"]["name"], root))
 
 
 def _protocol(run: Mapping[str, Any]) -> Protocol:

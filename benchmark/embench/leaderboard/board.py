@@ -9,7 +9,7 @@ from typing import Any
 
 from embench.errors import MachineError, UsageError
 from embench.files import write_text
-from embench.leaderboard.entries import LeaderboardEntry, load_entries
+from embench.leaderboard.entries import LeaderboardEntry, drop_unshared, load_entries
 from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow, ranked_rows
 from embench.protocols import superseded_by
 from embench.records.cost import COST_COLUMNS, format_cost
@@ -38,8 +38,10 @@ LEGEND = """\
 - *time*: the sum over all stages; *parameters* and *FLOPs*: the method of one fold, for the prediction of one row;
   *memory*: the highest use of a stage; *energy*: that of the GPU. *openings / tried*: how often the test labels had
   been opened when the entry was made, and by how many methods.
-- —: undefined or not estimable; the entry's `scores.json` gives the reason. An entry's folder (last column) holds the
-  predictions, folds and resolved configuration from which its numbers can be recomputed.
+- —: undefined or not estimable; the entry's `scores.json` gives the reason. An entry's folder (last column) and the
+  folder `shared` hold the predictions, labels, folds and resolved configuration from which its numbers can be
+  recomputed. Where the labels of a dataset are not public, neither are predictions, scores of folds, and most scores of
+  controls.
 """
 
 
@@ -66,15 +68,18 @@ def leaderboard_sections(
 
 
 def build_leaderboards(root: Path) -> list[Path]:
-    """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths.
+    """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths. Shared files
+    that no entry names any more are removed.
 
     Raises:
         MachineError: the disk refuses.
     """
     root = Path(root)
-    sections = _sections(load_entries(root))
+    entries = load_entries(root)
+    sections = _sections(entries)
     written = []
     try:
+        drop_unshared(root, entries)
         for dataset, of_dataset in groupby(sections, key=lambda section: section["dataset"]):
             path = root / dataset / "README.md"
             write_text(path, _page(dataset, list(of_dataset)))

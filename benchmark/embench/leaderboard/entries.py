@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from embench.errors import CheckFailed, DataError
+from embench.leaderboard import sealing
 from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
-from embench.records.manifest import Manifest
+from embench.records.entry import SHARED_FOLDER, SHARED_KINDS, shared_folder, shared_path
+from embench.records.manifest import EntryPart, Manifest
 from embench.records.record import read_manifest, read_scores
 from embench.statistics.ranking import Summands
 
@@ -59,7 +61,8 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
         folder = path.parent
         if folder.name.startswith("."):
             continue  # one that was being written when its process died
-        run, scores = read_manifest(folder), read_scores(folder)
+        run = read_manifest(folder)
+        scores, audit = read_scores(folder, run.entry), audits.read_audit(folder)
         named = board_name(run.dataset.name), run.protocol.name, run.id
         if folder.parts[-3:] != named:
             raise DataError("an entry lies in the wrong folder", where=str(folder), expected="/".join(named))
@@ -69,8 +72,40 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
             raise DataError(
                 "the scores lack a part", where=str(folder / "scores.json"), expected="embench's own format"
             )
-        entries.append(LeaderboardEntry(folder, run, scores, audits.read_audit(folder), _summands(folder)))
+        _check_labels(folder, run, scores, audit)
+        entries.append(LeaderboardEntry(folder, run, scores, audit, _summands(folder)))
     return entries
+
+
+def drop_unshared(root: Path, entries: Iterable[LeaderboardEntry]) -> None:
+    """Removes the files below `root`/<dataset>/shared that none of the entries names. Raises OSError."""
+    named = {path for entry in entries if entry.run.entry for path in _shared_paths(entry.folder, entry.run.entry)}
+    for path in Path(root).resolve().glob(f"*/{SHARED_FOLDER}/*-*.*"):
+        if path not in named and not path.name.startswith("."):
+            path.unlink()
+
+
+def _shared_paths(folder: Path, parts: EntryPart) -> Iterator[Path]:
+    names = {kind: getattr(parts, kind) for kind in SHARED_KINDS}
+    return (shared_path(shared_folder(folder), kind, name) for kind, name in names.items() if name)
+
+
+def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> None:
+    """An entry holds labels if, and only if, they are public."""
+    if run.card.labels_public != "yes":
+        if found := sealing.what_tells_labels(folder, run, scores, audit):
+            raise CheckFailed(
+                f"the labels of this dataset are not public, and the entry holds {found}",
+                where=str(folder),
+                hint="delete the entry, also from the history, and publish the run again",
+            )
+    elif run.entry is not None and not run.entry.labels:
+        raise CheckFailed(
+            "the labels are public, but the entry does not hold them",
+            where=str(folder / "run.yaml"),
+            expected="entry: labels",
+            hint="publish the run again",
+        )
 
 
 def _summands(folder: Path) -> dict[str, Summands]:

@@ -2,92 +2,107 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from embench import registry
 from embench.errors import CheckFailed, DataError, MachineError
 from embench.files import aside, temporary, write_text
-from embench.records.audit import AUDIT_FILE as AUDIT
+from embench.leaderboard import sealing
+from embench.records.audit import AUDIT_FILE, read_audit
+from embench.records.entry import shared_folder
 from embench.records.manifest import Manifest
-from embench.records.predictions import MODEL, Labels
-from embench.records.record import Record, as_yaml, read_record
+from embench.records.record import Record, read_record, write_entry
 
-COPIED_FILES = ("folds.csv", "scores.json")
-PREDICTIONS_FILE = "predictions.csv.gz"
 SUMMANDS_FILE = "summands.json"
 """What groups of subjects add to the headlines, by which rows are compared."""
 LOCAL_OPTIONS = ("data_root", "runs", "pretrained", "pretrainers")
 """Options that may name places on a user's machine; of weights that were started from the hash is published, and
 pretrainers stand elsewhere in the record, without paths."""
 
-HMAC_FILE = "labels.hmac"
-
 DatasetKey = Callable[[str], bytes]
 """Dataset's full name -> a digest of its raw files that is not published itself."""
 
 
 def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
-    """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced.
+    """The folder `boards`/<dataset>/<protocol>/<run-id>, made from a run's; one that is there is replaced. What it has
+    in common with other entries of the dataset lies in `boards`/<dataset>/shared.
 
-    Labels go along only where the dataset's card says that they are public; otherwise `labels.hmac` holds one HMAC over
-    the sorted labels, by which a holder of the raw files can show that they score against the same ones. Then the
-    predictions are the model's alone, too: controls are fitted on labels, and their predictions in several folds reveal
-    most labels (`stimulus_mean` is a linear system in them). The controls' scores stay. `summands.json` does not
-    go along either: what a subject adds to the scores of many methods is such a system, too.
+    Labels and predictions go along only where the dataset's card says that labels are public. Otherwise the entry is
+    sealed (see `embench.leaderboard.sealing`): `labels.hmac` is what a holder of the raw files compares labels with.
 
     Args:
         key: called only where labels are not public, so that public ones need no raw files.
 
     Raises:
-        CheckFailed: the run may not be published (see `why_not_publishable`). DataError: its folder is incomplete.
-        MachineError: the entry cannot be written.
+        CheckFailed: the run may not be published (see `why_not_publishable`), or its labels could be told from its
+            scores. DataError: its folder is incomplete. MachineError: the entry cannot be written.
     """
     run_folder = Path(run_folder)
     record = read_record(run_folder)
     manifest = Manifest.model_validate(record.run)
     if reasons := why_not_publishable(manifest):
         raise CheckFailed(f"the run cannot be published: {'; '.join(reasons)}", where=str(run_folder))
-    if record.labels is None:
+    labels = record.labels
+    if labels is None:
         raise DataError("the run's labels are missing", where=str(run_folder / "labels.csv.gz"))
+    public = manifest.card.labels_public == "yes"
+    if not public and (reason := sealing.why_labels_show(record.predictions, labels)):
+        raise CheckFailed(f"the run cannot be published: {reason}", where=str(run_folder))
     entry = entry_folder(boards, manifest)
+    audit = read_audit(run_folder)
+    record = replace(record, run=_public(record.run))
     try:
         with temporary(aside(entry)) as whole:
-            whole.mkdir(parents=True)
-            write_text(whole / "run.yaml", as_yaml(_public(record.run)))
-            for name in COPIED_FILES:
-                shutil.copyfile(run_folder / name, whole / name)
-            if (run_folder / AUDIT).is_file():
-                shutil.copyfile(run_folder / AUDIT, whole / AUDIT)
-            if manifest.card.labels_public == "yes":
-                for name in (PREDICTIONS_FILE, "labels.csv.gz"):
-                    shutil.copyfile(run_folder / name, whole / name)
-                write_text(whole / SUMMANDS_FILE, json.dumps(_summands(record)) + "\n")
+            if public:
+                write_entry(whole, record, shared_folder(entry))
+                write_summands(whole, record)
             else:
-                of_model = record.predictions["method"] == MODEL
-                record.predictions.take(of_model).write(whole / PREDICTIONS_FILE)
-                write_text(whole / HMAC_FILE, labels_hmac(record.labels, key(manifest.dataset.name)) + "\n")
-            old = whole.with_name(f"{whole.name}-old")
-            if entry.exists():
-                entry.rename(old)
-            whole.rename(entry)
-            shutil.rmtree(old, ignore_errors=True)
+                write_entry(whole, sealing.sealed(record), shared_folder(entry))
+                write_text(whole / sealing.SEAL_FILE, sealing.seal(labels, key(manifest.dataset.name)))
+                audit = audit and sealing.sealed_audit(audit)
+            if audit:
+                write_text(whole / AUDIT_FILE, json.dumps(audit, indent=1) + "\n")
+            _replace(entry, whole)
     except OSError as error:
         raise MachineError(f"the entry cannot be written: {error.strerror}", where=str(entry)) from error
     return entry
 
 
-def _summands(record: Record) -> dict[str, Any]:
-    """Target -> the headline's summands, of the targets that have some."""
+def rewrite_entry(folder: Path, record: Record) -> None:
+    """Writes a published record again, in the current format; its audit and its summands stay.
+
+    Raises:
+        DataError: the record is inconsistent. OSError: the disk refuses.
+    """
+    with temporary(aside(folder)) as whole:
+        write_entry(whole, record, shared_folder(folder))
+        for name in (AUDIT_FILE, SUMMANDS_FILE, sealing.SEAL_FILE):
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, whole / name)
+        _replace(folder, whole)
+
+
+def _replace(folder: Path, whole: Path) -> None:
+    """Renames the folder `whole` to `folder`."""
+    old = whole.with_name(f"{whole.name}-old")
+    if folder.exists():
+        folder.rename(old)
+    whole.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_summands(folder: Path, record: Record) -> None:
+    """Writes, of each target that has some, the headline's summands."""
     from embench.statistics.summands import headline_summands  # loads scipy, which those who read boards don't need
 
     found = {target: headline_summands(record, target) for target in record.scores["headlines"]}
-    return {target: summands.as_json() for target, summands in found.items() if summands}
+    kept = {target: summands.as_json() for target, summands in found.items() if summands}
+    write_text(folder / SUMMANDS_FILE, json.dumps(kept) + "\n")
 
 
 def _public(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,8 +137,3 @@ def entry_folder(boards: Path, run: Manifest) -> Path:
 def board_name(dataset: str) -> str:
     """A dataset's folder: its name, without the bundled package's, a variant after a hyphen."""
     return dataset.removeprefix(f"{registry.BUNDLED}/").replace("/", "-")
-
-
-def labels_hmac(labels: Labels, key: bytes) -> str:
-    """HMAC-SHA-256, in hex, over the labels' sorted lines."""
-    return hmac.new(key, "\n".join(labels.lines()).encode(), hashlib.sha256).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from embench.errors import CheckFailed
 from embench.leaderboard.export import DatasetKey, export_entry, why_not_publishable
 from embench.records.record import read_manifest
 
@@ -24,6 +25,9 @@ def publish_runs(folders: Iterable[Path], boards: Path, key: DatasetKey) -> tupl
     for folder in folders:
         if reasons := why_not_publishable(read_manifest(folder)):
             refused[folder] = reasons
-        else:
+            continue
+        try:
             entries.append(export_entry(folder, boards, key=key))
+        except CheckFailed as error:  # its labels could be told
+            refused[folder] = [error.what]
     return entries, refused

@@ -73,11 +73,11 @@ class Audit:
         }
 
 
-def write_audit(folder: Path, audit: Audit) -> Path:
-    """Writes `audit.json` into a run's folder. Raises MachineError where the disk refuses."""
+def write_audit(folder: Path, content: Mapping[str, Any]) -> Path:
+    """Writes `audit.json`, of `Audit.json`, into a run's folder. Raises MachineError where the disk refuses."""
     path = Path(folder) / AUDIT_FILE
     try:
-        write_text(path, json.dumps(audit.json(), indent=1, default=float) + "\n")
+        write_text(path, json.dumps(content, indent=1, default=float) + "\n")
     except OSError as error:
         raise MachineError(f"the audit cannot be written: {error.strerror}", where=str(path)) from error
     return path

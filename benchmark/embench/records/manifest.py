@@ -6,14 +6,25 @@ A field with a default may be absent: records of earlier versions lack it, or no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from embench.errors import DataError, breaks_schema, faults
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 """What pretraining may have seen of the test subjects, from the least to the most."""
+
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 class _Part(BaseModel):
@@ -136,11 +147,23 @@ class Circumstances(_Part):
     versions: dict[str, Any]
 
 
+class EntryPart(_Part):
+    """In a published entry: the version of its format, and the digests of the files that it shares with others; None of
+    those that it does not have because its labels are not public."""
+
+    version: int
+    rows: Digest | None = None
+    labels: Digest | None = None
+    folds: Digest
+    controls: Digest | None = None
+    control_scores: Digest
+
+
 class Manifest(Circumstances):
     """One run: the request, the subjects, the method, the cost. `pretraining`: the external sources that were seen,
     with hash, licence, hours and number of subjects. `videos`: how many recordings of each dataset were seen, which
     could not be decoded and why, and how many of the segments that were searched for a face have none. `outside`: what
-    the file of a submission holds."""
+    the file of a submission holds. `entry`: what a published entry shares with others."""
 
     id: str
     trained_on: TrainedOnPart | None = None
@@ -158,6 +181,7 @@ class Manifest(Circumstances):
     tried: int | dict[str, int] | None
     device: Any
     config: dict[str, Any]
+    entry: EntryPart | None = None
 
 
 def check_manifest(content: Any, where: str) -> Manifest:

@@ -9,7 +9,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Predictions:
             raise DataError("predictions name classes with a gap", expected="score_0, score_1 and so on")
         columns = _checked(self.columns, names, "predictions")
         for name in ("score", *scores):
-            columns[name] = _nine_digits(columns[name])
+            columns[name] = nine_digits(columns[name])
         object.__setattr__(self, "columns", columns)
 
     def __len__(self) -> int:
@@ -67,6 +67,11 @@ class Predictions:
     def take(self, index: np.ndarray) -> Predictions:
         """The rows at `index`, positions (m,) or a boolean mask (n,)."""
         return Predictions({name: column[index] for name, column in self.columns.items()})
+
+    @classmethod
+    def none(cls) -> Predictions:
+        """No predictions at all."""
+        return cls({name: np.array([]) for name in (*cls.FIXED, "score", "decision")})
 
     @classmethod
     def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
@@ -140,7 +145,8 @@ def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what
     return made
 
 
-def _nine_digits(values: np.ndarray) -> np.ndarray:
+def nine_digits(values: np.ndarray) -> np.ndarray:
+    """Scores (n,) as they are scored: rounded to nine significant digits."""
     return np.array([f"{v:.9g}" for v in values.tolist()], dtype=object).astype(np.float64)
 
 
@@ -156,13 +162,18 @@ def _texts(name: str, column: np.ndarray, digits: bool) -> list[str]:
     return ["" if v != v else str(int(v)) if v.is_integer() else repr(v) for v in column.tolist()]
 
 
-def _write(path: Path, columns: Mapping[str, np.ndarray], digits: set[str]) -> None:
+def columns_text(columns: Mapping[str, np.ndarray], digits: Collection[str] = ()) -> str:
+    """CSV with a head line; the columns named in `digits` are rounded to nine significant digits."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*(_texts(n, c, n in digits) for n, c in columns.items()), strict=True))
+    return text.getvalue()
+
+
+def _write(path: Path, columns: Mapping[str, np.ndarray], digits: set[str]) -> None:
     # Neither a time nor a name goes into the header: the same rows give the same bytes.
-    Path(path).write_bytes(gzip.compress(text.getvalue().encode(), compresslevel=6, mtime=0))
+    Path(path).write_bytes(gzip.compress(columns_text(columns, digits).encode(), compresslevel=6, mtime=0))
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -172,6 +183,15 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise DataError("the file is missing", where=str(path)) from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"the file cannot be read: {error}", where=str(path), expected="gzipped CSV") from error
+    return read_columns(text, path)
+
+
+def read_columns(text: str, path: Path) -> dict[str, np.ndarray]:
+    """The columns of a CSV text of the file `path`, as text, int64 or float64.
+
+    Raises:
+        DataError: lines are of unequal length, or a field is no number.
+    """
     rows = list(csv.reader(io.StringIO(text, newline="")))
     if not rows or any(len(row) != len(rows[0]) for row in rows):
         raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")

@@ -14,8 +14,9 @@ import yaml
 
 from embench.errors import DataError, MachineError
 from embench.files import parse_yaml, write_text, write_whole
-from embench.records.manifest import Manifest, check_manifest
-from embench.records.predictions import Labels, Predictions
+from embench.records import entry
+from embench.records.manifest import EntryPart, Manifest, check_manifest
+from embench.records.predictions import Labels, Predictions, columns_text, read_columns
 
 FOLD_FIELDS = ("subject", "group", "fold", "role", "seed", "reason")
 
@@ -25,8 +26,8 @@ class Record:
     """All of a run but its weights.
 
     `run` is the content of run.yaml (see `Manifest`); `folds` rows of `FOLD_FIELDS` (`reason`: why a subject is
-    excluded, else blank); `history` rows with any fields: what the stages reported. `labels` is None in an entry of a
-    dataset whose labels are not public.
+    excluded, else blank); `history` rows with any fields: what the stages reported. In an entry of a dataset whose
+    labels are not public, `labels` is None and there are no predictions.
     """
 
     run: Mapping[str, Any]
@@ -64,7 +65,7 @@ def write_record(folder: Path, record: Record) -> Manifest:
         if record.labels is not None:
             write_whole(folder / "labels.csv.gz", record.labels.write)
         write_text(folder / "folds.csv", format_csv(record.folds, FOLD_FIELDS))
-        write_text(folder / "scores.json", json.dumps(record.scores, indent=1, allow_nan=False) + "\n")
+        write_text(folder / "scores.json", _as_json(record.scores))
         if record.history:
             names = dict.fromkeys(name for row in record.history for name in row)
             write_text(folder / "history.csv", format_csv(record.history, list(names)))
@@ -75,10 +76,16 @@ def write_record(folder: Path, record: Record) -> Manifest:
 
 
 def read_record(folder: Path) -> Record:
-    """Raises DataError where a file is missing or damaged, or run.yaml breaks its schema."""
+    """The record of a run, or of a published entry.
+
+    Raises:
+        DataError: a file is missing or damaged, or run.yaml breaks its schema.
+    """
     folder = Path(folder)
     run = read_yaml(folder / "run.yaml")
-    check_manifest(run, str(folder / "run.yaml"))
+    manifest = check_manifest(run, str(folder / "run.yaml"))
+    if manifest.entry is not None:
+        return _read_entry(folder, run, manifest.entry)
     labels, history = folder / "labels.csv.gz", folder / "history.csv"
     return Record(
         run=run,
@@ -90,20 +97,84 @@ def read_record(folder: Path) -> Record:
     )
 
 
+def write_entry(folder: Path, record: Record, shared: Path) -> None:
+    """Writes the record of a run as a published entry into the new folder `folder`, and what it has in common with
+    other entries among the files in `shared`. run.yaml comes last.
+
+    Raises:
+        DataError: the record is inconsistent. OSError: the disk refuses.
+    """
+    parts: dict[str, Any] = {"version": entry.ENTRY_VERSION}
+    folder.mkdir(parents=True)
+    if record.labels is not None:
+        rows, model, controls = entry.split_predictions(record.predictions)
+        entry.write_numbers(folder / entry.PREDICTIONS_FILE, model)
+        parts["rows"] = entry.share_text(shared, "rows", rows)
+        parts["labels"] = entry.share_text(shared, "labels", columns_text(record.labels.columns))
+        parts["controls"] = entry.share_numbers(shared, "controls", controls)
+    parts["folds"] = entry.share_text(shared, "folds", format_csv(record.folds, FOLD_FIELDS))
+    scores = {name: value for name, value in record.scores.items() if name not in ("controls", "folds")}
+    parts["control_scores"] = entry.share_text(shared, "control_scores", _as_json(record.scores["controls"]))
+    write_text(folder / "scores.json", _as_json(scores))
+    write_text(folder / "run.yaml", as_yaml({**record.run, "entry": parts}))
+
+
+def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Record:
+    shared = entry.shared_folder(folder)
+    predictions, labels = Predictions.none(), None
+    if parts.rows and parts.labels and parts.controls:
+        predictions = entry.join_predictions(
+            entry.read_shared_text(shared, "rows", parts.rows),
+            entry.read_numbers(folder / entry.PREDICTIONS_FILE),
+            entry.read_shared_numbers(shared, "controls", parts.controls),
+            entry.shared_path(shared, "rows", parts.rows),
+        )
+        place = entry.shared_path(shared, "labels", parts.labels)
+        labels = Labels(read_columns(entry.read_shared_text(shared, "labels", parts.labels), place))
+    place = entry.shared_path(shared, "folds", parts.folds)
+    folds = _parse_rows(entry.read_shared_text(shared, "folds", parts.folds), place, FOLD_FIELDS)
+    return Record(run, predictions, labels, folds, read_scores(folder, parts))
+
+
 def read_manifest(folder: Path) -> Manifest:
     """Raises DataError where run.yaml is missing, damaged or breaks its schema."""
     path = Path(folder) / "run.yaml"
     return check_manifest(read_yaml(path), str(path))
 
 
-def read_scores(folder: Path) -> dict[str, Any]:
-    """The content of a record's `scores.json`. Raises DataError where it is missing or no JSON."""
+def read_scores(folder: Path, parts: EntryPart | None = None) -> dict[str, Any]:
+    """The content of a run's `scores.json`, or of that of an entry with the `parts` that its run.yaml names: the scores
+    of controls are added, those of folds are left to who computes them again.
+
+    Raises:
+        DataError: a file is missing or no JSON, or the entry is of a later version.
+    """
     path = Path(folder) / "scores.json"
+    if parts is None:
+        return _parse_json(_text(path), path)
+    if parts.version > entry.ENTRY_VERSION:
+        raise DataError(
+            f"the entry has version {parts.version} of its format",
+            where=str(folder),
+            expected=f"{entry.ENTRY_VERSION} or less",
+            hint="update embench",
+        )
+    shared = entry.shared_folder(folder)
+    of_controls = entry.read_shared_text(shared, "control_scores", parts.control_scores)
+    controls = _parse_json(of_controls, entry.shared_path(shared, "control_scores", parts.control_scores))
+    return {**_parse_json(_text(path), path), "controls": controls}
+
+
+def _as_json(content: Any) -> str:
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def _parse_json(text: str, path: Path) -> dict[str, Any]:
     try:
-        scores: dict[str, Any] = json.loads(_text(path))
+        content: dict[str, Any] = json.loads(text)
     except ValueError as error:
         raise DataError(f"the file is no JSON: {error}", where=str(path)) from error
-    return scores
+    return content
 
 
 def read_yaml(path: Path) -> Any:
@@ -129,7 +200,11 @@ def format_csv(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
 
 
 def _rows(path: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+    return _parse_rows(_text(path), path, names)
+
+
+def _parse_rows(text: str, path: Path, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     if names is not None and list(reader.fieldnames or ()) != list(names):
         raise DataError("the columns do not fit", where=str(path), expected=", ".join(names))
     return list(reader)

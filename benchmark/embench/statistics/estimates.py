@@ -232,7 +232,9 @@ def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknif
         samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
         made = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
         by_seed = [
-            none if isinstance(t, Undefined) else _pseudo_values(conditioned.share_won_resampled(name, t, samples))
+            none
+            if isinstance(t, Undefined) or not conditioned.estimable(name, t)
+            else _pseudo_values(conditioned.share_won_resampled(name, t, samples))
             for t in made
         ]
     elif name in conditioned.CONDITIONED:

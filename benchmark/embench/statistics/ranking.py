@@ -38,13 +38,14 @@ class Summands:
     def as_json(self) -> dict[str, Any]:
         """The summands as an entry holds them."""
         by_seed = [[None if x != x else x for x in seed] for seed in self.by_seed.round(9).tolist()]
-        trained = self.trained.astype(int).tolist()
+        trained = [["".join(map(str, row)) for row in seed] for seed in self.trained.astype(int).tolist()]
         return {"fits": self.fits, "adds": self.adds.round(9).tolist(), "by_seed": by_seed, "trained": trained}
 
     @classmethod
     def of_json(cls, kept: Mapping[str, Any]) -> Summands:
         """Raises KeyError where a part is missing."""
-        by_seed, trained = np.array(kept["by_seed"], float), np.array(kept["trained"], bool)
+        by_seed = np.array(kept["by_seed"], float)
+        trained = np.array([[[digit == "1" for digit in row] for row in seed] for seed in kept["trained"]])
         return cls(kept["fits"], np.array(kept["adds"], float), by_seed, trained)
 
 

@@ -39,3 +39,8 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "validation": recorded.check_validation,
 }
 """In the order in which they run."""
+
+WITHOUT_PREDICTIONS = frozenset(
+    {"people", "partition", "copies", "pretraining", "statistics", "stages", "labels", "access", "validation"}
+)
+"""The checks that look at no prediction, and so can be made of entries whose labels are not public."""

@@ -83,7 +83,7 @@ def check_pretraining(e: Evidence) -> CheckResult | Undefined:
     findings = overlap_findings(e)
     figures: dict[str, object] = {"pretrain_overlap": e.manifest.pretrain_overlap}
     rates = {m: card.rate for m, card in e.card.modalities.items()}
-    tested = set(e.predictions["subject"].tolist())
+    tested = {subject for _, _, subject in e.tested}
     for name, source in e.sources.items():
         common = [m for m in source.modalities if m in e.store.modalities]
         n_compared, found = find_matches(e.store, source, common, rates)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class Evidence:
         stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; or why they
             cannot be compared.
         baselines: records of handcrafted features with simple estimators next to the run.
+        seal: whether the labels of the data are those that a published entry without labels was scored against; None
+            in records with labels. `other files`: it was made with a key that these raw files don't give.
     """
 
     folder: Path
@@ -74,6 +76,15 @@ class Evidence:
     sources: Mapping[str, Store] = field(default_factory=dict)
     missing_sources: tuple[str, ...] = ()
     baselines: Sequence[Record] = ()
+    seal: Literal["same", "other labels", "other files", "missing"] | None = None
+
+    @property
+    def tested(self) -> set[tuple[int, int, str]]:
+        """(seed, fold, subject) of all predictions; of the folds where the record has no predictions."""
+        rows = self.predictions
+        if len(rows):
+            return set(zip(rows["seed"].tolist(), rows["fold"].tolist(), rows["subject"].tolist(), strict=True))
+        return {(int(r["seed"]), int(r["fold"]), r["subject"]) for r in self.record.folds if r["role"] == "test"}
 
     @property
     def predictions(self) -> Predictions:

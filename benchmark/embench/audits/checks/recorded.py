@@ -19,14 +19,16 @@ SCORE_TOLERANCE = 1e-6
 
 def check_labels(e: Evidence) -> CheckResult | Undefined:
     """The labels that the run was scored against are those that the card's rules make of the data."""
-    recorded = e.record.labels
-    if recorded is None:
-        return Undefined("the record has no labels")
+    recorded, public = e.record.labels, e.card.labels_public == "yes"
+    if (recorded is None or (e.manifest.entry and not public)) and (unsealed := _unsealed(e, public)):
+        return CheckResult({}, (unsealed,))
     fitted = any(target.rule.cut == "training_mean" for target in e.targets)
     if fitted and (not e.dealt or e.manifest.dev or e.record.run["config"].get("label_subjects")):
         return Undefined(
             "labels are cut at the mean of the training subjects, which the protocol alone does not determine"
         )
+    if recorded is None:
+        return _check_seal(e)
     made, ours = _table(e.labels), _table(recorded)
     differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > SCORE_TOLERANCE]
     predicted = set(zip(e.predictions["target"].tolist(), e.predictions["unit"].tolist(), strict=True))
@@ -40,6 +42,33 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
     todo = "score again against the labels of the data: `embench score predictions.csv.gz --dataset ..`"
     severity: Severity = "severe" if differ or extra else "warning"
     return CheckResult(figures, (AuditFinding(severity, what, {**figures, "units": first_names(wrong)}, todo),))
+
+
+def _unsealed(e: Evidence, public: bool) -> AuditFinding | None:
+    """What is wrong with a record that lacks labels, or must not have them."""
+    todo = "publish the run again: `embench leaderboard build --from RUNS`"
+    if public:
+        what = "the labels of this dataset are public, but the record does not hold them"
+    elif e.record.labels is not None or len(e.predictions):
+        what = "the labels of this dataset are not public, and the record holds labels, or predictions that tell them"
+        todo = f"delete the entry, also from the history of the repository; {todo}"
+    elif e.seal == "missing":
+        what = "the seal of the labels is missing"
+    else:
+        return None
+    return AuditFinding("severe", what, {"labels_public": e.card.labels_public}, todo)
+
+
+def _check_seal(e: Evidence) -> CheckResult | Undefined:
+    """The seal of a published record without labels was made of the labels of the data."""
+    if e.seal == "other files":
+        return Undefined("the raw files on this machine are not those that the labels were sealed with")
+    figures = {"labels": len(e.labels), "sealed": e.seal}
+    if e.seal == "same":
+        return CheckResult(figures)
+    what = "the labels that the run was scored against are not those of the data"
+    todo = "find out which labels they are, and publish a run that was scored against those of the data"
+    return CheckResult(figures, (AuditFinding("severe", what, figures, todo),))
 
 
 def _table(table: Labels) -> dict[tuple[str, str, int], float]:

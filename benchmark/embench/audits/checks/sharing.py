@@ -44,7 +44,7 @@ def check_shared_subjects(e: Evidence) -> CheckResult | Undefined:
         groups = {e.groups.get(p, p) for p in bound}
         evidence = {"people": first_names(bound), "groups of the data": first_names(groups)}
         findings.append(AuditFinding(severity, what, evidence, _SPLIT))
-    rows = [(str(s), str(f), p) for s, f, p in _tested(e)]
+    rows = [(str(s), str(f), p) for s, f, p in e.tested]
     strangers = {p for s, f, p in rows if p not in sides[s, f]["test"]}
     if strangers:
         what = f"{len(strangers)} subjects are predicted in folds that, by folds.csv, do not test them"
@@ -59,17 +59,12 @@ def check_shared_subjects(e: Evidence) -> CheckResult | Undefined:
     return CheckResult({"folds": len(sides), "people": len({p for _, _, p in rows})}, tuple(findings))
 
 
-def _tested(e: Evidence) -> set[tuple[int, int, str]]:
-    rows = e.predictions
-    return set(zip(rows["seed"].tolist(), rows["fold"].tolist(), rows["subject"].tolist(), strict=True))
-
-
 def _several(e: Evidence) -> set[str]:
     """Subjects and groups who are tested in more than one fold of a seed, though the split is by them alone."""
     if e.protocol.split.by == "group+stimulus":
         return set()
     folds: dict[tuple[int, str], set[int]] = defaultdict(set)
-    for seed, fold, subject in _tested(e):
+    for seed, fold, subject in e.tested:
         for name in {subject, e.groups.get(subject, subject)}:
             folds[seed, name].add(fold)
     return {name for (_, name), found in folds.items() if len(found) > 1}
@@ -86,7 +81,7 @@ def check_partition(e: Evidence) -> CheckResult | Undefined:
         for u in (fold.val if e.manifest.dev else fold.test)
         if u in e.units
     }
-    ours = {row for row in _tested(e) if row[0] in e.dealt}
+    ours = {row for row in e.tested if row[0] in e.dealt}
     odd = {subject for _, _, subject in ours - tested}
     if not odd:
         return CheckResult({"seeds": len(e.dealt)})

@@ -107,7 +107,8 @@ def _data(of: Record) -> list[str]:
         ids = np.unique(of.predictions["unit"][mine & (of.predictions["target"] == target)])
         length = unit_length(ids)
         what = "whole recordings" if np.isnan(length) else rf"segments of {length:g}~s"
-        parts.append(f"{escape(target)} ({_kind(run, target)}; {len(ids)} {what})")
+        how_many = f"; {len(ids)} {what}" if len(ids) else ""  # entries whose labels are not public hold no units
+        parts.append(f"{escape(target)} ({_kind(run, target)}{how_many})")
     count = subjects if isinstance(subjects, int) else len(subjects)
     sentences.append(
         f"The data were {title}{cite(key)}, with {count} subjects. Predicted targets: {join_with_and(parts)}."

@@ -1,0 +1,140 @@
+"""What an entry holds if its dataset's labels are not public: nothing from which they could be computed.
+
+Predictions and a score of them are an equation about the labels, and the rows of a leaderboard are many. So there are
+no predictions, no score of a fold, a subject or a training part, and what remains has three digits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from embench.errors import DataError
+from embench.records.audit import AUDIT_FILE
+from embench.records.manifest import Manifest
+from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.records.record import Record
+
+SEAL_FILE = "labels.hmac"
+DIGITS = 3
+FEWEST_UNITS = 24
+"""Labelled units that each fold has to test. Of fewer, all labelings can be tried one by one, in seconds."""
+SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE})
+_KEPT = ("headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent")
+_KEPT_NUMBERS = ("mean", "std", "low", "high", "people", "over")
+CONSTANT_CONTROLS = frozenset({"majority", "prior"})
+"""Controls that everybody can repeat without data: whoever draws the decisions of `prior` again learns from its
+accuracy how many of them are right."""
+_UNPUBLISHED = {"undefined": "not published, as labels could be told from it"}
+_SAME_FILES = b"embench: the raw files of this dataset"
+
+
+def why_labels_show(predictions: Predictions, labels: Labels) -> str:
+    """Why labels could be told from scores of these predictions, whatever is left out; empty if they could not."""
+    known = set(zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True))
+    mine = predictions.take(predictions["method"] == MODEL)
+    tested: dict[tuple[str, int, int], int] = {}
+    for target, seed, fold, unit in zip(*(mine[n].tolist() for n in ("target", "seed", "fold", "unit")), strict=True):
+        labelled = (target, unit, ANY_SEED) in known or (target, unit, seed) in known
+        tested[target, seed, fold] = tested.get((target, seed, fold), 0) + labelled
+    n, (target, seed, fold) = min((n, of) for of, n in tested.items())
+    if n >= FEWEST_UNITS:
+        return ""
+    return (
+        f"the labels of this dataset are not public, and fold {fold} of seed {seed} tests {n} labelled units of "
+        f"{target}: labels can be told from scores of fewer than {FEWEST_UNITS}; use a protocol with larger folds"
+    )
+
+
+def sealed(record: Record) -> Record:
+    """The record without all that tells labels."""
+    return replace(record, predictions=Predictions.none(), labels=None, scores=sealed_scores(record.scores), history=())
+
+
+def sealed_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores without those of folds, cuts, counts of comparisons and names of subjects, rounded; of controls the
+    headline alone, and nothing of those in `CONSTANT_CONTROLS`. Sealed ones stay as they are."""
+    kept: dict[str, Any] = {name: _rounded(scores[name]) for name in _KEPT if name in scores}
+    for control, by_target in kept["controls"].items():
+        for target, numbers in by_target.items():
+            if control in CONSTANT_CONTROLS:
+                by_target[target] = dict(_UNPUBLISHED)
+            elif "undefined" not in numbers:
+                headline = scores["headlines"][target]
+                by_target[target] = {name: number for name, number in numbers.items() if name == headline}
+    for control in CONSTANT_CONTROLS & kept["differences"].keys():
+        for compared in kept["differences"][control].values():
+            compared["difference"] = dict(_UNPUBLISHED)
+    return kept
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if "mean" in value:
+            return {**{n: _rounded(value[n]) for n in _KEPT_NUMBERS if n in value}, "left_out": []}
+        return {name: _rounded(inside) for name, inside in value.items()}
+    if isinstance(value, list):
+        return [_rounded(inside) for inside in value]
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def sealed_audit(audit: Mapping[str, Any]) -> dict[str, Any]:
+    """An audit's findings without numbers and names, which are of single subjects, folds or units."""
+    findings = [
+        {"check": f["check"], "severity": f["severity"], "what": _what(f["check"]), "evidence": {}, "todo": f["todo"]}
+        for f in audit["findings"]
+    ]
+    kept = {name: audit[name] for name in ("version", "run", "counts") if name in audit}
+    return {**kept, "findings": findings, "measured": {}, "not_asked": {}}
+
+
+def _what(check: str) -> str:
+    return f"the check `{check}` found something; what it measured is not published, as the labels are not"
+
+
+def what_tells_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> str:
+    """What in an entry's folder must not be there if its labels are not public; empty where there is nothing."""
+    more = sorted({path.name for path in folder.iterdir()} - SEALED_FILES)
+    if more:
+        return f"the file {more[0]}"
+    if run.entry is None or run.entry.rows or run.entry.labels or run.entry.controls:
+        return "predictions or labels, shared with other entries"
+    if sealed_scores(scores) != scores:
+        return "scores of folds, names of subjects, or more than three digits in scores.json"
+    if audit is not None and sealed_audit(audit) != audit:
+        return "measurements in audit.json"
+    return ""
+
+
+def seal(labels: Labels, key: bytes) -> str:
+    """The text of `labels.hmac`: an HMAC over the sorted labels, and one by which it shows whether somebody's raw files
+    give the same key."""
+    content = "\n".join(labels.lines()).encode()
+    return f"labels {_hmac(key, content)}\nfiles {_hmac(key, _SAME_FILES)}\n"
+
+
+def compare_seal(path: Path, labels: Labels, key: bytes) -> Literal["same", "other labels", "other files"]:
+    """Whether the labels are those that the seal in the file `path` was made of; `other files` if it was made with
+    another key, so that this can't be told.
+
+    Raises:
+        DataError: the file cannot be read, or is no seal.
+    """
+    try:
+        lines = dict(line.split(" ", 1) for line in path.read_text(encoding="ascii").splitlines())
+    except (OSError, ValueError) as error:
+        raise DataError(f"the seal of the labels cannot be read: {error}", where=str(path)) from error
+    mine = dict(line.split(" ", 1) for line in seal(labels, key).splitlines())
+    if lines.keys() != mine.keys():
+        raise DataError("the file is no seal of labels", where=str(path), expected="the lines `labels` and `files`")
+    if not hmac.compare_digest(lines["files"], mine["files"]):
+        return "other files"
+    return "same" if hmac.compare_digest(lines["labels"], mine["labels"]) else "other labels"
+
+
+def _hmac(key: bytes, content: bytes) -> str:
+    return hmac.new(key, content, hashlib.sha256).hexdigest()

@@ -1,0 +1,233 @@
+"""The files of a published entry: its own numbers in its folder, and beside it, once, what entries of a board share.
+
+`<board>/shared/` holds the rows that were predicted, labels, folds, and the controls' predictions and scores. Each file
+is named by a digest of its content, so that other cohorts, folds or versions of a control lie beside each other.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.files import write_whole
+from embench.records.predictions import MODEL, Predictions, columns_text, nine_digits, read_columns
+
+ENTRY_VERSION = 2
+"""Of the format. Entries without one hold gzipped tables of their own, as a run does."""
+SHARED_FOLDER = "shared"
+PREDICTIONS_FILE = "predictions.npz"
+MOST_BYTES = 2**28
+"""What a file may hold when it is decompressed."""
+
+SharedKind = Literal["rows", "labels", "folds", "controls", "control_scores"]
+_SUFFIXES: dict[SharedKind, str] = {
+    "rows": ".csv.gz",
+    "labels": ".csv.gz",
+    "folds": ".csv.gz",
+    "controls": ".npz",
+    "control_scores": ".json",
+}
+SHARED_KINDS = tuple(_SUFFIXES)
+_ROW = Predictions.FIXED
+"""The columns of `Predictions` that say what was predicted; those of the shared rows are the model's."""
+
+Numbers = Mapping[str, np.ndarray]
+"""Name -> numbers (n,), uint8, float32 or float64."""
+
+
+def shared_folder(entry: Path) -> Path:
+    """Where the files lie that the entry `<board>/<protocol>/<id>` shares with others of its board."""
+    return Path(entry).resolve().parent.parent / SHARED_FOLDER
+
+
+def shared_path(folder: Path, kind: SharedKind, name: str) -> Path:
+    """The file of this kind whose content has the digest `name`."""
+    return Path(folder) / f"{kind}-{name}{_SUFFIXES[kind]}"
+
+
+def share_text(folder: Path, kind: SharedKind, text: str) -> str:
+    """Writes a text among the shared files unless it lies there; its digest."""
+    content = text.encode()
+    name = _digest(content)
+    path = shared_path(folder, kind, name)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        packed = gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
+        write_whole(path, lambda whole: whole.write_bytes(packed))
+    return name
+
+
+def share_numbers(folder: Path, kind: SharedKind, numbers: Numbers) -> str:
+    """Writes numbers among the shared files unless they lie there; their digest."""
+    name = _digest_of_numbers(numbers)
+    path = shared_path(folder, kind, name)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_numbers(path, numbers)
+    return name
+
+
+def read_shared_text(folder: Path, kind: SharedKind, name: str) -> str:
+    """Raises DataError where the file is missing, damaged or not what its name says."""
+    path = shared_path(folder, kind, name)
+    if not path.is_file():
+        raise _missing(path)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise DataError(f"the file holds more than {MOST_BYTES >> 20} MB", where=str(path))
+        text = content.decode()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"the file cannot be read: {error}", where=str(path)) from error
+    _check_name(path, name, _digest(content))
+    return text
+
+
+def read_shared_numbers(folder: Path, kind: SharedKind, name: str) -> dict[str, np.ndarray]:
+    """Raises DataError where the file is missing, damaged or not what its name says."""
+    path = shared_path(folder, kind, name)
+    if not path.is_file():
+        raise _missing(path)
+    numbers = read_numbers(path)
+    _check_name(path, name, _digest_of_numbers(numbers))
+    return numbers
+
+
+def _missing(path: Path) -> DataError:
+    return DataError(
+        "a file that the entries of a board share is missing",
+        where=str(path),
+        expected="the entry in its place below `leaderboards/`, with the folder `shared` of its dataset",
+    )
+
+
+def _check_name(path: Path, name: str, digest: str) -> None:
+    if digest != name:
+        raise DataError(
+            "the file was altered: its content is not what its name says",
+            where=str(path),
+            expected=f"the digest {name}, but it is {digest}",
+            hint="restore the file, or publish the run again",
+        )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _digest_of_numbers(numbers: Numbers) -> str:
+    """Of names, kinds and values: how they are compressed doesn't matter."""
+    made = hashlib.sha256()
+    for name in sorted(numbers):
+        values = numbers[name]
+        made.update(f"{name} {values.dtype.str} {values.size}\n".encode() + values.tobytes())
+    return made.hexdigest()[:32]
+
+
+def write_numbers(path: Path, numbers: Numbers) -> None:
+    """Writes an NPZ file. Of each array (n,) it holds uint8 (1, 4 or 8, n), the first bytes of all numbers, then the
+    second and so on: exponents lie together, and compress."""
+    planes = {
+        name: np.ascontiguousarray(np.ascontiguousarray(v).view(np.uint8).reshape(len(v), v.itemsize).T)
+        for name, v in numbers.items()
+    }
+
+    def put(whole: Path) -> None:
+        with whole.open("wb") as file:
+            np.savez_compressed(file, **planes)  # type: ignore[arg-type]  # numpy's own flags are keywords as well
+
+    write_whole(path, put)
+
+
+def read_numbers(path: Path) -> dict[str, np.ndarray]:
+    """The numbers that `write_numbers` wrote. Raises DataError where the file is missing or damaged."""
+    kinds = {1: "u1", 4: "<f4", 8: "<f8"}
+    if not path.is_file():
+        raise DataError("the file is missing", where=str(path), expected="the entry's own predictions")
+    try:
+        with zipfile.ZipFile(path) as whole:
+            if sum(part.file_size for part in whole.infolist()) > MOST_BYTES:
+                raise DataError(f"the file holds more than {MOST_BYTES >> 20} MB", where=str(path))
+        with np.load(path, allow_pickle=False) as kept:
+            planes = {name: kept[name] for name in kept.files}
+        if any(p.dtype != np.uint8 or p.ndim != 2 or len(p) not in kinds for p in planes.values()):
+            raise ValueError("an array does not hold the bytes of numbers")
+        return {name: np.ascontiguousarray(p.T).view(kinds[len(p)])[:, 0] for name, p in planes.items()}
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise DataError(f"the file cannot be read: {error}", where=str(path), expected="as embench wrote it") from error
+
+
+def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The predicted rows as CSV, in the order of target, unit and seed; the model's numbers for them; and the controls'
+    (`elapsed_time/score`), NaN where a control has none. `join_predictions` gives the predictions again, exactly.
+
+    Raises:
+        DataError: a row is predicted twice by a method, or by a control and not by the model.
+    """
+    model = predictions.take(predictions["method"] == MODEL)
+    model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))
+    place = {row: i for i, row in enumerate(_rows(model))}
+    controls = {}
+    for name in sorted(set(predictions["method"].tolist()) - {MODEL}):
+        own = predictions.take(predictions["method"] == name)
+        at = np.array([place.get(row, -1) for row in _rows(own)], np.int64)
+        if (at < 0).any() or len(np.unique(at)) < len(at):
+            raise DataError(f"`{name}` predicts a unit twice, or one that the model does not", where="predictions")
+        for column, values in _numbers(own).items():
+            every = values if len(own) == len(model) else np.full(len(model), np.nan, np.float64)
+            controls[f"{name}/{column}"] = every.copy()
+            controls[f"{name}/{column}"][at] = values
+    if len(place) < len(model):
+        raise DataError("the model predicts a unit twice", where="predictions")
+    return columns_text({name: model[name] for name in _ROW}), _numbers(model), controls
+
+
+def join_predictions(rows: str, model: Numbers, controls: Numbers, path: Path) -> Predictions:
+    """The predictions that `split_predictions` took apart; `path` is that of the rows.
+
+    Raises:
+        DataError: the parts do not fit together.
+    """
+    about = read_columns(rows, path)
+    methods: dict[str, dict[str, np.ndarray]] = {MODEL: dict(model)}
+    for name, values in controls.items():
+        methods.setdefault(name.rpartition("/")[0], {})[name.rpartition("/")[2]] = values
+    parts = []
+    for method, columns in methods.items():
+        if any(len(values) != len(about["unit"]) for values in columns.values()):
+            raise DataError(f"the numbers of `{method}` do not fit the rows that were predicted", where=str(path))
+        part = Predictions({**about, "method": np.full(len(about["unit"]), method), **columns})
+        parts.append(part if method == MODEL else part.take(np.asarray(~np.isnan(list(columns.values())).all(0))))
+    return Predictions.concatenate(parts)
+
+
+def _rows(of: Predictions) -> list[tuple[object, ...]]:
+    return list(zip(*(of[name].tolist() for name in _ROW[1:-1]), strict=True))
+
+
+def _numbers(of: Predictions) -> dict[str, np.ndarray]:
+    """Scores and decisions, each in the smallest kind that is exact."""
+    found = {}
+    for name in of.columns:
+        if name not in Predictions.FIXED:
+            narrow = of[name].astype(np.float32)
+            kinds = [narrow]
+            if name == "decision":
+                kinds.insert(0, np.nan_to_num(narrow).clip(0, 255).astype(np.uint8))
+            same = (kind for kind in kinds if np.array_equal(_scored(kind, name), of[name], equal_nan=True))
+            found[name] = next(same, of[name])
+    return found
+
+
+def _scored(values: np.ndarray, column: str) -> np.ndarray:
+    """As `Predictions` has these numbers."""
+    return values.astype(np.float64) if column == "decision" else nine_digits(values.astype(np.float64))

@@ -1,0 +1,119 @@
+"""Entries whose labels are not public, audited by a holder of the data; and public ones that lost their labels."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from embench import registry
+from embench.data.find import raw_digest_of
+from embench.leaderboard.export import export_entry
+from embench.records.record import read_record, write_entry, write_record
+
+from ..tiny.fixtures import cache, embench
+from ..tiny.world import plugin
+from .planting import method, world
+
+__all__ = ["cache", "embench"]
+
+DATASET = plugin("Tiny")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def private():
+    """The dataset's labels are not public."""
+    reader = registry.load("dataset", DATASET)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "card", replace(reader.card, labels_public="no"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(data, run): folds of two subjects with 12 units each."""
+    root = world(tmp_path_factory.mktemp("sealed"), n_subjects=10)
+    return root, method(root, plugin("Moments"), fusion="logreg", recipe="small")
+
+
+def published(made, folder):
+    root, run = made
+    return export_entry(run.folder, folder / "boards", key=lambda name: raw_digest_of(name, root))
+
+
+def audited(made, entry, embench, *more):
+    done = embench("audit", entry, "--data-root", made[0], "--json", *more)
+    document = json.loads(done.out)
+    return done.code, {f["what"] for f in document["findings"] if f["severity"] == "severe"}, document
+
+
+def test_the_seal_is_compared_with_the_data_and_nothing_measured_stays_in_the_entry(made, tmp_path, embench):
+    entry = published(made, tmp_path)
+    code, severe, document = audited(made, entry, embench)
+    assert (code, severe) == (0, set())
+    assert document["measured"]["labels"]["sealed"] == "same"
+    assert document["measured"]["partition"] == {"seeds": 1}
+    assert document["not_asked"]["scores"] == "the record holds no predictions"
+    assert json.loads((entry / "audit.json").read_text())["measured"] == {}
+    assert audited(made, entry, embench, "--out", tmp_path)[0] == 0
+    assert json.loads((tmp_path / "audit.json").read_text())["measured"]["labels"]["sealed"] == "same"
+
+
+def test_other_labels_another_fold_and_no_seal_are_severe(made, tmp_path, embench):
+    _, run = made
+    known = read_record(run.folder)
+    wrong = replace(known.labels, columns={**known.labels.columns, "raw": known.labels["raw"][::-1]})
+    write_record(tmp_path / "runs" / "Tiny" / run.id, replace(known, labels=wrong))
+    entry = published((made[0], replace(run, folder=tmp_path / "runs" / "Tiny" / run.id)), tmp_path)
+    assert audited(made, entry, embench)[:2] == (
+        1, {"the labels that the run was scored against are not those of the data"}
+    )  # fmt: skip
+    (entry / "labels.hmac").unlink()
+    assert audited(made, entry, embench)[:2] == (1, {"the seal of the labels is missing"})
+
+
+def test_a_seal_of_other_files_can_not_be_compared(made, tmp_path, embench):
+    entry = export_entry(made[1].folder, tmp_path / "boards", key=lambda _: b"of other files")
+    code, _, document = audited(made, entry, embench)
+    assert code == 0
+    assert "raw files on this machine are not those" in document["not_asked"]["labels"]
+
+
+def test_an_entry_that_calls_labels_public_which_are_not_is_severe(made, tmp_path, embench):
+    root, run = made
+    known = read_record(run.folder)
+    card = {**known.run["card"], "labels_public": "yes"}
+    write_record(tmp_path / "run", replace(known, run={**known.run, "card": card}))
+    entry = published((root, replace(run, folder=tmp_path / "run")), tmp_path)
+    code, severe, _ = audited(made, entry, embench)
+    assert code == 1
+    assert severe == {
+        "the labels of this dataset are not public, and the record holds labels, or predictions that tell them"
+    }
+
+
+def test_a_public_entry_without_its_labels_is_severe(made, tmp_path, embench, monkeypatch):
+    reader = registry.load("dataset", DATASET)
+    monkeypatch.setattr(reader, "card", replace(reader.card, labels_public="yes"))
+    entry = published(made, tmp_path)  # sealed, as the record says that its labels are not public
+    code, severe, _ = audited(made, entry, embench)
+    assert code == 1
+    assert "the labels of this dataset are public, but the record does not hold them" in severe
+    run = yaml.safe_load((made[1].folder / "run.yaml").read_text())
+    write_entry(tmp_path / "x" / "y" / "z", replace(read_record(made[1].folder), run=run), tmp_path / "x" / "shared")
+    assert "the labels" not in str(audited(made, tmp_path / "x" / "y" / "z", embench)[1])
+
+
+def test_an_entry_without_labels_is_reported_exported_and_not_compared(made, tmp_path, embench):
+    entry = published(made, tmp_path)
+    out = tmp_path / "report.html"
+    assert embench("report", entry, "--out", out, "--data-root", made[0]).code == 0
+    assert "no labels" in out.read_text()
+    for what in ("--latex", "--methods", "--bibtex"):
+        done = embench("export", entry, what)
+        assert done.code == 0, done.err
+        assert "0 whole recordings" not in done.out
+    done = embench("compare", entry, made[1].folder)
+    assert done.code == 3
+    assert "compare the run's own folder" in done.err

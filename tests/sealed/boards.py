@@ -1,0 +1,193 @@
+"""Boards of generated entries whose labels are known to the test alone, under the units and folds of real datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from embench import registry
+from embench.data import find
+from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import LabelRule, Target, Unit
+from embench.leaderboard.export import export_entry
+from embench.protocols import load_protocol
+from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.records.record import Record, write_record
+from embench.statistics.controls import CONTROLS, ControlTask
+from embench.statistics.joined import unit_length
+from embench.statistics.scores import compute_scores
+
+TARGET = Target("arousal", "binary", LabelRule(), "arousal")
+SEEDS = (0, 1, 2)
+REPEATABLE = ("majority", "prior", "stimulus_mean")
+"""Controls that look at no signal and fit no trees: what an attacker could compute of assumed labels."""
+
+Folds = Mapping[int, Sequence[tuple[np.ndarray, np.ndarray]]]
+"""Seed -> (training units, test units) of each fold, as positions."""
+
+
+class Layout(NamedTuple):
+    """What everybody may know of a dataset under a protocol: all but signals and labels."""
+
+    dataset: str
+    protocol: str
+    design: Any
+    units: Sequence[Unit]
+    folds: Folds
+
+    @property
+    def groups(self) -> dict[str, str]:
+        return {unit.subject: unit.group for unit in self.units}
+
+    @property
+    def subjects(self) -> np.ndarray:
+        return np.array([unit.subject for unit in self.units])
+
+    @property
+    def stimuli(self) -> np.ndarray:
+        return np.array([unit.stimulus for unit in self.units])
+
+
+def made_up(rng: np.random.Generator, n_subjects: int, n_units: int, folds: int) -> Layout:
+    """Subjects who all meet the same stimuli, each 10 s long."""
+    names = [f"p{p:02d}" for p in range(n_subjects)]
+    units = [
+        Unit(f"{s}-r:{u}0000-{u + 1}0000", f"{s}-r", s, f"v{u:02d}", s, 10.0 * u, 10.0 * u + 10, 10.0 * u, 0)
+        for s in names
+        for u in range(n_units)
+    ]
+    return Layout("made-up", "subject-independent-v2", "free", units, _deal(rng, units, names, folds))
+
+
+def _deal(rng: np.random.Generator, units: Sequence[Unit], names: Sequence[str], folds: int) -> Folds:
+    subject = np.array([unit.subject for unit in units])
+    dealt = {}
+    for seed in SEEDS:
+        fold_of = dict(zip(rng.permutation(names).tolist(), np.arange(len(names)) % folds, strict=True))
+        fold = np.array([fold_of[s] for s in subject])
+        dealt[seed] = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)]
+    return dealt
+
+
+def of_dataset(name: str, protocol_name: str, root: Path) -> Layout:
+    """The units and folds of the dataset's synthetic files in `root`. Raises EmbenchError where they don't fit."""
+    protocol = load_protocol(protocol_name)
+    full = registry.find("dataset", name).full_name
+    card = card_for_protocol(protocol, registry.load("dataset", full).card)
+    targets = choose_targets(card, None)
+    store = find.prepared(name, root, protocol)
+    cohort = build_cohort(store, card, targets[:1], list(store.modalities), protocol)
+    every = {unit.id: i for i, unit in enumerate(cohort.units)}
+    kept = sorted(cohort.positions)
+    place = {i: k for k, i in enumerate(kept)}
+
+    def positions(ids: Sequence[str]) -> np.ndarray:
+        return np.array([place[every[u]] for u in ids if every[u] in place], np.int64)
+
+    folds = {
+        seed: [(positions([*f.train, *f.val]), positions(f.test)) for f in cohort.folds(protocol, seed)]
+        for seed in SEEDS
+    }
+    return Layout(full, protocol_name, cohort.design, cohort.of(kept), folds)
+
+
+def draw_labels(rng: np.random.Generator, layout: Layout) -> np.ndarray:
+    """(n,) 0 or 1: for each subject the upper half, so that the prior knows nothing; stimuli have something to say."""
+    names, stimulus = np.unique(layout.stimuli, return_inverse=True)
+    wish = rng.normal(size=len(names))[stimulus] + rng.normal(size=len(layout.units))
+    y = np.zeros(len(layout.units))
+    for subject in np.unique(layout.subjects):
+        own = np.flatnonzero(layout.subjects == subject)
+        y[own[np.argsort(wish[own])[(len(own) + rng.integers(2)) // 2 :]]] = 1
+    return y
+
+
+def controls_of(layout: Layout, y: np.ndarray, seed: int, train: np.ndarray, test: np.ndarray) -> dict[str, Any]:
+    """Control -> (scores, decisions) for the test units, or `Undefined`."""
+    task = ControlTask(TARGET, layout.units, y, train, test, {}, {}, None, seed)
+    return {name: CONTROLS[name](task) for name in REPEATABLE}
+
+
+def rows(layout: Layout, method: str, seed: int, fold: int, test: np.ndarray, score: Any, decision: Any) -> Predictions:
+    """A method's answers for the units of a fold."""
+    units = [layout.units[i] for i in test.tolist()]
+    n = len(units)
+    about = {name: np.array([getattr(u, name) for u in units]) for name in ("subject", "recording", "stimulus")}
+    columns = {"method": np.full(n, method), "target": np.full(n, TARGET.name), "fold": np.full(n, fold)}
+    columns |= {"seed": np.full(n, seed), **about, "unit": np.array([u.id for u in units])}
+    columns |= {
+        "start_s": np.array([u.start_s for u in units], float),
+        "score": np.float32(score),
+        "decision": decision,
+    }
+    return Predictions(columns)
+
+
+def board_labels(layout: Layout, y: np.ndarray) -> Labels:
+    """The labels `y` (n,) as a record holds them."""
+    n = len(y)
+    about = {name: np.array([getattr(u, name) for u in layout.units]) for name in ("subject", "recording")}
+    return Labels({
+        **about, "unit": np.array([u.id for u in layout.units]), "target": np.full(n, TARGET.name),
+        "seed": np.full(n, ANY_SEED), "raw": y, "label": y,
+    })  # fmt: skip
+
+
+def entry(layout: Layout, y: np.ndarray, rng: np.random.Generator, name: str, public: str) -> Record:
+    """A run whose model knows something of the labels `y`."""
+    logit = 1.5 * (y - 0.5) + rng.normal(size=len(y))
+    parts, reasons = [], {}
+    for seed, folds in layout.folds.items():
+        for k, (train, test) in enumerate(folds):
+            score = 1 / (1 + np.exp(-logit[test] - 0.3 * rng.normal(size=len(test))))
+            parts.append(rows(layout, MODEL, seed, k, test, score, (score >= 0.5).astype(float)))
+            for control, answer in controls_of(layout, y, seed, train, test).items():
+                if isinstance(answer, Undefined):
+                    reasons[control] = answer.reason
+                else:
+                    parts.append(rows(layout, control, seed, k, test, *answer))
+    predictions = Predictions.concatenate(parts)
+    labels = board_labels(layout, y)
+    protocol = load_protocol(layout.protocol)
+    scores = compute_scores(
+        predictions, labels, targets=[TARGET], protocol=protocol, design=layout.design, groups=layout.groups,
+        unit_length_s=unit_length(predictions["unit"]), not_applicable={TARGET.name: reasons},
+    )  # fmt: skip
+    folds = [
+        {"subject": s, "group": layout.groups[s], "fold": str(k), "role": role, "seed": str(seed), "reason": ""}
+        for seed, of_seed in layout.folds.items()
+        for k, parts_of in enumerate(of_seed)
+        for role, part in zip(("train", "test"), parts_of, strict=True)
+        for s in sorted({layout.units[i].subject for i in part.tolist()})
+    ]
+    return Record(_run(layout, name, public), predictions, labels, folds, scores)
+
+
+def _run(layout: Layout, name: str, public: str) -> dict[str, Any]:
+    rule = {"name": TARGET.name, "kind": "binary", "label": TARGET.name, "n": 2, "rule": {}}
+    card = {"labels_public": public, "fixed_order": False, "label_rules_hash": "b", "label_rules": [rule]}
+    method = {"encoders": {"ecg": "embench_plugins/tcn"}, "fusion": None, "pretrainers": [], "modalities": ["ecg"]}
+    return {
+        "id": name, "embench_version": "0.1.0",
+        "dataset": {"name": layout.dataset, "fingerprint": "f", "synthetic": None},
+        "protocol": {"name": layout.protocol, "version": 2, "hash": "a", "leaks": False}, "card": card,
+        "method": method, "recipe": {"preset": "small", "on_board": True, "assumed": []}, "targets": [TARGET.name],
+        "seeds": list(SEEDS), "cohort": {"people": len(layout.groups), "left_out": [], "design": layout.design},
+        "target_access": "unlabelled", "pretrain_overlap": "none", "dev": False,
+        "cost": {"wall_s": 1, "parameters": 1, "flops": 1, "device": "cpu", "peak_memory_mb": 1}, "test_looks": 1,
+        "tried": 1, "versions": {}, "device": "cpu", "config": {},
+    }  # fmt: skip
+
+
+def board(layout: Layout, y: np.ndarray, rng: np.random.Generator, root: Path, n_rows: int, public: str) -> Path:
+    """The folder of a protocol's entries, published from `n_rows` runs."""
+    made = root
+    for k in range(n_rows):
+        folder = root / "runs" / f"run{k}"
+        write_record(folder, entry(layout, y, rng, f"run{k}", public))
+        made = export_entry(folder, root / "boards", key=lambda _: b"digest").parent
+    return made

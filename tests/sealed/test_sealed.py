@@ -1,0 +1,126 @@
+"""Labels that are not public can't be told from published entries: an attack that tells them from whole records gets no
+more of them right from entries than who knows the prior alone. `make sealed` runs all datasets and protocols."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from embench.errors import CheckFailed, EmbenchError
+from embench.leaderboard.sealing import FEWEST_UNITS
+from embench.protocols import protocol_names, superseded_by
+from embench.records.record import write_record
+from embench.registry import synthesizer
+
+from ..sample import WHOLE, proof
+from ..tiny.fixtures import cache
+from .attack import by_draws, lll, told
+from .boards import Layout, board, draw_labels, entry, made_up, of_dataset
+
+__all__ = ["cache"]
+
+BOARDS, ROWS = 200 if WHOLE else 12, 1 + WHOLE
+MOST = 0.02 if WHOLE else 0.05
+"""What the attack may gain at most, as a share of all labels: an interval over few boards is wide."""
+DATASETS = {
+    "amigos": (20, 45), "amigos/long": (40, 45), "amigos/external": (20, 60), "deap": (16, 9), "k_emocon": (20, 300),
+    "case": (16, 600), "wesad": (15, 300), "wesad/chest": (15, 300), "stress_predict": (20, 300),
+}  # fmt: skip
+"""Dataset -> subjects, and seconds that shorten its recordings."""
+PROTOCOLS = [name for name in protocol_names() if not superseded_by(name)]
+
+
+def beyond_the_prior(layout: Layout, root: Path, boards: int) -> dict[str, list[float]]:
+    """Part of the attack -> of each board, how many more of the labels it gets right than the commoner class."""
+    found = defaultdict(list)
+    for k in range(boards):
+        rng = np.random.default_rng([k, len(layout.units)])
+        y = draw_labels(rng, layout)
+        entries = board(layout, y, rng, root / str(k), ROWS, "no")
+        prior = max(y.mean(), 1 - y.mean())
+        for part, guess in told(entries, layout).items():
+            found[part].append(0.0 if guess is None else float((guess == y).mean() - prior))
+    return found
+
+
+def upper_bound(gains: list[float]) -> float:
+    """The end of the one-sided 95 % interval of their mean."""
+    error = np.std(gains, ddof=1) / len(gains) ** 0.5
+    return float(np.mean(gains) + stats.t.ppf(0.95, len(gains) - 1) * error)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_subjects", "folds", "rows"), [(12, 12, 1), (12, 5, 4)], ids=["tried", "reduced"])
+def test_the_attack_tells_all_labels_from_whole_records(tmp_path: Path, n_subjects: int, folds: int, rows: int) -> None:
+    """From a fold of 12 units and one run, and from folds of 24 to 36 and four runs."""
+    rng = np.random.default_rng(3)
+    layout = made_up(rng, n_subjects, 12, folds)
+    y = draw_labels(rng, layout)
+    for k in range(rows):
+        write_run(layout, y, rng, tmp_path, k)
+    guess = told(tmp_path / "runs", layout)["equations"]
+    assert guess is not None
+    assert (guess == y).mean() > 0.95
+
+
+def write_run(layout: Layout, y: np.ndarray, rng: np.random.Generator, root: Path, k: int) -> None:
+    write_record(root / "runs" / f"run{k}", entry(layout, y, rng, f"run{k}", "no"))
+
+
+@pytest.mark.slow
+def test_the_accuracy_of_drawn_decisions_tells_labels_and_so_is_not_published(tmp_path: Path) -> None:
+    """Three digits, no prediction and no fold: still more than the prior, in 40 records of 144 units."""
+    gains = []
+    for k in range(40):
+        rng = np.random.default_rng(k)
+        layout = made_up(rng, 12, 12, 4)
+        y = draw_labels(rng, layout)
+        write_run(layout, y, rng, tmp_path / str(k), 0)
+        scores = json.loads((tmp_path / str(k) / "runs" / "run0" / "scores.json").read_text())
+        accuracy = round(scores["controls"]["prior"]["arousal"]["accuracy"]["mean"], 3)
+        known = type("Known", (), {"scores": {"controls": {"prior": {"arousal": {"accuracy": {"mean": accuracy}}}}}})
+        guess = by_draws([known], layout)  # type: ignore[list-item]
+        gains.append(float((guess == y).mean() - max(y.mean(), 1 - y.mean())))
+    assert np.mean(gains) - stats.sem(gains) * 1.7 > 0
+    assert upper_bound(gains) > 0.01
+
+
+@pytest.mark.slow
+def test_entries_tell_no_more_than_the_prior(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    found = beyond_the_prior(made_up(rng, 12, 12, 5), tmp_path, BOARDS)
+    assert found.keys() == {"equations", "draws", "candidates"}
+    assert {part: upper_bound(gains) for part, gains in found.items() if upper_bound(gains) > MOST} == {}
+
+
+@proof
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_no_entry_of_any_dataset_tells_labels_under_any_protocol(dataset: str, tmp_path: Path) -> None:
+    n_subjects, seconds = DATASETS[dataset]
+    synthesizer(dataset)(
+        tmp_path / dataset.partition("/")[0], subjects=n_subjects, seed=0, effect=1.0, length_s=seconds
+    )
+    told_by, refused = {}, {}
+    for name in PROTOCOLS:
+        try:
+            layout = of_dataset(dataset, name, tmp_path)
+            found = beyond_the_prior(layout, tmp_path / name, BOARDS)
+        except CheckFailed:  # only where a fold has few units
+            refused[name] = min(len(test) for folds in layout.folds.values() for _, test in folds)
+        except EmbenchError:
+            continue  # a protocol that doesn't fit the dataset
+        else:
+            told_by |= {(name, part): b for part, gains in found.items() if (b := upper_bound(gains)) > MOST}
+    assert told_by == {}
+    assert all(n < FEWEST_UNITS for n in refused.values())
+
+
+def test_a_short_vector_of_a_lattice_is_found() -> None:
+    reduced = lll(np.array([[1, 1, 1], [-1, 0, 2], [3, 5, 6]], dtype=object))
+    assert sorted(int((row * row).sum()) for row in reduced) == [1, 2, 5]
