@@ -86,6 +86,8 @@ def prepared(tmp_path_factory):
             writer.writerow([*(row[name] for name in ("subject", "recording", "unit", "target")), k * 7 % 11 / 11])
     for entry in ENTRIES:
         shutil.copytree(entry, folder / "boards" / Path(entry).relative_to(BOARDS))
+    shared = Path("stress_predict") / "shared"
+    shutil.copytree(BOARDS / shared, folder / "boards" / shared)
     return folder
 
 
