@@ -77,8 +77,9 @@ def build(
     ] = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Rebuild the Markdown tables from the entries; --from publishes runs first."""
+    """Score the entries again, and rebuild the Markdown tables; --from publishes runs first."""
     from embench import leaderboard
+    from embench.cli.progress import Steps
     from embench.data.find import raw_digest_of
 
     if runs is not None:
@@ -90,5 +91,7 @@ def build(
             console.echo(f"published {entry}")
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
-    for path in leaderboard.build_leaderboards(boards):
+    with Steps("entries") as steps:
+        written = leaderboard.build_leaderboards(boards, lambda n, all_, _: steps(n, all_, "verified"))
+    for path in written:
         console.echo(str(path))
