@@ -81,6 +81,8 @@ def build(
     from embench import leaderboard
     from embench.cli.progress import Steps
     from embench.data.find import raw_digest_of
+    from embench.leaderboard.entries import load_entries
+    from embench.leaderboard.verify import verify_entries
 
     if runs is not None:
         folders = leaderboard.finished_runs(runs)
@@ -92,6 +94,6 @@ def build(
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
     with Steps("entries") as steps:
-        written = leaderboard.build_leaderboards(boards, lambda n, all_, _: steps(n, all_, "verified"))
-    for path in written:
+        verify_entries(load_entries(boards), lambda n, all_, _: steps(n, all_, "verified"))
+    for path in leaderboard.build_leaderboards(boards):
         console.echo(str(path))

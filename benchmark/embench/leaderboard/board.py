@@ -7,7 +7,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from embench.callbacks import ProgressCallback
 from embench.errors import MachineError, UsageError
 from embench.files import write_text
 from embench.leaderboard.entries import LeaderboardEntry, drop_unshared, load_entries
@@ -68,23 +67,15 @@ def leaderboard_sections(
     return chosen
 
 
-def build_leaderboards(root: Path, progress: ProgressCallback | None = None) -> list[Path]:
+def build_leaderboards(root: Path) -> list[Path]:
     """Writes `root`/<dataset>/README.md for each dataset and `root`/README.md, and returns their paths. Shared files
     that no entry names any more are removed.
 
-    Every entry whose labels are public is scored again first, see `embench.leaderboard.verify`.
-
-    Args:
-        progress: called after each entry that was verified.
-
     Raises:
-        CheckFailed: an entry does not follow from its own files. MachineError: the disk refuses.
+        MachineError: the disk refuses.
     """
-    from embench.leaderboard.verify import verify_entries  # loads what scores need, which reading does without
-
     root = Path(root)
     entries = load_entries(root)
-    verify_entries(entries, progress)
     sections = _sections(entries)
     written = []
     try:

@@ -65,12 +65,9 @@ def verify_entries(entries: Iterable[LeaderboardEntry], progress: ProgressCallba
 def _wrong(folder: Path) -> Iterator[str]:
     """Each thing that an entry says and that does not follow, with its file and field."""
     record = read_record(folder)
-    for found in (*_wrong_card(record.run), *_wrong_rules(record.run), *_wrong_method(record.run)):
-        yield f"run.yaml: {found}"
+    yield from wrong_statements(record)
     if record.labels is None:
         return
-    for text in _wrong_folds(record):
-        yield f"folds: {text}"
     again = recomputed_scores(record)
     if record.run["scoring"]["revision"] == SCORING_REVISION:
         for difference in _comparable(record, again):
@@ -78,6 +75,15 @@ def _wrong(folder: Path) -> Iterator[str]:
         yield from _wrong_summands(folder, record)
     else:
         yield from _wrong_means(record, again)
+
+
+def wrong_statements(record: Record) -> Iterator[str]:
+    """What a record says of its dataset, protocol, method and folds that does not fit the rest of it, or the published
+    card and rules; with file and field."""
+    for found in (*_wrong_card(record.run), *_wrong_rules(record.run), *_wrong_method(record.run)):
+        yield f"run.yaml: {found}"
+    for found in (*_wrong_design(record), *_wrong_folds(record)):
+        yield found
 
 
 def _wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
@@ -103,7 +109,12 @@ def _wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
 
 def _wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
     """The method is the one that the configuration holds and the id names."""
-    method, parts, config = run["method"], run["config"]["parts"], run["config"]
+    method, parts, config = run["method"], run["config"].get("parts", {}), run["config"]
+    if method.get("outside") is not None:
+        return  # a submission names itself
+    if "fusion" not in parts:
+        yield "config.parts: the configuration does not hold the method"
+        return
     used = {name.partition("[")[2].removesuffix("]"): part["plugin"] for name, part in parts.items() if "[" in name}
     real = {"encoders": {m: used.get(m) for m in method["encoders"]}, "fusion": parts["fusion"]["plugin"]}
     yield from map(str, differences({name: method[name] for name in real}, real, "method"))
@@ -114,6 +125,19 @@ def _wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
     yield from map(str, differences(stated, {name: config[name] for name in stated}, "config"))
 
 
+def _wrong_design(record: Record) -> Iterator[str]:
+    """The design, which decides the headline, is that of the card and of the stimuli that were met."""
+    stated, run = record.run["cohort"].get("design"), record.run
+    if stated is None or not len(record.predictions):
+        return  # an entry from before it was recorded, or without predictions
+    met: dict[str, set[str]] = {}
+    for subject, stimulus in zip(record.predictions["subject"], record.predictions["stimulus"], strict=True):
+        met.setdefault(stimulus, set()).add(record.groups[subject])
+    shared = sum(len(groups) > 1 for groups in met.values()) > 1
+    if (stated == "fixed_order") != run["card"]["fixed_order"] or (stated == "free" and shared):
+        yield f"run.yaml: cohort.design: {stated}, which is not that of the card and of the stimuli met"
+
+
 def _wrong_folds(record: Record) -> Iterator[str]:
     """Every unit was predicted in the fold that tests its subject."""
     tests = {(row["seed"], row["fold"], row["subject"]) for row in record.folds if row["role"] == "test"}
@@ -121,7 +145,7 @@ def _wrong_folds(record: Record) -> Iterator[str]:
     seen = {tuple(map(str, row)) for row in zip(model["seed"], model["fold"], model["subject"], strict=True)}
     if apart := sorted(seen - tests):
         seed, fold, subject = apart[0]
-        yield f"{subject} was predicted in fold {fold} of seed {seed}, which does not test this subject"
+        yield f"folds: {subject} was predicted in fold {fold} of seed {seed}, which does not test this subject"
 
 
 def _comparable(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:

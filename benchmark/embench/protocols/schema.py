@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from embench.errors import Fault, UsageError, breaks_schema
+from embench.errors import DataError, Fault, UsageError, breaks_schema
 from embench.files import parse_yaml
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.units import LabelRule, Target
@@ -214,9 +214,18 @@ def _current_names() -> list[str]:
 
 def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
     """The rules that a record names in `protocol` of its run.yaml: those that it holds, else the published ones of that
-    name and hash; None where there are none."""
+    name and hash; None where there are none.
+
+    Raises:
+        DataError: the rules that it holds are none.
+    """
     if "rules" in part:
-        return Protocol.model_validate(part["rules"], strict=False)
+        try:
+            return Protocol.model_validate(part["rules"], strict=False)
+        except ValidationError as error:
+            [first, *_] = error.errors()
+            field = ".".join(map(str, first["loc"]))
+            raise DataError(f"the recorded rules are none: {first['msg']}", where=f"protocol.rules.{field}") from error
     known = load_protocol(part["name"]) if part["name"] in protocol_names() else None
     return known if known is not None and known.hash == part["hash"] else None
 
