@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
+from embench.cli import main
 from embench.errors import CheckFailed
 from embench.interfaces.units import Target
 from embench.leaderboard.entries import load_entries
@@ -172,7 +173,7 @@ def test_another_design_is_refused_though_scores_follow_from_it(tmp_path: Path, 
 def test_predictions_moved_towards_the_labels_are_refused(published: Path) -> None:
     numbers = entry.read_numbers(published / entry.PREDICTIONS_FILE)
     entry.write_numbers(published / entry.PREDICTIONS_FILE, {**numbers, "score": np.sqrt(numbers["score"])})
-    with pytest.raises(CheckFailed, match="scores.json: scores.stress"):
+    with pytest.raises(CheckFailed, match=r"scores\.json: scores\.stress"):
         verify(published)
 
 
@@ -205,3 +206,14 @@ def test_better_predictions_that_were_scored_anew_pass(tmp_path: Path, record: R
     moved = Predictions({**p.columns, "score": better})
     made = SimpleNamespace(predictions=moved, labels=record.labels, groups=record.groups)
     verify(publish(tmp_path, made_record(made, binary)))
+
+
+def test_runs_are_published_and_verified_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: Record, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    write_record(tmp_path / "runs" / "own" / record.run["id"], record)
+    boards = tmp_path / "boards"
+    assert main(["leaderboard", "build", "--from", str(tmp_path / "runs"), "--boards", str(boards)]) == 0
+    assert record.run["id"] in capsys.readouterr().out
+    assert "[0123456789](" in (boards / "acme-own" / "README.md").read_text()

@@ -69,7 +69,7 @@ def _wrong(folder: Path) -> Iterator[str]:
     if record.labels is None:
         return
     again = recomputed_scores(record)
-    if record.run["scoring"]["revision"] == SCORING_REVISION:
+    if _scoring(record).get("revision") == SCORING_REVISION:
         for difference in _comparable(record, again):
             yield f"scores.json: {difference}"
         yield from _wrong_summands(folder, record)
@@ -150,7 +150,7 @@ def _wrong_folds(record: Record) -> Iterator[str]:
 
 def _comparable(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:
     """Differences of the two documents, but for metrics that are installed on one side only."""
-    own, here = record.run["scoring"]["metrics"], evaluation.scoring_identity()["metrics"]
+    own, here = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
     foreign = {name for name in own.keys() ^ here.keys() if name not in record.scores["headlines"].values()}
     folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
     for found in differences({**record.scores, **folds}, again):
@@ -162,13 +162,18 @@ def _wrong_means(record: Record, again: Mapping[str, Any]) -> Iterator[str]:
     """Of an entry that another revision scored, intervals are not comparable; scores nearly are."""
     about = record.run["protocol"]
     if not (superseded_by(about["name"]) or about["leaks"]):
-        yield f"run.yaml: scoring.revision: {record.run['scoring']['revision']}, but rows are of {SCORING_REVISION}"
+        yield f"run.yaml: scoring.revision: {_scoring(record).get('revision')}, but rows are of {SCORING_REVISION}"
         return
     for part in ("scores", "controls"):
         was, now = dict(_means(record.scores[part])), dict(_means(again[part]))
         for name in was.keys() & now.keys():
             if not abs(was[name] - now[name]) <= ANOTHER_REVISION:
                 yield f"scores.json: {Difference(f'{part}.{name}', was[name], now[name])}"
+
+
+def _scoring(record: Record) -> Mapping[str, Any]:
+    """By what the scores were computed; entries of before it was recorded don't say."""
+    return record.run.get("scoring") or {}
 
 
 def _means(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
