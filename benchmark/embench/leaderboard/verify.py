@@ -17,7 +17,7 @@ from embench.errors import CheckFailed, DataError, MachineError, UsageError
 from embench.files import sha256
 from embench.leaderboard.entries import LeaderboardEntry, shared_files
 from embench.leaderboard.export import SUMMANDS_FILE
-from embench.leaderboard.recompute import recomputed_scores
+from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
 from embench.records.differences import Difference, differences
 from embench.records.predictions import MODEL
@@ -68,13 +68,12 @@ def _wrong(folder: Path) -> Iterator[str]:
     yield from wrong_statements(record)
     if record.labels is None:
         return
-    again = recomputed_scores(record)
-    if _scoring(record).get("revision") == SCORING_REVISION:
-        for difference in _comparable(record, again):
-            yield f"scores.json: {difference}"
+    for difference in wrong_scores(record, recomputed_scores(record)):
+        yield f"scores.json: {difference}"
+    if scored_by_this_revision(record):
         yield from _wrong_summands(folder, record)
-    else:
-        yield from _wrong_means(record, again)
+    elif not (superseded_by(record.run["protocol"]["name"]) or record.run["protocol"]["leaks"]):
+        yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, of which the ranked rows are"
 
 
 def wrong_statements(record: Record) -> Iterator[str]:
@@ -148,27 +147,28 @@ def _wrong_folds(record: Record) -> Iterator[str]:
         yield f"folds: {subject} was predicted in fold {fold} of seed {seed}, which does not test this subject"
 
 
-def _comparable(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:
-    """Differences of the two documents, but for metrics that are installed on one side only."""
-    own, here = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
-    foreign = {name for name in own.keys() ^ here.keys() if name not in record.scores["headlines"].values()}
-    folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
-    for found in differences({**record.scores, **folds}, again):
-        if not foreign.intersection(found.place.split(".")):
-            yield found
-
-
-def _wrong_means(record: Record, again: Mapping[str, Any]) -> Iterator[str]:
-    """Of an entry that another revision scored, intervals are not comparable; scores nearly are."""
-    about = record.run["protocol"]
-    if not (superseded_by(about["name"]) or about["leaks"]):
-        yield f"run.yaml: scoring.revision: {_scoring(record).get('revision')}, but rows are of {SCORING_REVISION}"
+def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:
+    """What `scores.json` says and what is not in `again`, the scores that were computed again: of the same revision
+    every number and word, but those of metrics that are installed on one side only; else the means, roughly, since
+    intervals were others."""
+    if scored_by_this_revision(record):
+        own, here = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
+        foreign = own.keys() ^ here.keys() - set(record.scores["headlines"].values())
+        folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
+        of_data = {name: record.scores[name] for name in FROM_DATA if name in record.scores}
+        found = differences({**record.scores, **folds}, {**again, **of_data})
+        yield from (difference for difference in found if not foreign.intersection(difference.place.split(".")))
         return
     for part in ("scores", "controls"):
         was, now = dict(_means(record.scores[part])), dict(_means(again[part]))
         for name in was.keys() & now.keys():
             if not abs(was[name] - now[name]) <= ANOTHER_REVISION:
-                yield f"scores.json: {Difference(f'{part}.{name}', was[name], now[name])}"
+                yield Difference(f"{part}.{name}", was[name], now[name])
+
+
+def scored_by_this_revision(record: Record) -> bool:
+    """Whether the record's scores were computed as they are here."""
+    return bool(_scoring(record).get("revision") == SCORING_REVISION)
 
 
 def _scoring(record: Record) -> Mapping[str, Any]:

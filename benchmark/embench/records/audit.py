@@ -12,7 +12,7 @@ from embench.errors import DataError, MachineError
 from embench.files import write_text
 
 AUDIT_FILE = "audit.json"
-VERSION = 2
+VERSION = 3
 """Rises when the same run and data give other findings."""
 
 Severity = Literal["severe", "warning", "note"]
