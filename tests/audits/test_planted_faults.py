@@ -1,5 +1,6 @@
 """Faults that were planted are found, and said to be severe. Planting shares no code with the audit."""
 
+import copy
 import json
 import shutil
 from dataclasses import replace
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from embench.audits.checks.clock import check_balance
+from embench.audits.checks.recorded import check_scores, check_statements
 from embench.audits.collect import collect_evidence
 from embench.engine import fits
 from embench.interfaces.metric import Undefined
@@ -314,6 +316,35 @@ def test_scores_that_do_not_follow_from_the_predictions(network, tmp_path):
     scores["scores"]["arousal"]["auroc_within"]["mean"] += 0.02
     (folder / "scores.json").write_text(json.dumps(scores))
     assert set(severe(audit_run(folder))) == {"scores"}
+
+
+@pytest.mark.parametrize(
+    ("edit", "place"),
+    [
+        (lambda s: s["scores"]["arousal"]["auroc_within"].update(low=0.9), "scores.arousal.auroc_within.low"),
+        (lambda s: s["controls"]["prior"]["arousal"]["auroc"].update(mean=0.4), "controls.prior.arousal.auroc.mean"),
+        (lambda s: s["differences"]["prior"]["arousal"].update(clears=None), "differences.prior.arousal.clears"),
+        (lambda s: s["headlines"].update(arousal="auroc"), "headlines.arousal"),
+        (lambda s: s.update(not_cleared=["arousal: movement"]), "not_cleared"),
+        (lambda s: s["folds"][0].update(auroc=0.99), "folds[0].auroc"),
+    ],
+)
+def test_every_number_and_word_of_the_scores_is_compared(network, edit, place):
+    evidence = collect_evidence(network.folder, None)
+    scores = copy.deepcopy(dict(evidence.record.scores))
+    edit(scores)
+    found = check_scores(replace(evidence, record=replace(evidence.record, scores=scores)))
+    assert [finding.severity for finding in found.findings] == ["severe"]
+    assert place in {difference["place"].removesuffix("[0]") for difference in found.findings[0].evidence["such as"]}
+
+
+def test_a_record_that_contradicts_itself(network):
+    evidence = collect_evidence(network.folder, None)
+    run = copy.deepcopy(dict(evidence.record.run))
+    run["method"]["fusion"] = "embench_plugins/cross_attn"
+    found = check_statements(replace(evidence, record=replace(evidence.record, run=run)))
+    assert "method.fusion: embench_plugins/cross_attn" in found.findings[0].what
+    assert not check_statements(evidence).findings
 
 
 def test_a_test_subject_who_was_trained_on(network, tmp_path):

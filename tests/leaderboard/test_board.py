@@ -332,14 +332,16 @@ def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
 
 
 def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Runs that were made up are published, and then refused, as any entry that does not follow from its files."""
     a_run(tmp_path, "a")
     a_run(tmp_path, "b", dev=True)
     line = ["leaderboard", "build", "--from", str(tmp_path / "runs"), "--boards", str(tmp_path / "boards")]
-    assert main(line) == 0
+    assert main(line) == 1
     out, err = capsys.readouterr()
     assert "subject-independent-v2/a" in out
     assert "validation subjects" in err
-    assert "[a](" in (tmp_path / "boards" / "stress_predict" / "README.md").read_text()
+    assert "does not follow from its own files: run.yaml: protocol.rules" in err
+    assert not (tmp_path / "boards" / "stress_predict" / "README.md").exists()
     assert main([*line[:3], str(tmp_path / "nothing")]) == 3
 
 

@@ -17,13 +17,13 @@ from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
+from embench.leaderboard.recompute import reasons_of_controls
 from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.planning.request import Request
 from embench.protocols import Fold, Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records import embeddings, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, Labels
-from embench.statistics import evaluation
 from embench.statistics.scores import compute_scores
 from embench.store import Store
 from embench.system import lacking, version_of
@@ -60,6 +60,7 @@ def collect_evidence(folder: Path, data_root: Path | None, known: record.Record 
             groups=groups,
             unit_length_s=cohort.length_s,
             sessions=cohort.sessions,
+            not_applicable=reasons_of_controls(known),
         )
     planned, reason = rebuild_plan(known, data_root, folder)
     differences = [reason] if planned is None else _differences(known.run, planned)
@@ -86,7 +87,7 @@ def collect_evidence(folder: Path, data_root: Path | None, known: record.Record 
         sessions=cohort.sessions,
         unit_length_s=cohort.length_s,
         dealt=dealt,
-        rescored={**rescored, "metrics": evaluation.scoring_identity()["metrics"]},
+        rescored=rescored,
         embeddings=embeddings.read_embeddings(folder),
         statistics=statistics,
         sources=sources,

@@ -77,9 +77,12 @@ def build(
     ] = None,
     data_root: DataRoot = None,
 ) -> None:
-    """Rebuild the Markdown tables from the entries; --from publishes runs first."""
+    """Score the entries again, and rebuild the Markdown tables; --from publishes runs first."""
     from embench import leaderboard
+    from embench.cli.progress import Steps
     from embench.data.find import raw_digest_of
+    from embench.leaderboard.entries import load_entries
+    from embench.leaderboard.verify import verify_entries
 
     if runs is not None:
         folders = leaderboard.finished_runs(runs)
@@ -90,5 +93,7 @@ def build(
             console.echo(f"published {entry}")
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
+    with Steps("entries") as steps:
+        verify_entries(load_entries(boards), lambda n, all_, _: steps(n, all_, "verified"))
     for path in leaderboard.build_leaderboards(boards):
         console.echo(str(path))

@@ -82,13 +82,14 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
 
 def drop_unshared(root: Path, entries: Iterable[LeaderboardEntry]) -> None:
     """Removes the files below `root`/<dataset>/shared that none of the entries names. Raises OSError."""
-    named = {path for entry in entries if entry.run.entry for path in _shared_paths(entry.folder, entry.run.entry)}
+    named = {path for entry in entries if entry.run.entry for path in shared_files(entry.folder, entry.run.entry)}
     for path in Path(root).resolve().glob(f"*/{SHARED_FOLDER}/*-*.*"):
         if path not in named and not path.name.startswith("."):
             path.unlink()
 
 
-def _shared_paths(folder: Path, parts: EntryPart) -> Iterator[Path]:
+def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
+    """Those that an entry names, whether they are there or not."""
     names = {kind: getattr(parts, kind) for kind in SHARED_KINDS}
     return (shared_path(shared_folder(folder), kind, name) for kind, name in names.items() if name)
 

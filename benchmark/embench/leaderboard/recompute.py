@@ -32,12 +32,6 @@ def recomputed_scores(record: Record) -> dict[str, Any]:
     about = run["protocol"]
     published = about["name"] in protocols.protocol_names()
     rules = None if published else protocols.recorded_protocol(about)
-    predicted = set(zip(predictions["method"].tolist(), predictions["target"].tolist(), strict=True))
-    reasons: dict[str, dict[str, str]] = {}
-    for control, targets in record.scores["controls"].items():
-        for target, scored in targets.items():
-            if (control, target) not in predicted and "undefined" in scored:
-                reasons.setdefault(target, {})[control] = scored["undefined"]
     scores = compute_scores(
         predictions,
         record.labels,
@@ -48,6 +42,17 @@ def recomputed_scores(record: Record) -> dict[str, Any]:
         groups=record.groups,
         unit_length_s={t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run["targets"]},
         sessions=record.sessions,
-        not_applicable=reasons,
+        not_applicable=reasons_of_controls(record),
     )
     return {**scores, **{name: record.scores[name] for name in FROM_DATA if name in record.scores}}
+
+
+def reasons_of_controls(record: Record) -> dict[str, dict[str, str]]:
+    """Target -> control -> why it does not apply, as recorded, of controls that predicted nothing."""
+    predictions, reasons = record.predictions, dict[str, dict[str, str]]()
+    predicted = set(zip(predictions["method"].tolist(), predictions["target"].tolist(), strict=True))
+    for control, targets in record.scores["controls"].items():
+        for target, scored in targets.items():
+            if (control, target) not in predicted and "undefined" in scored:
+                reasons.setdefault(target, {})[control] = scored["undefined"]
+    return reasons

@@ -217,7 +217,11 @@ def _current_names() -> list[str]:
 
 def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
     """The rules that a record names in `protocol` of its run.yaml: those that it holds, else the published ones of that
-    name and hash; None where there are none."""
+    name and hash; None where there are none.
+
+    Raises:
+        DataError: the rules that it holds are none.
+    """
     if "rules" in part:
         try:
             return Protocol.model_validate(part["rules"], strict=False)

@@ -20,6 +20,7 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
     "stages": recorded.check_stages,
     "labels": recorded.check_labels,
     "scores": recorded.check_scores,
+    "statements": recorded.check_statements,
     "access": recorded.check_access,
     "person": nuisance.check_explained_by_subject,
     "stimulus": nuisance.check_explained_by_stimulus,
@@ -42,6 +43,17 @@ CHECKS: Mapping[str, Callable[[Evidence], CheckResult | Undefined]] = {
 """In the order in which they run."""
 
 WITHOUT_PREDICTIONS = frozenset(
-    {"people", "partition", "copies", "pretraining", "statistics", "stages", "labels", "access", "validation"}
+    {
+        "people",
+        "partition",
+        "copies",
+        "pretraining",
+        "statistics",
+        "stages",
+        "labels",
+        "statements",
+        "access",
+        "validation",
+    }
 )
 """The checks that look at no prediction, and so can be made of entries whose labels are not public."""

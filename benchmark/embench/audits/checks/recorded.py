@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from embench.audits.checks.evidence import Evidence, FittedStatistics, first_names
 from embench.interfaces.metric import Undefined
+from embench.leaderboard.verify import wrong_scores, wrong_statements
 from embench.records.audit import AuditFinding, CheckResult, Severity
+from embench.records.differences import TOLERANCE
 from embench.records.ledger import looks_at
 from embench.records.predictions import Labels
-
-SCORE_TOLERANCE = 1e-6
-"""Numbers that lie further apart, as shares of 1 or of their own size, are not the same."""
 
 
 def check_labels(e: Evidence) -> CheckResult | Undefined:
@@ -31,7 +28,7 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
     if recorded is None:
         return _check_seal(e)
     made, ours = _table(e.labels), _table(recorded)
-    differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > SCORE_TOLERANCE]
+    differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > TOLERANCE]
     predicted = set(zip(e.predictions["target"].tolist(), e.predictions["unit"].tolist(), strict=True))
     extra = ours.keys() - made.keys()
     missing = {key for key in made.keys() - ours.keys() if key[:2] in predicted}
@@ -79,42 +76,28 @@ def _table(table: Labels) -> dict[tuple[str, str, int], float]:
 
 
 def check_scores(e: Evidence) -> CheckResult | Undefined:
-    """`scores.json` is what the predictions and labels of the record give."""
+    """`scores.json` is what the predictions and labels of the record give, with all intervals and comparisons."""
     if e.record.labels is None:
         return Undefined("the record has no labels")
-    apart: list[dict[str, Any]] = []
-    for part in ("scores", "controls"):
-        was, now = dict(_numbers(e.record.scores.get(part, {}))), dict(_numbers(e.rescored.get(part, {})))
-        for name in sorted(was.keys() | now.keys()):
-            one, other = was.get(name, math.nan), now.get(name, math.nan)
-            if not (
-                abs(one - other) <= SCORE_TOLERANCE * max(1.0, abs(other)) or (math.isnan(one) and math.isnan(other))
-            ):
-                apart.append({"what": f"{part}: {name}", "recorded": one, "recomputed": other})
-    figures = {"numbers": len(list(_numbers(e.rescored["scores"]))), "differ": len(apart)}
+    apart = list(wrong_scores(e.record, e.rescored))
+    figures = {"methods": 1 + len(e.rescored["controls"]), "differ": len(apart)}
     if not apart:
         return CheckResult(figures)
-    gap = max((abs(a["recorded"] - a["recomputed"]) for a in apart), key=lambda v: -1 if math.isnan(v) else v)
-    same_code = e.record.run.get("scoring", {}).get("metrics") == e.rescored.get("metrics")
-    severe = same_code or gap > 0.005
     what = f"{len(apart)} recorded scores do not follow from the record's own predictions and labels"
-    if not severe:
-        what += "; another version of the code computed them"
     todo = "score again, with the same `embench run` or `embench score` command"
-    finding = AuditFinding(
-        "severe" if severe else "warning", what, {**figures, "largest gap": gap, "such as": apart[:5]}, todo
-    )
-    return CheckResult(figures, (finding,))
+    evidence = {**figures, "such as": [difference._asdict() for difference in apart[:5]]}
+    return CheckResult(figures, (AuditFinding("severe", what, evidence, todo),))
 
 
-def _numbers(table: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, float]]:
-    """(place, mean) of every defined number of a part of `scores.json`; intervals follow from the same subjects."""
-    for name, value in table.items():
-        if isinstance(value, Mapping):
-            if isinstance(value.get("mean"), int | float):
-                yield f"{at}{name}", float(value["mean"])
-            elif "undefined" not in value:
-                yield from _numbers(value, f"{at}{name}, ")
+def check_statements(e: Evidence) -> CheckResult:
+    """What the record says of its dataset, protocol, method and folds fits together, and the published card and
+    rules."""
+    wrong = list(wrong_statements(e.record))
+    if not wrong:
+        return CheckResult({"differ": 0})
+    what = f"the record contradicts itself, or what was published: {'; '.join(wrong[:3])}"
+    todo = "take the record as the run wrote it, or run again"
+    return CheckResult({"differ": len(wrong)}, (AuditFinding("severe", what, {"statements": wrong[:8]}, todo),))
 
 
 def check_access(e: Evidence) -> CheckResult:

@@ -1,0 +1,217 @@
+"""Whether published entries say what follows from their own predictions, labels and folds.
+
+Nothing is trained and no data are read. What only another run, or the data, can show is the audit's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from embench import registry
+from embench.callbacks import ProgressCallback
+from embench.errors import CheckFailed, DataError, MachineError, UsageError
+from embench.files import sha256
+from embench.leaderboard.entries import LeaderboardEntry, shared_files
+from embench.leaderboard.export import SUMMANDS_FILE
+from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
+from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
+from embench.records.differences import Difference, differences
+from embench.records.predictions import MODEL
+from embench.records.record import Record, read_record
+from embench.records.wording import name_without_package
+from embench.statistics import SCORING_REVISION, evaluation
+from embench.statistics.summands import headline_summands
+from embench.store.folders import cache_root
+
+MOST_NAMED = 3
+"""How many differences of an entry a message names."""
+ANOTHER_REVISION = 0.005
+"""By how much a score of an earlier revision may differ."""
+
+
+def verify_entries(entries: Iterable[LeaderboardEntry], progress: ProgressCallback | None = None) -> None:
+    """Computes the scores of all entries again whose labels are public, and compares what entries say of themselves.
+    What was found right is remembered in the cache, by the content of the entry and the code that verifies.
+
+    Raises:
+        CheckFailed: an entry says something else; file and field are named.
+        DataError: one cannot be read.
+    """
+    known, verifier = list(entries), _verifier()
+    for i, entry in enumerate(known, 1):
+        mark = cache_root() / "verified" / _digest_of(entry, verifier)
+        if not mark.is_file():
+            if found := list(_wrong(entry.folder)):
+                more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+                raise CheckFailed(
+                    f"the entry does not follow from its own files: {'; '.join(found[:MOST_NAMED])}{more}",
+                    where=str(entry.folder),
+                    expected="an entry as `embench leaderboard build --from RUNS` writes it, unchanged",
+                    hint="publish the run again",
+                )
+            try:
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.touch()
+            except OSError as error:
+                raise MachineError(f"the cache cannot be written: {error.strerror}", where=str(mark)) from error
+        if progress is not None:
+            progress(i, len(known), entry.run.id)
+
+
+def _wrong(folder: Path) -> Iterator[str]:
+    """Each thing that an entry says and that does not follow, with its file and field."""
+    record = read_record(folder)
+    yield from wrong_statements(record)
+    if record.labels is None:
+        return
+    for difference in wrong_scores(record, recomputed_scores(record)):
+        yield f"scores.json: {difference}"
+    if scored_by_this_revision(record):
+        yield from _wrong_summands(folder, record)
+    elif not (superseded_by(record.run["protocol"]["name"]) or record.run["protocol"]["leaks"]):
+        yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, of which the ranked rows are"
+
+
+def wrong_statements(record: Record) -> Iterator[str]:
+    """What a record says of its dataset, protocol, method and folds that does not fit the rest of it, or the published
+    card and rules; with file and field."""
+    for found in (*_wrong_card(record.run), *_wrong_rules(record.run), *_wrong_method(record.run)):
+        yield f"run.yaml: {found}"
+    for found in (*_wrong_design(record), *_wrong_folds(record)):
+        yield found
+
+
+def _wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
+    """The card is that of the dataset, where it is installed: what is sealed depends on it."""
+    try:
+        card = registry.load("dataset", run["dataset"]["name"]).card
+    except UsageError:
+        return  # a package that is not installed here
+    real = {"labels_public": card.labels_public, "fixed_order": card.fixed_order}
+    yield from map(str, differences({name: run["card"][name] for name in real}, real, "card"))
+
+
+def _wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
+    """The rules of the protocol are those that its hash, and the published ones of its name, are of."""
+    about = run["protocol"]
+    recorded = recorded_protocol(about)
+    known = load_protocol(about["name"]) if about["name"] in protocol_names() else recorded
+    if recorded is None or known is None or not recorded.hash == known.hash == about["hash"]:
+        yield f"protocol.rules: they are not those of {about['name']}, or not those of protocol.hash"
+    elif recorded.leaks != about["leaks"] or recorded.target_access != run["target_access"]:
+        yield "protocol.leaks or target_access: not as the protocol's rules have them"
+
+
+def _wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
+    """The method is the one that the configuration holds and the id names."""
+    method, parts, config = run["method"], run["config"].get("parts", {}), run["config"]
+    if method.get("outside") is not None:
+        return  # a submission names itself
+    if "fusion" not in parts:
+        yield "config.parts: the configuration does not hold the method"
+        return
+    used = {name.partition("[")[2].removesuffix("]"): part["plugin"] for name, part in parts.items() if "[" in name}
+    real = {"encoders": {m: used.get(m) for m in method["encoders"]}, "fusion": parts["fusion"]["plugin"]}
+    yield from map(str, differences({name: method[name] for name in real}, real, "method"))
+    names = "_".join(dict.fromkeys(map(name_without_package, method["encoders"].values())))
+    if not run["id"].startswith(f"{names}-{name_without_package(method['fusion'])}-"):
+        yield f"id: {run['id']} does not name the method"
+    stated = {"seeds": run["seeds"], "modalities": method["modalities"], "preset": run["recipe"]["preset"]}
+    yield from map(str, differences(stated, {name: config[name] for name in stated}, "config"))
+
+
+def _wrong_design(record: Record) -> Iterator[str]:
+    """The design, which decides the headline, is that of the card and of the stimuli that were met."""
+    stated, run = record.run["cohort"].get("design"), record.run
+    if stated is None or not len(record.predictions):
+        return  # an entry from before it was recorded, or without predictions
+    met: dict[str, set[str]] = {}
+    for subject, stimulus in zip(record.predictions["subject"], record.predictions["stimulus"], strict=True):
+        met.setdefault(stimulus, set()).add(record.groups[subject])
+    shared = sum(len(groups) > 1 for groups in met.values()) > 1
+    if (stated == "fixed_order") != run["card"]["fixed_order"] or (stated == "free" and shared):
+        yield f"run.yaml: cohort.design: {stated}, which is not that of the card and of the stimuli met"
+
+
+def _wrong_folds(record: Record) -> Iterator[str]:
+    """Every unit was predicted in the fold that tests its subject."""
+    tests = {(row["seed"], row["fold"], row["subject"]) for row in record.folds if row["role"] == "test"}
+    model = record.predictions.take(record.predictions["method"] == MODEL)
+    seen = {tuple(map(str, row)) for row in zip(model["seed"], model["fold"], model["subject"], strict=True)}
+    if apart := sorted(seen - tests):
+        seed, fold, subject = apart[0]
+        yield f"folds: {subject} was predicted in fold {fold} of seed {seed}, which does not test this subject"
+
+
+def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Difference]:
+    """What `scores.json` says and what is not in `again`, the scores that were computed again: of the same revision
+    every number and word, but those of metrics that are installed on one side only; else the means, roughly, since
+    intervals were others."""
+    if scored_by_this_revision(record):
+        own, here = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
+        foreign = own.keys() ^ here.keys() - set(record.scores["headlines"].values())
+        folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
+        of_data = {name: record.scores[name] for name in FROM_DATA if name in record.scores}
+        found = differences({**record.scores, **folds}, {**again, **of_data})
+        yield from (difference for difference in found if not foreign.intersection(difference.place.split(".")))
+        return
+    for part in ("scores", "controls"):
+        was, now = dict(_means(record.scores[part])), dict(_means(again[part]))
+        for name in was.keys() & now.keys():
+            if not abs(was[name] - now[name]) <= ANOTHER_REVISION:
+                yield Difference(f"{part}.{name}", was[name], now[name])
+
+
+def scored_by_this_revision(record: Record) -> bool:
+    """Whether the record's scores were computed as they are here."""
+    return bool(_scoring(record).get("revision") == SCORING_REVISION)
+
+
+def _scoring(record: Record) -> Mapping[str, Any]:
+    """By what the scores were computed; entries of before it was recorded don't say."""
+    return record.run.get("scoring") or {}
+
+
+def _means(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            if "mean" in value:
+                yield f"{place}{name}", value["mean"]
+            else:
+                yield from _means(value, f"{place}{name}.")
+
+
+def _wrong_summands(folder: Path, record: Record) -> Iterator[str]:
+    found = {target: headline_summands(record, target) for target in record.scores["headlines"]}
+    made = {target: summands.as_json() for target, summands in found.items() if summands}
+    path = folder / SUMMANDS_FILE
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise DataError("the file is damaged", where=str(path), expected="as embench wrote it") from error
+    for difference in differences(kept, made):
+        yield f"{SUMMANDS_FILE}: {difference}"
+
+
+def _digest_of(entry: LeaderboardEntry, verifier: str) -> str:
+    """Of all that an entry consists of, and of the code that verifies it."""
+    own = [path for path in sorted(entry.folder.iterdir()) if path.is_file()]
+    shared = shared_files(entry.folder, entry.run.entry) if entry.run.entry else []
+    made = hashlib.sha256(verifier.encode())
+    for path in (*own, *shared):
+        made.update(f"{path.name} {sha256(path) if path.is_file() else 'missing'}\n".encode())
+    return made.hexdigest()
+
+
+def _verifier() -> str:
+    """A digest of the code of scores and entries, and of the metrics that are installed."""
+    package = Path(__file__).parents[1]
+    made = hashlib.sha256(json.dumps(evaluation.scoring_identity(), sort_keys=True).encode())
+    for folder in ("leaderboard", "protocols", "records", "statistics"):
+        for path in sorted((package / folder).rglob("*.py")):
+            made.update(path.read_bytes())
+    return made.hexdigest()
