@@ -105,7 +105,9 @@ SCORES: dict[str, tuple[Edit, str]] = {
     "left out": (lambda s: of_stress(s).pop("auroc"), "scores.stress.auroc: nothing"),
     "headline": (lambda s: s["headlines"].update(stress="auroc"), "headlines.stress: auroc, but"),
     "clears": (
-        lambda s: s["differences"]["majority"]["stress"].update(clears="yes"),
+        lambda s: s["differences"]["majority"]["stress"].update(
+            clears=not s["differences"]["majority"]["stress"]["clears"]
+        ),
         "differences.majority.stress.clears",
     ),
     "gap": (
