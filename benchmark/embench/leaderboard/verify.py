@@ -148,7 +148,10 @@ def _wrong_design(record: Record) -> Iterator[str]:
 
 
 def _wrong_folds(record: Record) -> Iterator[str]:
-    """Every unit was predicted in the fold that tests its subject."""
+    """Every unit was predicted in the fold that tests its subject, who is one of the cohort."""
+    people = record.run["cohort"]["people"]
+    if isinstance(people, list) and (foreign := sorted(set(record.predictions["subject"].tolist()) - set(people))):
+        yield f"run.yaml: cohort.people: {', '.join(foreign[:MOST_NAMED])} was predicted, and is not among them"
     tests = {(row["seed"], row["fold"], row["subject"]) for row in record.folds if row["role"] == "test"}
     model = record.predictions.take(record.predictions["method"] == MODEL)
     seen = {tuple(map(str, row)) for row in zip(model["seed"], model["fold"], model["subject"], strict=True)}
