@@ -71,7 +71,9 @@ def test_killed_in_every_kind_of_stage_and_run_again(four, once, tmp_path, name,
         environment = {**os.environ, "STRIKE_AT": moment, "OMP_NUM_THREADS": "1"}
         done = subprocess.run([sys.executable, "-c", DRIVER, *line], env=environment, capture_output=True, check=False)
         assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
-        kind = moment.partition(":")[0]
+        kind = (
+            "predict" if name == "estimator" else moment.partition(":")[0]
+        )  # estimators are fitted where they predict
         unfinished = [path for path in (bench.runs / "stages").iterdir() if not (path / "result.json").exists()]
         (broken,) = (path for path in unfinished if (path / "stage.json").exists())
         assert f'"kind": "{kind}"' in (broken / "stage.json").read_text()
@@ -110,4 +112,4 @@ def test_a_stage_that_two_want_is_run_once(four, tmp_path):
     assert [process.returncode for process in running] == [0, 0], outs
     assert bench.stages() == {path.name for path in (bench.runs / "stages").iterdir()}
     ledger = (bench.runs / "test_labels_opened.jsonl").read_text().splitlines()
-    assert len(ledger) == 2
+    assert len(ledger) == 1  # one run, however often its command is given
