@@ -43,6 +43,7 @@ class Configuration(_Strict):
     set: Texts | None = None
     drop: str | None = None
     label_subjects: str | None = None
+    label_fraction: str | None = None
 
     @property
     def stated(self) -> dict[str, Any]:
