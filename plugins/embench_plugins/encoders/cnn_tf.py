@@ -101,7 +101,8 @@ class CnnTf(Encoder):
         return Network(spec.shape[1], picks(spec.modality, spec.channels), **own)
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """The paper's classifier on the CLS vector (without layers on the mean of the tokens), sized by `build.hidden` and `build.head_dropout`."""
+        """The paper's classifier on the CLS vector (without layers on the mean of the tokens), sized by `build.hidden`
+        and `build.head_dropout`."""
         build = self.recipe.build
         return Classifier(tokens.dim, int(build["hidden"]), outputs.size, float(build["head_dropout"]))
 
