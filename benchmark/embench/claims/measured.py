@@ -15,7 +15,7 @@ from embench.planning.request import Request, request_of
 from embench.records.record import read_record
 from embench.runs import run as runner
 from embench.statistics.intervals import LEVEL
-from embench.statistics.significance import corrected_error, holm, t_test
+from embench.statistics.significance import ALPHA, corrected_error, holm, t_test
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,9 @@ def _decided(rows: Sequence[Measured]) -> list[Measured]:
     for row in rows:
         if row.p is not None and row.low is not None and row.high is not None:
             p, at = next(corrected), row.claim.reference
-            verdict = direction_verdict(row.low - at, row.high - at, p, seeds=row.seeds, allowance=True)
-            row = replace(row, corrected=p, verdict="undecided" if verdict == "equivalent" else verdict)
+            verdict: Verdict = "undecided"  # nothing is equivalent: values have no common margin
+            if p <= ALPHA:
+                verdict = direction_verdict(row.low - at, row.high - at, p, seeds=row.seeds, allowance=True)
+            row = replace(row, corrected=p, verdict=verdict)
         decided.append(row)
     return decided
