@@ -144,7 +144,7 @@ def unzipped(content: bytes, path: Path, most: int = MOST_BYTES) -> bytes:
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
         unpacked = file.read(most + 1)
     if len(unpacked) > most:
-        raise _too_long(path, "more", most)
+        raise _too_long(path, f"more than {most:,} bytes", most)
     return unpacked
 
 

@@ -385,4 +385,4 @@ def test_less_access_claimed_than_the_protocol_gives(network, tmp_path):
     folder = copy_of(network.folder, tmp_path)
     text = (folder / "run.yaml").read_text()
     (folder / "run.yaml").write_text(text.replace("target_access: unlabelled", "target_access: none"))
-    assert set(severe(audit_run(folder))) == {"access"}
+    assert set(severe(audit_run(folder))) == {"access", "statements"}

@@ -178,7 +178,7 @@ def test_two_rows_alone_are_judged_by_the_test_that_compare_prints(published: tu
     boards, folders = published
     entries = {path.parent.name: path.parent for path in boards.glob("*/*/*/run.yaml")}
     for one, other in (("good", "alike"), ("best", "none"), ("good", "none")):
-        kept = [record.read_scores(entries[name]) for name in (one, other)]
+        kept = [record.read_record(entries[name]).scores for name in (one, other)]
         summands = [Summands.of_json(_json(entries[name])) for name in (one, other)]
         gap = summands[0].adds.sum() - summands[1].adds.sum()
         found = compare(folders[one], folders[other])

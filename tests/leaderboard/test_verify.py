@@ -41,7 +41,7 @@ def made_record(made: Any, target: Target) -> Record:
     run["dataset"]["name"] = "acme/own"
     run["protocol"]["hash"] = PROTOCOL.hash
     run["card"]["label_rules"] = RULES
-    run["cohort"]["design"] = "shared_stimuli"
+    run["cohort"] |= {"design": "shared_stimuli", "people": sorted(set(made.predictions["subject"].tolist()))}
     run["scoring"] = evaluation.scoring_identity()
     parts = {"encoder[ppg]": {"plugin": "embench_plugins/cnn_tf"}, "fusion": {"plugin": "embench_plugins/single"}}
     run["config"] = {"parts": parts, "preset": "small", "modalities": ["ppg"], "seeds": [0, 1]}
@@ -105,7 +105,9 @@ SCORES: dict[str, tuple[Edit, str]] = {
     "left out": (lambda s: of_stress(s).pop("auroc"), "scores.stress.auroc: nothing"),
     "headline": (lambda s: s["headlines"].update(stress="auroc"), "headlines.stress: auroc, but"),
     "clears": (
-        lambda s: s["differences"]["majority"]["stress"].update(clears="yes"),
+        lambda s: s["differences"]["majority"]["stress"].update(
+            clears=not s["differences"]["majority"]["stress"]["clears"]
+        ),
         "differences.majority.stress.clears",
     ),
     "gap": (
@@ -150,6 +152,7 @@ STATEMENTS: dict[str, tuple[Edit, str]] = {
     "seeds": (lambda r: r.update(seeds=[0, 1, 2]), "config.seeds"),
     "preset": (lambda r: r["recipe"].update(preset="paper"), "config.preset"),
     "design": (lambda r: r["cohort"].update(design="free"), "cohort.design: free"),
+    "subject": (lambda r: r["cohort"]["people"].remove("s00"), "cohort.people: s00"),
 }
 
 

@@ -44,6 +44,8 @@ RUN: dict[str, Any] = {
     "config": {"dataset": "stress_predict"},
 }
 
+RULE = {"name": "stress", "kind": "binary", "label": "stress", "n": 2, "rule": {}}
+
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     run = copy.deepcopy(RUN)
@@ -136,6 +138,10 @@ def test_a_folder_whose_writing_failed_is_no_record(
         ("a: [", "no YAML"),
         (yaml.safe_dump({k: v for k, v in RUN.items() if k != "seeds"}), "seeds: Field required"),
         (yaml.safe_dump(changed("card.labels_public", "perhaps")), "card.labels_public"),
+        (yaml.safe_dump(changed("card.label_rules", [{"name": "x"}])), r"card\.label_rules\.0\.kind"),
+        (yaml.safe_dump(changed("card.label_rules", [{**RULE, "n": "two"}])), r"card\.label_rules\.0\.n"),
+        (yaml.safe_dump(changed("card.label_rules", [{**RULE, "rule": {"dead_band": "a-b"}}])), r"rule\.dead_band"),
+        (yaml.safe_dump(changed("card.label_rules", [{**RULE, "rule": {"cut": [1]}}])), r"rule\.cut"),
     ],
 )
 def test_a_run_that_breaks_the_schema_is_refused(tmp_path: Path, content: str, text: str) -> None:

@@ -45,7 +45,7 @@ def verify_entries(entries: Iterable[LeaderboardEntry], progress: ProgressCallba
     for i, entry in enumerate(known, 1):
         mark = cache_root() / "verified" / _digest_of(entry, verifier)
         if not mark.is_file():
-            if found := list(_wrong(entry.folder)):
+            if found := _findings(entry.folder):
                 more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
                 raise CheckFailed(
                     f"the entry does not follow from its own files: {'; '.join(found[:MOST_NAMED])}{more}",
@@ -62,9 +62,18 @@ def verify_entries(entries: Iterable[LeaderboardEntry], progress: ProgressCallba
             progress(i, len(known), entry.run.id)
 
 
-def _wrong(folder: Path) -> Iterator[str]:
+def _findings(folder: Path) -> list[str]:
+    try:
+        return list(_wrong(read_record(folder), folder))
+    except DataError as error:  # of the statistics, which know columns and no files
+        if str(folder.parent.parent) in (error.where or ""):
+            raise
+        where = f"{folder}: {error.where}" if error.where else str(folder)
+        raise DataError(error.what, where=where, expected=error.expected, hint=error.hint) from error
+
+
+def _wrong(record: Record, folder: Path) -> Iterator[str]:
     """Each thing that an entry says and that does not follow, with its file and field."""
-    record = read_record(folder)
     yield from wrong_statements(record)
     if record.labels is None:
         return
@@ -130,15 +139,19 @@ def _wrong_design(record: Record) -> Iterator[str]:
     if stated is None or not len(record.predictions):
         return  # an entry from before it was recorded, or without predictions
     met: dict[str, set[str]] = {}
-    for subject, stimulus in zip(record.predictions["subject"], record.predictions["stimulus"], strict=True):
-        met.setdefault(stimulus, set()).add(record.groups[subject])
+    groups = record.groups
+    for subject, stimulus in set(zip(record.predictions["subject"], record.predictions["stimulus"], strict=True)):
+        met.setdefault(stimulus, set()).add(groups[subject])
     shared = sum(len(groups) > 1 for groups in met.values()) > 1
     if (stated == "fixed_order") != run["card"]["fixed_order"] or (stated == "free" and shared):
         yield f"run.yaml: cohort.design: {stated}, which is not that of the card and of the stimuli met"
 
 
 def _wrong_folds(record: Record) -> Iterator[str]:
-    """Every unit was predicted in the fold that tests its subject."""
+    """Every unit was predicted in the fold that tests its subject, who is one of the cohort."""
+    people = record.run["cohort"]["people"]
+    if isinstance(people, list) and (foreign := sorted(set(record.predictions["subject"].tolist()) - set(people))):
+        yield f"run.yaml: cohort.people: {', '.join(foreign[:MOST_NAMED])} was predicted, and is not among them"
     tests = {(row["seed"], row["fold"], row["subject"]) for row in record.folds if row["role"] == "test"}
     model = record.predictions.take(record.predictions["method"] == MODEL)
     seen = {tuple(map(str, row)) for row in zip(model["seed"], model["fold"], model["subject"], strict=True)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -10,12 +11,14 @@ from typing import Protocol as Structural
 
 import numpy as np
 
+from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card
 from embench.interfaces.recording import Label
 from embench.interfaces.units import LabelRule, Unit
 from embench.protocols.schema import Protocol
 
 _TIME_TOLERANCE_S = 1e-6  # clocks read from files are floats: 9.9999999 s belongs to the unit that starts at 10 s
+_UNIT_ID = re.compile(r"(?P<recording>.*):(?P<start>[0-9]{1,15})-(?P<stop>[0-9]{1,15})", re.DOTALL)
 
 
 LabelKind = Literal["rating", "continuous", "condition"]
@@ -163,10 +166,10 @@ class UnitId(NamedTuple):
 
     @classmethod
     def read(cls, unit: str) -> UnitId:
-        """The span that an id names; `str` of it is the id again."""
-        recording, _, span = unit.rpartition(":")
-        start, stop = span.split("-")
-        return cls(recording, int(start), int(stop))
+        """The span that an id names; `str` of it is the id again. Raises DataError where it is no such id."""
+        if found := _UNIT_ID.fullmatch(unit):
+            return cls(found["recording"], int(found["start"]), int(found["stop"]))
+        raise DataError(f"`{unit}` is not the id of a unit", where="unit", expected="RECORDING:START-STOP, in ms")
 
 
 def _unit(recording: RecordingTimes, start: float, stop: float) -> Unit:

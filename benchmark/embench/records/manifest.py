@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BaseModel,
     ConfigDict,
+    FiniteFloat,
     ModelWrapValidatorHandler,
     PrivateAttr,
     StringConstraints,
@@ -19,6 +20,7 @@ from pydantic import (
 )
 
 from embench.errors import DataError, breaks_schema, faults
+from embench.interfaces.kinds import KindName
 from embench.texts import has_control, texts_in
 
 Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
@@ -33,6 +35,7 @@ PluginName = Annotated[str, StringConstraints(pattern=_INSTALLED + r"|^[^\r\n\t]
 """The same, or `path.py:Class` of a class in a file, which no board takes."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000)]
 """Any text on one line."""
+Number = int | FiniteFloat
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """That of a file's content."""
 
@@ -54,7 +57,13 @@ class _Part(BaseModel):
     def content(self) -> dict[str, Any]:
         """As run.yaml holds it: the fields that are present, in their order."""
         values = {name: getattr(self, name) for name in self._present}
-        return {name: value.content() if isinstance(value, _Part) else value for name, value in values.items()}
+        return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.content() if isinstance(value, _Part) else value
 
 
 class DatasetPart(_Part):
@@ -77,13 +86,38 @@ class ProtocolPart(_Part):
     rules: dict[str, Any] = {}
 
 
+class RulePart(_Part):
+    """How labels were made; see `embench.interfaces.units.LabelRule`."""
+
+    aggregate: Line = "value"
+    cut: Number | Literal["training_mean"] | None = None
+    ties: Line = "low"
+    dead_band: list[Number] | None = None
+    lag_s: Number = 0.0
+    annotator: Line = "self"
+    positive: list[int] = []
+    negative: list[int] = []
+    classes: list[int] = []
+    edges: list[Number] = []
+
+
+class RuleOfTargetPart(_Part):
+    """A target of the card; `label`: whose raw values; `n`: how many classes it has."""
+
+    name: Word
+    kind: KindName
+    label: Line
+    n: int
+    rule: RulePart
+
+
 class CardPart(_Part):
     """What a record keeps of its dataset's card."""
 
     labels_public: Literal["yes", "no", "unknown"]
     fixed_order: bool
     label_rules_hash: str
-    label_rules: list[dict[str, Any]] = []
+    label_rules: list[RuleOfTargetPart] = []
 
 
 class TrainedOnPart(_Part):
@@ -93,7 +127,7 @@ class TrainedOnPart(_Part):
     fingerprint: Word
     people: int
     label_rules_hash: str
-    label_rules: list[dict[str, Any]]
+    label_rules: list[RuleOfTargetPart]
 
 
 class MethodPart(_Part):

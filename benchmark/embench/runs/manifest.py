@@ -16,7 +16,7 @@ from embench.planning import weights
 from embench.planning.plan import Plan, assumed
 from embench.planning.request import Request
 from embench.records.ledger import Looks
-from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, TrainedOnPart
+from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, RuleOfTargetPart, TrainedOnPart
 from embench.statistics import evaluation
 
 
@@ -75,7 +75,7 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
         fingerprint=planned.fit.store.key,
         people=len(planned.fit.subjects),
         label_rules_hash=digest(rules),
-        label_rules=rules,
+        label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
     )
     return {"trained_on": trained_on}
 

@@ -23,7 +23,7 @@ from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
-from embench.records.manifest import CardPart, Circumstances, CohortPart, DatasetPart, ProtocolPart
+from embench.records.manifest import CardPart, Circumstances, CohortPart, DatasetPart, ProtocolPart, RuleOfTargetPart
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics import SCORING_REVISION
 from embench.statistics.controls import CONTROLS, control_scores
@@ -187,7 +187,7 @@ def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up
             labels_public=card.labels_public,
             fixed_order=card.fixed_order,
             label_rules_hash=digest(rules),
-            label_rules=rules,
+            label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
         ),
         targets=[t.name for t in cohort.targets],
         cohort=CohortPart(
