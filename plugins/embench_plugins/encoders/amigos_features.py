@@ -1,8 +1,8 @@
 """Encoder `amigos_features`: the features of the authors of AMIGOS, for their baseline.
 
-Miranda-Correa et al. 2021 (`mirandacorrea2021`), whose list goes back to that of DEAP: 77 values of each lead of an ECG, 31
-of skin conductance, five band powers of each EEG channel and the asymmetry of each pair of them (105 of 14 channels).
-We hold the list by its quantities and numbers only. How beats are found, the segments of spectra, the edges of bands
+Miranda-Correa et al. 2021 (`mirandacorrea2021`), whose list goes back to that of DEAP: 77 values of each lead of an
+ECG, 31 of skin conductance, five band powers of each EEG channel and the asymmetry of each pair of them (105 of 14
+channels). We hold the list by its quantities and numbers only. How beats are found, the segments of spectra, the edges of bands
 and which ratio completes the 77 are ours.
 """
 
