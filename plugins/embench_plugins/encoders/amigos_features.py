@@ -2,8 +2,8 @@
 
 Miranda-Correa et al. 2021 (`mirandacorrea2021`), whose list goes back to that of DEAP: 77 values of each lead of an
 ECG, 31 of skin conductance, five band powers of each EEG channel and the asymmetry of each pair of them (105 of 14
-channels). We hold the list by its quantities and numbers only. How beats are found, the segments of spectra, the edges of bands
-and which ratio completes the 77 are ours.
+channels). We hold the list by its quantities and numbers only. How beats are found, the segments of spectra, the edges
+of bands and which ratio completes the 77 are ours.
 """
 
 from __future__ import annotations
