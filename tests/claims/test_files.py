@@ -33,7 +33,6 @@ def test_every_bundled_file_is_read():
         warnings.simplefilter("error")
         found = claims.installed_claims()
     assert {claim.paper for claim in found} == {"vazquez2022", "strizhkova2024", "woo2023", "wu2023"}
-    assert any(isinstance(claim, claims.UntestedClaim) for claim in found)
     ids = [claim.id for claim in found if claim.paper == "strizhkova2024"]
     assert ids.index("S2") < ids.index("S10")
 
@@ -55,6 +54,48 @@ def test_what_a_bundled_claim_names_exists(claim):
                 method = resolve_method(side, card, list(card.modalities), "cpu")
                 assert method.preset == preset
                 assert [p.part.short for p in method.pretraining] or not side.pretrainers
+
+
+MEASURED = [claim for claim in claims.installed_claims() if isinstance(claim, claims.MeasuredClaim)]
+
+
+@pytest.mark.parametrize("claim", MEASURED, ids=lambda claim: claim.id)
+@pytest.mark.filterwarnings("ignore:.*starts from random weights")
+def test_every_run_of_a_measured_claim_is_a_method_that_the_planner_accepts(claim):
+    for dataset in claim.datasets:
+        for request in claims.measured_requests(claim, dataset, {"seeds": "0", "recipe": "paper"}).values():
+            card = card_for_protocol(protocols.load_protocol(request.protocol), registry.load("dataset", dataset).card)
+            assert set(claim.datasets[dataset].targets) <= {target.name for target in card.targets}
+            if _is_there(request, card):
+                assert resolve_method(request, card, list(card.modalities), "cpu").preset == "paper"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (("measure: gap", "measure: size"), "`measure` is size, and there are cases"),
+        (("  two: {encoder: tcn}\n", ""), "gap takes 2 runs, and there are 1"),
+        (("two: {encoder: tcn}", "two: {}"), "run two has no encoder"),
+        (("two: {encoder: tcn}", "two: {encodr: tcn}"), "encodr: unknown key"),
+    ],
+)
+def test_a_wrong_measured_claim_is_refused(tmp_path, change, text):
+    good = """
+id: A1
+paper: acme2030
+claim: One is higher.
+measure: gap
+runs:
+  one: {encoder: cnn_tf}
+  two: {encoder: tcn}
+protocol: wu2023
+metric: accuracy
+datasets: {wesad: {targets: [stress]}}
+"""
+    assert isinstance(read_claim(write(tmp_path, good)), claims.MeasuredClaim)
+    with pytest.raises(UsageError, match="claim") as error:
+        read_claim(write(tmp_path, good.replace(*change)))
+    assert text in str(error.value)
 
 
 def _is_there(request, card):
@@ -136,3 +177,14 @@ def test_names_that_are_not_there_are_answered_with_the_nearest():
     with pytest.raises(UsageError, match="W11") as error:
         claims.select_claims("woo2023", ("W11",))
     assert "W1" in error.value.hint
+
+
+def test_settings_of_a_modalitys_encoder_reach_the_sides_that_read_it():
+    (claim,) = claims.select_claims("strizhkova2024", ("S5",))
+    named = ("encoder[video].build.drop_path=0.0", "fusion.epochs=3")
+    (pair,) = claims.claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
+    assert pair.a.settings == ("fusion.epochs=3",)
+    assert pair.b.settings == named
+    (claim,) = claims.select_claims("vazquez2022", ("V8",))
+    (pair,) = claims.claim_pairs([claim], ["amigos"], ["own"], {"settings": named, "seeds": "0"})
+    assert pair.b.settings == ("encoder.build.layers=0", "fusion.epochs=3")

@@ -18,7 +18,7 @@ def test_every_option_reaches_the_request(embench, runner):
         --fusion late --pretrainer eeg=masked_value --pretrainer mae:k400 --modalities eeg,ecg+eda
         --target arousal,valence --protocol p.yaml --recipe small --seeds 0,4 --device cpu --data-root d --runs r
         --set fusion.lr=1e-4 --set encoder[eeg].build.depth=4 --dev --train-dataset deap --drop eda
-        --label-subjects 1,2,all --pretrained w.safetensors --workers 2 --observer counter
+        --label-subjects 1,2,all --label-fraction 0.1 --pretrained w.safetensors --workers 2 --observer counter
     """
     done = embench(*LINE, *options.split())
     assert done.code == 0, done.err
@@ -32,6 +32,7 @@ def test_every_option_reaches_the_request(embench, runner):
     assert request.settings == ("fusion.lr=1e-4", "encoder[eeg].build.depth=4")
     assert (request.dev, request.workers, request.observers) == (True, 2, ("counter",))
     assert (request.train_dataset, request.drop, request.label_subjects) == ("deap", "eda", "1,2,all")
+    assert request.label_fraction == "0.1"
     assert (request.device, request.pretrained) == ("cpu", "w.safetensors")
 
 

@@ -93,3 +93,13 @@ def test_a_control_at_chance_needs_no_explanation(capsys):
     out = capsys.readouterr().out
     assert "0.500 by construction" in out  # the majority
     assert "opposite labels" not in out
+
+
+def test_a_score_whose_sd_is_over_folds_has_the_t_interval_of_papers_beside_it(capsys):
+    number = {**NUMBER, "mean": 0.81, "std": 0.015, "over": "folds"}
+    folds = [{"method": "model", "target": "arousal", "seed": seed, "fold": f} for seed in (0, 1) for f in range(10)]
+    scores = {**SCORES, "headlines": {"arousal": "f1_macro"}, "scores": {"arousal": {"f1_macro": number}}}
+    show.result(DOCUMENT, {**scores, "folds": folds})
+    assert "0.810 ± 0.0107" in capsys.readouterr().out  # 2.262 x .015 / sqrt(10)
+    show.result(DOCUMENT, {**scores, "scores": {"arousal": {"f1_macro": {**number, "over": "people"}}}})
+    assert "over folds" not in capsys.readouterr().out

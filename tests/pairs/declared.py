@@ -84,6 +84,8 @@ def joins(fusion: str, encoders: Sequence[str]) -> str:
     kind = load("fusion", fusion)
     if not issubclass(kind, Estimator):
         return str(kind.inputs)
+    if kind.reads == "decisions":
+        return "decisions"
     return "features" if all("features" in load("encoder", e).offers for e in encoders) else "hidden"
 
 
@@ -95,7 +97,7 @@ LEVELS: Mapping[str, Sequence[Any]] = {
     "fusion": bundled("fusion"),
     "count": (1, 2, 3, 4),
     "targets": (*(target.name for target in made.TARGETS), ALL),
-    "joins": ("unimodal", "tokens", "hidden", "features"),
+    "joins": ("unimodal", "tokens", "hidden", "decisions", "features"),
 }
 """`count` is the number of modalities; `joins` what the fusion joins."""
 
@@ -138,5 +140,7 @@ def _allowed(one: str, a: Any, other: str, b: Any) -> bool:
             return predicts(a, b)
         case "fusion", "joins":
             kind = load("fusion", a)
-            return b in ("features", "hidden") if issubclass(kind, Estimator) else b == kind.inputs
+            if not issubclass(kind, Estimator):
+                return bool(b == kind.inputs)
+            return b == "decisions" if kind.reads == "decisions" else b in ("features", "hidden")
     return True

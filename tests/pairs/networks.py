@@ -32,7 +32,8 @@ def check(plan: Plan) -> None:
     stages = plan.graph.stages
     fitted = stages[stages[plan.graph.predictions[0].stage].inputs["fitted"]]
     below = {role.partition(":")[2]: stages[i] for role, i in fitted.inputs.items() if stages[i].kind == "unimodal"}
-    nets = {m: check_fitted(stage, plan) for m, stage in below.items()}
+    decisions = fitted.kind == "estimator" and fitted.params.inputs == "decisions"
+    nets = {m: check_fitted(stage, plan, decisions) for m, stage in below.items()}
     if fitted.kind == "estimator":
         check_estimator(fitted, nets)
     elif nets:
@@ -41,9 +42,9 @@ def check(plan: Plan) -> None:
         check_fitted(fitted, plan)
 
 
-def check_fitted(stage: Stage, plan: Plan) -> network.HiddenEncoder | None:
+def check_fitted(stage: Stage, plan: Plan, decisions: bool = False) -> network.HiddenEncoder | None:
     """A stage that is trained from signals or features: it takes over what is pretrained, and learns. Returns a
-    unimodal one as what a stage above it reads."""
+    unimodal one as what a stage above it reads: its hidden layer, or its decisions."""
     data, specs, train, _, _ = fits.labelled(stage)
     outputs, params = network.output_spec_of(stage.params), stage.params
     torch.manual_seed(0)
@@ -58,6 +59,8 @@ def check_fitted(stage: Stage, plan: Plan) -> network.HiddenEncoder | None:
     if stage.kind != "unimodal" or model.head is None:
         return None
     (m,) = specs
+    if decisions:
+        return network.HiddenEncoder(model.encoders[m], model.head, specs[m], network.Decisions(outputs, model.scale))
     return network.HiddenEncoder(model.encoders[m], model.head, specs[m])
 
 

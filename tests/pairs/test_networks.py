@@ -32,7 +32,7 @@ def test_these_are_all_pairs():
         planned = Together(together.dataset, inputs, method.fusion.short, *(steps or {None}), together.targets)
         assert planned == together
         assert {step.modality for step in method.pretraining} <= {None, *(m for m, _ in planned.pretrained)}
-        on = ("hidden" if method.on_hidden else "features") if method.joins == "estimator" else method.joins
+        on = method.inputs if method.joins == "estimator" else method.joins
         assert on == joins(planned.fusion, [e for _, e in inputs])
         found |= planned.pairs()
     assert found >= set(wanted())

@@ -11,7 +11,7 @@ from embench.planning.plan import make
 
 from . import made
 from .array import Together
-from .declared import JOINED, LEVELS, lacks, lacks_fusion, load, predicts, readable, reads, takes
+from .declared import JOINED, LEVELS, joins, lacks, lacks_fusion, load, predicts, readable, reads, takes
 
 pytestmark = pytest.mark.usefixtures("world")
 CARD = made.CARDS["everything"]
@@ -78,7 +78,7 @@ def test_a_fusion_without_what_a_pretrainer_needs(pretrainer, fusion):
 @pytest.mark.parametrize("pretrainer", LEVELS["pretrainer"])
 def test_features_that_no_pretraining_changes(pretrainer):
     for encoder, fusion in product(LEVELS["encoder"], LEVELS["fusion"]):
-        if estimator(fusion) and "features" in load("encoder", encoder).offers:
+        if joins(fusion, [encoder]) == "features":
             assert f"{fusion} is fitted on features" in refused(inputs_of(encoder), fusion, pretrainer)
 
 

@@ -24,6 +24,7 @@ METHODS = [
     (f"{MIXED} --fusion cross_attn {JOINT}", ALL),
     (f"{MIXED} --fusion modality_aware {JOINT}", ALL),
     (f"{MIXED} --fusion forest", "high"),
+    (f"{MIXED} --fusion vote", ALL),
     (f"{MIXED} --fusion concat --pretrainer ecg=masked_value", "level"),
     (f"{JOINED} --fusion late {JOINT}", ALL),
     (f"{JOINED} --fusion cross_attn {JOINT}", ALL),

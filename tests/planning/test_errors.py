@@ -54,6 +54,10 @@ WRONG = [
     ("--modalities ecg --label-subjects 99", "training subjects, not 99"),
     ("--modalities ecg --label-subjects 0", "a number of at least 1, or all"),
     ("--modalities ecg --label-subjects 1,2", "embench grid"),
+    ("--modalities ecg --label-fraction 10%", "above 0 and at most 1"),
+    ("--modalities ecg --label-fraction 0", "above 0 and at most 1"),
+    ("--modalities ecg --label-fraction 0.1,0.5", "embench grid"),
+    ("--modalities ecg --label-fraction nan", "above 0 and at most 1"),
     ("--modalities ecg --train-dataset amigo", "did you mean amigos"),
     ("--encoder eda=cnn_tf --modalities ecg", "which is not among the modalities"),
 ]

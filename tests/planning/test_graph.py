@@ -117,6 +117,21 @@ def test_few_labels_leave_pretraining_and_validation_alone(shared):
         assert set(one.train) < set(two.train)
 
 
+def test_shares_of_labels_lie_in_each_other_and_hold_both_classes(shared):
+    options = {"modalities": "ecg", "targets": "arousal"}
+    shares = ("0.001", "0.25", "0.5", "1")
+    plans = [shared.plan("Pool", **options, label_fraction=share) for share in shares]
+    assert plans[-1].id == shared.plan("Pool", **options).id
+    assert len({plan.id for plan in plans}) == len(plans)
+    for tiny, quarter, half, whole in zip(*(plan.graph.predictions for plan in plans), strict=True):
+        assert set(tiny.train) <= set(quarter.train) < set(half.train) < set(whole.train)
+        assert len(half.train) == pytest.approx(len(whole.train) / 2, rel=0.3)
+        (target,), cohort = whole.targets, plans[0].fit
+        y = cohort.labels(target, whole.train)
+        assert len(tiny.train) == 2
+        assert set(y[list(tiny.train)]) == {0.0, 1.0}
+
+
 def test_one_network_for_all_targets_or_one_each(shared):
     each = shared.plan("Pool", fusion="concat", targets=None)
     joint = shared.plan("Pool", fusion="concat", targets=None, settings=("fusion.targets=joint",))

@@ -57,7 +57,7 @@ def test_clash_of_two_outside_packages_is_an_error_that_shows_both(other):
         ("encoder", "late", "`late` is a fusion"),
         ("fusion", "cross_atn", "did you mean cross_attn"),
         ("encoders", "cnn_tf", "did you mean encoder"),
-        ("encoder", "zzz", "one of cnn_mlp, cnn_tf"),
+        ("encoder", "zzz", "one of amigos_features, cnn_mlp"),
         ("encoder", "embench_plugins/cnn_ft", "did you mean"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 from embench import protocols, registry
 from embench.callbacks import EventCallback
 from embench.claims.files import Claim
+from embench.claims.measured import Measured
 from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdict
 from embench.data.cohort import card_for_protocol
 from embench.errors import DataError, EmbenchError, Unfinished
@@ -132,8 +134,18 @@ def _request(
     targets: Sequence[str],
     options: Mapping[str, Any],
 ) -> runner.Request:
+    stated = dict(claim.options(side, dataset))
     own = {"protocol": protocol, "targets": targets or None}
-    return request_of(dataset=dataset, **own, **{**options, **claim.options(side, dataset)})
+    settings = (*stated.pop("set", ()), *_of_side(options.get("settings") or (), stated.get("modalities")))
+    return request_of(dataset=dataset, **own, **{**options, **stated, "settings": settings})
+
+
+def _of_side(settings: Sequence[str], modalities: str | None) -> list[str]:
+    """The settings that concern a side: those of one modality's encoder, where the side states that it reads others,
+    are of the other side."""
+    read = None if modalities is None else modalities.split(",")
+    named = [(setting, re.match(r"encoder\[([^\]]+)\]", setting)) for setting in settings]
+    return [setting for setting, found in named if read is None or found is None or found[1] in read]
 
 
 def examine_claims(
@@ -275,8 +287,9 @@ def _question(row: ClaimResult) -> tuple[str, ...]:
     return (row.leg, row.runs["a"], row.runs["b"], row.target, row.metric)
 
 
-def check_all_compared(rows: Sequence[ClaimResult]) -> None:
-    """Raises Unfinished where a comparison is missing; names each reason and the claims that it concerns."""
+def check_all_compared(rows: Sequence[ClaimResult | Measured]) -> None:
+    """Raises Unfinished where a comparison, or a measured value, is missing; names each reason and the claims that it
+    concerns."""
     missing = [row for row in rows if row.status == "missing"]
     if missing:
         concerned: dict[str, dict[str, None]] = {}

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from embench import registry
+from embench.claims.measures import MEASURES
 from embench.errors import UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.registry.naming import did_you_mean
@@ -43,6 +44,7 @@ class Configuration(_Strict):
     set: Texts | None = None
     drop: str | None = None
     label_subjects: str | None = None
+    label_fraction: str | None = None
 
     @property
     def stated(self) -> dict[str, Any]:
@@ -111,8 +113,55 @@ class Claim(_Strict):
         return self.both.stated | here.both.stated | own.stated | local.stated
 
 
+class MeasuredRun(Configuration):
+    """Options of a run that a claim measures; another protocol than the claim's where it names one."""
+
+    protocol: str | None = None
+
+
+class MeasuredDataset(_Strict):
+    """A dataset that a claim is measured on: its targets, and what differs there."""
+
+    targets: Texts = ()
+    both: Configuration = Configuration()
+
+
+class MeasuredClaim(_Strict):
+    """A claim about something else than two scores, which finished runs can answer.
+
+    Args:
+        measure: what is asked of the runs, see `embench.claims.measures`. `runs` stand in the order in which it takes
+            them. The claim is right where the measured value lies above `reference`.
+        metric: the score of measures of scores.
+    """
+
+    id: Identity
+    paper: Identity
+    claim: str
+    measure: str
+    runs: dict[str, MeasuredRun] = Field(min_length=1)
+    reference: float = 0.0
+    protocol: str
+    metric: str
+    datasets: dict[str, MeasuredDataset] = Field(min_length=1)
+    remarks: str = ""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.measure not in MEASURES:
+            raise ValueError(f"`measure` is {self.measure}, and there are {', '.join(MEASURES)}")
+        if len(self.runs) != MEASURES[self.measure][1]:
+            raise ValueError(f"{self.measure} takes {MEASURES[self.measure][1]} runs, and there are {len(self.runs)}")
+        if wrong := [name for name, run in self.runs.items() if not run.encoder]:
+            raise ValueError(f"run {wrong[0]} has no encoder")
+        return self
+
+
+AnyClaim = Claim | MeasuredClaim
+
+
 class UntestedClaim(_Strict):
-    """A claim that is no comparison of two configurations, and why embench does not test it yet."""
+    """A claim that runs of embench cannot answer yet, and why."""
 
     id: Identity
     paper: Identity
@@ -120,7 +169,7 @@ class UntestedClaim(_Strict):
     not_tested: str
 
 
-def read_claim(path: Path) -> Claim | UntestedClaim:
+def read_claim(path: Path) -> AnyClaim | UntestedClaim:
     """The claim of a file, whose folder and name are its paper and id.
 
     Raises:
@@ -132,7 +181,11 @@ def read_claim(path: Path) -> Claim | UntestedClaim:
         raise UsageError(f"a claim's file cannot be read: {' '.join(str(error).split())}", where=str(path)) from error
     if not isinstance(content, dict):
         raise UsageError("a claim's file holds no mapping", where=str(path), expected=", ".join(Claim.model_fields))
-    kind = UntestedClaim if "not_tested" in content else Claim
+    kind: type[Claim | MeasuredClaim | UntestedClaim] = Claim
+    if "not_tested" in content:
+        kind = UntestedClaim
+    elif "measure" in content:
+        kind = MeasuredClaim
     named = {k: v for k, v in content.items() if k not in ("claim", "remarks", "not_tested")}
     if wrong := [field for field, text in texts_in(named) if names_code(text) or names_place(text)]:
         raise UsageError(
@@ -155,9 +208,9 @@ def read_claim(path: Path) -> Claim | UntestedClaim:
     return claim
 
 
-def installed_claims() -> list[Claim | UntestedClaim]:
+def installed_claims() -> list[AnyClaim | UntestedClaim]:
     """The claims of all packages, by paper and id; a file that cannot be used is excluded with a warning."""
-    found = []
+    found: list[AnyClaim | UntestedClaim] = []
     for path in registry.shipped("claims/*/*.yaml"):
         try:
             found.append(read_claim(path))
@@ -171,7 +224,7 @@ def _counted(text: str) -> list[tuple[int, str]]:
     return [(int(part or 0), rest) for rest, part in re.findall(r"(\D*)(\d*)", text)]
 
 
-def select_claims(paper: str | None, ids: tuple[str, ...]) -> list[Claim | UntestedClaim]:
+def select_claims(paper: str | None, ids: tuple[str, ...]) -> list[AnyClaim | UntestedClaim]:
     """The claims of a paper, or of all, and those of these ids only where some are given.
 
     Raises:

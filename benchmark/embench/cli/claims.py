@@ -11,7 +11,7 @@ from embench.cli import console
 from embench.cli.options import DryRun, Json, completes, takes
 
 if TYPE_CHECKING:
-    from embench.claims import Claim, ClaimResult, UntestedClaim
+    from embench.claims import AnyClaim, Claim, ClaimResult, Measured, UntestedClaim
 
 LEGS: Mapping[str, Sequence[Any]] = {"both": ("fixed", "own"), "fixed": ("fixed",), "own": ("own",)}
 
@@ -22,8 +22,11 @@ MEANING = (
 
 
 @takes(
-    *("recipe", "seeds", "device", "data-root", "runs", "workers"),
-    help_texts={"seeds": "Seeds, comma-separated."},
+    *("recipe", "seeds", "device", "data-root", "runs", "set", "workers"),
+    help_texts={
+        "seeds": "Seeds, comma-separated.",
+        "set": "Change a setting on both sides, encoder[video]... on those that read video; repeatable.",
+    },
     before={"paper": "recipe", "claim": "recipe", "dataset": "recipe", "under": "recipe"},
 )
 def claims(
@@ -56,18 +59,22 @@ def claims(
         chosen = claiming.select_claims(paper, tuple(claim or ()))
         tested = [each for each in chosen if isinstance(each, claiming.Claim)]
         pairs = claiming.claim_pairs(tested, dataset or (), LEGS[under], options)
+        # Only under the papers' own protocols: what they measure is a score of no fixed protocol.
+        asked = [each for each in chosen if isinstance(each, claiming.MeasuredClaim) and under != "fixed"]
         if dry_run:
             rows = claiming.preview_claims(pairs)
+            values = claiming.examine_measured(asked, dataset or (), options, dry_run=True)
         else:
             with Progress() as progress:
                 rows = claiming.examine_claims(pairs, progress=progress.event, workers=options["workers"])
+                values = claiming.examine_measured(asked, dataset or (), options, progress.event)
     untested = [each for each in chosen if isinstance(each, claiming.UntestedClaim)]
     if as_json:
-        console.document(_document(tested, rows, untested))
+        console.document(_document([*tested, *asked], [*rows, *values], untested))
     else:
-        _print(tested, rows, untested)
+        _print(tested, rows, values, untested)
     if not dry_run:
-        claiming.check_all_compared(rows)
+        claiming.check_all_compared([*rows, *values])
 
 
 def _line(options: Mapping[str, Any]) -> str:
@@ -80,10 +87,10 @@ def _line(options: Mapping[str, Any]) -> str:
 
 
 def _document(
-    tested: Sequence[Claim], rows: Sequence[ClaimResult], untested: Sequence[UntestedClaim]
+    tested: Sequence[AnyClaim], rows: Sequence[ClaimResult | Measured], untested: Sequence[UntestedClaim]
 ) -> dict[str, Any]:
     """What `--json` prints."""
-    kept = {"id", "paper", "claim", "direction", "protocol", "metric", "remarks"}
+    kept = {"id", "paper", "claim", "direction", "measure", "protocol", "metric", "remarks"}
     described = [
         claim.model_dump(include=kept) | {"rows": [row.json() for row in rows if row.claim is claim]}
         for claim in tested
@@ -91,10 +98,16 @@ def _document(
     return {"claims": described, "not_tested": [claim.model_dump() for claim in untested]}
 
 
-def _print(tested: Sequence[Claim], rows: Sequence[ClaimResult], untested: Sequence[UntestedClaim]) -> None:
+def _print(
+    tested: Sequence[Claim],
+    rows: Sequence[ClaimResult],
+    values: Sequence[Measured],
+    untested: Sequence[UntestedClaim],
+) -> None:
     from embench.cli.show import SYNTHETIC_SCORES
 
-    generated = any(row.synthetic for row in rows)
+    every: Sequence[ClaimResult | Measured] = [*rows, *values]
+    generated = any(row.synthetic for row in every)
     if generated:
         console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
     heads = ["dataset", "target", "protocol", "score", "published", "measured (a - b)", "p, Holm", "verdict", "size"]
@@ -111,13 +124,45 @@ def _print(tested: Sequence[Claim], rows: Sequence[ClaimResult], untested: Seque
         if claim.remarks:
             console.echo(claim.remarks)
         console.echo()
-    for what_to_do in dict.fromkeys(row.what_to_do for row in rows if row.what_to_do):
+    _print_measured(values)
+    for what_to_do in dict.fromkeys(row.what_to_do for row in every if row.what_to_do):
         console.echo(f"what to do: {what_to_do}")
     _print_untested(untested)
-    if any(row.status == "compared" for row in rows):
+    if any(row.status in ("compared", "measured") for row in every):
         console.echo(MEANING)
     if generated:
         console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
+
+
+def _print_measured(values: Sequence[Measured]) -> None:
+    """Claims that compare no scores: what was measured, and what it would have to exceed."""
+    from embench.records.wording import format_figure, format_score
+
+    for claim in dict.fromkeys(row.claim.id for row in values):
+        own = [row for row in values if row.claim.id == claim]
+        about = own[0].claim
+        console.echo(f"{about.paper} {about.id}: {about.claim}", bold=True)
+        for name, run in about.runs.items():
+            console.echo(f"{name}: {_line(run.stated)}")
+        known = [
+            [
+                row.dataset, row.target, about.protocol, row.what, f"{about.reference:g}",
+                format_score({"mean": row.mean, "low": row.low, "high": row.high}), str(row.count),
+                format_figure(row.corrected, ".3g"), str(row.verdict),
+            ]
+            for row in own
+            if row.status == "measured"
+        ]  # fmt: skip
+        if known:
+            heads = ["dataset", "target", "protocol", "what", "above", "measured", "folds", "p, Holm", "verdict"]
+            console.table(heads, known)
+        for row in own:
+            if row.status != "measured":
+                where = " ".join(filter(None, [row.dataset, row.target]))
+                console.echo(f"{row.status}: {where}" + (f": {row.reason}" if row.reason else ""))
+        if about.remarks:
+            console.echo(about.remarks)
+        console.echo()
 
 
 def _first(claim: Claim, rows: Sequence[ClaimResult]) -> str:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
 from embench.records import cost
-from embench.records.wording import control_note, format_control, format_figure, format_value, score_or_reason
+from embench.records.wording import (
+    control_note,
+    format_control,
+    format_figure,
+    format_over_folds,
+    format_value,
+    score_or_reason,
+)
 
 if TYPE_CHECKING:
     from embench.report.grid_curves import Curve
@@ -22,7 +30,7 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     if synthetic:
         console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
     for target, headline in scores["headlines"].items():
-        _scores(target, headline, scores["scores"].get(target, {}))
+        _scores(target, headline, scores["scores"].get(target, {}), _folds(scores, target))
         _controls(target, headline, scores)
     if document.get("cost"):
         _cost(document["cost"])
@@ -74,17 +82,29 @@ def print_plan(description: Mapping[str, Any]) -> None:
             console.echo(f"{key}: {format_value(item, '.4g') or 'none'}")
 
 
-def _scores(target: str, headline: str, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+def _scores(target: str, headline: str, metrics: Mapping[str, Mapping[str, Any]], folds: int) -> None:
     order = sorted(metrics, key=lambda name: name != headline)
+    heads = ["score (* headline)", "mean and interval", "SD", "over folds"]
     rows = [
         [
             f"{name} *" if name == headline else name,
             score_or_reason(metrics[name]),
             format_figure(metrics[name].get("std"), missing=""),
+            format_over_folds(metrics[name], folds),
         ]
         for name in order
     ]
-    console.table(["score (* headline)", "mean and interval", "SD"], rows, title=f"target {target}")
+    # Only where the headline itself is a score of folds, as under papers' protocols: elsewhere it would mislead.
+    columns = len(heads) - (metrics.get(headline, {}).get("over") != "folds")
+    console.table(heads[:columns], [row[:columns] for row in rows], title=f"target {target}")
+
+
+def _folds(scores: Mapping[str, Any], target: str) -> int:
+    """In how many folds the method was scored, in the seed with fewest."""
+    from embench.records.predictions import MODEL
+
+    own = [row["seed"] for row in scores.get("folds", []) if (row["method"], row["target"]) == (MODEL, target)]
+    return min(Counter(own).values(), default=0)
 
 
 def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:

@@ -193,10 +193,10 @@ def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder]) -> Data
     return Data(feeds, data.size, data.device, data.y, data.weight)
 
 
-def _frozen(stage: Stage[FitParams], root: Path) -> tuple[dict[str, network.HiddenEncoder], dict[str, InputSpec]]:
+def _frozen(stage: Stage[FusionParams], root: Path) -> tuple[dict[str, network.HiddenEncoder], dict[str, InputSpec]]:
     modules, specs = {}, {}
     for m in stage.params.modalities:
-        modules[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"])
+        modules[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"], stage.params.inputs)
         specs.update(spec)
     return modules, specs
 
@@ -338,14 +338,14 @@ def feature_rows(data: Data) -> np.ndarray:
 
 
 def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """The rows that an estimator is fitted to: the encoders' features, else the hidden layer of frozen unimodal nets.
+    """The rows that an estimator is fitted to: the encoders' features, else what frozen unimodal nets say.
 
     It is fitted where it predicts: a file that holds any estimator holds code, and whoever can write it would run it.
     """
     params = stage.params
     data, specs, train, val, grid = labelled(stage)
     modules: dict[str, network.HiddenEncoder] = {}
-    if params.inputs == "hidden":
+    if params.inputs != "features":
         modules, specs = _frozen(stage, root)
         data = hidden_data(data, modules)
     X, (labels, weights) = feature_rows(data), data.labels

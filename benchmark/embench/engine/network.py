@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +20,10 @@ from embench import registry
 from embench.engine.assemble import encoder_of
 from embench.engine.specs import FitParams, FusionParams, Part, fitted_params
 from embench.engine.stage import Folder
+from embench.engine.supervised import probabilities
 from embench.errors import PluginError, UsageError
 from embench.interfaces.fusion import Fusion
-from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
+from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
 from embench.nn import Model, ValueScale, checked_tokens
 
 
@@ -30,18 +32,40 @@ def output_spec_of(params: FitParams) -> OutputSpec:
     return OutputSpec(params.targets)
 
 
-class HiddenEncoder(nn.Module):
-    """A fitted unimodal net as an encoder whose one token is its head's hidden layer; frozen, dropout off."""
+_hidden: Callable[[Output], Tensor] = attrgetter("hidden")
 
-    def __init__(self, encoder: nn.Module, head: nn.Module, spec: InputSpec) -> None:
+
+class Decisions(nn.Module):
+    """What a unimodal net's output says of its targets: probabilities, or values in the labels' unit."""
+
+    def __init__(self, outputs: OutputSpec, scale: ValueScale | None) -> None:
         super().__init__()
-        self.encoder, self.head = encoder, head
+        self.outputs, self.scale = outputs, scale
+
+    def forward(self, output: Output) -> Tensor:
+        """`logits` (B, n_out) -> (B, columns)."""
+        return probabilities(self.outputs, output.logits if self.scale is None else self.scale(output.logits))
+
+
+class HiddenEncoder(nn.Module):
+    """A fitted unimodal net as an encoder whose one token is its head's hidden layer, or what `read` (B, H) takes of
+    its output; frozen, dropout off."""
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        head: nn.Module,
+        spec: InputSpec,
+        read: Callable[[Output], Tensor] = _hidden,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.head, self.read = encoder, head, read
         self.requires_grad_(False)
         self.width = token_spec(self, spec).dim
 
     @property
     def tokens(self) -> TokenSpec:
-        """One token, as wide as the head's hidden layer."""
+        """One token, as wide as what is read."""
         return TokenSpec(1, self.width, False, self.width)
 
     def train(self, mode: bool = True) -> HiddenEncoder:
@@ -50,7 +74,7 @@ class HiddenEncoder(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
         """`x` (B, *shape), `mask` (B, T) -> one token (B, 1, H)."""
-        return Tokens(self.head(self.encoder(x, mask)).hidden.unsqueeze(1))
+        return Tokens(self.read(self.head(self.encoder(x, mask))).unsqueeze(1))
 
 
 class Precomputed(nn.Module):
@@ -132,13 +156,15 @@ def fused(fusion: Part, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) ->
     return module_of(fusion, fusion_of(fusion).build(tokens, outputs))
 
 
-def hidden_encoder(root: Path, stage_id: str) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
-    """A fitted unimodal stage's network as a frozen encoder. Raises ValueError where the stage has no head."""
-    model, specs, _ = load_model(root, stage_id)
+def hidden_encoder(root: Path, stage_id: str, inputs: str = "hidden") -> tuple[HiddenEncoder, dict[str, InputSpec]]:
+    """A fitted unimodal stage's network as a frozen encoder of its hidden layer, or its `decisions`. Raises ValueError
+    where the stage has no head."""
+    model, specs, fitted = load_model(root, stage_id)
     (m,) = specs
     if model.head is None:
         raise ValueError(f"stage {stage_id} is not unimodal")
-    return HiddenEncoder(model.encoders[m], model.head, specs[m]), specs
+    read = Decisions(output_spec_of(fitted.params), model.scale) if inputs == "decisions" else _hidden
+    return HiddenEncoder(model.encoders[m], model.head, specs[m], read), specs
 
 
 def save(folder: Folder, model: nn.Module, specs: Mapping[str, InputSpec]) -> None:

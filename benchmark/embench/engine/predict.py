@@ -153,12 +153,13 @@ def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Predicto
 
 
 def _estimator(root: Path, fitted_stage: network.Fitted, estimator: Estimator, data: Data, name: str) -> Predictor:
-    on_hidden = any(role.startswith("unimodal:") for role in fitted_stage.inputs)
-    if on_hidden:
-        frozen = {m: network.hidden_encoder(root, fitted_stage.inputs[f"unimodal:{m}"])[0] for m in data.feeds}
+    params, nets = fitted_stage.params, fitted_stage.inputs
+    over_nets = isinstance(params, FusionParams) and params.inputs != "features"
+    if isinstance(params, FusionParams) and over_nets:
+        frozen = {m: network.hidden_encoder(root, nets[f"unimodal:{m}"], params.inputs)[0] for m in data.feeds}
         data = hidden_data(data, frozen)
     X = feature_rows(data)
-    (target,) = network.output_spec_of(fitted_stage.params).targets
+    (target,) = network.output_spec_of(params).targets
 
     def predictor(index: np.ndarray) -> dict[str, np.ndarray]:
         score = np.asarray(estimator.score(X[index]))
@@ -170,7 +171,7 @@ def _estimator(root: Path, fitted_stage: network.Fitted, estimator: Estimator, d
                 expected=f"numbers of shape {shape}",
             )
         tables = {"score": score.astype(np.float64).reshape(len(index), -1)}
-        return {**tables, "hidden": np.nan_to_num(X[index])} if on_hidden else tables
+        return {**tables, "hidden": np.nan_to_num(X[index])} if over_nets else tables
 
     return predictor
 

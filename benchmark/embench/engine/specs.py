@@ -176,7 +176,7 @@ class FusionParams(FitParams):
     """Of a fusion or an estimator: what it reads of its modalities."""
 
     fusion: Part
-    inputs: Literal["tokens", "hidden", "features"]
+    inputs: Literal["tokens", "hidden", "decisions", "features"]
 
     def plain(self) -> dict[str, Any]:
         """Plain values for the stage's id, with the order of the modalities."""

@@ -71,9 +71,12 @@ class MixesTokens(Protocol):
 
 
 class Estimator(ABC):
-    """A fusion without gradients: fitted on feature rows, one estimator a target.
+    """A fusion without gradients: fitted on rows of numbers, one estimator a target.
 
     Class attributes:
+        reads: `features` of the encoders, or the hidden layers of fitted unimodal nets where an encoder has none;
+            or the `decisions` of such nets: of each modality a probability of the positive class, one of each of
+            several classes, or a value.
         kinds: the kinds of targets it predicts; others are refused before anything is run.
         recipes: a recipe for each preset.
 
@@ -82,7 +85,7 @@ class Estimator(ABC):
         seed: for whatever it draws.
         kind: of the target; one of `kinds`.
         classes: how many classes there are, of which the training rows may lack some.
-        modalities: those whose features stand side by side in a row, in that order.
+        modalities: those whose numbers stand side by side in a row, in that order.
 
     >>> class Prior(Estimator):
     ...     recipes = dict.fromkeys(("paper", "small", "quick"), Recipe())
@@ -96,6 +99,7 @@ class Estimator(ABC):
     array([0.75, 0.75])
     """
 
+    reads: ClassVar[Literal["features", "decisions"]] = "features"
     kinds: ClassVar[frozenset[str]] = frozenset({"binary"})
     recipes: ClassVar[Mapping[str, Recipe]]
 

@@ -1,4 +1,4 @@
-"""Requests that stand for several: numbers of labelled subjects, and modalities that are taken away."""
+"""Requests that stand for several: numbers of labelled subjects, shares of labels, modalities that are taken away."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ DROP_EACH, DROP_ALL = "each", "all"
 
 
 def expand_axes(request: Request) -> list[Request]:
-    """A request for each point of its axes: `label_subjects` may hold several numbers with commas between; `drop` may
-    be `each`, nothing and then every modality by itself, or `all`, nothing and then every choice but all of them.
+    """A request for each point of its axes: `label_subjects` and `label_fraction` may hold several numbers with commas
+    between; `drop` may be `each`, nothing and then every modality by itself, or `all`, nothing and then every choice
+    but all of them.
 
     Raises:
         UsageError: names do not fit, or there is one modality only, which can't be taken away.
     """
-    subject_counts = request.label_subjects.split(",") if request.label_subjects else [None]
     return [
-        replace(request, label_subjects=count and count.strip(), drop=drop)
-        for count in subject_counts
+        replace(request, label_subjects=count, label_fraction=share, drop=drop)
+        for count in _several(request.label_subjects)
+        for share in _several(request.label_fraction)
         for drop in _drops(request)
     ]
+
+
+def _several(text: str | None) -> list[str | None]:
+    return [part.strip() for part in text.split(",")] if text else [None]
 
 
 def _drops(request: Request) -> list[str | None]:

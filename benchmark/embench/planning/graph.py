@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -51,6 +51,7 @@ class Setting:
     drop: tuple[str, ...] = ()
     dev: bool = False
     label_subjects: int | None = None
+    label_fraction: float | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, Any] = field(default_factory=dict)
 
@@ -150,7 +151,7 @@ class Builder:
             test = [self.test_position[u] for u in fold.test if self.test_position[u] in keep_test]
         if not test or not train:
             return
-        labelled = self._limit_subjects(train, seed, fold.index)
+        labelled = self._limit_labels(self._limit_subjects(train, seed, fold.index), seed, fold.index)
         pretrained = self._pretrain(seed, fold.index, train, val)
         targets = self.fit_on.targets
         joint = self.method.recipe.targets == "joint" and self.method.joins != "estimator"
@@ -176,11 +177,7 @@ class Builder:
         of a smaller number among those of a larger one. Raises UsageError where there are fewer."""
         if self.setting.label_subjects is None:
             return list(train)
-        units = self.fit_on.units
-
-        def rank(subject: str) -> str:
-            return hashlib.sha256(f"{seed}/{fold}/{subject}".encode()).hexdigest()
-
+        units, rank = self.fit_on.units, _lots(seed, fold)
         subjects, count = sorted({units[i].subject for i in train}, key=rank), self.setting.label_subjects
         if count > len(subjects):
             raise UsageError(
@@ -189,6 +186,30 @@ class Builder:
                 expected=f"1 to {len(subjects)}, or all",
             )
         return [i for i in train if units[i].subject in subjects[:count]]
+
+    def _limit_labels(self, train: Sequence[int], seed: int, fold: int) -> list[int]:
+        """The share of training units that may be labelled, the same whatever the method: as large of each subject's
+        units of each class, those of a smaller share among those of a larger one. At least one unit of each class."""
+        if self.setting.label_fraction is None:
+            return list(train)
+        units, rank = self.fit_on.units, _lots(seed, fold)
+        classes = [t for t in self.fit_on.targets if t.traits.has_classes]
+        kinds = np.stack([self.fit_on.labels(t, train) for t in classes], 1) if classes else np.zeros((len(units), 0))
+        strata: dict[tuple[str, str], list[int]] = {}
+        for i in sorted(train, key=lambda i: rank(str(units[i].id))):
+            strata.setdefault((str(kinds[i].tolist()), units[i].subject), []).append(i)
+        # Of n units the k-th comes at k / n and an offset, so that small strata are not rounded all the same way.
+        place = {
+            i: (k + int(rank("/".join(stratum))[:8], 16) / 2**32) / len(of)
+            for stratum, of in strata.items()
+            for k, i in enumerate(of)
+        }
+        first = {
+            kind: min((i for s, of in strata.items() if s[0] == kind for i in of), key=place.__getitem__)
+            for kind, _ in strata
+        }
+        kept = {i for i in train if place[i] < self.setting.label_fraction} | set(first.values())
+        return [i for i in train if i in kept]
 
     def _pretrain(self, seed: int, fold: int, train: Sequence[int], val: Sequence[int]) -> dict[str, str]:
         """role -> stage id; steps on the same modality follow each other, the last one is what fitting starts from."""
@@ -260,7 +281,7 @@ class Builder:
             (m,) = method.modalities
             return alone(m, every_epoch)
         unimodal = {}
-        if method.joins == "hidden" or method.on_hidden:
+        if method.inputs in ("hidden", "decisions"):
             for m in method.modalities:
                 unimodal[f"unimodal:{m}"] = alone(m)
         kind = "estimator" if method.joins == "estimator" else "fusion"
@@ -271,7 +292,7 @@ class Builder:
             fusion=method.fusion,
             recipe=method.fusion.recipe,
             targets=tuple(map(without_rule, targets)),
-            inputs="hidden" if unimodal else "features" if method.joins == "estimator" else "tokens",
+            inputs=method.inputs,
             weights={} if unimodal else _weights(self.setting, method.modalities, pretrained, whole=whole),
             every_epoch=every_epoch and kind == "fusion",
         )
@@ -305,6 +326,11 @@ class Builder:
         there = np.isfinite(y[index]).any(1)
         index, role = index[there], role[there]
         return {**self.fit_on.arrays(index.tolist()), "role": role, "y": y[index], **self.everything}
+
+
+def _lots(seed: int, fold: int) -> Callable[[str], str]:
+    """What a name draws in a fold: the same whatever the method."""
+    return lambda name: hashlib.sha256(f"{seed}/{fold}/{name}".encode()).hexdigest()
 
 
 def _modality(step: Pretraining) -> dict[str, str]:

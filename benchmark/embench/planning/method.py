@@ -49,14 +49,15 @@ class Method:
     """What is trained.
 
     `joins` says how modalities meet: `unimodal` (not at all), `tokens` (end to end), `hidden` (over frozen unimodal
-    nets), `estimator` (on features, or on hidden layers where an encoder has no features: `on_hidden`).
+    nets), `estimator`. `inputs` is what is joined: `tokens`; the encoders' `features`; of fitted unimodal nets their
+    `hidden` layers (also for an estimator, where an encoder has no features) or their `decisions`.
     """
 
     modalities: tuple[str, ...]
     encoders: Mapping[str, Part]
     fusion: Part
     joins: Literal["unimodal", "tokens", "hidden", "estimator"]
-    on_hidden: bool
+    inputs: Literal["tokens", "hidden", "decisions", "features"]
     pretraining: tuple[Pretraining, ...]
     preset: str
 
@@ -115,7 +116,10 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
     kind = registry.load("fusion", fusion.name)
     joins: Any = "estimator" if issubclass(kind, Estimator) else kind.inputs
     has_features = all("features" in registry.load("encoder", p.name).offers for p in encoders.values())
-    method = Method(modalities, encoders, fusion, joins, joins == "estimator" and not has_features, steps, preset)
+    inputs: Any = "hidden" if joins == "hidden" else "tokens"
+    if joins == "estimator":
+        inputs = kind.reads if kind.reads == "decisions" or has_features else "hidden"
+    method = Method(modalities, encoders, fusion, joins, inputs, steps, preset)
     method = applied(method, request.settings)
     _check(method, kind)
     return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})
@@ -249,7 +253,7 @@ def _check(method: Method, kind: type[Any]) -> None:
 
 def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:
     pretrainer: type[Pretrainer] = registry.load("pretrainer", step.part.name)
-    if method.joins == "estimator" and not method.on_hidden:
+    if method.inputs == "features":
         raise UsageError(
             f"{method.fusion.short} is fitted on features, which no pretraining changes",
             where=f"--pretrainer {step.part.short}",

@@ -75,6 +75,8 @@ class Plan:
             "dev": self.request.dev,
             "drop": list(self.setting.drop),
             "label_subjects": self.setting.label_subjects,
+            # Ids of runs that have no such setting stay what they are.
+            **({} if self.setting.label_fraction is None else {"label_fraction": self.setting.label_fraction}),
             "pretrained": dict(self.setting.weights),
             # What is known of the subjects behind them stands in the record, so it is not one run with a bare file's.
             **({"pretraining": self.started.manifest["id"]} if self.started and self.started.manifest else {}),
@@ -196,11 +198,11 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     store = find.prepared(dataset, request.data_root, protocol, workers, on_step)
     method = resolve_method(request, card, list(store.modalities), device)
     if method.joins == "estimator":
-        _check_kinds(method, targets)
+        _check_estimator(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
     fit = trained_on(request, method.modalities, protocol, test, workers) if request.train_dataset else test
     source_cohorts = sources(request, method, protocol, test, workers)
-    if request.pretrained and method.joins == "estimator" and not method.on_hidden:
+    if request.pretrained and method.inputs == "features":
         raise UsageError(
             f"{method.fusion.short} is fitted on features, which no weights change",
             where=f"--pretrained {request.pretrained}",
@@ -219,6 +221,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         _drop(request, method),
         request.dev,
         _labelled_subjects(request),
+        _labelled_fraction(request),
         started.digests if started else {},
         {
             **data_places(test, fit, *source_cohorts.values()),
@@ -299,9 +302,10 @@ def _decode_videos(
         }
 
 
-def _check_kinds(method: Method, targets: Sequence[Target]) -> None:
-    """Refuses targets of a kind that the method's estimator does not predict."""
-    kinds = registry.load("fusion", method.fusion.name).kinds
+def _check_estimator(method: Method, targets: Sequence[Target]) -> None:
+    """Refuses targets of a kind that the method's estimator does not predict, and what an estimator of one refuses."""
+    plugin = registry.load("fusion", method.fusion.name)
+    kinds = plugin.kinds
     if unfit := [t for t in targets if t.kind not in kinds]:
         fitting = [t.name for t in targets if t.kind in kinds]
         raise UsageError(
@@ -310,6 +314,8 @@ def _check_kinds(method: Method, targets: Sequence[Target]) -> None:
             expected=f"targets of {' or '.join(about.words for kind, about in KINDS.items() if kind in kinds)}",
             hint=f"--target {','.join(fitting)}" if fitting else "another --fusion, such as a network",
         )
+    for target in targets:
+        plugin(method.fusion.recipe, 0, target.kind, target.n, method.modalities)
 
 
 def _folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:
@@ -348,3 +354,20 @@ def _labelled_subjects(request: Request) -> int | None:
             hint="several: embench grid",
         )
     return int(text)
+
+
+def _labelled_fraction(request: Request) -> float | None:
+    """The share of labels, None for all of them."""
+    text = request.label_fraction
+    try:
+        share = 1.0 if text is None else float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"`{text}` of the labels",
+            where="--label-fraction",
+            expected="a number above 0 and at most 1, such as 0.1",
+            hint="several: embench grid",
+        )
+    return None if share == 1 else share

@@ -32,6 +32,7 @@ class Request:
     train_dataset: str | None = None
     drop: str | None = None
     label_subjects: str | None = None
+    label_fraction: str | None = None
     pretrained: str | None = None
     workers: int | None = None
     observers: tuple[str, ...] = ()
@@ -147,6 +148,11 @@ OPTIONS = (
         "label-subjects",
         "Number of training subjects with labels, or all.",
         points="Number of training subjects with labels: 1,2,5,all.",
+    ),
+    Option(
+        "label-fraction",
+        "Share of the labels of each training subject that is used: above 0, at most 1.",
+        points="Share of the training labels: 0.01,0.1,1.",
     ),
     Option(
         "pretrained",

@@ -77,6 +77,20 @@ def format_score(
     return " ".join(filter(None, parts))
 
 
+def format_over_folds(score: Mapping[str, Any], folds: int) -> str:
+    """A score's t interval over the folds of a seed, as papers print it: it takes folds for independent and allows
+    neither for shared training subjects nor for other subjects. Empty where the score's SD is not over folds.
+
+    >>> format_over_folds({"mean": 0.81, "std": 0.015, "over": "folds"}, 10)
+    '0.810 ± 0.0107'
+    """
+    if score.get("over") != "folds" or score.get("std") is None or folds < 2:
+        return ""
+    from scipy.special import stdtrit  # slow to import
+
+    return f"{score['mean']:.3f} ± {stdtrit(folds - 1, 0.975) * score['std'] / folds**0.5:.4f}"
+
+
 def is_by_construction(score: Mapping[str, Any] | None) -> bool:
     """Whether a control's score has no error at all: no subjects could give it another.
 

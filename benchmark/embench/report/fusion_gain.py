@@ -69,7 +69,7 @@ def _fitting(ours: Record, folder: Path, modalities: Sequence[str]) -> Record | 
         check_same([ours, other])
     except EmbenchError:
         return None
-    same = ("label_subjects", "train_dataset", "drop")
+    same = ("label_subjects", "label_fraction", "train_dataset", "drop")
     return other if all(ours.run["config"].get(key) == other.run["config"].get(key) for key in same) else None
 
 

@@ -1,4 +1,4 @@
-"""Scores of a grid against one of its axes: how many subjects have labels, or which modalities are taken away."""
+"""Scores of a grid against one of its axes: how many subjects or units have labels, which modalities are taken away."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from embench.records.record import format_csv
 from embench.records.wording import format_figure, name_without_package
 from embench.report.drawing import SYMBOLS, Axis, Figure, Mark, Panel, error_bars, figure, line, rule
 
-AXIS_TITLES = {"label_subjects": "training subjects with labels", "drop": "modalities removed at test time"}
+AXIS_TITLES = {
+    "label_subjects": "training subjects with labels",
+    "label_fraction": "share of the training labels",
+    "drop": "modalities removed at test time",
+}
 CURVE_FIELDS = ("dataset", "target", "metric", "line", "at", "mean", "low", "high", "people", "run")
 
 
@@ -56,7 +60,7 @@ def build_curves(runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) ->
 
 
 def draw_curve(curve: Curve) -> Figure:
-    """A panel for each dataset and target: what is taken away from top to bottom, numbers of subjects as lines."""
+    """A panel for each dataset and target: what is taken away from top to bottom, how much is labelled as lines."""
     lying = curve.axis == "drop"
     places = Axis("without" if lying else AXIS_TITLES[curve.axis], names=curve.places)
     drawn = []
@@ -142,20 +146,21 @@ def _parts(run: Mapping[str, Any], axis: str) -> dict[str, str]:
         if config["pretrained"]
         else "",
         "label_subjects": f"labels of {_place('label_subjects', run)} subjects",
+        "label_fraction": f"{_place('label_fraction', run)} of the labels",
         "drop": f"without {_place('drop', run)}" if config["drop"] else "",
     }
     return {name: text for name, text in parts.items() if name != axis}
 
 
 def _place(axis: str, run: Mapping[str, Any]) -> str:
-    value = run["config"][axis]
+    value = run["config"].get(axis)
     if axis == "drop":
         return ", ".join(value) or "none"
     return "all" if value is None else str(value)
 
 
 def _order(axis: str, run: Mapping[str, Any]) -> tuple[float, ...]:
-    value = run["config"][axis]
+    value = run["config"].get(axis)
     if axis == "drop":
         return (len(value), *(run["method"]["modalities"].index(m) for m in value))
     return (float("inf") if value is None else value,)

@@ -37,6 +37,8 @@ def check_estimator(cls: type[Estimator]) -> None:
     check.that(issubclass(cls, Estimator), "it is not an Estimator", expected="a subclass of Estimator")
     fine = bool(cls.kinds) and cls.kinds <= set(KINDS)
     check.that(fine, f"`kinds` is {set(cls.kinds)!r}", expected=f"some of {', '.join(KINDS)}")
+    known = ("features", "decisions")
+    check.that(cls.reads in known, f"`reads` is {cls.reads!r}", expected=f"one of {', '.join(known)}")
     tried: list[Recipe] = []
     for preset, recipe in check.recipes().items():
         if recipe in tried:  # presets may share one
@@ -45,15 +47,16 @@ def check_estimator(cls: type[Estimator]) -> None:
         for kind in KINDS:
             if kind in cls.kinds:
                 with check.during(f"preset {preset}, {kind} targets"):
-                    _check(check, partial(cls, recipe, 1, kind, _classes(kind)), kind)
+                    _check(check, partial(cls, recipe, 1, kind, _classes(kind)), kind, cls.reads)
 
 
 def _classes(kind: KindName) -> int:
     return _CLASSES if KINDS[kind].several else 2
 
 
-def _check(check: Check, make: Callable[[], Estimator], kind: KindName) -> None:
-    table, val, test = _table(8, 0, kind), _table(3, 1, kind), _table(3, 2, kind)
+def _check(check: Check, make: Callable[[], Estimator], kind: KindName, reads: str) -> None:
+    made = _decisions if reads == "decisions" else _table
+    table, val, test = made(8, 0, kind), made(3, 1, kind), made(3, 2, kind)
     before = [part.copy() for part in table]
     one, other, without_val = make(), make(), make()
     for estimator in (one, other):
@@ -125,3 +128,18 @@ def _table(subjects: int, seed: int, kind: KindName) -> _Table:
     X[random.random((n, 6)) < 0.1] = np.nan
     X[:, 5] = np.nan
     return _Table(X, y, np.repeat([f"p{seed}{i}" for i in range(subjects)], 12), np.ones(n))
+
+
+def _decisions(subjects: int, seed: int, kind: KindName) -> _Table:
+    """The labels of `_table` as three networks predict them, each absent from some rows and never all."""
+    like, random = _table(subjects, seed, kind), np.random.default_rng([seed, 1])
+    said = random.normal(0, 1, (len(like.y), 3, _CLASSES if KINDS[kind].several else 1))
+    if KINDS[kind].several:
+        said[np.arange(len(said)), :, like.y.astype(int)] += 2
+        said = np.exp(said) / np.exp(said).sum(2, keepdims=True)
+    else:
+        said += 2 * (like.y - like.y.mean())[:, None, None]
+        said = said if not KINDS[kind].has_classes else 1 / (1 + np.exp(-said))
+    some = np.arange(len(said)) % 4  # 3: all are there
+    said[np.arange(len(said))[some < 3], some[some < 3]] = np.nan
+    return like._replace(X=said.reshape(len(said), -1))

@@ -2,7 +2,7 @@
 
 Vazquez-Rodriguez et al. 2022 (`vazquez2022`): 10 s of ECG (1 channel) or EEG (10 channels) at 128 Hz. Convolutions of
 65, 33 and 17 samples see 1 + 64 + 32 + 16 = 113 samples, 0.88 s; two Transformer layers do the rest. What the paper
-leaves open is named in each recipe's `assumed`.
+leaves open is named in each recipe's `assumed`. `strizhkova2024` reads facial values with it too.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from embench_plugins.attention import Layer
 MONTAGE = ("F7", "F3", "T7", "P7", "O1", "O2", "P8", "T8", "F4", "F8")
 """The EEG channels that AMIGOS shares with the paper's pretraining corpora, in its order."""
 
+FACE = "face_au"
+
 LEAD = ("left",)
 """The one ECG channel that the paper reads."""
 
@@ -34,11 +36,11 @@ PAPER = Recipe(
     optimiser="adam", lr=1e-4, weight_decay=1e-5, schedule="step", every=45, factor=0.65, epochs=100, batch=64,
     view=View("window", 10.0, 10.0),
     build={
-        "widths": [64, 128, 256], "kernels": [65, 33, 17], "layers": 2, "heads": 2, "ffn": 1024, "dropout": 0.1,
-        "pos": "sin", "norm": "post", "hidden": 64, "head_dropout": 0.6,
+        "widths": [64, 128, 256], "kernels": [65, 33, 17], "face_kernels": [9, 5, 3], "layers": 2, "heads": 2,
+        "ffn": 1024, "dropout": 0.1, "pos": "sin", "norm": "post", "hidden": 64, "head_dropout": 0.6,
     },
-    assumed=("batch", "selection", "class_weight", "view.step_s", "build.padding", "build.ffn", "build.pos",
-             "build.norm", "build.dropout"),
+    assumed=("batch", "selection", "class_weight", "view.step_s", "build.padding", "build.face_kernels", "build.ffn",
+             "build.pos", "build.norm", "build.dropout"),
 )  # fmt: skip
 
 SLOW: Mapping[str, Any] = {"batch": 64, "prepare": {"rate_hz": 16}, "build": {"kernels": [9, 5, 3]}}
@@ -53,8 +55,8 @@ SMALL = Recipe(
     view=View("window", 10.0, 10.0),
     prepare={"rate_hz": 32},
     build={
-        "widths": [16, 32, 32], "kernels": [17, 9, 5], "layers": 1, "heads": 2, "ffn": 64, "dropout": 0.1,
-        "attention_dropout": 0.0, "pos": "sin", "norm": "post", "hidden": 32, "head_dropout": 0.3,
+        "widths": [16, 32, 32], "kernels": [17, 9, 5], "face_kernels": [9, 5, 3], "layers": 1, "heads": 2, "ffn": 64,
+        "dropout": 0.1, "attention_dropout": 0.0, "pos": "sin", "norm": "post", "hidden": 32, "head_dropout": 0.3,
     },
     # A wristband's signals hold nothing above 8 Hz after preprocessing; validation losses were flat after 8 epochs.
     datasets={"stress_predict": {"epochs": 8, "patience": 8, "selection": "early_stop", **SLOW}},
@@ -62,10 +64,14 @@ SMALL = Recipe(
 
 
 class CnnTf(Encoder):
-    """Tokens (B, T, D), one a sample, and the CLS vector as their summary."""
+    """Tokens (B, T, D), one a sample, and the CLS vector as their summary.
+
+    Build keys: `face_kernels` stand for `kernels` at the 18 Hz of facial values; 0 `layers` leave the convolutions
+    alone, whose tokens have no summary.
+    """
 
     accepts: ClassVar = frozenset(
-        {"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands"}
+        {"eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands", FACE}
     )  # fmt: skip
     offers: ClassVar = frozenset({"token_per_sample", "summary"})
     recipes: ClassVar[Mapping[str, Recipe]] = {
@@ -80,16 +86,23 @@ class CnnTf(Encoder):
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
-        """The signal at `prepare.rate_hz`."""
+        """The signal at `prepare.rate_hz`; facial values stay at their own rate."""
+        if signal.modality == FACE:
+            return signal
         rate = float(self.recipe.prepare["rate_hz"])
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
         """The network for rows of at most `spec.shape[1]` samples, on the channels that `picks` chooses."""
-        return Network(spec.shape[1], picks(spec.modality, spec.channels), **_without_head(self.recipe.build))
+        own = {key: value for key, value in self.recipe.build.items() if key not in ("hidden", "head_dropout")}
+        face_kernels = own.pop("face_kernels")
+        if spec.modality == FACE:
+            own["kernels"] = face_kernels
+        return Network(spec.shape[1], picks(spec.modality, spec.channels), **own)
 
     def head(self, tokens: TokenSpec, outputs: OutputSpec) -> nn.Module:
-        """The paper's classifier on the CLS vector, sized by `build.hidden` and `build.head_dropout`."""
+        """The paper's classifier on the CLS vector (without layers on the mean of the tokens), sized by `build.hidden`
+        and `build.head_dropout`."""
         build = self.recipe.build
         return Classifier(tokens.dim, int(build["hidden"]), outputs.size, float(build["head_dropout"]))
 
@@ -103,12 +116,8 @@ def picks(modality: str, channels: tuple[str, ...]) -> list[int]:
     return list(range(len(channels)))
 
 
-def _without_head(build: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in build.items() if key not in ("hidden", "head_dropout")}
-
-
 class Network(nn.Module):
-    """(B, C, T) -> Tokens(x (B, T, D), mask (B, T) | None, summary (B, D)).
+    """(B, C, T) -> Tokens(x (B, T, D), mask (B, T) | None, summary (B, D), None without layers).
 
     Args:
         length: most samples of a row; shorter rows use the first positions.
@@ -144,7 +153,7 @@ class Network(nn.Module):
             nn.Conv1d(before, width, kernel, padding="same")
             for before, width, kernel in zip([len(picks), *widths[:-1]], widths, kernels, strict=True)
         )
-        self.cls = nn.Parameter(torch.randn(dim) * 0.02)
+        self.cls = nn.Parameter(torch.randn(dim) * 0.02) if layers else None
         if pos == "sin":
             self.register_buffer("positions", sinusoidal(length + 1, dim), persistent=False)
         elif pos == "learned":
@@ -166,6 +175,8 @@ class Network(nn.Module):
         for convolution in self.convolutions:
             # A bias makes padded samples non-zero, and the next kernel would carry them into valid ones.
             x = torch.relu(convolution(hide(x, mask)))
+        if self.cls is None:
+            return Tokens(self.dropout(hide(x, mask).transpose(1, 2)), mask)
         x = torch.cat([self.cls.expand(len(x), 1, -1).to(x.dtype), hide(x, mask).transpose(1, 2)], 1)
         if self.positions is not None:
             x = x + self.positions[: x.shape[1]]

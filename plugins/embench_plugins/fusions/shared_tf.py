@@ -30,7 +30,7 @@ PAPER = Recipe(
     optimiser="sgd", lr=1e-4, momentum=0.9, weight_decay=5e-7, epochs=20, batch=128,
     build={
         "width": 128, "layers": 1, "heads": 4, "ffn": 128, "dropout": 0.2, "attention_dropout": None, "hidden": 128,
-        "tokens": None,
+        "tokens": None, "across": True,
     },
     datasets={name: {"lr": 1e-3, "epochs": 64, "batch": 64} for name in ("case", "k_emocon")},
 )  # fmt: skip
@@ -46,7 +46,8 @@ SMALL = PAPER.but(
 
 class SharedTf(Fusion):
     """One modality or more. Build keys: `tokens`, the most tokens a stream may have (None: all); `attention_dropout`,
-    the share of attention weights that is dropped (None: `dropout`)."""
+    the share of attention weights that is dropped (None: `dropout`); `across`, whether tokens attend to those of all
+    modalities, or of their own only."""
 
     offers: ClassVar = frozenset({"mixed_tokens"})
     recipes: ClassVar[Mapping[str, Recipe]] = {"paper": PAPER, "small": SMALL, "quick": SMALL.but(epochs=3)}
@@ -72,9 +73,10 @@ class Network(nn.Module):
         attention_dropout: float | None,
         hidden: int,
         tokens: int | None,
+        across: bool,
     ) -> None:
         super().__init__()
-        self.width, self.most = width, tokens
+        self.width, self.most, self.across = width, tokens, across
         self.fill = FillAbsent({m: TokenSpec(spec.length, spec.dim) for m, spec in specs.items()})
         self.project = nn.ModuleDict({m: nn.Linear(spec.dim, width) for m, spec in specs.items()})
         self.norm = nn.ModuleDict({m: nn.LayerNorm(width) for m in specs})
@@ -85,18 +87,23 @@ class Network(nn.Module):
         self.head = Classifier(width * len(specs), hidden, outputs, dropout)
 
     def mix(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> dict[str, Tokens]:
-        """Each modality's tokens (B, L, width) after all have seen all."""
+        """Each modality's tokens (B, L, width) after all have seen all, or those of their own modality."""
         shortened = {m: shorten(Tokens(t.x, t.mask), self.most) for m, t in tokens.items()}
         streams = {m: self._enter(m, t) for m, t in self.fill(shortened, present).items()}
+        if not self.across:
+            return {m: t._replace(x=self._attend(t.x, t.mask)) for m, t in streams.items()}
         x, seen = torch.cat([t.x for t in streams.values()], 1), None
         if any(t.mask is not None for t in streams.values()):
             seen = torch.cat(
                 [torch.ones_like(t.x[..., 0]) > 0 if t.mask is None else t.mask for t in streams.values()], 1
             )
+        parts = self._attend(x, seen).split([t.x.shape[1] for t in streams.values()], 1)
+        return {m: Tokens(part, t.mask) for (m, t), part in zip(streams.items(), parts, strict=True)}
+
+    def _attend(self, x: Tensor, seen: Tensor | None) -> Tensor:
         for layer in self.layers:
             x = layer(x, seen)
-        parts = x.split([t.x.shape[1] for t in streams.values()], 1)
-        return {m: Tokens(part, t.mask) for (m, t), part in zip(streams.items(), parts, strict=True)}
+        return x
 
     def _enter(self, modality: str, tokens: Tokens) -> Tokens:
         return tokens._replace(x=self.norm[modality](self.project[modality](tokens.x) * math.sqrt(self.width)))

@@ -219,3 +219,24 @@ def test_short_training_lowers_the_loss() -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_without_layers_the_convolutions_alone_see_less_than_a_second() -> None:
+    network, x = small(layers=0), torch.randn(1, 1, 320)
+    assert network(x).summary is None
+    assert {name.partition(".")[0] for name, _ in network.named_parameters()} == {"convolutions"}
+    changed = x.clone()
+    changed[..., 160] += 1
+    moved = (network(changed).x - network(x).x).abs().sum(-1)[0].nonzero()[:, 0]
+    assert moved.min() >= 160 - 14
+    assert moved.max() <= 160 + 14
+
+
+def test_facial_values_stay_at_their_rate_and_have_kernels_of_their_own() -> None:
+    names = tuple(f"v{i}" for i in range(42))
+    reader = encoder("small")
+    signal = Signal(np.zeros((42, 180), np.float32), 18.0, names, "", modality="face_au")
+    assert reader.stream(signal) is signal
+    network = encoder("paper").build(InputSpec("face_au", (42, 180), names, 18.0))
+    assert [c.kernel_size for c in network.convolutions] == [(9,), (5,), (3,)]
+    assert network(torch.zeros(2, 42, 180)).x.shape == (2, 180, 256)

@@ -228,3 +228,15 @@ def test_short_training_of_the_whole_model_lowers_the_loss() -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.6 * losses[0]
+
+
+def test_attention_within_each_modality_sees_no_other() -> None:
+    """The same weights: a modality alone gives what it gives beside others."""
+    apart, rows = network(across=False).eval(), tokens()
+    changed = {**rows, "eda": Tokens(rows["eda"].x + 1)}
+    one, other = (apart.mix(given, all_present()) for given in (rows, changed))
+    assert torch.equal(one["ppg"].x, other["ppg"].x)
+    assert not torch.allclose(one["eda"].x, other["eda"].x)
+    together = network().eval()
+    together.load_state_dict(apart.state_dict())
+    assert not torch.allclose(together.mix(rows, all_present())["ppg"].x, one["ppg"].x)

@@ -21,7 +21,9 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
     if (recorded is None or (e.manifest.entry and not public)) and (unsealed := _unsealed(e, public)):
         return CheckResult({}, (unsealed,))
     fitted = any(target.rule.cut == "training_mean" for target in e.targets)
-    if fitted and (not e.dealt or e.manifest.dev or e.record.run["config"].get("label_subjects")):
+    config = e.record.run["config"]
+    few = config.get("label_subjects") or config.get("label_fraction")
+    if fitted and (not e.dealt or e.manifest.dev or few):
         return Undefined(
             "labels are cut at the mean of the training subjects, which the protocol alone does not determine"
         )

@@ -1,0 +1,196 @@
+"""What finished runs can be asked beside their scores: cases, epochs, accuracy of pretext tasks, distances of classes.
+
+Each measure gives values for each seed and fold, (J,), which are larger the more a claim is right.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.records.embeddings import Embeddings, read_embeddings
+from embench.records.predictions import ANY_SEED, MODEL
+from embench.records.record import Record
+
+Fold = tuple[int, int]
+"""Seed and fold."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A claim's run that has finished: its record, where it lies, and the target that is looked at."""
+
+    record: Record
+    folder: Path
+    target: str
+    metric: str
+
+    @property
+    def labels(self) -> dict[tuple[int, str], float]:
+        """(seed, unit) -> label; seed is `ANY_SEED` where all seeds share it. Raises DataError: the record has none."""
+        table = self.record.labels
+        if table is None:
+            raise DataError("the record holds no labels", where=str(self.folder))
+        own = table["target"] == self.target
+        keys = zip(table["seed"][own].tolist(), table["unit"][own].tolist(), strict=True)
+        return dict(zip(keys, table["label"][own].tolist(), strict=True))
+
+    def right(self) -> dict[Fold, dict[str, bool]]:
+        """For each seed and fold, unit -> whether the method decided it right, where there is a label."""
+        rows, known = self.record.predictions, self.labels
+        rows = rows.take((rows["method"] == MODEL) & (rows["target"] == self.target))
+        found: dict[Fold, dict[str, bool]] = defaultdict(dict)
+        columns = (rows[name].tolist() for name in ("seed", "fold", "unit", "decision"))
+        for seed, fold, unit, decision in zip(*columns, strict=True):
+            label = known.get((seed, unit), known.get((ANY_SEED, unit)))
+            if label is not None:
+                found[seed, fold][unit] = decision == label
+        return found
+
+    def scores(self) -> dict[Fold, float]:
+        """The claim's score of each seed and fold where it is defined."""
+        rows = [r for r in self.record.scores["folds"] if (r["method"], r["target"]) == (MODEL, self.target)]
+        return {(r["seed"], r["fold"]): r[self.metric] for r in rows if r.get(self.metric) is not None}
+
+    def curves(self, kind: str) -> dict[Fold, list[Mapping[str, Any]]]:
+        """The epochs of the stages of a kind, of this target or of none."""
+        found: dict[Fold, list[Mapping[str, Any]]] = defaultdict(list)
+        for row in self.record.history:
+            if row["kind"] == kind and (not row["target"] or self.target in row["target"].split(",")):
+                found[int(row["seed"]), int(row["fold"] or 0)].append(row)
+        return found
+
+
+Runs = Mapping[str, Asked]
+Values = Mapping[str, np.ndarray]
+"""What is measured, in words -> (J,) of the seeds and folds where it is defined."""
+
+
+def cases(runs: Runs) -> Values:
+    """Of the units that one run alone gets right, the share that the last run gets right; for each run but the last."""
+    *alone, joined = runs
+    right = {name: run.right() for name, run in runs.items()}
+    found = {}
+    for name in alone:
+        shares = []
+        for at in _everywhere(right.values()):
+            here = {run: right[run][at] for run in runs}
+            units = set.intersection(*(set(units) for units in here.values()))
+            only = [u for u in units if here[name][u] and not any(here[o][u] for o in alone if o != name)]
+            shares += [np.mean([here[joined][u] for u in only])] if only else []
+        found[f"{joined} is right where {name} alone is"] = np.array(shares)
+    return found
+
+
+def disagreements(runs: Runs) -> Values:
+    """Of the units that one of two runs gets right, the share that the first gets right."""
+    (one, first), (other, second) = runs.items()
+    ours, theirs, shares = first.right(), second.right(), []
+    for at in _everywhere([ours, theirs]):
+        split = [right for unit, right in ours[at].items() if unit in theirs[at] and right != theirs[at][unit]]
+        shares += [np.mean(split)] if split else []
+    return {f"{one} is right where only one of {one} and {other} is": np.array(shares)}
+
+
+def pretext_accuracy(runs: Runs) -> Values:
+    """The best training accuracy of the pretext task."""
+    ((_, run),) = runs.items()
+    curves = run.curves("pretrain").values()
+    best = [max(float(row["accuracy"]) for row in rows if row.get("accuracy")) for rows in curves]
+    return {"best accuracy of the pretext task": np.array(best)}
+
+
+def sooner(runs: Runs) -> Values:
+    """How many epochs earlier the first run's loss on validation subjects is lowest than the second's."""
+    best = []
+    for run in runs.values():
+        curves = run.curves("unimodal") or run.curves("fusion")
+        best.append({
+            at: min((float(row["val_loss"]), int(row["epoch"])) for row in rows if row.get("val_loss"))[1]
+            for at, rows in curves.items()
+        })  # fmt: skip
+    first, second = best
+    return {"epochs earlier": np.array([second[at] - first[at] for at in _everywhere(best)], float)}
+
+
+def apart(runs: Runs) -> Values:
+    """How much larger, in the last hidden layer, the first run's share of variance between classes and its silhouette
+    are than the second's."""
+    between, silhouettes = zip(*(_layers(run) for run in runs.values()), strict=True)
+    return {
+        f"{what}, more": np.array([one[at] - other[at] for at in _everywhere([one, other])])
+        for what, (one, other) in {"variance between classes": between, "silhouette": silhouettes}.items()
+    }
+
+
+def imbalance(runs: Runs) -> Values:
+    """The share of the more frequent class among the labels."""
+    ((_, run),) = runs.items()
+    known = run.labels
+    by_fold = [
+        [known.get((seed, unit), known.get((ANY_SEED, unit))) for unit in units]
+        for (seed, _), units in run.right().items()
+    ]
+    share = np.array([np.mean(np.array(labels, float)) for labels in by_fold])
+    return {"share of the more frequent class": share if share.mean() >= 0.5 else 1 - share}
+
+
+def gap(runs: Runs) -> Values:
+    """How much higher the first run scores than the second."""
+    first, second = (run.scores() for run in runs.values())
+    return {"difference": np.array([first[at] - second[at] for at in _everywhere([first, second])])}
+
+
+def gap_of_gaps(runs: Runs) -> Values:
+    """How much larger the first two runs' difference is than that of the last two."""
+    found = [run.scores() for run in runs.values()]
+    values = [(a[at] - b[at]) - (c[at] - d[at]) for a, b, c, d in [found] for at in _everywhere(found)]
+    return {"difference of differences": np.array(values)}
+
+
+MEASURES: Mapping[str, tuple[Callable[[Runs], Values], int]] = {
+    "cases": (cases, 3),
+    "disagreements": (disagreements, 2),
+    "pretext_accuracy": (pretext_accuracy, 1),
+    "sooner": (sooner, 2),
+    "apart": (apart, 2),
+    "imbalance": (imbalance, 1),
+    "gap": (gap, 2),
+    "gap_of_gaps": (gap_of_gaps, 4),
+}
+"""Name -> what measures finished runs, in the order of the claim, and how many it takes."""
+
+
+def _everywhere(by_fold: Iterable[Mapping[Fold, Any]]) -> Sequence[Fold]:
+    """The seeds and folds that all have."""
+    every = list(by_fold)
+    return [at for at in every[0] if all(at in other for other in every)]
+
+
+def _layers(run: Asked) -> tuple[dict[Fold, float], dict[Fold, float]]:
+    """For each seed and fold: the share of a hidden layer's variance that lies between classes, and the silhouette."""
+    from sklearn.metrics import silhouette_score  # slow to import
+
+    kept, known = read_embeddings(run.folder), run.labels
+    if kept is None:
+        raise DataError("the run kept no hidden layers", where=str(run.folder), expected="a run of a network")
+    kept = kept.take(kept.target == run.target)
+    shares, silhouettes = {}, {}
+    for seed, fold in sorted(set(zip(kept.seed.tolist(), kept.fold.tolist(), strict=True))):
+        here: Embeddings = kept.take((kept.seed == seed) & (kept.fold == fold))
+        y = np.array([known.get((seed, u), known.get((ANY_SEED, u), np.nan)) for u in here.unit.tolist()], float)
+        x, y = here.x[np.isfinite(y)].astype(np.float64), y[np.isfinite(y)]
+        if len(np.unique(y)) < 2 or len(y) <= len(np.unique(y)):
+            continue
+        means = np.stack([x[y == label].mean(0) for label in y])
+        total = ((x - x.mean(0)) ** 2).sum()
+        if total > 0:
+            shares[seed, fold] = float(1 - ((x - means) ** 2).sum() / total)
+            silhouettes[seed, fold] = float(silhouette_score(x, y))
+    return shares, silhouettes

@@ -1,0 +1,193 @@
+"""Encoder `amigos_features`: the features of the authors of AMIGOS, for their baseline.
+
+Miranda-Correa et al. 2021 (`mirandacorrea2021`), whose list goes back to that of DEAP: 77 values of each lead of an
+ECG, 31 of skin conductance, five band powers of each EEG channel and the asymmetry of each pair of them (105 of 14
+channels). We hold the list by its quantities and numbers only. How beats are found, the segments of spectra, the edges
+of bands and which ratio completes the 77 are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import numpy as np
+from scipy import signal as sps
+from torch import nn
+
+from embench.errors import UsageError
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import Signal
+from embench.interfaces.tokens import InputSpec
+from embench.interfaces.units import View
+from embench.signals.beats import ecg_peaks, intervals
+from embench.signals.spectra import band_powers
+from embench_plugins.encoders.features.heart import shape
+from embench_plugins.encoders.features.spans import Spans
+from embench_plugins.encoders.handcrafted import Handcrafted, Network
+
+PAIRS = (("AF3", "AF4"), ("F7", "F8"), ("F3", "F4"), ("FC5", "FC6"), ("T7", "T8"), ("P7", "P8"), ("O1", "O2"))
+BANDS = {
+    "theta": (4.0, 8.0), "slow_alpha": (8.0, 10.0), "alpha": (8.0, 12.0), "beta": (12.0, 30.0), "gamma": (30.0, 45.0),
+}  # fmt: skip
+ECG_BANDS = [(k / 10, (k + 1) / 10) for k in range(60)]
+SKIN_BANDS = [(k * 2.4 / 21, (k + 1) * 2.4 / 21) for k in range(21)]
+HRV_BANDS = {"low": (0.01, 0.08), "medium": (0.08, 0.15), "high": (0.15, 0.5)}
+SERIES_HZ, LEAST_BEATS = 4.0, 4
+MOMENTS = ("mean", "sd", "skewness", "kurtosis", "above", "below")
+ECG = (
+    "ibi_rms", *(f"ibi_{name}" for name in MOMENTS), *(f"hr_{name}" for name in MOMENTS),
+    *(f"hrv_{name}" for name in HRV_BANDS), "hrv_low_high", *(f"power_{low:.1f}" for low, _ in ECG_BANDS),
+)  # fmt: skip
+SKIN = (
+    "resistance", "slope", "falling_slope", "falling_share", "minima", "rise_s",
+    *(f"power_{k}" for k in range(len(SKIN_BANDS))),
+    "slow_crossings", "very_slow_crossings", "slow_peak", "very_slow_peak",
+)  # fmt: skip
+
+RECIPE = Recipe(
+    optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", epochs=20, batch=64,
+    selection="early_stop", patience=20, class_weight="balanced", view=View("unit"), build={"dim": 64},
+)  # fmt: skip
+
+
+class AmigosFeatures(Encoder):
+    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token."""
+
+    accepts: ClassVar = frozenset({"eeg", "ecg", "eda"})
+    offers: ClassVar = frozenset({"features"})
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        "paper": RECIPE.but(assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "batch", "build.dim")),
+        "small": RECIPE,
+        "quick": RECIPE.but(epochs=8, patience=8),
+    }
+
+    @property
+    def reads(self) -> Literal["signal", "stream", "features"]:
+        """Always `features`: one vector (F,) a window."""
+        return "features"
+
+    def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
+        """(n, F) float32, see `feature_names`; a span in which samples were lost is NaN altogether."""
+        x = np.asarray(signal.data, np.float64)
+        lost = ~np.isfinite(x).all(0)
+        where = Spans.of(spans, signal.rate, x.shape[1])
+        x = np.where(lost, 0.0, x)
+        if signal.modality == "eeg":
+            values = where.rows(x, lambda rows: _brain(rows, where.rate, signal.channels), _width(signal))
+        elif signal.modality == "ecg":
+            values = np.concatenate([_heart(lead, where) for lead in x], 1)
+        else:
+            values = np.concatenate([_skin(lead, where) for lead in x], 1)
+        gone = np.concatenate([[0], np.cumsum(lost)])
+        values[gone[where.stop] > gone[where.start]] = np.nan
+        values[~np.isfinite(values)] = np.nan
+        return values.astype(np.float32)
+
+    def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """(F,) names in the order of a feature row. Raises UsageError where there are no features of this modality."""
+        if modality == "eeg":
+            pairs = (f"{left}-{right}" for left, right in _pairs(channels))
+            return tuple(f"{name}_{band}" for name in (*channels, *pairs) for band in BANDS)
+        if modality not in self.accepts:
+            raise UsageError(
+                f"amigos_features has no list for {modality!r}", expected=f"one of {', '.join(sorted(self.accepts))}"
+            )
+        return tuple(f"{c}_{name}" for c in channels for name in (ECG if modality == "ecg" else SKIN))
+
+    def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
+        """`mean` and `std` (F,) of each value over the rows (n, F) that have it."""
+        return Handcrafted.fit_stats(self, x, mask)  # type: ignore[arg-type]
+
+    def build(self, spec: InputSpec) -> nn.Module:
+        """One linear layer from the F features to a token of width `build.dim`."""
+        return Network(spec, int(self.recipe.build["dim"]))
+
+
+def _pairs(channels: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [pair for pair in PAIRS if set(pair) <= set(channels)]
+
+
+def _width(signal: Signal) -> int:
+    return (len(signal.channels) + len(_pairs(signal.channels))) * len(BANDS)
+
+
+def _brain(rows: np.ndarray, rate: float, channels: tuple[str, ...]) -> np.ndarray:
+    """(k, F) logarithms of the band powers of `rows` (k, C, length), then left less right of each pair."""
+    power = np.stack([band_powers(row, rate, list(BANDS.values())) for row in rows])
+    log = np.log(np.where(power > 0, power, np.nan))
+    at = [[channels.index(name) for name in pair] for pair in _pairs(channels)]
+    sides = [log[:, left] - log[:, right] for left, right in at]
+    return np.concatenate([log.reshape(len(rows), -1), *sides], 1)
+
+
+def _heart(lead: np.ndarray, spans: Spans) -> np.ndarray:
+    """(n, 77) of one lead (T,): its intervals between beats, and its spectrum up to 6 Hz."""
+    ends, ibi = intervals(ecg_peaks(lead, spans.rate), spans.rate)
+    first = np.searchsorted(ends - ibi, spans.start / spans.rate - 1e-9)
+    last = np.searchsorted(ends, spans.stop / spans.rate - 1e-9)
+    beats = np.full((len(spans), len(ECG) - len(ECG_BANDS)), np.nan)
+    for row, (a, b) in enumerate(zip(first, last, strict=True)):
+        if b - a >= LEAST_BEATS:
+            beats[row] = _beats(ends[a:b], ibi[a:b])
+    spectrum = spans.rows(lead, lambda rows: band_powers(rows, spans.rate, ECG_BANDS, segment_s=20.0), len(ECG_BANDS))
+    return np.concatenate([beats, spectrum], 1)
+
+
+def _beats(times: np.ndarray, ibi: np.ndarray) -> np.ndarray:
+    grid = np.arange(times[0], times[-1], 1 / SERIES_HZ)
+    powers = np.full(len(HRV_BANDS), np.nan)
+    if len(grid) >= 8:
+        series = np.interp(grid, times, ibi)
+        powers = band_powers(
+            (series - series.mean())[None], SERIES_HZ, list(HRV_BANDS.values()), segment_s=len(grid) / SERIES_HZ
+        )[0]
+    ratio = powers[0] / powers[2] if powers[2] else np.nan
+    return np.array([np.sqrt(np.mean(ibi**2)), *_moments(ibi), *_moments(60.0 / ibi), *powers, ratio])
+
+
+def _moments(values: np.ndarray) -> list[float]:
+    kurtosis, skewness = shape(values)
+    mean, sd = values.mean(), values.std(ddof=1)
+    return [mean, sd, skewness, kurtosis, np.mean(values > mean + sd), np.mean(values < mean - sd)]
+
+
+def _skin(lead: np.ndarray, spans: Spans) -> np.ndarray:
+    """(n, 31) of one channel (T,) of conductance, in any unit."""
+    slow, very_slow, smooth = (_low(lead, spans.rate, hz) for hz in (0.2, 0.08, 0.5))
+
+    def compute(rows: np.ndarray) -> np.ndarray:
+        x, rate = rows[:, 0], spans.rate
+        slope = np.diff(x, axis=-1) * rate
+        falls = slope < 0
+        falling = np.where(falls, slope, 0.0).sum(-1) / np.maximum(falls.sum(-1), 1)
+        rises = np.diff(rows[:, 3], axis=-1) > 0
+        tops = np.maximum((rises[:, :-1] & ~rises[:, 1:]).sum(-1), 1)
+        minima = (~rises[:, :-1] & rises[:, 1:]).sum(-1)
+        resistance = np.mean(1.0 / np.where(np.abs(x) > 1e-9, x, np.nan), axis=-1)
+        powers = band_powers(x, rate, SKIN_BANDS, segment_s=20.0)
+        crossings, peaks = zip(*(_swings(rows[:, i], rate) for i in (1, 2)), strict=True)
+        head = [resistance, slope.mean(-1), falling, falls.mean(-1), minima, rises.sum(-1) / rate / tops]
+        return np.concatenate([np.stack(head, 1), powers, np.stack([*crossings, *peaks], 1)], 1)
+
+    return spans.rows(np.stack([lead, slow, very_slow, smooth]), compute, len(SKIN))
+
+
+def _low(x: np.ndarray, rate: float, hz: float) -> np.ndarray:
+    """`x` (T,) below `hz`, forward and backward."""
+    if len(x) < 3 * rate:  # shorter than the filter's own tails
+        return x - x.mean()
+    return np.asarray(sps.sosfiltfilt(sps.butter(2, hz, fs=rate, output="sos"), x))
+
+
+def _swings(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Zero crossings a second of rows (k, length) around their straight line, and the mean height of what lies between
+    two of them."""
+    flat = sps.detrend(x, axis=-1)
+    crosses = np.diff(np.signbit(flat), axis=-1)
+    heights = [
+        np.maximum.reduceat(np.abs(row), [0, *(np.flatnonzero(c) + 1)]).mean()
+        for row, c in zip(flat, crosses, strict=True)
+    ]
+    return crosses.mean(-1) * rate, np.array(heights)

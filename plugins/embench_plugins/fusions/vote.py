@@ -1,0 +1,81 @@
+"""Fusion `vote`: each modality's network decides by itself, and their decisions are joined without learning anything.
+
+Decision-level fusion, as the code of StressID has it for classical models and `vazquez2022` names among the ways of
+others: the mean, the product or the largest of the probabilities, or a vote of the majority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import softmax
+
+from embench.errors import UsageError
+from embench.interfaces.fusion import Estimator
+from embench.interfaces.recipe import PRESETS, Recipe
+
+
+def _product(said: np.ndarray) -> np.ndarray:
+    # As a sum of logarithms, so that many small factors do not vanish.
+    return np.asarray(softmax(np.nansum(np.log(np.clip(said, 1e-12, 1.0)), 1), 1))
+
+
+def _majority(said: np.ndarray) -> np.ndarray:
+    votes = np.where(said == said.max(2, keepdims=True), 1.0, 0.0)
+    votes /= np.maximum(votes.sum(2, keepdims=True), 1.0)
+    return np.asarray(votes.sum(1) + np.nanmean(said, 1))
+
+
+RULES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean": lambda said: np.nanmean(said, 1),
+    "product": _product,
+    "max": lambda said: np.nanmax(said, 1),
+    "majority": _majority,
+}
+"""Name -> what joins probabilities (n, modalities, classes), NaN where a modality is absent, to weights (n, classes).
+In a vote the mean probability has one vote more, which decides where the others are tied."""
+
+
+class Vote(Estimator):
+    """Joins decisions by `build.rule`: `mean`, `product`, `max` or `majority`. Values have a mean only.
+
+    Raises:
+        UsageError: there is no such rule, or none for values.
+    """
+
+    reads: ClassVar = "decisions"
+    kinds: ClassVar[frozenset[str]] = frozenset({"binary", "classes", "value"})
+    recipes: ClassVar[Mapping[str, Recipe]] = dict.fromkeys(PRESETS, Recipe(build={"rule": "mean"}))
+
+    def __init__(self, recipe: Recipe, *args: Any, **kwargs: Any) -> None:
+        super().__init__(recipe, *args, **kwargs)
+        rules = ["mean"] if self.kind == "value" else list(RULES)
+        if recipe.build["rule"] not in rules:
+            raise UsageError(
+                f"{'values' if self.kind == 'value' else 'decisions'} are not joined by `{recipe.build['rule']}`",
+                where="fusion.build.rule",
+                expected=", ".join(rules),
+                hint=f"--set fusion.build.rule={rules[0]}",
+            )
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        subjects: np.ndarray,
+        weight: np.ndarray,
+        val: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        """Learns nothing: the networks are fitted already."""
+
+    def score(self, X: np.ndarray) -> np.ndarray:
+        """The joint decision on rows `X` (n, modalities x columns), NaN where a modality is absent: (n,) probabilities
+        of class 1, (n, classes) of several, (n,) values."""
+        if self.kind == "value":
+            return np.asarray(np.nanmean(X, 1))
+        said = np.stack([1.0 - X, X], 2) if self.kind == "binary" else X.reshape(len(X), -1, self.classes)
+        joint = RULES[self.recipe.build["rule"]](said)
+        share = joint / joint.sum(1, keepdims=True)
+        return np.asarray(share if self.kind == "classes" else share[:, 1])
