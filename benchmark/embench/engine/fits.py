@@ -54,6 +54,7 @@ def of_units(
         drop=drop,
         specs=specs,
         memory_bytes=stage.places.get("memory_bytes"),
+        blank=stage.places.get("blank", False),
     )
     return data, found, grid
 

@@ -65,6 +65,8 @@ class Weights:
         """
         if self.manifest is None and (self.run is None or self.run["config"]["pretrained"]):
             return "unknown"
+        if self.manifest is not None and not self.manifest["seen"]:  # of converted weights that nobody knows
+            return "unknown"
         ours = [entry for entry in self.seen() if _family(entry["dataset"]) == _family(dataset)]
         if any(entry.get("labels") == "source" for entry in ours):
             return "labelled_target"
@@ -161,9 +163,9 @@ def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of what was seen with the number of subjects in place of their names."""
+    """An entry of what was seen with the number of subjects in place of their names; None where it is not known."""
     subjects = entry["people"]
-    return {**entry, "people": subjects if isinstance(subjects, int) else len(subjects)}
+    return {**entry, "people": len(subjects) if isinstance(subjects, list) else subjects}
 
 
 def _family(dataset: str) -> str:
