@@ -246,7 +246,9 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
             "licence": stage.places["licences"][params.common.source.store],
             "labels": pretrainer.labels,
             **({"targets": [target.name for target in outputs.targets]} if labels else {}),
-            "channels": {m: list(_read(model.encoders[m], s)) for m, s in specs.items() if s.rate is not None},
+            "channels": {
+                m: list(network.channels_read(model.encoders[m], s)) for m, s in specs.items() if s.rate is not None
+            },
         },
     }
 
@@ -279,7 +281,7 @@ def _check_source(stage: Stage[FitParams], model: Model, specs: Mapping[str, Inp
             ours = replace(specs[m], channels=tuple(names), shape=(len(names), *specs[m].shape[1:]))
             with torch.random.fork_rng(devices=[]):
                 network_of_ours = encoder_of(stage.params.modalities[m]).build(ours)
-            read = {m: _read(network_of_ours, ours)}
+            read = {m: network.channels_read(network_of_ours, ours)}
             _check_channels(model, specs, read, stage.title)
 
 
@@ -288,19 +290,13 @@ def _check_channels(
 ) -> None:
     """Refuses to go on from one network to another that reads other channels."""
     for m, names in wanted.items():
-        if m in specs and (found := _read(model.encoders[m], specs[m])) != tuple(names):
+        if m in specs and (found := network.channels_read(model.encoders[m], specs[m])) != tuple(names):
             raise UsageError(
                 f"pretraining and the run that starts from it would read different channels of {m}: {', '.join(found)}",
                 where=where,
                 expected=", ".join(names),
                 hint="name the source's channels as the dataset does (for a corpus in its corpus.yaml), in its order",
             )
-
-
-def _read(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
-    """The channels that a network reads: those it says in `picks`, else all."""
-    picks = getattr(encoder, "picks", None)
-    return spec.channels if picks is None else tuple(spec.channels[i] for i in picks.tolist())
 
 
 def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray]) -> dict[str, Any]:

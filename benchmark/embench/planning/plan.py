@@ -21,6 +21,7 @@ from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.graph import Builder, Graph, Setting, data_places
+from embench.planning.handovers import check_handovers
 from embench.planning.method import FUSION, Method, resolve_method, without_paths
 from embench.planning.request import Request
 from embench.planning.sources import channels_of, sources
@@ -213,6 +214,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         weights.find_weights(request.pretrained, request.runs_folder, method, channels) if request.pretrained else None
     )
     _check_frozen(method, started)
+    check_handovers(method, protocol, fit, test, source_cohorts, started)
     setting = Setting(
         protocol,
         device,

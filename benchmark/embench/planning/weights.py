@@ -257,6 +257,13 @@ def _digest(path: Path) -> str:
 
 def _manifest(path: Path) -> dict[str, Any]:
     content = record.read_sealed(path)
+    if isinstance(content, dict) and "converted" in content and not content["encoders"]:
+        raise UsageError(
+            f"these are weights of {content['converted']['layout']} layout, which an encoder reads by itself",
+            where=str(path.parent),
+            expected="weights by the names of embench's networks",
+            hint=f"--set encoder.build.weights={path.parent}",
+        )
     wanted = ("encoders", "fusion", "modalities", "channels", "seen", "files")
     if not isinstance(content, dict) or (missing := [name for name in wanted if name not in content]):
         raise DataError(

@@ -142,8 +142,14 @@ def extract_tensors(file: Path, out: Path) -> str:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever is wrong with the file
+        try:
+            objects = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+        except Exception:  # noqa: BLE001  it is not even an archive
+            objects = []
         raise DataError(
-            f"the checkpoint cannot be read: {' '.join(str(error).split())[:200]}",
+            f"the checkpoint holds objects of other code: {', '.join(sorted(objects))[:200]}"
+            if objects
+            else "this is no checkpoint, or a damaged one",
             where=str(file),
             expected="a file of torch.save that holds tensors and plain values, no objects",
             hint="with the code that wrote it: torch.save(model.state_dict(), FILE)",

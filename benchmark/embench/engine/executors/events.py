@@ -44,7 +44,7 @@ class Events:
         """Reports that the stage has ended, with its figures, or has failed, with the reason; `done` of `total` stages
         are over."""
         if self.stage.id in outcome.errors:
-            told = {"event": "stage_failed", "error": outcome.errors[self.stage.id].what}
+            told: dict[str, Any] = {"event": "stage_failed", "error": outcome.errors[self.stage.id].what}
         else:
             told = {"event": "stage_ended", "figures": outcome.results[self.stage.id]}
         self.emit({**told, "done": done, "total": total})
