@@ -1,6 +1,5 @@
 """Checkpoints of other code: what they become, what is refused, and runs that start from them."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,11 @@ from embench.engine.specs import Part
 from embench.errors import DataError, UsageError
 from embench.interfaces.tokens import Batch, InputSpec, OutputSpec
 from embench.interfaces.units import LabelRule, Target
+from embench.leaderboard.rows import describe_differences
+from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.records import record
+from embench.records.manifest import Manifest
 from embench.runs.convert import convert
 from embench.runs.run import run
 from embench_plugins.conversions import wer_ssl as converter
@@ -75,38 +77,35 @@ def test_the_manifest_says_where_they_come_from_and_what_they_saw(converted, mon
     assert len(converter.PUBLIC) == 3
 
 
+def wu2023(made, tmp_path, *settings):
+    return Request(
+        "wesad", ("tcn",), "shared_tf", modalities="eda,ppg,temp", targets="stress", protocol="wu2023-last",
+        recipe="paper", seeds="0", device="cpu", workers=1, data_root=tmp_path, runs=tmp_path / "runs",
+        pretrained=str(made.folder), settings=("fusion.epochs=1", *settings),
+    )  # fmt: skip
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("known", [True, False])
-def test_runs_start_from_them_frozen_and_fine_tuned(known, converted, monkeypatch, tmp_path, embench):
-    made, _ = converted
+def test_runs_start_from_them_frozen_and_fine_tuned(converted, monkeypatch, tmp_path, embench):
+    unknown, _ = converted
     synthesize(tmp_path / "wesad", subjects=2, seed=0, effect=1.0)
-    if known:
-        monkeypatch.setitem(converter.PUBLIC, made.manifest["converted"]["sha256"], "wesad_kemocon")
-        made = convert(made.folder.parent / "best_model.pth", tmp_path / "known")
+    assert make(wu2023(unknown, tmp_path)).overlap == "unknown"
+    monkeypatch.setitem(converter.PUBLIC, unknown.manifest["converted"]["sha256"], "wesad_kemocon")
+    made = convert(unknown.folder.parent / "best_model.pth", tmp_path / "known")
     before = load_file(made.folder / "weights.safetensors")
-    line = [
-        "run", "--protocol", "wu2023-last", "--recipe", "paper", "--encoder", "tcn", "--fusion", "shared_tf",
-        "--dataset", "wesad", "--modalities", "eda,ppg,temp", "--target", "stress", "--seeds", "0", "--device", "cpu",
-        "--workers", "1", "--data-root", tmp_path, "--runs", tmp_path / "runs", "--pretrained", made.folder,
-        "--set", "fusion.epochs=1", "--json",
-    ]  # fmt: skip
-    for frozen in (True, False):
-        settings = ["--set", "encoder.frozen=true", "--set", "fusion.frozen=true"] if frozen else []
-        done = embench(*line, *settings)
-        assert done.code == 0, done.err
-        folder = Path(json.loads(done.out)["folder"])
-        manifest = record.read_record(folder).run
-        assert manifest["pretrain_overlap"] == ("none" if known else "unknown")
-        assert [seen["dataset"] for seen in manifest["pretraining"]] == (["PRESAGE"] if known else [])
-        assert manifest["started_from"]["manifest"]["converted"]["layout"].startswith("WER-SSL")
-        after = load_file(min((folder / "weights").iterdir()))
-        assert all(torch.equal(before[name], after[name]) for name in before) is frozen
-        if frozen:
-            page = embench("report", folder, "--out", tmp_path / "page.html")
-            assert page.code == 0, page.err
-            words = "trained on PRESAGE, no labels" if known else "trained on unknown data"
-            assert words in (tmp_path / "page.html").read_text()
-            assert embench("audit", folder, "--data-root", tmp_path).code == 0
+    for settings in (("encoder.frozen=true", "fusion.frozen=true"), ()):
+        done = run(wu2023(made, tmp_path, *settings))
+        assert done.manifest["pretrain_overlap"] == "none"
+        assert [seen["dataset"] for seen in done.manifest["pretraining"]] == ["PRESAGE"]
+        assert "of WER-SSL (wesad_kemocon), trained on PRESAGE, no labels" in str(
+            describe_differences(Manifest.model_validate(done.manifest))
+        )
+        after = load_file(min((done.folder / "weights").iterdir()))
+        assert all(torch.equal(before[name], after[name]) for name in before) is bool(settings)
+    page = embench("report", done.folder, "--out", tmp_path / "page.html")
+    assert page.code == 0, page.err
+    assert "trained on PRESAGE, no labels" in (tmp_path / "page.html").read_text()
+    assert embench("audit", done.folder, "--data-root", tmp_path).code == 0
 
 
 def test_any_state_dict_becomes_safetensors(tmp_path, embench):
@@ -162,3 +161,53 @@ def test_a_layout_without_one_of_its_tensors_is_named(tmp_path):
     torch.save({"state_dict_fusion": state}, tmp_path / "x.pth")
     with pytest.raises(DataError, match=r"without model_fusion\.layernorm_3\.bias"):
         convert(tmp_path / "x.pth", tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_videomae_as_its_authors_store_it(tmp_path):
+    """One layer of the paper's width: what transformers loads computes the same as when the names are its own."""
+    from embench_plugins import torchvision_shim
+
+    torchvision_shim.settle()
+    from transformers import VideoMAEConfig, VideoMAEForPreTraining
+
+    sizes = {"num_hidden_layers": 1, "decoder_num_hidden_layers": 1, "use_mean_pooling": False}
+    theirs = VideoMAEForPreTraining(VideoMAEConfig(**sizes)).eval()
+    for p in theirs.parameters():
+        p.data += 0.02 * torch.randn_like(p)
+    theirs.save_pretrained(tmp_path / "saved")
+    torch.save({"model": _as_the_authors_do(load_file(tmp_path / "saved" / "model.safetensors"))}, tmp_path / "x.pth")
+    made = convert(tmp_path / "x.pth", tmp_path / "out")
+    assert made.use == f"--set encoder.build.weights={tmp_path / 'out'}"
+    again = VideoMAEForPreTraining.from_pretrained(tmp_path / "out", use_safetensors=True)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in theirs.state_dict().items())
+    assert again.config.decoder_num_attention_heads == theirs.config.decoder_num_attention_heads
+    videomae = registry.load("encoder", "videomae")
+    recipe = videomae.recipes["paper"].but(build={"layers": 1, "weights": str(tmp_path / "out")})
+    assert videomae(recipe).build(InputSpec("video", (16, 3, 224, 224), (), 4.0, torch.uint8)).folder == made.folder
+    # As the hub has it: transformers' names in a pickle, with the config beside it.
+    torch.save(load_file(tmp_path / "saved" / "model.safetensors"), tmp_path / "saved" / "pytorch_model.bin")
+    convert(tmp_path / "saved" / "pytorch_model.bin", tmp_path / "hub")
+    assert (tmp_path / "hub" / "model.safetensors").read_bytes()
+    (tmp_path / "saved" / "config.json").unlink()
+    with pytest.raises(DataError, match=r"config\.json beside them"):
+        convert(tmp_path / "saved" / "pytorch_model.bin", tmp_path / "none")
+
+
+def _as_the_authors_do(state):
+    names = (
+        ("videomae.embeddings.patch_embeddings.projection", "encoder.patch_embed.proj"),
+        ("videomae.encoder.layer", "encoder.blocks"), ("videomae.layernorm", "encoder.norm"),
+        ("decoder.decoder_layers", "decoder.blocks"), ("layernorm_before", "norm1"), ("layernorm_after", "norm2"),
+        ("attention.output.dense", "attn.proj"), ("attention.attention", "attn"), ("intermediate.dense", "mlp.fc1"),
+        ("output.dense", "mlp.fc2"),
+    )  # fmt: skip
+    found = {}
+    for name, value in state.items():
+        for ours, other in names:
+            name = name.replace(ours, other)
+        found[name] = value
+    for name in [name for name in found if name.endswith("attn.query.weight")]:
+        at = name.removesuffix("query.weight")
+        found[f"{at}qkv.weight"] = torch.cat([found.pop(f"{at}{part}.weight") for part in ("query", "key", "value")])
+    return found
