@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from embench.engine.network import load_model
+from embench.engine.work import run_stage
 from embench.errors import UsageError
+from embench.interfaces.tokens import Batch
 from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.runs.run import run
@@ -51,6 +55,26 @@ def test_one_that_reads_what_both_have_is_trained_on_one_and_tested_on_the_other
     make(request(made, tmp_path, "cnn_tf", "eeg", test, pretrainers=(f"masked_value:{train}",)))
     done = run(request(made, tmp_path, "cnn_tf", "eeg", test, train_dataset=train, settings=one_epoch[:1]))
     assert done.manifest["trained_on"]["people"] == 3
+
+
+@pytest.mark.slow
+def test_it_reads_the_same_channels_wherever_they_stand(made, tmp_path):
+    """A network fitted on AMIGOS's 14 electrodes says the same of a signal whose electrodes stand in another order."""
+    plan = make(request(made, tmp_path, "cnn_tf", "eeg", settings=("encoder.epochs=1",)))
+    stage = next(s for s in plan.graph.stages.values() if s.kind == "unimodal")
+    root = tmp_path / "stages"
+    run_stage(stage, root)
+    model, specs, _ = load_model(root, stage.id)
+    channels = specs["eeg"].channels
+    order = np.random.default_rng(0).permutation(len(channels))
+    other, _, _ = load_model(root, stage.id, channels={"eeg": tuple(channels[i] for i in order)})
+    x, rows = torch.randn(2, *specs["eeg"].shape), {"eeg": torch.arange(2)}
+    with torch.no_grad():
+        one, two = (
+            net(Batch({"eeg": part}, {"eeg": None}, rows, 2)).logits for net, part in ((model, x), (other, x[:, order]))
+        )
+    assert list(order) != sorted(order)
+    torch.testing.assert_close(one, two)
 
 
 @pytest.fixture

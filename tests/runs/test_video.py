@@ -12,6 +12,7 @@ import yaml
 from embench.errors import UsageError
 from embench.planning.plan import make
 from embench.planning.request import Request
+from embench.runs.pretrain import pretrain
 from embench.runs.run import run
 from embench.runs.videos import decode_videos
 from embench.store import prepare
@@ -94,6 +95,13 @@ def test_an_encoder_of_clips_is_pretrained_on_clips_here_and_elsewhere(filmed, t
     assert all(len(m["people"]) == 4 for m in other)
     assert len(manifests) > len(other)
     assert predicted(result.folder)
+
+
+def test_pretraining_alone_decodes_what_it_reads(filmed, tmp_path):
+    size = ("encoder.prepare.size=12",)  # as no other test, so that nothing is decoded yet
+    made = pretrain(request(filmed, tmp_path, pretrainers=(plugin("Brightness"),), settings=size))
+    (seen,) = made.manifest["seen"]
+    assert seen["hours"]["video"] > 0
 
 
 @pytest.mark.parametrize(
