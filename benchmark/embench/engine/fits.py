@@ -230,7 +230,6 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
         model = network.build_unimodal(params.modalities, specs, outputs)
     else:
         model = Model(*network.build_encoders(params.modalities, specs))
-    _check_source(stage, model, specs)
     _start(model, specs, stage, root)
     outputs_of_source = _labels_of(model, params, data, train, recipe) if labels else None
     objective = pretrainer.objective(model, specs, outputs_of_source)
@@ -271,18 +270,6 @@ def _windows(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
     if len(train) < 2:
         raise DataError("no recording is long enough for one window to pretrain on", where=stage.title)
     return data, with_stats(specs, params.modalities, data, train), train, val
-
-
-def _check_source(stage: Stage[FitParams], model: Model, specs: Mapping[str, InputSpec]) -> None:
-    """Refuses, before anything is trained, a source of which an encoder reads other channels than of the dataset that
-    it is pretrained for (whose names do not decide the result, and are none where there is no such dataset)."""
-    for m, names in stage.places.get("channels", {}).items():
-        if m in specs and specs[m].rate is not None and tuple(names) != specs[m].channels:
-            ours = replace(specs[m], channels=tuple(names), shape=(len(names), *specs[m].shape[1:]))
-            with torch.random.fork_rng(devices=[]):
-                network_of_ours = encoder_of(stage.params.modalities[m]).build(ours)
-            read = {m: network.channels_read(network_of_ours, ours)}
-            _check_channels(model, specs, read, stage.title)
 
 
 def _check_channels(

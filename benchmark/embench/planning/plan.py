@@ -225,7 +225,6 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         started.digests if started else {},
         {
             **data_places(test, fit, *source_cohorts.values()),
-            "channels": channels,
             "weights": started.places if started else {},
             "weights_channels": started.channels if started else {},
         },
