@@ -80,9 +80,9 @@ def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> No
     there, here = (channels_read(part, spec) for spec in specs)
     if there != here:
         raise UsageError(
-            f"{part.short} would read different channels of {m} in {one.name} and {other.name}: {', '.join(there)}",
+            f"{part.short} would read different channels of {m} in {one.name} and {other.name}: {_some(there)}",
             where=where,
-            expected=", ".join(here),
+            expected=_some(here),
             hint="choose --modalities with the same channels, or an encoder that reads those that both have "
             "(cnn_tf does of EEG); a corpus names its channels in its corpus.yaml",
         )
@@ -136,6 +136,11 @@ def channels_read(part: Part, spec: InputSpec) -> tuple[str, ...]:
     """The channels, or features, that an encoder's network reads of what it is fed."""
     with torch.random.fork_rng(devices=[]):
         return network.channels_read(encoder_of(part).build(spec), spec)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Names, of which there may be hundreds."""
+    return ", ".join(names[:16]) + (f" and {len(names) - 16} others" if len(names) > 16 else "")
 
 
 def _sizes(spec: InputSpec) -> tuple[object, ...]:
