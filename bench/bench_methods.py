@@ -71,7 +71,8 @@ class Case:
     @property
     def encoder(self) -> Encoder:
         kind = registry.load("encoder", self.name)
-        encoder: Encoder = kind(kind.recipes[self.preset])
+        recipe = kind.recipes[self.preset]
+        encoder: Encoder = kind(recipe.but(build={"weights": "random"}) if "weights" in recipe.build else recipe)
         return encoder
 
     def spec(self, seconds: float) -> InputSpec:

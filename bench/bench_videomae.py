@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10 if where == "cuda" else 1)
     arguments = parser.parse_args()
     paper: Recipe = registry.load("encoder", "videomae").recipes["paper"]
-    recipe = paper.but(batch=arguments.batch, build={"layers": arguments.layers})
+    recipe = paper.but(batch=arguments.batch, build={"layers": arguments.layers, "weights": "random"})
     with tempfile.TemporaryDirectory() as place:
         times = compare(recipe, arguments.steps, where, Path(place))
     hand, engine = 1e3 * np.median(times, 0)

@@ -92,6 +92,8 @@ def made(
 
     kind = registry.load("encoder", encoder)
     recipe = kind.recipes[preset].but(**(changes or {}))
+    if "weights" in recipe.build:
+        recipe = recipe.but(build={"weights": "random"})
     outputs, where = samples.targets("binary"), device()
     feeds, specs = {}, {}
     torch.manual_seed(0)

@@ -162,7 +162,7 @@ def in_fresh_process(work: Callable[..., _T], *arguments: Any) -> _T:
             return future.result()
         except BrokenProcessPool as error:
             raise MachineError(
-                "the process that checks the plugins was killed",
+                f"the process of {work.__name__} was killed",
                 hint="often it ran out of memory; the same command resumes",
             ) from error
         except BaseException:

@@ -9,7 +9,9 @@ from safetensors import SafetensorError, safe_open
 
 from embench.errors import DataError, UsageError
 
-RANDOM = "random"
+RANDOM, UNNAMED = "random", "to be named"
+"""`UNNAMED` is that of a recipe whose paper starts from weights that nobody has named yet."""
+
 EXPECTED = f"`{RANDOM}`, a folder, a .safetensors file, or OWNER/NAME@COMMIT on the Hugging Face hub"
 _HUB = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 _WANTED = ("config.json", "*.safetensors", "*.safetensors.index.json")
@@ -39,7 +41,7 @@ def files(text: str) -> tuple[Path, ...]:
     return _of_folder(_downloaded(found[1], found[2]), text)
 
 
-_CONVERT = "load them once with the library that wrote them, and save them anew as safetensors"
+_CONVERT = "embench weights convert FILE --out DIR makes a folder that can be named here"
 
 
 def _of_folder(folder: Path, text: str) -> tuple[Path, ...]:

@@ -13,6 +13,7 @@ from embench.engine.stage import Folder
 from embench.engine.work import run_stage
 from embench.planning.plan import make
 from embench.planning.request import Request
+from embench.runs.videos import decode_videos
 from embench.store import clips
 
 from ..sample import sample
@@ -37,6 +38,13 @@ def filmed(tmp_path_factory):
     return root
 
 
+def decoded(request):
+    """Its plan, with the frames that stages read."""
+    plan = make(request)
+    decode_videos(plan.cohorts, plan.method, 1)
+    return plan
+
+
 def plan_of(root, runs, *settings):
     """Of films and EDA, both in windows of 4 s."""
     fields = {
@@ -44,7 +52,7 @@ def plan_of(root, runs, *settings):
         "fusion": "concat",
         "settings": ("encoder[eda].view.length_s=4.0", "encoder[eda].view.step_s=4.0", *settings),
     }
-    return make(
+    return decoded(
         Request(
             plugin("Filmed"), data_root=root, runs=runs, recipe="quick", seeds="0", device="cpu", workers=1, **fields
         )
@@ -133,7 +141,7 @@ def test_a_stage_gives_the_same_when_its_clips_are_streamed(filmed, tmp_path, ki
 def test_videomae_and_what_it_learned_before_are_the_same_when_clips_are_streamed(filmed, tmp_path):
     """From the pretext task to the answers: every byte of the weights, every probability."""
     encoders, settings = ("videomae",), ("encoder.epochs=1", "pretrainer.epochs=1", "encoder.view.step_s=4")
-    plan = make(
+    plan = decoded(
         Request(
             plugin("Filmed"), encoders, pretrainers=("mae",), modalities="video", settings=settings, seeds="0",
             data_root=filmed, runs=tmp_path, recipe="quick", device="cpu", workers=1,

@@ -5,6 +5,7 @@ from types import ModuleType
 
 import pytest
 
+from embench.cli.progress import Progress
 from embench.engine import executors
 from embench.engine.executors.events import Events
 from embench.engine.work import run_stage
@@ -29,7 +30,7 @@ def toy(monkeypatch):
             except EmbenchError as error:
                 outcome.errors[stage.id] = error
             events.poll()
-            events.end(outcome.results.get(stage.id), done, len(todo))
+            events.end(outcome, done, len(todo))
 
     module = ModuleType("toy_executor")
     module.in_turn = in_turn
@@ -48,13 +49,21 @@ def test_an_executor_of_the_table_runs_a_grid_with_the_same_numbers_and_events(b
     assert done.results[0].scores == shared.run("Pool", fusion="late").scores
 
 
+@pytest.mark.parametrize("executor", ["toy", "local"])
 @pytest.mark.usefixtures("toy")
-def test_a_stage_that_failed_holds_up_its_own_and_no_other_run(bench):
+def test_a_stage_that_failed_holds_up_its_own_and_no_other_run(bench, executor, capsys):
     broken, whole = bench.request("Raising", fusion="late"), bench.request("Pool", fusion="late")
-    done = grid([broken, whole], executor="toy")
+    with Progress() as progress:
+        done = grid([broken, whole], executor=executor, workers=1, progress=progress.event)
     assert len(done.results) == 1
     (error,) = done.failures.values()
     assert isinstance(error, PluginError)
+    lines = [line.partition(" (")[0] for line in capsys.readouterr().err.splitlines()]
+    failed = [line.removeprefix("failed ").partition(": ") for line in lines if line.startswith("failed ")]
+    assert error.what.partition(" (")[0] in {reason for _, _, reason in failed}
+    # The other run has stages of the same titles: each was begun twice, and finished once.
+    for title, _, _ in failed:
+        assert (lines.count(f"started {title}"), lines.count(f"finished {title}")) == (2, 1)
 
 
 @pytest.mark.usefixtures("toy")

@@ -19,6 +19,7 @@ from embench.planning.graph import stage_folder
 from embench.planning.method import resolve_method
 from embench.planning.plan import make
 from embench.planning.request import Request
+from embench.runs.videos import decode_videos
 
 from ..sample import WHOLE
 from . import made, pretended
@@ -68,6 +69,7 @@ def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
     request = replace(request, device="cuda", settings=(*request.settings, "encoder.epochs=1"))
     with pretended.gpu(*SOURCES):
         plan = make(request)
+        decode_videos(plan.cohorts, plan.method, 1)
         first = [stage for stage in plan.graph.stages.values() if stage.description.get("fold", 0) == 0]
         outcome = run_graph(first, stage_folder(tmp_path), workers=1, on_event=lambda _: None)
     assert not outcome.errors

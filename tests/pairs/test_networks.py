@@ -4,6 +4,7 @@ import pytest
 
 from embench.planning.method import resolve_method
 from embench.planning.plan import make
+from embench.runs.videos import decode_videos
 
 from ..sample import sample
 from . import made, networks
@@ -17,7 +18,9 @@ QUICK = covering(lambda together: {level for pair in together.pairs() for level 
 
 @pytest.mark.parametrize("together", sample(NETWORKS, *QUICK), ids=str)
 def test_plugins_work_together(together, world, tmp_path):
-    networks.check(make(together.request(data_root=world, runs=tmp_path)))
+    plan = make(together.request(data_root=world, runs=tmp_path))
+    decode_videos(plan.cohorts, plan.method, 1)
+    networks.check(plan)
 
 
 @pytest.mark.usefixtures("world")

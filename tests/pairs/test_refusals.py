@@ -63,6 +63,9 @@ def test_an_encoder_without_what_a_pretrainer_needs(encoder, pretrainer):
             continue
         text = refused(inputs_of(encoder), fusion, pretrainer)
         assert f"needs {lacks(encoder, pretrainer)}, and encoder {encoder} does not offer it" in text
+        named = _plugins_named(text, "an encoder of")
+        m = inputs_of(encoder)[0][0]
+        assert named == [e for e in LEVELS["encoder"] if m in readable(e) and lacks(e, pretrainer) is None]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,14 @@ def test_a_fusion_without_what_a_pretrainer_needs(pretrainer, fusion):
     text = refused(inputs_of(able(pretrainer)[0], count), fusion, pretrainer)
     assert f"trains the whole model and needs {lacks_fusion(fusion, pretrainer)}" in text
     assert f"--fusion {fusion}" in text
+    fine = [f for f in LEVELS["fusion"] if lacks_fusion(f, pretrainer) is None and takes(f, count)]
+    assert _plugins_named(text, "a fusion") == fine
+
+
+def _plugins_named(text, what):
+    """Those that a refusal says would fit."""
+    (line,) = [line for line in text.splitlines() if line.startswith(f"  expected: {what}")]
+    return sorted(line.rpartition("such as ")[2].split(", ")) if "such as" in line else []
 
 
 @pytest.mark.parametrize("pretrainer", LEVELS["pretrainer"])

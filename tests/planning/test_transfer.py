@@ -71,7 +71,7 @@ def test_channels_must_be_the_same(bench):
         for row in rows:
             row["modalities"] = ("eda",)
     write(bench.data, all_subjects, dataset="Other", seed=9)
-    with pytest.raises(UsageError, match="other has no `ecg` with the channels of tiny"):
+    with pytest.raises(UsageError, match="other has no `ecg`, which tiny has"):
         bench.plan("Pool", modalities="ecg", train_dataset=plugin("Other"))
 
 

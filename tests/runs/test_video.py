@@ -12,7 +12,9 @@ import yaml
 from embench.errors import UsageError
 from embench.planning.plan import make
 from embench.planning.request import Request
+from embench.runs.pretrain import pretrain
 from embench.runs.run import run
+from embench.runs.videos import decode_videos
 from embench.store import prepare
 
 from ..tiny.filmed import make_subjects, plugin, write
@@ -95,6 +97,13 @@ def test_an_encoder_of_clips_is_pretrained_on_clips_here_and_elsewhere(filmed, t
     assert predicted(result.folder)
 
 
+def test_pretraining_alone_decodes_what_it_reads(filmed, tmp_path):
+    size = ("encoder.prepare.size=12",)  # as no other test, so that nothing is decoded yet
+    made = pretrain(request(filmed, tmp_path, pretrainers=(plugin("Brightness"),), settings=size))
+    (seen,) = made.manifest["seen"]
+    assert seen["hours"]["video"] > 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -111,13 +120,19 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(filmed, tmp_pat
     assert not (tmp_path / "stages").exists()
 
 
-def test_what_was_not_found_is_said_while_the_plan_is_made(filmed, tmp_path):
+def test_a_plan_decodes_nothing_and_a_run_says_what_was_not_found(filmed, tmp_path):
     output = []
     requested = (
         "encoder.prepare.crop=large",
         "encoder.prepare.size=10",
     )  # as no other test does, so not decoded before
-    make(request(filmed, tmp_path, settings=requested), lambda event: output.append(event["text"]))
+    plan = make(request(filmed, tmp_path, settings=requested))
+    derived = plan.test.store.path.parent.parent / "derived"
+    before = {path.name for path in derived.glob("*")}
+    assert plan.describe()["flops"] > 0
+    assert {path.name for path in derived.glob("*")} == before
+    decode_videos(plan.cohorts, plan.method, 1, lambda event: output.append(event["text"]))
+    assert len({path.name for path in derived.glob("*")} - before) == 1
     assert any("decoding videos of filmed" in reasons for reasons in output)
     (faceless,) = [reasons for reasons in output if "no face found" in reasons]
     assert faceless.startswith("no face found in 57 of 57 segments")  # 19 films of 12 s

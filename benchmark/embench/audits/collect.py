@@ -156,6 +156,7 @@ def rebuild_plan(known: record.Record, data_root: Path | None, folder: Path) -> 
         return None, "its predictions are a submission"
     try:
         from embench.planning.plan import make
+        from embench.runs.videos import decode_videos
     except ModuleNotFoundError as error:
         if lacking(error) is None:
             raise
@@ -166,7 +167,9 @@ def rebuild_plan(known: record.Record, data_root: Path | None, folder: Path) -> 
     values["data_root"] = data_root or _recorded_root(known.run)
     values["runs"] = folder.parent.parent
     try:
-        return make(Request(**values)), ""
+        planned = make(Request(**values))
+        decode_videos(planned.cohorts, planned.method, planned.request.workers)  # stages read their frames
+        return planned, ""
     except EmbenchError as error:
         return None, error.what
 

@@ -34,6 +34,7 @@ from embench.cli import (
     report,
     run,
     score,
+    weights,
 )
 from embench.errors import EmbenchError
 from embench.texts import visible
@@ -58,6 +59,7 @@ app.command("compare")(compare.compare)
 app.command("claims")(claims.claims)
 app.command("report")(report.report)
 app.add_typer(data.data_app, name="data")
+app.add_typer(weights.weights_app, name="weights")
 app.add_typer(leaderboard.leaderboard_app, name="leaderboard")
 
 # What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.

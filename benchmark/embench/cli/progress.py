@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _LONG = ("pretrain", "unimodal", "fusion")
 """Kinds of stages whose start is worth a line of its own; the others are over at once."""
 
+_OVER = ("stage_ended", "stage_failed")
+
 _QUIET_S = 10.0
 """Seconds between two epoch lines where lines are plain, so that a log stays readable."""
 
@@ -68,8 +70,9 @@ class Progress(_Display):
     """Receives the events of a run.
 
     An event is a mapping with `event`: `plan` (`total` stages to run; `done` were done before), `stage_started`,
-    `epoch_ended` (`epoch` from 1, `epochs`, `loss`), `stage_ended` (`done` of `total`), `note` (`text`). The stage's
-    events have `stage`: `id`, `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
+    `epoch_ended` (`epoch` from 1, `epochs`, `loss`), `stage_ended` (`done` of `total`), `stage_failed` (the same, and
+    the `error`), `note` (`text`). The stage's events have `stage`: `id`, `kind`, and where they apply `fold`, `seed`,
+    `modality`, `target`.
     """
 
     def __init__(self) -> None:
@@ -83,7 +86,7 @@ class Progress(_Display):
         name = event["event"]
         if name == "plan":
             self._done, self._total, self._began = 0, int(event["total"]), time.monotonic()
-        elif name == "stage_ended":
+        elif name in _OVER:
             self._done, self._total = int(event["done"]), int(event["total"])
         if name == "note":
             self._line(str(event.get("text", "")))
@@ -99,9 +102,11 @@ class Progress(_Display):
         if name == "plan":
             return
         key = _title(event["stage"])
-        if name == "stage_ended":
+        if name in _OVER:
             if key in self._tasks:
                 bars.remove_task(self._tasks.pop(key))
+            if name == "stage_failed":
+                self._line(f"failed {key}: {event['error']}")
             return
         if key not in self._tasks:
             self._tasks[key] = bars.add_task(key, total=event.get("epochs"), loss="")
@@ -116,6 +121,8 @@ class Progress(_Display):
         elif name == "stage_ended":
             remaining = self._time_left(self._done, self._total)
             self._line(f"finished {_title(event['stage'])} ({self._done} of {self._total}{remaining})")
+        elif name == "stage_failed":
+            self._line(f"failed {_title(event['stage'])}: {event['error']}")
         elif name == "epoch_ended":
             last = event["epoch"] == event.get("epochs")
             if last or time.monotonic() - self._last >= _QUIET_S:

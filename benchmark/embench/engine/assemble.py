@@ -31,7 +31,7 @@ from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.signals.normalise import Moments
-from embench.store import Derived, RecordingEntry, Span, Store, derive, open_store
+from embench.store import Clips, Derived, RecordingEntry, Span, Store, blank_clips, derive, open_store
 
 
 def encoder_of(part: Part) -> Encoder:
@@ -101,6 +101,7 @@ def assemble(
     drop: tuple[str, ...] = (),
     specs: Mapping[str, InputSpec] | None = None,
     memory_bytes: int | None = None,
+    blank: bool = False,
 ) -> tuple[Data, dict[str, InputSpec]]:
     """The feeds of every modality over a grid, and what the encoders' `build` gets.
 
@@ -109,6 +110,7 @@ def assemble(
         drop: modalities that are treated as absent in every row.
         specs: those of the fitted model, where there is one.
         memory_bytes: arrays go to the device while they fit in half of this (default: what is free).
+        blank: clips show black pictures, and no video is decoded.
     """
     budget = (machine.free_bytes(device) if memory_bytes is None else memory_bytes) // 2
     feeds: dict[str, Feed] = {}
@@ -120,6 +122,8 @@ def assemble(
         read = _Part(source, m, encoder, part.code, grid, view, length_s, device)
         if encoder.reads == "features":
             feeds[m], found[m] = _feature_feed(read, all_view)
+        elif encoder.reads == "clips" and blank:
+            feeds[m], found[m] = _streamed_clips(read, blank_clips(source.store, m, encoder))
         else:
             feeds[m], found[m], used = (_clip_feed if encoder.reads == "clips" else _signal_feed)(read, budget)
             budget -= used
@@ -225,14 +229,19 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
 
 def _clip_feed(part: _Part, budget: int) -> tuple[ResidentClips | StreamedClips, InputSpec, int]:
     clips = derive.clips(part.source.store, part.m, part.encoder)
+    streamed, spec = _streamed_clips(part, clips)
     spans, needed = part.placed(clips.spans)
-    picture = clips.array.shape[1:]
-    spec = InputSpec(part.m, (round(part.length_s * clips.rate), *picture), VIDEO_CHANNELS, clips.rate, torch.uint8)
-    size = math.prod(picture) * sum(w[1] for w in needed if w)
+    size = math.prod(spec.shape[1:]) * sum(w[1] for w in needed if w)
     if size > budget:
-        return StreamedClips(part.rows(clips.rate, spans), part.device, clips.array), spec, 0
+        return streamed, spec, 0
     packed, offsets = resident_clips(clips.array, needed, part.device)
     return ResidentClips(part.rows(clips.rate, spans, offsets), part.device, packed), spec, size
+
+
+def _streamed_clips(part: _Part, clips: Clips) -> tuple[StreamedClips, InputSpec]:
+    shape = (round(part.length_s * clips.rate), *clips.array.shape[1:])
+    spec = InputSpec(part.m, shape, VIDEO_CHANNELS, clips.rate, torch.uint8)
+    return StreamedClips(part.rows(clips.rate, part.placed(clips.spans)[0]), part.device, clips.array), spec
 
 
 def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, InputSpec]:

@@ -54,6 +54,7 @@ def of_units(
         drop=drop,
         specs=specs,
         memory_bytes=stage.places.get("memory_bytes"),
+        blank=stage.places.get("blank", False),
     )
     return data, found, grid
 
@@ -229,7 +230,6 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
         model = network.build_unimodal(params.modalities, specs, outputs)
     else:
         model = Model(*network.build_encoders(params.modalities, specs))
-    _check_source(stage, model, specs)
     _start(model, specs, stage, root)
     outputs_of_source = _labels_of(model, params, data, train, recipe) if labels else None
     objective = pretrainer.objective(model, specs, outputs_of_source)
@@ -245,7 +245,9 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
             "licence": stage.places["licences"][params.common.source.store],
             "labels": pretrainer.labels,
             **({"targets": [target.name for target in outputs.targets]} if labels else {}),
-            "channels": {m: list(_read(model.encoders[m], s)) for m, s in specs.items() if s.rate is not None},
+            "channels": {
+                m: list(network.channels_read(model.encoders[m], s)) for m, s in specs.items() if s.rate is not None
+            },
         },
     }
 
@@ -270,36 +272,18 @@ def _windows(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
     return data, with_stats(specs, params.modalities, data, train), train, val
 
 
-def _check_source(stage: Stage[FitParams], model: Model, specs: Mapping[str, InputSpec]) -> None:
-    """Refuses, before anything is trained, a source of which an encoder reads other channels than of the dataset that
-    it is pretrained for (whose names do not decide the result, and are none where there is no such dataset)."""
-    for m, names in stage.places.get("channels", {}).items():
-        if m in specs and specs[m].rate is not None and tuple(names) != specs[m].channels:
-            ours = replace(specs[m], channels=tuple(names), shape=(len(names), *specs[m].shape[1:]))
-            with torch.random.fork_rng(devices=[]):
-                network_of_ours = encoder_of(stage.params.modalities[m]).build(ours)
-            read = {m: _read(network_of_ours, ours)}
-            _check_channels(model, specs, read, stage.title)
-
-
 def _check_channels(
     model: Model, specs: Mapping[str, InputSpec], wanted: Mapping[str, Sequence[str]], where: str
 ) -> None:
     """Refuses to go on from one network to another that reads other channels."""
     for m, names in wanted.items():
-        if m in specs and (found := _read(model.encoders[m], specs[m])) != tuple(names):
+        if m in specs and (found := network.channels_read(model.encoders[m], specs[m])) != tuple(names):
             raise UsageError(
                 f"pretraining and the run that starts from it would read different channels of {m}: {', '.join(found)}",
                 where=where,
                 expected=", ".join(names),
                 hint="name the source's channels as the dataset does (for a corpus in its corpus.yaml), in its order",
             )
-
-
-def _read(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
-    """The channels that a network reads: those it says in `picks`, else all."""
-    picks = getattr(encoder, "picks", None)
-    return spec.channels if picks is None else tuple(spec.channels[i] for i in picks.tolist())
 
 
 def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,11 @@ from embench.engine.supervised import probabilities
 from embench.errors import PluginError, UsageError
 from embench.interfaces.fusion import Fusion
 from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
+from embench.interfaces.units import LabelRule, Target
 from embench.nn import Model, ValueScale, checked_tokens
+
+ANYTHING = Target("anything", "binary", LabelRule(), "")
+"""What a whole model is built for while it has no target to predict; the read-out is thrown away."""
 
 
 def output_spec_of(params: FitParams) -> OutputSpec:
@@ -156,10 +160,12 @@ def fused(fusion: Part, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) ->
     return module_of(fusion, fusion_of(fusion).build(tokens, outputs))
 
 
-def hidden_encoder(root: Path, stage_id: str, inputs: str = "hidden") -> tuple[HiddenEncoder, dict[str, InputSpec]]:
-    """A fitted unimodal stage's network as a frozen encoder of its hidden layer, or its `decisions`. Raises ValueError
-    where the stage has no head."""
-    model, specs, fitted = load_model(root, stage_id)
+def hidden_encoder(
+    root: Path, stage_id: str, inputs: str = "hidden", channels: Mapping[str, tuple[str, ...]] | None = None
+) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
+    """A fitted unimodal stage's network as a frozen encoder of its hidden layer, or its `decisions`; `channels` as in
+    `load_model`. Raises ValueError where the stage has no head."""
+    model, specs, fitted = load_model(root, stage_id, channels=channels)
     (m,) = specs
     if model.head is None:
         raise ValueError(f"stage {stage_id} is not unimodal")
@@ -233,18 +239,30 @@ def describe(folder: Folder) -> Fitted:
     return Fitted(plain["kind"], fitted_params(plain["params"]), plain["inputs"])
 
 
-def load_model(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Model, dict[str, InputSpec], Fitted]:
+def load_model(
+    root: Path, stage_id: str, epoch: int | None = None, channels: Mapping[str, tuple[str, ...]] | None = None
+) -> tuple[Model, dict[str, InputSpec], Fitted]:
     """The fitted network of a unimodal or fusion stage, on the CPU in eval mode, its input specs and the
-    stage's description; with the weights of an `epoch` where every one's were kept."""
+    stage's description.
+
+    Args:
+        epoch: whose weights, where every epoch's were kept.
+        channels: modality -> those of the signals that it is to answer, where they may be another dataset's: it reads
+            the same ones of them, wherever they stand.
+
+    Raises:
+        PluginError: an encoder that picks channels does not pick them anew.
+    """
     folder = Folder(root, stage_id)
     content = describe(folder)
     params, outputs = content.params, output_spec_of(content.params)
-    specs = load_specs(folder)
+    specs = {m: _of_channels(spec, (channels or {}).get(m)) for m, spec in load_specs(folder).items()}
     if not isinstance(params, FusionParams):
         model = build_unimodal(params.modalities, specs, outputs)
-        model.load_state_dict(load_file(folder.file(weights_file(epoch))))
+        _load(model, folder.file(weights_file(epoch)), specs)
     elif params.inputs == "hidden":
-        encoders = {m: hidden_encoder(root, content.inputs[f"unimodal:{m}"])[0] for m in params.modalities}
+        stages = {m: content.inputs[f"unimodal:{m}"] for m in params.modalities}
+        encoders = {m: hidden_encoder(root, stage, channels=channels)[0] for m, stage in stages.items()}
         tokens = {m: encoder.tokens for m, encoder in encoders.items()}
         fusion = fused(params.fusion, tokens, outputs)
         # What was saved has tokens in place of encoders, which lie with their own stages.
@@ -253,8 +271,27 @@ def load_model(root: Path, stage_id: str, epoch: int | None = None) -> tuple[Mod
         model = Model(encoders, tokens, saved.fusion, scale=saved.scale)
     else:
         model = build_fusion(params.modalities, params.fusion, specs, outputs)
-        model.load_state_dict(load_file(folder.file(weights_file(epoch))))
+        _load(model, folder.file(weights_file(epoch)), specs)
     return model.eval(), specs, content
+
+
+def _load(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
+    """Loads weights, which must not move the channels that the encoders have picked."""
+    picked = {m: channels_read(encoder, specs[m]) for m, encoder in model.encoders.items()}
+    model.load_state_dict(load_file(file))
+    for m, encoder in model.encoders.items():
+        if channels_read(encoder, specs[m]) != picked[m]:
+            raise PluginError(
+                f"weights of {m} hold the positions of the channels that the network reads",
+                where=inspect.getsourcefile(type(encoder)),
+                expected="`picks` as a buffer that is not persistent",
+            )
+
+
+def _of_channels(spec: InputSpec, channels: tuple[str, ...] | None) -> InputSpec:
+    if channels is None or spec.rate is None:
+        return spec
+    return replace(spec, channels=channels, shape=(len(channels), *spec.shape[1:]))
 
 
 def is_kept(name: str) -> bool:
@@ -270,30 +307,48 @@ def start_from(model: Model, weights: Path, part: str | None) -> int:
     do not fit.
     """
     state = load_file(weights)
+    own, given = ({n: tuple(v.shape) for n, v in tensors.items()} for tensors in (model.state_dict(), state))
+    taken = names_that_fit(own, given, part, str(weights))
+    model.load_state_dict({name: state[name] for name in taken}, strict=False)
+    return len(taken)
+
+
+def names_that_fit(
+    own: Mapping[str, tuple[int, ...]],
+    given: Mapping[str, tuple[int, ...]],
+    part: str | None,
+    where: str,
+    hint: str | None = None,
+) -> list[str]:
+    """The tensors of a network that others can start, from their names and shapes: those of a part, or all. `hint` is
+    what to do if shapes differ.
+
+    Raises:
+        UsageError: there is none, or one has another shape.
+    """
     prefix = f"{part}." if part else ""
-    own = model.state_dict()
-    taken = {}
-    for name, value in state.items():
-        if not name.startswith(prefix) or not is_kept(name) or name not in own:
-            continue
-        if own[name].shape != value.shape:
-            raise UsageError(
-                f"pretrained weights do not fit: {name} is {tuple(value.shape)}, "
-                f"the network has {tuple(own[name].shape)}",
-                where=str(weights),
-                expected="the encoder, recipe, modality and channels of the pretraining",
-                hint="a network over whole units is as large as the dataset's longest unit: "
-                "give it a window with --set encoder.view.kind=window --set encoder.view.length_s=10",
-            )
-        taken[name] = value
+    taken = [name for name in given if name.startswith(prefix) and is_kept(name) and name in own]
     if not taken:
         raise UsageError(
             f"these weights hold nothing for {part or 'this network'}",
-            where=str(weights),
+            where=where,
             expected="the encoder, recipe and modality of the pretraining",
         )
-    model.load_state_dict(taken, strict=False)
-    return len(taken)
+    for name in taken:
+        if own[name] != given[name]:
+            raise UsageError(
+                f"pretrained weights do not fit: {name} is {given[name]}, the network has {own[name]}",
+                where=where,
+                expected="the encoder, recipe, modality and channels of the pretraining",
+                hint=hint,
+            )
+    return taken
+
+
+def channels_read(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
+    """The channels that a network reads: those it says in `picks`, else all."""
+    picks = getattr(encoder, "picks", None)
+    return spec.channels if picks is None else tuple(spec.channels[i] for i in picks.tolist())
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -97,11 +97,11 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
     # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
     spec = replace(stage.params.common.source, longest_s=own.longest_s, shortest_s=own.shortest_s)
     source = Source.of(spec, stage.places, stage.task)
-    specs = network.load_specs(Folder(root, fitted))
-    data, _, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
+    data, found, grid = of_units(stage, params, source, drop=stage.params.drop)
+    channels = {m: spec.channels for m, spec in found.items() if spec.rate is not None}
     rows, unit_ids = np.flatnonzero(data.present.any(1)), _unit_ids(source, stage.task)
     size = dict[str, int | None]()
-    predictor: Callable[[int | None], Predictor] = partial(_network, root, fitted, data)
+    predictor: Callable[[int | None], Predictor] = partial(_network, root, fitted, data, channels)
     if isinstance(params, FusionParams) and fitted_stage.kind == "estimator":
         estimator, name = fit_estimator(params, Folder(root, fitted)), params.fusion.name
         own_size, operations = size_of(estimator)
@@ -109,7 +109,7 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
         size = {"parameters": None if own_size is None else own_size + frozen, "flops": operations}
 
         def predictor(_: int | None) -> Predictor:
-            return _estimator(root, fitted_stage, estimator, data, name)
+            return _estimator(root, fitted_stage, estimator, data, channels, name)
 
     return Questions(params, source, data, grid, rows, unit_ids, predictor, size)
 
@@ -138,8 +138,10 @@ Predictor = Callable[[np.ndarray], dict[str, np.ndarray]]
 `hidden` (b, H)."""
 
 
-def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Predictor:
-    model, _, fitted_stage = network.load_model(root, fitted, epoch)
+def _network(
+    root: Path, fitted: str, data: Data, channels: Mapping[str, tuple[str, ...]], epoch: int | None
+) -> Predictor:
+    model, _, fitted_stage = network.load_model(root, fitted, epoch, channels)
     outputs = network.output_spec_of(fitted_stage.params)
     model.to(data.device)
 
@@ -152,11 +154,19 @@ def _network(root: Path, fitted: str, data: Data, epoch: int | None) -> Predicto
     return predictor
 
 
-def _estimator(root: Path, fitted_stage: network.Fitted, estimator: Estimator, data: Data, name: str) -> Predictor:
+def _estimator(
+    root: Path,
+    fitted_stage: network.Fitted,
+    estimator: Estimator,
+    data: Data,
+    channels: Mapping[str, tuple[str, ...]],
+    name: str,
+) -> Predictor:
     params, nets = fitted_stage.params, fitted_stage.inputs
     over_nets = isinstance(params, FusionParams) and params.inputs != "features"
     if isinstance(params, FusionParams) and over_nets:
-        frozen = {m: network.hidden_encoder(root, nets[f"unimodal:{m}"], params.inputs)[0] for m in data.feeds}
+        stages = {m: nets[f"unimodal:{m}"] for m in data.feeds}
+        frozen = {m: network.hidden_encoder(root, stage, params.inputs, channels)[0] for m, stage in stages.items()}
         data = hidden_data(data, frozen)
     X = feature_rows(data)
     (target,) = network.output_spec_of(params).targets

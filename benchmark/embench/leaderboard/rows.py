@@ -129,10 +129,19 @@ def describe_differences(run: Manifest) -> list[str]:
     differences += [f"{part} is not bundled, conformance {result}" for part, result in _not_bundled(run).items()]
     if config.get("pretrained"):
         digests = sorted({digest[:8] for digest in config["pretrained"].values()})
-        differences.append(f"started from weights {', '.join(digests)}")
+        differences.append(f"started from weights {', '.join(digests)}{_saw(run)}")
     if run.pretrain_overlap != "none":
         differences.append(f"pretraining overlap: {run.pretrain_overlap.replace('_', ' ')}")
     return differences + [f"--set {setting}" for setting in run.recipe.settings]
+
+
+def _saw(run: Manifest) -> str:
+    """What converted weights were trained on; for others it stands among the pretrainers and the overlap."""
+    manifest = (run.started_from or {}).get("manifest") or {}
+    if "converted" not in manifest:
+        return ""
+    words = [f"{seen['dataset']}, {'with' if seen['labels'] == 'source' else 'no'} labels" for seen in manifest["seen"]]
+    return f" of {manifest['converted']['layout']}, trained on {'; '.join(words) or 'unknown data'}"
 
 
 def _not_bundled(run: Manifest) -> dict[str, str]:

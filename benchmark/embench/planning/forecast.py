@@ -83,8 +83,10 @@ def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
 
 
 def _fewer(stage: Stage[FitParams]) -> Stage[FitParams]:
-    """The same stage on some of its training units, enough for a few that have a modality."""
+    """The same stage on some of its training units, enough for a few that have a modality, of which no video is
+    decoded."""
     units = np.flatnonzero(stage.task["role"] == 0)
     first = units[np.unique(np.linspace(0, len(units) - 1, 16 * ROWS).astype(int))]
     own = ("recording", "start", "stop", "role", "y")
-    return replace(stage, task={k: v[first] if k in own else v for k, v in stage.task.items()})
+    task = {k: v[first] if k in own else v for k, v in stage.task.items()}
+    return replace(stage, task=task, places={**stage.places, "blank": True})

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from embench.data.cohort import Cohort
+from embench.engine import network
 from embench.engine.specs import (
     Common,
     FitParams,
@@ -25,7 +26,7 @@ from embench.engine.specs import (
 )
 from embench.engine.stage import ENGINE_REVISION, Stage
 from embench.errors import UsageError
-from embench.interfaces.units import LabelRule, Target
+from embench.interfaces.units import Target
 from embench.planning.method import FUSION, Method, Origin, Pretraining
 from embench.planning.tasks import (
     TRAIN,
@@ -83,15 +84,20 @@ class Graph:
 
 def common(setting: Setting, seed: int, fold: int | None, cohort: Cohort) -> Common:
     """What the params of every stage hold; without a fold where all folds share the stage."""
-    rest = cohort.card.baseline if setting.protocol.normalise == "baseline" else None
-    source = SourceSpec(
+    source = source_spec(setting.protocol, cohort)
+    return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
+
+
+def source_spec(protocol: Protocol, cohort: Cohort) -> SourceSpec:
+    """What stages on a cohort hold of its data."""
+    rest = cohort.card.baseline if protocol.normalise == "baseline" else None
+    return SourceSpec(
         cohort.store.key,
         cohort.longest_s,
         cohort.shortest_s,
-        setting.protocol.normalise,
+        protocol.normalise,
         (rest.start_s, rest.stop_s) if rest else None,
     )
-    return Common(ENGINE_REVISION, libraries(setting.device), setting.device, setting.threads, seed, fold, source)
 
 
 def external_stage(
@@ -109,17 +115,13 @@ def external_stage(
     if step.labels == "source":
         targets, task = source.targets, labelled_units(source, which)
     else:
-        targets = (ANYTHING,) if step.modality is None else ()
+        targets = (network.ANYTHING,) if step.modality is None else ()
         roles = dict.fromkeys((entry.subject for entry in source.store.recordings), TRAIN)
         task = task_of(source, recorded_segments(source, roles, which), which)
     fold = next((s.params.common.fold for s in before.values() if s.params.common.fold is not None), None)
     params = _pretrain_params(method, step, setting, targets, before, common(setting, seed, fold, source))
     description = {"seed": seed, **_modality(step), **({} if fold is None else {"fold": fold})}
     return Stage("pretrain", params, _ids(before), task, setting.places, description)
-
-
-ANYTHING = Target("anything", "binary", LabelRule(), "")
-"""What a whole model is built for while it has no target to predict; the read-out is thrown away."""
 
 
 class Builder:

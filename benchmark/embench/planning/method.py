@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from typing import Any, Literal
 from embench import registry
 from embench.data.find import is_corpus_folder
 from embench.engine.specs import Part
-from embench.errors import UsageError
+from embench.errors import PluginError, UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
@@ -218,10 +219,12 @@ def _check(method: Method, kind: type[Any]) -> None:
         encoder: type[Encoder] = registry.load("encoder", part.name)
         missing = [p for p in m.split("+") if p not in encoder.accepts]
         if missing:
+            readers = [name for name, kind in _plugins("encoder") if set(m.split("+")) <= kind.accepts]
             raise UsageError(
                 f"encoder {part.short} does not read {', '.join(missing)}",
                 where=f"modality {m}",
                 expected=f"one of {', '.join(sorted(encoder.accepts))}",
+                hint=f"encoders of {m}: {', '.join(readers)}" if readers else None,
             )
         if "+" in m and encoder(part.recipe).reads == "features" and "joined" not in encoder.offers:
             raise UsageError(
@@ -237,14 +240,15 @@ def _check(method: Method, kind: type[Any]) -> None:
                 hint="use a fusion instead: --modalities " + m.replace("+", ","),
             )
     if issubclass(kind, Fusion):
-        least, most = kind.arity
-        n = len(method.modalities)
-        if n < least or (most is not None and n > most):
+        n, (least, most) = len(method.modalities), kind.arity
+        if not _takes(kind, n):
             span = f"{least}" if most == least else f"{least} to {most}" if most else f"at least {least}"
+            others = [name for name, other in _plugins("fusion") if issubclass(other, Fusion) and _takes(other, n)]
             raise UsageError(
                 f"fusion {method.fusion.short} takes {span} modalit{'y' if span == '1' else 'ies'}, "
                 f"and there are {n}: {', '.join(method.modalities)}",
                 where="--fusion",
+                expected=_offered(f"for {n}, a fusion", others),
                 hint=f"choose with --modalities, such as --modalities {method.modalities[0]}",
             )
     for step in method.pretraining:
@@ -259,16 +263,12 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
             where=f"--pretrainer {step.part.short}",
         )
     for m in method.of(step):
-        encoder = registry.load("encoder", method.encoders[m].name)
-        instance: Encoder = encoder(method.encoders[m].recipe)
-        lacks = sorted(pretrainer.needs_encoder - encoder.offers)
-        reads = instance.reads if instance.reads in ("features", "clips") else "signal"
-        if lacks or (pretrainer.needs_input and reads not in pretrainer.needs_input):
-            what = ", ".join(lacks) or f"input of kind {' or '.join(sorted(pretrainer.needs_input))}"
+        instance: Encoder = registry.load("encoder", method.encoders[m].name)(method.encoders[m].recipe)
+        if what := _lacks(pretrainer, instance):
             raise UsageError(
                 f"pretrainer {step.part.short} needs {what}, and encoder {method.encoders[m].short} does not offer it",
                 where=f"--pretrainer {step.part.short}, modality {m}",
-                expected=f"an encoder that offers {what}",
+                expected=_offered(f"an encoder of {m}", _encoders_for(pretrainer, m, method.preset)),
             )
     lacks = sorted(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset()))
     if lacks or (pretrainer.scope == "model" and method.joins != "tokens"):
@@ -276,4 +276,49 @@ def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> 
         raise UsageError(
             f"pretrainer {step.part.short} trains the whole model and needs {needed}",
             where=f"--fusion {method.fusion.short}",
+            expected=_offered("a fusion", _fusions_for(pretrainer, len(method.modalities))),
         )
+
+
+def _lacks(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
+    """What a pretrainer needs of an encoder and does not find."""
+    if lacks := sorted(pretrainer.needs_encoder - encoder.offers):
+        return ", ".join(lacks)
+    reads = encoder.reads if encoder.reads in ("features", "clips") else "signal"
+    fine = not pretrainer.needs_input or reads in pretrainer.needs_input
+    return None if fine else f"input of kind {' or '.join(sorted(pretrainer.needs_input))}"
+
+
+def _encoders_for(pretrainer: type[Pretrainer], modality: str, preset: str) -> list[str]:
+    """The encoders of a modality that a pretrainer can train."""
+    found = ((name, kind) for name, kind in _plugins("encoder") if set(modality.split("+")) <= kind.accepts)
+    return [n for n, kind in found if preset in kind.recipes and not _lacks(pretrainer, kind(kind.recipes[preset]))]
+
+
+def _fusions_for(pretrainer: type[Pretrainer], modalities: int) -> list[str]:
+    """The fusions of so many modalities under which a pretrainer can train the whole model."""
+    return [
+        name
+        for name, kind in _plugins("fusion")
+        if issubclass(kind, Fusion)
+        and pretrainer.needs_fusion <= kind.offers
+        and (pretrainer.scope != "model" or kind.inputs == "tokens")
+        and _takes(kind, modalities)
+    ]
+
+
+def _takes(fusion: type[Fusion], modalities: int) -> bool:
+    """Whether a fusion joins so many modalities."""
+    least, most = fusion.arity
+    return least <= modalities <= (most or modalities)
+
+
+def _plugins(kind: str) -> Iterator[tuple[str, Any]]:
+    """Name and class of every plugin of a kind that can be loaded."""
+    for name in registry.names(kind):
+        with suppress(PluginError):
+            yield name, registry.load(kind, name)
+
+
+def _offered(what: str, names: Sequence[str]) -> str:
+    return f"{what} such as {', '.join(names)}" if names else f"{what}, of which none is installed"

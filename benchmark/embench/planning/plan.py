@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,10 +16,12 @@ from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_
 from embench.engine import device as machine
 from embench.errors import DataError, UsageError
 from embench.files import digest
+from embench.interfaces.encoder import Encoder
 from embench.interfaces.kinds import KINDS
 from embench.interfaces.units import Target
 from embench.planning import weights
 from embench.planning.graph import Builder, Graph, Setting, data_places
+from embench.planning.handovers import check_handovers
 from embench.planning.method import FUSION, Method, resolve_method, without_paths
 from embench.planning.request import Request
 from embench.planning.sources import channels_of, sources
@@ -27,7 +29,7 @@ from embench.planning.transfer import of_both, trained_on
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
 from embench.records.wording import name_without_package
-from embench.store import clips
+from embench.store import blank_clips
 from embench.system import cores
 
 THREADS = 1
@@ -39,8 +41,8 @@ ASSUMED_SD = 0.10
 
 @dataclass(frozen=True)
 class Plan:
-    """A run before it is run; `fit` and `test` are one cohort unless `--train-dataset` names another. `videos` says of
-    each dataset whose frames are read what was not seen in them."""
+    """A run before it is run; `fit` and `test` are one cohort unless `--train-dataset` names another. `cohorts` are
+    these and those of all sources of pretraining, each once."""
 
     request: Request
     protocol: Protocol
@@ -52,7 +54,7 @@ class Plan:
     graph: Graph
     setting: Setting
     started: weights.Weights | None = None
-    videos: tuple[Mapping[str, Any], ...] = ()
+    cohorts: tuple[Cohort, ...] = ()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -194,7 +196,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     targets = choose_targets(card, request.targets)
 
     workers = request.workers or default_workers("cpu")
-    on_step = _every_fifth(f"preparing {card.name}", progress)
+    on_step = every_fifth(f"preparing {card.name}", progress)
     store = find.prepared(dataset, request.data_root, protocol, workers, on_step)
     method = resolve_method(request, card, list(store.modalities), device)
     if method.joins == "estimator":
@@ -207,13 +209,14 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             f"{method.fusion.short} is fitted on features, which no weights change",
             where=f"--pretrained {request.pretrained}",
         )
-    cohorts = {c.store.key: c for c in (test, fit, *source_cohorts.values())}.values()
-    videos = tuple(seen for cohort in cohorts for seen in _decode_videos(cohort, method, workers, progress))
+    cohorts = tuple({c.store.key: c for c in (test, fit, *source_cohorts.values())}.values())
+    _check_videos(cohorts, method)
     channels = {m: channels_of(fit, m) for m in method.modalities}
     started = (
         weights.find_weights(request.pretrained, request.runs_folder, method, channels) if request.pretrained else None
     )
     _check_frozen(method, started)
+    check_handovers(method, protocol, fit, test, source_cohorts, started)
     setting = Setting(
         protocol,
         device,
@@ -225,7 +228,6 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         started.digests if started else {},
         {
             **data_places(test, fit, *source_cohorts.values()),
-            "channels": channels,
             "weights": started.places if started else {},
             "weights_channels": started.channels if started else {},
         },
@@ -242,7 +244,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             where=f"protocol {protocol.name}",
             hint="--dev needs validation subjects: use more subjects, or another --protocol",
         )
-    plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, videos)
+    plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts)
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
             f"pretraining saw the test subjects of {card.name}, of whom {protocol.name} reveals only their rest",
@@ -263,7 +265,7 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
         )
 
 
-def _every_fifth(what: str, progress: EventCallback | None) -> ProgressCallback:
+def every_fifth(what: str, progress: EventCallback | None) -> ProgressCallback:
     """Makes a note of every fifth step and of the last one."""
 
     def note(done: int, total: int, which: str) -> None:
@@ -273,33 +275,19 @@ def _every_fifth(what: str, progress: EventCallback | None) -> ProgressCallback:
     return note
 
 
-def _decode_videos(
-    cohort: Cohort, method: Method, workers: int, progress: EventCallback | None
-) -> Iterator[dict[str, Any]]:
-    """Stores the frames that encoders of clips will read, so that no stage waits for them; reports what is missing,
-    and yields it as the record keeps it."""
+def _check_videos(cohorts: Iterable[Cohort], method: Method) -> None:
+    """Refuses datasets of whose videos an encoder could not read one frame; none is decoded."""
+    for cohort in cohorts:
+        for m, encoder in encoders_of_clips(cohort, method):
+            blank_clips(cohort.store, m, encoder)
+
+
+def encoders_of_clips(cohort: Cohort, method: Method) -> Iterator[tuple[str, Encoder]]:
+    """The modalities of a cohort whose encoders read clips, and these encoders."""
     for m, part in method.encoders.items():
         encoder = registry.load("encoder", part.name)(part.recipe)
-        if encoder.reads != "clips" or m not in cohort.store.modalities:
-            continue
-        on_step = _every_fifth(f"decoding videos of {cohort.card.name}", progress)
-        stored = clips(cohort.store, m, encoder, workers=workers, progress=on_step)
-        notes = [f"video of {row['recording']} excluded: {row['reason']}" for row in stored.excluded]
-        if stored.faceless:
-            notes.append(
-                f"no face found in {stored.faceless} of {stored.segments} segments of {cohort.card.name}: they show "
-                "the middle of the picture"
-            )
-        if progress:
-            for note in notes:
-                progress({"event": "note", "text": note})
-        yield {
-            "dataset": cohort.card.name,
-            "recordings": len(stored.spans),
-            "left_out": [dict(row) for row in stored.excluded],
-            "stretches": stored.segments,
-            "without_face": stored.faceless,
-        }
+        if encoder.reads == "clips" and m in cohort.store.modalities:
+            yield m, encoder
 
 
 def _check_estimator(method: Method, targets: Sequence[Target]) -> None:

@@ -65,6 +65,8 @@ class Weights:
         """
         if self.manifest is None and (self.run is None or self.run["config"]["pretrained"]):
             return "unknown"
+        if self.manifest is not None and not self.manifest["seen"]:  # of converted weights that nobody knows
+            return "unknown"
         ours = [entry for entry in self.seen() if _family(entry["dataset"]) == _family(dataset)]
         if any(entry.get("labels") == "source" for entry in ours):
             return "labelled_target"
@@ -161,9 +163,9 @@ def merged(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry of what was seen with the number of subjects in place of their names."""
+    """An entry of what was seen with the number of subjects in place of their names; None where it is not known."""
     subjects = entry["people"]
-    return {**entry, "people": subjects if isinstance(subjects, int) else len(subjects)}
+    return {**entry, "people": len(subjects) if isinstance(subjects, list) else subjects}
 
 
 def _family(dataset: str) -> str:
@@ -255,6 +257,13 @@ def _digest(path: Path) -> str:
 
 def _manifest(path: Path) -> dict[str, Any]:
     content = record.read_sealed(path)
+    if isinstance(content, dict) and "converted" in content and not content["encoders"]:
+        raise UsageError(
+            f"these are weights of {content['converted']['layout']} layout, which an encoder reads by itself",
+            where=str(path.parent),
+            expected="weights by the names of embench's networks",
+            hint=f"--set encoder.build.weights={path.parent}",
+        )
     wanted = ("encoders", "fusion", "modalities", "channels", "seen", "files")
     if not isinstance(content, dict) or (missing := [name for name in wanted if name not in content]):
         raise DataError(

@@ -23,7 +23,8 @@ BROKEN_PACKAGE = "package"
 
 _REQUIRED = ("target", "revision", "summary")
 _OPTIONAL = ("paper", "modalities", "licence")
-_OF_DATASETS = ("synthesizer",)
+_OF_KINDS = {"dataset": "synthesizer", "encoder": "converter", "pretrainer": "converter"}
+"""The function that a plugin of a kind may have beside its class."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -42,6 +43,8 @@ class Entry:
         broken: why it can't be used, or None. A package that can't be read at all is one entry of kind `package`.
         alias_of: the name it is another name for, or None.
         synthesizer: `module:function` that writes synthetic files of a dataset, or None.
+        converter: `module:function` that converts checkpoints of other code for an encoder or what a pretrainer trains,
+            or None.
     """
 
     kind: str
@@ -58,6 +61,7 @@ class Entry:
     broken: str | None = None
     alias_of: str | None = None
     synthesizer: str | None = None
+    converter: str | None = None
 
     @property
     def full_name(self) -> str:
@@ -182,6 +186,7 @@ def _entry(
         modalities=tuple(real.get("modalities") or ()),
         licence=real.get("licence"),
         synthesizer=real.get("synthesizer"),
+        converter=real.get("converter"),
     )
     return replace(entry, alias_of=alias_of)
 
@@ -192,7 +197,8 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
         return "a name is letters, digits, `_`, `-`, `.`, and one `/` before a variant"
     if not isinstance(fields, Mapping):
         return "it is not a mapping of fields"
-    known = (*_REQUIRED, *_OPTIONAL, *(_OF_DATASETS if kind == "dataset" else ()))
+    extra = _OF_KINDS.get(kind)
+    known = (*_REQUIRED, *_OPTIONAL, *([extra] if extra else []))
     for key in fields:
         if key not in known:
             return f"unknown field `{key}` ({did_you_mean(str(key), known) or 'known: ' + ', '.join(known)})"
@@ -203,9 +209,9 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
         return f"`target` is {fields['target']!r}, expected `module:Class`"
     if type(fields["revision"]) is not int or fields["revision"] < 1:
         return f"`revision` is {fields['revision']!r}, expected an integer of at least 1"
-    synthesizer = fields.get("synthesizer", fields["target"])
-    if not isinstance(synthesizer, str) or not _TARGET.fullmatch(synthesizer):
-        return f"`synthesizer` is {synthesizer!r}, expected `module:function`"
+    function = fields.get(extra, fields["target"])
+    if not isinstance(function, str) or not _TARGET.fullmatch(function):
+        return f"`{extra}` is {function!r}, expected `module:function`"
     for key in ("summary", "paper", "licence"):
         if key in fields and not isinstance(fields[key], str):
             return f"`{key}` is {fields[key]!r}, expected text"

@@ -16,11 +16,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from embench.errors import EmbenchError, PluginError, UsageError
-from embench.registry.catalogue import find
+from embench.registry.catalogue import entries, find
 from embench.registry.fragments import Entry, module_file
 from embench.registry.naming import did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from embench.interfaces.conversion import Converter
     from embench.interfaces.dataset import Synthesizer
 
 _BASES = {
@@ -87,13 +90,25 @@ def synthesizer(name: str) -> Synthesizer:
         raise UsageError(f"{entry.name} has no synthesizer", hint="`embench data status` says how to obtain its data")
     if entry.synthesizer is None:
         return cast("Synthesizer", load_entry(entry).synthesize)
-    entry = replace(entry, target=entry.synthesizer)  # so that an error names the generator's place
-    module, function = _import(entry), entry.target.rpartition(":")[2]
+    return cast("Synthesizer", _function(entry, entry.synthesizer))
+
+
+def converters() -> list[tuple[str, Converter]]:
+    """All converters of checkpoints: the full name of the plugin that each is for, and the function. Raises PluginError
+    where importing one fails."""
+    named = [entry for entry in entries() if entry.converter and not entry.broken and not entry.alias_of]
+    return [(entry.full_name, cast("Converter", _function(entry, str(entry.converter)))) for entry in named]
+
+
+def _function(entry: Entry, target: str) -> Callable[..., Any]:
+    """The function beside an entry's class that `registry.yaml` names."""
+    entry = replace(entry, target=target)  # so that an error names its place
+    module, function = _import(entry), target.rpartition(":")[2]
     found = getattr(module, function, None)
     if not callable(found):
         hint = did_you_mean(function, [key for key, value in vars(module).items() if inspect.isfunction(value)])
         raise _fault(entry, f"{module.__name__} has no function {function}", hint=hint)
-    return cast("Synthesizer", found)
+    return cast("Callable[..., Any]", found)
 
 
 def origin(entry: Entry) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,15 @@ from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart,
 from embench.statistics import evaluation
 
 
-def manifest(planned: Plan, outcome: Outcome, looks: Looks, conformance: Mapping[str, str]) -> Manifest:
+def manifest(
+    planned: Plan,
+    outcome: Outcome,
+    looks: Looks,
+    conformance: Mapping[str, str],
+    videos: Sequence[Mapping[str, Any]],
+) -> Manifest:
     """What run.yaml holds of a run; `looks` are the ledger's counts, `conformance` is what became of the checks of
-    plugins that are not bundled."""
+    plugins that are not bundled, `videos` what was not seen in those of each dataset."""
     method, synthetic = planned.method, planned.fit.store.synthetic
     facts = evaluation.run_circumstances(planned.dataset, planned.test, planned.protocol, planned.deviations)
     dataset = facts.dataset
@@ -46,7 +52,7 @@ def manifest(planned: Plan, outcome: Outcome, looks: Looks, conformance: Mapping
             settings=list(planned.request.settings),
         ),
         seeds=list(planned.request.seed_list),
-        videos=[dict(video) for video in planned.videos],
+        videos=[dict(video) for video in videos],
         pretrain_overlap=planned.overlap,
         pretraining=_pretraining_sources(planned, outcome),
         started_from=planned.started.summary() if planned.started else None,

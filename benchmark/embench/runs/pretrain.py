@@ -26,6 +26,7 @@ from embench.planning.graph import libraries
 from embench.planning.pretraining import PretrainingPlan, plan_pretraining
 from embench.planning.request import Request
 from embench.runs.stages import run_stages
+from embench.runs.videos import decode_videos
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
     """
     plan = plan_pretraining(request, seed)
     stages = list(plan.stages.values())
+    decode_videos([plan.source], plan.method, request.workers, progress)
     outcome, root = run_stages(stages, request, plan.device, progress)
     outcome.check(stage.id for stage in stages)
     folder = plan.folder
@@ -88,9 +90,9 @@ def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content:
         "embench_version": embench.__version__,
         "synthetic": any(entry["synthetic"] for entry in entries),
         "scope": "model" if plan.whole else "encoder",
-        "pretrainer": _describe(step.part),
-        "encoders": {m: _describe(part) for m, part in method.encoders.items()},
-        "fusion": _describe(method.fusion) if plan.whole else None,
+        "pretrainer": describe_part(step.part),
+        "encoders": {m: describe_part(part) for m, part in method.encoders.items()},
+        "fusion": describe_part(method.fusion) if plan.whole else None,
         "modalities": list(method.modalities),
         "channels": {m: names for one in seen for m, names in one["channels"].items()},
         "recipe": {"preset": method.preset, "settings": list(plan.request.settings)},
@@ -106,6 +108,7 @@ def _manifest(plan: PretrainingPlan, seen: Sequence[Mapping[str, Any]], content:
     }
 
 
-def _describe(part: Part) -> dict[str, Any]:
+def describe_part(part: Part) -> dict[str, Any]:
+    """A plugin with its code and recipe, as manifests of weights have it."""
     recipe = json.loads(json.dumps(part.recipe.mapping()))  # YAML has no tuples
     return {"plugin": part.name, "code": part.code, "recipe": recipe}

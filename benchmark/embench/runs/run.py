@@ -24,6 +24,7 @@ from embench.registry.hooks import Observers
 from embench.runs import evaluate, guards, kept
 from embench.runs.manifest import manifest
 from embench.runs.stages import run_stages
+from embench.runs.videos import decode_videos
 from embench.statistics import evaluation
 from embench.statistics.evaluation import Result
 
@@ -83,13 +84,14 @@ def grid(
     for planned in plans:
         observers.run_started({"id": planned.id, **planned.config})
     conformance = [guards.conformance(planned.method, on_event) for planned in plans]
+    videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
     device, watched = plans[0].setting.device, _with_observers(on_event, observers)
     outcome, root = run_stages(stages, requests[0], device, watched, executor=executor, workers=workers)
     results, failures = [], {}
-    for planned, conforms in zip(plans, conformance, strict=True):
+    for planned, conforms, seen in zip(plans, conformance, videos, strict=True):
         try:
-            results.append(_conclude(planned, outcome, root, observers, conforms))
+            results.append(_conclude(planned, outcome, root, observers, conforms, seen))
         except EmbenchError as error:
             failures[f"{planned.method.title} ({planned.id})"] = error
     return GridResult(tuple(results), failures)
@@ -111,7 +113,12 @@ def _with_observers(on_event: EventCallback, observers: Observers) -> EventCallb
 
 
 def _conclude(
-    planned: Plan, outcome: Outcome, root: Path, observers: Observers, conformance: Mapping[str, str]
+    planned: Plan,
+    outcome: Outcome,
+    root: Path,
+    observers: Observers,
+    conformance: Mapping[str, str],
+    videos: Sequence[Mapping[str, Any]],
 ) -> Result:
     """Scores a plan whose stages are done and writes its record; one that the same code wrote before is read again, so
     that the test labels stay closed."""
@@ -135,7 +142,7 @@ def _conclude(
     data = find.raw_digest_of(request.dataset, request.data_root)
     looks = ledger.record_openings(request.runs_folder, data, planned.test.store.key, opening, targets)
     evaluated = evaluate.evaluate(planned, root)
-    content = manifest(planned, outcome, looks, conformance).content()
+    content = manifest(planned, outcome, looks, conformance, videos).content()
     written = record.Record(
         content,
         evaluated.predictions,

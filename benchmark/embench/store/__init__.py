@@ -1,6 +1,6 @@
 """Prepared data on disk: content-addressed, memory-mapped, labels apart."""
 
-from embench.store.clips import Clips, clips, decoder_versions
+from embench.store.clips import Clips, blank_clips, clips, decoder_versions
 from embench.store.derive import Derived, features, joined, stream
 from embench.store.folders import cache_root
 from embench.store.prepare import prepare
@@ -14,6 +14,7 @@ __all__ = [
     "Span",
     "Store",
     "VideoEntry",
+    "blank_clips",
     "cache_root",
     "clips",
     "decoder_versions",

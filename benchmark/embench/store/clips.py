@@ -65,16 +65,18 @@ def clips(
         UsageError: where the store has no such videos. DataError: where a file is no longer there. PluginError: where
             the recipe does not say what frames it wants. MachineError: where the disk is full, or a worker died.
     """
-    wanted = _wanted_frames(encoder)
-    if modality != "video" or "video" not in store.modalities:
-        raise UsageError(f"{store.name} has no usable video", where=f"modality {modality}")
+    wanted = _checked(store, modality, encoder)
     key = folder_digest([FORMAT, store.key, decoder_versions(), "clips", asdict(wanted)])
 
     def build(folder: Path) -> None:
-        films = [*_films(store, wanted)]
-        total = films[-1].row + films[-1].frames if films else 0
-        if total == 0:
-            raise UsageError(f"no video is long enough for a frame at {wanted.frames_hz:g} Hz", where=store.name)
+        films, total = _listed(store, wanted)
+        for film in films:
+            if not film.path.is_file():
+                raise DataError(
+                    "a video has moved since the data were prepared",
+                    where=str(film.path),
+                    hint="put the file back, or name its folder with --data-root",
+                )
         array = folder / _ARRAY
         start = _room(array, (total, 3, wanted.size, wanted.size))
         spans, excluded, segments, faceless = dict[str, Span](), [], 0, 0
@@ -100,6 +102,32 @@ def clips(
         index["stretches"],
         index["faceless"],
     )
+
+
+def blank_clips(store: Store, modality: str, encoder: Encoder) -> Clips:
+    """What `clips` would give if every film could be decoded and showed black pictures; nothing is decoded. Raises what
+    `clips` raises before it decodes."""
+    wanted = _checked(store, modality, encoder)
+    films, total = _listed(store, wanted)
+    spans = {film.recording: Span(film.row, film.frames, film.first / wanted.frames_hz) for film in films}
+    pictures = np.broadcast_to(np.uint8(0), (total, 3, wanted.size, wanted.size))
+    return Clips(pictures, wanted.frames_hz, spans, (), 0, 0)
+
+
+def _checked(store: Store, modality: str, encoder: Encoder) -> Frames:
+    wanted = _wanted_frames(encoder)
+    if modality != "video" or "video" not in store.modalities:
+        raise UsageError(f"{store.name} has no usable video", where=f"modality {modality}")
+    return wanted
+
+
+def _listed(store: Store, wanted: Frames) -> tuple[list[Film], int]:
+    """The films of a store, and how many frames of them are wanted."""
+    films = [*_films(store, wanted)]
+    total = films[-1].row + films[-1].frames if films else 0
+    if total == 0:
+        raise UsageError(f"no video is long enough for a frame at {wanted.frames_hz:g} Hz", where=store.name)
+    return films, total
 
 
 def _wanted_frames(encoder: Encoder) -> Frames:
@@ -150,14 +178,9 @@ def _film(store: Store, entry: RecordingEntry, held: VideoEntry, wanted: Frames,
     start, stop = held.seen(entry.duration_s)
     first = math.ceil(start * wanted.frames_hz - EPS)
     frames = max(math.ceil(stop * wanted.frames_hz - EPS) - first, 0)
-    path, boxes = (None if name is None else (store.root or Path()) / name for name in (held.file, held.boxes))
-    if path is None or not path.is_file():
-        raise DataError(
-            "a video has moved since the data were prepared",
-            where=str(path),
-            hint="put the file back, or name its folder with --data-root",
-        )
-    return Film(entry.id, path, boxes, held.span[0], first, frames, row)
+    root = store.root or Path()
+    boxes = None if held.boxes is None else root / held.boxes
+    return Film(entry.id, root / held.file, boxes, held.span[0], first, frames, row)
 
 
 def _all(films: Sequence[Film], wanted: Frames, array: Path, start: int, workers: int) -> Iterator[Stored]:

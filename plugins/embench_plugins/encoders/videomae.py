@@ -6,8 +6,9 @@ token; the tokens' mean is read, through a LayerNorm and a linear layer. The net
 in pretraining and which VideoMAE's authors take off to fine-tune it, is there where the weights have it, and where they
 are random.
 
-Weights: `build.weights` is `random`, a folder that `save_pretrained` wrote, or OWNER/NAME@COMMIT on the hub. The paper
-starts from Kinetics-400 (`MCG-NJU/videomae-base`), which this project cannot hand out: its licence is CC BY-NC 4.0.
+Weights: `build.weights` is `random`, a folder that `save_pretrained` or `embench weights convert` wrote, or
+OWNER/NAME@COMMIT on the hub. The paper starts from Kinetics-400, which this project cannot hand out (CC BY-NC 4.0), so
+`paper` stops until weights are named.
 
 The paper gives no schedule. Of VideoMAE's own fine-tuning this has the decay of the learning rate with the layers, the
 dropped paths and the horizontal flips; not mixup, cutmix, smoothed labels and random erasing, nor a weight decay that
@@ -36,17 +37,23 @@ from embench_plugins import torchvision_shim, weights
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's pixels, which VideoMAE's own weights were trained with."""
 
+KINETICS = "MCG-NJU/videomae-base@dc740ceda42fce44faed2ea03c6d447db72f6af9"
+"""The weights that the paper starts from: pretrained on Kinetics-400 without labels."""
+
+KINETICS_LABELS = "MCG-NJU/videomae-base-finetuned-kinetics@488eb9a0565f257b32866000305c8178965eb9f6"
+"""The same after training on the labels of Kinetics-400, for its rows that have a supervised step before the target."""
+
 PAPER = Recipe(
     optimiser="adamw", lr=5e-4 * 8 / 256, weight_decay=0.05, schedule="cosine", warmup=1, epochs=10, batch=8,
     layer_decay=0.75,
     view=View("window", 4.0, 4.0),
     prepare={"frames_hz": 4, "size": 224, "crop": "large", "clip_s": 4},
     build={
-        "weights": weights.RANDOM, "patch": 16, "tubelet": 2, "width": 768, "layers": 12, "heads": 12, "ffn": 3072,
+        "weights": weights.UNNAMED, "patch": 16, "tubelet": 2, "width": 768, "layers": 12, "heads": 12, "ffn": 3072,
         "drop_path": 0.1, "flip": True,
     },
     assumed=("optimiser", "lr", "weight_decay", "schedule", "warmup", "batch", "layer_decay", "selection",
-             "class_weight", "view.step_s", "prepare.crop", "build.weights", "build.drop_path", "build.flip"),
+             "class_weight", "view.step_s", "prepare.crop", "build.drop_path", "build.flip"),
 )  # fmt: skip
 
 SMALL = Recipe(
@@ -79,7 +86,11 @@ class VideoMae(Encoder):
         return "clips"
 
     def assets(self) -> tuple[Path, ...]:
-        """The files of `build.weights`; a warning where it is `random`."""
+        """The files of `build.weights`; a warning where it is `random`.
+
+        Raises:
+            UsageError: they are yet to be named, or are no VideoMAE's. DataError: they are missing or unreadable.
+        """
         found = self._files()
         if not found:
             warnings.warn(
@@ -90,6 +101,15 @@ class VideoMae(Encoder):
 
     def _files(self) -> tuple[Path, ...]:
         text = str(self.recipe.build["weights"])
+        if text == weights.UNNAMED:
+            raise UsageError(
+                "the paper's VideoMAE starts from Kinetics-400, and no weights are named",
+                where="encoder.build.weights",
+                expected=f"model.safetensors and config.json of {KINETICS} (after training on its labels: "
+                f"{KINETICS_LABELS}), or a folder that holds them",
+                hint=f"--set encoder.build.weights={KINETICS}; "
+                f"for another method than the paper's: --set encoder.build.weights={weights.RANDOM}",
+            )
         found = weights.files(text)
         if found and not any(path.name == "config.json" for path in found):
             raise UsageError(
@@ -103,7 +123,8 @@ class VideoMae(Encoder):
         """The network for clips (T, 3, size, size), from the recipe's weights or at random.
 
         Raises:
-            UsageError: the sizes of clip and network do not fit each other, or the weights are not ones it can name.
+            UsageError: the sizes of clip and network do not fit each other, or the weights are yet to be named, or are
+                not ones it can name.
             DataError: the weights are missing, unreadable, or another network's.
         """
         build = self.recipe.build

@@ -101,7 +101,7 @@ def test_the_papers_network_is_transformers_own_default() -> None:
     from transformers import VideoMAEConfig, VideoMAEModel
 
     torch.manual_seed(0)
-    built = VideoMae(VideoMae.recipes["paper"]).build(PAPER_SPEC).eval()
+    built = VideoMae(VideoMae.recipes["paper"].but(build={"weights": "random"})).build(PAPER_SPEC).eval()
     assert isinstance(built, Network)
     theirs = VideoMAEModel(VideoMAEConfig(use_mean_pooling=False)).eval()
     theirs.load_state_dict(built.videomae.state_dict())
@@ -289,6 +289,15 @@ def test_random_weights_are_told(recwarn: pytest.WarningsRecorder, tmp_path: Pat
     saved("VideoMAEModel", tmp_path)
     assert [path.name for path in encoder(weights=str(tmp_path)).assets()] == ["config.json", "model.safetensors"]
     assert not recwarn.list
+
+
+def test_the_papers_recipe_stops_until_weights_are_named() -> None:
+    paper = VideoMae(VideoMae.recipes["paper"])
+    for request in (paper.assets, lambda: paper.build(PAPER_SPEC)):
+        with pytest.raises(UsageError, match="starts from Kinetics-400, and no weights are named") as refused:
+            request()
+    for part in ("model.safetensors", "MCG-NJU/videomae-base@dc740ceda42f", "--set encoder.build.weights=MCG-NJU"):
+        assert part in str(refused.value)
 
 
 def test_other_formats_are_refused(tmp_path: Path) -> None:

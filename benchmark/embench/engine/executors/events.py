@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embench.callbacks import EventCallback
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
+
+if TYPE_CHECKING:
+    from embench.engine.executors import Outcome
 
 
 class Events:
@@ -37,9 +40,14 @@ class Events:
                 self.at += len(line)
                 self.emit(json.loads(line))
 
-    def end(self, result: Mapping[str, Any] | None, done: int, total: int) -> None:
-        """Reports that the stage has ended: its figures, and how many of `total` stages are done."""
-        self.emit({"event": "stage_ended", "figures": result or {}, "done": done, "total": total})
+    def end(self, outcome: Outcome, done: int, total: int) -> None:
+        """Reports that the stage has ended, with its figures, or has failed, with the reason; `done` of `total` stages
+        are over."""
+        if self.stage.id in outcome.errors:
+            told: dict[str, Any] = {"event": "stage_failed", "error": outcome.errors[self.stage.id].what}
+        else:
+            told = {"event": "stage_ended", "figures": outcome.results[self.stage.id]}
+        self.emit({**told, "done": done, "total": total})
 
 
 def stage_facts(stage: Stage[Params]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def _in_turn(todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback,
             outcome.results[stage.id] = run_stage(stage, root, events.emit)
         except EmbenchError as error:
             outcome.errors[stage.id] = error
-        events.end(outcome.results.get(stage.id), done, len(todo))
+        events.end(outcome, done, len(todo))
 
 
 def _side_by_side(
@@ -79,7 +79,7 @@ def _side_by_side(
                     except EmbenchError as error:  # a stage's fault must not stop the others
                         outcome.errors[stage.id] = error
                     events.poll()
-                    events.end(outcome.results.get(stage.id), ended, len(todo))
+                    events.end(outcome, ended, len(todo))
         except BaseException:
             for process in (pool._processes or {}).values():  # noqa: SLF001  there is no public way
                 process.terminate()

@@ -1,0 +1,184 @@
+"""Turns a checkpoint that other code wrote into safetensors and a manifest that says where it comes from."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors.torch import load_file
+from safetensors.torch import save as as_safetensors
+from torch import Tensor
+
+import embench
+from embench import registry
+from embench.checksums import sealed_yaml
+from embench.engine.specs import Part
+from embench.errors import DataError, PluginError, UsageError
+from embench.files import aside, make_folder, sha256, temporary
+from embench.interfaces.conversion import Checkpoint, Conversion
+from embench.planning import weights
+from embench.planning.graph import libraries
+from embench.runs.pretrain import describe_part
+from embench.system import in_fresh_process
+
+OF_A_LIBRARY = "model.safetensors"
+"""The file's name where a library's network is loaded from the folder; such folders have no `weights.FILE`."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Weights that were converted: where they lie, how they are named in a run, and their manifest."""
+
+    folder: Path
+    use: str
+    manifest: Mapping[str, Any]
+
+    def json(self) -> dict[str, Any]:
+        """What `embench weights convert --json` prints."""
+        return {"folder": str(self.folder), "use": self.use, "manifest": dict(self.manifest)}
+
+
+def convert(file: Path, out: Path) -> Converted:
+    """Reads a checkpoint of torch in a process of its own, where it can run no code, and writes its tensors as
+    safetensors, with a manifest, into a new folder. Where a plugin knows the layout, the tensors get the names that
+    they have in the plugin's network.
+
+    Raises:
+        UsageError: `out` is not empty. DataError: there is no such file, it is no checkpoint, holds more than tensors
+            and plain values, or lacks what its layout has. PluginError: a converter's names or shapes are wrong.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not empty", where="--out", hint="name a new folder")
+    if not file.is_file():
+        raise DataError("there is no such file", where=str(file), expected="a checkpoint that torch.save wrote")
+    digest = sha256(file)
+    make_folder(out.parent)
+    with temporary(aside(out)) as folder:
+        make_folder(folder)
+        raw = folder / "raw"
+        entry = in_fresh_process(extract_tensors, file, raw)
+        found = _converted(Checkpoint(load_file(raw), digest, file))
+        raw.unlink()
+        name = weights.FILE if found.encoders else OF_A_LIBRARY
+        (folder / name).write_bytes(as_safetensors(dict(found.tensors), {"format": "pt"}))
+        if found.config is not None:
+            (folder / "config.json").write_text(json.dumps(found.config, indent=1) + "\n")
+        source = {"layout": found.layout, "file": file.name, "sha256": digest, "entry": entry}
+        manifest = _manifest(found, source, sha256(folder / name))
+        text = sealed_yaml(yaml.safe_dump(manifest, sort_keys=False, width=120))
+        (folder / weights.MANIFEST).write_text(text, newline="\n")
+        if out.exists():
+            out.rmdir()
+        folder.rename(out)
+    setting = found.setting or "encoder.build.weights"
+    return Converted(out, f"--pretrained {out}" if found.encoders else f"--set {setting}={out}", manifest)
+
+
+def _converted(checkpoint: Checkpoint) -> Conversion:
+    for name, converter in registry.converters():
+        found = converter(checkpoint)
+        if found is not None:
+            empty = [key for key, value in found.tensors.items() if not isinstance(value, Tensor)]
+            if empty or not found.tensors:
+                raise PluginError("a conversion has no tensors", where=name, expected="name -> tensor")
+            tensors = {key: value.contiguous().clone() for key, value in found.tensors.items()}
+            return Conversion(**{**vars(found), "tensors": tensors})
+    return Conversion("unknown", checkpoint.tensors)
+
+
+def _manifest(found: Conversion, source: Mapping[str, Any], digest: str) -> dict[str, Any]:
+    """What the weights are, where they come from, and what they saw; the same keys as after `embench pretrain`, as far
+    as they are known."""
+    parts = {m: _part("encoder", name, found.recipe) for m, name in found.encoders.items()}
+    return {
+        "id": f"converted-{source['sha256'][:10]}",
+        "embench_version": embench.__version__,
+        "synthetic": False,
+        "converted": dict(source),
+        "scope": "model" if found.fusion else "encoder",
+        "pretrainer": _part("pretrainer", found.pretrainer, found.recipe) if found.pretrainer else None,
+        "encoders": parts,
+        "fusion": _part("fusion", found.fusion, found.recipe) if found.fusion else None,
+        "modalities": list(parts),
+        "channels": {},
+        "title": "; ".join(seen.title for seen in found.seen) or "unknown",
+        "seen": [_entry(asdict(seen)) for seen in found.seen],
+        "sha256": digest,
+        "versions": {"python": platform.python_version(), **libraries("cpu")},
+        "files": [],
+    }
+
+
+def _entry(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """As stages describe what they saw; nobody counted subjects and hours."""
+    return {**seen, "store": "none", "synthetic": False, "people": None, "recordings": None, "hours": {}}
+
+
+def _part(kind: str, name: str, preset: str) -> dict[str, Any]:
+    plugin = registry.load(kind, name)
+    return describe_part(
+        Part(registry.find(kind, name).full_name, registry.code_identity(kind, name), plugin.recipes[preset])
+    )
+
+
+def extract_tensors(file: Path, out: Path) -> str:
+    """Writes the one state dict that a checkpoint holds to `out`, as safetensors, and returns its name in the file, or
+    nothing where it is the whole file. To be called in a process of its own: what the file holds is not trusted.
+
+    Raises:
+        DataError: it is no checkpoint, or holds objects of other code, or no state dict, or several.
+    """
+    import argparse
+
+    import torch
+
+    try:
+        # Training scripts leave their options beside the weights.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever is wrong with the file
+        try:
+            objects = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+        except Exception:  # noqa: BLE001  it is not even an archive
+            objects = []
+        raise DataError(
+            f"the checkpoint holds objects of other code: {', '.join(sorted(objects))[:200]}"
+            if objects
+            else "this is no checkpoint, or a damaged one",
+            where=str(file),
+            expected="a file of torch.save that holds tensors and plain values, no objects",
+            hint="with the code that wrote it: torch.save(model.state_dict(), FILE)",
+        ) from error
+    states = _states(content)
+    if len(states) != 1:
+        what = f"several: {', '.join(states)}" if states else "none"
+        raise DataError(
+            f"of state dicts the checkpoint has {what}",
+            where=str(file),
+            expected="one mapping of names to tensors",
+            hint="save the one that is wanted by itself: torch.save(content[NAME], FILE)",
+        )
+    ((name, state),) = states.items()
+    if all(key.startswith("module.") for key in state):  # as torch's DataParallel names them
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    # Layers may share a tensor, which safetensors does not store.
+    plain = {key: value.detach().clone().contiguous() for key, value in state.items()}
+    out.write_bytes(as_safetensors(plain))
+    return name
+
+
+def _states(content: Any) -> dict[str, dict[str, Tensor]]:
+    """The mappings of names to tensors in a checkpoint: itself, or those one level below."""
+    if not isinstance(content, Mapping):
+        return {}
+    found = {"": content, **{str(name): value for name, value in content.items() if isinstance(value, Mapping)}}
+    return {
+        name: dict(state)
+        for name, state in found.items()
+        if state and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    }

@@ -1,0 +1,42 @@
+"""Decodes the frames that a run's encoders will read, before any stage needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from embench.callbacks import EventCallback
+from embench.data.cohort import Cohort
+from embench.planning.method import Method
+from embench.planning.plan import default_workers, encoders_of_clips, every_fifth
+from embench.store import clips
+
+
+def decode_videos(
+    cohorts: Iterable[Cohort], method: Method, workers: int | None = None, on_event: EventCallback | None = None
+) -> list[dict[str, Any]]:
+    """What was not seen in the videos of some datasets, as the record keeps it. The frames that a method's encoders
+    read are stored once, and a note is made of what is missing. `workers`: by default one for each core."""
+    tell = on_event or (lambda _: None)
+    return [seen for cohort in cohorts for seen in _decoded(cohort, method, workers or default_workers("cpu"), tell)]
+
+
+def _decoded(cohort: Cohort, method: Method, workers: int, on_event: EventCallback) -> Iterator[dict[str, Any]]:
+    for m, encoder in encoders_of_clips(cohort, method):
+        on_step = every_fifth(f"decoding videos of {cohort.card.name}", on_event)
+        stored = clips(cohort.store, m, encoder, workers=workers, progress=on_step)
+        notes = [f"video of {row['recording']} excluded: {row['reason']}" for row in stored.excluded]
+        if stored.faceless:
+            notes.append(
+                f"no face found in {stored.faceless} of {stored.segments} segments of {cohort.card.name}: they show "
+                "the middle of the picture"
+            )
+        for note in notes:
+            on_event({"event": "note", "text": note})
+        yield {
+            "dataset": cohort.card.name,
+            "recordings": len(stored.spans),
+            "left_out": [dict(row) for row in stored.excluded],
+            "stretches": stored.segments,
+            "without_face": stored.faceless,
+        }

@@ -1,0 +1,1 @@
+"""Converters of checkpoints that other code wrote; `embench weights convert` calls them."""

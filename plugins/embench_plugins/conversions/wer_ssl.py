@@ -1,0 +1,97 @@
+"""The pretrained networks of Wu et al. 2023 (`wu2023`) as the published code (WER-SSL) stores them.
+
+Two such files are public: one that the authors went on from on WESAD and K-EmoCon, one for CASE. They have no licence,
+so embench cannot hand them out. The layout: `tcn1` to `tcn3` (skin conductance, pulse, temperature), a projection and a
+LayerNorm for each, one Transformer layer over all; beside these, the heads of the pretext task, and a projection
+(`project_embed`) and a layer (`fc_final`) that nothing uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor
+
+from embench.errors import DataError
+from embench.interfaces.conversion import Checkpoint, Conversion, Seen
+
+MODALITIES = ("eda", "ppg", "temp")
+"""Whose networks are `tcn1`, `tcn2` and `tcn3`."""
+
+PUBLIC = {
+    "3b0f21e8befb27aa24a65ef802f8017dea35fdf4efa96de3bef3fcdf31ecb19e": "wesad_kemocon",
+    "1cb06a207e851cef694dff3b697aa24197883f3de38af368f0c880fc8652fc1d": "case",
+}
+"""SHA-256 of the public files, and the folder of each."""
+
+PRESAGE = Seen(
+    dataset="PRESAGE",
+    title="recordings of wristbands that the authors of wu2023 did not publish, by their code",
+    licence="not public",
+)
+
+_PREFIX = "model_fusion."
+_TCN = {
+    "{part}.bias": "convolutions.{i}.bias",
+    "{part}.weight_g": "convolutions.{i}.parametrizations.weight.original0",
+    "{part}.weight_v": "convolutions.{i}.parametrizations.weight.original1",
+}
+_LAYER = {
+    "self_attn.out_proj": "attention.out",
+    "linear1": "ffn.0",
+    "linear2": "ffn.3",
+    "norm1": "norms.0",
+    "norm2": "norms.1",
+}
+
+
+def convert(checkpoint: Checkpoint) -> Conversion | None:
+    """The three `tcn` and what `shared_tf` has of the layer over them; None where the file has another layout."""
+    old = checkpoint.tensors
+    if not {f"{_PREFIX}tcn1.network.0.net.0.weight_v", f"{_PREFIX}project_1.weight"} <= old.keys():
+        return None
+    try:
+        new = {name: value for m, n in zip(MODALITIES, "123", strict=True) for name, value in _stream(old, m, n)}
+        new |= dict(_shared(old))
+    except KeyError as error:
+        raise DataError(
+            f"this is a checkpoint of WER-SSL without {error.args[0]}",
+            where=str(checkpoint.path),
+            expected="a whole file of the published code, with all three signals and one Transformer layer",
+        ) from error
+    return Conversion(
+        layout="WER-SSL" + (f" ({PUBLIC[checkpoint.sha256]})" if checkpoint.sha256 in PUBLIC else ""),
+        tensors=new,
+        encoders=dict.fromkeys(MODALITIES, "tcn"),
+        fusion="shared_tf",
+        pretrainer="signal_transform",
+        seen=(PRESAGE,) if checkpoint.sha256 in PUBLIC else (),
+    )
+
+
+def _stream(old: Mapping[str, Tensor], m: str, n: str) -> Iterator[tuple[str, Tensor]]:
+    """What belongs to one modality alone."""
+    for block in range(2):
+        before, after = f"{_PREFIX}tcn{n}.network.{block}", f"encoders.{m}.blocks.{block}"
+        # `conv1` and `conv2` are the same layers under other names; the code runs, and loads last, those of `net`.
+        for i, part in enumerate(("net.0", "net.4")):
+            for theirs, ours in _TCN.items():
+                yield f"{after}.{ours.format(i=i)}", old[f"{before}.{theirs.format(part=part)}"]
+        if block == 0:
+            for kind in ("weight", "bias"):
+                yield f"{after}.shortcut.{kind}", old[f"{before}.downsample.{kind}"]
+    for kind in ("weight", "bias"):
+        yield f"fusion.project.{m}.{kind}", old[f"{_PREFIX}project_{n}.{kind}"]
+        yield f"fusion.norm.{m}.{kind}", old[f"{_PREFIX}layernorm_{n}.{kind}"]
+
+
+def _shared(old: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """The Transformer layer, whose queries lie beside keys and values in one matrix."""
+    before, after = f"{_PREFIX}transformer_encoder.layers.0", "fusion.layers.0"
+    for kind in ("weight", "bias"):
+        joined = old[f"{before}.self_attn.in_proj_{kind}"]
+        width = len(joined) // 3
+        yield f"{after}.attention.query.{kind}", joined[:width]
+        yield f"{after}.attention.key_value.{kind}", joined[width:]
+        for theirs, ours in _LAYER.items():
+            yield f"{after}.{ours}.{kind}", old[f"{before}.{theirs}.{kind}"]
