@@ -14,6 +14,7 @@ import numpy as np
 
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
+from embench.interfaces.recording import names_in
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import (
     Cut,
@@ -222,7 +223,7 @@ def build_cohort(
         labelled &= included_subjects
     units = made[cut]
     spans = {entry.id: set(entry.spans) for entry in store.recordings}
-    has = np.array([any(set(m.split("+")) <= spans[u.recording] for m in modalities) for u in units], bool)
+    has = np.array([any(set(names_in(m)) <= spans[u.recording] for m in modalities) for u in units], bool)
     sensed = {units[i].subject for i in np.flatnonzero(has)}
     eligible = tuple(i for i, u in enumerate(units) if u.subject in labelled)
     positions = tuple(i for i in eligible if units[i].subject in sensed)

@@ -33,6 +33,7 @@ def manifest(planned: Plan, outcome: Outcome, looks: Looks, conformance: Mapping
         id=planned.id,
         **dict(facts),
         **_elsewhere(planned),
+        **_dropped(planned, outcome),
         method=MethodPart(
             encoders={m: part.name for m, part in method.encoders.items()},
             fusion=method.fusion.name,
@@ -78,6 +79,15 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
         label_rules=rules,
     )
     return {"trained_on": trained_on}
+
+
+def _dropped(planned: Plan, outcome: Outcome) -> dict[str, Any]:
+    """`dropped`, where a fold had features that tell nothing."""
+    found: dict[str, dict[str, str]] = {}
+    for id_ in planned.graph.stages:
+        for m, features in outcome.results[id_].get("dropped", {}).items():
+            found.setdefault(m, {}).update(features)
+    return {"dropped": found} if found else {}
 
 
 def _plain(value: Any) -> Any:
