@@ -125,9 +125,8 @@ def assemble(
         length_s = view_length(view, source.longest_s, source.shortest_s)
         level = None
         if m in source.keep_level and encoder.reads in ("signal", "stream"):
-            level = (
-                specs[m].fitted if specs else _level(arrays_of(source.store, m, encoder, part.code), source, training)
-            )
+            derived = arrays_of(source.store, m, encoder, part.code)
+            level = specs[m].fitted if specs else _level(derived, source, training or {})
         read = _Part(source, m, encoder, part.code, grid, view, length_s, device, level)
         if encoder.reads == "features":
             feed, found[m] = _feature_feed(read, all_view)
@@ -206,7 +205,7 @@ def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
     return mean, gain
 
 
-def _level(derived: Derived, source: Source, training: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+def _level(derived: Derived, source: Source, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """`mean` and `std` (C,) of an array over the training units, which are given where a model is fitted."""
     found = Moments.of(derived.array[:, :0])
     for r, start, stop in zip(*(training[name].tolist() for name in ("recording", "start", "stop")), strict=True):

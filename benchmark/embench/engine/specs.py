@@ -55,19 +55,22 @@ class SourceSpec:
     keep_level: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """Plain values for the stage's id; `rest` and `keep_level` only where they decide anything."""
+        """Plain values for the stage's id; `rest`, `keep_level` and where a shorter unit is filled up (it was in front
+        once) only where they decide anything."""
         return {
             "store": self.store,
             "longest_s": self.longest_s,
             "shortest_s": self.shortest_s,
             "normalise": self.normalise,
             **({"rest": list(self.rest)} if self.rest else {}),
+            **({"filled": "behind"} if self.longest_s - self.shortest_s > 1e-6 else {}),
             **({"keep_level": list(self.keep_level)} if self.keep_level else {}),
         }
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> SourceSpec:
         """The source that `plain()` gave."""
+        plain = {name: value for name, value in plain.items() if name != "filled"}
         return cls(**{**plain, **{name: tuple(plain[name]) for name in ("rest", "keep_level") if name in plain}})
 
 
