@@ -94,7 +94,7 @@ CASES = {
         ),
         {
             **{key: value for key, value in ALL.items() if key not in ("fold", "source")},
-            "source": {"store": "store", "longest_s": 12.0, "shortest_s": 8.0, "normalise": "baseline"},
+            "source": {"store": "store", "longest_s": 12.0, "shortest_s": 8.0, "normalise": "baseline", "filled": "behind"},
             "modalities": {"eda": BY_HAND},
             "order": ["eda"],
             "pretrainer": FUSION_BY_HAND,
