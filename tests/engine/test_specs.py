@@ -86,7 +86,7 @@ CASES = {
     ),
     "pretrain": (
         PretrainParams(
-            replace(COMMON, fold=None, source=replace(COMMON.source, rest=None)),
+            replace(COMMON, fold=None, source=replace(COMMON.source, rest=None, keep_level=())),
             modalities={"eda": ENCODER},
             recipe=RECIPE,
             pretrainer=FUSION,
@@ -94,7 +94,13 @@ CASES = {
         ),
         {
             **{key: value for key, value in ALL.items() if key not in ("fold", "source")},
-            "source": {"store": "store", "longest_s": 12.0, "shortest_s": 8.0, "normalise": "baseline", "filled": "behind"},
+            "source": {
+                "store": "store",
+                "longest_s": 12.0,
+                "shortest_s": 8.0,
+                "normalise": "baseline",
+                "filled": "behind",
+            },
             "modalities": {"eda": BY_HAND},
             "order": ["eda"],
             "pretrainer": FUSION_BY_HAND,

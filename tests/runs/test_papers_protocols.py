@@ -14,7 +14,7 @@ import yaml
 from embench.engine.assemble import Source, assemble, grid_of
 from embench.engine.fits import labelled
 from embench.engine.stage import Folder
-from embench.errors import UsageError
+from embench.errors import DataError, UsageError
 from embench.planning.graph import stage_folder
 from embench.records.predictions import Labels, Predictions
 from embench.runs.run import run
@@ -283,3 +283,10 @@ def test_a_papers_record_holds_intervals(shared, rules, by):
     numbers += [result.scores["controls"][name]["arousal"]["f1_macro"] for name in ("majority", "prior")]
     numbers += [result.scores["differences"][name]["arousal"]["difference"] for name in ("majority", "prior")]
     assert all(number["low"] <= number["mean"] <= number["high"] for number in numbers)
+
+
+def test_where_no_unit_fits_the_message_says_how_long_recordings_must_be(shared, rules):
+    units = {"rating": 30.0, "continuous_s": 30.0, "condition_s": 30.0}
+    with pytest.raises(DataError, match=r"no unit of 30 s fits: the longest recording lasts 12\.0 s") as error:
+        shared.plan("Pool", modalities="ecg", protocol=rules(unit=units))
+    assert "at least 30 s" in str(error.value.expected)

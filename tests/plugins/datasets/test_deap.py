@@ -86,9 +86,7 @@ def check_content(root: Path, content: dict[str, np.ndarray], subject: str = "s0
             assert signal.channels == channels
             assert signal.rate == RATE
             at += len(channels)
-        assert {name: recording.labels[name].values[0] for name in RATINGS} == dict(
-            zip(RATINGS, labels, strict=True)
-        )
+        assert {name: recording.labels[name].values[0] for name in RATINGS} == dict(zip(RATINGS, labels, strict=True))
 
 
 def findings(root: Path) -> str:
