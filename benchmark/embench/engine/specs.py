@@ -70,8 +70,7 @@ class SourceSpec:
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> SourceSpec:
         """The source that `plain()` gave."""
-        plain = {name: value for name, value in plain.items() if name != "filled"}
-        return cls(**{**plain, **{name: tuple(plain[name]) for name in ("rest", "keep_level") if name in plain}})
+        return cls(**{k: tuple(v) if k in ("rest", "keep_level") else v for k, v in plain.items() if k != "filled"})
 
 
 @dataclass(frozen=True)
