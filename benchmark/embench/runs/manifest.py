@@ -33,7 +33,6 @@ def manifest(planned: Plan, outcome: Outcome, looks: Looks, conformance: Mapping
         id=planned.id,
         **dict(facts),
         **_elsewhere(planned),
-        **_dropped(planned, outcome),
         method=MethodPart(
             encoders={m: part.name for m, part in method.encoders.items()},
             fusion=method.fusion.name,
@@ -63,6 +62,7 @@ def manifest(planned: Plan, outcome: Outcome, looks: Looks, conformance: Mapping
         dev_looks=dict(looks.dev),
         ledger=looks.chain,
         conformance=dict(conformance),
+        dropped=_dropped(planned, outcome),
     )
 
 
@@ -81,13 +81,13 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
     return {"trained_on": trained_on}
 
 
-def _dropped(planned: Plan, outcome: Outcome) -> dict[str, Any]:
-    """`dropped`, where a fold had features that tell nothing."""
+def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
+    """Modality -> feature -> why it was dropped, in any fold."""
     found: dict[str, dict[str, str]] = {}
     for id_ in planned.graph.stages:
         for m, features in outcome.results[id_].get("dropped", {}).items():
             found.setdefault(m, {}).update(features)
-    return {"dropped": found} if found else {}
+    return found
 
 
 def _plain(value: Any) -> Any:
