@@ -70,7 +70,9 @@ class SourceSpec:
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> SourceSpec:
         """The source that `plain()` gave."""
-        return cls(**{k: tuple(v) if k in ("rest", "keep_level") else v for k, v in plain.items() if k != "filled"})
+        own: dict[str, Any] = {name: value for name, value in plain.items() if name != "filled"}
+        own.update({name: tuple(own[name]) for name in ("rest", "keep_level") if name in own})
+        return cls(**own)
 
 
 @dataclass(frozen=True)
