@@ -12,7 +12,7 @@ from ..sample import proof
 pytestmark = pytest.mark.slow
 
 PAPERS = {
-    "vazquez2022": ("amigos", "V1", "V4"),
+    "vazquez2022": ("amigos/all", "V1", "V4"),
     "strizhkova2024": ("amigos", "S6", "S10-physio"),
     "woo2023": ("amigos", "W1", "W3-ecg"),
     "wu2023": ("k_emocon", "U1", "U6-eda"),

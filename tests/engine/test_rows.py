@@ -53,13 +53,30 @@ def test_lengths_come_from_the_view_else_from_the_dataset():
     assert view_length(View("unit", length="common"), 30.0, 10.0) == 10
 
 
-def test_a_row_ends_with_its_anchor_and_shows_nothing_before_its_unit():
-    grid = anchors(View("unit"), *units((10, 14)))
+def test_a_whole_unit_begins_its_row_and_nothing_else_is_shown():
+    grid = anchors(View("unit"), *units((10, 14), (10, 18)))
     rows = anchor_rows(grid, View("unit"), 6.0, RATE, [Span(1000, 300, 0.0)])
-    assert rows.start[0] == 1000 + 140 - 60
+    shorter, longer = masks(rows)
+    assert rows.start.tolist() == [1000 + 100, 1000 + 180 - 60]
+    assert shorter[:40].all()
+    assert not shorter[40:].any()
+    assert longer.all()
+
+
+def test_a_whole_unit_begins_its_row_where_the_modality_begins_later_than_the_unit():
+    """As a face does that is filmed 3 s after the rest began: all modalities have one clock."""
+    grid = anchors(View("unit"), *units((0, 8)))
+    rows = anchor_rows(grid, View("unit"), 10.0, RATE, [Span(50, 50, 3.0)])
+    assert rows.start.tolist() == [50 - 30]
     mask = masks(rows)[0]
-    assert not mask[:20].any()
-    assert mask[20:].all()
+    assert mask.nonzero()[0].tolist() == list(range(30, 80))
+
+
+def test_a_window_ends_with_its_anchor_and_shows_nothing_before_its_unit():
+    grid = anchors(View("window", 6.0), *units((10, 14)))
+    rows = anchor_rows(grid, View("window", 6.0), 6.0, RATE, [Span(1000, 300, 0.0)])
+    assert rows.start[0] == 1000 + 140 - 60
+    assert masks(rows)[0].tolist() == [False] * 20 + [True] * 40
 
 
 def test_context_reaches_before_the_unit_but_not_before_the_recording():

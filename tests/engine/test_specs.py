@@ -25,7 +25,7 @@ from embench.interfaces.units import LabelRule, Target, View
 RECIPE = Recipe(view=View("window", 10.0), build={"width": 8})
 ENCODER = Part("embench/pool", "c0de", RECIPE, {"torch": "2"}, {"w.bin": "5ha"})
 FUSION = Part("embench/late", "f00d", Recipe(layer_decay=0.5))
-COMMON = Common(1, {"torch": "2"}, "cpu", 1, 0, 3, SourceSpec("store", 12.0, 8.0, "baseline", (0.0, 4.0)))
+COMMON = Common(1, {"torch": "2"}, "cpu", 1, 0, 3, SourceSpec("store", 12.0, 8.0, "baseline", (0.0, 4.0), ("face_au",)))
 TARGET = without_rule(Target("stress", "classes", LabelRule(), "stress", 3, (1.0, 3.0)))
 
 ALL = {
@@ -35,7 +35,15 @@ ALL = {
     "threads": 1,
     "seed": 0,
     "fold": 3,
-    "source": {"store": "store", "longest_s": 12.0, "shortest_s": 8.0, "normalise": "baseline", "rest": [0.0, 4.0]},
+    "source": {
+        "store": "store",
+        "longest_s": 12.0,
+        "shortest_s": 8.0,
+        "normalise": "baseline",
+        "rest": [0.0, 4.0],
+        "filled": "behind",
+        "keep_level": ["face_au"],
+    },
 }
 BY_HAND = {
     "encoder": "embench/pool",
@@ -78,7 +86,7 @@ CASES = {
     ),
     "pretrain": (
         PretrainParams(
-            replace(COMMON, fold=None, source=replace(COMMON.source, rest=None)),
+            replace(COMMON, fold=None, source=replace(COMMON.source, rest=None, keep_level=())),
             modalities={"eda": ENCODER},
             recipe=RECIPE,
             pretrainer=FUSION,
@@ -86,7 +94,13 @@ CASES = {
         ),
         {
             **{key: value for key, value in ALL.items() if key not in ("fold", "source")},
-            "source": {"store": "store", "longest_s": 12.0, "shortest_s": 8.0, "normalise": "baseline"},
+            "source": {
+                "store": "store",
+                "longest_s": 12.0,
+                "shortest_s": 8.0,
+                "normalise": "baseline",
+                "filled": "behind",
+            },
             "modalities": {"eda": BY_HAND},
             "order": ["eda"],
             "pretrainer": FUSION_BY_HAND,

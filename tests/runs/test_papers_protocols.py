@@ -4,6 +4,7 @@ z-scored one by one, and the epoch that the test labels pick."""
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 import yaml
 
 from embench.engine.assemble import Source, assemble, grid_of
+from embench.engine.fits import labelled
 from embench.engine.stage import Folder
-from embench.errors import UsageError
+from embench.errors import DataError, UsageError
 from embench.planning.graph import stage_folder
 from embench.records.predictions import Labels, Predictions
 from embench.runs.run import run
@@ -186,6 +188,37 @@ def test_features_are_computed_of_z_scored_recordings_and_left_as_they_are(share
     )
 
 
+def test_a_modality_that_keeps_its_level_is_scaled_by_the_training_units_alone(shared, rules):
+    plan = shared.plan("Pool", fusion="single", modalities="ecg", protocol=rules(normalise="recording_unlabelled"))
+    (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
+    common = stage.params.common
+    common = replace(common, source=replace(common.source, keep_level=("ecg",)))
+    stage = replace(stage, params=replace(stage.params, common=common))
+    _, specs, *_ = labelled(stage)
+    store, task = plan.fit.store, stage.task
+    learned = [store.recordings[r].id for r, role in zip(task["recording"], task["role"], strict=True) if role == 0]
+    samples = np.concatenate([store.signal(r, "ecg").data for r in learned], 1)
+    fitted = specs["ecg"].fitted
+    np.testing.assert_allclose(fitted["mean"], samples.mean(1), rtol=1e-5)
+    np.testing.assert_allclose(fitted["std"], samples.std(1), rtol=1e-5)
+    # Whoever predicts with the fitted model scales by these, too.
+    source = Source.of(common.source, stage.places, task)
+    grid = grid_of(stage.params.modalities, None, *(task[f"all_{n}"] for n in ("recording", "start", "stop")))
+    data, _ = assemble(source, stage.params.modalities, grid, "cpu", specs=specs)
+    raw = store.signal(store.recordings[grid.recording[-1]].id, "ecg")
+    x, _ = data.feeds["ecg"].batch_rows(np.array([len(grid) - 1]))
+    length = x.shape[-1]
+    first = round((grid.stop[-1] - store.recordings[grid.recording[-1]].spans["ecg"].t0) * raw.rate) - length
+    by_hand = (raw.data[:, first : first + length] - fitted["mean"][:, None]) / fitted["std"][:, None]
+    np.testing.assert_allclose(x[0].numpy(), by_hand, atol=1e-4)
+
+
+def test_facial_values_keep_their_level_where_recordings_are_z_scored(shared, rules):
+    for normalise, kept in (("recording_unlabelled", ("face_au",)), ("subject_unlabelled", ())):
+        plan = shared.plan("Pool", fusion="single", modalities="ecg", protocol=rules(normalise=normalise))
+        assert {s.params.common.source.keep_level for s in plan.graph.stages.values()} == {kept}
+
+
 @pytest.mark.parametrize("fusion", ["single", "concat"])
 def test_the_epoch_that_scores_best_on_the_test_labels_is_picked(shared, rules, fusion):
     protocol = rules(leaks=True, select="peak_on_test", headline="accuracy")
@@ -250,3 +283,10 @@ def test_a_papers_record_holds_intervals(shared, rules, by):
     numbers += [result.scores["controls"][name]["arousal"]["f1_macro"] for name in ("majority", "prior")]
     numbers += [result.scores["differences"][name]["arousal"]["difference"] for name in ("majority", "prior")]
     assert all(number["low"] <= number["mean"] <= number["high"] for number in numbers)
+
+
+def test_where_no_unit_fits_the_message_says_how_long_recordings_must_be(shared, rules):
+    units = {"rating": 30.0, "continuous_s": 30.0, "condition_s": 30.0}
+    with pytest.raises(DataError, match=r"no unit of 30 s fits: the longest recording lasts 12\.0 s") as error:
+        shared.plan("Pool", modalities="ecg", protocol=rules(unit=units))
+    assert "at least 30 s" in str(error.value.expected)

@@ -80,6 +80,7 @@ class Progress(_Display):
         self._tasks: dict[str, TaskID] = {}
         self._all: TaskID | None = None
         self._done = self._total = 0
+        self._noted: set[str] = set()
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Shows one event; an unknown one is passed over."""
@@ -89,11 +90,17 @@ class Progress(_Display):
         elif name in _OVER:
             self._done, self._total = int(event["done"]), int(event["total"])
         if name == "note":
-            self._line(str(event.get("text", "")))
+            self._note(str(event.get("text", "")))
         elif self._bars is not None:
             self._draw(self._bars, name, event)
         else:
             self._print(name, event)
+
+    def _note(self, text: str) -> None:
+        """Shows a note once: stages of several folds say the same."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self._line(text)
 
     def _draw(self, bars: Bars, name: str, event: Mapping[str, Any]) -> None:
         if self._all is None:

@@ -6,6 +6,7 @@ units, and nothing else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 
 from embench.errors import DataError, UsageError
 from embench.interfaces.dataset import Card
+from embench.interfaces.recording import names_in
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import (
     Cut,
@@ -198,8 +200,8 @@ def build_cohort(
     """The cohort of a run.
 
     Raises:
-        DataError: no subject has a label, or any of the modalities. UsageError: the targets have different
-            units.
+        DataError: no subject has a label, or any of the modalities, or no recording is long enough for a unit.
+            UsageError: the targets have different units.
     """
     cut = _cut(store, targets, protocol)
     made: dict[Cut, tuple[Unit, ...]] = {}
@@ -221,8 +223,10 @@ def build_cohort(
     if included_subjects is not None:
         labelled &= included_subjects
     units = made[cut]
+    if not units and cut.length_s is not None:
+        raise _too_short(store, card.name, cut, protocol)
     spans = {entry.id: set(entry.spans) for entry in store.recordings}
-    has = np.array([any(set(m.split("+")) <= spans[u.recording] for m in modalities) for u in units], bool)
+    has = np.array([any(set(names_in(m)) <= spans[u.recording] for m in modalities) for u in units], bool)
     sensed = {units[i].subject for i in np.flatnonzero(has)}
     eligible = tuple(i for i, u in enumerate(units) if u.subject in labelled)
     positions = tuple(i for i in eligible if units[i].subject in sensed)
@@ -292,6 +296,21 @@ def _cut(store: Store, targets: Sequence[Target], protocol: Protocol) -> Cut:
             hint="choose targets with the same units, for example --target " + next(iter(cuts)),
         )
     return next(iter(cuts.values()))
+
+
+def _too_short(store: Store, name: str, cut: Cut, protocol: Protocol) -> DataError:
+    """No recording holds a unit: how long they are, and how long one must be wherever it begins in a session."""
+    length = cut.length_s or 0.0
+    longest = max((entry.duration_s for entry in store.recordings), default=0.0)
+    needed = length + (protocol.unit.step_s or length if cut.in_session else 0.0)
+    made = (store.synthetic or {}).get("length_s")
+    longer = math.ceil(made * needed / longest / 10) * 10 if made and longest else None
+    return DataError(
+        f"no unit of {length:g} s fits: the longest recording lasts {longest:.1f} s",
+        where=str(store.path),
+        expected=f"recordings of at least {needed:g} s for --protocol {protocol.name}",
+        hint=f"embench data synthesize {name} --length-s {longer}" if longer else None,
+    )
 
 
 def _exclusions(

@@ -12,6 +12,7 @@ import torch
 
 from embench import registry
 from embench.engine import device as machine
+from embench.engine.dropping import without
 from embench.engine.feed import (
     Data,
     FeatureFeed,
@@ -27,7 +28,7 @@ from embench.engine.rows import Grid, Rows, anchor_rows, anchors, by_recording, 
 from embench.engine.specs import FitParams, Part, SourceSpec
 from embench.errors import DataError, PluginError
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import VIDEO_CHANNELS
+from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.signals.normalise import Moments
@@ -51,13 +52,15 @@ def view_of(encoder: Encoder, name: str) -> View:
 @dataclass(frozen=True)
 class Source:
     """A prepared store with the units of the whole dataset, as a stage's params and task arrays hold it.
-    `rest` (s, s) is where in a recording its subject rested, where that alone may normalise."""
+    `rest` (s, s) is where in a recording its subject rested, where that alone may normalise; modalities of `keep_level`
+    are scaled by the training units instead."""
 
     store: Store
     longest_s: float
     shortest_s: float
     normalise: str
     rest: tuple[float, float] | None
+    keep_level: tuple[str, ...]
     all_recording: np.ndarray
     all_start: np.ndarray
     all_stop: np.ndarray
@@ -72,6 +75,7 @@ class Source:
             spec.shortest_s,
             spec.normalise,
             spec.rest,
+            spec.keep_level,
             *(task[f"all_{name}"] for name in ("recording", "start", "stop")),
         )
 
@@ -100,6 +104,7 @@ def assemble(
     all_view: View | None = None,
     drop: tuple[str, ...] = (),
     specs: Mapping[str, InputSpec] | None = None,
+    training: Mapping[str, np.ndarray] | None = None,
     memory_bytes: int | None = None,
     blank: bool = False,
 ) -> tuple[Data, dict[str, InputSpec]]:
@@ -109,6 +114,7 @@ def assemble(
         all_view: the stage's own view, for encoders with features, whose rows are standardised over all units.
         drop: modalities that are treated as absent in every row.
         specs: those of the fitted model, where there is one.
+        training: else `recording`, `start` and `stop` (k,) of the training units, which scale what keeps its level.
         memory_bytes: arrays go to the device while they fit in half of this (default: what is free).
         blank: clips show black pictures, and no video is decoded.
     """
@@ -119,9 +125,14 @@ def assemble(
         encoder = encoder_of(part)
         view = view_of(encoder, part.name)
         length_s = view_length(view, source.longest_s, source.shortest_s)
-        read = _Part(source, m, encoder, part.code, grid, view, length_s, device)
+        level = None
+        if m in source.keep_level and encoder.reads in ("signal", "stream"):
+            derived = arrays_of(source.store, m, encoder, part.code)
+            level = specs[m].fitted if specs else _level(derived, source, training or {})
+        read = _Part(source, m, encoder, part.code, grid, view, length_s, device, level)
         if encoder.reads == "features":
-            feeds[m], found[m] = _feature_feed(read, all_view)
+            feed, found[m] = _feature_feed(read, all_view)
+            feeds[m] = without(feed, specs[m]) if specs else feed
         elif encoder.reads == "clips" and blank:
             feeds[m], found[m] = _streamed_clips(read, blank_clips(source.store, m, encoder))
         else:
@@ -143,6 +154,7 @@ class _Part(NamedTuple):
     view: View
     length_s: float
     device: str
+    level: Mapping[str, np.ndarray] | None = None
 
     def placed(self, spans: Mapping[str, Span]) -> tuple[list[Span | None], list[tuple[int, int] | None]]:
         """For each recording of the store, where it lies in an array and, if the grid needs it, (offset, samples)."""
@@ -197,9 +209,21 @@ def _moments(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
     return mean, gain
 
 
-def _scale(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
+def _level(derived: Derived, source: Source, training: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """`mean` and `std` (C,) of an array over the training units, which are given where a model is fitted."""
+    found = Moments.of(derived.array[:, :0])
+    for r, start, stop in zip(*(training[name].tolist() for name in ("recording", "start", "stop")), strict=True):
+        span = derived.spans.get(source.store.recordings[r].id)
+        if span is not None:
+            found = found.plus(Moments.of(derived.array[:, span.cut(start, stop, derived.rate)]))
+    return {"mean": found.mean.astype(np.float32), "std": found.std.astype(np.float32)}
+
+
+def _scale(part: _Part, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
+    source, shape = part.source, (len(part.source.store.recordings), derived.array.shape[0])
+    if part.level is not None:
+        return np.tile(part.level["mean"], (shape[0], 1)), np.tile(1.0 / part.level["std"], (shape[0], 1))
     if source.normalise == "none":
-        shape = (len(source.store.recordings), derived.array.shape[0])
         return np.zeros(shape, np.float32), np.ones(shape, np.float32)
     key = (str(source.store.path), f"{source.normalise} {source.rest}", derived.key)
     if key not in _MOMENTS:
@@ -210,13 +234,14 @@ def _scale(source: Source, derived: Derived) -> tuple[np.ndarray, np.ndarray]:
 def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed, InputSpec, int]:
     source, m, device = part.source, part.m, part.device
     derived = arrays_of(source.store, m, part.encoder, part.code)
-    mean, gain = _scale(source, derived)
+    mean, gain = _scale(part, derived)
     # A subject without data to normalise with has no such modality.
     scaled = {entry.id for r, entry in enumerate(source.store.recordings) if np.isfinite(gain[r]).all()}
     spans, needed = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
     length = round(part.length_s * derived.rate)
     size = 4 * derived.array.shape[0] * (sum(w[1] for w in needed if w) + 2 * length)
-    spec = InputSpec(m, (derived.array.shape[0], length), derived.channels, derived.rate)
+    shape = (derived.array.shape[0], length)
+    spec = InputSpec(without_channels(m), shape, derived.channels, derived.rate, fitted=part.level or {})
     if size > budget:
         rows = part.rows(derived.rate, spans)
         return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
@@ -245,9 +270,9 @@ def _streamed_clips(part: _Part, clips: Clips) -> tuple[StreamedClips, InputSpec
 
 
 def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, InputSpec]:
-    source, m, encoder, code, grid, view, length_s, device = part
+    source, m, encoder, code, grid, view, length_s, device, _ = part
     everything = _all_anchors(source, all_view)
-    table = features_of(source.store, m, encoder, code, everything, view, length_s, _standardises(source))
+    table = features_of(source.store, m, encoder, code, everything, view, length_s, _standardises(source, m))
     if not table:
         raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
     shape = next(iter(table.values())).shape[1:]
@@ -259,7 +284,7 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
     if source.normalise in ("subject_unlabelled", "baseline"):
         subject = np.array([source.store.recordings[r].subject for r in everything.recording])
         known, owner = (values, subject) if source.rest is None else _at_rest(source, m, encoder, code, length_s)
-        values = _standardise(values, subject, known, owner, encoder.shared_axes(m))
+        values = _standardise(values, subject, known, owner, encoder.shared_axes(without_channels(m)))
     lookup = {
         (r, round(a * 1000), round(b * 1000)): i
         for i, (r, a, b) in enumerate(zip(everything.recording, everything.start, everything.stop, strict=True))
@@ -273,17 +298,20 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
     )
     chosen = values[index]
     present = np.asarray(np.isfinite(chosen.reshape(len(chosen), -1)).any(1))
-    names = encoder.feature_names(m, source.store.modalities[m.split("+", 1)[0]].channels)
-    return FeatureFeed(torch.from_numpy(chosen).to(device), present, device), InputSpec(m, shape, names)
+    first = derive.joined(source.store, m.split("+", 1)[0])
+    names = encoder.feature_names(without_channels(m), first.channels)
+    return FeatureFeed(torch.from_numpy(chosen).to(device), present, device), InputSpec(
+        without_channels(m), shape, names
+    )
 
 
 def _all_anchors(source: Source, all_view: View | None) -> Grid:
     return anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
 
 
-def _standardises(source: Source) -> bool:
+def _standardises(source: Source, m: str) -> bool:
     """Whether an encoder with features is given signals that are z-scored by recording."""
-    return source.normalise == "recording_unlabelled"
+    return source.normalise == "recording_unlabelled" and m not in source.keep_level
 
 
 def derived_again(
@@ -304,12 +332,12 @@ def derived_again(
     views = [view_of(encoder_of(each), each.name) for each in params.modalities.values()]
     grid = _all_anchors(source, stage_view(params.recipe.view, views))
     length_s = view_length(view, source.longest_s, source.shortest_s)
-    table = features_of(store, m, encoder, part.code, grid, view, length_s, _standardises(source))
+    table = features_of(store, m, encoder, part.code, grid, view, length_s, _standardises(source, m))
     if name not in table:
         return None
     own = spans_of(grid, view, length_s)[by_recording(grid)[recording]]
     some = np.unique(np.linspace(0, len(own) - 1, min(spans, (len(own) + 1) // 2)).astype(int))[::-1]
-    again, known = derive.features_in(store, m, encoder, name, own[some], _standardises(source)), table[name][some]
+    again, known = derive.features_in(store, m, encoder, name, own[some], _standardises(source, m)), table[name][some]
     return np.full_like(known, np.nan) if again is None else again, known
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from embench import registry
 from embench.engine import device as machine
-from embench.engine import network
+from embench.engine import dropping, network
 from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of, with_stats
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.loop import FitState, fit
@@ -25,6 +25,7 @@ from embench.engine.supervised import class_weights, fit_scale
 from embench.errors import DataError, UsageError
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import names_in
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model, Supervised
 from embench.store import Store, open_store
@@ -39,9 +40,10 @@ def of_units(
     *,
     drop: tuple[str, ...] = (),
     specs: Mapping[str, InputSpec] | None = None,
+    training: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Data, dict[str, InputSpec], Grid]:
-    """The rows of a stage's units as a network or an estimator of these `params` reads them; `drop` and `specs` as in
-    `assemble`."""
+    """The rows of a stage's units as a network or an estimator of these `params` reads them; `drop`, `specs` and
+    `training` as in `assemble`."""
     modalities, own, task = params.modalities, params.recipe.view, stage.task
     grid = grid_of(modalities, own, task["recording"], task["start"], task["stop"])
     views = [view_of(encoder_of(part), part.name) for part in modalities.values()]
@@ -53,20 +55,27 @@ def of_units(
         all_view=stage_view(own, views),
         drop=drop,
         specs=specs,
+        training=training,
         memory_bytes=stage.places.get("memory_bytes"),
         blank=stage.places.get("blank", False),
     )
     return data, found, grid
 
 
+def _training(task: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """`recording`, `start` and `stop` (k,) of a task's training units or segments."""
+    return {name: task[name][task["role"] == 0] for name in ("recording", "start", "stop")}
+
+
 def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray, Grid]:
     """Data with labels, input specs, positions (k,) of training rows and (v,) of validation rows, and the anchors.
 
     Raises:
-        DataError: no training unit has any of the modalities.
+        DataError: no training unit has any of the modalities, or most features of one of them tell nothing.
     """
     params, task = stage.params, stage.task
-    data, specs, grid = of_units(stage, params, Source.of(params.common.source, stage.places, task))
+    source = Source.of(params.common.source, stage.places, task)
+    data, specs, grid = of_units(stage, params, source, training=_training(task))
     there = data.present.any(1)
     role = task["role"][grid.unit]
     train, val = np.flatnonzero(there & (role == 0)), np.flatnonzero(there & (role == 1))
@@ -77,6 +86,8 @@ def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
     y = torch.from_numpy(task["y"][grid.unit].astype(np.float32)).to(params.common.device)
     weight = torch.from_numpy(grid.weights()).to(params.common.device)
     data = Data(data.feeds, data.size, data.device, y, weight)
+    scaled = frozenset(m for m in params.modalities if source.normalise != "none" and m not in source.keep_level)
+    data, specs = dropping.drop(data, specs, source.store, grid, train, scaled)
     return data, with_stats(specs, params.modalities, data, train), train, val, grid
 
 
@@ -155,7 +166,7 @@ def _train(
     train: np.ndarray,
     val: np.ndarray,
 ) -> dict[str, Any]:
-    recipe = stage.params.recipe
+    recipe, dropped = stage.params.recipe, _dropped(specs, folder)
     _start(model, specs, stage, root)
     frozen = _freeze(model, stage.params)
     outputs = _labels_of(model, stage.params, data, train, recipe)
@@ -164,9 +175,18 @@ def _train(
     network.save(folder, model, specs)
     return {
         **_outcome(state, folder, train, val),
+        **dropped,
         "parameters": network.parameter_count(model),
         "flops": flops(model, data, train),
     }
+
+
+def _dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
+    """What a stage's result says of the features that it dropped, which it tells at once."""
+    for text in dropping.notes(specs):
+        folder.event("note", text=text)
+    found = dropping.names(specs)
+    return {"dropped": found} if found else {}
 
 
 def _keeping(stage: Stage[FitParams], folder: Folder, model: nn.Module) -> Callable[[int], None] | None:
@@ -262,7 +282,12 @@ def _windows(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
     step = view.step_s or length
     grid = slide(length, step, task["recording"], task["start"], task["stop"])
     data, specs = assemble(
-        source, params.modalities, grid, params.common.device, memory_bytes=stage.places.get("memory_bytes")
+        source,
+        params.modalities,
+        grid,
+        params.common.device,
+        training=_training(task),
+        memory_bytes=stage.places.get("memory_bytes"),
     )
     role = task["role"][grid.unit]
     there = data.present.any(1)
@@ -295,7 +320,7 @@ def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray
     ]
     entries = {entry.id: entry for entry, _, _ in segments}.values()
     hours = {}
-    for m in {part for joined in modalities for part in joined.split("+")}:
+    for m in {part for joined in modalities for part in names_in(joined)}:
         rate = store.modalities[m].rate
         cuts = [entry.spans[m].cut(start, stop, rate) for entry, start, stop in segments if m in entry.spans]
         hours[m] = round(sum(cut.stop - cut.start for cut in cuts) / rate / 3600, 3)
@@ -328,6 +353,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
     """
     params = stage.params
     data, specs, train, val, grid = labelled(stage)
+    dropped = _dropped(specs, folder)
     modules: dict[str, network.HiddenEncoder] = {}
     if params.inputs != "features":
         modules, specs = _frozen(stage, root)
@@ -347,7 +373,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
     folder.write(ROWS_FILE, write)
     network.save_specs(folder, specs)
     frozen = sum(network.parameter_count(module) for module in modules.values())
-    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "seed": stage.seed, "frozen": frozen}
+    return {"epochs": 0, "rows": len(train), "val_rows": len(val), "seed": stage.seed, "frozen": frozen, **dropped}
 
 
 def fit_estimator(params: FusionParams, folder: Folder) -> Estimator:

@@ -23,6 +23,7 @@ from embench.engine.stage import Folder
 from embench.engine.supervised import probabilities
 from embench.errors import PluginError, UsageError
 from embench.interfaces.fusion import Fusion
+from embench.interfaces.recording import without_channels
 from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target
 from embench.nn import Model, ValueScale, checked_tokens
@@ -195,11 +196,17 @@ def save_weights(folder: Folder, model: nn.Module, epoch: int | None = None) -> 
 def save_specs(folder: Folder, specs: Mapping[str, InputSpec]) -> None:
     """Writes what each modality's encoder is fed, with its statistics, as `specs.json` and `stats.npz`."""
     plain = {
-        m: {**asdict(s), "dtype": str(s.dtype).removeprefix("torch."), "stats": sorted(s.stats)}
+        m: {
+            **asdict(s),
+            "dtype": str(s.dtype).removeprefix("torch."),
+            "stats": sorted(s.stats),
+            "fitted": sorted(s.fitted),
+        }
         for m, s in specs.items()
     }
     folder.write("specs.json", lambda path: path.write_text(json.dumps(plain, indent=1), newline="\n"))
     arrays: dict[str, Any] = {f"{m}/{name}": value for m, s in specs.items() for name, value in s.stats.items()}
+    arrays |= {f"{m}/fitted/{name}": value for m, s in specs.items() for name, value in s.fitted.items()}
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -214,12 +221,13 @@ def load_specs(folder: Folder) -> dict[str, InputSpec]:
     with np.load(folder.file("stats.npz")) as arrays:
         return {
             m: InputSpec(
-                m,
+                without_channels(m),
                 tuple(s["shape"]),
                 tuple(s["channels"]),
                 s["rate"],
                 getattr(torch, s.get("dtype", "float32")),
                 stats={name: arrays[f"{m}/{name}"] for name in s["stats"]},
+                fitted={name: arrays[f"{m}/fitted/{name}"] for name in s.get("fitted", ())},
             )
             for m, s in plain.items()
         }

@@ -111,8 +111,8 @@ class Rows:
 
 
 def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Sequence[Any]) -> Rows:
-    """Where an encoder's rows lie at each anchor. Samples outside the anchor's unit are not shown, except under
-    `context`.
+    """Where an encoder's rows lie at each anchor: the last seconds before its stop, or a whole unit, with nothing
+    behind it where it is shorter. Samples outside the anchor's unit are not shown, except under `context`.
 
     Args:
         spans: for each recording of the store an object with `offset`, `samples`, `t0` (s), or None where the
@@ -123,11 +123,14 @@ def anchor_rows(grid: Grid, view: View, length_s: float, rate: float, spans: Seq
     samples = np.array([s.samples if s else 0 for s in spans], np.int64)[grid.recording]
     t0 = np.array([s.t0 if s else 0.0 for s in spans], np.float64)[grid.recording]
     end = np.rint((grid.stop - t0) * rate).astype(np.int64)
-    low, high = np.zeros_like(end), np.minimum(samples, end)
+    first = np.rint((grid.unit_start - t0) * rate).astype(np.int64)
+    low, high, start = np.zeros_like(end), np.minimum(samples, end), end - length
     if view.kind != "context":
-        low = np.maximum(low, np.rint((grid.unit_start - t0) * rate).astype(np.int64))
+        low = np.maximum(low, first)
+    if view.kind == "unit":
+        start = np.maximum(start, first)
     spanned = np.rint((grid.stop - grid.start) * rate).astype(np.int64)
-    return Rows(offset + end - length, offset + low, offset + np.maximum(high, low), spanned, length)
+    return Rows(offset + start, offset + low, offset + np.maximum(high, low), spanned, length)
 
 
 def spans_of(grid: Grid, view: View, length_s: float) -> np.ndarray:

@@ -45,28 +45,34 @@ class Part:
 @dataclass(frozen=True)
 class SourceSpec:
     """A prepared store, the lengths of its dataset's units, and what normalises a subject: where `rest` (s, s) alone
-    does, it lies there in a recording."""
+    does, it lies there in a recording. Modalities of `keep_level` are scaled by the training units instead."""
 
     store: str
     longest_s: float
     shortest_s: float
     normalise: str
     rest: tuple[float, float] | None = None
+    keep_level: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """Plain values for the stage's id; `rest` only where it decides anything."""
+        """Plain values for the stage's id; `rest`, `keep_level` and where a shorter unit is filled up (it was in front
+        once) only where they decide anything."""
         return {
             "store": self.store,
             "longest_s": self.longest_s,
             "shortest_s": self.shortest_s,
             "normalise": self.normalise,
             **({"rest": list(self.rest)} if self.rest else {}),
+            **({"filled": "behind"} if self.longest_s - self.shortest_s > 1e-6 else {}),
+            **({"keep_level": list(self.keep_level)} if self.keep_level else {}),
         }
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> SourceSpec:
         """The source that `plain()` gave."""
-        return cls(**{**plain, "rest": tuple(plain["rest"]) if "rest" in plain else None})
+        own: dict[str, Any] = {name: value for name, value in plain.items() if name != "filled"}
+        own.update({name: tuple(own[name]) for name in ("rest", "keep_level") if name in own})
+        return cls(**own)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,43 @@ import numpy as np
 MODALITIES = (
     "eeg", "ecg", "ppg", "eda", "resp", "temp", "emg", "eog", "acc", "hr", "eeg_bands", "face_au", "video",
 )  # fmt: skip
-"""The field's names for what can be recorded; a joined input is written with a plus, as in `ecg+eda`."""
+"""The field's names for what can be recorded; a joined input is written with a plus, as in `ecg+eda`, and one channel
+in brackets, as in `ecg[left]`."""
+
+_INPUT_PART = re.compile(r"([^\[\]+]+)(?:\[([\w-]+)\])?")
+
+
+def parts_of(modality: str) -> tuple[tuple[str, str | None], ...]:
+    """What a run's modality is made of: each part's name and the channel that is chosen of it, None for all.
+
+    Raises:
+        ValueError: it is not written as a modality is.
+
+    >>> parts_of("ecg[left]+eda")
+    (('ecg', 'left'), ('eda', None))
+    """
+    found = [_INPUT_PART.fullmatch(part) for part in modality.split("+")]
+    if any(part is None for part in found):
+        raise ValueError(f"cannot read the modality {modality!r}")
+    return tuple((part[1], part[2]) for part in found if part is not None)
+
+
+def names_in(modality: str) -> tuple[str, ...]:
+    """The names of a modality's parts, whatever channels are chosen of them.
+
+    >>> names_in("ecg[left]+eda")
+    ('ecg', 'eda')
+    """
+    return tuple(name for name, _ in parts_of(modality))
+
+
+def without_channels(modality: str) -> str:
+    """A modality as plugins know it: what stands in brackets is not their concern.
+
+    >>> without_channels("ecg[left]+eda")
+    'ecg+eda'
+    """
+    return "+".join(names_in(modality))
 
 
 VIDEO_CHANNELS = ("red", "green", "blue")

@@ -19,7 +19,9 @@ class InputSpec:
     """What an encoder will be fed: `shape` without the batch, (C, T) for signals, anything for features, (T, 3, H, W)
     with `dtype` uint8 and `rate` in frames a second for clips.
 
-    `stats` holds what the encoder's own `fit_stats` returned on this fold's training subjects.
+    `stats` holds what the encoder's own `fit_stats` returned on this fold's training subjects, `fitted` what embench
+    itself found in its training units: `mean` and `std` (C,) that signals were scaled by, or `dropped` (k,), the
+    positions of features that are NaN in all rows.
     """
 
     modality: str
@@ -28,6 +30,7 @@ class InputSpec:
     rate: float | None = None
     dtype: torch.dtype = torch.float32
     stats: Mapping[str, np.ndarray] = field(default_factory=dict)
+    fitted: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 class Tokens(NamedTuple):

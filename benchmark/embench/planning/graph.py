@@ -26,6 +26,7 @@ from embench.engine.specs import (
 )
 from embench.engine.stage import ENGINE_REVISION, Stage
 from embench.errors import UsageError
+from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.planning.method import FUSION, Method, Origin, Pretraining
 from embench.planning.tasks import (
@@ -39,6 +40,7 @@ from embench.planning.tasks import (
     task_of,
 )
 from embench.protocols import Fold, Protocol
+from embench.signals.normalise import KEEP_LEVEL
 from embench.system import version_of
 
 
@@ -97,6 +99,7 @@ def source_spec(protocol: Protocol, cohort: Cohort) -> SourceSpec:
         cohort.shortest_s,
         protocol.normalise,
         (rest.start_s, rest.stop_s) if rest else None,
+        tuple(sorted(KEEP_LEVEL)) if protocol.normalise == "recording_unlabelled" else (),
     )
 
 
@@ -315,7 +318,7 @@ class Builder:
         spans = {entry.id: set(entry.spans) for entry in self.fit_on.store.recordings}
 
         def sensed(index: Sequence[int]) -> list[int]:
-            return [i for i in index if set(m.split("+")) <= spans[self.fit_on.units[i].recording]]
+            return [i for i in index if set(names_in(m)) <= spans[self.fit_on.units[i].recording]]
 
         own = {role: id_ for role, id_ in pretrained.items() if role == f"pretrained:{m}"}
         task = self._task(y, sensed(train), sensed(val))

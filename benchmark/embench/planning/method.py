@@ -20,7 +20,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recipe import PRESETS, Recipe
-from embench.interfaces.recording import MODALITIES
+from embench.interfaces.recording import MODALITIES, names_in, parts_of
 from embench.planning.request import Request, assign
 from embench.planning.settings import applied
 from embench.registry.naming import did_you_mean
@@ -131,7 +131,7 @@ def chosen_modalities(request: Request, card: Card, available: Sequence[str]) ->
     chosen = request.modalities.split(",") if request.modalities else list(card.default_modalities)
     chosen = [m.strip() for m in chosen if m.strip()]
     for joined in chosen:
-        for m in joined.split("+"):
+        for m, channel in _parts(joined):
             if m not in available:
                 raise UsageError(
                     f"{card.name} has no modality `{m}`"
@@ -140,11 +140,30 @@ def chosen_modalities(request: Request, card: Card, available: Sequence[str]) ->
                     expected=", ".join(available),
                     hint=did_you_mean(m, list(available)),
                 )
+            channels = card.modalities[m].channels
+            if channel is not None and (channel not in channels or m == "video"):
+                raise UsageError(
+                    f"{card.name} has no channel `{channel}` of {m}",
+                    where=f"--modalities {joined}",
+                    expected=", ".join([m, *(f"{m}[{name}]" for name in channels if m != "video")]),
+                    hint=did_you_mean(channel, list(channels)),
+                )
     if not chosen:
         raise UsageError("no modality", where=f"--modalities {request.modalities}", expected=", ".join(available))
     if twice := [m for m, count in Counter(chosen).items() if count > 1]:
         raise UsageError(f"duplicate modality `{twice[0]}`", where=f"--modalities {request.modalities}")
     return tuple(chosen)
+
+
+def _parts(modality: str) -> tuple[tuple[str, str | None], ...]:
+    try:
+        return parts_of(modality)
+    except ValueError as error:
+        raise UsageError(
+            str(error),
+            where="--modalities",
+            expected="names joined by plus signs, each with one channel in brackets or none, such as ecg[left]+eda",
+        ) from error
 
 
 def _part(kind: str, name: str, preset: str, dataset: str) -> Part:
@@ -166,7 +185,7 @@ def _grounded(part: Part) -> Part:
     return replace(part, libraries=versions, assets={path.name: sha256(path) for path in encoder.assets()})
 
 
-_PRETRAINER = re.compile(r"(?:([\w+]+)=)?([^:]+\.py:[A-Za-z_]\w*|[^:]+)(?::(.+))?")
+_PRETRAINER = re.compile(r"(?:([\w+\[\]-]+)=)?([^:]+\.py:[A-Za-z_]\w*|[^:]+)(?::(.+))?")
 
 
 def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
@@ -217,7 +236,7 @@ def without_paths(text: str) -> str:
 def _check(method: Method, kind: type[Any]) -> None:
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load("encoder", part.name)
-        missing = [p for p in m.split("+") if p not in encoder.accepts]
+        missing = [p for p in names_in(m) if p not in encoder.accepts]
         if missing:
             readers = [name for name, kind in _plugins("encoder") if set(m.split("+")) <= kind.accepts]
             raise UsageError(
@@ -233,7 +252,7 @@ def _check(method: Method, kind: type[Any]) -> None:
                 expected="an encoder that reads signals, or offers joined",
                 hint=f"list them separately: --modalities {m.replace('+', ',')}",
             )
-        if "+" in m and "video" in m.split("+"):
+        if "+" in m and "video" in names_in(m):
             raise UsageError(
                 "a video has no channels to join with others",
                 where=f"modality {m}",

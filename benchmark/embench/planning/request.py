@@ -108,8 +108,8 @@ OPTIONS = (
     ),
     Option(
         "modalities",
-        "Modalities such as a,b+c (b and c are joined as channels); default: those of the dataset's card.",
-        points="Modalities such as a,b+c.",
+        "Modalities such as a,b+c (joined as channels) or ecg[left] (one channel); default: the card's.",
+        points="Modalities such as a,b+c,ecg[left].",
     ),
     Option(
         "target",

@@ -18,7 +18,9 @@ from embench.registry.naming import did_you_mean
 if TYPE_CHECKING:
     from embench.planning.method import Method
 
-_SETTING = re.compile(r"(encoder|pretrainer|fusion)(?:\[([^\]]+)\])?\.([a-z_]+)(?:\.([A-Za-z_]\w*))?$")
+_SETTING = re.compile(
+    r"(encoder|pretrainer|fusion)(?:\[((?:[^\[\]]|\[[^\[\]]*\])+)\])?\.([a-z_]+)(?:\.([A-Za-z_]\w*))?$"
+)
 
 
 def applied(method: Method, settings: Sequence[str]) -> Method:

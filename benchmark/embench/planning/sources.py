@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, unlabelled_cohort
 from embench.errors import UsageError
+from embench.interfaces.recording import parts_of
 from embench.planning.method import Method, Origin, Pretraining
 from embench.planning.request import Request
 from embench.protocols import Protocol
@@ -65,18 +66,23 @@ def source_of(
 def _check_channels(step: Pretraining, method: Method, source: Cohort, test: Cohort) -> None:
     """Refuses a source that lacks what is pretrained, or channels that cannot start the same network: none of the
     source's channels is called as one of ours."""
-    for m in (part for joined in method.of(step) for part in joined.split("+")):
+    for m, channel in (part for joined in method.of(step) for part in parts_of(joined)):
         one, other = source.store.modalities.get(m), test.store.modalities[m]
-        if one is None or not set(one.channels) & set(other.channels):
+        wanted = (channel,) if channel else other.channels
+        if one is None or not set(one.channels) & set(wanted):
             raise UsageError(
                 f"{step.source} has no `{m}` with the channels of {test.card.name}"
                 + (f", but {', '.join(one.channels)}" if one else ""),
                 where=f"--pretrainer {step.part.short}:{step.source}",
-                expected=f"{m} with some of {', '.join(other.channels)}",
+                expected=f"{m} with some of {', '.join(wanted)}",
                 hint="use the same channel names in corpus.yaml" if not source.card.targets else None,
             )
 
 
 def channels_of(cohort: Cohort, modality: str) -> list[str]:
     """The channels of a modality, or of several joined, in a cohort's data."""
-    return [name for part in modality.split("+") for name in cohort.store.modalities[part].channels]
+    return [
+        name
+        for part, channel in parts_of(modality)
+        for name in ((channel,) if channel else cohort.store.modalities[part].channels)
+    ]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from embench.data.cohort import Cohort
+from embench.interfaces.recording import names_in
 
 TRAIN, VAL = 0, 1
 
@@ -32,7 +33,7 @@ def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[
 def task_of(cohort: Cohort, segments: Sequence[Segment], which: Sequence[str]) -> dict[str, np.ndarray]:
     """Stretches of recordings that have any of the modalities."""
     there = [set(entry.spans) for entry in cohort.store.recordings]
-    sensed = [s for s in segments if any(set(m.split("+")) <= there[s[0]] for m in which)]
+    sensed = [s for s in segments if any(set(names_in(m)) <= there[s[0]] for m in which)]
     recording, start, stop, role = zip(*sensed, strict=True) if sensed else ((), (), (), ())
     return {
         "recording": np.array(recording, np.int64),
@@ -52,7 +53,7 @@ def labelled_units(cohort: Cohort, which: Sequence[str]) -> dict[str, np.ndarray
     index = [
         i
         for i in cohort.positions
-        if np.isfinite(labels[i]).any() and any(set(m.split("+")) <= there[at[i]] for m in which)
+        if np.isfinite(labels[i]).any() and any(set(names_in(m)) <= there[at[i]] for m in which)
     ]
     role = np.full(len(index), TRAIN, np.int64)
     return {**cohort.arrays(index), "role": role, "y": labels[index], **all_units(cohort)}

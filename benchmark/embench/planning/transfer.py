@@ -10,6 +10,7 @@ from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.errors import UsageError
 from embench.interfaces.dataset import Card
+from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.planning.request import Request
 from embench.protocols import Protocol
@@ -71,7 +72,7 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
             expected="a dataset of other subjects, or no --train-dataset",
         )
     store = find.prepared(name, request.data_root, protocol, workers)
-    for m in (part for joined in modalities for part in joined.split("+")):
+    for m in (part for joined in modalities for part in names_in(joined)):
         one = store.modalities.get(m)
         if one is None:  # which channels are read of both is seen when the networks are known
             raise UsageError(

@@ -93,7 +93,8 @@ class LabelRules(_Rules):
 class Protocol(_Rules):
     """The rules of a comparison. They hold for every method and dataset. Label rules are the dataset card's, and all of
     its subjects may take part; only a paper's protocol has its own `labels` (dataset -> target -> rule) and `people`
-    (dataset -> the subjects who take part), for the datasets that it names."""
+    (dataset -> the subjects who take part), for the datasets that it names; `x/all`, which joins the recordings of the
+    variants of `x`, has those of `x`."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(ge=1)
@@ -113,11 +114,12 @@ class Protocol(_Rules):
 
     def targets(self, dataset: str) -> tuple[Target, ...]:
         """The protocol's own targets of a dataset; none where the card's hold."""
-        return tuple(rules.target(name) for name, rules in (self.labels or {}).get(dataset, {}).items())
+        return tuple(rules.target(name) for name, rules in _own(self.labels, dataset, {}).items())
 
     def included_subjects(self, dataset: str) -> frozenset[str] | None:
         """The subjects of a dataset who take part; None: all."""
-        return frozenset(self.people[dataset]) if self.people and dataset in self.people else None
+        included = _own(self.people, dataset, None)
+        return None if included is None else frozenset(included)
 
     @property
     def hash(self) -> str:
@@ -153,6 +155,12 @@ class Protocol(_Rules):
         if self.headline == "auroc_within":
             return of_kind.without_clock if design == "fixed_order" else of_kind.within
         return self.headline
+
+
+def _own(by_dataset: Mapping[str, Any] | None, dataset: str, default: Any) -> Any:
+    """What a protocol holds for a dataset; for one that joins the variants of another, what it holds for that."""
+    known = by_dataset or {}
+    return known.get(dataset, known.get(dataset.removesuffix("/all"), default))
 
 
 def protocol_names() -> list[str]:

@@ -28,6 +28,9 @@ Overlap = Literal["none", "unlabelled_target", "labelled_target", "unknown"]
 
 Word = Annotated[str, StringConstraints(pattern=r"^[\w][\w.+-]*$", max_length=200)]
 """A name or a number of ours: of a run, a protocol, a target, a recipe."""
+_INPUT = r"\w[\w.-]*(\[[\w-]+\])?"
+Modality = Annotated[str, StringConstraints(pattern=rf"^{_INPUT}(\+{_INPUT})*$", max_length=200)]
+"""A modality of a run, as in `ecg[left]+eda`."""
 _INSTALLED = r"^([\w.]+/)?[\w][\w.-]*(/[\w][\w.-]*)?$"
 InstalledName = Annotated[str, StringConstraints(pattern=_INSTALLED, max_length=200)]
 """`name` or `package/name`, with a variant or not."""
@@ -134,10 +137,10 @@ class MethodPart(_Part):
     """`encoders`: modality -> full name; `fusion` is None where there is none. `outside`: the name of a method
     whose predictions are a submission (`embench score`); nothing else is known of it."""
 
-    encoders: dict[Word, PluginName]
+    encoders: dict[Modality, PluginName]
     fusion: PluginName | None
     pretrainers: list[Line]
-    modalities: list[Word]
+    modalities: list[Modality]
     outside: Line | None = None
 
 
@@ -209,7 +212,8 @@ class Manifest(Circumstances):
     could not be decoded and why, and how many of the segments that were searched for a face have none. `outside`: what
     the file of a submission holds. `ledger`: the seal of the ledger's line that `test_looks`, `tried` and `dev_looks`
     count up to; without it, they are not known. `conformance`: part of the method whose plugin is not bundled ->
-    `passed`, or which conformance check failed. `entry`: what a published entry shares with others."""
+    `passed`, or which conformance check failed. `dropped`: modality -> feature -> why it was dropped in some fold
+    before anything was fitted to it. `entry`: what a published entry shares with others."""
 
     id: Word
     trained_on: TrainedOnPart | None = None
@@ -228,6 +232,7 @@ class Manifest(Circumstances):
     dev_looks: int | dict[str, int] | None = None
     ledger: str | None = None
     conformance: dict[Line, Line] = {}
+    dropped: dict[Modality, dict[Line, Line]] = {}
     device: Any
     config: dict[str, Any]
     entry: EntryPart | None = None

@@ -142,6 +142,7 @@ def facts_section(run: RunView) -> Markup:
         ("methods tried", _recorded(about.tried)),
         ("earlier scorings of validation subjects", _recorded(about.dev_looks)),
         *([("plugins that are not bundled", _recorded(about.conformance))] if about.conformance else []),
+        *([("features dropped", _dropped(about.dropped))] if about.dropped else []),
         ("embench", about.embench_version),
         ("versions", _recorded(about.versions)),
         ("device", _recorded(about.device)),
@@ -166,6 +167,10 @@ def facts_section(run: RunView) -> Markup:
         + html_table(("fold", "training subjects", "validation subjects", "test subjects"), folds, "Folds")
         + html_table(("target", "kind", "label rule"), rules, "Label rules of the dataset")
     )
+
+
+def _dropped(of: Mapping[str, Mapping[str, str]]) -> str:
+    return "; ".join(f"{m}: {name} ({why})" for m, features in of.items() for name, why in features.items())
 
 
 def _recorded(value: Any) -> str:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.metric import Undefined
+from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target
 from embench.protocols import UnitId
 from embench.records.predictions import MODEL
@@ -56,7 +57,7 @@ def single_modality_runs(run: RunView, singles: Sequence[Path]) -> dict[str, Rec
 
 def _parts(record: Record) -> list[str]:
     """The modalities, also those that one encoder reads together."""
-    return list(dict.fromkeys(part for m in record.run["method"]["modalities"] for part in m.split("+")))
+    return list(dict.fromkeys(part for m in record.run["method"]["modalities"] for part in names_in(m)))
 
 
 def _fitting(ours: Record, folder: Path, modalities: Sequence[str]) -> Record | None:

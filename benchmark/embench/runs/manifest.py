@@ -68,6 +68,7 @@ def manifest(
         dev_looks=dict(looks.dev),
         ledger=looks.chain,
         conformance=dict(conformance),
+        dropped=_dropped(planned, outcome),
     )
 
 
@@ -84,6 +85,15 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
         label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
     )
     return {"trained_on": trained_on}
+
+
+def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:
+    """Modality -> feature -> why it was dropped, in any fold."""
+    found: dict[str, dict[str, str]] = {}
+    for id_ in planned.graph.stages:
+        for m, features in outcome.results[id_].get("dropped", {}).items():
+            found.setdefault(m, {}).update(features)
+    return found
 
 
 def _plain(value: Any) -> Any:

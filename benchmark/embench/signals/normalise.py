@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+KEEP_LEVEL = frozenset({"face_au"})
+"""Modalities whose level says something: action units are on a scale of their own, and z-scoring each recording by
+itself would take away every expression that lasts as long as the recording."""
+
 
 @dataclass(frozen=True)
 class Moments:

@@ -15,7 +15,7 @@ import numpy as np
 
 from embench.errors import EmbenchError, PluginError, UsageError
 from embench.files import folder_digest
-from embench.interfaces.recording import Signal
+from embench.interfaces.recording import Signal, names_in, parts_of, without_channels
 from embench.signals import preprocess
 from embench.signals.normalise import Moments
 from embench.store.arrays import RowWriter, open_rows
@@ -53,13 +53,13 @@ class Derived:
 
 
 def joined(store: Store, modality: str) -> Derived:
-    """A modality, or several joined by plus signs (`ecg+eda`) as channels over the time that all of them cover; absent
-    where one of them is.
+    """A modality, or one channel of it (`ecg[left]`), or several of these joined by plus signs (`ecg+eda`) as channels
+    over the time that all of them cover; absent where one of them is.
 
     Raises:
-        UsageError: where the store has no such modality, it is a video, or their rates differ.
+        UsageError: where the store has no such modality or channel, it is a video, or their rates differ.
     """
-    parts = modality.split("+")
+    parts = names_in(modality)
     if "video" in parts:
         raise UsageError("a video has no samples", where=f"modality {modality}", expected="an encoder that reads clips")
     for part in parts:
@@ -70,17 +70,23 @@ def joined(store: Store, modality: str) -> Derived:
                 expected=f"one of {', '.join(store.modalities)}",
             )
     entries = [store.modalities[part] for part in parts]
+    chosen = [_chosen(store, part, channel) for part, channel in parts_of(modality)]
+    channels = tuple(
+        entry.channels[i]
+        for entry, which in zip(entries, chosen, strict=True)
+        for i in range(*which.indices(len(entry.channels)))
+    )
     if len(parts) == 1:
-        spans = {entry.id: entry.spans[modality] for entry in store.recordings if modality in entry.spans}
+        spans = {entry.id: entry.spans[parts[0]] for entry in store.recordings if parts[0] in entry.spans}
         key = f"{store.key} {modality}"
-        return Derived(store.array(modality), entries[0].rate, entries[0].channels, entries[0].unit, spans, key)
+        return Derived(store.array(parts[0])[chosen[0]], entries[0].rate, channels, entries[0].unit, spans, key)
     rate = entries[0].rate
     if any(entry.rate != rate for entry in entries):
         rates = ", ".join(f"{part} {entry.rate:g} Hz" for part, entry in zip(parts, entries, strict=True))
         raise UsageError(f"modalities of different rates cannot be joined: {rates}", where=f"modality {modality}")
 
     def signals() -> Iterator[tuple[str, Signal, float]]:
-        arrays = [store.array(part) for part in parts]
+        arrays = [store.array(part)[which] for part, which in zip(parts, chosen, strict=True)]
         for entry in store.recordings:
             if not all(part in entry.spans for part in parts):
                 continue
@@ -92,9 +98,23 @@ def joined(store: Store, modality: str) -> Derived:
                 data = np.concatenate([a[:, c.start : c.start + length] for a, c in zip(arrays, cuts, strict=True)])
                 yield entry.id, Signal(data, rate, channels, unit), start
 
-    channels = tuple(channel for entry in entries for channel in entry.channels)
     unit = "+".join(entry.unit for entry in entries)
     return _stored(store, ["joined", modality], modality, signals)
+
+
+def _chosen(store: Store, part: str, channel: str | None) -> slice:
+    """The positions of a modality's channels that are read: all, or the one that is named."""
+    channels = store.modalities[part].channels
+    if channel is None:
+        return slice(0, len(channels))
+    if channel not in channels:
+        raise UsageError(
+            f"{store.name} has no channel `{channel}` of {part}",
+            where=f"modality {part}[{channel}]",
+            expected=f"one of {', '.join(channels)}",
+        )
+    at = channels.index(channel)
+    return slice(at, at + 1)
 
 
 def stream(store: Store, modality: str, encoder: Encoder, code: str) -> Derived:
@@ -208,7 +228,7 @@ def _rows(
 
 def _private_copy(signal: Signal, modality: str) -> Signal:
     """A copy for an encoder: from a slice of the map the whole store could be reached, and its labels' file."""
-    return replace(signal, data=np.array(signal.data, order="C", subok=False), modality=modality)
+    return replace(signal, data=np.array(signal.data, order="C", subok=False), modality=without_channels(modality))
 
 
 def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:

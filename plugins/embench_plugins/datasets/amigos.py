@@ -1,5 +1,5 @@
 """AMIGOS (Miranda-Correa et al. 2021): 40 subjects watch 16 short videos, 37 of them 4 long ones too, and rate their
-own arousal and valence; three observers annotate what the faces of these 37 show, every 20 s.
+own arousal and valence, dominance and liking; three observers annotate what the faces of these 37 show, every 20 s.
 
 Reads the preprocessed MATLAB files, one a subject (`amigos_files`), each in its own folder or all in one, under any
 spelling of the parent folder, with the clips of faces beside them (`amigos_extras`) and the tables that OpenFace made
@@ -28,7 +28,7 @@ from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats import amigos_extras as extras
 from embench_plugins.datasets.formats import amigos_files as files
-from embench_plugins.datasets.formats import faces
+from embench_plugins.datasets.formats import faces, quadrants
 from embench_plugins.datasets.formats.amigos_files import (
     BASELINE_S,
     EEG,
@@ -43,7 +43,8 @@ from embench_plugins.datasets.formats.amigos_files import (
 from embench_plugins.datasets.formats.clips import header
 
 SCALES = ("arousal", "valence")
-RATINGS = SCALES  # the first two of the 12 self-assessment columns, in this order
+RATINGS = (*SCALES, "dominance", "liking")  # the first four of the 12 self-assessment columns, in this order
+CUT = 4.5
 VIEWING = ((7, 1, 2, 16), (6, 32, 4, 3), (29, 5, 27, 21), (18, 14, 17, 22), (15, 11, 12, 10))
 GROUPS = {f"P{person:02d}": f"group{number}" for number, four in enumerate(VIEWING, start=1) for person in four}
 """Who watched the long videos with whom; everybody else was alone."""
@@ -69,9 +70,12 @@ class Amigos(Dataset):
             **faces.CARDS,
         },
         default_modalities=("eeg", "ecg", "eda"),
-        targets=tuple(
-            Target(name, "binary", LabelRule("value", cut=4.5, ties="low"), label=name, scale=(1.0, 9.0))
-            for name in SCALES
+        targets=(
+            *(
+                Target(name, "binary", LabelRule("value", cut=CUT, ties="low"), label=name, scale=(1.0, 9.0))
+                for name in RATINGS
+            ),
+            quadrants.TARGET,
         ),
         mains_hz=50.0,
         longest_s=155.0,
@@ -184,11 +188,12 @@ class Amigos(Dataset):
         return self._clips.get((subject, video)), self._tables.get((subject, video))
 
     def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:
-        """The subject's own two ratings, as far as they were given."""
+        """The subject's own ratings, as far as they were given, and the quadrant that the first two lie in."""
         del subject
-        if trial.ratings is None or len(trial.ratings) < len(RATINGS):
+        if trial.ratings is None or len(trial.ratings) < len(SCALES):
             return {}
-        values = {name: float(trial.ratings[column]) for column, name in enumerate(RATINGS)}
+        values = dict(zip(RATINGS, trial.ratings.tolist(), strict=False))
+        values |= quadrants.of(values["arousal"], values["valence"], CUT)
         return {name: Label("rating", np.array([value])) for name, value in values.items() if np.isfinite(value)}
 
     def _beside(self) -> Iterator[Finding]:
@@ -221,7 +226,7 @@ class Amigos(Dataset):
             return
         if missing := [name for name in SCALES if name not in labels]:
             yield Finding("note", where, f"data without {' and '.join(missing)}")
-        if odd := [name for name, label in labels.items() if not 1 <= label.values[0] <= 9]:
+        if odd := [name for name in RATINGS if name in labels and not 1 <= labels[name].values[0] <= 9]:
             yield Finding("warning", where, f"{', '.join(odd)} off the scale 1 to 9")
 
     def _look_at_clip(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
@@ -253,6 +258,14 @@ class AmigosLong(Amigos):
     )
     videos: ClassVar[tuple[str, ...]] = LONG
     without: ClassVar[tuple[str, ...]] = NO_LONG
+
+
+class AmigosAll(Amigos):
+    """The reader of short and long videos with the subjects' own ratings: all that a subject rated, alone or in a
+    group. Whoever watched a long video in a group stays with it in all recordings."""
+
+    card = replace(AmigosLong.card, name="amigos/all", title="AMIGOS, short and long videos")
+    videos: ClassVar[tuple[str, ...]] = SHORT + LONG
 
 
 class AmigosExternal(Amigos):

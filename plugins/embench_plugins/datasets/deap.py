@@ -29,7 +29,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.formats import faces, openface
+from embench_plugins.datasets.formats import faces, openface, quadrants
 from embench_plugins.datasets.formats.clips import header
 from embench_plugins.datasets.formats.deap_files import (
     BASELINE_S,
@@ -47,6 +47,7 @@ from embench_plugins.datasets.formats.deap_files import (
 )
 from embench_plugins.datasets.formats.files import not_this, table
 
+CUT = 5.0
 LONGEST_CLIP = 1.25
 """A face video that lasts longer by its header, as a multiple of the music video, has a header with a wrong rate."""
 
@@ -88,9 +89,12 @@ class Deap(Dataset):
             **faces.CARDS,
         },
         default_modalities=("eeg", "ppg", "eda"),
-        targets=tuple(
-            Target(name, "binary", LabelRule("value", cut=5.0, ties="low"), label=name, scale=(1.0, 9.0))
-            for name in ("arousal", "valence", "dominance", "liking")
+        targets=(
+            *(
+                Target(name, "binary", LabelRule("value", cut=CUT, ties="low"), label=name, scale=(1.0, 9.0))
+                for name in ("arousal", "valence", "dominance", "liking")
+            ),
+            quadrants.TARGET,
         ),
         mains_hz=50.0,
         longest_s=SAMPLES / RATE,
@@ -119,6 +123,8 @@ class Deap(Dataset):
         for index, trial in enumerate(data):
             row = shown.get(index + 1)
             duration_s = data.shape[2] / RATE
+            rated = dict(zip(RATINGS, ratings[index].tolist(), strict=True))
+            rated |= quadrants.of(rated["arousal"], rated["valence"], CUT)
             clip, features = self._face(subject, row.trial) if row else (None, None)
             film, seen = faces.read(clip, features, partial(_span, duration_s=duration_s))
             yield Recording(
@@ -133,9 +139,7 @@ class Deap(Dataset):
                 signals=_signals(self.card, trial) | seen,
                 video=film,
                 labels={
-                    name: Label("rating", np.array([value]))
-                    for name, value in zip(RATINGS, ratings[index].tolist(), strict=True)
-                    if np.isfinite(value)
+                    name: Label("rating", np.array([value])) for name, value in rated.items() if np.isfinite(value)
                 },
             )
 

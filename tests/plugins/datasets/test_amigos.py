@@ -89,8 +89,24 @@ class TestReading:
         check_dataset(Amigos, nine)
 
     def test_the_label_rule_cuts_at_four_and_a_half(self):
-        for target in Amigos.card.targets:
-            assert [target.rule(np.array([value])) for value in (1, 4.5, 4.51, 9)] == [0, 0, 1, 1]
+        targets = {target.name: target for target in Amigos.card.targets}
+        for name in ("arousal", "valence", "dominance", "liking"):
+            assert [targets[name].rule(np.array([value])) for value in (1, 4.5, 4.51, 9)] == [0, 0, 1, 1]
+        assert Amigos.card.default_targets == ("arousal", "valence")
+
+    def test_all_four_scales_are_read_and_the_quadrant_of_the_first_two(self, tmp_path):
+        given = [(8.0, 2.0, 3.0, 6.0), (2.0, 8.0, 7.0, 1.0), (4.5, 4.5, 5.0, 5.0), (9.0, 4.51, 1.0, 9.0)]
+        cells = [np.array([[*four, *np.full(8, 1.0)]]) for four in given] + [np.full((1, 12), np.nan)] * 16
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_selfassessment=row(cells))
+        found = [r.labels for r in Amigos(tmp_path).recordings("P02")]
+        for four, labels in zip(given, found, strict=False):
+            assert tuple(float(labels[n].values[0]) for n in ("arousal", "valence", "dominance", "liking")) == four
+        assert [float(labels["quadrant"].values[0]) for labels in found[:4]] == [2, 1, 0, 3]
+        assert found[4] == {}
+
+    def test_copies_with_two_ratings_have_no_others(self, tmp_path):
+        own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_selfassessment=row([np.array([[6.0, 2.0]])] * 20))
+        assert set(read(tmp_path, "P02")["10"].labels) == {"arousal", "valence", "quadrant"}
 
     def test_time_along_the_second_axis_is_turned(self, tmp_path):
         data = [np.arange(17 * 1000.0).reshape(17, 1000) + 1 for _ in range(20)]
@@ -197,7 +213,7 @@ class TestQuirks:
         data = row([np.full((1280, 17), -1.0)] + [np.full((1280, 17), 1.0)] * 19)
         own_file(tmp_path / "Data_Preprocessed_P02.mat", labels_selfassessment=ratings, joined_data=data)
         findings = [finding.what for finding in Amigos(tmp_path).verify()]
-        assert "arousal, valence off the scale 1 to 9" in findings
+        assert "arousal, valence, dominance, liking off the scale 1 to 9" in findings
         assert any("GSR is not positive" in what for what in findings)
 
 

@@ -7,10 +7,10 @@ import pytest
 from scipy.io import loadmat
 
 from embench.errors import DataError
-from embench.protocols import load_protocol, make_units, partition, prove
+from embench.protocols import connected_groups, load_protocol, make_units, partition, prove, whole
 from embench.testing import check_dataset
-from embench_plugins.datasets.amigos import GROUPS, AmigosExternal, AmigosLong
-from embench_plugins.datasets.formats.amigos_files import LONG, PEOPLE
+from embench_plugins.datasets.amigos import GROUPS, Amigos, AmigosAll, AmigosExternal, AmigosLong
+from embench_plugins.datasets.formats.amigos_files import LONG, PEOPLE, SHORT
 from embench_plugins.datasets.synthetic import amigos_long
 
 from .amigos_made import own_file, row, subject_file
@@ -119,3 +119,35 @@ def test_verify_names_a_trial_that_is_too_long(tmp_path):
     data = row([np.ones((1, 17))] * 19 + [np.ones((128 * 900, 17), np.int8)])
     own_file(tmp_path / "Data_Preprocessed_P02.mat", joined_data=data)
     assert any("longer than its annotated" in finding.what for finding in AmigosLong(tmp_path).verify())
+
+
+class TestShortAndLong:
+    """`amigos/all`: what a subject rated, short and long."""
+
+    def test_all_recordings_of_everybody_are_there(self, all_subjects):
+        reader = AmigosAll(all_subjects)
+        assert len(reader.subjects()) == 40  # those without long videos have the short ones
+        short, long = ({r.id: r for r in each(all_subjects).recordings("P01")} for each in (Amigos, AmigosLong))
+        both = {r.id: r for r in reader.recordings("P01")}
+        assert set(both) == set(short) | set(long)
+        assert {r.stimulus for r in both.values()} == set(SHORT + LONG)
+        for id_, recording in (short | long).items():
+            assert recording.labels == both[id_].labels
+
+    def test_it_keeps_the_interface(self, nine):
+        check_dataset(AmigosAll, nine)
+
+    def test_who_watched_a_long_video_together_stays_together_in_the_short_ones(self, all_subjects):
+        recordings = [r for s in ("P07", "P01", "P08", "P09") for r in AmigosAll(all_subjects).recordings(s)]
+        groups = connected_groups(whole(recordings))
+        assert groups["P07"] == groups["P01"]
+        assert len({groups[s] for s in ("P07", "P08", "P09")}) == 3
+
+    @pytest.mark.parametrize("name", ["vazquez2022", "vazquez2022-group", "strizhkova2024"])
+    def test_a_papers_rules_for_amigos_hold(self, name):
+        protocol = load_protocol(name)
+        assert protocol.targets("amigos/all") == protocol.targets("amigos")
+        assert protocol.targets("amigos/all")
+        assert protocol.targets("amigos/external") == ()
+        assert load_protocol("strizhkova2024").included_subjects("deap/all") is not None
+        assert protocol.included_subjects("amigos/all") is None

@@ -54,6 +54,12 @@ class TestTruth:
     def test_an_oracle_at_real_length(self, quantity):
         assert within(1.0, 2, synthetic.REAL_S)[quantity] == pytest.approx(0.90, abs=0.02)
 
+    def test_half_of_the_clips_hold_windows_of_a_minute(self):
+        """Wherever they begin on a grid of 5 s, as `wu2023` cuts them."""
+        seconds = {video: ms / 1000 for video, ms in synthetic._truth(1, 0, 1.0, None).schedule if video in VIDEOS}
+        assert len(seconds) == 8
+        assert sum(length >= 65 for length in seconds.values()) >= 4
+
     def test_each_target_has_its_own_place(self):
         rows = np.concatenate([synthetic.draw(30, seed, 1.0) for seed in range(3)])
         for quantity, target in (("heart_rate", "valence"), ("breath_hz", "arousal")):

@@ -19,6 +19,7 @@ from scipy.signal import get_window
 from embench.audits.checks.evidence import Evidence
 from embench.audits.checks.recorded import overlap_findings
 from embench.interfaces.metric import Undefined
+from embench.interfaces.recording import names_in
 from embench.records.audit import AuditFinding, CheckResult
 from embench.store import Store
 
@@ -62,7 +63,7 @@ def check_copies(e: Evidence) -> CheckResult | Undefined:
     """No two subjects of the dataset have the same signals."""
     rates = {m: card.rate for m, card in e.card.modalities.items()}
     wanted = e.manifest.method.modalities or list(e.store.modalities)
-    modalities = list(dict.fromkeys(part for m in wanted for part in m.split("+") if part in e.store.modalities))
+    modalities = list(dict.fromkeys(part for m in wanted for part in names_in(m) if part in e.store.modalities))
     n_compared, found = find_matches(e.store, None, modalities, rates)
     if not n_compared:
         return Undefined("recordings are too short, or change too slowly, to be distinguished")

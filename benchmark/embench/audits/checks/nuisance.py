@@ -13,6 +13,7 @@ from embench.audits.checks.clock import CLOCK_TODO
 from embench.audits.checks.evidence import Evidence
 from embench.audits.checks.shares import MAX_EXPLAINED, measure
 from embench.interfaces.metric import Undefined
+from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Unit
 from embench.records.audit import AuditFinding, CheckResult
 from embench.records.predictions import Predictions
@@ -80,7 +81,7 @@ def check_explained_by_order(e: Evidence) -> CheckResult | Undefined:
 
 def check_missing(e: Evidence) -> CheckResult | Undefined:
     """Labels follow what was recorded: a modality is absent, or a unit padded, where the label is high."""
-    used = {part for m in e.manifest.method.modalities for part in m.split("+")}
+    used = {part for m in e.manifest.method.modalities for part in names_in(m)}
     figures: dict[str, Any] = {}
     findings = []
     for m in e.store.modalities:

@@ -31,7 +31,7 @@ _NORMALISE = {
     "baseline": "were normalised for each subject by the recorded rest alone",
     "subject_unlabelled": "were z-scored for each subject over all recordings of that subject, including test subjects "
     "but without their labels",
-    "recording_unlabelled": "were z-scored for each recording and channel separately",
+    "recording_unlabelled": "were z-scored for each recording and channel separately (facial values keep their level)",
 }
 
 _SPLIT = {

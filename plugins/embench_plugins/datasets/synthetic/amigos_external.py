@@ -52,7 +52,7 @@ from embench_plugins.datasets.synthetic.marks import check_arguments
 
 STRENGTH = 0.87  # correlation of what is felt and the response at effect 1: AUROC .90 over 1,000 subjects
 TAU_S = 25.0
-SAMPLE_S = 40.0
+SAMPLE_S = 80.0  # long enough for windows of a minute
 UNIT_S = 10
 
 MOMENTS = np.dtype(
