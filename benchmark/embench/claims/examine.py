@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 from embench import protocols, registry
 from embench.callbacks import EventCallback
 from embench.claims.files import Claim
-from embench.claims.measured import Measured
+from embench.claims.measured import Measured, settings_of
 from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdict
 from embench.data.cohort import card_for_protocol
 from embench.errors import DataError, EmbenchError, Unfinished
@@ -136,16 +135,8 @@ def _request(
 ) -> runner.Request:
     stated = dict(claim.options(side, dataset))
     own = {"protocol": protocol, "targets": targets or None}
-    settings = (*stated.pop("set", ()), *_of_side(options.get("settings") or (), stated.get("modalities")))
+    settings = (*stated.pop("set", ()), *settings_of(options.get("settings") or (), stated.get("modalities")))
     return request_of(dataset=dataset, **own, **{**options, **stated, "settings": settings})
-
-
-def _of_side(settings: Sequence[str], modalities: str | None) -> list[str]:
-    """The settings that concern a side: those of one modality's encoder, where the side states that it reads others,
-    are of the other side."""
-    read = None if modalities is None else modalities.split(",")
-    named = [(setting, re.match(r"encoder\[([^\]]+)\]", setting)) for setting in settings]
-    return [setting for setting, found in named if read is None or found is None or found[1] in read]
 
 
 def examine_claims(

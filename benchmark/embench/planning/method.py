@@ -238,7 +238,7 @@ def _check(method: Method, kind: type[Any]) -> None:
         encoder: type[Encoder] = registry.load("encoder", part.name)
         missing = [p for p in names_in(m) if p not in encoder.accepts]
         if missing:
-            readers = [name for name, kind in _plugins("encoder") if set(m.split("+")) <= kind.accepts]
+            readers = [name for name, kind in _plugins("encoder") if set(names_in(m)) <= kind.accepts]
             raise UsageError(
                 f"encoder {part.short} does not read {', '.join(missing)}",
                 where=f"modality {m}",
@@ -310,7 +310,7 @@ def _lacks(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
 
 def _encoders_for(pretrainer: type[Pretrainer], modality: str, preset: str) -> list[str]:
     """The encoders of a modality that a pretrainer can train."""
-    found = ((name, kind) for name, kind in _plugins("encoder") if set(modality.split("+")) <= kind.accepts)
+    found = ((name, kind) for name, kind in _plugins("encoder") if set(names_in(modality)) <= kind.accepts)
     return [n for n, kind in found if preset in kind.recipes and not _lacks(pretrainer, kind(kind.recipes[preset]))]
 
 
