@@ -51,7 +51,7 @@ def test_what_z_scoring_leaves_of_means_and_sds_is_dropped_and_named() -> None:
     left, specs = drop(**FINE, mean=rounding, sd=np.sqrt(LENGTHS / (LENGTHS - 1)))
     assert np.isnan(left[:, 6:]).all()
     assert np.isfinite(left[:, :6]).all()
-    assert dropping.names(specs) == {
+    assert dropping.dropped_names(specs) == {
         "ecg": {
             "mean": "constant over the training units",
             "sd": "the length of the recording in other words",
@@ -72,7 +72,7 @@ def test_small_values_of_raw_signals_are_no_rounding() -> None:
     small = 1e-9 * (1 + 0.1 * RNG.normal(size=N))
     left, specs = drop(scaled=False, **FINE, small=small)
     assert np.isfinite(left).all()
-    assert dropping.names(specs) == {}
+    assert dropping.dropped_names(specs) == {}
 
 
 def test_a_feature_that_also_tells_something_else_stays() -> None:
@@ -95,7 +95,7 @@ def test_few_units_prove_nothing() -> None:
 
 def test_values_that_are_missing_throughout_are_none_of_its_business() -> None:
     _, specs = drop(**FINE, nothing=np.nan)
-    assert dropping.names(specs) == {}
+    assert dropping.dropped_names(specs) == {}
 
 
 def test_a_modality_of_which_most_would_go_is_refused() -> None:

@@ -132,7 +132,8 @@ def test_an_answer_that_depends_on_the_batch_is_refused_with_the_units(bench, em
     assert done.code == 4
     assert "depends on the other units in its batch" in done.err
     assert "BatchBound" in done.err
-    named = [word for word in done.err.replace(",", " ").split() if word.startswith("p0")]
+    error = done.err.rpartition("\nplugin: ")[2]
+    named = [word for word in error.replace(",", " ").split() if word.startswith("p0")]
     assert len(named) == 3
     assert all(word.partition(":")[2].startswith("0-") for word in named)
     assert not (bench.runs / "Tiny").exists()

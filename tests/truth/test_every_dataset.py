@@ -64,7 +64,7 @@ NAMES = [name if "/" not in name else pytest.param(name, marks=proof) for name i
 
 def test_all_datasets_with_labels_are_here() -> None:
     named = {entry.name for entry in registry.entries("dataset") if entry.package == "embench_plugins"}
-    assert named - {"amigos/short", "corpus"} == set(SMALL) == set(EFFECTS)
+    assert named - {"amigos/short", "amigos/all", "corpus"} == set(SMALL) == set(EFFECTS)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from embench.records.embeddings import Embeddings, read_embeddings
 from embench.records.predictions import ANY_SEED, MODEL
 from embench.records.record import Record
 
-Fold = tuple[int, int]
+SeedAndFold = tuple[int, int]
 """Seed and fold."""
 
 
@@ -41,11 +41,11 @@ class Asked:
         keys = zip(table["seed"][own].tolist(), table["unit"][own].tolist(), strict=True)
         return dict(zip(keys, table["label"][own].tolist(), strict=True))
 
-    def right(self) -> dict[Fold, dict[str, bool]]:
+    def right(self) -> dict[SeedAndFold, dict[str, bool]]:
         """For each seed and fold, unit -> whether the method decided it right, where there is a label."""
         rows, known = self.record.predictions, self.labels
         rows = rows.take((rows["method"] == MODEL) & (rows["target"] == self.target))
-        found: dict[Fold, dict[str, bool]] = defaultdict(dict)
+        found: dict[SeedAndFold, dict[str, bool]] = defaultdict(dict)
         columns = (rows[name].tolist() for name in ("seed", "fold", "unit", "decision"))
         for seed, fold, unit, decision in zip(*columns, strict=True):
             label = known.get((seed, unit), known.get((ANY_SEED, unit)))
@@ -53,14 +53,14 @@ class Asked:
                 found[seed, fold][unit] = decision == label
         return found
 
-    def scores(self) -> dict[Fold, float]:
+    def scores(self) -> dict[SeedAndFold, float]:
         """The claim's score of each seed and fold where it is defined."""
         rows = [r for r in self.record.scores["folds"] if (r["method"], r["target"]) == (MODEL, self.target)]
         return {(r["seed"], r["fold"]): r[self.metric] for r in rows if r.get(self.metric) is not None}
 
-    def curves(self, kind: str) -> dict[Fold, list[Mapping[str, Any]]]:
+    def curves(self, kind: str) -> dict[SeedAndFold, list[Mapping[str, Any]]]:
         """The epochs of the stages of a kind, of this target or of none."""
-        found: dict[Fold, list[Mapping[str, Any]]] = defaultdict(list)
+        found: dict[SeedAndFold, list[Mapping[str, Any]]] = defaultdict(list)
         for row in self.record.history:
             if row["kind"] == kind and (not row["target"] or self.target in row["target"].split(",")):
                 found[int(row["seed"]), int(row["fold"] or 0)].append(row)
@@ -167,13 +167,13 @@ MEASURES: Mapping[str, tuple[Callable[[Runs], Values], int]] = {
 """Name -> what measures finished runs, in the order of the claim, and how many it takes."""
 
 
-def _everywhere(by_fold: Iterable[Mapping[Fold, Any]]) -> Sequence[Fold]:
+def _everywhere(by_fold: Iterable[Mapping[SeedAndFold, Any]]) -> Sequence[SeedAndFold]:
     """The seeds and folds that all have."""
     every = list(by_fold)
     return [at for at in every[0] if all(at in other for other in every)]
 
 
-def _layers(run: Asked) -> tuple[dict[Fold, float], dict[Fold, float]]:
+def _layers(run: Asked) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, float]]:
     """For each seed and fold: the share of a hidden layer's variance that lies between classes, and the silhouette."""
     from sklearn.metrics import silhouette_score  # slow to import
 

@@ -77,7 +77,7 @@ def without(feed: FeatureFeed, spec: InputSpec) -> FeatureFeed:
     return replace(feed, array=array)
 
 
-def names(specs: Mapping[str, InputSpec]) -> dict[str, dict[str, str]]:
+def dropped_names(specs: Mapping[str, InputSpec]) -> dict[str, dict[str, str]]:
     """Modality -> feature -> why it was dropped, where any was."""
     found: dict[str, dict[str, str]] = {}
     for m, spec in specs.items():

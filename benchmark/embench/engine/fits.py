@@ -185,7 +185,7 @@ def _dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
     """What a stage's result says of the features that it dropped, which it tells at once."""
     for text in dropping.notes(specs):
         folder.event("note", text=text)
-    found = dropping.names(specs)
+    found = dropping.dropped_names(specs)
     return {"dropped": found} if found else {}
 
 
@@ -266,7 +266,7 @@ def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> di
             "labels": pretrainer.labels,
             **({"targets": [target.name for target in outputs.targets]} if labels else {}),
             "channels": {
-                m: list(network.channels_read(model.encoders[m], s)) for m, s in specs.items() if s.rate is not None
+                m: list(network.picked_channels(model.encoders[m], s)) for m, s in specs.items() if s.rate is not None
             },
         },
     }
@@ -302,7 +302,7 @@ def _check_channels(
 ) -> None:
     """Refuses to go on from one network to another that reads other channels."""
     for m, names in wanted.items():
-        if m in specs and (found := network.channels_read(model.encoders[m], specs[m])) != tuple(names):
+        if m in specs and (found := network.picked_channels(model.encoders[m], specs[m])) != tuple(names):
             raise UsageError(
                 f"pretraining and the run that starts from it would read different channels of {m}: {', '.join(found)}",
                 where=where,

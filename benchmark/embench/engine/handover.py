@@ -135,7 +135,7 @@ def check_file(
 def channels_read(part: Part, spec: InputSpec) -> tuple[str, ...]:
     """The channels, or features, that an encoder's network reads of what it is fed."""
     with torch.random.fork_rng(devices=[]):
-        return network.channels_read(encoder_of(part).build(spec), spec)
+        return network.picked_channels(encoder_of(part).build(spec), spec)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -285,10 +285,10 @@ def load_model(
 
 def _load(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
     """Loads weights, which must not move the channels that the encoders have picked."""
-    picked = {m: channels_read(encoder, specs[m]) for m, encoder in model.encoders.items()}
+    picked = {m: picked_channels(encoder, specs[m]) for m, encoder in model.encoders.items()}
     model.load_state_dict(load_file(file))
     for m, encoder in model.encoders.items():
-        if channels_read(encoder, specs[m]) != picked[m]:
+        if picked_channels(encoder, specs[m]) != picked[m]:
             raise PluginError(
                 f"weights of {m} hold the positions of the channels that the network reads",
                 where=inspect.getsourcefile(type(encoder)),
@@ -297,7 +297,7 @@ def _load(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
 
 
 def _of_channels(spec: InputSpec, channels: tuple[str, ...] | None) -> InputSpec:
-    if channels is None or spec.rate is None:
+    if channels in (None, spec.channels) or spec.rate is None:
         return spec
     return replace(spec, channels=channels, shape=(len(channels), *spec.shape[1:]))
 
@@ -353,7 +353,7 @@ def names_that_fit(
     return taken
 
 
-def channels_read(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
+def picked_channels(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
     """The channels that a network reads: those it says in `picks`, else all."""
     picks = getattr(encoder, "picks", None)
     return spec.channels if picks is None else tuple(spec.channels[i] for i in picks.tolist())
