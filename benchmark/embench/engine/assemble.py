@@ -108,12 +108,13 @@ def assemble(
     memory_bytes: int | None = None,
     blank: bool = False,
 ) -> tuple[Data, dict[str, InputSpec]]:
-    """The feeds of every modality over a grid, and what the encoders' `build` gets.
+    """The feeds of every modality over a grid, and what the encoders' `build` gets of these data.
 
     Args:
         all_view: the stage's own view, for encoders with features, whose rows are standardised over all units.
         drop: modalities that are treated as absent in every row.
-        specs: those of the fitted model, where there is one.
+        specs: those of the fitted model, where there is one: its scale of what keeps its level, and the features that
+            it goes without.
         training: else `recording`, `start` and `stop` (k,) of the training units, which scale what keeps its level.
         memory_bytes: arrays go to the device while they fit in half of this (default: what is free).
         blank: clips show black pictures, and no video is decoded.
@@ -140,7 +141,7 @@ def assemble(
             budget -= used
         if m in drop:
             feeds[m] = _dropped(feeds[m])
-    return Data(feeds, len(grid), device), {m: specs[m] if specs else found[m] for m in modalities}
+    return Data(feeds, len(grid), device), found
 
 
 class _Part(NamedTuple):

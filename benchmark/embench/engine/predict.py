@@ -97,7 +97,8 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
     # The network's lengths are those of the data that it was fitted on, which may be another dataset's.
     spec = replace(stage.params.common.source, longest_s=own.longest_s, shortest_s=own.shortest_s)
     source = Source.of(spec, stage.places, stage.task)
-    data, found, grid = of_units(stage, params, source, drop=stage.params.drop)
+    specs = network.load_specs(Folder(root, fitted))
+    data, found, grid = of_units(stage, params, source, drop=stage.params.drop, specs=specs)
     channels = {m: spec.channels for m, spec in found.items() if spec.rate is not None}
     rows, unit_ids = np.flatnonzero(data.present.any(1)), _unit_ids(source, stage.task)
     size = dict[str, int | None]()
