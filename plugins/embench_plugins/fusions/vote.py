@@ -68,11 +68,20 @@ class Vote(Estimator):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Learns nothing: the networks are fitted already."""
+        """The networks are fitted already. What is learned is what to say of a row without any modality: the mean of
+        the labels, or the shares of the classes."""
+        labels = np.eye(self.classes)[y.astype(int)] if self.kind == "classes" else y[:, None]
+        self._prior = np.average(labels, axis=0, weights=weight)
 
     def score(self, X: np.ndarray) -> np.ndarray:
         """The joint decision on rows `X` (n, modalities x columns), NaN where a modality is absent: (n,) probabilities
         of class 1, (n, classes) of several, (n,) values."""
+        nowhere = np.isnan(X).all(1)
+        answer = self._joint(np.where(nowhere[:, None], 1.0, X))
+        answer[nowhere] = self._prior if self.kind == "classes" else self._prior[0]
+        return answer
+
+    def _joint(self, X: np.ndarray) -> np.ndarray:
         if self.kind == "value":
             return np.asarray(np.nanmean(X, 1))
         said = np.stack([1.0 - X, X], 2) if self.kind == "binary" else X.reshape(len(X), -1, self.classes)

@@ -11,7 +11,9 @@ NO = np.nan
 
 
 def joined(rule, X, kind="binary", classes=2):
-    return Vote(RECIPE.but(build={"rule": rule}), 0, kind, classes).score(np.array(X))
+    vote, X = Vote(RECIPE.but(build={"rule": rule}), 0, kind, classes), np.array(X)
+    vote.fit(np.zeros((4, X.shape[1])), np.array([0.0, 1.0, 1.0, 1.0]), np.zeros(4), np.ones(4))
+    return vote.score(X)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,10 @@ def test_values_are_averaged_and_have_no_other_rule():
         joined("max", [[5.0]], "value")
     with pytest.raises(UsageError, match="decisions are not joined by `median`"):
         joined("median", [[0.5]])
+
+
+@pytest.mark.parametrize("rule", ["mean", "product", "max", "majority"])
+def test_a_row_without_any_modality_gets_the_shares_of_the_classes(rule):
+    np.testing.assert_allclose(joined(rule, [[NO, NO], [0.9, 0.9]])[0], 0.75)
+    np.testing.assert_allclose(joined(rule, [[NO] * 6], "classes", 3), [[0.25, 0.75, 0.0]])
+    np.testing.assert_allclose(joined("mean", [[NO, NO]], "value"), [0.75])
