@@ -1,5 +1,6 @@
 """What a stage does for a GPU, shown on a pretended one: what goes there, in which precision, and how much fits."""
 
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from embench import registry
 from embench.engine import device as machine
 from embench.engine import loop
 from embench.engine.executors import run_graph
@@ -17,10 +19,12 @@ from embench.errors import MachineError, UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Tokens, TokenSpec
 from embench.nn import FillAbsent, Present
+from embench.planning import forecast
 from embench.planning.graph import stage_folder
 from embench.planning.plan import make
 
 from ..pairs import pretended
+from ..tiny.world import plugin
 
 
 def plan_on(device, bench, *arguments, **options):
@@ -166,3 +170,25 @@ def test_checkpoints_that_cost_much_come_seldom(tmp_path, monkeypatch):
         assert all(gap > 10 for gap in np.diff(made))
         assert cost * len(made) <= 0.02 * clock.now
         assert len(made) > 20 or cost > 1
+
+
+def test_a_forecast_measures_a_whole_batch_after_a_first_one(shared, monkeypatch):
+    clock, batches = Clock(), []
+    network = sys.modules[registry.load("encoder", plugin("Pool")).__module__].PoolNetwork
+    encode = network.forward
+
+    def counted(net, x, mask=None):
+        if net.training:
+            batches.append(len(x))
+            clock.now += 2.0 if len(batches) > 1 else 1000.0
+        return encode(net, x, mask)
+
+    monkeypatch.setattr(network, "forward", counted)
+    monkeypatch.setattr(forecast, "time", clock)
+    plan = plan_on("cuda", shared, "Pool", modalities="ecg", settings=("encoder.batch=8", "encoder.epochs=4"))
+    with pretended.gpu():
+        expected = plan.describe()["expected_s"]
+    assert batches == [8, 8]
+    fitting = [stage for stage in plan.graph.stages.values() if stage.kind == "unimodal"]
+    rows = sum(int((stage.task["role"] == 0).sum()) for stage in fitting)
+    assert expected == pytest.approx(2.0 / 8 * rows * 4)

@@ -31,7 +31,8 @@ BORNE = {
     ("engine/loop.py", "tolist"): "once an epoch, for the figures that are reported",
     ("pretrainers/mae.py", "an index by mask"): "transformers picks cubes by mask; clips with a gap are left out",
     ("encoders/timm_frames.py", "an index by mask"): "frames that were not seen must not count in a batch norm",
-    ("elsewhere", "an index by mask"): "the gradient of one of these",
+    ("pretrainers/mae.py", "a copy to the GPU"): "transformers copies the mean and SD of ImageNet's colours",
+    ("engine/loop.py", "an index by mask"): "the gradient of one of these",
 }
 """Where, and for what, the host may wait for the GPU in an epoch of training, and why."""
 SHORT_S = 10

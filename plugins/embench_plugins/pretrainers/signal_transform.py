@@ -188,7 +188,8 @@ def magnitude_warp(x: Tensor) -> Tensor:
 def splines(length: int, device: torch.device) -> Tensor:
     """(6, length): the spline that is 1 at one knot and 0 at the others, for each knot; any other is a sum of these."""
     knots = np.linspace(0, length - 1, KNOTS)
-    return torch.from_numpy(CubicSpline(knots, np.eye(KNOTS))(np.arange(length)).T.astype(np.float32)).to(device)
+    made = torch.from_numpy(CubicSpline(knots, np.eye(KNOTS))(np.arange(length)).T.astype(np.float32))
+    return made.to(device, non_blocking=device.type == "cuda")
 
 
 def _pieces(starts: Tensor, sources: Tensor, sizes: Tensor, length: int) -> Tensor:
