@@ -224,7 +224,7 @@ def _quietly() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def keep_positions(part: nn.Module) -> None:
+def keep_positions(part: Any) -> None:
     """Makes a buffer of the table of positions, which transformers keeps on the CPU and copies in every forward pass;
     weights have no table before or after."""
     table = part.position_embeddings
