@@ -10,7 +10,7 @@ export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
 .PHONY: setup light demo test test-all lint ruff mypy imports bench board curve interop
-.PHONY: rates fuzz mutants sealed pairs-gpu install browser clean
+.PHONY: rates fuzz mutants sealed pairs-gpu gpu install browser clean
 .DELETE_ON_ERROR:
 
 setup: $(INSTALLED)
@@ -87,6 +87,10 @@ sealed: setup
 # Every network of the pairs on a pretended GPU.
 pairs-gpu: setup
 	EMBENCH_WHOLE_PROOFS=1 OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/pairs/test_devices.py -n 2
+
+# A trial on this machine's GPU; where there is none it says so.
+gpu: setup
+	PYTHON=$(CURDIR)/$(BIN)/python bash bench/gpu/trial.sh
 
 # The wheel and the archive of sources in empty environments, and the light installation.
 install: setup

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -32,6 +32,23 @@ class Head(nn.Module):
         return Output(self.linear(hidden), hidden)
 
 
+class Present(dict[str, Tensor]):
+    """Modality -> (B,) bool, in which samples it is there. `whole` names the modalities that no sample lacks: the host
+    knows them beforehand, and need not wait for a GPU to tell.
+
+    >>> Present({"ecg": torch.tensor([True, True])}, whole={"ecg"}).lacks("ecg")
+    False
+    """
+
+    def __init__(self, there: Mapping[str, Tensor], whole: Collection[str]) -> None:
+        super().__init__(there)
+        self.whole = frozenset(whole)
+
+    def lacks(self, modality: str) -> bool:
+        """Whether the modality is absent in any sample."""
+        return modality not in self.whole
+
+
 class FillAbsent(nn.Module):
     """Puts a learned token where a modality is absent, so that no attention row is fully masked.
 
@@ -52,12 +69,13 @@ class FillAbsent(nn.Module):
         )
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> dict[str, Tokens]:
-        """The tokens (B, L, D) of each modality, filled in the rows where `present` (B,) is False."""
-        return {m: self._fill(m, t, present[m]) for m, t in tokens.items()}
+        """The tokens (B, L, D) of each modality, filled in the rows where `present` (B,) is False. Handing on the
+        `present` that a fusion was given, instead of another mapping, saves a wait for the GPU."""
+        if not isinstance(present, Present):
+            present = Present(present, [m for m in tokens if bool(present[m].all())])
+        return {m: self._fill(m, t, present[m]) if present.lacks(m) else t for m, t in tokens.items()}
 
     def _fill(self, modality: str, tokens: Tokens, present: Tensor) -> Tokens:
-        if bool(present.all()):
-            return tokens
         absent = ~present
         x, summary = tokens.x, tokens.summary
         mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device) if tokens.mask is None else tokens.mask
@@ -155,15 +173,16 @@ class Model(nn.Module):
         self.specs = dict(specs)
         self.fusion, self.head, self.scale = fusion, head, scale
 
-    def encode(self, batch: Batch) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
+    def encode(self, batch: Batch) -> tuple[dict[str, Tokens], Present]:
         """Tokens (B, L, D) of each modality and where it is `present` (B,) bool; absent rows hold zeros and an empty
         mask."""
-        tokens, present = {}, {}
+        tokens, there = {}, {}
+        whole = {m for m in self.encoders if len(batch.rows[m]) == batch.size}
         for m, encoder in self.encoders.items():
             rows = batch.rows[m]
-            there = torch.zeros(batch.size, dtype=torch.bool, device=rows.device)
-            there[rows] = True
-            present[m] = there
+            there[m] = torch.full((batch.size,), m in whole, dtype=torch.bool, device=rows.device)
+            if m not in whole:
+                there[m][rows] = True
             if len(rows) == batch.size:
                 tokens[m] = checked_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
             elif len(rows):
@@ -171,7 +190,7 @@ class Model(nn.Module):
                 tokens[m] = _scatter(made, rows, batch.size)
             else:
                 tokens[m] = _nothing(self.specs[m], batch.size, rows.device)
-        return tokens, present
+        return tokens, Present(there, whole)
 
     def forward(self, batch: Batch) -> Output:
         """`logits` (B, n_out) of a batch, values in the labels' unit, with `hidden` (B, H).
@@ -275,7 +294,9 @@ class Supervised(nn.Module):
         super().__init__()
         self.model, self.outputs, self.frozen = model, outputs, tuple(frozen)
         weights = outputs.class_weights or (None,) * len(outputs.targets)
-        self.classes = [None if own is None else torch.tensor(own, dtype=torch.float32) for own in weights]
+        for t, own in enumerate(weights):
+            value = None if own is None else torch.tensor(own, dtype=torch.float32)
+            self.register_buffer(f"classes_{t}", value, persistent=False)
 
     def train(self, mode: bool = True) -> Supervised:
         """Sets the mode of all parts but the frozen ones, which stay in evaluation mode."""
@@ -299,9 +320,9 @@ class Supervised(nn.Module):
             there = torch.isfinite(y)
             value = torch.where(there, y, torch.zeros_like(y))
             weight = batch.weight * there
-            classes = self.classes[t]
+            classes: Tensor | None = getattr(self, f"classes_{t}")
             if classes is not None:
-                weight = weight * classes.to(y.device)[value.long()]
+                weight = weight * classes[value.long()]
             rows = OBJECTIVES[target.kind].loss(logits[:, part], value)
             if not target.traits.has_classes and self.model.scale is not None:
                 rows = rows / self.model.scale.std[part] ** 2

@@ -186,9 +186,10 @@ class Calls(TorchFunctionMode):
             return Machine.now.moved(tensor, {"cpu": "cpu", "cuda": GPU}[name], None, False)
         if args and isinstance(args[0], torch.Tensor):
             return Machine.now.moved(tensor, args[0].device, args[0].dtype, False)
-        kwargs.pop("copy", None)
+        copy = kwargs.pop("copy", False)
         device, dtype, calm, _ = torch._C._nn._parse_to(*args, **kwargs)
-        return Machine.now.moved(tensor, device, dtype, calm)
+        found = Machine.now.moved(tensor, device, dtype, calm)
+        return found.clone() if copy and found is tensor else found
 
 
 class Kernels(TorchDispatchMode):
@@ -197,13 +198,17 @@ class Kernels(TorchDispatchMode):
 
 
 @contextlib.contextmanager
-def gpu(*folders, free=8 << 30) -> Iterator[Machine]:
-    """Inside, `--device cuda` runs. Autocast is the CPU's: bf16 too, for nearly the same operations."""
-    autocast = torch.autocast
+def gpu(*folders, free=8 << 30, kept=0) -> Iterator[Machine]:
+    """Inside, `--device cuda` runs, the first of two GPUs that are alike. Autocast is the CPU's: bf16 too, for nearly
+    the same operations. `kept` bytes of tensors that are gone wait for the next ones."""
+    autocast, chosen = torch.autocast, [0]
     pretended = {
         "is_available": lambda: True,
-        "current_device": lambda: 0,
-        "device_count": lambda: 1,
+        "current_device": lambda: chosen[-1],
+        "set_device": chosen.append,
+        "device_count": lambda: 2,
+        "memory_reserved": lambda *_: kept,
+        "memory_allocated": lambda *_: 0,
         "mem_get_info": lambda *_: (free, free),
         "get_device_name": lambda *_: "pretended",
         "synchronize": lambda *_: None,

@@ -1,5 +1,5 @@
 """Any plugin with any other on a GPU that is not there: nothing lies on another device than what it is joined with, and
-no step of training makes the host wait for the GPU more often than it must.
+no step of training makes the host wait for the GPU, but where `BORNE` says why.
 
 `make test-all` tries enough networks of the array for every encoder to meet every pretrainer, and every fusion what it
 joins; `make pairs-gpu` tries all of them, in ten minutes.
@@ -27,12 +27,21 @@ from .array import Together, array, covering
 from .declared import reads
 
 SOURCES = [Path(package.__file__).parent for package in (embench, embench_plugins)]
-WAITS, MORE = 10, 2
-"""So many waits a step, and so many more a modality, are borne until the list is empty. An epoch may have one step, so
-what waits once an epoch, for each figure that is reported, is among them."""
+BORNE = {
+    ("engine/loop.py", "tolist"): "once an epoch, for the figures that are reported",
+    ("pretrainers/mae.py", "an index by mask"): "transformers picks cubes by mask; clips with a gap are left out",
+    ("encoders/timm_frames.py", "an index by mask"): "frames that were not seen must not count in a batch norm",
+    ("pretrainers/mae.py", "a copy to the GPU"): "transformers copies the mean and SD of ImageNet's colours",
+    ("engine/loop.py", "an index by mask"): "the gradient of one of these",
+}
+"""Where, and for what, the host may wait for the GPU in an epoch of training, and why."""
 SHORT_S = 10
 """What an encoder sees that would like to see a minute, of recordings of 20 s."""
 MET = {("encoder", "pretrainer"), ("fusion", "joins"), ("encoder", "joins")}
+
+
+def borne(what: str, line: str) -> bool:
+    return (line.partition(":")[0], what) in BORNE
 
 
 def some() -> list[Together]:
@@ -54,15 +63,14 @@ def shortened(request: Request, together: Together) -> Request:
 @pytest.mark.slow
 @pytest.mark.parametrize("together", array() if WHOLE else some(), ids=str)
 def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
-    epochs, epoch = [], loop._epoch
+    waits, epoch = Counter(), loop._epoch
 
-    def counted(module, objective, data, order, *rest):
+    def counted(*given):
         before = Counter(pretended.Machine.now.waits)
         try:
-            return epoch(module, objective, data, order, *rest)
+            return epoch(*given)
         finally:
-            waits = pretended.Machine.now.waits - before
-            epochs.append({where: count / len(order) for where, count in waits.most_common()})
+            waits.update(pretended.Machine.now.waits - before)
 
     monkeypatch.setattr(loop, "_epoch", counted)
     request = shortened(together.request(data_root=world, runs=tmp_path), together)
@@ -73,5 +81,7 @@ def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
         first = [stage for stage in plan.graph.stages.values() if stage.description.get("fold", 0) == 0]
         outcome = run_graph(first, stage_folder(tmp_path), workers=1, on_event=lambda _: None)
     assert not outcome.errors
-    most = max(epochs, key=lambda waits: sum(waits.values()), default={})
-    assert sum(most.values()) <= WAITS + MORE * len(together.inputs), most
+    refused = {
+        (what, line): n for (what, line), n in waits.items() if (line.rpartition(":")[0] or line, what) not in BORNE
+    }
+    assert not refused

@@ -140,7 +140,7 @@ def retrain_permuted(planned: Plan, e: Evidence, count: int, on_event: EventCall
         again = permute_labels(planned, k)
         with tempfile.TemporaryDirectory(prefix="embench-audit-") as folder:
             stages = list(again.graph.stages.values())
-            workers = default_workers(planned.setting.device)
+            workers = default_workers({planned.setting.device})
             outcome = run_graph(stages, Path(folder), workers=workers, on_event=on_event)
             outcome.check(again.graph.stages)
             scores = evaluate.evaluate(again, Path(folder)).scores["scores"]

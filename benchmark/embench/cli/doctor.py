@@ -54,8 +54,9 @@ def _device() -> Iterator[Diagnosis]:
         yield Diagnosis("device", f"torch can't be imported: {error}", broken=True)
         return
     if torch.cuda.is_available():
-        card = torch.cuda.get_device_properties(0)
-        yield Diagnosis("device", f"cuda: {card.name}, {card.total_memory / 2**30:.0f} GB")
+        for number in range(torch.cuda.device_count()):
+            card = torch.cuda.get_device_properties(number)
+            yield Diagnosis("device", f"cuda:{number}: {card.name}, {card.total_memory / 2**30:.0f} GB")
     elif torch.backends.mps.is_available():
         yield Diagnosis("device", "cpu; MPS is available but untested: --device mps")
     else:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -27,13 +27,14 @@ class Preset(StrEnum):
     quick = "quick"
 
 
-DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-
-
-def _tried(device: DeviceName) -> DeviceName:
+def _tried(device: str) -> str:
     if device == "mps":
         console.note("--device mps is untested: first compare a small run with the same run on --device cpu")
     return device
+
+
+def _devices(incomplete: str) -> list[str]:
+    return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
 
 
 def completes(kind: str) -> Callable[[str], list[str]]:
@@ -52,10 +53,10 @@ def completes(kind: str) -> Callable[[str], list[str]]:
     return offered
 
 
-_KINDS: dict[str, Any] = {"recipe": Preset | None, "device": DeviceName, "seeds": str}
+_KINDS: dict[str, Any] = {"recipe": Preset | None, "seeds": str}
 """Fields that the command line reads more strictly than `Request` holds them."""
 _MORE: dict[str, dict[str, Any]] = {
-    "device": {"callback": _tried},
+    "device": {"callback": _tried, "autocompletion": _devices},
     "workers": {"min": 1},
     "train-dataset": {"autocompletion": completes("dataset")},
     **{

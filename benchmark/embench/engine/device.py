@@ -18,24 +18,49 @@ from embench.errors import MachineError, UsageError
 
 
 def resolve_device(name: str) -> str:
-    """The device that a name means; `auto` is CUDA where it is there, else the CPU: MPS is untested, so it has to be
-    requested.
+    """The kind of device that a name means: cpu, cuda or mps. `auto` is CUDA where it is there, else the CPU: MPS is
+    untested, so it has to be requested. A GPU with a number, as in `cuda:1`, becomes the one that this process uses.
 
     Raises:
-        UsageError: there is no such name. MachineError: a GPU is requested and none is there.
+        UsageError: there is no such name. MachineError: a GPU is requested and none is there, or not this one.
     """
+    name, numbered, number = name.partition(":")
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
+    if name == "auto" and not numbered:
         return "cuda" if there["cuda"] else "cpu"
-    if name not in there:
-        raise UsageError(f"no device is called {name!r}", where="--device", expected=f"auto, {', '.join(there)}")
+    if name not in there or (numbered and not (name == "cuda" and number.isdecimal())):
+        raise UsageError(
+            f"no device is called {name + numbered + number!r}",
+            where="--device",
+            expected=f"auto, {', '.join(there)}, or a GPU by its number, such as cuda:1",
+        )
     if not there[name]:
         raise MachineError(
             f"no {name.upper()} device is available",
             where=f"--device {name}",
             hint="use --device cpu, or --device auto",
         )
+    if numbered:
+        count = torch.cuda.device_count()
+        if int(number) >= count:
+            raise MachineError(
+                f"there is no GPU {number}",
+                where=f"--device {name}:{number}",
+                expected=", ".join(f"cuda:{i}" for i in range(count)),
+            )
+        use_gpu(int(number))
     return name
+
+
+def gpu_in_use(device: str) -> int | None:
+    """The number of the GPU that this process uses, None where the device is none."""
+    return torch.cuda.current_device() if device == "cuda" else None
+
+
+def use_gpu(number: int | None) -> None:
+    """Makes `cuda` mean the GPU of this number in this process; None changes nothing."""
+    if number is not None:
+        torch.cuda.set_device(number)
 
 
 def seed_everything(seed: int, threads: int, device: str) -> None:
@@ -78,8 +103,8 @@ def release(error: BaseException) -> None:
 
 def free_bytes(device: str) -> int:
     """Memory that is free on the device (for the CPU: of the machine), in bytes."""
-    if device == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
+    if device == "cuda":  # what torch keeps of tensors that are gone is free for the next ones
+        return int(torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
     if device == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return system.free_memory()
@@ -88,6 +113,13 @@ def free_bytes(device: str) -> int:
 def widest(device: str) -> torch.dtype:
     """The most exact floats of the device: MPS has no float64."""
     return torch.float32 if device == "mps" else torch.float64
+
+
+def figure(value: Tensor | float, device: str) -> Tensor:
+    """A scalar that is to be summed, on the device, in its most exact floats and without a gradient."""
+    if isinstance(value, Tensor):
+        return value.detach().to(device, widest(device))
+    return torch.full((), value, dtype=widest(device), device=device)  # no copy, for which the host would wait
 
 
 def random_state(device: str) -> Tensor | None:
@@ -103,7 +135,8 @@ def set_random_state(device: str, state: Tensor | None) -> None:
 
 @contextlib.contextmanager
 def training_precision(device: str) -> Iterator[None]:
-    """bf16 where a GPU does the work, float32 else; predictions are always float32."""
+    """bf16 where a GPU does the work, also for the loss on validation subjects, float32 else; predictions are always
+    float32."""
     if device == "cuda":
         with torch.autocast("cuda", torch.bfloat16):
             yield

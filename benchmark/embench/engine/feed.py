@@ -93,8 +93,8 @@ class StreamedFeed(RowFeed):
         x = torch.from_numpy(out)
         x = sent(x.pin_memory() if self.device == "cuda" else x, self.device)
         owner = self.owner[index]
-        mean = torch.from_numpy(self.mean[owner]).to(self.device)[..., None]
-        gain = torch.from_numpy(self.gain[owner]).to(self.device)[..., None]
+        mean = sent(torch.from_numpy(self.mean[owner]), self.device)[..., None]
+        gain = sent(torch.from_numpy(self.gain[owner]), self.device)[..., None]
         return x.sub_(mean).mul_(gain)  # in place: the fresh pages of a copy cost more than the sums
 
 
@@ -152,7 +152,7 @@ class FeatureFeed:
 
     def batch_rows(self, index: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Rows (b, *shape) at positions `index` (b,); features have no mask."""
-        return self.array[torch.from_numpy(index).to(self.device)], None
+        return self.array[sent(torch.from_numpy(index), self.device)], None
 
 
 Feed = RowFeed | FeatureFeed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import io
 import math
@@ -24,6 +23,8 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch
 
 CHECKPOINT_EVERY_S = 10.0
+CHECKPOINT_SHARE = 0.02
+"""So much of the time may go into checkpoints; those of large networks come less often."""
 _SEAL = hashlib.sha256().digest_size
 """A checkpoint begins with the SHA-256 of the rest."""
 
@@ -120,7 +121,7 @@ def fit(
     optimiser = optimiser_of(recipe, module)
     state = _resume(module, optimiser, folder, data.device)
     present = data.present
-    saved = time.monotonic()
+    saved, took = time.monotonic(), 0.0
     stops_early = recipe.selection == "early_stop" and len(val) > 0
     while state.epoch < recipe.epochs:
         order = np.random.default_rng([seed, state.epoch]).permutation(train)
@@ -134,14 +135,16 @@ def fit(
         score = _selecting(recipe, figures)
         if score is not None and score < state.best_loss:
             state.best_loss, state.best_epoch = score, state.epoch
-            state.best = copy.deepcopy({k: v.detach().cpu() for k, v in module.state_dict().items()})
+            state.best = {k: v.detach().to("cpu", copy=True) for k, v in module.state_dict().items()}
         state.epoch += 1
         folder.event("epoch_ended", epoch=state.epoch, epochs=recipe.epochs, **figures)
         if stops_early and state.epoch - 1 - state.best_epoch >= recipe.patience:
             break
-        if time.monotonic() - saved > CHECKPOINT_EVERY_S:
+        began = time.monotonic()
+        if began - saved > max(CHECKPOINT_EVERY_S, took / CHECKPOINT_SHARE):
             _checkpoint(module, optimiser, state, folder, data.device)
             saved = time.monotonic()
+            took = saved - began
     if state.best is not None:
         module.load_state_dict(state.best)
     return state
@@ -188,9 +191,10 @@ def _epoch(
             nn.utils.clip_grad_norm_(parameters, recipe.clip)
         optimiser.step()
         for name, value in {"loss": loss, **figures}.items():
-            part = torch.as_tensor(value, dtype=machine.widest(data.device), device=data.device).detach()
+            part = machine.figure(value, data.device)
             totals[name] = totals.get(name, torch.zeros_like(part)) + part
-    means = {name: float(total) / len(order) for name, total in totals.items()}
+    sums = torch.stack(list(totals.values())).tolist()  # the host waits once an epoch for the device
+    means = {name: total / len(order) for name, total in zip(totals, sums, strict=True)}
     if not math.isfinite(means["loss"]):
         raise PluginError(
             f"the training loss became {means['loss']} in epoch {epoch + 1}",
@@ -216,12 +220,13 @@ def _validate(module: nn.Module, objective: LossFunction, data: Data, val: np.nd
     drawn = machine.random_state(data.device)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        sums, rows = 0.0, 0
+        sums, rows = machine.figure(0.0, data.device), 0
         for batch in data.batches([val[i : i + 4 * size] for i in range(0, len(val), 4 * size)]):
-            loss, _ = _checked(objective(batch))
-            sums, rows = sums + float(loss) * batch.size, rows + batch.size
+            with machine.training_precision(data.device):
+                loss, _ = _checked(objective(batch))
+            sums, rows = sums + machine.figure(loss, data.device) * batch.size, rows + batch.size
     machine.set_random_state(data.device, drawn)
-    return sums / rows
+    return float(sums) / rows
 
 
 def _checkpoint(
@@ -251,9 +256,9 @@ def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder,
         path.unlink()
         warnings.warn(f"{path} was damaged and is removed: training begins anew", stacklevel=2)
         return FitState()
-    content = torch.load(io.BytesIO(made), weights_only=True)
+    content = torch.load(io.BytesIO(made), map_location="cpu", weights_only=True)
     module.load_state_dict(content["module"])
     optimiser.load_state_dict(content["optimiser"])
-    torch.set_rng_state(content["rng"].cpu())
+    torch.set_rng_state(content["rng"])
     machine.set_random_state(device, content["cuda_rng"])
     return FitState(**content["state"])

@@ -81,6 +81,7 @@ def _run(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, Any]:
     text = json.dumps(content, indent=1)  # modalities keep their order
     folder.write("stage.json", lambda path: path.write_text(text, newline="\n"))
     device, threads = stage.params.common.device, stage.params.common.threads
+    machine.use_gpu(stage.places.get("gpu"))
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
     began, used = time.monotonic(), machine.energy_j(device)

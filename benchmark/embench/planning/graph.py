@@ -382,15 +382,19 @@ def _learning(part: Part) -> Part:
     return replace(part, recipe=replace(part.recipe, frozen=False))
 
 
-@cache
 def libraries(device: str) -> dict[str, str]:
     """What else decides a network's numbers: versions of the libraries that compute them, and the kind of GPU."""
-    found = {name: version_of(name) for name in ("numpy", "scikit-learn", "torch")}
+    found = dict(_versions())
     if device == "cuda":
         import torch
 
         found["gpu"] = torch.cuda.get_device_name()
     return found
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version_of(name) for name in ("numpy", "scikit-learn", "torch")}
 
 
 def data_places(*cohorts: Cohort) -> dict[str, dict[str, str]]:

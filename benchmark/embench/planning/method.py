@@ -51,7 +51,8 @@ class Method:
 
     `joins` says how modalities meet: `unimodal` (not at all), `tokens` (end to end), `hidden` (over frozen unimodal
     nets), `estimator`. `inputs` is what is joined: `tokens`; the encoders' `features`; of fitted unimodal nets their
-    `hidden` layers (also for an estimator, where an encoder has no features) or their `decisions`.
+    `hidden` layers (also for an estimator, where an encoder has no features) or their `decisions`. `device` is the CPU
+    where nothing is trained but an estimator on features, which no GPU makes faster.
     """
 
     modalities: tuple[str, ...]
@@ -61,6 +62,7 @@ class Method:
     inputs: Literal["tokens", "hidden", "decisions", "features"]
     pretraining: tuple[Pretraining, ...]
     preset: str
+    device: str
 
     @property
     def title(self) -> str:
@@ -91,19 +93,21 @@ class Method:
 
 
 def resolve_method(request: Request, card: Card, available: Sequence[str], device: str) -> Method:
-    """The method of a request on a dataset.
+    """The method of a request on a dataset, on a `device` (cpu, cuda or mps) if it trains a network.
 
     Raises:
         UsageError: a name is unknown, or parts do not fit; the error names what is missing.
     """
-    preset = request.recipe or ("paper" if device == "cuda" else "small")
-    if preset not in PRESETS:
+    if request.recipe and request.recipe not in PRESETS:
         raise UsageError(
-            f"no recipe `{preset}`", where="--recipe", expected=", ".join(PRESETS), hint=did_you_mean(preset, PRESETS)
+            f"no recipe `{request.recipe}`",
+            where="--recipe",
+            expected=", ".join(PRESETS),
+            hint=did_you_mean(request.recipe, PRESETS),
         )
     modalities = chosen_modalities(request, card, available)
     names = assign(request.encoders, modalities, "encoder")
-    encoders = {m: _part("encoder", names[m], preset, card.name) for m in modalities}
+    plugins = {name: registry.load("encoder", name) for name in names.values()}
     fusion_name = request.fusion or ("single" if len(modalities) == 1 else None)
     if fusion_name is None:
         raise UsageError(
@@ -112,15 +116,18 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
             expected=f"one of {', '.join(registry.names('fusion'))}",
             hint="or one modality alone: --modalities " + modalities[0],
         )
-    fusion = _part("fusion", fusion_name, preset, card.name)
-    steps = tuple(s for text in request.pretrainers for s in _pretraining(text, modalities, preset, card.name))
-    kind = registry.load("fusion", fusion.name)
+    kind = registry.load("fusion", fusion_name)
     joins: Any = "estimator" if issubclass(kind, Estimator) else kind.inputs
-    has_features = all("features" in registry.load("encoder", p.name).offers for p in encoders.values())
+    has_features = all("features" in plugin.offers for plugin in plugins.values())
     inputs: Any = "hidden" if joins == "hidden" else "tokens"
     if joins == "estimator":
         inputs = kind.reads if kind.reads == "decisions" or has_features else "hidden"
-    method = Method(modalities, encoders, fusion, joins, inputs, steps, preset)
+    device = "cpu" if inputs == "features" else device
+    preset = request.recipe or ("paper" if device == "cuda" else "small")
+    encoders = {m: _part("encoder", names[m], preset, card.name) for m in modalities}
+    fusion = _part("fusion", fusion_name, preset, card.name)
+    steps = tuple(s for text in request.pretrainers for s in _pretraining(text, modalities, preset, card.name))
+    method = Method(modalities, encoders, fusion, joins, inputs, steps, preset, device)
     method = applied(method, request.settings)
     _check(method, kind)
     return replace(method, encoders={m: _grounded(part) for m, part in method.encoders.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -162,15 +162,16 @@ class Plan:
             "units": len(self.test.positions),
             "folds": folds,
             "stages": kinds,
-            **forecast(self.graph, self.request.workers or default_workers(self.setting.device)),
+            **forecast(self.graph, self.request.workers or default_workers({self.setting.device})),
             "smallest_difference": round(self.smallest_difference(), 3),
             "smallest_difference_note": f"AUROC, paired over subjects, power .8, an SD of {ASSUMED_SD} assumed",
         }
 
 
-def default_workers(device: str) -> int:
-    """As many processes as there are cores for this one; one for a GPU, which stages would only share."""
-    return cores() if device == "cpu" else 1
+def default_workers(devices: Collection[str]) -> int:
+    """As many processes as there are cores for this one; one where a stage needs a GPU, which stages would only
+    share."""
+    return cores() if set(devices) <= {"cpu"} else 1
 
 
 def assumed(method: Method) -> list[str]:
@@ -195,7 +196,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     resolve_method(request, card, list(card.modalities), device)
     targets = choose_targets(card, request.targets)
 
-    workers = request.workers or default_workers("cpu")
+    workers = request.workers or default_workers({"cpu"})
     on_step = every_fifth(f"preparing {card.name}", progress)
     store = find.prepared(dataset, request.data_root, protocol, workers, on_step)
     method = resolve_method(request, card, list(store.modalities), device)
@@ -219,7 +220,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     check_handovers(method, protocol, fit, test, source_cohorts, started)
     setting = Setting(
         protocol,
-        device,
+        method.device,
         THREADS,
         _drop(request, method),
         request.dev,
@@ -228,6 +229,7 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         started.digests if started else {},
         {
             **data_places(test, fit, *source_cohorts.values()),
+            "gpu": machine.gpu_in_use(method.device),
             "weights": started.places if started else {},
             "weights_channels": started.channels if started else {},
         },

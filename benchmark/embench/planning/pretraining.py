@@ -105,10 +105,11 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     )
     card = card_for_protocol(protocol, find.open_dataset(name, request.data_root).card)
     resolve_method(request, card, list(card.modalities), device)
-    workers = request.workers or default_workers("cpu")
+    workers = request.workers or default_workers({"cpu"})
     store = find.prepared(name, request.data_root, protocol, workers)
     method = resolve_method(request, card, list(store.modalities), device)
     source = source_of(method.pretraining[0], method, (), request, protocol, workers)
-    setting = Setting(protocol, device, THREADS, places=data_places(source))
+    places = {**data_places(source), "gpu": machine.gpu_in_use(method.device)}
+    setting = Setting(protocol, method.device, THREADS, places=places)
     stages = {step.modality: external_stage(method, step, source, setting, seed, {}) for step in method.pretraining}
-    return PretrainingPlan(request, protocol, method, source, seed, device, stages)
+    return PretrainingPlan(request, protocol, method, source, seed, method.device, stages)

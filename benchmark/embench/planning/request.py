@@ -124,7 +124,7 @@ OPTIONS = (
         points="Size of networks and training.",
     ),
     Option("seeds", "Seeds, comma-separated; each has its own folds."),
-    Option("device", "Device on which networks are trained."),
+    Option("device", "Device on which networks are trained: auto, cpu, cuda, cuda:1 for the second GPU, or mps."),
     Option("data-root", "Folder that contains the datasets; default: $EMBENCH_DATA, else the user's data folder."),
     Option("runs", "Folder to which runs are written; default: ./runs."),
     Option(

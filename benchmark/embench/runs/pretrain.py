@@ -58,7 +58,7 @@ def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = N
     plan = plan_pretraining(request, seed)
     stages = list(plan.stages.values())
     decode_videos([plan.source], plan.method, request.workers, progress)
-    outcome, root = run_stages(stages, request, plan.device, progress)
+    outcome, root = run_stages(stages, request, progress)
     outcome.check(stage.id for stage in stages)
     folder = plan.folder
     content = as_safetensors(_state(plan, root))

@@ -86,8 +86,8 @@ def grid(
     conformance = [guards.conformance(planned.method, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
-    device, watched = plans[0].setting.device, _with_observers(on_event, observers)
-    outcome, root = run_stages(stages, requests[0], device, watched, executor=executor, workers=workers)
+    watched = _with_observers(on_event, observers)
+    outcome, root = run_stages(stages, requests[0], watched, executor=executor, workers=workers)
     results, failures = [], {}
     for planned, conforms, seen in zip(plans, conformance, videos, strict=True):
         try:

@@ -20,7 +20,6 @@ from embench.planning.request import Request
 def run_stages(
     stages: Sequence[Stage[Params]],
     request: Request,
-    device: str,
     on_event: EventCallback | None,
     *,
     executor: str = "local",
@@ -29,14 +28,14 @@ def run_stages(
     """What came of the stages, and the folder where they lie; those that were done before are not run again.
 
     Args:
-        workers: by default as many as the request says, else as suit the device.
+        workers: by default as many as the request says, else as suit the devices of the stages.
 
     Raises:
         MachineError: the folder cannot be written, or a worker was killed.
     """
     root = stage_folder(request.runs_folder)
     _writable(root)
-    count = workers or request.workers or default_workers(device)
+    count = workers or request.workers or default_workers({stage.params.common.device for stage in stages})
     outcome = run_graph(stages, root, executor=executor, workers=count, on_event=on_event or (lambda _: None))
     return outcome, root
 

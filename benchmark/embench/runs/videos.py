@@ -18,7 +18,7 @@ def decode_videos(
     """What was not seen in the videos of some datasets, as the record keeps it. The frames that a method's encoders
     read are stored once, and a note is made of what is missing. `workers`: by default one for each core."""
     tell = on_event or (lambda _: None)
-    return [seen for cohort in cohorts for seen in _decoded(cohort, method, workers or default_workers("cpu"), tell)]
+    return [seen for cohort in cohorts for seen in _decoded(cohort, method, workers or default_workers({"cpu"}), tell)]
 
 
 def _decoded(cohort: Cohort, method: Method, workers: int, on_event: EventCallback) -> Iterator[dict[str, Any]]:

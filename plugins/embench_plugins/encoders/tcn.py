@@ -23,7 +23,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec, Output, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
-from embench.nn import hide
+from embench.nn import Present, hide
 from embench.signals.filters import lowpass
 from embench.signals.resample import resample
 from embench_plugins.fusions import shared_tf
@@ -131,5 +131,5 @@ class Alone(nn.Module):
     def forward(self, tokens: Tokens) -> Output:
         """`logits` and `hidden` of tokens (B, T, D), as `shared_tf` gives them for one modality."""
         everybody = torch.ones(len(tokens.x), dtype=torch.bool, device=tokens.x.device)
-        output: Output = self.network({"alone": tokens}, {"alone": everybody})
+        output: Output = self.network({"alone": tokens}, Present({"alone": everybody}, whole={"alone"}))
         return output

@@ -224,6 +224,14 @@ def _quietly() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def keep_positions(part: Any) -> None:
+    """Makes a buffer of the table of positions, which transformers keeps on the CPU and copies in every forward pass;
+    weights have no table before or after."""
+    table = part.position_embeddings
+    del part.position_embeddings
+    part.register_buffer("position_embeddings", table, persistent=False)
+
+
 class DropPath(nn.Module):
     """Drops a branch for a `share` of the rows in training, and scales the others up for it (Huang et al. 2016,
     Deep Networks with Stochastic Depth)."""
@@ -256,6 +264,7 @@ class Network(nn.Module):
     def __init__(self, videomae: Any, folder: Path | None, *, drop_path: float, flip: bool) -> None:
         super().__init__()
         self.videomae, self.folder, self.flip = videomae, folder, flip
+        keep_positions(videomae.embeddings)
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
         layers = videomae.encoder.layer

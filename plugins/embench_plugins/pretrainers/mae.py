@@ -19,7 +19,7 @@ from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.tokens import Batch, InputSpec, OutputSpec
 from embench.nn import Model
-from embench_plugins.encoders.videomae import DropPath, Network, load
+from embench_plugins.encoders.videomae import DropPath, Network, keep_positions, load
 
 # VideoMAE: 1.5e-4 for 256 clips a step, a twentieth of the epochs to warm up. 50 epochs go on from Kinetics-400.
 PAPER = Recipe(
@@ -111,4 +111,5 @@ def _around(encoder: Network, decoder: Mapping[str, Any]) -> Any:
         # The encoder that comes with it is discarded, so it has no layers.
         mae = VideoMAEForPreTraining(VideoMAEConfig(**{**own.to_dict(), **decoder, "num_hidden_layers": 0}))
     mae.videomae = encoder.videomae
+    keep_positions(mae)
     return mae

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import ClassVar, cast
 
 import numpy as np
@@ -133,7 +134,7 @@ def permutation(x: Tensor) -> Tensor:
     """`x` (B, C, T) in ten nearly equal pieces in random order, the same for all channels; the order may come out as it
     was."""
     length = x.shape[-1]
-    sizes = torch.tensor([len(part) for part in np.array_split(np.arange(length), PIECES)], device=x.device)
+    sizes = length // PIECES + (torch.arange(PIECES, device=x.device) < length % PIECES).long()
     order = torch.rand(len(x), PIECES, device=x.device).argsort(1)
     starts = sizes.cumsum(0) - sizes
     return _at(x, _pieces(starts[order], sizes[order], sizes[order], length))
@@ -180,13 +181,15 @@ def crop_resize(x: Tensor) -> Tensor:
 def magnitude_warp(x: Tensor) -> Tensor:
     """Times a cubic spline through six equally spaced knots from N(1, 0.2), for each channel its own."""
     knots = 1 + SIGMA * torch.randn(*x.shape[:2], KNOTS, device=x.device)
-    return x * (knots @ splines(x.shape[-1]).to(x.device)).to(x.dtype)
+    return x * (knots @ splines(x.shape[-1], x.device)).to(x.dtype)
 
 
-def splines(length: int) -> Tensor:
+@cache
+def splines(length: int, device: torch.device) -> Tensor:
     """(6, length): the spline that is 1 at one knot and 0 at the others, for each knot; any other is a sum of these."""
     knots = np.linspace(0, length - 1, KNOTS)
-    return torch.from_numpy(CubicSpline(knots, np.eye(KNOTS))(np.arange(length)).T.astype(np.float32))
+    made = torch.from_numpy(CubicSpline(knots, np.eye(KNOTS))(np.arange(length)).T.astype(np.float32))
+    return made.to(device, non_blocking=device.type == "cuda")
 
 
 def _pieces(starts: Tensor, sources: Tensor, sizes: Tensor, length: int) -> Tensor:
