@@ -292,8 +292,8 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
 
 
 class _Table(NamedTuple):
-    """Features of all anchors of a dataset, `values` (n, *shape), as a stage reads them; and where each of these anchors
-    is."""
+    """Features of all anchors of a dataset, `values` (n, *shape), as a stage reads them; and each anchor's position, by
+    recording, start and stop in ms."""
 
     values: np.ndarray
     position: Mapping[tuple[int, int, int], int]

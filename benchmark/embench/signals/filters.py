@@ -1,7 +1,8 @@
 """Zero-phase filters as second-order sections: float64 inside, float32 out.
 
 All take `x` (C, T) without NaN, `rate` and edges in Hz, and return (C, T). They run forwards and backwards, so the
-phase is untouched and the attenuation is that of twice the order.
+phase is untouched and the attenuation is that of twice the order. scipy.signal takes most of a second to import, and
+whoever reads data that are prepared needs no filter: it is imported where one runs.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from scipy import signal as sps
-from scipy.fft import next_fast_len
 
 
 def highpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
@@ -60,6 +59,9 @@ def envelope(x: np.ndarray) -> np.ndarray:
     >>> envelope(3.0 * np.sin(2 * np.pi * 10 * t)[None])[0, 640].round(1)
     np.float32(3.0)
     """
+    from scipy import signal as sps
+    from scipy.fft import next_fast_len
+
     out = np.empty(x.shape, np.float32)
     samples = x.shape[-1]
     for channel, row in enumerate(np.asarray(x, np.float64)):
@@ -75,17 +77,23 @@ def envelope(x: np.ndarray) -> np.ndarray:
 # A dataset has thousands of signals and a handful of filters.
 @cache
 def _butterworth(order: int, edge: float | tuple[float, float], kind: str, rate: float) -> np.ndarray:
+    from scipy import signal as sps
+
     return np.asarray(sps.butter(order, edge, kind, fs=rate, output="sos"))
 
 
 @cache
 def _notch(hz: float, q: float, rate: float) -> np.ndarray:
+    from scipy import signal as sps
+
     return np.asarray(sps.tf2sos(*sps.iirnotch(hz, q, fs=rate)))
 
 
 def _run(sos: np.ndarray, x: np.ndarray, *, keep_offset: bool) -> np.ndarray:
     """Channel by channel, to hold one float64 copy at a time. The first sample is taken off before and given back
     after (all these filters either stop an offset or let it pass), so that a constant stays exactly constant."""
+    from scipy import signal as sps
+
     out = np.empty(x.shape, np.float32)
     # scipy's own default of how far it reflects the ends, but never more than a short signal has.
     pad = 3 * (2 * len(sos) + 1 - min(int((sos[:, 2] == 0).sum()), int((sos[:, 5] == 0).sum())))

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
-from embench.files import digest
+from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
-from embench.statistics import SCORING_REVISION
 from embench.system import version_of
 
 ControlPrediction = tuple[np.ndarray, np.ndarray] | Undefined
@@ -196,7 +196,7 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
     # Methods of one split share controls, and most of a scoring's time goes into these trees.
     libraries = [version_of(name) for name in ("numpy", "scikit-learn")]
     known = [digest(np.ascontiguousarray(part)) for part in (x[train], q.known, x[test])]
-    key = ["trees", SCORING_REVISION, libraries, q.target.kind, q.target.n, q.seed, known]
+    key = ["trees", sha256(Path(__file__)), libraries, q.target.kind, q.target.n, q.seed, known]
     predicted = q.keep(key, lambda: _fitted(q, x))
     return _from_shares(q.target, predicted) if has_classes else _same_twice(predicted)
 

@@ -19,7 +19,7 @@ import embench
 from embench import registry
 from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
-from embench.files import digest
+from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
@@ -308,7 +308,7 @@ def movement_features(cohort: Cohort) -> np.ndarray | None:
     if "acc" not in cohort.store.modalities:
         return None
     where = {name: digest(array) for name, array in cohort.arrays(range(len(cohort.units))).items()}
-    key = ["movement", SCORING_REVISION, version_of("numpy"), where]
+    key = ["movement", sha256(Path(__file__)), version_of("numpy"), where]
     return kept(cohort.store, key, lambda: _movement_of(cohort))
 
 
