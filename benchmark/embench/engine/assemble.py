@@ -274,11 +274,15 @@ def _streamed_clips(part: _Part, clips: Clips) -> tuple[StreamedClips, InputSpec
 def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, InputSpec]:
     source, m, encoder, grid, device = part.source, part.m, part.encoder, part.grid, part.device
     everything = _all_anchors(source, all_view)
+    standardised = _standardises(source, m)
+    stored = features_of(source.store, m, encoder, part.code, everything, part.view, part.length_s, standardised)
+    if not stored:
+        raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
     key = _table_key(part, everything)
     if key not in _TABLES:
         while _TABLES and sum(table.values.nbytes for table in _TABLES.values()) > _TABLES_BYTES:
             del _TABLES[next(iter(_TABLES))]
-        _TABLES[key] = _feature_table(part, everything)
+        _TABLES[key] = _feature_table(part, everything, stored)
     values, lookup = _TABLES[key]
     shape = values.shape[1:]
     index = np.array([lookup[at] for at in _in_ms(grid)], dtype=np.int64)
@@ -313,20 +317,20 @@ def _table_key(part: _Part, everything: Grid) -> tuple[object, ...]:
     return (*own, source.normalise, source.rest, source.keep_level, type(encoder), *anchored)
 
 
-def _feature_table(part: _Part, everything: Grid) -> _Table:
-    source, m, encoder, code, _, view, length_s, *_ = part
-    table = features_of(source.store, m, encoder, code, everything, view, length_s, _standardises(source, m))
-    if not table:
-        raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
-    shape = next(iter(table.values())).shape[1:]
+def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarray]) -> _Table:
+    """The table of what is `stored` of each recording."""
+    source, m, encoder = part.source, part.m, part.encoder
+    shape = next(iter(stored.values())).shape[1:]
     values = np.full((len(everything), *shape), np.nan, np.float32)
     for r, at in by_recording(everything).items():
-        rows = table.get(source.store.recordings[r].id)
+        rows = stored.get(source.store.recordings[r].id)
         if rows is not None:
             values[at] = rows
     if source.normalise in ("subject_unlabelled", "baseline"):
         subject = np.array([source.store.recordings[r].subject for r in everything.recording])
-        known, owner = (values, subject) if source.rest is None else _at_rest(source, m, encoder, code, length_s)
+        known, owner = (
+            (values, subject) if source.rest is None else _at_rest(source, m, encoder, part.code, part.length_s)
+        )
         values = _standardise(values, subject, known, owner, encoder.shared_axes(without_channels(m)))
     return _Table(values, {at: i for i, at in enumerate(_in_ms(everything))})
 

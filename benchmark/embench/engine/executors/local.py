@@ -19,8 +19,8 @@ from embench.errors import EmbenchError, MachineError
 from embench.system import fresh_processes, without_main_module
 
 _ALONE_S = 5.0
-"""So many seconds of stages that train no network this process runs itself before it starts workers, whose start costs
-about as much."""
+"""So many seconds of processor time this process spends on stages that train no network before it starts workers, whose
+start costs about as much."""
 
 
 def run_locally(
@@ -40,10 +40,10 @@ def run_locally(
 def _in_turn(
     todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome, most_s: float
 ) -> int:
-    """Runs stages until all are over, or for `most_s` seconds; returns how many are."""
-    began = time.monotonic()
+    """Runs stages until all are over, or for `most_s` seconds of processor time; returns how many are."""
+    began = time.process_time()
     for done, stage in enumerate(todo):
-        if time.monotonic() - began >= most_s:
+        if time.process_time() - began >= most_s:
             return done
         blocker = outcome.blocker(stage)
         if blocker:
