@@ -118,28 +118,26 @@ def find_matches(
     for m in modalities:
         rate = rates.get(m, np.inf)
         key = ["copies", sha256(Path(__file__)), libraries, None if other is None else other.key, m, rate]
-        compare = partial(_compared, store, other, m, rate)
-        windows, matches = json.loads(str(kept(store, key, lambda compare=compare: np.array(json.dumps(compare())))))
+        windows, matches = json.loads(str(kept(store, key, partial(_compared, store, other, m, rate))))
         if windows is not None:
             n_compared[m] = windows
             found += [Match(**match) for match in matches]
     return n_compared, found
 
 
-def _compared(
-    store: Store, other: Store | None, m: str, rate: float
-) -> tuple[int | None, Sequence[Mapping[str, object]]]:
-    """How many windows of a modality were compared, None where none could be; and the fields of matches."""
+def _compared(store: Store, other: Store | None, m: str, rate: float) -> np.ndarray:
+    """JSON, as an array of one text: how many windows of a modality were compared, null where none could be; and the
+    matches."""
     length = _length(store, m, rate)
     if length is None or (other is not None and other.modalities[m].rate != store.modalities[m].rate):
-        return None, []
+        return np.array("[null, []]")
     band = 0.45 * min(store.modalities[m].rate, rate)
     ours = cut_windows(store, m, length, band)
     theirs = ours if other is None else cut_windows(other, m, length, band)
     if ours is None or theirs is None:
-        return None, []
+        return np.array("[null, []]")
     windows = len(ours.x) if other is None else len(ours.x) + len(theirs.x)
-    return windows, [vars(match) for match in _matches(ours, theirs, m, inside=other is None)]
+    return np.array(json.dumps([windows, [vars(match) for match in _matches(ours, theirs, m, inside=other is None)]]))
 
 
 def _length(store: Store, m: str, rate: float) -> float | None:
