@@ -16,9 +16,12 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from embench.errors import MachineError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 _T = TypeVar("_T")
 _OWN = Path("/proc/self")
@@ -138,26 +141,39 @@ def _wait_for_parent() -> None:
         os._exit(1)
 
 
-def in_fresh_process(work: Callable[..., _T], *arguments: Any) -> _T:
-    """What `work(*arguments)` returns in a process in which no code of a plugin ran before. What it raises is raised
-    here.
+def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
+    """Up to `most` processes that share nothing with this one, for work of `module`.
 
-    Where the system can, processes are copies of one that has imported the module of the first `work` and done nothing
-    else, so that only the first one takes seconds to start.
-
-    Raises:
-        MachineError: the process was killed.
+    Where the system can, they are copies of one that has imported the module of the first call and done nothing else,
+    so that only that one takes seconds to start.
     """
     from concurrent.futures import ProcessPoolExecutor  # most commands start no process
-    from concurrent.futures.process import BrokenProcessPool
 
     copies = "forkserver" in multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if copies else "spawn")
     if copies:
-        context.set_forkserver_preload([work.__module__])
-    with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
+        context.set_forkserver_preload([module])
+    return ProcessPoolExecutor(most, mp_context=context, initializer=_start, initargs=(dict(os.environ),))
+
+
+def _start(environment: dict[str, str]) -> None:
+    os.environ.clear()  # a copy has the environment of the time when the first one was made
+    os.environ.update(environment)
+    end_with_parent()
+
+
+def in_fresh_process(work: Callable[..., _T], *arguments: Any) -> _T:
+    """What `work(*arguments)` returns in a process in which no code of a plugin ran before. What it raises is raised
+    here.
+
+    Raises:
+        MachineError: the process was killed.
+    """
+    from concurrent.futures.process import BrokenProcessPool
+
+    with fresh_processes(1, work.__module__) as pool:
         with without_main_module():
-            future = pool.submit(_work_here, dict(os.environ), work, *arguments)
+            future = pool.submit(work, *arguments)
         try:
             return future.result()
         except BrokenProcessPool as error:
@@ -169,12 +185,6 @@ def in_fresh_process(work: Callable[..., _T], *arguments: Any) -> _T:
             for process in (pool._processes or {}).values():  # noqa: SLF001  there is no public way
                 process.terminate()
             raise
-
-
-def _work_here(environment: dict[str, str], work: Callable[..., _T], *arguments: Any) -> _T:
-    os.environ.clear()  # a copy has the environment of the time when the first one was made
-    os.environ.update(environment)
-    return work(*arguments)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from embench.engine.feed import (
 from embench.engine.rows import Grid, Rows, anchor_rows, anchors, by_recording, slide, spans_of, stage_view, view_length
 from embench.engine.specs import FitParams, Part, SourceSpec
 from embench.errors import DataError, PluginError
+from embench.files import digest
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
 from embench.interfaces.tokens import InputSpec
@@ -271,32 +272,20 @@ def _streamed_clips(part: _Part, clips: Clips) -> tuple[StreamedClips, InputSpec
 
 
 def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, InputSpec]:
-    source, m, encoder, code, grid, view, length_s, device, _ = part
+    source, m, encoder, grid, device = part.source, part.m, part.encoder, part.grid, part.device
     everything = _all_anchors(source, all_view)
-    table = features_of(source.store, m, encoder, code, everything, view, length_s, _standardises(source, m))
-    if not table:
+    standardised = _standardises(source, m)
+    stored = features_of(source.store, m, encoder, part.code, everything, part.view, part.length_s, standardised)
+    if not stored:
         raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
-    shape = next(iter(table.values())).shape[1:]
-    values = np.full((len(everything), *shape), np.nan, np.float32)
-    for r, at in by_recording(everything).items():
-        rows = table.get(source.store.recordings[r].id)
-        if rows is not None:
-            values[at] = rows
-    if source.normalise in ("subject_unlabelled", "baseline"):
-        subject = np.array([source.store.recordings[r].subject for r in everything.recording])
-        known, owner = (values, subject) if source.rest is None else _at_rest(source, m, encoder, code, length_s)
-        values = _standardise(values, subject, known, owner, encoder.shared_axes(without_channels(m)))
-    lookup = {
-        (r, round(a * 1000), round(b * 1000)): i
-        for i, (r, a, b) in enumerate(zip(everything.recording, everything.start, everything.stop, strict=True))
-    }
-    index = np.array(
-        [
-            lookup[r, round(a * 1000), round(b * 1000)]
-            for r, a, b in zip(grid.recording, grid.start, grid.stop, strict=True)
-        ],
-        dtype=np.int64,
-    )
+    key = _table_key(part, everything)
+    if key not in _TABLES:
+        while _TABLES and sum(table.values.nbytes for table in _TABLES.values()) > _TABLES_BYTES:
+            del _TABLES[next(iter(_TABLES))]
+        _TABLES[key] = _feature_table(part, everything, stored)
+    values, lookup = _TABLES[key]
+    shape = values.shape[1:]
+    index = np.array([lookup[at] for at in _in_ms(grid)], dtype=np.int64)
     chosen = values[index]
     present = np.asarray(np.isfinite(chosen.reshape(len(chosen), -1)).any(1))
     first = derive.joined(source.store, m.split("+", 1)[0])
@@ -304,6 +293,52 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
     return FeatureFeed(torch.from_numpy(chosen).to(device), present, device), InputSpec(
         without_channels(m), shape, names
     )
+
+
+class _Table(NamedTuple):
+    """Features of all anchors of a dataset, `values` (n, *shape), as a stage reads them; and each anchor's position, by
+    recording, start and stop in ms."""
+
+    values: np.ndarray
+    position: Mapping[tuple[int, int, int], int]
+
+
+_TABLES: dict[tuple[object, ...], _Table] = {}
+"""Tables that this process has made: the folds and seeds of a run read the same ones."""
+_TABLES_BYTES = 1 << 28
+"""Tables are given up, the oldest first, before one is made beside so many bytes of others."""
+
+
+def _table_key(part: _Part, everything: Grid) -> tuple[object, ...]:
+    """All that decides a table."""
+    source, encoder = part.source, part.encoder
+    anchored = tuple(digest(getattr(everything, name)) for name in ("recording", "start", "stop", "unit_start"))
+    own = (str(source.store.path), part.m, part.code, repr(encoder.recipe), part.view, part.length_s)
+    return (*own, source.normalise, source.rest, source.keep_level, type(encoder), *anchored)
+
+
+def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarray]) -> _Table:
+    """The table of what is `stored` of each recording."""
+    source, m, encoder = part.source, part.m, part.encoder
+    shape = next(iter(stored.values())).shape[1:]
+    values = np.full((len(everything), *shape), np.nan, np.float32)
+    for r, at in by_recording(everything).items():
+        rows = stored.get(source.store.recordings[r].id)
+        if rows is not None:
+            values[at] = rows
+    if source.normalise in ("subject_unlabelled", "baseline"):
+        subject = np.array([source.store.recordings[r].subject for r in everything.recording])
+        known, owner = (
+            (values, subject) if source.rest is None else _at_rest(source, m, encoder, part.code, part.length_s)
+        )
+        values = _standardise(values, subject, known, owner, encoder.shared_axes(without_channels(m)))
+    return _Table(values, {at: i for i, at in enumerate(_in_ms(everything))})
+
+
+def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
+    """Recording, start and stop of each anchor, in whole milliseconds, which can be compared."""
+    start, stop = (np.rint(seconds * 1000).astype(np.int64).tolist() for seconds in (grid.start, grid.stop))
+    return zip(grid.recording.tolist(), start, stop, strict=True)
 
 
 def _all_anchors(source: Source, all_view: View | None) -> Grid:

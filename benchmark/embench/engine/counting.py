@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 
 def size_of(estimator: object) -> tuple[int | None, int | None]:
@@ -32,6 +34,8 @@ def size_of(estimator: object) -> tuple[int | None, int | None]:
 
 def _models(holder: object) -> Iterator[BaseEstimator]:
     """The models that an object holds, at any depth, each once; what a forest holds is counted with it."""
+    from sklearn.base import BaseEstimator  # networks do without it
+
     waiting, seen = [holder], set()
     while waiting:
         found = waiting.pop()

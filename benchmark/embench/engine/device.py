@@ -76,7 +76,8 @@ def seed_everything(seed: int, threads: int, device: str) -> None:
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     strict = device == "cuda"  # where torch only warns, it takes attention's fast backward, which is not deterministic
-    torch.use_deterministic_algorithms(True, warn_only=not strict)
+    # It sets the flag of `use_deterministic_algorithms`, which also imports the compiler: a second of every process.
+    torch.set_deterministic_debug_mode("error" if strict else "warn")
     # To fill new memory would cost a GPU a kernel for most operations.
     torch.utils.deterministic.fill_uninitialized_memory = not strict  # type: ignore[attr-defined]
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"

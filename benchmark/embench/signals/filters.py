@@ -1,14 +1,15 @@
 """Zero-phase filters as second-order sections: float64 inside, float32 out.
 
 All take `x` (C, T) without NaN, `rate` and edges in Hz, and return (C, T). They run forwards and backwards, so the
-phase is untouched and the attenuation is that of twice the order.
+phase is untouched and the attenuation is that of twice the order. scipy.signal takes most of a second to import, and
+whoever reads data that are prepared needs no filter: it is imported where one runs.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
-from scipy import signal as sps
-from scipy.fft import next_fast_len
 
 
 def highpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
@@ -17,7 +18,7 @@ def highpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
     >>> highpass(np.full((1, 500), 3.0, np.float32), rate=100.0, edge=0.5, order=4).max()
     np.float32(0.0)
     """
-    return _run(sps.butter(order, edge, "highpass", fs=rate, output="sos"), x, keep_offset=False)
+    return _run(_butterworth(order, edge, "highpass", rate), x, keep_offset=False)
 
 
 def lowpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
@@ -28,7 +29,7 @@ def lowpass(x: np.ndarray, rate: float, edge: float, order: int) -> np.ndarray:
     >>> bool(np.abs(lowpass((slow + fast)[None], rate=100.0, edge=5.0, order=4)[0] - slow)[100:-100].max() < 0.01)
     True
     """
-    return _run(sps.butter(order, edge, "lowpass", fs=rate, output="sos"), x, keep_offset=True)
+    return _run(_butterworth(order, edge, "lowpass", rate), x, keep_offset=True)
 
 
 def bandpass(x: np.ndarray, rate: float, edges: tuple[float, float], order: int) -> np.ndarray:
@@ -37,7 +38,7 @@ def bandpass(x: np.ndarray, rate: float, edges: tuple[float, float], order: int)
     >>> bandpass(np.full((2, 500), 3.0, np.float32), rate=100.0, edges=(4.0, 45.0), order=4).shape
     (2, 500)
     """
-    return _run(sps.butter(order, edges, "bandpass", fs=rate, output="sos"), x, keep_offset=False)
+    return _run(_butterworth(order, tuple(edges), "bandpass", rate), x, keep_offset=False)
 
 
 def notch(x: np.ndarray, rate: float, hz: float, q: float = 30.0) -> np.ndarray:
@@ -48,7 +49,7 @@ def notch(x: np.ndarray, rate: float, hz: float, q: float = 30.0) -> np.ndarray:
     >>> bool(np.abs(notch(hum, rate=128.0, hz=50.0))[:, 256:-256].max() < 0.01)
     True
     """
-    return _run(sps.tf2sos(*sps.iirnotch(hz, q, fs=rate)), x, keep_offset=True)
+    return _run(_notch(hz, q, rate), x, keep_offset=True)
 
 
 def envelope(x: np.ndarray) -> np.ndarray:
@@ -58,6 +59,9 @@ def envelope(x: np.ndarray) -> np.ndarray:
     >>> envelope(3.0 * np.sin(2 * np.pi * 10 * t)[None])[0, 640].round(1)
     np.float32(3.0)
     """
+    from scipy import signal as sps
+    from scipy.fft import next_fast_len
+
     out = np.empty(x.shape, np.float32)
     samples = x.shape[-1]
     for channel, row in enumerate(np.asarray(x, np.float64)):
@@ -70,9 +74,26 @@ def envelope(x: np.ndarray) -> np.ndarray:
     return out
 
 
+# A dataset has thousands of signals and a handful of filters.
+@cache
+def _butterworth(order: int, edge: float | tuple[float, float], kind: str, rate: float) -> np.ndarray:
+    from scipy import signal as sps
+
+    return np.asarray(sps.butter(order, edge, kind, fs=rate, output="sos"))
+
+
+@cache
+def _notch(hz: float, q: float, rate: float) -> np.ndarray:
+    from scipy import signal as sps
+
+    return np.asarray(sps.tf2sos(*sps.iirnotch(hz, q, fs=rate)))
+
+
 def _run(sos: np.ndarray, x: np.ndarray, *, keep_offset: bool) -> np.ndarray:
     """Channel by channel, to hold one float64 copy at a time. The first sample is taken off before and given back
     after (all these filters either stop an offset or let it pass), so that a constant stays exactly constant."""
+    from scipy import signal as sps
+
     out = np.empty(x.shape, np.float32)
     # scipy's own default of how far it reflects the ends, but never more than a short signal has.
     pad = 3 * (2 * len(sos) + 1 - min(int((sos[:, 2] == 0).sum()), int((sos[:, 5] == 0).sum())))

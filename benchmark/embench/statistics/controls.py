@@ -6,21 +6,21 @@ data than a `ControlTask` holds, `evaluation` puts them there.
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits
 
+from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
+from embench.system import version_of
 
 ControlPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 """(score (n,) or (n, K), decision (n,)), or why the control does not apply."""
+Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ControlTask:
         movement: (n, features) statistics of the accelerometer in each unit, NaN where it is missing; None where the
             dataset has none.
         seed: for the random decisions of `prior` and the boosted trees.
+        keep: returns the array that the function makes, or has made before for these plain values.
     """
 
     target: Target
@@ -45,6 +46,7 @@ class ControlTask:
     sessions: Mapping[str, float]
     movement: np.ndarray | None
     seed: int
+    keep: Keep
 
     @cached_property
     def known(self) -> np.ndarray:
@@ -80,13 +82,14 @@ def control_scores(
     sessions: Mapping[str, float],
     movement: np.ndarray | None,
     seed: int,
+    keep: Keep = lambda _, make: make(),
 ) -> dict[str, ControlPrediction]:
     """Control -> its predictions for the test units, in the order of `test` (m,); arguments are those of a
     `ControlTask`."""
     train = np.asarray(train)[np.isfinite(y[train])]
     if not len(train):
         return dict.fromkeys(CONTROLS, Undefined("no training unit has a label"))
-    task = ControlTask(target, units, y, train, test, durations, sessions, movement, seed)
+    task = ControlTask(target, units, y, train, test, durations, sessions, movement, seed, keep)
     return {name: control(task) for name, control in CONTROLS.items()}
 
 
@@ -190,22 +193,19 @@ def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
     if has_classes and (q.shares == 1).any():
         return Undefined("training labels are of one class only")
     x = x[:, np.isfinite(x[train]).any(0)]  # the trees can't bin a column of which nothing is known
-    key = hashlib.blake2b(pickle.dumps((x[train], q.known, x[test], q.target, q.seed))).digest()
-    if key not in _KEPT:
-        if len(_KEPT) == _KEPT_MOST:
-            del _KEPT[next(iter(_KEPT))]
-        _KEPT[key] = _fitted(q, x)
-    predicted = _KEPT[key].copy()
+    # Methods of one split share controls, and most of a scoring's time goes into these trees.
+    libraries = [version_of(name) for name in ("numpy", "scikit-learn")]
+    known = [digest(np.ascontiguousarray(part)) for part in (x[train], q.known, x[test])]
+    key = ["trees", sha256(Path(__file__)), libraries, q.target.kind, q.target.n, q.seed, known]
+    predicted = q.keep(key, lambda: _fitted(q, x))
     return _from_shares(q.target, predicted) if has_classes else _same_twice(predicted)
-
-
-_KEPT: dict[bytes, np.ndarray] = {}
-"""Predictions of trees, by a digest of what they were fitted on and predict: methods of one split share controls."""
-_KEPT_MOST = 96  # five controls of five folds and three seeds, and some to spare
 
 
 def _fitted(q: ControlTask, x: np.ndarray) -> np.ndarray:
     """(m, K) probabilities, or (m,) values, of trees fitted on the training rows of `x`."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor  # takes a second
+    from threadpoolctl import threadpool_limits
+
     # Without early stopping, which would hold out units of training subjects at random. One thread, so that sums are
     # added in one order whatever the machine.
     with threadpool_limits(limits=1):

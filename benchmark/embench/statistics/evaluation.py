@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import embench
 from embench import registry
 from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
-from embench.files import digest
+from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
@@ -28,7 +28,7 @@ from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics import SCORING_REVISION
 from embench.statistics.controls import CONTROLS, control_scores
 from embench.statistics.scores import compute_scores
-from embench.store import Store
+from embench.store.kept import kept
 from embench.system import version_of
 
 
@@ -280,6 +280,7 @@ def _controls(
         sessions=cohort.sessions,
         movement=movement,
         seed=of_fold.seed,
+        keep=partial(kept, cohort.store),
     )
     return dict(made)
 
@@ -304,13 +305,18 @@ def _labels_of(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> Labels:
 
 def movement_features(cohort: Cohort) -> np.ndarray | None:
     """(units, 3 x axes) mean, SD and range of the accelerometer in each unit, NaN where it is missing."""
-    store: Store = cohort.store
-    if "acc" not in store.modalities:
+    if "acc" not in cohort.store.modalities:
         return None
-    array, entry = store.array("acc"), store.modalities["acc"]
+    where = {name: digest(array) for name, array in cohort.arrays(range(len(cohort.units))).items()}
+    key = ["movement", sha256(Path(__file__)), version_of("numpy"), where]
+    return kept(cohort.store, key, lambda: _movement_of(cohort))
+
+
+def _movement_of(cohort: Cohort) -> np.ndarray:
+    array, entry = cohort.store.array("acc"), cohort.store.modalities["acc"]
     table = np.full((len(cohort.units), 3 * len(entry.channels)), np.nan)
     for i, unit in enumerate(cohort.units):
-        span = store.recording(unit.recording).spans.get("acc")
+        span = cohort.store.recording(unit.recording).spans.get("acc")
         part = array[:, span.cut(unit.start, unit.stop, entry.rate)] if span else array[:, :0]
         if part.shape[1]:
             table[i] = np.concatenate([part.mean(1), part.std(1), np.ptp(part, axis=1)])

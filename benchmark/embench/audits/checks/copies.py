@@ -8,9 +8,12 @@ signal and near 0 for two of one kind. What is stretched in time is not found.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
@@ -18,10 +21,13 @@ from scipy.signal import get_window
 
 from embench.audits.checks.evidence import Evidence
 from embench.audits.checks.recorded import overlap_findings
+from embench.files import sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.records.audit import AuditFinding, CheckResult
 from embench.store import Store
+from embench.store.kept import kept
+from embench.system import version_of
 
 BINS, FEWEST = 512, 100
 MAX_WINDOWS = 4000
@@ -108,22 +114,30 @@ def find_matches(
         rates: modality -> the rate (Hz) at which it was recorded: nothing above half of it says anything.
     """
     n_compared, found = {}, []
+    libraries = [version_of(name) for name in ("numpy", "scipy")]
     for m in modalities:
-        length = _length(store, m, rates.get(m, np.inf))
-        if length is None:
-            continue
-        band = 0.45 * min(store.modalities[m].rate, rates.get(m, np.inf))
-        ours = cut_windows(store, m, length, band)
-        theirs = ours if other is None else cut_windows(other, m, length, band)
-        if (
-            ours is None
-            or theirs is None
-            or (other is not None and other.modalities[m].rate != store.modalities[m].rate)
-        ):
-            continue
-        n_compared[m] = len(ours.x) if other is None else len(ours.x) + len(theirs.x)
-        found += _matches(ours, theirs, m, inside=other is None)
+        rate = rates.get(m, np.inf)
+        key = ["copies", sha256(Path(__file__)), libraries, None if other is None else other.key, m, rate]
+        windows, matches = json.loads(str(kept(store, key, partial(_compared, store, other, m, rate))))
+        if windows is not None:
+            n_compared[m] = windows
+            found += [Match(**match) for match in matches]
     return n_compared, found
+
+
+def _compared(store: Store, other: Store | None, m: str, rate: float) -> np.ndarray:
+    """JSON, as an array of one text: how many windows of a modality were compared, null where none could be; and the
+    matches."""
+    length = _length(store, m, rate)
+    if length is None or (other is not None and other.modalities[m].rate != store.modalities[m].rate):
+        return np.array("[null, []]")
+    band = 0.45 * min(store.modalities[m].rate, rate)
+    ours = cut_windows(store, m, length, band)
+    theirs = ours if other is None else cut_windows(other, m, length, band)
+    if ours is None or theirs is None:
+        return np.array("[null, []]")
+    windows = len(ours.x) if other is None else len(ours.x) + len(theirs.x)
+    return np.array(json.dumps([windows, [vars(match) for match in _matches(ours, theirs, m, inside=other is None)]]))
 
 
 def _length(store: Store, m: str, rate: float) -> float | None:

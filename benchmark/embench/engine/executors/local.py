@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,35 @@ from embench.engine.specs import Params
 from embench.engine.stage import Stage
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError
-from embench.system import end_with_parent, without_main_module
+from embench.system import fresh_processes, without_main_module
+
+_ALONE_S = 5.0
+"""So many seconds of processor time this process spends on stages that train no network before it starts workers, whose
+start costs about as much."""
 
 
 def run_locally(
     todo: Sequence[Stage[Params]], outcome: Outcome, root: Path, workers: int, on_event: EventCallback
 ) -> None:
-    """Runs the stages with `workers` processes; one worker means this process."""
+    """Runs the stages with `workers` processes; one worker means this process, which also runs what takes too short to
+    be worth others."""
     if workers <= 1 or len(todo) <= 1:
-        _in_turn(todo, root, on_event, outcome)
+        alone_s = float("inf")
     else:
-        _side_by_side(todo, root, min(workers, len(todo)), on_event, outcome)
+        alone_s = _ALONE_S if all(stage.kind in ("estimator", "predict") for stage in todo) else 0.0
+    ended = _in_turn(todo, root, on_event, outcome, alone_s)
+    if ended < len(todo):
+        _side_by_side(todo, ended, root, min(workers, len(todo) - ended), on_event, outcome)
 
 
-def _in_turn(todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome) -> None:
-    for done, stage in enumerate(todo, 1):
+def _in_turn(
+    todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome, most_s: float
+) -> int:
+    """Runs stages until all are over, or for `most_s` seconds of processor time; returns how many are."""
+    began = time.process_time()
+    for done, stage in enumerate(todo):
+        if time.process_time() - began >= most_s:
+            return done
         blocker = outcome.blocker(stage)
         if blocker:
             outcome.held_up[stage.id] = blocker
@@ -40,17 +54,22 @@ def _in_turn(todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback,
             outcome.results[stage.id] = run_stage(stage, root, events.emit)
         except EmbenchError as error:
             outcome.errors[stage.id] = error
-        events.end(outcome, done, len(todo))
+        events.end(outcome, done + 1, len(todo))
+    return len(todo)
 
 
 def _side_by_side(
-    todo: Sequence[Stage[Params]], root: Path, workers: int, on_event: EventCallback, outcome: Outcome
+    todo: Sequence[Stage[Params]],
+    ended: int,
+    root: Path,
+    workers: int,
+    on_event: EventCallback,
+    outcome: Outcome,
 ) -> None:
-    waiting = list(todo)
+    """Runs the stages from position `ended` on."""
+    waiting = list(todo[ended:])
     running: dict[Future[dict[str, Any]], tuple[Stage[Params], Events]] = {}
-    ended = 0
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
+    with fresh_processes(workers, run_stage.__module__) as pool:
         try:
             while waiting or running:
                 for stage in list(waiting):

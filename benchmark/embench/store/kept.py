@@ -1,0 +1,32 @@
+"""Arrays that take long to make and follow from prepared data: made once, then read from the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import numpy as np
+
+from embench.errors import DataError
+from embench.files import aside, digest, make_folder, read_arrays, temporary
+from embench.store.store import Store
+
+
+def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array that `make` gives, without objects; from the cache, where it was made before for this store and `key`.
+
+    Nothing hangs on the file: where it is missing or damaged, or cannot be written, the array is made.
+
+    Args:
+        key: plain values that name all that decides the array beside the prepared data, versions of code included.
+    """
+    path = store.path.parent.parent / "kept" / store.path.name / f"{digest(key)}.npz"
+    with suppress(OSError, DataError, KeyError):
+        return read_arrays(path)["array"]
+    array = make()
+    with suppress(OSError):
+        make_folder(path.parent, store.mode)
+        with temporary(aside(path)) as whole:
+            np.savez(whole, array=array, allow_pickle=False)
+            whole.replace(path)
+    return array
