@@ -275,7 +275,9 @@ class Supervised(nn.Module):
         super().__init__()
         self.model, self.outputs, self.frozen = model, outputs, tuple(frozen)
         weights = outputs.class_weights or (None,) * len(outputs.targets)
-        self.classes = [None if own is None else torch.tensor(own, dtype=torch.float32) for own in weights]
+        for t, own in enumerate(weights):
+            made = None if own is None else torch.tensor(own, dtype=torch.float32)
+            self.register_buffer(f"classes{t}", made, persistent=False)
 
     def train(self, mode: bool = True) -> Supervised:
         """Sets the mode of all parts but the frozen ones, which stay in evaluation mode."""
@@ -299,9 +301,9 @@ class Supervised(nn.Module):
             there = torch.isfinite(y)
             value = torch.where(there, y, torch.zeros_like(y))
             weight = batch.weight * there
-            classes = self.classes[t]
+            classes = getattr(self, f"classes{t}")
             if classes is not None:
-                weight = weight * classes.to(y.device)[value.long()]
+                weight = weight * classes[value.long()]
             rows = OBJECTIVES[target.kind].loss(logits[:, part], value)
             if not target.traits.has_classes and self.model.scale is not None:
                 rows = rows / self.model.scale.std[part] ** 2
