@@ -77,7 +77,7 @@ def run_stack(stage: Stage[StackParams], folder: Folder, root: Path) -> dict[str
     return {"members": results}
 
 
-def run_member(stage: Stage[FitParams], folder: Folder, root: Path) -> dict[str, Any]:
+def run_member(stage: Stage[Any], folder: Folder, root: Path) -> dict[str, Any]:
     """Takes what a stack has made of one of its members. Raises the error that the member failed with."""
     own, stack = alone(stage).id, Folder(root, stage.inputs[STACK])
     result: dict[str, Any] = stack.result()["members"][own]
@@ -203,7 +203,9 @@ class Stack:
 
     def backward(self, losses: Tensor) -> None:
         """Gives each network's parameters their gradients."""
-        gradients = torch.autograd.grad(losses.sum(), list(self.leaves.values()), allow_unused=True)
+        made = torch.autograd.grad(losses.sum(), list(self.leaves.values()), allow_unused=True)
+        # Fused optimisers read a gradient as if its memory lay like the weights'.
+        gradients = [None if gradient is None else gradient.contiguous() for gradient in made]
         for i, parameters in enumerate(self.learning):
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = None if gradient is None else gradient[i]
@@ -268,15 +270,15 @@ def _validate(stack: Stack, together: Sequence[Member], recipe: Recipe) -> list[
     """The loss of each network on its own validation rows; None where it has none."""
     stack.first.eval()
     size = 4 * recipe.batch
-    rows = [m.ready.val if len(m.ready.val) else m.ready.train[:1] for m in together]
-    orders = [[of[i : i + size] for i in range(0, len(of), size)] for of in rows]
+    given = [m.ready.val if len(m.ready.val) else m.ready.train[:1] for m in together]
+    orders = [[of[i : i + size] for i in range(0, len(of), size)] for of in given]
     sums = np.zeros(len(together))
     with torch.no_grad():
         for step, (batches, own) in enumerate(_turns(together, orders)):
             losses = stack.losses(batches, together[0].ready.data.device).tolist()
             for i, goes in enumerate(own):
                 sums[i] += losses[i] * len(orders[i][step]) if goes else 0.0
-    means = zip((sums / list(map(len, rows))).tolist(), together, strict=True)
+    means = zip((sums / list(map(len, given))).tolist(), together, strict=True)
     return [mean if len(m.ready.val) else None for mean, m in means]
 
 
