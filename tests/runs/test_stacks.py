@@ -19,7 +19,8 @@ PLAIN = {"encoder": "handcrafted", "modalities": "eda", "targets": "arousal,vale
 
 
 def scores(result):
-    return pd.read_csv(result.folder / "predictions.csv.gz").set_index(["method", "target", "seed", "fold", "unit"])["score"]
+    rows = pd.read_csv(result.folder / "predictions.csv.gz")
+    return rows.set_index(["method", "target", "seed", "fold", "unit"])["score"]
 
 
 def of_kind(bench, kind):
@@ -30,7 +31,7 @@ def of_kind(bench, kind):
 def test_stacked_networks_are_those_that_are_trained_alone(bench):
     lone, stacked = bench.run(**PLAIN), bench.run(**PLAIN, stack=4)
     assert lone.id != stacked.id
-    assert stacked.run["config"]["stack"] == 4
+    assert stacked.manifest["config"]["stack"] == 4
     one, other = scores(lone), scores(stacked)
     np.testing.assert_allclose(other[one.index], one, atol=2e-5)
     for path in (lone.folder / "weights").iterdir():

@@ -28,7 +28,6 @@ from embench.engine import loop
 from embench.engine.feed import split
 from embench.engine.fits import Ready, ready
 from embench.engine.loop import FitState
-from embench.engine.specs import FitParams
 from embench.engine.stage import STACK, Folder, StackParams, Stage, alone
 from embench.errors import DataError, EmbenchError, PluginError, UsageError
 from embench.interfaces.recipe import Recipe
@@ -138,9 +137,10 @@ def fit(networks: Sequence[Ready], folder: Folder) -> list[Member]:
     fused = True if device != "mps" else None  # one call a network and step
     members = [Member(one, loop.optimiser_of(recipe, one.module, fused=fused)) for one in networks]
     _resume(members, folder, device)
-    saved = time.monotonic()
+    saved, stack = time.monotonic(), None
     while together := [member for member in members if member.trains]:
-        stack = Stack([member.ready.module for member in together])
+        if stack is None or len(stack.modules) != len(together):
+            stack = Stack([member.ready.module for member in together])
         epoch = together[0].state.epoch
         losses = _epoch(stack, together, recipe, epoch)
         val_losses = _validate(stack, together, recipe)
@@ -205,10 +205,11 @@ class Stack:
         """Gives each network's parameters their gradients."""
         made = torch.autograd.grad(losses.sum(), list(self.leaves.values()), allow_unused=True)
         # Fused optimisers read a gradient as if its memory lay like the weights'.
-        gradients = [None if gradient is None else gradient.contiguous() for gradient in made]
-        for i, parameters in enumerate(self.learning):
+        unused = [None] * len(self.modules)
+        parts = [unused if gradient is None else gradient.contiguous().unbind() for gradient in made]
+        for parameters, gradients in zip(self.learning, zip(*parts, strict=True), strict=True):
             for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = None if gradient is None else gradient[i]
+                parameter.grad = gradient
 
 
 def _side_by_side(batches: Sequence[Batch]) -> dict[str, Any]:
