@@ -58,9 +58,10 @@ def test_a_stack_that_was_stopped_goes_on_to_the_same_bytes(bench, tmp_path, mon
         conclude(*arguments)
 
     monkeypatch.setattr(loop, "CHECKPOINT_EVERY_S", -1.0)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(loop, "conclude_epoch", stop)
+    monkeypatch.setattr(loop, "conclude_epoch", stop)
+    with pytest.raises(KeyboardInterrupt):
         again.run(**options)
+    monkeypatch.setattr(loop, "conclude_epoch", conclude)
     assert [stage for stage in of_kind(again, STACK) if (stage["path"] / "checkpoint.pt").is_file()]
     pd.testing.assert_series_equal(scores(again.run(**options)), whole)
 
@@ -95,7 +96,8 @@ def test_a_damaged_stack_is_made_again(bench):
 def test_permuted_labels_reach_the_stack(bench):
     planned = bench.plan(modalities="eda", stack=3)
     stages = permute_labels(planned, 0).graph.stages
-    assert len(stages) == len(planned.graph.stages) and not set(stages) & set(planned.graph.stages)
+    assert len(stages) == len(planned.graph.stages)
+    assert not set(stages) & set(planned.graph.stages)
     for stage in stages.values():
         if STACK in stage.inputs:
             assert alone(stage).id in {one.id for one in stages[stage.inputs[STACK]].params.members}

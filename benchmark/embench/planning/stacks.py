@@ -15,8 +15,8 @@ from embench.planning.graph import Graph
 
 
 def stacked(graph: Graph, count: int) -> Graph:
-    """The graph with its networks in stacks of `count`, in its order; the last may be smaller, and one alone stays as it
-    was. Pretraining and estimators stay too.
+    """The graph with its networks in stacks of `count`, in its order; the last may be smaller, and one alone stays as
+    it was. Pretraining and estimators stay too.
 
     Raises:
         UsageError: a network reads video, or no two are alike.
