@@ -251,8 +251,8 @@ def _epoch(stack: Stack, together: Sequence[Member], recipe: Recipe, epoch: int)
     device = together[0].ready.data.device
     orders = []
     for one in (member.ready for member in together):
-        order = np.random.default_rng([one.stage.seed, epoch]).permutation(one.train)
-        orders.append(split(order, one.data.present, recipe.batch))
+        shuffled = np.random.default_rng([one.stage.seed, epoch]).permutation(one.train)
+        orders.append(split(shuffled, one.data.present, recipe.batch))
     totals = torch.zeros(len(together), dtype=machine.widest(device), device=device)
     for step, (batches, own) in enumerate(_turns(together, orders)):
         losses = stack.losses(batches, device)
