@@ -19,7 +19,7 @@ from embench.engine.assemble import encoder_of
 from embench.engine.executors import run_graph
 from embench.engine.fits import labelled, task_subjects
 from embench.engine.specs import FitParams
-from embench.engine.stage import Stage
+from embench.engine.stage import StackParams, Stage, alone
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.metric import Undefined
 from embench.interfaces.tokens import InputSpec
@@ -105,12 +105,19 @@ def permute_labels(planned: Plan, k: int) -> Plan:
     stages: dict[str, Stage[Any]] = {}
     renamed: dict[str, str] = {}
     own = planned.fit.store.key
-    for id_, stage in planned.graph.stages.items():
+
+    def permuted(stage: Stage[Any]) -> Stage[Any]:
         task = dict(stage.task)
         if "y" in task and stage.params.common.source.store == own:
-            rng = np.random.default_rng([k, int(id_[:8], 16)])
+            rng = np.random.default_rng([k, int(alone(stage).id[:8], 16)])
             task["y"] = _permuted(task["y"], task_subjects(stage), rng)
-        made = replace(stage, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
+        params = stage.params
+        if isinstance(params, StackParams):
+            params = replace(params, members=tuple(map(permuted, params.members)))
+        return replace(stage, params=params, task=task, inputs={role: renamed[i] for role, i in stage.inputs.items()})
+
+    for id_, stage in planned.graph.stages.items():
+        made = permuted(stage)
         stages[made.id] = made
         renamed[id_] = made.id
     predictions = [replace(expected, stage=renamed[expected.stage]) for expected in planned.graph.predictions]

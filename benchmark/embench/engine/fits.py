@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,46 +141,71 @@ def _freeze(model: Model, params: FitParams) -> list[nn.Module]:
     return parts
 
 
-def run_unimodal(stage: Stage[FitParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """One modality's encoder with its own head."""
-    data, specs, train, val, _ = labelled(stage)
-    model = network.build_unimodal(stage.params.modalities, specs, network.output_spec_of(stage.params))
-    return _train(model, specs, stage, folder, root, data, train, val)
+@dataclass(frozen=True)
+class Ready:
+    """A network with its first weights, and the rows that it learns from.
+
+    Args:
+        train, val: positions (k,), (v,) in `data`.
+        told: what the result says of its features.
+        frozen: parameters of the frozen nets under it.
+    """
+
+    stage: Stage[FitParams]
+    folder: Folder
+    module: Supervised
+    specs: Mapping[str, InputSpec]
+    data: Data
+    train: np.ndarray
+    val: np.ndarray
+    told: Mapping[str, Any] = field(default_factory=dict)
+    frozen: int = 0
+
+    @property
+    def epoch_ended(self) -> Callable[[int], None] | None:
+        """Keeps the weights of every epoch, where the protocol picks among them afterwards."""
+        if not self.stage.params.every_epoch:
+            return None
+        return lambda epoch: network.save_weights(self.folder, self.module.model, epoch)
+
+    def finish(self, state: FitState) -> dict[str, Any]:
+        """Writes the fitted network and its learning curve; returns the stage's result."""
+        model = self.module.model
+        network.save(self.folder, model, self.specs)
+        return {
+            **_outcome(state, self.folder, self.train, self.val),
+            **self.told,
+            "parameters": network.parameter_count(model) + self.frozen,
+            "flops": flops(model, self.data, self.train),
+        }
 
 
-def run_fusion(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
-    """A fusion: end to end with its encoders, or over the hidden layers of frozen unimodal nets."""
+def run_network(stage: Stage[FitParams], folder: Folder, root: Path) -> dict[str, Any]:
+    """One modality's encoder with its own head; or a fusion, end to end with its encoders, or over the hidden layers of
+    frozen unimodal nets."""
+    r = ready(stage, folder, root)
+    recipe = stage.params.recipe
+    state = fit(r.module, r.module, r.data, r.train, r.val, recipe, folder, stage.seed, r.epoch_ended)
+    return r.finish(state)
+
+
+def ready(stage: Stage[FitParams], folder: Folder, root: Path) -> Ready:
+    """The network of a stage before it is trained. Raises DataError, UsageError or PluginError where the data, the
+    weights to start from or the plugins do not fit."""
     params = stage.params
-    if params.inputs == "hidden":
-        return _fusion_of_hidden(stage, folder, root)
+    if isinstance(params, FusionParams) and params.inputs == "hidden":
+        return _over_hidden(stage, params, folder, root)
     data, specs, train, val, _ = labelled(stage)
-    model = network.build_fusion(params.modalities, params.fusion, specs, network.output_spec_of(params))
-    return _train(model, specs, stage, folder, root, data, train, val)
-
-
-def _train(
-    model: Model,
-    specs: Mapping[str, InputSpec],
-    stage: Stage[FitParams],
-    folder: Folder,
-    root: Path,
-    data: Data,
-    train: np.ndarray,
-    val: np.ndarray,
-) -> dict[str, Any]:
-    recipe, dropped = stage.params.recipe, _dropped(specs, folder)
+    outputs = network.output_spec_of(params)
+    if isinstance(params, FusionParams):
+        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
+    else:
+        model = network.build_unimodal(params.modalities, specs, outputs)
+    told = _dropped(specs, folder)
     _start(model, specs, stage, root)
-    frozen = _freeze(model, stage.params)
-    outputs = _labels_of(model, stage.params, data, train, recipe)
-    module = Supervised(model, outputs, frozen).to(data.device)
-    state = fit(module, module, data, train, val, recipe, folder, stage.seed, _keeping(stage, folder, model))
-    network.save(folder, model, specs)
-    return {
-        **_outcome(state, folder, train, val),
-        **dropped,
-        "parameters": network.parameter_count(model),
-        "flops": flops(model, data, train),
-    }
+    frozen = _freeze(model, params)
+    outputs = _labels_of(model, params, data, train, params.recipe)
+    return Ready(stage, folder, Supervised(model, outputs, frozen).to(data.device), specs, data, train, val, told)
 
 
 def _dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
@@ -189,13 +214,6 @@ def _dropped(specs: Mapping[str, InputSpec], folder: Folder) -> dict[str, Any]:
         folder.event("note", text=text)
     found = dropping.dropped_names(specs)
     return {"dropped": found} if found else {}
-
-
-def _keeping(stage: Stage[FitParams], folder: Folder, model: nn.Module) -> Callable[[int], None] | None:
-    """Keeps the weights of every epoch, where the protocol picks among them afterwards."""
-    if not stage.params.every_epoch:
-        return None
-    return lambda epoch: network.save_weights(folder, model, epoch)
 
 
 def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder]) -> Data:
@@ -216,27 +234,26 @@ def hidden_data(data: Data, frozen: Mapping[str, network.HiddenEncoder]) -> Data
     return Data(feeds, data.size, data.device, data.y, data.weight)
 
 
-def _frozen(stage: Stage[FusionParams], root: Path) -> tuple[dict[str, network.HiddenEncoder], dict[str, InputSpec]]:
+def _frozen(
+    stage: Stage[FitParams], params: FusionParams, root: Path
+) -> tuple[dict[str, network.HiddenEncoder], dict[str, InputSpec]]:
     modules, specs = {}, {}
-    for m in stage.params.modalities:
-        modules[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"], stage.params.inputs)
+    for m in params.modalities:
+        modules[m], spec = network.hidden_encoder(root, stage.inputs[f"unimodal:{m}"], params.inputs)
         specs.update(spec)
     return modules, specs
 
 
-def _fusion_of_hidden(stage: Stage[FusionParams], folder: Folder, root: Path) -> dict[str, Any]:
-    params, recipe = stage.params, stage.params.recipe
+def _over_hidden(stage: Stage[FitParams], params: FusionParams, folder: Folder, root: Path) -> Ready:
     data, _, train, val, _ = labelled(stage)
-    modules, specs = _frozen(stage, root)
+    modules, specs = _frozen(stage, params, root)
     data, tokens = hidden_data(data, modules), {m: module.tokens for m, module in modules.items()}
     fused = network.fused(params.fusion, tokens, network.output_spec_of(params))
     precomputed = {m: network.Precomputed() for m in modules}
     model = Model(precomputed, tokens, fused, scale=network.scale_of(network.output_spec_of(params)))
-    module = Supervised(model, _labels_of(model, params, data, train, recipe)).to(data.device)
-    state = fit(module, module, data, train, val, recipe, folder, stage.seed, _keeping(stage, folder, model))
-    network.save(folder, model, specs)
-    count = network.parameter_count(model) + sum(network.parameter_count(part) for part in modules.values())
-    return {**_outcome(state, folder, train, val), "parameters": count, "flops": flops(model, data, train)}
+    module = Supervised(model, _labels_of(model, params, data, train, params.recipe)).to(data.device)
+    count = sum(network.parameter_count(part) for part in modules.values())
+    return Ready(stage, folder, module, specs, data, train, val, frozen=count)
 
 
 def run_pretrain(stage: Stage[PretrainParams], folder: Folder, root: Path) -> dict[str, Any]:
@@ -358,7 +375,7 @@ def run_estimator(stage: Stage[FusionParams], folder: Folder, root: Path) -> dic
     dropped = _dropped(specs, folder)
     modules: dict[str, network.HiddenEncoder] = {}
     if params.inputs != "features":
-        modules, specs = _frozen(stage, root)
+        modules, specs = _frozen(stage, params, root)
         data = hidden_data(data, modules)
     X, (labels, weights) = feature_rows(data), data.labels
     y, weight = labels[:, 0].cpu().numpy(), weights.cpu().numpy()

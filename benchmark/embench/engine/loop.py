@@ -31,14 +31,14 @@ _SEAL = hashlib.sha256().digest_size
 LossFunction = Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
 
 
-def optimiser_of(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
+def optimiser_of(recipe: Recipe, module: nn.Module, *, fused: bool | None = None) -> torch.optim.Optimizer:
     """The recipe's optimiser over the parameters that learn, with a learning rate for each layer where the recipe
-    decays it."""
-    groups = parameter_groups(recipe, module)
+    decays it; `fused` is torch's option."""
+    groups, decay = parameter_groups(recipe, module), recipe.weight_decay
     if recipe.optimiser == "sgd":
-        return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+        return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=fused)
     kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
-    return kind(groups, recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    return kind(groups, recipe.lr, betas=recipe.betas, weight_decay=decay, fused=fused)
 
 
 def parameter_groups(recipe: Recipe, module: nn.Module) -> list[dict[str, Any]]:
@@ -122,32 +122,47 @@ def fit(
     state = _resume(module, optimiser, folder, data.device)
     present = data.present
     saved, took = time.monotonic(), 0.0
-    stops_early = recipe.selection == "early_stop" and len(val) > 0
-    while state.epoch < recipe.epochs:
+    while not has_ended(state, recipe, val):
         order = np.random.default_rng([seed, state.epoch]).permutation(train)
         batches = split(order, present, recipe.batch)
         figures = _epoch(module, objective, data, batches, optimiser, recipe, state.epoch)
         if len(val):
             figures["val_loss"] = _validate(module, objective, data, val, recipe.batch)
-        state.history.append({"epoch": state.epoch, **figures})
-        if epoch_ended:
-            epoch_ended(state.epoch)
-        score = _selecting(recipe, figures)
-        if score is not None and score < state.best_loss:
-            state.best_loss, state.best_epoch = score, state.epoch
-            state.best = {k: v.detach().to("cpu", copy=True) for k, v in module.state_dict().items()}
-        state.epoch += 1
+        conclude_epoch(module, state, recipe, figures, epoch_ended)
         folder.event("epoch_ended", epoch=state.epoch, epochs=recipe.epochs, **figures)
-        if stops_early and state.epoch - 1 - state.best_epoch >= recipe.patience:
-            break
         began = time.monotonic()
-        if began - saved > max(CHECKPOINT_EVERY_S, took / CHECKPOINT_SHARE):
+        if began - saved > max(CHECKPOINT_EVERY_S, took / CHECKPOINT_SHARE) and not has_ended(state, recipe, val):
             _checkpoint(module, optimiser, state, folder, data.device)
             saved = time.monotonic()
             took = saved - began
     if state.best is not None:
         module.load_state_dict(state.best)
     return state
+
+
+def has_ended(state: FitState, recipe: Recipe, val: np.ndarray) -> bool:
+    """Whether all epochs are over, or the loss on the validation rows `val` (v,) has not fallen for too many."""
+    patient = recipe.selection != "early_stop" or len(val) == 0 or state.epoch == 0
+    return state.epoch >= recipe.epochs or (not patient and state.epoch - 1 - state.best_epoch >= recipe.patience)
+
+
+def conclude_epoch(
+    module: nn.Module,
+    state: FitState,
+    recipe: Recipe,
+    figures: Mapping[str, float],
+    epoch_ended: Callable[[int], None] | None,
+) -> None:
+    """Puts an epoch's figures into the state, and the weights where they are the best until now. Raises UsageError when
+    the recipe selects by a figure that is not there."""
+    state.history.append({"epoch": state.epoch, **figures})
+    if epoch_ended:
+        epoch_ended(state.epoch)
+    score = _selecting(recipe, figures)
+    if score is not None and score < state.best_loss:
+        state.best_loss, state.best_epoch = score, state.epoch
+        state.best = {k: v.detach().to("cpu", copy=True) for k, v in module.state_dict().items()}
+    state.epoch += 1
 
 
 def _selecting(recipe: Recipe, figures: Mapping[str, float]) -> float | None:
@@ -181,8 +196,7 @@ def _epoch(
     totals: dict[str, Tensor] = {}
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for step, batch in enumerate(data.batches(order)):
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.lr * rate_at(recipe, epoch + step / len(order)) * group.get("share", 1.0)
+        set_rate(optimiser, recipe, epoch + step / len(order))
         optimiser.zero_grad(set_to_none=True)
         with machine.training_precision(data.device):
             loss, figures = _checked(objective(batch))
@@ -195,12 +209,22 @@ def _epoch(
             totals[name] = totals.get(name, torch.zeros_like(part)) + part
     sums = torch.stack(list(totals.values())).tolist()  # the host waits once an epoch for the device
     means = {name: total / len(order) for name, total in zip(totals, sums, strict=True)}
-    if not math.isfinite(means["loss"]):
-        raise PluginError(
-            f"the training loss became {means['loss']} in epoch {epoch + 1}",
-            hint="try a smaller lr: --set ...lr=1e-4",
-        )
+    check_loss(means["loss"], epoch)
     return means
+
+
+def set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, epoch: float) -> None:
+    """Sets the learning rate of an epoch, fractions counted."""
+    for group in optimiser.param_groups:
+        group["lr"] = recipe.lr * rate_at(recipe, epoch) * group.get("share", 1.0)
+
+
+def check_loss(loss: float, epoch: int) -> None:
+    """Raises PluginError where an epoch's mean loss is not finite."""
+    if not math.isfinite(loss):
+        raise PluginError(
+            f"the training loss became {loss} in epoch {epoch + 1}", hint="try a smaller lr: --set ...lr=1e-4"
+        )
 
 
 def _checked(made: Any) -> tuple[Tensor, Mapping[str, Any]]:
@@ -232,33 +256,49 @@ def _validate(module: nn.Module, objective: LossFunction, data: Data, val: np.nd
 def _checkpoint(
     module: nn.Module, optimiser: torch.optim.Optimizer, state: FitState, folder: Folder, device: str
 ) -> None:
-    content = {
-        "module": module.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "state": vars(state),
-        "rng": torch.get_rng_state(),
-        # Also that of MPS; the name is that of checkpoints which wait to be gone on from.
-        "cuda_rng": machine.random_state(device),
-    }
+    write_checkpoint(content_of(module, optimiser, state), folder, device)
+
+
+def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> FitState:
+    content = read_checkpoint(folder, device)
+    return FitState() if content is None else go_on(module, optimiser, content)
+
+
+def content_of(module: nn.Module, optimiser: torch.optim.Optimizer, state: FitState) -> dict[str, Any]:
+    """What a checkpoint holds of one network."""
+    return {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "state": vars(state)}
+
+
+def go_on(module: nn.Module, optimiser: torch.optim.Optimizer, content: Mapping[str, Any]) -> FitState:
+    """Brings a network to where `content_of` found it."""
+    module.load_state_dict(content["module"])
+    optimiser.load_state_dict(content["optimiser"])
+    return FitState(**content["state"])
+
+
+def write_checkpoint(content: Mapping[str, Any], folder: Folder, device: str) -> None:
+    """Writes a checkpoint with the state of the random numbers. Raises MachineError where the disk refuses."""
+    # The second state is also that of MPS; the name is that of checkpoints which wait to be gone on from.
+    content = {**content, "rng": torch.get_rng_state(), "cuda_rng": machine.random_state(device)}
     buffer = io.BytesIO()
     torch.save(content, buffer)
     made = buffer.getbuffer()
     folder.write(CHECKPOINT, lambda path: path.write_bytes(hashlib.sha256(made).digest() + made))
 
 
-def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> FitState:
+def read_checkpoint(folder: Folder, device: str) -> dict[str, Any] | None:
+    """What a checkpoint holds, with the random numbers set to where they were; None where there is none, or a damaged
+    one."""
     path = folder.file(CHECKPOINT)
     if not path.is_file():
-        return FitState()
+        return None
     held = path.read_bytes()
     seal, made = held[:_SEAL], held[_SEAL:]
     if seal != hashlib.sha256(made).digest():
         path.unlink()
         warnings.warn(f"{path} was damaged and is removed: training begins anew", stacklevel=2)
-        return FitState()
-    content = torch.load(io.BytesIO(made), map_location="cpu", weights_only=True)
-    module.load_state_dict(content["module"])
-    optimiser.load_state_dict(content["optimiser"])
+        return None
+    content: dict[str, Any] = torch.load(io.BytesIO(made), map_location="cpu", weights_only=True)
     torch.set_rng_state(content["rng"])
     machine.set_random_state(device, content["cuda_rng"])
-    return FitState(**content["state"])
+    return content

@@ -6,7 +6,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ import numpy as np
 
 from embench.callbacks import EventCallback
 from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
-from embench.engine.specs import Params
+from embench.engine.specs import FitParams, Params
 from embench.errors import MachineError
 from embench.files import PRIVATE, digest, make_folder, write_whole
 
@@ -65,6 +65,30 @@ class Stage(Generic[P_co]):
         """The stage in words, for progress and messages: `fusion seed 0 fold 3`."""
         words = [self.kind, *(f"{key} {value}" for key, value in self.description.items())]
         return " ".join(words)
+
+
+STACK = "stack"
+"""The kind of a stage that trains several networks at once, and the role in which each of them takes its result."""
+
+
+def alone(stage: Stage[P_co]) -> Stage[P_co]:
+    """A stage as it is without its stack."""
+    return replace(stage, inputs={role: id_ for role, id_ in stage.inputs.items() if role != STACK})
+
+
+@dataclass(frozen=True)
+class StackParams(Params):
+    """Of a stack: stages whose networks are trained together, as each would be alone."""
+
+    members: tuple[Stage[FitParams], ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values for the stage's id: the members by theirs, which are made of all that decides their numbers."""
+        return {**super().plain(), "members": [member.id for member in self.members]}
+
+    def draws(self) -> dict[str, Any]:
+        """What the members draw alone."""
+        return {"members": [{"kind": member.kind, **member.params.draws()} for member in self.members]}
 
 
 RESULT = "result.json"
@@ -143,7 +167,8 @@ class Folder:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Marks the stage as done and drops what only a resumed run would need."""
-        names = {path.name for path in self.path.iterdir() if not path.name.startswith(".")} - _PASSING
+        files = (path for path in self.path.rglob("*") if path.is_file() and not path.name.startswith("."))
+        names = {path.relative_to(self.path).as_posix() for path in files if path.name not in _PASSING}
         text = sealed_json({**dict(sorted(result.items())), "files": sums_of(self.path, names)})
         self.write(RESULT, lambda path: path.write_text(text, newline="\n"))
         self.file(CHECKPOINT).unlink(missing_ok=True)

@@ -124,6 +124,8 @@ def describe_differences(run: Manifest) -> list[str]:
         differences.append(f"labels of {config['label_subjects']} subjects")
     if config.get("label_fraction"):
         differences.append(f"{config['label_fraction']:g} of the labels")
+    if config.get("stack"):
+        differences.append(f"networks trained in stacks of {config['stack']}")
     if config.get("drop"):
         differences.append(f"tested without {', '.join(config['drop'])}")
     differences += [f"{part} is not bundled, conformance {result}" for part, result in _not_bundled(run).items()]

@@ -25,6 +25,7 @@ from embench.planning.handovers import check_handovers
 from embench.planning.method import FUSION, Method, resolve_method, without_paths
 from embench.planning.request import Request
 from embench.planning.sources import channels_of, sources
+from embench.planning.stacks import stacked
 from embench.planning.transfer import of_both, trained_on
 from embench.protocols import Fold, Protocol, load_protocol, protocol_deviations
 from embench.records.manifest import Overlap
@@ -85,6 +86,7 @@ class Plan:
             "pretrainers": [without_paths(text) for text in self.request.pretrainers],
             "device": self.setting.device,
             "threads": self.setting.threads,
+            **({} if self.request.stack is None else {"stack": self.request.stack}),
             "parts": parts,
         }
 
@@ -246,6 +248,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
             where=f"protocol {protocol.name}",
             hint="--dev needs validation subjects: use more subjects, or another --protocol",
         )
+    if request.stack is not None:
+        graph = stacked(graph, _stack(request.stack))
     plan = Plan(request, protocol, dataset, method, fit, test, folds, graph, setting, started, cohorts)
     if protocol.normalise == "baseline" and plan.overlap in ("unlabelled_target", "labelled_target"):
         raise UsageError(
@@ -330,6 +334,12 @@ def _drop(request: Request, method: Method) -> tuple[str, ...]:
     if len(chosen) >= len(method.modalities):
         raise UsageError("nothing is left to predict from", where=f"--drop {request.drop}")
     return chosen
+
+
+def _stack(count: int) -> int:
+    if count < 2:
+        raise UsageError(f"a stack of {count}", where=f"--stack {count}", expected="a number of at least 2")
+    return count
 
 
 def _labelled_subjects(request: Request) -> int | None:

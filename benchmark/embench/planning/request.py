@@ -35,6 +35,7 @@ class Request:
     label_fraction: str | None = None
     pretrained: str | None = None
     workers: int | None = None
+    stack: int | None = None
     observers: tuple[str, ...] = ()
 
     @property
@@ -160,6 +161,7 @@ OPTIONS = (
         points="Weights to start from: a file, a run, or a result of `embench pretrain`.",
     ),
     Option("workers", "Number of parallel processes; default: one per CPU core."),
+    Option("stack", "Number of small networks (folds, seeds, targets) that are trained as one; default: each alone."),
     Option("observer", "Observer to notify of events; repeatable.", of="observers"),
 )
 """The options of a run, in the order of its help: the one place that maps options to fields of a request."""
