@@ -17,8 +17,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from embench import registry
 from embench.engine import device as machine
 from embench.engine import dropping, network
-from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of, with_stats
+from embench.engine.assemble import Source, assemble, grid_of, with_stats
 from embench.engine.feed import Data, FeatureFeed
+from embench.engine.inputs import encoder_of, view_of
 from embench.engine.loop import FitState, fit
 from embench.engine.rows import Grid, slide, stage_view, view_length
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams

@@ -17,7 +17,7 @@ from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
 from embench import registry
-from embench.engine.assemble import encoder_of
+from embench.engine.inputs import encoder_of
 from embench.engine.specs import FitParams, FusionParams, Part, fitted_params
 from embench.engine.stage import Folder
 from embench.engine.supervised import probabilities

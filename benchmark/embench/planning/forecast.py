@@ -11,8 +11,9 @@ import torch
 
 from embench.engine import device as machine
 from embench.engine import fits, network
-from embench.engine.assemble import encoder_of, grid_of, view_of
+from embench.engine.assemble import grid_of
 from embench.engine.feed import Data
+from embench.engine.inputs import encoder_of, view_of
 from embench.engine.specs import FitParams, FusionParams
 from embench.engine.stage import Stage
 from embench.nn import Model
