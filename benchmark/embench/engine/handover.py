@@ -117,14 +117,8 @@ def check_file(
     specs = {m: input_spec(site, m, encoder) for m, encoder in parts.items()}
     network.names_that_fit(_shapes(parts, fusion, specs), given, part, str(file))
     for m, encoder in parts.items():
-        here = channels_read(encoder, specs[m])
-        if read is not None and tuple(read) != here:
-            raise UsageError(
-                f"pretraining and the run that starts from it would read different channels of {m}: {', '.join(read)}",
-                where=str(file),
-                expected=", ".join(here),
-                hint="name the source's channels as the dataset does (for a corpus in its corpus.yaml), in its order",
-            )
+        if read is not None:
+            network.check_same_channels(m, read, channels_read(encoder, specs[m]), str(file))
 
 
 def channels_read(part: Part, spec: InputSpec) -> tuple[str, ...]:
