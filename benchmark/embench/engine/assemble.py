@@ -114,7 +114,7 @@ def assemble(
         view = view_of(encoder, part.name)
         length_s = view_length(view, source.longest_s, source.shortest_s)
         level = None
-        if m in source.keep_level and encoder.reads in ("signal", "stream"):
+        if keeps_level(source, m) and encoder.reads in ("signal", "stream"):
             derived = arrays_of(source.store, m, encoder, part.code)
             level = specs[m].fitted if specs else _level(derived, source, training or {})
         read = _Part(source, m, encoder, part.code, grid, view, length_s, device, level)
@@ -324,7 +324,12 @@ def _all_anchors(source: Source, all_view: View | None) -> Grid:
 
 def standardises(source: Source | SourceSpec, m: str) -> bool:
     """Whether an encoder with features is given signals that are z-scored by recording."""
-    return source.normalise == "recording_unlabelled" and m not in source.keep_level
+    return source.normalise == "recording_unlabelled" and not keeps_level(source, m)
+
+
+def keeps_level(source: Source | SourceSpec, m: str) -> bool:
+    """Whether a modality, or the one channel of it that is read, is scaled by the training units."""
+    return without_channels(m) in source.keep_level
 
 
 def derived_again(

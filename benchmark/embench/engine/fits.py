@@ -15,7 +15,7 @@ from torch import nn
 from embench import registry
 from embench.engine import device as machine
 from embench.engine import dropping, network
-from embench.engine.assemble import Source, assemble, grid_of, with_stats
+from embench.engine.assemble import Source, assemble, grid_of, keeps_level, with_stats
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.flops import flops_of
 from embench.engine.inputs import encoder_of, view_of
@@ -88,7 +88,7 @@ def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
     y = torch.from_numpy(task["y"][grid.unit].astype(np.float32)).to(params.common.device)
     weight = torch.from_numpy(grid.weights()).to(params.common.device)
     data = Data(data.feeds, data.size, data.device, y, weight)
-    scaled = frozenset(m for m in params.modalities if source.normalise != "none" and m not in source.keep_level)
+    scaled = frozenset(m for m in params.modalities if source.normalise != "none" and not keeps_level(source, m))
     data, specs = dropping.drop(data, specs, source.store, grid, train, scaled)
     return data, with_stats(specs, params.modalities, data, train), train, val, grid
 
