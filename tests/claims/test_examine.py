@@ -119,10 +119,11 @@ def test_what_is_missing_is_named_and_the_other_claims_go_on(bring):
     assert "Traceback" not in done.err
 
 
-def test_a_dataset_that_is_asked_for_and_lacks_what_a_claim_reads_does_not_apply(bring):
-    done = bring(A1={**CLAIM, "a": {"modalities": "eeg"}, "datasets": {"deap": {}}})("--dataset", TINY, "--json")
+@pytest.mark.parametrize(("modalities", "lacks"), [("eeg", "eeg"), ("eda[left]+ecg[up]", "ecg[up]")])
+def test_a_dataset_that_is_asked_for_and_lacks_what_a_claim_reads_does_not_apply(bring, modalities, lacks):
+    done = bring(A1={**CLAIM, "a": {"modalities": modalities}, "datasets": {"deap": {}}})("--dataset", TINY, "--json")
     assert done.code == 0
-    assert {(row["status"], row["reason"]) for row in rows_of(done)} == {("does not apply", f"{TINY} has no eeg")}
+    assert {(row["status"], row["reason"]) for row in rows_of(done)} == {("does not apply", f"{TINY} has no {lacks}")}
 
 
 def test_a_failing_side_is_missing_and_says_why(bring):

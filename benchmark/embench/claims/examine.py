@@ -15,6 +15,7 @@ from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdic
 from embench.data.cohort import card_for_protocol
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.dataset import Card
+from embench.interfaces.recording import parts_of
 from embench.planning.plan import Plan
 from embench.planning.request import Request
 from embench.records import record
@@ -188,10 +189,15 @@ def _paper(wanted: Sequence[ComparedPair], progress: EventCallback | None, worke
 
 
 def _lacking(pair: ComparedPair) -> list[str]:
-    """The modalities that a claim reads and a dataset does not have."""
+    """The modalities, or channels of them, that a claim reads and a dataset does not have."""
     card: Card = registry.load("dataset", pair.dataset).card
-    read = [part for side in (pair.a, pair.b) for part in (side.modalities or "").replace("+", ",").split(",") if part]
-    return [name for name in dict.fromkeys(read) if name not in card.modalities]
+    named = [m.strip() for side in (pair.a, pair.b) for m in (side.modalities or "").split(",") if m.strip()]
+    try:
+        read = {part: parts_of(part)[0] for m in named for part in m.split("+")}
+    except ValueError:
+        return []  # no modality: planning says so
+    has = {name: (None, *modality.channels) for name, modality in card.modalities.items()}
+    return [part for part, (name, channel) in read.items() if channel not in has.get(name, ())]
 
 
 def _row(pair: ComparedPair, status: Status, reason: str = "", what_to_do: str = "") -> ClaimResult:
