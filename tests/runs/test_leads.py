@@ -10,6 +10,7 @@ import pytest
 from embench.engine.fits import labelled
 from embench.errors import UsageError
 from embench.records.record import read_record
+from embench.report import write_report
 from embench.store import derive
 
 
@@ -69,6 +70,18 @@ def test_a_run_of_leads_is_recorded_and_read_again(shared):
     record = read_record(result.folder)
     assert record.run["method"]["modalities"] == ["ecg+eda[left]", "eda[right]"]
     assert record.run["config"]["parts"]["encoder[ecg+eda[left]]"]["epochs"] == 1
+
+
+@pytest.mark.slow
+def test_a_report_compares_channels_with_runs_of_one_of_them(shared, tmp_path):
+    both = shared.run("Pool", fusion="concat", modalities="eda[left],eda[right]", settings=("fusion.epochs=1",))
+    one = shared.run("Pool", fusion="single", modalities="eda[right]", settings=("encoder.epochs=1",))
+    html = write_report(both.folder, tmp_path / "report.html", data_root=shared.data, trust_code=True).read_text()
+    assert "eda[right] alone" in html
+    assert one.id in html
+    assert "with another encoder" not in html
+    assert "eda, left" in html
+    assert "eda, right" in html
 
 
 @pytest.mark.parametrize(

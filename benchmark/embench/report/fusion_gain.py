@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.interfaces.metric import Undefined
-from embench.interfaces.recording import names_in
+from embench.interfaces.recording import parts_of
 from embench.interfaces.units import Target
 from embench.protocols import UnitId
 from embench.records.predictions import MODEL
@@ -56,8 +56,8 @@ def single_modality_runs(run: RunView, singles: Sequence[Path]) -> dict[str, Rec
 
 
 def _parts(record: Record) -> list[str]:
-    """The modalities, also those that one encoder reads together."""
-    return list(dict.fromkeys(part for m in record.run["method"]["modalities"] for part in names_in(m)))
+    """The modalities, or single channels of them, also those that one encoder reads together."""
+    return list(dict.fromkeys(part for m in record.run["method"]["modalities"] for part in m.split("+")))
 
 
 def _fitting(ours: Record, folder: Path, modalities: Sequence[str]) -> Record | None:
@@ -260,15 +260,17 @@ def _signals(run: RunView, name: str, modalities: Sequence[str], ends: tuple[flo
         return []
     panels = []
     for modality in modalities:
-        span = run.store.recording(name).spans.get(modality)
+        ((part, chosen),) = parts_of(modality)
+        span = run.store.recording(name).spans.get(part)
         if span is None:
             continue
-        signal = run.store.signal(name, modality)
+        signal = run.store.signal(name, part)
+        row = signal.channels.index(chosen) if chosen else 0
         first = max(0, round((ends[0] - span.t0) * signal.rate))
         last = max(first, round((ends[1] - span.t0) * signal.rate))
-        x, y = min_max_envelope(np.asarray(signal.data[0, first:last]), signal.rate)
-        channel = f", {signal.channels[0]}" if len(signal.channels) > 1 else ""
-        title = f"{modality}{channel}" + (f" ({signal.unit})" if signal.unit else "")
+        x, y = min_max_envelope(np.asarray(signal.data[row, first:last]), signal.rate)
+        channel = f", {signal.channels[row]}" if len(signal.channels) > 1 else ""
+        title = f"{part}{channel}" + (f" ({signal.unit})" if signal.unit else "")
         marks = [line(x + span.t0 + first / signal.rate, y, colour="muted", width=0.9)]
         panels.append(Panel(title, marks, Axis("", *ends, ticks=False), Axis(), 70))
     return panels
