@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from embench.leaderboard.entries import LeaderboardEntry, read_summands, shared_
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
-from embench.records.differences import Difference, differences
+from embench.records.differences import ABSENT, Difference, differences
 from embench.records.predictions import MODEL
 from embench.records.record import Record, read_record
 from embench.records.wording import name_without_package
@@ -170,13 +170,20 @@ def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Differenc
         folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
         of_data = {name: record.scores[name] for name in FROM_DATA if name in record.scores}
         found = differences({**record.scores, **folds}, {**again, **of_data})
-        yield from (difference for difference in found if not foreign.intersection(difference.place.split(".")))
+        yield from (difference for difference in found if not _passed_over(difference, foreign))
         return
     for part in ("scores", "controls"):
         was, now = dict(_means(record.scores[part])), dict(_means(again[part]))
         for name in was.keys() & now.keys():
             if not abs(was[name] - now[name]) <= ANOTHER_REVISION:
                 yield Difference(f"{part}.{name}", was[name], now[name])
+
+
+def _passed_over(difference: Difference, foreign: Collection[str]) -> bool:
+    """Whether one side has no score of a foreign metric; a score that both have is compared, whatever a record says of
+    its metrics."""
+    ends = any(difference.place.endswith(f".{name}") for name in foreign)
+    return ends and ABSENT in (difference.recorded, difference.recomputed)
 
 
 def scored_by_this_revision(record: Record) -> bool:
