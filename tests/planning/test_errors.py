@@ -53,6 +53,7 @@ WRONG = [
     ("--modalities ecg,eda --fusion late --drop each", "embench grid --drop each"),
     ("--modalities ecg --label-subjects 99", "training subjects, not 99"),
     ("--modalities ecg --label-subjects 0", "a number of at least 1, or all"),
+    ("--modalities ecg --label-subjects ²", "a number of at least 1, or all"),
     ("--modalities ecg --label-subjects 1,2", "embench grid"),
     ("--modalities ecg --label-fraction 10%", "above 0 and at most 1"),
     ("--modalities ecg --label-fraction 0", "above 0 and at most 1"),

@@ -346,7 +346,7 @@ def _labelled_subjects(request: Request) -> int | None:
     text = request.label_subjects
     if text is None or text == "all":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise UsageError(
             f"`{text}` subjects",
             where="--label-subjects",
