@@ -25,8 +25,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from embench import registry
 from embench.engine import device as machine
-from embench.engine import fits, loop, network
+from embench.engine import loop, network
 from embench.engine.feed import Data, FeatureFeed
+from embench.engine.flops import flops_of
 from embench.engine.specs import Part
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import VIDEO_CHANNELS, Signal
@@ -104,7 +105,7 @@ def flops(case: Case, spec: InputSpec) -> tuple[int, int]:
     """Parameters, and operations of one window."""
     model, x = case.model(spec), windows(spec, 1)
     data = Data({case.modality: FeatureFeed(x, np.ones(1, bool), "cpu")}, 1, "cpu")
-    return network.parameter_count(model), fits.flops(model, data, np.zeros(1, int))
+    return network.parameter_count(model), flops_of(model, data, np.zeros(1, int))
 
 
 def windows(spec: InputSpec, size: int) -> Tensor:

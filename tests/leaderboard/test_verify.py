@@ -19,8 +19,8 @@ from embench.errors import CheckFailed
 from embench.interfaces.units import Target
 from embench.leaderboard.entries import load_entries
 from embench.leaderboard.export import export_entry
-from embench.leaderboard.verify import verify_entries
-from embench.protocols import load_protocol
+from embench.leaderboard.verify import verify_entries, wrong_scores
+from embench.protocols import Design, load_protocol
 from embench.records import entry
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, as_yaml, write_record
@@ -35,18 +35,18 @@ RULES = [{"name": "stress", "kind": "binary", "label": "stress", "n": 2, "rule":
 Edit = Callable[[Any], object]
 
 
-def made_record(made: Any, target: Target) -> Record:
+def made_record(made: Any, target: Target, design: Design = "shared_stimuli") -> Record:
     """A run of a package that is not installed here, as `embench run` writes it."""
     run = copy.deepcopy(RUN) | {"id": "cnn_tf-single-0123456789", "target_access": PROTOCOL.target_access}
     run["dataset"]["name"] = "acme/own"
     run["protocol"]["hash"] = PROTOCOL.hash
     run["card"]["label_rules"] = RULES
-    run["cohort"] |= {"design": "shared_stimuli", "people": sorted(set(made.predictions["subject"].tolist()))}
+    run["cohort"] |= {"design": design, "people": sorted(set(made.predictions["subject"].tolist()))}
     run["scoring"] = evaluation.scoring_identity()
     parts = {"encoder[ppg]": {"plugin": "embench_plugins/cnn_tf"}, "fusion": {"plugin": "embench_plugins/single"}}
     run["config"] = {"parts": parts, "preset": "small", "modalities": ["ppg"], "seeds": [0, 1]}
     scores = compute_scores(
-        made.predictions, made.labels, targets=[target], protocol=PROTOCOL, design="shared_stimuli",
+        made.predictions, made.labels, targets=[target], protocol=PROTOCOL, design=design,
         groups=made.groups, unit_length_s=10.0,
     )  # fmt: skip
     model = made.predictions.take(made.predictions["method"] == MODEL)
@@ -128,6 +128,18 @@ def test_edited_scores_are_refused(published: Path, name: str) -> None:
         verify(published)
     assert f"scores.json: {place}" in str(refused.value)
     assert published.name in str(refused.value)
+
+
+def test_an_edited_headline_is_found_that_a_plugin_computes(make_run: Callable[..., Any], binary: Target) -> None:
+    """Differences in metrics that are installed on one side only are passed over; a headline's never are."""
+    record = made_record(make_run(strength=0.5), binary, design="free")
+    edited = copy.deepcopy(record.scores)
+    assert edited["headlines"] == {"stress": "auroc_within"}
+    of_stress(edited)["auroc_within"]["mean"] = 0.95
+    record.run["scoring"]["metrics"] |= {"auroc": "of another version", "foreign": "of another package"}
+    of_stress(edited)["foreign"] = {"mean": 0.5}
+    found = [difference.place for difference in wrong_scores(replace(record, scores=edited), record.scores)]
+    assert found == ["scores.stress.auroc_within.mean"]
 
 
 def two_folds() -> dict[str, Any]:

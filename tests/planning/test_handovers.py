@@ -7,6 +7,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from embench.engine.fits import labelled
+from embench.engine.handover import Site, input_spec
 from embench.engine.network import load_model
 from embench.engine.work import run_stage
 from embench.errors import UsageError
@@ -93,6 +95,21 @@ def test_shapes_are_compared_too(bench):
     assert "give it a window" in str(refused.value)
     assert not bench.runs.exists()
     make(replace(asked, settings=("encoder.view.kind=window", "encoder.view.length_s=10")))
+
+
+@pytest.mark.parametrize(("encoder", "modality"), [("handcrafted", "eda[left]"), ("Pool", "ecg+eda[right]")])
+def test_one_channel_of_a_modality_is_read_at_both_ends_alike(bench, encoder, modality):
+    """And as the stages read it, where plugins know no brackets."""
+    plan = bench.plan(encoder, modalities=modality, train_dataset=plugin("Other"))
+    at = Site("other", plan.fit.store, next(iter(plan.graph.stages.values())).params.common.source)
+    (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
+    found, read = input_spec(at, modality, plan.method.encoders[modality]), labelled(stage)[1][modality]
+    assert (found.modality, found.shape, found.channels, found.rate) == (
+        read.modality,
+        read.shape,
+        read.channels,
+        read.rate,
+    )
 
 
 def test_so_are_those_of_a_file(bench, tmp_path):

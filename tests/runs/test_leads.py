@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,19 @@ def test_encoders_see_a_modality_with_one_channel(shared):
     np.testing.assert_array_equal(feed.array[there], both.array[there][:, ::2])  # mean and SD of each channel
     _, spec = rows_of(shared.plan("Pool", fusion="single", modalities="ecg+eda[right]"))
     assert (spec.modality, spec.channels) == ("ecg+eda", ("ecg", "right"))
+
+
+def test_a_channel_keeps_its_level_where_its_modality_does(shared):
+    plan = shared.plan("Pool", fusion="single", modalities="eda[left]")
+    (stage, *_) = [s for s in plan.graph.stages.values() if s.kind == "unimodal"]
+    common = stage.params.common
+    source = replace(common.source, normalise="recording_unlabelled", keep_level=("eda",))
+    stage = replace(stage, params=replace(stage.params, common=replace(common, source=source)))
+    _, specs, *_ = labelled(stage)
+    store, task = plan.fit.store, stage.task
+    learned = [store.recordings[r].id for r in task["recording"][task["role"] == 0]]
+    left = np.concatenate([store.signal(r, "eda").data[0] for r in learned])
+    np.testing.assert_allclose(specs["eda[left]"].fitted["mean"], [left.mean()], rtol=1e-5)
 
 
 def test_handcrafted_features_are_those_of_one_lead(shared):

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 
 from embench.audits.checks.evidence import Evidence, FittedStatistics
 from embench.callbacks import EventCallback
-from embench.engine.assemble import encoder_of
 from embench.engine.executors import run_graph
 from embench.engine.fits import labelled, task_subjects
+from embench.engine.inputs import encoder_of
 from embench.engine.specs import FitParams
 from embench.engine.stage import StackParams, Stage, alone
 from embench.interfaces.encoder import Encoder

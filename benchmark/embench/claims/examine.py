@@ -9,13 +9,14 @@ from typing import Any, Literal
 from embench import protocols, registry
 from embench.callbacks import EventCallback
 from embench.claims.files import Claim
-from embench.claims.measured import Measured, settings_of
+from embench.claims.measured import Measured
+from embench.claims.requests import claimed_request
 from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdict
 from embench.data.cohort import card_for_protocol
 from embench.errors import DataError, EmbenchError, Unfinished
 from embench.interfaces.dataset import Card
 from embench.planning.plan import Plan
-from embench.planning.request import Request, request_of
+from embench.planning.request import Request
 from embench.records import record
 from embench.runs import run as runner
 from embench.statistics import comparison
@@ -108,7 +109,8 @@ def claim_pairs(
                 targets = _targets(claim, dataset, protocol)
                 if claim.place(dataset).targets and not targets:
                     continue  # classes that only the paper's protocol makes
-                a, b = (_request(claim, side, dataset, protocol, targets, options) for side in ("a", "b"))
+                stated = [{"protocol": protocol} | claim.options(side, dataset) for side in ("a", "b")]
+                a, b = (claimed_request(dataset, own, targets, options) for own in stated)
                 found.append(ComparedPair(claim, dataset, leg, a, b))
     return found
 
@@ -123,20 +125,6 @@ def _targets(claim: Claim, dataset: str, protocol: str) -> list[str]:
             return list(wanted)
         raise
     return [name for name in wanted if name in {target.name for target in card.targets}]
-
-
-def _request(
-    claim: Claim,
-    side: Any,
-    dataset: str,
-    protocol: str,
-    targets: Sequence[str],
-    options: Mapping[str, Any],
-) -> runner.Request:
-    stated = dict(claim.options(side, dataset))
-    own = {"protocol": protocol, "targets": targets or None}
-    settings = (*stated.pop("set", ()), *settings_of(options.get("settings") or (), stated.get("modalities")))
-    return request_of(dataset=dataset, **own, **{**options, **stated, "settings": settings})
 
 
 def examine_claims(

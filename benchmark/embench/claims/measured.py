@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -10,16 +9,14 @@ from typing import Any, Literal
 from embench.callbacks import EventCallback
 from embench.claims.files import MeasuredClaim
 from embench.claims.measures import MEASURES, Asked
+from embench.claims.requests import claimed_request
 from embench.claims.verdict import Verdict, direction_verdict
 from embench.errors import DataError, EmbenchError
-from embench.planning.request import Request, request_of
+from embench.planning.request import Request
 from embench.records.record import read_record
 from embench.runs import run as runner
 from embench.statistics.intervals import LEVEL
 from embench.statistics.significance import ALPHA, corrected_error, holm, t_test
-
-_ENCODER = re.compile(r"encoder\[((?:[^\[\]]|\[[^\[\]]*\])+)\]")
-"""The modality of a setting of one encoder, such as `encoder[ecg[left]+eda].lr=1e-4`."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +53,12 @@ class Measured:
         return {"reference": self.claim.reference} | {k: v for k, v in values.items() if v not in (None, "", (), False)}
 
 
-def settings_of(settings: Sequence[str], modalities: str | None) -> list[str]:
-    """The settings that concern a run of these modalities: those of another modality's encoder are of other runs."""
-    read = None if modalities is None else modalities.split(",")
-    named = [(setting, _ENCODER.match(setting)) for setting in settings]
-    return [setting for setting, found in named if read is None or found is None or found[1] in read]
-
-
 def measured_requests(claim: MeasuredClaim, dataset: str, options: Mapping[str, Any]) -> dict[str, Request]:
     """The request of each run of a claim, by its name. `options` are further fields of a request."""
     place, found = claim.datasets.get(dataset), {}
     for name, own in claim.runs.items():
         stated = {"protocol": claim.protocol} | (place.both.stated if place else {}) | own.stated
-        settings = (*stated.pop("set", ()), *settings_of(options.get("settings") or (), stated.get("modalities")))
-        targets = ",".join(place.targets) or None if place else None
-        found[name] = request_of(dataset=dataset, targets=targets, **{**options, **stated, "settings": settings})
+        found[name] = claimed_request(dataset, stated, place.targets if place else (), options)
     return found
 
 

@@ -19,7 +19,7 @@ from embench.records.predictions import ANY_SEED, MODEL
 from embench.records.record import Record
 
 SeedAndFold = tuple[int, int]
-"""Seed and fold."""
+"""The seed of a run, and the number of a fold of it: networks that were trained on the same subjects."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ class Asked:
         found: dict[SeedAndFold, dict[str, bool]] = defaultdict(dict)
         columns = (rows[name].tolist() for name in ("seed", "fold", "unit", "decision"))
         for seed, fold, unit, decision in zip(*columns, strict=True):
-            label = known.get((seed, unit), known.get((ANY_SEED, unit)))
-            if label is not None:
+            if np.isfinite(label := label_of(known, seed, unit)):
                 found[seed, fold][unit] = decision == label
         return found
 
@@ -65,6 +64,11 @@ class Asked:
             if row["kind"] == kind and (not row["target"] or self.target in row["target"].split(",")):
                 found[int(row["seed"]), int(row["fold"] or 0)].append(row)
         return found
+
+
+def label_of(labels: Mapping[tuple[int, str], float], seed: int, unit: str) -> float:
+    """The label of a unit under a seed, or under all of them; NaN where there is none."""
+    return labels.get((seed, unit), labels.get((ANY_SEED, unit), np.nan))
 
 
 Runs = Mapping[str, Asked]
@@ -133,11 +137,8 @@ def imbalance(runs: Runs) -> Values:
     """The share of the more frequent class among the labels."""
     ((_, run),) = runs.items()
     known = run.labels
-    by_fold = [
-        [known.get((seed, unit), known.get((ANY_SEED, unit))) for unit in units]
-        for (seed, _), units in run.right().items()
-    ]
-    share = np.array([np.mean(np.array(labels, float)) for labels in by_fold])
+    by_fold = [[label_of(known, seed, unit) for unit in units] for (seed, _), units in run.right().items()]
+    share = np.array([np.mean(labels) for labels in by_fold])
     return {"share of the more frequent class": share if share.mean() >= 0.5 else 1 - share}
 
 
@@ -184,7 +185,7 @@ def _layers(run: Asked) -> tuple[dict[SeedAndFold, float], dict[SeedAndFold, flo
     shares, silhouettes = {}, {}
     for seed, fold in sorted(set(zip(kept.seed.tolist(), kept.fold.tolist(), strict=True))):
         here: Embeddings = kept.take((kept.seed == seed) & (kept.fold == fold))
-        y = np.array([known.get((seed, u), known.get((ANY_SEED, u), np.nan)) for u in here.unit.tolist()], float)
+        y = np.array([label_of(known, seed, unit) for unit in here.unit.tolist()])
         x, y = here.x[np.isfinite(y)].astype(np.float64), y[np.isfinite(y)]
         if len(np.unique(y)) < 2 or len(y) <= len(np.unique(y)):
             continue

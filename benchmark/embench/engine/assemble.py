@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from embench import registry
 from embench.engine import device as machine
 from embench.engine.dropping import without
 from embench.engine.feed import (
@@ -24,30 +23,17 @@ from embench.engine.feed import (
     resident,
     resident_clips,
 )
+from embench.engine.inputs import clip_spec, encoder_of, feature_spec, signal_spec, spec_with_stats, view_of
 from embench.engine.rows import Grid, Rows, anchor_rows, anchors, by_recording, slide, spans_of, stage_view, view_length
 from embench.engine.specs import FitParams, Part, SourceSpec
-from embench.errors import DataError, PluginError
+from embench.errors import DataError
 from embench.files import digest
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
+from embench.interfaces.recording import without_channels
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.signals.normalise import Moments
-from embench.store import Clips, Derived, RecordingEntry, Span, Store, blank_clips, derive, open_store
-
-
-def encoder_of(part: Part) -> Encoder:
-    """The encoder instance that a stage's `modalities[m]` describes."""
-    encoder: Encoder = registry.load("encoder", part.name)(part.recipe)
-    return encoder
-
-
-def view_of(encoder: Encoder, name: str) -> View:
-    """The view of an encoder's recipe. Raises PluginError where it has none."""
-    view = encoder.recipe.view
-    if view is None:
-        raise PluginError("an encoder's recipe must say what it sees of a unit", where=name, expected="recipe.view")
-    return view
+from embench.store import Derived, RecordingEntry, Span, Store, blank_clips, derive, open_store
 
 
 @dataclass(frozen=True)
@@ -128,7 +114,7 @@ def assemble(
         view = view_of(encoder, part.name)
         length_s = view_length(view, source.longest_s, source.shortest_s)
         level = None
-        if m in source.keep_level and encoder.reads in ("signal", "stream"):
+        if keeps_level(source, m) and encoder.reads in ("signal", "stream"):
             derived = arrays_of(source.store, m, encoder, part.code)
             level = specs[m].fitted if specs else _level(derived, source, training or {})
         read = _Part(source, m, encoder, part.code, grid, view, length_s, device, level)
@@ -136,7 +122,9 @@ def assemble(
             feed, found[m] = _feature_feed(read, all_view)
             feeds[m] = without(feed, specs[m]) if specs else feed
         elif encoder.reads == "clips" and blank:
-            feeds[m], found[m] = _streamed_clips(read, blank_clips(source.store, m, encoder))
+            clips = blank_clips(source.store, m, encoder)
+            rows = read.rows(clips.rate, read.placed(clips.spans)[0])
+            feeds[m], found[m] = StreamedClips(rows, device, clips.array), clip_spec(m, clips, length_s)
         else:
             feeds[m], found[m], used = (_clip_feed if encoder.reads == "clips" else _signal_feed)(read, budget)
             budget -= used
@@ -242,8 +230,7 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
     spans, needed = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
     length = round(part.length_s * derived.rate)
     size = 4 * derived.array.shape[0] * (sum(w[1] for w in needed if w) + 2 * length)
-    shape = (derived.array.shape[0], length)
-    spec = InputSpec(without_channels(m), shape, derived.channels, derived.rate, fitted=part.level or {})
+    spec = signal_spec(m, derived.channels, derived.rate, part.length_s, part.level)
     if size > budget:
         rows = part.rows(derived.rate, spans)
         return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
@@ -256,25 +243,19 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
 
 def _clip_feed(part: _Part, budget: int) -> tuple[ResidentClips | StreamedClips, InputSpec, int]:
     clips = derive.clips(part.source.store, part.m, part.encoder)
-    streamed, spec = _streamed_clips(part, clips)
+    spec = clip_spec(part.m, clips, part.length_s)
     spans, needed = part.placed(clips.spans)
     size = math.prod(spec.shape[1:]) * sum(w[1] for w in needed if w)
     if size > budget:
-        return streamed, spec, 0
+        return StreamedClips(part.rows(clips.rate, spans), part.device, clips.array), spec, 0
     packed, offsets = resident_clips(clips.array, needed, part.device)
     return ResidentClips(part.rows(clips.rate, spans, offsets), part.device, packed), spec, size
-
-
-def _streamed_clips(part: _Part, clips: Clips) -> tuple[StreamedClips, InputSpec]:
-    shape = (round(part.length_s * clips.rate), *clips.array.shape[1:])
-    spec = InputSpec(part.m, shape, VIDEO_CHANNELS, clips.rate, torch.uint8)
-    return StreamedClips(part.rows(clips.rate, part.placed(clips.spans)[0]), part.device, clips.array), spec
 
 
 def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, InputSpec]:
     source, m, encoder, grid, device = part.source, part.m, part.encoder, part.grid, part.device
     everything = _all_anchors(source, all_view)
-    standardised = _standardises(source, m)
+    standardised = standardises(source, m)
     stored = features_of(source.store, m, encoder, part.code, everything, part.view, part.length_s, standardised)
     if not stored:
         raise DataError(f"no unit has {m}", where=f"encoder {type(encoder).__name__}", hint="choose other --modalities")
@@ -284,15 +265,11 @@ def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, Inpu
             del _TABLES[next(iter(_TABLES))]
         _TABLES[key] = _feature_table(part, everything, stored)
     values, lookup = _TABLES[key]
-    shape = values.shape[1:]
     index = np.array([lookup[at] for at in _in_ms(grid)], dtype=np.int64)
     chosen = values[index]
     present = np.asarray(np.isfinite(chosen.reshape(len(chosen), -1)).any(1))
-    first = derive.joined(source.store, m.split("+", 1)[0])
-    names = encoder.feature_names(without_channels(m), first.channels)
-    return FeatureFeed(torch.from_numpy(chosen).to(device), present, device), InputSpec(
-        without_channels(m), shape, names
-    )
+    spec = feature_spec(m, source.store, encoder, values.shape[1:])
+    return FeatureFeed(torch.from_numpy(chosen).to(device), present, device), spec
 
 
 class _Table(NamedTuple):
@@ -345,9 +322,14 @@ def _all_anchors(source: Source, all_view: View | None) -> Grid:
     return anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
 
 
-def _standardises(source: Source, m: str) -> bool:
+def standardises(source: Source | SourceSpec, m: str) -> bool:
     """Whether an encoder with features is given signals that are z-scored by recording."""
-    return source.normalise == "recording_unlabelled" and m not in source.keep_level
+    return source.normalise == "recording_unlabelled" and not keeps_level(source, m)
+
+
+def keeps_level(source: Source | SourceSpec, m: str) -> bool:
+    """Whether a modality, or the one channel of it that is read, is scaled by the training units."""
+    return without_channels(m) in source.keep_level
 
 
 def derived_again(
@@ -368,12 +350,12 @@ def derived_again(
     views = [view_of(encoder_of(each), each.name) for each in params.modalities.values()]
     grid = _all_anchors(source, stage_view(params.recipe.view, views))
     length_s = view_length(view, source.longest_s, source.shortest_s)
-    table = features_of(store, m, encoder, part.code, grid, view, length_s, _standardises(source, m))
+    table = features_of(store, m, encoder, part.code, grid, view, length_s, standardises(source, m))
     if name not in table:
         return None
     own = spans_of(grid, view, length_s)[by_recording(grid)[recording]]
     some = np.unique(np.linspace(0, len(own) - 1, min(spans, (len(own) + 1) // 2)).astype(int))[::-1]
-    again, known = derive.features_in(store, m, encoder, name, own[some], _standardises(source, m)), table[name][some]
+    again, known = derive.features_in(store, m, encoder, name, own[some], standardises(source, m)), table[name][some]
     return np.full_like(known, np.nan) if again is None else again, known
 
 
@@ -430,10 +412,6 @@ def with_stats(
         if type(encoder).fit_stats is not Encoder.fit_stats:
             rows = train[data.feeds[m].present[train]]
             x, mask = data.feeds[m].batch_rows(rows)
-            stats = encoder.fit_stats(x.cpu().numpy(), None if mask is None else mask.cpu().numpy())
-            try:
-                out[m] = replace(specs[m], stats={k: np.asarray(v, np.float32) for k, v in dict(stats).items()})
-            except (TypeError, ValueError) as error:
-                what, expected = f"`fit_stats` gave {type(stats).__name__}: {error}", "name -> array of numbers"
-                raise PluginError(what, where=part.name, expected=expected) from error
+            seen = None if mask is None else mask.cpu().numpy()
+            out[m] = spec_with_stats(specs[m], encoder, part.name, x.cpu().numpy(), seen)
     return out

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from embench import registry
 from embench.engine import device as machine
 from embench.engine import dropping, network
-from embench.engine.assemble import Source, assemble, encoder_of, grid_of, view_of, with_stats
+from embench.engine.assemble import Source, assemble, grid_of, keeps_level, with_stats
 from embench.engine.feed import Data, FeatureFeed
+from embench.engine.flops import flops_of
+from embench.engine.inputs import encoder_of, view_of
 from embench.engine.loop import FitState, fit
 from embench.engine.rows import Grid, slide, stage_view, view_length
 from embench.engine.specs import FitParams, FusionParams, Params, PretrainParams
 from embench.engine.stage import Folder, Stage
 from embench.engine.supervised import class_weights, fit_scale
-from embench.errors import DataError, UsageError
+from embench.errors import DataError
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import names_in
@@ -88,7 +88,7 @@ def labelled(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
     y = torch.from_numpy(task["y"][grid.unit].astype(np.float32)).to(params.common.device)
     weight = torch.from_numpy(grid.weights()).to(params.common.device)
     data = Data(data.feeds, data.size, data.device, y, weight)
-    scaled = frozenset(m for m in params.modalities if source.normalise != "none" and m not in source.keep_level)
+    scaled = frozenset(m for m in params.modalities if source.normalise != "none" and not keeps_level(source, m))
     data, specs = dropping.drop(data, specs, source.store, grid, train, scaled)
     return data, with_stats(specs, params.modalities, data, train), train, val, grid
 
@@ -120,11 +120,11 @@ def _start(model: Model, specs: Mapping[str, InputSpec], stage: Stage[FitParams]
         if kind == "pretrained":
             before = Folder(root, stage_id)
             read = before.result()["manifest"].get("channels", {})  # older stages do not say
-            _check_channels(model, specs, read, stage.title)
+            network.check_channels(model, specs, read, stage.title)
             network.start_from(model, before.file("weights.safetensors"), f"encoders.{modality}" if modality else None)
     started = stage.params.weights
     read = {m: names for m, names in stage.places.get("weights_channels", {}).items() if m in started}
-    _check_channels(model, specs, read, stage.title)
+    network.check_channels(model, specs, read, stage.title)
     for part, digest in started.items():
         file = Path(stage.places["weights"][digest])
         network.start_from(model, file, part if part == "fusion" else f"encoders.{part}")
@@ -176,7 +176,7 @@ class Ready:
             **_outcome(state, self.folder, self.train, self.val),
             **self.told,
             "parameters": network.parameter_count(model) + self.frozen,
-            "flops": flops(model, self.data, self.train),
+            "flops": flops_of(model, self.data, self.train),
         }
 
 
@@ -316,20 +316,6 @@ def _windows(stage: Stage[FitParams]) -> tuple[Data, dict[str, InputSpec], np.nd
     return data, with_stats(specs, params.modalities, data, train), train, val
 
 
-def _check_channels(
-    model: Model, specs: Mapping[str, InputSpec], wanted: Mapping[str, Sequence[str]], where: str
-) -> None:
-    """Refuses to go on from one network to another that reads other channels."""
-    for m, names in wanted.items():
-        if m in specs and (found := network.picked_channels(model.encoders[m], specs[m])) != tuple(names):
-            raise UsageError(
-                f"pretraining and the run that starts from it would read different channels of {m}: {', '.join(found)}",
-                where=where,
-                expected=", ".join(names),
-                hint="name the source's channels as the dataset does (for a corpus in its corpus.yaml), in its order",
-            )
-
-
 def _seen(store: Store, modalities: Iterable[str], task: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """What pretraining saw: the dataset and the hash of its prepared data, subjects, recordings and hours by
     modality."""
@@ -412,32 +398,6 @@ def task_subjects(stage: Stage[Params]) -> np.ndarray:
     """(n,) the subject of each unit of a stage."""
     source = Source.of(stage.params.common.source, stage.places, stage.task)
     return np.array([source.store.recordings[r].subject for r in stage.task["recording"].tolist()])
-
-
-def flops(model: Model, data: Data, train: np.ndarray) -> int:
-    """Floating-point operations of one row's forward pass, attention included, the same on every device; the row is a
-    training row (positions `train`, (k,)) with all modalities where there is one."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    full = data.present[train].all(1)
-    row = train[np.flatnonzero(full)[:1]] if full.any() else train[:1]
-    model.eval()
-    with torch.no_grad(), _in_plain_operations(), FlopCounterMode(display=False) as counter:
-        model(data.batch(row))
-    return int(counter.get_total_flops())
-
-
-@contextmanager
-def _in_plain_operations() -> Iterator[None]:
-    """Attention and Transformer layers as the products that they are made of: of their fused forms torch counts none on
-    a CPU, and not all on a GPU."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _outcome(state: FitState, folder: Folder, train: np.ndarray, val: np.ndarray) -> dict[str, Any]:

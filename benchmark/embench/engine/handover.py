@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,18 @@ import torch
 from safetensors import safe_open
 
 from embench.engine import network
-from embench.engine.assemble import encoder_of, view_of
+from embench.engine.assemble import standardises
+from embench.engine.inputs import (
+    clip_spec,
+    encoder_of,
+    feature_spec,
+    signal_spec,
+    spec_with_stats,
+    view_of,
+)
 from embench.engine.rows import view_length
 from embench.engine.specs import Part, SourceSpec
 from embench.errors import DataError, UsageError
-from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.nn import Model
 from embench.store import Store, blank_clips, derive
@@ -38,33 +44,22 @@ def input_spec(site: Site, m: str, part: Part) -> InputSpec:
     encoder, store = encoder_of(part), site.store
     length_s = view_length(view_of(encoder, part.name), site.source.longest_s, site.source.shortest_s)
     if encoder.reads == "clips":
-        clips = blank_clips(store, m, encoder)
-        shape = (round(length_s * clips.rate), *clips.array.shape[1:])
-        return InputSpec(m, shape, VIDEO_CHANNELS, clips.rate, torch.uint8)
-    for recording, span in derive.joined(store, m).spans.items():
+        return clip_spec(m, blank_clips(store, m, encoder), length_s)
+    derived = derive.joined(store, m)
+    for recording, span in derived.spans.items():
         if encoder.reads == "features":
-            rate = store.modalities[m.split("+", 1)[0]].rate
-            seconds = np.array([[span.t0, span.t0 + min(length_s, span.samples / rate)]])
-            standardised = site.source.normalise == "recording_unlabelled"
-            rows = derive.features_in(store, m, encoder, recording, seconds, standardised)
+            seconds = np.array([[span.t0, span.t0 + min(length_s, span.samples / derived.rate)]])
+            rows = derive.features_in(store, m, encoder, recording, seconds, standardises(site.source, m))
             if rows is None:
                 continue
-            names = encoder.feature_names(m, store.modalities[m.split("+", 1)[0]].channels)
-            return _with_stats(InputSpec(m, rows.shape[1:], names), encoder, rows)
-        signal = derive.joined(store, m).signal(recording)
-        if encoder.reads == "stream":
-            signal = derive.stream_of(store, m, encoder, recording)
-        shape = (len(signal.channels), round(length_s * signal.rate))
-        example = np.zeros((1, *shape), np.float32)
-        return _with_stats(InputSpec(m, shape, tuple(signal.channels), signal.rate), encoder, example)
+            spec = feature_spec(m, store, encoder, rows.shape[1:])
+        else:
+            streams = encoder.reads == "stream"
+            signal = derive.stream_of(store, m, encoder, recording) if streams else derived.signal(recording)
+            spec = signal_spec(m, tuple(signal.channels), signal.rate, length_s)
+            rows = np.zeros((1, *spec.shape), np.float32)
+        return spec_with_stats(spec, encoder, part.name, np.nan_to_num(rows), None)
     raise DataError(f"no recording has {m}", where=site.name, hint="choose other --modalities")
-
-
-def _with_stats(spec: InputSpec, encoder: Encoder, rows: np.ndarray) -> InputSpec:
-    if type(encoder).fit_stats is Encoder.fit_stats:
-        return spec
-    stats = encoder.fit_stats(np.nan_to_num(rows), None)
-    return replace(spec, stats={name: np.asarray(value, np.float32) for name, value in stats.items()})
 
 
 def check_channels(one: Site, other: Site, m: str, part: Part, where: str) -> None:
@@ -122,14 +117,8 @@ def check_file(
     specs = {m: input_spec(site, m, encoder) for m, encoder in parts.items()}
     network.names_that_fit(_shapes(parts, fusion, specs), given, part, str(file))
     for m, encoder in parts.items():
-        here = channels_read(encoder, specs[m])
-        if read is not None and tuple(read) != here:
-            raise UsageError(
-                f"pretraining and the run that starts from it would read different channels of {m}: {', '.join(read)}",
-                where=str(file),
-                expected=", ".join(here),
-                hint="name the source's channels as the dataset does (for a corpus in its corpus.yaml), in its order",
-            )
+        if read is not None:
+            network.check_same_channels(m, read, channels_read(encoder, specs[m]), str(file))
 
 
 def channels_read(part: Part, spec: InputSpec) -> tuple[str, ...]:

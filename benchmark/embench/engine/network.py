@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from operator import attrgetter
 from pathlib import Path
@@ -17,7 +17,7 @@ from safetensors.torch import save as as_safetensors
 from torch import Tensor, nn
 
 from embench import registry
-from embench.engine.assemble import encoder_of
+from embench.engine.inputs import encoder_of
 from embench.engine.specs import FitParams, FusionParams, Part, fitted_params
 from embench.engine.stage import Folder
 from embench.engine.supervised import probabilities
@@ -357,6 +357,28 @@ def picked_channels(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
     """The channels that a network reads: those it says in `picks`, else all."""
     picks = getattr(encoder, "picks", None)
     return spec.channels if picks is None else tuple(spec.channels[i] for i in picks.tolist())
+
+
+def check_channels(
+    model: Model, specs: Mapping[str, InputSpec], learned: Mapping[str, Sequence[str]], where: str
+) -> None:
+    """Refuses to start encoders from weights that `learned` of other channels, by modality where that is known. Raises
+    UsageError."""
+    for m, names in learned.items():
+        if m in specs:
+            check_same_channels(m, names, picked_channels(model.encoders[m], specs[m]), where)
+
+
+def check_same_channels(m: str, learned: Sequence[str], here: Sequence[str], where: str) -> None:
+    """Refuses weights that were learned of other channels of a modality, or in another order, than the network that
+    starts from them reads. Raises UsageError."""
+    if tuple(learned) != tuple(here):
+        raise UsageError(
+            f"pretraining and the run that starts from it would read different channels of {m}: {', '.join(learned)}",
+            where=where,
+            expected=", ".join(here),
+            hint="name the source's channels as the dataset does (for a corpus in its corpus.yaml), in its order",
+        )
 
 
 def parameter_count(model: nn.Module) -> int:

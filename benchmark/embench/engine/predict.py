@@ -104,13 +104,13 @@ def questions(stage: Stage[PredictParams], root: Path) -> Questions:
     size = dict[str, int | None]()
     predictor: Callable[[int | None], Predictor] = partial(_network, root, fitted, data, channels)
     if isinstance(params, FusionParams) and fitted_stage.kind == "estimator":
-        estimator, name = fit_estimator(params, Folder(root, fitted)), params.fusion.name
+        estimator = fit_estimator(params, Folder(root, fitted))
         own_size, operations = size_of(estimator)
         frozen = Folder(root, fitted).result()["frozen"]
         size = {"parameters": None if own_size is None else own_size + frozen, "flops": operations}
 
         def predictor(_: int | None) -> Predictor:
-            return _estimator(root, fitted_stage, estimator, data, channels, name)
+            return _estimator(root, params, fitted_stage.inputs, estimator, data, channels)
 
     return Questions(params, source, data, grid, rows, unit_ids, predictor, size)
 
@@ -157,15 +157,14 @@ def _network(
 
 def _estimator(
     root: Path,
-    fitted_stage: network.Fitted,
+    params: FusionParams,
+    nets: Mapping[str, str],
     estimator: Estimator,
     data: Data,
     channels: Mapping[str, tuple[str, ...]],
-    name: str,
 ) -> Predictor:
-    params, nets = fitted_stage.params, fitted_stage.inputs
-    over_nets = isinstance(params, FusionParams) and params.inputs != "features"
-    if isinstance(params, FusionParams) and over_nets:
+    over_nets = params.inputs != "features"
+    if over_nets:
         stages = {m: nets[f"unimodal:{m}"] for m in data.feeds}
         frozen = {m: network.hidden_encoder(root, stage, params.inputs, channels)[0] for m, stage in stages.items()}
         data = hidden_data(data, frozen)
@@ -178,7 +177,7 @@ def _estimator(
         if score.shape != shape or score.dtype.kind not in "fiub":
             raise PluginError(
                 f"`score` gave {score.dtype} of shape {score.shape}",
-                where=name,
+                where=params.fusion.name,
                 expected=f"numbers of shape {shape}",
             )
         tables = {"score": score.astype(np.float64).reshape(len(index), -1)}

@@ -117,20 +117,22 @@ class Folder:
         as it was written."""
         return {name: value for name, value in read_sealed_json(self.file(RESULT)).items() if name != "files"}
 
-    def check(self, *, whole: bool = False) -> None:
-        """Raises DamagedError where a file of a finished stage is missing or not as it was written."""
+    def check(self) -> dict[str, Any]:
+        """The result of a finished stage. Raises DamagedError where one of its files is missing or not as it was
+        written."""
+        result = read_sealed_json(self.file(RESULT))
         try:
-            check_files(self.path, read_sealed_json(self.file(RESULT))["files"], whole=whole)
+            check_files(self.path, result.pop("files"))
         except KeyError as error:
             raise DamagedError("result.json holds no checksums", where=str(self.file(RESULT))) from error
+        return result
 
     def sound_result(self) -> dict[str, Any] | None:
         """The result of a stage that has finished and whose files are as they were written; else None."""
         try:
-            self.check()
+            return self.check()
         except DamagedError:
             return None
-        return self.result()
 
     def set_aside(self) -> None:
         """Moves the files of a finished stage that were damaged into a folder beside it, and says so; for who holds

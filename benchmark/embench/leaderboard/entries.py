@@ -112,12 +112,23 @@ def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit:
         )
 
 
-def _summands(folder: Path) -> dict[str, Summands]:
-    """Target -> what groups of subjects add to the headline, as `export` wrote it."""
+def read_summands(folder: Path) -> Any:
+    """What an entry's file of summands holds, as `export` wrote it; nothing where there is none. Raises DataError where
+    it is no JSON."""
     path = folder / SUMMANDS_FILE
-    if not path.is_file():
-        return {}
     try:
-        return {target: Summands.of_json(kept) for target, kept in parse_json(read_text(path)).items()}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise DataError("the file is damaged", where=str(path), expected="as `embench` wrote it") from error
+        return parse_json(read_text(path)) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def _summands(folder: Path) -> dict[str, Summands]:
+    """Target -> what groups of subjects add to the headline."""
+    try:
+        return {target: Summands.of_json(kept) for target, kept in read_summands(folder).items()}
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise _damaged(folder / SUMMANDS_FILE) from error
+
+
+def _damaged(path: Path) -> DataError:
+    return DataError("the file is damaged", where=str(path), expected="as `embench` wrote it")

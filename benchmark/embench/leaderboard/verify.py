@@ -15,7 +15,7 @@ from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
 from embench.files import sha256
-from embench.leaderboard.entries import LeaderboardEntry, shared_files
+from embench.leaderboard.entries import LeaderboardEntry, read_summands, shared_files
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
@@ -166,7 +166,7 @@ def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Differenc
     intervals were others."""
     if scored_by_this_revision(record):
         own, here = _scoring(record).get("metrics", {}), evaluation.scoring_identity()["metrics"]
-        foreign = own.keys() ^ here.keys() - set(record.scores["headlines"].values())
+        foreign = (own.keys() ^ here.keys()) - set(record.scores["headlines"].values())
         folds = {} if "folds" in record.scores else {"folds": again["folds"]}  # entries leave them to be computed
         of_data = {name: record.scores[name] for name in FROM_DATA if name in record.scores}
         found = differences({**record.scores, **folds}, {**again, **of_data})
@@ -201,12 +201,7 @@ def _means(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, flo
 def _wrong_summands(folder: Path, record: Record) -> Iterator[str]:
     found = {target: headline_summands(record, target) for target in record.scores["headlines"]}
     made = {target: summands.as_json() for target, summands in found.items() if summands}
-    path = folder / SUMMANDS_FILE
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise DataError("the file is damaged", where=str(path), expected="as embench wrote it") from error
-    for difference in differences(kept, made):
+    for difference in differences(read_summands(folder), made):
         yield f"{SUMMANDS_FILE}: {difference}"
 
 
@@ -224,7 +219,7 @@ def _verifier() -> str:
     """A digest of the code of scores and entries, and of the metrics that are installed."""
     package = Path(__file__).parents[1]
     made = hashlib.sha256(json.dumps(evaluation.scoring_identity(), sort_keys=True).encode())
-    for folder in ("leaderboard", "protocols", "records", "statistics"):
+    for folder in ("interfaces", "leaderboard", "protocols", "records", "statistics"):
         for path in sorted((package / folder).rglob("*.py")):
             made.update(path.read_bytes())
     return made.hexdigest()

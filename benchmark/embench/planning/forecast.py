@@ -11,8 +11,10 @@ import torch
 
 from embench.engine import device as machine
 from embench.engine import fits, network
-from embench.engine.assemble import encoder_of, grid_of, view_of
+from embench.engine.assemble import grid_of
 from embench.engine.feed import Data
+from embench.engine.flops import flops_of
+from embench.engine.inputs import encoder_of, view_of
 from embench.engine.specs import FitParams, FusionParams
 from embench.engine.stage import Stage
 from embench.nn import Model
@@ -73,7 +75,7 @@ def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     else:
         model = network.build_unimodal(params.modalities, specs, outputs)
     model.to(data.device)
-    flops = fits.flops(model, data, train)
+    flops = flops_of(model, data, train)
     model.train()
     fullest = train[np.argsort(~data.present[train].all(1), kind="stable")]
     if data.device == "cpu":

@@ -23,6 +23,12 @@ _SETTING = re.compile(
 )
 
 
+def of_encoder(setting: str) -> str | None:
+    """The modality of a setting of one encoder alone, such as `encoder[ecg[left]+eda].lr=1e-4`; None of any other."""
+    found = _SETTING.match(setting.partition("=")[0].strip())
+    return found[2] if found and found[1] == "encoder" else None
+
+
 def applied(method: Method, settings: Sequence[str]) -> Method:
     """The method with what `--set` changes in its recipes.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from embench.engine.assemble import encoder_of
+from embench.engine.inputs import encoder_of
 from embench.engine.specs import FitParams
 from embench.engine.stage import STACK, StackParams, Stage
 from embench.errors import UsageError

@@ -253,10 +253,7 @@ def _parse_json(text: str, path: Path) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """The plain values of a YAML file. Raises DataError where it is missing or no YAML."""
-    try:
-        return parse_yaml(_text(path, MOST_YAML))
-    except yaml.YAMLError as error:
-        raise DataError(f"the file is no YAML: {error}", where=str(path)) from error
+    return _parse_yaml(_text(path, MOST_YAML), path)
 
 
 def read_sealed(path: Path) -> Any:
@@ -265,13 +262,17 @@ def read_sealed(path: Path) -> Any:
     text, sound = unsealed_yaml(_text(path))
     if sound is False:
         raise _edited(path)
-    try:
-        content = parse_yaml(text)
-    except yaml.YAMLError as error:
-        raise DataError(f"the file is no YAML: {error}", where=str(path)) from error
+    content = _parse_yaml(text, path)
     if sound is None and isinstance(content, Mapping) and FILES in content and path.name == RUN_FILE:
         raise _edited(path)  # its last line is gone
     return content
+
+
+def _parse_yaml(text: str, path: Path) -> Any:
+    try:
+        return parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise DataError(f"the file is no YAML: {error}", where=str(path)) from error
 
 
 def as_yaml(content: Mapping[str, Any]) -> str:

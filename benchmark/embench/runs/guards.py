@@ -14,10 +14,11 @@ from embench.engine.alone import check_alone
 from embench.engine.specs import Part
 from embench.errors import CheckFailed, MachineError
 from embench.files import digest, write_text
+from embench.planning.graph import libraries
 from embench.planning.method import Method
 from embench.planning.plan import Plan
 from embench.store import cache_root
-from embench.system import in_fresh_process, version_of
+from embench.system import in_fresh_process
 from embench.texts import visible
 
 PASSED = "passed"
@@ -46,8 +47,7 @@ def ask_alone(plan: Plan, root: Path) -> None:
 
 
 def _checked_once(kind: str, part: Part, on_event: EventCallback) -> str:
-    libraries = {name: version_of(name) for name in ("numpy", "scikit-learn", "torch")}
-    key = digest([kind, part.code, embench.__version__, libraries])[:20]
+    key = digest([kind, part.code, embench.__version__, libraries("cpu")])[:20]
     path = cache_root() / "conformance" / f"{key}.json"
     try:
         known = json.loads(path.read_text())[key]

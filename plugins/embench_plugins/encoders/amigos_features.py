@@ -9,23 +9,20 @@ of bands and which ratio completes the 77 are ours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 from scipy import signal as sps
-from torch import nn
 
 from embench.errors import UsageError
-from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
-from embench.interfaces.tokens import InputSpec
-from embench.interfaces.units import View
 from embench.signals.beats import ecg_peaks, intervals
 from embench.signals.spectra import band_powers
 from embench_plugins.encoders.features.heart import shape
 from embench_plugins.encoders.features.spans import Spans
-from embench_plugins.encoders.handcrafted import Handcrafted, Network
+from embench_plugins.encoders.handcrafted import Handcrafted
 
 PAIRS = (("AF3", "AF4"), ("F7", "F8"), ("F3", "F4"), ("FC5", "FC6"), ("T7", "T8"), ("P7", "P8"), ("O1", "O2"))
 BANDS = {
@@ -46,27 +43,15 @@ SKIN = (
     "slow_crossings", "very_slow_crossings", "slow_peak", "very_slow_peak",
 )  # fmt: skip
 
-RECIPE = Recipe(
-    optimiser="adamw", lr=1e-3, weight_decay=1e-2, schedule="cosine", epochs=20, batch=64,
-    selection="early_stop", patience=20, class_weight="balanced", view=View("unit"), build={"dim": 64},
-)  # fmt: skip
 
-
-class AmigosFeatures(Encoder):
-    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token."""
+class AmigosFeatures(Handcrafted):
+    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token, as with
+    `handcrafted`."""
 
     accepts: ClassVar = frozenset({"eeg", "ecg", "eda"})
-    offers: ClassVar = frozenset({"features"})
     recipes: ClassVar[Mapping[str, Recipe]] = {
-        "paper": RECIPE.but(assumed=("optimiser", "lr", "weight_decay", "schedule", "epochs", "batch", "build.dim")),
-        "small": RECIPE,
-        "quick": RECIPE.but(epochs=8, patience=8),
+        preset: replace(recipe, prepare={}) for preset, recipe in Handcrafted.recipes.items()
     }
-
-    @property
-    def reads(self) -> Literal["signal", "stream", "features"]:
-        """Always `features`: one vector (F,) a window."""
-        return "features"
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """(n, F) float32, see `feature_names`; a span in which samples were lost is NaN altogether."""
@@ -95,14 +80,6 @@ class AmigosFeatures(Encoder):
                 f"amigos_features has no list for {modality!r}", expected=f"one of {', '.join(sorted(self.accepts))}"
             )
         return tuple(f"{c}_{name}" for c in channels for name in (ECG if modality == "ecg" else SKIN))
-
-    def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """`mean` and `std` (F,) of each value over the rows (n, F) that have it."""
-        return Handcrafted.fit_stats(self, x, mask)  # type: ignore[arg-type]
-
-    def build(self, spec: InputSpec) -> nn.Module:
-        """One linear layer from the F features to a token of width `build.dim`."""
-        return Network(spec, int(self.recipe.build["dim"]))
 
 
 def _pairs(channels: tuple[str, ...]) -> list[tuple[str, str]]:
