@@ -12,12 +12,12 @@ from embench.runs import run as module
 NEEDED = {"dataset": "amigos", "encoder": "cnn_tf"}
 POINTS = {
     "data-root": ("p",), "dev": (True,), "device": ("cpu",), "recipe": ("small", "quick"), "runs": ("p",),
-    "seeds": ("0,4",), "set": ("a.b=1", "a.b=2"), "workers": ("2",),
+    "seeds": ("0,4",), "set": ("a.b=1", "a.b=2"), "workers": ("2",), "stack": ("5",),
 }  # fmt: skip
 """What an option is given, one or two values; any other takes any words."""
 
 MANY = {"encoder", "pretrainer", "set", "observer"}
-HELD = {"data-root": Path, "runs": Path, "workers": int}
+HELD = {"data-root": Path, "runs": Path, "workers": int, "stack": int}
 
 every_option = pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
 
@@ -56,7 +56,7 @@ def test_grid_makes_points_of_an_axis_and_gives_the_rest_to_all(option, embench,
 def test_python_takes_it_by_its_name_on_the_command_line(option, monkeypatch):
     monkeypatch.setattr(module, "run", lambda request: request)
     text = points(option)[0]
-    arguments = int(text) if option.name == "workers" else text
+    arguments = int(text) if HELD.get(option.name) is int else text
     request = module.call(**{**NEEDED, option.name.replace("-", "_"): arguments})
     assert getattr(request, option.field) == held(option, text)
 

@@ -81,7 +81,5 @@ def test_everything_lies_on_one_device(together, world, tmp_path, monkeypatch):
         first = [stage for stage in plan.graph.stages.values() if stage.description.get("fold", 0) == 0]
         outcome = run_graph(first, stage_folder(tmp_path), workers=1, on_event=lambda _: None)
     assert not outcome.errors
-    refused = {
-        (what, line): n for (what, line), n in waits.items() if (line.rpartition(":")[0] or line, what) not in BORNE
-    }
+    refused = {(what, line): n for (what, line), n in waits.items() if not borne(what, line)}
     assert not refused

@@ -1,9 +1,12 @@
 """Arrays that follow from prepared data are made once, and nothing hangs on the files in which they lie."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from embench.store import prepare
+from embench.store.folders import check_folder
 from embench.store.kept import kept
 
 
@@ -31,7 +34,7 @@ def ask(store, made):
 
 
 def files(store):
-    return sorted((store.path.parent.parent / "kept" / store.path.name).glob("*"))
+    return sorted((store.path / "kept").glob("*"))
 
 
 def test_an_array_is_made_once_and_comes_back_to_the_last_bit(ask, made):
@@ -58,7 +61,14 @@ def test_what_is_damaged_is_made_again(ask, made, store, damage):
     assert made == ["trees", "trees"]
 
 
+def test_a_store_that_is_removed_takes_with_it_what_was_kept(ask, store, cache):
+    ask()
+    check_folder(store.path, whole=True)
+    shutil.rmtree(store.path)
+    assert [path.name for path in cache.rglob("*.npz")] == []
+
+
 def test_a_cache_that_takes_no_file_costs_time_only(ask, made, store):
-    (store.path.parent.parent / "kept").write_text("no folder")
+    (store.path / "kept").write_text("no folder")
     assert ask().tobytes() == ask().tobytes()
     assert made == ["trees", "trees"]

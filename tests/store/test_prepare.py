@@ -2,7 +2,9 @@
 
 import json
 import sys
+import time
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,6 +189,41 @@ def test_a_reader_that_breaks_its_promises_is_named(root, cache, kind, message, 
     assert "tests/small/short" in caught.value.where
     assert "p0" in caught.value.where
     assert list((cache / "store").iterdir()) == []
+
+
+class FailingMeanwhile(SmallDataset):
+    def recordings(self, subject):
+        if subject == "p0":
+            time.sleep(0.5)
+        if subject == "p1":
+            raise ZeroDivisionError("oh")
+        yield from super().recordings(subject)
+
+
+def test_subjects_that_wait_for_one_that_fails_are_let_go(root, cache):
+    with pytest.raises(PluginError, match="oh") as caught:
+        make(FailingMeanwhile(write_subjects(root, 6, seconds=2.0)), cache, workers=3)
+    assert "p1" in caught.value.where
+    assert list((cache / "store").iterdir()) == []
+
+
+class SameBuffer(SmallDataset):
+    def recordings(self, subject):
+        first, second = super().recordings(subject)
+        held = np.zeros((1, 10_000), np.float32)
+        for recording in (first, second):
+            if subject == "p0":
+                time.sleep(0.2)
+            signal = recording.signals["eda"]
+            held[:, : signal.data.shape[1]] = signal.data
+            recording.signals["eda"] = replace(signal, data=held[:, : signal.data.shape[1]])
+            yield recording
+
+
+def test_a_reader_may_use_its_memory_again(root, tmp_path):
+    one, two = (make(kind(root), tmp_path / kind.__name__, filtered=False, workers=2)
+                for kind in (SmallDataset, SameBuffer))  # fmt: skip
+    np.testing.assert_array_equal(one.array("eda"), two.array("eda"))
 
 
 def test_an_empty_folder_is_not_prepared(tmp_path):

@@ -147,7 +147,7 @@ def test_two_processes_at_once_share_one_store(root, cache):
 def test_a_killed_preparation_leaves_nothing_that_looks_finished(root, cache, workers):
     process = start(root, cache, workers)
     deadline = time.monotonic() + 30
-    while not list(cache.glob("store/.building-*/parts/*/ecg")) and time.monotonic() < deadline:
+    while not list(cache.glob("store/.building-*/ecg.npy")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)  # ends only when the workers, who hold the same pipes, have ended too
@@ -162,7 +162,7 @@ def test_a_killed_preparation_leaves_nothing_that_looks_finished(root, cache, wo
 def test_a_preparation_that_is_alive_is_not_swept_away(root, cache):
     process = start(root, cache)
     deadline = time.monotonic() + 30
-    while not list(cache.glob("store/.building-*/parts")) and time.monotonic() < deadline:
+    while not list(cache.glob("store/.building-*/ecg.npy")) and time.monotonic() < deadline:
         time.sleep(0.01)
     make(SmallDataset(root), cache, rate_hz=64.0)
     out, err = process.communicate(timeout=60)

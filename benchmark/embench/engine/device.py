@@ -116,7 +116,7 @@ def widest(device: str) -> torch.dtype:
     return torch.float32 if device == "mps" else torch.float64
 
 
-def figure(value: Tensor | float, device: str) -> Tensor:
+def summand(value: Tensor | float, device: str) -> Tensor:
     """A scalar that is to be summed, on the device, in its most exact floats and without a gradient."""
     if isinstance(value, Tensor):
         return value.detach().to(device, widest(device))

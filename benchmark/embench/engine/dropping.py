@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 
 from embench.engine.feed import Data, FeatureFeed
 from embench.engine.rows import Grid
@@ -122,6 +121,8 @@ def _constant(values: np.ndarray, scaled: bool) -> np.ndarray:
 def _following(values: np.ndarray, recording: np.ndarray, length_s: Mapping[Any, float]) -> np.ndarray:
     """(k,) positions of features whose mean over a recording follows how long that is: along a line, or any other curve
     that only rises or only falls."""
+    from scipy.stats import rankdata  # slow to import, and runs whose stages are done find nothing
+
     which, row = np.unique(recording, return_inverse=True)
     lengths = np.array([length_s[r] for r in which])
     found = []

@@ -205,7 +205,7 @@ def _epoch(
             nn.utils.clip_grad_norm_(parameters, recipe.clip)
         optimiser.step()
         for name, value in {"loss": loss, **figures}.items():
-            part = machine.figure(value, data.device)
+            part = machine.summand(value, data.device)
             totals[name] = totals.get(name, torch.zeros_like(part)) + part
     sums = torch.stack(list(totals.values())).tolist()  # the host waits once an epoch for the device
     means = {name: total / len(order) for name, total in zip(totals, sums, strict=True)}
@@ -244,11 +244,11 @@ def _validate(module: nn.Module, objective: LossFunction, data: Data, val: np.nd
     drawn = machine.random_state(data.device)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        sums, rows = machine.figure(0.0, data.device), 0
+        sums, rows = machine.summand(0.0, data.device), 0
         for batch in data.batches([val[i : i + 4 * size] for i in range(0, len(val), 4 * size)]):
             with machine.training_precision(data.device):
                 loss, _ = _checked(objective(batch))
-            sums, rows = sums + machine.figure(loss, data.device) * batch.size, rows + batch.size
+            sums, rows = sums + machine.summand(loss, data.device) * batch.size, rows + batch.size
     machine.set_random_state(data.device, drawn)
     return float(sums) / rows
 

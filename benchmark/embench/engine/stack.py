@@ -70,7 +70,7 @@ def run_stack(stage: Stage[StackParams], folder: Folder, root: Path) -> dict[str
             results[one.id] = _told(error)
     _check(list(networks.values()))
     machine.seed_everything(stage.seed, common.threads, common.device)
-    members = fit(list(networks.values()), folder)
+    members = fit_together(list(networks.values()), folder)
     for id_, member in zip(networks, members, strict=True):
         results[id_] = _told(member.error) if member.error else member.ready.finish(member.state)
     return {"members": results}
@@ -129,7 +129,7 @@ def _shapes(one: Ready) -> set[str]:
     return made | {f"{m} {tuple(spec.shape)}" for m, spec in one.specs.items()}
 
 
-def fit(networks: Sequence[Ready], folder: Folder) -> list[Member]:
+def fit_together(networks: Sequence[Ready], folder: Folder) -> list[Member]:
     """Trains networks of one recipe in place, as `loop.fit` does each, and goes on from the folder's checkpoint."""
     if not networks:
         return []

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from scipy import stats
-
 from embench import registry
 from embench.callbacks import EventCallback, ProgressCallback
 from embench.data import find
@@ -137,7 +135,9 @@ class Plan:
         df = len(set(self.test.groups.values())) - 1
         if df < 1:
             return float("nan")
-        return float((stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * ASSUMED_SD / (df + 1) ** 0.5)
+        from scipy.special import stdtrit  # slow to import
+
+        return float((stdtrit(df, 0.975) + stdtrit(df, 0.8)) * ASSUMED_SD / (df + 1) ** 0.5)
 
     def describe(self) -> dict[str, Any]:
         """What `--dry-run` prints: folds, stages, size, expected time, and what the cohort can show."""

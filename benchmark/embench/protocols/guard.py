@@ -40,6 +40,7 @@ def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> N
         "recording": lambda unit: unit.recording,
         "segment": lambda unit: unit.id,
     }.get(protocol.split.by, lambda unit: group_of[unit.subject])
+    overlapping = _recordings_with_overlap(units)
     for fold in folds:
         parts = {role: [by_id[id_] for id_ in getattr(fold, role)] for role in ROLES}
         _prove_disjoint(protocol, fold, parts, "id", "units")
@@ -48,7 +49,7 @@ def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> N
         if protocol.split.by == "group+stimulus":
             learned = {"train": parts["train"] + parts["val"], "test": parts["test"]}
             _prove_disjoint(protocol, fold, learned, "stimulus", _PLURAL["stimulus"])
-        _prove_no_overlap(protocol, fold, parts)
+        _prove_no_overlap(protocol, fold, parts, overlapping)
         _prove_filled(protocol, fold, parts, held_together)
 
 
@@ -89,11 +90,27 @@ def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]
             raise _failed(protocol, f"{what} are in both {one} and {other} of fold {fold.index}", shared)
 
 
-def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]) -> None:
-    """No sample of a recording belongs to units of two parts."""
+def _recordings_with_overlap(units: Sequence[Unit]) -> set[str]:
+    """The recordings some of whose units share samples, whatever part they are in."""
+    found: set[str] = set()
+    reach: dict[str, float] = {}
+    for unit in sorted(units, key=lambda unit: unit.start):
+        far = reach.get(unit.recording, unit.start)
+        if far > unit.start:
+            found.add(unit.recording)
+        reach[unit.recording] = max(far, unit.stop)
+    return found
+
+
+def _prove_no_overlap(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], overlapping: set[str]) -> None:
+    """No sample of a recording belongs to units of two parts.
+
+    Args:
+        overlapping: recordings in which any two units share samples.
+    """
     spans: dict[str, list[tuple[float, float, str, str]]] = {}
     for role, part in parts.items():
-        for unit in part:
+        for unit in (unit for unit in part if unit.recording in overlapping):
             spans.setdefault(unit.recording, []).append((unit.start, unit.stop, role, unit.id))
     clashing = []
     for placed in spans.values():

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from embench.errors import UsageError
 from embench.interfaces.units import Unit
@@ -200,6 +198,9 @@ def connected_groups(units: Sequence[Unit]) -> dict[str, str]:
 
     It is called after the largest of the recorded groups in it (the first by name among equals).
     """
+    from scipy.sparse import coo_array  # slow to import, and boards are shown without it
+    from scipy.sparse.csgraph import connected_components
+
     pairs = sorted({(unit.subject, unit.group) for unit in units})
     if not pairs:
         return {}

@@ -6,17 +6,19 @@ Files are gzipped CSV whose bytes depend on their rows alone.
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from embench.errors import DataError
 from embench.files import read_bytes, unzipped
+from embench.records.columns import Columns, Texts
 from embench.texts import has_control
 
 TEXT_COLUMNS = ("method", "target", "subject", "recording", "stimulus", "unit")
@@ -26,6 +28,9 @@ MODEL = "model"
 
 ANY_SEED = -1
 """The seed of a label that holds for all seeds; blank in the file."""
+
+ROWS_AT_ONCE = 1 << 14
+"""Rows of a file that are in memory as Python's own objects."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,23 @@ class Predictions:
             raise DataError("predictions name classes with a gap", expected="score_0, score_1 and so on")
         columns = _checked(self.columns, names, "predictions")
         for name in ("score", *scores):
-            columns[name] = nine_digits(columns[name])
+            columns.stored[name] = nine_digits(columns[name])
         object.__setattr__(self, "columns", columns)
 
+    @classmethod
+    def _sound(cls, columns: Columns) -> Predictions:
+        """Of columns that were checked and rounded before."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "columns", columns)
+        return made
+
+    @property
+    def table(self) -> Columns:
+        """The columns as they are kept."""
+        return cast(Columns, self.columns)
+
     def __len__(self) -> int:
-        return len(self.columns["method"])
+        return self.table.rows
 
     def __getitem__(self, column: str) -> np.ndarray:
         return self.columns[column]
@@ -68,7 +85,11 @@ class Predictions:
 
     def take(self, index: np.ndarray) -> Predictions:
         """The rows at `index`, positions (m,) or a boolean mask (n,)."""
-        return Predictions({name: column[index] for name, column in self.columns.items()})
+        return Predictions._sound(self.table.take(index))
+
+    def texts(self, column: str) -> Texts:
+        """A column of texts as the names that it has, each once, and the position of each row's."""
+        return cast(Texts, self.table.stored[column]).used()
 
     @classmethod
     def none(cls) -> Predictions:
@@ -78,10 +99,7 @@ class Predictions:
     @classmethod
     def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
         """All rows in the order of `parts`; a class column that a part does not have is NaN there."""
-        names = max((part.columns for part in parts), key=len)
-        return cls(
-            {n: np.concatenate([p.columns.get(n, np.full(len(p), np.nan)) for p in parts]) for n in names},
-        )
+        return cls._sound(Columns.concatenate([part.table for part in parts]))
 
     def write(self, path: Path) -> None:
         """Writes gzipped CSV, scores rounded to nine significant digits."""
@@ -130,26 +148,32 @@ class Labels:
         return cls(_read(path))
 
 
-def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what: str) -> dict[str, np.ndarray]:
+def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what: str) -> Columns:
     """The columns in the order of `names`, as text, int64 or float64."""
     if set(columns) != set(names):
         odd = sorted(set(names) ^ set(columns))
         raise DataError(f"the columns of {what} do not fit: {', '.join(odd)}", expected=", ".join(names))
-    kinds: dict[str, type] = {**dict.fromkeys(TEXT_COLUMNS, np.str_), **dict.fromkeys(INTEGER_COLUMNS, np.int64)}
+    stored: Mapping[str, Any] = columns.stored if isinstance(columns, Columns) else columns
     try:
-        made: dict[str, np.ndarray] = {
-            name: np.asarray(columns[name]).astype(kinds.get(name, np.float64)) for name in names
-        }
+        made = Columns({name: _column(name, stored[name]) for name in names})
     except ValueError as error:
         raise DataError(f"a column of {what} does not hold numbers: {error}") from error
-    if len({len(column) for column in made.values()}) > 1:
+    if len({len(column) for column in made.stored.values()}) > 1:
         raise DataError(f"the columns of {what} are of unequal length")
     return made
 
 
+def _column(name: str, values: Iterable[object]) -> Texts | np.ndarray:
+    if isinstance(values, Texts):
+        return values
+    if name in TEXT_COLUMNS:
+        return Texts.of([np.asarray(values).astype(np.str_).tolist()])
+    return np.asarray(values).astype(np.int64 if name in INTEGER_COLUMNS else np.float64)
+
+
 def nine_digits(values: np.ndarray) -> np.ndarray:
     """Scores (n,) as they are scored: rounded to nine significant digits."""
-    return np.array([f"{v:.9g}" for v in values.tolist()], dtype=object).astype(np.float64)
+    return np.array([float(f"{v:.9g}") for v in values.tolist()], np.float64)
 
 
 def _texts(name: str, column: np.ndarray, digits: bool) -> list[str]:
@@ -164,21 +188,36 @@ def _texts(name: str, column: np.ndarray, digits: bool) -> list[str]:
     return ["" if v != v else str(int(v)) if v.is_integer() else repr(v) for v in column.tolist()]
 
 
-def columns_text(columns: Mapping[str, np.ndarray], digits: Collection[str] = ()) -> str:
-    """CSV with a head line; the columns named in `digits` are rounded to nine significant digits."""
+def columns_text(columns: Mapping[str, np.ndarray]) -> str:
+    """CSV with a head line."""
+    return "".join(_csv(columns, ()))
+
+
+def _csv(columns: Mapping[str, np.ndarray], digits: Collection[str]) -> Iterator[str]:
+    """CSV with a head line, some rows at a time; the columns named in `digits` are rounded to nine significant
+    digits."""
+    table = columns if isinstance(columns, Columns) else Columns(columns)
+    yield _lines([tuple(table)])
+    for start in range(0, table.rows, ROWS_AT_ONCE):
+        part = table.take(slice(start, start + ROWS_AT_ONCE))
+        yield _lines(zip(*(_texts(n, c, n in digits) for n, c in part.items()), strict=True))
+
+
+def _lines(rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*(_texts(n, c, n in digits) for n, c in columns.items()), strict=True))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
 def _write(path: Path, columns: Mapping[str, np.ndarray], digits: set[str]) -> None:
     # Neither a time nor a name goes into the header: the same rows give the same bytes.
-    Path(path).write_bytes(gzip.compress(columns_text(columns, digits).encode(), compresslevel=6, mtime=0))
+    packer = zlib.compressobj(6, wbits=31)
+    with Path(path).open("wb") as file:
+        file.writelines(packer.compress(text.encode()) for text in _csv(columns, digits))
+        file.write(packer.flush())
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _read(path: Path) -> Columns:
     try:
         text = unzipped(read_bytes(Path(path)), Path(path)).decode()
     except FileNotFoundError as error:
@@ -188,7 +227,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     return read_columns(text, path)
 
 
-def read_columns(text: str, path: Path) -> dict[str, np.ndarray]:
+def read_columns(text: str, path: Path) -> Columns:
     """The columns of a CSV text of the file `path`, as text, int64 or float64.
 
     Raises:
@@ -196,23 +235,43 @@ def read_columns(text: str, path: Path) -> dict[str, np.ndarray]:
     """
     if has_control(text):
         raise DataError("a text has control characters", where=str(path), expected="plain text")
+    reader = csv.reader(_split(text))
     try:
-        rows = list(csv.reader(io.StringIO(text, newline="")))
+        head = next(reader, [])
+        parts = [Columns(dict(zip(head, columns, strict=True))) for columns in _parsed(reader, head, path)]
     except csv.Error as error:
         raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
-    if not rows or any(len(row) != len(rows[0]) for row in rows):
-        raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
-    values = list(zip(*rows[1:], strict=True)) if len(rows) > 1 else [()] * len(rows[0])
-    blank = {"seed": str(ANY_SEED)}
-    columns = {}
-    try:
-        for name, column in zip(rows[0], values, strict=True):
-            if name in TEXT_COLUMNS:
-                columns[name] = np.array(column, dtype=np.str_)
-            elif name in INTEGER_COLUMNS:
-                columns[name] = np.array([int(v or blank.get(name, "")) for v in column], dtype=np.int64)
-            else:
-                columns[name] = np.array([float(v or "nan") for v in column], dtype=np.float64)
     except (ValueError, OverflowError) as error:
         raise DataError(f"a field is no number: {error}", where=str(path)) from error
-    return columns
+    return Columns.concatenate(parts)
+
+
+def _split(text: str) -> Iterator[str]:
+    """The lines, without a copy of all."""
+    start = 0
+    while end := text.find("\n", start) + 1:
+        yield text[start:end]
+        start = end
+    if start < len(text):
+        yield text[start:]
+
+
+def _parsed(reader: Iterator[list[str]], head: Sequence[str], path: Path) -> Iterator[list[Texts | np.ndarray]]:
+    """The columns of some rows at a time; at least once."""
+    rows = list(islice(reader, ROWS_AT_ONCE))
+    while True:
+        if not head or any(len(row) != len(head) for row in rows):
+            raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
+        values = zip(*rows, strict=True) if rows else [()] * len(head)
+        yield [_parse(name, column) for name, column in zip(head, values, strict=True)]
+        if not (rows := list(islice(reader, ROWS_AT_ONCE))):
+            return
+
+
+def _parse(name: str, column: Sequence[str]) -> Texts | np.ndarray:
+    if name in TEXT_COLUMNS:
+        return Texts.of([column])
+    if name in INTEGER_COLUMNS:
+        blank = str(ANY_SEED) if name == "seed" else ""
+        return np.array([int(v or blank) for v in column], dtype=np.int64)
+    return np.array([float(v or "nan") for v in column], dtype=np.float64)

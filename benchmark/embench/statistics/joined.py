@@ -65,13 +65,15 @@ def join(
     """
     ours = predictions.take(predictions["target"] == target.name)
     y = labels_of(ours, labels, target)
-    names, unit = np.unique(ours["unit"], return_inverse=True)
+    units = ours.texts("unit")
+    unit = units.code
     # One number for each (seed, unit); the order of units is then by seed, fold and unit id, whatever the file's.
-    key = (ours["seed"] - ours["seed"].min(initial=0)) * max(1, len(names)) + unit
+    key = (ours["seed"] - ours["seed"].min(initial=0)) * max(1, len(units.names)) + unit
     predicted = key[ours["method"] == MODEL]
+    known = np.isfinite(y) & np.isin(key, predicted)
     methods = {}
-    for method in sorted(set(ours["method"].tolist()), key=lambda name: (name != MODEL, name)):
-        rows = np.flatnonzero((ours["method"] == method) & np.isfinite(y) & np.isin(key, predicted))
+    for method in sorted(ours.texts("method").names.tolist(), key=lambda name: (name != MODEL, name)):
+        rows = np.flatnonzero((ours["method"] == method) & known)
         rows = rows[np.lexsort((unit[rows], ours["fold"][rows], ours["seed"][rows]))]
         if len(np.unique(key[rows])) < len(rows):
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
@@ -93,12 +95,13 @@ def unit_length(ids: np.ndarray) -> float:
 def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.ndarray:
     """(n,) the label of each row, NaN where there is none."""
     y = np.full(len(predictions), np.nan)
+    units = predictions.texts("unit")
     for seed in np.unique(labels["seed"][labels["target"] == target.name]).tolist():
         chosen = (labels["target"] == target.name) & (labels["seed"] == seed)
         order = np.argsort(labels["unit"][chosen])
         ids, values = labels["unit"][chosen][order], labels["label"][chosen][order]
-        at = np.minimum(np.searchsorted(ids, predictions["unit"]), len(ids) - 1)
-        found = ids[at] == predictions["unit"]
+        at = np.minimum(np.searchsorted(ids, units.names), len(ids) - 1)
+        found, at = (ids[at] == units.names)[units.code], at[units.code]
         if seed != ANY_SEED:
             found &= predictions["seed"] == seed
         y[found] = values[at][found]

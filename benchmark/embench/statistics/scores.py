@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Protocol
 
 import numpy as np
 
+from embench import registry
+from embench.files import digest
 from embench.interfaces.kinds import KindName
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Design
+from embench.records.columns import Columns, Texts
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import Score, estimate_all
@@ -64,6 +68,50 @@ def compute_scores(
         DataError: predictions do not fit together or with `groups`.
         PluginError: a metric raised.
     """
+    subjects = set(predictions.texts("subject").names.tolist())
+    given = {
+        "predictions": _plain(predictions.columns),
+        "labels": _plain(labels.columns),
+        "targets": [(repr(target), protocol.headline_for(target.kind, design)) for target in targets],
+        "about": [design, repr(unit_length_s), sessions is None],
+        "subjects": [(name, groups.get(name), repr((sessions or {}).get(name))) for name in sorted(subjects)],
+        "not applicable": {target: dict(reasons) for target, reasons in (not_applicable or {}).items() if reasons},
+        "metrics": {name: registry.code_identity("metric", name) for name in registry.names("metric")},
+    }
+    key = digest(given)
+    if key not in _latest:
+        made = _compute(predictions, labels, targets, protocol, design, groups, unit_length_s, sessions, not_applicable)
+        _latest.clear()
+        _latest[key] = made
+    return deepcopy(_latest[key])
+
+
+_latest: dict[str, dict[str, Any]] = {}
+"""The scores that were computed last: an audit computes those of the record again that the same process wrote."""
+
+
+def _plain(columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What decides the content of columns, as plain values: of texts the names, and digests of numbers."""
+    stored = columns.stored if isinstance(columns, Columns) else columns
+    made: dict[str, Any] = {}
+    for name, column in stored.items():
+        texts = column.used() if isinstance(column, Texts) else None
+        made[name] = [texts.names.tolist(), digest(texts.code)] if texts is not None else digest(column)
+    return made
+
+
+def _compute(
+    predictions: Predictions,
+    labels: Labels,
+    targets: Sequence[Target],
+    protocol: HeadlineRule,
+    design: Design,
+    groups: Mapping[str, str],
+    unit_length_s: float | Mapping[str, float],
+    sessions: Mapping[str, float] | None,
+    not_applicable: Mapping[str, Mapping[str, str]] | None,
+) -> dict[str, Any]:
+    """See `compute_scores`."""
     headlines = {target.name: protocol.headline_for(target.kind, design) for target in targets}
     out: dict[str, Any] = {
         "headlines": headlines,

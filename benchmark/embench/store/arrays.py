@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import io
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,27 +20,12 @@ class RowWriter:
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.rows, self.shape = 0, shape
         self._file = path.open("wb")
-        self._header()
+        self._file.write(_header(0, shape))
 
     def append(self, x: np.ndarray) -> None:
         """`x` (n, *shape)."""
         self._file.write(np.ascontiguousarray(x, np.float32).data)
         self.rows += len(x)
-
-    def append_file(self, path: Path) -> int:
-        """Rows as bare bytes in a file; returns how many there were."""
-        with path.open("rb") as part:
-            shutil.copyfileobj(part, self._file, 1 << 20)
-        rows = path.stat().st_size // (4 * int(np.prod(self.shape)))
-        self.rows += rows
-        return rows
-
-    def _header(self) -> None:
-        # numpy leaves room in the header for the first axis to grow, so that it keeps its length.
-        self._file.seek(0)
-        np.lib.format.write_array_header_1_0(
-            self._file, {"descr": "<f4", "fortran_order": False, "shape": (self.rows, *self.shape)}
-        )
 
     def __enter__(self) -> Self:
         return self
@@ -50,9 +35,32 @@ class RowWriter:
     ) -> None:
         try:
             if kind is None:
-                self._header()
+                self._file.seek(0)
+                self._file.write(_header(self.rows, self.shape))
         finally:
             self._file.close()
+
+
+def write_rows(path: Path, first: int, x: np.ndarray) -> None:
+    """Puts rows `x` (n, channels), float32 and contiguous, into a `.npy` file from row `first` on, whichever others are
+    there; the file is made where it is missing, and lacks its header until `write_header`."""
+    path.touch()
+    with path.open("r+b") as file:
+        file.seek(len(_header(0, x.shape[1:])) + first * x[:1].nbytes)
+        file.write(x.data)
+
+
+def write_header(path: Path, shape: tuple[int, ...]) -> None:
+    """The header of an array (rows, channels) that `write_rows` wrote."""
+    with path.open("r+b") as file:
+        file.write(_header(shape[0], shape[1:]))
+
+
+def _header(rows: int, shape: tuple[int, ...]) -> bytes:
+    # numpy leaves room in the header for the first axis to grow, so that it keeps its length.
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (rows, *shape)})
+    return file.getvalue()
 
 
 def open_rows(path: Path) -> np.memmap:

@@ -1,4 +1,5 @@
-"""Arrays that take long to make and follow from prepared data: made once, then read from the cache."""
+"""Arrays that take long to make and follow from prepared data: made once, then read from the folder of these data, and
+gone with it."""
 
 from __future__ import annotations
 
@@ -13,14 +14,14 @@ from embench.store.store import Store
 
 
 def kept(store: Store, key: object, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """The array that `make` gives, without objects; from the cache, where it was made before for this store and `key`.
+    """The array that `make` gives, without objects; from the store's folder, where it was made before for this `key`.
 
     Nothing hangs on the file: where it is missing or damaged, or cannot be written, the array is made.
 
     Args:
         key: plain values that name all that decides the array beside the prepared data, versions of code included.
     """
-    path = store.path.parent.parent / "kept" / store.path.name / f"{digest(key)}.npz"
+    path = store.path / "kept" / f"{digest(key)}.npz"
     with suppress(OSError, DataError, KeyError):
         return read_arrays(path)["array"]
     array = make()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import shutil
+import multiprocessing.dummy
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from embench.signals.face import read_boxes
 from embench.signals.gaps import Unusable, fill_gaps
 from embench.signals.preprocess import RULES, preprocess
 from embench.signals.video import probe
-from embench.store.arrays import RowWriter
+from embench.store.arrays import write_header, write_rows
 from embench.store.fingerprint import STANDARD, store_key, synthetic
 from embench.store.folders import build_once, writing
 from embench.store.labels import write_labels
@@ -117,8 +117,76 @@ class _Job:
     rules: str
     folder: Path
 
-    def part(self, subject: int) -> Path:
-        return self.folder / "parts" / str(subject)
+    def array(self, modality: str) -> Path:
+        return self.folder / f"{modality}.npy"
+
+
+class _Places:
+    """The rows at which the next subject begins in each modality's array. They are known once all subjects before have
+    been read, whoever reads them."""
+
+    def __init__(self, primitives: Any, modalities: Iterable[str]) -> None:
+        self._modalities = tuple(modalities)
+        self._changed = primitives.Condition()
+        self._next = primitives.Array("q", [0] * (len(self._modalities) + 1), lock=False)  # the last one: whose turn
+
+    def of(self, subject: int, *, wait: bool = False) -> dict[str, int] | None:
+        """Where a subject begins, None where that is not known yet; who waits gets None where a subject failed."""
+        with self._changed:
+            if wait:
+                self._changed.wait_for(lambda: self._next[-1] in (subject, _FAILED))
+            known = self._next[-1] == subject
+            return dict(zip(self._modalities, self._next, strict=False)) if known else None
+
+    def end(self, subject: int, rows: Mapping[str, int]) -> None:
+        """The subject whose turn it is has so many rows."""
+        with self._changed:
+            if self._next[-1] != subject:
+                return  # another subject has failed
+            for i, modality in enumerate(self._modalities):
+                self._next[i] += rows.get(modality, 0)
+            self._next[-1] = subject + 1
+            self._changed.notify_all()
+
+    def fail(self) -> None:
+        """No subject has to wait any longer, since there will be no store."""
+        with self._changed:
+            self._next[-1] = _FAILED
+            self._changed.notify_all()
+
+
+_FAILED = -1
+
+
+class _Samples:
+    """Puts one subject's samples where they belong at once; in memory they wait only while others read subjects
+    before, so that each is written once."""
+
+    def __init__(self, job: _Job, places: _Places, subject: int) -> None:
+        self.rows: dict[str, int] = {}
+        self._job, self._places, self._subject = job, places, subject
+        self._waiting: list[tuple[str, int, np.ndarray]] = []
+
+    def append(self, modality: str, data: np.ndarray) -> int:
+        """Takes `data` (channels, samples); returns how many the subject had before."""
+        offset = self.rows.get(modality, 0)
+        self.rows[modality] = offset + data.shape[1]
+        # A copy always: what a reader gave it may use again for its next recording.
+        self._waiting.append((modality, offset, np.array(data.T, np.float32, order="C")))
+        self._write(self._places.of(self._subject))
+        return offset
+
+    def end(self) -> None:
+        self._write(self._places.of(self._subject, wait=True))
+        self._places.end(self._subject, self.rows)
+
+    def _write(self, starts: Mapping[str, int] | None) -> None:
+        if starts is None:
+            return
+        with writing(self._job.folder.parent):
+            for modality, offset, data in self._waiting:
+                write_rows(self._job.array(modality), starts[modality] + offset, data)
+        self._waiting.clear()
 
 
 @dataclass
@@ -130,6 +198,7 @@ class _Content:
     excluded: list[Mapping[str, str]] = field(default_factory=list)
     subjects: dict[str, Mapping[str, str]] = field(default_factory=dict)
     labels: dict[str, Mapping[str, Label]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
 
     def label_kinds(self) -> dict[str, str]:
         kinds = {name: label.kind for own in self.labels.values() for name, label in own.items()}
@@ -137,36 +206,32 @@ class _Content:
 
 
 def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCallback | None) -> _Content:
-    """Reads all subjects and joins their parts, in the order of `subjects` whoever is read first."""
+    """Reads all subjects and joins what is known of them, in the order of `subjects` whoever is read first."""
     whole = _Content()
-    with contextlib.ExitStack() as stack:
-        writers: dict[str, RowWriter] = {}
-        parts = stack.enter_context(contextlib.closing(_parts(job, subjects, workers)))
+    with contextlib.closing(_parts(job, subjects, workers)) as parts:
         for done, (subject, part) in enumerate(zip(subjects, parts, strict=True)):
-            base = {m: writers[m].rows if m in writers else 0 for m in part.modalities}
             for m, entry in part.modalities.items():
                 if whole.modalities.setdefault(m, entry) != entry:
                     raise DataError(
                         f"{m} is {entry}, but {whole.modalities[m]} in the subjects before",
                         where=f"{job.name}, subject {subject}",
                     )
-                if m == "video":
-                    continue
-                if m not in writers:
-                    writers[m] = stack.enter_context(RowWriter(job.folder / f"{m}.npy", (len(entry.channels),)))
-                writers[m].append_file(job.part(done) / m)
             for recording in part.recordings:
                 if recording.id in whole.labels:
                     raise PluginError(f"two recordings are called {recording.id}", where=f"{job.name}, {subject}")
-                spans = {m: replace(span, offset=span.offset + base[m]) for m, span in recording.spans.items()}
+                spans = {
+                    m: replace(span, offset=span.offset + whole.rows.get(m, 0)) for m, span in recording.spans.items()
+                }
                 whole.recordings.append(replace(recording, spans=spans))
                 whole.labels[recording.id] = part.labels[recording.id]
+            for m, rows in part.rows.items():
+                whole.rows[m] = whole.rows.get(m, 0) + rows
             whole.excluded += part.excluded
             whole.subjects |= part.subjects
-            shutil.rmtree(job.part(done))
             if progress:
                 progress(done + 1, len(subjects), subject)
-    (job.folder / "parts").rmdir()
+    for m, rows in whole.rows.items():
+        write_header(job.array(m), (rows, len(whole.modalities[m].channels)))
     order = list(job.dataset.card.modalities)
     whole.modalities = {m: whole.modalities[m] for m in order if m in whole.modalities}
     return whole
@@ -174,11 +239,13 @@ def _collect(job: _Job, subjects: list[str], workers: int, progress: ProgressCal
 
 def _parts(job: _Job, subjects: list[str], workers: int) -> Generator[_Content, None, None]:
     if workers <= 1 or len(subjects) == 1 or not (_FORKS or _found_by_name(type(job.dataset))):
+        places = _Places(multiprocessing.dummy, job.dataset.card.modalities)
         for position, subject in enumerate(subjects):
-            yield _read(job, position, subject)
+            yield _read(job, places, position, subject)
         return
     context = multiprocessing.get_context("fork" if _FORKS else "spawn")
-    with ProcessPoolExecutor(min(workers, len(subjects)), context, _start_worker, (job,)) as pool:
+    places = _Places(context, job.dataset.card.modalities)
+    with ProcessPoolExecutor(min(workers, len(subjects)), context, _start_worker, (job, places)) as pool:
         try:
             with without_main_module():
                 parts = pool.map(_read_in_worker, range(len(subjects)), subjects)
@@ -196,24 +263,28 @@ def _found_by_name(reader: type) -> bool:
     return PathFinder.find_spec(reader.__module__.partition(".")[0]) is not None
 
 
-_JOB: _Job
+_JOB: tuple[_Job, _Places]
 
 
-def _start_worker(job: _Job) -> None:
+def _start_worker(job: _Job, places: _Places) -> None:
     global _JOB  # noqa: PLW0603 - a worker is given its job once, when it starts
-    _JOB = job
+    _JOB = job, places
     end_with_parent()
 
 
 def _read_in_worker(position: int, subject: str) -> _Content:
-    return _read(_JOB, position, subject)
+    job, places = _JOB
+    try:
+        return _read(job, places, position, subject)
+    except BaseException:
+        places.fail()
+        raise
 
 
-def _read(job: _Job, position: int, subject: str) -> _Content:
-    """One subject: samples as bare rows (time first) into a file a modality, all else into memory."""
-    content, folder, rows = _Content(), job.part(position), dict[str, int]()
-    with writing(job.folder.parent):
-        folder.mkdir(parents=True)
+def _read(job: _Job, places: _Places, position: int, subject: str) -> _Content:
+    """One subject: samples into the arrays, all else into memory."""
+    samples = _Samples(job, places, position)
+    content = _Content(rows=samples.rows)
     with reader_faults(job.name, f"subject {subject}"):
         content.subjects[subject] = dict(job.dataset.subject_info(subject))
     for recording in recordings(job.dataset, job.name, subject):
@@ -224,7 +295,7 @@ def _read(job: _Job, position: int, subject: str) -> _Content:
                 if m == "video":
                     video, spans[m] = _video_entry(job, recording, content)
                 else:
-                    spans[m] = _written(job, recording, m, content, folder, rows)
+                    spans[m] = _written(job, recording, m, content, samples)
             except Unusable as unusable:
                 content.excluded.append(
                     {"subject": subject, "recording": recording.id, "modality": m, "reason": unusable.reason}
@@ -244,13 +315,12 @@ def _read(job: _Job, position: int, subject: str) -> _Content:
             )
         )
         content.labels[recording.id] = recording.labels
+    samples.end()
     return content
 
 
-def _written(
-    job: _Job, recording: Recording, modality: str, content: _Content, folder: Path, rows: dict[str, int]
-) -> Span:
-    """Where the signal's samples lie in the subject's own file, after it was written there. Raises Unusable."""
+def _written(job: _Job, recording: Recording, modality: str, content: _Content, samples: _Samples) -> Span:
+    """Where the signal's samples lie among the subject's own, after they were handed on. Raises Unusable."""
     signal, t0 = _ready(job, recording, modality)
     entry = ModalityEntry(signal.channels, float(signal.rate), signal.unit)
     if content.modalities.setdefault(modality, entry) != entry:
@@ -258,11 +328,7 @@ def _written(
             f"{modality} is {entry}, but {content.modalities[modality]} in the recordings before",
             where=f"{job.name}, recording {recording.id}",
         )
-    with writing(job.folder.parent), (folder / modality).open("ab") as file:
-        file.write(np.ascontiguousarray(signal.data.T, np.float32).data)
-    samples, offset = signal.data.shape[1], rows.get(modality, 0)
-    rows[modality] = offset + samples
-    return Span(offset, samples, t0)
+    return Span(samples.append(modality, signal.data), signal.data.shape[1], t0)
 
 
 def _video_entry(job: _Job, recording: Recording, content: _Content) -> tuple[VideoEntry, Span]:

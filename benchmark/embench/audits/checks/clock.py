@@ -43,11 +43,12 @@ def check_explained_by_clock(e: Evidence) -> CheckResult | Undefined:
             continue
         read: dict[str, Explained] = {}
         for name, values in _places(e, rows).items():
-            found = measure(e, target, rows, values, own=False)
             correlation = None if values.ndim > 1 else _rank_correlation(rows, values)
             if name == _LENGTH and correlation is not None:
                 # It is one number a subject, and folds may be blocks of like lengths: neighbours say nothing there.
-                found = Explained(correlation**2, None, None)
+                found: Explained | Undefined = Explained(correlation**2, None, None)
+            else:
+                found = measure(e, target, rows, values, own=False)
             if not isinstance(found, Undefined):
                 read[name] = found
                 figures[f"{target.name}: {name}"] = {**_rounded(found), "rank correlation": correlation}

@@ -18,6 +18,8 @@ MAX_EXPLAINED = 0.7
 """Share of the variance of scores' ranks from which on predictions count as explained."""
 
 N_NEAREST = 5
+MOST_AT_ONCE = 1 << 20
+"""Neighbours that are looked at at once."""
 
 
 @dataclass(frozen=True)
@@ -115,27 +117,49 @@ def _others(rank: np.ndarray, values: np.ndarray, subject: np.ndarray) -> np.nda
 def _nearest(rank: np.ndarray, points: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """(n,) the mean of other subjects' rows at the same point (n, d), where there are enough, or at the nearest."""
     guess = _same(rank, points, subject, at_least=N_NEAREST)
+    # Rows of one subject at one point have the same neighbours.
     open_ = np.flatnonzero(np.isnan(guess))
-    tree, reach = cKDTree(points), N_NEAREST
-    while len(open_) and reach < len(rank):
+    _, first, alike = np.unique(_codes(points[open_], subject[open_]), return_index=True, return_inverse=True)
+    asked = open_[first]
+    found = np.full(len(asked), np.nan)
+    tree, left, reach = cKDTree(points), np.arange(len(asked)), N_NEAREST
+    while len(left) and reach < len(rank):
         reach = min(4 * reach, len(rank))
-        near = tree.query(points[open_], reach)[1]
-        other = subject[near] != subject[open_, None]
-        other &= other.cumsum(1) <= N_NEAREST
-        count = other.sum(1)
-        done = (count == N_NEAREST) | ((reach == len(rank)) & (count > 0))
-        guess[open_[done]] = (rank[near] * other)[done].sum(1) / count[done]
-        open_ = open_[~done]
+        step = max(1, MOST_AT_ONCE // reach)
+        for at in np.split(left, range(step, len(left), step)):
+            found[at] = _mean_of_others(rank, subject, tree.query(points[asked[at]], reach)[1], subject[asked[at]])
+        left = left[np.isnan(found[left])]
+    guess[open_] = found[alike]
     return guess
+
+
+def _mean_of_others(rank: np.ndarray, subject: np.ndarray, near: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """(k,) the mean of the first `N_NEAREST` of each row's neighbours (k, reach) that are not of its `own` subject
+    (k,); NaN where there are fewer, unless all rows are neighbours."""
+    other = subject[near] != own[:, None]
+    other &= other.cumsum(1) <= N_NEAREST
+    count = other.sum(1)
+    done = (count == N_NEAREST) | ((near.shape[1] == len(rank)) & (count > 0))
+    mean = np.full(len(near), np.nan)
+    mean[done] = (rank[near[done]] * other[done]).sum(1) / count[done]
+    return mean
 
 
 def _same(rank: np.ndarray, values: np.ndarray, subject: np.ndarray, at_least: int) -> np.ndarray:
     """(n,) the mean of other subjects' rows with the very same value; NaN where they are fewer than `at_least`."""
-    value = np.unique(values, axis=0, return_inverse=True)[1].ravel()
-    both = value * len(subject) + np.unique(subject, return_inverse=True)[1]
+    value, both = _codes(values), _codes(values, subject)
     total = np.bincount(value, rank)[value] - np.bincount(both, rank)[both]
     count = np.bincount(value)[value] - np.bincount(both)[both]
     return np.asarray(np.where(count >= at_least, total / np.maximum(count, 1), np.nan))
+
+
+def _codes(*columns: np.ndarray) -> np.ndarray:
+    """(n,) a number for each row of the columns, (n,) or (n, d) together: the same where all values are."""
+    code = np.zeros(len(columns[0]), np.int64)
+    for column in (part for table in columns for part in np.atleast_2d(table.T)):
+        kinds, own = np.unique(column, return_inverse=True)
+        code = np.unique(code * len(kinds) + own, return_inverse=True)[1]
+    return code
 
 
 def _beside(rank: np.ndarray, label: np.ndarray) -> np.ndarray:
