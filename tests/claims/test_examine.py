@@ -126,6 +126,14 @@ def test_a_dataset_that_is_asked_for_and_lacks_what_a_claim_reads_does_not_apply
     assert {(row["status"], row["reason"]) for row in rows_of(done)} == {("does not apply", f"{TINY} has no {lacks}")}
 
 
+def test_a_claim_on_what_is_no_modality_says_so(bring):
+    broken = {**CLAIM, "a": {"modalities": "ecg[left"}, "datasets": {"deap": {}}}
+    done = bring(A1=broken)("--dataset", TINY, "--json")
+    assert {(row["status"], row["reason"]) for row in rows_of(done)} == {
+        ("missing", "cannot read the modality 'ecg[left'")
+    }
+
+
 def test_a_failing_side_is_missing_and_says_why(bring):
     raising = {"modalities": "ecg", "encoder": "embench_acme/raising"}
     done = bring(A1=CLAIM, A2={**CLAIM, "a": raising})("--under", "fixed")
