@@ -50,7 +50,7 @@ def recomputed_scores(record: Record) -> dict[str, Any]:
 def reasons_of_controls(record: Record) -> dict[str, dict[str, str]]:
     """Target -> control -> why it does not apply, as recorded, of controls that predicted nothing."""
     predictions, reasons = record.predictions, dict[str, dict[str, str]]()
-    predicted = set(zip(predictions["method"].tolist(), predictions["target"].tolist(), strict=True))
+    predicted = set(predictions.distinct("method", "target"))
     for control, targets in record.scores["controls"].items():
         for target, scored in targets.items():
             if (control, target) not in predicted and "undefined" in scored:

@@ -140,7 +140,7 @@ def _wrong_design(record: Record) -> Iterator[str]:
         return  # an entry from before it was recorded, or without predictions
     met: dict[str, set[str]] = {}
     groups = record.groups
-    for subject, stimulus in set(zip(record.predictions["subject"], record.predictions["stimulus"], strict=True)):
+    for subject, stimulus in record.predictions.distinct("subject", "stimulus"):
         met.setdefault(stimulus, set()).add(groups[subject])
     shared = sum(len(groups) > 1 for groups in met.values()) > 1
     if (stated == "fixed_order") != run["card"]["fixed_order"] or (stated == "free" and shared):
@@ -150,11 +150,13 @@ def _wrong_design(record: Record) -> Iterator[str]:
 def _wrong_folds(record: Record) -> Iterator[str]:
     """Every unit was predicted in the fold that tests its subject, who is one of the cohort."""
     people = record.run["cohort"]["people"]
-    if isinstance(people, list) and (foreign := sorted(set(record.predictions["subject"].tolist()) - set(people))):
+    if isinstance(people, list) and (
+        foreign := sorted(set(record.predictions.texts("subject").names.tolist()) - set(people))
+    ):
         yield f"run.yaml: cohort.people: {', '.join(foreign[:MOST_NAMED])} was predicted, and is not among them"
     tests = {(row["seed"], row["fold"], row["subject"]) for row in record.folds if row["role"] == "test"}
     model = record.predictions.take(record.predictions["method"] == MODEL)
-    seen = {tuple(map(str, row)) for row in zip(model["seed"], model["fold"], model["subject"], strict=True)}
+    seen = {tuple(map(str, row)) for row in model.distinct("seed", "fold", "subject")}
     if apart := sorted(seen - tests):
         seed, fold, subject = apart[0]
         yield f"folds: {subject} was predicted in fold {fold} of seed {seed}, which does not test this subject"

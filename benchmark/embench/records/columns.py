@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -22,9 +24,14 @@ class Texts:
         >>> Texts.of([["b", "a"], ["b"]]).code
         array([1, 0, 1], dtype=int32)
         """
-        seen: dict[str, int] = {}
-        codes = [np.array([seen.setdefault(text, len(seen)) for text in part], np.int32) for part in parts]
+        seen: defaultdict[str, int] = defaultdict(count().__next__)
+        codes = [np.fromiter(map(seen.__getitem__, part), np.int32) for part in parts]
         return cls._sorted(np.array(list(seen), np.str_), np.concatenate([*codes, np.array([], np.int32)]))
+
+    @classmethod
+    def same(cls, text: str, rows: int) -> Texts:
+        """The same text in all rows."""
+        return cls(np.array([text]), np.zeros(rows, np.int32))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Texts]) -> Texts:

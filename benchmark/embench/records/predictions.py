@@ -91,6 +91,16 @@ class Predictions:
         """A column of texts as the names that it has, each once, and the position of each row's."""
         return cast(Texts, self.table.stored[column]).used()
 
+    def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
+        """What stands together in these columns of texts or whole numbers, each once."""
+        code = np.zeros(len(self), np.int64)
+        for name in columns:
+            stored = self.table.stored[name]
+            own = stored.code if isinstance(stored, Texts) else np.unique(stored, return_inverse=True)[1]
+            _, first, code = np.unique(code * (own.max(initial=0) + 1) + own, return_index=True, return_inverse=True)
+        rows = self.take(first)
+        return list(zip(*(rows[name].tolist() for name in columns), strict=True))
+
     @classmethod
     def none(cls) -> Predictions:
         """No predictions at all."""

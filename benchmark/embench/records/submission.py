@@ -7,6 +7,7 @@ import hashlib
 import io
 import math
 import re
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ _MOST_FAULTS = 1000
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SubmittedRow:
     """A line of a file of predictions. `scores`: one number, or one a class; `fold` is `NO_FOLD` and `decision` None
     where the line has none."""
@@ -198,7 +199,7 @@ def _row(
     if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
         faults.add("decisions are no class", line, row["decision"], f"0 to {target.n - 1}")
         return None
-    about = (row["subject"], row["recording"], row["unit"], row["target"])
+    about = [sys.intern(row[name]) for name in REQUIRED_COLUMNS]  # which stand there often
     return SubmittedRow(line, *about, whole["seed"], whole["fold"], scores, decision)
 
 

@@ -99,7 +99,8 @@ def _peak(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredicti
         None,
         *evaluation.decide(target, every[0, known], plan.protocol),
     )
-    rows = evaluation.prediction_rows(MODEL, first, cohort, first.units, first.score, first.decision)
+    about = evaluation.about_units(first, cohort, first.units)
+    rows = evaluation.prediction_rows(MODEL, target, about, first.score, first.decision)
     like = units_of(rows, y[known], target, cohort.groups, cohort.length_s)
     values = np.full(len(every), np.nan)
     for epoch, table in enumerate(every):

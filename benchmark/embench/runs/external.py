@@ -100,6 +100,7 @@ def score(
         "missing": _missing(cohort, predictions),
         "ignored": ignored,
     }
+    del rows  # of many lines, which scoring does not need
     return _write_record(full, data_root, cohort, rules, predictions, folds, submission, out)
 
 

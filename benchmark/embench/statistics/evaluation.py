@@ -23,6 +23,7 @@ from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
+from embench.records.columns import Columns, Texts
 from embench.records.manifest import CardPart, Circumstances, CohortPart, DatasetPart, ProtocolPart, RuleOfTargetPart
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics import SCORING_REVISION
@@ -126,15 +127,17 @@ def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protoc
         if not known.any():
             continue
         index = of_fold.units[known]
-        parts.append(prediction_rows(MODEL, of_fold, cohort, index, of_fold.score[known], of_fold.decision[known]))
+        about = about_units(of_fold, cohort, index)
+        parts.append(prediction_rows(MODEL, target, about, of_fold.score[known], of_fold.decision[known]))
         for name, control in _controls(of_fold, cohort, index, movement).items():
             if isinstance(control, Undefined):
                 reasons[target.name].setdefault(name, control.reason)
             else:
-                parts.append(prediction_rows(name, of_fold, cohort, index, *control))
+                parts.append(prediction_rows(name, target, about, *control))
     if not parts:
         raise DataError("no unit was predicted", where=cohort.card.name)
     predictions = Predictions.concatenate(parts)
+    del parts  # which are as large
     labels = _labels_of(cohort, by_fold)
     scores = compute_scores(
         predictions,
@@ -238,30 +241,40 @@ def _fitted_cuts(cohort: Cohort, by_fold: Sequence[FoldPredictions]) -> list[dic
     ]
 
 
-def prediction_rows(
-    method: str, of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray, values: np.ndarray, decision: np.ndarray
-) -> Predictions:
-    """A method's predictions for the units at `index`, as rows of the record."""
+def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> Columns:
+    """What the record's rows say of the units at `index`, whatever the method."""
     units = cohort.of(index.tolist())
     n = len(units)
+    return Columns(
+        {
+            "target": Texts.same(of_fold.target.name, n),
+            "fold": np.full(n, of_fold.fold),
+            "seed": np.full(n, of_fold.seed),
+            "subject": Texts.of([[u.subject for u in units]]),
+            "recording": Texts.of([[u.recording for u in units]]),
+            "stimulus": Texts.of([[u.stimulus for u in units]]),
+            "unit": Texts.of([[u.id for u in units]]),
+            "start_s": np.array([u.start_s for u in units], np.float64),
+        }
+    )
+
+
+def prediction_rows(
+    method: str, target: Target, about: Columns, values: np.ndarray, decision: np.ndarray
+) -> Predictions:
+    """A method's predictions for the units that `about_units` tells of, as rows of the record."""
+    n = about.rows
     table = values.astype(np.float32).astype(np.float64)
-    several = of_fold.target.traits.several
-    columns: dict[str, Any] = {
-        "method": np.full(n, method),
-        "target": np.full(n, of_fold.target.name),
-        "fold": np.full(n, of_fold.fold),
-        "seed": np.full(n, of_fold.seed),
-        "subject": np.array([u.subject for u in units], dtype=np.str_),
-        "recording": np.array([u.recording for u in units], dtype=np.str_),
-        "stimulus": np.array([u.stimulus for u in units], dtype=np.str_),
-        "unit": np.array([u.id for u in units], dtype=np.str_),
-        "start_s": np.array([u.start_s for u in units], np.float64),
+    several = target.traits.several
+    columns: dict[str, Texts | np.ndarray] = {
+        **about.stored,
+        "method": Texts.same(method, n),
         "score": np.full(n, np.nan) if several else table,
         "decision": decision,
     }
     if several:
-        columns |= dict(zip(of_fold.target.columns, table.T, strict=True))
-    return Predictions(columns)
+        columns |= dict(zip(target.columns, table.T, strict=True))
+    return Predictions(Columns(columns))
 
 
 def _controls(

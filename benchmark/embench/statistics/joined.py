@@ -69,11 +69,12 @@ def join(
     unit = units.code
     # One number for each (seed, unit); the order of units is then by seed, fold and unit id, whatever the file's.
     key = (ours["seed"] - ours["seed"].min(initial=0)) * max(1, len(units.names)) + unit
-    predicted = key[ours["method"] == MODEL]
-    known = np.isfinite(y) & np.isin(key, predicted)
+    method_of = ours.texts("method")
+    at = {name: method_of.code == code for code, name in enumerate(method_of.names.tolist())}
+    known = np.isfinite(y) & np.isin(key, key[at[MODEL]] if MODEL in at else [])
     methods = {}
-    for method in sorted(ours.texts("method").names.tolist(), key=lambda name: (name != MODEL, name)):
-        rows = np.flatnonzero((ours["method"] == method) & known)
+    for method in sorted(at, key=lambda name: (name != MODEL, name)):
+        rows = np.flatnonzero(at[method] & known)
         rows = rows[np.lexsort((unit[rows], ours["fold"][rows], ours["seed"][rows]))]
         if len(np.unique(key[rows])) < len(rows):
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")

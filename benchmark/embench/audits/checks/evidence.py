@@ -83,7 +83,7 @@ class Evidence:
         """(seed, fold, subject) of all predictions; of the folds where the record has no predictions."""
         rows = self.predictions
         if len(rows):
-            return set(zip(rows["seed"].tolist(), rows["fold"].tolist(), rows["subject"].tolist(), strict=True))
+            return set(rows.distinct("seed", "fold", "subject"))
         return {(int(r["seed"]), int(r["fold"]), r["subject"]) for r in self.record.folds if r["role"] == "test"}
 
     @property

@@ -31,7 +31,7 @@ def check_labels(e: Evidence) -> CheckResult | Undefined:
         return _check_seal(e)
     made, ours = _table(e.labels), _table(recorded)
     differ = [key for key in ours.keys() & made.keys() if abs(ours[key] - made[key]) > TOLERANCE]
-    predicted = set(zip(e.predictions["target"].tolist(), e.predictions["unit"].tolist(), strict=True))
+    predicted = set(e.predictions.distinct("target", "unit"))
     extra = ours.keys() - made.keys()
     missing = {key for key in made.keys() - ours.keys() if key[:2] in predicted}
     figures = {"labels": len(ours), "differ": len(differ), "not in the data": len(extra), "left out": len(missing)}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import pairwise
 
-import numpy as np
-
 from embench.audits.checks.evidence import Evidence, first_names
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult, Severity
@@ -95,15 +93,15 @@ def check_samples(e: Evidence) -> CheckResult:
     sample lies in units of two folds of a seed; stimuli are kept apart where the protocol says so."""
     findings = []
     rows = e.predictions
-    unknown = {u for u in np.unique(rows["unit"]).tolist() if u not in e.units}
+    predicted = rows.texts("unit").names.tolist()
+    unknown = {u for u in predicted if u not in e.units}
     if unknown:
         what = f"{len(unknown)} predicted units do not exist in the data under this protocol"
         todo = "predict the units of the protocol: `embench data labels DATASET --units FILE.csv` lists them"
         findings.append(AuditFinding("severe", what, {"units": first_names(unknown)}, todo))
-    named = set(zip(*(rows[c].tolist() for c in ("unit", "subject", "recording", "stimulus")), strict=True))
     wrong = {
         unit
-        for unit, *about in named
+        for unit, *about in rows.distinct("unit", "subject", "recording", "stimulus")
         if unit in e.units and about != [e.units[unit].subject, e.units[unit].recording, e.units[unit].stimulus]
     }
     if wrong:
@@ -119,15 +117,14 @@ def check_samples(e: Evidence) -> CheckResult:
         findings.append(AuditFinding(severity, what, {"units": first_names(overlapping)}, todo))
     if e.protocol.split.by == "group+stimulus":
         findings += _stimuli(e)
-    return CheckResult({"units": len(np.unique(rows["unit"]))}, tuple(findings))
+    return CheckResult({"units": len(predicted)}, tuple(findings))
 
 
 def _overlapping(e: Evidence) -> set[str]:
     if e.protocol.split.by == "group+stimulus":
         return set()
     placed: dict[tuple[int, str], set[tuple[float, float, int, str]]] = defaultdict(set)
-    rows = e.predictions
-    for seed, fold, unit in set(zip(rows["seed"].tolist(), rows["fold"].tolist(), rows["unit"].tolist(), strict=True)):
+    for seed, fold, unit in e.predictions.distinct("seed", "fold", "unit"):
         if unit in e.units:
             u = e.units[unit]
             placed[seed, u.recording].add((u.start, u.stop, fold, unit))
@@ -147,8 +144,7 @@ def _stimuli(e: Evidence) -> list[AuditFinding]:
         for seed, folds in e.dealt.items()
         for fold in folds
     }
-    rows = e.predictions
-    tested = set(zip(rows["seed"].tolist(), rows["fold"].tolist(), rows["stimulus"].tolist(), strict=True))
+    tested = e.predictions.distinct("seed", "fold", "stimulus")
     both = {stimulus for seed, fold, stimulus in tested if stimulus in learned.get((seed, fold), set())}
     if not both:
         return []
