@@ -10,10 +10,8 @@ no other, and the command then ends with 1.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import multiprocessing
-import os
 import sys
 import tempfile
 import time
@@ -23,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.speed import machine, page
-from bench.speed.measure import Row, Setting
+from bench.speed.measure import Setting, measured
 from bench.speed.peer import Peer
 
 ROOT = machine.ROOT
@@ -31,16 +29,6 @@ TOPICS = (
     *("startup", "preparing", "loading", "entropy", "steps", "encoders", "videomae", "stacks", "running", "workers"),
     *("scoring", "growth", "video"),
 )
-
-
-def measured(topic: str, setting: Setting) -> tuple[str, list[Row]]:
-    """What a topic says it is, and its rows. Runs in a process of its own."""
-    os.environ["EMBENCH_CACHE"] = str(setting.work / "cache")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["PYTHONWARNINGS"] = "ignore"
-    os.chdir(ROOT)
-    module = importlib.import_module(f"bench.speed.{topic}")
-    return str(module.__doc__).partition("\n\n")[0].replace("\n", " "), module.rows(setting)
 
 
 def run(topic: str, tiny: bool, peer: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import statistics
 import subprocess
@@ -52,6 +53,16 @@ class Row:
     repetitions: int = 1
     details: Mapping[str, Any] | None = None
     note: str = ""
+
+
+def measured(topic: str, setting: Setting) -> tuple[str, list[Row]]:
+    """What a topic says it is, and its rows. Runs in a process of its own."""
+    os.environ["EMBENCH_CACHE"] = str(setting.work / "cache")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    os.chdir(Path(__file__).resolve().parents[2])
+    module = importlib.import_module(f"bench.speed.{topic}")
+    return str(module.__doc__).partition("\n\n")[0].replace("\n", " "), module.rows(setting)
 
 
 Way = Callable[[], Took]

@@ -23,7 +23,7 @@ def table(found: Mapping[str, Any]) -> str:
     if found["warnings"]:
         parts.append("\n".join(f"- **Warning**: {warning}" for warning in found["warnings"]))
     for topic in found["topics"]:
-        parts.append(f"### {topic['name']}\n\n{topic['about']}")
+        parts += [text for text in (f"### {topic['name']}", topic["about"]) if text]
         if topic["error"]:
             parts.append(f"**Not measured**: {topic['error']}")
         if topic["rows"]:

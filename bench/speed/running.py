@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import statistics
 from pathlib import Path
 
 import yaml
 
 from bench.speed import data
-from bench.speed.measure import Row, Setting, Took, Way, alone, command, embench, figure, turns
+from bench.speed.measure import Row, Setting, Took, Way, alone, embench, figure, turns
 
 
 def rows(setting: Setting) -> list[Row]:
@@ -37,22 +38,17 @@ def rows(setting: Setting) -> list[Row]:
     done = setting.work / "done"
     cold = [line(done)()]
     stages.clear()
-    ways = {
-        "one": fresh(1), "two": fresh(2), "import": command("-c", "import embench.runs.run"),
-        "plan": line(done, "--dry-run"), "again": line(done),
-    }  # fmt: skip
+    ways = {"one": fresh(1), "two": fresh(2), "plan": line(done, "--dry-run"), "again": line(done)}
     times = turns(ways, setting.size(5, 1))
-    method = f"handcrafted + logreg on {name}, one seed"
-    planned = [p.seconds - i.seconds for p, i in zip(times["plan"], times["import"], strict=True)]
-    middle = sorted(planned)[len(planned) // 2]
-    fitted = sorted(stages)[len(stages) // 2]
-    whole, imported = alone(method, times["one"]), alone("of it, imports", times["import"])
+    whole = alone(f"handcrafted + logreg on {name}, one seed", times["one"])
+    planned = alone("of it, start-up and planning (as long as `--dry-run`)", times["plan"])
+    fitted = statistics.median(stages)
+    rest = whole.ours - planned.ours - fitted
     return [
         whole,
-        imported,
-        figure("of it, planning and reading prepared data", middle, "s", repetitions=len(planned)),
+        planned,
         figure("of it, stages: features assembled, fits, predictions", fitted, "s", repetitions=len(stages)),
-        figure("of it, scoring, controls and the record (the rest)", whole.ours - imported.ours - middle - fitted, "s"),
+        figure("of it, the rest: scores, controls, the record", rest, "s", repetitions=len(stages)),
         figure("peak memory", max(t.memory for t in times["one"]), "MB"),
         alone("the same by two workers", times["two"]),
         alone("the same command again, when all is done", times["again"]),
