@@ -12,17 +12,22 @@ from embench.runs.stages import run_stages
 
 
 def rows(setting: Setting) -> list[Row]:
-    root = data.amigos(setting, 10, 20.0).parent
+    root, name = data.stress_predict(setting)
     number = itertools.count()
     common: dict[str, Any] = {"encoders": ("handcrafted",), "fusion": "single", "modalities": "eda"}
-    common |= {"targets": "arousal", "recipe": setting.size("small", "quick"), "seeds": "0", "device": "cpu"}
+    common |= {"recipe": "small", "seeds": "0", "device": "cpu", "settings": ("encoder.epochs=5",)}
 
     def training(stack: int | None) -> Way:
         """All training of a run by one worker, in a new folder each turn; nothing is predicted or scored."""
 
         def way() -> Took:
             request = run.Request(
-                "amigos", stack=stack, data_root=root, runs=setting.work / f"runs-{next(number)}", workers=1, **common
+                "stress_predict",
+                stack=stack,
+                data_root=root,
+                runs=setting.work / f"runs-{next(number)}",
+                workers=1,
+                **common,
             )
             stages = [s for s in run.plan(request).graph.stages.values() if s.kind != "predict"]
             outcome: list[Any] = []
@@ -35,6 +40,6 @@ def rows(setting: Setting) -> list[Row]:
     ways = {"one": training(None), "stack": training(5)}
     for way in ways.values():
         way()
-    times = turns(ways, setting.size(5, 1))
-    what = "training handcrafted-size networks of 5 folds, --stack 5"
+    times = turns(ways, setting.size(3, 1))
+    what = f"training handcrafted-size networks on {name}, 5 folds, 5 epochs, --stack 5"
     return [faster(what, times["stack"], times["one"], "one by one", least=2)]
