@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ class Peer(AbstractContextManager["Peer"]):
     def __init__(self, python: Path) -> None:
         self.missing, self.told = "", dict[str, Any]()
         self._process: subprocess.Popen[str] | None = None
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # a pipe that nobody reads would fill up
         if not python.is_file():
             self.missing = f"{NAME} is not installed ({python})"
             return
         self._process = subprocess.Popen(  # noqa: S603  # our own script
-            [python, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [python, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
         )
         try:
             self.told = self._answer()
@@ -34,6 +36,7 @@ class Peer(AbstractContextManager["Peer"]):
     def __exit__(self, *_: object) -> None:
         if self._process:
             self._process.communicate()
+        self._log.close()
 
     def ask(self, job: str, **arguments: Any) -> dict[str, Any]:
         """What a job of `peer_server.py` gave. Raises RuntimeError where it failed."""
@@ -51,10 +54,12 @@ class Peer(AbstractContextManager["Peer"]):
         return {} if self.missing else {name: way}
 
     def _answer(self) -> dict[str, Any]:
-        assert self._process and self._process.stdout and self._process.stderr  # noqa: S101, PT018  # it has pipes
+        assert self._process and self._process.stdout  # noqa: S101, PT018  # it has pipes
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(self._process.stderr.read()[-600:])
+            self._process.wait()
+            self._log.seek(0)
+            raise RuntimeError((self._log.read().splitlines() or ["it ended"])[-1])
         found: dict[str, Any] = json.loads(line)
         return found
 
