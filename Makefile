@@ -68,8 +68,17 @@ rates: setup
 	$(BIN)/python -m tests.truth.allowance $$(mktemp -d) all
 	$(BIN)/python -m tests.truth.films 300
 
+# Everything that is measured, side by side; `make bench ONLY="startup steps"` measures some of it. Where the peer can't be
+# installed, the table says so, and the rest is measured.
 bench: setup
-	set -e; for script in bench/bench_*.py; do $(BIN)/python $$script; done
+	-$(MAKE) --no-print-directory .venv-peer/installed
+	$(BIN)/python -m bench.speed $(ONLY)
+
+# torcheeg needs older libraries, and so an environment of its own.
+.venv-peer/installed: bench/requirements-peer.txt
+	test -x .venv-peer/bin/python || $(PYTHON) -m venv .venv-peer
+	.venv-peer/bin/python -m pip install --quiet -r bench/requirements-peer.txt
+	touch $@
 
 # Damaged files: 2,000 of each dataset, each read in a process of its own.
 fuzz: setup
@@ -100,14 +109,9 @@ install: setup
 browser: setup
 	$(BIN)/pytest -m slow tests/report/test_browser.py
 
-# An independent reader, which needs older libraries and so an environment of its own.
-interop: setup .venv-interop/installed
-	$(BIN)/python -m tests.interop.compare .venv-interop/bin/python
-
-.venv-interop/installed: tests/interop/requirements.txt
-	test -x .venv-interop/bin/python || $(PYTHON) -m venv .venv-interop
-	.venv-interop/bin/python -m pip install --quiet -r tests/interop/requirements.txt
-	touch $@
+# An independent reader on synthetic files.
+interop: setup .venv-peer/installed
+	$(BIN)/python -m tests.interop.compare .venv-peer/bin/python
 
 board: setup
 	$(BIN)/python bench/board.py

@@ -3,26 +3,21 @@
 The hand-written loop is the strictest one: its frames are floats already, lie side by side, and are never turned round;
 the engine cuts clips out of whole recordings of uint8, turns half of them, scales them, drops paths, and gives each
 layer its own learning rate. Both compute in the precision of the device, turn by turn.
-
-    python bench/bench_videomae.py              # ViT-B on a GPU; on a CPU three of its layers, which it says
-    python bench/bench_videomae.py --layers 12  # ViT-B on a CPU: minutes
 """
 
 from __future__ import annotations
 
-import argparse
-import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tabulate import tabulate
 from torch import Tensor
 from torch.nn import functional
 
+from bench.speed.measure import Row, Setting, Took, share, timed
+from bench.speed.steps import now, since
 from embench import registry
 from embench.engine import device, loop, network
 from embench.engine.feed import Data, ResidentClips
@@ -33,7 +28,7 @@ from embench.interfaces.tokens import InputSpec, OutputSpec
 from embench.interfaces.units import LabelRule, Target
 from embench.nn import Model, Supervised
 
-TURNS, BOUND, FRAMES, SIZE = 7, 1.05, 16, 224
+TURNS, BOUND, FRAMES, SIZE = 5, 1.05, 16, 224
 OUTPUTS = OutputSpec((Target("arousal", "binary", LabelRule(), "arousal"),))
 
 
@@ -83,54 +78,36 @@ def by_hand(recipe: Recipe, data: Data, module: Any) -> Callable[[], None]:
     return epoch
 
 
-def compare(recipe: Recipe, steps: int, where: str, place: Path) -> np.ndarray:
-    """(turns, 2) seconds of a step, by hand and in the engine: of a CPU those that this process had it, so that others
-    on the machine count less."""
+def compare(recipe: Recipe, steps: int, turns: int, where: str, place: Path) -> tuple[list[Took], list[Took]]:
+    """A step by hand and one of the engine, turn by turn."""
     device.seed_everything(0, 1, where)
     data = clips(steps * recipe.batch, where)
     model, module = engines(recipe, data)
-    hand = by_hand(recipe, data, model.encoders["video"])
-    times: list[tuple[float, float]] = []
-    clock = time.process_time if where == "cpu" else time.perf_counter
-    mark = clock()
+    hand = timed(by_hand(recipe, data, model.encoders["video"]))
+    found: tuple[list[Took], list[Took]] = ([], [])
+    mark = now()
 
     def turn(_: Mapping[str, Any]) -> None:
         """An epoch by hand after each of the engine's."""
         nonlocal mark
-        now = clock()
-        hand()
-        times.append((clock() - now, now - mark))
-        mark = clock()
+        found[1].append(since(mark))
+        found[0].append(hand())
+        mark = now()
 
     folder = Folder(place, "stage", turn)
     folder.path.mkdir(parents=True)
     loop.CHECKPOINT_EVERY_S = 1e9  # a checkpoint a minute is nothing in hours of a run
     every = np.arange(data.size)
-    loop.fit(module, module, data, every, every[:0], recipe.but(epochs=TURNS + 1), folder, 0)
-    return np.array(times[1:]) / steps  # the first turn warms up
+    loop.fit(module, module, data, every, every[:0], recipe.but(epochs=turns + 1), folder, 0)
+    by, engine = ([Took(*(part / steps for part in t)) for t in times[1:]] for times in found)
+    return by, engine  # the first turn warmed up
 
 
-def main() -> None:
-    where = device.resolve_device("auto")
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--layers", type=int, default=12 if where == "cuda" else 3)
-    parser.add_argument("--batch", type=int, default=8 if where == "cuda" else 2)
-    parser.add_argument("--steps", type=int, default=10 if where == "cuda" else 1)
-    arguments = parser.parse_args()
+def rows(setting: Setting) -> list[Row]:
+    """Three of ViT-B's twelve layers, which a CPU can take."""
     paper: Recipe = registry.load("encoder", "videomae").recipes["paper"]
-    recipe = paper.but(batch=arguments.batch, build={"layers": arguments.layers, "weights": "random"})
-    with tempfile.TemporaryDirectory() as place:
-        times = compare(recipe, arguments.steps, where, Path(place))
-    hand, engine = 1e3 * np.median(times, 0)
-    ratio = np.median(times[:, 1] / times[:, 0])
-    bound = f"{BOUND} x" + (" MISSED" if ratio > BOUND else "")
-    name = f"ViT-B, {arguments.layers} of 12 layers, batch {arguments.batch}"
-    print(f"Training step, {where}, one thread, median of {TURNS} turns")
-    each = ", ".join(f"{ratio:.3f}" for ratio in times[:, 1] / times[:, 0])
-    print(tabulate([[name, f"{hand:.0f} ms", f"{engine:.0f} ms", f"{ratio:.3f} x", bound]],
-                   ["", "by hand", "engine", "ratio", "bound"]))  # fmt: skip
-    print(f"ratio of each turn: {each}")
-
-
-if __name__ == "__main__":
-    main()
+    layers = setting.size(3, 1)
+    recipe = paper.but(batch=2, build={"layers": layers, "weights": "random"})
+    hand, engine = compare(recipe, 1, setting.size(TURNS, 2), "cpu", setting.work / "stages")
+    what = f"step of VideoMAE, {layers} of 12 layers of ViT-B, batch 2"
+    return [share(what, engine, hand, "transformers in a bare loop", most=BOUND, scale=1e3, unit="ms")]

@@ -1,5 +1,5 @@
 """The bundled encoders and their heads once more, as one writes them first: torch's own modules, or those of the
-library that an encoder stands on, no masks, no plugin.
+library that an encoder stands on, no masks, no plugin. The peer's environment, which has no embench, reads it too.
 
 Each takes a recipe's `build` and the shape of a window, and maps (B, *shape) to one logit (B, 1).
 """
@@ -15,9 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from embench.nn import sinusoidal
-from embench_plugins import torchvision_shim
-
 Build = Mapping[str, Any]
 
 
@@ -25,6 +22,12 @@ def transformer(width: int, heads: int, ffn: int, dropout: float, attention: flo
     layer = nn.TransformerEncoderLayer(width, heads, ffn, dropout, batch_first=True)
     layer.self_attn.dropout = dropout if attention is None else attention
     return layer
+
+
+def sinusoidal(length: int, dim: int) -> Tensor:
+    """(length, dim) positions (Vaswani et al. 2017)."""
+    angle = torch.arange(length)[:, None] * torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))
+    return torch.stack([angle.sin(), angle.cos()], -1).flatten(1)[:, :dim]
 
 
 def classifier(width: int, hidden: int, dropout: float) -> nn.Module:
@@ -199,6 +202,8 @@ class Frames(nn.Module):
 
 class TimmFrames(Frames):
     def __init__(self, b: Build, shape: Sequence[int]) -> None:
+        from embench_plugins import torchvision_shim
+
         torchvision_shim.settle()
         import timm
 
@@ -214,6 +219,8 @@ class TimmFrames(Frames):
 
 class VideoMae(Frames):
     def __init__(self, b: Build, shape: Sequence[int]) -> None:
+        from embench_plugins import torchvision_shim
+
         torchvision_shim.settle()
         from transformers import VideoMAEConfig, VideoMAEModel
 

@@ -1,13 +1,11 @@
-"""Frames of videos: clips a second next to a plain PyAV loop that does the same, and peak memory with a long film."""
+"""Frames of videos next to a plain PyAV loop that does the same, and peak memory with a long film.
+
+`python -m bench.speed.video FILMS CACHE` stores the frames of films, for its memory to be looked at.
+"""
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,20 +13,18 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from tabulate import tabulate
 
+from bench.speed.measure import Row, Setting, command, faster, part, timed, turns
 from embench.interfaces.dataset import Card, Dataset, ModalityCard
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Video
 from embench.interfaces.units import LabelRule, Target
 from embench.store import Store, clips, prepare
-from embench.system import peak_memory
 
+ROOT = Path(__file__).resolve().parents[2]
 FPS, WIDTH, HEIGHT = 25, 320, 240
-FILMS, SECONDS, ROUNDS = 8, 180, 3
 HZ, SIZE, CLIP = 4, 96, 16
-SHORT_MIN, LONG_MIN = 1, 30
 
 
 class Films(Dataset):
@@ -111,94 +107,54 @@ def ours(store: Store, crop: str, workers: int, cache: Path) -> int:
     return len(clips(store, "video", Reader(Recipe(prepare=options)), workers=workers).array)
 
 
-def cpu_s() -> float:
-    """Seconds of processor time of this process and of its children that have ended."""
-    return sum(os.times()[:4])
+def rows(setting: Setting) -> list[Row]:
+    return [*_speed(setting), *_memory(setting)]
 
 
-def speed() -> None:
+def _speed(setting: Setting) -> list[Row]:
     cv2.setNumThreads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        root, cache, out = (Path(folder) / name for name in ("films", "cache", "out"))
-        root.mkdir()
-        out.mkdir()
-        for number in range(FILMS):
-            film(root / f"p{number}.mp4", SECONDS, WIDTH, HEIGHT)
-        store = stored(root, cache)
-        ways = {
-            "a plain PyAV loop": lambda: plain(root, out),
-            "embench, one worker": lambda: ours(store, "none", 1, cache),
-            "embench, two workers": lambda: ours(store, "none", 2, cache),
-        }
-        taken: dict[str, list[float]] = {name: [] for name in ways}
-        worked: dict[str, list[float]] = {name: [] for name in ways}
-        counts = set()
-        for _ in range(ROUNDS):
-            for name, way in ways.items():
-                began, before = time.perf_counter(), cpu_s()
-                counts.add(way())
-                taken[name].append(time.perf_counter() - began)
-                worked[name].append(cpu_s() - before)
-        began = time.perf_counter()
-        ours(store, "large", 1, cache)
-        looking = time.perf_counter() - began
-    (count,) = counts
-    loop = "a plain PyAV loop"
-    lines = [
-        [
-            name,
-            f"{count / CLIP / min(taken[name]):.1f}",
-            f"{min(taken[loop]) / min(taken[name]):.2f} x",
-            f"{min(worked[name]):.2f} s",
-            f"{min(worked[loop]) / min(worked[name]):.2f} x",
-        ]
-        for name in ways
+    n_films, seconds = setting.size((4, 60), (2, 5))
+    root, cache, out = (setting.work / name for name in ("films", "film-cache", "out"))
+    root.mkdir()
+    out.mkdir()
+    for number in range(n_films):
+        film(root / f"p{number}.mp4", seconds, WIDTH, HEIGHT)
+    store, counts = stored(root, cache), set[int]()
+    ways = {
+        "loop": timed(lambda: counts.add(plain(root, out))),
+        "one": timed(lambda: counts.add(ours(store, "none", 1, cache))),
+        "two": timed(lambda: counts.add(ours(store, "none", 2, cache))),
+        "faces": timed(lambda: counts.add(ours(store, "large", 1, cache))),
+    }
+    times = turns(ways, setting.size(2, 1))
+    (count,) = counts  # all ways give as many frames
+    what = f"frames for clips, {HZ} a second of {SIZE} pixels, from {n_films} films of {seconds} s, {WIDTH} x {HEIGHT}"
+    per: dict[str, Any] = {"scale": 1e3 * CLIP / count, "unit": "ms a clip"}
+    return [
+        faster(what, times["one"], times["loop"], "a plain PyAV loop", **per),
+        faster("the same, two workers", times["two"], times["one"], "one worker", **per),
+        faster("the same, looking for faces", times["faces"], times["one"], "not looking", **per),
     ]
-    lines.append(["embench, one worker, looking for faces", f"{count / CLIP / looking:.1f}", "", "", ""])
-    what = (
-        f"{CLIP} frames of {SIZE} pixels, {HZ} a second, from {FILMS} films of {SECONDS} s, {WIDTH} x {HEIGHT}, H.264"
-    )
-    print(f"Clips a second ({what}); best of {ROUNDS}")
-    print(tabulate(lines, ["", "clips/s", "of the loop", "processor", "of the loop"]))
-    spread = {name: f"{statistics.median(seconds) / min(seconds):.2f}" for name, seconds in taken.items()}
-    print(f"median over best, which shows how quiet the machine was: {spread}\n")
 
 
-def child(folder: Path) -> None:
-    """Prints the process's peak memory before and after storing the frames of the films in a folder, in MB."""
-    with tempfile.TemporaryDirectory() as cache:
-        store = stored(folder, Path(cache))
-        before = peak_memory()
-        count = ours(store, "large", 1, Path(cache))
-    print(before / 2**20, peak_memory() / 2**20, count)
+def _memory(setting: Setting) -> list[Row]:
+    """Storing the frames of one film, with a look for faces."""
+    peak, lengths = {}, setting.size((1, 5), (0.1, 0.2))
+    for minutes in lengths:
+        folder = setting.work / f"film-{minutes}"
+        folder.mkdir()
+        film(folder / "p.mp4", round(60 * minutes), WIDTH // 2, HEIGHT // 2)
+        way = command("-m", "bench.speed.video", folder, setting.work / f"frames-{minutes}", cwd=ROOT)
+        peak[minutes] = way().memory
+    few, many = lengths
+    what = f"peak memory of storing the frames of a film of {many:g} min"
+    return [part(what, peak[many], peak[few], "MB", f"{few:g} min", "of the smaller")]
 
 
-def memory() -> None:
-    rows, peaks = [], []
-    for minutes in (SHORT_MIN, LONG_MIN):
-        with tempfile.TemporaryDirectory() as folder:
-            film(Path(folder) / "p.mp4", 60 * minutes, WIDTH // 2, HEIGHT // 2)
-            line = [sys.executable, __file__, folder]
-            done = subprocess.run(line, check=True, capture_output=True, text=True)  # noqa: S603  # this very script
-        before, after, count = map(float, done.stdout.split())
-        peaks.append(after)
-        rows.append(
-            [
-                f"{minutes} min",
-                int(count),
-                f"{3 * SIZE**2 * count / 2**20:.0f} MB",
-                f"{before:.0f} MB",
-                f"{after:.0f} MB",
-            ]
-        )
-    print("Memory of storing frames, with a look for faces")
-    print(tabulate(rows, ["film", "frames", "stored", "before", "peak"]))
-    print(f"peak with {LONG_MIN} minutes: {peaks[1] / peaks[0]:.3f} x that with {SHORT_MIN}\n")
+def main() -> None:
+    cache = Path(sys.argv[2])
+    ours(stored(Path(sys.argv[1]), cache), "large", 1, cache)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        child(Path(sys.argv[1]))
-    else:
-        speed()
-        memory()
+    main()

@@ -1,8 +1,7 @@
-"""Each bundled encoder with its head against plain torch modules of the same layers: size, cost, and a training step.
+"""Each bundled encoder with its head against plain torch modules of the same layers: a training step, and its memory.
 
 Windows are as long as in the encoder's paper. Both take steps with the same loss and optimiser on the same windows,
-turn by turn in one process; the ratio is the median over turns, and is measured again before it counts as missed. Ends
-with 1 where one is. What the engine adds to a step, whatever the encoder, is `bench_step.py`'s to measure.
+turn by turn in one process. What the engine adds to a step, whatever the encoder, is measured by `steps`.
 """
 
 from __future__ import annotations
@@ -10,19 +9,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import multiprocessing
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from plain import PLAIN
-from tabulate import tabulate
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from bench.speed.measure import Row, Setting, Took, figure, share
+from bench.speed.plain import PLAIN
 from embench import registry
 from embench.engine import device as machine
 from embench.engine import loop, network
@@ -35,10 +32,8 @@ from embench.interfaces.tokens import InputSpec
 from embench.nn import FillAbsent, Model
 from embench.testing import samples
 
-BOUND, TURNS, AGAIN = 1.1, 7, 3
-LEAST_MS = 0.1
-"""Less is no difference: the linear layer over `handcrafted` takes .6 ms a step, of which calls are a part."""
-STEP_FLOPS, LEAST = 1e10, 2
+BOUND, TURNS = 1.1, 7
+STEP_FLOPS, LEAST = 3e9, 2
 """A CPU's batches are cut to about this many operations a step, but not below two windows."""
 TURN_S = 0.05
 
@@ -57,7 +52,7 @@ SHORTER = {"cnn_mlp": 10.0}
 """Seconds of the windows that steps are timed on where a CPU cannot take the paper's: here the paper's own variant."""
 
 HEAVY = 1e11
-"""Operations of a window of which a CPU takes no steps here: `bench_videomae.py` takes some of a ViT-B's layers."""
+"""Operations of a window of which a CPU takes no steps here: `videomae` takes some of a ViT-B's layers."""
 
 
 @dataclass(frozen=True)
@@ -150,40 +145,29 @@ def steps(case: Case, spec: InputSpec, size: int, device: str) -> tuple[Callable
     )
 
 
-def timed(step: Callable[[], None], repeats: int, device: str) -> float:
-    """Seconds a step: of a CPU those that this process had it, so that others on the machine count less."""
-    clock = time.process_time if device == "cpu" else time.perf_counter
-    began = clock()
+def timed(step: Callable[[], None], repeats: int) -> Took:
+    """A step of `repeats`."""
+    began, before = time.perf_counter(), time.process_time()
     for _ in range(repeats):
         step()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return (clock() - began) / repeats
+    return Took((time.perf_counter() - began) / repeats, (time.process_time() - before) / repeats)
 
 
-def measure(plain: Callable[[], None], ours: Callable[[], None], device: str) -> np.ndarray:
-    """(turns, 2) seconds of a step; who comes first changes from turn to turn."""
-    slowest = max(timed(step, 2, device) for step in (plain, ours))
-    repeats = max(1, round(TURN_S / slowest))
-    times = np.zeros((TURNS, 2))
-    for turn in range(TURNS):
+def measure(plain: Callable[[], None], ours: Callable[[], None], turns: int) -> tuple[list[Took], list[Took]]:
+    """Steps of the plain modules and of the encoder; which of them begins changes from turn to turn."""
+    pair = (plain, ours)
+    for step in pair:
+        step()
+    repeats = max(1, round(TURN_S / timed(plain, 1).seconds))
+    found: tuple[list[Took], list[Took]] = ([], [])
+    for turn in range(turns):
         for which in (0, 1) if turn % 2 else (1, 0):
-            times[turn, which] = timed((plain, ours)[which], repeats, device)
-    return times
+            found[which].append(timed(pair[which], repeats))
+    return found
 
 
-def ratio_of(times: np.ndarray) -> float:
-    return float(np.median(times[:, 1] / times[:, 0]))
-
-
-def memory_mb(case: Case, spec: InputSpec, size: int, device: str) -> float:
-    """What a step of the encoder needs at most beyond what is there before it: on a CPU in a process of its own."""
-    if device == "cuda":
-        step = steps(case, spec, size, device)[1]
-        step()
-        machine.reset_peak(device)
-        step()
-        return machine.peak_memory_mb(device)
+def memory_mb(case: Case, spec: InputSpec, size: int) -> float:
+    """MB that a step needs at most beyond what is there before it, in a process of its own."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
 
@@ -206,64 +190,30 @@ def memory_mb(case: Case, spec: InputSpec, size: int, device: str) -> float:
     return found
 
 
-def line_of(case: Case, device: str) -> tuple[list[Any], bool]:
-    """A line of the table, and whether the bound is kept."""
-    whole = dict(INPUTS[case.name])[case.modality] if case.preset == "paper" else case.seconds
-    count, operations = flops(case, case.spec(whole))
-    spec, mega = case.spec(case.seconds), f"{operations / 1e6:,.2f} M"
-    size = case.encoder.recipe.batch
-    if device == "cpu":
-        own = operations if whole == case.seconds else flops(case, spec)[1]
-        if own > HEAVY:
-            cells = ["", "", "", "", "too much for a CPU"]
-            return [f"{case.name} {case.preset}", f"{case.modality} {whole:g} s", f"{count:,}", mega, *cells], True
-        size = min(size, max(LEAST, int(STEP_FLOPS / (3 * own))))
-    memory = memory_mb(case, spec, size, device)
-    pair = steps(case, spec, size, device)
-    times = measure(*pair, device)
-    tried = 1
-    while not kept(times) and tried <= AGAIN:
-        times, tried = min(times, measure(*pair, device), key=ratio_of), tried + 1
-    plain, ours = 1e3 * np.median(times, 0)
-    fine = kept(times)
-    of = f" of {case.encoder.recipe.batch}" if size < case.encoder.recipe.batch else ""
-    timed_on = f"{size}{of} x {'x'.join(map(str, spec.shape))}"
-    ratio = f"{ratio_of(times):.3f} x" + ("" if fine else " MISSED") + (f" (try {tried})" if tried > 1 else "")
-    return [
-        f"{case.name} {case.preset}", f"{case.modality} {whole:g} s", f"{count:,}", mega,
-        timed_on, f"{plain:.2f} ms", f"{ours:.2f} ms", f"{memory:.0f} MB", ratio,
-    ], fine  # fmt: skip
+def rows_of(case: Case, turns: int) -> list[Row]:
+    """A CPU's rows of an encoder; none where a window is too much for one."""
+    spec = case.spec(case.seconds)
+    count, operations = flops(case, spec)
+    if operations > HEAVY:
+        return []
+    whole = case.encoder.recipe.batch
+    size = min(whole, max(LEAST, int(STEP_FLOPS / (3 * operations))))
+    plain, ours = measure(*steps(case, spec, size, "cpu"), turns)
+    what = f"step of {case.name} ({case.preset}), {size} x {'x'.join(map(str, spec.shape))}"
+    note = f"{count:,} parameters, {operations / 1e6:,.2f} million operations a window"
+    most = None if case.encoder.reads == "features" else BOUND  # a layer or two, which are calls alone: see `steps`
+    row = share(what, ours, plain, "plain torch modules", most=most, scale=1e3, unit="ms", note=note)
+    return [row, figure("the same, memory of a step", memory_mb(case, spec, size), "MB")]
 
 
-def kept(times: np.ndarray) -> bool:
-    """Whether our steps keep the bound, from `times` (turns, 2) of plain and ours, in seconds."""
-    plain, ours = 1e3 * np.median(times, 0)
-    return ratio_of(times) <= BOUND or bool(ours - plain <= LEAST_MS)
-
-
-def main() -> int:
+def rows(setting: Setting) -> list[Row]:
     names = [e.name for e in registry.entries("encoder") if e.package == registry.BUNDLED]
     cases = [
         Case(name, preset, modality, SHORTER.get(name, seconds))
         for name in names
-        for preset in ("paper", "small")
+        for preset in setting.size(("paper", "small"), ("small",))
         for modality, seconds in INPUTS.get(name, ())
+        if name in setting.size(names, ("handcrafted",))
     ]
-    all_kept = True
-    devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-    head = ["encoder", "window", "parameters", "FLOPs a window", "timed on", "plain", "ours", "memory", "ratio"]
-    for device in devices:
-        machine.seed_everything(0, 1, device)
-        lines, fine = zip(*(line_of(case, device) for case in cases), strict=True)
-        all_kept = all_kept and all(fine)
-        where = "cpu, one thread" if device == "cpu" else torch.cuda.get_device_name()
-        bound = f"{BOUND} x or {LEAST_MS} ms"
-        print(f"A training step of each encoder with its head, {where}; median of {TURNS} turns, bound {bound}")
-        print(tabulate(lines, head), "\n")
-    if without := sorted(set(names) - INPUTS.keys()):
-        print(f"not measured, for want of plain modules in bench/plain.py: {', '.join(without)}\n")
-    return 0 if all_kept else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    machine.seed_everything(0, 1, "cpu")
+    return [row for case in cases for row in rows_of(case, setting.size(TURNS, 2))]

@@ -1,0 +1,64 @@
+"""The table of `docs/performance.md`, made from the JSON of a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- made by `make bench`: begin -->", "<!-- made by `make bench`: end -->"
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """Markdown: what was measured on, and a table a topic."""
+    about, parts = found["machine"], []
+    versions = ", ".join(
+        f"{name} {version}" for name, version in {"Python": about["python"], **about["versions"]}.items()
+    )
+    parts.append(
+        f"Measured on {about['measured']}, commit {about['commit']}, in {found['seconds'] / 60:.0f} minutes, on "
+        f"{about['cores']} cores of {about['processor']} with {about['memory_gb']} GB, {about['system']}; {versions}; "
+        f"load average before: {', '.join(map(str, about['load_average']))}."
+    )
+    if found["warnings"]:
+        parts.append("\n".join(f"- **Warning**: {warning}" for warning in found["warnings"]))
+    for topic in found["topics"]:
+        parts += [text for text in (f"### {topic['name']}", topic["about"]) if text]
+        if topic["error"]:
+            parts.append(f"**Not measured**: {topic['error']}")
+        if topic["rows"]:
+            head = "| what | embench | beside | ratio | bound | turns |\n|---|---|---|---|---|---|"
+            parts.append("\n".join([head, *(_line(row) for row in topic["rows"])]))
+    return "\n\n".join(parts)
+
+
+def insert(page: str, found: Mapping[str, Any]) -> str:
+    """The page with this table between its markers. Raises ValueError where it lacks one."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page lacks {BEGIN!r} or {END!r}")
+    return f"{before}{BEGIN}\n\n{table(found)}\n\n{END}{after}"
+
+
+def write(folder: Path, found: Mapping[str, Any]) -> None:
+    """Puts the table into `performance.md` of a folder, where there is one."""
+    page = folder / "performance.md"
+    if page.is_file():
+        page.write_text(insert(page.read_text(), found))
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    peer = row["against"]
+    if row["peer"] is not None:
+        peer += f": {_number(row['peer'])} {row['unit']}"
+    ratio = "" if row["ratio"] is None else f"{row['ratio']:.3g} {row['means']}"
+    verdict = {True: ", kept", False: ", **missed**", None: ""}[row["kept"]]
+    bound = row["bound"].replace(">=", "≥").replace("<=", "≤") + verdict
+    what = row["what"] + (f" ({row['note']})" if row["note"] else "")
+    cells = [what, f"{_number(row['ours'])} {row['unit']}", peer, ratio, bound, str(row["repetitions"])]
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

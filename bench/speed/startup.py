@@ -1,0 +1,26 @@
+"""How long a user waits for the command line, next to Python's own start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.speed.measure import Row, Setting, alone, command, embench, turns
+
+BOARDS = Path(__file__).resolve().parents[2] / "leaderboards"
+PYTHON = "python -c pass"
+
+
+def rows(setting: Setting) -> list[Row]:
+    ways = {
+        PYTHON: (command("-c", "pass"), None),
+        "import embench": (command("-c", "import embench"), 0.15),
+        "embench --help": (embench("--help"), 0.4),
+        "embench list": (embench("list"), 0.4),
+        "embench run --help": (embench("run", "--help"), 0.4),
+        "embench leaderboard show": (embench("leaderboard", "show", "--boards", BOARDS), None),
+        "import torch": (command("-c", "import torch"), None),
+    }
+    for way, _ in ways.values():
+        way()  # fills the file cache
+    times = turns({name: way for name, (way, _) in ways.items()}, setting.size(11, 2))
+    return [alone(name, times[name], most=most) for name, (_, most) in ways.items()]

@@ -1,0 +1,160 @@
+"""A training step of the engine against a loop written by hand, and against torcheeg's trainer, turn by turn.
+
+The hand-written loop has what must be equal (class weights, clipped gradients, the precision of the device) and gets
+its windows cut beforehand, side by side in one tensor, which a large dataset has no memory for. Batches are small, so
+that what the engine does besides the network weighs more than in any recipe. torcheeg's trainer trains plain modules of
+the same layers and sizes on the same windows; what it shows and writes beside training is switched off.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from bench.speed import data
+from bench.speed.measure import Row, Setting, Took, faster, share
+from bench.speed.peer import NAME, Peer, took
+from embench.engine import device, fits, loop, network
+from embench.engine.feed import Data
+from embench.engine.specs import FitParams, FusionParams
+from embench.engine.stage import Folder, Stage
+from embench.engine.supervised import class_weights
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.tokens import Batch
+from embench.nn import Model, Supervised
+from embench.runs import run
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method, steps of an epoch and epochs; `peer` says that the peer trains the same layers."""
+
+    encoder: str
+    fusion: str
+    modalities: str
+    batch: int
+    steps: int
+    turns: int
+    most: float
+    peer: bool = True
+
+
+CASES = (
+    Case("cnn_tf", "single", "eda", 16, 5, 15, 1.03),
+    Case("cnn_tf", "cross_attn", "ecg,eda", 16, 5, 11, 1.03, peer=False),
+    Case("handcrafted", "single", "eda", 32, 50, 41, 1.08),
+)
+
+
+def by_hand(
+    model: Model, of: Data, train: np.ndarray, classes: torch.Tensor, recipe: Recipe, size: int
+) -> Callable[[], None]:
+    """An epoch as one would write it."""
+    rows = {m: feed.batch_rows(train) for m, feed in of.feeds.items()}
+    assert of.y is not None  # noqa: S101  # a labelled stage
+    y = of.y[torch.from_numpy(train).to(of.device), 0]
+    optimiser = torch.optim.AdamW(model.parameters(), recipe.lr, recipe.betas, weight_decay=recipe.weight_decay)
+
+    def epoch() -> None:
+        model.train()
+        total = torch.zeros((), device=of.device)
+        for index in torch.randperm(len(y), device=of.device).split(size):
+            every = torch.arange(len(index), device=of.device)
+            x = {m: part[index] for m, (part, _) in rows.items()}
+            mask = {m: None if there is None else there[index] for m, (_, there) in rows.items()}
+            optimiser.zero_grad()
+            with device.training_precision(of.device):
+                logits = model(Batch(x, mask, dict.fromkeys(rows, every), len(index))).logits
+            losses = functional.binary_cross_entropy_with_logits(logits[:, 0].float(), y[index], reduction="none")
+            weight = classes[y[index].long()]
+            loss = (losses * weight).sum() / weight.sum()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip or 1e9)
+            optimiser.step()
+            total += loss.detach()
+        float(total)
+
+    return epoch
+
+
+def compare(case: Case, stage: Stage[FitParams], setting: Setting, peer: Peer) -> dict[str, list[Took]]:
+    """Seconds of a step: `hand`, `ours`, and `peer` where there is one."""
+    device.seed_everything(0, 1, stage.params.common.device)
+    of, specs, train, _, _ = fits.labelled(stage)
+    outputs, params = network.output_spec_of(stage.params), stage.params
+    if isinstance(params, FusionParams):
+        model = network.build_fusion(params.modalities, params.fusion, specs, outputs)
+    else:
+        model = network.build_unimodal(params.modalities, specs, outputs)
+    steps, turns = setting.size(case.steps, 2), setting.size(case.turns, 2)
+    recipe = params.recipe.but(epochs=turns + 1)
+    train = np.resize(train[of.present[train].all(1)], steps * case.batch)
+    y, weight = (part[train].cpu().numpy() for part in of.labels)
+    classes = class_weights(outputs.targets[0], y[:, 0], weight, balanced=True)
+    weights = torch.tensor(classes, dtype=torch.float32, device=of.device)
+    hand = by_hand(copy.deepcopy(model).to(of.device), of, train, weights, recipe, case.batch)
+    module = Supervised(model, replace(outputs, class_weights=(classes,))).to(of.device)
+    given = setting.work / f"{case.encoder}.npy"
+    np.save(given, next(iter(of.feeds.values())).batch_rows(train)[0].cpu().numpy())
+    found: dict[str, list[Took]] = {"hand": [], "ours": [], "peer": []}
+    mark = now()
+
+    def turn(event: Mapping[str, Any]) -> None:
+        """Epochs of the others after each of the engine's."""
+        nonlocal mark
+        if event["event"] != "epoch_ended":
+            return
+        found["ours"].append(since(mark))
+        begin = now()
+        hand()
+        found["hand"].append(since(begin))
+        if case.peer and not peer.missing:
+            build = dict(next(iter(params.modalities.values())).recipe.build)
+            told = peer.ask("train", network=case.encoder, build=build, windows=given, batch=case.batch)
+            found["peer"].append(took(told))
+        mark = now()
+
+    folder = Folder(setting.work / "stages", stage.id, turn)
+    folder.path.mkdir(parents=True)
+    loop.fit(module, module, of, train, train[:0], recipe, folder, 0)
+    return {name: [Took(*(part / steps for part in t)) for t in times[1:]] for name, times in found.items()}
+
+
+def now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def since(mark: tuple[float, float]) -> Took:
+    seconds, processor = now()
+    return Took(seconds - mark[0], processor - mark[1])
+
+
+def rows(setting: Setting) -> list[Row]:
+    root = data.amigos(setting, 2, setting.size(None, 20.0)).parent
+    common: dict[str, Any] = {"targets": "arousal", "recipe": "small", "seeds": "0", "workers": 1, "device": "cpu"}
+    common |= {"data_root": root, "runs": setting.work / "runs"}
+    found: list[Row] = []
+    with Peer(setting.peer) as peer:
+        for case in CASES:
+            plan = run.plan(
+                run.Request(
+                    "amigos", encoders=(case.encoder,), fusion=case.fusion, modalities=case.modalities, **common
+                )
+            )
+            stage = next(s for s in plan.graph.stages.values() if s.kind in ("unimodal", "fusion"))
+            times = compare(case, stage, setting, peer)
+            name = f"step of {case.encoder} {case.fusion} on {case.modalities}, batch {case.batch}"
+            milli = {"scale": 1e3, "unit": "ms"}
+            found.append(share(name, times["ours"], times["hand"], "a bare torch loop", most=case.most, **milli))
+            if case.peer:
+                against = f"{NAME}, trainer"
+                found.append(faster("the same", times["ours"], times["peer"], against, note=peer.missing, **milli))
+    return found
