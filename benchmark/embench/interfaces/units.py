@@ -82,9 +82,7 @@ class LabelRule:
             return None
         if self.aggregate == "mean":
             return float(raw.mean())
-        if self.aggregate == "value":
-            return float(raw[0])
-        if (raw == raw[0]).all():
+        if self.aggregate == "value" or (raw == raw[0]).all():
             return float(raw[0])
         values, counts = np.unique(raw, return_counts=True)
         if self.aggregate == "unanimous" and len(values) > 1:

@@ -199,8 +199,8 @@ def _row(
     if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
         faults.add("decisions are no class", line, row["decision"], f"0 to {target.n - 1}")
         return None
-    about = [sys.intern(row[name]) for name in REQUIRED_COLUMNS]  # which stand there often
-    return SubmittedRow(line, *about, whole["seed"], whole["fold"], scores, decision)
+    subject, recording, unit, name = (sys.intern(row[name]) for name in REQUIRED_COLUMNS)  # they stand there often
+    return SubmittedRow(line, subject, recording, unit, name, whole["seed"], whole["fold"], scores, decision)
 
 
 def _number(text: str) -> float | None:

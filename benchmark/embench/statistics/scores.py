@@ -37,6 +37,61 @@ class HeadlineRule(Protocol):
         """The metric that ranks runs on targets of a kind in a study of this design."""
 
 
+def scores_once(
+    predictions: Predictions,
+    labels: Labels,
+    *,
+    targets: Sequence[Target],
+    protocol: HeadlineRule,
+    design: Design,
+    groups: Mapping[str, str],
+    unit_length_s: float,
+    sessions: Mapping[str, float],
+    not_applicable: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """`compute_scores`, or what the latest call made of the same content: an audit computes again what stands in the
+    record, which the same process may have just written."""
+    given = {
+        "predictions": _plain(predictions.columns),
+        "labels": _plain(labels.columns),
+        "targets": [(repr(target), protocol.headline_for(target.kind, design)) for target in targets],
+        "about": [design, repr(unit_length_s)],
+        "subjects": [(s, groups.get(s), repr(sessions.get(s))) for s in predictions.texts("subject").names.tolist()],
+        "not applicable": {target: dict(reasons) for target, reasons in not_applicable.items() if reasons},
+        "metrics": [registry.origin(registry.find("metric", name)) for name in registry.names("metric")],
+    }
+    key = digest(given)
+    if key not in _latest:
+        made = compute_scores(
+            predictions,
+            labels,
+            targets=targets,
+            protocol=protocol,
+            design=design,
+            groups=groups,
+            unit_length_s=unit_length_s,
+            sessions=sessions,
+            not_applicable=not_applicable,
+        )
+        _latest.clear()
+        _latest[key] = made
+    return deepcopy(_latest[key])
+
+
+_latest: dict[str, dict[str, Any]] = {}
+"""The digest of what `scores_once` was given last, and the scores."""
+
+
+def _plain(columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What decides the content of columns, as plain values: of texts the names, and digests of numbers."""
+    stored = columns.stored if isinstance(columns, Columns) else columns
+    made: dict[str, Any] = {}
+    for name, column in stored.items():
+        texts = column.used() if isinstance(column, Texts) else None
+        made[name] = [texts.names.tolist(), digest(texts.code)] if texts is not None else digest(column)
+    return made
+
+
 def compute_scores(
     predictions: Predictions,
     labels: Labels,
@@ -68,50 +123,6 @@ def compute_scores(
         DataError: predictions do not fit together or with `groups`.
         PluginError: a metric raised.
     """
-    subjects = set(predictions.texts("subject").names.tolist())
-    given = {
-        "predictions": _plain(predictions.columns),
-        "labels": _plain(labels.columns),
-        "targets": [(repr(target), protocol.headline_for(target.kind, design)) for target in targets],
-        "about": [design, repr(unit_length_s), sessions is None],
-        "subjects": [(name, groups.get(name), repr((sessions or {}).get(name))) for name in sorted(subjects)],
-        "not applicable": {target: dict(reasons) for target, reasons in (not_applicable or {}).items() if reasons},
-        "metrics": {name: registry.code_identity("metric", name) for name in registry.names("metric")},
-    }
-    key = digest(given)
-    if key not in _latest:
-        made = _compute(predictions, labels, targets, protocol, design, groups, unit_length_s, sessions, not_applicable)
-        _latest.clear()
-        _latest[key] = made
-    return deepcopy(_latest[key])
-
-
-_latest: dict[str, dict[str, Any]] = {}
-"""The scores that were computed last: an audit computes those of the record again that the same process wrote."""
-
-
-def _plain(columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """What decides the content of columns, as plain values: of texts the names, and digests of numbers."""
-    stored = columns.stored if isinstance(columns, Columns) else columns
-    made: dict[str, Any] = {}
-    for name, column in stored.items():
-        texts = column.used() if isinstance(column, Texts) else None
-        made[name] = [texts.names.tolist(), digest(texts.code)] if texts is not None else digest(column)
-    return made
-
-
-def _compute(
-    predictions: Predictions,
-    labels: Labels,
-    targets: Sequence[Target],
-    protocol: HeadlineRule,
-    design: Design,
-    groups: Mapping[str, str],
-    unit_length_s: float | Mapping[str, float],
-    sessions: Mapping[str, float] | None,
-    not_applicable: Mapping[str, Mapping[str, str]] | None,
-) -> dict[str, Any]:
-    """See `compute_scores`."""
     headlines = {target.name: protocol.headline_for(target.kind, design) for target in targets}
     out: dict[str, Any] = {
         "headlines": headlines,

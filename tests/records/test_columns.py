@@ -1,0 +1,52 @@
+"""Texts that are kept once give back the rows that they were made of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from embench.records.columns import Texts
+from embench.records.predictions import ROWS_AT_ONCE, Predictions
+
+
+def rows(units: list[str], method: str = "model") -> Predictions:
+    n = len(units)
+    texts = {name: np.array(units) for name in ("subject", "recording", "stimulus", "unit")}
+    numbers = {"fold": np.arange(n), "seed": np.zeros(n), "start_s": np.zeros(n), "score": np.zeros(n)}
+    same = {"method": np.full(n, method), "target": np.full(n, "t")}
+    return Predictions({**texts, **numbers, **same, "decision": np.zeros(n)})
+
+
+def test_names_of_several_parts_are_joined_in_order():
+    both = Predictions.concatenate([rows(["b", "ä", "b"]), rows(["a", "longer than all"], "prior")])
+    assert both["unit"].tolist() == ["b", "ä", "b", "a", "longer than all"]
+    assert both["method"].tolist() == ["model"] * 3 + ["prior"] * 2
+
+
+def test_names_that_no_row_has_any_more_are_forgotten():
+    few = rows(["c", "a", "b", "a"]).take(np.array([3, 0]))
+    texts = few.texts("unit")
+    assert texts.names.tolist() == ["a", "c"]
+    assert texts.code.tolist() == [0, 1]
+    assert few.take(np.array([], np.int64))["unit"].tolist() == []
+
+
+def test_codes_are_those_of_numpy():
+    words = np.array(["x10", "x9", "", "x10", "é", "x"])
+    names, code = np.unique(words, return_inverse=True)
+    made = Texts.of([words[:2].tolist(), [], words[2:].tolist()])
+    assert made.names.tolist() == names.tolist()
+    assert made.code.tolist() == code.tolist()
+
+
+def test_what_stands_together_is_listed_once():
+    both = Predictions.concatenate([rows(["a", "b", "a"]), rows(["a"], "prior")])
+    assert set(both.distinct("method", "unit")) == {("model", "a"), ("model", "b"), ("prior", "a")}
+    assert len(both.distinct("unit", "fold")) == 3
+    assert Predictions.none().distinct("unit", "fold") == []
+
+
+def test_a_file_of_more_rows_than_are_read_at_once_comes_back(tmp_path):
+    many = rows([f"unit {i}" for i in range(2 * ROWS_AT_ONCE + 1)])
+    many.write(tmp_path / "p.csv.gz")
+    again = Predictions.read(tmp_path / "p.csv.gz")
+    assert all(np.array_equal(again[name], many[name]) for name in many.columns)
