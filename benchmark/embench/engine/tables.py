@@ -1,10 +1,11 @@
-"""Makes the feature tables that stages will read, by several processes, before any stage runs: else one stage would make
-a table alone, or two that run side by side would both make it."""
+"""Makes the feature tables that stages will read, by several processes, before any stage runs: else one stage would
+make a table alone, or two that run side by side would both make it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from embench.engine.assemble import (
 from embench.engine.rows import stage_view, view_length
 from embench.engine.specs import FitParams, Params, Part, PretrainParams
 from embench.engine.stage import Stage
+from embench.errors import EmbenchError
 from embench.files import digest
 from embench.store import Store, derive, open_store
 from embench.system import ending_with, fresh_processes, without_main_module
@@ -46,7 +48,7 @@ def make_tables(todo: Iterable[Stage[Params]], workers: int) -> None:
         if key not in made:
             made.add(key)
             # Whatever fails here fails again in the stage, which says whose fault it is and holds up no other.
-            with suppress(Exception):
+            with suppress(EmbenchError, MemoryError, BrokenProcessPool):
                 _make(stage, params, workers)
 
 
@@ -71,10 +73,11 @@ def _shared(
 ) -> dict[str, np.ndarray | None]:
     """Rows of each recording: by this process, then by `workers` as soon as what is left is seen to be worth it."""
     made: dict[str, np.ndarray | None] = {}
-    left = [*wanted]
+    left: list[str] = []
     began = time.process_time()
-    while left:
-        made[left[0]] = rows(left[0], wanted[left.pop(0)])
+    for recording, spans in wanted.items():
+        made[recording] = rows(recording, spans)
+        left = [other for other in wanted if other not in made]
         if len(made) == 1:
             began = time.process_time()  # the first recording also waits for imports
         elif (time.process_time() - began) / (len(made) - 1) * len(left) * (1 - 1 / workers) > _START_S:
