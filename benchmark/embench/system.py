@@ -156,6 +156,18 @@ def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(most, mp_context=context, initializer=_start, initargs=(dict(os.environ),))
 
 
+@contextmanager
+def ending_with(pool: ProcessPoolExecutor) -> Iterator[None]:
+    """Ends the pool's processes at once, whatever they do, where something is raised inside."""
+    try:
+        yield
+    except BaseException:
+        for process in (pool._processes or {}).values():  # noqa: SLF001  there is no public way
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
 def _start(environment: dict[str, str]) -> None:
     os.environ.clear()  # a copy has the environment of the time when the first one was made
     os.environ.update(environment)
@@ -171,7 +183,7 @@ def in_fresh_process(work: Callable[..., _T], *arguments: Any) -> _T:
     """
     from concurrent.futures.process import BrokenProcessPool
 
-    with fresh_processes(1, work.__module__) as pool:
+    with fresh_processes(1, work.__module__) as pool, ending_with(pool):
         with without_main_module():
             future = pool.submit(work, *arguments)
         try:
@@ -181,10 +193,6 @@ def in_fresh_process(work: Callable[..., _T], *arguments: Any) -> _T:
                 f"the process of {work.__name__} was killed",
                 hint="often it ran out of memory; the same command resumes",
             ) from error
-        except BaseException:
-            for process in (pool._processes or {}).values():  # noqa: SLF001  there is no public way
-                process.terminate()
-            raise
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """Same seed, same bytes: run once, by two workers, or killed in every kind of stage and run again."""
 
+import functools
 import os
 import signal
 import subprocess
 import sys
-from functools import cache
 
 import pytest
 
+from embench.engine import tables
 from embench.engine.executors import local
 from embench.runs.run import run
 
@@ -44,17 +45,23 @@ METHODS = {"networks": NETWORKS, "estimator": ESTIMATOR}
 def once(four, tmp_path_factory):
     """Gives a method's run, made without a break by one worker."""
     bench = Bench(four, tmp_path_factory.mktemp("once"))
-    return cache(lambda name: bench.run(**METHODS[name]))
+    return functools.cache(lambda name: bench.run(**METHODS[name]))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
-def test_two_workers_give_the_same_bytes(four, once, tmp_path, name, monkeypatch):
+def test_two_workers_give_the_same_bytes(four, once, cache, tmp_path, name, monkeypatch):
+    alone = once(name)
     monkeypatch.setattr(local, "_ALONE_S", 0.0)  # else short stages would be over before a worker starts
+    monkeypatch.setattr(tables, "_START_S", -1.0)  # and so would few features
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))  # where no features are yet
     again = Bench(four, tmp_path).run(**METHODS[name], workers=2)
-    assert again.id == once(name).id
-    assert folder_of(again) == folder_of(once(name))
-    for path in (once(name).folder / "weights").glob("*"):
+    assert again.id == alone.id
+    assert folder_of(again) == folder_of(alone)
+    made = {path.parent.name: path.read_bytes() for path in tmp_path.glob("cache/derived/*/array.npy")}
+    assert bool(made) == (name == "estimator")
+    assert made == {key: (cache / "derived" / key / "array.npy").read_bytes() for key in made}
+    for path in (alone.folder / "weights").glob("*"):
         assert path.read_bytes() == (again.folder / "weights" / path.name).read_bytes()
 
 

@@ -254,7 +254,7 @@ def _clip_feed(part: _Part, budget: int) -> tuple[ResidentClips | StreamedClips,
 
 def _feature_feed(part: _Part, all_view: View | None) -> tuple[FeatureFeed, InputSpec]:
     source, m, encoder, grid, device = part.source, part.m, part.encoder, part.grid, part.device
-    everything = _all_anchors(source, all_view)
+    everything = all_anchors(source, all_view)
     standardised = standardises(source, m)
     stored = features_of(source.store, m, encoder, part.code, everything, part.view, part.length_s, standardised)
     if not stored:
@@ -303,7 +303,7 @@ def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarra
         rows = stored.get(source.store.recordings[r].id)
         if rows is not None:
             values[at] = rows
-    if source.normalise in ("subject_unlabelled", "baseline"):
+    if by_subject(source):
         subject = np.array([source.store.recordings[r].subject for r in everything.recording])
         known, owner = (
             (values, subject) if source.rest is None else _at_rest(source, m, encoder, part.code, part.length_s)
@@ -318,8 +318,14 @@ def _in_ms(grid: Grid) -> Iterable[tuple[int, int, int]]:
     return zip(grid.recording.tolist(), start, stop, strict=True)
 
 
-def _all_anchors(source: Source, all_view: View | None) -> Grid:
+def all_anchors(source: Source, all_view: View | None) -> Grid:
+    """The anchors of all units of the dataset, as a stage with this view of its own reads them."""
     return anchors(all_view or View("unit"), source.all_recording, source.all_start, source.all_stop)
+
+
+def by_subject(source: Source) -> bool:
+    """Whether features are z-scored by their subject's, or by those of its rest."""
+    return source.normalise in ("subject_unlabelled", "baseline")
 
 
 def standardises(source: Source | SourceSpec, m: str) -> bool:
@@ -348,7 +354,7 @@ def derived_again(
         return None
     view = view_of(encoder, part.name)
     views = [view_of(encoder_of(each), each.name) for each in params.modalities.values()]
-    grid = _all_anchors(source, stage_view(params.recipe.view, views))
+    grid = all_anchors(source, stage_view(params.recipe.view, views))
     length_s = view_length(view, source.longest_s, source.shortest_s)
     table = features_of(store, m, encoder, part.code, grid, view, length_s, standardises(source, m))
     if name not in table:
@@ -360,24 +366,39 @@ def derived_again(
 
 
 def features_of(
-    store: Store, m: str, encoder: Encoder, code: str, grid: Grid, view: View, length_s: float, standardised: bool
+    store: Store,
+    m: str,
+    encoder: Encoder,
+    code: str,
+    grid: Grid,
+    view: View,
+    length_s: float,
+    standardised: bool,
+    make: derive.RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
     """Recording's id -> (k, *shape) features at its anchors, of signals as they are or z-scored by recording
-    (`standardised`); computed once, then read from disk."""
+    (`standardised`); computed once, by `make` where it is given, then read from disk."""
     seconds = spans_of(grid, view, length_s)
     spans = {store.recordings[r].id: seconds[at] for r, at in by_recording(grid).items()}
-    return derive.features(store, m, encoder, code, spans, standardised)
+    return derive.features(store, m, encoder, code, spans, standardised, make)
 
 
-def _at_rest(source: Source, m: str, encoder: Encoder, code: str, length_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Features (k, *shape) while subjects rested, and whose they are (k,): of windows as long as the encoder reads, or
-    as the rest where that is shorter, each beginning half a window after the one before."""
+def features_at_rest(
+    source: Source, m: str, encoder: Encoder, code: str, length_s: float, make: derive.RowsOf | None = None
+) -> Mapping[str, np.ndarray]:
+    """Recording's id -> (k, *shape) features while its subject rested: of windows as long as the encoder reads, or as
+    the rest where that is shorter, each beginning half a window after the one before."""
     entries, (first, last) = source.store.recordings, source.rest or (0.0, 0.0)
     ends = np.minimum(last, [entry.duration_s for entry in entries])
     length = min(length_s, last - first)
     grid = slide(length, length / 2, np.arange(len(entries)), np.full(len(entries), first), ends)
-    table = features_of(source.store, m, encoder, code, grid, View("window", length, length), length, False)
-    rested = [entry for entry in entries if entry.id in table]
+    return features_of(source.store, m, encoder, code, grid, View("window", length, length), length, False, make)
+
+
+def _at_rest(source: Source, m: str, encoder: Encoder, code: str, length_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Features (k, *shape) while subjects rested, and whose they are (k,)."""
+    table = features_at_rest(source, m, encoder, code, length_s)
+    rested = [entry for entry in source.store.recordings if entry.id in table]
     if not rested:
         raise DataError(f"no subject has {m} while resting", where=str(source.store.path), hint="other --modalities")
     rows = [np.asarray(table[entry.id]) for entry in rested]

@@ -32,6 +32,9 @@ __all__ = ["Clips", "Derived", "clips", "features", "joined", "stream"]
 
 _ARRAY, _INDEX = "array.npy", "index.json"
 
+RowsOf = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray | None]]
+"""From spans (n, 2) of each recording to its features (n, *shape), None where no span has a sample in it."""
+
 
 @dataclass(frozen=True)
 class Derived:
@@ -159,12 +162,14 @@ def features(
     code: str,
     spans: Mapping[str, np.ndarray],
     standardised: bool = False,
+    make: RowsOf | None = None,
 ) -> Mapping[str, np.ndarray]:
     """What `encoder.features` makes of `spans`, seconds (n, 2) of each recording: {recording id: (n, *shape) float32},
     memory-mapped.
 
     `standardised` signals have mean 0 and SD 1 in each channel of a recording. Spans are clipped at what was recorded;
     one with nothing in it is a row of NaN. Recordings without the modality are not in the result.
+    `make` gives what `features_in` would of each recording's spans, by other processes perhaps.
 
     Raises:
         PluginError: where the encoder fails, or gives rows of another number or shape.
@@ -179,7 +184,11 @@ def features(
         key.append("standardised")
 
     def build(folder: Path) -> None:
-        made = {r: _rows(source, modality, encoder, r, own, standardised) for r, own in wanted.items()}
+        made = (
+            make(wanted)
+            if make
+            else {r: _rows(source, modality, encoder, r, own, standardised) for r, own in wanted.items()}
+        )
         shapes = {rows.shape[1:] for rows in made.values() if rows is not None}
         if len(shapes) > 1:
             raise PluginError(f"features of different shapes: {sorted(shapes)}", where=_name(encoder))

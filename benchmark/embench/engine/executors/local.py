@@ -14,9 +14,10 @@ from embench.engine.executors import Outcome
 from embench.engine.executors.events import Events
 from embench.engine.specs import Params
 from embench.engine.stage import Stage
+from embench.engine.tables import make_tables
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError
-from embench.system import fresh_processes, without_main_module
+from embench.system import ending_with, fresh_processes, without_main_module
 
 _ALONE_S = 5.0
 """So many seconds of processor time this process spends on stages that train no network before it starts workers, whose
@@ -28,6 +29,8 @@ def run_locally(
 ) -> None:
     """Runs the stages with `workers` processes; one worker means this process, which also runs what takes too short to
     be worth others."""
+    if workers > 1:
+        make_tables(todo, workers)
     if workers <= 1 or len(todo) <= 1:
         alone_s = float("inf")
     else:
@@ -69,38 +72,32 @@ def _side_by_side(
     """Runs the stages from position `ended` on."""
     waiting = list(todo[ended:])
     running: dict[Future[dict[str, Any]], tuple[Stage[Params], Events]] = {}
-    with fresh_processes(workers, run_stage.__module__) as pool:
-        try:
-            while waiting or running:
-                for stage in list(waiting):
-                    blocker = outcome.blocker(stage)
-                    if blocker:
-                        outcome.held_up[stage.id] = blocker
-                        waiting.remove(stage)
-                    elif len(running) < workers and all(i in outcome.results for i in stage.inputs.values()):
-                        waiting.remove(stage)
-                        with without_main_module():
-                            future = pool.submit(run_stage, stage, root)
-                        running[future] = (stage, Events(stage, root, on_event))
-                ready, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                for _, events in running.values():
-                    events.poll()
-                for future in ready:
-                    stage, events = running.pop(future)
-                    ended += 1
-                    try:
-                        outcome.results[stage.id] = future.result()
-                    except BrokenProcessPool as error:
-                        raise MachineError(
-                            f"a worker process was killed during {stage.title}",
-                            hint="often it ran out of memory: use fewer --workers; the same command resumes",
-                        ) from error
-                    except EmbenchError as error:  # a stage's fault must not stop the others
-                        outcome.errors[stage.id] = error
-                    events.poll()
-                    events.end(outcome, ended, len(todo))
-        except BaseException:
-            for process in (pool._processes or {}).values():  # noqa: SLF001  there is no public way
-                process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with fresh_processes(workers, run_stage.__module__) as pool, ending_with(pool):
+        while waiting or running:
+            for stage in list(waiting):
+                blocker = outcome.blocker(stage)
+                if blocker:
+                    outcome.held_up[stage.id] = blocker
+                    waiting.remove(stage)
+                elif len(running) < workers and all(i in outcome.results for i in stage.inputs.values()):
+                    waiting.remove(stage)
+                    with without_main_module():
+                        future = pool.submit(run_stage, stage, root)
+                    running[future] = (stage, Events(stage, root, on_event))
+            ready, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            for _, events in running.values():
+                events.poll()
+            for future in ready:
+                stage, events = running.pop(future)
+                ended += 1
+                try:
+                    outcome.results[stage.id] = future.result()
+                except BrokenProcessPool as error:
+                    raise MachineError(
+                        f"a worker process was killed during {stage.title}",
+                        hint="often it ran out of memory: use fewer --workers; the same command resumes",
+                    ) from error
+                except EmbenchError as error:  # a stage's fault must not stop the others
+                    outcome.errors[stage.id] = error
+                events.poll()
+                events.end(outcome, ended, len(todo))

@@ -1,0 +1,104 @@
+"""Makes the feature tables that stages will read, by several processes, before any stage runs: else one stage would
+make a table alone, or two that run side by side would both make it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from embench.engine import device as machine
+from embench.engine.assemble import (
+    Source,
+    all_anchors,
+    by_subject,
+    features_at_rest,
+    features_of,
+    standardises,
+)
+from embench.engine.inputs import encoder_of, view_of
+from embench.engine.rows import stage_view, view_length
+from embench.engine.specs import FitParams, Params, Part, PretrainParams
+from embench.engine.stage import Stage
+from embench.errors import EmbenchError
+from embench.files import digest
+from embench.store import Store, derive, open_store
+from embench.system import ending_with, fresh_processes, without_main_module
+
+_START_S = 5.0
+"""Seconds that workers must save, which is what they need to start and to import what features are computed with."""
+
+
+def make_tables(todo: Iterable[Stage[Params]], workers: int) -> None:
+    """Makes the tables of all stages that fit something to features, if they are not there."""
+    made = set()
+    for stage in todo:
+        params = stage.params
+        if not isinstance(params, FitParams) or isinstance(params, PretrainParams) or params.common.device != "cpu":
+            continue
+        units = tuple(digest(stage.task[f"all_{name}"]) for name in ("recording", "start", "stop"))
+        key = repr((params.common.source, params.modalities, params.recipe.view, units))
+        if key not in made:
+            made.add(key)
+            # Whatever fails here fails again in the stage, which says whose fault it is and holds up no other.
+            with suppress(EmbenchError, MemoryError, BrokenProcessPool):
+                _make(stage, params, workers)
+
+
+def _make(stage: Stage[Params], params: FitParams, workers: int) -> None:
+    source = Source.of(params.common.source, stage.places, stage.task)
+    views = {m: view_of(encoder_of(part), part.name) for m, part in params.modalities.items()}
+    everything = all_anchors(source, stage_view(params.recipe.view, [*views.values()]))
+    for m, part in params.modalities.items():
+        encoder, length_s = encoder_of(part), view_length(views[m], source.longest_s, source.shortest_s)
+        if encoder.reads != "features":
+            continue
+        rows = partial(_rows, str(source.store.path), m, part, stage.seed, params.common.threads)
+        read = (source.store, m, encoder, part.code, everything, views[m], length_s)
+        alike = standardises(source, m)
+        features_of(*read, alike, partial(_shared, partial(rows, alike), workers))
+        if by_subject(source) and source.rest is not None:
+            features_at_rest(source, m, encoder, part.code, length_s, partial(_shared, partial(rows, False), workers))
+
+
+def _shared(
+    rows: partial[np.ndarray | None], workers: int, wanted: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray | None]:
+    """Rows of each recording: by this process, then by `workers` as soon as what is left is seen to be worth it."""
+    made: dict[str, np.ndarray | None] = {}
+    left: list[str] = []
+    began = time.process_time()
+    for recording, spans in wanted.items():
+        made[recording] = rows(recording, spans)
+        left = [other for other in wanted if other not in made]
+        if len(made) == 1:
+            began = time.process_time()  # the first recording also waits for imports
+        elif (time.process_time() - began) / (len(made) - 1) * len(left) * (1 - 1 / workers) > _START_S:
+            break
+    if left:
+        # The stages' own workers will be copies of the same process.
+        with fresh_processes(min(workers, len(left)), "embench.engine.work") as pool, ending_with(pool):
+            with without_main_module():
+                waiting = {recording: pool.submit(rows, recording, wanted[recording]) for recording in left}
+            made |= {recording: future.result() for recording, future in waiting.items()}
+    return made
+
+
+def _rows(
+    store: str, m: str, part: Part, seed: int, threads: int, standardised: bool, recording: str, spans: np.ndarray
+) -> np.ndarray | None:
+    """The features (n, *shape) of one recording's spans (n, 2), made as in a stage."""
+    machine.seed_everything(seed, threads, "cpu")
+    with threadpool_limits(threads):
+        return derive.features_in(_opened(store), m, encoder_of(part), recording, spans, standardised)
+
+
+@cache
+def _opened(store: str) -> Store:
+    return open_store(Path(store))
