@@ -16,3 +16,13 @@ DownloadCallback = Callable[[str, int, int | None], None]
 
 BytesCallback = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all)."""
+
+
+def every_fifth(what: str, on_event: EventCallback | None) -> ProgressCallback:
+    """Makes a note of every fifth step and of the last one."""
+
+    def note(done: int, total: int, which: str) -> None:
+        if on_event and (done == total or done % 5 == 0):
+            on_event({"event": "note", "text": f"{what}: {done} of {total} ({which})"})
+
+    return note

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from embench.callbacks import EventCallback, ProgressCallback, every_fifth
 from embench.engine import device as machine
 from embench.engine.assemble import (
     Source,
@@ -35,7 +36,7 @@ _START_S = 5.0
 """Seconds that workers must save, which is what they need to start and to import what features are computed with."""
 
 
-def make_tables(todo: Iterable[Stage[Params]], workers: int) -> None:
+def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCallback) -> None:
     """Makes the tables of all stages that fit something to features, if they are not there."""
     made = set()
     for stage in todo:
@@ -48,10 +49,10 @@ def make_tables(todo: Iterable[Stage[Params]], workers: int) -> None:
             made.add(key)
             # Whatever fails here fails again in the stage, which says whose fault it is and holds up no other.
             with suppress(EmbenchError, MemoryError, BrokenProcessPool):
-                _make(stage, params, workers)
+                _make(stage, params, workers, on_event)
 
 
-def _make(stage: Stage[Params], params: FitParams, workers: int) -> None:
+def _make(stage: Stage[Params], params: FitParams, workers: int, on_event: EventCallback) -> None:
     source = Source.of(params.common.source, stage.places, stage.task)
     views = {m: view_of(encoder_of(part), part.name) for m, part in params.modalities.items()}
     everything = all_anchors(source, stage_view(params.recipe.view, [*views.values()]))
@@ -60,23 +61,25 @@ def _make(stage: Stage[Params], params: FitParams, workers: int) -> None:
         if encoder.reads != "features":
             continue
         rows = partial(_rows, str(source.store.path), m, part, stage.seed, params.common.threads)
+        make = partial(_shared, workers, every_fifth(f"computing features of {m}", on_event))
         read = (source.store, m, encoder, part.code, everything, views[m], length_s)
         alike = standardises(source, m)
-        features_of(*read, alike, partial(_shared, partial(rows, alike), workers))
+        features_of(*read, alike, partial(make, partial(rows, alike)))
         if by_subject(source) and source.rest is not None:
-            features_at_rest(source, m, encoder, part.code, length_s, partial(_shared, partial(rows, False), workers))
+            features_at_rest(source, m, encoder, part.code, length_s, partial(make, partial(rows, False)))
 
 
 def _shared(
-    rows: partial[np.ndarray | None], workers: int, wanted: Mapping[str, np.ndarray]
+    workers: int, step: ProgressCallback, rows: partial[np.ndarray | None], wanted: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray | None]:
     """Rows of each recording: by this process, then by `workers` as soon as what is left is seen to be worth it."""
     made: dict[str, np.ndarray | None] = {}
-    left: list[str] = []
+    left = list(wanted)
     began = time.process_time()
-    for recording, spans in wanted.items():
-        made[recording] = rows(recording, spans)
-        left = [other for other in wanted if other not in made]
+    while left:
+        recording = left.pop(0)
+        made[recording] = rows(recording, wanted[recording])
+        step(len(made), len(wanted), recording)
         if len(made) == 1:
             began = time.process_time()  # the first recording also waits for imports
         elif (time.process_time() - began) / (len(made) - 1) * len(left) * (1 - 1 / workers) > _START_S:
@@ -86,7 +89,9 @@ def _shared(
         with fresh_processes(min(workers, len(left)), "embench.engine.work") as pool, ending_with(pool):
             with without_main_module():
                 waiting = {recording: pool.submit(rows, recording, wanted[recording]) for recording in left}
-            made |= {recording: future.result() for recording, future in waiting.items()}
+            for recording, future in waiting.items():
+                made[recording] = future.result()
+                step(len(made), len(wanted), recording)
     return made
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from embench import registry
-from embench.callbacks import EventCallback, ProgressCallback
+from embench.callbacks import EventCallback, every_fifth
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.engine import device as machine
@@ -269,16 +269,6 @@ def _check_frozen(method: Method, started: weights.Weights | None) -> None:
             where="fusion.frozen",
             expected="a pretrainer of the whole model, such as --pretrainer signal_transform, or weights of one",
         )
-
-
-def every_fifth(what: str, progress: EventCallback | None) -> ProgressCallback:
-    """Makes a note of every fifth step and of the last one."""
-
-    def note(done: int, total: int, which: str) -> None:
-        if progress and (done == total or done % 5 == 0):
-            progress({"event": "note", "text": f"{what}: {done} of {total} ({which})"})
-
-    return note
 
 
 def _check_videos(cohorts: Iterable[Cohort], method: Method) -> None:

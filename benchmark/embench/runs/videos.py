@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from embench.callbacks import EventCallback
+from embench.callbacks import EventCallback, every_fifth
 from embench.data.cohort import Cohort
 from embench.planning.method import Method
-from embench.planning.plan import default_workers, encoders_of_clips, every_fifth
+from embench.planning.plan import default_workers, encoders_of_clips
 from embench.store import clips
 
 

@@ -29,8 +29,7 @@ def run_locally(
 ) -> None:
     """Runs the stages with `workers` processes; one worker means this process, which also runs what takes too short to
     be worth others."""
-    if workers > 1:
-        make_tables(todo, workers)
+    make_tables(todo, workers, on_event)
     if workers <= 1 or len(todo) <= 1:
         alone_s = float("inf")
     else:
