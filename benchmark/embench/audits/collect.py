@@ -24,7 +24,7 @@ from embench.protocols import Fold, Protocol, load_protocol, protocol_names, rec
 from embench.records import embeddings, record
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, Labels
-from embench.statistics.scores import scores_once
+from embench.statistics.scores import compute_scores
 from embench.store import Store
 from embench.system import lacking, version_of
 
@@ -51,7 +51,7 @@ def collect_evidence(folder: Path, data_root: Path | None, known: record.Record 
     labels = _labels(cohort, targets, dealt)
     rescored: Mapping[str, Any] = {}
     if len(known.predictions):
-        rescored = scores_once(
+        rescored = compute_scores(
             known.predictions,
             known.labels or labels,
             targets=targets,

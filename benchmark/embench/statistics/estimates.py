@@ -85,13 +85,13 @@ def _estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -
         return _within_subjects(joined, jackknife, target.kind)
     if name in conditioned.CONDITIONED:
         return _conditioned(name, joined, jackknife) if target.traits.has_classes else (None, {})
-    metric = _metric(name)
+    metric = metric_of(name)
     if isinstance(metric, Undefined):
         return metric, {}
     return _over_folds(name, metric, joined, jackknife) if target.kind in metric.kinds else (None, {})
 
 
-def _metric(name: str) -> Metric | Undefined:
+def metric_of(name: str) -> Metric | Undefined:
     """The metric; one of another package that can't be loaded is undefined, so that it does not cost a run whose test
     labels have been opened. The reason goes into published scores, so what failed and where is left to the warning."""
     try:
@@ -244,7 +244,7 @@ def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknif
     elif name in conditioned.CONDITIONED:
         by_seed = _own_comparisons(name, joined, jackknife)
     else:
-        metric = _metric(name)
+        metric = metric_of(name)
         by_seed = [none] if isinstance(metric, Undefined) else _of_folds(name, metric, joined, jackknife)
     return np.stack(by_seed)
 

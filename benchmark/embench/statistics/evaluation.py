@@ -28,7 +28,7 @@ from embench.records.manifest import CardPart, Circumstances, CohortPart, Datase
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics import SCORING_REVISION
 from embench.statistics.controls import CONTROLS, control_scores
-from embench.statistics.scores import scores_once
+from embench.statistics.scores import compute_scores
 from embench.store.kept import kept
 from embench.system import version_of
 
@@ -139,7 +139,7 @@ def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protoc
     predictions = Predictions.concatenate(parts)
     del parts  # which are as large
     labels = _labels_of(cohort, by_fold)
-    scores = scores_once(
+    scores = compute_scores(
         predictions,
         labels,
         targets=cohort.targets,

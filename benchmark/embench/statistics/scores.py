@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from dataclasses import fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,12 +12,11 @@ from embench import registry
 from embench.files import digest
 from embench.interfaces.kinds import KindName
 from embench.interfaces.metric import Undefined
-from embench.interfaces.units import Target
+from embench.interfaces.units import Target, Units
 from embench.protocols import Design
-from embench.records.columns import Columns, Texts
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.statistics.controls import NOT_TO_CLEAR
-from embench.statistics.estimates import Score, estimate_all
+from embench.statistics.estimates import Score, estimate_all, metric_of
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
@@ -35,61 +34,6 @@ class HeadlineRule(Protocol):
 
     def headline_for(self, kind: KindName, design: Design) -> str:
         """The metric that ranks runs on targets of a kind in a study of this design."""
-
-
-def scores_once(
-    predictions: Predictions,
-    labels: Labels,
-    *,
-    targets: Sequence[Target],
-    protocol: HeadlineRule,
-    design: Design,
-    groups: Mapping[str, str],
-    unit_length_s: float,
-    sessions: Mapping[str, float],
-    not_applicable: Mapping[str, Mapping[str, str]],
-) -> dict[str, Any]:
-    """`compute_scores`, or what the latest call made of the same content: an audit computes again what stands in the
-    record, which the same process may have just written."""
-    given = {
-        "predictions": _plain(predictions.columns),
-        "labels": _plain(labels.columns),
-        "targets": [(repr(target), protocol.headline_for(target.kind, design)) for target in targets],
-        "about": [design, repr(unit_length_s)],
-        "subjects": [(s, groups.get(s), repr(sessions.get(s))) for s in predictions.texts("subject").names.tolist()],
-        "not applicable": {target: dict(reasons) for target, reasons in not_applicable.items() if reasons},
-        "metrics": [registry.origin(registry.find("metric", name)) for name in registry.names("metric")],
-    }
-    key = digest(given)
-    if key not in _latest:
-        made = compute_scores(
-            predictions,
-            labels,
-            targets=targets,
-            protocol=protocol,
-            design=design,
-            groups=groups,
-            unit_length_s=unit_length_s,
-            sessions=sessions,
-            not_applicable=not_applicable,
-        )
-        _latest.clear()
-        _latest[key] = made
-    return deepcopy(_latest[key])
-
-
-_latest: dict[str, dict[str, Any]] = {}
-"""The digest of what `scores_once` was given last, and the scores."""
-
-
-def _plain(columns: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """What decides the content of columns, as plain values: of texts the names, and digests of numbers."""
-    stored = columns.stored if isinstance(columns, Columns) else columns
-    made: dict[str, Any] = {}
-    for name, column in stored.items():
-        texts = column.used() if isinstance(column, Texts) else None
-        made[name] = [texts.names.tolist(), digest(texts.code)] if texts is not None else digest(column)
-    return made
 
 
 def compute_scores(
@@ -147,7 +91,7 @@ def compute_scores(
         jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
         scored: dict[str, dict[str, Score]] = {}
         for method, joined in methods.items():
-            scored[method], folds = estimate_all(joined, target, headline, jackknife)
+            scored[method], folds = _estimated(joined, target, headline, jackknife)
             out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
         trained = methods[MODEL].trained(jackknife)
@@ -167,6 +111,32 @@ def compute_scores(
     out["cleared_all"] = bool(out["differences"]) and not not_cleared
     out["not_cleared"] = not_cleared
     return out
+
+
+def _estimated(
+    joined: Joined, target: Target, headline: str, jackknife: Jackknife
+) -> tuple[dict[str, Score], list[dict[str, Any]]]:
+    """`estimate_all`, or what it made of the same content in this process: the methods of a split share the controls,
+    and an audit computes again what stands in a record that was just written."""
+    metrics = [metric_of(name) for name in registry.names("metric")]
+    about = [repr(target), headline, digest(jackknife.subjects), digest(jackknife.codes), jackknife.stimuli]
+    content = digest([about, [[seed, fold, _plain(units)] for seed, fold, units in joined]])
+    key = content, tuple(metric if isinstance(metric, Undefined) else type(metric) for metric in metrics)
+    if key not in _ESTIMATED:
+        if len(_ESTIMATED) == _MOST_ESTIMATED:
+            del _ESTIMATED[next(iter(_ESTIMATED))]
+        _ESTIMATED[key] = estimate_all(joined, target, headline, jackknife)
+    return _ESTIMATED[key]
+
+
+def _plain(units: Units) -> list[str]:
+    """What decides the content, in few characters."""
+    values = [getattr(units, field.name) for field in fields(units)]
+    return [digest(value) if isinstance(value, np.ndarray) else repr(value) for value in values]
+
+
+_ESTIMATED: dict[object, tuple[dict[str, Score], list[dict[str, Any]]]] = {}
+_MOST_ESTIMATED = 64
 
 
 def _whole(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, str]]:
