@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
@@ -139,6 +139,19 @@ def _wait_for_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+WORKERS_START_S = 5.0
+"""Seconds that workers need to start, and to import what they compute with."""
+
+
+def workers_pay(took: Sequence[float], left: int, workers: int) -> bool:
+    """Whether `workers` processes would save time on `left` items, of which this one has done some: `took`, the
+    processor time of each in s. The slowest one does not count, since it waited for imports."""
+    if workers <= 1 or len(took) < 2:
+        return False
+    each = (sum(took) - max(took)) / (len(took) - 1)
+    return each * left * (1 - 1 / workers) > WORKERS_START_S
 
 
 def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:

@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from embench.engine import tables
-from embench.engine.executors import local
+from embench import system
 from embench.runs.run import run
 
 from ..tiny.running import Bench
@@ -52,8 +51,8 @@ def once(four, tmp_path_factory):
 @pytest.mark.parametrize("name", METHODS)
 def test_two_workers_give_the_same_bytes(four, once, cache, tmp_path, name, monkeypatch):
     alone = once(name)
-    monkeypatch.setattr(local, "_ALONE_S", 0.0)  # else short stages would be over before a worker starts
-    monkeypatch.setattr(tables, "_START_S", -1.0)  # and so would few features
+    # Else short stages, and few features, would be over before a worker starts.
+    monkeypatch.setattr(system, "WORKERS_START_S", -1.0)
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))  # where no features are yet
     again = Bench(four, tmp_path).run(**METHODS[name], workers=2)
     assert again.id == alone.id

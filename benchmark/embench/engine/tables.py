@@ -30,10 +30,7 @@ from embench.engine.stage import Stage
 from embench.errors import EmbenchError
 from embench.files import digest
 from embench.store import Store, derive, open_store
-from embench.system import ending_with, fresh_processes, without_main_module
-
-_START_S = 5.0
-"""Seconds that workers must save, which is what they need to start and to import what features are computed with."""
+from embench.system import ending_with, fresh_processes, without_main_module, workers_pay
 
 
 def make_tables(todo: Iterable[Stage[Params]], workers: int, on_event: EventCallback) -> None:
@@ -74,16 +71,13 @@ def _shared(
 ) -> dict[str, np.ndarray | None]:
     """Rows of each recording: by this process, then by `workers` as soon as what is left is seen to be worth it."""
     made: dict[str, np.ndarray | None] = {}
+    took: list[float] = []
     left = list(wanted)
-    began = time.process_time()
-    while left:
-        recording = left.pop(0)
+    while left and not workers_pay(took, len(left), workers):
+        recording, began = left.pop(0), time.process_time()
         made[recording] = rows(recording, wanted[recording])
+        took.append(time.process_time() - began)
         step(len(made), len(wanted), recording)
-        if len(made) == 1:
-            began = time.process_time()  # the first recording also waits for imports
-        elif (time.process_time() - began) / (len(made) - 1) * len(left) * (1 - 1 / workers) > _START_S:
-            break
     if left:
         # The stages' own workers will be copies of the same process.
         with fresh_processes(min(workers, len(left)), "embench.engine.work") as pool, ending_with(pool):

@@ -17,11 +17,7 @@ from embench.engine.stage import Stage
 from embench.engine.tables import make_tables
 from embench.engine.work import run_stage
 from embench.errors import EmbenchError, MachineError
-from embench.system import ending_with, fresh_processes, without_main_module
-
-_ALONE_S = 5.0
-"""So many seconds of processor time this process spends on stages that train no network before it starts workers, whose
-start costs about as much."""
+from embench.system import ending_with, fresh_processes, without_main_module, workers_pay
 
 
 def run_locally(
@@ -30,32 +26,29 @@ def run_locally(
     """Runs the stages with `workers` processes; one worker means this process, which also runs what takes too short to
     be worth others."""
     make_tables(todo, workers, on_event)
-    if workers <= 1 or len(todo) <= 1:
-        alone_s = float("inf")
-    else:
-        alone_s = _ALONE_S if all(stage.kind in ("estimator", "predict") for stage in todo) else 0.0
-    ended = _in_turn(todo, root, on_event, outcome, alone_s)
+    networks = any(stage.kind not in ("estimator", "predict") for stage in todo)
+    at_once = networks and workers > 1 and len(todo) > 1
+    ended = 0 if at_once else _in_turn(todo, root, on_event, outcome, workers)
     if ended < len(todo):
         _side_by_side(todo, ended, root, min(workers, len(todo) - ended), on_event, outcome)
 
 
-def _in_turn(
-    todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome, most_s: float
-) -> int:
-    """Runs stages until all are over, or for `most_s` seconds of processor time; returns how many are."""
-    began = time.process_time()
+def _in_turn(todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback, outcome: Outcome, workers: int) -> int:
+    """Runs stages until all are over, or `workers` would save time on the others; returns how many are."""
+    took: list[float] = []
     for done, stage in enumerate(todo):
-        if time.process_time() - began >= most_s:
+        if workers_pay(took, len(todo) - done, workers):
             return done
         blocker = outcome.blocker(stage)
         if blocker:
             outcome.held_up[stage.id] = blocker
             continue
-        events = Events(stage, root, on_event)
+        events, began = Events(stage, root, on_event), time.process_time()
         try:
             outcome.results[stage.id] = run_stage(stage, root, events.emit)
         except EmbenchError as error:
             outcome.errors[stage.id] = error
+        took.append(time.process_time() - began)
         events.end(outcome, done + 1, len(todo))
     return len(todo)
 
