@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -47,8 +48,9 @@ def _git(*words: str) -> str:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    try:  # its own name for the model is only in what Linux prints
+        made = subprocess.run(["lscpu", "--json"], check=True, capture_output=True, text=True).stdout  # noqa: S607
+    except (OSError, subprocess.CalledProcessError):
+        return platform.processor() or platform.machine()
+    fields = {row["field"]: row["data"] for row in json.loads(made)["lscpu"]}
+    return str(fields.get("Model name:", platform.machine()))

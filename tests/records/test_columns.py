@@ -1,10 +1,10 @@
-"""Texts that are kept once give back the rows that they were made of."""
+"""TextColumn that are kept once give back the rows that they were made of."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from embench.records.columns import Texts
+from embench.records.columns import TextColumn
 from embench.records.predictions import ROWS_AT_ONCE, Predictions
 
 
@@ -33,7 +33,7 @@ def test_names_that_no_row_has_any_more_are_forgotten():
 def test_codes_are_those_of_numpy():
     words = np.array(["x10", "x9", "", "x10", "é", "x"])
     names, code = np.unique(words, return_inverse=True)
-    made = Texts.of([words[:2].tolist(), [], words[2:].tolist()])
+    made = TextColumn.of([words[:2].tolist(), [], words[2:].tolist()])
     assert made.names.tolist() == names.tolist()
     assert made.code.tolist() == code.tolist()
 

@@ -40,15 +40,18 @@ def predicted(result) -> bytes:
     return (result.folder / "predictions.csv.gz").read_bytes()
 
 
+def guarded(folder):
+    """The files of a folder that have a checksum. What is kept beside a store is made again where it can't be read."""
+    return [path for path in sorted(folder.iterdir()) if path.name not in ("lock", "events.jsonl", "kept")]
+
+
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_each_damage_of_each_stored_file_is_noticed(finished, kind):
     bench, cache, _ = finished
     names = set()
     for check, folder in checks(bench, cache):
         check()
-        for path in sorted(folder.iterdir()):
-            if path.name in ("lock", "events.jsonl"):
-                continue
+        for path in guarded(folder):
             content = path.read_bytes()
             if DAMAGES[kind](content) == content:  # zeros where zeros were
                 continue
@@ -83,7 +86,7 @@ def test_a_run_over_damaged_files_names_them_and_gives_the_same_bytes(finished, 
     again = Bench(bench.data, tmp_path / "runs")
     damaged, told, changed = [], list[str](), dict[Path, bool]()
     for number, folder in enumerate([*stages(again), *stored_folders(cache)]):
-        files = [p for p in sorted(folder.iterdir()) if p.name not in ("lock", "events.jsonl")]
+        files = guarded(folder)
         damaged.append(files[number % len(files)])
         content = damaged[-1].read_bytes()
         changed[damaged[-1]] = DAMAGES[kind](content) != content

@@ -120,11 +120,11 @@ def _start(model: Model, specs: Mapping[str, InputSpec], stage: Stage[FitParams]
         if kind == "pretrained":
             before = Folder(root, stage_id)
             read = before.result()["manifest"].get("channels", {})  # older stages do not say
-            network.check_channels(model, specs, read, stage.title)
+            network.check_channels_of(model, specs, read, stage.title)
             network.start_from(model, before.file("weights.safetensors"), f"encoders.{modality}" if modality else None)
     started = stage.params.weights
     read = {m: names for m, names in stage.places.get("weights_channels", {}).items() if m in started}
-    network.check_channels(model, specs, read, stage.title)
+    network.check_channels_of(model, specs, read, stage.title)
     for part, digest in started.items():
         file = Path(stage.places["weights"][digest])
         network.start_from(model, file, part if part == "fusion" else f"encoders.{part}")

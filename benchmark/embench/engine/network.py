@@ -359,7 +359,7 @@ def picked_channels(encoder: nn.Module, spec: InputSpec) -> tuple[str, ...]:
     return spec.channels if picks is None else tuple(spec.channels[i] for i in picks.tolist())
 
 
-def check_channels(
+def check_channels_of(
     model: Model, specs: Mapping[str, InputSpec], learned: Mapping[str, Sequence[str]], where: str
 ) -> None:
     """Refuses to start encoders from weights that `learned` of other channels, by modality where that is known. Raises

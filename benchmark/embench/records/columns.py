@@ -11,17 +11,17 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Texts:
+class TextColumn:
     """A column of texts: `names` (k,) in order, each once, and the position of each row's among them, `code` (n,)."""
 
     names: np.ndarray
     code: np.ndarray
 
     @classmethod
-    def of(cls, parts: Iterable[Iterable[str]]) -> Texts:
+    def of(cls, parts: Iterable[Iterable[str]]) -> TextColumn:
         """The texts of all parts, one after the other.
 
-        >>> Texts.of([["b", "a"], ["b"]]).code
+        >>> TextColumn.of([["b", "a"], ["b"]]).code
         array([1, 0, 1], dtype=int32)
         """
         seen: defaultdict[str, int] = defaultdict(count().__next__)
@@ -29,12 +29,12 @@ class Texts:
         return cls._sorted(np.array(list(seen), np.str_), np.concatenate([*codes, np.array([], np.int32)]))
 
     @classmethod
-    def same(cls, text: str, rows: int) -> Texts:
+    def same(cls, text: str, rows: int) -> TextColumn:
         """The same text in all rows."""
         return cls(np.array([text]), np.zeros(rows, np.int32))
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Texts]) -> Texts:
+    def concatenate(cls, parts: Sequence[TextColumn]) -> TextColumn:
         """The rows of all parts."""
         named = cls.of(part.names.tolist() for part in parts)
         ends = np.cumsum([len(part.names) for part in parts])
@@ -42,20 +42,20 @@ class Texts:
         return cls(named.names, np.concatenate([at[part.code] for at, part in zip(places, parts, strict=True)]))
 
     @classmethod
-    def _sorted(cls, names: np.ndarray, code: np.ndarray) -> Texts:
+    def _sorted(cls, names: np.ndarray, code: np.ndarray) -> TextColumn:
         order = np.argsort(names)
         place = np.empty(len(names), np.int32)
         place[order] = np.arange(len(names))
         return cls(names[order], place[code])
 
-    def used(self) -> Texts:
+    def used(self) -> TextColumn:
         """The same rows, without names that no row has."""
         there = np.bincount(self.code, minlength=len(self.names)) > 0
-        return Texts(self.names[there], (np.cumsum(there, dtype=np.int32) - 1)[self.code])
+        return TextColumn(self.names[there], (np.cumsum(there, dtype=np.int32) - 1)[self.code])
 
-    def take(self, index: np.ndarray | slice) -> Texts:
+    def take(self, index: np.ndarray | slice) -> TextColumn:
         """The rows at `index`."""
-        return Texts(self.names, self.code[index])
+        return TextColumn(self.names, self.code[index])
 
     def __len__(self) -> int:
         return len(self.code)
@@ -68,12 +68,12 @@ class Texts:
 class Columns(Mapping[str, np.ndarray]):
     """Columns (n,) by name; those of texts are made when they are asked for."""
 
-    def __init__(self, stored: Mapping[str, Texts | np.ndarray]) -> None:
+    def __init__(self, stored: Mapping[str, TextColumn | np.ndarray]) -> None:
         self.stored = dict(stored)
 
     def __getitem__(self, name: str) -> np.ndarray:
         column = self.stored[name]
-        return column.array() if isinstance(column, Texts) else column
+        return column.array() if isinstance(column, TextColumn) else column
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.stored)
@@ -88,15 +88,15 @@ class Columns(Mapping[str, np.ndarray]):
 
     def take(self, index: np.ndarray | slice) -> Columns:
         """The rows at `index`: positions (m,), a mask (n,) or a slice."""
-        return Columns({n: c.take(index) if isinstance(c, Texts) else c[index] for n, c in self.stored.items()})
+        return Columns({n: c.take(index) if isinstance(c, TextColumn) else c[index] for n, c in self.stored.items()})
 
     @classmethod
     def concatenate(cls, parts: Sequence[Columns]) -> Columns:
         """All rows in the order of `parts`; a column of numbers that a part does not have is NaN there."""
-        made: dict[str, Texts | np.ndarray] = {}
+        made: dict[str, TextColumn | np.ndarray] = {}
         for name in max((part.stored for part in parts), key=len):
             columns = [part.stored.get(name, np.full(part.rows, np.nan)) for part in parts]
-            texts = [column for column in columns if isinstance(column, Texts)]
-            numbers = [column for column in columns if not isinstance(column, Texts)]
-            made[name] = Texts.concatenate(texts) if texts else np.concatenate(numbers)
+            texts = [column for column in columns if isinstance(column, TextColumn)]
+            numbers = [column for column in columns if not isinstance(column, TextColumn)]
+            made[name] = TextColumn.concatenate(texts) if texts else np.concatenate(numbers)
         return cls(made)

@@ -18,7 +18,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.files import read_bytes, unzipped
-from embench.records.columns import Columns, Texts
+from embench.records.columns import Columns, TextColumn
 from embench.texts import has_control
 
 TEXT_COLUMNS = ("method", "target", "subject", "recording", "stimulus", "unit")
@@ -87,16 +87,16 @@ class Predictions:
         """The rows at `index`, positions (m,) or a boolean mask (n,)."""
         return Predictions._sound(self.table.take(index))
 
-    def texts(self, column: str) -> Texts:
+    def texts(self, column: str) -> TextColumn:
         """A column of texts as the names that it has, each once, and the position of each row's."""
-        return cast(Texts, self.table.stored[column]).used()
+        return cast(TextColumn, self.table.stored[column]).used()
 
     def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
         """What stands together in these columns of texts or whole numbers, each once."""
         code = np.zeros(len(self), np.int64)
         for name in columns:
             stored = self.table.stored[name]
-            own = stored.code if isinstance(stored, Texts) else np.unique(stored, return_inverse=True)[1]
+            own = stored.code if isinstance(stored, TextColumn) else np.unique(stored, return_inverse=True)[1]
             _, first, code = np.unique(code * (own.max(initial=0) + 1) + own, return_index=True, return_inverse=True)
         rows = self.take(first)
         return list(zip(*(rows[name].tolist() for name in columns), strict=True))
@@ -173,11 +173,11 @@ def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what
     return made
 
 
-def _column(name: str, values: Iterable[object]) -> Texts | np.ndarray:
-    if isinstance(values, Texts):
+def _column(name: str, values: Iterable[object]) -> TextColumn | np.ndarray:
+    if isinstance(values, TextColumn):
         return values
     if name in TEXT_COLUMNS:
-        return Texts.of([np.asarray(values).astype(np.str_).tolist()])
+        return TextColumn.of([np.asarray(values).astype(np.str_).tolist()])
     return np.asarray(values).astype(np.int64 if name in INTEGER_COLUMNS else np.float64)
 
 
@@ -266,7 +266,7 @@ def _split(text: str) -> Iterator[str]:
         yield text[start:]
 
 
-def _parsed(reader: Iterator[list[str]], head: Sequence[str], path: Path) -> Iterator[list[Texts | np.ndarray]]:
+def _parsed(reader: Iterator[list[str]], head: Sequence[str], path: Path) -> Iterator[list[TextColumn | np.ndarray]]:
     """The columns of some rows at a time; at least once."""
     rows = list(islice(reader, ROWS_AT_ONCE))
     while True:
@@ -278,9 +278,9 @@ def _parsed(reader: Iterator[list[str]], head: Sequence[str], path: Path) -> Ite
             return
 
 
-def _parse(name: str, column: Sequence[str]) -> Texts | np.ndarray:
+def _parse(name: str, column: Sequence[str]) -> TextColumn | np.ndarray:
     if name in TEXT_COLUMNS:
-        return Texts.of([column])
+        return TextColumn.of([column])
     if name in INTEGER_COLUMNS:
         blank = str(ANY_SEED) if name == "seed" else ""
         return np.array([int(v or blank) for v in column], dtype=np.int64)

@@ -23,7 +23,7 @@ from embench.files import digest, sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
-from embench.records.columns import Columns, Texts
+from embench.records.columns import Columns, TextColumn
 from embench.records.manifest import CardPart, Circumstances, CohortPart, DatasetPart, ProtocolPart, RuleOfTargetPart
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics import SCORING_REVISION
@@ -247,13 +247,13 @@ def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> 
     n = len(units)
     return Columns(
         {
-            "target": Texts.same(of_fold.target.name, n),
+            "target": TextColumn.same(of_fold.target.name, n),
             "fold": np.full(n, of_fold.fold),
             "seed": np.full(n, of_fold.seed),
-            "subject": Texts.of([[u.subject for u in units]]),
-            "recording": Texts.of([[u.recording for u in units]]),
-            "stimulus": Texts.of([[u.stimulus for u in units]]),
-            "unit": Texts.of([[u.id for u in units]]),
+            "subject": TextColumn.of([[u.subject for u in units]]),
+            "recording": TextColumn.of([[u.recording for u in units]]),
+            "stimulus": TextColumn.of([[u.stimulus for u in units]]),
+            "unit": TextColumn.of([[u.id for u in units]]),
             "start_s": np.array([u.start_s for u in units], np.float64),
         }
     )
@@ -266,9 +266,9 @@ def prediction_rows(
     n = about.rows
     table = values.astype(np.float32).astype(np.float64)
     several = target.traits.several
-    columns: dict[str, Texts | np.ndarray] = {
+    columns: dict[str, TextColumn | np.ndarray] = {
         **about.stored,
-        "method": Texts.same(method, n),
+        "method": TextColumn.same(method, n),
         "score": np.full(n, np.nan) if several else table,
         "decision": decision,
     }
