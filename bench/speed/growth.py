@@ -106,7 +106,7 @@ def _entries(setting: Setting) -> list[Row]:
         n += 1
         where = record.parent.relative_to(published)
         for k in range(1, setting.size(10, 2)):
-            name = f"{where.name[:-2]}{k:02d}"
+            name = f"{where.name[:-10]}{n:05d}{k:05d}"  # in place of the ten digits of its id
             copy = large / where.with_name(name)
             shutil.copytree(record.parent, copy)
             text = (copy / "run.yaml").read_text().replace(where.name, name)

@@ -15,7 +15,8 @@ def rows(setting: Setting) -> list[Row]:
     root, name = data.stress_predict(setting)
     number = itertools.count()
     common: dict[str, Any] = {"encoders": ("handcrafted",), "fusion": "single", "modalities": "eda"}
-    common |= {"recipe": "small", "seeds": "0", "device": "cpu", "settings": ("encoder.epochs=5",)}
+    common |= {"recipe": "small", "seeds": "0", "device": "cpu"}
+    common |= {"settings": (f"encoder.epochs={setting.size(20, 2)}", "encoder.selection=last")}
 
     def training(stack: int | None) -> Way:
         """All training of a run by one worker, in a new folder each turn; nothing is predicted or scored."""
@@ -41,5 +42,5 @@ def rows(setting: Setting) -> list[Row]:
     for way in ways.values():
         way()
     times = turns(ways, setting.size(3, 1))
-    what = f"training handcrafted-size networks on {name}, 5 folds, 5 epochs, --stack 5"
+    what = f"training handcrafted-size networks on {name}, 5 folds, 20 epochs, --stack 5"
     return [faster(what, times["stack"], times["one"], "one by one", least=2)]

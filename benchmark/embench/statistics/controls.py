@@ -23,6 +23,11 @@ ControlPrediction = tuple[np.ndarray, np.ndarray] | Undefined
 Keep = Callable[[list[object], Callable[[], np.ndarray]], np.ndarray]
 
 
+def made_anew(_: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Keeps nothing."""
+    return make()
+
+
 @dataclass(frozen=True)
 class ControlTask:
     """What the controls of one fold must predict, and what they may know.
@@ -46,7 +51,7 @@ class ControlTask:
     sessions: Mapping[str, float]
     movement: np.ndarray | None
     seed: int
-    keep: Keep
+    keep: Keep = made_anew
 
     @cached_property
     def known(self) -> np.ndarray:
@@ -82,7 +87,7 @@ def control_scores(
     sessions: Mapping[str, float],
     movement: np.ndarray | None,
     seed: int,
-    keep: Keep = lambda _, make: make(),
+    keep: Keep = made_anew,
 ) -> dict[str, ControlPrediction]:
     """Control -> its predictions for the test units, in the order of `test` (m,); arguments are those of a
     `ControlTask`."""
