@@ -5,21 +5,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from embench.errors import DataError
 from embench.files import folder_digest, sha256
 from embench.interfaces.dataset import Dataset
 from embench.signals import preprocess
-from embench.system import version_of
+from embench.system import cores, version_of
 
 FORMAT = 1
 """Rises when the files of a store change their form."""
+
+_T = TypeVar("_T")
 
 STANDARD = "standard-v1"
 
@@ -41,8 +46,7 @@ def store_key(
     rules: str = STANDARD,
 ) -> str:
     """16 hex digits: the same for the same file contents, code and preprocessing, whatever the machine or place."""
-    with FileHashes(cache) as hashes:
-        files = {subject: _contents(dataset, dataset.files(subject), hashes) for subject in subjects}
+    files = _contents(dataset, subjects, cache)
     return folder_digest(
         {
             "format": FORMAT,
@@ -62,8 +66,7 @@ def store_key(
 
 def raw_digest(dataset: Dataset, cache: Path) -> bytes:
     """32 bytes over the names and contents of all raw files; no store's key gives them away."""
-    with FileHashes(cache) as hashes:
-        files = {item for subject in dataset.subjects() for item in _contents(dataset, dataset.files(subject), hashes)}
+    files = {item for own in _contents(dataset, dataset.subjects(), cache).values() for item in own}
     return hashlib.sha256(json.dumps(sorted(files)).encode()).digest()
 
 
@@ -71,7 +74,7 @@ def contents(dataset: Dataset, cache: Path) -> set[str]:
     """SHA-256 of all files that decide what a dataset's recordings are, without empty ones."""
     paths = {path for subject in dataset.subjects() for path in dataset.files(subject)}
     with FileHashes(cache) as hashes:
-        return {hashes(path) for path in paths if path.stat().st_size}
+        return set(hashes.of(path for path in paths if path.stat().st_size).values())
 
 
 def synthetic(root: Path) -> Mapping[str, Any] | None:
@@ -92,14 +95,15 @@ def synthetic(root: Path) -> Mapping[str, Any] | None:
     return content
 
 
-def _contents(dataset: Dataset, files: Iterable[Path], hashes: FileHashes) -> list[tuple[str, str]]:
+def _contents(dataset: Dataset, subjects: Iterable[str], cache: Path) -> dict[str, list[tuple[str, str]]]:
+    """Names and hashes of each subject's files."""
     root = dataset.root.resolve()
-    found = []
-    for path in sorted(Path(file).resolve() for file in files):
-        # Relative, so that moving the folder changes nothing.
-        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-        found.append((name, hashes(path)))
-    return found
+    files = {subject: sorted(Path(file).resolve() for file in dataset.files(subject)) for subject in subjects}
+    with FileHashes(cache) as hashes:
+        known = hashes.of(path for own in files.values() for path in own)
+    # Relative, so that moving the folder changes nothing.
+    names = {path: path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name for path in known}
+    return {subject: [(names[path], known[path]) for path in own] for subject, own in files.items()}
 
 
 class FileHashes:
@@ -125,31 +129,50 @@ class FileHashes:
 
     def __call__(self, path: Path) -> str:
         """Raises DataError where the file is missing or cannot be read."""
-        try:
-            stat = path.stat()
-            state = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
-            known = None if self._anew else self._known(path, state)
-            if known is not None:
-                return known
-            found = sha256(path)
-        except OSError as error:
-            raise DataError(
-                f"cannot be read: {error.strerror}", where=str(path), expected="a file of the dataset that can be read"
-            ) from error
-        if time.time() - stat.st_mtime > _SETTLED_S:
-            self._remember(path, state, found)
-        return found
+        return self.of([path])[path]
 
-    def _known(self, path: Path, state: str) -> str | None:
+    def of(self, paths: Iterable[Path]) -> dict[Path, str]:
+        """Hashes of many files, several at a time, in the order of `paths`.
+
+        Raises:
+            DataError: one is missing or cannot be read.
+        """
+        states = {path: _read_by(path, Path.stat) for path in paths}
+        found = {path: known for path, stat in states.items() if (known := self._known(path, stat))}
+        unknown = [path for path in states if path not in found]
+        with ThreadPoolExecutor(cores()) as threads:  # hashing lets go of the interpreter
+            for path, made in zip(unknown, threads.map(partial(_read_by, read=sha256), unknown), strict=True):
+                found[path] = made
+                self._remember(path, states[path], made)
+        return {path: found[path] for path in states}
+
+    def _known(self, path: Path, stat: os.stat_result) -> str | None:
         with contextlib.suppress(sqlite3.Error):
-            if self._database is not None:
+            if self._database is not None and not self._anew:
                 row = self._database.execute(
-                    "select sha256 from hashes where path = ? and state = ?", (str(path), state)
+                    "select sha256 from hashes where path = ? and state = ?", (str(path), _state(stat))
                 ).fetchone()
                 return None if row is None else str(row[0])
         return None
 
-    def _remember(self, path: Path, state: str, found: str) -> None:
+    def _remember(self, path: Path, stat: os.stat_result, found: str) -> None:
+        if time.time() - stat.st_mtime <= _SETTLED_S:
+            return
         with contextlib.suppress(sqlite3.Error):
             if self._database is not None:
-                self._database.execute("insert or replace into hashes values (?, ?, ?)", (str(path), state, found))
+                self._database.execute(
+                    "insert or replace into hashes values (?, ?, ?)", (str(path), _state(stat), found)
+                )
+
+
+def _state(stat: os.stat_result) -> str:
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+
+
+def _read_by(path: Path, read: Callable[[Path], _T]) -> _T:
+    try:
+        return read(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot be read: {error.strerror}", where=str(path), expected="a file of the dataset that can be read"
+        ) from error

@@ -45,17 +45,18 @@ def inflated(content: bytes, most_bytes: int) -> tuple[bytes, bool]:
     Raises:
         ValueError: a variable is cut short, or all of them take more than `most_bytes`.
     """
-    order, parts, at, total, sound = _order(content), [content[:128]], 128, 0, True
+    view = memoryview(content)  # whose parts are no copies
+    order, parts, at, total, sound = _order(content), [view[:128]], 128, 0, True
     while at + 8 <= len(content):
         kind, size = struct.unpack_from(f"{order}II", content, at)
         if at + 8 + size > len(content):
             raise ValueError(f"the file ends after {len(content)} bytes, inside a variable")
-        part = content[at : at + 8 + size]
+        part = view[at : at + 8 + size]
         if kind == COMPRESSED:
             stream = zlib.decompressobj(-zlib.MAX_WBITS)  # without zlib's frame, whose tail is the checksum
             try:
                 # A byte more than there may be, so that too much is told from just enough.
-                part = stream.decompress(part[10:], most_bytes - total + 1)
+                part = memoryview(stream.decompress(part[10:], most_bytes - total + 1))
             except zlib.error as error:
                 raise ValueError(f"a compressed variable is damaged: {error}") from error
             if total + len(part) <= most_bytes and not stream.eof:

@@ -170,6 +170,13 @@ class _Machine:
             raise _Refused(f"a number of {size} bytes")
         self.push(_integer(int.from_bytes(self.read(size), "little", signed=True)))
 
+    def old_string(self, count: int) -> None:
+        """A byte string of Python 2: text, unless it is an array's content, which follows on a dtype. To make text of
+        that would take as long as reading it."""
+        content = self.read(count)
+        inside_array = len(self.stack) == 4 and isinstance(self.stack[2], np.dtype)
+        self.push(content if inside_array else content.decode("latin1"))
+
     def quoted(self) -> None:
         line = self.line()
         if len(line) < 3 or line[:1] != line[-2:-1] or line[:1] not in (b"'", b'"'):
@@ -359,8 +366,8 @@ _STEPS: dict[bytes, Callable[[_Machine], object]] = {
     b"F": lambda m: m.push(float(m.line())),
     b"G": lambda m: m.push(m.number(">d")),
     b"S": lambda m: m.quoted(),
-    b"U": lambda m: m.push(m.read(m.number("<B")).decode("latin1")),  # byte strings of Python 2
-    b"T": lambda m: m.push(m.read(m.number("<I")).decode("latin1")),
+    b"U": lambda m: m.old_string(m.number("<B")),
+    b"T": lambda m: m.old_string(m.number("<I")),
     b"V": lambda m: m.push(m.line()[:-1].decode("raw-unicode-escape")),
     b"X": lambda m: m.push(m.read(m.number("<I")).decode()),
     b"\x8c": lambda m: m.push(m.read(m.number("<B")).decode()),
