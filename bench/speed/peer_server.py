@@ -33,18 +33,18 @@ class Clock:
         self.found = {"seconds": time.perf_counter() - self.began, "processor": sum(os.times()[:4]) - self.before}
 
 
-def dataset(kind, folder, cache, window):
-    common = {"root_path": folder, "io_path": cache, "chunk_size": window, "verbose": False}
+def dataset(kind, folder, cache, window, workers=0):
+    common = {"root_path": folder, "io_path": cache, "chunk_size": window, "num_worker": workers, "verbose": False}
     common |= {"online_transform": transforms.ToTensor(), "label_transform": LABEL}
     if kind == "deap":
         return DEAPDataset(num_channel=32, **common)
     return AMIGOSDataset(num_channel=14, skipped_subjects=[], **common)
 
 
-def prepare(kind, folder, cache, window):
+def prepare(kind, folder, cache, window, workers):
     """Windows of all EEG in its database; as many bytes as the files have on disk."""
     with Clock() as clock:
-        made = dataset(kind, folder, cache, window)
+        made = dataset(kind, folder, cache, window, workers)
     used = sum(path.stat().st_blocks * 512 for path in Path(cache).rglob("*") if path.is_file())
     return {**clock.found, "windows": len(made), "mb": used / 2**20}
 

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import pickle
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from scipy.io import loadmat
@@ -21,8 +21,12 @@ WINDOW = 1280
 """Samples of the peer's windows: 10 s. A store of ours has whole recordings, of which any window is cut."""
 
 
-def made(dataset: Dataset, cache: Path) -> Store:
-    return prepare(dataset, f"bench/{dataset.card.name}", "1", rate_hz=data.RATE, cache=cache)
+WORKERS = 2
+"""Of rows that say so; the others are one process against one."""
+
+
+def made(dataset: Dataset, cache: Path, workers: int = 1) -> Store:
+    return prepare(dataset, f"bench/{dataset.card.name}", "1", rate_hz=data.RATE, cache=cache, workers=workers)
 
 
 def read_and_hashed(files: Iterable[Path], load: Callable[[Path], object]) -> None:
@@ -53,10 +57,10 @@ class Cache:
         return self.last
 
 
-def preparing(dataset: Dataset, cache: Cache) -> Way:
+def preparing(dataset: Dataset, cache: Cache, workers: int = 1) -> Way:
     def way() -> Took:
         folder = cache.next()
-        return timed(lambda: made(dataset, folder))()
+        return timed(lambda: made(dataset, folder, workers))()
 
     return way
 
@@ -64,32 +68,41 @@ def preparing(dataset: Dataset, cache: Cache) -> Way:
 def compared(
     name: str, root: Path, load: Callable[[Path], object], setting: Setting, peer: Peer
 ) -> tuple[dict[str, list[Took]], dict[str, float]]:
-    """Turns of EEG alone, of all modalities, of the peer, and of reading; MB on disk of the first three."""
+    """Turns of EEG alone, of all modalities, of the peer, of the last two with more processes, and of reading; MB on
+    disk of the first three."""
     ours = {"eeg": data.reader(name, root, "eeg"), "all": data.reader(name, root)}
-    caches = {key: Cache(setting.work / f"{name}-{key}") for key in (*ours, "peer")}
+    caches = {key: Cache(setting.work / f"{name}-{key}") for key in (*ours, "all side by side", "peer")}
     files, sizes = data.signal_files(name, root), dict[str, float]()
     read_and_hashed(files, load)  # the files are in memory for all
 
-    def theirs() -> Took:
-        found = peer.ask("prepare", kind=name, folder=data.flat(name, root), cache=caches["peer"].next(), window=WINDOW)
+    def theirs(workers: int = 0) -> Took:
+        where = {"folder": data.flat(name, root), "cache": caches["peer"].next()}
+        found = peer.ask("prepare", kind=name, window=WINDOW, workers=workers, **where)
         sizes["peer"] = found["mb"]
         return took(found)
 
     ways = {
         **{key: preparing(dataset, caches[key]) for key, dataset in ours.items()},
         **peer.ways("peer", theirs),
+        "all side by side": preparing(ours["all"], caches["all side by side"], WORKERS),
+        **peer.ways("peer side by side", lambda: theirs(WORKERS)),
         "read": timed(lambda: read_and_hashed(files, load)),
     }
     for way in ways.values():  # imports, and the first pages
         way()
     times = turns(ways, setting.size(7, 2))
     sizes |= {key: on_disk(caches[key].last) for key in ours}
-    return {"peer": [], **times}, sizes
+    return {"peer": [], "peer side by side": [], **times}, sizes
 
 
 def rows(setting: Setting) -> list[Row]:
     with Peer(setting.peer) as peer:
         return [*_deap(setting, peer), *_amigos(setting, peer)]
+
+
+def side_by_side(name: str, times: Mapping[str, list[Took]], least: float, told: Mapping[str, str]) -> Row:
+    what, against = f"{name}, all modalities, {WORKERS} processes", f"{NAME}, EEG, {WORKERS} processes"
+    return faster(what, times["all side by side"], times["peer side by side"], against, least=least, **told)
 
 
 def _deap(setting: Setting, peer: Peer) -> list[Row]:
@@ -112,6 +125,7 @@ def _deap(setting: Setting, peer: Peer) -> list[Row]:
         share("the same", times["eeg"], times["read"], "reading and hashing the files", most=1.8),
         faster("DEAP, all seven modalities", times["all"], times["peer"], eeg, least=1, **told),
         share("the same", times["all"], times["read"], "reading and hashing the files"),
+        side_by_side("DEAP", times, 1, told),
         part("DEAP, store of EEG", sizes["eeg"], cached, "MB", windows, size_of, "<= 0.55", **told),
         part("DEAP, store of all seven", sizes["all"], cached, "MB", eeg, size_of, **told),
         faster("DEAP, opening what is prepared", opened["ours"], opened.get("peer", []), NAME, **milli, **told),
@@ -126,5 +140,6 @@ def _amigos(setting: Setting, peer: Peer) -> list[Row]:
         faster("AMIGOS, EEG alone", times["eeg"], times["peer"], NAME, **told),
         faster("AMIGOS, all three modalities", times["all"], times["peer"], eeg, least=1.25, **told),
         share("the same", times["all"], times["read"], "reading and hashing the files"),
+        side_by_side("AMIGOS", times, 1.25, told),
         part("AMIGOS, store of all three", sizes["all"], cached, "MB", eeg, "of its size", **told),
     ]
