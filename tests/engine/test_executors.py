@@ -66,6 +66,18 @@ def test_a_stage_that_failed_holds_up_its_own_and_no_other_run(bench, executor, 
         assert (lines.count(f"started {title}"), lines.count(f"finished {title}")) == (2, 1)
 
 
+def test_a_run_is_recorded_while_stages_of_the_next_one_still_run(bench):
+    recorded = []
+
+    def look(event):
+        if event["event"] == "stage_started":
+            recorded.append(len(list(bench.runs.glob("*/*/run.yaml"))))
+
+    done = grid([bench.request("Pool", fusion="late"), bench.request("Pool", fusion="late", seeds="1")], progress=look)
+    done.check()
+    assert (recorded[0], recorded[-1]) == (0, 1)
+
+
 @pytest.mark.usefixtures("toy")
 def test_an_unknown_executor_is_refused_with_the_nearest_name_before_anything_is_planned(bench, embench):
     with pytest.raises(UsageError, match="no executor `locl`") as caught:

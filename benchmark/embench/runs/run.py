@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from embench.engine import executors
 from embench.engine.executors import Outcome
 from embench.errors import EmbenchError, Unfinished, UsageError
 from embench.files import digest, folder_mode, make_folder
+from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan, make
 from embench.planning.request import Request, by_field, request_of
 from embench.protocols import load_current_protocol
@@ -86,14 +88,27 @@ def grid(
     conformance = [guards.conformance(planned.method, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
-    watched = _with_observers(on_event, observers)
-    outcome, root = run_stages(stages, requests[0], watched, executor=executor, workers=workers)
-    results, failures = [], {}
-    for planned, conforms, seen in zip(plans, conformance, videos, strict=True):
+    watched, outcome, root = _with_observers(on_event, observers), Outcome(), stage_folder(requests[0].runs_folder)
+    results: list[Result] = []
+    failures: dict[str, EmbenchError] = {}
+    waiting = deque(zip(plans, conformance, videos, strict=True))
+
+    def conclude_first() -> None:
+        planned, conforms, seen = waiting.popleft()
         try:
             results.append(_conclude(planned, outcome, root, observers, conforms, seen))
         except EmbenchError as error:
             failures[f"{planned.method.title} ({planned.id})"] = error
+
+    def conclude_finished(event: Mapping[str, Any]) -> None:
+        # While other stages run: workers wait for nothing, and what ends this grid early takes no finished run with it.
+        watched(event)
+        while waiting and outcome.over(waiting[0][0].graph.stages):
+            conclude_first()
+
+    run_stages(stages, requests[0], conclude_finished, executor=executor, workers=workers, outcome=outcome)
+    while waiting:
+        conclude_first()
     return GridResult(tuple(results), failures)
 
 

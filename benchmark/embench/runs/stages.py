@@ -24,11 +24,13 @@ def run_stages(
     *,
     executor: str = "local",
     workers: int | None = None,
+    outcome: Outcome | None = None,
 ) -> tuple[Outcome, Path]:
     """What came of the stages, and the folder where they lie; those that were done before are not run again.
 
     Args:
         workers: by default as many as the request says, else as suit the devices of the stages.
+        outcome: what is returned, for a caller that looks into it at events.
 
     Raises:
         MachineError: the folder cannot be written, or a worker was killed.
@@ -36,8 +38,8 @@ def run_stages(
     root = stage_folder(request.runs_folder)
     _writable(root)
     count = workers or request.workers or default_workers({stage.params.common.device for stage in stages})
-    outcome = run_graph(stages, root, executor=executor, workers=count, on_event=on_event or (lambda _: None))
-    return outcome, root
+    watch = on_event or (lambda _: None)
+    return run_graph(stages, root, executor=executor, workers=count, on_event=watch, outcome=outcome), root
 
 
 def _writable(root: Path) -> None:

@@ -48,6 +48,10 @@ class Outcome:
         """The input for whose sake the stage will never start, if there is one."""
         return next((i for i in stage.inputs.values() if i in self.errors or i in self.held_up), None)
 
+    def over(self, stages: Iterable[str]) -> bool:
+        """Whether all of these stages have ended, or will never start."""
+        return all(id_ in self.results or id_ in self.errors or id_ in self.held_up for id_ in stages)
+
     def check(self, stages: Iterable[str]) -> None:
         """Raises the error of the first of these stages that failed."""
         for id_ in stages:
@@ -59,15 +63,24 @@ Executor = Callable[[Sequence[Stage[Params]], Outcome, Path, int, EventCallback]
 
 
 def run_graph(
-    stages: Sequence[Stage[Params]], root: Path, *, executor: str = "local", workers: int, on_event: EventCallback
+    stages: Sequence[Stage[Params]],
+    root: Path,
+    *,
+    executor: str = "local",
+    workers: int,
+    on_event: EventCallback,
+    outcome: Outcome | None = None,
 ) -> Outcome:
     """Runs stages (each listed after its inputs) that are not finished yet, with `workers` at a time.
+
+    Args:
+        outcome: an empty one that is filled and returned, for a caller that looks into it at events.
 
     Raises:
         UsageError: there is no such executor. MachineError: a worker was killed.
     """
     execute, root = find_executor(executor), root.absolute()
-    outcome = Outcome()
+    outcome = Outcome() if outcome is None else outcome
     todo: list[Stage[Params]] = []
     for stage in {stage.id: stage for stage in stages}.values():
         result = Folder(root, stage.id).sound_result()

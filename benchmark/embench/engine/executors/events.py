@@ -22,14 +22,21 @@ class Events:
         self.stage, self.on_event = stage, on_event
         self.path = Folder(root, stage.id).file("events.jsonl")
         self.at = self.path.stat().st_size if self.path.is_file() else 0
-        on_event({"event": "stage_started", "stage": stage_facts(stage)})
+        self.begun = False
+
+    def begin(self) -> None:
+        """Reports, the first time it is called, that the stage has started."""
+        if not self.begun:
+            self.begun = True
+            self.on_event({"event": "stage_started", "stage": stage_facts(self.stage)})
 
     def emit(self, event: Mapping[str, Any]) -> None:
         """Reports an event with the stage it is of."""
         self.on_event({**event, "stage": stage_facts(self.stage)})
 
     def poll(self) -> None:
-        """Tells what a worker appended since the last time."""
+        """Tells what a worker appended since the last time, and first that the stage has started."""
+        self.begin()
         if not self.path.is_file():
             return
         with self.path.open("rb") as file:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def _in_turn(todo: Sequence[Stage[Params]], root: Path, on_event: EventCallback,
             outcome.held_up[stage.id] = blocker
             continue
         events, began = Events(stage, root, on_event), time.process_time()
+        events.begin()
         try:
             outcome.results[stage.id] = run_stage(stage, root, events.emit)
         except EmbenchError as error:
@@ -71,14 +73,18 @@ def _side_by_side(
                 if blocker:
                     outcome.held_up[stage.id] = blocker
                     waiting.remove(stage)
-                elif len(running) < workers and all(i in outcome.results for i in stage.inputs.values()):
+                # One more for each worker, which so has work while events are answered here.
+                elif len(running) < 2 * workers and all(i in outcome.results for i in stage.inputs.values()):
                     waiting.remove(stage)
                     with without_main_module():
                         future = pool.submit(run_stage, stage, root)
                     running[future] = (stage, Events(stage, root, on_event))
+            for _, events in islice(running.values(), workers):
+                events.begin()
             ready, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-            for _, events in running.values():
+            for _, events in islice(running.values(), workers):
                 events.poll()
+            at_work = [stage.title for stage, _ in islice(running.values(), workers)]
             for future in ready:
                 stage, events = running.pop(future)
                 ended += 1
@@ -86,7 +92,7 @@ def _side_by_side(
                     outcome.results[stage.id] = future.result()
                 except BrokenProcessPool as error:
                     raise MachineError(
-                        f"a worker process was killed during {stage.title}",
+                        f"a worker process was killed during {' or '.join(at_work)}",
                         hint="often it ran out of memory: use fewer --workers; the same command resumes",
                     ) from error
                 except EmbenchError as error:  # a stage's fault must not stop the others
