@@ -16,6 +16,13 @@ def installing():
     return installer
 
 
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory):
+    """Where prepared data of this session's tests lie. One folder for all packages of tests: `EMBENCH_CACHE` can name
+    only one."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
 def forgotten(request):
     """Plugins of files in a test's folder go with it: the next test may get a folder of the same name."""

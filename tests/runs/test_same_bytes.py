@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -50,8 +49,8 @@ def once(four, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
-def test_two_workers_give_the_same_bytes(four, once, tmp_path, name, monkeypatch):
-    alone, cache = once(name), Path(os.environ["EMBENCH_CACHE"])
+def test_two_workers_give_the_same_bytes(four, once, cache, tmp_path, name, monkeypatch):
+    alone = once(name)
     # Else short stages, and few features, would be over before a worker starts.
     monkeypatch.setattr(system, "WORKERS_START_S", -1.0)
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))  # where no features are yet

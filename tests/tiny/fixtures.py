@@ -7,12 +7,11 @@ from .world import make_subjects, write
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory):
+def cache(session_cache):
     """Prepared data of this session's tests lie in a folder of their own."""
-    folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMBENCH_CACHE", str(folder))
-        yield folder
+        patch.setenv("EMBENCH_CACHE", str(session_cache))
+        yield session_cache
 
 
 @pytest.fixture(scope="session")
