@@ -240,7 +240,7 @@ def _turns(
         size = max(map(len, rows))
         batches = []
         for member, index in zip(together, rows, strict=True):
-            batch = member.ready.data.batch(np.resize(index, size))
+            batch = member.ready.data.batch(index if len(index) == size else np.resize(index, size))
             if batch.weight is not None:
                 batch.weight[len(index) :] = 0
             batches.append(batch)
