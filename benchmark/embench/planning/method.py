@@ -275,7 +275,9 @@ def _check(method: Method, kind: type[Any]) -> None:
                 f"and there are {n}: {', '.join(method.modalities)}",
                 where="--fusion",
                 expected=_offered(f"for {n}, a fusion", others),
-                hint=f"choose with --modalities, such as --modalities {method.modalities[0]}",
+                hint="name more with --modalities, or choose another --fusion"
+                if n < least
+                else f"choose with --modalities, such as --modalities {method.modalities[0]}",
             )
     for step in method.pretraining:
         _check_pretraining(method, step, kind)
