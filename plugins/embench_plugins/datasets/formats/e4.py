@@ -168,7 +168,7 @@ def refuse_header(data: np.ndarray, path: Path, line: int) -> None:
     then the start or another header, and all samples are taken for later ones than they are."""
     sizes = np.abs(data[:, 0])
     others = float(np.median(sizes[1:][np.isfinite(sizes[1:])])) if np.isfinite(sizes[1:]).any() else np.inf
-    if sizes[0] > ODD_FIRST * max(others, 0.01):
+    if np.inf > sizes[0] > ODD_FIRST * max(others, 0.01):
         raise DataError(
             f"line {line}: the first sample is {data[0, 0]:.15g}, the others are {others:g} in the median: "
             "this is a header",

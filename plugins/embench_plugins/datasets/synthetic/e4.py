@@ -11,7 +11,8 @@ by about 40 s).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,17 @@ class Wristband:
     moves: np.ndarray
     rates: np.ndarray
     beats: np.ndarray
+
+    def part(self, first: int, last: int) -> Wristband:
+        """What lies between two whole seconds of the session, as files of its own."""
+        return Wristband(
+            self.pulse[first * 64 : last * 64],
+            self.skin[first * 4 : last * 4],
+            self.warmth[first * 4 : last * 4],
+            self.moves[:, first * 32 : last * 32],
+            self.rates[first : max(last - FIRST_RATE_S, first)],
+            self.beats[(self.beats[:, 0] >= first) & (self.beats[:, 0] < last)] - [first, 0],
+        )
 
 
 def responses(rng: np.random.Generator, stress: np.ndarray, effect: float) -> tuple[np.ndarray, np.ndarray]:
@@ -74,6 +86,31 @@ def worn(heart_rate: np.ndarray, scr_per_min: np.ndarray, rng: np.random.Generat
     # The mean of the ten seconds before, from second ten on, up to a second before the session's end.
     means = np.convolve(heart_rate, np.full(FIRST_RATE_S, 1 / FIRST_RATE_S), "valid")[:-1].round(2)
     return Wristband(pulse, skin, warmth, moves, means, np.stack([ends[1:], np.diff(ends)], axis=1))
+
+
+def repeated(device: Wristband, rows: Mapping[str, int]) -> Wristband:
+    """A fault of an export: from some rows of the files on, counted from 1, the samples come again.
+
+    Files that are shorter stay as they are.
+    """
+
+    def again(samples: np.ndarray, row: int) -> np.ndarray:
+        first = row - 3
+        return samples if samples.shape[-1] < first else np.concatenate([samples[..., :first]] * 2, axis=-1)
+
+    return replace(
+        device,
+        pulse=again(device.pulse, rows["ppg"]),
+        skin=again(device.skin, rows["eda"]),
+        warmth=again(device.warmth, rows["temp"]),
+        moves=again(device.moves, rows["acc"]),
+    )
+
+
+def covered(device: Wristband, rng: np.random.Generator) -> Wristband:
+    """A fault of wearing: the dock stayed on, over the sensors of pulse and temperature."""
+    noise = rng.standard_normal(len(device.pulse))
+    return replace(device, pulse=0.1 * noise, warmth=np.full(len(device.warmth), 26.5), beats=device.beats[:0])
 
 
 def write(
