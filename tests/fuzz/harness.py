@@ -46,6 +46,7 @@ DATASETS = {
     "wesad/chest": (2, 60.0, ("stress_predict",)),
     "stress_predict": (2, 60.0, ("k_emocon",)),
     "wearable_stress": (2, 60.0, ("stress_predict",)),
+    "hku956": (2, 12.0, ("wearable_stress",)),
     "corpus": (2, 10.0, ("stress_predict", "case")),
 }
 """Of the generated sets: people and seconds, as few as the formats allow, and datasets whose files take the place of

@@ -44,6 +44,7 @@ SMALL = {
     "wesad/chest": Small(6, 300),
     "stress_predict": Small(7, 300),
     "wearable_stress": Small(7, 300),
+    "hku956": Small(6, 20),
 }
 
 EFFECTS = {
@@ -57,6 +58,7 @@ EFFECTS = {
     "wesad/chest": Effect(15, None, "stress", "ecg,eda"),
     "stress_predict": Effect(20, None, "stress", "ppg,eda"),
     "wearable_stress": Effect(20, None, "stress", "ppg,eda"),
+    "hku956": Effect(16, None, "arousal", "ppg"),
 }
 
 
