@@ -45,6 +45,7 @@ SMALL = {
     "stress_predict": Small(7, 300),
     "wearable_stress": Small(7, 300),
     "hku956": Small(6, 20),
+    "eegmat": Small(6, 60),
 }
 
 EFFECTS = {
@@ -59,6 +60,7 @@ EFFECTS = {
     "stress_predict": Effect(20, None, "stress", "ppg,eda"),
     "wearable_stress": Effect(20, None, "stress", "ppg,eda"),
     "hku956": Effect(16, None, "arousal", "ppg"),
+    "eegmat": Effect(20, None, "task", "eeg"),
 }
 
 
