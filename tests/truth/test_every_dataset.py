@@ -92,7 +92,8 @@ def test_every_command_works(
     run = ["--dataset", name, *root, "--runs", str(tmp_path / "runs"), "--seeds", "0", "--device", "cpu"]
     call("baselines", *run)
     capsys.readouterr()
-    call("run", *run, "--encoder", "cnn_tf", "--fusion", "late", "--recipe", "quick", "--json")
+    fusion = "late" if len(registry.load("dataset", name).card.default_modalities) > 1 else "single"
+    call("run", *run, "--encoder", "cnn_tf", "--fusion", fusion, "--recipe", "quick", "--json")
     done = json.loads(capsys.readouterr().out)
     assert done["synthetic"] is True
     assert done["scores"]

@@ -136,7 +136,11 @@ class Eegmat(Dataset):
     def _files(self) -> dict[tuple[str, int], Path]:
         """(subject, class) -> the file."""
         named = [(_FILE.fullmatch(path.name), path) for path in sorted(self._folder.glob("*.edf"))]
-        return {(match[1], int(match[2]) - 1): path for match, path in named if match and match[1] in PEOPLE}
+        return {
+            (match[1], int(match[2]) - 1): path
+            for match, path in named
+            if match and match[1] in PEOPLE and path.is_file()
+        }
 
     def _own(self, subject: str) -> list[tuple[str, int]]:
         own = [key for key in self._files if key[0] == subject]
@@ -177,6 +181,8 @@ def _signals(path: Path, card: Card) -> dict[str, Signal]:
 
 
 def _signal(path: Path, card: ModalityCard, tracks: list[Track]) -> Signal:
+    if not tracks[0].samples:
+        raise DataError("there is no sample in it", where=str(path), expected=EXPECTED, hint=AGAIN)
     for track in tracks:
         if (track.rate, track.unit, track.samples) != (card.rate, card.unit, tracks[0].samples):
             raise DataError(
