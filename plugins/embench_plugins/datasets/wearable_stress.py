@@ -37,7 +37,6 @@ from embench_plugins.datasets.formats.wearable_stress_layout import (
     SESSIONS,
     SHORT,
     SHORT_S,
-    Protocol,
     Stage,
 )
 
@@ -188,7 +187,7 @@ class WearableStress(Dataset):
             DataError: the presses are of another time than the signals.
         """
         presses, protocol = self._presses(subject), PROTOCOLS[subject[0]]
-        if not _complete(presses, protocol):
+        if len(presses) != protocol.presses:
             return {}
         spans = {}
         for stage in protocol.stages:
@@ -196,7 +195,7 @@ class WearableStress(Dataset):
             spans[stage] = (end - BEFORE_S if stage.opens is None else float(presses[stage.opens]), end)
         inside = [any(begin < s.start + s.duration_s and end > s.start for s in sessions.values())
                   for begin, end in spans.values()]  # fmt: skip
-        if not all(inside):
+        if not any(inside):
             raise DataError(
                 f"the button presses of {subject} and its signals are of different times",
                 where=str(self._own(subject)[0] / "tags.csv"),
@@ -231,9 +230,11 @@ class WearableStress(Dataset):
             return {}
         info: dict[str, dict[str, str]] = {}
         for row in read.to_dict("records"):
-            known = {"sex": {"m": "male", "f": "female"}.get(row.get("Gender", "")),
-                     "age_band": f"{row['Age'][0]}0-{row['Age'][0]}9" if re.fullmatch(r"\d\d", row.get("Age", ""))
-                     else None}  # fmt: skip
+            age = row.get("Age", "")
+            known = {
+                "sex": {"m": "male", "f": "female"}.get(row.get("Gender", "")),
+                "age_band": f"{age[0]}0-{age[0]}9" if re.fullmatch(r"\d\d", age) else None,
+            }
             info[row.get("Info", "")] = {name: value for name, value in known.items() if value}
         return info
 
@@ -246,7 +247,7 @@ class WearableStress(Dataset):
         if len(sessions) > 1:
             yield Finding("note", where, f"{subject} is in {len(sessions)} parts: the connection broke")
         presses = self._presses(subject)
-        if not _complete(presses, protocol):
+        if len(presses) != protocol.presses:
             what = (
                 f"{len(presses)} button presses, not {protocol.presses}: the stages are unknown, so there is no label"
             )
@@ -255,23 +256,14 @@ class WearableStress(Dataset):
         for stage, (begin, end) in self._stages(subject, sessions).items():
             if stage.name in SHORT and not SHORT_S[0] <= end - begin <= SHORT_S[1]:
                 yield Finding("warning", where, f"{stage.name} lasts {end - begin:.0f} s, about 30 s by the protocol")
-            outside = (
-                end
-                - begin
-                - sum(max(0.0, min(end, s.start + s.duration_s) - max(begin, s.start)) for s in sessions.values())
-            )
+            parts = [min(end, s.start + s.duration_s) - max(begin, s.start) for s in sessions.values()]
+            outside = end - begin - sum(max(0.0, part) for part in parts)
             if outside > 0:
                 yield Finding("note", where, f"{outside:.0f} s of {stage.name} were not recorded")
         if missing := sorted({stage.name for stage in protocol.stages} - set(self._ratings(subject))):
             yield Finding(
                 "warning", str(self._base / protocol.ratings), f"{subject}: no rating of {', '.join(missing)}"
             )
-
-
-def _complete(presses: np.ndarray, protocol: Protocol) -> bool:
-    """Whether each press is the one it is taken for. The last one closes no stage of the first protocol."""
-    used = 1 + max(stage.closes for stage in protocol.stages)
-    return used <= len(presses) <= protocol.presses
 
 
 def _labels(

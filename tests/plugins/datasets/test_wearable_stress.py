@@ -175,11 +175,25 @@ class TestFaults:
             path.rename(inside / path.name)
         assert WearableStress(tmp_path).subjects() == ["S01", "f01"]
 
-    def test_a_missing_press_leaves_no_label(self, copy):
-        path = folder_of(copy, "S01") / "tags.csv"
-        path.write_text("\n".join(path.read_text().splitlines()[:11]))
-        assert only(copy, "S01").labels == {}
-        assert any("11 button presses, not 13" in finding.what for finding in WearableStress(copy).verify())
+    @pytest.mark.parametrize(("subject", "whole"), [("S01", 13), ("f01", 9)])
+    def test_a_missing_press_leaves_no_label(self, copy, subject, whole):
+        """Also of the last: who knows which one is missing?"""
+        path = folder_of(copy, subject) / "tags.csv"
+        path.write_text("\n".join(path.read_text().splitlines()[1:]))
+        assert only(copy, subject).labels == {}
+        said = f"{whole - 1} button presses, not {whole}"
+        assert any(said in finding.what for finding in WearableStress(copy).verify())
+
+    def test_a_session_that_ends_early_keeps_the_stages_that_it_has(self, copy):
+        folder = folder_of(copy, "S01")
+        whole = only(copy, "S01")
+        seconds = int(whole.duration_s * 0.6)
+        for name, rate, _ in FILES.values():
+            rows = (folder / f"{name}.csv").read_text().splitlines()
+            (folder / f"{name}.csv").write_text("\n".join(rows[: 2 + seconds * rate]))
+        stage = only(copy, "S01").labels["stage"].values
+        np.testing.assert_array_equal(stage, whole.labels["stage"].values[:seconds])
+        assert any("of Subtract were not recorded" in finding.what for finding in WearableStress(copy).verify())
 
     def test_presses_of_another_day_are_refused(self, copy):
         path = folder_of(copy, "f01") / "tags.csv"
