@@ -45,6 +45,9 @@ DATASETS = {
     "wesad": (2, 60.0, ("stress_predict",)),
     "wesad/chest": (2, 60.0, ("stress_predict",)),
     "stress_predict": (2, 60.0, ("k_emocon",)),
+    "wearable_stress": (2, 60.0, ("stress_predict",)),
+    "hku956": (2, 12.0, ("wearable_stress",)),
+    "eegmat": (2, 30.0, ("corpus",)),
     "corpus": (2, 10.0, ("stress_predict", "case")),
 }
 """Of the generated sets: people and seconds, as few as the formats allow, and datasets whose files take the place of

@@ -30,6 +30,7 @@ MOST = 0.02 if WHOLE else 0.05
 DATASETS = {
     "amigos": (20, 45), "amigos/long": (40, 45), "amigos/external": (20, 60), "deap": (16, 9), "k_emocon": (20, 300),
     "case": (16, 600), "wesad": (15, 300), "wesad/chest": (15, 300), "stress_predict": (20, 300),
+    "hku956": (20, 30),
 }  # fmt: skip
 """Dataset -> subjects, and seconds that shorten its recordings."""
 PROTOCOLS = [name for name in protocol_names() if not superseded_by(name)]

@@ -29,7 +29,7 @@ def test_dataset_conforms_on_generated_files(name, tmp_path):
     check_dataset(cls, tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["stress_predict"])
+@pytest.mark.parametrize("name", ["stress_predict", "wearable_stress", "hku956", "eegmat"])
 def test_dataset_conforms_on_real_files(name):
     root = os.environ.get("EMBENCH_TEST_DATA")
     if not root:

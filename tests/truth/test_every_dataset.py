@@ -43,6 +43,9 @@ SMALL = {
     "wesad": Small(6, 300),
     "wesad/chest": Small(6, 300),
     "stress_predict": Small(7, 300),
+    "wearable_stress": Small(7, 300),
+    "hku956": Small(6, 20),
+    "eegmat": Small(6, 60),
 }
 
 EFFECTS = {
@@ -55,6 +58,9 @@ EFFECTS = {
     "wesad": Effect(15, None, "stress", "ppg,eda"),
     "wesad/chest": Effect(15, None, "stress", "ecg,eda"),
     "stress_predict": Effect(20, None, "stress", "ppg,eda"),
+    "wearable_stress": Effect(20, None, "stress", "ppg,eda"),
+    "hku956": Effect(16, None, "arousal", "ppg"),
+    "eegmat": Effect(20, None, "task", "eeg"),
 }
 
 
@@ -86,7 +92,8 @@ def test_every_command_works(
     run = ["--dataset", name, *root, "--runs", str(tmp_path / "runs"), "--seeds", "0", "--device", "cpu"]
     call("baselines", *run)
     capsys.readouterr()
-    call("run", *run, "--encoder", "cnn_tf", "--fusion", "late", "--recipe", "quick", "--json")
+    fusion = "late" if len(registry.load("dataset", name).card.default_modalities) > 1 else "single"
+    call("run", *run, "--encoder", "cnn_tf", "--fusion", fusion, "--recipe", "quick", "--json")
     done = json.loads(capsys.readouterr().out)
     assert done["synthetic"] is True
     assert done["scores"]

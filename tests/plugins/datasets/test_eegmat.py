@@ -1,0 +1,237 @@
+"""eegmat: its reader and generator against each other, the reader against the real files, and its clock."""
+
+import hashlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyedflib
+import pytest
+from scipy.stats import rankdata
+
+from embench.errors import DataError, UsageError
+from embench.interfaces.metric import Undefined
+from embench.interfaces.units import Units
+from embench.protocols import load_protocol
+from embench.protocols.units import make_units
+from embench.statistics.conditioned import comparisons
+from embench.testing import check_dataset
+from embench_plugins.datasets.eegmat import Eegmat
+from embench_plugins.datasets.synthetic import eegmat as synthetic
+
+from ...sample import sample
+
+OLD_NAMES = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
+LENGTH_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("eegmat")
+    synthetic.synthesize(folder, subjects=12, seed=3, effect=1.0, length_s=LENGTH_S)
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path, root) -> Path:
+    """Two subjects, to be damaged."""
+    for path in (*root.glob("Subject0[01]_*.edf"), root / "subject-info.csv"):
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+def compare(root: Path, subject: str) -> None:
+    """Every sample and label of a subject against pyedflib."""
+    rest, task = Eegmat(root).recordings(subject)
+    for recording, (name, kind) in zip((rest, task), ((f"{subject}_1", 0), (f"{subject}_2", 1)), strict=True):
+        assert (recording.id, recording.order, recording.start_s) == (name, kind, None)
+        label = recording.labels["task"]
+        assert (label.values.tolist(), label.times, label.classes[kind]) == (
+            [kind], None, ("rest", "subtraction")[kind],
+        )  # fmt: skip
+        with pyedflib.EdfReader(str(root / f"{name}.edf")) as file:
+            at = {text: i for i, text in enumerate(file.getSignalLabels())}
+            assert recording.duration_s == file.file_duration
+            eeg, ecg = recording.signals["eeg"], recording.signals["ecg"]
+            assert (eeg.rate, eeg.unit, ecg.unit, len(eeg.channels)) == (500.0, "uV", "mV", 19)
+            assert file.getPhysicalDimension(at["ECG ECG"]) == "mV"
+            for channel, row in zip(eeg.channels, eeg.data, strict=True):
+                place = at[f"EEG {OLD_NAMES.get(channel, channel)}"]
+                assert file.getPhysicalDimension(place) == "uV"
+                np.testing.assert_allclose(row, file.readSignal(place), rtol=1e-5, atol=1e-5, err_msg=channel)
+            np.testing.assert_allclose(ecg.data[0], file.readSignal(at["ECG ECG"]), rtol=1e-5, atol=1e-6)
+
+
+class TestGenerated:
+    def test_it_conforms(self, root):
+        check_dataset(Eegmat, root)
+
+    def test_samples_and_labels_are_those_of_an_independent_reading(self, root):
+        for subject in ("Subject00", "Subject11"):
+            compare(root, subject)
+
+    def test_samples_are_the_drawn_ones_to_half_a_step(self, root):
+        rows = synthetic.draw(12, 3, 1.0, length_s=LENGTH_S)
+        drawn = synthetic.signals(rows[rows["person"] == 5], 3)
+        for recording, data in zip(Eegmat(root).recordings("Subject05"), drawn, strict=True):
+            steps = np.ptp(data, axis=1)[:, None] / 65535
+            assert (np.abs(recording.signals["eeg"].data - data[:19]) <= 0.51 * steps[:19] + 1e-4).all()
+            assert (np.abs(recording.signals["ecg"].data - data[20:]) <= 0.51 * steps[20:] + 1e-4).all()
+
+    def test_files_last_as_those_of_the_release(self):
+        assert np.bincount(synthetic.draw(1, 0, 1.0)["task"]).tolist() == [182, 62]
+
+    def test_an_oracle_scores_ninety_at_effect_one_and_chance_at_none(self):
+        found = {}
+        for effect in (1.0, 0.0):
+            value, label, subject = synthetic.oracle(36, 0, effect)
+            found[effect] = np.mean([auroc(value[subject == p], label[subject == p]) for p in np.unique(subject)])
+        assert found[1.0] == pytest.approx(0.9, abs=0.03)
+        assert found[0.0] == pytest.approx(0.5, abs=0.05)
+
+    def test_same_arguments_same_bytes(self, tmp_path):
+        for name in ("a", "b"):
+            synthetic.synthesize(tmp_path / name, 1, 5, 0.5, length_s=LENGTH_S)
+        assert digests(tmp_path / "a") == digests(tmp_path / "b")
+
+    @pytest.mark.parametrize("wrong", [{"length_s": 5}, {"length_s": float("nan")}, {"subjects": 37}, {"effect": 2}])
+    def test_arguments_out_of_range(self, tmp_path, wrong):
+        with pytest.raises(UsageError):
+            synthetic.synthesize(tmp_path / "out", **{"subjects": 2, "seed": 0, "effect": 1.0, **wrong})
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def recordings(root) -> list:
+    """Rest and subtraction of each subject."""
+    reader = Eegmat(root)
+    return [list(reader.recordings(subject)) for subject in reader.subjects()]
+
+
+class TestClock:
+    """The task always comes second, in a file of its own: nothing that a clock says may make a comparison."""
+
+    @staticmethod
+    def units(recordings) -> Units:
+        """Units of 10 s of all subjects, scored by the time since their file began."""
+        protocol = load_protocol("subject-independent-v2")
+        every = [recording for own in recordings for recording in own]
+        made = make_units(every, Eegmat.card, "condition", protocol)
+        n = len(made)
+        return Units(
+            kind="binary",
+            y_true=np.array([unit.order for unit in made]),
+            score=np.array([unit.start for unit in made]),
+            decision=np.zeros(n),
+            subject=np.array([unit.subject for unit in made]),
+            stimulus=np.array([unit.stimulus for unit in made]),
+            start_s=np.array([unit.start_s for unit in made]),
+            fold=np.zeros(n, int),
+            group=np.array([unit.group for unit in made]),
+            length_s=10.0,
+            session_s=np.full(n, 100.0),
+        )
+
+    def test_hidden_starts_leave_no_comparison_by_time_or_stimulus(self, recordings):
+        units = self.units(recordings)
+        assert np.isnan(units.start_s).all()
+        for name in ("auroc_crossed_matched", "auroc_crossed_time", "auroc_crossed", "auroc_within_stimulus"):
+            assert isinstance(comparisons(name, units, np.unique(units.subject)), Undefined)
+
+    def test_whenever_the_second_files_began_no_two_subjects_can_be_compared(self, recordings):
+        """Whoever has subtraction at one time and rest at another has rest first: nobody has them the other way
+        round."""
+        for seed in range(5):
+            pauses = np.random.default_rng(seed).uniform(0, 60, len(recordings))
+            units = self.units(
+                [replace(rest, start_s=0.0), replace(task, start_s=rest.duration_s + pause)]
+                for (rest, task), pause in zip(recordings, pauses, strict=True)
+            )
+            for name in ("auroc_crossed_matched", "auroc_crossed_time"):
+                (table,) = comparisons(name, units, np.unique(units.subject))
+                assert not table.pairs.any()
+
+    def test_the_card_says_that_the_order_is_fixed_and_that_no_rest_is_in_every_recording(self):
+        assert Eegmat.card.fixed_order
+        assert Eegmat.card.baseline is None
+
+
+class TestFaults:
+    def test_verify_says_who_is_missing_and_whose_file_is(self, copy):
+        (copy / "Subject01_2.edf").unlink()
+        said = [finding.what for finding in Eegmat(copy).verify()]
+        assert said[0].startswith("2 of 36 subjects are here, not Subject02")
+        assert said[1] == "Subject01 has the file of rest only: no score within this person"
+
+    def test_the_folder_that_an_archive_unpacks_to_is_found(self, copy, tmp_path):
+        inside = tmp_path / "eeg-during-mental-arithmetic-tasks-1.0.0"
+        inside.mkdir()
+        for path in [*copy.glob("*.edf")]:
+            path.rename(inside / path.name)
+        assert Eegmat(tmp_path).subjects() == ["Subject00", "Subject01"]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            (b"EEG T3 ", b"EEG X3 ", "no channel EEG T3"),
+            (b"uV ", b"mV ", "in mV"),
+            (b"500     ", b"250     ", "ends after|250 Hz"),
+        ],
+    )
+    def test_a_file_of_another_kind_is_named(self, copy, old, new, said):
+        path = copy / "Subject00_1.edf"
+        path.write_bytes(path.read_bytes().replace(old, new))
+        with pytest.raises(DataError, match=said) as caught:
+            list(Eegmat(copy).recordings("Subject00"))
+        assert caught.value.where == str(path)
+        assert [f.where for f in Eegmat(copy).verify() if f.severity == "error"] == [str(path)]
+
+    def test_without_the_hearts_channel_there_is_eeg_alone(self, copy):
+        path = copy / "Subject00_1.edf"
+        path.write_bytes(path.read_bytes().replace(b"ECG ECG", b"EMG EMG"))
+        first, second = Eegmat(copy).recordings("Subject00")
+        assert (set(first.signals), set(second.signals)) == ({"eeg"}, {"eeg", "ecg"})
+
+    def test_another_folder_is_refused(self, tmp_path):
+        with pytest.raises(DataError, match="no file of EEG during mental arithmetic"):
+            Eegmat(tmp_path).subjects()
+
+
+@pytest.fixture(scope="module")
+def real() -> Path:
+    folder = Path(os.environ.get("EMBENCH_TEST_DATA", "")) / "eegmat"
+    if not os.environ.get("EMBENCH_TEST_DATA") or not folder.is_dir():
+        pytest.skip("EMBENCH_TEST_DATA does not say where the recordings of eegmat are")
+    return folder
+
+
+class TestReal:
+    @pytest.mark.parametrize("number", sample(range(36), 0, 4, 10))
+    def test_samples_and_labels_are_those_of_an_independent_reading(self, real, number):
+        if f"Subject{number:02d}" not in Eegmat(real).subjects():
+            pytest.skip("this subject is not here")
+        compare(real, f"Subject{number:02d}")
+
+    def test_headers_hide_when_a_file_began(self, real):
+        for path in real.glob("*.edf"):
+            with pyedflib.EdfReader(str(path)) as file:
+                begin = file.getStartdatetime()
+            assert (begin.month, begin.day, begin.hour, begin.minute, begin.second) == (1, 1, 0, 0, 0)
+
+    def test_the_filters_on_the_card_are_those_of_the_headers(self, real):
+        with pyedflib.EdfReader(str(real / "Subject00_1.edf")) as file:
+            said = {file.getPrefilter(channel) for channel in range(file.signals_in_file)}
+        assert said == {"HP:0.500000Hz LP:45.000000Hz RF:50Hz"}
+        assert {card.applied for card in Eegmat.card.modalities.values()} == {(0.5, 45.0)}
+
+
+def auroc(score: np.ndarray, label: np.ndarray) -> float:
+    high = label.astype(bool)
+    return (rankdata(score)[high].sum() - high.sum() * (high.sum() + 1) / 2) / (high.sum() * (~high).sum())
+
+
+def digests(root: Path) -> dict[str, str]:
+    paths = sorted(path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
