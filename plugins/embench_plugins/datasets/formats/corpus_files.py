@@ -1,4 +1,5 @@
-"""Files of recordings, opened to be read piece by piece: EDF and BDF, WFDB, CSV, and MATLAB by `corpus_matlab`."""
+"""Files of recordings, opened to be read piece by piece: EDF and BDF, WFDB, CSV; MATLAB by `corpus_matlab`, and
+EmbracePlus by `corpus_embrace`."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench_plugins.datasets.formats.corpus_embrace import open_embrace
 from embench_plugins.datasets.formats.corpus_layout import Channels
 from embench_plugins.datasets.formats.corpus_matlab import open_matlab
 from embench_plugins.datasets.formats.corpus_tracks import MOST_BYTES, Opened, Track, damaged, stated_rate
@@ -260,6 +262,7 @@ _KINDS: dict[str, Callable[[Path], Opened]] = {
     ".bdf": _edf,
     ".hea": _wfdb,
     ".mat": open_matlab,
+    ".avro": open_embrace,
     ".csv": _csv,
     ".tsv": _csv,
     ".txt": _csv,
