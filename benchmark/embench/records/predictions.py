@@ -176,7 +176,7 @@ def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what
     return made
 
 
-def _column(name: str, values: Iterable[object]) -> TextColumn | np.ndarray:
+def _column(name: str, values: TextColumn | np.ndarray | Iterable[object]) -> TextColumn | np.ndarray:
     if isinstance(values, TextColumn):
         return values
     if name in TEXT_COLUMNS:
