@@ -94,6 +94,14 @@ class Predictions:
         """A column of texts as the names that it has, each once, and the position of each row's."""
         return cast(TextColumn, self.table.stored[column]).used()
 
+    def rows_with(self, **texts: str) -> np.ndarray:
+        """(n,) whether a row has these texts in the columns of these names."""
+        found = np.ones(len(self), bool)
+        for name, text in texts.items():
+            column = self.texts(name)
+            found &= (column.names == text)[column.code]
+        return found
+
     def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
         """What stands together in these columns of texts or whole numbers, each once."""
         code = np.zeros(len(self), np.int64)

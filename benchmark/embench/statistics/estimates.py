@@ -49,7 +49,7 @@ def estimate_all(
     """(metric -> its estimate, one row for each seed and fold with the value of each metric, None where undefined)."""
     scores: dict[str, Score] = {}
     folds: list[dict[str, Any]] = [
-        {"seed": seed, "fold": fold, "units": len(units), "people": len(np.unique(units.subject))}
+        {"seed": seed, "fold": fold, "units": len(units), "people": len(units.subjects[0])}
         for seed, fold, units in joined
     ]
     for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
@@ -192,7 +192,7 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
     weight = np.zeros_like(sample)
     reasons: list[str] = []
     values: ByFold = {}
-    for i, (seed, of_seed) in enumerate(joined.seeds.items()):
+    for i, ((seed, of_seed), tested_in) in enumerate(zip(joined.seeds.items(), joined.tested_subjects(), strict=True)):
         for fold, units in of_seed.items():
             found = _value(name, metric, units)
             values[seed, fold] = None if isinstance(found, Undefined) else _finite(found)
@@ -200,7 +200,7 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
                 reasons.append(found.reason if isinstance(found, Undefined) else "not a finite number")
                 continue
             at = i, folds.index(fold)
-            tested = np.isin(jackknife.subjects, units.subject)
+            tested = np.isin(jackknife.subjects, tested_in[fold])
             counts = jackknife.counts[:, tested]
             value[at] = found
             sample[at] = _resampled(name, metric, units, jackknife.subjects[tested], counts)
@@ -275,10 +275,10 @@ def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -
     """For each seed (G,) what groups add to a metric's mean over folds: the pseudo-values of their fold. A group of
     folds without a score adds what the others add."""
     by_seed = []
-    for folds in joined.seeds.values():
+    for folds, tested_in in zip(joined.seeds.values(), joined.tested_subjects(), strict=True):
         values = np.full((len(folds), len(jackknife.counts)), np.nan)
-        for row, units in zip(values, folds.values(), strict=True):
-            tested = np.isin(jackknife.subjects, units.subject)
+        for row, (fold, units) in zip(values, folds.items(), strict=True):
+            tested = np.isin(jackknife.subjects, tested_in[fold])
             here = np.unique(jackknife.codes[tested])
             samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
             pseudo = _pseudo_values(_resampled(name, metric, units, jackknife.subjects[tested], samples))
