@@ -8,7 +8,7 @@ units counts as a comparison of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -139,7 +139,11 @@ def is_even(tables: Sequence[Pairs]) -> bool:
 
 def over_folds(name: str, folds: Iterable[Units], subjects: np.ndarray) -> list[Pairs] | Undefined:
     """The comparisons of all folds of a seed, a table (P, P) a class over `subjects` (P,), or why there are none."""
-    made = [comparisons(name, units, subjects) for units in folds]
+    return sum_of_known([comparisons(name, units, subjects) for units in folds])
+
+
+def sum_of_known(made: Collection[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:
+    """The sum of the tables there are, or why there are none."""
     tables = [table for table in made if not isinstance(table, Undefined)]
     return sum_tables(tables) if tables else next(table for table in made if isinstance(table, Undefined))
 
