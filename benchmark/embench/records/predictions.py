@@ -293,38 +293,51 @@ def read_columns(text: str, path: Path) -> Columns:
 
 
 def _columns(parts: Iterable[str], path: Path) -> Columns:
-    reader = csv.reader(chain.from_iterable(_lines(parts, path)))
+    blocks = _blocks(parts, path)
+    head: list[str] = []
+    tables: list[Columns] = []
     try:
-        head = next(reader, [])
-        tables = [Columns(dict(zip(head, columns, strict=True))) for columns in _parsed(reader, head, path)]
+        for block in blocks:
+            if '"' in block:  # from here on, a field may hold a comma or the end of a line
+                reader = csv.reader(chain.from_iterable(map(io.StringIO, chain([block], blocks))))
+                head = head or next(reader, [])
+                while rows := list(islice(reader, ROWS_AT_ONCE)):
+                    _check_even(map(len, rows), head, path)
+                    tables.append(_table(head, list(zip(*rows, strict=True))))
+                break
+            first, *lines = ["", *block.splitlines()] if head else block.splitlines()
+            head = head or (first.split(",") if first else [])
+            _check_even((line.count(",") + 1 for line in lines), head, path)
+            fields = ",".join(lines).split(",") if lines else []
+            tables.append(_table(head, [fields[k :: len(head)] for k in range(len(head))]))
     except csv.Error as error:
         raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
     except (ValueError, OverflowError) as error:
         raise DataError(f"a field is no number: {error}", where=str(path)) from error
-    return Columns.concatenate(tables)
+    _check_even((), head, path)
+    return Columns.concatenate([*tables, _table(head, [()] * len(head))])
 
 
-def _lines(parts: Iterable[str], path: Path) -> Iterator[Iterable[str]]:
-    """The lines of a text, those that end in a part together. Parts are short: `StringIO` takes four bytes a letter."""
+def _blocks(parts: Iterable[str], path: Path) -> Iterator[str]:
+    """The text in blocks of whole lines."""
     rest = ""
     for part in parts:
         if has_control(part):
             raise DataError("a text has control characters", where=str(path), expected="plain text")
         whole, end, rest = (rest + part).rpartition("\n")
-        yield io.StringIO(whole + end)
-    yield [rest] if rest else []
+        if end:
+            yield whole + end
+    if rest:
+        yield rest
 
 
-def _parsed(reader: Iterator[list[str]], head: Sequence[str], path: Path) -> Iterator[list[TextColumn | np.ndarray]]:
-    """The columns of some rows at a time; at least once."""
-    rows = list(islice(reader, ROWS_AT_ONCE))
-    while True:
-        if not head or set(map(len, rows)) - {len(head)}:
-            raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
-        values = zip(*rows, strict=True) if rows else [()] * len(head)
-        yield [_parse(name, column) for name, column in zip(head, values, strict=True)]
-        if not (rows := list(islice(reader, ROWS_AT_ONCE))):
-            return
+def _check_even(sizes: Iterable[int], head: Sequence[str], path: Path) -> None:
+    if not head or set(sizes) - {len(head)}:
+        raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
+
+
+def _table(head: Sequence[str], columns: Sequence[Sequence[str]]) -> Columns:
+    return Columns({name: _parse(name, column) for name, column in zip(head, columns, strict=True)})
 
 
 def _parse(name: str, column: Sequence[str]) -> TextColumn | np.ndarray:
