@@ -141,11 +141,18 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 def unzipped(content: bytes, path: Path, most: int = MOST_BYTES) -> bytes:
     """What was read from the gzip file `path`, unpacked. Raises DataError where that is over `most` bytes; OSError,
     EOFError and zlib.error where it is damaged."""
+    return b"".join(unzipped_parts(content, path, most))
+
+
+def unzipped_parts(content: bytes, path: Path, most: int = MOST_BYTES) -> Iterator[bytes]:
+    """The same, in parts of at most a MB."""
+    size = 0
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-        unpacked = file.read(most + 1)
-    if len(unpacked) > most:
-        raise _too_long(path, f"more than {most:,} bytes", most)
-    return unpacked
+        while part := file.read(1 << 20):
+            size += len(part)
+            if size > most:
+                raise _too_long(path, f"more than {most:,} bytes", most)
+            yield part
 
 
 def read_arrays(path: Path, most: int = MOST_BYTES) -> dict[str, np.ndarray]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import gzip
 
+import numpy as np
+import pytest
+
+from embench.errors import DataError
 from embench.records.columns import TextColumn
 from embench.records.predictions import ROWS_AT_ONCE, Predictions
 
@@ -50,3 +54,30 @@ def test_a_file_of_more_rows_than_are_read_at_once_comes_back(tmp_path):
     many.write(tmp_path / "p.csv.gz")
     again = Predictions.read(tmp_path / "p.csv.gz")
     assert all(np.array_equal(again[name], many[name]) for name in many.columns)
+
+
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_a_name_with_commas_and_quotes_comes_back_wherever_it_stands(tmp_path, where):
+    plain, odd = [f"a longer name of unit {i}" for i in range(2 * ROWS_AT_ONCE)], ['the "odd", one']
+    many = rows(odd + plain if where == "first" else plain + odd)
+    many.write(tmp_path / "p.csv.gz")
+    again = Predictions.read(tmp_path / "p.csv.gz")
+    assert again["unit"].tolist() == many["unit"].tolist()
+
+
+@pytest.mark.parametrize("line", ["\n", "model,t\n", '"model",t\n'])
+def test_a_line_with_too_few_fields_is_found_wherever_it_stands(tmp_path, line):
+    many = rows([f"unit {i}" for i in range(2 * ROWS_AT_ONCE)])
+    many.write(tmp_path / "p.csv.gz")
+    lines = gzip.decompress((tmp_path / "p.csv.gz").read_bytes()).decode().splitlines(keepends=True)
+    for at in (1, len(lines)):
+        text = "".join([*lines[:at], line, *lines[at:]])
+        (tmp_path / "q.csv.gz").write_bytes(gzip.compress(text.encode()))
+        with pytest.raises(DataError, match="unequal"):
+            Predictions.read(tmp_path / "q.csv.gz")
+
+
+def test_a_zero_keeps_its_sign_in_the_file(tmp_path):
+    signed = Predictions({**rows(["a", "b"]).columns, "score": np.array([0.0, -0.0])})
+    signed.write(tmp_path / "p.csv.gz")
+    assert np.signbit(Predictions.read(tmp_path / "p.csv.gz")["score"]).tolist() == [False, True]

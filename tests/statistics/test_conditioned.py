@@ -44,7 +44,7 @@ def loop_crossed(units: Units, cell: np.ndarray, subjects: np.ndarray) -> tuple[
             # p: 1 at s (a), 0 at t (b); q: 0 at s (c), 1 at t (d)
             if (y[a], y[b], y[c], y[d]) != (1, 0, 0, 1) or cell[a] != cell[c] or cell[b] != cell[d]:
                 continue
-            if cell[a] == cell[b]:
+            if cell[a] == cell[b] or units.fold[a] != units.fold[b] or units.fold[c] != units.fold[d]:
                 continue
             wins[p, q] += over(score[a], score[b], tie) / 2
             wins[q, p] += over(score[d], score[c], tie) / 2
@@ -86,6 +86,16 @@ def test_crossed_scores_equal_a_loop_over_quadruples(make_units: MakeUnits, seed
         np.testing.assert_array_equal(table.pairs, pairs)
         assert pairs.sum() > 20
         assert comparison_counts(name, table)[0] == pairs.sum() / 2
+
+
+def test_units_of_two_folds_are_not_compared(make_units: MakeUnits) -> None:
+    units, subjects = small(make_units, 0)
+    units = replace(units, fold=np.arange(len(units)) % 2)
+    [table] = comparisons("auroc_crossed", units, subjects)
+    wins, pairs = loop_crossed(units, units.stimulus, subjects)
+    np.testing.assert_allclose(table.wins, wins)
+    np.testing.assert_array_equal(table.pairs, pairs)
+    assert pairs.sum() > 20
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -104,6 +104,8 @@ class Cohort:
 
     def rule(self, target: Target, train: Sequence[int]) -> LabelRule:
         """A target's label rule for a method that is fitted on the units at `train`."""
+        if target.rule.cut != "training_mean":
+            return target.rule
         return fitted_rule(target.rule, self.of(train), self.raw[target.name][list(train)])
 
     def labels(self, target: Target, train: Sequence[int]) -> np.ndarray:

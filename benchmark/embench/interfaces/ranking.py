@@ -86,8 +86,8 @@ def subject_codes(units: Units, subjects: np.ndarray) -> np.ndarray:
     >>> subject_codes(two, np.array(["p01", "p00"]))
     array([1, 1, 1, 0, 0, 0])
     """
-    order = np.argsort(subjects)
-    return order[np.searchsorted(subjects, units.subject, sorter=order)]
+    order, (names, code) = np.argsort(subjects), units.subjects
+    return order[np.searchsorted(subjects, names, sorter=order)][code]
 
 
 def auroc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -192,9 +193,15 @@ class Units:
     def __len__(self) -> int:
         return len(self.y_true)
 
-    def take(self, index: np.ndarray) -> Units:
-        """The units at `index`, positions (m,) or a boolean mask (n,); a position may come twice."""
+    def take(self, index: np.ndarray | slice) -> Units:
+        """The units at `index`: positions (m,), of which one may come twice, a boolean mask (n,) or a slice."""
         return replace(self, **{name: getattr(self, name)[index] for name in self._columns()})
+
+    @cached_property
+    def subjects(self) -> tuple[np.ndarray, np.ndarray]:
+        """The names of the subjects (P,), sorted, and the position of each unit's among them (n,)."""
+        names, code = np.unique(self.subject, return_inverse=True)
+        return names, code
 
     def join(self, *others: Units) -> Units:
         """These units and those of `others`, of the same target, one after another."""

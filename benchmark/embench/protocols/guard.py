@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
+from operator import attrgetter
 
 from embench.errors import CheckFailed
 from embench.interfaces.units import Unit
@@ -84,7 +85,7 @@ def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequen
 
 
 def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], field: str, what: str) -> None:
-    held = {role: {getattr(unit, field) for unit in part} for role, part in parts.items()}
+    held = {role: set(map(attrgetter(field), part)) for role, part in parts.items()}
     for one, other in combinations(held, 2):
         if shared := held[one] & held[other]:
             raise _failed(protocol, f"{what} are in both {one} and {other} of fold {fold.index}", shared)

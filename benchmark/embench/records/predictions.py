@@ -5,19 +5,20 @@ Files are gzipped CSV whose bytes depend on their rows alone.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from embench.errors import DataError
-from embench.files import read_bytes, unzipped
+from embench.files import read_bytes, unzipped_parts
 from embench.records.columns import Columns, TextColumn
 from embench.texts import has_control
 
@@ -31,6 +32,8 @@ ANY_SEED = -1
 
 ROWS_AT_ONCE = 1 << 14
 """Rows of a file that are in memory as Python's own objects."""
+
+_PART = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,14 @@ class Predictions:
     def texts(self, column: str) -> TextColumn:
         """A column of texts as the names that it has, each once, and the position of each row's."""
         return cast(TextColumn, self.table.stored[column]).used()
+
+    def rows_with(self, **texts: str) -> np.ndarray:
+        """(n,) whether a row has these texts in the columns of these names."""
+        found = np.ones(len(self), bool)
+        for name, text in texts.items():
+            column = self.texts(name)
+            found &= (column.names == text)[column.code]
+        return found
 
     def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
         """What stands together in these columns of texts or whole numbers, each once."""
@@ -173,7 +184,7 @@ def _checked(columns: Mapping[str, Iterable[object]], names: Sequence[str], what
     return made
 
 
-def _column(name: str, values: Iterable[object]) -> TextColumn | np.ndarray:
+def _column(name: str, values: TextColumn | np.ndarray | Iterable[object]) -> TextColumn | np.ndarray:
     if isinstance(values, TextColumn):
         return values
     if name in TEXT_COLUMNS:
@@ -183,19 +194,29 @@ def _column(name: str, values: Iterable[object]) -> TextColumn | np.ndarray:
 
 def nine_digits(values: np.ndarray) -> np.ndarray:
     """Scores (n,) as they are scored: rounded to nine significant digits."""
-    return np.array([float(f"{v:.9g}") for v in values.tolist()], np.float64)
+    each, at = _each_once(np.asarray(values, np.float64))
+    return np.array([float(f"{v:.9g}") for v in each.tolist()], np.float64)[at]
+
+
+def _each_once(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values (k,) of numbers (n,) of eight bytes, and the position of each number's: many stand there often."""
+    each, at = np.unique(values.view(np.int64), return_inverse=True)  # by their bits, so that -0.0 stays what it is
+    return each.view(values.dtype), at
 
 
 def _texts(name: str, column: np.ndarray, digits: bool) -> list[str]:
     if name in TEXT_COLUMNS:
         return column.tolist()
+    each, at = _each_once(column)
     if name == "seed":
-        return ["" if v == ANY_SEED else str(v) for v in column.tolist()]
-    if name in INTEGER_COLUMNS:
-        return [str(v) for v in column.tolist()]
-    if digits:
-        return ["" if v != v else f"{v:.9g}" for v in column.tolist()]
-    return ["" if v != v else str(int(v)) if v.is_integer() else repr(v) for v in column.tolist()]
+        texts = ["" if v == ANY_SEED else str(v) for v in each.tolist()]
+    elif name in INTEGER_COLUMNS:
+        texts = [str(v) for v in each.tolist()]
+    elif digits:
+        texts = ["" if v != v else f"{v:.9g}" for v in each.tolist()]
+    else:
+        texts = ["" if v != v else str(int(v)) if v.is_integer() else repr(v) for v in each.tolist()]
+    return np.array(texts, object)[at].tolist()
 
 
 def columns_text(columns: Mapping[str, np.ndarray]) -> str:
@@ -206,17 +227,27 @@ def columns_text(columns: Mapping[str, np.ndarray]) -> str:
 def _csv(columns: Mapping[str, np.ndarray], digits: Collection[str]) -> Iterator[str]:
     """CSV with a head line, some rows at a time; the columns named in `digits` are rounded to nine significant
     digits."""
-    table = columns if isinstance(columns, Columns) else Columns(columns)
-    yield _lines([tuple(table)])
+    stored = columns.stored if isinstance(columns, Columns) else columns
+    table = Columns({n: _column(n, c) if n in TEXT_COLUMNS else c for n, c in stored.items()})
+    names = {n: _quoted(c.names.tolist()) for n, c in table.stored.items() if isinstance(c, TextColumn)}
+    yield ",".join(_quoted(table).tolist()) + "\n"
     for start in range(0, table.rows, ROWS_AT_ONCE):
         part = table.take(slice(start, start + ROWS_AT_ONCE))
-        yield _lines(zip(*(_texts(n, c, n in digits) for n, c in part.items()), strict=True))
+        fields = [
+            names[n][c.code].tolist() if isinstance(c, TextColumn) else _texts(n, c, n in digits)
+            for n, c in part.stored.items()
+        ]
+        yield "\n".join(map(",".join, zip(*fields, strict=True))) + "\n"
 
 
-def _lines(rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+def _quoted(names: Iterable[str]) -> np.ndarray:
+    """(k,) the texts as fields of a CSV line."""
+    fields = []
+    for name in names:
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerow((name, ""))
+        fields.append(text.getvalue()[:-2])
+    return np.array(fields, object)
 
 
 def _write(path: Path, columns: Mapping[str, np.ndarray], digits: set[str]) -> None:
@@ -229,12 +260,27 @@ def _write(path: Path, columns: Mapping[str, np.ndarray], digits: set[str]) -> N
 
 def _read(path: Path) -> Columns:
     try:
-        text = unzipped(read_bytes(Path(path)), Path(path)).decode()
+        content = read_bytes(Path(path))
     except FileNotFoundError as error:
         raise DataError("the file is missing", where=str(path)) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return _columns(_unpacked(content, Path(path)), path)
+
+
+def _unpacked(content: bytes, path: Path) -> Iterator[str]:
+    """The text of a gzip file, in parts: the whole of it is many times as long."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for part in unzipped_parts(content, path):
+            yield decoder.decode(part)
+        yield decoder.decode(b"", final=True)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"the file cannot be read: {error}", where=str(path), expected="gzipped CSV") from error
-    return read_columns(text, path)
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"the file cannot be read: {error}", where=str(path), expected="gzipped CSV")
 
 
 def read_columns(text: str, path: Path) -> Columns:
@@ -243,45 +289,65 @@ def read_columns(text: str, path: Path) -> Columns:
     Raises:
         DataError: lines are of unequal length, a field is no number, or a text has control characters.
     """
-    if has_control(text):
-        raise DataError("a text has control characters", where=str(path), expected="plain text")
-    reader = csv.reader(_split(text))
+    return _columns((text[at : at + _PART] for at in range(0, len(text), _PART)), path)
+
+
+def _columns(parts: Iterable[str], path: Path) -> Columns:
+    blocks = _blocks(parts, path)
+    head: list[str] = []
+    tables: list[Columns] = []
     try:
-        head = next(reader, [])
-        parts = [Columns(dict(zip(head, columns, strict=True))) for columns in _parsed(reader, head, path)]
+        for block in blocks:
+            if '"' in block:  # from here on, a field may hold a comma or the end of a line
+                reader = csv.reader(chain.from_iterable(map(io.StringIO, chain([block], blocks))))
+                head = head or next(reader, [])
+                while rows := list(islice(reader, ROWS_AT_ONCE)):
+                    _check_even(map(len, rows), head, path)
+                    tables.append(_table(head, list(zip(*rows, strict=True))))
+                break
+            first, *lines = ["", *block.splitlines()] if head else block.splitlines()
+            head = head or (first.split(",") if first else [])
+            _check_even((line.count(",") + 1 for line in lines), head, path)
+            fields = ",".join(lines).split(",") if lines else []
+            tables.append(_table(head, [fields[k :: len(head)] for k in range(len(head))]))
     except csv.Error as error:
         raise DataError(f"the file is no CSV: {error}", where=str(path)) from error
     except (ValueError, OverflowError) as error:
         raise DataError(f"a field is no number: {error}", where=str(path)) from error
-    return Columns.concatenate(parts)
+    _check_even((), head, path)
+    return Columns.concatenate([*tables, _table(head, [()] * len(head))])
 
 
-def _split(text: str) -> Iterator[str]:
-    """The lines, without a copy of all."""
-    start = 0
-    while end := text.find("\n", start) + 1:
-        yield text[start:end]
-        start = end
-    if start < len(text):
-        yield text[start:]
+def _blocks(parts: Iterable[str], path: Path) -> Iterator[str]:
+    """The text in blocks of whole lines."""
+    rest = ""
+    for part in parts:
+        if has_control(part):
+            raise DataError("a text has control characters", where=str(path), expected="plain text")
+        whole, end, rest = (rest + part).rpartition("\n")
+        if end:
+            yield whole + end
+    if rest:
+        yield rest
 
 
-def _parsed(reader: Iterator[list[str]], head: Sequence[str], path: Path) -> Iterator[list[TextColumn | np.ndarray]]:
-    """The columns of some rows at a time; at least once."""
-    rows = list(islice(reader, ROWS_AT_ONCE))
-    while True:
-        if not head or any(len(row) != len(head) for row in rows):
-            raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
-        values = zip(*rows, strict=True) if rows else [()] * len(head)
-        yield [_parse(name, column) for name, column in zip(head, values, strict=True)]
-        if not (rows := list(islice(reader, ROWS_AT_ONCE))):
-            return
+def _check_even(sizes: Iterable[int], head: Sequence[str], path: Path) -> None:
+    if not head or set(sizes) - {len(head)}:
+        raise DataError("lines have unequal numbers of fields", where=str(path), expected="CSV with a head line")
+
+
+def _table(head: Sequence[str], columns: Sequence[Sequence[str]]) -> Columns:
+    return Columns({name: _parse(name, column) for name, column in zip(head, columns, strict=True)})
 
 
 def _parse(name: str, column: Sequence[str]) -> TextColumn | np.ndarray:
     if name in TEXT_COLUMNS:
         return TextColumn.of([column])
+    each: dict[str, float]
     if name in INTEGER_COLUMNS:
         blank = str(ANY_SEED) if name == "seed" else ""
-        return np.array([int(v or blank) for v in column], dtype=np.int64)
-    return np.array([float(v or "nan") for v in column], dtype=np.float64)
+        each = {v: int(v or blank) for v in dict.fromkeys(column)}
+    else:
+        each = {v: float(v or "nan") for v in dict.fromkeys(column)}
+    kind = np.int64 if name in INTEGER_COLUMNS else np.float64
+    return np.fromiter(map(each.__getitem__, column), kind, len(column))

@@ -11,8 +11,9 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from embench.errors import DataError
 from embench.files import read_bytes, unzipped
@@ -37,8 +38,7 @@ _MOST_FAULTS = 1000
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class SubmittedRow:
+class SubmittedRow(NamedTuple):
     """A line of a file of predictions. `scores`: one number, or one a class; `fold` is `NO_FOLD` and `decision` None
     where the line has none."""
 
@@ -81,7 +81,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
         if len(cells) != len(head):
             faults.add("lines have another number of fields than the first", line)
             continue
-        row = dict(zip(head, (cell.strip() for cell in cells), strict=True))
+        row = dict(zip(head, map(str.strip, cells), strict=True))
         target = kinds.get(row["target"])
         if target is None:
             expected = f"targets of {card.name}: {', '.join(kinds)}"
@@ -174,12 +174,11 @@ def _row(
         expected = ", ".join(target.columns)
         faults.add(f"rows are of {target.name}, which has {target.n} classes", line, expected=expected)
         return None
-    numbers = [_number(row.get(name, "")) for name in target.columns]
-    if any(number is None for number in numbers):
+    scores = tuple(number for name in target.columns if (number := _number(row.get(name, ""))) is not None)
+    if len(scores) < len(target.columns):
         example = row.get(target.columns[0], "")
         faults.add("scores are no finite numbers", line, example, "one for each row; leave other rows out")
         return None
-    scores = tuple(number for number in numbers if number is not None)
     if has_classes and (min(scores) < 0 or max(scores) > 1):
         expected = "from 0 to 1; of a machine's decision values, 1 / (1 + exp(-value)) keeps every order"
         faults.add("scores are no probabilities", line, f"{max(scores, key=abs):g}", expected)
@@ -190,17 +189,23 @@ def _row(
     whole = {}
     for name, default in (("seed", 0), ("fold", NO_FOLD)):
         text = row.get(name, "")
-        number = _number(text) if text else None
-        if text and (number is None or number < 0 or number % 1 or number >= _MOST_WHOLE):
+        number = _whole(text) if text else default
+        if number is None:
             faults.add(f"values of {name} are no whole numbers from 0 to {_MOST_WHOLE - 1:,}", line, text)
             return None
-        whole[name] = default if number is None else int(number)
+        whole[name] = number
     decision = _number(row["decision"]) if row.get("decision") else None
     if row.get("decision") and (decision is None or (has_classes and decision not in range(target.n))):
         faults.add("decisions are no class", line, row["decision"], f"0 to {target.n - 1}")
         return None
     subject, recording, unit, name = (sys.intern(row[name]) for name in REQUIRED_COLUMNS)  # they stand there often
     return SubmittedRow(line, subject, recording, unit, name, whole["seed"], whole["fold"], scores, decision)
+
+
+@lru_cache
+def _whole(text: str) -> int | None:
+    number = _number(text)
+    return None if number is None or number < 0 or number % 1 or number >= _MOST_WHOLE else int(number)
 
 
 def _number(text: str) -> float | None:

@@ -210,13 +210,13 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow],
         named = {"group": (groups[unit.subject],), "recording": (unit.recording,), "segment": (unit.id,)}
         return named.get(by, (groups[unit.subject], unit.stimulus))
 
-    by_id = {unit.id: unit for unit in units}
+    atom_of = {unit.id: atom(unit) for unit in units}
     fold_of: dict[tuple[str, ...], tuple[int, SubmittedRow]] = {}
     for row in rows:
-        fold, before = fold_of.setdefault(atom(by_id[row.unit]), (row.fold, row))
+        fold, before = fold_of.setdefault(atom_of[row.unit], (row.fold, row))
         if fold != row.fold:
             raise CheckFailed(
-                f"{' at '.join(atom(by_id[row.unit]))} is tested in folds {fold} and {row.fold} of seed {row.seed}, so "
+                f"{' at '.join(atom_of[row.unit])} is tested in folds {fold} and {row.fold} of seed {row.seed}, so "
                 "one of them was trained on it",
                 where=f"{path}, lines {before.line} and {row.line}",
                 expected=f"folds that {protocol.name} allows: split by {by}",
@@ -226,8 +226,9 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow],
     for index in sorted({fold for fold, _ in fold_of.values()}):
         held = {a for a, (fold, _) in fold_of.items() if fold == index}
         parts = {part for a in held for part in a}
-        train = [u.id for u in units if not parts & set(atom(u))]
-        folds.append(Fold(index, tuple(train), (), tuple(u.id for u in units if atom(u) in held)))
+        free = {a for a in set(atom_of.values()) if not parts & set(a)}
+        train, test = (tuple(id_ for id_, a in atom_of.items() if a in of) for of in (free, held))
+        folds.append(Fold(index, train, (), test))
     if len(folds) > 1:
         # The proof is of the tested subjects; who validated is unknown, and subjects without a row may have trained.
         tested = {id_ for fold in folds for id_ in fold.test}

@@ -38,15 +38,16 @@ def balanced_score(joined: Joined, jackknife: Jackknife, matched: Estimate | Und
     by_class = []
     for of_class in zip(*parts, strict=True):
         pairs, columns, values = (np.concatenate([part[k] for part in of_class]) for k in range(3))
-        each, row = np.unique(pairs, axis=0, return_inverse=True)
-        counted = (samples[:, each[:, 0]] * samples[:, each[:, 1]]).astype(float)
+        each, row = np.unique(pairs, return_inverse=True)
+        first, second = involved = np.divmod(each, len(jackknife.subjects))
+        counted = (samples[:, first] * samples[:, second]).astype(float)
         shape = len(each), 2 * minutes**2
         won, number = (counted @ sparse.csr_array((v, (row, columns)), shape=shape) for v in values.T)
         by_class.append(_balance(won, number))
     score, *without = mean_of_known(by_class)
     if not np.isfinite(score):
         return Undefined("no pair of minutes has both halves")
-    left_out = jackknife.without_involved(np.array(without), np.isin(np.arange(len(jackknife.codes)), each))
+    left_out = jackknife.without_involved(np.array(without), np.isin(np.arange(len(jackknife.codes)), involved))
     estimate = jackknife_estimate(float(score), left_out, matched.subjects, matched.left_out)
     shared = shared_variance(matched.by_seed, joined.trained(jackknife))  # who trained is the same to both
     return replace(widen(estimate, shared), comparisons=matched.comparisons)
@@ -62,27 +63,29 @@ def _balance(won: np.ndarray, number: np.ndarray) -> np.ndarray:
 
 
 def _halves(units: Units, subjects: np.ndarray, minutes: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """For each class, quadruples of a fold in which the first subject of a pair has the longer session: pairs of
-    subjects (n, 2), the half and the pair of minutes (n,) that they belong to, (n, 2) what they win and how many they
-    are."""
+    """For each class, the comparisons of a fold in quadruples whose first subject has the longer session: the numbers
+    of its pairs of subjects, P * first + second (n,), the half and the pair of minutes (n,) that it belongs to, (n, 2)
+    what it adds to the quadruples won and to their number."""
     cell = cells(BALANCED, units)
     if isinstance(cell, Undefined):
-        return [(np.empty((0, 2), int), np.empty(0, int), np.empty((0, 2))) for _ in one_against_rest(units)]
+        return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in one_against_rest(units)]
     length = length_by_subject(units, subject_codes(units, subjects), len(subjects))
     longer = np.subtract.outer(length, length)
-    first, second = np.nonzero((longer > 0) & (longer <= MATCHED_S))
-    bins = 1 + int(cell.max())
-    minute = np.zeros(bins, int)
+    pairs = np.argwhere((longer > 0) & (longer <= MATCHED_S)).tolist()
+    minute = np.zeros(1 + int(cell.max()), int)
     minute[cell] = units.start_s // MINUTE_S
     made = []
     for own in own_comparisons(units, cell, subjects):
-        number = (own.pairs[first] * own.pairs_swapped[second]).tocoo()
-        won = own.wins[first] * own.pairs_swapped[second] + own.pairs[first] * own.wins_swapped[second]
-        at = number.coords
-        high, low = np.divmod(at[1], bins)
-        early, late = np.minimum(high, low), np.maximum(high, low)
-        column = (high < low) * minutes**2 + minute[early] * minutes + minute[late]
-        share = np.asarray(won[at]) / 2 if number.nnz else number.data  # of nothing, scipy gives a matrix
-        values = np.stack([share, number.data], axis=1)
-        made.append((np.stack([first, second], axis=1)[at[0]], column, values))
+        of = {each.subject: each for each in own}
+        parts = [(np.empty(0, int), np.empty(0, int), np.empty((0, 2)))]
+        for first, second in pairs:
+            for one, other, counted in ((first, second, 1), (second, first, 0)):
+                high, low, times, won = of[one].mirrored_by(of[other])
+                early, late = np.minimum(high, low), np.maximum(high, low)
+                positive_first = (high < low) if counted else (high > low)
+                column = positive_first * minutes**2 + minute[early] * minutes + minute[late]
+                values = np.stack([won * times / 2, counted * times], axis=1)
+                parts.append((np.full(len(column), first * len(subjects) + second), column, values))
+        pair, column, values = map(np.concatenate, zip(*parts, strict=True))
+        made.append((pair, column, values))
     return made

@@ -8,11 +8,10 @@ units counts as a comparison of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import (
@@ -49,7 +48,7 @@ def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | 
     if name == "auroc_within_stimulus":
         tie = tie_width(units.score)
         return [_within_cell(s, positive, subject, cell, len(subjects), tie) for positive, s in one_against_rest(units)]
-    tables = [_crossed(own) for own in own_comparisons(units, cell, subjects)]
+    tables = [_crossed(own, len(subjects)) for own in own_comparisons(units, cell, subjects)]
     return [_of_like_length(units, subject, table) for table in tables] if name == "auroc_crossed_matched" else tables
 
 
@@ -140,7 +139,11 @@ def is_even(tables: Sequence[Pairs]) -> bool:
 
 def over_folds(name: str, folds: Iterable[Units], subjects: np.ndarray) -> list[Pairs] | Undefined:
     """The comparisons of all folds of a seed, a table (P, P) a class over `subjects` (P,), or why there are none."""
-    made = [comparisons(name, units, subjects) for units in folds]
+    return sum_of_known([comparisons(name, units, subjects) for units in folds])
+
+
+def sum_of_known(made: Collection[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:
+    """The sum of the tables there are, or why there are none."""
     tables = [table for table in made if not isinstance(table, Undefined)]
     return sum_tables(tables) if tables else next(table for table in made if isinstance(table, Undefined))
 
@@ -167,71 +170,64 @@ def _within_cell(
     return Pairs(wins, pairs)
 
 
-def _crossed(own: OwnComparisons) -> Pairs:
-    """Quadruples of subjects p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
-    over t and q's of t over s. One model scores both units of a comparison: those of two folds are not compared.
-
-    What p's own comparisons win is W K' and the quadruples are K K', see `OwnComparisons`: products of sparse matrices.
-    """
-    wins = (own.wins @ own.pairs_swapped.T).toarray()
-    pairs = (own.pairs @ own.pairs_swapped.T).toarray()
-    np.fill_diagonal(wins, 0)
-    np.fill_diagonal(pairs, 0)
-    return Pairs(wins, pairs)
-
-
 class OwnComparisons(NamedTuple):
-    """Comparisons inside subjects, sparse (P, cells^2).
+    """Units of one `subject`, predicted by one fold's model: the cells of the positive ones (h,) and of the negative
+    ones (l,), and what each positive one wins against each negative one (h, l), ties half, none in the same cell."""
 
-    W[p, (s, t)] = `wins`, of positive units in cell s over negative ones in t, and K = `pairs`, their number; those
-    `swapped` have s and t in the other order.
-    """
+    subject: int
+    high: np.ndarray
+    low: np.ndarray
+    won: np.ndarray
 
-    wins: sparse.csr_array
-    pairs: sparse.csr_array
-    wins_swapped: sparse.csr_array
-    pairs_swapped: sparse.csr_array
+    def mirrored_by(self, other: OwnComparisons) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of the comparisons for which `other` has some with the labels exchanged (m,): the cells of the positive and
+        of the negative unit, how many `other` has, and what is won."""
+        cells = 1 + max(int(np.max(part, initial=0)) for part in (self.high, self.low, other.high, other.low))
+        at_high = np.bincount(other.low, minlength=cells)[self.high]
+        at_low = np.bincount(other.high, minlength=cells)[self.low]
+        met = np.ix_(np.flatnonzero(at_high), np.flatnonzero(at_low))
+        times = np.outer(at_high, at_low)[met]
+        high, low = (np.broadcast_to(part, times.shape) for part in (self.high[met[0]], self.low[met[1]]))
+        apart = high != low
+        return high[apart], low[apart], times[apart], self.won[met][apart]
 
 
-def own_comparisons(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[OwnComparisons]:
+def own_comparisons(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[list[OwnComparisons]]:
     """For each class, the comparisons of units of one subject, in different cells (n,) and predicted by one fold's
     model."""
-    subject, tie = subject_codes(units, subjects), tie_width(units.score)
+    tie, folds = tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
+    owners = rows_of(subject_codes(units, subjects) * (folds.max() + 1) + folds)
     return [
-        _own_comparisons(score, positive, subject, cell, units.fold, len(subjects), tie)
+        [_compared(owner // (folds.max() + 1), score[rows], positive[rows], cell[rows], tie) for owner, rows in owners]
         for positive, score in one_against_rest(units)
     ]
 
 
-def _own_comparisons(
-    score: np.ndarray,
-    positive: np.ndarray,
-    subject: np.ndarray,
-    cell: np.ndarray,
-    fold: np.ndarray,
-    subjects: int,
-    tie: float,
-) -> OwnComparisons:
-    cells = int(cell.max()) + 1
-    wins: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    columns: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    sizes = np.zeros(subjects + 1, int)
-    for p, rows in rows_of(subject):
-        rows = rows[np.argsort(cell[rows], kind="stable")]  # so that columns come in order, which spares a sort
-        high, low = rows[positive[rows]], rows[~positive[rows]]
-        gap = np.subtract.outer(score[high], score[low])
-        won = (gap > tie) + 0.5 * (np.abs(gap) <= tie)
-        s, t = cell[high][:, None], cell[low]
-        apart = (s != t) & np.equal.outer(fold[high], fold[low])
-        for k, (of, key, kept) in enumerate(((won, s * cells + t, apart), (won.T, (t * cells + s).T, apart.T))):
-            wins[k].append(of[kept])
-            columns[k].append(key[kept])
-        sizes[p + 1] = apart.sum()
-    ends = np.cumsum(sizes)
+def _compared(subject: int, score: np.ndarray, positive: np.ndarray, cell: np.ndarray, tie: float) -> OwnComparisons:
+    gap = np.subtract.outer(score[positive], score[~positive])
+    won = ((gap > tie) + (gap >= -tie).astype(float)) / 2
+    high, low = cell[positive], cell[~positive]
+    won[np.equal.outer(high, low)] = 0
+    return OwnComparisons(subject, high, low, won)
 
-    def table(values: np.ndarray, k: int) -> sparse.csr_array:
-        return sparse.csr_array((values, np.concatenate(columns[k]), ends), shape=(subjects, cells**2))
 
-    one = np.ones(ends[-1])
-    forward, swapped = (np.concatenate(of) for of in wins)
-    return OwnComparisons(table(forward, 0), table(one, 0), table(swapped, 1), table(one, 1))
+def _crossed(own: Sequence[OwnComparisons], subjects: int) -> Pairs:
+    """Quadruples of subjects p, q and cells s, t with labels p: 1, 0 and q: 0, 1; each the mean of p's comparison of s
+    over t and q's of t over s. One model scores both units of a comparison: those of two folds are not compared.
+
+    A comparison of p counts as often as q has a negative unit in the cell of its positive one and a positive unit in
+    the cell of its negative one. All sums are of halves, and so are exact in any order.
+    """
+    cells = 1 + max(int(np.max(part, initial=0)) for of in own for part in (of.high, of.low))
+    high, low = (
+        np.array([np.bincount(part, minlength=cells) for part in parts], float)
+        for parts in ([of.high for of in own], [of.low for of in own])
+    )
+    met, same = high @ low.T, high * low
+    of_owners = np.array([(of.won @ high.T[of.low] * low.T[of.high]).sum(0) for of in own]), met * met.T - same @ same.T
+    subject = [of.subject for of in own]
+    made = Pairs(*(np.zeros((subjects, subjects)) for _ in of_owners))
+    for table, values in zip(made, of_owners, strict=True):
+        np.add.at(table, np.ix_(subject, subject), values)
+        np.fill_diagonal(table, 0)
+    return made

@@ -64,6 +64,31 @@ class ControlTask:
         """(K,) the share of each class among the training units."""
         return np.bincount(self.known, minlength=self.target.n) / len(self.known)
 
+    def column(self, of: Callable[[Unit], float]) -> np.ndarray:
+        """(n,) a number of each unit."""
+        return np.fromiter(map(of, self.units), float, len(self.units))
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """(n,) the time since the session's start in s, NaN where the release hides it."""
+        return self.column(lambda unit: unit.start_s)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """(n,) the place of the unit's recording in the session, NaN where the release hides it."""
+        return self.column(lambda unit: unit.order)
+
+    @cached_property
+    def length(self) -> np.ndarray:
+        """(n,) the length of the session in s, NaN where it is not known."""
+        return self.column(lambda unit: self.sessions.get(unit.subject, np.nan))
+
+    @cached_property
+    def subject(self) -> np.ndarray:
+        """(n,) the place of each unit's subject among the names of all."""
+        place = {name: k for k, name in enumerate(sorted({unit.subject for unit in self.units}))}
+        return self.column(lambda unit: place[unit.subject])
+
     def stimuli(self) -> np.ndarray | Undefined:
         """(n,) the number of each unit's stimulus; undefined where a test stimulus is not among the training units'."""
         stimulus = np.array([unit.stimulus for unit in self.units])
@@ -129,7 +154,7 @@ def _stimulus_mean(q: ControlTask) -> ControlPrediction:
 
 def _elapsed_time(q: ControlTask) -> ControlPrediction:
     """What the time since the session's start, or the order of recordings, predicts."""
-    clock = np.array([(unit.start_s, unit.order) for unit in q.units], float)
+    clock = np.stack([q.start, q.order], axis=1)
     if np.isnan(clock).all():
         return Undefined("the release hides when units were recorded")
     return _boosted(q, clock)
@@ -138,15 +163,12 @@ def _elapsed_time(q: ControlTask) -> ControlPrediction:
 def _session_position(q: ControlTask) -> ControlPrediction:
     """What the place in the session tells: the time since its start, to its end and as a share of it, and its length;
     or, where the release hides times, the order of recordings and its share."""
-    time = np.array([(unit.start_s, unit.order) for unit in q.units], float)
-    length = np.array([q.sessions.get(unit.subject, np.nan) for unit in q.units])
-    if np.isnan(time).all():
+    start, order, length, subject = q.start, q.order, q.length, q.subject.astype(int)
+    if np.isnan(start).all() and np.isnan(order).all():
         return Undefined("the release hides when units were recorded")
-    start, order = time.T
-    last = {unit.subject: 0.0 for unit in q.units}
-    for unit, place in zip(q.units, order.tolist(), strict=True):
-        last[unit.subject] = max(last[unit.subject], 0.0 if np.isnan(place) else place)
-    most = np.array([last[unit.subject] for unit in q.units])
+    last = np.zeros(len(subject))
+    np.maximum.at(last, subject, np.nan_to_num(order))
+    most = last[subject]
     share = np.divide(order, most, out=np.full(len(order), np.nan), where=most > 0)
     return _boosted(q, np.stack([start, start / length, length - start, length, order, share], axis=1))
 
@@ -154,17 +176,14 @@ def _session_position(q: ControlTask) -> ControlPrediction:
 def _study_drift(q: ControlTask) -> ControlPrediction:
     """What the time since the session's start, its length and the subject's number tell: subjects are often numbered as
     they came, and a study changes while it runs."""
-    start = np.array([unit.start_s for unit in q.units], float)
-    if np.isnan(start).all():
+    if np.isnan(q.start).all():
         return Undefined("the release hides when units were recorded")
-    length = np.array([q.sessions.get(unit.subject, np.nan) for unit in q.units])
-    _, number = np.unique([unit.subject for unit in q.units], return_inverse=True)
-    return _boosted(q, np.stack([start, length, number.astype(float)], axis=1))
+    return _boosted(q, np.stack([q.start, q.length, q.subject], axis=1))
 
 
 def _recording_length(q: ControlTask) -> ControlPrediction:
     """What the length of the recording predicts."""
-    length = np.array([[q.durations[unit.recording]] for unit in q.units])
+    length = q.column(lambda unit: q.durations[unit.recording])[:, None]
     return Undefined("all recordings are of one length") if np.ptp(length) < 1e-3 else _boosted(q, length)
 
 

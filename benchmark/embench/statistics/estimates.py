@@ -4,7 +4,7 @@ fits."""
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -41,6 +41,7 @@ ROUNDING = 1e-9
 """How far a sum may lie outside a metric's range."""
 
 Score = Estimate | Undefined
+Tables = list[Pairs] | Undefined
 
 
 def estimate_all(
@@ -49,7 +50,7 @@ def estimate_all(
     """(metric -> its estimate, one row for each seed and fold with the value of each metric, None where undefined)."""
     scores: dict[str, Score] = {}
     folds: list[dict[str, Any]] = [
-        {"seed": seed, "fold": fold, "units": len(units), "people": len(np.unique(units.subject))}
+        {"seed": seed, "fold": fold, "units": len(units), "people": len(units.subjects[0])}
         for seed, fold, units in joined
     ]
     for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
@@ -73,18 +74,22 @@ ByFold = dict[tuple[int, int], float | None]
 
 def estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
     """One score, and its value in each seed and fold; None where it does not score targets of this kind."""
-    found, by_fold = _estimate(name, joined, target, jackknife)
+    tables: list[Tables] = []
+    found, by_fold = _estimate(name, joined, target, jackknife, tables)
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
-        found = replace(found, by_seed=contributions(name, joined, target, jackknife))
+        found = replace(found, by_seed=contributions(name, joined, target, jackknife, tables))
         found = widen(found, shared_variance(found.by_seed, joined.trained(jackknife)))
     return found, by_fold
 
 
-def _estimate(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> tuple[Score | None, ByFold]:
+def _estimate(
+    name: str, joined: Joined, target: Target, jackknife: Jackknife, tables: list[Tables]
+) -> tuple[Score | None, ByFold]:
+    """The estimate without what seeds share; `tables` gets the comparisons of each seed, where it is made of some."""
     if name == target.traits.within:
         return _within_subjects(joined, jackknife, target.kind)
     if name in conditioned.CONDITIONED:
-        return _conditioned(name, joined, jackknife) if target.traits.has_classes else (None, {})
+        return _conditioned(name, joined, jackknife, tables) if target.traits.has_classes else (None, {})
     metric = metric_of(name)
     if isinstance(metric, Undefined):
         return metric, {}
@@ -148,19 +153,22 @@ def subject_scores_by_seed(joined: Joined, by_fold: Mapping[tuple[int, int], np.
     return np.stack(seeds)
 
 
-def _conditioned(name: str, joined: Joined, jackknife: Jackknife) -> tuple[Score, ByFold]:
+def _conditioned(name: str, joined: Joined, jackknife: Jackknife, by_seed: list[Tables]) -> tuple[Score, ByFold]:
     """The share of comparisons won over all folds and seeds."""
     kept: list[list[Pairs]] = []
     missing: list[str] = []
     values: ByFold = {}
     for seed, folds in joined.seeds.items():
         made = {fold: conditioned.comparisons(name, units, jackknife.subjects) for fold, units in folds.items()}
-        tables = {fold: table for fold, table in made.items() if not isinstance(table, Undefined)}
-        if not tables:
-            missing.append(next(table.reason for table in made.values() if isinstance(table, Undefined)))
+        summed = conditioned.sum_of_known(made.values())
+        by_seed.append(summed)
+        if isinstance(summed, Undefined):
+            missing.append(summed.reason)
             continue
-        values |= {(seed, fold): conditioned.plain_share(tables[fold]) if fold in tables else None for fold in folds}
-        summed = conditioned.sum_tables(list(tables.values()))
+        values |= {
+            (seed, fold): None if isinstance(of, Undefined) else conditioned.plain_share(of)
+            for fold, of in made.items()
+        }
         share = conditioned.share_won(name, summed)
         if isinstance(share, Undefined):
             missing.append(share.reason)
@@ -192,7 +200,7 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
     weight = np.zeros_like(sample)
     reasons: list[str] = []
     values: ByFold = {}
-    for i, (seed, of_seed) in enumerate(joined.seeds.items()):
+    for i, ((seed, of_seed), tested_in) in enumerate(zip(joined.seeds.items(), joined.tested_subjects(), strict=True)):
         for fold, units in of_seed.items():
             found = _value(name, metric, units)
             values[seed, fold] = None if isinstance(found, Undefined) else _finite(found)
@@ -200,7 +208,7 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
                 reasons.append(found.reason if isinstance(found, Undefined) else "not a finite number")
                 continue
             at = i, folds.index(fold)
-            tested = np.isin(jackknife.subjects, units.subject)
+            tested = np.isin(jackknife.subjects, tested_in[fold])
             counts = jackknife.counts[:, tested]
             value[at] = found
             sample[at] = _resampled(name, metric, units, jackknife.subjects[tested], counts)
@@ -225,37 +233,40 @@ def _weighted(sample: np.ndarray, weight: np.ndarray) -> np.ndarray:
         return (by_fold * drawn).sum(0) / drawn.sum(0)
 
 
-def contributions(name: str, joined: Joined, target: Target, jackknife: Jackknife) -> np.ndarray:
+def contributions(
+    name: str, joined: Joined, target: Target, jackknife: Jackknife, tables: Sequence[Tables] = ()
+) -> np.ndarray:
     """(S, G) what each group of subjects adds to a score in each seed, for `shared_variance`; NaN in seeds without a
-    score."""
+    score. `tables` are the comparisons of each seed, where they are known."""
+    if name in conditioned.CONDITIONED and not tables:
+        tables = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
     none = np.full(len(jackknife.counts), np.nan)
     if name == target.traits.within:
         seeds = subject_scores_by_seed(joined, subject_scores_by_fold(joined, jackknife.subjects, target.kind))
         return jackknife.by_group(np.nan_to_num(seeds / max(1, np.isfinite(mean_of_known(seeds)).sum())))
     if name == "auroc_within_stimulus":
         samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
-        made = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
         by_seed = [
             none
             if isinstance(t, Undefined) or not conditioned.estimable(name, t)
             else _pseudo_values(conditioned.share_won_resampled(name, t, samples))
-            for t in made
+            for t in tables
         ]
     elif name in conditioned.CONDITIONED:
-        by_seed = _own_comparisons(name, joined, jackknife)
+        by_seed = _own_comparisons(name, joined, jackknife, tables)
     else:
         metric = metric_of(name)
         by_seed = [none] if isinstance(metric, Undefined) else _of_folds(name, metric, joined, jackknife)
     return np.stack(by_seed)
 
 
-def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife) -> list[np.ndarray]:
+def _own_comparisons(name: str, joined: Joined, jackknife: Jackknife, mates: Sequence[Tables]) -> list[np.ndarray]:
     """For each seed (G,) what subjects' own comparisons add to a crossed score.
 
     A partition also decides who is compared with whom, which is no matter of who trained. So a subject's own
-    comparisons, which one model answers, are weighted here by partners of all folds: the same in all seeds.
+    comparisons, which one model answers, are weighted here by partners of all folds: the same in all seeds. `mates` are
+    the tables of each seed.
     """
-    mates = [conditioned.over_folds(name, folds.values(), jackknife.subjects) for folds in joined.seeds.values()]
     if all(isinstance(tables, Undefined) or conditioned.is_even(tables) for tables in mates):
         return [np.zeros(len(jackknife.counts)) for _ in mates]  # whoever trained: it can't differ from chance
     by_seed = []
@@ -275,10 +286,10 @@ def _of_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -
     """For each seed (G,) what groups add to a metric's mean over folds: the pseudo-values of their fold. A group of
     folds without a score adds what the others add."""
     by_seed = []
-    for folds in joined.seeds.values():
+    for folds, tested_in in zip(joined.seeds.values(), joined.tested_subjects(), strict=True):
         values = np.full((len(folds), len(jackknife.counts)), np.nan)
-        for row, units in zip(values, folds.values(), strict=True):
-            tested = np.isin(jackknife.subjects, units.subject)
+        for row, (fold, units) in zip(values, folds.items(), strict=True):
+            tested = np.isin(jackknife.subjects, tested_in[fold])
             here = np.unique(jackknife.codes[tested])
             samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
             pseudo = _pseudo_values(_resampled(name, metric, units, jackknife.subjects[tested], samples))

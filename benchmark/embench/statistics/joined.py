@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,13 +30,17 @@ class Joined:
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
         """For each seed, fold -> the subjects (P,) tested in it."""
-        return [{fold: np.unique(units.subject) for fold, units in folds.items()} for folds in self.seeds.values()]
+        return self._tested
+
+    @cached_property
+    def _tested(self) -> list[dict[int, np.ndarray]]:
+        return [{fold: units.subjects[0] for fold, units in folds.items()} for folds in self.seeds.values()]
 
     def trained(self, jackknife: Jackknife) -> np.ndarray:
         """(S, G, G) in each seed, whether a group of subjects (column) was free to train the models that predict
         another (row): no fold tests both."""
         together = []
-        for folds in self.tested_subjects():
+        for folds in self._tested:
             tested = np.stack([np.isin(jackknife.subjects, members) for members in folds.values()])
             groups = jackknife.by_group(tested.astype(int))
             together.append(groups.T @ groups > 0)
@@ -63,7 +69,8 @@ def join(
     Raises:
         DataError: a score is missing or not finite, a unit is predicted twice, or subjects are unknown to `groups`.
     """
-    ours = predictions.take(predictions["target"] == target.name)
+    chosen = predictions.rows_with(target=target.name)
+    ours = predictions if chosen.all() else predictions.take(chosen)
     y = labels_of(ours, labels, target)
     units = ours.texts("unit")
     unit = units.code
@@ -110,12 +117,12 @@ def labels_of(predictions: Predictions, labels: Labels, target: Target) -> np.nd
 
 
 def _split(units: Units, seed_of: np.ndarray) -> Joined:
-    """The units (n,) by seed and fold; `seed_of` (n,)."""
+    """The units (n,) by seed and fold, in the order of which they are; `seed_of` (n,)."""
     seeds: dict[int, dict[int, Units]] = {}
-    for seed in np.unique(seed_of).tolist():
-        here = seed_of == seed
-        folds = np.unique(units.fold[here]).tolist()
-        seeds[seed] = {fold: units.take(here & (units.fold == fold)) for fold in folds}
+    ends = [*(np.flatnonzero(np.diff(seed_of) | np.diff(units.fold)) + 1).tolist(), len(units)]
+    for start, end in pairwise([0, *ends] if len(units) else []):
+        part = units.take(slice(start, end))
+        seeds.setdefault(int(seed_of[start]), {})[int(part.fold[0])] = part
     return Joined(seeds)
 
 
@@ -140,7 +147,8 @@ def units_of(
     decision = rows["decision"]
     if not np.isfinite(score).all() or (target.traits.has_classes and not np.isfinite(decision).all()):
         raise DataError("a score or decision is missing or not finite", where=f"predictions of {target.name}")
-    unknown = sorted(set(rows["subject"].tolist()) - set(groups))
+    subject = rows.texts("subject")
+    unknown = sorted(set(subject.names.tolist()) - set(groups))
     if unknown:
         raise DataError(f"subjects without a group: {', '.join(unknown[:5])}", where=f"predictions of {target.name}")
     return Units(
@@ -148,11 +156,13 @@ def units_of(
         y_true=y,
         score=score,
         decision=decision,
-        subject=rows["subject"],
+        subject=subject.array(),
         stimulus=rows["stimulus"],
         start_s=rows["start_s"],
         fold=rows["fold"],
-        group=np.array([groups[s] for s in rows["subject"].tolist()], dtype=np.str_),
+        group=np.array([groups[s] for s in subject.names.tolist()], dtype=np.str_)[subject.code],
         length_s=unit_length_s,
-        session_s=None if sessions is None else np.array([sessions.get(s, np.nan) for s in rows["subject"].tolist()]),
+        session_s=None
+        if sessions is None
+        else np.array([sessions.get(s, np.nan) for s in subject.names.tolist()])[subject.code],
     )

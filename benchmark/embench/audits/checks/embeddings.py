@@ -9,13 +9,14 @@ import numpy as np
 from embench.audits.checks.evidence import Evidence
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult
-from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, linear_probe
 
 
 def check_probes(e: Evidence) -> CheckResult | Undefined:
     """How well a linear probe predicts the subject and the stimulus from the embeddings."""
     if e.embeddings is None:
         return Undefined("the run has no embeddings: estimators on features have no hidden layer")
+    from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, linear_probe  # takes long, and needs memory
+
     figures: dict[str, Any] = {}
     findings = []
     for target in e.targets:

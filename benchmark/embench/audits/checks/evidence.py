@@ -102,7 +102,7 @@ class Evidence:
 
     def model_rows(self, target: str) -> Predictions:
         """The model's rows of a target."""
-        return self.predictions.take((self.predictions["method"] == MODEL) & (self.predictions["target"] == target))
+        return self.predictions.take(self.predictions.rows_with(method=MODEL, target=target))
 
     def compared_targets(self) -> list[Target]:
         """Targets with one score a unit that the model predicted."""

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from embench.audits.checks.clock import CLOCK_TODO
 from embench.audits.checks.evidence import Evidence
-from embench.audits.checks.shares import MAX_EXPLAINED, measure
+from embench.audits.checks.shares import MAX_EXPLAINED, area_under_curve, measure
 from embench.interfaces.metric import Undefined
 from embench.interfaces.recording import names_in
 from embench.interfaces.units import Target, Unit
@@ -124,7 +123,7 @@ def _by_place(e: Evidence, target: Target, where: dict[str, float]) -> tuple[flo
     for name in sorted({s for s, _, _ in rows}):
         x, y = (np.array([row[k] for row in rows if row[0] == name]) for k in (1, 2))
         if 0 < y.sum() < len(y):
-            areas.append(roc_auc_score(y, x))
+            areas.append(area_under_curve(y, x))
             pairs += int(y.sum() * (len(y) - y.sum()))
     mean = float(np.mean(areas)) if areas else 0.5
     return max(mean, 1 - mean), pairs
