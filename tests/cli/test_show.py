@@ -88,6 +88,20 @@ def test_a_clock_that_cannot_win_says_so_and_why(capsys):
     assert "elapsed_time has an auroc_within of 0.950, the method 0.700: the headline compares moments" in out
 
 
+def test_where_the_headline_is_undefined_method_and_clock_stand_side_by_side_in_another_score(capsys):
+    hidden = {"undefined": "the release hides when units were recorded"}
+    clock = {"elapsed_time": {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 1.0}}}}
+    own = {"stress": {"auroc_crossed_matched": hidden, "auroc_within": {**NUMBER, "mean": 0.7}}}
+    show.result({**DOCUMENT, "synthetic": False}, {**CROSSED, "scores": own, "controls": clock})
+    out = capsys.readouterr().out
+    table = out[out.index("side by side") :]
+    assert [line.split()[-3] for line in table.splitlines() if line.startswith(("the method", "elapsed"))] == [
+        "0.700",
+        "1.000",
+    ]
+    assert "auroc_crossed_matched is undefined (the release hides when units were recorded), so no control" in out
+
+
 def test_a_control_at_chance_needs_no_explanation(capsys):
     show.result({**DOCUMENT, "synthetic": False}, SCORES)
     out = capsys.readouterr().out

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from embench.cli import console
 from embench.records import cost
 from embench.records.wording import (
+    compared_metric,
     control_note,
     format_control,
     format_figure,
@@ -108,6 +109,10 @@ def _folds(scores: Mapping[str, Any], target: str) -> int:
 
 
 def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
+    own = scores["scores"].get(target, {})
+    if (metric := compared_metric(headline, own)) != headline:
+        _side_by_side(target, headline, metric, scores)
+        return
     rows, failed = [], []
     for name, by_target in scores.get("controls", {}).items():
         control = by_target.get(target, {})
@@ -125,10 +130,23 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
     if rows:
         console.table(["control", headline, "difference", "cleared"], rows, title=f"target {target}, controls")
     scored = {name: by_target.get(target, {}) for name, by_target in scores.get("controls", {}).items()}
-    if note := control_note(headline, scores["scores"].get(target, {}), scored):
+    if note := control_note(headline, own, scored):
         console.echo(note)
     if failed:
         console.echo(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
+
+
+def _side_by_side(target: str, headline: str, metric: str, scores: Mapping[str, Any]) -> None:
+    """The method and the controls in another score than the headline, which is undefined and so ranks nothing."""
+    own = scores["scores"][target]
+    rows = [["the method", score_or_reason(own[metric])]]
+    for name, by_target in scores.get("controls", {}).items():
+        control = by_target.get(target, {})
+        told = f"not applicable: {control['undefined']}" if "undefined" in control else ""
+        rows.append([name, told or score_or_reason(control.get(metric, {}))])
+    console.table(["method or control", metric], rows, title=f"target {target}, method and controls side by side")
+    why = f"{headline} is undefined ({own[headline]['undefined']})"
+    console.echo(f"{target}: {why}, so no control is cleared and nothing is ranked", bold=True, colour="red")
 
 
 def _cost(measured: Mapping[str, Any]) -> None:

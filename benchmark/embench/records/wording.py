@@ -113,6 +113,14 @@ def format_control(score: Mapping[str, Any] | None, missing: str = "-") -> str:
     return format_score(score, missing=missing)
 
 
+def compared_metric(headline: str, metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """The score in which a method, with its `metrics`, is shown beside the controls: the headline, or `auroc_within`
+    where nothing held the clock or the stimulus constant, so that only the headline is undefined."""
+    beside = "auroc_within"
+    undefined = "undefined" in metrics.get(headline, {})
+    return beside if undefined and "mean" in metrics.get(beside, {}) else headline
+
+
 def control_note(headline: str, model: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]]) -> str:
     """Why a control may score high inside subjects and yet be at chance by construction; empty where none does.
 

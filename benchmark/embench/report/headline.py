@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
-from embench.records.wording import control_note, format_figure, is_by_construction, join_with_and
+from embench.records.wording import compared_metric, control_note, format_figure, is_by_construction, join_with_and
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter
 from embench.report.page import (
     figure_row,
@@ -45,8 +45,10 @@ def _controls(run: RunView, target: Target) -> Markup:
     metric = scores["headlines"][name]
     model = run.score(name, metric)
     if model is None:
-        reason = scores["scores"].get(name, {}).get(metric, {}).get("undefined", "it was not computed")
-        return target_heading(run, target) + missing_note(f"{metric} is undefined: {reason}")
+        own = scores["scores"].get(name, {})
+        reason = own.get(metric, {}).get("undefined", "it was not computed")
+        note = missing_note(f"{metric} is undefined: {reason}")
+        return target_heading(run, target) + note + _side_by_side(run, name, compared_metric(metric, own))
     rows, gaps, silent = [("model", model)], [], []
     for control, by_target in sorted(scores["controls"].items()):
         if (number := run.score(name, metric, control)) is None:
@@ -125,6 +127,17 @@ def _controls(run: RunView, target: Target) -> Markup:
         + notes
         + (paragraph(f"Excluded from the headline: {left_out}.") if left_out else Markup())
     )
+
+
+def _side_by_side(run: RunView, target: str, metric: str) -> Markup:
+    """The method and the controls in a score that is defined, where the headline is not; nothing where none is."""
+    found = [("model", run.score(target, metric))]
+    found += [(control, run.score(target, metric, control)) for control in sorted(run.record.scores["controls"])]
+    rows = [(name, n["mean"], n["low"], n["high"]) for name, n in found if n is not None]
+    if not rows:
+        return Markup()
+    caption = f"{metric} of the model and of the controls, side by side: nothing is ranked or cleared by it."
+    return html_table(("method", metric, "low", "high"), rows, caption)
 
 
 def _by_construction(run: RunView, target: str, metric: str, controls: Mapping[str, ScoreValue]) -> Markup:
