@@ -20,6 +20,7 @@ import numpy as np
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Recording, Signal
+from embench_plugins.datasets.formats import e4
 from embench_plugins.datasets.formats.corpus_files import opened, parts
 from embench_plugins.datasets.formats.corpus_layout import (
     HINT,
@@ -95,6 +96,9 @@ class Corpus(Dataset):
                             seconds[m] += signal.duration_s
                             people[m].add(subject)
                             rates[m].add(signal.rate)
+                            odd = recording.start_s == 0 and _begins_oddly(signal)
+                            if odd:
+                                findings.append(Finding("warning", str(path), f"{m}: {odd}"))
                             lost[m] += int((~np.isfinite(signal.data)).any(axis=0).sum())
                 except DataError as error:
                     findings.append(Finding("error", error.where or str(path), error.what))
@@ -209,6 +213,15 @@ class Corpus(Dataset):
         data[~np.isfinite(data)] = np.nan
         recorded = bool(np.nan_to_num(data).any())
         return Signal(data, rate, promised.channels, promised.unit) if recorded else None
+
+
+def _begins_oddly(signal: Signal) -> str:
+    """What is odd about a first sample that is a million times as large as the others; empty where it is not."""
+    sizes = np.abs(signal.data)
+    others = np.nanmedian(sizes[:, 1:]) if np.isfinite(sizes[:, 1:]).any() else np.inf
+    if not (sizes[:, 0] > e4.ODD_FIRST * max(others, 0.01)).any():
+        return ""
+    return f"the first sample is {np.nanmax(sizes[:, 0]):g}, the others are {others:g} in the median: a header, perhaps"
 
 
 def _card(layout: Layout) -> Card:

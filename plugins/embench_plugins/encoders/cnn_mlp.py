@@ -29,7 +29,7 @@ from embench.signals.resample import resample
 
 FACE = "face_au"
 
-CONTINUOUS = ("amigos/external", "case", "k_emocon", "stress_predict", "wesad", "wesad/chest")
+CONTINUOUS = ("amigos/external", "case", "k_emocon", "stress_predict", "wearable_stress", "wesad", "wesad/chest")
 """Datasets whose units are 10 s of something longer: a method of whole recordings reads the minute that ends there."""
 
 MINUTE: Mapping[str, Any] = {"view": View("context", 60.0)}

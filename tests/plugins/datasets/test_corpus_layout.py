@@ -132,11 +132,15 @@ def test_the_layouts_on_the_page_can_be_followed():
     shown = [
         Layout.model_validate(yaml.safe_load(block)) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     ]
-    assert [layout.modalities for layout in shown] == [("ecg",), ("eeg",)]
+    assert [layout.modalities for layout in shown] == [("ecg",), ("ppg", "eda", "temp"), ("eeg",)]
+    wristband = (
+        shown[1].sources[0].person("participant_data/2023-02-06/S7-3YK3L151ZX/raw_data/v6/1-1-S7_1675422454.avro")
+    )
+    assert wristband == "S7"
     paths = ("eegmmidb/S088/S088R03.edf", "way-eeg-gal/P12/HS_P12_S1.mat", "large-eeg-bci/CLA-SubjectJ-170504-3St.mat")
-    subjects = [source.person(path) for source, path in zip(shown[1].sources, paths, strict=True)]
+    subjects = [source.person(path) for source, path in zip(shown[2].sources, paths, strict=True)]
     assert subjects == ["S088", "P12", "SubjectJ"]
-    assert shown[1].channels("eeg") == MONTAGE
+    assert shown[2].channels("eeg") == MONTAGE
 
 
 class TestSynthetic:

@@ -1,5 +1,5 @@
-"""Files of recordings, opened to be read piece by piece: EDF and BDF, WFDB, CSV; MATLAB by `corpus_matlab`, and
-EmbracePlus by `corpus_embrace`."""
+"""Files of recordings, opened to be read piece by piece: EDF and BDF, WFDB, CSV, also of an
+Empatica E4; MATLAB by `corpus_matlab`, and EmbracePlus by `corpus_embrace`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench_plugins.datasets.formats import e4
 from embench_plugins.datasets.formats.corpus_embrace import open_embrace
 from embench_plugins.datasets.formats.corpus_layout import Channels
 from embench_plugins.datasets.formats.corpus_matlab import open_matlab
 from embench_plugins.datasets.formats.corpus_tracks import MOST_BYTES, Opened, Track, damaged, stated_rate
 
+_AXES = ("x", "y", "z")
 _WFDB_BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 11, "311": 10}
 
 
@@ -196,6 +198,10 @@ def _named(path: Path) -> list[str]:
 
 @contextmanager
 def _csv(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    if e4.is_export(path):
+        rate, data = e4.export(path)
+        yield lambda _: _wristband(path, rate, data)
+        return
     first, rows = _lines(path)
     separator = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
     names = [cell.strip().strip('"') for cell in first.split(separator)]
@@ -230,6 +236,19 @@ def _csv(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
             return [Track(name, rate, rows - headed, None, partial(read, name)) for name in names]
 
         yield tracks
+
+
+def _wristband(path: Path, rate: float, data: np.ndarray) -> list[Track]:
+    """The channels of an E4's file: `x`, `y` and `z` in g, or one that is called like the file, such as `eda`."""
+    moved = data.shape[1] == len(_AXES)
+    names = _AXES if moved else (path.stem.lower(),)
+    columns = (data * e4.COUNT_G if moved else data).T
+    unit = "g" if moved else None
+    return [Track(name, rate, len(data), unit, partial(_part, x)) for name, x in zip(names, columns, strict=False)]
+
+
+def _part(column: np.ndarray, first: int, last: int) -> np.ndarray:
+    return column[first:last]
 
 
 def _lines(path: Path) -> tuple[str, int]:

@@ -26,6 +26,9 @@ CARDS = {
     "temp": ModalityCard(("temp",), 4.0, "degC"),
     "acc": ModalityCard(("x", "y", "z"), 32.0, "g"),
 }
+RATES = {1.0, *(card.rate for card in CARDS.values())}
+"""Of all signals' files, `HR.csv` among them."""
+
 COUNT_G = 1 / 64
 """The wristband counts acceleration in 1/64 g."""
 
@@ -34,6 +37,9 @@ TOLERANCE_S = 30.0
 
 ODD_FIRST = 1e6
 """A first sample that is so many times as large as the others is no sample but a header."""
+
+_EARLIEST = 1e8
+"""Unix seconds before which no wristband recorded: smaller numbers in a first row are samples."""
 
 _NUMBERS = "a csv file of numbers"
 _AGAIN = "the file is damaged: copy it again from the release"
@@ -113,6 +119,34 @@ def samples(path: Path, card: ModalityCard, *, hint: str) -> tuple[float, np.nda
         raise _no_e4(path, card)
     refuse_header(data, path, 3)
     return starts[0], as_signal(data, card.unit)
+
+
+def is_export(path: Path) -> bool:
+    """Whether a file begins as one of a signal does: with a time, then a rate, alike in all columns."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        times, rates = ({cell.strip() for cell in file.readline(200).split(",")} for _ in range(2))
+    rate = rates.pop()
+    if len(times) > 1 or rates or not _are_numbers(rate) or float(rate) not in RATES:
+        return False
+    try:
+        return moment(times.pop(), path, 1) > _EARLIEST
+    except DataError:
+        return False
+
+
+def export(path: Path) -> tuple[float, np.ndarray]:
+    """The rate in Hz and the samples (n, columns) of any signal's file, as it holds them.
+
+    Raises:
+        DataError: a line is malformed, or the rate is none.
+    """
+    text = content(path, hint=_AGAIN)
+    head = text.split("\n", 2)
+    if len(head) < 3 or not 0 < (rate := float(head[1].split(",")[0])) <= 1e6:
+        raise DataError("no rate and no samples", where=str(path), expected="a time, a rate, then samples", hint=_AGAIN)
+    data = numbers(path, text, skip=2)
+    refuse_header(data, path, 3)
+    return rate, data
 
 
 def presses(path: Path) -> np.ndarray:
