@@ -48,8 +48,8 @@ class Case:
 
 
 CASES = (
-    Case("cnn_tf", "single", "eda", 16, 5, 15, 1.03),
-    Case("cnn_tf", "cross_attn", "ecg,eda", 16, 5, 11, 1.03, peer=False),
+    Case("cnn_tf", "single", "eda", 16, 20, 9, 1.03),
+    Case("cnn_tf", "cross_attn", "ecg,eda", 16, 20, 5, 1.03, peer=False),
     Case("handcrafted", "single", "eda", 32, 50, 41, 1.08),
 )
 

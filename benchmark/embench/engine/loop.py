@@ -7,7 +7,7 @@ import io
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,10 +31,11 @@ _SEAL = hashlib.sha256().digest_size
 LossFunction = Callable[[Batch], tuple[Tensor, Mapping[str, Any]]]
 
 
-def optimiser_of(recipe: Recipe, module: nn.Module, *, fused: bool | None = None) -> torch.optim.Optimizer:
+def optimiser_of(recipe: Recipe, *modules: nn.Module, fused: bool | None = None) -> torch.optim.Optimizer:
     """The recipe's optimiser over the parameters that learn, with a learning rate for each layer where the recipe
     decays it; `fused` is torch's option."""
-    groups, decay = parameter_groups(recipe, module), recipe.weight_decay
+    groups = [group for module in modules for group in parameter_groups(recipe, module)]
+    decay = recipe.weight_decay
     if recipe.optimiser == "sgd":
         return torch.optim.SGD(groups, recipe.lr, momentum=recipe.momentum, weight_decay=decay, fused=fused)
     kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
@@ -196,7 +197,7 @@ def _epoch(
     totals: dict[str, Tensor] = {}
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for step, batch in enumerate(data.batches(order)):
-        set_rate(optimiser, recipe, epoch + step / len(order))
+        set_rate(optimiser.param_groups, recipe, epoch + step / len(order))
         optimiser.zero_grad(set_to_none=True)
         with machine.training_precision(data.device):
             loss, figures = _checked(objective(batch))
@@ -213,9 +214,9 @@ def _epoch(
     return means
 
 
-def set_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, epoch: float) -> None:
-    """Sets the learning rate of an epoch, fractions counted."""
-    for group in optimiser.param_groups:
+def set_rate(groups: Iterable[dict[str, Any]], recipe: Recipe, epoch: float) -> None:
+    """Sets the learning rate of an optimiser's groups for an epoch, fractions counted."""
+    for group in groups:
         group["lr"] = recipe.lr * rate_at(recipe, epoch) * group.get("share", 1.0)
 
 
@@ -256,21 +257,14 @@ def _validate(module: nn.Module, objective: LossFunction, data: Data, val: np.nd
 def _checkpoint(
     module: nn.Module, optimiser: torch.optim.Optimizer, state: FitState, folder: Folder, device: str
 ) -> None:
-    write_checkpoint(content_of(module, optimiser, state), folder, device)
+    content = {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "state": vars(state)}
+    write_checkpoint(content, folder, device)
 
 
 def _resume(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> FitState:
     content = read_checkpoint(folder, device)
-    return FitState() if content is None else go_on(module, optimiser, content)
-
-
-def content_of(module: nn.Module, optimiser: torch.optim.Optimizer, state: FitState) -> dict[str, Any]:
-    """What a checkpoint holds of one network."""
-    return {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "state": vars(state)}
-
-
-def go_on(module: nn.Module, optimiser: torch.optim.Optimizer, content: Mapping[str, Any]) -> FitState:
-    """Brings a network to where `content_of` found it."""
+    if content is None:
+        return FitState()
     module.load_state_dict(content["module"])
     optimiser.load_state_dict(content["optimiser"])
     return FitState(**content["state"])

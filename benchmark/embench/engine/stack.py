@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,10 @@ ALONE = "leave out --stack, and each network is trained alone"
 
 @dataclass
 class Member:
-    """A network of a stack, how far it is, and why it failed, if it did."""
+    """A network of a stack, its groups in the optimiser, how far it is, and why it failed, if it did."""
 
     ready: Ready
-    optimiser: torch.optim.Optimizer
+    groups: list[dict[str, Any]]
     state: FitState = field(default_factory=FitState)
     error: EmbenchError | None = None
 
@@ -135,14 +135,15 @@ def fit_together(networks: Sequence[Ready], folder: Folder) -> list[Member]:
         return []
     recipe, device = networks[0].stage.params.recipe, networks[0].data.device
     fused = True if device != "mps" else None  # one call a network and step
-    members = [Member(one, loop.optimiser_of(recipe, one.module, fused=fused)) for one in networks]
-    _resume(members, folder, device)
+    optimiser = loop.optimiser_of(recipe, *(one.module for one in networks), fused=fused)
+    members = _members(networks, optimiser, loop.read_checkpoint(folder, device))
     saved, took, stack = time.monotonic(), 0.0, None
     while together := [member for member in members if member.trains]:
         if stack is None or len(stack.modules) != len(together):
             stack = Stack([member.ready.module for member in together])
+            optimiser.zero_grad(set_to_none=True)  # those that have ended stay what they are
         epoch = together[0].state.epoch
-        losses = _epoch(stack, together, recipe, epoch)
+        losses = _epoch(stack, optimiser, together, recipe, epoch)
         val_losses = _validate(stack, together, recipe)
         for member, loss, val_loss in zip(together, losses, val_losses, strict=True):
             try:
@@ -154,7 +155,7 @@ def fit_together(networks: Sequence[Ready], folder: Folder) -> list[Member]:
         folder.event("epoch_ended", epoch=epoch + 1, epochs=recipe.epochs, loss=float(np.mean(losses)))
         began = time.monotonic()
         if began - saved > max(loop.CHECKPOINT_EVERY_S, took / loop.CHECKPOINT_SHARE):
-            _checkpoint(members, folder, device)
+            _checkpoint(members, optimiser, folder, device)
             saved = time.monotonic()
             took = saved - began
     for member in members:
@@ -203,15 +204,15 @@ class Stack:
                 ) from error
         return losses
 
-    def backward(self, losses: Tensor) -> None:
-        """Gives each network's parameters their gradients."""
+    def backward(self, losses: Tensor, own: Sequence[bool]) -> None:
+        """Gives the parameters of each network their gradients; none to one whose step is not its `own`."""
         made = torch.autograd.grad(losses.sum(), list(self.leaves.values()), allow_unused=True)
         # Fused optimisers read a gradient as if its memory lay like the weights'.
         unused = [None] * len(self.modules)
         parts = [unused if gradient is None else gradient.contiguous().unbind() for gradient in made]
-        for parameters, gradients in zip(self.learning, zip(*parts, strict=True), strict=True):
+        for parameters, gradients, goes in zip(self.learning, zip(*parts, strict=True), own, strict=True):
             for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
+                parameter.grad = gradient if goes else None
 
 
 def _side_by_side(batches: Sequence[Batch]) -> dict[str, Any]:
@@ -247,7 +248,9 @@ def _turns(
         yield batches, own
 
 
-def _epoch(stack: Stack, together: Sequence[Member], recipe: Recipe, epoch: int) -> list[float]:
+def _epoch(
+    stack: Stack, optimiser: torch.optim.Optimizer, together: Sequence[Member], recipe: Recipe, epoch: int
+) -> list[float]:
     """One pass of each network over its own batches; the mean losses."""
     stack.first.train()
     device = together[0].ready.data.device
@@ -258,14 +261,14 @@ def _epoch(stack: Stack, together: Sequence[Member], recipe: Recipe, epoch: int)
     totals = torch.zeros(len(together), dtype=machine.widest(device), device=device)
     for step, (batches, own) in enumerate(_turns(together, orders)):
         losses = stack.losses(batches, device)
-        stack.backward(losses)
+        stack.backward(losses, own)
         totals += torch.where(torch.tensor(own, device=device), losses.detach(), 0)
         for member, order, parameters, goes in zip(together, orders, stack.learning, own, strict=True):
             if goes:
-                loop.set_rate(member.optimiser, recipe, epoch + step / len(order))
+                loop.set_rate(member.groups, recipe, epoch + step / len(order))
                 if recipe.clip is not None:
                     nn.utils.clip_grad_norm_(parameters, recipe.clip)
-                member.optimiser.step()
+        optimiser.step()
     return [total / len(order) for total, order in zip(totals.tolist(), orders, strict=True)]
 
 
@@ -285,18 +288,28 @@ def _validate(stack: Stack, together: Sequence[Member], recipe: Recipe) -> list[
     return [mean if len(m.ready.val) else None for mean, m in means]
 
 
-def _checkpoint(members: Sequence[Member], folder: Folder, device: str) -> None:
+def _checkpoint(members: Sequence[Member], optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> None:
     content = [
         {
-            **loop.content_of(member.ready.module, member.optimiser, member.state),
+            "module": member.ready.module.state_dict(),
+            "state": vars(member.state),
             "error": None if member.error is None else member.error.what,
         }
         for member in members
     ]
-    loop.write_checkpoint({"members": content}, folder, device)
+    loop.write_checkpoint({"members": content, "optimiser": optimiser.state_dict()}, folder, device)
 
 
-def _resume(members: Sequence[Member], folder: Folder, device: str) -> None:
-    for member, content in zip(members, (loop.read_checkpoint(folder, device) or {}).get("members", ()), strict=False):
+def _members(
+    networks: Sequence[Ready], optimiser: torch.optim.Optimizer, held: Mapping[str, Any] | None
+) -> list[Member]:
+    """The networks where the checkpoint `held` has them, at their beginning where there is none."""
+    if held is not None:
+        optimiser.load_state_dict(held["optimiser"])
+    each = len(optimiser.param_groups) // len(networks)
+    members = [Member(one, optimiser.param_groups[i * each : (i + 1) * each]) for i, one in enumerate(networks)]
+    for member, content in zip(members, held["members"] if held else (), strict=held is not None):
         member.error = None if content["error"] is None else PluginError(content["error"])
-        member.state = loop.go_on(member.ready.module, member.optimiser, content)
+        member.ready.module.load_state_dict(content["module"])
+        member.state = FitState(**content["state"])
+    return members
