@@ -11,7 +11,10 @@ import yaml
 
 from embench import report
 from embench.errors import DataError
+from embench.interfaces.metric import Undefined
 from embench.records.record import read_record, read_scores
+from embench.report.headline import scores_section
+from embench.report.run_view import RunView
 from embench.runs import external
 
 from ..tiny.world import plugin
@@ -66,6 +69,17 @@ def test_it_says_the_scores_of_the_record(kinds, content):
         for name, other in scores["scores"][target].items():
             expected = other.get("undefined") or f"{other['mean']:.3f}"
             assert expected in content.sections["scores"], name
+
+
+def test_the_stimulus_control_stands_beside_every_score(copied):
+    assert "stimulus_mean</th>" not in scores_section(RunView.of(copied, Undefined("no data")))
+    path = copied / "scores.json"
+    scores = json.loads(path.read_text())
+    scores["controls"]["stimulus_mean"]["arousal"] = {"auroc": {**scores["scores"]["arousal"]["auroc"], "mean": 0.9137}}
+    path.write_text(json.dumps(scores))
+    shown = scores_section(RunView.of(copied, Undefined("no data")))
+    assert shown.count("stimulus_mean</th>") == 1
+    assert "0.914" in shown
 
 
 def test_each_subject_has_the_score_that_the_predictions_give(kinds, content):
