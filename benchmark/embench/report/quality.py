@@ -56,6 +56,9 @@ def _of_target(run: RunView, store: Store, target: Target, modalities: Sequence[
         if isinstance(index, Undefined):
             silent.append(f"{modality}: {index.reason}")
             continue
+        if not np.isfinite(index).any() or np.nanmin(index) == np.nanmax(index):
+            silent.append(f"{modality}: all units have the index {np.nanmax([*index, -np.inf]):.2f}")
+            continue
         part = terciles(index)
         for k, name in enumerate(TERCILES):
             mine = part == k
@@ -72,7 +75,7 @@ def _of_target(run: RunView, store: Store, target: Target, modalities: Sequence[
             ]
     heads = ("signal", "index", "units", "subjects", "score", "mean", "low", "high", "remarks")
     made = html_table(heads, rows, f"Scores of {target.name} by the quality of signals") if rows else Markup()
-    return made + (paragraph(f"Without an index: {'; '.join(silent)}.") if silent else Markup())
+    return made + (paragraph(f"Not divided: {'; '.join(silent)}.") if silent else Markup())
 
 
 def _shown(run: RunView, target: Target, metric: str, some: Any, length_s: float) -> tuple[Any, ...] | None:
