@@ -2,6 +2,7 @@
 signals."""
 
 import os
+import sys
 from pathlib import Path
 
 import neurokit2 as nk
@@ -172,6 +173,19 @@ def test_it_is_made_once_and_labels_are_not_read(tmp_path):
     for name in ("eda", "resp"):
         (store.path / f"{name}.npy").unlink()
     assert describe_quality(store, ids) == first
+
+
+def test_an_installation_that_only_scores_has_no_index_of_beats(tmp_path, monkeypatch):
+    root = tmp_path / "data"
+    root.mkdir()
+    np.savez(root / "a.npz", ppg=body("ppg"), eda=body("eda"))
+    store = prepare(Worn(root), "tests/worn", "1", rate_hz=RATE, cache=tmp_path / "cache")
+    monkeypatch.setitem(sys.modules, "neurokit2", None)
+    ppg, eda = describe_quality(store, ["a:0-10000"])
+    assert "neurokit2 is not installed" in ppg["undefined"]
+    assert eda["median"] == 1
+    monkeypatch.undo()
+    assert describe_quality(store, ["a:10000-20000"])[0]["median"] > 0.8  # nothing was kept of it
 
 
 @pytest.mark.skipif("EMBENCH_TEST_DATA" not in os.environ, reason="EMBENCH_TEST_DATA names no real recordings")
