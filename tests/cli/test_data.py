@@ -119,6 +119,15 @@ def test_status_shows_the_card_of_missing_data(embench, tmp_path, as_json):
         assert (fact["state"], fact["hours"]) == ("missing", 22)
 
 
+def test_status_shows_the_card_of_data_that_cannot_be_read(embench, tmp_path):
+    (tmp_path / "deap").mkdir()
+    (tmp_path / "deap" / "data_preprocessed_python.zip").write_text("")
+    done = embench("data", "status", "deap", "--data-root", tmp_path)
+    assert done.code == 3
+    assert "EULA, no redistribution" in done.out
+    assert done.err.count("not unpacked") == 1
+
+
 def test_every_bundled_dataset_says_how_large_it_is_and_where_it_comes_from(embench, tmp_path):
     facts = json.loads(embench("data", "status", "--data-root", tmp_path, "--json").out)
     for fact in facts:

@@ -31,22 +31,25 @@ def status(
         from embench import registry
         from embench.data.find import open_dataset
         from embench.data.locations import wrong_root
+        from embench.store.reading import reader_faults
 
         if dataset:
             facts = [_status(registry.find("dataset", dataset), data_root)]
-            if facts[0]["found"]:
+            usable = facts[0]["state"] not in ("missing", "broken")
+            if usable:
                 facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
         else:
+            usable = True
             facts = [_status_or_fault(entry, data_root) for entry in registry.entries("dataset") if not entry.alias_of]
-    named_missing = dataset is not None and not facts[0]["found"]
-    if (wrong := wrong_root(data_root)) and not named_missing:
+    if (wrong := wrong_root(data_root)) and usable:
         console.note(wrong)
     if as_json:
         console.document(facts)
     else:
         _show(facts, card=dataset is not None)
-    if named_missing:
-        open_dataset(str(dataset), data_root).subjects()  # raises, with where it was searched for and what to do
+    if not usable:
+        with reader_faults(str(dataset), "subjects"):
+            open_dataset(str(dataset), data_root).subjects()  # raises: where it was searched for, and what to do
 
 
 def _show(facts: list[dict[str, Any]], card: bool) -> None:
@@ -57,10 +60,10 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
         console.table(["card", ""], [[key.replace("_", " "), str(facts[0][key])] for key in _CARD if facts[0][key]])
         if "people" in facts[0]:
             console.echo(f"{facts[0]['people']} subjects")
-    for fact in facts:
+    for fact in [] if card else facts:  # one that is named ends with its own error
         if fact["broken"]:
             console.note(f"{fact['dataset']}: {fact['broken']}")
-        elif fact["state"] == "missing" and not card:
+        elif fact["state"] == "missing":
             console.echo(f"{fact['dataset']}: {fact['get']}")
 
 
