@@ -107,6 +107,34 @@ def test_missing_data_say_where_and_how_to_get_them(embench, tmp_path, command):
     assert "what to do: " in done.err
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_status_shows_the_card_of_missing_data(embench, tmp_path, as_json):
+    done = embench("data", "status", "deap", "--data-root", tmp_path, *(["--json"] if as_json else []))
+    assert done.code == 3
+    assert "what to do: " in done.err
+    for words in ("EULA, no redistribution", "eecs.qmul.ac.uk", "error 503", "about 3 GB", "1.6 GB in the cache"):
+        assert words in done.out
+    if as_json:
+        [fact] = json.loads(done.out)
+        assert (fact["state"], fact["hours"]) == ("missing", 22)
+
+
+def test_status_shows_the_card_of_data_that_cannot_be_read(embench, tmp_path):
+    (tmp_path / "deap").mkdir()
+    (tmp_path / "deap" / "data_preprocessed_python.zip").write_text("")
+    done = embench("data", "status", "deap", "--data-root", tmp_path)
+    assert done.code == 3
+    assert "EULA, no redistribution" in done.out
+    assert done.err.count("not unpacked") == 1
+
+
+def test_every_bundled_dataset_says_how_large_it_is_and_where_it_comes_from(embench, tmp_path):
+    facts = json.loads(embench("data", "status", "--data-root", tmp_path, "--json").out)
+    for fact in facts:
+        if fact["dataset"] != "corpus":  # a folder of one's own
+            assert all(fact[name] for name in ("address", "availability", "download", "hours", "prepared")), fact
+
+
 METHOD = ("--encoder", "handcrafted", "--fusion", "logreg", "--modalities", "eda")
 
 

@@ -122,6 +122,19 @@ def test_printed_and_as_json(embench, root):
     assert [row["target"] for row in json.loads(done.out)] == ["arousal", "arousal_value", "state", "liking"]
 
 
+def test_quality_of_signals_beside_the_labels(embench, root):
+    done = embench("data", "labels", KINDS, "--data-root", root, "--target", "state,arousal,liking")
+    assert done.out.count("quality of signals, 0 to 1, units of 10 s") == 2  # of conditions, and of annotations
+    assert done.out.count("quality of signals, 0 to 1, whole recordings") == 1
+    rows = json.loads(embench("data", "labels", KINDS, "--data-root", root, "--target", "arousal", "--json").out)
+    judged = {one["modality"]: one for one in rows[0]["quality"]}
+    for one in judged.values():
+        assert one["units"] == len(one["index"]) == rows[0]["units"]
+        assert 0 <= one["low"] <= one["median"] <= one["high"] <= 1
+        assert one["poor"] == sum(value < 0.5 for value in one["index"].values()) / one["units"]
+    assert {"ecg", "eda"} <= set(judged)
+
+
 def test_a_protocols_own_rule_and_its_fitted_cut(embench, root, tmp_path):
     file = tmp_path / "mean.yaml"
     file.write_text(

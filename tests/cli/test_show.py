@@ -22,6 +22,17 @@ def test_tables_are_drawn_on_a_terminal(monkeypatch):
     assert "SYNTHETIC" in text
 
 
+def test_the_score_of_who_knows_the_stimulus_stands_beside_each_score(capsys):
+    show.result(DOCUMENT, SCORES)
+    assert "stimulus_mean" not in capsys.readouterr().out
+    knows = {"arousal": {"auroc": {**NUMBER, "mean": 0.913}, "auroc_within": {**NUMBER, "mean": 0.925}}}
+    show.result(DOCUMENT, {**SCORES, "controls": {**SCORES["controls"], "stimulus_mean": knows}})
+    lines = capsys.readouterr().out.splitlines()
+    assert "stimulus_mean" in next(line for line in lines if line.startswith("score (* headline)"))
+    assert "0.913" in next(line for line in lines if line.startswith("auroc "))
+    assert "0.925" in next(line for line in lines if line.startswith("auroc_within *"))
+
+
 def test_real_data_are_not_called_generated(capsys):
     show.result({**DOCUMENT, "synthetic": False}, SCORES)
     assert "SYNTHETIC" not in capsys.readouterr().out

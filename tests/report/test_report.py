@@ -10,15 +10,23 @@ import pytest
 import yaml
 
 from embench import report
+from embench.data.find import prepared
+from embench.data.quality import quality_of_units, terciles
 from embench.errors import DataError
+from embench.interfaces.metric import Undefined
+from embench.protocols import load_protocol
 from embench.records.record import read_record, read_scores
+from embench.report.headline import scores_section
+from embench.report.run_view import RunView
 from embench.runs import external
+from embench.statistics.common import recorded_target
+from embench.statistics.scores import compute_scores
 
 from ..tiny.world import plugin
 
 SECTIONS = (
-    "headline", "subjects", "roc-and-calibration", "decisions", "training", "embeddings", "fusion", "scores", "audit",
-    "cost", "the-run",
+    "headline", "subjects", "roc-and-calibration", "decisions", "training", "embeddings", "fusion", "scores", "quality",
+    "audit", "cost", "the-run",
 )  # fmt: skip
 
 
@@ -66,6 +74,46 @@ def test_it_says_the_scores_of_the_record(kinds, content):
         for name, other in scores["scores"][target].items():
             expected = other.get("undefined") or f"{other['mean']:.3f}"
             assert expected in content.sections["scores"], name
+
+
+def test_the_stimulus_control_stands_beside_every_score(copied):
+    assert "stimulus_mean</th>" not in scores_section(RunView.of(copied, Undefined("no data")))
+    path = copied / "scores.json"
+    scores = json.loads(path.read_text())
+    scores["controls"]["stimulus_mean"]["arousal"] = {"auroc": {**scores["scores"]["arousal"]["auroc"], "mean": 0.9137}}
+    path.write_text(json.dumps(scores))
+    shown = scores_section(RunView.of(copied, Undefined("no data")))
+    assert shown.count("stimulus_mean</th>") == 1
+    assert "0.914" in shown
+
+
+def test_scores_by_tercile_of_quality(kinds, content):
+    """Those of each third, against the metric on a record of its units alone."""
+    assert "Descriptive" in content.sections["quality"]
+    assert "eda: all units have the index 1.00" in content.sections["quality"]
+    of_arousal = kinds.html.read_text().split("<caption>Scores of arousal by the quality")[1]
+    of_arousal = of_arousal.split("</table>")[0]
+    record = read_record(kinds.fused)
+    store = prepared(record.run["dataset"]["name"], kinds.data, load_protocol(str(kinds.rules)))
+    rows = record.predictions
+    rows = rows.take((rows["method"] == "model") & (rows["target"] == "arousal"))
+    labels = record.labels["unit"][record.labels["target"] == "arousal"]
+    ids = np.unique(rows["unit"][np.isin(rows["unit"], labels)])
+    third = terciles(quality_of_units(store, "ecg", ids.tolist()))
+    assert len(set(third)) > 1
+    for k, name in enumerate(("worst", "middle", "best")):
+        mine = ids[third == k]
+        scores = compute_scores(
+            rows.take(np.isin(rows["unit"], mine)), record.labels, targets=[recorded_target(record, "arousal")],
+            protocol=load_protocol(str(kinds.rules)), design=record.run["cohort"]["design"], groups=record.groups,
+            unit_length_s=10.0, sessions=record.sessions,
+        )["scores"]["arousal"]  # fmt: skip
+        lines = [line for line in of_arousal.splitlines() if f"ecg, {name}" in line]
+        shown = [re.findall(r"<td[^>]*>([^<]*)", line) for line in lines]
+        assert [cells[3] for cells in shown] == ["auroc_within", "auroc"]
+        for _, units, _, metric, mean, low, high, _ in shown:
+            assert int(units) == len(mine)
+            assert [mean, low, high] == [f"{scores[metric][end]:.3f}" for end in ("mean", "low", "high")]
 
 
 def test_each_subject_has_the_score_that_the_predictions_give(kinds, content):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,14 +31,15 @@ def labels(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Summarise labels: classes per subject, units on the cut, shares of variance, agreement of annotators."""
+    """Summarise labels and signals: classes per subject, units on the cut, shares of variance, agreement, quality."""
     with console.stdout_kept(as_json):
         from embench import registry
         from embench.cli.progress import Steps
         from embench.data import label_report
         from embench.data.cohort import card_for_protocol, choose_targets
         from embench.data.find import prepared
-        from embench.protocols import load_protocol
+        from embench.data.quality import describe_quality
+        from embench.protocols import load_protocol, make_units
         from embench.report import drawing, label_figure
         from embench.runs.external import units_table, write_units
 
@@ -50,6 +51,14 @@ def labels(
         with Steps() as steps:
             store = prepared(dataset, data_root, rules, 1, lambda n, all_, _: steps(n, all_, "prepared"))
         report = label_report.describe_labels(store, card, chosen, rules)
+        quality: dict[str, list[dict[str, Any]]] = {}
+        with Steps("modalities") as steps:
+            for described in report:
+                kind: Any = described.get("label_kind")
+                if kind and kind not in quality:
+                    ids = [unit.id for unit in make_units(store.recordings, card, kind, rules)]
+                    quality[kind] = describe_quality(store, ids, lambda n, all_, _: steps(n, all_, "judged"))
+                described["quality"] = quality.get(kind, [])
         if figure:
             label_figure.draw_labels(card.title, report).save(figure)
         if units:
@@ -59,6 +68,8 @@ def labels(
         return
     for described in report:
         _show(described)
+    for kind, judged in quality.items():
+        _show_quality(judged, next(described for described in report if described.get("label_kind") == kind))
     if figure:
         console.echo(f"figure: {figure}")
     if units:
@@ -79,6 +90,22 @@ def _show(described: Mapping[str, Any]) -> None:
             _agreement(found)
     for warning in described["warnings"]:
         console.echo(f"warning: {warning}", colour="yellow")
+    console.echo()
+
+
+def _show_quality(judged: Sequence[Mapping[str, Any]], described: Mapping[str, Any]) -> None:
+    unit = "whole recordings" if described["unit_s"] is None else f"units of {described['unit_s']:g} s"
+    known = [one for one in judged if "undefined" not in one]
+    quartiles = ("low", "median", "high")
+    rows = [
+        [one["modality"], str(one["units"]), *(f"{one[name]:.2f}" for name in quartiles), f"{one['poor']:.1%}"]
+        for one in known
+    ]
+    heads = ["modality", "units", "lower quartile", "median", "upper quartile", "poor (below 0.5)"]
+    console.table(heads, rows, title=f"quality of signals, 0 to 1, {unit}")
+    for one in judged:
+        if "undefined" in one:
+            console.echo(f"{one['modality']}: no index of quality: {one['undefined']}")
     console.echo()
 
 

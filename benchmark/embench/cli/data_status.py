@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from embench.registry import Entry
 
 _CARD = (
-    "title", "targets", "modalities", "licence", "labels_public", "citation", "doi", "obtain",
-    "verified_on_real",
+    "title", "targets", "modalities", "licence", "labels_public", "citation", "doi", "address", "availability",
+    "obtain", "download", "hours", "prepared", "verified_on_real",
 )  # fmt: skip
 
 
@@ -31,24 +31,36 @@ def status(
         from embench import registry
         from embench.data.find import open_dataset
         from embench.data.locations import wrong_root
+        from embench.store.reading import reader_faults
 
         if dataset:
             facts = [_status(registry.find("dataset", dataset), data_root)]
-            facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
+            usable = facts[0]["state"] not in ("missing", "broken")
+            if usable:
+                facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
         else:
+            usable = True
             facts = [_status_or_fault(entry, data_root) for entry in registry.entries("dataset") if not entry.alias_of]
-    if wrong := wrong_root(data_root):
+    if (wrong := wrong_root(data_root)) and usable:
         console.note(wrong)
     if as_json:
         console.document(facts)
-        return
+    else:
+        _show(facts, card=dataset is not None)
+    if not usable:
+        with reader_faults(str(dataset), "subjects"):
+            open_dataset(str(dataset), data_root).subjects()  # raises: where it was searched for, and what to do
+
+
+def _show(facts: list[dict[str, Any]], card: bool) -> None:
     columns = ("dataset", "state", "verified", "labels_public", "licence", "folder")
     rows = [[str(fact.get(column) or "") for column in columns] for fact in facts]
     console.table(["dataset", "state", "verified", "labels public", "licence", "folder"], rows)
-    if dataset:
-        console.table(["card", ""], [[key.replace("_", " "), str(facts[0][key])] for key in _CARD])
-        console.echo(f"{facts[0]['people']} subjects")
-    for fact in facts:
+    if card:
+        console.table(["card", ""], [[key.replace("_", " "), str(facts[0][key])] for key in _CARD if facts[0][key]])
+        if "people" in facts[0]:
+            console.echo(f"{facts[0]['people']} subjects")
+    for fact in [] if card else facts:  # one that is named ends with its own error
         if fact["broken"]:
             console.note(f"{fact['dataset']}: {fact['broken']}")
         elif fact["state"] == "missing":
@@ -96,10 +108,30 @@ def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
         "labels_public": card.labels_public,
         "citation": card.citation,
         "doi": card.doi,
+        "address": entry.address,
+        "availability": entry.availability,
         "obtain": card.obtain,
+        "download": entry.download,
+        "hours": entry.hours,
+        "prepared": _prepared_size(card, entry.hours),
         "get": f"embench data fetch {entry.name}" if card.downloads else card.obtain,
         "verified_on_real": read if isinstance(read, str) else f"{read['date']}, by {read['by']}",
     }
+
+
+def _prepared_size(card: Card, hours: float | None) -> str | None:
+    """About how much the cache holds of a dataset's signals under the default protocol."""
+    from embench.planning.request import Request
+    from embench.protocols import load_protocol
+
+    if hours is None:
+        return None
+    channels = sum(len(own.channels) for m, own in card.modalities.items() if m not in ("video", "face_au"))
+    size = hours * 3600 * load_protocol(Request.protocol).rate_hz * channels * _SAMPLE_BYTES
+    return f"about {size / 1e9:.1f} GB in the cache (all signals; frames and features of methods come on top)"
+
+
+_SAMPLE_BYTES = 4
 
 
 def _verified(record: Any) -> str:

@@ -17,6 +17,7 @@ from embench.records.wording import (
     format_over_folds,
     format_value,
     score_or_reason,
+    stimulus_scores,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     if synthetic:
         console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
     for target, headline in scores["headlines"].items():
-        _scores(target, headline, scores["scores"].get(target, {}), _folds(scores, target))
+        _scores(target, headline, scores, _folds(scores, target))
         _controls(target, headline, scores)
     if document.get("cost"):
         _cost(document["cost"])
@@ -83,13 +84,16 @@ def print_plan(description: Mapping[str, Any]) -> None:
             console.echo(f"{key}: {format_value(item, '.4g') or 'none'}")
 
 
-def _scores(target: str, headline: str, metrics: Mapping[str, Mapping[str, Any]], folds: int) -> None:
+def _scores(target: str, headline: str, scores: Mapping[str, Any], folds: int) -> None:
+    metrics = scores["scores"].get(target, {})
+    stimulus = stimulus_scores(scores.get("controls", {}), target)
     order = sorted(metrics, key=lambda name: name != headline)
-    heads = ["score (* headline)", "mean and interval", "SD", "over folds"]
+    heads = ["score (* headline)", "mean and interval", *(["stimulus_mean"] if stimulus else []), "SD", "over folds"]
     rows = [
         [
             f"{name} *" if name == headline else name,
             score_or_reason(metrics[name]),
+            *([format_figure(stimulus.get(name, {}).get("mean"), missing="-")] if stimulus else []),
             format_figure(metrics[name].get("std"), missing=""),
             format_over_folds(metrics[name], folds),
         ]

@@ -121,6 +121,13 @@ def compared_metric(headline: str, metrics: Mapping[str, Mapping[str, Any]]) -> 
     return beside if undefined and "mean" in metrics.get(beside, {}) else headline
 
 
+def stimulus_scores(controls: Mapping[str, Mapping[str, Any]], target: str) -> Mapping[str, Mapping[str, Any]]:
+    """Metric -> the score of `stimulus_mean`, which stands beside every score of a method, because what knows the
+    stimulus alone may score high. Empty where the control does not apply."""
+    scored = controls.get("stimulus_mean", {}).get(target, {})
+    return {} if "undefined" in scored else scored
+
+
 def control_note(headline: str, model: Mapping[str, Any], controls: Mapping[str, Mapping[str, Any]]) -> str:
     """Why a control may score high inside subjects and yet be at chance by construction; empty where none does.
 

@@ -25,6 +25,9 @@ _REQUIRED = ("target", "revision", "summary")
 _OPTIONAL = ("paper", "modalities", "licence")
 _OF_KINDS = {"dataset": "synthesizer", "encoder": "converter", "pretrainer": "converter"}
 """The function that a plugin of a kind may have beside its class."""
+_OF_DATASETS = ("address", "availability", "download", "hours")
+_TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
+_PLAIN: dict[str, tuple[type, ...]] = {**dict.fromkeys(_TEXTS, (str,)), "hours": (int, float)}
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -45,6 +48,10 @@ class Entry:
         synthesizer: `module:function` that writes synthetic files of a dataset, or None.
         converter: `module:function` that converts checkpoints of other code for an encoder or what a pretrainer trains,
             or None.
+        address: the page from which a dataset is obtained; None where it is unknown, as in the fields below.
+        availability: what is known of that source and of others: whether it answers, mirrors.
+        download: how much is downloaded, in words.
+        hours: how long all recordings of a dataset are together.
     """
 
     kind: str
@@ -62,6 +69,10 @@ class Entry:
     alias_of: str | None = None
     synthesizer: str | None = None
     converter: str | None = None
+    address: str | None = None
+    availability: str | None = None
+    download: str | None = None
+    hours: float | None = None
 
     @property
     def full_name(self) -> str:
@@ -187,6 +198,7 @@ def _entry(
         licence=real.get("licence"),
         synthesizer=real.get("synthesizer"),
         converter=real.get("converter"),
+        **{field: real[field] for field in _OF_DATASETS if field in real},
     )
     return replace(entry, alias_of=alias_of)
 
@@ -198,7 +210,7 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     if not isinstance(fields, Mapping):
         return "it is not a mapping of fields"
     extra = _OF_KINDS.get(kind)
-    known = (*_REQUIRED, *_OPTIONAL, *([extra] if extra else []))
+    known = (*_REQUIRED, *_OPTIONAL, *([extra] if extra else []), *(_OF_DATASETS if kind == "dataset" else ()))
     for key in fields:
         if key not in known:
             return f"unknown field `{key}` ({did_you_mean(str(key), known) or 'known: ' + ', '.join(known)})"
@@ -212,9 +224,9 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     function = fields.get(extra, fields["target"])
     if not isinstance(function, str) or not _TARGET.fullmatch(function):
         return f"`{extra}` is {function!r}, expected `module:function`"
-    for key in ("summary", "paper", "licence"):
-        if key in fields and not isinstance(fields[key], str):
-            return f"`{key}` is {fields[key]!r}, expected text"
+    for key in _PLAIN.keys() & fields.keys():
+        if type(fields[key]) not in _PLAIN[key]:
+            return f"`{key}` is {fields[key]!r}, expected {'a number' if key == 'hours' else 'text'}"
     modalities = fields.get("modalities", [])
     if not isinstance(modalities, list) or not all(isinstance(m, str) for m in modalities):
         return f"`modalities` is {modalities!r}, expected a list of names"

@@ -9,7 +9,14 @@ from markupsafe import Markup
 
 from embench.interfaces.units import Target
 from embench.records.predictions import MODEL
-from embench.records.wording import compared_metric, control_note, format_figure, is_by_construction, join_with_and
+from embench.records.wording import (
+    compared_metric,
+    control_note,
+    format_figure,
+    is_by_construction,
+    join_with_and,
+    stimulus_scores,
+)
 from embench.report.drawing import Axis, Panel, error_bars, figure, rule, scatter
 from embench.report.page import (
     figure_row,
@@ -240,19 +247,23 @@ def scores_section(run: RunView) -> Markup:
     made = []
     for target in run.targets:
         names = scores["scores"].get(target.name, {})
+        stimulus = stimulus_scores(scores["controls"], target.name)
         rows = []
         for metric, number in sorted(names.items(), key=lambda item: item[0] != scores["headlines"][target.name]):
             called = f"{metric} (headline)" if metric == scores["headlines"][target.name] else metric
+            beside = (stimulus.get(metric, {}).get("mean"),) if stimulus else ()
             if "undefined" in number:
-                rows.append((called, None, None, None, None, f"undefined: {number['undefined']}"))
+                rows.append((called, None, None, None, None, *beside, f"undefined: {number['undefined']}"))
             else:
                 left_out = "; ".join(number["left_out"])
-                rows.append((called, number["mean"], number["low"], number["high"], number["std"], left_out))
+                rows.append((called, number["mean"], number["low"], number["high"], number["std"], *beside, left_out))
         caption = f"Scores of {target.name}, with {100 * scores['level']:.0f} % intervals"
-        made.append(html_table(("score", "mean", "low", "high", "SD", "remarks"), rows, caption))
+        heads = ("score", "mean", "low", "high", "SD", *(("stimulus_mean",) if stimulus else ()), "remarks")
+        made.append(html_table(heads, rows, caption))
     note = (
         "Scores per fold are averaged over seeds, then over folds, and never pooled over folds. Conditioned scores "
         "hold constant the stimulus (auroc_within_stimulus), subject and stimulus (auroc_crossed), subject and clock "
-        "(auroc_crossed_time), or subject, clock and length of the session (auroc_crossed_matched)."
+        "(auroc_crossed_time), or subject, clock and length of the session (auroc_crossed_matched). The column "
+        "stimulus_mean, where there is one, is the score of a control that knows only which stimulus was shown."
     )
     return paragraph(note) + join_parts(made)

@@ -2,8 +2,8 @@
 own arousal and valence, dominance and liking; three observers annotate what the faces of these 37 show, every 20 s.
 
 Reads the preprocessed MATLAB files, one a subject (`amigos_files`), each in its own folder or all in one, under any
-spelling of the parent folder, with the clips of faces beside them (`amigos_extras`) and the tables that OpenFace made
-of these (`openface`).
+spelling of the parent folder, with the clips of faces beside them (`amigos_extras`) and the tables that OpenFace
+or py-feat made of these (`faces`).
 
 The GSR column is read as a resistance and stored as its inverse, for all subjects alike. Its unit is not stated
 anywhere; it behaves as a resistance, so the inverse has the polarity that skin conductance has everywhere else
@@ -89,6 +89,11 @@ class Amigos(Dataset):
     sheets: ClassVar[tuple[str, ...]] = (extras.ORDER_SHEET,)
     without: ClassVar[tuple[str, ...]] = ()  # subjects who have nothing of this variant
 
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        own = (path for (_, video), path in self._tables.items() if video in self.videos)
+        self.card = faces.card(self.card, own)
+
     def subjects(self) -> list[str]:
         """Subjects with a preprocessed file. Raises DataError that says what was found instead, where there is none."""
         if not (people := sorted(set(files.find(self.root)) - set(self.without))):
@@ -115,7 +120,9 @@ class Amigos(Dataset):
             if not signals:
                 continue
             film, features = faces.read(
-                *self._face(subject, trial.video), partial(extras.clip_span, duration_s=trial.duration_s)
+                *self._face(subject, trial.video),
+                partial(extras.clip_span, duration_s=trial.duration_s),
+                self.card.modalities["face_au"],
             )
             yield Recording(
                 id=f"{subject}_V{trial.video}",
@@ -139,7 +146,7 @@ class Amigos(Dataset):
             findings.append(
                 Finding("warning", str(self.root), f"{missing} of {PEOPLE - len(self.without)} people have no file")
             )
-        findings += self._beside()
+        findings += [*self._beside(), *faces.lacking(self.root, self.card.modalities["face_au"])]
         for subject in self.subjects():
             path = self._path(subject)
             try:
@@ -184,7 +191,7 @@ class Amigos(Dataset):
         return extras.tables(self.root)
 
     def _face(self, subject: str, video: str) -> tuple[Path | None, Path | None]:
-        """The clip of a trial and the table that OpenFace made of it."""
+        """The clip of a trial and the table of the face in it."""
         return self._clips.get((subject, video)), self._tables.get((subject, video))
 
     def _labels(self, subject: str, trial: Trial) -> dict[str, Label]:

@@ -41,8 +41,8 @@ TYPES = ("amusing", "boring", "relaxed", "scary")
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 _COLUMNS = {"ecg": ("ecg",), "ppg": ("bvp",), "eda": ("gsr",), "resp": ("rsp",), "temp": ("skt",),
             "emg": ("emg_zygo", "emg_coru", "emg_trap")}  # fmt: skip
-# A window's mean is on the cut when the stick rested all through: such a window has no label. (Values have three
-# decimals, so hardly any other mean is 5 to the last digit, and one that is would be neither high nor low.)
+# A window's mean is on the cut when the stick rested all through, and in the release's files only then: such a window
+# has no label.
 _RULE = LabelRule("mean", cut=REST, ties="drop")
 
 

@@ -6,8 +6,8 @@ pickle is read. A file holds 40 trials of 40 channels, 3 s of rest and then the 
 first**, then arousal, dominance, liking. Trials are in order of the video's number (Experiment_id), not as shown.
 
 `metadata_csv/participant_ratings.csv` says when each was shown. Without it order and time in the session are unknown,
-and face videos, which are numbered as shown, cannot be told apart: they are excluded, and so is what OpenFace made of
-them (`openface`). A face video begins with the music video, 3 s into the recording: its `span` begins at -3.
+and face videos, which are numbered as shown, cannot be told apart: they are excluded, and so are the tables
+made of them (`faces`). A face video begins with the music video, 3 s into the recording: its `span` begins at -3.
 
 The GSR channel is a resistance, in ohm by the release's own table (values of one of the two laboratories were converted
 to it). It is stored with its sign turned, so that responses of the skin rise, as conductance does everywhere else; the
@@ -29,7 +29,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.formats import faces, openface, quadrants
+from embench_plugins.datasets.formats import faces, quadrants
 from embench_plugins.datasets.formats.clips import header
 from embench_plugins.datasets.formats.deap_files import (
     BASELINE_S,
@@ -54,7 +54,7 @@ LONGEST_CLIP = 1.25
 EXPECTED = "data_preprocessed_python/s01.dat and so on, or data_preprocessed_matlab/s01.mat"
 _FILE = re.compile(r"s(\d{1,2})\.(dat|mat)", re.IGNORECASE)
 _CLIP = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.(avi|mp4|mov|mkv)", re.IGNORECASE)
-_FEATURES = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.csv", re.IGNORECASE)
+_FEATURES = re.compile(r"s(\d{1,2})_trial(\d{1,2})\.(csv|txt)", re.IGNORECASE)
 _COLUMNS = ("Participant_id", "Trial", "Experiment_id", "Start_time", "Valence", "Arousal", "Dominance", "Liking")
 
 
@@ -104,6 +104,10 @@ class Deap(Dataset):
         default_targets=("arousal", "valence"),
     )
 
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.card = faces.card(self.card, (path for own in self._features.values() for path in own.values()))
+
     def subjects(self) -> list[str]:
         """Subjects with a preprocessed file, `s01` and so on."""
         return sorted(self._paths)
@@ -126,7 +130,8 @@ class Deap(Dataset):
             rated = dict(zip(RATINGS, ratings[index].tolist(), strict=True))
             rated |= quadrants.of(rated["arousal"], rated["valence"], CUT)
             clip, features = self._face(subject, row.trial) if row else (None, None)
-            film, seen = faces.read(clip, features, partial(_span, duration_s=duration_s))
+            at = partial(_span, duration_s=duration_s)
+            film, seen = faces.read(clip, features, at, self.card.modalities["face_au"])
             yield Recording(
                 id=f"{subject}_E{index + 1:02d}",
                 subject=subject,
@@ -153,6 +158,7 @@ class Deap(Dataset):
         if self._table is None:
             what = "no participant_ratings.csv: order and time of trials are unknown, and face videos are not used"
             findings.append(Finding("note", str(self.root), what))
+        findings += faces.lacking(self.root, self.card.modalities["face_au"])
         for subject in self.subjects():
             try:
                 data, ratings = read(self._path(subject))
@@ -198,10 +204,10 @@ class Deap(Dataset):
 
     @cached_property
     def _features(self) -> Mapping[str, Mapping[int, Path]]:
-        return _by_trial(openface.tables(self.root), _FEATURES)
+        return _by_trial(faces.tables(self.root), _FEATURES)
 
     def _face(self, subject: str, trial: int) -> tuple[Path | None, Path | None]:
-        """The face video of a trial, as shown, and the table that OpenFace made of it."""
+        """The face video of a trial, as shown, and the table of the face in it."""
         return self._clips.get(subject, {}).get(trial), self._features.get(subject, {}).get(trial)
 
     def _named(self, pattern: re.Pattern[str]) -> list[Path]:

@@ -12,8 +12,8 @@ Devices do not sample evenly. Rows are put on a grid that starts with the debate
 nearest point, a belt's or headset's value to the second it lies in, rows that meet are averaged, up to two empty
 points between two known ones are filled by a straight line, and longer gaps stay lost.
 
-Of a debate's video of a subject (`debate_recordings/p1_640.mp4`, with its length in s), and of what OpenFace made of it
-(`p1_640.csv`, anywhere), it is assumed that it begins with the debate.
+Of a debate's video of a subject (`debate_recordings/p1_640.mp4`, with its length in s), and of the table made of it
+(`p1_640.csv`, anywhere, see `faces`), it is assumed that it begins with the debate.
 
 Not read: E4_HR and E4_IBI (the wristband's own guess from its pulse wave, so `hr` is the belt's alone), Attention and
 Meditation (scores of an undisclosed formula), the aggregated external annotation (ties were broken at random), the 15
@@ -35,7 +35,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.interfaces.units import LabelRule, Target
-from embench_plugins.datasets.formats import clips, devices, faces, files, openface
+from embench_plugins.datasets.formats import clips, devices, faces, files
 from embench_plugins.datasets.formats.k_emocon_layout import BANDS, DIMENSIONS, PEOPLE, RATERS, SCALE, SERIALS, WINDOW_S
 
 FOLDERS = ("metadata", "e4_data", "neurosky_polar_data", "emotion_annotations")
@@ -53,7 +53,7 @@ NAMED_S = 2.0
 EXPECTED = "metadata/subjects.csv beside e4_data, neurosky_polar_data and emotion_annotations"
 HINT = "unpack metadata, e4_data, neurosky_polar_data and emotion_annotations side by side and pass their folder"
 AGAIN = "the file is damaged or not the release's: unpack its archive again"
-_TABLE = re.compile(r"p0*([1-9]\d?)_.*\.csv", re.IGNORECASE)
+_TABLE = re.compile(r"p0*([1-9]\d?)_.*\.(?:csv|txt)", re.IGNORECASE)
 
 
 class _Debate(NamedTuple):
@@ -109,6 +109,10 @@ class KEmoCon(Dataset):
         fixed_order=False,
     )
 
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.card = faces.card(self.card, self._tables.values())
+
     def subjects(self) -> list[str]:
         """Subjects of `metadata/subjects.csv` of whom any signal is here, as P01 to P32."""
         found = [pid for pid in sorted(self._debates) if self._signal_files(pid)]
@@ -138,6 +142,7 @@ class KEmoCon(Dataset):
         subjects = self.subjects()
         if missing := PEOPLE - len(subjects):
             findings.append(Finding("warning", where, f"{missing} of {PEOPLE} people have no signals here"))
+        findings += faces.lacking(self.root, self.card.modalities["face_au"])
         for subject in subjects:
             try:
                 self._read(self._pid(subject), findings)
@@ -239,8 +244,8 @@ class KEmoCon(Dataset):
 
     @cached_property
     def _tables(self) -> Mapping[int, Path]:
-        """OpenFace's table of each subject's video, named like it (`p1_640.csv`); of several the first by path."""
-        named = [(match, path) for path in openface.tables(self.root) if (match := _TABLE.fullmatch(path.name))]
+        """The table of the face in each subject's video, named like it (`p1_640.csv`); of several the first by path."""
+        named = [(match, path) for path in faces.tables(self.root) if (match := _TABLE.fullmatch(path.name))]
         return {int(match[1]): path for match, path in reversed(named)}
 
     # Signals
@@ -299,7 +304,7 @@ class KEmoCon(Dataset):
     def _face(self, pid: int, duration_s: float, findings: list[Finding]) -> tuple[Video | None, dict[str, Signal]]:
         """The subject's face, where its video, or what OpenFace made of it, is here."""
         clip, table = self._clip(pid, findings), self._tables.get(pid)
-        video, signals = faces.read(clip, table, lambda _: (0.0, duration_s))
+        video, signals = faces.read(clip, table, lambda _: (0.0, duration_s), self.card.modalities["face_au"])
         findings += faces.look(clip, table)
         return video, signals
 

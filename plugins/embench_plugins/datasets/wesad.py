@@ -83,8 +83,10 @@ class Wesad(Dataset):
             Target("stress", "binary", LabelRule("majority", positive=(1,), negative=(0, 2)), label="condition"),
             Target("condition3", "classes", LabelRule("majority", classes=(0, 1, 2)), label="condition", n=3),
             Target("condition4", "classes", LabelRule("majority"), label="condition", n=4),
-            Target("valence", "binary", LabelRule("mean", cut=5.0), label="valence", scale=(1, 9)),
-            Target("arousal", "binary", LabelRule("mean", cut=5.0), label="arousal", scale=(1, 9)),
+            # 5 is the manikin in the middle: whoever points at it says neither. Real people often do, also after the
+            # stress test (4 of 15, valence), and a tie counted as low would decide their labels.
+            Target("valence", "binary", LabelRule("mean", cut=5.0, ties="drop"), label="valence", scale=(1, 9)),
+            Target("arousal", "binary", LabelRule("mean", cut=5.0, ties="drop"), label="arousal", scale=(1, 9)),
             Target("valence_value", "value", LabelRule("mean"), label="valence", scale=(1, 9)),
             Target("arousal_value", "value", LabelRule("mean"), label="arousal", scale=(1, 9)),
         ),

@@ -164,6 +164,16 @@ class TestOpenFace:
         assert caught.value.where == str(path)
         assert any(line.startswith("P1_4_face.csv: no column AU01_r") for line in findings(Amigos(root)))
 
+    def test_what_one_table_lacks_no_recording_has(self, root):
+        self.table(root / "openface" / "P1_4_face.csv", 10.0)
+        path = self.table(root / "openface" / "P1_20_face.csv", 10.0)
+        path.write_text(pd.read_csv(path).drop(columns=list(openface.GAZE)).to_csv(index=False))
+        found = {r.stimulus: r.signals["face_au"] for r in Amigos(root).recordings("P01") if "face_au" in r.signals}
+        assert {video: signal.channels for video, signal in found.items()} == dict.fromkeys(
+            ("4", "20"), openface.ACTION_UNITS
+        )
+        assert any(line.endswith("tables without gaze: face_au has 34 channels") for line in findings(Amigos(root)))
+
     def test_one_of_another_file_is_told(self, root):
         self.table(root / "openface" / "P1_4_face.csv", 7.0)
         clip(root / "P1_4_face.mov", 10.0)

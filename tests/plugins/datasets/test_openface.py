@@ -1,4 +1,4 @@
-"""OpenFace's tables: every shape that its versions write, frames without a face, the recording's clock, bad files."""
+"""Tables of OpenFace and py-feat: every shape that their versions write, lost frames, frame rates, bad files."""
 
 import math
 from pathlib import Path
@@ -9,9 +9,12 @@ import pytest
 
 from embench.errors import DataError
 from embench.signals.preprocess import preprocess
-from embench_plugins.datasets.formats import faces, openface
-from embench_plugins.datasets.formats.openface import CHANNELS, LEAST_CONFIDENCE, UNITS
+from embench_plugins.datasets.deap import Deap
+from embench_plugins.datasets.formats import faces, openface, pyfeat, tracks
+from embench_plugins.datasets.formats.openface import ACTION_UNITS, CHANNELS, GAZE, LEAST_CONFIDENCE, UNITS
+from embench_plugins.datasets.formats.tracks import Track
 
+FACE = faces.CARDS["face_au"]
 AU12 = CHANNELS.index("AU12_r")
 
 
@@ -37,6 +40,10 @@ def write(path: Path, content: pd.DataFrame, spaced: bool = False) -> Path:
     text = content.to_csv(index=False)
     path.write_text(text.replace(",", ", ") if spaced else text)
     return path
+
+
+def on(track: Track, span: tuple[float, float]):
+    return tracks.on_clock(track, span, track.channels, openface.UNIT)
 
 
 def refused(path: Path) -> DataError:
@@ -104,7 +111,7 @@ class TestRead:
 
     def test_frames_that_have_no_row(self, tmp_path):
         """FaceLandmarkVidMulti writes a row only where there is a face."""
-        signal = openface.on_clock(openface.read(write(tmp_path / "clip.csv", table().drop(index=range(3, 9)))), (0, 4))
+        signal = on(openface.read(write(tmp_path / "clip.csv", table().drop(index=range(3, 9)))), (0, 4))
         assert np.flatnonzero(np.isnan(signal.data[AU12])).tolist() == list(range(3, 9))
 
     def test_a_row_that_was_cut_off_is_lost(self, tmp_path):
@@ -112,23 +119,21 @@ class TestRead:
         path.write_text(path.read_text()[:-60])
         assert openface.read(path).lost == pytest.approx(0.01)
 
-    @pytest.mark.parametrize(
-        "name", ["frame", "timestamp", "success", "confidence", "AU12_r", "AU45_c", "gaze_angle_y"]
-    )
+    @pytest.mark.parametrize("name", ["frame", "success", "confidence", "AU12_r", "AU45_c", "gaze_1_y"])
     def test_a_missing_column_is_named(self, tmp_path, name):
         error = refused(write(tmp_path / "clip.csv", table().drop(columns=name)))
         assert error.what == f"no column {name}"
 
     def test_many_missing_columns_are_counted(self, tmp_path):
         error = refused(write(tmp_path / "clip.csv", table()[["frame", "timestamp", "confidence", "success"]]))
-        assert error.what == "no column AU01_r, AU02_r, AU04_r and 39 others"
+        assert error.what == "no column AU01_r, AU02_r, AU04_r and 31 others"
 
     @pytest.mark.parametrize(
         ("changes", "what"),
         [
             ({"AU12_r": "high"}, "column AU12_r, row 1: `high` is no number"),
             ({"timestamp": 0.0}, "100 frames in 0 s|99 frames in 0 s"),
-            ({"timestamp": np.nan}, "0 frames in 0 s"),
+            ({"timestamp": np.nan}, "99 frames in 0 s"),
             ({"frame": 1}, "0 frames in 3.96 s"),
         ],
     )
@@ -146,15 +151,140 @@ class TestRead:
         (tmp_path / ".ipynb_checkpoints").mkdir()
         for name in ("a.csv", "a.boxes.csv", "._a.csv", ".ipynb_checkpoints/a.csv"):
             (tmp_path / name).write_text("")
-        assert openface.tables(tmp_path) == [tmp_path / "a.csv"]
+        assert faces.tables(tmp_path) == [tmp_path / "a.csv"]
+
+
+def version_1(frames: int = 100, rate: float = 25.0) -> pd.DataFrame:
+    """A table as OpenFace 1 writes it: no faces' numbers, vectors of gaze without angles, shapes, AU28 among the
+    presences."""
+    made = table(frames, rate).drop(columns=["face_id", "gaze_angle_x", "gaze_angle_y", "eye_lmk_x_0"])
+    made = made.assign(gaze_0_x=0.109059, gaze_0_y=0.062474, gaze_0_z=-0.99207)
+    made = made.assign(gaze_1_x=-0.124401, gaze_1_y=0.0663107, gaze_1_z=-0.990014)
+    return made.assign(pose_Ty=43.4, pose_Rx=0.29, x_0=277.3, X_0=-62.3, p_scale=0.72, p_33=0.0257)
+
+
+class TestVersions:
+    def test_version_1_has_vectors_of_gaze_and_the_angles_of_their_mean(self, tmp_path):
+        track = openface.read(write(tmp_path / "clip.csv", version_1(), spaced=True))
+        assert (track.channels, track.rate, track.lost) == (CHANNELS, 25, 0)
+        angles = dict(zip(CHANNELS, track.values[0].tolist(), strict=True))
+        assert angles["gaze_angle_x"] == pytest.approx(math.atan2(0.109059 - 0.124401, 0.99207 + 0.990014))
+        assert angles["gaze_angle_y"] == pytest.approx(math.atan2(0.062474 + 0.0663107, 0.99207 + 0.990014))
+
+    def test_without_gaze_there_are_action_units(self, tmp_path):
+        """Version 2 with `-aus`."""
+        track = openface.read(write(tmp_path / "clip.csv", table().drop(columns=list(GAZE))))
+        assert track.channels == ACTION_UNITS
+        assert track.values.shape == (100, 34)
+        assert track.lost == 0
+
+    def test_version_0_has_fewer_action_units(self, tmp_path):
+        units = [f"AU{n:02d}_r" for n in (1, 2, 4, 5, 6, 9, 10, 12, 14, 15, 17, 20, 25, 26)]
+        units += [f"AU{n:02d}_c" for n in (4, 12, 15, 23, 28, 45)]
+        content = table()[["frame", "timestamp", "confidence", "success", *units]]
+        track = openface.read(write(tmp_path / "300_CLNF_AUs.txt", content, spaced=True))
+        assert track.channels == tuple(name for name in units if name != "AU28_c")
+
+    @pytest.mark.parametrize("stamps", ["none", "zero", "thousandths"])
+    def test_without_a_frame_rate_it_is_the_videos(self, tmp_path, stamps):
+        """Of pictures, version 1 writes 0, 0.001, 0.002 and so on."""
+        content = table()
+        if stamps == "none":
+            content = content.drop(columns="timestamp")
+        else:
+            content["timestamp"] = 0.0 if stamps == "zero" else np.arange(100) / 1000
+        path = write(tmp_path / "clip.csv", content)
+        assert "by the columns frame and timestamp" in refused(path).what
+        track = openface.read(path, fps=12.5)
+        assert track.rate == 12.5
+        np.testing.assert_allclose(track.seconds, np.arange(100) / 12.5)
+
+    def test_a_dataset_has_the_channels_that_all_its_tables_have(self, tmp_path):
+        whole = write(tmp_path / "a.csv", table())
+        bare = write(tmp_path / "b.csv", table().drop(columns=list(GAZE)), spaced=True)
+        assert faces.card(Deap.card, []) is Deap.card
+        assert faces.card(Deap.card, [whole]).modalities == Deap.card.modalities
+        card = faces.card(Deap.card, [whole, bare])
+        assert card.modalities["face_au"].channels == ACTION_UNITS
+        _, signals = faces.read(None, whole, lambda s: (0.0, s), card.modalities["face_au"])
+        np.testing.assert_array_equal(signals["face_au"].data, openface.read(whole).values.T[:34])
+        (note,) = faces.lacking(tmp_path, card.modalities["face_au"])
+        assert (note.severity, note.what) == ("note", "tables without gaze: face_au has 34 channels")
+        assert not list(faces.lacking(tmp_path, FACE))
+
+
+def feat(frames: int = 600, rate: float = 25.0, **changes) -> pd.DataFrame:
+    """A table as py-feat writes it (version 0.6); AU12's probability is the frame's number over 1000."""
+    frame = np.arange(frames)
+    seconds = (frame / rate).astype(int)
+    made = {
+        "FaceRectX": 212.5, "FaceRectY": 80.1, "FaceRectWidth": 140.0, "FaceRectHeight": 160.0, "FaceScore": 0.998,
+        "x_0": 213.0, "y_67": 300.0, "Pitch": 2.1, "Roll": -0.4, "Yaw": 5.5,
+        **{name: frame / 1000 if name == "AU12" else 0.25 for name in pyfeat.CHANNELS},
+        "anger": 0.01, "neutral": 0.9, "input": "clip.mp4", "frame": frame,
+        "approx_time": [f"{s // 60:02d}:{s % 60:02d}" for s in seconds],
+    }  # fmt: skip
+    return pd.DataFrame(made | changes)
+
+
+class TestPyFeat:
+    @pytest.mark.parametrize("rate", [12.5, 24, 25, 30, 30000 / 1001, 60])
+    def test_20_probabilities_at_the_rate_that_the_times_tell(self, tmp_path, rate):
+        track = pyfeat.read(write(tmp_path / "clip.csv", feat(int(65 * rate), rate, AU12=0.5)))
+        assert track.rate == pytest.approx(rate, rel=1e-9)
+        assert track.values.shape == (int(65 * rate), 20)
+        assert track.lost == 0
+
+    def test_the_video_tells_the_rate_better(self, tmp_path):
+        path = write(tmp_path / "clip.csv", feat(60).drop(columns="approx_time"))
+        with pytest.raises(DataError, match="frames a second") as caught:
+            pyfeat.read(path)
+        assert "video" in caught.value.expected
+        assert pyfeat.read(path, fps=29.97).seconds[-1] == pytest.approx(59 / 29.97)
+
+    def test_skipped_frames_lower_the_rate(self, tmp_path):
+        track = pyfeat.read(write(tmp_path / "clip.csv", feat()[::5]))
+        assert track.rate == 5
+        signal = on(track, (0, 24))
+        np.testing.assert_allclose(signal.data[pyfeat.CHANNELS.index("AU12")], np.arange(0, 600, 5) / 1000, atol=1e-6)
+
+    def test_frames_without_a_face_or_score_are_lost(self, tmp_path):
+        content = feat()
+        content.loc[:59, ["FaceScore", *pyfeat.CHANNELS]] = np.nan
+        content.loc[60:89, "FaceScore"] = 0.2
+        assert pyfeat.read(write(tmp_path / "clip.csv", content)).lost == pytest.approx(90 / 600)
+
+    @pytest.mark.parametrize("named", [True, False])
+    def test_of_several_faces_one_is_followed(self, tmp_path, named):
+        other = feat(AU12=1.0, FaceRectWidth=100.0)[:300].assign(Identity="Person_1")
+        both = pd.concat([other, feat().assign(Identity="Person_0")]).sort_values("frame", kind="stable")
+        path = write(tmp_path / "clip.csv", both if named else both.drop(columns="Identity"))
+        shown = pyfeat.read(path).values[:, pyfeat.CHANNELS.index("AU12")]
+        np.testing.assert_allclose(shown, np.arange(600) / 1000, atol=1e-6)
+
+    def test_intensities_are_refused(self, tmp_path):
+        with pytest.raises(DataError, match="from 0 to 1"):
+            pyfeat.read(write(tmp_path / "clip.csv", feat(AU12=3.2)))
+
+    def test_the_two_programs_are_never_mixed(self, tmp_path):
+        ours, theirs = write(tmp_path / "a.csv", table()), write(tmp_path / "b.csv", feat())
+        with pytest.raises(DataError) as caught:
+            faces.card(Deap.card, [ours, theirs])
+        assert str(ours) in caught.value.what
+        assert str(theirs) in caught.value.what
+        alone = faces.card(Deap.card, [theirs]).modalities["face_au"]
+        assert (alone.channels, alone.unit) == (pyfeat.CHANNELS, "probability")
+        assert not list(faces.lacking(tmp_path, alone))
+        _, signals = faces.read(None, theirs, lambda s: (0.0, s), alone)
+        assert signals["face_au"].data.shape == (20, 600)
 
 
 class TestClock:
     def on(self, span: tuple[float, float], rate: float = 25.0, frames: int = 100) -> np.ndarray:
         """The number of the frame that each point of a recording shows, NaN where there is none."""
         content = table(frames, rate)
-        track = openface.Track(rate, content["timestamp"].to_numpy(), content[list(CHANNELS)].to_numpy(np.float32))
-        signal = openface.on_clock(track, span)
+        track = Track(rate, content["timestamp"].to_numpy(), content[list(CHANNELS)].to_numpy(np.float32), CHANNELS)
+        signal = on(track, span)
         assert signal.rate == rate
         assert signal.channels == CHANNELS
         assert signal.data.dtype == np.float32
@@ -183,13 +313,13 @@ class TestClock:
 
     def test_nothing_of_the_recording(self, tmp_path):
         track = openface.read(write(tmp_path / "clip.csv", table()))
-        assert openface.on_clock(track, (10, 20)) is None
+        assert on(track, (10, 20)) is None
         content = table().assign(success=0)
-        assert openface.on_clock(openface.read(write(tmp_path / "clip.csv", content)), (0, 4)) is None
+        assert on(openface.read(write(tmp_path / "clip.csv", content)), (0, 4)) is None
 
     def test_prepared_it_has_18_values_a_second_at_the_recordings_times(self, tmp_path):
         track = openface.read(write(tmp_path / "clip.csv", table(250)))
-        ready = preprocess(openface.on_clock(track, (-3, 7)), "face_au", rate_hz=128, mains_hz=50)
+        ready = preprocess(on(track, (-3, 7)), "face_au", rate_hz=128, mains_hz=50)
         assert ready.rate == 18
         seconds = np.arange(ready.data.shape[1]) / 18
         seen = (seconds >= 3) & (seconds < 9.9)
@@ -198,18 +328,18 @@ class TestClock:
 
 class TestFaces:
     def test_a_table_without_its_clip(self, tmp_path):
-        video, signals = faces.read(None, write(tmp_path / "clip.csv", table()), lambda s: (0.0, s))
+        video, signals = faces.read(None, write(tmp_path / "clip.csv", table()), lambda s: (0.0, s), FACE)
         assert video is None
         assert signals["face_au"].data.shape == (42, 100)
 
     def test_neither(self):
-        assert faces.read(None, None, lambda _: (0.0, 1.0)) == (None, {})
+        assert faces.read(None, None, lambda _: (0.0, 1.0), FACE) == (None, {})
         assert faces.belongings(None, None) == []
 
     def test_a_clip_that_cannot_be_read_is_handed_on(self, tmp_path):
         (tmp_path / "clip.mov").write_bytes(b"no film")
         (tmp_path / "clip.boxes.csv").write_text("time_s,x,y,width,height\n0,1,1,5,5\n")
-        video, signals = faces.read(tmp_path / "clip.mov", None, lambda _: (0.0, 10.0))
+        video, signals = faces.read(tmp_path / "clip.mov", None, lambda _: (0.0, 10.0), FACE)
         assert math.isnan(video.fps)
         assert video.boxes == tmp_path / "clip.boxes.csv"
         assert not signals

@@ -234,7 +234,7 @@ class TestConditions:
         assert made["stress"] == [0, 1, 0, None]
         assert made["condition3"] == [0, 1, 2, None]
         assert made["condition4"] == [0, 1, 2, 3]
-        assert [rules["arousal"](np.array([x, x])) for x in (1.0, 5.0, 6.0)] == [0, 0, 1]
+        assert [rules["arousal"](np.array([x, x])) for x in (1.0, 5.0, 6.0)] == [0, None, 1]
         assert rules["valence_value"](np.array([7.0, 7.0])) == 7
         assert all(rule(np.array([np.nan])) is None for rule in rules.values())
         assert Wesad.card.default_targets == ("stress",)
@@ -294,6 +294,14 @@ class TestQuestionnaires:
         write_subject(tmp_path / "other", quest=QUEST.replace("7.08;39.55;70.19", "99.1;1.2;0"))
         np.testing.assert_array_equal(read(tmp_path / "other").labels["valence"].values, expected)
         assert "START and END" in findings(tmp_path / "other", "warning")
+
+    def test_the_manikin_in_the_middle_is_neither_low_nor_high(self, tmp_path):
+        write_subject(tmp_path)
+        labels = read(tmp_path).labels
+        rules = {target.name: target.rule for target in Wesad.card.targets}
+        of = {name: [rules[name](np.array([value])) for value in (7, 3, 6, 8, 5)] for name in ("valence", "arousal")}
+        assert of["valence"] == of["arousal"] == [1.0, 0.0, 1.0, 1.0, None]
+        assert rules["valence_value"](labels["valence"].values[52:58]) == 5.0
 
     def test_the_other_order(self, tmp_path):
         runs = tuple((({2: 3, 3: 2}.get(code, code)), length) for code, length in RUNS)

@@ -1,4 +1,4 @@
-"""What lies beside the signals of AMIGOS: clips of faces, what OpenFace saw in them, and two of the sheets of metadata.
+"""What lies beside the signals of AMIGOS: clips of faces, tables of these, and two of the sheets of metadata.
 
 Sheets are read where `openpyxl` is installed (extra `corpora`). What could not be settled from the sources is only
 taken where it proves itself: an order of videos that is a permutation of all of them, annotators in columns of their
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from embench.errors import DataError
-from embench_plugins.datasets.formats import openface
+from embench_plugins.datasets.formats import faces
 from embench_plugins.datasets.formats.amigos_files import BASELINE_S, LONG, SHORT
 
 SUFFIXES = (".mov", ".mp4", ".avi", ".mkv", ".m4v")
@@ -41,8 +41,8 @@ def clips(root: Path) -> tuple[Mapping[tuple[str, str], Path], list[Path]]:
 
 
 def tables(root: Path) -> Mapping[tuple[str, str], Path]:
-    """What OpenFace made of clips, by subject and video: CSV files named as these are (`P1_4_face.csv`), anywhere."""
-    return _by_trial(openface.tables(root))[0]
+    """Tables of faces by subject and video: files named as the clips are (`P1_4_face.csv`), anywhere."""
+    return _by_trial(faces.tables(root))[0]
 
 
 def clip_span(clip_s: float, duration_s: float) -> tuple[float, float]:

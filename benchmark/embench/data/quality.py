@@ -1,0 +1,210 @@
+"""How good signals are, unit by unit: an index from 0 (nothing usable) to 1, from prepared data alone.
+
+A signal is judged second by second, and a unit's index is the mean over its seconds and the modality's channels. A
+second counts 0 where the signal is stuck, lost or bridged (a straight line), or where it is outside what a body gives;
+else it counts 1, but in pulse waves and ECGs as much as the beats around it resemble the recording's usual beat. Labels
+are never read, and no score depends on the index: it describes.
+
+| modality | besides straight lines, a second counts 0 if |
+|---|---|
+| eda (uS) | its median is below 0.1 (no contact) or above 100 |
+| temp (degC) | its median is below 20 (not on the skin) or above 42; straight lines count, since temperature is slow |
+| hr (bpm) | its median is outside 30 to 220; straight lines count |
+| eeg (uV) | it spans more than 200 (movement, muscle, a loose electrode) |
+| acc, face_au | (only where all channels are straight at once) |
+| ppg, ecg | there is no beat within 2.5 s of its middle |
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.callbacks import ProgressCallback
+from embench.errors import EmbenchError
+from embench.files import sha256
+from embench.interfaces.metric import Undefined
+from embench.protocols import UnitId
+from embench.signals import beats
+from embench.store import Store
+from embench.store.kept import kept
+from embench.system import lacking, version_of
+
+POOR = 0.5
+"""A unit with a lower index is called poor."""
+TERCILES = ("worst", "middle", "best")
+
+_STRAIGHT = 0.01
+"""A second is straight if it departs from a line by less than this share of what is usual in its channel."""
+_USUAL = 75
+"""The percentile of all seconds that is usual: most of a channel may be lost."""
+_LIMITS = {("eda", "uS"): (0.1, 100.0), ("temp", "degC"): (20.0, 42.0), ("hr", "bpm"): (30.0, 220.0)}
+"""(modality, unit) -> where a second's median must lie."""
+_LARGEST_SPAN = {("eeg", "uV"): 200.0}
+_SLOW = frozenset({"temp", "hr"})
+"""Straight lines are nothing unusual in these."""
+_TOGETHER = frozenset({"acc", "face_au"})
+"""A channel of these may be straight by itself: who sits still, an action unit that does not occur."""
+_PEAKS = {"ecg": beats.ecg_peaks, "ppg": beats.ppg_peaks}
+_FEWEST_BEATS = 3
+_AROUND_S = 2.5
+_OF_NOISE = {"ecg": 0.0, "ppg": 0.65}
+"""How much "beats" found in filtered noise resemble each other, which counts 0. Noise from 0.5 to 8 Hz looks like pulse
+waves: measured are 0.63 (white) and 0.65 (brown noise), in place of an ECG 0.14 and 0.08."""
+
+
+def quality_of_units(store: Store, modality: str, ids: Sequence[str]) -> np.ndarray | Undefined:
+    """(n,) the index of the units with these ids, NaN where their recording lacks the modality; undefined where nothing
+    tells how good the modality is, or a library is missing that its index needs."""
+    seconds = _seconds(store, modality)
+    if isinstance(seconds, Undefined):
+        return seconds
+    index = np.full(len(ids), np.nan)
+    for i, unit in enumerate(map(UnitId.read, ids)):
+        if (span := store.recording(unit.recording).spans.get(modality)) is None:
+            continue
+        # The seconds whose middle lies in the unit.
+        first, last = (max(0, math.ceil(ms / 1000 - span.t0 - 0.5)) for ms in (unit.start_ms, unit.stop_ms))
+        inside = seconds[unit.recording][first:last]
+        index[i] = inside.mean() if inside.size else np.nan
+    return index
+
+
+def describe_quality(
+    store: Store, ids: Sequence[str], progress: ProgressCallback | None = None
+) -> list[dict[str, Any]]:
+    """One mapping of plain values a modality: `modality`; `units` that have it; `median`, `low` and `high` (the
+    quartiles); `poor`, the share of units below `POOR`; `index`, unit id -> index. Or `undefined`, the reason.
+
+    Args:
+        ids: of the units.
+        progress: called with (modalities done, modalities in all, modality).
+    """
+    described: list[dict[str, Any]] = []
+    judged = [m for m in store.modalities if m != "video"]
+    for done, modality in enumerate(judged):
+        index = quality_of_units(store, modality, ids)
+        if isinstance(index, Undefined):
+            described.append({"modality": modality, "undefined": index.reason})
+        elif not np.isfinite(index).any():
+            described.append({"modality": modality, "undefined": "no unit has it"})
+        else:
+            known = index[np.isfinite(index)]
+            low, median, high = np.percentile(known, [25, 50, 75]).tolist()
+            described.append({
+                "modality": modality, "units": len(known), "median": median, "low": low, "high": high,
+                "poor": float((known < POOR).mean()),
+                "index": {id_: round(v, 4) for id_, v in zip(ids, index.tolist(), strict=True) if np.isfinite(v)},
+            })  # fmt: skip
+        if progress:
+            progress(done + 1, len(judged), modality)
+    return described
+
+
+def terciles(index: np.ndarray) -> np.ndarray:
+    """(n,) 0 (worst), 1 or 2 (best third) of each index, -1 where it is NaN. Equal ones stay together, so that thirds
+    may differ in size, and one may be empty.
+
+    >>> terciles(np.array([0.2, 0.9, 0.6, np.nan])), terciles(np.array([0.1, 1, 1, 1, 1, 1]))
+    (array([ 0,  2,  1, -1]), array([0, 1, 1, 1, 1, 1]))
+    """
+    from scipy.stats import rankdata
+
+    third = np.full(len(index), -1)
+    known = np.isfinite(index)
+    rank = (rankdata(index[known]) - 0.5) / max(1, known.sum())
+    third[known] = np.floor(3 * rank).astype(int)
+    return third
+
+
+def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefined:
+    """Recording -> the quality of each of its whole seconds (n,), made once for a store."""
+    entry = store.modalities.get(modality)
+    if entry is None or modality == "video":
+        return Undefined("it has no samples in the prepared data")
+    if modality == "eeg_bands" or (modality in _SLOW and (modality, entry.unit) not in _LIMITS):
+        return Undefined(f"nothing tells how good {modality} in {entry.unit} is")
+    libraries = ["numpy", *(["neurokit2"] if modality in _PEAKS else [])]
+    code = [sha256(Path(__file__)), *([sha256(Path(beats.__file__))] if modality in _PEAKS else [])]
+    key = ["quality", modality, code, [version_of(name) for name in libraries]]
+    try:
+        whole = kept(store, key, lambda: np.concatenate([np.zeros(0, np.float32), *_judged(store, modality)]))
+    except ImportError as error:
+        missing: EmbenchError | None = lacking(error)
+        return Undefined(missing.what if missing else str(error))
+    found, at = {}, 0
+    for recording in store.recordings:
+        if (span := recording.spans.get(modality)) is not None:
+            count = int(span.samples / entry.rate)
+            found[recording.id], at = whole[at : at + count], at + count
+    return found
+
+
+def _judged(store: Store, modality: str) -> list[np.ndarray]:
+    """The quality of the whole seconds (n,) of each recording with this modality."""
+    entry = store.modalities[modality]
+    names = [r.id for r in store.recordings if modality in r.spans]
+    departs = [_departures(_pieces(store.signal(name, modality).data, entry.rate)) for name in names]
+    joined = np.concatenate([np.zeros((len(entry.channels), 0)), *departs], axis=1)
+    least = _STRAIGHT * np.percentile(joined, _USUAL, axis=1, keepdims=True) if joined.size else 0.0
+    return [
+        _judge(modality, entry.unit, store.signal(name, modality).data, entry.rate, departed <= least)
+        for name, departed in zip(names, departs, strict=True)
+    ]
+
+
+def _judge(modality: str, unit: str, x: np.ndarray, rate: float, straight: np.ndarray) -> np.ndarray:
+    """(n,) 0 to 1 for each second of `x` (channels, samples); `straight` (channels, n)."""
+    pieces = _pieces(x, rate)
+    if modality in _TOGETHER:
+        straight = np.broadcast_to(straight.all(axis=0), straight.shape)
+    good = np.ones(straight.shape) if modality in _SLOW else 1.0 - straight
+    if limits := _LIMITS.get((modality, unit)):
+        level = np.median(pieces, axis=2)
+        good *= (level >= limits[0]) & (level <= limits[1])
+    if largest := _LARGEST_SPAN.get((modality, unit)):
+        good *= np.ptp(pieces, axis=2) <= largest
+    if modality in _PEAKS:
+        like = np.stack([_likeness(row, rate, _PEAKS[modality](row, rate), good.shape[1]) for row in x])
+        good *= np.clip((like - _OF_NOISE[modality]) / (1 - _OF_NOISE[modality]), 0, 1)
+    return good.mean(axis=0).astype(np.float32)
+
+
+def _likeness(x: np.ndarray, rate: float, peaks: np.ndarray, count: int) -> np.ndarray:
+    """(count,) how much the beats around each second resemble the median beat of `x` (T,): their mean correlation with
+    it, 0 to 1 (Orphanidou et al. 2015, doi 10.1109/JBHI.2014.2338351); 0 where there is no beat."""
+    if len(peaks) < _FEWEST_BEATS:
+        return np.zeros(count)
+    half = max(2, int(np.median(np.diff(peaks)) / 2))
+    peaks = peaks[(peaks >= half) & (peaks + half <= len(x))]
+    if len(peaks) < _FEWEST_BEATS:
+        return np.zeros(count)
+    each = np.asarray(x, np.float64)[peaks[:, None] + np.arange(-half, half)]
+    each -= each.mean(axis=1, keepdims=True)
+    usual = np.median(each, axis=0)
+    size = np.linalg.norm(each, axis=1) * np.linalg.norm(usual)
+    like = np.clip(np.divide(each @ usual, size, out=np.zeros(len(each)), where=size > 0), 0, 1)
+    sums = np.concatenate([[0.0], np.cumsum(like)])
+    middle = (np.arange(count) + 0.5) * rate
+    first = np.searchsorted(peaks, middle - _AROUND_S * rate)
+    last = np.searchsorted(peaks, middle + _AROUND_S * rate)
+    return np.divide(sums[last] - sums[first], last - first, out=np.zeros(count), where=last > first)
+
+
+def _pieces(x: np.ndarray, rate: float) -> np.ndarray:
+    """(channels, n, samples) the whole seconds of `x` (channels, T)."""
+    each = int(rate)
+    count = int(x.shape[1] / rate)
+    starts = np.round(np.arange(count) * rate).astype(np.int64)
+    return np.asarray(x)[:, starts[:, None] + np.arange(each)]
+
+
+def _departures(pieces: np.ndarray) -> np.ndarray:
+    """(channels, n) by how much each piece (channels, n, samples) departs from the line between its ends."""
+    along = np.linspace(0, 1, pieces.shape[2], dtype=np.float32)
+    first, last = pieces[..., :1], pieces[..., -1:]
+    return np.asarray(np.ptp(pieces - (first + (last - first) * along), axis=2))

@@ -1,0 +1,91 @@
+"""Scores by the quality of signals: the units with the worst, the middle and the best signal, each by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from embench.data.quality import TERCILES, quality_of_units, terciles
+from embench.interfaces.metric import Undefined
+from embench.interfaces.recording import names_in
+from embench.interfaces.units import Target
+from embench.records.predictions import MODEL
+from embench.report.headline import target_heading
+from embench.report.page import html_table, join_parts, missing_note, paragraph
+from embench.report.run_view import NO_LABELS, RunView
+from embench.statistics.estimates import estimate
+from embench.statistics.intervals import Estimate, leave_one_out
+from embench.statistics.joined import join, labels_of, shared_stimuli, unit_length
+from embench.store import Store
+
+_NOTE = (
+    "Descriptive: the scored units in three parts, by an index of how good the signal of a modality is (0 to 1), which "
+    "is made of the prepared signals and knows no labels. Units with a poor signal may differ from others in more than "
+    "that: in who was recorded, when and with which labels. A third has fewer units and subjects, so that its interval "
+    "is wider, and the headline may not be estimable. Units with the same index stay together, so that the parts may "
+    "differ in size."
+)
+
+
+def quality_section(run: RunView) -> Markup:
+    """The section of scores by tercile of quality."""
+    if run.record.labels is None:
+        return missing_note(NO_LABELS)
+    if isinstance(run.store, Undefined):
+        return missing_note(f"The quality of signals is not known: {run.store.reason}")
+    modalities = [part for m in run.record.run["method"]["modalities"] for part in names_in(m) if part != "video"]
+    chosen = list(dict.fromkeys(modalities))
+    return paragraph(_NOTE) + join_parts(
+        target_heading(run, target) + _of_target(run, run.store, target, chosen) for target in run.targets
+    )
+
+
+def _of_target(run: RunView, store: Store, target: Target, modalities: Sequence[str]) -> Markup:
+    table = run.record.predictions
+    ours = table.take((table["method"] == MODEL) & (table["target"] == target.name))
+    ours = ours.take(np.isfinite(labels_of(ours, run.record.labels, target)))  # type: ignore[arg-type]  # looked at above
+    ids = np.unique(ours["unit"])
+    rows: list[tuple[Any, ...]] = []
+    silent = []
+    metrics = list(dict.fromkeys([run.record.scores["headlines"][target.name], "auroc"]))
+    for modality in modalities:
+        index = quality_of_units(store, modality, ids.tolist())
+        if isinstance(index, Undefined):
+            silent.append(f"{modality}: {index.reason}")
+            continue
+        if not np.isfinite(index).any() or np.nanmin(index) == np.nanmax(index):
+            silent.append(f"{modality}: all units have the index {np.nanmax([*index, -np.inf]):.2f}")
+            continue
+        part = terciles(index)
+        for k, name in enumerate(TERCILES):
+            mine = part == k
+            if not mine.any():
+                rows.append((f"{modality}, {name}", None, 0, 0, None, None, None, None, "no units: too many are equal"))
+                continue
+            span = f"{index[mine].min():.2f} to {index[mine].max():.2f}"
+            some = ours.take(np.isin(ours["unit"], ids[mine]))
+            people = len(np.unique(some["subject"]))
+            rows += [
+                (f"{modality}, {name}", span, int(mine.sum()), people, *shown)
+                for metric in metrics
+                if (shown := _shown(run, target, metric, some, unit_length(ids))) is not None
+            ]
+    heads = ("signal", "index", "units", "subjects", "score", "mean", "low", "high", "remarks")
+    made = html_table(heads, rows, f"Scores of {target.name} by the quality of signals") if rows else Markup()
+    return made + (paragraph(f"Not divided: {'; '.join(silent)}.") if silent else Markup())
+
+
+def _shown(run: RunView, target: Target, metric: str, some: Any, length_s: float) -> tuple[Any, ...] | None:
+    """Name, mean, ends of the interval and remarks of a score of some predictions; None where it does not apply."""
+    record = run.record
+    joined = join(some, record.labels, target, record.groups, length_s, record.sessions)[MODEL]  # type: ignore[arg-type]
+    stimuli = shared_stimuli(record.run["cohort"].get("design"), joined)
+    found, _ = estimate(metric, joined, target, leave_one_out(joined.tested_subjects(), record.groups, stimuli))
+    if found is None:
+        return None
+    if isinstance(found, Estimate):
+        return metric, found.mean, found.low, found.high, "; ".join(found.left_out)
+    return metric, None, None, None, f"undefined: {found.reason}"
