@@ -20,16 +20,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embench.errors import DataError
-from embench.interfaces.dataset import Baseline, Card, Dataset, Download, Finding, ModalityCard
-from embench.interfaces.recording import Label, Recording, Signal
+from embench.interfaces.dataset import Baseline, Card, Dataset, Download, Finding
+from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import LabelRule, Target
+from embench_plugins.datasets.formats import e4
 from embench_plugins.datasets.formats.files import not_this
-from embench_plugins.datasets.formats.stress_predict_layout import COUNT_G, FILES, LABELS
+from embench_plugins.datasets.formats.stress_predict_layout import LABELS
 
 OPTIONAL = ("acc",)  # some copies leave the large accelerometer files out
 CLASSES = ("rest", "stress")
-TOLERANCE_S = 30.0
-"""Files of one session start and end within a few seconds of each other; a larger gap means a damaged file."""
 
 OBTAIN = "get the repository italha-d/Stress-Predict-Dataset of GitHub; pass its folder, the one that holds Raw_data"
 EXPECTED = "Raw_data/S01/BVP.csv and so on, beside Processed_data"
@@ -55,12 +54,7 @@ class StressPredict(Dataset):
         doi="10.3390/s22218135",
         licence="MIT",
         obtain=OBTAIN,
-        modalities={
-            "ppg": ModalityCard(("bvp",), 64.0, "a.u."),
-            "eda": ModalityCard(("eda",), 4.0, "uS"),
-            "temp": ModalityCard(("temp",), 4.0, "degC"),
-            "acc": ModalityCard(("x", "y", "z"), 32.0, "g"),
-        },
+        modalities=e4.CARDS,
         default_modalities=("ppg", "eda", "temp"),
         targets=(
             # `majority`, a tie having no label, over `unanimous`: it scores the transitions too instead of leaving the
@@ -93,7 +87,9 @@ class StressPredict(Dataset):
     def subjects(self) -> list[str]:
         """Subjects with a folder of E4 files, also those without labels."""
         folders = [path for path in (self._base / "Raw_data").glob("S*") if re.fullmatch(r"S\d+", path.name)]
-        found = sorted(folder.name for folder in folders if any((folder / name).is_file() for name in FILES.values()))
+        found = sorted(
+            folder.name for folder in folders if any((folder / name).is_file() for name in e4.FILES.values())
+        )
         if not found:
             raise not_this(self.root, self.card.title, expected=EXPECTED, hint=OBTAIN)
         return found
@@ -101,14 +97,14 @@ class StressPredict(Dataset):
     def files(self, subject: str) -> list[Path]:
         """One subject's signals and the label csv, which is all subjects'."""
         folder = self._folder(subject)
-        signals = [folder / name for name in FILES.values()]
+        signals = [folder / name for name in e4.FILES.values()]
         return [path for path in signals if path.is_file()] + [self._labels]
 
     def recordings(self, subject: str) -> Iterator[Recording]:
         """The subject's one session, with the labels that lie in it."""
-        signals, start, _ = self._signals(subject)
-        duration = min(signal.duration_s for signal in signals.values())
-        label = self._label(subject, start, duration)
+        session = self._session(subject)
+        duration = session.duration_s
+        label = self._label(subject, session.start, duration)
         yield Recording(
             id=subject,
             subject=subject,
@@ -118,7 +114,7 @@ class StressPredict(Dataset):
             group=subject,
             start_s=0.0,
             order=0,
-            signals=signals,
+            signals=session.signals,
             labels={} if label is None else {"stress": label},
         )
 
@@ -147,34 +143,11 @@ class StressPredict(Dataset):
             raise DataError(f"there is no person {subject}", where=str(self._base / "Raw_data"))
         return self._base / "Raw_data" / subject
 
-    def _signals(self, subject: str) -> tuple[dict[str, Signal], float, dict[str, float]]:
-        """Signals cut to their common segment, its start in unix seconds, and the seconds cut off each at the end."""
+    def _session(self, subject: str) -> e4.Session:
         folder = self._folder(subject)
-        read: dict[str, tuple[float, np.ndarray]] = {}
-        for modality, name in FILES.items():
-            if modality not in OPTIONAL or (folder / name).is_file():
-                read[modality] = _e4(folder / name, self.card.modalities[modality])
-        rates = {modality: self.card.modalities[modality].rate for modality in read}
-        begins = {modality: begin for modality, (begin, _) in read.items()}
-        ends = {modality: begin + data.shape[1] / rates[modality] for modality, (begin, data) in read.items()}
-        start, stop = max(begins.values()), min(ends.values())
-        # A file cut short, or put here from another session, shows as a gap that no wristband leaves.
-        gaps = {m: (begins[m] - min(begins.values()), max(ends.values()) - ends[m]) for m in read}
-        for modality, (late, early) in gaps.items():
-            if max(late, early) > TOLERANCE_S:
-                raise DataError(
-                    f"begins {late:.0f} s after and ends {early:.0f} s before the person's other files",
-                    where=str(folder / FILES[modality]),
-                    expected=f"files of one session, which begin and end within {TOLERANCE_S:.0f} s of each other",
-                    hint="the file is truncated or belongs to another session: copy the person's folder again",
-                )
-        signals = {}
-        for modality, (begin, data) in read.items():
-            card = self.card.modalities[modality]
-            first = round((start - begin) * card.rate)
-            data = data[:, first : first + int((stop - start) * card.rate)]
-            signals[modality] = Signal(data, card.rate, card.channels, card.unit)
-        return signals, start, {modality: end - stop for modality, end in ends.items()}
+        paths = {modality: folder / name for modality, name in e4.FILES.items()}
+        there = {m: path for m, path in paths.items() if m not in OPTIONAL or path.is_file()}
+        return e4.session(there, hint=OBTAIN)
 
     @cached_property
     def _table(self) -> _Labels:
@@ -203,7 +176,7 @@ class StressPredict(Dataset):
         return Label("condition", values[inside], times[inside], CLASSES)
 
     def _look(self, subject: str) -> Iterator[Finding]:
-        signals, start, cut = self._signals(subject)
+        signals, start, cut = session = self._session(subject)
         where = str(self._folder(subject))
         if "acc" not in signals:
             yield Finding("note", where, "there is no ACC.csv, so no acc")
@@ -213,7 +186,7 @@ class StressPredict(Dataset):
         for modality, signal in signals.items():
             if lost := int((~np.isfinite(signal.data)).any(axis=0).sum()):
                 yield Finding("warning", where, f"{lost} samples of {modality} are missing")
-        duration = min(signal.duration_s for signal in signals.values())
+        duration = session.duration_s
         label = self._label(subject, start, duration)
         if label is None or label.times is None:
             yield Finding("warning", where, "signals without labels: never scored")
@@ -223,30 +196,10 @@ class StressPredict(Dataset):
         rates = _label_columns(self._labels, ("Participant", "HR"))
         if empty := int(np.isnan(rates[rates[:, 0] == int(subject[1:]), 1]).sum()):
             yield Finding("note", where, f"{empty} labelled seconds have no heart rate in the label csv")
-        presses = self._presses(subject) - start
+        presses = e4.presses(self._folder(subject) / f"tags_{subject}.csv") - start
         changes = label.times[1:][np.diff(label.values) != 0]
         if far := [f"{t:.0f}" for t in changes if not (np.abs(presses - t) <= 2).any()]:
             yield Finding("warning", where, f"no button press within 2 s of label changes at {', '.join(far)} s")
-
-    def _presses(self, subject: str) -> np.ndarray:
-        path = self._folder(subject) / f"tags_{subject}.csv"
-        return _numbers(path)[:, 0] if path.is_file() and path.stat().st_size else np.empty(0)
-
-
-def _e4(path: Path, card: ModalityCard) -> tuple[float, np.ndarray]:
-    """One E4 file: its start in unix seconds and its samples (channels, n) in the card's unit."""
-    table = _numbers(path)
-    if table.shape[1] != len(card.channels):
-        raise DataError(f"{table.shape[1]} columns", where=str(path), expected=f"{len(card.channels)}", hint=OBTAIN)
-    if len(table) < 3 or table[1, 0] != card.rate or not 0 < table[0, 0] < np.inf:
-        raise DataError(
-            "this is no Empatica E4 file, or one without samples",
-            where=str(path),
-            expected=f"row 1 the start in unix seconds, row 2 the rate ({card.rate:g} Hz), then samples",
-            hint="copy the file again from the release",
-        )
-    samples = np.where(np.isfinite(table[2:]), table[2:], np.nan).T * (COUNT_G if card.unit == "g" else 1.0)
-    return float(table[0, 0]), np.ascontiguousarray(samples, dtype=np.float32)
 
 
 def _numbers(path: Path, **options: Any) -> np.ndarray:

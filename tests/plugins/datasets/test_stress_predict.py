@@ -13,8 +13,9 @@ import pytest
 from embench.errors import DataError
 from embench.interfaces.recording import Label
 from embench.interfaces.units import Target
+from embench_plugins.datasets.formats.e4 import FILES, TOLERANCE_S
 from embench_plugins.datasets.formats.stress_predict_layout import LABELS
-from embench_plugins.datasets.stress_predict import FILES, TOLERANCE_S, StressPredict
+from embench_plugins.datasets.stress_predict import StressPredict
 
 START = 1_644_000_000
 SECONDS = 120
