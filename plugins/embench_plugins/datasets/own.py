@@ -1,49 +1,36 @@
 """Own labelled recordings, for a benchmark of one's own data without a line of Python.
 
-Reads CSV, EDF and BDF, WFDB, MATLAB files, Empatica E4 exports and BIDS, as the file `dataset.yaml` beside them says (see
-`own_layout`): whose they are, what their channels are, how they are labelled, and what is to be predicted.
+Reads CSV, EDF and BDF, WFDB, MATLAB files, Empatica E4 exports and BIDS, as the file `dataset.yaml` beside them says
+(see `own_layout`): whose they are, what their channels are, how they are labelled, and what is to be predicted.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from embench.errors import DataError
-from embench.interfaces.dataset import Baseline, Card, Dataset, Finding, ModalityCard
+from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Recording, Signal
-from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats import e4, own_tables
 from embench_plugins.datasets.formats.corpus_files import parts
 from embench_plugins.datasets.formats.corpus_layout import POTENTIALS
+from embench_plugins.datasets.formats.own_card import card
 from embench_plugins.datasets.formats.own_checks import read_description
+from embench_plugins.datasets.formats.own_items import Item, find_items, some
 from embench_plugins.datasets.formats.own_labels import Labels, Part
-from embench_plugins.datasets.formats.own_layout import SENSED, Column, Description, OwnChannels, Source, TargetRule
+from embench_plugins.datasets.formats.own_layout import SENSED, Column, OwnChannels, Source
 from embench_plugins.datasets.formats.own_rows import Span, Tables, single, spans
 from embench_plugins.datasets.formats.own_signals import TABLES, Read, piece, read_e4, read_files
-from embench_plugins.datasets.formats.own_yaml import DATASET, HINT, read_yaml
+from embench_plugins.datasets.formats.own_yaml import DATASET, read_yaml
 
 LONGEST_S = 3600.0
 OVERHANG_S = 1.0
 """A trial may end so much after its files do."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """A recording, or several if its trials are cut out: what is known from the path, and files by modality (an E4's
-    folder under each)."""
-
-    id: str
-    source: int
-    facts: Mapping[str, str]
-    paths: dict[str, Path] = field(default_factory=dict)
 
 
 class Own(Dataset):
@@ -60,7 +47,7 @@ class Own(Dataset):
         citation="that of the recordings",
         doi="",
         licence="that of the recordings",
-        obtain=f"put recordings and a {DATASET} that describes them into one folder; embench data new FOLDER writes one",
+        obtain=f"embench data new FOLDER writes a {DATASET} for a folder of recordings",
         modalities={m: ModalityCard((m,), math.nan, POTENTIALS.get(m, "a.u.")) for m in SENSED},
         default_modalities=("eda",),
         targets=(),
@@ -74,7 +61,7 @@ class Own(Dataset):
         super().__init__(root)
         self._written = read_yaml(self.root)
         self.description = read_description(self._written)
-        self.card = _card(self.description)
+        self.card = card(self.description)
         self._tables = Tables(self.root)
 
     def subjects(self) -> list[str]:
@@ -115,20 +102,20 @@ class Own(Dataset):
             except DataError as error:
                 findings.append(Finding("error", error.where or subject, error.what))
         for name, ids in missing.items():
-            what = f"{len(ids)} recordings have no label {name}: {_some(ids)}"
+            what = f"{len(ids)} recordings have no label {name}: {some(ids)}"
             findings.append(Finding("warning", self._written.where("labels", name), what))
         for name, texts in labels.without_class.items():
-            what = f"values of {name} that are none of its classes have no label: {_some(sorted(texts))}"
+            what = f"values of {name} that are none of its classes have no label: {some(sorted(texts))}"
             findings.append(Finding("note", self._written.where("labels", name), what))
         for (name, path), lines in labels.used.items():
             if spare := sorted({int(line) for line in self._tables.rows(path).index} - lines):
-                what = f"{len(spare)} rows with label {name} are of no recording here: lines {_some(spare)}"
+                what = f"{len(spare)} rows with label {name} are of no recording here: lines {some(spare)}"
                 findings.append(Finding("warning", str(path), what))
         here = {own_tables.canonical(subject) for subject in self.subjects()}
         if absent := sorted(set(self._people) - here - set(self.description.participants.exclude)):
-            findings.append(Finding("warning", str(self._people_path), f"no recordings of {_some(absent)}"))
+            findings.append(Finding("warning", str(self._people_path), f"no recordings of {some(absent)}"))
         if self._people and (unknown := sorted(here - set(self._people))):
-            findings.append(Finding("warning", str(self._people_path), f"no row of {_some(unknown)}"))
+            findings.append(Finding("warning", str(self._people_path), f"no row of {some(unknown)}"))
         return findings
 
     # Which recordings there are.
@@ -146,62 +133,7 @@ class Own(Dataset):
     @cached_property
     def _items(self) -> Mapping[str, list[Item]]:
         """Subject -> recordings, in the order of their ids."""
-        people: dict[str, list[Item]] = {}
-        sources: dict[str, int] = {}
-        spelled: dict[str, str] = {}
-        excluded = set(self.description.participants.exclude)
-        for i, source in enumerate(self.description.recordings):
-            for item in self._found(i, source):
-                subject = item.facts["participant"]
-                known = spelled.setdefault(own_tables.canonical(subject), subject)
-                if known != subject:
-                    what = f"`{known}` and `{subject}` are written differently: one subject or two?"
-                    raise DataError(what, where=self._written.where("recordings", i), expected="one way to write each")
-                if sources.setdefault(item.id, i) != i:
-                    what = f"recording {item.id} is in two of the `recordings`"
-                    raise DataError(what, where=self._written.where("recordings", i), expected="each in one of them")
-                people.setdefault(subject, []).append(item)
-        if unknown := sorted(excluded - set(people)):
-            near = difflib.get_close_matches(unknown[0], people, 1)
-            raise DataError(
-                f"`exclude`: there is no participant `{unknown[0]}`" + (f"; did you mean {near[0]}?" if near else ""),
-                where=self._written.where("participants", "exclude"),
-                expected=f"some of {_some(sorted(people))}",
-            )
-        return {s: sorted(own, key=lambda item: item.id) for s, own in people.items() if s not in excluded}
-
-    def _found(self, i: int, source: Source) -> list[Item]:
-        """The recordings of one source: files with the same text for each name in braces belong together."""
-        found: dict[tuple[str, ...], Item] = {}
-        for m in source.modalities:
-            template = source.own_template(m)
-            assert template is not None  # the schema saw to it
-            for path, facts in template.matches(self.root):
-                if path.is_dir() != bool(source.e4) or path == self.root / DATASET:
-                    continue
-                values = tuple(facts[name] for name in source.names)
-                item = found.setdefault(values, Item("/".join(values), i, facts))
-                if m in item.paths:
-                    what = f"recording {item.id} has two files of {m}: {item.paths[m].name} and {path.name}"
-                    hint = "put names in braces in the place of stars"
-                    raise DataError(what, where=self._written.where("recordings", i), expected="one", hint=hint)
-                item.paths[m] = path
-        if not found:
-            texts = [t.text for m in source.modalities if (t := source.own_template(m))]
-            raise DataError(
-                f"no {'folder' if source.e4 else 'file'} matches `{texts[0]}`",
-                where=self._written.where("recordings", i, "e4" if source.e4 else "files"),
-                expected=self._instead(texts[0]),
-                hint=HINT,
-            )
-        return list(found.values())
-
-    def _instead(self, text: str) -> str:
-        """What lies in the folder, where a pattern matches none of it."""
-        places = (path for form in ("*", "*/*", "*/*/*") for path in self.root.glob(form))
-        names = sorted(p.relative_to(self.root).as_posix() for p in places if p.is_file() and p.name != DATASET)
-        near = difflib.get_close_matches(re.sub(r"[{}]", "", text), names[:2000], 3, 0.3) or names[:3]
-        return f"a path of what is here, such as {', '.join(near)}" if near else "files, of which there are none"
+        return find_items(self.root, self.description, self._written)
 
     # Who the subjects are.
 
@@ -278,20 +210,18 @@ class Own(Dataset):
             base = {key: self._number(item, source, key) for key in ("order", "start_s")}
             if item.id in starts:  # a wristband knows when it began
                 own = {i: s for i, s in starts.items() if _session(items, i) == _session(items, item.id)}
-                base["start_s"] = starts[item.id] - min(own.values()) if base["start_s"] is None else base["start_s"]
-                base["order"] = (
-                    sorted(own, key=own.__getitem__).index(item.id) if base["order"] is None else base["order"]
-                )
+                known = {"start_s": starts[item.id] - min(own.values()), "order": _rank(own, item.id)}
+                base = {key: known[key] if value is None else value for key, value in base.items()}
             for number, span in enumerate(self._trials(item, source, read) or [None]):
                 yield self._recording(item, source, read, base, number, span, labels)
 
     def _signals(self, item: Item, source: Source) -> Read:
         if source.e4:
             return read_e4(next(iter(item.paths.values())), source.modalities)
-        assert isinstance(source.signals, Mapping)  # the schema saw to it
+        channels = source.signals if isinstance(source.signals, Mapping) else {}
         places = {m: self._written.where("recordings", item.source, "signals", m) for m in item.paths}
         try:
-            return read_files(item.paths, source.signals, places)
+            return read_files(item.paths, channels, places)
         except OSError as error:
             where = str(error.filename or next(iter(item.paths.values())))
             raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
@@ -303,7 +233,8 @@ class Own(Dataset):
             return None
         if isinstance(spec, Column):
             path = self._tables.path(spec.table, item.facts, where)
-            row = path and single(self._tables.of(path, spec, item.facts, [spec.column], where), path, item.id)
+            rows = self._tables.of(path, spec, item.facts, [spec.column], where) if path else None
+            row = single(rows, path, item.id) if path and rows is not None else None
             if row is None:
                 return None
             text, where = row[spec.column], f"{path}, line {row.name}"
@@ -348,8 +279,7 @@ class Own(Dataset):
         facts, offset, duration, id_ = dict(item.facts), 0.0, read.duration_s, item.id
         signals = read.signals
         start, order = base["start_s"], base["order"]
-        if span is not None:
-            assert source.trials is not None
+        if span is not None and source.trials is not None:
             id_, offset, duration = f"{id_}@{number + 1}", span.start, min(span.stop, read.duration_s) - span.start
             facts |= {"trial": str(number + 1)}
             if source.trials.stimulus:
@@ -394,6 +324,10 @@ def _recorded(signal: Signal) -> bool:
     return bool(np.nan_to_num(signal.data).any())
 
 
+def _rank(starts: Mapping[str, float], id_: str) -> int:
+    return sorted(starts, key=starts.__getitem__).index(id_)
+
+
 def _session(items: list[Item], id_: str) -> str | None:
     return next(item.facts.get("session") for item in items if item.id == id_)
 
@@ -407,70 +341,3 @@ def _first_moment(item: Item) -> float:
             with path.open(encoding="utf-8-sig", errors="replace") as file:
                 found.append(e4.moment(file.readline(200).split(",")[0], path, 1))
     return max(found, default=0.0)
-
-
-def _some(values: list[str] | list[int]) -> str:
-    return ", ".join(map(str, values[:5])) + (f" and {len(values) - 5} more" if len(values) > 5 else "")
-
-
-def _card(of: Description) -> Card:
-    """The card of one folder."""
-    rest = of.baseline
-    return Card(
-        name=of.name,
-        title=of.title,
-        citation=of.citation,
-        doi=of.doi,
-        licence=of.licence,
-        obtain=HINT,
-        modalities={m: _modality(of, m) for m in of.modalities},
-        default_modalities=of.default_modalities or of.modalities,
-        targets=tuple(_target(of, name, rule) for name, rule in of.targets.items()),
-        mains_hz=of.mains_hz,
-        longest_s=of.longest_s,
-        labels_public=of.labels_public,
-        fixed_order=of.fixed_order,
-        baseline=Baseline(rest.start_s, rest.stop_s, rest.in_unit) if rest else None,
-        skip_s=of.skip_s,
-        default_targets=of.default_targets,
-    )
-
-
-def _modality(of: Description, m: str) -> ModalityCard:
-    """A modality's channels, its rate where that is stated and the same everywhere, and its unit."""
-    own = [s.signals[m] for s in of.recordings if isinstance(s.signals, Mapping) and m in s.signals]
-    worn = any(source.e4 and m in source.modalities for source in of.recordings)
-    rates = {float(c.rate) if isinstance(c.rate, int | float) else math.nan for c in own}
-    rates |= {e4.CARDS[m].rate} if worn else set()
-    rate = rates.pop() if len(rates) == 1 else math.nan
-    if not own:
-        return e4.CARDS[m]
-    lows, highs = zip(*(c.applied for c in own), strict=True)
-    low, high = [e for e in lows if e is not None], [e for e in highs if e is not None]
-    # What all files have gone through, as in a corpus.
-    applied = (min(low) if len(low) == len(own) else None, max(high) if len(high) == len(own) else None)
-    return ModalityCard(own[0].standard, rate, POTENTIALS.get(m, str(own[0].unit)), applied)
-
-
-def _target(of: Description, name: str, rule: TargetRule) -> Target:
-    label = of.labels[rule.label]
-    classes = label.class_names
-
-    def numbers(named: tuple[str, ...]) -> tuple[int, ...]:
-        return tuple(classes.index(one) for one in named)
-
-    usual = {"rating": "value", "continuous": "mean", "condition": "majority"}[label.kind]
-    made = LabelRule(
-        aggregate=rule.aggregate or usual,  # type: ignore[arg-type]
-        cut=rule.cut,
-        ties=rule.ties,
-        dead_band=rule.dead_band,
-        lag_s=rule.lag_s,
-        annotator=rule.annotator,
-        positive=numbers(rule.positive),
-        negative=numbers(rule.negative),
-        classes=numbers(rule.classes),
-        edges=rule.edges,
-    )
-    n = len(rule.classes or classes) if classes else len(rule.edges) + 1
-    return Target(name, rule.kind, made, rule.label, n if rule.kind == "classes" else 2, label.scale)

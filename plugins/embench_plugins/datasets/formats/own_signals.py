@@ -175,7 +175,7 @@ def _placed(values: Sequence[np.ndarray], at: np.ndarray, rate: float, path: Pat
 def rows_at(path: Path, own: OwnChannels, seconds: np.ndarray, start: float | None, where: str) -> np.ndarray:
     """The rows (n,) of a table at some seconds (n,) of a recording, which began at `start`, in unix seconds."""
     if not own.time:
-        at = np.floor(seconds * float(own.rate or 1) + 1e-6)  # type: ignore[arg-type]  # no place of one in a table
+        at = np.floor(seconds * float(own.rate or 1) + 1e-6)
         return np.minimum(at.astype(np.int64), len(own_tables.columns(path, [*own.channels.values()], where)) - 1)
     times, first = _times(own_tables.columns(path, [own.time], where)[own.time], own, path)
     shift = start - first if start is not None and first is not None else 0.0

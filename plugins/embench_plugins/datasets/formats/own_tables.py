@@ -43,7 +43,7 @@ def dialect(path: Path) -> Dialect:
         raise DataError("the file is missing", where=str(path), expected="a table")
     if path.stat().st_size > MOST_BYTES:
         raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
-    lines = []
+    lines: list[str] = []
     with path.open("rb") as file:
         while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
             if len(line) == _MOST_LINE or b"\0" in line:

@@ -71,7 +71,7 @@ def _check_events(path: Path, text: str) -> None:
     """Refuses what could grow or run when it is read: aliases, tags, and deep nesting."""
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
-        where = f"{path}, line {event.start_mark.line + 1}"
+        where = f"{path}, line {event.start_mark.line + 1}" if event.start_mark else str(path)
         if isinstance(event, yaml.AliasEvent):
             what = f"`*{event.anchor}` repeats another part"
             raise DataError(what, where=where, expected="no aliases", hint="write it out in full")
