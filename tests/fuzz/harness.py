@@ -46,6 +46,7 @@ DATASETS = {
     "wesad/chest": (2, 60.0, ("stress_predict",)),
     "stress_predict": (2, 60.0, ("k_emocon",)),
     "corpus": (2, 10.0, ("stress_predict", "case")),
+    "own": (2, 60.0, ("stress_predict", "corpus")),
 }
 """Of the generated sets: people and seconds, as few as the formats allow, and datasets whose files take the place of
 their own: of like formats, where there are some."""

@@ -43,6 +43,7 @@ SMALL = {
     "wesad": Small(6, 300),
     "wesad/chest": Small(6, 300),
     "stress_predict": Small(7, 300),
+    "own": Small(6, 300),
 }
 
 EFFECTS = {
@@ -55,6 +56,7 @@ EFFECTS = {
     "wesad": Effect(15, None, "stress", "ppg,eda"),
     "wesad/chest": Effect(15, None, "stress", "ecg,eda"),
     "stress_predict": Effect(20, None, "stress", "ppg,eda"),
+    "own": Effect(20, None, "stress", "ppg,eda"),
 }
 
 

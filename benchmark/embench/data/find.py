@@ -14,7 +14,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
-from embench.registry.trust import refuse_file
+from embench.registry.trust import FOLDER, refuse_file
 from embench.store import Store, cache_root, fingerprint, prepare
 from embench.store.reading import reader_faults
 
@@ -36,7 +36,7 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     """The reader of the dataset that a name or a folder's path stands for, and the folder of its data. A name that the
     registry lacks is that of a folder of own recordings below the data root; records write it `own/NAME`."""
     if is_folder(name):
-        refuse_file("folder of data", name)
+        refuse_file(FOLDER, name)
         folder = Path(name).expanduser()
         return registry.find("dataset", _reader_of(folder)), folder
     own = re.fullmatch(rf"({OWN}/)?([\w-]+)", name)
@@ -96,7 +96,14 @@ def open_dataset(name: str, data_root: Path | None) -> Dataset:
     entry, folder = place(name, data_root)
     reader = registry.load("dataset", entry.full_name)
     if not folder.is_dir():
-        if (wrong := wrong_root(data_root)) and not is_folder(name):
+        if is_folder(name):
+            raise DataError(
+                "there is no such folder",
+                where=str(folder),
+                expected=f"recordings, and beside them {' or '.join(DESCRIPTIONS)}",
+                hint=f"{reader.card.obtain}",
+            )
+        if wrong := wrong_root(data_root):
             raise DataError(
                 f"no data of {reader.card.title}: {wrong}",
                 where=str(folder),

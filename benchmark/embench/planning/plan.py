@@ -199,8 +199,8 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     if request.train_dataset:
         request = of_both(request, protocol, card)
     # Wrong names are reported before data are read, which may take long.
-    resolve_method(request, card, list(card.modalities), device)
     targets = choose_targets(card, request.targets)
+    resolve_method(request, card, list(card.modalities), device)
 
     workers = request.workers or default_workers({"cpu"})
     on_step = every_fifth(f"preparing {card.name}", progress)

@@ -92,16 +92,14 @@ class Own(Dataset):
 
     def verify(self) -> list[Finding]:
         """Reads everything; what cannot be read, and labels, rows and subjects that do not find each other."""
-        labels, findings, missing = self._labels(), list[Finding](), dict[str, list[str]]()
+        labels, findings = self._labels(), list[Finding]()
         for subject in self.subjects():
             try:
-                for recording in self._read(subject, labels):
-                    for name in self.description.labels:
-                        if name not in recording.labels:
-                            missing.setdefault(name, []).append(recording.id)
+                for _ in self._read(subject, labels):
+                    pass
             except DataError as error:
                 findings.append(Finding("error", error.where or subject, error.what))
-        for name, ids in missing.items():
+        for name, ids in labels.missing.items():
             what = f"{len(ids)} recordings have no label {name}: {some(ids)}"
             findings.append(Finding("warning", self._written.where("labels", name), what))
         for name, texts in labels.without_class.items():
@@ -122,6 +120,10 @@ class Own(Dataset):
 
     def _source(self, item: Item) -> Source:
         return self.description.recordings[item.source]
+
+    def _label_names(self, item: Item) -> tuple[str, ...]:
+        own = self._source(item).labels
+        return tuple(self.description.labels) if own is None else own
 
     def _of(self, subject: str) -> list[Item]:
         if subject not in self._items:
@@ -195,10 +197,10 @@ class Own(Dataset):
 
     def _tables_of(self, item: Item) -> list[Path]:
         source = self._source(item)
-        named = [spec.table for spec in self.description.labels.values() if spec.table]
+        named = [self.description.labels[name].table for name in self._label_names(item)]
         named += [part.table for part in (source.order, source.start_s) if isinstance(part, Column)]
         named += [source.trials.table] if source.trials else []
-        found = [self._tables.path(table, item.facts, str(self.root / DATASET)) for table in named]
+        found = [self._tables.path(table, item.facts, str(self.root / DATASET)) for table in named if table]
         return [path for path in found if path is not None]
 
     def _read(self, subject: str, labels: Labels) -> Iterator[Recording]:
@@ -293,7 +295,8 @@ class Own(Dataset):
                 where=self._written.where("longest_s"),
                 expected=f"longest_s: {math.ceil(duration)} at least",
             )
-        part = Part(id_, facts, offset, duration, read.start, span.cells if span else {}, self._one_table(item, source))
+        wanted, cells = self._label_names(item), span.cells if span else {}
+        part = Part(id_, wanted, facts, offset, duration, read.start, cells, self._one_table(item, source))
         return Recording(
             id=id_,
             subject=facts["participant"],

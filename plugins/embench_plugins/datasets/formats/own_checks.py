@@ -125,6 +125,9 @@ def _of_names(of: Description) -> Iterator[Disagreement]:
             for name in re.findall(r"\{(\w*)\}", text) if isinstance(text, str) else ():
                 if name not in known:
                     yield ("recordings", i, key), f"`{{{name}}}` is none of {', '.join(known)}", None
+        for label in source.labels or ():
+            if label not in of.labels:
+                yield ("recordings", i, "labels"), f"there is no label `{label}`", f"labels: {', '.join(of.labels)}"
     group, names = of.participants.group, {name for source in of.recordings for name in source.names}
     if group and not of.participants.table and group not in names:
         what = f"`{group}` is no name in braces in the paths, and there is no table of participants"

@@ -27,6 +27,7 @@ class Part(NamedTuple):
     """A recording, or the part of one that is a trial.
 
     Args:
+        labels: names of those that it may have.
         facts: what is known of it.
         offset_s: when it begins in its files.
         start: when the files begin, in unix seconds; None where they do not say it.
@@ -35,6 +36,7 @@ class Part(NamedTuple):
     """
 
     id: str
+    labels: tuple[str, ...]
     facts: Mapping[str, str]
     offset_s: float
     duration_s: float
@@ -44,20 +46,23 @@ class Part(NamedTuple):
 
 
 class Labels:
-    """Makes labels, and keeps which rows were used and which values are of no class, for `verify`."""
+    """Makes labels, and keeps for `verify` which recordings have none, which rows were used, and which values are of no class."""
 
     def __init__(self, specs: Mapping[str, LabelSource], tables: Tables, places: Mapping[str, str]) -> None:
         self._specs, self._tables, self._places = specs, tables, places
         self.used: dict[tuple[str, Path], set[int]] = defaultdict(set)
+        self.missing: dict[str, list[str]] = defaultdict(list)
         self.without_class: dict[str, Counter[str]] = defaultdict(Counter)
 
     def of(self, part: Part) -> dict[str, Label]:
         """The labels that a recording has. Raises DataError that names table and line."""
         found = {}
-        for name, spec in self._specs.items():
-            label = self._label(name, spec, part)
+        for name in part.labels:
+            label = self._label(name, self._specs[name], part)
             if label is not None and np.isfinite(label.values).any():
                 found[name] = label
+            else:
+                self.missing[name].append(part.id)
         return found
 
     def _label(self, name: str, spec: LabelSource, part: Part) -> Label | None:

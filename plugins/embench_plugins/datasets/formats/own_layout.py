@@ -101,6 +101,7 @@ class Source(_Part):
         stimulus, session: texts, in which `{name}` is what the file's name has there.
         order, start_s: position in the session, and seconds since it began.
         trials: parts of each file that are recordings of their own.
+        labels: those that these recordings have; left out: all.
     """
 
     files: Template | None = None
@@ -112,6 +113,7 @@ class Source(_Part):
     order: str | Column | None = None
     start_s: str | Column | None = None
     trials: Trials | None = None
+    labels: tuple[str, ...] | None = None
 
     _read = field_validator("files", "e4", mode="before")(_template)
 
