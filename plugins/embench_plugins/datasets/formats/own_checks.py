@@ -35,7 +35,10 @@ def read_description(written: Written) -> Description:
     try:
         description = Description.model_validate(written.content)
     except ValidationError as error:
-        faults = sorted((_fault(found, written) for found in error.errors()), key=lambda fault: fault[0])
+        # A list is called too short if what stands in it is wrong.
+        deep = {of["loc"][:k] for of in error.errors() for k in range(len(of["loc"]))}
+        errors = [of for of in error.errors() if of["loc"] not in deep]
+        faults = sorted((_fault(of, written) for of in errors), key=lambda fault: fault[0])
         (_, where, first, hint), *others = faults
         more = "; ".join(f"{place.rpartition(', ')[2]}: {what}" for _, place, what, _ in others[:4])
         raise DataError(f"{first}; {more}" if more else first, where=where, hint=hint or HINT) from error

@@ -46,7 +46,8 @@ class Part(NamedTuple):
 
 
 class Labels:
-    """Makes labels, and keeps for `verify` which recordings have none, which rows were used, and which values are of no class."""
+    """Makes labels, and keeps for `verify` which recordings have none, which rows were used, and which values are of no
+    class."""
 
     def __init__(self, specs: Mapping[str, LabelSource], tables: Tables, places: Mapping[str, str]) -> None:
         self._specs, self._tables, self._places = specs, tables, places

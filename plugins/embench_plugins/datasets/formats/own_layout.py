@@ -87,6 +87,15 @@ class OwnChannels(Channels):
     time: Text | None = None
     time_unit: Literal["s", "ms", "us"] = "s"
 
+    @field_validator("rate", mode="before")
+    @classmethod
+    def _number(cls, given: Any) -> Any:
+        """A number, where it is written as one; else the place of one in a MATLAB file."""
+        try:
+            return float(given)
+        except (TypeError, ValueError):
+            return given
+
     _read = field_validator("file", mode="before")(_template)
 
 

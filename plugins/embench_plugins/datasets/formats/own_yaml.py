@@ -95,7 +95,7 @@ def _plain(path: Path, node: yaml.Node, place: Place, lines: dict[Place, int]) -
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
             raise DataError(
-                "a key is a list or mapping", where=f"{path}, line {line}", expected="a text before the `:`"
+                "a key is a list or mapping", where=f"{path}, line {line}", expected="a text before the `:`", hint=HINT
             )
         if key.value in content:
             raise DataError(
