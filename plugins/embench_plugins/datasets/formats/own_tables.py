@@ -55,8 +55,9 @@ def dialect(path: Path) -> Dialect:
     bare = re.sub(r'"[^"]*"', "", lines[0])
     separator = "\t" if "\t" in bare else ";" if ";" in bare else ","
     rows = lines[1:] or lines
-    commas = separator != "," and any(re.search(r"\d,\d", row) for row in rows)
-    decimal = "," if commas and not any(re.search(r"\d\.\d", row) for row in rows) else "."
+    cells = [cell.strip().strip('"') for row in rows for cell in row.split(separator)]
+    commas = separator != "," and any(re.fullmatch(r"-?\d*,\d+", cell) for cell in cells)
+    decimal = "," if commas and not any(re.fullmatch(r"-?\d*\.\d+", cell) for cell in cells) else "."
     names = [cell.strip().strip('"').strip() for cell in lines[0].split(separator)]
     headed = not all(math.isfinite(number(name.replace(",", "."))) for name in names)
     if not headed:
@@ -98,7 +99,7 @@ def rows(path: Path) -> pd.DataFrame:
     found.columns = list(form.names)[: found.shape[1]]
     found = found.apply(lambda column: column.str.strip())
     if form.decimal == ",":
-        found = found.replace(r"^(-?\d+),(\d+)$", r"\1.\2", regex=True)
+        found = found.replace(r"^(-?\d*),(\d+)$", r"\1.\2", regex=True)
     found.index = np.arange(len(found)) + 1 + form.headed
     if found.empty:
         raise DataError("the table has no rows", where=str(path), expected="a row at least")
@@ -109,13 +110,14 @@ def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
     """Some columns as pandas reads them, numbers as numbers. Raises DataError; `where` is the line that names them."""
     form = dialect(path)
     check_columns(path, form.names, wanted, where)
+    # All columns, since pandas is silent about longer rows where only some are wanted.
     found = _read(
-        path, form.separator, form.decimal, header=0 if form.headed else None, names=list(form.names),
-        usecols=sorted(set(wanted), key=form.names.index), na_values=sorted(MISSING - {""}),
-    )  # fmt: skip
+        path, form.separator, form.decimal, header=0 if form.headed else None, na_values=sorted(MISSING - {""})
+    )
+    found.columns = list(form.names)[: found.shape[1]]
     if found.empty:
         raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
-    return found
+    return found[list(dict.fromkeys(wanted))]
 
 
 def number(text: str) -> float:
