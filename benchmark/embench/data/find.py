@@ -10,7 +10,7 @@ from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.data import locations
 from embench.data.locations import data_folder, wrong_root
-from embench.errors import DataError
+from embench.errors import DataError, MachineError, UsageError
 from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
@@ -81,6 +81,30 @@ def card_of(name: str, data_root: Path | None) -> Card:
         return open_dataset(name, data_root).card
     card: Card = registry.load("dataset", entry.full_name).card
     return card
+
+
+def write_description(folder: Path) -> tuple[Path, int]:
+    """Writes the first `dataset.yaml` of a folder of own recordings; its path, and how many lines a person has to fill
+    in.
+
+    Raises:
+        UsageError: there is one already, which is never changed. DataError: no recordings are found.
+        MachineError: it cannot be written.
+    """
+    path = folder / "dataset.yaml"
+    if path.exists() or path.is_symlink():
+        raise UsageError(
+            "there is one already, which stays as it is",
+            where=str(path),
+            hint="to begin anew, move it away first",
+        )
+    text = registry.describer(OWN)(folder)
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise MachineError(f"it cannot be written: {error.strerror}", where=str(path)) from error
+    return path, sum("TODO" in line for line in text.splitlines()[1:])
 
 
 def _is_own(entry: Entry) -> bool:

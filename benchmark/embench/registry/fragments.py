@@ -23,8 +23,8 @@ BROKEN_PACKAGE = "package"
 
 _REQUIRED = ("target", "revision", "summary")
 _OPTIONAL = ("paper", "modalities", "licence")
-_OF_KINDS = {"dataset": "synthesizer", "encoder": "converter", "pretrainer": "converter"}
-"""The function that a plugin of a kind may have beside its class."""
+_OF_KINDS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",), "pretrainer": ("converter",)}
+"""The functions that a plugin of a kind may have beside its class."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -43,6 +43,7 @@ class Entry:
         broken: why it can't be used, or None. A package that can't be read at all is one entry of kind `package`.
         alias_of: the name it is another name for, or None.
         synthesizer: `module:function` that writes synthetic files of a dataset, or None.
+        describer: `module:function` that writes the first description of a folder of own recordings, or None.
         converter: `module:function` that converts checkpoints of other code for an encoder or what a pretrainer trains,
             or None.
     """
@@ -61,6 +62,7 @@ class Entry:
     broken: str | None = None
     alias_of: str | None = None
     synthesizer: str | None = None
+    describer: str | None = None
     converter: str | None = None
 
     @property
@@ -186,6 +188,7 @@ def _entry(
         modalities=tuple(real.get("modalities") or ()),
         licence=real.get("licence"),
         synthesizer=real.get("synthesizer"),
+        describer=real.get("describer"),
         converter=real.get("converter"),
     )
     return replace(entry, alias_of=alias_of)
@@ -197,8 +200,8 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
         return "a name is letters, digits, `_`, `-`, `.`, and one `/` before a variant"
     if not isinstance(fields, Mapping):
         return "it is not a mapping of fields"
-    extra = _OF_KINDS.get(kind)
-    known = (*_REQUIRED, *_OPTIONAL, *([extra] if extra else []))
+    extras = _OF_KINDS.get(kind, ())
+    known = (*_REQUIRED, *_OPTIONAL, *extras)
     for key in fields:
         if key not in known:
             return f"unknown field `{key}` ({did_you_mean(str(key), known) or 'known: ' + ', '.join(known)})"
@@ -209,9 +212,9 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
         return f"`target` is {fields['target']!r}, expected `module:Class`"
     if type(fields["revision"]) is not int or fields["revision"] < 1:
         return f"`revision` is {fields['revision']!r}, expected an integer of at least 1"
-    function = fields.get(extra, fields["target"])
-    if not isinstance(function, str) or not _TARGET.fullmatch(function):
-        return f"`{extra}` is {function!r}, expected `module:function`"
+    functions = {extra: fields.get(extra, fields["target"]) for extra in extras}
+    if wrong := next((e for e, f in functions.items() if not isinstance(f, str) or not _TARGET.fullmatch(f)), None):
+        return f"`{wrong}` is {functions[wrong]!r}, expected `module:function`"
     for key in ("summary", "paper", "licence"):
         if key in fields and not isinstance(fields[key], str):
             return f"`{key}` is {fields[key]!r}, expected text"

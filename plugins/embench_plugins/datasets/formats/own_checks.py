@@ -32,6 +32,16 @@ Disagreement = tuple[Place, str, str | None]
 def read_description(written: Written) -> Description:
     """The description that a `dataset.yaml` holds. Raises DataError with the line of what is wrong first, and all
     faults."""
+    if left := list(_left_open(written.content, ())):
+        open_, *rest = (".".join(map(str, place)) for place in left)
+        also = f"; so {'does' if len(rest) == 1 else 'do'} `{'`, `'.join(rest[:8])}`" if rest else ""
+        expected = _MISSING.get(str(left[0][-1]))
+        raise DataError(
+            f"`{open_}` still says TODO{also}",
+            where=written.where(*left[0]),
+            expected=expected,
+            hint="put in its place what the comment beside it says, or remove what these recordings have not",
+        )
     try:
         description = Description.model_validate(written.content)
     except ValidationError as error:
@@ -45,6 +55,15 @@ def read_description(written: Written) -> Description:
     for place, what, hint in _disagreements(description):
         raise DataError(what, where=written.where(*place), hint=hint or HINT)
     return description
+
+
+def _left_open(content: Any, place: Place) -> Iterator[Place]:
+    """The places where a person has not yet decided."""
+    if isinstance(content, str) and content.split(" ")[0] == "TODO":
+        yield place
+    elif isinstance(content, dict | list):
+        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from _left_open(value, (*place, key))
 
 
 def _fault(found: Any, written: Written) -> tuple[int, str, str, str | None]:

@@ -25,7 +25,7 @@ AGAIN = "save the file again as CSV in UTF-8, with one line of names and one row
 
 
 class Dialect(NamedTuple):
-    """How a table is written; `names` are those of its columns, 1, 2, 3 where there is no header."""
+    """How a table is written; `names` are those of its columns, numbers for those without."""
 
     separator: str
     decimal: str
@@ -64,6 +64,7 @@ def dialect(path: Path) -> Dialect:
         names = [str(i) for i in range(1, len(names) + 1)]
     if '"' in lines[0]:
         names = [str(name).strip() for name in _read(path, separator, decimal, nrows=0, dtype=str).columns]
+    names = [name or str(i) for i, name in enumerate(names, 1)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"two columns are called `{twice[0]}`", where=str(path), hint="rename one of them")
     return Dialect(separator, decimal, tuple(names), headed)
