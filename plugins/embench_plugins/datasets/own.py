@@ -19,6 +19,7 @@ from embench.interfaces.recording import Recording, Signal
 from embench_plugins.datasets.formats import e4, own_tables
 from embench_plugins.datasets.formats.corpus_files import parts
 from embench_plugins.datasets.formats.corpus_layout import POTENTIALS
+from embench_plugins.datasets.formats.own_bids import bids_files, read_bids
 from embench_plugins.datasets.formats.own_card import card
 from embench_plugins.datasets.formats.own_checks import read_description
 from embench_plugins.datasets.formats.own_items import Item, find_items, some
@@ -81,7 +82,8 @@ class Own(Dataset):
             found.append(self._people_path)
         for item in self._of(subject):
             for m, path in item.paths.items():
-                own = [path / e4.FILES[m]] if self._source(item).e4 else parts(path)
+                source = self._source(item)
+                own = bids_files(path) if source.bids else [path / e4.FILES[m]] if source.e4 else parts(path)
                 found += [part for part in own if part.is_file()]
             found += self._tables_of(item)
         return sorted(set(found))
@@ -160,10 +162,11 @@ class Own(Dataset):
         columns += [people.group] if people.group and people.group not in self._names else []
         rows = self._tables.rows(path)
         own_tables.check_columns(path, list(rows.columns), columns, self._written.where("participants"))
+        prefix = "sub-" if any(source.bids for source in self.description.recordings) else ""
         found: dict[str, Mapping[str, str]] = {}
         lines: dict[str, int] = {}
         for line, row in rows.iterrows():
-            key = own_tables.canonical(row[people.id])
+            key = own_tables.canonical(row[people.id].removeprefix(prefix))
             if key in found:
                 what = f"lines {lines[key]} and {line} are both of participant `{row[people.id]}`"
                 raise DataError(what, where=str(path), expected="one row for each", hint="remove one of them")
@@ -221,6 +224,9 @@ class Own(Dataset):
         if source.e4:
             return read_e4(next(iter(item.paths.values())), source.modalities)
         channels = source.signals if isinstance(source.signals, Mapping) else {}
+        if source.bids:
+            where = self._written.where("recordings", item.source, "signals")
+            return read_bids(self.root, item.paths[""], channels, where)
         places = {m: self._written.where("recordings", item.source, "signals", m) for m in item.paths}
         try:
             return read_files(item.paths, channels, places)
@@ -313,7 +319,12 @@ class Own(Dataset):
     def _one_table(self, item: Item, source: Source) -> tuple[Path, OwnChannels] | None:
         """The recording's table, in which a label may be a column."""
         for m, path in item.paths.items():
-            if isinstance(source.signals, Mapping) and not source.signals[m].file and path.suffix.lower() in TABLES:
+            if (
+                not source.bids
+                and isinstance(source.signals, Mapping)
+                and not source.signals[m].file
+                and path.suffix.lower() in TABLES
+            ):
                 return path, source.signals[m]
         return None
 

@@ -236,8 +236,18 @@ def _bids(folder: Path) -> tuple[list[str], list[str], list[str]]:
     rows = own_tables.rows(events)
     column = "trial_type" if "trial_type" in rows else str(rows.columns[-1])
     classes = sorted({cell for cell in rows[column] if cell.lower() not in own_tables.MISSING})[:_MOST_CLASSES]
-    label = f"  event: {{events: {_text(column)}, classes: [{', '.join(map(_text, classes))}]}}"
-    return lines, [label + "  # those of the first recording"], _of_classes("event", classes)
+    path = events.relative_to(folder).as_posix()
+    for entity, name in (("sub", "participant"), ("ses", "session"), ("task", "task"), ("run", "run")):
+        path = re.sub(rf"(?<![a-z]){entity}-[A-Za-z0-9]+", f"{entity}-{{{name}}}", path)
+    label = [
+        "  event:",
+        f'    table: "{path}"',
+        "    start: onset",
+        "    duration: duration",
+        f"    column: {_text(column)}",
+        f"    classes: [{', '.join(map(_text, classes))}]  # of the first recording; choose",
+    ]
+    return lines, label, _of_classes("event", classes)
 
 
 def _electrodes(folder: Path) -> list[str]:

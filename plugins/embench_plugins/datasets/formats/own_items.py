@@ -10,6 +10,7 @@ from pathlib import Path
 
 from embench.errors import DataError
 from embench_plugins.datasets.formats import own_tables
+from embench_plugins.datasets.formats.own_bids import find_bids
 from embench_plugins.datasets.formats.own_layout import Description, Source
 from embench_plugins.datasets.formats.own_yaml import DATASET, HINT, Written
 
@@ -59,7 +60,11 @@ def find_items(root: Path, of: Description, written: Written) -> Mapping[str, li
 def _found(root: Path, i: int, source: Source, written: Written) -> list[Item]:
     """The recordings of one source: files with the same text for each name in braces belong together."""
     found: dict[tuple[str, ...], Item] = {}
-    for m in source.modalities:
+    if source.bids:
+        for path, facts in find_bids(root, source.bids):
+            values = tuple(facts.values())
+            found[values] = Item("_".join(f"{k}-{v}" for k, v in facts.items()), i, facts, {"": path})
+    for m in () if source.bids else source.modalities:
         template = source.own_template(m)
         for path, facts in template.matches(root) if template else ():
             if path.is_dir() != bool(source.e4) or path == root / DATASET:
@@ -71,6 +76,12 @@ def _found(root: Path, i: int, source: Source, written: Written) -> list[Item]:
                 hint = "put names in braces in the place of stars"
                 raise DataError(what, where=written.where("recordings", i), expected="one", hint=hint)
             item.paths[m] = path
+    if source.bids and not found:
+        raise DataError(
+            f"there is no recording of task `{source.bids}`",
+            where=written.where("recordings", i, "bids"),
+            expected=f"sub-XX/eeg/sub-XX_task-{source.bids}_eeg.edf (or .bdf, .vhdr, .set), or _physio.tsv.gz",
+        )
     if not found:
         texts = [t.text for m in source.modalities if (t := source.own_template(m))]
         raise DataError(

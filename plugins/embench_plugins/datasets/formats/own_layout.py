@@ -14,6 +14,8 @@ from embench_plugins.datasets.formats import e4
 from embench_plugins.datasets.formats.corpus_layout import Channels
 from embench_plugins.datasets.formats.own_paths import Template
 
+ENTITIES = ("participant", "session", "task", "run")
+"""What the names of BIDS files say."""
 SENSED = tuple(m for m in MODALITIES if m not in ("video", "face_au", "eeg_bands"))
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
@@ -176,7 +178,7 @@ class Source(_Part):
     def names(self) -> tuple[str, ...]:
         """What is known of a recording from the path of its files."""
         if self.bids:
-            return ("participant", "session", "task", "run")
+            return ENTITIES
         template = self.template or next(iter(filter(None, map(self.own_template, self.modalities))), None)
         return template.names if template else ()
 
