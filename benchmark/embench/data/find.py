@@ -14,7 +14,7 @@ from embench.errors import DataError, MachineError, UsageError
 from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
-from embench.registry.trust import FOLDER, refuse_file
+from embench.registry.trust import DATA_FOLDER, refuse_file
 from embench.store import Store, cache_root, fingerprint, prepare
 from embench.store.reading import reader_faults
 
@@ -36,7 +36,7 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
     """The reader of the dataset that a name or a folder's path stands for, and the folder of its data. A name that the
     registry lacks is that of a folder of own recordings below the data root; records write it `own/NAME`."""
     if is_folder(name):
-        refuse_file(FOLDER, name)
+        refuse_file(DATA_FOLDER, name)
         folder = Path(name).expanduser()
         return registry.find("dataset", _reader_of(folder)), folder
     own = re.fullmatch(rf"({OWN}/)?([\w-]+)", name)

@@ -12,7 +12,7 @@ _RECORD: ContextVar[tuple[str, str | None] | None] = ContextVar("record", defaul
 """The record whose names are being resolved, and a folder that the user named all the same; None where a user names all
 that is to be run."""
 
-FOLDER = "folder of data"
+DATA_FOLDER = "folder of data"
 HINT = "if you know who wrote it: --trust-code runs it"
 
 
@@ -40,5 +40,5 @@ def refuse_file(what: str, name: str) -> None:
             f"a record names a {what} outside of installed packages: {name}",
             where=record,
             expected="the name of an installed plugin, dataset or protocol",
-            hint=HINT if what != FOLDER else f"name it yourself: --dataset {name}; {HINT}",
+            hint=HINT if what != DATA_FOLDER else f"name it yourself: --dataset {name}; {HINT}",
         )

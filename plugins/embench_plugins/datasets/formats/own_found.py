@@ -24,10 +24,10 @@ from embench_plugins.datasets.formats.own_yaml import DATASET
 WAVES = (".edf", ".bdf", ".hea")
 ELECTRODES = re.compile(r"(?i)(eeg[ _])?(fp|af|f|fc|ft|c|cp|t|tp|p|po|o|i)(z|[1-9]|10)([ _.-](ref|le|avg|a[12]))?\.*")
 SIGNALS = {
+    "temp": (r"temp\w*|skt|skin.?temp\w*", "degC"),
     "eda": (r"eda|gsr|skin|skin.?cond\w*|scl?|electrodermal\w*", "uS"),
     "ppg": (r"ppg|bvp|pulse|pleth\w*", "a.u."),
     "ecg": (r"ecg|ekg", "mV"),
-    "temp": (r"temp\w*|skt|skin.?temp\w*", "degC"),
     "resp": (r"resp\w*|rsp|breath\w*", "a.u."),
     "emg": (r"emg\w*", "uV"),
     "eog": (r"eog\w*|[hv]eog", "uV"),

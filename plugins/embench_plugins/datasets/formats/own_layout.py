@@ -229,6 +229,8 @@ class LabelSource(_Part):
             raise ValueError("which `column` of the table holds the label?")
         if self.start and (self.end is None) == (self.duration is None):
             raise ValueError("when does it end? give the column of the `end`, or that of the `duration`")
+        if (self.end or self.duration) and not self.start:
+            raise ValueError("when does it begin? give the column of the `start`")
         if self.start and self.time:
             raise ValueError("`start` is of stretches, `time` of moments: one of them")
         if self.scale and not self.scale[0] < self.scale[1]:
