@@ -54,7 +54,8 @@ def folder(tmp_path, monkeypatch):
     """An empty folder with the pages' files in it; now the working folder."""
     for page in PAGES:
         for name, text in files(page).items():
-            (tmp_path / name).write_text(text)
+            if "/" not in name:
+                (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
@@ -93,13 +94,18 @@ def mine(folder, site, installing):
 @pytest.fixture
 def shell(folder, request):
     """Runs a printed command as a reader would, and gives its exit code and what it printed. `make` only says what it
-    would do: its targets are what continuous integration runs."""
+    would do: its targets are what continuous integration runs. A file in a folder, such as `study/dataset.yaml`, is
+    written once `data new` has."""
 
     def run(words):
         program, *arguments = words
         if program in EMBENCH:
             capsys = request.getfixturevalue("capsys")
             code = main([str(request.getfixturevalue("real_data")) if word == "DIR" else word for word in arguments])
+            if arguments[:2] == ["data", "new"]:  # a reader now fills the file in, as the page shows it
+                for name, text in (item for page in PAGES for item in files(page).items()):
+                    if name.startswith(f"{arguments[2]}/"):
+                        (folder / name).write_text(text)
             return code, "".join(capsys.readouterr())
         line = {
             "make": ["make", "--dry-run", "--directory", str(ROOT), *arguments],

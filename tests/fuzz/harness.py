@@ -49,6 +49,7 @@ DATASETS = {
     "hku956": (2, 12.0, ("wearable_stress",)),
     "eegmat": (2, 30.0, ("corpus",)),
     "corpus": (2, 10.0, ("stress_predict", "case")),
+    "own": (2, 60.0, ("stress_predict", "corpus")),
 }
 """Of the generated sets: people and seconds, as few as the formats allow, and datasets whose files take the place of
 their own: of like formats, where there are some."""

@@ -109,7 +109,7 @@ def synthesize(out, *, subjects, seed, effect): (out / "by").write_text("the fun
 FRAGMENT = """
 dataset:
   silent: {target: 'embench_other.readers:Silent', revision: 1, summary: s}
-  own: {target: 'embench_other.readers:Own', revision: 1, summary: s}
+  mine: {target: 'embench_other.readers:Own', revision: 1, summary: s}
   both: {target: 'embench_other.readers:Own', revision: 1, summary: s, synthesizer: 'embench_other.made:synthesize'}
   same: {alias_of: both}
   misspelt: {target: 'embench_other.readers:Own', revision: 1, summary: s, synthesizer: 'embench_other.made:synthesise'}
@@ -134,7 +134,7 @@ def datasets(site, installing):
 
 
 @pytest.mark.usefixtures("datasets")
-@pytest.mark.parametrize(("name", "by"), [("own", "the class"), ("both", "the function"), ("same", "the function")])
+@pytest.mark.parametrize(("name", "by"), [("mine", "the class"), ("both", "the function"), ("same", "the function")])
 def test_generator_of_the_fragment_comes_before_the_class_own(name, by, tmp_path):
     registry.synthesizer(name)(tmp_path, subjects=1, seed=0, effect=1.0)
     assert (tmp_path / "by").read_text() == by
@@ -142,7 +142,7 @@ def test_generator_of_the_fragment_comes_before_the_class_own(name, by, tmp_path
 
 @pytest.mark.usefixtures("datasets")
 def test_dataset_without_a_generator_says_so():
-    assert [name for name in ("silent", "own", "both") if registry.has_synthesizer(name)] == ["own", "both"]
+    assert [name for name in ("silent", "mine", "both") if registry.has_synthesizer(name)] == ["mine", "both"]
     with pytest.raises(UsageError, match="silent has no synthesizer"):
         registry.synthesizer("silent")
 

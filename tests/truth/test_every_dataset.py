@@ -46,6 +46,7 @@ SMALL = {
     "wearable_stress": Small(7, 300),
     "hku956": Small(6, 20),
     "eegmat": Small(6, 60),
+    "own": Small(6, 300),
 }
 
 EFFECTS = {
@@ -61,6 +62,7 @@ EFFECTS = {
     "wearable_stress": Effect(20, None, "stress", "ppg,eda"),
     "hku956": Effect(16, None, "arousal", "ppg"),
     "eegmat": Effect(20, None, "task", "eeg"),
+    "own": Effect(20, None, "stress", "ppg,eda"),
 }
 
 

@@ -19,6 +19,7 @@ from embench.records.record import read_record
 def audit_run(
     folder: Path,
     *,
+    dataset: str | None = None,
     data_root: Path | None = None,
     retrained: int = 0,
     out: Path | None = None,
@@ -29,6 +30,7 @@ def audit_run(
 
     Args:
         folder: of the run, or of a leaderboard entry.
+        dataset: name or folder of the data; by default as the record has it.
         data_root: where the data lie; by default where the run had them.
         retrained: how often the request is retrained on permuted labels.
         out: the folder that gets `audit.json`; by default the run's own. That of an entry whose labels are not public
@@ -40,9 +42,9 @@ def audit_run(
             `out` cannot be made. CheckFailed: the record names code in a file.
     """
     known = read_record(Path(folder))
-    with names_resolved([(Path(folder), known)], trust_code=trust_code):
-        evidence = collect_evidence(Path(folder), data_root, known)
-        made = _audit(evidence, data_root, retrained, progress)
+    with names_resolved([(Path(folder), known)], trust_code=trust_code, given=dataset):
+        evidence = collect_evidence(Path(folder), data_root, known, dataset)
+        made = _audit(evidence, dataset, data_root, retrained, progress)
     content = made.json()
     if out is None and evidence.manifest.entry and evidence.card.labels_public != "yes":
         content = sealed_audit(content)  # what it measured would tell labels if the entry were published again
@@ -50,7 +52,9 @@ def audit_run(
     return made
 
 
-def _audit(evidence: Evidence, data_root: Path | None, retrained: int, progress: EventCallback | None) -> Audit:
+def _audit(
+    evidence: Evidence, dataset: str | None, data_root: Path | None, retrained: int, progress: EventCallback | None
+) -> Audit:
     checks: dict[str, CheckResult] = {}
     skipped: dict[str, str] = {}
     for name, check in CHECKS.items():
@@ -61,7 +65,7 @@ def _audit(evidence: Evidence, data_root: Path | None, retrained: int, progress:
         else:
             checks[name] = found
     if retrained:
-        planned, reason = rebuild_plan(evidence.record, data_root, evidence.folder)
+        planned, reason = rebuild_plan(evidence.record, data_root, evidence.folder, dataset)
         if planned is None:
             raise UsageError(f"the run cannot be retrained: {reason}", where=f"--retrain {retrained}")
         from embench.audits.retrain import retrain_permuted  # needs torch, which the audit of a submission does without

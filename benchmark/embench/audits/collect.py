@@ -8,7 +8,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from embench import registry
 from embench.audits.checks.evidence import Evidence, FittedStatistics
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
@@ -32,16 +31,19 @@ if TYPE_CHECKING:
     from embench.planning.plan import Plan
 
 
-def collect_evidence(folder: Path, data_root: Path | None, known: record.Record | None = None) -> Evidence:
-    """Of the record `known`, by default the one in `folder`. Raises DataError where it is incomplete, or the data are
-    not there."""
+def collect_evidence(
+    folder: Path, data_root: Path | None, known: record.Record | None = None, dataset: str | None = None
+) -> Evidence:
+    """Of the record `known`, by default the one in `folder`, and of the data that `dataset` names, by default those
+    that the record does. Raises DataError where it is incomplete, or the data are not there."""
     known = known or record.read_record(folder)
     manifest = Manifest.model_validate(known.run)
     protocol = _protocol(known.run)
     root = data_root or _recorded_root(known.run)
-    name = manifest.dataset.name
+    name = dataset or _recorded_place(known.run, root)
+    _check_same(name, root, manifest)
     store = find.prepared(name, root, protocol)
-    card = card_for_protocol(protocol, registry.load("dataset", name).card)
+    card = card_for_protocol(protocol, find.card_of(name, root))
     targets = choose_targets(card, ",".join(manifest.targets))
     modalities = manifest.method.modalities or list(store.modalities)
     cohort = build_cohort(store, card, targets, modalities, protocol)
@@ -62,7 +64,7 @@ def collect_evidence(folder: Path, data_root: Path | None, known: record.Record 
             sessions=cohort.sessions,
             not_applicable=reasons_of_controls(known),
         )
-    planned, reason = rebuild_plan(known, data_root, folder)
+    planned, reason = rebuild_plan(known, data_root, folder, name)
     differences = [reason] if planned is None else _differences(known.run, planned)
     statistics: Sequence[FittedStatistics] | Undefined
     stages: Sequence[Mapping[str, Any]] | Undefined
@@ -94,18 +96,38 @@ def collect_evidence(folder: Path, data_root: Path | None, known: record.Record 
         missing_sources=missing,
         stages=stages,
         baselines=_baselines(folder, manifest),
-        seal=_seal(folder, known, labels, root) if known.labels is None else None,
+        seal=_seal(folder, labels, name, root) if known.labels is None else None,
     )
 
 
+def _recorded_place(run: Mapping[str, Any], root: Path | None) -> str:
+    """What stands for a record's dataset: its name, or the folder of own recordings that are not below the data
+    root."""
+    named = str(run["dataset"]["name"])
+    asked = str(run["config"].get("request", {}).get("dataset", named))
+    if not find.is_folder(asked):
+        return named
+    try:
+        find.place(named, root)
+    except EmbenchError:
+        return asked
+    return named
+
+
+def _check_same(name: str, root: Path | None, manifest: Manifest) -> None:
+    """Refuses to audit a record on the data of another dataset."""
+    if (found := find.full_name(name, root)) != manifest.dataset.name:
+        raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {name}")
+
+
 def _seal(
-    folder: Path, known: record.Record, labels: Labels, root: Path | None
+    folder: Path, labels: Labels, name: str, root: Path | None
 ) -> Literal["same", "other labels", "other files", "missing"]:
     """See `Evidence.seal`."""
     path = folder / SEAL_FILE
     if not path.is_file():
         return "missing"
-    return compare_seal(path, labels, find.raw_digest_of(known.run["dataset"]["name"], root))
+    return compare_seal(path, labels, find.raw_digest_of(name, root))
 
 
 def _protocol(run: Mapping[str, Any]) -> Protocol:
@@ -149,7 +171,9 @@ def _labels(cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Seque
     return Labels({name: [row[k] for row in rows] for k, name in enumerate(Labels.FIXED)})  # type: ignore[misc]
 
 
-def rebuild_plan(known: record.Record, data_root: Path | None, folder: Path) -> tuple[Plan | None, str]:
+def rebuild_plan(
+    known: record.Record, data_root: Path | None, folder: Path, dataset: str | None = None
+) -> tuple[Plan | None, str]:
     """The plan that the run's request has here, or why it has none."""
     request = known.run["config"].get("request")
     if request is None:
@@ -164,6 +188,8 @@ def rebuild_plan(known: record.Record, data_root: Path | None, folder: Path) -> 
     names = {f.name for f in fields(Request)}
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in request.items() if k in names}
     values.setdefault("pretrainers", tuple(known.run["config"].get("pretrainers", ())))
+    if dataset:
+        values["dataset"] = dataset
     values["data_root"] = data_root or _recorded_root(known.run)
     values["runs"] = folder.parent.parent
     try:
@@ -211,7 +237,7 @@ def _sources(
 
 def _public_name(name: str) -> str:
     """A source's name without the place where it lies."""
-    return Path(name).name if find.is_corpus_folder(name) or ":" in name else name
+    return Path(name).name if find.is_folder(name) or ":" in name else name
 
 
 def _baselines(folder: Path, manifest: Manifest) -> list[record.Record]:

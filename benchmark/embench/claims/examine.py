@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
-from embench import protocols, registry
+from embench import protocols
 from embench.callbacks import EventCallback
 from embench.claims.files import Claim
 from embench.claims.measured import Measured
 from embench.claims.requests import claimed_request
 from embench.claims.verdict import Size, Verdict, direction_verdict, size_verdict
+from embench.data import find
 from embench.data.cohort import card_for_protocol
 from embench.errors import DataError, EmbenchError, Unfinished
-from embench.interfaces.dataset import Card
 from embench.interfaces.recording import parts_of
 from embench.planning.plan import Plan
 from embench.planning.request import Request
@@ -107,7 +108,7 @@ def claim_pairs(
         for dataset in datasets or claim.datasets:
             for leg in legs:
                 protocol = FIXED_PROTOCOL if leg == "fixed" else claim.protocol
-                targets = _targets(claim, dataset, protocol)
+                targets = _targets(claim, dataset, protocol, options.get("data_root"))
                 if claim.place(dataset).targets and not targets:
                     continue  # classes that only the paper's protocol makes
                 stated = [{"protocol": protocol} | claim.options(side, dataset) for side in ("a", "b")]
@@ -116,11 +117,11 @@ def claim_pairs(
     return found
 
 
-def _targets(claim: Claim, dataset: str, protocol: str) -> list[str]:
+def _targets(claim: Claim, dataset: str, protocol: str, data_root: Path | None) -> list[str]:
     """The claim's targets on a dataset, as far as they exist there under a protocol."""
     wanted = claim.place(dataset).targets
     try:
-        card = card_for_protocol(protocols.load_protocol(protocol), registry.load("dataset", dataset).card)
+        card = card_for_protocol(protocols.load_protocol(protocol), find.card_of(dataset, data_root))
     except EmbenchError:
         if dataset in claim.datasets:  # planning will say what is wrong, of this claim alone
             return list(wanted)
@@ -190,7 +191,7 @@ def _paper(wanted: Sequence[ComparedPair], progress: EventCallback | None, worke
 
 def _lacking(pair: ComparedPair) -> list[str]:
     """The modalities, or channels of them, that a claim reads and a dataset does not have."""
-    card: Card = registry.load("dataset", pair.dataset).card
+    card = find.card_of(pair.dataset, pair.a.data_root)
     named = [m.strip() for side in (pair.a, pair.b) for m in (side.modalities or "").split(",") if m.strip()]
     try:
         read = {part: parts_of(part)[0] for m in named for part in m.split("+")}

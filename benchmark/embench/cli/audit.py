@@ -26,7 +26,8 @@ def audit(
         ),
     ] = 0,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Dataset that FILE predicts; see `embench list dataset`.")
+        str | None,
+        typer.Option("--dataset", help="Dataset that FILE predicts, or the folder of own data that a run was on."),
     ] = None,
     data_root: DataRoot = None,
     trust_code: TrustCode = False,
@@ -44,6 +45,7 @@ def audit(
         with Progress() as progress:
             made = audits.audit_run(
                 folder,
+                dataset=dataset,
                 data_root=data_root,
                 retrained=retrain,
                 out=out,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,6 +74,19 @@ def synthesize(
     console.echo(f"{out}: {subjects} synthetic subjects in the format of {entry.name}, effect {effect:g}, seed {seed}")
     if out.name == entry.name.partition("/")[0]:
         console.echo(f"use them with --data-root {out.parent}")
+
+
+@data_app.command("new")
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of your own recordings.")],
+) -> None:
+    """Write a first dataset.yaml for your own recordings, with TODO where a person has to decide."""
+    from embench.data.find import write_description
+
+    path, todo = write_description(folder)
+    console.echo(f"{path}: written; {todo} lines with TODO are to be filled in, all others to be checked")
+    name = folder.as_posix()
+    console.echo(f"then: embench data verify {shlex.quote(name if name[0] in '/.~' else f'./{name}')}")
 
 
 @data_app.command("prepare")

@@ -33,11 +33,10 @@ def labels(
 ) -> None:
     """Summarise labels and signals: classes per subject, units on the cut, shares of variance, agreement, quality."""
     with console.stdout_kept(as_json):
-        from embench import registry
         from embench.cli.progress import Steps
         from embench.data import label_report
         from embench.data.cohort import card_for_protocol, choose_targets
-        from embench.data.find import prepared
+        from embench.data.find import card_of, prepared
         from embench.data.quality import describe_quality
         from embench.protocols import load_protocol, make_units
         from embench.report import drawing, label_figure
@@ -46,7 +45,7 @@ def labels(
         if figure:
             drawing.check_path(figure, "--figure")
         rules = load_protocol(protocol)
-        card = card_for_protocol(rules, registry.load("dataset", dataset).card)
+        card = card_for_protocol(rules, card_of(dataset, data_root))
         chosen = choose_targets(card, target or ",".join(t.name for t in card.targets))
         with Steps() as steps:
             store = prepared(dataset, data_root, rules, 1, lambda n, all_, _: steps(n, all_, "prepared"))

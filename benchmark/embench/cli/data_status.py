@@ -29,18 +29,21 @@ def status(
     """List datasets: where their files are, whether they were verified, and how to obtain them."""
     with console.stdout_kept(as_json):
         from embench import registry
-        from embench.data.find import open_dataset
-        from embench.data.locations import wrong_root
+        from embench.data.find import OWN, open_dataset, own_folders, place
+        from embench.data.locations import data_folder, wrong_root
         from embench.store.reading import reader_faults
 
+        usable = True
         if dataset:
-            facts = [_status(registry.find("dataset", dataset), data_root)]
+            facts = [_status(*place(dataset, data_root), dataset)]
             usable = facts[0]["state"] not in ("missing", "broken")
             if usable:
                 facts[0]["people"] = len(open_dataset(dataset, data_root).subjects())
         else:
-            usable = True
-            facts = [_status_or_fault(entry, data_root) for entry in registry.entries("dataset") if not entry.alias_of]
+            named = [entry for entry in registry.entries("dataset") if not entry.alias_of]
+            facts = [_status_or_fault(entry, data_folder(entry, data_root), entry.name) for entry in named]
+            own = registry.find("dataset", OWN)
+            facts += [_status_or_fault(own, folder, folder.name) for folder in own_folders(data_root)]
     if (wrong := wrong_root(data_root)) and usable:
         console.note(wrong)
     if as_json:
@@ -67,14 +70,14 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
             console.echo(f"{fact['dataset']}: {fact['get']}")
 
 
-def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
-    """Where a dataset is looked for, in which state it is, and what a new user needs from its card."""
+def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
+    """Where a dataset is looked for, in which state it is, and what a new user needs from its card; `name` is what the
+    user calls it."""
     from embench import registry
-    from embench.data.locations import data_folder
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
-    folder, cls = data_folder(entry, data_root), registry.load("dataset", entry.full_name)
+    cls = registry.load("dataset", entry.full_name)
     card: Card = cls.card
     found = folder.is_dir() and any(folder.iterdir())
     fault, record = None, None
@@ -93,7 +96,7 @@ def _status(entry: Entry, data_root: Path | None) -> dict[str, Any]:
             fault = f"{error.what}; {error.hint}" if error.hint else error.what
     read = card.verified_on_real
     return {
-        "dataset": entry.name,
+        "dataset": name,
         "title": card.title,
         "folder": str(folder),
         "state": "missing" if not found else "broken" if fault else "generated" if generated else "found",
@@ -141,15 +144,13 @@ def _verified(record: Any) -> str:
     return f"{record['date'][:10]}, {' and '.join(found) or 'nothing wrong'}"
 
 
-def _status_or_fault(entry: Entry, data_root: Path | None) -> dict[str, Any]:
+def _status_or_fault(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
     """`_status`, or under `broken` why there is none: one faulty plugin must not hide the others."""
-    from embench.data.locations import data_folder
-
     try:
-        return _status(entry, data_root)
+        return _status(entry, folder, name)
     except (EmbenchError, AttributeError) as error:  # an AttributeError: the class has no card, or one of other fields
-        folder, fault = data_folder(entry, data_root), str(error).partition("\n")[0]
+        fault = str(error).partition("\n")[0]
         return {
-            "dataset": entry.name, "folder": str(folder), "state": "broken", "found": False, "generated": False,
+            "dataset": name, "folder": str(folder), "state": "broken", "found": False, "generated": False,
             "broken": fault,
         }  # fmt: skip

@@ -55,7 +55,8 @@ def score(
                 out=out,
                 progress=lambda n, all_, _: steps(n, all_, "prepared"),
             )
-        audited = audits.audit_run(result.folder, data_root=data_root, trust_code=True)  # its names are the user's own
+        # Its names are the user's own.
+        audited = audits.audit_run(result.folder, dataset=dataset, data_root=data_root, trust_code=True)
         document = {**result.json(), "outside": result.manifest["outside"], "audit": audited.json()}
     if as_json:
         console.document(document)

@@ -3,43 +3,112 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from embench import registry
 from embench.callbacks import ProgressCallback
+from embench.data import locations
 from embench.data.locations import data_folder, wrong_root
-from embench.errors import DataError
-from embench.interfaces.dataset import Dataset
+from embench.errors import DataError, MachineError, UsageError
+from embench.interfaces.dataset import Card, Dataset
 from embench.protocols import Protocol
 from embench.registry import Entry
-from embench.registry.trust import refuse_file
+from embench.registry.trust import DATA_FOLDER, refuse_file
 from embench.store import Store, cache_root, fingerprint, prepare
+from embench.store.reading import reader_faults
 
-CORPUS = "corpus"
-"""The dataset whose folder may lie anywhere: a file of its own, `corpus.yaml`, says what is in it."""
+OWN = "own"
+DESCRIPTIONS = {"dataset.yaml": OWN, "corpus.yaml": "corpus"}
+"""The datasets whose folder may lie anywhere, by the file in it that says what it holds."""
 
 
-def is_corpus_folder(name: str) -> bool:
-    """Whether what stands for a dataset is the path of a folder to pretrain on. A name without a slash that the
-    registry knows is that dataset's."""
-    path = Path(name).expanduser()
+def is_folder(name: str) -> bool:
+    """Whether what stands for a dataset is the path of a folder that says itself what it holds. A name without a slash
+    that the registry knows is that dataset's."""
     if name.startswith(("/", "./", "../", "~")):
         return ".py:" not in name
-    return (path / f"{CORPUS}.yaml").is_file() and ("/" in name or name not in registry.names("dataset"))
+    described = any((Path(name) / file).is_file() for file in DESCRIPTIONS)
+    return described and ("/" in name or name not in registry.names("dataset"))
 
 
 def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
-    """The dataset that a name, or the path of a corpus, stands for, and the folder of its data."""
-    if is_corpus_folder(name):
-        refuse_file("folder of data", name)
-        return registry.find("dataset", CORPUS), Path(name).expanduser()
-    entry = registry.find("dataset", name)
+    """The reader of the dataset that a name or a folder's path stands for, and the folder of its data. A name that the
+    registry lacks is that of a folder of own recordings below the data root; records write it `own/NAME`."""
+    if is_folder(name):
+        refuse_file(DATA_FOLDER, name)
+        folder = Path(name).expanduser()
+        return registry.find("dataset", _reader_of(folder)), folder
+    own = re.fullmatch(rf"({OWN}/)?([\w-]+)", name)
+    if own and own[2] not in registry.names("dataset"):
+        folder = locations.data_root(data_root) / own[2]
+        if (folder / "dataset.yaml").is_file():
+            return registry.find("dataset", OWN), folder
+        if own[1]:
+            raise DataError(
+                f"no data of {own[2]} here",
+                where=str(folder),
+                expected="the folder with dataset.yaml, below --data-root or $EMBENCH_DATA under that name",
+                hint="name the folder itself, as in --dataset ./FOLDER",
+            )
+    entry = registry.find("dataset", OWN if name == f"{OWN}/{OWN}" else name)
     return entry, data_folder(entry, data_root)
 
 
-def full_name(name: str) -> str:
-    """The full name of a dataset, whatever it is called here."""
-    return place(name, None)[0].full_name
+def _reader_of(folder: Path) -> str:
+    """Where no file says what a folder holds, the reader of own recordings tells what is missing."""
+    return next((reader for file, reader in DESCRIPTIONS.items() if (folder / file).is_file()), OWN)
+
+
+def own_folders(data_root: Path | None) -> list[Path]:
+    """The folders of own recordings below the data root."""
+    root = locations.data_root(data_root)
+    known = registry.names("dataset")
+    return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
+
+
+def full_name(name: str, data_root: Path | None) -> str:
+    """The full name of a dataset, whatever it is called here: of own recordings `own/NAME`."""
+    entry, _ = place(name, data_root)
+    return f"{OWN}/{open_dataset(name, data_root).card.name}" if _is_own(entry) else entry.full_name
+
+
+def card_of(name: str, data_root: Path | None) -> Card:
+    """The card of a dataset: that of its reader's class, or where the folder is here, which may say itself what it
+    holds, that of the reader on it."""
+    entry, folder = place(name, data_root)
+    if _is_own(entry) or folder.is_dir():
+        return open_dataset(name, data_root).card
+    card: Card = registry.load("dataset", entry.full_name).card
+    return card
+
+
+def write_description(folder: Path) -> tuple[Path, int]:
+    """Writes the first `dataset.yaml` of a folder of own recordings; its path, and how many lines a person has to fill
+    in.
+
+    Raises:
+        UsageError: there is one already, which is never changed. DataError: no recordings are found.
+        MachineError: it cannot be written.
+    """
+    path = folder / "dataset.yaml"
+    if path.exists() or path.is_symlink():
+        raise UsageError(
+            "there is one already, which stays as it is",
+            where=str(path),
+            hint="to begin anew, move it away first",
+        )
+    text = registry.describer(OWN)(folder)
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise MachineError(f"it cannot be written: {error.strerror}", where=str(path)) from error
+    return path, sum("TODO" in line for line in text.splitlines()[1:])
+
+
+def _is_own(entry: Entry) -> bool:
+    return entry.full_name == f"{registry.BUNDLED}/{OWN}"
 
 
 def open_dataset(name: str, data_root: Path | None) -> Dataset:
@@ -51,7 +120,14 @@ def open_dataset(name: str, data_root: Path | None) -> Dataset:
     entry, folder = place(name, data_root)
     reader = registry.load("dataset", entry.full_name)
     if not folder.is_dir():
-        if (wrong := wrong_root(data_root)) and not is_corpus_folder(name):
+        if is_folder(name):
+            raise DataError(
+                "there is no such folder",
+                where=str(folder),
+                expected=f"recordings, and beside them {' or '.join(DESCRIPTIONS)}",
+                hint=f"{reader.card.obtain}",
+            )
+        if wrong := wrong_root(data_root):
             raise DataError(
                 f"no data of {reader.card.title}: {wrong}",
                 where=str(folder),
@@ -69,8 +145,25 @@ def open_dataset(name: str, data_root: Path | None) -> Dataset:
             "in --data-root, $EMBENCH_DATA or the default folder",
             hint=reader.card.obtain + instead,
         )
-    dataset: Dataset = reader(folder)
+    with reader_faults(entry.full_name, str(folder)):
+        dataset: Dataset = reader(folder)
+    if _is_own(entry):
+        _check_name(dataset, is_path=is_folder(name))
     return dataset
+
+
+def _check_name(dataset: Dataset, *, is_path: bool) -> None:
+    """Refuses own recordings under a name that means others, here or in a record."""
+    name, where = dataset.card.name, str(dataset.root / "dataset.yaml")
+    if name in registry.names("dataset") and name != OWN:
+        raise DataError(f"`name: {name}` is that of another dataset", where=where, expected="a name of your own")
+    if not is_path and name != dataset.root.name:
+        raise DataError(
+            f"`name: {name}` is not that of its folder, {dataset.root.name}",
+            where=where,
+            expected="the same name, by which records find the data again",
+            hint="rename one of them, or name the folder by its path, as in --dataset ./FOLDER",
+        )
 
 
 def prepared(
@@ -81,11 +174,11 @@ def prepared(
     progress: ProgressCallback | None = None,
 ) -> Store:
     """The prepared store of a dataset under a protocol's rules; made now, or found."""
-    full = full_name(name)
+    entry, _ = place(name, data_root)
     return prepare(
         open_dataset(name, data_root),
-        full,
-        registry.code_identity("dataset", full),
+        full_name(name, data_root),
+        registry.code_identity("dataset", entry.full_name),
         rate_hz=protocol.rate_hz,
         rules=protocol.preprocess,
         cache=cache_root(),

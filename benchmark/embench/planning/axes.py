@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import combinations
 
-from embench import registry
+from embench.data import find
 from embench.data.cohort import card_for_protocol
 from embench.errors import UsageError
 from embench.planning.method import chosen_modalities
@@ -53,7 +53,7 @@ def _drops(request: Request) -> list[str | None]:
 def _modalities(request: Request) -> tuple[str, ...]:
     """Those that the method of a request reads, known without its data."""
     protocol = load_protocol(request.protocol)
-    card = card_for_protocol(protocol, registry.load("dataset", request.dataset).card)
+    card = card_for_protocol(protocol, find.card_of(request.dataset, request.data_root))
     if request.train_dataset:
         request = of_both(request, protocol, card)
     return chosen_modalities(request, card, list(card.modalities))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from embench import registry
-from embench.data.find import is_corpus_folder
+from embench.data.find import is_folder
 from embench.engine.specs import Part
 from embench.errors import PluginError, UsageError
 from embench.files import sha256
@@ -235,7 +235,7 @@ def _labelled_dataset(dataset: str) -> str:
 def without_paths(text: str) -> str:
     """The value of `--pretrainer`, with a corpus's folder by its name alone, as records and titles have it."""
     source = read_pretrainer(text)[2]
-    if not source or not is_corpus_folder(source):
+    if not source or not is_folder(source):
         return text
     return f"{text.removesuffix(source)}{Path(source).expanduser().resolve().name}"
 

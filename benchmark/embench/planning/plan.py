@@ -66,7 +66,9 @@ class Plan:
             "dataset": self.dataset,
             "data": self.test.store.key,
             "train_dataset": self.trained_on,
-            "pretrained_on": sorted({find.full_name(p.source) for p in self.method.pretraining if p.source}),
+            "pretrained_on": sorted(
+                {find.full_name(p.source, self.request.data_root) for p in self.method.pretraining if p.source}
+            ),
             "train_data": self.fit.store.key,
             "protocol": self.protocol.hash,
             "preset": self.method.preset,
@@ -91,19 +93,21 @@ class Plan:
     @property
     def trained_on(self) -> str | None:
         """Full name of the dataset that the method is trained on, where it is another one."""
-        return find.full_name(self.request.train_dataset) if self.request.train_dataset else None
+        other = self.request.train_dataset
+        return find.full_name(other, self.request.data_root) if other else None
 
     @property
     def overlap(self) -> Overlap:
         """What pretraining may have seen of the test subjects; worked out, never declared."""
         found: list[Overlap] = ["none"]
+        tested, root = self.request.dataset, self.request.data_root
         for step in self.method.pretraining:
             own = step.source is None
-            same = step.source is not None and find.share_files(step.source, self.dataset, self.request.data_root)
+            same = step.source is not None and find.share_files(step.source, tested, root)
             if same or (own and self.protocol.leaks):
                 found.append("labelled_target" if step.labels == "source" else "unlabelled_target")
         if self.started:
-            found.append(self.started.overlap(self.dataset, find.file_marks(self.dataset, self.request.data_root)))
+            found.append(self.started.overlap(self.dataset, find.file_marks(tested, root)))
         if any(part.assets for part in self.method.encoders.values()):
             found.append("unknown")  # which subjects an encoder's own weights have seen
         return max(found, key=get_args(Overlap).index)
@@ -190,17 +194,17 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     """
     protocol = load_protocol(request.protocol)
     device = machine.resolve_device(request.device)
-    dataset = registry.find("dataset", request.dataset).full_name
-    card = card_for_protocol(protocol, registry.load("dataset", dataset).card)
+    dataset = find.full_name(request.dataset, request.data_root)
+    card = card_for_protocol(protocol, find.card_of(request.dataset, request.data_root))
     if request.train_dataset:
         request = of_both(request, protocol, card)
     # Wrong names are reported before data are read, which may take long.
-    resolve_method(request, card, list(card.modalities), device)
     targets = choose_targets(card, request.targets)
+    resolve_method(request, card, list(card.modalities), device)
 
     workers = request.workers or default_workers({"cpu"})
     on_step = every_fifth(f"preparing {card.name}", progress)
-    store = find.prepared(dataset, request.data_root, protocol, workers, on_step)
+    store = find.prepared(request.dataset, request.data_root, protocol, workers, on_step)
     method = resolve_method(request, card, list(store.modalities), device)
     if method.joins == "estimator":
         _check_estimator(method, targets)

@@ -48,8 +48,7 @@ def source_of(
     """
     name = str(step.source)
     store = find.prepared(name, request.data_root, protocol, workers)
-    # The reader's own card: that of a corpus is its folder's.
-    card = card_for_protocol(protocol, find.open_dataset(name, request.data_root).card)
+    card = card_for_protocol(protocol, find.card_of(name, request.data_root))
     if step.labels == "none":
         return unlabelled_cohort(store, card, protocol)
     if not card.targets:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from embench import registry
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.errors import UsageError
@@ -50,7 +49,7 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
         UsageError: it lacks a modality or target of the run, or has it otherwise; or its subjects are those tested.
             DataError: its data are missing or bad.
     """
-    where, name = f"--train-dataset {request.train_dataset}", find.full_name(str(request.train_dataset))
+    where, name = f"--train-dataset {request.train_dataset}", str(request.train_dataset)
     card = _card(request, protocol)
     if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
         raise UsageError(
@@ -94,7 +93,7 @@ def trained_on(request: Request, modalities: Sequence[str], protocol: Protocol, 
 
 
 def _card(request: Request, protocol: Protocol) -> Card:
-    return card_for_protocol(protocol, registry.load("dataset", find.full_name(str(request.train_dataset))).card)
+    return card_for_protocol(protocol, find.card_of(str(request.train_dataset), request.data_root))
 
 
 def _channels(card: Card, modality: str) -> tuple[str, ...] | None:

@@ -18,11 +18,14 @@ pretrainers stand elsewhere in the record, without paths."""
 
 
 @contextmanager
-def names_resolved(records: Sequence[tuple[Path, Record]], *, trust_code: bool = False) -> Iterator[None]:
+def names_resolved(
+    records: Sequence[tuple[Path, Record]], *, trust_code: bool = False, given: str | None = None
+) -> Iterator[None]:
     """While it lasts, names of these records (folder, record) resolve among installed packages only.
 
     Args:
         trust_code: whether the user vouches for their authors, so that classes in files are imported.
+        given: a folder of data that the user names.
 
     Raises:
         CheckFailed: without `trust_code`, a field names a class in a file.
@@ -36,7 +39,7 @@ def names_resolved(records: Sequence[tuple[Path, Record]], *, trust_code: bool =
                 hint=HINT,
             )
     where = ", ".join(str(folder / "run.yaml") for folder, _ in records)
-    with installed_only(where, trust_code=trust_code):
+    with installed_only(where, trust_code=trust_code, given=given):
         yield
 
 
@@ -48,6 +51,9 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
         kept = {name: value for name, value in config["request"].items() if name not in LOCAL_OPTIONS}
         if "protocol" in kept:
             kept["protocol"] = run["protocol"]["name"]
+        for option, part in (("dataset", "dataset"), ("train_dataset", "trained_on")):
+            if names_place(str(kept.get(option))):
+                kept[option] = run[part]["name"]
         config["request"] = kept
     return {**run, "config": config}
 

@@ -3,7 +3,7 @@
 from embench.registry.catalogue import entries, find, names, refresh, shipped
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry
 from embench.registry.identity import code_identity
-from embench.registry.loading import converters, has_synthesizer, load, origin, source_file, synthesizer
+from embench.registry.loading import converters, describer, has_synthesizer, load, origin, source_file, synthesizer
 
 __all__ = [
     "BROKEN_PACKAGE",
@@ -12,6 +12,7 @@ __all__ = [
     "Entry",
     "code_identity",
     "converters",
+    "describer",
     "entries",
     "find",
     "has_synthesizer",

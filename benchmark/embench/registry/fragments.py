@@ -23,8 +23,8 @@ BROKEN_PACKAGE = "package"
 
 _REQUIRED = ("target", "revision", "summary")
 _OPTIONAL = ("paper", "modalities", "licence")
-_OF_KINDS = {"dataset": "synthesizer", "encoder": "converter", "pretrainer": "converter"}
-"""The function that a plugin of a kind may have beside its class."""
+_OF_KINDS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",), "pretrainer": ("converter",)}
+"""The functions that a plugin of a kind may have beside its class."""
 _OF_DATASETS = ("address", "availability", "download", "hours")
 _TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
 _PLAIN: dict[str, tuple[type, ...]] = {**dict.fromkeys(_TEXTS, (str,)), "hours": (int, float)}
@@ -46,6 +46,7 @@ class Entry:
         broken: why it can't be used, or None. A package that can't be read at all is one entry of kind `package`.
         alias_of: the name it is another name for, or None.
         synthesizer: `module:function` that writes synthetic files of a dataset, or None.
+        describer: `module:function` that writes the first description of a folder of own recordings, or None.
         converter: `module:function` that converts checkpoints of other code for an encoder or what a pretrainer trains,
             or None.
         address: the page from which a dataset is obtained; None where it is unknown, as in the fields below.
@@ -68,6 +69,7 @@ class Entry:
     broken: str | None = None
     alias_of: str | None = None
     synthesizer: str | None = None
+    describer: str | None = None
     converter: str | None = None
     address: str | None = None
     availability: str | None = None
@@ -197,6 +199,7 @@ def _entry(
         modalities=tuple(real.get("modalities") or ()),
         licence=real.get("licence"),
         synthesizer=real.get("synthesizer"),
+        describer=real.get("describer"),
         converter=real.get("converter"),
         **{field: real[field] for field in _OF_DATASETS if field in real},
     )
@@ -209,8 +212,8 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
         return "a name is letters, digits, `_`, `-`, `.`, and one `/` before a variant"
     if not isinstance(fields, Mapping):
         return "it is not a mapping of fields"
-    extra = _OF_KINDS.get(kind)
-    known = (*_REQUIRED, *_OPTIONAL, *([extra] if extra else []), *(_OF_DATASETS if kind == "dataset" else ()))
+    extras = _OF_KINDS.get(kind, ())
+    known = (*_REQUIRED, *_OPTIONAL, *extras, *(_OF_DATASETS if kind == "dataset" else ()))
     for key in fields:
         if key not in known:
             return f"unknown field `{key}` ({did_you_mean(str(key), known) or 'known: ' + ', '.join(known)})"
@@ -221,9 +224,9 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
         return f"`target` is {fields['target']!r}, expected `module:Class`"
     if type(fields["revision"]) is not int or fields["revision"] < 1:
         return f"`revision` is {fields['revision']!r}, expected an integer of at least 1"
-    function = fields.get(extra, fields["target"])
-    if not isinstance(function, str) or not _TARGET.fullmatch(function):
-        return f"`{extra}` is {function!r}, expected `module:function`"
+    functions = {extra: fields.get(extra, fields["target"]) for extra in extras}
+    if wrong := next((e for e, f in functions.items() if not isinstance(f, str) or not _TARGET.fullmatch(f)), None):
+        return f"`{wrong}` is {functions[wrong]!r}, expected `module:function`"
     for key in _PLAIN.keys() & fields.keys():
         if type(fields[key]) not in _PLAIN[key]:
             return f"`{key}` is {fields[key]!r}, expected {'a number' if key == 'hours' else 'text'}"

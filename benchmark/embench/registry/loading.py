@@ -93,6 +93,19 @@ def synthesizer(name: str) -> Synthesizer:
     return cast("Synthesizer", _function(entry, entry.synthesizer))
 
 
+def describer(name: str) -> Callable[[Path], str]:
+    """The function that writes the first description of a folder for a dataset's reader, as text.
+
+    Raises:
+        UsageError: there is no such dataset, or it has none.
+        PluginError: importing it failed.
+    """
+    entry = find("dataset", name)
+    if entry.describer is None:
+        raise UsageError(f"{entry.name} describes no folders")
+    return _function(entry, entry.describer)
+
+
 def converters() -> list[tuple[str, Converter]]:
     """All converters of checkpoints: the full name of the plugin that each is for, and the function. Raises PluginError
     where importing one fails."""

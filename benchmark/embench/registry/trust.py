@@ -8,21 +8,24 @@ from contextvars import ContextVar
 
 from embench.errors import CheckFailed
 
-_RECORD: ContextVar[str | None] = ContextVar("record", default=None)
-"""The record whose names are being resolved; None where a user names what is to be run."""
+_RECORD: ContextVar[tuple[str, str | None] | None] = ContextVar("record", default=None)
+"""The record whose names are being resolved, and a folder that the user named all the same; None where a user names all
+that is to be run."""
 
+DATA_FOLDER = "folder of data"
 HINT = "if you know who wrote it: --trust-code runs it"
 
 
 @contextmanager
-def installed_only(record: str, *, trust_code: bool = False) -> Iterator[None]:
+def installed_only(record: str, *, trust_code: bool = False, given: str | None = None) -> Iterator[None]:
     """While it lasts, names resolve among installed packages only, and never to a file or a folder.
 
     Args:
         record: the file that the names come from.
         trust_code: whether the user vouches for it, so that all names resolve as a user's own do.
+        given: a folder that the user names, which is read.
     """
-    token = _RECORD.set(None if trust_code else record)
+    token = _RECORD.set(None if trust_code else (record, given))
     try:
         yield
     finally:
@@ -31,10 +34,11 @@ def installed_only(record: str, *, trust_code: bool = False) -> Iterator[None]:
 
 def refuse_file(what: str, name: str) -> None:
     """Raises CheckFailed where a record names `name`, which lies outside of packages, and nobody vouches for it."""
-    if record := _RECORD.get():
+    record, given = _RECORD.get() or (None, None)
+    if record and name != given:
         raise CheckFailed(
             f"a record names a {what} outside of installed packages: {name}",
             where=record,
             expected="the name of an installed plugin, dataset or protocol",
-            hint=HINT,
+            hint=HINT if what != DATA_FOLDER else f"name it yourself: --dataset {name}; {HINT}",
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from embench import protocols, registry
 from embench.callbacks import EventCallback
+from embench.data import find
 from embench.data.cohort import card_for_protocol, choose_targets
 from embench.planning.request import Request
 from embench.runs import run
@@ -23,7 +24,7 @@ def baselines(
         options: further fields of `Request`.
     """
     rules = protocols.load_protocol(options.get("protocol") or Request.protocol)
-    card = card_for_protocol(rules, registry.load("dataset", dataset).card)
+    card = card_for_protocol(rules, find.card_of(dataset, options.get("data_root")))
     accepts = registry.load("encoder", "handcrafted").accepts
     chosen = options.pop("modalities", None)
     wanted = chosen.split(",") if chosen else [m for m in card.default_modalities if m in accepts]

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
@@ -63,8 +62,7 @@ def score(
             the protocol declares. UsageError: names don't fit.
     """
     rules = load_current_protocol(protocol)
-    full = registry.find("dataset", dataset).full_name
-    card = card_for_protocol(rules, registry.load("dataset", full).card)
+    card = card_for_protocol(rules, find.card_of(dataset, data_root))
     rows, sha = read_submission(path, card)
     chosen = choose_targets(card, targets or ",".join(dict.fromkeys(row.target for row in rows)))
     names = {t.name for t in chosen}
@@ -101,7 +99,7 @@ def score(
         "ignored": ignored,
     }
     del rows  # of many lines, which scoring does not need
-    return _write_record(full, data_root, cohort, rules, predictions, folds, submission, out)
+    return _write_record(dataset, data_root, cohort, rules, predictions, folds, submission, out)
 
 
 def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
@@ -294,12 +292,13 @@ def _write_record(
     """Scores the predictions and writes the record; the ledger knows of it before the labels are joined."""
     units = [cohort.units[i] for i in cohort.eligible]
     tested = protocol_deviations(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
-    facts = evaluation.run_circumstances(dataset, cohort, protocol, tested)
+    full = find.full_name(dataset, data_root)
+    facts = evaluation.run_circumstances(full, cohort, protocol, tested)
     targets = [t.name for t in cohort.targets]
     method = digest([submission["name"], submission["sha256"], targets])
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{_id(method, facts)}"
-    folder = out or LEDGER / name_without_package(dataset).replace("/", "-") / run_id
-    opening = {"dataset": dataset, "protocol": protocol.name, "run": run_id, "method": method}
+    folder = out or LEDGER / name_without_package(full).replace("/", "-") / run_id
+    opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
     data = find.raw_digest_of(dataset, data_root)
     looks = ledger.record_openings(out.parent if out else LEDGER, data, cohort.store.key, opening, targets)
     evaluated = evaluation.score_predictions(predictions, cohort, protocol)
@@ -319,7 +318,7 @@ def _write_record(
         dev_looks=dict(looks.dev),
         ledger=looks.chain,
         device="unknown",
-        config={"dataset": dataset, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
+        config={"dataset": full, "protocol": protocol.hash, "targets": targets, "seeds": list(folds)},
     ).content()
     rows = evaluation.record_folds(cohort, folds)
     rows = [*rows, *evaluation.excluded_rows(cohort, rows)]

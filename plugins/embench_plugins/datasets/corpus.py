@@ -21,17 +21,16 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding, ModalityCard
 from embench.interfaces.recording import Recording, Signal
 from embench_plugins.datasets.formats import e4
+from embench_plugins.datasets.formats.corpus_channels import chosen, factor
 from embench_plugins.datasets.formats.corpus_files import opened, parts
 from embench_plugins.datasets.formats.corpus_layout import (
     HINT,
     LAYOUT,
     POTENTIALS,
     SENSED,
-    VOLTS,
     Channels,
     Layout,
     Source,
-    canonical,
     read_layout,
 )
 from embench_plugins.datasets.formats.corpus_tracks import Track
@@ -173,7 +172,7 @@ class Corpus(Dataset):
         inside = path.relative_to(self.root).as_posix()
         try:
             with opened(path) as tracks_of:
-                tracks = {m: _chosen(path, m, own, tracks_of(own)) for m, own in source.signals.items()}
+                tracks = {m: chosen(path, m, own, tracks_of(own), LAYOUT) for m, own in source.signals.items()}
                 duration = max(track.duration_s for own in tracks.values() for track in own)
                 count = max(1, math.ceil(duration / PIECE_S))
                 # Whole seconds, so that pieces at rates of their own begin together.
@@ -207,7 +206,7 @@ class Corpus(Dataset):
         if last <= first:
             return None
         promised = self.card.modalities[modality]
-        rows = [track.read(first, last) * _factor(path, modality, own, track) for track in tracks]
+        rows = [track.read(first, last) * factor(path, modality, own, track, LAYOUT) for track in tracks]
         with np.errstate(over="ignore"):
             data = np.stack(rows).astype(np.float32)
         data[~np.isfinite(data)] = np.nan
@@ -244,48 +243,3 @@ def _card(layout: Layout) -> Card:
         labels_public="unknown",
         fixed_order=False,
     )
-
-
-def _chosen(path: Path, modality: str, own: Channels, tracks: Sequence[Track]) -> list[Track]:
-    """A file's channels of one modality, in the layout's order. A name that fits as it is written goes before one that
-    fits without case, dots and the like."""
-    chosen = []
-    for wanted in own.channels.values():
-        fitting = [track for track in tracks if track.name == wanted]
-        fitting = fitting or [t for t in tracks if canonical(t.name, modality) == canonical(wanted, modality)]
-        if len(fitting) != 1:
-            held = [track.name for track in tracks]
-            plain = {canonical(name, modality): name for name in held}
-            near = [plain[name] for name in difflib.get_close_matches(canonical(wanted, modality), plain, 1)]
-            raise DataError(
-                f"there are {len(fitting)} channels `{wanted}` for {modality}" if fitting else
-                f"there is no channel `{wanted}` for {modality}" + (f"; did you mean {near[0]}?" if near else ""),
-                where=str(path),
-                expected=f"one of {', '.join(held[:40]) or 'no channel at all'}",
-                hint=f"name the file's own channels in {LAYOUT}",
-            )  # fmt: skip
-        chosen.append(fitting[0])
-    if len({(track.rate, track.samples) for track in chosen}) > 1:
-        rates = ", ".join(f"{track.name} {track.samples} at {track.rate:g} Hz" for track in chosen)
-        raise DataError(f"the channels of {modality} differ in length: {rates}", where=str(path), expected="one rate")
-    if chosen[0].samples < 1:
-        raise DataError(f"no sample of {modality} is in it", where=str(path), expected="a recording")
-    return chosen
-
-
-def _factor(path: Path, modality: str, own: Channels, track: Track) -> float:
-    """What a voltage is multiplied with to be in the card's unit; other signals stay in their files' units."""
-    if modality not in POTENTIALS:
-        return 1.0
-    stated = own.unit or track.unit
-    unit = (stated or "").replace("\N{MICRO SIGN}", "u").replace("\N{GREEK SMALL LETTER MU}", "u")
-    known = {name.lower(): volts for name, volts in VOLTS.items()}
-    if unit.lower() not in known:
-        raise DataError(
-            f"channel {track.name} is in {'no unit that the file names' if stated is None else f'`{stated}`'}",
-            where=str(path),
-            expected=", ".join(VOLTS),
-            hint=f"say `unit: {POTENTIALS[modality]}` for {modality} in {LAYOUT}, if that is what it is",
-        )
-    ratio = known[unit.lower()] / VOLTS[POTENTIALS[modality]]
-    return float(f"{ratio:.12g}")  # a power of ten, without the last bit's rounding

@@ -89,7 +89,7 @@ def synthesize(out: Path, subjects: int, seed: int, effect: float, *, length_s: 
         if kind == 0:
             turn = (person - 1) // 3
             rate = 128 if turn % 3 == 2 else 160
-            _write_edf(out / "eeg" / f"{name}R01.edf", WRITTEN[turn % 2], rate, _eeg(seconds, rate, rng))
+            write_edf(out / "eeg" / f"{name}R01.edf", WRITTEN[turn % 2], rate, _eeg(seconds, rate, rng))
         elif kind == 1:
             _write_wfdb(out / "ecg" / name, 250, _hearts(seconds, 250, rng))
         else:
@@ -113,7 +113,7 @@ def _hearts(seconds: int, rate: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([gain * body.ecg(phase, rate, rng) for gain in (1.0, 0.6)])
 
 
-def _write_edf(path: Path, names: tuple[str, ...], rate: int, data: np.ndarray) -> None:
+def write_edf(path: Path, names: tuple[str, ...], rate: int, data: np.ndarray) -> None:
     """An EDF file of one-second records, each channel over a range of +- 200 uV."""
     count, records = len(data), data.shape[1] // rate
     columns = [

@@ -1,0 +1,164 @@
+"""Tables of text as spreadsheets and loggers save them: any of comma, semicolon and tab, points or commas in numbers,
+with or without a mark of their encoding."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from embench.errors import DataError
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "."})
+"""What stands for nothing in a cell, without case."""
+MOST_BYTES = 2_000_000_000
+_MOST_LINE = 1 << 16
+_SEEN = 50
+AGAIN = "save the file again as CSV in UTF-8, with one line of names and one row a line"
+
+
+class Dialect(NamedTuple):
+    """How a table is written; `names` are those of its columns, numbers for those without."""
+
+    separator: str
+    decimal: str
+    names: tuple[str, ...]
+    headed: bool
+
+
+def dialect(path: Path) -> Dialect:
+    """How a table is written, by its first lines.
+
+    Raises:
+        DataError: it is missing, no text, empty, or two columns have one name.
+    """
+    if not path.is_file():
+        raise DataError("the file is missing", where=str(path), expected="a table")
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
+    lines: list[str] = []
+    with path.open("rb") as file:
+        while len(lines) < _SEEN and (line := file.readline(_MOST_LINE)):
+            if len(line) == _MOST_LINE or b"\0" in line:
+                raise DataError("this is no text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
+            if line.strip():
+                lines.append(line.decode("utf-8-sig", "replace").strip("\r\n"))
+    if not lines:
+        raise DataError("the file is empty", where=str(path), expected="a table", hint=AGAIN)
+    bare = re.sub(r'"[^"]*"', "", lines[0])
+    separator = "\t" if "\t" in bare else ";" if ";" in bare else ","
+    rows = lines[1:] or lines
+    cells = [cell.strip().strip('"') for row in rows for cell in row.split(separator)]
+    commas = separator != "," and any(re.fullmatch(r"-?\d*,\d+", cell) for cell in cells)
+    decimal = "," if commas and not any(re.fullmatch(r"-?\d*\.\d+", cell) for cell in cells) else "."
+    names = [cell.strip().strip('"').strip() for cell in lines[0].split(separator)]
+    headed = not all(math.isfinite(number(name.replace(",", "."))) for name in names)
+    if not headed:
+        names = [str(i) for i in range(1, len(names) + 1)]
+    if '"' in lines[0]:
+        names = [str(name).strip() for name in _read(path, separator, decimal, nrows=0, dtype=str).columns]
+    names = [name or str(i) for i, name in enumerate(names, 1)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"two columns are called `{twice[0]}`", where=str(path), hint="rename one of them")
+    return Dialect(separator, decimal, tuple(names), headed)
+
+
+def _read(path: Path, separator: str, decimal: str, **options: object) -> pd.DataFrame:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                path, sep=separator, decimal=decimal, encoding="utf-8-sig", encoding_errors="replace", index_col=False,
+                skip_blank_lines=True, low_memory=False, skipinitialspace=True, **options,
+            )  # fmt: skip
+    except (ValueError, OverflowError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise DataError(f"not readable as a table: {error}", where=str(path), expected="a table", hint=AGAIN) from error
+
+
+def check_columns(path: Path, there: Sequence[str], wanted: Sequence[str], where: str) -> None:
+    """Raises DataError where a table lacks a column that the line `where` of the description names."""
+    if missing := [name for name in wanted if name not in there]:
+        raise DataError(
+            f"{path.name} has no column `{missing[0]}`",
+            where=where,
+            expected=f"one of {', '.join(there[:20])}",
+            hint=None if len(there) > 1 else "is the separator a comma, semicolon or tab?",
+        )
+
+
+def rows(path: Path) -> pd.DataFrame:
+    """All cells as texts, without spaces around them; the index is the number of the line. Raises DataError."""
+    form = dialect(path)
+    found = _read(path, form.separator, ".", dtype=str, keep_default_na=False, header=0 if form.headed else None)
+    found.columns = list(form.names)[: found.shape[1]]
+    found = found.apply(lambda column: column.str.strip())
+    if form.decimal == ",":
+        found = found.replace(r"^(-?\d*),(\d+)$", r"\1.\2", regex=True)
+    found.index = np.arange(len(found)) + 1 + form.headed
+    if found.empty:
+        raise DataError("the table has no rows", where=str(path), expected="a row at least")
+    return found
+
+
+def columns(path: Path, wanted: Sequence[str], where: str) -> pd.DataFrame:
+    """Some columns as pandas reads them, numbers as numbers. Raises DataError; `where` is the line that names them."""
+    form = dialect(path)
+    check_columns(path, form.names, wanted, where)
+    # All columns, since pandas is silent about longer rows where only some are wanted.
+    found = _read(
+        path, form.separator, form.decimal, header=0 if form.headed else None, na_values=sorted(MISSING - {""})
+    )
+    found.columns = list(form.names)[: found.shape[1]]
+    if found.empty:
+        raise DataError("there are no rows", where=str(path), expected="samples", hint=AGAIN)
+    return found[list(dict.fromkeys(wanted))]
+
+
+def number(text: str) -> float:
+    """A number, NaN where the text is none.
+
+    >>> number("4.5"), number("n/a")
+    (4.5, nan)
+    """
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
+
+
+def canonical(value: str) -> str:
+    """A value by which rows are found: whole numbers without leading zeros.
+
+    >>> canonical("007"), canonical("7.0"), canonical("S07")
+    ('7', '7', 'S07')
+    """
+    value = value.strip()
+    if re.fullmatch(r"\d{1,15}(\.0+)?", value):
+        return str(int(value.partition(".")[0]))
+    return value
+
+
+def seconds(text: str, path: Path, line: int, column: str) -> float:
+    """A time in seconds, as a number or as a date in UTC; NaN where there is none. Raises DataError that names the
+    cell."""
+    if text.lower() in MISSING:
+        return math.nan
+    value = number(text)
+    if math.isfinite(value):
+        return value
+    try:
+        when = datetime.fromisoformat(text)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise DataError(
+            f"line {line}, column {column}: `{text[:40]}` is no time",
+            where=str(path),
+            expected="seconds, or a date such as 2024-03-01 14:05:00",
+        ) from None

@@ -1,0 +1,446 @@
+"""Own recordings: what is read against what was written, hostile and careless folders, and real recordings against a
+plain reading of them."""
+
+import csv
+import itertools
+import json
+import math
+import os
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyedflib
+import pytest
+import yaml
+
+from embench import registry
+from embench.errors import DataError
+from embench.interfaces.recording import Recording
+from embench.testing import check_dataset
+from embench_plugins.datasets.own import Own
+
+HEAD = {
+    "name": "study", "title": "A study", "citation": "ours", "licence": "CC BY 4.0", "mains_hz": 50, "longest_s": 600,
+    "fixed_order": False, "labels_public": "no",
+}  # fmt: skip
+EDA = {"channels": {"eda": "EDA"}, "rate": 4, "unit": "uS"}
+MOOD = {"table": "moods.csv", "keys": {"participant": "who"}, "column": "mood"}
+STAGES = {
+    "table": "stages.csv", "keys": {"participant": "who"}, "start": "from", "end": "to", "column": "stage",
+    "classes": ["rest", "stress"],
+}  # fmt: skip
+BINARY = {"kind": "binary", "positive": ["stress"], "negative": ["rest"]}
+
+
+def describe(root: Path, recordings, labels=None, targets=None, **more) -> Path:
+    """A `dataset.yaml`; by default the participants' moods are predicted."""
+    labels = labels or {"mood": MOOD}
+    targets = targets or {"mood": {"label": next(iter(labels)), "kind": "binary", "cut": 5}}
+    sources = recordings if isinstance(recordings, list) else [recordings]
+    content = {**HEAD, "recordings": sources, "labels": labels, "targets": targets, **more}
+    plain = json.loads(json.dumps(content))  # values that stand in two places would become aliases
+    (root / "dataset.yaml").write_text(yaml.safe_dump(plain, sort_keys=False), "utf-8")
+    return root
+
+
+def write(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, "utf-8")
+    return root
+
+
+def column(values, name="EDA") -> str:
+    return "\n".join([name, *map(str, values)]) + "\n"
+
+
+def read(root: Path) -> dict[str, Recording]:
+    reader = Own(root)
+    assert all(path.is_file() for subject in reader.subjects() for path in reader.files(subject))
+    return {recording.id: recording for s in reader.subjects() for recording in reader.recordings(s)}
+
+
+def refused(root: Path) -> DataError:
+    with pytest.raises(DataError) as caught:
+        read(root)
+    return caught.value
+
+
+def study(root: Path, text: str = column(range(1, 41)), moods: str = "who,mood\nA,3\nB,8\n", **eda) -> Path:
+    """Two subjects with a table of one signal each, and their moods."""
+    write(root, {"A.csv": text, "B.csv": column(range(1, 41)), "moods.csv": moods})
+    return describe(root, {"files": "{participant:?}.csv", "signals": {"eda": {**EDA, **eda}}})
+
+
+class TestTables:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            column([1.5, 2.25, 3]),
+            "\ufeff" + column([1.5, 2.25, 3]),
+            column([1.5, 2.25, 3]).replace("\n", "\r\n"),
+            "time;EDA\n0,0;1,5\n0,25;2,25\n0,5;3\n",
+            '"time";"EDA"\n0,0;1,5\n0,25;2,25\n0,5;3,0\n',
+            "time\tEDA\n0\t1.5\n1\t2.25\n2\t3\n",
+            " time , EDA \n0,1.5\n0,2.25\n0,3\n\n",
+        ],
+        ids=["plain", "BOM", "CRLF", "decimal comma", "quoted", "tabs", "spaces"],
+    )
+    def test_a_table_is_read_however_it_is_written(self, tmp_path, text):
+        signal = read(study(tmp_path, text))["A"].signals["eda"]
+        np.testing.assert_array_equal(signal.data, np.float32([[1.5, 2.25, 3]]))
+        assert (signal.rate, signal.unit, signal.channels) == (4, "uS", ("eda",))
+
+    def test_lost_samples_are_nan_and_what_was_never_recorded_is_absent(self, tmp_path):
+        signal = read(study(tmp_path, "EDA,x\n1,\n,\nNaN,\n4,\n"))["A"].signals["eda"]
+        np.testing.assert_array_equal(signal.data, np.float32([[1, np.nan, np.nan, 4]]))
+        assert read(study(tmp_path, column([0, 0, 0])))["A"].signals == {}
+
+    def test_a_table_without_names_has_numbers(self, tmp_path):
+        root = study(tmp_path, "1,5\n2,6\n", channels={"eda": "2"})
+        (root / "B.csv").unlink()
+        data = read(root)["A"].signals["eda"].data
+        np.testing.assert_array_equal(data, [[5, 6]])
+
+    @pytest.mark.parametrize(
+        ("text", "what"),
+        [
+            ("EDA\n1\nx2\n", "row 2: `x2` is no number"),
+            ("EDA,EDA\n1,2\n", "two columns are called `EDA`"),
+            ("", "empty"),
+            ("EDA\n", "no rows"),
+            ("EDA\n1,2,3\n", "not readable"),
+            ("\x00\x01\x02" * 90_000, "this is no text"),
+            ("EDA" + " " * 70_000 + "\n1\n", "64 kB"),
+        ],
+    )
+    def test_what_is_no_table_is_named(self, tmp_path, text, what):
+        error = refused(study(tmp_path, text))
+        assert what in error.what
+        assert "A.csv" in error.where
+
+    def test_a_file_of_gigabytes_is_refused_before_it_is_read(self, tmp_path):
+        study(tmp_path)
+        os.truncate(tmp_path / "A.csv", 3_000_000_000)  # sparse
+        assert "GB large" in refused(tmp_path).what
+
+
+class TestTimes:
+    def table(self, rate: float, start: float = 0.0, count: int = 80, keep=slice(None)) -> str:
+        rows = [f"{start + k / rate:.6f},{k + 1}" for k in range(count)]
+        return "\n".join(["t,EDA", *rows[keep]]) + "\n"
+
+    def test_a_rate_that_lies_is_refused(self, tmp_path):
+        error = refused(study(tmp_path, self.table(64), time="t"))
+        assert "64 samples a second, not 4" in error.what
+        assert "dataset.yaml, line" in error.where
+        assert "rate: 64" in error.expected
+
+    def test_times_give_the_rate_and_the_places_of_samples(self, tmp_path):
+        write(tmp_path, {"A.csv": "t,EDA\n0,1\n500,2\n1500,4\n2000,5\n", "moods.csv": "who,mood\nA,1\n"})
+        own = {"channels": {"eda": "EDA"}, "unit": "uS", "time": "t", "time_unit": "ms"}
+        signal = read(describe(tmp_path, {"files": "{participant:?}.csv", "signals": {"eda": own}}))["A"].signals["eda"]
+        np.testing.assert_array_equal(signal.data, np.float32([[1, 2, np.nan, 4, 5]]))
+        assert signal.rate == 2
+
+    @pytest.mark.parametrize(
+        ("rows", "what"),
+        [("0,1\n1,2\n0.5,3\n", "does not rise"), ("0,1\nx,2\n", "no time"), ("0,1\n1,2\n,3\n", "no time"),
+         ("0,1\n" * 9 + "1,2\n" * 9, "do not come evenly"), ("0,1\n0.25,1\n0.5,1\n1e9,3\n", "goes over")],
+    )  # fmt: skip
+    def test_times_that_no_recording_has(self, tmp_path, rows, what):
+        write(tmp_path, {"A.csv": "t,EDA\n" + rows, "moods.csv": "who,mood\nA,1\n"})
+        own = {"channels": {"eda": "EDA"}, "unit": "uS", "time": "t"}
+        error = refused(describe(tmp_path, {"files": "{participant:?}.csv", "signals": {"eda": own}}))
+        assert what in error.what
+
+    def test_files_with_dates_are_cut_to_what_they_share(self, tmp_path):
+        start = 1_704_103_200
+
+        def dated(rate: int, late: float) -> str:
+            stamps = [datetime.fromtimestamp(start + late + k / rate, UTC) for k in range(20 * rate)]
+            rows = [f"{when.isoformat(timespec='milliseconds')},{k + 1}" for k, when in enumerate(stamps)]
+            return "\n".join(["t,x", *rows]) + "\n"
+
+        write(tmp_path, {"A_eda.csv": dated(4, 0), "A_temp.csv": dated(1, 3), "moods.csv": "who,mood\nA,1\n"})
+        signals = {
+            m: {"file": f"{{participant:?}}_{m}.csv", "channels": {m: "x"}, "unit": unit, "time": "t"}
+            for m, unit in (("eda", "uS"), ("temp", "degC"))
+        }
+        recording = read(describe(tmp_path, {"signals": signals}))["A"]
+        assert recording.duration_s == 17
+        np.testing.assert_array_equal(recording.signals["eda"].data[0], np.arange(13, 81))
+        np.testing.assert_array_equal(recording.signals["temp"].data[0], np.arange(1, 18))
+
+
+class TestLabels:
+    def staged(self, root: Path, rows: str, **spec) -> Path:
+        write(root, {"A.csv": column(range(1, 241)), "stages.csv": "who,from,to,stage\n" + rows})
+        labels = {"stage": {**STAGES, **spec}}
+        source = {"files": "{participant:?}.csv", "signals": {"eda": EDA}}
+        return describe(root, source, labels, {"stress": {"label": "stage", **BINARY}})
+
+    def test_stretches_of_time(self, tmp_path):
+        label = read(self.staged(tmp_path, "A,0,20,rest\nA,30,50,stress\nA,50,55,break\nB,0,60,stress\n"))["A"].labels[
+            "stage"
+        ]
+        assert (label.kind, label.classes) == ("condition", ("rest", "stress"))
+        expected = [0.0 if t < 20 else 1.0 if 30 <= t < 50 else np.nan for t in label.times]
+        np.testing.assert_array_equal(label.values, expected)
+        assert (len(label.times), label.times[0], label.times[-1]) == (600, pytest.approx(0.05), pytest.approx(59.95))
+        notes = [f.what for f in Own(tmp_path).verify()]
+        assert any("none of its classes" in what and "break" in what for what in notes)
+        assert any("1 rows with label stage are of no recording" in what and "lines 5" in what for what in notes)
+
+    def test_stretches_with_a_duration(self, tmp_path):
+        root = self.staged(tmp_path, "A,10,5,stress\n", end=None, duration="to")
+        text = (root / "dataset.yaml").read_text().replace("    end: null\n", "")
+        (root / "dataset.yaml").write_text(text)
+        label = read(root)["A"].labels["stage"]
+        assert label.times[np.isfinite(label.values)][[0, -1]] == pytest.approx([10.05, 14.95])
+
+    @pytest.mark.parametrize(
+        ("rows", "what"),
+        [
+            ("A,0,20,rest\nA,19,40,stress\n", "lines 2 and 3 overlap: `rest` until 20 s, `stress` from 19 s"),
+            ("A,0,60,rest\nA,10,20,rest\nA,30,40,stress\n", "lines 2 and 4 overlap"),
+            ("A,20,0,rest\n", "line 2: from `20`, to `0`"),
+            ("A,NaN,10,rest\n", "line 2: from `NaN`, to `10`"),
+            ("A,soon,10,rest\n", "line 2, column from: `soon` is no time"),
+        ],
+    )
+    def test_stretches_that_contradict_each_other(self, tmp_path, rows, what):
+        error = refused(self.staged(tmp_path, rows))
+        assert what in error.what
+        assert "stages.csv" in error.where
+
+    def test_moments_are_values_with_times(self, tmp_path):
+        write(tmp_path, {"A.csv": column(range(1, 241)), "A_joystick.tsv": "s\tvalence\n0.5\t3\n1\t4.5\n99\t9\n"})
+        labels = {"valence": {"table": "{participant}_joystick.tsv", "time": "s", "column": "valence", "scale": [1, 9]}}
+        source = {"files": "{participant:?}.csv", "signals": {"eda": EDA}}
+        label = read(describe(tmp_path, source, labels, {"v": {"label": "valence", "kind": "value"}}))["A"].labels[
+            "valence"
+        ]
+        assert (label.kind, label.times.tolist(), label.values.tolist()) == ("continuous", [0.5, 1], [3, 4.5])
+
+    def test_a_column_beside_the_signal(self, tmp_path):
+        rows = "".join(f"{k + 1},{'stress' if k >= 120 else 'rest'}\n" for k in range(240))
+        write(tmp_path, {"A.csv": "EDA,stage\n" + rows})
+        labels = {"stage": {"column": "stage", "classes": ["rest", "stress"]}}
+        source = {"files": "{participant:?}.csv", "signals": {"eda": EDA}}
+        label = read(describe(tmp_path, source, labels, {"stress": {"label": "stage", **BINARY}}))["A"].labels["stage"]
+        np.testing.assert_array_equal(label.values, label.times >= 30)
+
+    def test_the_name_of_the_file(self, tmp_path):
+        write(tmp_path, {"A_calm.csv": column([1, 2]), "A_sums.csv": column([1, 2]), "A_other.csv": column([1, 2])})
+        labels = {"task": {"file": "task", "classes": {"calm": "rest", "sums": "stress"}}}
+        source = {"files": "{participant}_{task}.csv", "signals": {"eda": EDA}}
+        found = read(describe(tmp_path, source, labels, {"task": {"label": "task", **BINARY}}))
+        assert {id_: [float(v.values[0]) for v in r.labels.values()] for id_, r in found.items()} == {
+            "A/calm": [0], "A/sums": [1], "A/other": [],
+        }  # fmt: skip
+
+    def test_trials_become_recordings(self, tmp_path):
+        write(tmp_path, {
+            "A.csv": column(range(1, 241)),
+            "events.tsv": "onset\tduration\ttrial_type\tfilm\trating\n0\t5\tfixation\tn/a\tn/a\n"
+            "10\t20\tfilm\tsea\t7\n40\t10\tfilm\tcity\t2\n",
+        })  # fmt: skip
+        source = {
+            "files": "{participant:?}.csv",
+            "signals": {"eda": EDA},
+            "trials": {
+                "table": "events.tsv", "start": "onset", "duration": "duration", "stimulus": "film",
+                "where": {"trial_type": ["film"]},
+            },
+        }  # fmt: skip
+        first, second = read(describe(tmp_path, source, {"liked": {"trial": "rating"}})).values()
+        assert [(r.id, r.stimulus, r.start_s, r.order, r.duration_s) for r in (first, second)] == [
+            ("A@1", "sea", 10, 0, 20), ("A@2", "city", 40, 1, 10),
+        ]  # fmt: skip
+        np.testing.assert_array_equal(first.signals["eda"].data[0], np.arange(41, 121))
+        assert [r.labels["liked"].values[0] for r in (first, second)] == [7, 2]
+
+    @pytest.mark.parametrize(
+        ("moods", "what", "where"),
+        [
+            ("who,mood\nA,3\nB,8\nA,4\n", "lines 2, 4 are all of A", "moods.csv"),
+            ("who,mood\nA,good\nB,8\n", "`good` is no number of mood", "moods.csv, line 2"),
+        ],
+    )
+    def test_rows_that_no_recording_can_have(self, tmp_path, moods, what, where):
+        error = refused(study(tmp_path, moods=moods))
+        assert what in error.what
+        assert where in error.where
+
+    def test_missing_labels_and_spare_rows_are_told(self, tmp_path):
+        root = study(tmp_path, moods="who,mood\nA,n/a\nC,5\n")
+        assert all(not recording.labels for recording in read(root).values())
+        said = " ".join(finding.what for finding in Own(root).verify())
+        assert "2 recordings have no label mood: A, B" in said
+        assert "1 rows with label mood are of no recording here: lines 3" in said
+
+    def test_numbers_are_found_whatever_their_zeros(self, tmp_path):
+        write(tmp_path, {"P01.csv": column([1, 2]), "P02.csv": column([1, 2]), "moods.csv": "who;mood\n1;4,5\n2;7\n"})
+        found = read(describe(tmp_path, {"files": "P{participant}.csv", "signals": {"eda": EDA}}))
+        assert {r.subject: float(r.labels["mood"].values[0]) for r in found.values()} == {"01": 4.5, "02": 7}
+
+
+class TestPeople:
+    def people(self, root: Path, table: str, **more) -> Path:
+        study(root)
+        source = {"files": "{participant:?}.csv", "signals": {"eda": EDA}}
+        write(root, {"people.csv": table})
+        about = {"table": "people.csv", "id": "code", "group": "dyad", "info": {"sex": "sex"}, **more}
+        return describe(root, source, participants=about)
+
+    def test_groups_and_what_is_known_of_subjects(self, tmp_path):
+        root = self.people(tmp_path, "code,dyad,sex\nA,1,f\nB,1,n/a\nC,2,m\n")
+        assert {recording.group for recording in read(root).values()} == {"dyad 1"}
+        assert [dict(Own(root).subject_info(s)) for s in ("A", "B")] == [{"sex": "f"}, {}]
+        assert any("no recordings of C" in finding.what for finding in Own(root).verify())
+
+    @pytest.mark.parametrize(
+        ("table", "what"),
+        [
+            ("code,dyad,sex\nA,1,f\nB,2,f\nA,3,f\n", "lines 2 and 4 are both of participant `A`"),
+            ("code,dyad,sex\nA,1,f\n", "participant B has no `dyad`"),
+            ("code,pair,sex\nA,1,f\nB,1,f\n", "no column `dyad`"),
+        ],
+    )
+    def test_tables_of_participants_that_do_not_fit(self, tmp_path, table, what):
+        assert what in refused(self.people(tmp_path, table)).what
+
+    def test_one_subject_is_written_in_one_way(self, tmp_path):
+        write(tmp_path, {"1_a.csv": column([1, 2]), "01_b.csv": column([1, 2]), "moods.csv": "who,mood\n1,4\n"})
+        root = describe(tmp_path, {"files": "{participant}_{part}.csv", "signals": {"eda": EDA}})
+        assert "written differently" in refused(root).what
+
+
+class TestFolders:
+    def test_links_that_lead_in_a_circle_end(self, tmp_path):
+        root = study(tmp_path)
+        (root / "loop").symlink_to(root)
+        describe(root, {"files": "{a}/{b}/{participant:?}.csv", "signals": {"eda": EDA}})
+        assert {r.subject for r in read(root).values()} == {"A", "B"}
+
+    def test_a_description_without_rights_or_end_is_refused(self, tmp_path):
+        root = study(tmp_path)
+        (root / "A.csv").unlink()
+        os.mkfifo(root / "A.csv")
+        assert "missing" in refused(root).what
+
+    def test_a_recording_with_two_files_of_a_modality_is_refused(self, tmp_path):
+        write(tmp_path, {"A_1.csv": column([1, 2]), "A_2.csv": column([1, 2]), "moods.csv": "who,mood\nA,4\n"})
+        error = refused(describe(tmp_path, {"files": "{participant}_*.csv", "signals": {"eda": EDA}}))
+        assert "two files of eda: A_1.csv and A_2.csv" in error.what
+
+    def test_a_file_in_two_sources_is_refused(self, tmp_path):
+        source = {"files": "{participant:?}.csv", "signals": {"eda": EDA}}
+        study(tmp_path)
+        assert "in two of the `recordings`" in refused(describe(tmp_path, [source, source])).what
+
+    def test_a_generated_folder_conforms(self, tmp_path):
+        registry.synthesizer("own")(tmp_path / "own", subjects=2, seed=0, effect=1.0, length_s=60.0)
+        check_dataset(Own, tmp_path / "own")
+        assert Own(tmp_path / "own").verify() == []
+
+
+def real(name: str) -> Path:
+    data = os.environ.get("EMBENCH_TEST_DATA")
+    if not data or not Path(data, name).is_dir():
+        pytest.skip(f"EMBENCH_TEST_DATA holds no {name}: the real recordings are not here")
+    return Path(data, name)
+
+
+class TestRealRecordings:
+    """Each release through a `dataset.yaml`, against the csv module or pyedflib and no code of this project."""
+
+    def test_songs_with_their_ratings(self, tmp_path):
+        release = real("hku956")
+        (tmp_path / "songs").symlink_to(release / "1. physiological_signals")
+        shutil.copy(release / "3. AV_ratings.csv", tmp_path / "ratings.csv")
+        keys = {"participant": "participant_id", "number": "song_no", "song": "song_id"}
+        signals = {
+            m: {"file": f"songs/{{participant}}/{m.upper()}/{{number}}_{{song}}.csv", "channels": {m: "1"},
+                "rate": 4, "unit": unit}
+            for m, unit in (("eda", "uS"), ("temp", "degC"))
+        }  # fmt: skip
+        labels = {a: {"table": "ratings.csv", "keys": keys, "column": f"{a}_rating"} for a in ("valence", "arousal")}
+        source = {"stimulus": "{song}", "order": "{number}", "signals": signals}
+        root = describe(tmp_path, source, labels, {a: {"label": a, "kind": "binary", "cut": 0} for a in labels})
+        found = read(root)
+        with (tmp_path / "ratings.csv").open(encoding="utf-8-sig") as file:
+            rows = {(row["participant_id"], row["song_no"], row["song_id"]): row for row in csv.DictReader(file)}
+        assert len(found) > 400
+        for recording in found.values():
+            row = rows.get((recording.subject, str(recording.order), recording.stimulus))
+            assert {a: float(label.values[0]) for a, label in recording.labels.items()} == (
+                {a: float(row[f"{a}_rating"]) for a in labels if row[f"{a}_rating"]} if row else {}
+            )
+        one = next(iter(found.values()))
+        folder = release / "1. physiological_signals" / one.subject / "EDA"
+        lines = (folder / f"{one.order}_{one.stimulus}.csv").read_text().split()
+        np.testing.assert_array_equal(one.signals["eda"].data[0], np.float32([float(line) for line in lines]))
+
+    def test_rest_and_arithmetic_by_the_name_of_the_file(self, tmp_path):
+        release = real("eegmat")
+        (tmp_path / "eeg").symlink_to(release)
+        electrodes = {name: f"EEG {name}" for name in ("F3", "F4", "O1", "O2")}
+        source = {
+            "files": "eeg/{participant}_{run}.edf",
+            "order": "{run}",
+            "signals": {"eeg": {"channels": electrodes}, "ecg": {"channels": {"ecg": "ECG ECG"}, "unit": "uV"}},
+        }
+        labels = {"task": {"file": "run", "classes": {1: "rest", 2: "stress"}}}
+        about = {"table": "eeg/subject-info.csv", "id": "Subject", "info": {"sex": "Gender"}}
+        root = describe(tmp_path, source, labels, {"task": {"label": "task", **BINARY}}, participants=about)
+        reader = Own(root)
+        subjects = sorted({path.name[:9] for path in release.glob("Subject*.edf")})
+        assert reader.subjects() == subjects
+        assert reader.subject_info("Subject00") == {"sex": "F"}
+        for recording in reader.recordings(subjects[0]):
+            with pyedflib.EdfReader(str(release / f"{recording.subject}_{recording.order}.edf")) as file:
+                names = file.getSignalLabels()
+                for row, name in zip(recording.signals["eeg"].data, electrodes.values(), strict=True):
+                    np.testing.assert_array_equal(row, file.readSignal(names.index(name)).astype(np.float32))
+            assert recording.labels["task"].values.tolist() == [recording.order - 1]
+
+    def test_wristbands_with_stages_in_unix_time(self, tmp_path):
+        release = real("wearable_stress") / "Wearable_Dataset" / "STRESS"
+        (tmp_path / "worn").symlink_to(release)
+        subject = "S04"
+
+        def seconds(text: str) -> float:
+            return datetime.fromisoformat(text.strip()).replace(tzinfo=UTC).timestamp()
+
+        presses = [seconds(line) for line in (release / subject / "tags.csv").read_text().split("\n") if line.strip()]
+        stages = [(a, b, ("rest", "stress")[k % 2]) for k, (a, b) in enumerate(itertools.pairwise(presses[2:]))]
+        rows = "".join(f"{subject},{a:.0f},{b:.0f},{stage}\n" for a, b, stage in stages)
+        write(tmp_path, {"stages.csv": "who,from,to,stage\n" + rows})
+        root = describe(
+            tmp_path,
+            {"e4": "worn/{participant}"},
+            {"stage": {**STAGES, "clock": "absolute"}},
+            {"stress": {"label": "stage", **BINARY}},
+            longest_s=5400,
+        )
+        (recording,) = Own(root).recordings(subject)
+        lines = (release / subject / "EDA.csv").read_text().split("\n")
+        names = ("EDA", "BVP", "TEMP", "ACC")
+        start = max(seconds((release / subject / f"{n}.csv").read_text().split("\n")[0].split(",")[0]) for n in names)
+        skip = round(4 * (start - seconds(lines[0])))
+        plain = np.float32([float(line) for line in lines[2:] if line.strip()])[skip:]
+        eda = recording.signals["eda"].data[0]
+        np.testing.assert_array_equal(eda, plain[: len(eda)])
+        assert len(plain) - len(eda) < 4 * 30
+        assert (recording.start_s, recording.order) == (0, 0)
+        label = recording.labels["stage"]
+        expected = np.full(len(label.times), np.nan)
+        for a, b, stage in stages:
+            inside = (label.times + start >= round(a)) & (label.times + start < round(b))
+            expected[inside] = stage == "stress"
+        np.testing.assert_array_equal(label.values, expected)
+        assert math.isfinite(np.nansum(expected))

@@ -1,0 +1,148 @@
+"""The first `dataset.yaml` of a folder: what is found in it is right, and what a person must say is asked for."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from embench import registry
+from embench.errors import DataError
+from embench_plugins.datasets.own import Own
+from embench_plugins.datasets.own_draft import draft
+
+from .test_own_bids import study as bids_study
+
+FILLED = {"title": "A study", "citation": "ours", "licence": "CC0", "mains_hz": "50", "fixed_order": "false"}
+
+
+def found(root: Path) -> dict:
+    return yaml.load(draft(root), yaml.BaseLoader)
+
+
+def answered(line: str) -> str:
+    """A line of a draft as a person fills it in."""
+    key = line.partition(":")[0]
+    return f"{key}: {FILLED[key]}" if key in FILLED else line
+
+
+def filled(root: Path) -> Own:
+    """The reader on the draft, with what only a person knows."""
+    (root / "dataset.yaml").write_text("\n".join(map(answered, draft(root).splitlines())))
+    return Own(root)
+
+
+def tables(root: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = ["id;film;arousal;mood"]
+    for person in ("P01", "P02", "P03"):
+        (root / person).mkdir()
+        for film in ("sea", "city"):
+            values = "".join(
+                f"{k * 250};{x:.3f};{x:.2f}\n".replace(".", ",") for k, x in enumerate(rng.uniform(1, 9, 80))
+            )
+            (root / person / f"watch_{film}.csv").write_text("time_ms;GSR;Skin Temp\n" + values)
+            rows.append(f"{person};{film};{rng.integers(1, 100) / 10};{rng.choice(['good', 'bad'])}".replace(".", ","))
+    (root / "ratings.csv").write_text("\n".join(rows))
+    (root / "people.csv").write_text("id,sex,dyad\nP01,f,1\nP02,m,1\nP03,f,2\n")
+    (root / "notes.txt").write_text("the cable of P02 was loose")
+    return root
+
+
+def test_tables_with_ratings(tmp_path):
+    reader = filled(tables(tmp_path))
+    of = reader.description
+    assert reader.subjects() == ["P01", "P02", "P03"]
+    assert {m: card.channels for m, card in reader.card.modalities.items()} == {"eda": ("eda",), "temp": ("temp",)}
+    recordings = [r for subject in reader.subjects() for r in reader.recordings(subject)]
+    assert {r.signals["eda"].rate for r in recordings} == {4}
+    assert {r.stimulus for r in recordings} == {"sea", "city"}
+    assert all({"arousal", "mood"} <= set(r.labels) for r in recordings)
+    assert {name: rule.kind for name, rule in of.targets.items()} == {"arousal": "binary", "mood": "binary"}
+    assert dict(reader.subject_info("P02")) == {"sex": "m"}
+    assert [f for f in reader.verify() if f.severity == "error"] == []
+
+
+def test_what_only_a_person_knows_is_asked_for(tmp_path):
+    text = draft(tables(tmp_path))
+    (tmp_path / "dataset.yaml").write_text(text)
+    with pytest.raises(DataError, match="`title` still says TODO; so do `citation`, `licence`") as caught:
+        Own(tmp_path)
+    assert caught.value.where.endswith("line 4")
+    assert "dyad" in text
+
+
+def test_a_folder_of_all_kinds_is_found_as_it_was_described(tmp_path):
+    registry.synthesizer("own")(tmp_path, subjects=3, seed=0, effect=1.0, length_s=60.0)
+    before = Own(tmp_path)
+    expected = {r.id: r for s in before.subjects() for r in before.recordings(s)}
+    (tmp_path / "dataset.yaml").unlink()
+    first, clips, eeg = (source for source in found(tmp_path)["recordings"])
+    assert first == {"e4": "wrist/{participant}", "signals": ["ppg", "eda", "temp", "acc"]}
+    assert clips["files"] == "clips/{participant}_clip{clip}.csv"
+    assert list(clips["signals"]) == ["eda"]
+    assert len(eeg["signals"]["eeg"]["channels"]) == 10
+    labels = found(tmp_path)["labels"]
+    assert labels["stage"]["clock"] == "absolute"
+    assert labels["arousal"]["keys"] == {"participant": "code", "clip": "clip"}
+    lines = draft(tmp_path).splitlines()
+    for label, source in (("stage", "e4"), ("arousal", "clips"), ("part1", "eeg/")):
+        at = next(i for i, line in enumerate(lines) if line.startswith("  - ") and source in line)
+        lines.insert(at + 1, f"    labels: [{label}]")
+    (tmp_path / "dataset.yaml").write_text("\n".join(map(answered, lines)))
+    after = Own(tmp_path)
+    again = {r.id: r for s in after.subjects() for r in after.recordings(s)}
+    assert again.keys() == expected.keys()
+    for id_, recording in again.items():
+        for m, signal in recording.signals.items():
+            np.testing.assert_array_equal(signal.data, expected[id_].signals[m].data)
+        assert len(recording.labels) == 1
+
+
+def test_a_bids_dataset(tmp_path):
+    bids_study(tmp_path)
+    (tmp_path / "dataset.yaml").unlink()
+    said = found(tmp_path)
+    assert said["participants"] == {"table": "participants.tsv", "id": "participant_id"}
+    assert said["recordings"] == [{"bids": "films", "signals": {"eeg": {"channels": ["Fz", "Cz"]}}}]
+    label = said["labels"]["event"]
+    assert label["table"] == "sub-{participant}/eeg/sub-{participant}_task-{task}_events.tsv"
+    assert {"calm", "fear"} <= set(label["classes"])
+
+
+@pytest.mark.parametrize("files", [{}, {"readme.txt": "hello"}, {"a.csv": "x\n1\n"}, {"a.edf": "no EDF"}])
+def test_a_folder_without_recordings_is_refused(tmp_path, files):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match="no recordings are found"):
+        draft(tmp_path)
+
+
+def test_names_that_yaml_would_misread_are_quoted(tmp_path):
+    folder = tmp_path / "my study: 2"
+    folder.mkdir()
+    for person in ("no", "yes"):
+        (folder / f"{person} #1.csv").write_text("EDA [µS]: left\n" + "1.5\n" * 80)
+    said = found(folder)
+    assert said["name"] == "my_study_2"
+    (source,) = said["recordings"]
+    assert source["files"] == "{participant} #1.csv"
+    assert list(source["signals"]["eda"]["channels"].values()) == ["EDA [µS]: left"]
+
+
+@pytest.mark.parametrize(
+    ("release", "source"),
+    [
+        ("eegmat", {"files": "{participant}_{part1}.edf"}),
+        ("wearable_stress", {"e4": "Wearable_Dataset/STRESS/{participant}"}),
+        ("stress_predict", {"e4": "Raw_data/{participant}"}),
+        ("faced_sidecars", {"bids": "watchingVideoClips"}),
+    ],
+)
+def test_real_releases(release, source):
+    data = os.environ.get("EMBENCH_TEST_DATA")
+    if not data or not Path(data, release).is_dir():
+        pytest.skip(f"EMBENCH_TEST_DATA holds no {release}: the real recordings are not here")
+    first = found(Path(data, release))["recordings"][0]
+    assert source.items() <= first.items()
