@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -48,16 +48,19 @@ def draft(folder: Path) -> str:
         people = people if (folder / "participants.tsv").is_file() else []
     else:
         sources = [line for kind in found for line in _source(kind, alone=len(found) == 1)]
+        told: set[str] = set()
         for path, rows in tables(files, found):
             keys = keys_of(rows, found)
             if not keys:
                 continue
             name = path.relative_to(folder).as_posix()
-            if set(keys) == {"participant"} and not rows[keys["participant"]].duplicated().any() and not people:
-                people = _people(name, rows, keys["participant"])
+            if not rows[keys["participant"]].duplicated().any():  # a row a participant, and numbers that are no keys
+                keys = {"participant": keys["participant"]}
+                people = people or _people(name, rows, keys["participant"])
             own, rules = _labels(name, rows, keys, len(labels))
             labels, targets = labels + own, targets + rules
-        own, rules = _by_file(found)
+            told |= set(keys)  # a clip or film, which has ratings, is no label itself
+        own, rules = _by_file(found, told)
         labels, targets = labels + own, targets + rules
     longest = max((kind.longest_s for kind in found), default=0.0)
     rated = all(kind.worn or kind.time or kind.rates for kind in found) and not bids
@@ -179,7 +182,7 @@ def _labels(name: str, rows: pd.DataFrame, keys: Mapping[str, str], already: int
         values, word = [own_tables.number(cell) for cell in cells], re.sub(r"\W+", "_", str(column)).strip("_")
         numeric = bool(values) and all(map(math.isfinite, values))
         classes = sorted(set(cells))
-        if not word or word[0] == "_" or word.lower() in _INFO or len(classes) < 2:
+        if not word or word[0] == "_" or word.lower() in (*_INFO, *_GROUPS) or len(classes) < 2:
             continue
         where = f"table: {_text(name)}, keys: {{{keyed}}}, column: {_text(str(column))}"
         where += timed
@@ -193,13 +196,17 @@ def _labels(name: str, rows: pd.DataFrame, keys: Mapping[str, str], already: int
     return labels, targets
 
 
-def _by_file(found: Sequence[Kind]) -> tuple[list[str], list[str]]:
+def _by_file(found: Sequence[Kind], told: Collection[str]) -> tuple[list[str], list[str]]:
     """Labels and targets by words in the names of files that only few have."""
     labels, targets = list[str](), list[str]()
     for kind in found:
         for name, values in kind.facts.items():
             classes = sorted(set(values))
-            if name != "participant" and 2 <= len(classes) <= _MOST_CLASSES and not any(map(str.isdigit, classes)):
+            if (
+                name not in ("participant", *told)
+                and 2 <= len(classes) <= _MOST_CLASSES
+                and not any(map(str.isdigit, classes))
+            ):
                 labels.append(
                     f"  {name}: {{file: {name}, classes: [{', '.join(map(_text, classes))}]}}  # by file name"
                 )
