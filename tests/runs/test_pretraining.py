@@ -78,7 +78,7 @@ def test_the_manifest_says_what_was_seen(two, tmp_path):
     manifest = record.read_sealed(result.folder / "manifest.yaml")
     assert manifest == json.loads(json.dumps(result.manifest))
     (seen,) = manifest["seen"]
-    assert (seen["dataset"], seen["labels"], seen["targets"]) == (full_name(KINDS), "source", ["arousal"])
+    assert (seen["dataset"], seen["labels"], seen["targets"]) == (full_name(KINDS, None), "source", ["arousal"])
     assert seen["people"] == [f"p{n:02d}" for n in range(5)]
     assert seen["hours"] == {m: pytest.approx(5 * 6 * 30 / 3600, abs=1e-3) for m in ("ecg", "eda")}
     assert (seen["licence"], seen["synthetic"], manifest["synthetic"]) == ("MIT", False, False)
@@ -255,7 +255,7 @@ def test_a_record_says_what_the_weights_saw_of_the_target(two, corpus, pretraine
     assert record["started_from"]["weights"] == {"ecg": made.manifest["sha256"]}
     assert "files" not in record["started_from"]["manifest"]
     (seen,) = record["pretraining"]
-    assert (seen["dataset"], seen["people"]) == (full_name(corpus), 5)
+    assert (seen["dataset"], seen["people"]) == (full_name(corpus, None), 5)
 
 
 def test_weights_are_those_of_their_manifest_and_nobody_edits_it(two, tmp_path):
