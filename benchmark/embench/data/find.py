@@ -49,7 +49,7 @@ def place(name: str, data_root: Path | None) -> tuple[Entry, Path]:
                 f"no data of {own[2]} here",
                 where=str(folder),
                 expected="the folder with dataset.yaml, below --data-root or $EMBENCH_DATA under that name",
-                hint="name the folder itself, as in --dataset ./FOLDER",
+                hint="--data-root PARENT, or name the folder itself, as in --dataset ./FOLDER",
             )
     entry = registry.find("dataset", OWN if name == f"{OWN}/{OWN}" else name)
     return entry, data_folder(entry, data_root)

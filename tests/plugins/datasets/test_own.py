@@ -19,6 +19,7 @@ from embench import registry
 from embench.errors import DataError
 from embench.interfaces.recording import Recording
 from embench.testing import check_dataset
+from embench_plugins.datasets.formats.own_paths import Template
 from embench_plugins.datasets.own import Own
 
 HEAD = {
@@ -320,6 +321,37 @@ class TestPeople:
 
 
 class TestFolders:
+    @pytest.mark.parametrize("key", ["files", "e4"])
+    def test_a_path_without_a_participant_is_refused(self, tmp_path, key):
+        source = {"files": "{code}.csv", "signals": {"eda": EDA}} if key == "files" else {"e4": "worn/{code}"}
+        assert "whose recording is it" in refused(describe(tmp_path, source)).what
+
+    def test_an_end_without_a_start_is_refused(self, tmp_path):
+        study(tmp_path)
+        source = {"files": "{participant:?}.csv", "signals": {"eda": EDA}}
+        assert "when does it begin" in refused(describe(tmp_path, source, {"mood": {**MOOD, "end": "to"}})).what
+
+    @pytest.mark.parametrize(
+        ("text", "path", "facts"),
+        [
+            ("{participant:S##}{task}.csv", "S01rest.csv", {"participant": "S01", "task": "rest"}),
+            ("{a}_{participant}/{participant}_{a}.csv", "x_P1/P1_x.csv", {"a": "x", "participant": "P1"}),
+            ("{participant}/*_v?.csv", "P 1/any thing_v2.csv", {"participant": "P 1"}),
+            ("{participant}.v1.0(+).csv", "P1.v1.0(+).csv", {"participant": "P1"}),
+            ("{participant}_a.csv", "a_b_a.csv", {"participant": "a_b"}),
+        ],
+    )
+    def test_what_names_in_braces_stand_for(self, tmp_path, text, path, facts):
+        write(tmp_path, {path: "x\n1\n", "other/P1_y.csv": "x\n1\n", "P1_v10.csv": "x\n1\n"})
+        assert [dict(found) for _, found in Template(text).matches(tmp_path)] == [facts]
+        assert [p for p, _ in Template(text).matches(tmp_path, facts)] == [tmp_path / path]
+
+    def test_a_path_that_would_take_forever_to_compare_is_refused(self):
+        with pytest.raises(ValueError, match="over 5 names and stars"):
+            Template("{participant}" + "*a" * 5 + ".csv")
+        slow = Template("{participant}" + "*a" * 4 + "b.csv")
+        assert list(slow.matches(Path(__file__).parent)) == []
+
     def test_links_that_lead_in_a_circle_end(self, tmp_path):
         root = study(tmp_path)
         (root / "loop").symlink_to(root)

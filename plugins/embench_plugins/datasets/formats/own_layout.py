@@ -160,6 +160,8 @@ class Source(_Part):
             raise ValueError("`signals` is missing: modality, then `channels`, `unit` and so on")
         elif not self.bids:
             self._check_files(self.signals)
+        if "participant" not in self.names:
+            raise ValueError("whose recording is it? put `{participant}` in the place of the subject into the path")
         return self
 
     def _check_files(self, signals: Mapping[str, OwnChannels]) -> None:
@@ -171,8 +173,6 @@ class Source(_Part):
         if len({frozenset(names) for names in named.values()}) > 1:
             said = ", ".join(f"{m} {' and '.join(sorted(names)) or 'none'}" for m, names in named.items())
             raise ValueError(f"the files of one recording need the same names in braces, but have: {said}")
-        if "participant" not in next(iter(named.values())):
-            raise ValueError("whose recording is it? put `{participant}` in the place of the subject into the path")
 
     @property
     def names(self) -> tuple[str, ...]:

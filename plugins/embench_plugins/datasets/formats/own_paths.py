@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 _PART = re.compile(r"\{(?P<name>\w+)(?::(?P<form>[^{}]+))?\}|(?P<star>\*+)|(?P<any>\?)")
-_MOST_WILD = 6
+_MOST_WILD = 5
 """Names and stars in one part of a path, so that no file name takes long to be compared with it."""
 
 
@@ -56,8 +56,9 @@ class Template:
 
 def _below(folder: Path, parts: list[str], known: dict[str, str]) -> Iterator[tuple[Path, dict[str, str]]]:
     first, *rest = parts
-    if not _PART.search(first):
-        names = [first] if (folder / first).exists() else []
+    if all(match["name"] in known for match in _PART.finditer(first)):
+        name = _PART.sub(lambda match: known[match["name"]], first)
+        names = [name] if (folder / name).exists() else []
     else:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
