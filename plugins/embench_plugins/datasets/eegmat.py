@@ -28,6 +28,7 @@ from embench_plugins.datasets.formats.corpus_files import opened
 from embench_plugins.datasets.formats.corpus_layout import Channels
 from embench_plugins.datasets.formats.corpus_tracks import Track
 from embench_plugins.datasets.formats.eegmat_layout import CLASSES, ELECTRODES, HEART, INFO, PEOPLE, RATE
+from embench_plugins.datasets.formats.release import look_over
 
 OBTAIN = "embench data fetch eegmat, or get the release from physionet.org/content/eegmat; pass the folder of its files"
 EXPECTED = "Subject00_1.edf and Subject00_2.edf to Subject35_2.edf"
@@ -106,25 +107,22 @@ class Eegmat(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each subject's files."""
-        found, findings = self.subjects(), []
-        if missing := [person for person in PEOPLE if person not in found]:
-            what = f"{len(found)} of {len(PEOPLE)} subjects are here, not {', '.join(missing)}"
-            findings.append(Finding("note", str(self._folder), what))
-        for subject in found:
-            own = self._own(subject)
-            if len(own) < len(CLASSES):
-                (_, kind) = own[0]
-                what = f"{subject} has the file of {CLASSES[kind]} only: no score within this person"
-                findings.append(Finding("warning", str(self._files[own[0]]), what))
-            for key in own:
-                try:
-                    signals = _signals(self._files[key], self.card)
-                except DataError as error:
-                    findings.append(Finding("error", error.where or subject, error.what))
-                    continue
-                if "ecg" not in signals:
-                    findings.append(Finding("note", str(self._files[key]), f"there is no channel {HEART}, so no ecg"))
-        return findings
+        return look_over(self.subjects(), PEOPLE, self._folder, self._look)
+
+    def _look(self, subject: str) -> Iterator[Finding]:
+        own = self._own(subject)
+        if len(own) < len(CLASSES):
+            (_, kind) = own[0]
+            what = f"{subject} has the file of {CLASSES[kind]} only: no score within this person"
+            yield Finding("warning", str(self._files[own[0]]), what)
+        for key in own:
+            try:
+                signals = _signals(self._files[key], self.card)
+            except DataError as error:
+                yield Finding("error", error.where or subject, error.what)
+                continue
+            if "ecg" not in signals:
+                yield Finding("note", str(self._files[key]), f"there is no channel {HEART}, so no ecg")
 
     @cached_property
     def _folder(self) -> Path:

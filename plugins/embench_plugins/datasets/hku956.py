@@ -32,6 +32,7 @@ from embench_plugins.datasets.formats.hku956_layout import (
     SIGNALS,
     SIGNS,
 )
+from embench_plugins.datasets.formats.release import look_over
 
 OPTIONAL = ("hr",)
 AXES = ("valence", "arousal")
@@ -118,16 +119,7 @@ class Hku956(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each subject's files and ratings."""
-        found, findings = self.subjects(), []
-        if missing := [person for person in PEOPLE if person not in found]:
-            what = f"{len(found)} of {len(PEOPLE)} subjects are here, not {', '.join(missing)}"
-            findings.append(Finding("note", str(self._signals_folder), what))
-        for subject in found:
-            try:
-                findings += self._look(subject)
-            except DataError as error:
-                findings.append(Finding("error", error.where or subject, error.what))
-        return findings
+        return look_over(self.subjects(), PEOPLE, self._signals_folder, self._look)
 
     @cached_property
     def _signals_folder(self) -> Path:

@@ -27,6 +27,7 @@ from embench.interfaces.dataset import Card, Dataset, Download, Finding
 from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import LabelRule, Target
 from embench_plugins.datasets.formats import e4, files
+from embench_plugins.datasets.formats.release import look_over
 from embench_plugins.datasets.formats.wearable_stress_layout import (
     BEFORE_S,
     COVERED,
@@ -133,17 +134,7 @@ class WearableStress(Dataset):
 
     def verify(self) -> list[Finding]:
         """Who is missing, and what is missing or odd in each subject's files, presses and ratings."""
-        found = self.subjects()
-        findings = []
-        if missing := [person for person in PEOPLE if person not in found]:
-            what = f"{len(found)} of {len(PEOPLE)} subjects are here, not {', '.join(missing)}"
-            findings.append(Finding("note", str(self._base / SESSIONS), what))
-        for subject in found:
-            try:
-                findings += self._look(subject)
-            except DataError as error:
-                findings.append(Finding("error", error.where or subject, error.what))
-        return findings
+        return look_over(self.subjects(), PEOPLE, self._base / SESSIONS, self._look)
 
     @cached_property
     def _base(self) -> Path:
