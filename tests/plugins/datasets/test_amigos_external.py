@@ -1,13 +1,11 @@
 """The external annotations of AMIGOS: segments in seconds, and synthetic ones that the body follows."""
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import loadmat
-from scipy.stats import rankdata
 
 from embench.errors import UsageError
 from embench.protocols import label_units, load_protocol, make_units
@@ -17,6 +15,7 @@ from embench_plugins.datasets.formats.amigos_files import LONG, SEGMENTS, SHORT,
 from embench_plugins.datasets.synthetic import amigos_external as synthetic
 
 from .amigos_made import own_file, row, subject_file
+from .measures import auroc
 
 
 @pytest.fixture(scope="module")
@@ -206,12 +205,6 @@ class TestGenerated:
         written = json.loads((nine / "EMBENCH_SYNTHETIC.json").read_text())
         assert (written["dataset"], written["planted"]) == ("amigos", "external annotation")
         assert (written["subjects"], written["length_s"], written["effect"]) == (9, 40.0, 1.0)
-
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    high = int(label.sum())
-    low = len(label) - high
-    return (rankdata(score)[label].sum() - high * (high + 1) / 2) / (high * low) if high and low else math.nan
 
 
 def oracle(effect: float) -> dict[str, float]:

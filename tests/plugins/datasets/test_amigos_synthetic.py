@@ -1,26 +1,18 @@
 """The AMIGOS synthesizer: what is planted and what is not, real lengths, same bytes, and folders it must not touch."""
 
-import hashlib
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import loadmat
-from scipy.stats import rankdata
 
 from embench.errors import UsageError
 from embench_plugins.datasets.amigos import Amigos
 from embench_plugins.datasets.formats.amigos_files import LONG, RATE, SEGMENTS, SHORT, segment_count
 from embench_plugins.datasets.synthetic import amigos as synthetic
 
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    """Share of pairs of a high and a low trial that the score puts right, ties half; NaN with one class."""
-    high = int(label.sum())
-    low = len(label) - high
-    return (rankdata(score)[label].sum() - high * (high + 1) / 2) / (high * low) if high and low else math.nan
+from .measures import auroc, digests
 
 
 def within(effect: float, quantity: str, videos: tuple[str, ...] = SHORT, seeds: range = range(25)) -> float:
@@ -31,11 +23,6 @@ def within(effect: float, quantity: str, videos: tuple[str, ...] = SHORT, seeds:
         values += [auroc(score[subject == one], label[subject == one] > 0) for one in range(1, 41)]
     assert not np.isnan(values).any()
     return float(np.mean(values))
-
-
-def digests(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.mark.slow

@@ -1,16 +1,13 @@
 """The CASE synthesizer: what is planted and what is not, real lengths, text as released, same bytes."""
 
-import hashlib
 import io
 import itertools
 import json
-import math
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata
 
 from embench.errors import UsageError
 from embench_plugins.datasets.case import Case
@@ -19,12 +16,7 @@ from embench_plugins.datasets.formats.case_tree import VIDEOS
 from embench_plugins.datasets.synthetic import case as synthetic
 from embench_plugins.datasets.synthetic.number_text import ROWS, write_rows
 
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    """Share of pairs of a high and a low unit that the score puts right, ties half; NaN with one class."""
-    label = label.astype(bool)
-    high, low = int(label.sum()), int((~label).sum())
-    return (rankdata(score)[label].sum() - high * (high + 1) / 2) / (high * low) if high and low else math.nan
+from .measures import auroc, digests
 
 
 @cache
@@ -35,11 +27,6 @@ def within(effect: float, seeds: int, length_s: float | None = None) -> dict[str
         for quantity, (_, values, labels, subjects) in synthetic.oracle(30, seed, effect, length_s=length_s).items():
             found[quantity] += [auroc(values[subjects == p], labels[subjects == p]) for p in np.unique(subjects)]
     return {quantity: float(np.nanmean(values)) for quantity, values in found.items()}
-
-
-def digests(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 class TestTruth:

@@ -1,6 +1,5 @@
 """The DEAP synthesizer: what is planted and what is not, files as Python 2 left them, same bytes."""
 
-import hashlib
 import json
 import math
 import pickle
@@ -10,21 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.signal import welch
-from scipy.stats import rankdata
 
 from embench.errors import UsageError
 from embench_plugins.datasets.deap import Deap
 from embench_plugins.datasets.formats.deap_files import BASELINE_S, EEG, GSR, RATE, RATINGS, TRIALS
 from embench_plugins.datasets.synthetic import deap as synthetic
 
+from .measures import auroc, digests
+
 REST = round(BASELINE_S * RATE)
-
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    """Share of pairs of a high and a low trial that the score puts right, ties half; NaN with one class."""
-    high = int(label.sum())
-    low = len(label) - high
-    return (rankdata(score)[label].sum() - high * (high + 1) / 2) / (high * low) if high and low else math.nan
 
 
 def within(effect: float, quantity: str, seeds: range = range(20)) -> float:
@@ -34,11 +27,6 @@ def within(effect: float, quantity: str, seeds: range = range(20)) -> float:
         _, values, labels, subjects = synthetic.oracle(32, seed, effect)[quantity]
         scores += [auroc(values[subjects == p], labels[subjects == p] == 1) for p in np.unique(subjects)]
     return float(np.nanmean(scores))
-
-
-def digests(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """eegmat: its reader and generator against each other, the reader against the real files, and its clock."""
 
-import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -9,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyedflib
 import pytest
-from scipy.stats import rankdata
 
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
@@ -22,6 +20,7 @@ from embench_plugins.datasets.eegmat import Eegmat
 from embench_plugins.datasets.synthetic import eegmat as synthetic
 
 from ...sample import sample
+from .measures import auroc, digests
 
 OLD_NAMES = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
 LENGTH_S = 30.0
@@ -225,13 +224,3 @@ class TestReal:
             said = {file.getPrefilter(channel) for channel in range(file.signals_in_file)}
         assert said == {"HP:0.500000Hz LP:45.000000Hz RF:50Hz"}
         assert {card.applied for card in Eegmat.card.modalities.values()} == {(0.5, 45.0)}
-
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    high = label.astype(bool)
-    return (rankdata(score)[high].sum() - high.sum() * (high.sum() + 1) / 2) / (high.sum() * (~high).sum())
-
-
-def digests(root: Path) -> dict[str, str]:
-    paths = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

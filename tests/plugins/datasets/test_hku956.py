@@ -1,6 +1,5 @@
 """HKU956: its reader and generator against each other, and the reader against the real files."""
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -8,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import rankdata
 
 from embench.errors import DataError, UsageError
 from embench.testing import check_dataset
 from embench_plugins.datasets.hku956 import Hku956
 from embench_plugins.datasets.synthetic import hku956 as synthetic
+
+from .measures import auroc, digests
 
 FILES = {"ppg": ("BVP", 64), "eda": ("EDA", 4), "temp": ("TEMP", 4), "hr": ("HR", 1)}
 SIGNALS = "1. physiological_signals"
@@ -185,13 +185,3 @@ class TestReal:
         for axis in ("valence", "arousal"):
             assert ((rows[axis] == "neutral") == (rows[f"{axis}_rating"] == 0)).all()
             assert ((rows[axis] == "positive") == (rows[f"{axis}_rating"] > 0)).all()
-
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    high = label.astype(bool)
-    return (rankdata(score)[high].sum() - high.sum() * (high.sum() + 1) / 2) / (high.sum() * (~high).sum())
-
-
-def digests(root: Path) -> dict[str, str]:
-    paths = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

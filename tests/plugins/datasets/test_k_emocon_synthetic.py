@@ -1,14 +1,11 @@
 """The K-EmoCon synthesizer: what is planted and what is not, same bytes, and folders it must not touch."""
 
-import hashlib
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.signal import find_peaks
-from scipy.stats import rankdata
 
 from embench.errors import UsageError
 from embench.protocols import label_units, load_protocol, make_units
@@ -16,12 +13,7 @@ from embench_plugins.datasets.formats.k_emocon_layout import DIMENSIONS
 from embench_plugins.datasets.k_emocon import KEmoCon
 from embench_plugins.datasets.synthetic import k_emocon as synthetic
 
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    """Share of pairs of a high and a low unit that the score puts right, ties half; NaN with one class."""
-    high = int(label.sum())
-    low = len(label) - high
-    return (rankdata(score)[label > 0].sum() - high * (high + 1) / 2) / (high * low) if high and low else math.nan
+from .measures import auroc, digests
 
 
 def oracle(effect: float, length_s: float | None = None, seeds: range = range(25)) -> dict[str, float]:
@@ -32,11 +24,6 @@ def oracle(effect: float, length_s: float | None = None, seeds: range = range(25
             mine = [subjects == subject for subject in np.unique(subjects)]
             scores.setdefault(name, []).extend(auroc(values[m], labels[m]) for m in mine)
     return {name: float(np.nanmean(found)) for name, found in scores.items()}
-
-
-def digests(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.mark.slow

@@ -1,12 +1,10 @@
 """The Stress-Predict generator: what is planted and what is not, the format and its quirks, every sample read back."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import rankdata
 
 from embench.errors import UsageError
 from embench.signals.beats import intervals, ppg_peaks
@@ -15,12 +13,9 @@ from embench_plugins.datasets.formats.stress_predict_layout import LABELS
 from embench_plugins.datasets.stress_predict import StressPredict
 from embench_plugins.datasets.synthetic import stress_predict as synthetic
 
+from .measures import auroc, digests
+
 LENGTH_S = 240.0
-
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    high = label.astype(bool)
-    return (rankdata(score)[high].sum() - high.sum() * (high.sum() + 1) / 2) / (high.sum() * (~high).sum())
 
 
 def within(effect: float, quantity: str) -> float:
@@ -156,11 +151,6 @@ class TestFiles:
         with pytest.raises(UsageError, match="nothing was written"):
             synthetic.synthesize(tmp_path, 1, 0, 1.0, length_s=60)
         assert digests(tmp_path).keys() == {"mine.csv"}
-
-
-def digests(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture(scope="module")

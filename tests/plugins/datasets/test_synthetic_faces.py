@@ -1,16 +1,13 @@
 """Generated subjects on film, of every dataset that has faces: names and offsets as released, and the planted
 effect."""
 
-import hashlib
 import json
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
 import pytest
-from scipy.stats import rankdata
 
 from embench import registry
 from embench.interfaces.recording import Recording
@@ -20,6 +17,7 @@ from embench_plugins.datasets.synthetic import amigos, amigos_external, deap, fi
 from embench_plugins.datasets.synthetic.face import Face, Performance
 
 from ...sample import sample
+from .measures import auroc, digests
 
 SEED = 4
 
@@ -55,17 +53,6 @@ def name_of(recording: Recording) -> str:
     """Trials of DEAP by when they were shown, as their clips are."""
     deap_s = recording.stimulus.isdigit() and recording.subject.startswith("s")
     return f"{recording.subject}_T{recording.order + 1:02d}" if deap_s else recording.id
-
-
-def digests(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    high = int(label.sum())
-    low = len(label) - high
-    return (rankdata(score)[label > 0].sum() - high * (high + 1) / 2) / (high * low) if high and low else math.nan
 
 
 def decoded(path: Path) -> np.ndarray:

@@ -1,6 +1,5 @@
 """The wearable device dataset: its reader and generator against each other, and the reader against the real files."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import rankdata
 
 from embench.errors import DataError, UsageError
 from embench.testing import check_dataset
 from embench_plugins.datasets.synthetic import wearable_stress as synthetic
 from embench_plugins.datasets.wearable_stress import WearableStress
+
+from .measures import auroc, digests
 
 SUBJECTS, LENGTH_S = 28, 240.0  # S01 to S14 and f01 to f14: everybody with a fault is among them
 FILES = {"ppg": ("BVP", 64, 1), "eda": ("EDA", 4, 1), "temp": ("TEMP", 4, 1), "acc": ("ACC", 32, 1 / 64)}
@@ -267,13 +267,3 @@ class TestReal:
             assert np.median(np.linalg.norm(only(real, subject).signals["acc"].data, axis=0)) == pytest.approx(
                 1, abs=0.05
             )
-
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    high = label.astype(bool)
-    return (rankdata(score)[high].sum() - high.sum() * (high.sum() + 1) / 2) / (high.sum() * (~high).sum())
-
-
-def digests(root: Path) -> dict[str, str]:
-    paths = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

@@ -1,6 +1,5 @@
 """The WESAD synthesizer: what is planted and what is not, the release's formats, same bytes."""
 
-import hashlib
 import pickle
 import zipfile
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from scipy.signal import find_peaks
-from scipy.stats import rankdata
 
 from embench.errors import UsageError
 from embench_plugins.datasets.formats.wesad_layout import PEOPLE
@@ -17,21 +15,11 @@ from embench_plugins.datasets.formats.wesad_quest import read_reports
 from embench_plugins.datasets.synthetic import wesad as synthetic
 from embench_plugins.datasets.wesad import Wesad, WesadChest
 
-
-def auroc(score: np.ndarray, label: np.ndarray) -> float:
-    """Share of pairs of a high and a low unit that the score puts right, ties half."""
-    high = int(label.sum())
-    low = len(label) - high
-    return float((rankdata(score)[label].sum() - high * (high + 1) / 2) / (high * low))
+from .measures import auroc, digests
 
 
 def within(score: np.ndarray, label: np.ndarray, subject: np.ndarray) -> float:
     return float(np.mean([auroc(score[subject == p], label[subject == p]) for p in np.unique(subject)]))
-
-
-def digests(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def oracle(effect: float, quantity: str, seeds: int) -> float:
