@@ -46,6 +46,14 @@ def test_a_malformed_line_is_named(tmp_path):
         only(tmp_path)
 
 
+def test_intervals_between_beats_are_no_signal(tmp_path):
+    (tmp_path / "S2").mkdir()
+    (tmp_path / "S2" / "IBI.csv").write_text("1495437325.000000, IBI\n19.672745,0.718784\n20.391529,0.734410\n")
+    describe(tmp_path, source("*/IBI.csv", "ppg", channels={"ppg": "IBI"}, rate=4))
+    with pytest.raises(DataError, match="intervals between beats of an Empatica E4, not samples at a rate"):
+        only(tmp_path)
+
+
 def test_a_table_without_a_header_that_begins_with_a_time_is_a_finding(tmp_path):
     (tmp_path / "S2").mkdir()
     path = tmp_path / "S2" / "eda.csv"

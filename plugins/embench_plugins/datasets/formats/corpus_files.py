@@ -203,6 +203,12 @@ def _csv(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         yield lambda _: _wristband(path, rate, data)
         return
     first, rows = _lines(path)
+    if first.rpartition(",")[2].strip() == "IBI":
+        raise DataError(
+            "intervals between beats of an Empatica E4, not samples at a rate",
+            where=str(path),
+            expected="a signal's file, such as BVP.csv, in which the beats are",
+        )
     separator = "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
     names = [cell.strip().strip('"') for cell in first.split(separator)]
     headed = not all(map(_is_number, names))
