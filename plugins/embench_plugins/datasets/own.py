@@ -115,7 +115,8 @@ class Own(Dataset):
                 what = f"{len(spare)} rows with label {name} are of no recording here: lines {some(spare)}"
                 findings.append(Finding("warning", str(path), what))
         here = {own_tables.canonical(subject) for subject in self.subjects()}
-        if absent := sorted(set(self._people) - here - set(self.description.participants.exclude)):
+        excluded = set(map(own_tables.canonical, self.description.participants.exclude))
+        if absent := sorted(set(self._people) - here - excluded):
             findings.append(Finding("warning", str(self._people_path), f"no recordings of {some(absent)}"))
         if self._people and (unknown := sorted(here - set(self._people))):
             findings.append(Finding("warning", str(self._people_path), f"no row of {some(unknown)}"))
