@@ -85,7 +85,7 @@ class Option:
 OPTIONS = (
     Option(
         "dataset",
-        "Dataset to run on; see `embench list dataset`.",
+        "Dataset to run on, or ./FOLDER of your own data; see `embench list dataset`.",
         points="Dataset to run on. Repeat an option to give it several values.",
         required=True,
     ),

@@ -25,6 +25,7 @@ from embench_plugins.datasets.formats.own_checks import read_description
 from embench_plugins.datasets.formats.own_items import Item, find_items, some
 from embench_plugins.datasets.formats.own_labels import Labels, Part
 from embench_plugins.datasets.formats.own_layout import SENSED, Column, OwnChannels, Source
+from embench_plugins.datasets.formats.own_paths import fill
 from embench_plugins.datasets.formats.own_rows import Span, Tables, single, spans
 from embench_plugins.datasets.formats.own_signals import TABLES, Read, piece, read_e4, read_files
 from embench_plugins.datasets.formats.own_yaml import DATASET, read_yaml
@@ -94,13 +95,15 @@ class Own(Dataset):
 
     def verify(self) -> list[Finding]:
         """Reads everything; what cannot be read, and labels, rows and subjects that do not find each other."""
-        labels, findings = self._labels(), list[Finding]()
+        labels, findings, longest = self._labels(), list[Finding](), 0.0
         for subject in self.subjects():
             try:
-                for _ in self._read(subject, labels):
-                    pass
+                longest = max([longest, *(recording.duration_s for recording in self._read(subject, labels))])
             except DataError as error:
                 findings.append(Finding("error", error.where or subject, error.what))
+        if 0 < 1.5 * longest < self.description.longest_s:
+            what = f"the longest recording lasts {longest:.6g} s; all are padded to {self.description.longest_s:g} s"
+            findings.append(Finding("note", self._written.where("longest_s"), what))
         for name, ids in labels.missing.items():
             what = f"{len(ids)} recordings have no label {name}: {some(ids)}"
             findings.append(Finding("warning", self._written.where("labels", name), what))
@@ -112,7 +115,8 @@ class Own(Dataset):
                 what = f"{len(spare)} rows with label {name} are of no recording here: lines {some(spare)}"
                 findings.append(Finding("warning", str(path), what))
         here = {own_tables.canonical(subject) for subject in self.subjects()}
-        if absent := sorted(set(self._people) - here - set(self.description.participants.exclude)):
+        excluded = set(map(own_tables.canonical, self.description.participants.exclude))
+        if absent := sorted(set(self._people) - here - excluded):
             findings.append(Finding("warning", str(self._people_path), f"no recordings of {some(absent)}"))
         if self._people and (unknown := sorted(here - set(self._people))):
             findings.append(Finding("warning", str(self._people_path), f"no row of {some(unknown)}"))
@@ -247,7 +251,7 @@ class Own(Dataset):
                 return None
             text, where = row[spec.column], f"{path}, line {row.name}"
         else:
-            text = spec.format_map(item.facts)
+            text = fill(spec, item.facts)
         if text.lower() in own_tables.MISSING:
             return None
         value = own_tables.number(text)
@@ -329,7 +333,7 @@ class Own(Dataset):
         return None
 
     def _said(self, text: str | None, facts: Mapping[str, str], name: str, otherwise: str) -> str:
-        made = text.format_map(facts) if text else facts.get(name, otherwise)
+        made = fill(text, facts) if text else facts.get(name, otherwise)
         return made or otherwise
 
 

@@ -139,7 +139,16 @@ MISTAKES = {
     "a length that is too short": ("longest_s: 60", "longest_s: 30", "lasts 50 s", "longest_s: 50"),
     "no unit": ("        unit: uS\n", "", "`unit` of eda is missing", "unit: uS"),
     "no rate": ("        rate: 4\n", "", "how many samples of eda a second", "`rate`, or `time`"),
-    "indentation": ("  arousal:\n    table", "  arousal:\n   table", "", "indent with spaces"),
+    "a length without end": ("longest_s: 60", "longest_s: inf", "`longest_s`", "not `inf`"),
+    "a cut that is no number": ("cut: 5", "cut: nan", "`targets.arousal.cut`", "not `nan`"),
+    "a name in braces that does more": ("clip {clip}", "{clip.__class__}", "is none of participant, clip", "stimulus"),
+    "a file that is not filled in": (
+        "title: A study",
+        "title: TODO  # say it",
+        "`title` still says TODO",
+        "remove what",
+    ),
+    "an indentation": ("  arousal:\n    table", "  arousal:\n   table", "", "indent with spaces"),
     "an alias": (
         "{eda: EDA}",
         "&c {eda: EDA}\n      ppg: {channels: *c, rate: 4, unit: uS}",

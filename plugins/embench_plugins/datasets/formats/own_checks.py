@@ -144,9 +144,9 @@ def _of_names(of: Description) -> Iterator[Disagreement]:
         known = (*source.names, *(["stimulus", "trial"] if source.trials else []))
         for key in ("stimulus", "session", "order", "start_s"):
             text = getattr(source, key)
-            for name in re.findall(r"\{(\w*)\}", text) if isinstance(text, str) else ():
+            for name in re.findall(r"\{(.*?)\}", text) if isinstance(text, str) else ():
                 if name not in known:
-                    yield ("recordings", i, key), f"`{{{name}}}` is none of {', '.join(known)}", None
+                    yield ("recordings", i, key), f"`{key}`: `{{{name}}}` is none of {', '.join(known)}", None
         for label in source.labels or ():
             if label not in of.labels:
                 yield ("recordings", i, "labels"), f"there is no label `{label}`", f"labels: {', '.join(of.labels)}"

@@ -25,7 +25,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w-]{0,60}$")]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 def _template(text: Any) -> Any:
@@ -84,6 +84,8 @@ class OwnChannels(Channels):
         time: column of the time of each row, from which samples get their places, and by which the rate is checked.
         time_unit: that of numbers in it.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
     file: Template | None = None
     time: Text | None = None

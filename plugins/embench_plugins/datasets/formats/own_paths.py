@@ -54,6 +54,15 @@ class Template:
         yield from _below(root, self.text.split("/"), dict(known or {}))
 
 
+def fill(text: str, facts: Mapping[str, str]) -> str:
+    """A text with what is known in the place of names in braces; what is not known is empty.
+
+    >>> fill("clip {clip}", {"clip": "7"})
+    'clip 7'
+    """
+    return re.sub(r"\{(\w+)\}", lambda match: facts.get(match[1], ""), text)
+
+
 def _below(folder: Path, parts: list[str], known: dict[str, str]) -> Iterator[tuple[Path, dict[str, str]]]:
     first, *rest = parts
     if all(match["name"] in known for match in _PART.finditer(first)):
