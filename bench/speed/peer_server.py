@@ -41,7 +41,7 @@ def dataset(kind, folder, cache, window, workers=0):
     return AMIGOSDataset(num_channel=14, skipped_subjects=[], **common)
 
 
-def prepare(kind, folder, cache, window, workers):
+def prepare(kind, folder, cache, window, workers=0):
     """Windows of all EEG in its database; as many bytes as the files have on disk."""
     with Clock() as clock:
         made = dataset(kind, folder, cache, window, workers)
