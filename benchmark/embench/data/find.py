@@ -70,7 +70,11 @@ def own_folders(data_root: Path | None) -> list[Path]:
 def full_name(name: str, data_root: Path | None) -> str:
     """The full name of a dataset, whatever it is called here: of own recordings `own/NAME`."""
     entry, _ = place(name, data_root)
-    return f"{OWN}/{open_dataset(name, data_root).card.name}" if _is_own(entry) else entry.full_name
+    return _full_name(entry, open_dataset(name, data_root)) if _is_own(entry) else entry.full_name
+
+
+def _full_name(entry: Entry, dataset: Dataset) -> str:
+    return f"{OWN}/{dataset.card.name}" if _is_own(entry) else entry.full_name
 
 
 def card_of(name: str, data_root: Path | None) -> Card:
@@ -175,9 +179,10 @@ def prepared(
 ) -> Store:
     """The prepared store of a dataset under a protocol's rules; made now, or found."""
     entry, _ = place(name, data_root)
+    dataset = open_dataset(name, data_root)
     return prepare(
-        open_dataset(name, data_root),
-        full_name(name, data_root),
+        dataset,
+        _full_name(entry, dataset),
         registry.code_identity("dataset", entry.full_name),
         rate_hz=protocol.rate_hz,
         rules=protocol.preprocess,

@@ -227,8 +227,8 @@ def _problem(kind: str, name: str, fields: Any) -> str | None:
     functions = {extra: fields.get(extra, fields["target"]) for extra in extras}
     if wrong := next((e for e, f in functions.items() if not isinstance(f, str) or not _TARGET.fullmatch(f)), None):
         return f"`{wrong}` is {functions[wrong]!r}, expected `module:function`"
-    for key in _PLAIN.keys() & fields.keys():
-        if type(fields[key]) not in _PLAIN[key]:
+    for key, types in _PLAIN.items():
+        if key in fields and type(fields[key]) not in types:
             return f"`{key}` is {fields[key]!r}, expected {'a number' if key == 'hours' else 'text'}"
     modalities = fields.get("modalities", [])
     if not isinstance(modalities, list) or not all(isinstance(m, str) for m in modalities):
