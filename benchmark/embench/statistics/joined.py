@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -30,17 +29,13 @@ class Joined:
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
         """For each seed, fold -> the subjects (P,) tested in it."""
-        return self._tested
-
-    @cached_property
-    def _tested(self) -> list[dict[int, np.ndarray]]:
         return [{fold: units.subjects[0] for fold, units in folds.items()} for folds in self.seeds.values()]
 
     def trained(self, jackknife: Jackknife) -> np.ndarray:
         """(S, G, G) in each seed, whether a group of subjects (column) was free to train the models that predict
         another (row): no fold tests both."""
         together = []
-        for folds in self._tested:
+        for folds in self.tested_subjects():
             tested = np.stack([np.isin(jackknife.subjects, members) for members in folds.values()])
             groups = jackknife.by_group(tested.astype(int))
             together.append(groups.T @ groups > 0)
