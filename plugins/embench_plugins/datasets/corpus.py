@@ -95,9 +95,8 @@ class Corpus(Dataset):
                             seconds[m] += signal.duration_s
                             people[m].add(subject)
                             rates[m].add(signal.rate)
-                            odd = recording.start_s == 0 and _begins_oddly(signal)
-                            if odd:
-                                findings.append(Finding("warning", str(path), f"{m}: {odd}"))
+                            if recording.start_s == 0:
+                                findings += _odd_starts(path, m, signal)
                             lost[m] += int((~np.isfinite(signal.data)).any(axis=0).sum())
                 except DataError as error:
                     findings.append(Finding("error", error.where or str(path), error.what))
@@ -214,13 +213,12 @@ class Corpus(Dataset):
         return Signal(data, rate, promised.channels, promised.unit) if recorded else None
 
 
-def _begins_oddly(signal: Signal) -> str:
-    """What is odd about a first sample that is a million times as large as the others; empty where it is not."""
-    sizes = np.abs(signal.data)
-    others = np.nanmedian(sizes[:, 1:]) if np.isfinite(sizes[:, 1:]).any() else np.inf
-    if not (sizes[:, 0] > e4.ODD_FIRST * max(others, 0.01)).any():
-        return ""
-    return f"the first sample is {np.nanmax(sizes[:, 0]):g}, the others are {others:g} in the median: a header, perhaps"
+def _odd_starts(path: Path, modality: str, signal: Signal) -> Iterator[Finding]:
+    """What is odd about a first sample that is a million times as large as the others."""
+    for row in signal.data:
+        if (others := e4.odd_first(row)) is not None:
+            what = f"the first sample is {abs(row[0]):g}, the others are {others:g} in the median: a header, perhaps"
+            yield Finding("warning", str(path), f"{modality}: {what}")
 
 
 def _card(layout: Layout) -> Card:

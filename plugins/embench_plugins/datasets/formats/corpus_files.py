@@ -21,7 +21,6 @@ from embench_plugins.datasets.formats.corpus_layout import Channels
 from embench_plugins.datasets.formats.corpus_matlab import open_matlab
 from embench_plugins.datasets.formats.corpus_tracks import MOST_BYTES, Opened, Track, damaged, stated_rate
 
-_AXES = ("x", "y", "z")
 _WFDB_BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12, "310": 11, "311": 10}
 
 
@@ -246,11 +245,11 @@ def _csv(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
 
 def _wristband(path: Path, rate: float, data: np.ndarray) -> list[Track]:
     """The channels of an E4's file: `x`, `y` and `z` in g, or one that is called like the file, such as `eda`."""
-    moved = data.shape[1] == len(_AXES)
-    names = _AXES if moved else (path.stem.lower(),)
+    moved = data.shape[1] > 1
+    names = e4.CARDS["acc"].channels if moved else (path.stem.lower(),)
     columns = (data * e4.COUNT_G if moved else data).T
     unit = "g" if moved else None
-    return [Track(name, rate, len(data), unit, partial(_part, x)) for name, x in zip(names, columns, strict=False)]
+    return [Track(name, rate, len(data), unit, partial(_part, x)) for name, x in zip(names, columns, strict=True)]
 
 
 def _part(column: np.ndarray, first: int, last: int) -> np.ndarray:

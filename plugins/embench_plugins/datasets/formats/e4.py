@@ -124,12 +124,12 @@ def samples(path: Path, card: ModalityCard, *, hint: str) -> tuple[float, np.nda
 def is_export(path: Path) -> bool:
     """Whether a file begins as one of a signal does: with a time, then a rate, alike in all columns."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        times, rates = ({cell.strip() for cell in file.readline(200).split(",")} for _ in range(2))
-    rate = rates.pop()
-    if len(times) > 1 or rates or not _are_numbers(rate) or float(rate) not in RATES:
+        times, rates = ([cell.strip() for cell in file.readline(200).split(",")] for _ in range(2))
+    alike = len(set(times)) == len(set(rates)) == 1 and len(times) == len(rates) in (1, len(CARDS["acc"].channels))
+    if not alike or not _are_numbers(rates[0]) or float(rates[0]) not in RATES:
         return False
     try:
-        return moment(times.pop(), path, 1) > _EARLIEST
+        return moment(times[0], path, 1) > _EARLIEST
     except DataError:
         return False
 
@@ -197,12 +197,18 @@ def numbers(path: Path, text: str, *, skip: int = 0) -> np.ndarray:
         raise _malformed(path, at + 1, rows[at]) from None
 
 
+def odd_first(samples: np.ndarray) -> float | None:
+    """The size of samples (n,) in the median, if the first is a million times as large as the others; else None."""
+    sizes = np.abs(samples)
+    known = sizes[1:][np.isfinite(sizes[1:])]
+    others = float(np.median(known)) if len(known) else np.inf
+    return others if np.inf > sizes[0] > ODD_FIRST * max(others, 0.01) else None
+
+
 def refuse_header(data: np.ndarray, path: Path, line: int) -> None:
     """Raises DataError where the first of some samples (n, channels) is a million times as large as the others: it is
     then the start or another header, and all samples are taken for later ones than they are."""
-    sizes = np.abs(data[:, 0])
-    others = float(np.median(sizes[1:][np.isfinite(sizes[1:])])) if np.isfinite(sizes[1:]).any() else np.inf
-    if np.inf > sizes[0] > ODD_FIRST * max(others, 0.01):
+    if (others := odd_first(data[:, 0])) is not None:
         raise DataError(
             f"line {line}: the first sample is {data[0, 0]:.15g}, the others are {others:g} in the median: "
             "this is a header",
