@@ -20,7 +20,7 @@ fetch() {
         --platform manylinux2014_x86_64 --platform manylinux1_x86_64 -d "$TO/whl" "$1${of:+==$of}" 2>"$TO/pip.log" ||
         { echo "no wheel of $1 $of" >&2; cat "$TO/pip.log" >&2; exit 1; }
 }
-for name in neurokit2 PyWavelets platformdirs psutil filelock pydantic pydantic_core annotated-types typing-inspection soxr typer; do
+for name in neurokit2 PyWavelets platformdirs psutil filelock pydantic pydantic_core annotated-types typing-inspection soxr isal typer; do
     fetch "$name"
 done
 if [ -n "$VIDEO" ]; then fetch av; else

@@ -9,11 +9,11 @@ from __future__ import annotations
 import io
 import math
 import struct
-import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from isal import isal_zlib
 from scipy.io import loadmat
 
 INT8, INT32, UINT32, MATRIX, COMPRESSED = 1, 5, 6, 14, 15
@@ -53,15 +53,15 @@ def inflated(content: bytes, most_bytes: int) -> tuple[bytes, bool]:
             raise ValueError(f"the file ends after {len(content)} bytes, inside a variable")
         part = view[at : at + 8 + size]
         if kind == COMPRESSED:
-            stream = zlib.decompressobj(-zlib.MAX_WBITS)  # without zlib's frame, whose tail is the checksum
+            stream = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS)  # without zlib's frame, whose tail is the checksum
             try:
                 # A byte more than there may be, so that too much is told from just enough.
                 part = memoryview(stream.decompress(part[10:], most_bytes - total + 1))
-            except zlib.error as error:
+            except isal_zlib.error as error:  # type: ignore[misc]  # its stubs call the class a value
                 raise ValueError(f"a compressed variable is damaged: {error}") from error
             if total + len(part) <= most_bytes and not stream.eof:
                 raise ValueError("a compressed variable is cut short")
-            sound &= stream.unused_data[:4] == zlib.adler32(part).to_bytes(4, "big")
+            sound &= stream.unused_data[:4] == isal_zlib.adler32(part).to_bytes(4, "big")
         parts.append(part)
         total += len(part)
         if total > most_bytes:
