@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from embench.data import fetch as module
+from embench.data import transfer as module
 from embench.interfaces.dataset import Card, Download, ModalityCard
 from embench.interfaces.units import LabelRule, Target
 
