@@ -124,8 +124,8 @@ def _by_hand(card: Card, folder: Path) -> list[str]:
 
 def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
     """Puts each file that is missing in its place when it is whole. One that cannot be had does not stop the others."""
-    missing = _missing(card, downloads, folder, progress)
     with _aside(folder) as aside:
+        missing = _missing(card, downloads, folder, progress)
         arriving = [aside / quote(download.name, safe="") for download in missing]
         sizes = [download.size or 0 for download in missing]
         check_room(aside, sum(sizes) - sum(size_of(part_of(path)) for path in arriving))
@@ -141,15 +141,13 @@ def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progre
             place = folder / download.name
             place.parent.mkdir(parents=True, exist_ok=True)
             path.replace(place)
-    with contextlib.suppress(OSError):
-        aside.rmdir()  # what has arrived of other subjects' files stays
     if refused:
         first = refused[0]
         raise DataError(
             f"{len(refused)} of {len(missing)} files cannot be had; of the first, {first.what}",
             where=first.where,
             expected=first.expected,
-            hint=f"the others are in {folder}; {first.hint}",
+            hint="; ".join(filter(None, (f"the others are in {folder}", first.hint))),
         )
 
 
@@ -157,9 +155,7 @@ def _missing(
     card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None
 ) -> list[Download]:
     """Those that are not in `folder`, where nothing else may have their names."""
-    found = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
-    ours = any((folder / download.name).exists() for download in card.downloads)
-    if (folder.exists() and not folder.is_dir()) or (found and not ours) or synthetic(folder) is not None:
+    if (folder.exists() and not folder.is_dir()) or synthetic(folder) is not None:
         raise _in_use(card, folder)
     there = {download.name: download.size or 0 for download in downloads if (folder / download.name).exists()}
     others, done = [], 0
@@ -196,14 +192,18 @@ def _in_use(card: Card, folder: Path) -> UsageError:
 
 @contextlib.contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` for what is not whole yet. It stays when something goes wrong, to go on from."""
+    """A folder beside `folder` for what is not whole yet. What has arrived stays when something goes wrong."""
     aside = folder.parent / f".fetch-{folder.name}"
     lock = aside.with_name(f"{aside.name}.lock")  # not inside: Windows removes no folder with an open file
     make_folder(aside)
     with locked(lock, wait=False) as ours:
         if not ours:
             raise UsageError("another process is fetching this dataset", where=str(aside))
-        yield aside
+        try:
+            yield aside
+        finally:
+            with contextlib.suppress(OSError):
+                aside.rmdir()  # where nothing is left to go on from
     with contextlib.suppress(OSError):
         lock.unlink(missing_ok=True)
 
