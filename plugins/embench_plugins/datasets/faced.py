@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 from embench.errors import DataError
 from embench.interfaces.dataset import Dataset, Finding
 from embench.interfaces.recording import Recording
-from embench_plugins.datasets.formats import faced_release, files
+from embench_plugins.datasets.formats import faced_files, faced_release, files
 from embench_plugins.datasets.formats.faced_bids import Bids
 from embench_plugins.datasets.formats.faced_card import CARD, OBTAIN, Shown, labels, recording_id
 from embench_plugins.datasets.formats.faced_eeg import Eeg, open_eeg
@@ -31,7 +32,7 @@ from embench_plugins.datasets.formats.release import look_over
 class Faced(Dataset):
     """The reader. A recording is a clip, such as `sub-007_clip22`, in the order of play."""
 
-    card = CARD
+    card = replace(CARD, downloads=faced_files.downloads())
 
     def subjects(self) -> list[str]:
         """The people with events, `sub-000` and so on, or with ratings in the original release."""
