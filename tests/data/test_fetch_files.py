@@ -25,11 +25,6 @@ CONTENT = {
 FIRST = ["participants.tsv", "sub-1/eeg/sub-1_eeg.bdf", "sub-1/eeg/sub-1_events.tsv"]
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def card(server):
     """Of a dataset of two subjects; the signals' addresses redirect."""
@@ -62,9 +57,9 @@ def test_every_file_is_put_at_its_own_path(card, tmp_path):
     assert fetch(card, tmp_path / "open", lambda *step: steps.append(step)) == []
     assert found(tmp_path / "open") == sorted(CONTENT)
     assert whole(tmp_path / "open")
-    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["open"]
+    assert [path.name for path in tmp_path.iterdir()] == ["open"]
     size = sum(map(len, CONTENT.values()))
-    assert steps[-1] == ("file 5 of 5", size, size)
+    assert steps[-1] == ("checking sub-2/eeg/sub-2_eeg.bdf (5 of 5)", size, size)
     assert [done for _, done, _ in steps] == sorted(done for _, done, _ in steps)
 
 

@@ -39,8 +39,9 @@ def fetch(
     entry = registry.find("dataset", dataset)
     card, folder = registry.load("dataset", entry.full_name).card, data_folder(entry, data_root)
     if card.downloads:
+        sources = _sources(chosen(card, names))
         console.echo(f"{card.title}\nlicence: {card.licence}\ncite: {card.citation}")
-        for source in _sources(chosen(card, names)):
+        for source in sources:
             console.echo(f"from {source}")
         console.echo(f"into {folder}")
         if not yes and not sys.stdin.isatty():

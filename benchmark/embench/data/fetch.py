@@ -16,11 +16,10 @@ from embench.callbacks import BytesCallback, DownloadCallback
 from embench.data.transfer import checked, part_of, size_of, transfer
 from embench.data.unpack import check_room, is_archive, leads_out, unpack
 from embench.errors import DataError, MachineError, PluginError, UsageError
-from embench.files import folder_mode, make_folder
+from embench.files import folder_mode, make_folder, sha256
 from embench.interfaces.dataset import Card, Download
 from embench.registry.naming import did_you_mean
-from embench.store import cache_root
-from embench.store.fingerprint import FileHashes, synthetic
+from embench.store.fingerprint import synthetic
 from embench.system import locked
 
 
@@ -132,9 +131,9 @@ def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progre
         make_folder(folder, folder_mode(card.labels_public))
         refused: list[DataError] = []
         for number, (download, path) in enumerate(zip(missing, arriving, strict=True)):
-            before, what = sum(sizes[:number]), f"file {number + 1} of {len(missing)}"
+            which, before = f"({number + 1} of {len(missing)})", sum(sizes[:number])
             try:
-                transfer(download, path, folder, _share(progress, what, before, sum(sizes) or None))
+                transfer(download, path, folder, _share(progress, which, before, sum(sizes) or None))
             except DataError as error:
                 refused.append(error)
                 continue
@@ -159,17 +158,16 @@ def _missing(
         raise _in_use(card, folder)
     there = {download.name: download.size or 0 for download in downloads if (folder / download.name).exists()}
     others, done = [], 0
-    with FileHashes(cache_root()) as hashes:
-        for download in downloads:
-            if download.name not in there:
-                continue
-            path = folder / download.name
-            same = path.is_file() and download.size in (None, path.stat().st_size)
-            if not same or (download.sha256 is not None and hashes(path) != download.sha256.lower()):
-                others.append(download.name)
-            done += there[download.name]
-            if progress:
-                progress("checking files that are there", done, sum(there.values()))
+    for download in downloads:
+        if download.name not in there:
+            continue
+        path = folder / download.name
+        same = path.is_file() and download.size in (None, path.stat().st_size)
+        if not same or (download.sha256 is not None and sha256(path) != download.sha256.lower()):
+            others.append(download.name)
+        done += there[download.name]
+        if progress:
+            progress("checking files that are there", done, sum(there.values()))
     if others:
         more = f" and {len(others) - 3} others" if len(others) > 3 else ""
         raise DataError(
@@ -225,6 +223,6 @@ def _step(progress: DownloadCallback | None, what: str) -> BytesCallback | None:
     return None if progress is None else lambda done, total: progress(what, done, total)
 
 
-def _share(progress: DownloadCallback | None, what: str, before: int, total: int | None) -> DownloadCallback | None:
+def _share(progress: DownloadCallback | None, which: str, before: int, total: int | None) -> DownloadCallback | None:
     """Follows one of many files as a part of them all."""
-    return None if progress is None else lambda _what, done, _total: progress(what, before + done, total)
+    return None if progress is None else lambda what, done, _: progress(f"{what} {which}", before + done, total)

@@ -55,7 +55,6 @@ def test_half_fetched_release_is_read(tmp_path, monkeypatch):
     """Two people in the list's order, of which the second one's EEG is cut off."""
     monkeypatch.setattr(transfer, "WAIT_S", 0.0)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     for person in ("sub-004", "sub-036"):
         write_bids(tmp_path / "made", person, play((1, 2)), ratings((1, 2)), data=noise(12, 250.0))
     server = Server()
