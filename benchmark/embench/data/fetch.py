@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from embench.callbacks import BytesCallback, DownloadCallback
-from embench.data.transfer import checked, part_of, size_of, transfer
+from embench.data.transfer import arrived, checked, transfer
 from embench.data.unpack import check_room, is_archive, leads_out, unpack
 from embench.errors import DataError, MachineError, PluginError, UsageError
 from embench.files import folder_mode, make_folder, sha256
@@ -127,7 +127,7 @@ def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progre
         missing = _missing(card, downloads, folder, progress)
         arriving = [aside / quote(download.name, safe="") for download in missing]
         sizes = [download.size or 0 for download in missing]
-        check_room(aside, sum(sizes) - sum(size_of(part_of(path)) for path in arriving))
+        check_room(aside, sum(sizes) - sum(arrived(path) for path in arriving))
         make_folder(folder, folder_mode(card.labels_public))
         refused: list[DataError] = []
         for number, (download, path) in enumerate(zip(missing, arriving, strict=True)):

@@ -42,19 +42,19 @@ def transfer(download: Download, path: Path, folder: Path, progress: DownloadCal
     """
     if path.exists():
         return checked(download, path, progress)
-    part = part_of(path)
-    most, failures = size_of(part), 0
+    part = _part(path)
+    most, failures = _size(part), 0
     while True:
         try:
             if _connect(download, part, progress):
                 break
-            fault = f"the connection ended after {size_of(part):,} bytes"
+            fault = f"the connection ended after {_size(part):,} bytes"
         except OSError as error:
             if not _is_network(error):
                 raise
             fault = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        failures = 1 if size_of(part) > most else failures + 1
-        most = max(most, size_of(part))
+        failures = 1 if _size(part) > most else failures + 1
+        most = max(most, _size(part))
         if failures >= TRIES:
             raise MachineError(
                 f"{download.name} cannot be downloaded: {fault}",
@@ -95,21 +95,16 @@ def checked(download: Download, path: Path, progress: DownloadCallback | None = 
     )
 
 
-def part_of(path: Path) -> Path:
-    """Where that lies which has arrived of `path`."""
-    return path.with_name(f"{path.name}.part")
-
-
-def size_of(path: Path) -> int:
-    """The bytes of a file; 0 where it is not there."""
-    return path.stat().st_size if path.exists() else 0
+def arrived(path: Path) -> int:
+    """How many bytes of `path` an earlier transfer left beside it."""
+    return _size(_part(path))
 
 
 def _connect(download: Download, part: Path, progress: DownloadCallback | None) -> bool:
     """One connection; whether the file is whole then. Raises OSError (all of requests' errors are) where it breaks."""
     import requests
 
-    have, tag = size_of(part), _tag(part)
+    have, tag = _size(part), _tag(part)
     # As it is on the disk: compressed on the way, byte positions would mean something else.
     headers = {"Accept-Encoding": "identity", "User-Agent": "embench"}
     if have:
@@ -175,6 +170,14 @@ def _check_offer(download: Download, response: requests.Response, total: int | N
                 expected=f"sha256 {download.sha256.lower()}",
                 hint="its publisher replaced the file: look for a newer version of embench",
             )
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _tag(part: Path) -> Path:
