@@ -18,7 +18,7 @@ from embench.errors import DataError
 from embench.interfaces.recording import Recording
 from embench.testing import check_dataset
 from embench_plugins.datasets.faced import Faced
-from embench_plugins.datasets.formats.faced_bids import Bids
+from embench_plugins.datasets.formats.faced_bids import Bids, cohort
 from embench_plugins.datasets.formats.faced_card import SHUFFLED, labels, own_emotion
 from embench_plugins.datasets.formats.faced_layout import (
     CLIPS,
@@ -173,7 +173,10 @@ class TestReal:
             (FIRST_LAYOUT, 250.0, "µV"): 22, (SECOND_LAYOUT, 1000.0, "µV"): 62,
         }  # fmt: skip
         assert found["sub-004"].unit == found["sub-060"].unit == "n/a"
-        assert found["sub-007"].rate == 1000
+        assert found == {subject: cohort(subject) for subject in PEOPLE}
+        for subject, known in found.items():
+            path = real / subject / "eeg" / f"{subject}_task-watchingVideoClips_eeg.json"
+            assert known.rate == json.loads(path.read_text("utf-8"))["SamplingFrequency"]
 
     def test_people_are_described(self, real):
         reader = Faced(real)
