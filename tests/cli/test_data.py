@@ -275,6 +275,46 @@ def test_fetch(embench, tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "root").rglob("S*")] == ["S1"]
 
 
+MANY = """
+import hashlib
+from dataclasses import replace
+from embench.interfaces.dataset import Dataset, Download
+from tests.data.conftest import CARD
+
+NAMES = [f"sub-{{n}}/sub-{{n}}_{{what}}" for what in ("events.tsv", "eeg.bdf") for n in (1, 2, 3)]
+SHA = hashlib.sha256(b"x" * 1_000_000).hexdigest()
+
+class Many(Dataset):
+    card = replace(CARD, downloads=tuple(Download("{url}" + n, n, SHA, 1_000_000, subject=n[:5]) for n in NAMES))
+    def subjects(self): return sorted(path.name for path in self.root.iterdir())
+    def files(self, subject): return []
+    def recordings(self, subject): yield from ()
+"""
+
+
+def test_fetch_of_some_subjects(embench, tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    server = Server()
+    names = [f"sub-{n}/sub-{n}_{what}" for what in ("events.tsv", "eeg.bdf") for n in (1, 2, 3)]
+    server.files.update(dict.fromkeys(names, b"x" * 1_000_000))
+    (tmp_path / "many.py").write_text(MANY.format(url=server.url("")))
+    call = ["data", "fetch", f"{tmp_path}/many.py:Many", "--data-root", tmp_path / "root", "--yes"]
+    wrong = embench(*call, "--subjects", "sub-1,sub-33")
+    assert wrong.code == 2
+    assert "did you mean sub-3" in wrong.err
+    assert not (tmp_path / "root").exists()
+    some = embench(*call, "--subjects", "sub-3, sub-1")
+    assert some.code == 0, some.err
+    assert len([path for path in (tmp_path / "root").rglob("*") if path.is_file()]) == 4
+    every = embench(*call)
+    server.server.shutdown()
+    assert every.code == 0, every.err
+    assert "from 127.0.0.1:" in every.out
+    assert "6 files, 6 MB" in every.out
+    assert len(server.requests) == 6
+
+
 OLD = """
 from embench.interfaces.dataset import Dataset
 

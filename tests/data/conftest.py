@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from embench.data import fetch as module
+from embench.data import transfer as module
 from embench.interfaces.dataset import Card, Download, ModalityCard
 from embench.interfaces.units import LabelRule, Target
 
@@ -41,10 +41,11 @@ def zipped(files):
 class Server:
     """What is served, how, and what was asked for. `faults` are used up one an answer: `cut` (half of what is due,
     then the connection ends), `no_range` (the whole file whatever is asked), a status code, `long` and `short` (a
-    Content-Length that is not true), `shifted` (another stretch than asked for)."""
+    Content-Length that is not true), `shifted` (another stretch than asked for). `etags` are sent with redirects."""
 
     def __init__(self):
         self.files, self.faults, self.requests, self.always = {}, [], [], None
+        self.etags = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -74,6 +75,8 @@ class Server:
         if request.path.startswith("/moved/"):
             request.send_response(302)
             request.send_header("Location", request.path.removeprefix("/moved"))
+            if etag := self.etags.get(request.path[1:]):
+                request.send_header("ETag", etag)
             request.send_header("Content-Length", "0")
             request.end_headers()
             return

@@ -1,7 +1,9 @@
 """What `verify` finds in any dataset, and the report and the note that are made of it."""
 
+import hashlib
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from embench.data.describe import DataReport, masked
 from embench.data.physical import outside_range
 from embench.data.verified import recall, remember
 from embench.errors import DataError, PluginError
-from embench.interfaces.dataset import Dataset
+from embench.interfaces.dataset import Dataset, Download
 from embench.interfaces.recording import Signal
+from embench.store.fingerprint import SYNTHETIC
 
 from .small import Small, write
 
@@ -74,6 +77,19 @@ def test_one_subjects_signal_under_another_name_is_an_error(root, tmp_path):
     assert found(root, tmp_path / "cache") == [
         ("error", "P3-film", "eda is sample for sample that of P1-film, another subject: one of them is a copy")
     ]
+
+
+def test_file_that_is_not_as_it_was_published_is_a_warning(root, tmp_path, monkeypatch):
+    digests = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in ("P1.json", "P2.json")}
+    downloads = tuple(Download(f"https://example.org/{name}", name, digest) for name, digest in digests.items())
+    monkeypatch.setattr(Small, "card", replace(Small.card, downloads=downloads))
+    assert found(root, tmp_path / "cache") == []
+    write(root, "P2", seed=1)
+    warning = ("warning", "P2.json", f"its content is not what is published, sha256 {digests['P2.json']}")
+    assert found(root, tmp_path / "cache") == [warning]
+    monkeypatch.setattr(Small, "subjects", lambda _: ["P1", "P2"])
+    (root / SYNTHETIC).write_text("{}")
+    assert found(root, tmp_path / "cache") == []
 
 
 @pytest.mark.parametrize("cut", [(3, 0), (0, 5), (4, 2), (70, 0), (900, 1100), (0, 2500)])

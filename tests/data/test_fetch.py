@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from embench.data.fetch import TRIES, fetch
+from embench.data.fetch import fetch
+from embench.data.transfer import TRIES
 from embench.errors import DataError, MachineError, UsageError
 from embench.interfaces.dataset import Download
 from embench.system import locked

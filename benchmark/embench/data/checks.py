@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding
 from embench.interfaces.recording import Label, Recording, Signal, Video
 from embench.signals.video import probe
-from embench.store.fingerprint import FileHashes
+from embench.store.fingerprint import FileHashes, synthetic
 from embench.store.folders import damaged_folders
 from embench.store.reading import reader_faults, recordings
 
@@ -127,11 +127,22 @@ def check_dataset_files(
             if progress:
                 progress(done + 1, len(subjects), subject)
     found.files = sorted(files.values(), key=lambda file: file.name)
+    if synthetic(dataset.root) is None:
+        own += _unlike_published(dataset.card, found.files)
     general.finish(set(found.labels))
     rank = {"error": 0, "warning": 1, "note": 2}
     placed = (Finding(f.severity, _relative(f.where, dataset.root), f.what) for f in (*own, *general.findings))
     found.findings = sorted(dict.fromkeys(placed), key=lambda finding: rank[finding.severity])
     return found
+
+
+def _unlike_published(card: Card, files: Iterable[RawFile]) -> Iterator[Finding]:
+    """The files that are not those of their publisher's list, where they are published one by one."""
+    published = {download.name: download.sha256 for download in card.downloads if download.sha256}
+    for file in files:
+        expected = published.get(file.name.replace(os.sep, "/"))
+        if expected and file.sha256 != expected.lower():
+            yield Finding("warning", file.name, f"its content is not what is published, sha256 {expected.lower()}")
 
 
 class _General:

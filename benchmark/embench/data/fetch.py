@@ -1,45 +1,44 @@
-"""Datasets that are free to download: fetched, checked, unpacked; there and whole, or not there.
+"""Datasets that are free to download: fetched and checked.
 
-Libraries for this start over when the connection breaks. For archives of gigabytes that is not good enough, so the
-transfer is made here: what has arrived is kept in a `.part` file, and the rest is requested by HTTP's `Range`, within
-one call and in the next.
+What is published as archives is unpacked, and there and whole, or not there. What is published file by file is put in
+its place one by one, each when it is whole, so that some subjects can be fetched first and others later.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
-import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from embench.callbacks import BytesCallback, DownloadCallback
-from embench.data.unpack import check_room, unpack
-from embench.errors import DataError, MachineError, UsageError
+from embench.data.transfer import arrived, checked, transfer
+from embench.data.unpack import check_room, is_archive, leads_out, unpack
+from embench.errors import DataError, MachineError, PluginError, UsageError
 from embench.files import folder_mode, make_folder, sha256
 from embench.interfaces.dataset import Card, Download
+from embench.registry.naming import did_you_mean
+from embench.store.fingerprint import synthetic
 from embench.system import locked
 
-TRIES = 5
-"""Connections that may break one after another without a byte gained."""
 
-WAIT_S = 2.0
-TIMEOUT_S = 60.0
-_CHUNK = 1 << 14
-"""Bytes written at once; what is left of a chunk when a connection breaks is lost."""
-
-
-def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) -> list[str]:
+def fetch(
+    card: Card, folder: Path, progress: DownloadCallback | None = None, subjects: Collection[str] | None = None
+) -> list[str]:
     """Gets a dataset into `folder`; returns notes on it.
 
     What was downloaded before goes on where it stopped, also after this process was killed. An archive that was put
-    into `folder` by hand under its own name is used, if its hash is right, and stays there.
+    into `folder` by hand under its own name is used, if its hash is right, and stays there. So is a file of a dataset
+    that is published file by file.
+
+    Args:
+        subjects: those whose files are fetched, with the files that are no one subject's; None: all.
 
     Raises:
-        DataError: access to the dataset must be requested; what arrived is not what its publisher published; there is
-            no such file on the server.
-        UsageError: the folder holds other files already.
+        DataError: access to the dataset must be requested; what arrived, or lies in the folder, is not what its
+            publisher published; there is no such file on the server.
+        UsageError: the folder holds other files already; there is no such subject.
         MachineError: no network, no room, or the folder cannot be written.
     """
     if not card.downloads:
@@ -49,21 +48,56 @@ def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) ->
             expected="files that were put there by hand",
             hint=card.obtain,
         )
-    folder = folder.resolve()
+    downloads, folder = chosen(card, subjects), folder.resolve()
+    get = _fetch_archives if any(is_archive(download.name) for download in downloads) else _fetch_files
+    with _machine(folder, card):
+        get(card, downloads, folder, progress)
+    unchecked = [download.name for download in downloads if download.sha256 is None]
+    return [f"{name}: its publisher gives no checksum, so it could not be verified" for name in unchecked]
+
+
+def chosen(card: Card, subjects: Collection[str] | None) -> tuple[Download, ...]:
+    """The downloads of some subjects, with those that are no one subject's; all of them where `subjects` is None.
+
+    Raises:
+        UsageError: there is no such subject, or the dataset is not published by subject.
+        PluginError: a file's name on the card leads out of the dataset's folder.
+    """
+    for download in card.downloads:
+        if leads_out(download.name):
+            raise PluginError(
+                f"the file `{download.name}` leads out of the dataset's folder", where=f"card of {card.name}"
+            )
+    if subjects is None:
+        return card.downloads
+    known = {download.subject for download in card.downloads if download.subject}
+    for subject in subjects:
+        if not known:
+            raise UsageError(f"{card.title} is not published by subject", where="--subjects", hint="leave it out")
+        if subject not in known:
+            raise UsageError(
+                f"no files of `{subject}` are published",
+                where="--subjects",
+                expected=f"names such as {', '.join(sorted(known)[:2])}, separated by commas",
+                hint=did_you_mean(subject, known),
+            )
+    return tuple(download for download in card.downloads if download.subject in (None, *subjects))
+
+
+def _fetch_archives(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
+    """Makes the whole folder aside, and moves it to its place in one step."""
     by_hand = _by_hand(card, folder)
-    with _machine(folder, card), _aside(folder) as aside:
-        notes, archives = [], []
-        for download in card.downloads:
+    with _aside(folder) as aside:
+        archives = []
+        for download in downloads:
             if download.name in by_hand:
-                archives.append(_checked(download, folder / download.name, progress, kept=True))
+                archives.append(checked(download, folder / download.name, progress, kept=True))
             else:
-                archives.append(_download(download, aside / download.name, folder, progress))
-            if download.sha256 is None:
-                notes.append(f"{download.name}: its publisher gives no checksum, so it could not be verified")
+                archives.append(transfer(download, aside / download.name, folder, progress))
         made = aside / "unpacked"
         shutil.rmtree(made, ignore_errors=True)
         make_folder(made, folder_mode(card.labels_public))
-        for download, archive in zip(card.downloads, archives, strict=True):
+        for download, archive in zip(downloads, archives, strict=True):
             try:
                 unpack(archive, made / download.unpack, _step(progress, f"unpacking {download.name}"))
             except DataError:
@@ -76,7 +110,6 @@ def fetch(card: Card, folder: Path, progress: DownloadCallback | None = None) ->
             folder.rmdir()  # it is empty now; Windows renames onto nothing that is there
         made.rename(folder)
         shutil.rmtree(aside)
-    return notes
 
 
 def _by_hand(card: Card, folder: Path) -> list[str]:
@@ -84,135 +117,91 @@ def _by_hand(card: Card, folder: Path) -> list[str]:
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     ours = {download.name for download in card.downloads}
     if (folder.exists() and not folder.is_dir()) or there - ours:
-        raise UsageError(
-            "this folder already has files; nothing was downloaded",
-            where=str(folder),
-            expected="an empty folder, or none",
-            hint=f"check them with `embench data verify {card.name}`, or move the folder away",
-        )
+        raise _in_use(card, folder)
     return sorted(there)
 
 
-def _download(download: Download, path: Path, folder: Path, progress: DownloadCallback | None) -> Path:
-    """`path`, whole and checked. What has arrived of it lies beside it as `.part` until then."""
-    if path.exists():
-        return _checked(download, path, progress)
-    part = path.with_name(f"{path.name}.part")
-    most, failures = _size(part), 0
-    while True:
-        try:
-            if _transfer(download, part, progress):
-                break
-            fault = f"the connection ended after {_size(part):,} bytes"
-        except OSError as error:
-            if not _is_network(error):
-                raise
-            fault = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        failures = 1 if _size(part) > most else failures + 1
-        most = max(most, _size(part))
-        if failures >= TRIES:
-            raise MachineError(
-                f"{download.name} cannot be downloaded: {fault}",
-                where=download.url,
-                expected="a connection to this address",
-                hint="run the command again to resume; or obtain the file another way, "
-                f"put it into {folder} as {download.name}, and run the command again",
-            )
-        time.sleep(WAIT_S * failures)
-    part.replace(path)
-    return _checked(download, path, progress)
+def _fetch_files(card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None) -> None:
+    """Puts each file that is missing in its place when it is whole. One that cannot be had does not stop the others."""
+    with _aside(folder) as aside:
+        missing = _missing(card, downloads, folder, progress)
+        arriving = [aside / quote(download.name, safe="") for download in missing]
+        sizes = [download.size or 0 for download in missing]
+        check_room(aside, sum(sizes) - sum(arrived(path) for path in arriving))
+        make_folder(folder, folder_mode(card.labels_public))
+        refused: list[DataError] = []
+        for number, (download, path) in enumerate(zip(missing, arriving, strict=True)):
+            which, before = f"({number + 1} of {len(missing)})", sum(sizes[:number])
+            try:
+                transfer(download, path, folder, _share(progress, which, before, sum(sizes) or None))
+            except DataError as error:
+                refused.append(error)
+                continue
+            place = folder / download.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+    if refused:
+        first = refused[0]
+        raise DataError(
+            f"{len(refused)} of {len(missing)} files cannot be had; of the first, {first.what}",
+            where=first.where,
+            expected=first.expected,
+            hint="; ".join(filter(None, (f"the others are in {folder}", first.hint))),
+        )
 
 
-def _transfer(download: Download, part: Path, progress: DownloadCallback | None) -> bool:
-    """One connection; whether the file is whole then. Raises OSError (all of requests' errors are) where it breaks."""
-    import requests
-
-    have = _size(part)
-    tag = part.with_name(f"{part.name}.tag")
-    # As it is on the disk: compressed on the way, byte positions would mean something else.
-    headers = {"Accept-Encoding": "identity", "User-Agent": "embench"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-        if tag.exists():
-            headers["If-Range"] = tag.read_text()  # the whole file, where it is another one by now
-    with requests.get(download.url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
-        if response.status_code == 416:  # nothing comes after what we have: it is whole, or longer than the file
-            total = _number(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
-            if total == have:
-                return True
-            part.unlink()
-            return False
-        if 400 <= response.status_code < 500 and response.status_code not in (408, 429):
-            raise DataError(
-                f"the server refused the file ({response.status_code} {response.reason})",
-                where=download.url,
-                expected=download.name,
-                hint="check the dataset's page for a new address, and put the file into the dataset's folder",
-            )
-        response.raise_for_status()
-        goes_on = response.status_code == 206
-        begins = _number(r"bytes (\d+)-", response.headers.get("Content-Range", "")) if goes_on else 0
-        if begins != have:
-            have = 0
-            if goes_on:  # another range than requested
-                part.unlink(missing_ok=True)
-                return False
-        length = _number(r"(\d+)", response.headers.get("Content-Length", ""))
-        total = None if length is None else have + length
-        if total is not None and download.size not in (None, total):
-            part.unlink(missing_ok=True)
-            raise DataError(
-                f"the server offers {total:,} bytes",
-                where=download.url,
-                expected=f"{download.size:,} bytes",
-                hint="the file was replaced, or the address shows a web page: open it in a browser",
-            )
-        check_room(part.parent, (total or have) - have)
-        if etag := response.headers.get("ETag", ""):
-            tag.write_text(etag)
-        with part.open("ab" if have else "wb") as file:
-            for chunk in response.iter_content(_CHUNK):
-                file.write(chunk)
-                have += len(chunk)
-                if progress:
-                    progress(f"downloading {download.name}", have, total or download.size)
-    return total is None or have == total
+def _missing(
+    card: Card, downloads: Sequence[Download], folder: Path, progress: DownloadCallback | None
+) -> list[Download]:
+    """Those that are not in `folder`, where nothing else may have their names."""
+    if (folder.exists() and not folder.is_dir()) or synthetic(folder) is not None:
+        raise _in_use(card, folder)
+    there = {download.name: download.size or 0 for download in downloads if (folder / download.name).exists()}
+    others, done = [], 0
+    for download in downloads:
+        if download.name not in there:
+            continue
+        path = folder / download.name
+        same = path.is_file() and download.size in (None, path.stat().st_size)
+        if not same or (download.sha256 is not None and sha256(path) != download.sha256.lower()):
+            others.append(download.name)
+        done += there[download.name]
+        if progress:
+            progress("checking files that are there", done, sum(there.values()))
+    if others:
+        more = f" and {len(others) - 3} others" if len(others) > 3 else ""
+        raise DataError(
+            f"in place of published files others are here: {', '.join(others[:3])}{more}; nothing was downloaded",
+            where=str(folder),
+            expected="the published files under these names, or none",
+            hint="move them away and run the command again",
+        )
+    return [download for download in downloads if download.name not in there]
 
 
-def _checked(download: Download, path: Path, progress: DownloadCallback | None, *, kept: bool = False) -> Path:
-    """`path`, if it has the right size and hash; else it is removed, or left where it is the user's own."""
-    size = path.stat().st_size
-    if progress:
-        progress(f"checking {download.name}", size, size)
-    wrong = download.size is not None and size != download.size
-    found, expected = f"{size:,} bytes", f"{download.size or 0:,} bytes"
-    if not wrong and download.sha256 is not None:
-        found, expected = f"sha256 {sha256(path)}", f"sha256 {download.sha256.lower()}"
-        wrong = found != expected
-    if not wrong:
-        return path
-    if not kept:
-        path.unlink()
-    raise DataError(
-        f"{download.name} is not the published file: {found}",
-        where=str(path) if kept else download.url,
-        expected=expected,
-        hint="remove it and run the command again"
-        if kept
-        else "it was removed and nothing was unpacked: try again later",
+def _in_use(card: Card, folder: Path) -> UsageError:
+    return UsageError(
+        "this folder already has files; nothing was downloaded",
+        where=str(folder),
+        expected="an empty folder, or none",
+        hint=f"check them with `embench data verify {card.name}`, or move the folder away",
     )
 
 
 @contextlib.contextmanager
 def _aside(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` for what is not whole yet. It stays when something goes wrong, to go on from."""
+    """A folder beside `folder` for what is not whole yet. What has arrived stays when something goes wrong."""
     aside = folder.parent / f".fetch-{folder.name}"
     lock = aside.with_name(f"{aside.name}.lock")  # not inside: Windows removes no folder with an open file
     make_folder(aside)
     with locked(lock, wait=False) as ours:
         if not ours:
             raise UsageError("another process is fetching this dataset", where=str(aside))
-        yield aside
+        try:
+            yield aside
+        finally:
+            with contextlib.suppress(OSError):
+                aside.rmdir()  # where nothing is left to go on from
     with contextlib.suppress(OSError):
         lock.unlink(missing_ok=True)
 
@@ -230,20 +219,10 @@ def _machine(folder: Path, card: Card) -> Iterator[None]:
         ) from error
 
 
-def _is_network(error: OSError) -> bool:
-    import requests
-
-    return isinstance(error, requests.RequestException | ConnectionError | TimeoutError)
-
-
 def _step(progress: DownloadCallback | None, what: str) -> BytesCallback | None:
     return None if progress is None else lambda done, total: progress(what, done, total)
 
 
-def _number(pattern: str, text: str) -> int | None:
-    match = re.match(pattern, text)
-    return int(match[1]) if match else None
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _share(progress: DownloadCallback | None, which: str, before: int, total: int | None) -> DownloadCallback | None:
+    """Follows one of many files as a part of them all."""
+    return None if progress is None else lambda what, done, _: progress(f"{what} {which}", before + done, total)

@@ -23,6 +23,11 @@ MOST_MEMBERS = 20_000
 _LONGEST_NAME, _LONGEST_PATH = 255, 1024
 
 
+def is_archive(name: str) -> bool:
+    """Whether a file of this name is one that `unpack` unpacks."""
+    return name.lower().endswith(ZIP + TAR)
+
+
 def unpack(archive: Path, folder: Path, progress: BytesCallback | None = None) -> None:
     """Writes what `archive` holds below `folder`; a file that is no archive is copied there under its own name.
 
@@ -107,14 +112,28 @@ def _check_names(archive: Path, members: Sequence[tuple[str, bool]]) -> None:
 
 def _inside(archive: Path, name: str) -> PurePosixPath:
     """The member's path. Raises DataError where it leads out of the folder, or no file can have it."""
-    parts = PurePosixPath(name.replace("\\", "/"))
     if has_control(name) or "\n" in name or "\t" in name:
         raise _refused(archive, visible(repr(name)[1:-1]), "a name with control characters")
+    parts = _parts(name)
     if len(name) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_NAME for part in parts.parts):
         raise _refused(archive, f"{name[:40]}..", "a name that is too long")
-    if parts.is_absolute() or ".." in parts.parts or ":" in name.partition("/")[0] or "\0" in name:
+    if leads_out(name):
         raise _refused(archive, name, "a name that leads out of the folder")
     return parts
+
+
+def leads_out(name: str) -> bool:
+    """Whether a file's name, with `/` or `\\` between its parts, does not lie below the folder that it is to be in.
+
+    >>> leads_out("sub-01/eeg.bdf"), leads_out("../eeg.bdf"), leads_out("/eeg.bdf"), leads_out("C:\\\\eeg.bdf")
+    (False, True, True, True)
+    """
+    parts = _parts(name)
+    return parts.is_absolute() or ".." in parts.parts or ":" in name.partition("/")[0] or "\0" in name
+
+
+def _parts(name: str) -> PurePosixPath:
+    return PurePosixPath(name.replace("\\", "/"))
 
 
 def _refused(archive: Path, name: str, why: str) -> DataError:

@@ -34,15 +34,23 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file that is free to download. `sha256` None: its publisher names none that is reliable, so that the file
-    cannot be checked, and fetching it reports so. `unpack` is the folder inside the dataset's own into which an archive
-    is unpacked."""
+    """A file that is free to download.
+
+    Args:
+        name: its file name. Where none of a card's downloads is an archive, each is put into the dataset's folder as it
+            is, and `name` is its path there, with `/` between its parts.
+        sha256: None: its publisher names none that is reliable, so that the file cannot be checked, and fetching it
+            reports so.
+        unpack: the folder inside the dataset's own into which an archive is unpacked.
+        subject: whose file it is, so that some subjects can be fetched without the others; None: no one subject's.
+    """
 
     url: str
     name: str
     sha256: str | None
     size: int | None = None
     unpack: str = "."
+    subject: str | None = None
 
 
 @dataclass(frozen=True)
