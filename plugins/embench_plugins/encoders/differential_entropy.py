@@ -2,13 +2,14 @@
 
 Chen et al. 2023 (`chen2023`): of each second and channel, the differential entropy of a Gaussian with the variance v of
 each of five bands, ln(2 pi e v) / 2 (Duan et al. 2013, `duan2013`), smoothed along time by a linear dynamical system
-(Shi and Lu 2010, `shi2010`) with the constants of the authors' code. Bands are cut by linear-phase filters as that code
-designs them; a unit longer than a second has the mean of its seconds.
+(Shi and Lu 2010, `shi2010`) with the constants of the authors' code. A unit longer than a second has the mean of its
+seconds.
 
 Not followed: the running normalisation of a session in the order of play, since it needs other recordings; features are
-z-scored for each subject by the protocol. That code also runs the smoothing, which remembers about 100 s, through all
+z-scored for each subject by the protocol. Published code runs the smoothing, which remembers about 100 s, through all
 clips of a person in the order of their numbers, which is that of their emotions: of a test subject, too, each clip is
-mixed with others of its class. Here it sees one recording only, all of it and not its last 30 s.
+mixed with others of its class. Here it sees one recording only, all of it and not its last 30 s. Bands are cut by
+zero-phase Butterworth filters, in that code by linear-phase ones.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-from scipy import signal as sps
 
 from embench.errors import UsageError
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
+from embench.signals.filters import bandpass
 from embench_plugins.encoders.features.spans import Spans
 from embench_plugins.encoders.handcrafted import Handcrafted
 
 BANDS = {
     "delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 30.0), "gamma": (30.0, 47.0),
 }  # fmt: skip
-SECOND_S = 1.0
+ORDER = 4
 ROUNDED_S = 0.02
 """A span may be so much shorter than its seconds: its ends, and the recording's, are rounded to samples."""
 FIRST_VARIANCE, DRIFT, NOISE = 0.01, 1e-4, 1.0
@@ -52,13 +53,12 @@ class DifferentialEntropy(Handcrafted):
 
         The smoothing starts at the recording's first second of the same grid, whatever other spans there are.
         """
-        x = np.asarray(signal.data, np.float64)
-        where, second = Spans.of(spans, signal.rate, x.shape[1]), round(SECOND_S * signal.rate)
-        bands = np.stack([_passed(x, signal.rate, *edges) for edges in BANDS.values()], 1)
-        out = np.full((len(where), len(x) * len(BANDS)), np.nan, np.float32)
-        first_sample = where.stop % second
-        for offset in np.unique(first_sample):
-            rows = np.flatnonzero(first_sample == offset)
+        where, second = Spans.of(spans, signal.rate, signal.data.shape[1]), round(signal.rate)
+        bands = _bands(signal.data, signal.rate)
+        out = np.full((len(where), bands.shape[0] * bands.shape[1]), np.nan, np.float32)
+        offsets = where.stop % second
+        for offset in np.unique(offsets):
+            rows = np.flatnonzero(offsets == offset)
             values = smoothed(_entropies(bands[..., offset:], second))
             last = (where.stop[rows] - offset) // second
             count = (where.stop[rows] - where.start[rows] + round(ROUNDED_S * signal.rate)) // second
@@ -96,24 +96,12 @@ def smoothed(values: np.ndarray) -> np.ndarray:
 def _entropies(bands: np.ndarray, second: int) -> np.ndarray:
     """(seconds, C * bands) of the signals `bands` (C, bands, T), whose seconds have `second` samples each."""
     whole = bands.shape[-1] // second
-    variance = bands[..., : whole * second].reshape(*bands.shape[:2], whole, second).var(-1)
+    variance = bands[..., : whole * second].reshape(*bands.shape[:2], whole, second).var(-1, dtype=np.float64)
     entropy = 0.5 * np.log(2 * np.pi * np.e * np.where(variance > 0, variance, np.nan))
     return np.moveaxis(entropy, -1, 0).reshape(whole, -1)
 
 
-def _passed(x: np.ndarray, rate: float, low: float, high: float) -> np.ndarray:
-    """`x` (C, T) between two edges in Hz, without delay; zeros where the rate cannot hold the band.
-
-    The filter is as MNE-Python makes one by default: a Hamming window, transitions of a quarter of an edge (2 Hz at
-    least, but not beyond 0 Hz and half the rate), and 3.3 / (the narrower transition) long.
-    """
-    nyquist = rate / 2
-    if high >= nyquist:
-        return np.zeros_like(x)
-    below, above = min(max(low / 4, 2.0), low), min(max(high / 4, 2.0), nyquist - high)
-    half = round(3.3 / min(below, above) * rate / 2)
-    corners = [low - below, low, high, high + above]
-    edges = np.unique([0.0, *corners, nyquist])
-    taps = sps.firwin2(2 * half + 1, edges, np.interp(edges, corners, [0.0, 1.0, 1.0, 0.0]), fs=rate)
-    wide = np.pad(x - x.mean(-1, keepdims=True), ((0, 0), (half, half)), mode="reflect", reflect_type="odd")
-    return np.asarray(sps.oaconvolve(wide, taps[None], mode="valid", axes=-1))
+def _bands(x: np.ndarray, rate: float) -> np.ndarray:
+    """(C, bands, T) of `x` (C, T), zeros where the rate cannot hold a band."""
+    passed = [bandpass(x, rate, edges, ORDER) if edges[1] < rate / 2 else np.zeros_like(x) for edges in BANDS.values()]
+    return np.stack(passed, 1)

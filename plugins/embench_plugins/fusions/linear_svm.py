@@ -27,7 +27,7 @@ PAPER = SMALL.but(
     class_weight="none", build={"candidates": [10 ** (k / 2) for k in range(-10, 2)]}, assumed=("build.C",)
 )
 PARTS = 5
-MOST_ROWS = 20_000
+MOST_ROWS = 10_000
 """So many rows, evenly spaced, are enough to choose C."""
 
 

@@ -33,8 +33,8 @@ def closed_form(variance):
 
 
 @pytest.mark.parametrize(
-    ("band", "hz"), zip(BANDS, (2, 6, 11, 22, 38), strict=True)
-)  # whole periods a second, in the middle of a band
+    ("band", "hz"), list(zip(BANDS, (2, 6, 10, 22, 38), strict=True))
+)  # whole periods a second, in the transitions of no other band
 def test_a_wave_has_the_entropy_of_its_variance_in_its_band_and_little_elsewhere(band, hz):
     signal = eeg(7 * np.sin(2 * np.pi * hz * seconds(30)), 14 * np.sin(2 * np.pi * hz * seconds(30)))
     names = READER.feature_names("eeg", signal.channels)
@@ -142,5 +142,4 @@ def test_smoothing_passes_over_missing_seconds():
     values = np.random.default_rng(0).normal(size=(50, 2))
     values[10:20, 0], values[:, 1] = np.nan, np.nan
     found = smoothed(values)
-    assert np.isfinite(found[:10, 0]).all() and np.isnan(found[10:20, 0]).all() and np.isfinite(found[20:, 0]).all()
-    assert np.isnan(found[:, 1]).all()
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(values))
