@@ -1,0 +1,107 @@
+"""Encoder `differential_entropy`: the features of the authors of FACED, for their baseline.
+
+Chen et al. 2023 (`chen2023`): of each second and channel, the differential entropy of a Gaussian with the variance v of
+each of five bands, ln(2 pi e v) / 2 (Duan et al. 2013, `duan2013`), smoothed along time by a linear dynamical system
+(Shi and Lu 2010, `shi2010`) with the constants of the authors' code. A unit longer than a second has the mean of its
+seconds.
+
+Not followed: the running normalisation of a session in the order of play, since it needs other recordings; features are
+z-scored for each subject by the protocol. Published code runs the smoothing, which remembers about 100 s, through all
+clips of a person in the order of their numbers, which is that of their emotions: of a test subject, too, each clip is
+mixed with others of its class. Here it sees one recording only, all of it and not its last 30 s. Bands are cut by
+zero-phase Butterworth filters, in that code by linear-phase ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from embench.errors import UsageError
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import Signal
+from embench.signals.filters import bandpass
+from embench_plugins.encoders.features.spans import Spans
+from embench_plugins.encoders.handcrafted import Handcrafted
+
+BANDS = {
+    "delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 30.0), "gamma": (30.0, 47.0),
+}  # fmt: skip
+ORDER = 4
+ROUNDED_S = 0.02
+"""A span may be so much shorter than its seconds: its ends, and the recording's, are rounded to samples."""
+FIRST_VARIANCE, DRIFT, NOISE = 0.01, 1e-4, 1.0
+"""Variances of the smoothed value before the first second, of its change in a second, and of what is measured around
+it. Only their ratios matter."""
+
+
+class DifferentialEntropy(Handcrafted):
+    """The features are the same in every preset; a recipe's rest trains the one Linear that makes them a token, as with
+    `handcrafted`."""
+
+    accepts: ClassVar = frozenset({"eeg"})
+    recipes: ClassVar[Mapping[str, Recipe]] = {
+        preset: replace(recipe, prepare={}) for preset, recipe in Handcrafted.recipes.items()
+    }
+
+    def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
+        """(n, C * 5) float32 in nats, channel by channel: means over the whole seconds of each span, which are counted
+        back from its end. NaN where a span has no whole second, a channel is flat, or the rate cannot hold a band.
+
+        The smoothing starts at the recording's first second of the same grid, whatever other spans there are.
+        """
+        where, second = Spans.of(spans, signal.rate, signal.data.shape[1]), round(signal.rate)
+        bands = _bands(signal.data, signal.rate)
+        out = np.full((len(where), bands.shape[0] * bands.shape[1]), np.nan, np.float32)
+        offsets = where.stop % second
+        for offset in np.unique(offsets):
+            rows = np.flatnonzero(offsets == offset)
+            values = smoothed(_entropies(bands[..., offset:], second))
+            last = (where.stop[rows] - offset) // second
+            count = (where.stop[rows] - where.start[rows] + round(ROUNDED_S * signal.rate)) // second
+            for row, stop, n in zip(rows, last, np.minimum(count, last), strict=True):
+                if n > 0:
+                    out[row] = values[stop - n : stop].mean(0)
+        return out
+
+    def feature_names(self, modality: str, channels: tuple[str, ...]) -> tuple[str, ...]:
+        """(F,) names in the order of a feature row. Raises UsageError where there are no features of this modality."""
+        if modality not in self.accepts:
+            raise UsageError(f"differential_entropy has no features of {modality!r}", expected="eeg")
+        return tuple(f"{c}_{band}" for c in channels for band in BANDS)
+
+
+def smoothed(values: np.ndarray) -> np.ndarray:
+    """Each feature of `values` (seconds, F) through a Kalman filter: it drifts as a random walk, and is measured with
+    noise. It starts at the mean of the feature, sees no later second, and skips seconds that are NaN, which stay NaN.
+
+    >>> smoothed(np.array([[2.0], [2.0], [np.nan]])).ravel()
+    array([ 2.,  2., nan])
+    """
+    known = np.isfinite(values)
+    state = np.where(known, values, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    variance = np.full(values.shape[1], FIRST_VARIANCE)
+    out = np.full(values.shape, np.nan)
+    for second, there in enumerate(known):
+        gain = np.where(there, variance / (variance + NOISE), 0.0)
+        state = state + gain * np.where(there, values[second] - state, 0.0)
+        variance = (1.0 - gain) * variance + DRIFT
+        out[second] = np.where(there, state, np.nan)
+    return out
+
+
+def _entropies(bands: np.ndarray, second: int) -> np.ndarray:
+    """(seconds, C * bands) of the signals `bands` (C, bands, T), whose seconds have `second` samples each."""
+    whole = bands.shape[-1] // second
+    variance = bands[..., : whole * second].reshape(*bands.shape[:2], whole, second).var(-1, dtype=np.float64)
+    entropy = 0.5 * np.log(2 * np.pi * np.e * np.where(variance > 0, variance, np.nan))
+    return np.moveaxis(entropy, -1, 0).reshape(whole, -1)
+
+
+def _bands(x: np.ndarray, rate: float) -> np.ndarray:
+    """(C, bands, T) of `x` (C, T), zeros where the rate cannot hold a band."""
+    passed = [bandpass(x, rate, edges, ORDER) if edges[1] < rate / 2 else np.zeros_like(x) for edges in BANDS.values()]
+    return np.stack(passed, 1)
