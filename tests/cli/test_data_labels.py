@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from ..tiny.world import of_all_kinds, plugin, write
+from ..tiny.world import make_subject, of_all_kinds, plugin, write
 
 KINDS = plugin("Kinds")
 
@@ -82,6 +82,26 @@ def test_variance_and_agreement(described):
     assert 0 < observers["alpha"] < 1
     assert observers["pairs"][0]["units"] == 72
     assert described["state"]["agreement"] == []
+
+
+def test_classes_of_few_stimuli_are_warned_of_where_the_stimulus_decides_the_label(embench, tmp_path):
+    def felt(number):
+        return lambda r: {"arousal": 7.0 if r < 4 else 3.0, "valence": 7.0 if (number + r) % 2 else 3.0}
+
+    subjects = {f"p{n}": make_subject(n, stimuli=15, ratings=felt(n), stimulus="v{}".format) for n in range(2)}
+    line = ["data", "labels", plugin("Tiny"), "--data-root", write(tmp_path, subjects)]
+    assert "warning: high has 4 stimuli: with fewer than 10, a score says little beyond" in embench(*line).out
+    meant, own = json.loads(embench(*line, "--json").out)
+    assert [c["stimuli"] for c in meant["classes"]] == [11, 4]
+    # Where people differ at a stimulus, or each has stimuli of their own, it decides nothing.
+    assert not any("stimuli" in c for c in own["classes"])
+    assert own["warnings"] == []
+    for rows in subjects.values():
+        for row in rows:
+            row["stimulus"] = row["id"]
+    alone = write(tmp_path / "alone", subjects)
+    [meant, _] = json.loads(embench("data", "labels", plugin("Tiny"), "--data-root", alone, "--json").out)
+    assert not any("stimuli" in c for c in meant["classes"])
 
 
 def test_reasons_why_units_have_no_label():
