@@ -1,4 +1,4 @@
-"""What the controls score without any method, and without any signal but the accelerometer's: what methods must beat."""
+"""What the controls score without any method, and without signals but the accelerometer's: what methods must beat."""
 
 from __future__ import annotations
 
