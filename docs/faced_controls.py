@@ -136,10 +136,8 @@ def counts_at(label: np.ndarray, at: np.ndarray, classes: int) -> np.ndarray:
 def by_block(cohort: Cohort, y: np.ndarray, fold: FoldPredictions) -> np.ndarray:
     """(m, K) labels of each class among the training people's clips of the same block."""
     block = BLOCK[[clip_of(unit.stimulus) for unit in cohort.units]]
-    train = list(fold.train or ())
-    return counts_at(np.append(y[train], np.nan), np.append(block[train], BLOCK.max()), fold.target.n)[
-        block[fold.units]
-    ]
+    trained = np.isin(np.arange(len(y)), fold.train or ())
+    return counts_at(np.where(trained, y, np.nan), block, fold.target.n)[block[fold.units]]
 
 
 def by_person(cohort: Cohort, y: np.ndarray, fold: FoldPredictions) -> np.ndarray:
@@ -175,9 +173,7 @@ def control_tables(found: Mapping[str, tuple[str, Scores]], name: str) -> Iterat
     """What controls score under a protocol, a row for each target: the scores by which methods are ranked, with
     intervals (the headline is marked), and balanced accuracy in %."""
     for metric in ("auroc_crossed", "auroc_within"):
-        columns = [
-            column for column in COLUMNS if column != "person"
-        ]  # leaving a clip out turns a person's order round
+        columns = [column for column in COLUMNS if column != "person"]  # to leave a clip out turns its order round
         rows = []
         for target, (headline, scores) in found.items():
             numbers = [scores[column].get(metric, {}) for column in columns]

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from ..tiny.world import make_subject, of_all_kinds, plugin, write
+from ..tiny.world import make_subject, make_subjects, of_all_kinds, plugin, write
 
 KINDS = plugin("Kinds")
 
@@ -84,13 +84,23 @@ def test_variance_and_agreement(described):
     assert described["state"]["agreement"] == []
 
 
+def test_labels_of_data_without_any_signal(embench, tmp_path):
+    bare = {name: [{**row, "modalities": ()} for row in rows] for name, rows in make_subjects(4).items()}
+    line = ["data", "labels", plugin("Tiny"), "--data-root", write(tmp_path, bare), "--units", tmp_path / "units.csv"]
+    done = embench(*line)
+    assert done.code == 0, done.err
+    assert "16 whole recordings, 16 with a label" in done.out
+    assert "quality" not in done.out
+    assert len((tmp_path / "units.csv").read_text().splitlines()) == 1 + 2 * 16
+
+
 def test_classes_of_few_stimuli_are_warned_of_where_the_stimulus_decides_the_label(embench, tmp_path):
     def felt(number):
         return lambda r: {"arousal": 7.0 if r < 4 else 3.0, "valence": 7.0 if (number + r) % 2 else 3.0}
 
     subjects = {f"p{n}": make_subject(n, stimuli=15, ratings=felt(n), stimulus="v{}".format) for n in range(2)}
     line = ["data", "labels", plugin("Tiny"), "--data-root", write(tmp_path, subjects)]
-    assert "warning: high has 4 stimuli: with fewer than 10, a score says little beyond" in embench(*line).out
+    assert "classes have fewer than 10 stimuli (high 4): a score says little beyond these stimuli" in embench(*line).out
     meant, own = json.loads(embench(*line, "--json").out)
     assert [c["stimuli"] for c in meant["classes"]] == [11, 4]
     # Where people differ at a stimulus, or each has stimuli of their own, it decides nothing.

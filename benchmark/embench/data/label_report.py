@@ -20,6 +20,8 @@ MANY_TIES = 0.05
 """The share of units on the cut from which on the side of ties decides too many labels."""
 FEW_STIMULI = 10
 """With fewer stimuli in a class, what tells them apart may be anything that these few happen to share."""
+MOST_CLASSES = 10
+"""Classes that a warning names."""
 
 
 def describe_labels(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
@@ -214,13 +216,12 @@ def _warnings(target: Target, described: Mapping[str, Any]) -> list[str]:
         empty = [c["name"] for c in described["classes"] if not c["units"]]
         if empty:
             warned.append(f"no unit is {' or '.join(empty)}")
-        few = [(c["name"], c["stimuli"]) for c in described["classes"] if 0 < c.get("stimuli", 0) < FEW_STIMULI]
+        few = [f"{c['name']} {c['stimuli']}" for c in described["classes"] if 0 < c.get("stimuli", 0) < FEW_STIMULI]
         if few:
-            (name, count), *others = few
-            named = ", ".join(
-                [f"{name} has {count} stimul{'us' if count == 1 else 'i'}", *(f"{n} {k}" for n, k in others)]
+            named = ", ".join(few[:MOST_CLASSES]) + (f" and {len(few) - MOST_CLASSES} more" * (len(few) > MOST_CLASSES))
+            warned.append(
+                f"classes have fewer than {FEW_STIMULI} stimuli ({named}): a score says little beyond these stimuli"
             )
-            warned.append(f"{named}: with fewer than {FEW_STIMULI}, a score says little beyond these stimuli")
     if described["people"] and len(described["one_class_only"]) > described["people"] / 2:
         warned.append("the labels of most subjects do not vary: they have no within-subject score")
     return warned
