@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from ..tiny.world import of_all_kinds, plugin, write
+from ..tiny.world import make_subject, make_subjects, of_all_kinds, plugin, write
 
 KINDS = plugin("Kinds")
 
@@ -82,6 +82,36 @@ def test_variance_and_agreement(described):
     assert 0 < observers["alpha"] < 1
     assert observers["pairs"][0]["units"] == 72
     assert described["state"]["agreement"] == []
+
+
+def test_labels_of_data_without_any_signal(embench, tmp_path):
+    bare = {name: [{**row, "modalities": ()} for row in rows] for name, rows in make_subjects(4).items()}
+    line = ["data", "labels", plugin("Tiny"), "--data-root", write(tmp_path, bare), "--units", tmp_path / "units.csv"]
+    done = embench(*line)
+    assert done.code == 0, done.err
+    assert "16 whole recordings, 16 with a label" in done.out
+    assert "quality" not in done.out
+    assert len((tmp_path / "units.csv").read_text().splitlines()) == 1 + 2 * 16
+
+
+def test_classes_of_few_stimuli_are_warned_of_where_the_stimulus_decides_the_label(embench, tmp_path):
+    def felt(number):
+        return lambda r: {"arousal": 7.0 if r < 4 else 3.0, "valence": 7.0 if (number + r) % 2 else 3.0}
+
+    subjects = {f"p{n}": make_subject(n, stimuli=15, ratings=felt(n), stimulus="v{}".format) for n in range(2)}
+    line = ["data", "labels", plugin("Tiny"), "--data-root", write(tmp_path, subjects)]
+    assert "classes have fewer than 10 stimuli (high 4): a score says little beyond these stimuli" in embench(*line).out
+    meant, own = json.loads(embench(*line, "--json").out)
+    assert [c["stimuli"] for c in meant["classes"]] == [11, 4]
+    # Where people differ at a stimulus, or each has stimuli of their own, it decides nothing.
+    assert not any("stimuli" in c for c in own["classes"])
+    assert own["warnings"] == []
+    for rows in subjects.values():
+        for row in rows:
+            row["stimulus"] = row["id"]
+    alone = write(tmp_path / "alone", subjects)
+    [meant, _] = json.loads(embench("data", "labels", plugin("Tiny"), "--data-root", alone, "--json").out)
+    assert not any("stimuli" in c for c in meant["classes"])
 
 
 def test_reasons_why_units_have_no_label():

@@ -113,6 +113,17 @@ def test_a_stimulus_nobody_in_training_met_has_no_mean() -> None:
     assert score == Undefined("1 test stimuli have no training label: v2")
 
 
+@pytest.mark.parametrize("target", [BINARY, VALUE])
+def test_a_stimulus_at_which_nobody_has_a_label_leaves_the_others_their_mean(target: Target) -> None:
+    units, y = cohort()
+    unlabelled = np.array([unit.stimulus == "v2" for unit in units])
+    before = scores_of(units, y, target)["stimulus_mean"][0]
+    y[unlabelled] = np.nan
+    score, _ = scores_of(units, y, target)["stimulus_mean"]
+    np.testing.assert_array_equal(score[~unlabelled[TEST]], before[~unlabelled[TEST]])
+    np.testing.assert_allclose(score[unlabelled[TEST]], np.nanmean(y[TRAIN]))
+
+
 def test_movement_that_is_partly_missing_still_counts() -> None:
     units, y = cohort()
     movement = np.stack([y, np.zeros_like(y)], 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from embench.cli import console, data_fetch, data_labels, data_status, data_verify
+from embench.cli import console, data_controls, data_fetch, data_labels, data_status, data_verify
 from embench.cli.options import DataRoot, Json
 from embench.errors import UsageError
 from embench.planning.request import Request
@@ -33,6 +33,7 @@ data_app.command("status")(data_status.status)
 data_app.command("fetch")(data_fetch.fetch)
 data_app.command("verify")(data_verify.verify)
 data_app.command("labels")(data_labels.labels)
+data_app.command("controls")(data_controls.controls)
 
 
 @data_app.command("synthesize")

@@ -67,7 +67,7 @@ def labels(
         return
     for described in report:
         _show(described)
-    for kind, judged in quality.items():
+    for kind, judged in quality.items() if store.modalities else ():
         _show_quality(judged, next(described for described in report if described.get("label_kind") == kind))
     if figure:
         console.echo(f"figure: {figure}")

@@ -206,9 +206,9 @@ def choose_targets(card: Card, text: str | None) -> tuple[Target, ...]:
 
 
 def build_cohort(
-    store: Store, card: Card, targets: Sequence[Target], modalities: Sequence[str], protocol: Protocol
+    store: Store, card: Card, targets: Sequence[Target], modalities: Sequence[str] | None, protocol: Protocol
 ) -> Cohort:
-    """The cohort of a run.
+    """The cohort of a run; without `modalities`, of what reads labels alone: subjects whose signals are missing, too.
 
     Raises:
         DataError: no subject has a label, or any of the modalities, or no recording is long enough for a unit.
@@ -236,18 +236,21 @@ def build_cohort(
     units = made[cut]
     if not units and cut.length_s is not None:
         raise _too_short(store, card.name, cut, protocol)
-    spans = {entry.id: set(entry.spans) for entry in store.recordings}
-    has = np.array([any(set(names_in(m)) <= spans[u.recording] for m in modalities) for u in units], bool)
-    sensed = {units[i].subject for i in np.flatnonzero(has)}
+    sensed = {unit.subject for unit in units}
+    if modalities is not None:
+        spans = {entry.id: set(entry.spans) for entry in store.recordings}
+        has = np.array([any(set(names_in(m)) <= spans[u.recording] for m in modalities) for u in units], bool)
+        sensed = {units[i].subject for i in np.flatnonzero(has)}
     eligible = tuple(i for i, u in enumerate(units) if u.subject in labelled)
     positions = tuple(i for i in eligible if units[i].subject in sensed)
     if not positions:
+        signals = None if modalities is None else f"any of {', '.join(modalities)}"
         raise DataError(
-            "the cohort is empty: no subject has both a label and one of the modalities",
+            f"the cohort is empty: no subject has {'both a label and one of the modalities' if signals else 'a label'}",
             where=str(store.path),
-            expected=f"labels of {', '.join(t.name for t in targets)} and any of {', '.join(modalities)}",
+            expected=" and ".join(filter(None, [f"labels of {', '.join(t.name for t in targets)}", signals])),
         )
-    excluded = _exclusions(store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities)
+    excluded = _exclusions(store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities or ())
     shown = including(protocol, card, store.recordings)
     roster = tuple(whole(e for e in shown if e.subject in labelled))
     seconds = np.nan if cut.length_s is None else cut.length_s

@@ -18,16 +18,20 @@ from embench.store import Store
 
 MANY_TIES = 0.05
 """The share of units on the cut from which on the side of ties decides too many labels."""
+FEW_STIMULI = 10
+"""With fewer stimuli in a class, what tells them apart may be anything that these few happen to share."""
+MOST_CLASSES = 10
+"""Classes that a warning names."""
 
 
 def describe_labels(store: Store, card: Card, targets: Sequence[Target], protocol: Protocol) -> list[dict[str, Any]]:
     """One mapping of plain values a target.
 
-    `units`, of which `without_label` have none, by reason in `dropped`; `classes` (name, units, share), or `values`
-    (mean, sd, low, high) of targets that are values; `per_person`, the same for each subject with a label;
-    `one_class_only`, the subjects whose labels do not vary, and `without_any_label`; `at_cut`, how many units lie
-    exactly on the cut; `variance`, shares of the raw values' variance; `agreement` of annotators, where the data hold
-    several; `warnings`.
+    `units`, of which `without_label` have none, by reason in `dropped`; `classes` (name, units, share, and where the
+    stimulus alone decides the label `stimuli`: how many), or `values` (mean, sd, low, high) of targets that are
+    values; `per_person`, the same for each subject with a label; `one_class_only`, the subjects whose labels do not
+    vary, and `without_any_label`; `at_cut`, how many units lie exactly on the cut; `variance`, shares of the raw
+    values' variance; `agreement` of annotators, where the data hold several; `warnings`.
     """
     table = store.labels()
     return [_of_target(store, card, target, protocol, table) for target in targets]
@@ -63,6 +67,9 @@ def _of_target(
     else:
         some = np.isfinite(measured)
         shares = variance_shares(measured[some], subject[some], stimulus[some])
+    overall = _shape(label[there], names)
+    if names and (stimuli := _stimuli_of_classes(label[there], subject[there], stimulus[there], len(names))):
+        overall["classes"] = [{**c, "stimuli": n} for c, n in zip(overall["classes"], stimuli, strict=True)]
     described = {
         **head,
         "label_kind": kind,
@@ -74,7 +81,7 @@ def _of_target(
         "people_with_several_labels": len(subjects) - len(one_class),
         "one_class_only": one_class,
         "without_any_label": sorted(set(subject.tolist()) - set(subjects)),
-        **_shape(label[there], names),
+        **overall,
         "at_cut": _at_cut(target.rule, raw[known]),
         "variance": {"undefined": shares.reason} if isinstance(shares, Undefined) else _method(shares),
         "agreement": _agreement(store, units, target, protocol, table, nominal),
@@ -121,6 +128,20 @@ def _shape(label: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         return {"labelled": 0, "values": None}
     figures = {"mean": label.mean(), "sd": label.std(), "low": label.min(), "high": label.max()}
     return {"labelled": len(label), "values": {name: float(figure) for name, figure in figures.items()}}
+
+
+def _stimuli_of_classes(label: np.ndarray, subject: np.ndarray, stimulus: np.ndarray, classes: int) -> list[int] | None:
+    """How many stimuli each class has, where all who met a stimulus have one label (n,) there; None elsewhere, and
+    where no two subjects met the same stimuli."""
+    met_by: dict[str, set[str]] = {}
+    classes_at: dict[str, set[int]] = {}
+    for y, who, where in zip(label.astype(int).tolist(), subject.tolist(), stimulus.tolist(), strict=True):
+        met_by.setdefault(where, set()).add(who)
+        classes_at.setdefault(where, set()).add(y)
+    shared = sum(len(subjects) > 1 for subjects in met_by.values()) > 1
+    if not shared or any(len(found) > 1 for found in classes_at.values()):
+        return None
+    return np.bincount([y for found in classes_at.values() for y in found], minlength=classes).tolist()
 
 
 def _dropped(
@@ -195,6 +216,12 @@ def _warnings(target: Target, described: Mapping[str, Any]) -> list[str]:
         empty = [c["name"] for c in described["classes"] if not c["units"]]
         if empty:
             warned.append(f"no unit is {' or '.join(empty)}")
+        few = [f"{c['name']} {c['stimuli']}" for c in described["classes"] if 0 < c.get("stimuli", 0) < FEW_STIMULI]
+        if few:
+            named = ", ".join(few[:MOST_CLASSES]) + (f" and {len(few) - MOST_CLASSES} more" * (len(few) > MOST_CLASSES))
+            warned.append(
+                f"classes have fewer than {FEW_STIMULI} stimuli ({named}): a score says little beyond these stimuli"
+            )
     if described["people"] and len(described["one_class_only"]) > described["people"] / 2:
         warned.append("the labels of most subjects do not vary: they have no within-subject score")
     return warned

@@ -110,7 +110,7 @@ def units_table(store: Store, card: Card, targets: Sequence[Target], protocol: P
     for target in targets:
         if target.label not in store.label_kinds:
             continue
-        cohort = build_cohort(store, card, (target,), list(store.modalities), protocol)
+        cohort = build_cohort(store, card, (target,), None, protocol)
         tested = [{u: f.index for f in cohort.folds(protocol, seed) for u in f.test} for seed in SEEDS]
         groups = cohort.groups
         for i in cohort.eligible:

@@ -15,7 +15,6 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from scipy import stats
 
-from embench import registry
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.records import record
@@ -31,8 +30,7 @@ from embench.statistics.common import (
     joined_on_common,
     recorded_target,
 )
-from embench.statistics.conditioned import CONDITIONED
-from embench.statistics.estimates import ByFold, estimate
+from embench.statistics.estimates import ByFold, estimate, nature
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
@@ -259,7 +257,7 @@ def _methods(records: Sequence[Record], target: str, metric: str | None) -> list
     """The methods on the units that all of them predict, best first."""
     rule = recorded_target(records[0], target)
     name = metric or records[0].scores["headlines"][target]
-    higher, bounded = _nature(name)
+    higher, bounded = nature(name)
     seeds = common_seeds(records)
     groups = {subject: group for r in records for subject, group in r.groups.items()}
     every = joined_on_common(records, rule, groups)
@@ -398,11 +396,3 @@ def _names(records: Sequence[Record]) -> list[str]:
         name if plain.count(name) == 1 else f"{name} ({r.run['id']})" if name else r.run["id"]
         for name, r in zip(plain, records, strict=True)
     ]
-
-
-def _nature(metric: str) -> tuple[bool, bool]:
-    """Whether more is better, and whether the metric has a least and a greatest value."""
-    if metric in CONDITIONED:
-        return True, True
-    kind = registry.load("metric", metric)
-    return kind.direction == "higher", bool(np.isfinite(kind.range).all())

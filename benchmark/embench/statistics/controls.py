@@ -33,7 +33,8 @@ class ControlTask:
     """What the controls of one fold must predict, and what they may know.
 
     Args:
-        units: of all subjects. `y` (n,): their labels, NaN where there is none; those of `test` are not read.
+        units: of all subjects. `y` (n,): their labels, NaN where there is none; of `test` it is read only whether
+            there is one.
         train, test: positions; the training units are those with a label.
         durations: recording -> seconds. `sessions`: subject -> length of the session in s.
         movement: (n, features) statistics of the accelerometer in each unit, NaN where it is missing; None where the
@@ -95,12 +96,14 @@ class ControlTask:
         return len({self.units[i].subject for i in (*self.train.tolist(), *self.test.tolist())}) == 1
 
     def stimuli(self) -> np.ndarray | Undefined:
-        """(n,) the number of each unit's stimulus; undefined where a test stimulus is not among the training units'."""
+        """(n,) the number of each unit's stimulus; undefined where a test unit that is scored, since it has a label, is
+        at a stimulus that is not among the training units'."""
         stimulus = np.array([unit.stimulus for unit in self.units])
         names, codes = np.unique(stimulus, return_inverse=True)
         if len(names) < 2:
             return Undefined("there is one stimulus only")
-        unseen = np.unique(stimulus[self.test][~np.isin(codes[self.test], codes[self.train])])
+        scored = self.test[np.isfinite(self.y[self.test])]
+        unseen = np.unique(stimulus[scored][~np.isin(codes[scored], codes[self.train])])
         if len(unseen):
             return Undefined(f"{len(unseen)} test stimuli have no training label: {', '.join(unseen[:3].tolist())}")
         return np.asarray(codes)
@@ -145,15 +148,19 @@ def _prior(q: ControlTask) -> ControlPrediction:
 
 
 def _stimulus_mean(q: ControlTask) -> ControlPrediction:
-    """The share of each class among the training units of the same stimulus; of values their mean there."""
+    """The share of each class among the training units of the same stimulus; of values their mean there. Of a stimulus
+    at which nobody has a label, so that no unit is scored there, those of all training units."""
     codes = q.stimuli()
     if isinstance(codes, Undefined):
         return codes
+    sizes = np.bincount(codes[q.train], minlength=codes.max() + 1)
     if not q.target.traits.has_classes:
-        sums, sizes = np.bincount(codes[q.train], q.known), np.bincount(codes[q.train])
-        return _same_twice(sums[codes[q.test]] / sizes[codes[q.test]])
-    counts = np.zeros((codes.max() + 1, q.target.n))
+        sums = np.bincount(codes[q.train], q.known, len(sizes))
+        means = np.where(sizes > 0, sums / np.maximum(sizes, 1), q.known.mean())
+        return _same_twice(means[codes[q.test]])
+    counts = np.zeros((len(sizes), q.target.n))
     np.add.at(counts, (codes[q.train], q.known), 1)
+    counts[sizes == 0] = q.shares
     return _from_shares(q.target, counts[codes[q.test]] / counts[codes[q.test]].sum(1, keepdims=True))
 
 

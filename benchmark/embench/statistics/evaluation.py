@@ -17,6 +17,7 @@ import numpy as np
 
 import embench
 from embench import registry
+from embench.callbacks import ProgressCallback
 from embench.data.cohort import Cohort, label_rules
 from embench.errors import DataError
 from embench.files import digest, sha256
@@ -110,8 +111,13 @@ def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.nd
     return score, target.traits.decide(score, protocol.decision.threshold)
 
 
-def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol) -> Evaluation:
+def score_predictions(
+    by_fold: Sequence[FoldPredictions], cohort: Cohort, protocol: Protocol, progress: ProgressCallback | None = None
+) -> Evaluation:
     """The scores of a method's predictions for a cohort, and those of the controls fitted in each fold.
+
+    Args:
+        progress: called with (folds whose controls are fitted, folds in all, the target).
 
     Raises:
         DataError: there is no prediction.
@@ -120,7 +126,7 @@ def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protoc
     parts: list[Predictions] = []
     reasons: dict[str, dict[str, str]] = {t.name: {} for t in cohort.targets}
     absent: dict[str, set[int]] = {t.name: set() for t in cohort.targets}
-    for of_fold in by_fold:
+    for done, of_fold in enumerate(by_fold, 1):
         target = of_fold.target
         known = of_fold.predicted
         absent[target.name] |= set(of_fold.units[~known].tolist())
@@ -134,6 +140,8 @@ def score_predictions(by_fold: Sequence[FoldPredictions], cohort: Cohort, protoc
                 reasons[target.name].setdefault(name, control.reason)
             else:
                 parts.append(prediction_rows(name, target, about, *control))
+        if progress:
+            progress(done, len(by_fold), target.name)
     if not parts:
         raise DataError("no unit was predicted", where=cohort.card.name)
     predictions = Predictions.concatenate(parts)

@@ -1,0 +1,102 @@
+"""What the controls score without any method, and without signals but the accelerometer's: what methods must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from embench.callbacks import ProgressCallback
+from embench.data.cohort import Cohort, build_cohort
+from embench.interfaces.dataset import Card
+from embench.interfaces.units import Target
+from embench.protocols import Protocol
+from embench.statistics import evaluation
+from embench.statistics.controls import NOT_TO_CLEAR
+from embench.statistics.estimates import nature
+from embench.statistics.evaluation import FoldPredictions
+from embench.store import Store
+
+
+def describe_controls(
+    store: Store,
+    card: Card,
+    targets: Sequence[Target],
+    protocol: Protocol,
+    seeds: Sequence[int],
+    progress: ProgressCallback | None = None,
+) -> dict[str, Any]:
+    """The controls of a dataset, fitted and scored in the folds of a run with these seeds. The numbers are those of a
+    run's `scores.json`, if all subjects have any of the run's modalities.
+
+    Args:
+        progress: called with (folds whose controls are fitted, folds in all, the target).
+
+    Returns:
+        `headlines` {target: metric}; `controls` {control: {target: {metric: number}}} as in `scores.json`; `to_beat`
+        {target: {metric: {"control": name, "mean": number}}}, the best of the controls that a method has to clear;
+        `people` {target: how many} and `left_out` {target: [{"subject", "reason"}]}; and what the numbers are of:
+        `dataset`, `synthetic`, `protocol`, `seeds`.
+
+    Raises:
+        UsageError: there is too little to split. DataError: nobody has a label. CheckFailed: the folds are not what
+            the protocol declares.
+    """
+    found: dict[str, Any] = {
+        "dataset": store.name,
+        "synthetic": store.synthetic is not None,
+        "protocol": protocol.name,
+        "seeds": list(seeds),
+        **{key: {} for key in ("people", "left_out", "headlines", "controls", "to_beat")},
+    }
+    cohorts = [build_cohort(store, card, (target,), None, protocol) for target in targets]  # units differ by target
+    blank = [list(unpredicted(cohort, protocol, seeds)) for cohort in cohorts]
+    done, total = 0, sum(map(len, blank))
+
+    def on_fold(of_target: int, _: int, name: str) -> None:
+        if progress:
+            progress(done + of_target, total, name)
+
+    for target, cohort, folds in zip(targets, cohorts, blank, strict=True):
+        scores = evaluation.score_predictions(folds, cohort, protocol, on_fold).scores
+        done += len(folds)
+        found["people"][target.name], found["left_out"][target.name] = len(cohort.subjects), list(cohort.excluded)
+        found["headlines"] |= scores["headlines"]
+        for name, by_target in scores["controls"].items():
+            found["controls"].setdefault(name, {}).update(by_target)
+        found["to_beat"][target.name] = _best(
+            {
+                name: by_target[target.name]
+                for name, by_target in scores["controls"].items()
+                if name not in NOT_TO_CLEAR and "undefined" not in by_target[target.name]
+            }
+        )
+    return found
+
+
+def unpredicted(cohort: Cohort, protocol: Protocol, seeds: Sequence[int]) -> Iterator[FoldPredictions]:
+    """The folds of a method that says nothing: which units it would predict, and what it would learn from."""
+    position, keep = {unit.id: i for i, unit in enumerate(cohort.units)}, set(cohort.positions)
+    for seed in seeds:
+        for fold in cohort.folds(protocol, seed):
+            train, test = ([i for unit in ids if (i := position[unit]) in keep] for ids in (fold.train, fold.test))
+            for target in cohort.targets if train and test else ():
+                nothing = evaluation.decide(target, np.zeros((len(test), len(target.columns))), protocol)
+                yield FoldPredictions(target, seed, fold.index, np.array(test, np.int64), tuple(train), *nothing)
+
+
+def _best(controls: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Metric -> the control that scores best, and its score; none where all are undefined.
+
+    Args:
+        controls: control -> metric -> number, or `undefined` and the reason.
+    """
+    best: dict[str, dict[str, Any]] = {}
+    for name, scores in controls.items():
+        for metric, number in scores.items():
+            if "mean" in number:
+                sign = 1 if nature(metric)[0] else -1
+                if metric not in best or sign * number["mean"] > sign * best[metric]["mean"]:
+                    best[metric] = {"control": name, "mean": number["mean"]}
+    return best
