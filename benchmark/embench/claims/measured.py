@@ -212,14 +212,14 @@ def _labels(cohort: Cohort, name: str) -> dict[str, float]:
 
 
 def _with_interval(row: Measured, values: np.ndarray | Each, plan: Plan) -> Measured:
+    over: Literal["folds", "people", "stimuli"] = "folds"
     if isinstance(values, Each):
         over, found = values.over, values.estimate()
         if isinstance(found, Undefined) or found.error is None:
             raise DataError(f"{row.what}: fewer than two groups of {over} have a value", expected="two or more")
         mean, error, df, count = found.mean, found.error, found.df, found.subjects
     else:
-        folds = min(len(of_seed) for of_seed in plan.folds.values())
-        over, count = "folds", len(values)
+        folds, count = min(len(of_seed) for of_seed in plan.folds.values()), len(values)
         if count < 2 or folds < 2:
             raise DataError(f"{row.what}: {count} folds have a value", expected="two or more")
         mean, error, df = float(values.mean()), corrected_error(values, folds), count - 1
