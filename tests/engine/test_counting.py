@@ -70,7 +70,7 @@ def test_what_is_not_known_is_not_guessed():
     assert size_of(Holder(table={"a": 1})) == (None, None)
 
 
-@pytest.mark.parametrize("name", ["logreg", "svm", "lda", "forest", "boosting", "mlp"])
+@pytest.mark.parametrize("name", ["logreg", "svm", "linear_svm", "lda", "forest", "boosting", "mlp"])
 def test_every_bundled_estimator_is_counted(made, name):
     kind = load("fusion", name)
     estimator = kind(kind.recipes["quick"], 0, modalities=("ecg",))

@@ -20,13 +20,14 @@ from embench.interfaces.recipe import PRESETS
 from embench_plugins.fusions.boosting import Boosting
 from embench_plugins.fusions.forest import Forest
 from embench_plugins.fusions.lda import Discriminant, Lda
+from embench_plugins.fusions.linear_svm import LinearSvm
 from embench_plugins.fusions.logreg import LogReg
 from embench_plugins.fusions.mlp import Mlp
 from embench_plugins.fusions.preparing import preparing
 from embench_plugins.fusions.svm import Svm, _left_out
 from embench_plugins.fusions.tabular import balanced
 
-ALL = [LogReg, Svm, Lda, Forest, Mlp, Boosting]
+ALL = [LogReg, Svm, LinearSvm, Lda, Forest, Mlp, Boosting]
 TREES = (Boosting, Forest)
 
 
@@ -241,7 +242,7 @@ def test_boosting_predicts_values() -> None:
 
 
 def test_who_answers_what() -> None:
-    for cls in (LogReg, Svm, Lda, Forest, Mlp):
+    for cls in (LogReg, Svm, LinearSvm, Lda, Forest, Mlp):
         assert cls.kinds == {"binary", "classes"}
     assert Boosting.kinds == {"binary", "classes", "value"}
 
