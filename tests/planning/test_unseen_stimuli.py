@@ -65,7 +65,7 @@ def test_no_stage_of_a_fold_learns_from_its_subjects_or_stimuli(tmp_path, crosse
 def test_the_guard_finds_a_stimulus_on_both_sides(films, crossed):
     plan = films.plan("Pool", modalities="ecg", protocol=crossed)
     units = plan.test.of(plan.test.eligible)
-    prove(plan.protocol, units, plan.folds[0])
+    prove(plan.protocol, plan.dataset, units, plan.folds[0])
     first, *rest = plan.folds[0]
     left_out = {u.id for u in units} - {*first.train, *first.val, *first.test}
     trained = {u.subject for u in units if u.id in first.train}
@@ -73,7 +73,7 @@ def test_the_guard_finds_a_stimulus_on_both_sides(films, crossed):
     assert theirs  # subjects who are trained on, at stimuli that are tested
     leaking = type(first)(0, (*first.train, theirs[0]), first.val, first.test)
     with pytest.raises(CheckFailed, match="1 stimuli are in both train and test of fold 0"):
-        prove(plan.protocol, units, [leaking, *rest])
+        prove(plan.protocol, plan.dataset, units, [leaking, *rest])
 
 
 def test_a_run_scores_inside_folds_and_says_why_a_control_does_not_apply(films, crossed):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from embench.interfaces.dataset import Baseline, Card
 from embench.interfaces.recording import Recording
 from embench.interfaces.units import Unit
-from embench.protocols import load_protocol, make_units
+from embench.protocols import Protocol, including, load_protocol, make_units, whole
 
 
 def recording(
@@ -31,9 +31,9 @@ def recording(
     )
 
 
-def card(baseline: Baseline | None = None) -> Card:
+def card(baseline: Baseline | None = None, name: str = "toy") -> Card:
     return Card(
-        name="toy",
+        name=name,
         title="Toy",
         citation="",
         doi="",
@@ -59,3 +59,15 @@ def cohort(n_subjects: int = 10, stimuli: int = 2, groups: Mapping[str, str] | N
         for s in range(stimuli)
     ]
     return make_units(recordings, card(), "continuous", load_protocol("subject-independent-v2"))
+
+
+def clips(protocol: Protocol, subjects: int = 12, without: Collection[str] = (), seconds: float = 40.0) -> list[Unit]:
+    """What is split of FACED under a protocol: subjects who saw 28 clips, `without` some recordings, `sub-003/clip05`
+    being one. Units, where single ones are split; else whole recordings."""
+    shown = [
+        recording(f"sub-{p:03d}", f"clip{1 + (c + 5 * p) % 28:02d}", seconds + c % 4, start_s=100.0 * c, order=c)
+        for p in range(subjects)
+        for c in range(28)
+    ]
+    kept = including(protocol, card(name="faced"), [r for r in shown if r.id not in without])
+    return make_units(kept, card(name="faced"), "rating", protocol) if protocol.split.by == "segment" else whole(kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -12,9 +13,19 @@ from hypothesis import strategies as st
 
 from embench.errors import UsageError
 from embench.interfaces.units import Unit
-from embench.protocols import Fold, Protocol, connected_groups, load_protocol, partition, prove, roles
+from embench.protocols import (
+    Fold,
+    Protocol,
+    connected_groups,
+    follow,
+    load_protocol,
+    make_units,
+    partition,
+    prove,
+    roles,
+)
 
-from .cohorts import cohort
+from .cohorts import card, clips, cohort, recording
 
 INDEPENDENT, LOSO, SEGMENT = (
     load_protocol(name) for name in ("subject-independent-v2", "leave-one-subject-out-v2", "segment-random-legacy")
@@ -62,7 +73,7 @@ def test_groups_stay_whole_and_every_unit_is_tested_once(units: list[Unit], k: i
             partition(protocol, "toy", units, k)
         return
     folds = partition(protocol, "toy", units, k)
-    prove(protocol, units, folds)
+    prove(protocol, "toy", units, folds)
     assert len(folds) == (min(5, len(groups)) if protocol is INDEPENDENT else len(groups))
     assert sorted(id_ for fold in folds for id_ in fold.test) == sorted(u.id for u in units)
     for fold in folds:
@@ -93,7 +104,7 @@ def test_the_order_of_units_decides_nothing(units: list[Unit], k: int, seed: int
 def test_legacy_splits_keep_what_they_declare(units: list[Unit], k: int) -> None:
     for protocol in (SEGMENT, by("recording")):
         folds = partition(protocol, "toy", units, k)
-        prove(protocol, units, folds)
+        prove(protocol, "toy", units, folds)
         assert sorted(id_ for fold in folds for id_ in fold.test) == sorted(u.id for u in units)
 
 
@@ -172,7 +183,7 @@ def test_neighbours_in_session_length_share_a_fold_where_tasks_came_in_one_order
     offsets = set()
     for k in range(8):
         folds = partition(INDEPENDENT, "toy", units, k, sessions)
-        prove(INDEPENDENT, units, folds)
+        prove(INDEPENDENT, "toy", units, folds)
         fold_of = {name: fold.index for fold in folds for name in subjects(units, fold.test)}
         blocks = {at: [order[i : i + 4] for i in range(at, 32, 4)] for at in range(4)}
         whole = {at for at in blocks if all(len({fold_of[name] for name in block}) == 1 for block in blocks[at])}
@@ -202,7 +213,7 @@ def test_small_cohorts_have_as_many_folds_and_shorter_blocks() -> None:
 def test_groups_stay_whole_in_blocks_of_neighbours() -> None:
     units = cohort(groups={f"p{i}": f"dyad{i // 2}" for i in range(24)})
     folds = partition(INDEPENDENT, "toy", units, 0, {f"p{i}": 600.0 + 100 * (i % 2) + i for i in range(24)})
-    prove(INDEPENDENT, units, folds)
+    prove(INDEPENDENT, "toy", units, folds)
     assert max(len(subjects(units, fold.test)) for fold in folds) == 8  # four dyads
 
 
@@ -210,7 +221,7 @@ def test_subjects_of_one_block_are_still_split() -> None:
     units = cohort(n_subjects=4)
     for k in range(4):
         folds = partition(INDEPENDENT, "toy", units, k, dict.fromkeys(["p0", "p1", "p2", "p3"], 60.0))
-        prove(INDEPENDENT, units, folds)
+        prove(INDEPENDENT, "toy", units, folds)
         assert len(folds) >= 2
 
 
@@ -237,7 +248,7 @@ def test_subjects_and_stimuli_both_unseen() -> None:
     units = cohort(n_subjects=12, stimuli=6)
     protocol = by("group+stimulus", leaks=False)
     folds = partition(protocol, "toy", units, 0)
-    prove(protocol, units, folds)
+    prove(protocol, "toy", units, folds)
     stimulus_of = {u.id: u.stimulus for u in units}
     assert [fold.index for fold in folds] == list(range(25))
     assert Counter(id_ for fold in folds for id_ in fold.test) == Counter(u.id for u in units)
@@ -258,3 +269,150 @@ def test_roles_list_every_subject_once_where_nothing_leaks() -> None:
     leaking = roles(units, partition(SEGMENT, "toy", units, 0))
     assert {row.role for row in leaking if row.subject == "p1"} == {"train", "val", "test"}
     assert leaking == sorted(leaking, key=lambda r: (r.fold, r.subject, ("train", "val", "test").index(r.role)))
+
+
+def stimuli(units: list[Unit], ids: Iterable[str]) -> set[str]:
+    stimulus_of = {unit.id: unit.stimulus for unit in units}
+    return {stimulus_of[id_] for id_ in ids}
+
+
+def test_groups_in_order_make_equal_folds_in_a_row_and_the_last_takes_the_rest() -> None:
+    chen = load_protocol("chen2023")
+    units = [unit(f"sub-{p:03d}", f"sub-{p:03d}", "clip01", 0) for p in range(123)]
+    for k in range(2):
+        folds = partition(chen, "faced", random.Random(k).sample(units, 123), k)
+        tested = [sorted(subjects(units, fold.test)) for fold in folds]
+        assert [len(names) for names in tested] == [*[12] * 9, 15]
+        assert [name for names in tested for name in names] == [f"sub-{p:03d}" for p in range(123)]
+        assert all(fold.val == () and len(fold.train) + len(fold.test) == 123 for fold in folds)
+    few = partition(chen, "faced", units[:7], 0)
+    assert [len(fold.test) for fold in few] == [1] * 7
+
+
+def test_films_and_subjects_are_both_unseen() -> None:
+    films = load_protocol("faced-films-v1")
+    units = clips(films, subjects=20)
+    folds = partition(films, "faced", units, 0)
+    prove(films, "faced", units, folds)
+    assert len(folds) == 15
+    rules = films.stimulus_rules("faced")
+    assert rules is not None
+    for fold in folds:
+        (part,) = [set(p) for p in rules.parts if set(p) == stimuli(units, fold.test)]
+        learned = stimuli(units, fold.train + fold.val)
+        mates = {"clip08"} if "clip07" in part else {"clip07"} if "clip08" in part else set()
+        assert learned == {f"clip{n:02d}" for n in range(1, 29) if not 13 <= n <= 16} - part - mates
+        assert not subjects(units, fold.test) & subjects(units, fold.train + fold.val)
+        assert len(subjects(units, fold.val)) == 4
+    assert assigned(folds) != assigned(partition(films, "faced", units, 1))
+    assert assigned(folds) != assigned(partition(films, "faced/processed", units, 0))
+    # Seed for seed the subjects are dealt alike for each part of the films.
+    tested = [subjects(units, fold.test) for fold in folds]
+    assert all(tested[3 * i] == tested[3 * i + 1] == tested[3 * i + 2] for i in range(5))
+
+
+@pytest.mark.parametrize("name", ["faced-films-v1", "gerster2026-clips", "gerster2026-films", "chen2023-within"])
+def test_a_subject_without_some_clips_changes_nothing_for_the_others(name: str) -> None:
+    protocol = load_protocol(name)
+    lost = {f"sub-003/clip{n:02d}" for n in (7, 1, 25)}
+    whole, some = clips(protocol), clips(protocol, without=lost)
+    assert 0 < len(some) < len(whole)
+    folds, fewer = (partition(protocol, "faced", units, 0) for units in (whole, some))
+    prove(protocol, "faced", some, fewer)
+    gone = {unit.id for unit in whole} - {unit.id for unit in some}
+    assert assigned(fewer) == {at: ids - gone for at, ids in assigned(folds).items()}
+
+
+def test_a_part_that_a_subject_never_saw_makes_no_fold_within_this_subject() -> None:
+    protocol = load_protocol("gerster2026-clips")
+    rules = protocol.stimulus_rules("faced")
+    assert rules is not None
+    units = clips(protocol, subjects=2, without={f"sub-000/{name}" for name in rules.parts[1]})
+    folds = partition(protocol, "faced", units, 0)
+    prove(protocol, "faced", units, folds)
+    assert [subjects(units, fold.test) for fold in folds] == [{"sub-000"}] * 2 + [{"sub-001"}] * 3
+    assert [fold.index for fold in folds] == list(range(5))
+    with pytest.raises(UsageError, match="cannot be split by parts of the stimuli"):
+        partition(protocol, "faced", [u for u in units if u.stimulus in rules.parts[2]], 0)
+
+
+def test_within_a_subject_time_is_split_into_stretches_of_each_recording() -> None:
+    for name, count in (("chen2023-within", 10), ("gerster2026-time", 3)):
+        protocol = load_protocol(name)
+        units = clips(protocol, subjects=3)
+        folds = partition(protocol, "faced", units, 0)
+        prove(protocol, "faced", units, folds)
+        assert len(folds) == 3 * count
+        at = {u.id: u for u in units}
+        for fold in folds:
+            assert len(subjects(units, fold.train + fold.test)) == 1
+            assert len(fold.test) == 28 * 30 // count
+            assert len(fold.train) == 28 * 30 - len(fold.test)
+            begins: dict[str, list[float]] = {}
+            for id_ in fold.test:
+                begins.setdefault(at[id_].recording, []).append(at[id_].start)
+            assert len(begins) == 28
+            part = fold.index % count
+            for name_of, starts in begins.items():
+                first = min(u.start for u in units if u.recording == name_of)
+                assert starts == pytest.approx([first + 30 // count * part + s for s in range(30 // count)])
+        shuffled = random.Random(1).sample(units, len(units))
+        assert assigned(folds) == assigned(partition(protocol, "faced", shuffled, 0))
+
+
+def test_a_short_recording_gives_its_rest_to_the_last_stretch() -> None:
+    within = load_protocol("gerster2026-time")
+    units = [unit("a", "a", "v0", s) for s in range(0, 110, 10)] + [unit("a", "a", "v1", s) for s in (0, 10)]
+    folds = partition(within, "toy", units, 0)
+    assert [len(fold.test) for fold in folds] == [3 + 1, 3 + 1, 5]
+    with pytest.raises(UsageError, match="cannot be split by time"):
+        partition(within, "toy", [unit("a", "a", f"v{r}", 0) for r in range(5)], 0)
+
+
+def test_within_a_subject_recordings_are_dealt_out_too() -> None:
+    protocol = by("recording")
+    protocol = protocol.model_copy(update={"split": protocol.split.model_copy(update={"within": "subject"})})
+    units = cohort(n_subjects=4, stimuli=6)
+    folds = partition(protocol, "toy", units, 0)
+    prove(protocol, "toy", units, folds)
+    assert len(folds) == 20
+    assert all(len(subjects(units, fold.train + fold.val + fold.test)) == 1 for fold in folds)
+
+
+def test_stimuli_of_all_subjects_are_split_where_that_is_asked_for() -> None:
+    protocol = by("stimulus")
+    units = cohort(n_subjects=6, stimuli=5)
+    folds = partition(protocol, "toy", units, 0)
+    prove(protocol, "toy", units, folds)
+    assert sorted(len(stimuli(units, fold.test)) for fold in folds) == [1] * 5
+    assert all(len(subjects(units, fold.test)) == 6 for fold in folds)
+
+
+@pytest.mark.parametrize("name", ["faced-films-v1", "chen2023", "gerster2026-clips", "gerster2026-films"])
+def test_the_order_of_recordings_decides_nothing_where_stimuli_are_named(name: str) -> None:
+    protocol = load_protocol(name)
+    units = clips(protocol)
+    shuffled = random.Random(7).sample(units, len(units))
+    assert assigned(partition(protocol, "faced", units, 1)) == assigned(partition(protocol, "faced", shuffled, 1))
+
+
+def test_a_dataset_whose_stimuli_are_not_named_is_not_split() -> None:
+    with pytest.raises(UsageError, match="faced-films-v1 does not know the stimuli of toy"):
+        partition(load_protocol("faced-films-v1"), "toy", cohort(), 0)
+
+
+def test_recordings_follow_their_units_into_many_folds() -> None:
+    protocol = load_protocol("gerster2026-clips")
+    dealt = clips(protocol, subjects=4)
+    shown = [recording(u.subject, u.stimulus, u.stop) for u in dealt]
+    units = make_units(shown, card(name="faced"), "rating", protocol)
+    folds = partition(protocol, "faced", dealt, 0)
+    followed = follow(folds, dealt, units)
+    prove(protocol, "faced", units, followed)
+    recording_of = {u.id: u.recording for u in [*dealt, *units]}
+    place = {u.id: i for i, u in enumerate(units)}
+    for one, other in zip(folds, followed, strict=True):
+        for role in ("train", "val", "test"):
+            ids = getattr(other, role)
+            assert {recording_of[id_] for id_ in ids} == {recording_of[id_] for id_ in getattr(one, role)}
+            assert list(ids) == sorted(ids, key=place.__getitem__)

@@ -11,9 +11,18 @@ import yaml
 from pydantic import ValidationError
 
 from embench.errors import UsageError
-from embench.protocols import load_current_protocol, load_protocol, protocol_names
+from embench.protocols import load_current_protocol, load_protocol, protocol_names, superseded_by
+from embench_plugins.datasets.formats.faced_layout import BLOCKS, CLIPS, EMOTIONS, FELT
 
 PUBLISHED = {
+    "chen2023": "5b14ecdd2599cc50e349ec73d812dcd70ad5003ee316f869f66232949e94724f",
+    "chen2023-within": "a71b0785d5b4fada0d4c1c0941dfb8e2f22c1b9dbf579296aecca4c756c8618d",
+    "faced-films-v1": "8c06cc1d7efcecd12d46b34bfdbd945df18b59effaa750b0d78887ef8bd867a4",
+    "gerster2026-clips": "4086a7afc3294a3bec4732503c1ab90212fec87b99e9b9ddddb3adcc97807ac3",
+    "gerster2026-films": "b579411eb8accfa1a953b67dc7e17f2331a851635f158715c43fb1bc6b9c99d8",
+    "gerster2026-nine": "455d9071b12b5fea2440e1558dc123ac6c3356ba2466dfffe9b49bed4d81bd1d",
+    "gerster2026-nine-within": "bc46fefc27ad4276e1dd507966f350cf7b7825d435e0bf5af8dc1a52b0e22a72",
+    "gerster2026-time": "d0f0863c1f3f2ad071e3b00cce05969d5e2cfad24cc9bddd05c7c3850b2bcbd0",
     "leave-one-subject-out-v1": "0276c05ececb65fc8a36be6970aa8a3db25252e9319e94aa1f8d02cdc162d0e9",
     "leave-one-subject-out-v2": "11ff09d475ff5f1154e744b96d0097d419a611129657ddd3470010602983192b",
     "mirandacorrea2021": "c09b53c9c85f28a795bbc6e57092073346b92e1b7d2b377384923c8afc2222dd",
@@ -34,6 +43,11 @@ PUBLISHED = {
     "wu2023": "080071238ee4c9c4b1370377052a2973aca97b16357416365c7f046a4dd18a38",
     "wu2023-last": "fa542771dba699db7a8a8de30ddb2b3efe51de08c9c812fcef2c161b0e1956eb",
 }
+
+
+def stimuli(parts: list[list[str]], by: str = "group+stimulus", **more: Any) -> dict[str, Any]:
+    """Changes that give the stimuli of dataset d."""
+    return {"split": {"by": by, "folds": 5}, "stimuli": {"d": {"parts": parts, **more}}}
 
 
 @pytest.fixture
@@ -78,7 +92,7 @@ def test_wrong_name_shows_the_nearest() -> None:
         load_protocol("subject-independant")
     assert str(error.value.hint).startswith("did you mean subject-independent-v2")
     assert "segment-random-legacy" in str(error.value.expected)
-    assert "-v1" not in f"{error.value.expected} {error.value.hint}"  # what takes no new run
+    assert "independent-v1" not in f"{error.value.expected} {error.value.hint}"  # what takes no new run
 
 
 @pytest.mark.parametrize(
@@ -86,7 +100,7 @@ def test_wrong_name_shows_the_nearest() -> None:
     [
         ({"leeks": True}, "leeks", "did you mean leaks?"),
         ({"split": {"by": "group", "folds": 5, "fold": 3}}, "split.fold", "did you mean folds"),
-        ({"split": {"by": "subject", "folds": 5}}, "split.by", "'group', 'recording', 'segment' or 'group+stimulus'"),
+        ({"split": {"by": "subject", "folds": 5}}, "split.by", "'group', 'recording', 'segment', 'stimulus' or"),
         ({"split": {"by": "group", "folds": 1}}, "split.folds", "greater than or equal to 2"),
         ({"validation": {"fraction": "a fifth", "at_least": 4}}, "validation.fraction", "valid number"),
         ({"unit": {"rating": "recording", "continuous_s": 0, "condition_s": 10}}, "unit.continuous_s", "greater than"),
@@ -110,6 +124,26 @@ def test_wrong_name_shows_the_nearest() -> None:
             "labels.d.t",
             "one of `cut` and `edges`",
         ),
+        ({"split": {"by": "group", "folds": 5, "within": "subject"}}, "split", "recordings, segments or stimuli"),
+        ({"split": {"by": "group+stimulus", "folds": 5, "within": "subject"}}, "split", "not its group"),
+        ({"split": {"by": "group", "folds": 5, "deal": "by_name"}}, "split.deal", "'in_order'"),
+        ({"split": {"by": "group", "folds": 5, "neighbours": 4, "deal": "in_order"}}, "split", "dealt at random"),
+        (stimuli([["a", "b"], ["b"]]), "stimuli.d", "listed more than once: b"),
+        (stimuli([["a", "a"], ["b"]]), "stimuli.d", "listed more than once: a"),
+        (stimuli([["a"], []]), "stimuli.d.parts", "at least 1 item"),
+        (stimuli([]), "stimuli.d.parts", "at least 1 item"),
+        (stimuli([["a", "b"]]), "stimuli", "those of d: a split by group+stimulus needs two parts at least"),
+        (stimuli([["a"], ["b"]], by="stimulus"), "stimuli", "2 parts make 2 folds, and split.folds is 5"),
+        (stimuli([["a"], ["b"]], related=[["a", "c"]]), "stimuli.d", "stimuli of no part: c"),
+        (stimuli([["a"], ["b"]], related=[["a"]]), "stimuli.d", "relates a to no other stimulus"),
+        (
+            stimuli([["a"], ["b"]], by="group", related=[["a", "b"]]),
+            "stimuli",
+            "a split by group trains on the stimuli",
+        ),
+        (stimuli([["a"], ["b"]], relatde=[["a", "b"]]), "stimuli.d.relatde", "did you mean related"),
+        ({"stimuli": {}}, "stimuli", "at least 1 item"),
+        ({"stimuli": {"d": [["a"], ["b"]]}}, "stimuli.d", "valid dictionary"),
     ],
 )
 def test_a_field_that_breaks_the_schema_is_named(own: Any, changes: dict[str, Any], field: str, expected: str) -> None:
@@ -169,7 +203,7 @@ def test_a_papers_headline_holds_everywhere(own: Any) -> None:
 
 
 def test_a_superseded_protocol_is_read_and_takes_no_new_run(own: Any) -> None:
-    versioned = [name.removesuffix("-v1") for name in protocol_names() if name.endswith("-v1")]
+    versioned = [name.removesuffix("-v1") for name in protocol_names() if superseded_by(name)]
     assert len(versioned) == 4
     for name in versioned:
         assert load_protocol(f"{name}-v1").version == 1
@@ -219,7 +253,7 @@ def test_version_2_differs_from_version_1_in_headline_and_neighbours() -> None:
 
 
 def test_variants_differ_from_their_paper_in_split_and_selection_only() -> None:
-    for name in ("vazquez2022", "woo2023", "wu2023"):
+    for name in ("vazquez2022", "woo2023", "wu2023", "chen2023"):
         own = load_protocol(name).model_dump()
         for variant in (n for n in protocol_names() if n.startswith(f"{name}-")):
             other = load_protocol(variant).model_dump()
@@ -254,3 +288,41 @@ def test_of_deap_the_subjects_with_face_video_take_part() -> None:
     assert (len(subjects), min(subjects), max(subjects)) == (22, "s01", "s22")
     assert load_protocol("strizhkova2024").included_subjects("amigos") is None
     assert load_protocol("wu2023").included_subjects("deap") is None
+
+
+def test_faced_films_differs_from_the_usual_protocol_in_split_stimuli_and_headline() -> None:
+    usual, films = (load_protocol(name).model_dump() for name in ("subject-independent-v2", "faced-films-v1"))
+    assert {key for key in usual if films[key] != usual[key]} == {"name", "version", "split", "headline", "stimuli"}
+    for kind, headline in (("classes", "auroc_within"), ("binary", "auroc_within"), ("value", "ccc")):
+        assert load_protocol("faced-films-v1").headline_for(kind, "shared_stimuli") == headline
+
+
+def test_the_parts_of_faced_are_whole_blocks_with_one_clip_of_each_emotion() -> None:
+    blocks = [{f"clip{number:02d}" for number in block} for block in BLOCKS]
+    emotion = {f"clip{number:02d}": clip.emotion for number, clip in CLIPS.items()}
+    film = {f"clip{number:02d}": clip.film for number, clip in CLIPS.items()}
+    for dataset in ("faced", "faced/processed"):
+        rules = load_protocol("faced-films-v1").stimulus_rules(dataset)
+        assert rules is not None
+        for part in rules.parts:
+            assert sorted(emotion[name] for name in part) == sorted(FELT)
+            assert all(block <= set(part) or not block & set(part) for block in blocks)
+        for name, apart in rules.kept_apart().items():
+            assert {other for other in film if film[other] == film[name]} <= apart
+    for name in ("gerster2026-clips", "gerster2026-films"):
+        rules = load_protocol(name).stimulus_rules("faced")
+        assert rules is not None
+        assert all(sorted(emotion[clip] for clip in part) == sorted(EMOTIONS) for part in rules.parts)
+    assert load_protocol("gerster2026-nine").included_stimuli("faced") == set(
+        load_protocol("gerster2026-clips").stimuli["faced"].parts[0]  # type: ignore[index]
+    )
+
+
+def test_a_dataset_whose_stimuli_a_protocol_does_not_name_is_refused() -> None:
+    films = load_protocol("faced-films-v1")
+    with pytest.raises(UsageError, match="does not know the stimuli of deap") as error:
+        films.stimulus_rules("deap")
+    assert error.value.expected == "--dataset faced or faced/processed"
+    assert "subject-stimulus-independent-v2" in str(error.value.hint)
+    assert films.included_stimuli("deap") is None
+    assert load_protocol("chen2023").stimulus_rules("deap") is None

@@ -223,3 +223,38 @@ def test_a_rule_that_is_fitted_later_makes_no_label_yet() -> None:
     raw, label = label_units(units, {"p1/session": Label("rating", np.array([7.0]))}, LabelRule(cut="training_mean"))
     assert raw.tolist() == [7]
     assert np.isnan(label).all()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "starts"),
+    [
+        (81.138, [51.138 + s for s in range(30)]),
+        (30.0, list(range(30))),
+        (81.1376, [51.137 + s for s in range(30)]),  # no length of segments needs a sample more than there is
+        (29.5, list(range(29))),  # shorter: all of it, from its start
+    ],
+)
+def test_units_of_the_last_seconds_are_counted_from_where_these_begin(seconds: float, starts: list[float]) -> None:
+    chen = load_protocol("chen2023")
+    units = make_units([recording("p1", "v1", seconds, start_s=500.0)], card(), "rating", chen)
+    assert [unit.start for unit in units] == pytest.approx(starts)
+    assert all(unit.stop - unit.start == pytest.approx(1.0) and unit.stop <= seconds + 1e-9 for unit in units)
+    assert [unit.start_s for unit in units] == pytest.approx([500.0 + s for s in starts])
+
+
+def test_the_last_seconds_are_those_of_ratings_alone() -> None:
+    chen = load_protocol("chen2023")
+    assert len(make_units([recording("p1", duration_s=60.0)], card(), "continuous", chen)) == 60
+    whole = PROTOCOL.model_copy(update={"unit": PROTOCOL.unit.model_copy(update={"last_s": 30.0})})
+    assert spans(make_units([recording("p1", duration_s=60.0)], card(), "rating", whole)) == [(30, 60)]
+    rest = card(Baseline(0.0, 40.0, in_unit=False))
+    assert spans(make_units([recording("p1", duration_s=60.0)], rest, "rating", whole)) == [(40, 60)]
+
+
+def test_a_stimulus_in_no_part_has_no_units() -> None:
+    films = load_protocol("faced-films-v1")
+    shown = [recording("sub-000", stimulus) for stimulus in ("clip01", "clip13", "clip28", "clip29")]
+    units = make_units(shown, card(name="faced"), "rating", films)
+    assert [unit.stimulus for unit in units] == ["clip01", "clip28"]
+    assert len(make_units(shown, card(name="faced/processed"), "rating", films)) == 2
+    assert len(make_units(shown, card(name="toy"), "rating", films)) == 4  # a source of pretraining

@@ -26,6 +26,7 @@ from embench.protocols import (
     cut_of,
     fitted_rule,
     follow,
+    including,
     label_units,
     make_units,
     partition,
@@ -89,8 +90,9 @@ class Cohort:
 
     @property
     def sessions(self) -> dict[str, float]:
-        """The length of each subject's session in s."""
-        return session_lengths(self.roster)
+        """The length of each subject's session in s, recordings that take no part included."""
+        subjects = {unit.subject for unit in self.roster}
+        return session_lengths(whole(e for e in self.store.recordings if e.subject in subjects))
 
     @property
     def shortest_s(self) -> float:
@@ -132,7 +134,7 @@ class Cohort:
         else:
             sessions = self.sessions if self.card.fixed_order else None
             folds = follow(partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units)
-        prove(protocol, units, folds)
+        prove(protocol, self.card.name, units, folds)
         return folds
 
     def of(self, index: Sequence[int]) -> list[Unit]:
@@ -150,13 +152,19 @@ class Cohort:
         }
 
 
-def card_for_protocol(protocol: Protocol, card: Card) -> Card:
+def card_for_protocol(protocol: Protocol, card: Card, *, tested: bool = True) -> Card:
     """The card with the protocol's own targets, where it has any for this dataset, in place of its own. Those of a run
     that names none are the card's as far as the protocol has them.
 
+    Args:
+        tested: whether the dataset is split and tested, not a source of pretraining alone.
+
     Raises:
-        UsageError: the protocol normalises with rest, and the card declares none.
+        UsageError: the protocol normalises with rest, and the card declares none; or it is for other datasets alone,
+            whose stimuli it names.
     """
+    if tested:
+        protocol.stimulus_rules(card.name)
     if protocol.normalise == "baseline" and card.baseline is None:
         raise UsageError(
             f"{card.name} declares no rest baseline, and {protocol.name} normalises each subject by nothing else",
@@ -239,7 +247,8 @@ def build_cohort(
             expected=f"labels of {', '.join(t.name for t in targets)} and any of {', '.join(modalities)}",
         )
     excluded = _exclusions(store, included_subjects, labelled, {u.subject for u in units}, sensed, modalities)
-    roster = tuple(whole(e for e in store.recordings if e.subject in labelled))
+    shown = including(protocol, card, store.recordings)
+    roster = tuple(whole(e for e in shown if e.subject in labelled))
     seconds = np.nan if cut.length_s is None else cut.length_s
     return Cohort(store, card, tuple(targets), units, raw, label, eligible, positions, excluded, float(seconds), roster)
 

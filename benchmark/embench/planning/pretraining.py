@@ -103,7 +103,7 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     request = replace(
         request, pretrainers=(f"{pretrainer}:{name}",), fusion=request.fusion or (STAND_IN if alone else None)
     )
-    card = card_for_protocol(protocol, find.card_of(name, request.data_root))
+    card = card_for_protocol(protocol, find.card_of(name, request.data_root), tested=False)
     resolve_method(request, card, list(card.modalities), device)
     workers = request.workers or default_workers({"cpu"})
     store = find.prepared(name, request.data_root, protocol, workers)

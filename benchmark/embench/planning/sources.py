@@ -48,7 +48,7 @@ def source_of(
     """
     name = str(step.source)
     store = find.prepared(name, request.data_root, protocol, workers)
-    card = card_for_protocol(protocol, find.card_of(name, request.data_root))
+    card = card_for_protocol(protocol, find.card_of(name, request.data_root), tested=False)
     if step.labels == "none":
         return unlabelled_cohort(store, card, protocol)
     if not card.targets:

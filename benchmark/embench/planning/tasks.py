@@ -16,8 +16,9 @@ Segment = tuple[int, float, float, int]
 
 
 def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[str]) -> list[Segment]:
-    """All that was recorded of subjects with a role. A video decides when a recording begins only where it is among
-    the modalities: signals give the same numbers with and without one beside them."""
+    """All recordings of subjects with a role that take part in the protocol. A video decides when a recording begins
+    only where it is among the modalities: signals give the same numbers with and without one beside them."""
+    taking_part = {unit.recording for unit in cohort.roster}
     return [
         (
             r,
@@ -26,7 +27,7 @@ def recorded_segments(cohort: Cohort, roles: Mapping[str, int], which: Sequence[
             roles[entry.subject],
         )
         for r, entry in enumerate(cohort.store.recordings)
-        if entry.subject in roles
+        if entry.subject in roles and entry.id in taking_part
     ]
 
 

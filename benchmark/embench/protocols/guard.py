@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from operator import attrgetter
 
@@ -16,17 +16,23 @@ _SEPARATED = {
     "group": ("subject", "group", "recording"),
     "group+stimulus": ("subject", "group", "recording"),
     "recording": ("recording",),
+    "stimulus": ("recording",),
     "segment": (),
 }
 _PLURAL = {"subject": "subjects", "group": "groups", "recording": "recordings", "stimulus": "stimuli"}
 
 
-def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> None:
+def prove(protocol: Protocol, dataset: str, units: Sequence[Unit], folds: Sequence[Fold]) -> None:
     """Returns when the folds keep what the protocol promises.
 
     Every unit is tested exactly once, and no unit and no raw sample stands in two parts of a fold. A protocol that does
     not leak has no subject, group or recording in two parts, whatever it splits by; one that leaks keeps apart what it
-    splits by. There is validation wherever the protocol wants it and the training side can spare it.
+    splits by. What is split within subjects has folds of one subject. A split by stimulus trains on no stimulus that it
+    tests, or that the protocol relates to one of them. Stimuli that take no part are in no fold. There is validation
+    wherever the protocol wants it and the training side can spare it.
+
+    Args:
+        dataset: the registry's name of it, for which a protocol may have `stimuli`.
 
     Raises:
         CheckFailed: names the offending ids.
@@ -34,12 +40,17 @@ def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> N
     by_id = {unit.id: unit for unit in units}
     if len(by_id) < len(units):
         raise _failed(protocol, "ids are used by several units", _more_than_once(unit.id for unit in units))
+    included = protocol.included_stimuli(dataset)
+    if included is not None and (outside := {unit.stimulus for unit in units} - included):
+        raise _failed(protocol, f"stimuli of {dataset} take no part in the protocol", outside)
     _prove_tested_once(protocol, by_id, folds)
+    rules = protocol.stimulus_rules(dataset)
     separated = _SEPARATED["group" if not protocol.leaks else protocol.split.by]
     group_of = connected_groups(units)
     held_together: Callable[[Unit], str] = {
         "recording": lambda unit: unit.recording,
         "segment": lambda unit: unit.id,
+        "stimulus": lambda unit: unit.stimulus,
     }.get(protocol.split.by, lambda unit: group_of[unit.subject])
     overlapping = _recordings_with_overlap(units)
     for fold in folds:
@@ -47,9 +58,12 @@ def prove(protocol: Protocol, units: Sequence[Unit], folds: Sequence[Fold]) -> N
         _prove_disjoint(protocol, fold, parts, "id", "units")
         for field in separated:
             _prove_disjoint(protocol, fold, parts, field, _PLURAL[field])
-        if protocol.split.by == "group+stimulus":
+        if "stimulus" in protocol.split.by:
             learned = {"train": parts["train"] + parts["val"], "test": parts["test"]}
             _prove_disjoint(protocol, fold, learned, "stimulus", _PLURAL["stimulus"])
+            _prove_unrelated(protocol, fold, learned, rules.kept_apart() if rules else {})
+        if protocol.split.within:
+            _prove_one_subject(protocol, fold, parts)
         _prove_no_overlap(protocol, fold, parts, overlapping)
         _prove_filled(protocol, fold, parts, held_together)
 
@@ -89,6 +103,23 @@ def _prove_disjoint(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]
     for one, other in combinations(held, 2):
         if shared := held[one] & held[other]:
             raise _failed(protocol, f"{what} are in both {one} and {other} of fold {fold.index}", shared)
+
+
+def _prove_unrelated(
+    protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]], apart: Mapping[str, frozenset[str]]
+) -> None:
+    """No stimulus is trained on that the protocol keeps apart from one that is tested."""
+    held = {role: {unit.stimulus for unit in part} for role, part in parts.items()}
+    related = {other for name in held["test"] for other in apart.get(name, ())}
+    if shared := related & held["train"]:
+        what = f"stimuli are in train, and stimuli of their part or related to them in test, of fold {fold.index}"
+        raise _failed(protocol, what, shared)
+
+
+def _prove_one_subject(protocol: Protocol, fold: Fold, parts: dict[str, list[Unit]]) -> None:
+    subjects = {unit.subject for part in parts.values() for unit in part}
+    if len(subjects) > 1:
+        raise _failed(protocol, f"subjects are in fold {fold.index} of a split within subjects", subjects)
 
 
 def _recordings_with_overlap(units: Sequence[Unit]) -> set[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -46,31 +47,52 @@ def partition(
         protocol: its split and validation rules.
         dataset: the registry's name of the dataset; datasets of one name have one partition `k`.
         units: of all subjects with any of the card's targets, whatever the modalities; their order does not matter.
+            They are at stimuli that take part.
         k: which partition.
         sessions: subject -> length of the session in s, where all subjects had the tasks in one order.
 
     Raises:
-        UsageError: there are fewer than two of what the protocol keeps apart.
+        UsageError: there are fewer than two of what the protocol keeps apart, or it has `stimuli` of other datasets.
     """
     deal = _Deal(protocol, dataset, k)
+    if protocol.split.within:
+        of_subjects: dict[str, list[Unit]] = {}
+        for unit in units:
+            of_subjects.setdefault(unit.subject, []).append(unit)
+        alone = [fold for _, own in sorted(of_subjects.items()) for fold in _folds(deal, own)]
+        return [replace(fold, index=index) for index, fold in enumerate(alone)]
     if protocol.split.by == "group+stimulus":
         return _crossed_folds(deal, units)
-    atoms, sizes = _atoms(protocol, units)
-    blocks = deal.blocks(_longest(units, atoms, sessions)) if protocol.split.neighbours and sessions else {}
+    return _folds(deal, units, sessions)
+
+
+def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | None = None) -> list[Fold]:
+    """A fold for each part of what is split, which tests this part and trains on the others."""
+    split = deal.protocol.split
+    atoms, sizes = _atoms(deal.protocol, units)
+    blocks = deal.blocks(_longest(units, atoms, sessions)) if split.neighbours and sessions else {}
     if len(set(blocks.values())) > 1:
         members: dict[str, int] = Counter()
         for atom, block in blocks.items():
             members[block] += sizes[atom]
         fold_of_block = deal.folds(members, "block")
         fold_of = {atom: fold_of_block[block] for atom, block in blocks.items()}
+    elif split.by == "segment" and split.deal:
+        fold_of = deal.stretches(units)
+    elif split.by == "stimulus":
+        fold_of = deal.stimuli(sizes)
     else:
-        fold_of = deal.folds(sizes, protocol.split.by)
+        fold_of = deal.folds(sizes, split.by)
     folds = []
-    for index in range(max(fold_of.values()) + 1):
+    for index in sorted(set(fold_of.values())):
         held_out = deal.validation({a: size for a, size in sizes.items() if fold_of[a] != index}, index)
+        barred = deal.barred(fold_of, index) if split.by == "stimulus" else ()
         parts: dict[str, list[str]] = {role: [] for role in ROLES}
         for unit, atom in zip(units, atoms, strict=True):
-            parts["test" if fold_of[atom] == index else "val" if atom in held_out else "train"].append(unit.id)
+            if fold_of[atom] == index:
+                parts["test"].append(unit.id)
+            elif unit.stimulus not in barred:
+                parts["val" if atom in held_out else "train"].append(unit.id)
         folds.append(_fold(index, parts))
     return folds
 
@@ -80,12 +102,17 @@ def _crossed_folds(deal: _Deal, units: Sequence[Unit]) -> list[Fold]:
     stimuli and trains other subjects on other stimuli; what is neither is excluded of that fold."""
     group_of = connected_groups(units)
     part_of_group = deal.folds(Counter(group_of.values()), "group")
-    part_of_stimulus = deal.folds(dict.fromkeys((unit.stimulus for unit in units), 1), "stimulus")
+    part_of_stimulus = deal.stimuli({unit.stimulus for unit in units})
     cell_of = [(part_of_group[group_of[unit.subject]], part_of_stimulus[unit.stimulus]) for unit in units]
     folds: list[Fold] = []
     # A cell without units (subjects who met none of these stimuli) tests nothing and makes no fold.
     for groups, stimuli in sorted(set(cell_of)):
-        learning = [unit for unit, (p, s) in zip(units, cell_of, strict=True) if p != groups and s != stimuli]
+        barred = deal.barred(part_of_stimulus, stimuli)
+        learning = [
+            unit
+            for unit, (p, s) in zip(units, cell_of, strict=True)
+            if p != groups and s != stimuli and unit.stimulus not in barred
+        ]
         sizes = Counter(group_of[subject] for subject in {unit.subject for unit in learning})
         held_out = deal.validation(sizes, groups)
         test = [unit.id for unit, cell in zip(units, cell_of, strict=True) if cell == (groups, stimuli)]
@@ -105,7 +132,8 @@ def _atoms(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[s
     if protocol.split.by == "group":
         group_of = connected_groups(units)
         return [group_of[unit.subject] for unit in units], dict(Counter(group_of.values()))
-    names = [unit.recording if protocol.split.by == "recording" else unit.id for unit in units]
+    field = {"recording": "recording", "stimulus": "stimulus"}.get(protocol.split.by, "id")
+    names = list(map(attrgetter(field), units))
     return names, dict.fromkeys(names, 1)
 
 
@@ -142,16 +170,47 @@ class _Deal:
         order = sorted(lengths, key=lambda name: (lengths[name], name))
         return {name: f"block {(rank + self.k % size) // size}" for rank, name in enumerate(order)}
 
-    def folds(self, sizes: Mapping[str, int], what: str) -> dict[str, int]:
-        """name -> fold, folds about equally large; as many folds as there are names where those are fewer."""
-        if len(sizes) < 2:
+    def stimuli(self, names: Collection[str]) -> dict[str, int]:
+        """stimulus -> part: the protocol's own parts of the dataset's stimuli, else dealt out."""
+        rules = self.protocol.stimulus_rules(self.dataset)
+        if rules is None:
+            return self.folds(dict.fromkeys(names, 1), "stimulus")
+        part_of = {name: part for part, listed in enumerate(rules.parts) for name in listed if name in names}
+        self._check_several(set(part_of.values()), "parts of the stimuli")
+        return part_of
+
+    def barred(self, part_of: Mapping[str, int], part: int) -> set[str]:
+        """The stimuli that are not trained on where those of `part` are tested."""
+        rules = self.protocol.stimulus_rules(self.dataset)
+        apart = rules.kept_apart() if rules else {}
+        return {other for name, own in part_of.items() if own == part for other in apart.get(name, (name,))}
+
+    def stretches(self, units: Sequence[Unit]) -> dict[str, int]:
+        """unit -> fold: of each recording, as many stretches of time as there are folds, of equally many units."""
+        of_recordings: dict[str, list[Unit]] = {}
+        for unit in sorted(units, key=lambda unit: (unit.start, unit.id)):
+            of_recordings.setdefault(unit.recording, []).append(unit)
+        fold_of: dict[str, int] = {}
+        for own in of_recordings.values():
+            fold_of |= _in_a_row([unit.id for unit in own], self.protocol.split.folds)
+        self._check_several(set(fold_of.values()), "time")
+        return fold_of
+
+    def _check_several(self, names: Collection[Any], what: str) -> None:
+        if len(names) < 2:
             raise UsageError(
-                f"{self.dataset} cannot be split by {what} here: there is only {len(sizes)}",
+                f"{self.dataset} cannot be split by {what} here: there is only {len(names)}",
                 where=f"protocol {self.protocol.name}, split.by: {self.protocol.split.by}",
                 expected="at least two, so that training and test can be kept apart",
                 hint="use more subjects, or another --protocol",
             )
+
+    def folds(self, sizes: Mapping[str, int], what: str) -> dict[str, int]:
+        """name -> fold, folds about equally large; as many folds as there are names where those are fewer."""
+        self._check_several(sizes, what)
         wanted = self.protocol.split.folds
+        if self.protocol.split.deal == "in_order":
+            return _in_a_row(sorted(sizes), wanted)
         loads = [0] * (len(sizes) if wanted == "each" else min(wanted, len(sizes)))
         fold_of = {}
         # Large ones first, each to the emptiest fold; the sort is stable, so equal sizes stay shuffled.
@@ -175,19 +234,27 @@ class _Deal:
         return taken
 
 
+def _in_a_row(names: Sequence[str], folds: int | Literal["each"]) -> dict[str, int]:
+    """name -> fold: equally many names in a row in each, and the rest in the last."""
+    count = len(names) if folds == "each" else min(folds, len(names))
+    return {name: min(rank // (len(names) // count), count - 1) for rank, name in enumerate(names)}
+
+
 def follow(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) -> list[Fold]:
     """The folds of `units`, each on the side of its recording; `folds` deal `dealt`, one unit a recording.
 
     A fold that would test nothing is excluded: its subjects have no such units.
     """
     recording_of = {unit.id: unit.recording for unit in dealt}
+    places: dict[str, list[int]] = {}  # recording -> the positions of its units
+    for place, unit in enumerate(units):
+        places.setdefault(unit.recording, []).append(place)
     followed = []
     for fold in folds:
-        side = {recording_of[id_]: role for role in ROLES for id_ in getattr(fold, role)}
-        parts: dict[str, list[str]] = {role: [] for role in ROLES}
-        for unit in units:
-            if unit.recording in side:
-                parts[side[unit.recording]].append(unit.id)
+        parts: dict[str, list[str]] = {}
+        for role in ROLES:
+            recordings = (recording_of[id_] for id_ in getattr(fold, role))
+            parts[role] = [units[i].id for i in sorted(i for name in recordings for i in places.get(name, ()))]
         if parts["test"]:
             followed.append(_fold(fold.index, parts))
     return followed

@@ -5,12 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import reprlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from embench.errors import DataError, Fault, UsageError, breaks_schema
 from embench.files import MOST_YAML, parse_yaml, read_text
@@ -26,6 +35,9 @@ Design = Literal["fixed_order", "shared_stimuli", "free"]
 subjects share, or neither."""
 
 
+_Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
 class _Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -34,12 +46,53 @@ class Split(_Rules):
     """What is kept apart between training and test, and in how many folds; `each` is one fold for each of them.
 
     With `neighbours`, groups whose sessions are about equally long are tested in one fold where tasks came in a fixed
-    order: groups in the order of session length are dealt in blocks of so many.
+    order: groups in the order of session length are dealt in blocks of so many. With `deal: in_order`, names are not
+    dealt at random: equally many in a row, in the order of their names, go to each fold, and the last takes the rest;
+    segments go in the order of time, those of each recording by themselves. With `within: subject`, the units of each
+    subject are split by themselves, and a fold trains and tests one subject.
     """
 
-    by: Literal["group", "recording", "segment", "group+stimulus"]
+    by: Literal["group", "recording", "segment", "stimulus", "group+stimulus"]
     folds: Annotated[int, Field(ge=2)] | Literal["each"]
     neighbours: Annotated[int, Field(ge=2)] | None = None
+    deal: Literal["in_order"] | None = None
+    within: Literal["subject"] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.within and self.by in ("group", "group+stimulus"):
+            raise ValueError("what is split within a subject is its recordings, segments or stimuli, not its group")
+        if self.neighbours and (self.by != "group" or self.deal):
+            raise ValueError("`neighbours` are groups that are dealt at random")
+        return self
+
+
+class StimulusRules(_Rules):
+    """The stimuli of a dataset that take part, in `parts`. A split by stimulus tests one part in a fold, and trains on
+    others. `related` are lists of stimuli, such as clips of one film: where one of a list is tested, none of it is
+    trained on, whatever their parts."""
+
+    parts: Annotated[tuple[_Names, ...], Field(strict=False, min_length=1)]
+    related: Annotated[tuple[_Names, ...], Field(strict=False, min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _each_in_one_part(self) -> Self:
+        listed = Counter(name for part in self.parts for name in part)
+        if several := [name for name, count in listed.items() if count > 1]:
+            raise ValueError(f"listed more than once: {', '.join(several)}")
+        for together in self.related or ():
+            if unlisted := [name for name in together if name not in listed]:
+                raise ValueError(f"`related` names stimuli of no part: {', '.join(unlisted)}")
+            if len(set(together)) < 2:
+                raise ValueError(f"`related` relates {together[0]} to no other stimulus")
+        return self
+
+    def kept_apart(self) -> dict[str, frozenset[str]]:
+        """Stimulus -> those that are not trained on where it is tested: all of its part, and those related to it."""
+        apart = {name: frozenset(part) for part in self.parts for name in part}
+        for together in self.related or ():
+            apart |= {name: apart[name].union(together) for name in together}
+        return apart
 
 
 class Validation(_Rules):
@@ -52,12 +105,13 @@ class Validation(_Rules):
 class UnitRules(_Rules):
     """What is scored: a whole recording where it has one rating (or, with a number, segments of so many seconds, all
     with the recording's rating), else segments of so many seconds. Segments begin every `step_s`, by default one
-    where the other ends."""
+    where the other ends. With `last_s`, a rating's units lie in the last so many seconds of its recording."""
 
     rating: Literal["recording"] | Annotated[float, Field(gt=0)]
     continuous_s: float = Field(gt=0)
     condition_s: float = Field(gt=0)
     step_s: Annotated[float, Field(gt=0)] | None = None
+    last_s: Annotated[float, Field(gt=0)] | None = None
 
 
 class Decision(_Rules):
@@ -94,7 +148,8 @@ class Protocol(_Rules):
     """The rules of a comparison. They hold for every method and dataset. Label rules are the dataset card's, and all of
     its subjects may take part; only a paper's protocol has its own `labels` (dataset -> target -> rule) and `people`
     (dataset -> the subjects who take part), for the datasets that it names; `x/all`, which joins the recordings of the
-    variants of `x`, has those of `x`."""
+    variants of `x`, has those of `x`. A protocol with `stimuli` (dataset -> those that take part) is for the datasets
+    that it names alone."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: int = Field(ge=1)
@@ -102,7 +157,7 @@ class Protocol(_Rules):
     split: Split
     validation: Validation
     unit: UnitRules
-    preprocess: Literal["standard-v1", "vazquez2022", "strizhkova2024", "woo2023", "wu2023"]
+    preprocess: Literal["standard-v1", "vazquez2022", "strizhkova2024", "woo2023", "wu2023", "chen2023"]
     rate_hz: float = Field(gt=0)
     normalise: Literal["none", "baseline", "subject_unlabelled", "recording_unlabelled"]
     select: Literal["recipe", "peak_on_test"]
@@ -111,6 +166,25 @@ class Protocol(_Rules):
     headline: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     labels: dict[str, dict[str, LabelRules]] | None = None
     people: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] | None = None
+    stimuli: Annotated[dict[str, StimulusRules], Field(min_length=1)] | None = None
+
+    @field_validator("stimuli")
+    @classmethod
+    def _parts_fit_the_split(
+        cls, stimuli: dict[str, StimulusRules] | None, info: ValidationInfo
+    ) -> dict[str, StimulusRules] | None:
+        split: Split | None = info.data.get("split")
+        if stimuli is None or split is None:  # which is wrong itself
+            return stimuli
+        for dataset, rules in stimuli.items():
+            where, count = f"those of {dataset}", len(rules.parts)
+            if "stimulus" not in split.by and rules.related:
+                raise ValueError(f"{where}: a split by {split.by} trains on the stimuli that it tests, related or not")
+            if "stimulus" in split.by and count < 2:
+                raise ValueError(f"{where}: a split by {split.by} needs two parts at least")
+            if split.by == "stimulus" and split.folds not in ("each", count):
+                raise ValueError(f"{where}: {count} parts make {count} folds, and split.folds is {split.folds}")
+        return stimuli
 
     def targets(self, dataset: str) -> tuple[Target, ...]:
         """The protocol's own targets of a dataset; none where the card's hold."""
@@ -120,6 +194,28 @@ class Protocol(_Rules):
         """The subjects of a dataset who take part; None: all."""
         included = _own(self.people, dataset, None)
         return None if included is None else frozenset(included)
+
+    def included_stimuli(self, dataset: str) -> frozenset[str] | None:
+        """The stimuli of a dataset that take part; None: all."""
+        rules: StimulusRules | None = _own(self.stimuli, dataset, None)
+        return None if rules is None else frozenset(name for part in rules.parts for name in part)
+
+    def stimulus_rules(self, dataset: str) -> StimulusRules | None:
+        """What the protocol says of a tested dataset's stimuli; None where it has `stimuli` of no dataset.
+
+        Raises:
+            UsageError: it has those of other datasets alone.
+        """
+        rules: StimulusRules | None = _own(self.stimuli, dataset, None)
+        if self.stimuli and rules is None:
+            raise UsageError(
+                f"{self.name} does not know the stimuli of {dataset}",
+                where=f"--protocol {self.name}",
+                expected=f"--dataset {' or '.join(self.stimuli)}",
+                hint="--protocol subject-stimulus-independent-v2, or a file that extends this protocol with the "
+                f"`stimuli` of {dataset}",
+            )
+        return rules
 
     @property
     def hash(self) -> str:
@@ -140,7 +236,7 @@ class Protocol(_Rules):
         found = {}
         if self.split.by == "segment":
             found["split.by"] = "other units of a test unit's recording and person are trained on"
-        if self.split.by == "recording":
+        if self.split.by in ("recording", "stimulus"):
             found["split.by"] = "other recordings of a test recording's person are trained on"
         if self.select == "peak_on_test":
             found["select"] = "the epoch is chosen by the test score"
@@ -303,6 +399,8 @@ def _fault(fault: dict[str, Any]) -> tuple[Fault, str]:
     model: Any = Protocol.model_fields[named[0]].annotation if len(named) > 1 else Protocol
     if place[0] == "labels":  # then come a dataset, a target and the rule's own field
         named, model = place[:4], LabelRules
+    if place[0] == "stimuli":  # then come a dataset and the rules' own field
+        named, model = place[:3], StimulusRules
     field = ".".join(named)
     if fault["type"] == "extra_forbidden":
         known = list(model.model_fields)

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 from typing import Protocol as Structural
 
 import numpy as np
@@ -56,6 +56,9 @@ class RecordingTimes(Structural):
         """Length in s."""
 
 
+Recorded = TypeVar("Recorded", bound=RecordingTimes)
+
+
 class Cut(NamedTuple):
     """How recordings are cut into units: not at all where `length_s` is None, else into segments of so many seconds,
     counted from where the part of the recording that may hold units begins, or from the session's start."""
@@ -87,14 +90,18 @@ def make_units(
     A rating belongs to the whole recording, or to each segment of it. Continuous and condition labels are scored on a
     grid of the protocol's unit length, in session time (in the recording's own where the release hides when it
     started). Segments lie wholly inside the recording. A baseline that is no part of a unit, by the card, is excluded;
-    where it normalises a subject, no segment of it is scored, since the method knows that it is rest.
+    where it normalises a subject, no segment of it is scored, since the method knows that it is rest. With
+    `unit.last_s`, a rating's units lie in the last so many seconds of a recording; a shorter one is used whole.
+    Recordings at stimuli that take no part in the protocol have no units.
     """
     cut, baseline = cut_of(kind, protocol), card.baseline
     if baseline and protocol.normalise == "baseline" and cut.length_s is not None:
         baseline = replace(baseline, in_unit=False)
     units = []
-    for recording in recordings:
+    for recording in including(protocol, card, recordings):
         pieces = _pieces(recording.duration_s, baseline)
+        if kind == "rating" and protocol.unit.last_s:
+            pieces = _at_the_end(pieces, recording.duration_s, protocol.unit.last_s)
         if cut.length_s is None:
             spans = [max(pieces, key=lambda piece: piece[1] - piece[0])] if pieces else []
         else:
@@ -103,6 +110,12 @@ def make_units(
             spans = [cell for piece in pieces for cell in _grid(piece, cut.length_s, step_s, from_s)]
         units += [_unit(recording, start, stop) for start, stop in spans]
     return units
+
+
+def including(protocol: Protocol, card: Card, recordings: Iterable[Recorded]) -> list[Recorded]:
+    """The recordings of a dataset that take part in the protocol: those at its stimuli, if it has any."""
+    included = protocol.included_stimuli(card.name)
+    return [recording for recording in recordings if included is None or recording.stimulus in included]
 
 
 def whole(recordings: Iterable[RecordingTimes]) -> list[Unit]:
@@ -130,6 +143,13 @@ def _pieces(duration_s: float, baseline: Baseline | None) -> list[tuple[float, f
         return [(0.0, duration_s)]
     around = [(0.0, min(baseline.start_s, duration_s)), (baseline.stop_s, duration_s)]
     return [(start, stop) for start, stop in around if start < stop]
+
+
+def _at_the_end(pieces: Sequence[tuple[float, float]], duration_s: float, last_s: float) -> list[tuple[float, float]]:
+    """What of the pieces lies in the last so many seconds, counted from the recording's last whole millisecond, so that
+    as many segments fit as are asked for."""
+    first = math.floor(1000 * (duration_s + _TIME_TOLERANCE_S)) / 1000 - last_s
+    return [(max(start, first), stop) for start, stop in pieces if stop > first]
 
 
 def _grid(

@@ -201,12 +201,19 @@ def _folds(
 def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], path: Path) -> list[Fold]:
     """The file's folds. Each is taken to test all of the subjects (recordings, units: whatever the protocol keeps
     together) of whom it has a row, and to train on all whom the protocol lets it train on."""
-    by, units = protocol.split.by, cohort.of(cohort.eligible)
-    groups = cohort.groups
+    split, units = protocol.split, cohort.of(cohort.eligible)
+    groups, rules = cohort.groups, protocol.stimulus_rules(cohort.card.name)
+    apart = rules.kept_apart() if rules else {}
 
     def atom(unit: Any) -> tuple[str, ...]:
-        named = {"group": (groups[unit.subject],), "recording": (unit.recording,), "segment": (unit.id,)}
-        return named.get(by, (groups[unit.subject], unit.stimulus))
+        named = {
+            "group": (groups[unit.subject],),
+            "recording": (unit.recording,),
+            "segment": (unit.id,),
+            "stimulus": (unit.stimulus,),
+        }
+        kept = named.get(split.by, (groups[unit.subject], unit.stimulus))
+        return (unit.subject, *kept) if split.within else kept
 
     atom_of = {unit.id: atom(unit) for unit in units}
     fold_of: dict[tuple[str, ...], tuple[int, SubmittedRow]] = {}
@@ -217,22 +224,28 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow],
                 f"{' at '.join(atom_of[row.unit])} is tested in folds {fold} and {row.fold} of seed {row.seed}, so "
                 "one of them was trained on it",
                 where=f"{path}, lines {before.line} and {row.line}",
-                expected=f"folds that {protocol.name} allows: split by {by}",
+                expected=f"folds that {protocol.name} allows: split by {split.by}",
                 hint="embench data labels DATASET --units FILE.csv names folds that it does; or another --protocol",
             )
     folds = []
     for index in sorted({fold for fold, _ in fold_of.values()}):
         held = {a for a, (fold, _) in fold_of.items() if fold == index}
-        parts = {part for a in held for part in a}
-        free = {a for a in set(atom_of.values()) if not parts & set(a)}
-        train, test = (tuple(id_ for id_, a in atom_of.items() if a in of) for of in (free, held))
+        tested = [unit for unit in units if atom_of[unit.id] in held]
+        if split.within:
+            free = {a for a in set(atom_of.values()) - held if a[0] in {unit.subject for unit in tested}}
+        else:
+            parts = {part for a in held for part in a}
+            free = {a for a in set(atom_of.values()) if not parts & set(a)}
+        barred = {other for unit in tested for other in apart.get(unit.stimulus, ())} if "stimulus" in split.by else ()
+        train = tuple(unit.id for unit in units if atom_of[unit.id] in free and unit.stimulus not in barred)
+        test = tuple(unit.id for unit in tested)
         folds.append(Fold(index, train, (), test))
     if len(folds) > 1:
         # The proof is of the tested subjects; who validated is unknown, and subjects without a row may have trained.
-        tested = {id_ for fold in folds for id_ in fold.test}
-        inside = [replace(fold, train=tuple(id_ for id_ in fold.train if id_ in tested)) for fold in folds]
-        rules = protocol.model_copy(update={"validation": Validation(fraction=0, at_least=0)})
-        prove(rules, [unit for unit in units if unit.id in tested], inside)
+        known = {id_ for fold in folds for id_ in fold.test}
+        inside = [replace(fold, train=tuple(id_ for id_ in fold.train if id_ in known)) for fold in folds]
+        without = protocol.model_copy(update={"validation": Validation(fraction=0, at_least=0)})
+        prove(without, cohort.card.name, [unit for unit in units if unit.id in known], inside)
     return folds
 
 

@@ -31,6 +31,7 @@ class Rule:
         notch: whether mains hum is taken out; only where the source rate is above `notch_above_hz`.
         low_above_hz: the low-pass is skipped where the source rate is not above this.
         envelope: whether the magnitude of the analytic signal is taken at the end.
+        average_reference: whether the mean of the channels is taken from each at the end.
     """
 
     high: float | None = None
@@ -40,6 +41,7 @@ class Rule:
     notch_above_hz: float = 0.0
     low_above_hz: float = 0.0
     envelope: bool = False
+    average_reference: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ RULES = {
         },
         filter_first=True,
     ),
+    # Bad channels are not interpolated and no components are taken out, as the authors did by eye or without a seed.
+    "chen2023": Rules({**_STANDARD, "eeg": Rule(high=0.05, low=47.0, order=4, average_reference=True)}),
 }
 """Preparations by name: the protocols' own, and those of papers, which prepare what the paper does not use as
 `standard-v1` does."""
@@ -175,4 +179,6 @@ def _filter(
         x = filters.lowpass(x, rate, low, rule.order)
     if rule.notch and source_rate > rule.notch_above_hz and mains_hz < rate / 2:
         x = filters.notch(x, rate, mains_hz)
+    if rule.average_reference:
+        x = x - x.mean(0, keepdims=True)
     return filters.envelope(x) if rule.envelope else x

@@ -100,7 +100,7 @@ def test_no_viewing_group_is_in_two_parts_of_a_fold(all_subjects, variant, k):
     protocol = load_protocol("subject-independent-v2")
     units = make_units(recordings, reader.card, "rating", protocol)
     folds = partition(protocol, reader.card.name, units, k)
-    prove(protocol, units, folds)
+    prove(protocol, reader.card.name, units, folds)
     subject_of = {unit.id: unit.subject for unit in units}
     for fold in folds:
         for group in set(GROUPS.values()):

@@ -115,7 +115,7 @@ def check_samples(e: Evidence) -> CheckResult:
         todo = "cut units that do not overlap, or keep each recording in one fold"
         severity: Severity = "note" if e.protocol.leaks else "severe"
         findings.append(AuditFinding(severity, what, {"units": first_names(overlapping)}, todo))
-    if e.protocol.split.by == "group+stimulus":
+    if "stimulus" in e.protocol.split.by:
         findings += _stimuli(e)
     return CheckResult({"units": len(predicted)}, tuple(findings))
 
@@ -138,14 +138,21 @@ def _overlapping(e: Evidence) -> set[str]:
 
 
 def _stimuli(e: Evidence) -> list[AuditFinding]:
-    """A fold of a split by subjects and stimuli tests stimuli that the fold, by the protocol, does not train on."""
+    """A fold of a split by stimuli tests stimuli that the fold, by the protocol, does not train on, nor on any that are
+    kept apart from them."""
+    rules = e.protocol.stimulus_rules(e.card.name)
+    apart = rules.kept_apart() if rules else {}
     learned = {
         (seed, fold.index): {e.units[u].stimulus for u in (*fold.train, *fold.val) if u in e.units}
         for seed, folds in e.dealt.items()
         for fold in folds
     }
     tested = e.predictions.distinct("seed", "fold", "stimulus")
-    both = {stimulus for seed, fold, stimulus in tested if stimulus in learned.get((seed, fold), set())}
+    both = {
+        stimulus
+        for seed, fold, stimulus in tested
+        if apart.get(stimulus, {stimulus}) & learned.get((seed, fold), set())
+    }
     if not both:
         return []
     what = f"{len(both)} stimuli are in both training and test of a fold"

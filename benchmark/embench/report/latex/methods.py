@@ -39,9 +39,9 @@ _SPLIT = {
     "both training and test",
     "group+stimulus": "subjects and stimuli were assigned to folds, so that test subjects are tested on stimuli "
     "that were not used in training",
-    "recording": "recordings were assigned to folds at random, so that other recordings of a test subject were in "
-    "training",
-    "segment": "segments of recordings were assigned to folds at random, so that other segments of a test recording "
+    "stimulus": "stimuli were assigned to folds, so that other recordings of a test subject were in training",
+    "recording": "recordings were assigned to folds {how}, so that other recordings of a test subject were in training",
+    "segment": "segments of recordings were assigned to folds {how}, so that other segments of a test recording "
     "were in training",
 }
 
@@ -148,7 +148,11 @@ def _rules(of: Record) -> list[str]:
     folds = (
         "one fold for each of them" if rules.split.folds == "each" else f"{number_in_words(rules.split.folds)} folds"
     )
-    sentences.append(f"In it, {_SPLIT[rules.split.by]} ({folds}).")
+    how = "in their order" if rules.split.deal else "at random"
+    alone = "the units of each subject were split by themselves: " if rules.split.within else ""
+    sentences.append(f"In it, {alone}{_SPLIT[rules.split.by].format(how=how)} ({folds}).")
+    if rules.stimuli:
+        sentences.append("The stimuli that take part, and their parts, are those of the protocol.")
     if run["protocol"]["leaks"]:
         sentences.append(
             rf"\textbf{{This split leaks}}: {escape('; '.join(run['protocol'].get('gives_up', {}).values()))}."
