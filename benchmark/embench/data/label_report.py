@@ -49,12 +49,13 @@ def _of_target(
     there = np.isfinite(label)
     subject = np.array([unit.subject for unit in units], dtype=np.str_)
     stimulus = np.array([unit.stimulus for unit in units], dtype=np.str_)
-    names = class_names(target, next(iter(table[target.label].values())).classes)
+    raw_names = next(iter(table[target.label].values())).classes
+    names = class_names(target, raw_names)
     subjects = np.unique(subject[there]).tolist()
     by_subject = [{"subject": s, **_shape(label[there & (subject == s)], names)} for s in subjects]
     one_class = [s for s in subjects if len(np.unique(label[there & (subject == s)])) < 2]
     known = np.isfinite(raw)
-    nominal = kind == "condition"
+    nominal = kind == "condition" or raw_names is not None
     measured = label if nominal else raw
     shares: dict[str, float] | Undefined
     if nominal and target.traits.several:

@@ -1,0 +1,117 @@
+"""FACED's original release: clips from annotations, ratings from MATLAB files, the same recordings as from BIDS."""
+
+from pathlib import Path
+
+import numpy as np
+import pyedflib
+import pytest
+
+from embench.errors import DataError
+from embench.testing import check_dataset
+from embench_plugins.datasets.faced import Faced
+from embench_plugins.datasets.formats.edf_notes import notes
+from embench_plugins.datasets.formats.faced_layout import CLIPS
+
+from .faced_files import noise, play, ratings, write_bids, write_original
+
+FOREIGN = [(0.3, "91"), (0.4, "101"), (0.5, "232"), (0.6, "101"), (0.7, "76")]
+ORDER = (5, 2, 28, 13, *(clip for clip in CLIPS if clip not in (5, 2, 28, 13)))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("original")
+    for subject in ("sub-029", "sub-061"):
+        rate = 250.0 if subject == "sub-029" else 1000.0
+        before = FOREIGN if subject == "sub-029" else ()
+        write_original(root / "Data", subject, play(ORDER), ratings(CLIPS), data=noise(120, rate), before=before)
+    lines = ["sub,Gender,Age,Cohort ,Sample_rate,Unit", "sub029,M,22,1,250,uV", "sub061,F,31,2,1000,V"]
+    (root / "Recording_info.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    return root
+
+
+@pytest.fixture
+def one(tmp_path) -> Path:
+    """The folder of a person's files without EEG."""
+    return write_original(tmp_path, "sub-036", play(ORDER), ratings(CLIPS))
+
+
+class TestOriginal:
+    def test_it_conforms(self, root):
+        check_dataset(Faced, root)
+
+    @pytest.mark.parametrize("subject", ["sub-029", "sub-061"])
+    def test_recordings_are_those_of_the_bids_release(self, root, tmp_path, subject):
+        rate = 250.0 if subject == "sub-029" else 1000.0
+        write_bids(tmp_path, subject, play(ORDER), ratings(CLIPS), data=noise(120, rate))
+        pairs = zip(Faced(root).recordings(subject), Faced(tmp_path).recordings(subject), strict=True)
+        for own, other in pairs:
+            assert (own.id, own.order, own.labels.keys()) == (other.id, other.order, other.labels.keys())
+            assert own.start_s == pytest.approx(other.start_s)
+            assert own.duration_s == pytest.approx(other.duration_s)
+            assert all(np.array_equal(own.labels[n].values, other.labels[n].values, equal_nan=True) for n in own.labels)
+            assert (own.signals["eeg"].data == other.signals["eeg"].data).all()
+
+    def test_the_folder_data_may_be_given_itself(self, root):
+        assert Faced(root / "Data").subjects() == Faced(root).subjects() == ["sub-029", "sub-061"]
+        for folder in (root, root / "Data"):
+            assert Faced(folder).subject_info("sub-061") == {
+                "sex": "female", "age_band": "30-39", "device": "layout 2, 1000 Hz",
+            }  # fmt: skip
+
+    def test_whole_files_have_no_findings(self, root):
+        assert [finding for finding in Faced(root).verify() if finding.severity != "note"] == []
+
+    def test_seconds_before_clip_22_are_left_out(self, tmp_path):
+        write_original(tmp_path, "sub-036", [(22, 3.0, 83.904), (1, 100.0, 5.0)], ratings(CLIPS))
+        first, second = Faced(tmp_path).recordings("sub-036")
+        assert first.start_s + first.duration_s == pytest.approx(86.904)
+        assert first.duration_s == CLIPS[22].length_s
+        assert (second.start_s, second.duration_s) == pytest.approx((100.0, 5.0))
+
+    def test_annotations_are_those_of_an_independent_reading(self, root):
+        path = root / "Data" / "sub029" / "evt.bdf"
+        with pyedflib.EdfReader(str(path)) as file:
+            onsets, _, texts = file.readAnnotations()
+        found = notes(path)
+        assert len(found) == 3 * 28 + 1 + len(FOREIGN)
+        assert [text for _, text in found] == list(texts)
+        assert [onset for onset, _ in found] == pytest.approx(list(onsets))
+
+
+class TestFaults:
+    def refused(self, folder: Path, name: str, said: str) -> None:
+        with pytest.raises(DataError, match=said) as caught:
+            list(Faced(folder.parent).recordings("sub-036"))
+        assert caught.value.where == str(folder / name)
+        errors = [finding.where for finding in Faced(folder.parent).verify() if finding.severity == "error"]
+        assert errors == [str(folder / name)]
+
+    @pytest.mark.parametrize("name", ["evt.bdf", "After_remarks.mat"])
+    @pytest.mark.parametrize("keep", [0, 200, 2000])
+    def test_a_file_cut_short_is_named(self, one, name, keep):
+        path = one / name
+        path.write_bytes(path.read_bytes()[:keep])
+        self.refused(one, name, "")
+
+    def test_events_that_are_missing_are_named(self, one):
+        (one / "evt.bdf").unlink()
+        self.refused(one, "evt.bdf", "missing")
+
+    def test_a_clip_that_comes_twice_is_refused(self, one):
+        path = one / "evt.bdf"
+        path.write_bytes(path.read_bytes().replace(b"\x1428\x14", b"\x1425\x14"))
+        self.refused(one, "evt.bdf", "clips 5, 2, 25")
+
+    def test_events_without_clips_are_refused(self, one):
+        path = one / "evt.bdf"
+        path.write_bytes(path.read_bytes().replace(b"\x14102\x14", b"\x14103\x14"))
+        self.refused(one, "evt.bdf", "no clip")
+
+    def test_ratings_in_another_order_than_the_events_are_reported(self, tmp_path):
+        folder = write_original(tmp_path, "sub-036", play(ORDER), ratings(CLIPS))
+        other = write_original(tmp_path / "other", "sub-036", play(), ratings(CLIPS))
+        (other / "After_remarks.mat").replace(folder / "After_remarks.mat")
+        assert any("in another order" in finding.what for finding in Faced(tmp_path).verify())
+        first = next(Faced(tmp_path).recordings("sub-036"))
+        assert first.labels["joy"].values[0] == pytest.approx(ratings(CLIPS)[5][0])

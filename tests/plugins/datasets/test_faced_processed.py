@@ -1,0 +1,130 @@
+"""FACED as its authors preprocessed it: pickles by clip number, joined with ratings that lie beside them."""
+
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embench.errors import DataError
+from embench.testing import check_dataset
+from embench_plugins.datasets.faced import Faced
+from embench_plugins.datasets.faced_processed import FacedProcessed
+from embench_plugins.datasets.formats.faced_layout import CLIPS, ELECTRODES, EMOTIONS
+
+from .faced_files import play, ratings, write_bids, write_original
+
+ORDER = (5, 2, 28, 13, *(clip for clip in CLIPS if clip not in (5, 2, 28, 13)))
+
+
+def values(seed: int, spread: float = 10.0) -> np.ndarray:
+    return spread * np.random.default_rng(seed).standard_normal((28, 32, 7500))
+
+
+def write(root: Path, number: int, data: object) -> Path:
+    folder = root / "Processed_data"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"sub{number:03d}.pkl"
+    path.write_bytes(pickle.dumps(data, protocol=4))
+    return path
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory) -> Path:
+    """Two people, without ratings."""
+    root = tmp_path_factory.mktemp("processed")
+    for number in (7, 61):
+        write(root, number, values(number))
+    return root
+
+
+@pytest.fixture
+def rated(bare, tmp_path) -> Path:
+    """The same two, one with ratings in the original's `Data`."""
+    (tmp_path / "Processed_data").symlink_to(bare / "Processed_data")
+    write_original(tmp_path / "Data", "sub-007", play(ORDER), ratings(CLIPS))
+    return tmp_path
+
+
+class TestProcessed:
+    def test_it_conforms(self, rated):
+        check_dataset(FacedProcessed, rated)
+
+    def test_samples_are_those_of_the_pickle_without_the_mastoids(self, bare):
+        data = values(61)
+        for clip, recording in zip(CLIPS, FacedProcessed(bare).recordings("sub-061"), strict=True):
+            eeg = recording.signals["eeg"]
+            assert (recording.id, recording.stimulus) == (f"sub-061_clip{clip:02d}", f"clip{clip:02d}")
+            assert (eeg.channels, eeg.rate, eeg.unit, recording.duration_s) == (ELECTRODES, 250.0, "uV", 30.0)
+            np.testing.assert_array_equal(eeg.data, data[clip - 1, :30].astype(np.float32))
+
+    def test_alone_it_has_the_clips_own_labels_and_no_order(self, bare):
+        for clip, recording in zip(CLIPS, FacedProcessed(bare).recordings("sub-007"), strict=True):
+            assert (recording.order, recording.start_s) == (None, None)
+            assert set(recording.labels) == {"emotion", "positive", "clip", "emotion_shuffled"}
+            assert EMOTIONS[int(recording.labels["emotion"].values[0])] == CLIPS[clip].emotion
+
+    def test_ratings_and_order_come_from_the_originals_data(self, rated):
+        reader = FacedProcessed(rated)
+        for clip, recording in zip(CLIPS, reader.recordings("sub-007"), strict=True):
+            assert recording.order == ORDER.index(clip)
+            assert recording.labels["joy"].values[0] == ratings(CLIPS)[clip][0]
+        assert [path.name for path in reader.files("sub-007")] == ["sub007.pkl", "After_remarks.mat"]
+        assert [path.name for path in reader.files("sub-061")] == ["sub061.pkl"]
+        assert reader.verify()[0].what == "no ratings and no order of play of 1 people: sub-061"
+
+    def test_ratings_and_order_come_from_bids_sidecars_too(self, bare, tmp_path):
+        (tmp_path / "Processed_data").symlink_to(bare / "Processed_data")
+        write_bids(tmp_path, "sub-007", play(ORDER), ratings(CLIPS))
+        first = next(FacedProcessed(tmp_path).recordings("sub-007"))
+        assert first.order == ORDER.index(1)
+        assert first.labels["arousal"].values[0] == pytest.approx(ratings(CLIPS)[1][8])
+
+    def test_the_folder_of_pickles_may_be_given_itself(self, bare, rated):
+        assert FacedProcessed(rated / "Processed_data").subjects() == ["sub-007", "sub-061"]
+        inside = FacedProcessed(rated / "Processed_data")
+        assert inside.files("sub-007")[0].name == "sub007.pkl"
+        assert FacedProcessed(bare / "Processed_data").subjects() == ["sub-007", "sub-061"]
+
+    def test_labels_are_those_of_the_whole_clips_on_the_real_sidecars(self, bare, tmp_path):
+        source = Path(os.environ.get("EMBENCH_TEST_DATA", "")) / "faced_sidecars"
+        if not os.environ.get("EMBENCH_TEST_DATA") or not source.is_dir():
+            pytest.skip("EMBENCH_TEST_DATA does not say where the sidecars of FACED are")
+        (tmp_path / "Processed_data").symlink_to(bare / "Processed_data")
+        shutil.copytree(source / "sub-061", tmp_path / "sub-061")
+        whole = {recording.id: recording for recording in Faced(source).recordings("sub-061")}
+        for recording in FacedProcessed(tmp_path).recordings("sub-061"):
+            other = whole[recording.id]
+            assert (recording.stimulus, recording.order) == (other.stimulus, other.order)
+            assert recording.labels.keys() == other.labels.keys()
+            for name, label in recording.labels.items():
+                np.testing.assert_array_equal(label.values, other.labels[name].values)
+
+
+class TestFaults:
+    def test_the_person_whose_eeg_is_bad_is_flagged_with_what_is_measured(self, tmp_path):
+        write(tmp_path, 23, values(0, spread=26_010.0))
+        said = [finding.what for finding in FacedProcessed(tmp_path).verify() if finding.severity == "warning"]
+        assert said[1].startswith("sub-023: its EEG is bad in the processed release")
+        assert said[2].startswith("the EEG has a standard deviation of 1.5")
+
+    @pytest.mark.parametrize("data", [np.zeros((28, 30, 7500)), np.zeros((28, 32, 7500), int), {"data": 1}])
+    def test_another_array_is_refused(self, tmp_path, data):
+        path = write(tmp_path, 7, data)
+        with pytest.raises(DataError, match=r"int64|float64|dict") as caught:
+            list(FacedProcessed(tmp_path).recordings("sub-007"))
+        assert caught.value.where == str(path)
+
+    def test_a_pickle_that_is_cut_short_or_a_program_is_refused(self, tmp_path):
+        for content in (pickle.dumps(np.ones((28, 32, 10)))[:-50], b"cos\nsystem\n(S'true'\ntR."):
+            path = write(tmp_path, 7, 0)
+            path.write_bytes(content)
+            with pytest.raises(DataError) as caught:
+                list(FacedProcessed(tmp_path).recordings("sub-007"))
+            assert caught.value.where == str(path)
+
+    def test_another_folder_is_refused(self, tmp_path):
+        with pytest.raises(DataError, match="no file of FACED"):
+            FacedProcessed(tmp_path).subjects()
