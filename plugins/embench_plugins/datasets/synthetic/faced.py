@@ -3,12 +3,12 @@
 What is planted. The log powers of five bands at 30 electrodes, during each clip, are a sum of patterns over electrodes
 and bands, each drawn once for a set:
 - of the film: the same in all subjects. Films, not clips: 13 to 16 are of one film, and so are 7 and 8;
-- of the emotion: of the one that the subject felt (the strongest of its eight ratings) and as strong as it was, or of
-  the one that the clip was to evoke;
+- of the emotion: of the one that the subject felt (the strongest of its eight ratings), as strong as it was, with one
+  pattern that grows with the valence rated and one that grows with arousal; or of the one that the clip was to evoke;
 - of the subject, and of the subject's block of four clips;
 - noise of each trial.
 `Planted` says how much of each there is. Films and emotions are equally strong where both are 1. Then the true powers
-rank one subject's clips by the emotion felt, each against all others, with an AUROC of .95. Where films alone are
+rank one subject's clips by the emotion felt, each against all others, with an AUROC of .96. Where films alone are
 planted, whoever knows a film knows the emotion that it was chosen for, and nobody can tell that of another film.
 
 Ratings, drawn before any signal, have the means by emotion, the shares of clip and subject and the agreement with the
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -51,11 +51,13 @@ from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 
 LENGTH_S, SHORTEST_S = 12.0, 4.0
 BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta": (14.0, 30.0), "gamma": (30.0, 47.0)}
-FILM, EMOTION, PERSON, BLOCK, TRIAL = 0.15, 0.15, 0.6, 0.2, 0.5
-"""Standard deviations of log power over electrodes and bands: of the patterns where `Planted` has 1, and of the noise
-of each trial."""
+FILM, EMOTION, DIMENSION, PERSON, BLOCK, TRIAL = 0.12, 0.12, 0.06, 0.6, 0.2, 0.5
+"""Standard deviations of log power over electrodes and bands: of the patterns where `Planted` has 1 (of valence and of
+arousal, `DIMENSION`, for each standard deviation of the rating), and of the noise of each trial."""
 TYPICAL = 5.0
-"""The strongest of a trial's ratings, in the mean."""
+"""The strongest of a trial's ratings of emotions, in the mean."""
+USUAL = {"Valence": (3.1, 2.0), "Arousal": (3.5, 2.0)}
+"""Mean and standard deviation of the ratings."""
 SD_UV, DRIFT_UV = 10.0, 20.0
 UNKNOWN = "microV"
 """A unit in the header that MNE does not know, of subjects whose unit the release does not state."""
@@ -85,8 +87,8 @@ class Planted:
     """How strong each planted effect is: 0 is none.
 
     Args:
-        follows: whether the brain follows the emotion that the subject felt (`own`), or the one that the clip was to
-            evoke (`assigned`).
+        follows: whether the brain follows what the subject felt (`own`), or the emotion that the clip was to evoke
+            (`assigned`).
     """
 
     film: float = 1.0
@@ -155,9 +157,10 @@ def fill(
             of this dataset wrote.
     """
     sidecars, out = Path(sidecars), Path(out)
-    people = [path.name for path in sorted(sidecars.glob("sub-*"))] if subjects is None else list(subjects)
-    if missing := [name for name in people if name not in PEOPLE or not files.files_of(sidecars, name).events.is_file()]:
-        raise UsageError(f"no events of {', '.join(missing)}", where=str(sidecars), expected="subjects of the release")
+    there = [name for name in PEOPLE if files.files_of(sidecars, name).events.is_file()]
+    people = there if subjects is None else list(subjects)
+    if missing := set(people) - set(there):
+        raise UsageError(f"no events of {', '.join(sorted(missing))}", where=str(sidecars), expected="subjects in it")
     length = None if length_s is None else _checked(length_s)
     claim(out, _made(len(people), seed, planted, length))
     shutil.copy(sidecars / "dataset_description.json", out)
@@ -197,7 +200,7 @@ def oracle(subjects: int, seed: int, effect: float) -> tuple[np.ndarray, np.ndar
     the index in `FELT` of the emotion felt, and the subject."""
     rows = draw(subjects, seed, effect)
     rows = rows[rows["felt"] != EMOTIONS.index("neutral")]
-    patterns = _patterns(seed, "emotion", len(EMOTIONS))[[EMOTIONS.index(name) for name in FELT]]
+    patterns = _patterns(seed, "emotion", EMOTIONS)[[EMOTIONS.index(name) for name in FELT]]
     share = np.einsum("ncb,kcb->nk", rows["power"], patterns) / patterns[0].size
     return share, np.array([FELT.index(EMOTIONS[k]) for k in rows["felt"]]), rows["person"]
 
@@ -217,24 +220,30 @@ def _powers(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The emotion felt (n,) and the log powers (n, 30, 5) of a subject's clips (n,) with these ratings (n, 12)."""
     felt, strength = _felt(clips, ratings[:, [RATINGS.index(name.capitalize()) for name in FELT]])
+    titles, assigned = zip(*((CLIPS[clip].film, CLIPS[clip].emotion) for clip in clips.tolist()), strict=True)
+    if planted.follows == "own":
+        emotions = _patterns(seed, "emotion", EMOTIONS)[felt]
+        emotions = (
+            EMOTION * np.where(felt == EMOTIONS.index("neutral"), 1.0, strength / TYPICAL)[:, None, None] * emotions
+        )
+        for pattern, (name, (mean, sd)) in zip(_patterns(seed, "dimension", USUAL), USUAL.items(), strict=True):
+            emotions += DIMENSION * ((ratings[:, RATINGS.index(name)] - mean) / sd)[:, None, None] * pattern
+    else:
+        emotions = EMOTION * _patterns(seed, "emotion", EMOTIONS)[[EMOTIONS.index(name) for name in assigned]]
+    every = list(dict.fromkeys(clip.film for clip in CLIPS.values()))
+    films = FILM * _patterns(seed, "film", every)[[every.index(title) for title in titles]]
     rng = np.random.default_rng([seed, 4, int(person[-3:])])
     own, *of_blocks = rng.standard_normal((1 + len(BLOCKS), len(ELECTRODES), len(BANDS)))
     noise = rng.standard_normal((len(CLIPS), len(ELECTRODES), len(BANDS)))[clips - 1]
-    titles = [clip.film for clip in CLIPS.values()]
-    films = _patterns(seed, "film", len(CLIPS))[[titles.index(CLIPS[clip].film) for clip in clips.tolist()]]
     blocks = np.stack([of_blocks[next(k for k, b in enumerate(BLOCKS) if clip in b)] for clip in clips.tolist()])
-    size = np.where(felt == EMOTIONS.index("neutral"), 1.0, strength / TYPICAL)
-    emotion = felt
-    if planted.follows == "assigned":
-        emotion, size = np.array([EMOTIONS.index(CLIPS[clip].emotion) for clip in clips.tolist()]), np.ones(len(clips))
-    emotions = size[:, None, None] * _patterns(seed, "emotion", len(EMOTIONS))[emotion]
-    effects = FILM * planted.film * films + EMOTION * planted.emotion * emotions
-    return felt, effects + PERSON * planted.person * own + BLOCK * planted.block * blocks + TRIAL * noise
+    made = planted.film * films + planted.emotion * emotions + TRIAL * noise
+    return felt, made + PERSON * planted.person * own + BLOCK * planted.block * blocks
 
 
-def _patterns(seed: int, what: Literal["film", "emotion"], count: int) -> np.ndarray:
-    """(count, 30, 5) patterns, each of mean square 1."""
-    drawn = np.random.default_rng([seed, 1 if what == "film" else 2]).standard_normal((count, len(ELECTRODES), len(BANDS)))
+def _patterns(seed: int, what: Literal["film", "emotion", "dimension"], names: Collection[str]) -> np.ndarray:
+    """(names, 30, 5) patterns, each of mean square 1."""
+    rng = np.random.default_rng([seed, ("film", "emotion", "dimension").index(what)])
+    drawn = rng.standard_normal((len(names), len(ELECTRODES), len(BANDS)))
     return np.asarray(drawn / np.sqrt((drawn**2).mean((1, 2), keepdims=True)))
 
 

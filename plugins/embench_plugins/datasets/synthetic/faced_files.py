@@ -1,4 +1,4 @@
-"""The files of FACED's BIDS release, for its synthesizer: events and other tables, 24-bit BDF, a shortened time axis."""
+"""The files of FACED's BIDS release, for its synthesizer: tables, recordings as 24-bit BDF, a shortened time axis."""
 
 from __future__ import annotations
 
@@ -186,8 +186,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_bdf(path: Path, channels: Sequence[str], unit: str, rate: int, data: np.ndarray) -> None:
-    """A BDF file of one-second records of `data` (C, samples) in uV, whole seconds, over a range of +- `RANGE_UV`; `unit`
-    is what its header says."""
+    """A BDF file of one-second records of `data` (C, samples) in uV, whole seconds, over a range of +- `RANGE_UV`.
+    `unit` is what its header says."""
     count, records = len(channels), data.shape[1] // rate
     columns = [
         [f"{name:<16}" for name in channels],
