@@ -89,7 +89,8 @@ class FacedProcessed(Dataset):
         """Who is missing, who has no ratings, and what is odd in each person's files."""
         found = look_over(self.subjects(), PEOPLE, self.root, self._look)
         if lacking := [person for person in self.subjects() if self._ratings(person) is None]:
-            what = f"no ratings and no order of play of {len(lacking)} people: {', '.join(lacking)}"
+            who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
+            what = f"no ratings and no order of play of {len(lacking)} subjects: {who}"
             found.insert(0, Finding("warning", str(self.root), what))
         return found
 
