@@ -133,6 +133,18 @@ def test_units_are_divided_by_a_label_and_classes_that_a_subject_lacks_do_not_co
     assert found.estimate().subjects == SUBJECTS - 1
 
 
+def test_units_without_a_label_of_the_target_that_is_named_do_not_count():
+    decided = right(0.6, np.random.default_rng(5))
+    asked = run("emotion", EMOTION * 1.0, decided, folds="fixed")
+    asked = replace(asked, by={unit: np.nan if clip == 0 else 1.0 for unit, clip in zip(UNIT, CLIP, strict=True)})
+    found = measured("by_subject", one=asked)
+    rest = CLIP > 0
+    assert found["accuracy, over subjects"].values[0] == pytest.approx(
+        shares((decided == EMOTION)[rest], SUBJECT[rest])
+    )
+    assert found["accuracy, over stimuli"].estimate().subjects == CLIPS - 1
+
+
 def test_classes_that_are_parts_of_others_are_merged_by_the_sum_of_their_scores():
     """Clip 5 is the likeliest, and its emotion is not: the other two clips of one emotion have more together."""
     score = np.tile([0.3, 0.3, 0.0, 0.0, 0.0, 0.4], (len(UNIT), 1))

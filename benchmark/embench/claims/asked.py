@@ -22,7 +22,7 @@ SeedAndFold = tuple[int, int]
 class Asked:
     """A claim's run that has finished: its record, where it lies, the target that is looked at and its score.
 
-    `by`: unit -> its label of another target, by which a claim divides the units; NaN where there is none.
+    `by`: unit -> its label of the target that the claim names, NaN where there is none; empty where it names none.
     """
 
     record: Record

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from embench.claims.asked import Asked, Runs, SeedAndFold, label_of
-from embench.claims.subjects import Each, by_subject, gap_by_label, gap_by_subject, gap_of_merged
+from embench.claims.subjects import SUBJECT_MEASURES, Each
 from embench.errors import DataError
 from embench.records.embeddings import Embeddings, read_embeddings
 
@@ -108,10 +108,7 @@ MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, Each]], int]
     "imbalance": (imbalance, 1),
     "gap": (gap, 2),
     "gap_of_gaps": (gap_of_gaps, 4),
-    "by_subject": (by_subject, 1),
-    "gap_by_subject": (gap_by_subject, 2),
-    "gap_by_label": (gap_by_label, 1),
-    "gap_of_merged": (gap_of_merged, 2),
+    **SUBJECT_MEASURES,
 }
 """Name -> what measures finished runs, in the order of the claim, and how many it takes."""
 

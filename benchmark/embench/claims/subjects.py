@@ -1,11 +1,12 @@
 """Measures whose values are of subjects, so that runs under protocols with other folds, or on other targets, compare.
 
-A subject's value is the score on all of its units in a seed, whatever their folds; seeds are averaged first.
+A subject's value is the score on all of its units in a seed, whatever their folds; seeds are averaged first. Where a
+claim names a target `by`, units without a label of it do not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -107,6 +108,15 @@ def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
     return _gap([fine, coarse], merged, own)
 
 
+SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, Each]], int]] = {
+    "by_subject": (by_subject, 1),
+    "gap_by_subject": (gap_by_subject, 2),
+    "gap_by_label": (gap_by_label, 1),
+    "gap_of_merged": (gap_of_merged, 2),
+}
+"""As `MEASURES`."""
+
+
 def _gap(runs: Sequence[Asked], first: Sequence[Units], second: Sequence[Units]) -> Mapping[str, Each]:
     """The difference of scores in each subject, of the units of both in each seed."""
     return {"difference": _of_subjects(runs, _names([*first, *second]), first, second)}
@@ -130,9 +140,12 @@ def _units(run: Asked) -> list[tuple[np.ndarray, Units]]:
         raise DataError("the record holds no labels", where=str(run.folder))
     target, rows = recorded_target(run.record, run.target), run.predictions
     y = labels_of(rows, run.record.labels, target)
-    rows, y = rows.take(np.isfinite(y)), y[np.isfinite(y)]
+    counts = np.isfinite(y)
+    if run.by:
+        counts &= np.isfinite([run.by.get(unit, np.nan) for unit in rows["unit"].tolist()])
+    rows, y = rows.take(counts), y[counts]
     if not len(rows):
-        raise DataError(f"no unit of {run.target} has a label", where=str(run.folder))
+        raise DataError(f"no unit of {run.target} has the labels that are asked for", where=str(run.folder))
     ids, seed_of = rows["unit"], rows["seed"]
     units = units_of(rows, y, target, run.record.groups, float("nan"))
     return [(ids[seed_of == seed], units.take(seed_of == seed)) for seed in np.unique(seed_of)]
