@@ -4,10 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from embench import registry
+from embench.claims.asked import Asked
 from embench.claims.verdict import direction_verdict
 from embench.records import record
 
@@ -156,3 +158,57 @@ def test_lower_is_a_direction_too(bring):
     for one, other in zip(rows_of(done), rows_of(done, "A2"), strict=True):
         assert one["difference"]["mean"] == pytest.approx(-other["difference"]["mean"])
         assert one["verdict"] == other["verdict"]
+
+
+POOL = {"encoder": "embench_acme/pool", "fusion": "single", "modalities": "ecg"}
+
+
+def asking(measure, *, metric="accuracy", **own):
+    """A measured claim under `strizhkova2024`."""
+    about = {"paper": PAPER, "claim": "Something is so.", "protocol": "strizhkova2024", "metric": metric}
+    return {**about, "measure": measure, "datasets": {TINY: {"targets": ["arousal"]}}, **own}
+
+
+@pytest.mark.slow
+def test_measured_claims_share_runs_of_other_targets_and_protocols_and_pair_them_by_subject(bring):
+    both = {"arousal": POOL, "valence": {**POOL, "target": "valence"}}
+    elsewhere = {"arousal": POOL, "others": {**POOL, "protocol": "subject-independent-v2"}}
+    run = bring(
+        A1=asking("gap_by_subject", runs=both, published={"arousal": 0.7, "valence": 0.4}),
+        A2=asking("gap_by_subject", runs=elsewhere),
+        A3=asking("gap_by_label", runs={"arousal": POOL}, by="valence"),
+    )
+    done = run("--json", "--under", "own")
+    assert done.code == 0, done.err
+    (one,), (two,), (three,) = (rows_of(done, claim) for claim in ("A1", "A2", "A3"))
+    assert one["runs"][0] == two["runs"][0] == three["runs"][0]
+    records = [record.read_record(folder) for folder in (*one["runs"], two["runs"][1])]
+    assert [r.run["targets"] for r in records] == [["arousal"], ["valence"], ["arousal"]]
+    assert [r.run["protocol"]["name"] for r in records][2] == "subject-independent-v2"
+    hits = {target: Asked(of, "", target, "accuracy").right() for target, of in zip(both, records, strict=False)}
+    shares = {
+        target: [
+            np.mean([hit for of_fold in of.values() for unit, hit in of_fold.items() if unit.startswith(name)])
+            for name in records[0].groups
+        ]
+        for target, of in hits.items()
+    }
+    assert one["mean"] == pytest.approx(np.mean(shares["arousal"]) - np.mean(shares["valence"]))
+    assert one["published"] == pytest.approx(0.3)
+    assert (one["over"], one["count"]) == ("people", 6)
+    assert one["verdict"] in ("one seed", "undecided")
+    text = run("--under", "own").out
+    assert "valence: --encoder embench_acme/pool --fusion single --modalities ecg --target valence" in text
+    assert "arousal 0.7, valence 0.4" in text
+
+
+@pytest.mark.slow
+def test_a_margin_decides_between_near_and_far(bring):
+    near = asking("by_subject", runs={"pool": POOL}, reference=0.5, margin=2.0)
+    far = asking("by_subject", runs={"pool": POOL}, reference=5.0, margin=1.0)
+    run = bring(A1=near, A2=far, A3={**near, "margin": 0.0001})
+    done = run("--json", "--under", "own", "--seeds", "0,1,2")
+    verdicts = [rows_of(done, claim)[0]["verdict"] for claim in ("A1", "A2", "A3")]
+    assert verdicts == ["supported", "contradicted", "undecided"]
+    assert rows_of(done, "A1")[0]["holds_reference"]
+    assert "holds_reference" not in rows_of(done, "A2")[0]

@@ -36,7 +36,9 @@ def test_every_bundled_file_is_read():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = claims.installed_claims()
-    assert {claim.paper for claim in found} == {"vazquez2022", "strizhkova2024", "woo2023", "wu2023"}
+    assert {claim.paper for claim in found} == {
+        "vazquez2022", "strizhkova2024", "woo2023", "wu2023", "chen2023", "gerster2026",
+    }  # fmt: skip
     ids = [claim.id for claim in found if claim.paper == "strizhkova2024"]
     assert ids.index("S2") < ids.index("S10")
 
@@ -84,6 +86,10 @@ def test_every_run_of_a_measured_claim_is_a_method_that_the_planner_accepts(clai
         (("  two: {encoder: tcn}\n", ""), "gap takes 2 runs, and there are 1"),
         (("two: {encoder: tcn}", "two: {}"), "run two has no encoder"),
         (("two: {encoder: tcn}", "two: {encodr: tcn}"), "encodr: unknown key"),
+        (("metric: accuracy", "metric: accuracy\nby: stress"), "`by` is of by_subject, "),
+        (("measure: gap\nruns:\n  one: {encoder: cnn_tf}\n", "measure: gap_by_label\nruns:\n"), "`by` is missing"),
+        (("measure: gap\n", "measure: gap\nmargin: 0\n"), "margin"),
+        (("metric: accuracy", "metric: accuracy\npublished: {a: 0.1, b: 0.2, c: 0.3}"), "published"),
     ],
 )
 def test_a_wrong_measured_claim_is_refused(tmp_path, change, text):
@@ -99,7 +105,9 @@ protocol: wu2023
 metric: accuracy
 datasets: {wesad: {targets: [stress]}}
 """
-    assert isinstance(read_claim(write(tmp_path, good)), claims.MeasuredClaim)
+    claim = read_claim(write(tmp_path, good))
+    assert isinstance(claim, claims.MeasuredClaim)
+    assert claim.published_value is None
     with pytest.raises(UsageError, match="claim") as error:
         read_claim(write(tmp_path, good.replace(*change)))
     assert text in str(error.value)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embench.claims.measures import MEASURES, Asked
+from embench.claims.asked import Asked
+from embench.claims.measures import MEASURES
 from embench.errors import DataError
 from embench.records.embeddings import Embeddings, write_embeddings
 

@@ -71,6 +71,25 @@ def test_majority_and_prior_are_constant_scores() -> None:
     assert (decision != scores_of(units, y, seed=4)["prior"][1]).any()
 
 
+def test_trees_of_two_seeds_that_split_alike_are_the_same_and_made_once() -> None:
+    units, y = cohort()
+    made: dict[str, np.ndarray] = {}
+
+    def keep(key: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
+        if str(key) not in made:
+            made[str(key)] = make()
+        return made[str(key)]
+
+    first = scores_of(units, y, keep=keep)
+    count = len(made)
+    second = scores_of(units, y, seed=4, keep=keep)
+    assert count == len(made) > 0
+    anew = scores_of(units, y, seed=4)
+    for name in ("elapsed_time", "session_position", "study_drift"):
+        np.testing.assert_array_equal(first[name][0], second[name][0])
+        np.testing.assert_array_equal(anew[name][0], second[name][0])
+
+
 def test_the_clock_finds_what_comes_late() -> None:
     units, y = cohort()
     score, decision = scores_of(units, y)["elapsed_time"]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from embench import registry
 from embench.claims.measures import MEASURES
+from embench.claims.subjects import SUBJECT_MEASURES
 from embench.errors import UsageError, breaks_schema, faults
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.registry.naming import did_you_mean
@@ -114,9 +115,10 @@ class Claim(_Strict):
 
 
 class MeasuredRun(Configuration):
-    """Options of a run that a claim measures; another protocol than the claim's where it names one."""
+    """Options of a run that a claim measures; another protocol or target than the claim's where it names one."""
 
     protocol: str | None = None
+    target: str | None = None
 
 
 class MeasuredDataset(_Strict):
@@ -131,8 +133,13 @@ class MeasuredClaim(_Strict):
 
     Args:
         measure: what is asked of the runs, see `embench.claims.measures`. `runs` stand in the order in which it takes
-            them. The claim is right where the measured value lies above `reference`.
+            them. The claim is right where the measured value lies above `reference`, or no further than `margin` from
+            it.
+        by: the target whose two classes divide the units, for `gap_by_label`; other measures of subjects count only
+            the units that have a label of it.
         metric: the score of measures of scores.
+        published: what is printed, each number with its name, as a share: one, or two of which the first less the
+            second is what is measured.
     """
 
     id: Identity
@@ -140,10 +147,13 @@ class MeasuredClaim(_Strict):
     claim: str
     measure: str
     runs: dict[str, MeasuredRun] = Field(min_length=1)
+    by: str | None = None
     reference: float = 0.0
+    margin: float | None = Field(default=None, gt=0)
     protocol: str
     metric: str
     datasets: dict[str, MeasuredDataset] = Field(min_length=1)
+    published: dict[str, float] = Field(default={}, max_length=2)
     remarks: str = ""
 
     @model_validator(mode="after")
@@ -152,9 +162,19 @@ class MeasuredClaim(_Strict):
             raise ValueError(f"`measure` is {self.measure}, and there are {', '.join(MEASURES)}")
         if len(self.runs) != MEASURES[self.measure][1]:
             raise ValueError(f"{self.measure} takes {MEASURES[self.measure][1]} runs, and there are {len(self.runs)}")
+        if self.by and self.measure not in SUBJECT_MEASURES:
+            raise ValueError(f"`by` is of {', '.join(SUBJECT_MEASURES)}, and the measure is {self.measure}")
+        if self.measure == "gap_by_label" and not self.by:
+            raise ValueError("`by` is missing: the target whose classes divide the units")
         if wrong := [name for name, run in self.runs.items() if not run.encoder]:
             raise ValueError(f"run {wrong[0]} has no encoder")
         return self
+
+    @property
+    def published_value(self) -> float | None:
+        """What was published of the measured value; None where nothing was."""
+        first, *second = self.published.values() or (None,)
+        return first - second[0] if first is not None and second else first
 
 
 AnyClaim = Claim | MeasuredClaim

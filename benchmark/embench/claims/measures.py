@@ -1,77 +1,21 @@
 """What finished runs can be asked beside their scores: cases, epochs, accuracy of pretext tasks, distances of classes.
 
-Each measure gives values for each seed and fold, (J,), which are larger the more a claim is right.
+Each measure gives values for each seed and fold, (J,), or for each subject or stimulus, which are larger the more a
+claim is right, or nearer to its reference where it has a margin.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from embench.claims.asked import Asked, Runs, SeedAndFold, label_of
+from embench.claims.subjects import SUBJECT_MEASURES, Each
 from embench.errors import DataError
 from embench.records.embeddings import Embeddings, read_embeddings
-from embench.records.predictions import ANY_SEED, MODEL
-from embench.records.record import Record
 
-SeedAndFold = tuple[int, int]
-"""The seed of a run, and the number of a fold of it: networks that were trained on the same subjects."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A claim's run that has finished: its record, where it lies, and the target that is looked at."""
-
-    record: Record
-    folder: Path
-    target: str
-    metric: str
-
-    @property
-    def labels(self) -> dict[tuple[int, str], float]:
-        """(seed, unit) -> label; seed is `ANY_SEED` where all seeds share it. Raises DataError: the record has none."""
-        table = self.record.labels
-        if table is None:
-            raise DataError("the record holds no labels", where=str(self.folder))
-        own = table["target"] == self.target
-        keys = zip(table["seed"][own].tolist(), table["unit"][own].tolist(), strict=True)
-        return dict(zip(keys, table["label"][own].tolist(), strict=True))
-
-    def right(self) -> dict[SeedAndFold, dict[str, bool]]:
-        """For each seed and fold, unit -> whether the method decided it right, where there is a label."""
-        rows, known = self.record.predictions, self.labels
-        rows = rows.take((rows["method"] == MODEL) & (rows["target"] == self.target))
-        found: dict[SeedAndFold, dict[str, bool]] = defaultdict(dict)
-        columns = (rows[name].tolist() for name in ("seed", "fold", "unit", "decision"))
-        for seed, fold, unit, decision in zip(*columns, strict=True):
-            if np.isfinite(label := label_of(known, seed, unit)):
-                found[seed, fold][unit] = decision == label
-        return found
-
-    def scores(self) -> dict[SeedAndFold, float]:
-        """The claim's score of each seed and fold where it is defined."""
-        rows = [r for r in self.record.scores["folds"] if (r["method"], r["target"]) == (MODEL, self.target)]
-        return {(r["seed"], r["fold"]): r[self.metric] for r in rows if r.get(self.metric) is not None}
-
-    def curves(self, kind: str) -> dict[SeedAndFold, list[Mapping[str, Any]]]:
-        """The epochs of the stages of a kind, of this target or of none."""
-        found: dict[SeedAndFold, list[Mapping[str, Any]]] = defaultdict(list)
-        for row in self.record.history:
-            if row["kind"] == kind and (not row["target"] or self.target in row["target"].split(",")):
-                found[int(row["seed"]), int(row["fold"] or 0)].append(row)
-        return found
-
-
-def label_of(labels: Mapping[tuple[int, str], float], seed: int, unit: str) -> float:
-    """The label of a unit under a seed, or under all of them; NaN where there is none."""
-    return labels.get((seed, unit), labels.get((ANY_SEED, unit), np.nan))
-
-
-Runs = Mapping[str, Asked]
 Values = Mapping[str, np.ndarray]
 """What is measured, in words -> (J,) of the seeds and folds where it is defined."""
 
@@ -155,7 +99,7 @@ def gap_of_gaps(runs: Runs) -> Values:
     return {"difference of differences": np.array(values)}
 
 
-MEASURES: Mapping[str, tuple[Callable[[Runs], Values], int]] = {
+MEASURES: Mapping[str, tuple[Callable[[Runs], Values | Mapping[str, Each]], int]] = {
     "cases": (cases, 3),
     "disagreements": (disagreements, 2),
     "pretext_accuracy": (pretext_accuracy, 1),
@@ -164,6 +108,7 @@ MEASURES: Mapping[str, tuple[Callable[[Runs], Values], int]] = {
     "imbalance": (imbalance, 1),
     "gap": (gap, 2),
     "gap_of_gaps": (gap_of_gaps, 4),
+    **SUBJECT_MEASURES,
 }
 """Name -> what measures finished runs, in the order of the claim, and how many it takes."""
 

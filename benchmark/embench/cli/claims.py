@@ -90,7 +90,8 @@ def _document(
     tested: Sequence[AnyClaim], rows: Sequence[ClaimResult | Measured], untested: Sequence[UntestedClaim]
 ) -> dict[str, Any]:
     """What `--json` prints."""
-    kept = {"id", "paper", "claim", "direction", "measure", "protocol", "metric", "remarks"}
+    kept = {"id", "paper", "claim", "direction", "measure", "by", "margin", "published", "protocol"}
+    kept |= {"metric", "remarks"}
     described = [
         claim.model_dump(include=kept) | {"rows": [row.json() for row in rows if row.claim is claim]}
         for claim in tested
@@ -135,27 +136,18 @@ def _print(
 
 
 def _print_measured(values: Sequence[Measured]) -> None:
-    """Claims that compare no scores: what was measured, and what it would have to exceed."""
-    from embench.records.wording import format_figure, format_score
-
-    for claim in dict.fromkeys(row.claim.id for row in values):
-        own = [row for row in values if row.claim.id == claim]
+    """Claims that compare no scores: what was measured, and where it lies if the claim is right."""
+    heads = ["dataset", "target", "protocol", "what", "claimed", "published", "measured", "of", "p, Holm", "verdict"]
+    for paper, claim in dict.fromkeys((row.claim.paper, row.claim.id) for row in values):
+        own = [row for row in values if (row.claim.paper, row.claim.id) == (paper, claim)]
         about = own[0].claim
-        console.echo(f"{about.paper} {about.id}: {about.claim}", bold=True)
+        console.echo(f"{paper} {claim}: {about.claim}", bold=True)
         for name, run in about.runs.items():
             console.echo(f"{name}: {_line(run.stated)}")
-        known = [
-            [
-                row.dataset, row.target, about.protocol, row.what, f"{about.reference:g}",
-                format_score({"mean": row.mean, "low": row.low, "high": row.high}), str(row.count),
-                format_figure(row.corrected, ".3g"), str(row.verdict),
-            ]
-            for row in own
-            if row.status == "measured"
-        ]  # fmt: skip
-        if known:
-            heads = ["dataset", "target", "protocol", "what", "above", "measured", "folds", "p, Holm", "verdict"]
-            console.table(heads, known)
+        if known := [_measured_cells(row) for row in own if row.status == "measured"]:
+            console.table([*heads, "size"], known)
+        for protocol, what in {name: text for row in own for name, text in row.leaks.items()}.items():
+            console.echo(f"{protocol} leaks: {what}")
         for row in own:
             if row.status != "measured":
                 where = " ".join(filter(None, [row.dataset, row.target]))
@@ -163,6 +155,30 @@ def _print_measured(values: Sequence[Measured]) -> None:
         if about.remarks:
             console.echo(about.remarks)
         console.echo()
+
+
+def _measured_cells(row: Measured) -> list[str]:
+    from embench.records.wording import format_figure, format_score
+
+    about = row.claim
+    claimed = f"above {about.reference:.3g}" if about.margin is None else f"{about.reference:.3g} ± {about.margin:g}"
+    verdict = str(row.verdict)
+    if about.margin is not None:
+        verdict += f" ({'holds' if row.holds_reference else 'does not hold'} {about.reference:.3g})"
+    published = ", ".join(f"{name} {value:g}" for name, value in about.published.items())
+    return [
+        row.dataset,
+        row.target,
+        about.protocol,
+        row.what,
+        claimed,
+        (published if row.published is not None else "") or "-",
+        format_score({"mean": row.mean, "low": row.low, "high": row.high}),
+        f"{row.count} {row.over}",
+        format_figure(row.corrected, ".3g"),
+        verdict,
+        row.size or "-",
+    ]
 
 
 def _first(claim: Claim, rows: Sequence[ClaimResult]) -> str:
