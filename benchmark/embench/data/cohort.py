@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Cohort:
         """Ids of the subjects with a unit in the cohort, sorted."""
         return sorted({self.units[i].subject for i in self.positions})
 
-    @property
+    @cached_property
     def groups(self) -> dict[str, str]:
         """Each subject's group, as the split keeps it together."""
         return connected_groups(self.roster)
@@ -88,7 +89,7 @@ class Cohort:
             met_by.setdefault(unit.stimulus, set()).add(group_of[unit.subject])
         return met_by
 
-    @property
+    @cached_property
     def sessions(self) -> dict[str, float]:
         """The length of each subject's session in s, recordings that take no part included."""
         subjects = {unit.subject for unit in self.roster}

@@ -8,7 +8,7 @@ units counts as a comparison of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,9 @@ def comparisons(name: str, units: Units, subjects: np.ndarray) -> list[Pairs] | 
     cell = cells(name, units)
     if isinstance(cell, Undefined):
         return cell
+    if len(units.subjects[0]) < 2:  # nobody to compare with: of one fold for each subject there may be very many
+        nothing = np.zeros((len(subjects), len(subjects)))
+        return [Pairs(nothing, nothing) for _ in one_against_rest(units)]
     subject = subject_codes(units, subjects)
     if name == "auroc_within_stimulus":
         tie = tie_width(units.score)
@@ -142,10 +145,16 @@ def over_folds(name: str, folds: Iterable[Units], subjects: np.ndarray) -> list[
     return sum_of_known([comparisons(name, units, subjects) for units in folds])
 
 
-def sum_of_known(made: Collection[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:
-    """The sum of the tables there are, or why there are none."""
-    tables = [table for table in made if not isinstance(table, Undefined)]
-    return sum_tables(tables) if tables else next(table for table in made if isinstance(table, Undefined))
+def sum_of_known(made: Iterable[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:
+    """The sum of the tables there are, or why there are none; no more than one fold's are in memory."""
+    total: list[Pairs] | None = None
+    reasons = []
+    for tables in made:
+        if isinstance(tables, Undefined):
+            reasons.append(tables)
+        else:
+            total = tables if total is None else sum_tables([total, tables])
+    return reasons[0] if total is None else total
 
 
 def sum_tables(tables: Sequence[list[Pairs]]) -> list[Pairs]:

@@ -4,7 +4,7 @@ fits."""
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -167,16 +167,13 @@ def _conditioned(name: str, joined: Joined, jackknife: Jackknife, by_seed: list[
     missing: list[str] = []
     values: ByFold = {}
     for seed, folds in joined.seeds.items():
-        made = {fold: conditioned.comparisons(name, units, jackknife.subjects) for fold, units in folds.items()}
-        summed = conditioned.sum_of_known(made.values())
+        of_seed: ByFold = {}
+        summed = conditioned.sum_of_known(_compared(name, seed, folds, jackknife, of_seed))
         by_seed.append(summed)
         if isinstance(summed, Undefined):
             missing.append(summed.reason)
             continue
-        values |= {
-            (seed, fold): None if isinstance(of, Undefined) else conditioned.plain_share(of)
-            for fold, of in made.items()
-        }
+        values |= of_seed
         share = conditioned.share_won(name, summed)
         if isinstance(share, Undefined):
             missing.append(share.reason)
@@ -194,6 +191,16 @@ def _conditioned(name: str, joined: Joined, jackknife: Jackknife, by_seed: list[
     without = conditioned.share_won_resampled(name, pooled, jackknife.counts)
     estimate = jackknife_estimate(share, jackknife.without_involved(without, involved), int(involved.sum()), excluded)
     return replace(estimate, comparisons=min(sizes)), values
+
+
+def _compared(
+    name: str, seed: int, folds: Mapping[int, Units], jackknife: Jackknife, values: ByFold
+) -> Iterator[Tables]:
+    """The comparisons of each fold of a seed; `values` gets the share won in each."""
+    for fold, units in folds.items():
+        tables = conditioned.comparisons(name, units, jackknife.subjects)
+        values[seed, fold] = None if isinstance(tables, Undefined) else conditioned.plain_share(tables)
+        yield tables
 
 
 def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife) -> tuple[Score, ByFold]:
