@@ -69,7 +69,8 @@ class Faced(Dataset):
         """Who is missing, with or without the EEG, and what is odd in each person's files."""
         found = look_over(self.subjects(), PEOPLE, self.root, self._look)
         if lacking := [person for person in self.subjects() if not self._release.bdf(person).is_file()]:
-            what = f"no EEG of {len(lacking)} people, whose labels alone are read: {', '.join(lacking)}"
+            who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
+            what = f"no EEG of {len(lacking)} subjects, whose labels alone are read: {who}"
             found.insert(0, Finding("warning", str(self.root), what))
         return found
 
@@ -99,5 +100,5 @@ class Faced(Dataset):
 
     def _of(self, subject: str) -> Bids | Original:
         if subject not in self._release.people:
-            raise DataError(f"there is no person {subject}", where=str(self.root), hint=OBTAIN)
+            raise DataError(f"there is no subject {subject}", where=str(self.root), hint=OBTAIN)
         return self._release

@@ -89,7 +89,8 @@ class FacedProcessed(Dataset):
         """Who is missing, who has no ratings, and what is odd in each person's files."""
         found = look_over(self.subjects(), PEOPLE, self.root, self._look)
         if lacking := [person for person in self.subjects() if self._ratings(person) is None]:
-            what = f"no ratings and no order of play of {len(lacking)} people: {', '.join(lacking)}"
+            who = ", ".join(lacking) if len(lacking) < len(self.subjects()) else "all"
+            what = f"no ratings and no order of play of {len(lacking)} subjects: {who}"
             found.insert(0, Finding("warning", str(self.root), what))
         return found
 
@@ -119,10 +120,15 @@ class FacedProcessed(Dataset):
         return self._beside.files(subject)[0] if self._beside and subject in self._beside.people else None
 
     def _path(self, subject: str) -> Path:
+        return self._folder / f"{subject.replace('-', '')}.pkl"
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder of the pickles: inside the one given, or that one itself."""
         inside = self.root / "Processed_data"
-        return (inside if inside.is_dir() else self.root) / f"{subject.replace('-', '')}.pkl"
+        return inside if inside.is_dir() else self.root
 
     @cached_property
     def _beside(self) -> Bids | Original | None:
-        """The release with ratings: in the folder, or beside the pickles' own if that was given."""
-        return faced_release.find(self.root) or faced_release.find(self.root.parent)
+        """The release with ratings: in the folder of the pickles, or the one above it."""
+        return faced_release.find(self._folder) or faced_release.find(self._folder.parent)

@@ -36,8 +36,9 @@ def noise(seconds: float, rate: float, seed: int = 0) -> np.ndarray:
 
 
 def write_bdf(path: Path, data: np.ndarray, rate: float, names: Sequence[str], unit: str = "uV") -> None:
-    """A BDF file of whole seconds without further channels, over the range of its data."""
-    most = float(f"{1.01 * np.abs(data).max():.6g}")
+    """A BDF file of whole seconds without further channels; its range is a power of ten, which its header can hold."""
+    digits = int(np.ceil(np.log10(np.abs(data).max())))
+    most = 10**digits  # whole where it can be: a dot more is too long
     writer = pyedflib.EdfWriter(str(path), len(names), file_type=pyedflib.FILETYPE_BDF)
     writer.setSignalHeaders([
         {

@@ -73,7 +73,7 @@ class TestProcessed:
             assert recording.labels["joy"].values[0] == ratings(CLIPS)[clip][0]
         assert [path.name for path in reader.files("sub-007")] == ["sub007.pkl", "After_remarks.mat"]
         assert [path.name for path in reader.files("sub-061")] == ["sub061.pkl"]
-        assert reader.verify()[0].what == "no ratings and no order of play of 1 people: sub-061"
+        assert reader.verify()[0].what == "no ratings and no order of play of 1 subjects: sub-061"
 
     def test_ratings_and_order_come_from_bids_sidecars_too(self, bare, tmp_path):
         (tmp_path / "Processed_data").symlink_to(bare / "Processed_data")
@@ -108,7 +108,7 @@ class TestFaults:
         write(tmp_path, 23, values(0, spread=26_010.0))
         said = [finding.what for finding in FacedProcessed(tmp_path).verify() if finding.severity == "warning"]
         assert said[1].startswith("sub-023: its EEG is bad in the processed release")
-        assert said[2].startswith("the EEG has a standard deviation of 1.5")
+        assert said[2].startswith("the EEG has a standard deviation of 1.45e+04 uV")
 
     @pytest.mark.parametrize("data", [np.zeros((28, 30, 7500)), np.zeros((28, 32, 7500), int), {"data": 1}])
     def test_another_array_is_refused(self, tmp_path, data):

@@ -133,8 +133,8 @@ CARD = Card(
     fixed_order=False,
     default_targets=("emotion", "valence", "arousal"),
     verified_on_real={
-        "by": "tests of this reader, on the sidecars of all 123 people of nm000112 v1.0.1 (events, ratings, channels) "
-        "and on no EEG: not one sample of a real BDF file has been read",
+        "by": "tests of this reader, on the sidecars alone (events, ratings, channels) of all 123 subjects of nm000112 "
+        "v1.0.1, and on NO EEG: not one sample of a real BDF file has been read",
         "date": "2026-11-22",
         "fingerprint": "sha256 of participants.tsv 1ca5736bd821e916321ee88532faaf46ee125d57e00bf973c7b40c8a2635f478",
     },

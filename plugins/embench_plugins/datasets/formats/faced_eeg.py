@@ -108,7 +108,7 @@ def open_eeg(path: Path, names: Sequence[str], unit: str | None, clips: Sequence
                 f"are uV, and {1e6 * sd:.3g} uV if they are V",
                 where=str(path),
                 expected=f"{PLAUSIBLE_UV[0]:g} to {PLAUSIBLE_UV[1]:g} uV if its numbers are uV",
-                hint="see what the file holds; without it the person's labels are read alone",
+                hint="see what the file holds; where it is missing the subject's labels are read alone",
             )
         yield eeg
 
