@@ -1,14 +1,9 @@
 """Claims of `gerster2026` on generated FACED: the verdicts that were planted, where films alone can be told apart and
 where the EEG follows what subjects felt."""
 
-import json
-import shutil
-
 import pytest
 
-from embench_plugins.datasets.synthetic.faced import Planted, fill, synthesize
-
-from ..sample import proof
+from embench_plugins.datasets.synthetic.faced import Planted
 
 pytestmark = pytest.mark.slow
 
