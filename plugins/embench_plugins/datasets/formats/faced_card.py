@@ -21,7 +21,6 @@ OBTAIN = (
     "registration there); pass the folder that holds sub-000, or Data of the original"
 )
 
-<<<<<<< HEAD
 NEGATIVE, POSITIVE, NEUTRAL = range(1, 13), range(17, 29), range(13, 17)
 _CLASSES = tuple("neutral" if name == "joy" else name for name in FELT)
 _SHIFTS = (1, 3, 6)
@@ -33,18 +32,6 @@ SHUFFLED[2], SHUFFLED[8] = SHUFFLED[8], SHUFFLED[7]
 third ones in another way each, so that no class holds two films of one emotion. Clips of one film stay together, or
 whoever knew films alone would know less of these classes than of the emotions: the four neutral ones, as the only class
 of four, and 7 and 8."""
-=======
-_SHIFTS = (2, 7, 4)
-_THIRD = {clip: k for k in range(3) for clip in (*range(k + 1, 13, 3), *range(k + 17, 29, 3), k + 13)}
-SHUFFLED = {
-    **{clip: EMOTIONS[(EMOTIONS.index(CLIPS[clip].emotion) + _SHIFTS[k]) % 9] for clip, k in sorted(_THIRD.items())},
-    16: EMOTIONS[(EMOTIONS.index("tenderness") + _SHIFTS[2]) % 9],
-    28: "neutral",
-}
-"""Clip -> an emotion that is another clip's: the first clips of the nine emotions have exchanged theirs, and the second
-and third ones in another way each, so that no class holds two clips of one emotion. The fourth neutral clip has changed
-with one of the third ones."""
->>>>>>> faced-reader
 
 
 class Shown(NamedTuple):
