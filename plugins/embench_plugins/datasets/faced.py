@@ -23,7 +23,7 @@ from embench.interfaces.recording import Recording
 from embench_plugins.datasets.formats import faced_files, faced_release, files
 from embench_plugins.datasets.formats.faced_bids import Bids
 from embench_plugins.datasets.formats.faced_card import CARD, OBTAIN, Shown, labels, recording_id
-from embench_plugins.datasets.formats.faced_eeg import Eeg, open_eeg
+from embench_plugins.datasets.formats.faced_eeg import MICROVOLT, Eeg, open_eeg
 from embench_plugins.datasets.formats.faced_layout import PEOPLE, stimulus
 from embench_plugins.datasets.formats.faced_original import Original
 from embench_plugins.datasets.formats.release import look_over
@@ -92,7 +92,9 @@ class Faced(Dataset):
         if not bdf.is_file():
             return nullcontext()
         channels = self._release.channels(subject)
-        return open_eeg(bdf, channels.layout, channels.unit, clips)
+        # Of the one known to be bad, numbers need not look like EEG: all others' data would wait for that file.
+        unit = MICROVOLT[0] if subject == faced_release.BAD else channels.unit
+        return open_eeg(bdf, channels.layout, unit, clips)
 
     @cached_property
     def _release(self) -> Bids | Original:

@@ -336,6 +336,11 @@ class TestUnits:
         assert found.startswith("sub-023: its EEG is bad")
         assert found.endswith("uV here")
 
+    def test_the_bad_person_stops_nobody_however_large_the_numbers(self, tmp_path):
+        write_bids(tmp_path, "sub-023", play(), ratings(CLIPS), data=1e3 * noise(120, 250.0), dimension="?")
+        assert next(Faced(tmp_path).recordings("sub-023")).signals["eeg"].data.std() > 5e3
+        assert any("not one of 1 to 500" in finding.what for finding in Faced(tmp_path).verify())
+
 
 def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text("utf-8")
