@@ -50,7 +50,7 @@ class Each:
         return widen(found, found.error**2 if shared is None else shared)
 
 
-def by_subject(runs: Runs) -> Mapping[str, Each]:
+def score_by_subject(runs: Runs) -> Mapping[str, Each]:
     """The score of each subject; and of each stimulus, where there are several."""
     ((_, run),) = runs.items()
     seeds = [units for _, units in _units(run)]
@@ -109,7 +109,7 @@ def gap_of_merged(runs: Runs) -> Mapping[str, Each]:
 
 
 SUBJECT_MEASURES: Mapping[str, tuple[Callable[[Runs], Mapping[str, Each]], int]] = {
-    "by_subject": (by_subject, 1),
+    "by_subject": (score_by_subject, 1),
     "gap_by_subject": (gap_by_subject, 2),
     "gap_by_label": (gap_by_label, 1),
     "gap_of_merged": (gap_of_merged, 2),
