@@ -17,7 +17,7 @@ TOO_LONG_S = 2.0
 """A clip that lasts so much longer than its median has seconds before its beginning; others differ by under 1 s."""
 
 OBTAIN = (
-    "the BIDS release, nm000112 of NEMAR (openly downloadable), or the original, syn50614194 of Synapse (after "
+    "embench data fetch faced gets the BIDS release, nm000112 of NEMAR; the original is syn50614194 of Synapse (after "
     "registration there); pass the folder that holds sub-000, or Data of the original"
 )
 
