@@ -17,8 +17,7 @@ SUBJECTS, PARTS = 10, 3
 
 def drawn(rng: np.random.Generator, film: float, emotion: float) -> Estimate:
     """The headline where every subject's scores of the nine classes are those of the film, of no emotion,
-    and noise; the score of the true class is higher by `emotion`. Two folds of subjects for each part of
-    eight films."""
+    and noise; the score of the true class is higher by `emotion`. Two folds of subjects for each part of the films."""
     of_film = film * rng.normal(size=(PARTS * len(CLASSES), EMOTION.n))
     folds = {}
     for half in range(2):
