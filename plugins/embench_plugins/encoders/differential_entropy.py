@@ -7,7 +7,7 @@ seconds.
 
 Not followed: the running normalisation of a session in the order of play, since it needs other recordings; features are
 z-scored for each subject by the protocol. Published code runs the smoothing, which remembers about 100 s, through all
-clips of a person in the order of their numbers, which is that of their emotions: of a test subject, too, each clip is
+clips of a subject in the order of their numbers, which is that of their emotions: each clip, also of a test subject, is
 mixed with others of its class. Here it sees one recording only, all of it and not its last 30 s. Bands are cut by
 zero-phase Butterworth filters, in that code by linear-phase ones.
 """
@@ -76,7 +76,8 @@ class DifferentialEntropy(Handcrafted):
 
 def smoothed(values: np.ndarray) -> np.ndarray:
     """Each feature of `values` (seconds, F) through a Kalman filter: it drifts as a random walk, and is measured with
-    noise. It starts at the mean of the feature, sees no later second, and skips seconds that are NaN, which stay NaN.
+    noise. It starts at the feature's mean over all seconds and runs forward; seconds that are NaN are skipped, and stay
+    NaN.
 
     >>> smoothed(np.array([[2.0], [2.0], [np.nan]])).ravel()
     array([ 2.,  2., nan])
