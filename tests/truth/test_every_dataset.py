@@ -68,7 +68,7 @@ EFFECTS = {
     "eegmat": Effect(20, None, "task", "eeg"),
     # On films never seen: those that are known tell of emotions, whatever the effect.
     "faced": Effect(20, None, "own_emotion", "eeg", protocol="faced-films-v1"),
-    "faced/processed": Effect(20, None, "own_emotion", "eeg", protocol="faced-films-v1"),
+    "faced/processed": Effect(16, None, "own_emotion", "eeg", protocol="faced-films-v1"),
     "own": Effect(20, None, "stress", "ppg,eda"),
 }
 

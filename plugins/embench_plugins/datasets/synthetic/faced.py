@@ -214,10 +214,8 @@ def _powers(
     felt, strength = _felt(clips, ratings[:, [RATINGS.index(name.capitalize()) for name in FELT]])
     titles, assigned = zip(*((CLIPS[clip].film, CLIPS[clip].emotion) for clip in clips.tolist()), strict=True)
     if planted.follows == "own":
-        emotions = _patterns(seed, "emotion", EMOTIONS)[felt]
-        emotions = (
-            EMOTION * np.where(felt == EMOTIONS.index("neutral"), 1.0, strength / TYPICAL)[:, None, None] * emotions
-        )
+        size = EMOTION * np.where(felt == EMOTIONS.index("neutral"), 1.0, strength / TYPICAL)
+        emotions = size[:, None, None] * _patterns(seed, "emotion", EMOTIONS)[felt]
         for pattern, (name, (mean, sd)) in zip(_patterns(seed, "dimension", USUAL), USUAL.items(), strict=True):
             emotions += DIMENSION * ((ratings[:, RATINGS.index(name)] - mean) / sd)[:, None, None] * pattern
     else:
@@ -228,8 +226,8 @@ def _powers(
     own, *of_blocks = rng.standard_normal((1 + len(BLOCKS), len(ELECTRODES), len(BANDS)))
     noise = rng.standard_normal((len(CLIPS), len(ELECTRODES), len(BANDS)))[clips - 1]
     blocks = np.stack([of_blocks[next(k for k, b in enumerate(BLOCKS) if clip in b)] for clip in clips.tolist()])
-    made = planted.film * films + planted.emotion * emotions + TRIAL * noise
-    return felt, made + PERSON * planted.person * own + BLOCK * planted.block * blocks
+    shared = planted.film * films + planted.emotion * emotions
+    return felt, shared + PERSON * planted.person * own + BLOCK * planted.block * blocks + TRIAL * noise
 
 
 def _patterns(seed: int, what: Literal["film", "emotion", "dimension"], names: Collection[str]) -> np.ndarray:
