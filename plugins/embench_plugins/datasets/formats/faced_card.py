@@ -21,7 +21,6 @@ OBTAIN = (
     "registration there); pass the folder that holds sub-000, or Data of the original"
 )
 
-NEGATIVE, POSITIVE, NEUTRAL = range(1, 13), range(17, 29), range(13, 17)
 _SHIFTS = (2, 7, 4)
 _THIRD = {clip: k for k in range(3) for clip in (*range(k + 1, 13, 3), *range(k + 17, 29, 3), k + 13)}
 SHUFFLED = {
