@@ -48,6 +48,8 @@ DATASETS = {
     "wearable_stress": (2, 60.0, ("stress_predict",)),
     "hku956": (2, 12.0, ("wearable_stress",)),
     "eegmat": (2, 30.0, ("corpus",)),
+    "faced": (2, 4.0, ("eegmat", "wearable_stress")),
+    "faced/processed": (2, 30.0, ("faced", "deap")),
     "corpus": (2, 10.0, ("stress_predict", "case")),
     "own": (2, 60.0, ("stress_predict", "corpus")),
 }

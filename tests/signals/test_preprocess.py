@@ -69,6 +69,30 @@ def test_eeg_is_left_as_it_is_where_the_release_filtered_it_already():
     assert amplitude(filtered, 60) < 0.1
 
 
+@pytest.mark.parametrize("rate", [250.0, 1000.0])
+def test_chen2023_keeps_eeg_from_0_05_to_47_hz_and_takes_the_mean_of_the_electrodes(rate):
+    t = np.arange(round(240 * rate)) / rate
+    rng = np.random.default_rng(0)
+    brain = rng.normal(size=(4, 1)) * np.sin(2 * np.pi * 10 * t) + np.sin(2 * np.pi * 0.2 * t) * np.arange(4)[:, None]
+    shared = 30 * np.sin(2 * np.pi * 4 * t)  # at the reference: the same in all channels
+    offset = np.array([[5000.0], [-20000.0], [0.0], [300.0]])
+    wave = brain + shared + offset + 5 * np.arange(1, 5)[:, None] * np.sin(2 * np.pi * 80 * t)
+    signal = Signal(wave.astype(np.float32), rate, ("Fz", "Cz", "Pz", "Oz"), "uV")
+    out = preprocess(signal, "eeg", rate_hz=250.0, mains_hz=50.0, rules="chen2023")
+    assert (out.rate, out.data.shape) == (250.0, (4, 60000))
+    np.testing.assert_allclose(out.data.mean(0), 0, atol=1e-3)
+    inside = slice(25000, 35000)  # at the ends, what is slower than a recording can be told only roughly
+    expected = (brain - brain.mean(0))[:, :: round(rate / 250)]
+    np.testing.assert_allclose(out.data[:, inside], expected[:, inside], atol=0.05)
+
+
+def test_chen2023_does_not_filter_again_what_the_authors_filtered():
+    signal = make(250.0, 0.02, 10.0, 60.0, channels=2)
+    signal.data[1] *= -1
+    out = preprocess(signal, "eeg", rate_hz=250.0, mains_hz=50.0, applied=(0.05, 47.0), rules="chen2023")
+    np.testing.assert_allclose(out.data, signal.data, atol=1e-6)
+
+
 def test_a_filter_that_was_applied_less_strictly_runs_all_the_same():
     signal = make(128.0, 0.5, 20.0)
     assert amplitude(run(signal, "eda", applied=(None, 60.0)), 20) < 0.01

@@ -19,6 +19,7 @@ from embench.statistics.conditioned import (
     CONDITIONED,
     comparison_counts,
     comparisons,
+    over_folds,
     share_won,
     share_won_resampled,
     sum_tables,
@@ -302,6 +303,24 @@ def test_tables_of_folds_add_up(make_units: MakeUnits) -> None:
     [total] = sum_tables([tables, tables])
     np.testing.assert_array_equal(total.pairs, 2 * tables[0].pairs)
     np.testing.assert_array_equal(total.wins, 2 * tables[0].wins)
+
+
+def test_folds_of_one_subject_add_nothing(make_units: MakeUnits) -> None:
+    units, subjects = small(make_units, 0)
+    alone = units.take(units.subject == subjects[0])
+    for name in ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time"):
+        none, some = comparisons(name, alone, subjects), comparisons(name, units, subjects)
+        assert not isinstance(none, Undefined)
+        assert not isinstance(some, Undefined)
+        assert len(none) == len(some)
+        assert not any(table.pairs.any() or table.wins.any() for table in none)
+        summed = over_folds(name, [alone, units, alone], subjects)
+        assert not isinstance(summed, Undefined)
+        for one, other in zip(summed, some, strict=True):
+            np.testing.assert_array_equal(one.wins, other.wins)
+            np.testing.assert_array_equal(one.pairs, other.pairs)
+    same = replace(units, stimulus=np.full(len(units), "v"))
+    assert over_folds("auroc_crossed", [same, same], subjects) == comparisons("auroc_crossed", same, subjects)
 
 
 def test_subjects_without_units_or_classes_compare_nothing() -> None:

@@ -207,3 +207,32 @@ def test_a_drift_of_the_study_is_found_where_subjects_are_numbered_as_they_came(
         return float(np.mean((made[name][0] > 0.5) == y[TEST]))
 
     assert right("study_drift") > right("elapsed_time")
+
+
+def test_of_one_subject_the_clock_is_one_control() -> None:
+    units, y = cohort()
+    own = np.arange(MOMENTS)
+    y[:MOMENTS] = (own >= 15).astype(float)
+    arguments: dict[str, Any] = {"durations": DURATIONS, "sessions": SESSIONS, "movement": None, "seed": 0}
+    made = control_scores(BINARY, units, y, own[own % 3 > 0], own[own % 3 == 0], **arguments)
+    assert {name for name in ("session_position", "study_drift") if isinstance(made[name], Undefined)} == {
+        "session_position",
+        "study_drift",
+    }
+    assert "of one subject" in made["session_position"].reason
+    assert not isinstance(made["elapsed_time"], Undefined)
+    assert isinstance(made["stimulus_mean"], tuple)
+
+
+def test_seeds_share_boosted_trees() -> None:
+    units, y = cohort()
+    keys: list[object] = []
+
+    def keep(key: list[object], make: Callable[[], np.ndarray]) -> np.ndarray:
+        keys.append(key)
+        return make()
+
+    one, other = (scores_of(units, y, seed=seed, keep=keep)["elapsed_time"] for seed in (0, 1))
+    np.testing.assert_array_equal(one[0], other[0])
+    half = len(keys) // 2
+    assert keys[:half] == keys[half:]

@@ -11,7 +11,7 @@ from embench.testing import check, check_dataset
 PLUGINS = [(e.kind, e.name) for e in registry.entries() if e.kind != "dataset" and e.package == registry.BUNDLED]
 LONG = ("cnn_tf", "cnn_mlp", "timm_frames", "videomae", "cross_attn", "mlp", "forest")
 """Plugins that take seconds to check."""
-SYNTHESIZED = ["amigos"]
+SYNTHESIZED = ["amigos", "faced"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -28,13 +28,10 @@ from embench_plugins.datasets.formats.faced_card import labels, recording_id
 from embench_plugins.datasets.formats.faced_layout import stimulus
 from embench_plugins.datasets.synthetic.faced import draw
 
-from .sequential import Trials
-
 SUBJECTS, SEEDS = 30, 3
 ESTIMATION = 0.2
 """What estimating a log power from some seconds of EEG adds, a standard deviation."""
-FILMS, EMOTIONS = "films alone", "films and emotions"
-EFFECTS = {FILMS: 0.0, EMOTIONS: 1.0}
+EFFECTS = {"films alone": 0.0, "films and emotions": 1.0}
 KNOWN, NEW = "subject-independent-v2", "faced-films-v1"
 SCORED = (
     ("emotion", KNOWN, "auroc_within"),
@@ -67,22 +64,32 @@ def scores(effect: float, seed: int) -> dict[str, Score]:
     return found
 
 
-def outcomes(effect: float, first: int = 0) -> Trials:
-    """Whether the interval of each score lies above .5, and whether it leaves .5 out, in one generated set after
-    another."""
-    for seed in count(first):
-        found = {}
-        for name, score in scores(effect, seed).items():
-            low, high = _interval(score)
-            found |= {f"{name} above": low > 0.5, f"{name} apart": not low <= 0.5 <= high}
-        yield found
+class Rate(NamedTuple):
+    """Of one score on many sets: its mean and standard deviation, half the mean length of its interval, and the shares
+    of intervals that lie above .5, and below."""
+
+    mean: float
+    sd: float
+    half: float
+    above: float
+    below: float
 
 
-def _interval(score: Score) -> tuple[float, float]:
+def rates(effect: float, times: int) -> dict[str, Rate]:
+    """The scores of so many generated sets, by the names of `SCORED`."""
+    drawn = [scores(effect, seed) for seed in range(times)]
+    found = {}
+    for name in NAMES:
+        mean, low, high = np.array([_numbers(made[name]) for made in drawn]).T
+        found[name] = Rate(mean.mean(), mean.std(), (high - low).mean() / 2, (low > 0.5).mean(), (high < 0.5).mean())
+    return found
+
+
+def _numbers(score: Score) -> tuple[float, float, float]:
     assert not isinstance(score, Undefined), score
     assert score.low is not None
     assert score.high is not None
-    return score.low, score.high
+    return score.mean, score.low, score.high
 
 
 def _unit(person: str, clip: int, order: int) -> Unit:
@@ -128,23 +135,12 @@ def _predicted(x: np.ndarray, y: np.ndarray, units: Sequence[Unit], target: Targ
 
 
 def tables(times: int) -> Iterator[str]:
+    head = ["target, protocol, score", "mean", "SD over sets", "half an interval", "% above .5", "% below .5"]
     for what, effect in EFFECTS.items():
-        drawn = [scores(effect, seed) for seed in range(times)]
-        rows = []
-        for name in drawn[0]:
-            means = [score[name].mean for score in drawn]
-            low, high = np.array([_interval(score[name]) for score in drawn]).T
-            shares = [(low > 0.5).mean(), (high < 0.5).mean()]
-            rows.append(
-                [
-                    *name.split(),
-                    f"{np.mean(means):.3f}",
-                    f"{np.std(means):.3f}",
-                    f"{(high - low).mean() / 2:.3f}",
-                    *(f"{100 * share:.0f}" for share in shares),
-                ]
-            )
-        head = ["target", "protocol", "score", "mean", "SD of sets", "half an interval", "% above .5", "% below"]
+        rows = [
+            [name, *(f"{value:.3f}" for value in rate[:3]), *(f"{100 * share:.0f}" for share in rate[3:])]
+            for name, rate in rates(effect, times).items()
+        ]
         yield f"{what}, {times} sets\n\n" + tabulate(rows, head, tablefmt="github")
 
 

@@ -32,6 +32,7 @@ class Effect(NamedTuple):
     target: str
     modalities: str
     metric: str = "auroc_within"
+    protocol: str = "subject-independent-v2"
 
 
 SMALL = {
@@ -47,6 +48,8 @@ SMALL = {
     "wearable_stress": Small(7, 300),
     "hku956": Small(6, 20),
     "eegmat": Small(6, 60),
+    "faced": Small(6, 12),
+    "faced/processed": Small(6, 30),
     "own": Small(6, 300),
 }
 
@@ -63,6 +66,9 @@ EFFECTS = {
     "wearable_stress": Effect(20, None, "stress", "ppg,eda"),
     "hku956": Effect(16, None, "arousal", "ppg"),
     "eegmat": Effect(20, None, "task", "eeg"),
+    # On films never seen: those that are known tell of emotions, whatever the effect.
+    "faced": Effect(20, None, "own_emotion", "eeg", protocol="faced-films-v1"),
+    "faced/processed": Effect(16, None, "own_emotion", "eeg", protocol="faced-films-v1"),
     "own": Effect(20, None, "stress", "ppg,eda"),
 }
 
@@ -121,6 +127,7 @@ def test_features_find_the_planted_effect_and_nothing_where_there_is_none(
             fusion="logreg",
             modalities=chosen.modalities,
             target=chosen.target,
+            protocol=chosen.protocol,
         )
         found[effect] = done.scores["scores"][chosen.target][chosen.metric]
     print(name, {effect: (score["mean"], score["low"], score["high"]) for effect, score in found.items()})

@@ -141,19 +141,21 @@ class Builder:
     ) -> None:
         self.graph, self.method, self.setting, self.sources = graph, method, setting, sources
         self.fit_on, self.test_on = fit, test
+        # Made once, since a split may have more than a thousand folds.
         self.everything = all_units(fit)
+        self.everything_tested = self.everything if test is fit else all_units(test)
+        self.keep, self.keep_tested = set(fit.positions), set(test.positions)
         self.position = {unit.id: i for i, unit in enumerate(fit.units)}
         self.test_position = {unit.id: i for i, unit in enumerate(test.units)}
 
     def fold(self, seed: int, fold: Fold) -> None:
         """All stages of a fold, and the predictions they make."""
-        keep, keep_test = set(self.fit_on.positions), set(self.test_on.positions)
-        train = [self.position[u] for u in fold.train if self.position[u] in keep]
-        val = [self.position[u] for u in fold.val if self.position[u] in keep]
+        train = [self.position[u] for u in fold.train if self.position[u] in self.keep]
+        val = [self.position[u] for u in fold.val if self.position[u] in self.keep]
         if self.setting.dev:
             test = val
         else:
-            test = [self.test_position[u] for u in fold.test if self.test_position[u] in keep_test]
+            test = [self.test_position[u] for u in fold.test if self.test_position[u] in self.keep_tested]
         if not test or not train:
             return
         labelled = self._limit_labels(self._limit_subjects(train, seed, fold.index), seed, fold.index)
@@ -165,11 +167,12 @@ class Builder:
             fitted = self._fitted(some, y, seed, fold.index, labelled, val, pretrained)
             description = {"seed": seed, "fold": fold.index, "target": ",".join(t.name for t in some)}
             cohort = self.fit_on if self.setting.dev else self.test_on
+            everything = self.everything if self.setting.dev else self.everything_tested
             stage = Stage(
                 "predict",
                 PredictParams(common(self.setting, seed, fold.index, cohort), self.setting.drop),
                 {"fitted": fitted},
-                {**cohort.arrays(test), **all_units(cohort)},
+                {**cohort.arrays(test), **everything},
                 self.setting.places,
                 description,
             )

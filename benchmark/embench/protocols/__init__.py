@@ -1,16 +1,15 @@
 """The rules a comparison stands on: which units are scored, who is trained on, who is tested, and the proof of it."""
 
 from embench.protocols.guard import protocol_deviations, prove
-from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
-from embench.protocols.schema import (
-    Design,
-    Protocol,
+from embench.protocols.loading import (
     load_current_protocol,
     load_protocol,
     protocol_names,
     recorded_protocol,
     superseded_by,
 )
+from embench.protocols.partition import Fold, FoldRow, connected_groups, follow, partition, roles
+from embench.protocols.schema import Design, Protocol
 from embench.protocols.units import (
     Cut,
     LabelKind,

@@ -100,7 +100,7 @@ RULES = {
         },
         filter_first=True,
     ),
-    # Bad channels are not interpolated and no components are taken out, as the authors did by eye or without a seed.
+    # Bad channels are not interpolated and no components are taken out: the authors' decomposition has no seed.
     "chen2023": Rules({**_STANDARD, "eeg": Rule(high=0.05, low=47.0, order=4, average_reference=True)}),
 }
 """Preparations by name: the protocols' own, and those of papers, which prepare what the paper does not use as

@@ -79,9 +79,11 @@ class Faced(Dataset):
         yield from self._release.look(subject)
         yield from faced_release.look_ratings(where, [(one.clip, one.ratings) for one in clips])
         with self._eeg(subject, clips) as eeg:
-            yield from faced_release.look_eeg(where, subject, eeg.typical_sd(clips) if eeg else None)
-            stated = self._release.channels(subject).rate
-            if eeg and eeg.rate != stated:
+            if eeg is None:
+                yield from faced_release.look_eeg(where, subject, None)
+                return
+            yield from faced_release.look_eeg(eeg.path, subject, eeg.typical_sd(clips))
+            if eeg.rate != (stated := self._release.channels(subject).rate):
                 yield Finding("warning", str(eeg.path), f"{eeg.rate:g} Hz, the release states {stated:g} Hz")
 
     def _eeg(self, subject: str, clips: list[Shown]) -> AbstractContextManager[Eeg | None]:

@@ -120,10 +120,15 @@ class FacedProcessed(Dataset):
         return self._beside.files(subject)[0] if self._beside and subject in self._beside.people else None
 
     def _path(self, subject: str) -> Path:
+        return self._folder / f"{subject.replace('-', '')}.pkl"
+
+    @cached_property
+    def _folder(self) -> Path:
+        """The folder of the pickles: inside the one given, or that one itself."""
         inside = self.root / "Processed_data"
-        return (inside if inside.is_dir() else self.root) / f"{subject.replace('-', '')}.pkl"
+        return inside if inside.is_dir() else self.root
 
     @cached_property
     def _beside(self) -> Bids | Original | None:
-        """The release with ratings: in the folder, or beside the pickles' own if that was given."""
-        return faced_release.find(self.root) or faced_release.find(self.root.parent)
+        """The release with ratings: in the folder of the pickles, or the one above it."""
+        return faced_release.find(self._folder) or faced_release.find(self._folder.parent)

@@ -19,7 +19,7 @@ import pandas as pd
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding
 from embench_plugins.datasets.formats import files
-from embench_plugins.datasets.formats.faced_card import NEUTRAL, OBTAIN, POSITIVE, Shown, shown
+from embench_plugins.datasets.formats.faced_card import OBTAIN, Shown, shown
 from embench_plugins.datasets.formats.faced_layout import (
     CLIPS,
     FIRST_LAYOUT,
@@ -126,8 +126,8 @@ class Bids:
         for row in table.to_dict("records"):
             number = int(row["video_index"])
             clip = CLIPS[number]
-            sign = "positive" if number in POSITIVE else "neutral" if number in NEUTRAL else "negative"
-            meant = "\\" if sign == "neutral" else clip.emotion.capitalize()
+            sign = {True: "positive", False: "negative", None: "neutral"}[clip.positive]
+            meant = "\\" if clip.positive is None else clip.emotion.capitalize()
             if (row["emotion_label"], row["binary_label"]) != (meant, sign):
                 what = f"clip {number} is {row['emotion_label']}, {row['binary_label']}, not {meant}, {sign}"
                 yield Finding("error", path, what)

@@ -65,6 +65,7 @@ FIRST = (4, 36, 61, 0, 45, 8, 50, 62, 58, 23, 59, 1)
 """The numbers of the subjects of small sets: all cohorts are among the first four, all quirks among twelve. Then come
 those with small files, of 250 Hz, then the others."""
 BAD, BAD_UV = "sub-023", 26_000.0
+SITES = (*ELECTRODES, *MASTOIDS)
 PROFILE = np.array([
     [4.9, 2.9, 2.2, 4.2, 0.6, 0.8, 0.6, 0.4], [1.0, 5.0, 3.0, 1.5, 1.0, 0.6, 0.7, 0.6],
     [1.5, 2.4, 4.4, 2.1, 0.7, 0.6, 0.6, 0.6], [1.2, 1.0, 1.4, 4.5, 0.4, 0.7, 0.6, 1.8],
@@ -121,18 +122,10 @@ def synthesize(
     rows = draw(subjects, seed, effect, planted=planted)
     length = _checked(LENGTH_S if length_s is None else length_s)
     out = Path(out)
-    claim(out, _made(subjects, seed, planted, length))
-    about = {"Name": "FACED (synthetic)", "BIDSVersion": "1.7.0", "DatasetType": "derivative", "License": "CC0"}
-    files.write_json(out / "dataset_description.json", about)
-    people = list(dict.fromkeys(rows["person"].tolist()))
-    table = [f"{person}\t{17 + 7 * int(person[-3:]) % 22}\t{'FFM'[int(person[-3:]) % 3]}" for person in people]
-    _people(out, ["participant_id\tage\tsex", *table])
-    for person in people:
-        mine, at = rows[rows["person"] == person], files.files_of(out, person)
-        rng = np.random.default_rng([seed, 7, int(person[-3:])])
-        files.write_sidecars(at, person)
-        events, end_s = files.session(person, mine["clip"], mine["ratings"], rng)
-        _record(at, person, *files.shorten(events, end_s, length), seed, planted)
+    claim(out, made(__name__, subjects, seed, planted, length))
+    for at, person, events, end_s in files.write_release(out, rows, seed):
+        _shorten(at, person, events, end_s, length)
+        _record(at, person, seed, planted)
 
 
 def fill(
@@ -162,17 +155,16 @@ def fill(
     if missing := set(people) - set(there):
         raise UsageError(f"no events of {', '.join(sorted(missing))}", where=str(sidecars), expected="subjects in it")
     length = None if length_s is None else _checked(length_s)
-    claim(out, _made(len(people), seed, planted, length))
+    claim(out, made(__name__, len(people), seed, planted, length))
     shutil.copy(sidecars / "dataset_description.json", out)
     head, *table = (sidecars / "participants.tsv").read_text("utf-8").splitlines()
-    _people(out, [head, *(line for line in table if line.partition("\t")[0] in people)])
+    files.write_people(out, [head, *(line for line in table if line.partition("\t")[0] in people)])
     for person in people:
         shutil.copytree(sidecars / person, out / person, ignore=shutil.ignore_patterns("*.bdf"))
         at = files.files_of(out, person)
-        events, end_s = files.read_events(at.events), float(files.seconds_of(at.about))
         if length is not None:
-            events, end_s = files.shorten(events, end_s, length)
-        _record(at, person, events, end_s, seed, planted)
+            _shorten(at, person, files.read_events(at.events), files.seconds_of(at.about), length)
+        _record(at, person, seed, planted)
 
 
 def chosen(subjects: int) -> list[str]:
@@ -276,41 +268,45 @@ def _felt(clips: np.ndarray, emotions: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.where(neutral, EMOTIONS.index("neutral"), strongest), emotions.max(1)
 
 
-def _record(
-    at: files.Files, person: str, events: Sequence[files.Row], end_s: float, seed: int, planted: Planted
-) -> None:
-    """Writes a subject's events, and the recording that goes with them."""
+def _shorten(at: files.Files, person: str, events: Sequence[files.Row], end_s: float, length_s: float) -> None:
+    """Writes events, and how long the recording is, on a shortened time axis."""
+    shorter, shorter_s = files.shorten(events, end_s, length_s)
+    files.write_events(at.events, shorter, int(cohort(person).rate))
+    files.state_seconds(at.about, math.ceil(shorter_s))
+
+
+def _record(at: files.Files, person: str, seed: int, planted: Planted) -> None:
+    """Writes the recording that goes with a subject's sidecars."""
     layout, exact_rate, unit = cohort(person)
-    rate, seconds = int(exact_rate), math.ceil(end_s - 1e-6)
-    clips = files.write_events(at.events, events, rate)
-    files.state_seconds(at.about, seconds)
-    ratings = np.array([[float(row[name]) for name in RATINGS] for row in files.shown(events)])
-    numbers = np.array([clip.clip for clip in clips])
-    power = dict(zip(numbers.tolist(), _powers(person, numbers, ratings, seed, planted)[1], strict=True))
-    rng, sites = np.random.default_rng([seed, 6, int(person[-3:])]), (*ELECTRODES, *MASTOIDS)
-    brain = Brain.draw(rng, sites)
-    data = np.empty((len(sites), seconds * rate), np.float32)
-    for start, stop, clip in files.stretches(clips, data.shape[1]):
-        eeg = SD_UV * brain.eeg(0.0, stop - start, rate, rng, band=(0.3, 0.45 * rate))
-        if clip:
-            eeg[: len(ELECTRODES)] = shaped(eeg[: len(ELECTRODES)], rate, power[clip])
-        data[:, start:stop] = eeg
+    rate, seconds = int(exact_rate), files.seconds_of(at.about)
+    events = files.read_events(at.events)
+    shown = files.shown(events)
+    clips = np.array([int(row["video_index"]) for row in shown])
+    ratings = np.array([[float(row[name]) for name in RATINGS] for row in shown])
+    power = dict(zip(clips.tolist(), _powers(person, clips, ratings, seed, planted)[1], strict=True))
+    rng = np.random.default_rng([seed, 6, int(person[-3:])])
+    brain = Brain.draw(rng, SITES)
+    data = np.empty((len(SITES), seconds * rate), np.float32)
+    for start, stop, clip in files.stretches(events, rate, data.shape[1]):
+        data[:, start:stop] = eeg(brain, stop - start, rate, rng, power.get(clip, 0.0))
     moments = np.arange(data.shape[1]) / rate
     for site, row in enumerate(data):
         drift = rng.uniform(-5000, 5000) + DRIFT_UV * smooth_noise(rng, seconds + 1, 1.0, 30.0)
         row += np.interp(moments, np.arange(seconds + 1), drift)
         if person == BAD and site % 3 == 0:
             row += BAD_UV * smooth_noise(rng, len(row), rate, 1.0)
-    order = [sites.index(OLD_NAMES.get(name, name)) for name in layout]
+    order = [SITES.index(OLD_NAMES.get(name, name)) for name in layout]
     files.write_bdf(at.bdf, layout, UNKNOWN if unit == files.NONE else "uV", rate, data[order])
 
 
-def shaped(eeg: np.ndarray, rate: float, power: np.ndarray) -> np.ndarray:
-    """`eeg` (C, samples) with log powers (C, 5) added to those of its bands."""
-    hz = fft.rfftfreq(eeg.shape[1], 1 / rate)
-    band = np.digitize(hz, [*(low for low, _ in BANDS.values()), BANDS["gamma"][1]])  # 0 below all, 6 above
-    loudness = np.exp(np.pad(power, ((0, 0), (1, 1))) / 2)
-    return np.asarray(fft.irfft(fft.rfft(eeg) * loudness[:, band], eeg.shape[1]))
+def eeg(brain: Brain, samples: int, rate: float, rng: np.random.Generator, power: np.ndarray | float) -> np.ndarray:
+    """(32, samples) in uV at `SITES`, with log powers (30, 5), or 0, added to those of the electrodes' bands."""
+    spectrum = fft.rfft(SD_UV * brain.eeg(0.0, samples, rate, rng, band=(0.3, 0.45 * rate)))
+    edges = [*(low for low, _ in BANDS.values()), BANDS["gamma"][1]]
+    band = np.digitize(fft.rfftfreq(samples, 1 / rate), edges)  # 0 below all, 6 above
+    added = np.zeros((len(SITES), 2 + len(BANDS)))
+    added[: len(ELECTRODES), 1:-1] = power
+    return np.asarray(fft.irfft(spectrum * np.exp(added / 2)[:, band], samples))
 
 
 def _checked(length_s: float) -> float:
@@ -319,18 +315,8 @@ def _checked(length_s: float) -> float:
     return length_s
 
 
-def _made(subjects: int, seed: int, planted: Planted, length_s: float | None) -> dict[str, Any]:
-    return {
-        "generator": "embench_plugins.datasets.synthetic.faced",
-        "version": 1,
-        "dataset": "faced",
-        "seed": seed,
-        "subjects": subjects,
-        "effect": planted.emotion,
-        "planted": asdict(planted),
-        **({} if length_s is None else {"length_s": length_s}),
-    }
-
-
-def _people(out: Path, lines: Sequence[str]) -> None:
-    (out / "participants.tsv").write_text("".join(f"{line}\n" for line in lines), "utf-8", newline="")
+def made(generator: str, subjects: int, seed: int, planted: Planted, length_s: float | None) -> dict[str, Any]:
+    """What the mark of a folder of synthetic files holds."""
+    about = {"generator": generator, "version": 1, "dataset": "faced", "seed": seed, "subjects": subjects}
+    about |= {"effect": planted.emotion, "planted": asdict(planted)}
+    return about if length_s is None else {**about, "length_s": length_s}

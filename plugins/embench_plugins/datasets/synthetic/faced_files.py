@@ -67,7 +67,27 @@ def files_of(folder: Path, person: str) -> Files:
     return Files(folder / person / f"{person}_scans.tsv", *(start.with_name(start.name + kind) for kind in kinds))
 
 
-def session(person: str, clips: np.ndarray, ratings: np.ndarray, rng: np.random.Generator) -> tuple[list[Row], float]:
+def write_release(out: Path, rows: np.ndarray, seed: int) -> Iterator[tuple[Files, str, list[Row], float]]:
+    """Writes all but events and recordings of subjects, whose drawn `rows` have `person`, `clip` and `ratings`; gives
+    each one's files, name, events on the real time axis and the end of the session in s."""
+    about = {"Name": "FACED (synthetic)", "BIDSVersion": "1.7.0", "DatasetType": "derivative", "License": "CC0"}
+    write_json(out / "dataset_description.json", about)
+    people = list(dict.fromkeys(rows["person"].tolist()))
+    table = [f"{person}\t{17 + 7 * int(person[-3:]) % 22}\t{'FFM'[int(person[-3:]) % 3]}" for person in people]
+    write_people(out, ["participant_id\tage\tsex", *table])
+    for person in people:
+        files, mine = files_of(out, person), rows[rows["person"] == person]
+        _write_sidecars(files, person)
+        rng = np.random.default_rng([seed, 7, int(person[-3:])])
+        yield files, person, *_session(person, mine["clip"], mine["ratings"], rng)
+
+
+def write_people(out: Path, lines: Sequence[str]) -> None:
+    """The table of participants, which has no byte-order mark."""
+    (out / "participants.tsv").write_text("".join(f"{line}\n" for line in lines), "utf-8", newline="")
+
+
+def _session(person: str, clips: np.ndarray, ratings: np.ndarray, rng: np.random.Generator) -> tuple[list[Row], float]:
     """Events on the real time axis, and when the session ends, in s.
 
     Args:
@@ -125,36 +145,36 @@ def shorten(events: Sequence[Row], end_s: float, length_s: float) -> tuple[list[
     return moved, new[-1]
 
 
-def write_events(path: Path, events: Sequence[Row], rate: int) -> list[Stretch]:
-    """Writes events with their onsets on samples, in order of time; `value` numbers the kinds of this table by name, as
-    MNE-BIDS does. Returns the clips."""
+def write_events(path: Path, events: Sequence[Row], rate: int) -> list[Row]:
+    """Writes events in order of time, their onsets on samples and their ends on milliseconds; `value` numbers the kinds
+    of this table by name, as MNE-BIDS does. Returns what is written."""
     code = {kind: str(k) for k, kind in enumerate(sorted({row["trial_type"] for row in events}), 1)}
-    rows, clips = [COLUMNS], []
+    rows = []
     for row in sorted(events, key=lambda row: float(row["onset"])):
-        onset, duration = float(row["onset"]), float(row["duration"])
-        first, last = round(onset * rate), round((onset + duration) * rate)
-        times = {"onset": repr(first / rate), "duration": repr(last / rate - first / rate), "sample": str(first)}
-        whole = {**row, **times, "value": code[row["trial_type"]]}
-        rows.append(tuple(whole[name] for name in COLUMNS))
-        if row["video_index"] != NONE:
-            clips.append(Stretch(first, last, int(row["video_index"])))
-    _table(path, rows)
-    return clips
+        first, end_s = round(float(row["onset"]) * rate), round(float(row["onset"]) + float(row["duration"]), 3)
+        onset_s = first / rate
+        duration_s = end_s - onset_s if float(row["duration"]) else 0.0
+        times = {"onset": repr(onset_s), "duration": repr(duration_s), "sample": str(first)}
+        rows.append({**row, **times, "value": code[row["trial_type"]]})
+    _table(path, [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
+    return rows
 
 
-def stretches(clips: Sequence[Stretch], samples: int) -> Iterator[Stretch]:
+def stretches(events: Sequence[Row], rate: int, samples: int) -> Iterator[Stretch]:
     """The clips, and what lies before, between and after them; none is empty."""
     at = 0
-    for clip in clips:
-        if at < clip.start:
-            yield Stretch(at, clip.start, 0)
-        yield clip
-        at = clip.stop
+    for row in shown(events):
+        onset_s = float(row["onset"])
+        start, stop = round(onset_s * rate), round((onset_s + float(row["duration"])) * rate)
+        if at < start:
+            yield Stretch(at, start, 0)
+        yield Stretch(start, stop, int(row["video_index"]))
+        at = stop
     if at < samples:
         yield Stretch(at, samples, 0)
 
 
-def write_sidecars(files: Files, person: str) -> None:
+def _write_sidecars(files: Files, person: str) -> None:
     """The files beside a recording, but its events."""
     layout, rate, unit = cohort(person)
     files.about.parent.mkdir(parents=True)
@@ -163,7 +183,7 @@ def write_sidecars(files: Files, person: str) -> None:
     write_json(files.about, {**about, "EEGGround": NONE, "EEGChannelCount": len(layout)})
     head = "name type units low_cutoff high_cutoff description sampling_frequency status status_description"
     high = "62.0" if rate == 250 else "250.0"
-    about_all = ("EEG", unit, "0.0", high, "ElectroEncephaloGram", str(rate), "good", NONE)
+    about_all = ("EEG", str(unit), "0.0", high, "ElectroEncephaloGram", str(rate), "good", NONE)
     _table(files.channels, [head.split(), *((name, *about_all) for name in layout)])
     _table(files.scans, [("filename", "acq_time"), (f"eeg/{files.bdf.name}", "2023-01-01T00:00:00.000000Z")])
 
