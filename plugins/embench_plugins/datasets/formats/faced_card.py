@@ -21,12 +21,11 @@ OBTAIN = (
     "registration there); pass the folder that holds sub-000, or Data of the original"
 )
 
-NEGATIVE, POSITIVE, NEUTRAL = range(1, 13), range(17, 29), range(13, 17)
 _CLASSES = tuple("neutral" if name == "joy" else name for name in FELT)
 _SHIFTS = (1, 3, 6)
 _THIRD = {clip: k for k in range(3) for clip in (*range(k + 1, 13, 3), *range(k + 17, 29, 3))}
 SHUFFLED = {clip: _CLASSES[(FELT.index(CLIPS[clip].emotion) + _SHIFTS[k]) % 8] for clip, k in sorted(_THIRD.items())}
-SHUFFLED |= dict.fromkeys(NEUTRAL, "joy")
+SHUFFLED |= dict.fromkeys(range(13, 17), "joy")
 SHUFFLED[2], SHUFFLED[8] = SHUFFLED[8], SHUFFLED[7]
 """Clip -> an emotion that is another clip's: the first clips of the emotions have exchanged theirs, and the second and
 third ones in another way each, so that no class holds two films of one emotion. Clips of one film stay together, or
