@@ -126,6 +126,8 @@ def _allowed(one: str, a: Any, other: str, b: Any) -> bool:
             return bool(readable(b, a))
         case "dataset", "pretrainer":
             return any(lacks(e, b) is None and readable(e, a) for e in LEVELS["encoder"])
+        case "dataset", "fusion":
+            return any(takes(b, count + 1) for count in range(len(made.CARDS[a].modalities)))
         case "encoder", "encoder":
             return bool(a <= b) and len({*readable(a), *readable(b)}) > 1
         case "encoder", "pretrainer":
