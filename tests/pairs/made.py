@@ -18,6 +18,7 @@ from embench.testing import samples
 SECONDS = (20.0, 21.0, 22.0)
 LOST_S = 3.0
 FILM, FILM_HZ = "film.mp4", 5.0
+EEG_HZ = 250.0
 TARGETS = (
     Target("high", "binary", LabelRule(cut=1.0), "rating"),
     Target("level", "classes", LabelRule(edges=(0.5, 1.5)), "rating", n=3),
@@ -58,7 +59,8 @@ class Made(Dataset):
 def wave(card: ModalityCard, modality: str, seconds: float, seed: str) -> Signal:
     """Slow waves and noise, and beats where there is a heart."""
     random = np.random.default_rng(list(seed.encode()))
-    rate = card.rate if math.isfinite(card.rate) else FILM_HZ  # of action units, a film's
+    varying = FILM_HZ if modality == "face_au" else EEG_HZ  # where the card has none
+    rate = card.rate if math.isfinite(card.rate) else varying
     t = np.arange(round(seconds * rate)) / rate
     x = 0.3 * random.standard_normal((len(card.channels), len(t)))
     for hz in (0.1, 0.3, 2.0, 10.0):
