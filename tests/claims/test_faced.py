@@ -7,6 +7,8 @@ import pytest
 
 from embench_plugins.datasets.synthetic.faced import Planted, fill, synthesize
 
+from ..sample import proof
+
 pytestmark = pytest.mark.slow
 
 FILMS, FELT = "films alone", "emotions felt"

@@ -141,8 +141,11 @@ def _allowed(one: str, a: Any, other: str, b: Any) -> bool:
         case "fusion", "targets":
             return predicts(a, b)
         case "fusion", "joins":
-            kind = load("fusion", a)
-            if not issubclass(kind, Estimator):
-                return bool(b == kind.inputs)
-            return b == "decisions" if kind.reads == "decisions" else b in ("features", "hidden")
+            return _may_join(load("fusion", a), b)
     return True
+
+
+def _may_join(kind: Any, joined: str) -> bool:
+    if not issubclass(kind, Estimator):
+        return bool(joined == kind.inputs)
+    return joined == "decisions" if kind.reads == "decisions" else joined in ("features", "hidden")
