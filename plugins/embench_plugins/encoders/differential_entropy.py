@@ -7,7 +7,7 @@ seconds.
 
 Not followed: the running normalisation of a session in the order of play, since it needs other recordings; features are
 z-scored for each subject by the protocol. Published code runs the smoothing, which remembers about 100 s, through all
-clips of a subject in the order of their numbers, which is that of their emotions: each clip, also of a test subject, is
+clips of a person in the order of their numbers, which is that of their emotions: of a test subject, too, each clip is
 mixed with others of its class. Here it sees one recording only, all of it and not its last 30 s. Bands are cut by
 zero-phase Butterworth filters, in that code by linear-phase ones.
 """
