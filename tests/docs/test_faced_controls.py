@@ -1,0 +1,50 @@
+"""The page of FACED shows what its script computes from the real events, ratings and nothing else."""
+
+import os
+import runpy
+from pathlib import Path
+
+import pytest
+
+from .pages import ROOT
+
+SCRIPT = runpy.run_path(str(ROOT / "docs" / "faced_controls.py"))
+PAGE = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs" / "datasets").glob("faced*")))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A data root in which `faced` is the real release without its EEG."""
+    source = os.environ.get("EMBENCH_TEST_DATA")
+    if not source:
+        pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "faced").symlink_to(Path(source, "faced_sidecars"), target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+        yield folder
+
+
+def rows(text):
+    return [line for line in text.splitlines() if line.startswith("| ")]
+
+
+@pytest.mark.slow
+def test_tables_of_labels_are_those_of_the_page(root):
+    for table in SCRIPT["tables"](root, protocols=()):
+        assert "\n".join(rows(table)) in PAGE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("protocol", "targets"),
+    [("subject-independent-v2", ("valence",)), ("faced-films-v1", ("agreement",))],
+)
+def test_controls_are_those_of_the_page(root, protocol, targets):
+    """Of the targets whose trees are fitted in a minute."""
+    found = [table for table in SCRIPT["tables"](root, (protocol,), targets) if protocol in table]
+    assert len(found) > 1
+    for table in found:
+        head, heads, _, row = filter(None, table.splitlines())
+        section = PAGE[PAGE.index(f"{head}\n\n{heads}\n") :]
+        assert row in section.split("\n\n")[1]
