@@ -225,8 +225,6 @@ CONTROLS: Mapping[str, Callable[[ControlTask], ControlPrediction]] = {
 """Control -> the function that predicts; records list controls in this order."""
 NOT_TO_CLEAR = frozenset({"study_drift"})
 """Controls that are shown beside a method, which need not lie above them: they know who is tested."""
-MOST_BINNED = 200_000
-"""Of more rows, trees draw some at random to bin all by. They draw no other random numbers."""
 
 
 def _boosted(q: ControlTask, x: np.ndarray) -> ControlPrediction:
