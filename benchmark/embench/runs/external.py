@@ -232,7 +232,8 @@ def _own_folds(protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow],
         held = {a for a, (fold, _) in fold_of.items() if fold == index}
         tested = [unit for unit in units if atom_of[unit.id] in held]
         if split.within:
-            free = {a for a in set(atom_of.values()) - held if a[0] in {unit.subject for unit in tested}}
+            subjects = {unit.subject for unit in tested}
+            free = {a for a in set(atom_of.values()) - held if a[0] in subjects}
         else:
             parts = {part for a in held for part in a}
             free = {a for a in set(atom_of.values()) if not parts & set(a)}
