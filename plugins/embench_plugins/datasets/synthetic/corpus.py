@@ -13,6 +13,7 @@ import numpy as np
 
 from embench.errors import UsageError
 from embench_plugins.datasets.formats.corpus_layout import LAYOUT
+from embench_plugins.datasets.synthetic import edf
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.marks import check_arguments, claim
 
@@ -116,23 +117,13 @@ def _hearts(seconds: int, rate: int, rng: np.random.Generator) -> np.ndarray:
 def write_edf(path: Path, names: tuple[str, ...], rate: int, data: np.ndarray) -> None:
     """An EDF file of one-second records, each channel over a range of +- 200 uV."""
     count, records = len(data), data.shape[1] // rate
-    columns = [
-        [f"{name:<16}" for name in names],
-        [" " * 80] * count,
-        [f"{'uV':<8}"] * count,
-        [f"{-200:<8}"] * count,
-        [f"{200:<8}"] * count,
-        [f"{-32768:<8}"] * count,
-        [f"{32767:<8}"] * count,
-        [" " * 80] * count,
-        [f"{rate:<8}"] * count,
-        [" " * 32] * count,
-    ]
-    head = f"{0:<8}{'X X X X':<80}{'Startdate X X X X':<80}01.01.0000.00.00{256 * (count + 1):<8}"
-    head += f"{'':<44}{records:<8}{1:<8}{count:<4}"
+    channels = edf.Channels(
+        names, ["uV"] * count, ["-200"] * count, ["200"] * count, -32768, 32767, [rate] * count, [""] * count
+    )
+    head = edf.header(channels, records, start="01.01.0000.00.00", person="X X X X", recording="Startdate X X X X")
     digital = np.clip(np.round((data + 200) / 400 * 65535 - 32768), -32768, 32767).astype("<i2")
     body = digital.reshape(count, records, rate).transpose(1, 0, 2)
-    path.write_bytes((head + "".join(map("".join, columns))).encode("ascii") + body.tobytes())
+    path.write_bytes(head + body.tobytes())
 
 
 def _write_wfdb(record: Path, rate: int, data: np.ndarray) -> None:

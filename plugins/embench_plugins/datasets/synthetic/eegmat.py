@@ -17,6 +17,7 @@ import numpy as np
 
 from embench.errors import UsageError
 from embench_plugins.datasets.formats.eegmat_layout import CLASSES, EARS, ELECTRODES, HEART, INFO, PEOPLE, RATE
+from embench_plugins.datasets.synthetic import edf
 from embench_plugins.datasets.synthetic.body import Body, smooth_noise
 from embench_plugins.datasets.synthetic.brain import Brain
 from embench_plugins.datasets.synthetic.e4 import MEAN_SD, TAU_S
@@ -130,26 +131,17 @@ def _write(path: Path, number: int, data: np.ndarray) -> None:
     names = [*ELECTRODES.values(), EARS, HEART, "EDF Annotations"]
     units = [*["uV"] * (len(data) - 1), "mV", ""]
     lows, highs = ([f"{edge:.5f}"[:8] for edge in edges] for edges in (data.min(1), data.max(1)))
-    each = [*[int(RATE)] * len(data), NOTES]
-    columns = [
-        [f"{name:<16}" for name in names],
-        [" " * 80] * len(names),
-        [f"{unit:<8}" for unit in units],
-        [f"{text:<8}" for text in (*lows, "-1")],
-        [f"{text:<8}" for text in (*highs, "1")],
-        [f"{-32768:<8}"] * len(names),
-        [f"{32767:<8}"] * len(names),
-        [*[f"{'HP:0.500000Hz LP:45.000000Hz RF:50Hz':<80}"] * len(data), " " * 80],
-        [f"{count:<8}" for count in each],
-        [" " * 32] * len(names),
-    ]
+    channels = edf.Channels(
+        names, units, [*lows, "-1"], [*highs, "1"], -32768, 32767, [*[int(RATE)] * len(data), NOTES],
+        [*["HP:0.500000Hz LP:45.000000Hz RF:50Hz"] * len(data), ""],
+    )  # fmt: skip
     records = data.shape[1] // int(RATE)
-    person = f"{number} X 01-JAN-1990 Subject{number}"
-    head = f"{0:<8}{person:<80}{f'Startdate 01-JAN-2011 {number} X X':<80}01.01.1100.00.00{256 * (len(names) + 1):<8}"
-    head += f"{'EDF+C':<44}{records:<8}{1:<8}{len(names):<4}"
+    head = edf.header(
+        channels, records, start="01.01.1100.00.00", person=f"{number} X 01-JAN-1990 Subject{number}",
+        recording=f"Startdate 01-JAN-2011 {number} X X", kind="EDF+C",
+    )  # fmt: skip
     low, high = (np.array([float(text) for text in texts])[:, None] for texts in (lows, highs))
     digital = np.clip(np.round((data - low) / (high - low) * 65535 - 32768), -32768, 32767).astype("<i2")
     body = digital.reshape(len(data), records, -1).transpose(1, 0, 2).reshape(records, -1)
     notes = np.array([np.frombuffer(f"+{k}\x14\x14".encode().ljust(2 * NOTES, b"\0"), "<i2") for k in range(records)])
-    text = (head + "".join(map("".join, columns))).encode("ascii")
-    path.write_bytes(text + np.concatenate([body, notes], axis=1).tobytes())
+    path.write_bytes(head + np.concatenate([body, notes], axis=1).tobytes())

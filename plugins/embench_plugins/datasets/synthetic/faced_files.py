@@ -12,6 +12,7 @@ import numpy as np
 
 from embench_plugins.datasets.formats.faced_bids import cohort
 from embench_plugins.datasets.formats.faced_layout import CLIPS, PEOPLE, RATINGS, TASK
+from embench_plugins.datasets.synthetic import edf
 
 COLUMNS = (
     "onset", "duration", "trial_type", "value", "sample", "emotion_label", "binary_label", "video_index", *RATINGS,
@@ -209,21 +210,10 @@ def write_bdf(path: Path, channels: Sequence[str], unit: str, rate: int, data: n
     """A BDF file of one-second records of `data` (C, samples) in uV, whole seconds, over a range of +- `RANGE_UV`.
     `unit` is what its header says."""
     count, records = len(channels), data.shape[1] // rate
-    columns = [
-        [f"{name:<16}" for name in channels],
-        [" " * 80] * count,
-        [f"{unit:<8}"] * count,
-        [f"{-RANGE_UV:<8.0f}"] * count,
-        [f"{RANGE_UV:<8.0f}"] * count,
-        [f"{-(2**23):<8}"] * count,
-        [f"{2**23 - 1:<8}"] * count,
-        [" " * 80] * count,
-        [f"{rate:<8}"] * count,
-        [" " * 32] * count,
-    ]
-    head = f"{'':<80}{'':<80}01.01.2300.00.00{256 * (count + 1):<8}{'24BIT':<44}{records:<8}{1:<8}{count:<4}"
+    low, high = ([f"{edge:.0f}"] * count for edge in (-RANGE_UV, RANGE_UV))
+    described = edf.Channels(channels, [unit] * count, low, high, -(2**23), 2**23 - 1, [rate] * count, [""] * count)
     with path.open("wb") as file:
-        file.write(b"\xffBIOSEMI" + (head + "".join(map("".join, columns))).encode("ascii"))
+        file.write(edf.header(described, records, start="01.01.2300.00.00", mark=b"\xffBIOSEMI", kind="24BIT"))
         for first in range(0, records, RECORDS):
             part = data[:, first * rate : (first + RECORDS) * rate]
             file.write(_digital(part.reshape(count, -1, rate).transpose(1, 0, 2)))
