@@ -114,7 +114,7 @@ interop: setup .venv-peer/installed
 	$(BIN)/python -m tests.interop.compare .venv-peer/bin/python
 
 board: setup
-	$(BIN)/python bench/board.py
+	$(BIN)/python -m bench.boards
 
 curve: setup
 	$(BIN)/python bench/label_efficiency.py

@@ -240,13 +240,13 @@ def _public_name(name: str) -> str:
     return Path(name).name if find.is_folder(name) or ":" in name else name
 
 
-def _baselines(folder: Path, manifest: Manifest) -> list[record.Record]:
-    """Runs of handcrafted features next to this one, under the same protocol and on the same data."""
+def _baselines(folder: Path, manifest: Manifest) -> list[Path]:
+    """The folders of runs of handcrafted features next to this one, under the same protocol and on the same data."""
     found = []
     for path in sorted(folder.resolve().parent.glob("*/run.yaml")):
         other = record.read_manifest(path.parent)
         simple = other.method.encoders and all(n.endswith("/handcrafted") for n in other.method.encoders.values())
         same = other.protocol.hash == manifest.protocol.hash and other.dataset.name == manifest.dataset.name
         if simple and same and not other.dev and other.id != manifest.id and set(other.seeds) == set(manifest.seeds):
-            found.append(record.read_record(path.parent))
+            found.append(path.parent)
     return found

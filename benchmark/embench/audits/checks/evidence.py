@@ -51,7 +51,7 @@ class Evidence:
             are not.
         stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; or why they
             cannot be compared.
-        baselines: records of handcrafted features with simple estimators next to the run.
+        baselines: folders of runs with handcrafted features next to the run.
         seal: whether the labels of the data are those that a published entry without labels was scored against; None
             in records with labels. `other files`: it was made with a key that these raw files don't give.
     """
@@ -75,7 +75,7 @@ class Evidence:
     embeddings: Embeddings | None = None
     sources: Mapping[str, Store] = field(default_factory=dict)
     missing_sources: tuple[str, ...] = ()
-    baselines: Sequence[Record] = ()
+    baselines: Sequence[Path] = ()
     seal: Literal["same", "other labels", "other files", "missing"] | None = None
 
     @property

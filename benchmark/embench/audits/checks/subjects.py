@@ -3,8 +3,11 @@ one class only, poor calibration, scores too good to be true."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +15,13 @@ from scipy import stats
 
 from embench import registry
 from embench.audits.checks.evidence import Evidence
+from embench.files import sha256
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import auroc_by_subject, mean_of_known
-from embench.interfaces.units import Units
+from embench.interfaces.units import Target, Units
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.predictions import MODEL
+from embench.records.record import RUN_FILE, read_record
 from embench.statistics.intervals import mean_over_subjects
 from embench.statistics.joined import Joined, join
 
@@ -224,9 +229,11 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
     for target, joined in e.binary_targets():
         subjects, values = within_subject_auroc(joined)
         model = mean_of_known(values)
-        rivals = {name: j for name, j in e.joined[target.name].items() if name != MODEL}
-        rivals |= {f"baseline {b.run['id']}": j for b in e.baselines if (j := _of(e, b, target.name))}
-        scored = {name: _paired(model, subjects, j, e) for name, j in rivals.items()}
+        rivals = {n: _by_subject(j) for n, j in e.joined[target.name].items() if n != MODEL}
+        for folder in e.baselines:
+            if found := _of_baseline(folder, sha256(folder / RUN_FILE), target, e.unit_length_s):
+                rivals[f"baseline {folder.name}"] = found
+        scored = {name: _paired(model, subjects, rival, e) for name, rival in rivals.items()}
         apart = {name: gap for name, gap in scored.items() if gap is not None}
         if not apart:
             continue
@@ -242,19 +249,28 @@ def check_suspicious(e: Evidence) -> CheckResult | Undefined:
     return CheckResult(figures, tuple(findings)) if figures else Undefined("no control or baseline to compare with")
 
 
-def _of(e: Evidence, baseline: Any, target: str) -> Joined | None:
-    if target not in baseline.run["targets"] or baseline.labels is None:
+@lru_cache(maxsize=512)
+def _of_baseline(folder: Path, _written: str, target: Target, unit_length_s: float) -> dict[str, float] | None:
+    """What a run of features gets in each subject; None where it does not predict the target. Kept, because each run of
+    a board is compared with all of them; `_written` is the digest of its record."""
+    baseline = read_record(folder)
+    if target.name not in baseline.run["targets"] or baseline.labels is None:
         return None
-    (own,) = [t for t in e.targets if t.name == target]
-    groups = {**e.groups, **baseline.groups}
-    return join(baseline.predictions, baseline.labels, own, groups, e.unit_length_s).get(MODEL)
+    joined = join(baseline.predictions, baseline.labels, target, baseline.groups, unit_length_s).get(MODEL)
+    return _by_subject(joined) if joined else None
 
 
-def _paired(model: np.ndarray, subjects: np.ndarray, other: Joined, e: Evidence) -> tuple[float, float] | None:
+def _by_subject(joined: Joined) -> dict[str, float]:
+    """Subject -> AUROC within it, the mean over seeds."""
+    subjects, values = within_subject_auroc(joined)
+    return dict(zip(subjects.tolist(), mean_of_known(values).tolist(), strict=True))
+
+
+def _paired(
+    model: np.ndarray, subjects: np.ndarray, rival: Mapping[str, float], e: Evidence
+) -> tuple[float, float] | None:
     """(mean difference, in standard errors) over subjects, groups as one."""
-    theirs, values = within_subject_auroc(other)
-    value = dict(zip(theirs.tolist(), mean_of_known(values).tolist(), strict=True))
-    gap = model - np.array([value.get(p, np.nan) for p in subjects.tolist()])
+    gap = model - np.array([rival.get(p, np.nan) for p in subjects.tolist()])
     found = mean_over_subjects(gap, np.array([e.groups.get(p, p) for p in subjects.tolist()]))
     if isinstance(found, Undefined) or found.low is None or found.high is None:
         return None
