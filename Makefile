@@ -9,7 +9,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup light demo test test-all lint ruff mypy imports bench board curve interop
+.PHONY: setup light demo test test-all lint ruff mypy imports bench board board-more curve interop
 .PHONY: rates fuzz mutants sealed pairs-gpu gpu install browser clean
 .DELETE_ON_ERROR:
 
@@ -116,8 +116,11 @@ interop: setup .venv-peer/installed
 board: setup
 	$(BIN)/python -m bench.boards
 
+board-more: setup
+	$(BIN)/python -m bench.boards --more
+
 curve: setup
-	$(BIN)/python bench/label_efficiency.py
+	$(BIN)/python -m bench.label_efficiency
 
 clean:
 	rm -rf dist build $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

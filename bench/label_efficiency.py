@@ -14,13 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from board import DATASET, PROTOCOL, RUNS, TOGETHER  # the board's own places and modalities
-
+from bench.boards import RUNS
+from bench.boards.rows import ALL, FIXED
 from embench.cli.progress import Progress
 from embench.errors import EmbenchError
 from embench.report import drawing
 from embench.runs import run as runner
 
+DATASET = "stress_predict"
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 N_LABELLED = ("1", "2", "5", "all")
 METRICS = {
@@ -29,7 +30,7 @@ METRICS = {
 }
 
 METHODS: dict[str, tuple[str, str, str, str]] = {
-    "signal_transform": ("tcn", "shared_tf", TOGETHER, "tcn + shared_tf"),
+    "signal_transform": ("tcn", "shared_tf", ALL, "tcn + shared_tf"),
     "masked_value": ("cnn_tf", "single", "eda", "cnn_tf on EDA"),
 }
 """Pretrainer -> encoder, fusion, modalities, and what the panel is called."""
@@ -46,7 +47,7 @@ def request(pretrainer: str, pretrained: bool, n_labelled: str, data_root: Path 
         fusion=fusion,
         modalities=modalities,
         pretrainers=(pretrainer,) if pretrained else (),
-        protocol=PROTOCOL,
+        protocol=FIXED,
         seeds="0",
         data_root=data_root,
         runs=RUNS,

@@ -11,13 +11,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from board import BOARDS
-
 from embench import leaderboard, protocols
 from embench.leaderboard.export import rewrite_entry, write_summands
 from embench.leaderboard.recompute import recomputed_scores
 from embench.records import record
 from embench.statistics import evaluation
+
+BOARDS = Path(__file__).resolve().parents[1] / "leaderboards"
 
 
 def rescore(folder: Path) -> list[str]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.boards import BOARDS, RUNS
 from bench.boards.rows import GROUPS, MORE, Row
 from embench import audits, leaderboard
 from embench.cli.progress import Progress, format_duration
@@ -25,9 +26,6 @@ from embench.planning.plan import Plan
 from embench.records.audit import AUDIT_FILE
 from embench.records.record import RUN_FILE, read_manifest
 from embench.runs import run as runner
-
-ROOT = Path(__file__).resolve().parents[2]
-RUNS, BOARDS = ROOT / ".embench" / "board", ROOT / "leaderboards"
 
 
 def planned(row: Row, data_root: Path | None) -> Plan:

@@ -1,0 +1,463 @@
+"""The tables of `docs/findings.md` and of the boards' pages, made of the published entries alone.
+
+    python -m bench.boards.tables
+
+writes them into the pages, between their marks. Scores are the headline, or `auroc_within` on boards where no row has a
+headline. Differences are paired over subjects, with the allowance for shared training (`docs/statistics.md`).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.boards import BOARDS, ROOT
+from bench.boards.rows import ALL, BOTH, ESTIMATORS, FAST, FIXED, LEGACY, STRICT
+from embench.claims.asked import Asked
+from embench.claims.subjects import gap_by_subject, score_by_subject
+from embench.errors import EmbenchError
+from embench.interfaces.metric import Undefined
+from embench.leaderboard.entries import LeaderboardEntry, load_entries
+from embench.leaderboard.rows import describe_differences
+from embench.records.predictions import MODEL, Predictions
+from embench.records.record import Record, read_record
+from embench.records.wording import bare_name
+from embench.statistics.comparison import Comparison, compare
+from embench.statistics.intervals import Estimate
+from embench.statistics.ranking import Ranking, Summands, rank_methods
+from embench.statistics.summands import headline_summands
+
+BEGIN, END = "<!-- table {}: begin -->", "<!-- table: end -->"
+WITHIN = "auroc_within"
+Score = Mapping[str, Any]
+"""A number as `scores.json` holds it: mean, low, high."""
+
+
+class Board(NamedTuple):
+    """Rows of one dataset and target under the fixed protocol."""
+
+    dataset: str
+    target: str
+
+    @property
+    def title(self) -> str:
+        return f"`{self.dataset}`, {self.target}"
+
+
+EVERY = (
+    Board("stress_predict", "stress"),
+    Board("wearable_stress", "stress"),
+    Board("wearable_stress", "rating_high"),
+    Board("hku956", "valence"),
+    Board("hku956", "arousal"),
+    Board("eegmat", "task"),
+)
+CLOCKS, MOVEMENT = ("elapsed_time", "session_position"), "movement"
+
+
+# Entries
+
+
+@cache
+def entries() -> list[LeaderboardEntry]:
+    return load_entries(BOARDS)
+
+
+def rows_of(board: Board, protocol: str = FIXED, trained_on: str | None = None) -> list[LeaderboardEntry]:
+    """The rows of a board that were trained on a dataset, by default its own, with the labels of all subjects."""
+    return [
+        entry
+        for entry in entries()
+        if (entry.board, entry.run.protocol.name) == (board.dataset, protocol)
+        and board.target in entry.targets
+        and (bare_name(entry.run.config["train_dataset"] or "") or None) == trained_on
+        and not entry.run.config["label_subjects"]
+    ]
+
+
+def metric_of(board: Board) -> str:
+    """The headline, or the score within a subject where no row has a headline."""
+    headlines = {
+        e.scores["headlines"][board.target] for e in rows_of(board) if e.score(board.target, headline(e, board))
+    }
+    return headlines.pop() if headlines else WITHIN
+
+
+def headline(entry: LeaderboardEntry, board: Board) -> str:
+    return str(entry.scores["headlines"][board.target])
+
+
+def is_features(entry: LeaderboardEntry) -> bool:
+    return set(map(bare_name, entry.run.method.encoders.values())) == {"handcrafted"}
+
+
+def method(entry: LeaderboardEntry) -> str:
+    """Encoders, fusion and what sets the row apart, without its modalities and what it was pretrained on."""
+    encoders = "/".join(dict.fromkeys(map(bare_name, entry.run.method.encoders.values())))
+    fusion = bare_name(entry.run.method.fusion or "")
+    name = encoders if fusion == "single" else f"{encoders} + {fusion}"
+    apart = [
+        f"`{each.removeprefix('--set ')}`" if "--set" in each else each for each in describe_differences(entry.run)
+    ]
+    return ", ".join([name, *apart])
+
+
+def modalities(entry: LeaderboardEntry) -> str:
+    return ",".join(entry.run.method.modalities)
+
+
+def pretrained(entry: LeaderboardEntry) -> str:
+    """The pretrainer, with its source where that is another dataset."""
+    sources = entry.run.config["pretrained_on"]
+    names = [bare_name(name) for name in entry.run.method.pretrainers]
+    return (
+        ", ".join(f"{n}, on {bare_name(s)}" for n, s in zip(names, sources, strict=True))
+        if sources
+        else ", ".join(names)
+    )
+
+
+@lru_cache(16)
+def record_of(folder: Path) -> Record:
+    return read_record(folder)
+
+
+def of_control(record: Record, control: str) -> Record:
+    """A record whose method is one of its controls."""
+    rows = record.predictions.take(record.predictions.rows_with(method=control))
+    columns = {**{name: rows[name] for name in rows.columns}, "method": np.full(len(rows), MODEL)}
+    return replace(record, predictions=Predictions(columns))
+
+
+def is_open(entry: LeaderboardEntry) -> bool:
+    """Whether the entry holds predictions, of which others can be compared with it."""
+    return entry.run.card.labels_public == "yes"
+
+
+# Numbers
+
+
+def figure(value: float, spec: str = ".3f") -> str:
+    """A number below 1 without its zero.
+
+    >>> figure(0.6174), figure(-0.018), figure(1.0), figure(0.0321, "+.3f")
+    ('.617', '-.018', '1.000', '+.032')
+    """
+    return re.sub(r"\b0\.", ".", format(value, spec))
+
+
+def shown(score: Score | Estimate | None, spec: str = ".3f") -> str:
+    """A score with its interval; a dash where it is undefined."""
+    number = score.as_json() if isinstance(score, Estimate) else score
+    if number is None or "mean" not in number:
+        return "—"
+    text = figure(number["mean"], spec)
+    return text if number.get("low") is None else f"{text} [{figure(number['low'])}, {figure(number['high'])}]"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in [heads, ["---"] * len(heads), *rows])
+
+
+def low(score: Score | None) -> float:
+    """The lower end of an interval; below everything where there is none."""
+    return float("-inf") if score is None or score.get("low") is None else float(score["low"])
+
+
+# What a board shows
+
+
+def features(board: Board) -> str:
+    """Estimators on handcrafted features, by modality; bold: the interval lies above chance."""
+    metric = metric_of(board)
+    found = {(bare_name(e.run.method.fusion or ""), modalities(e)): e for e in rows_of(board) if is_features(e)}
+    columns = [m for m in ("ppg", "eda", "temp", "eeg", "ecg", ALL, BOTH) if any(key[1] == m for key in found)]
+    lines = []
+    for estimator in ESTIMATORS:
+        scores = [found[estimator, m].score(board.target, metric) if (estimator, m) in found else None for m in columns]
+        lines.append([estimator, *(f"**{shown(s)}**" if low(s) > 0.5 else shown(s) for s in scores)])
+    return table([f"`{metric}`", *(m.replace(",", ", ") for m in columns)], lines)
+
+
+def networks(board: Board) -> str:
+    """Rows of networks and what they cost, best first."""
+    metric = metric_of(board)
+    rows = [e for e in rows_of(board) if not is_features(e)]
+    rows.sort(key=lambda e: -((e.score(board.target, metric) or {}).get("mean", -1)))
+    lines = []
+    for entry in rows:
+        score = entry.score(board.target, metric)
+        cost = entry.run.cost
+        cells = [method(entry), modalities(entry), pretrained(entry) or "—"]
+        cells += [f"**{shown(score)}**" if low(score) > 0.5 else shown(score)]
+        cells += [] if metric == WITHIN else [shown(entry.score(board.target, WITHIN))]
+        lines.append([*cells, f"{cost.parameters:,}", f"{cost.wall_s / 3600:.2f}"])
+    within = [] if metric == WITHIN else [f"`{WITHIN}`"]
+    heads = ["network", "modalities", "pretrained by", f"`{metric}`", *within, "parameters", "core-hours"]
+    return table(heads, lines)
+
+
+def controls(board: Board) -> str:
+    """What is scored without a signal of the body, as in the row with most subjects."""
+    entry = max(rows_of(board), key=lambda e: (e.run.cohort.size, is_features(e), e.run.id))
+    lines = []
+    metrics = list(dict.fromkeys([headline(entry, board), WITHIN, "auroc"]))
+    for name, by_target in sorted(entry.scores["controls"].items()):
+        numbers = by_target.get(board.target, {})
+        if any("mean" in (numbers.get(metric) or {}) for metric in metrics):
+            lines.append([f"`{name}`", *(shown(numbers.get(metric)) for metric in metrics)])
+    return table(["control", *(f"`{metric}`" for metric in metrics)], lines)
+
+
+def subjects_apart(board: Board) -> str:
+    """S02 to S25, who were looked at while features were developed, and S26 to S35, at whom nobody looked."""
+    rows = [e for e in rows_of(board) if bare_name(e.run.method.fusion or "") in FAST or not is_features(e)]
+    lines = [[f"{method(e)}, {modalities(e)}", *_apart(e.folder, board.target, MODEL)] for e in rows]
+    lines.sort(key=lambda line: line[1], reverse=True)
+    some = max(rows_of(board), key=is_features)
+    lines.append([f"`{MOVEMENT}`", *_apart(some.folder, board.target, MOVEMENT)])
+    return table(["AUROC within a subject (SE)", "S02 to S25 (24)", "S26 to S35 (10)", "difference"], lines)
+
+
+def _apart(folder: Path, target: str, name: str) -> list[str]:
+    record = record_of(folder)
+    record = record if name == MODEL else of_control(record, name)
+    (each,) = score_by_subject({"run": Asked(record, folder, target, WITHIN)}).values()
+    values = np.nanmean(each.values, axis=0)
+    later = np.array([int(subject.removeprefix("S")) >= 26 for subject in each.jackknife.subjects])
+    parts = [values[~later], values[later]]
+    errors = [np.nanstd(part, ddof=1) / len(part) ** 0.5 for part in parts]
+    gap, error = np.nanmean(parts[1]) - np.nanmean(parts[0]), np.hypot(*errors)
+    cells = [f"{figure(np.nanmean(p))} ({figure(e)})" for p, e in zip(parts, errors, strict=True)]
+    return [*cells, f"{figure(gap, '+.3f')} ({figure(error)})"]
+
+
+# What the boards say together
+
+
+def above(boards: Sequence[Board] = EVERY) -> str:
+    """How many rows of each board lie above chance and above controls, and the best difference to movement."""
+    lines = []
+    for board in boards:
+        metric, rows = metric_of(board), rows_of(board)
+        scores = [e.score(board.target, metric) for e in rows]
+        cells = [board.title, f"`{metric}`", str(len(rows)), str(sum(low(s) > 0.5 for s in scores))]
+        for name in (*CLOCKS, MOVEMENT):
+            gaps = [gap for e in rows if (gap := gap_to_control(e.folder, board, metric, name))]
+            cells.append(f"{sum(low(gap) > 0 for gap in gaps)} of {len(gaps)}" if gaps else "—")
+        lines.append([*cells, str(sum(not _not_cleared(e, board) for e in rows))])
+    names = [f"above `{name}`" for name in (*CLOCKS, MOVEMENT)]
+    return table(["board", "score", "rows", "above chance", *names, "clear all"], lines)
+
+
+def _not_cleared(entry: LeaderboardEntry, board: Board) -> list[str]:
+    return [name for name in entry.scores["not_cleared"] if name.startswith(f"{board.target}: ")]
+
+
+@cache
+def gap_to_control(folder: Path, board: Board, metric: str, control: str) -> Score | None:
+    """By how much an entry's method scores higher than a control; None where the entry does not tell."""
+    (entry,) = [e for e in entries() if e.folder == folder]
+    if metric == headline(entry, board):
+        gap = entry.scores["differences"].get(control, {}).get(board.target, {}).get("difference", {})
+        return gap if "mean" in gap else None
+    if not is_open(entry) or "mean" not in entry.scores["controls"].get(control, {}).get(board.target, {}).get(
+        metric, {}
+    ):
+        return None
+    record = record_of(folder)
+    return compare(record, of_control(record, control), board.target, metric).difference.as_json()
+
+
+def pretraining(boards: Sequence[Board] = EVERY) -> str:
+    """Each row after pretraining against the same one from scratch."""
+    lines = []
+    for board in boards:
+        rows = rows_of(board)
+        scratch = {_without_pretraining(e): e for e in rows if not e.run.method.pretrainers}
+        for entry in [e for e in rows if e.run.method.pretrainers and "frozen" not in str(e.run.recipe.settings)]:
+            if plain := scratch.get(_without_pretraining(entry)):
+                name = f"{method(entry)}, {modalities(entry)}"
+                lines.append([board.title, name, pretrained(entry), *gap_cells(entry, plain, board)])
+    return table(["board", "network", "pretrained by", "score", "pretrained", "from scratch", "difference", "p"], lines)
+
+
+def _without_pretraining(entry: LeaderboardEntry) -> tuple[str, str]:
+    return method(entry), modalities(entry)
+
+
+def gap_cells(one: LeaderboardEntry, other: LeaderboardEntry, board: Board) -> list[str]:
+    """Both scores, their paired difference, and its p without correction; without the latter two where labels are
+    not public."""
+    metric = metric_of(board)
+    scores = [shown(e.score(board.target, metric)) for e in (one, other)]
+    if not is_open(one):
+        return [f"`{metric}`", *scores, "—", "—"]
+    found = compared(one.folder, other.folder, board.target, metric)
+    return [f"`{metric}`", *scores, shown(found.difference, "+.3f"), figure(found.p)]
+
+
+@cache
+def compared(one: Path, other: Path, target: str, metric: str) -> Comparison:
+    return compare(record_of(one), record_of(other), target, metric)
+
+
+def leak() -> str:
+    """The same methods under the fixed protocol, under the strict one, and under one that leaks."""
+    lines = []
+    for board in (b for b in EVERY if rows_of(b, LEGACY)):
+        for estimator in FAST:
+            found = {p: _of_estimator(board, p, estimator) for p in (STRICT, FIXED, LEGACY)}
+            cells = [shown(e.score(board.target, WITHIN)) if e else "—" for e in found.values()]
+            lines.append([board.title, estimator, *cells, _gap(found[LEGACY], found[FIXED], board)])
+    return table([f"`{WITHIN}`", "", "strict", "fixed", "leaking", "leaking less fixed"], lines)
+
+
+def _of_estimator(board: Board, protocol: str, estimator: str) -> LeaderboardEntry | None:
+    read = "eeg" if board.dataset == "eegmat" else ALL
+    rows = [e for e in rows_of(board, protocol) if is_features(e) and modalities(e) == read]
+    return next((e for e in rows if bare_name(e.run.method.fusion or "") == estimator), None)
+
+
+def _gap(one: LeaderboardEntry | None, other: LeaderboardEntry | None, board: Board) -> str:
+    """The difference of two entries within subjects, whatever their folds."""
+    if one is None or other is None or not is_open(one):
+        return "—"
+    sides = {e.run.id: Asked(record_of(e.folder), e.folder, board.target, WITHIN) for e in (one, other)}
+    (gap,) = gap_by_subject(sides).values()
+    found = gap.estimate()
+    return "—" if isinstance(found, Undefined) else shown(found, "+.3f")
+
+
+def elsewhere() -> str:
+    """Trained on one dataset and tested on another, beside the same methods trained where they are tested."""
+    lines = []
+    for board, other in ((EVERY[0], "wearable_stress"), (EVERY[1], "stress_predict")):
+        at_home = {_without_pretraining(e): e for e in rows_of(board)}
+        for entry in rows_of(board, trained_on=other):
+            name = method(entry).split(", trained on")[0]
+            home = at_home.get((name, modalities(entry)))
+            scores = [shown(e.score(board.target, WITHIN)) if e else "—" for e in (entry, home)]
+            lines.append([f"`{board.dataset}`", f"{name}, {modalities(entry)}", *scores, _gap(entry, home, board)])
+    return table(
+        [f"tested on, `{WITHIN}`", "method", "trained on the other", "trained on the same", "difference"], lines
+    )
+
+
+def choice(boards: Sequence[Board] = EVERY) -> str:
+    """The first row of each board, its lead over the mean of all, and how much of it choosing explains."""
+    lines = []
+    for board in boards:
+        metric, rows = metric_of(board), rows_of(board)
+        rows = [e for e in rows if e.score(board.target, metric)]
+        rows.sort(key=lambda e: -e.score(board.target, metric)["mean"])  # type: ignore[index]
+        found = ranking(board)
+        if found.luck is None:
+            continue
+        first = rows[0]
+        mean = first.score(board.target, metric)["mean"]  # type: ignore[index]
+        bound = "" if found.paired else "at most "
+        least = "" if found.paired else "at least "
+        told = sum(worst < len(rows) or best > 1 for best, worst in found.ranks)
+        name = f"{method(first)}, {modalities(first)}"
+        lines.append([
+            board.title, f"`{metric}`", str(len(rows)), name, figure(mean), figure(found.lead),
+            bound + figure(found.luck), least + figure(mean - found.luck),
+            f"{found.ranks[0][0]}-{found.ranks[0][1]}", str(told),
+        ])  # fmt: skip
+    heads = ["board", "score", "rows", "first row", "its score", "lead", "lead by luck", "less luck", "its ranks"]
+    return table([*heads, "rows told apart from any other"], lines)
+
+
+@cache
+def ranking(board: Board) -> Ranking:
+    metric = metric_of(board)
+    rows = [e for e in rows_of(board) if e.score(board.target, metric)]
+    rows.sort(key=lambda e: -e.score(board.target, metric)["mean"])  # type: ignore[index]
+    scores: list[Score] = [e.score(board.target, metric) or {} for e in rows]
+    return rank_methods(scores, [summands_of(e.folder, board, metric) for e in rows])
+
+
+@cache
+def summands_of(folder: Path, board: Board, metric: str) -> Summands | None:
+    """What groups of subjects add to a score, of which the entry holds those of the headline."""
+    (entry,) = [e for e in entries() if e.folder == folder]
+    if metric == headline(entry, board) or not is_open(entry):
+        return entry.summands.get(board.target)
+    record = record_of(folder)
+    scores = {**record.scores, "headlines": {**record.scores["headlines"], board.target: metric}}
+    return headline_summands(replace(record, scores=scores), board.target)
+
+
+def noise(boards: Sequence[Board] = EVERY) -> str:
+    """How much scores vary between seeds and between rows, and how wide their intervals are."""
+    lines = []
+    for board in boards:
+        metric = metric_of(board)
+        rows = [e for e in rows_of(board) if e.score(board.target, metric)]
+        scores = [e.score(board.target, metric) or {} for e in rows]
+        widths = [(s["high"] - s["low"]) / 2 for s in scores if s.get("low") is not None]
+        summands = [s for e in rows if (s := summands_of(e.folder, board, metric))]
+        seeds = [np.std(np.nansum(s.by_seed, 1), ddof=1) for s in summands]
+        gaps = [_detectable(a, b) for k, a in enumerate(summands) for b in summands[:k] if a.fits == b.fits]
+        lines.append([
+            board.title, f"`{metric}`", str(len(rows)), figure(np.std([s["mean"] for s in scores], ddof=1)),
+            figure(float(np.median(widths))), figure(float(np.median(seeds))) if seeds else "—",
+            figure(float(np.median(gaps))) if gaps else "—",
+        ])  # fmt: skip
+    heads = ["board", "score", "rows", "SD between rows", "half an interval", "SD between seeds"]
+    return table([*heads, "half an interval of a difference"], lines)
+
+
+def _detectable(a: Summands, b: Summands) -> float:
+    """Half the 95 % interval of the difference of two rows, without the allowance."""
+    gap = a.adds - b.adds
+    return float(2 * np.sqrt(((gap - gap.mean()) ** 2).sum() * len(gap) / (len(gap) - 1)))
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    **{
+        f"{of.__name__} {board.dataset} {board.target}": (lambda of=of, board=board: of(board))  # type: ignore[misc]
+        for of in (features, networks, controls)
+        for board in EVERY
+    },
+    "subjects apart": lambda: subjects_apart(EVERY[0]),
+    **{of.__name__: of for of in (above, pretraining, leak, elsewhere, choice, noise)},
+}
+_MARKED = re.compile(f"({BEGIN.format('(?P<name>[^:]+)')})\n(?P<table>.*?)\n({END})", re.DOTALL)
+
+
+def tables_in(page: str) -> Iterator[tuple[str, str]]:
+    """The names of the tables of a page, and what it shows of them."""
+    return ((found["name"], found["table"].strip()) for found in _MARKED.finditer(page))
+
+
+def filled(page: str) -> str:
+    """The page with its tables made anew. Raises KeyError where it names one that there is not."""
+    return _MARKED.sub(lambda found: f"{found[1]}\n\n{TABLES[found['name']]()}\n\n{found[4]}", page)
+
+
+def pages() -> list[Path]:
+    return [*sorted((ROOT / "docs" / "boards").glob("*.md")), ROOT / "docs" / "findings.md"]
+
+
+def main() -> int:
+    try:
+        for page in pages():
+            text = page.read_text(encoding="utf-8")
+            page.write_text(filled(text), encoding="utf-8")
+    except EmbenchError as error:
+        print(f"{error.label}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
