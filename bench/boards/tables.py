@@ -19,9 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.boards import BOARDS, ROOT
-from bench.boards.rows import ALL, BOTH, ESTIMATORS, FAST, FIXED, LEGACY, STRICT
+from bench.boards.rows import ALL, BOTH, ESTIMATORS, FAST, FIXED, GROUPS, LEGACY, STRICT
+from embench.claims import Claim, select_claims
 from embench.claims.asked import Asked
+from embench.claims.requests import claimed_request
 from embench.claims.subjects import gap_by_subject, score_by_subject
+from embench.claims.verdict import direction_verdict
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.entries import LeaderboardEntry, load_entries
@@ -32,6 +35,7 @@ from embench.records.wording import bare_name
 from embench.statistics.comparison import Comparison, compare
 from embench.statistics.intervals import Estimate
 from embench.statistics.ranking import Ranking, Summands, rank_methods
+from embench.statistics.significance import holm
 from embench.statistics.summands import headline_summands
 
 BEGIN, END = "<!-- table {}: begin -->", "<!-- table: end -->"
@@ -172,6 +176,24 @@ def low(score: Score | None) -> float:
 
 
 # What a board shows
+
+
+def facts(boards: Sequence[Board] = EVERY) -> str:
+    """What each board is about."""
+    lines = []
+    for board in boards:
+        rows = rows_of(board)
+        entry = max(rows, key=lambda e: e.run.cohort.size)
+        units, share = "—", "—"
+        if labels := record_of(entry.folder).labels:
+            known = labels["label"][(labels["target"] == board.target) & np.isfinite(labels["label"])]
+            units, share = f"{len(known):,}", figure(known.mean(), ".2f")
+        cells = [board.title, str(entry.run.cohort.size), units, share, f"`{headline(entry, board)}`"]
+        defined = metric_of(board) == headline(entry, board)
+        severe = sum((e.audit or {"counts": {"severe": 1}})["counts"]["severe"] for e in rows)
+        lines.append([*cells, "yes" if defined else "no", str(len(rows)), str(severe)])
+    heads = ["board", "subjects", "units", "share of 1", "headline", "defined", "rows", "severe findings of audits"]
+    return table(heads, lines)
 
 
 def features(board: Board) -> str:
@@ -422,6 +444,59 @@ def _detectable(a: Summands, b: Summands) -> float:
     return float(2 * np.sqrt(((gap - gap.mean()) ** 2).sum() * len(gap) / (len(gap) - 1)))
 
 
+# What was asked, and what is there
+
+
+def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a request asks for, whoever states it: a row, a claim or an entry."""
+    encoders, settings = (tuple(request.get(name) or ()) for name in ("encoders", "settings"))
+    named = ("dataset", "fusion", "modalities", "targets", "protocol", "train_dataset", "label_subjects")
+    return encoders, tuple(sorted(settings)), tuple(request.get("pretrainers") or ()), *map(request.get, named)
+
+
+@cache
+def published() -> dict[tuple[Any, ...], LeaderboardEntry]:
+    """What was asked -> the entry."""
+    return {question(entry.run.config["request"]): entry for entry in entries()}
+
+
+def groups() -> str:
+    """The groups of rows: how many there are, how many are published, and the core-hours of these."""
+    lines = []
+    for name, rows in GROUPS.items():
+        found = [e for row in rows if (e := published().get(question(vars(row.request()))))]
+        hours = sum(entry.run.cost.wall_s for entry in found) / 3600
+        lines.append([name, str(len(rows)), str(len(found)), f"{hours:.2f}"])
+    lines.append(["all", *(str(sum(int(line[k]) for line in lines)) for k in (1, 2))])
+    lines[-1].append(f"{sum(float(line[3]) for line in lines[:-1]):.2f}")
+    return table(["group", "rows", "published", "core-hours of these"], lines)
+
+
+def claims(paper: str, board: Board) -> str:
+    """A paper's claims on a board: both sides, their difference, and the verdict. Holm's correction is over the claims
+    of the paper on this board that both sides of were run."""
+    metric, found = metric_of(board), []
+    for claim in (c for c in select_claims(paper) if isinstance(c, Claim)):
+        stated = [{"protocol": FIXED, **claim.options(side, board.dataset)} for side in ("a", "b")]
+        sides = [published().get(question(vars(claimed_request(board.dataset, own, (), {})))) for own in stated]
+        if all(sides):
+            found.append((claim, *sides))
+    gaps = [compared(a.folder, b.folder, board.target, metric) for _, a, b in found]
+    asked = {(gap.one, gap.other): gap.p for gap in gaps}
+    corrected = dict(zip(asked, holm(list(asked.values())), strict=True))
+    lines = []
+    for (claim, *sides), gap in zip(found, gaps, strict=True):
+        p, estimate = corrected[gap.one, gap.other], gap.difference
+        allowed = gap.over == "folds" or estimate.shared is not None
+        verdict = direction_verdict(
+            estimate.low, estimate.high, p, claim.direction, seeds=len(gap.seeds), allowance=allowed
+        )
+        scores = [shown(side.score(board.target, metric)) for side in sides]
+        detectable = "—" if gap.smallest is None else figure(gap.smallest)
+        lines.append([f"{claim.id}: {claim.claim}", *scores, shown(estimate, "+.3f"), figure(p), verdict, detectable])
+    return table([f"claim, `{metric}`", "a", "b", "a less b", "p, Holm", "verdict", "detectable"], lines)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     **{
         f"{of.__name__} {board.dataset} {board.target}": (lambda of=of, board=board: of(board))  # type: ignore[misc]
@@ -429,7 +504,12 @@ TABLES: dict[str, Callable[[], str]] = {
         for board in EVERY
     },
     "subjects apart": lambda: subjects_apart(EVERY[0]),
-    **{of.__name__: of for of in (above, pretraining, leak, elsewhere, choice, noise)},
+    "claims wu2023 stress_predict": lambda: claims("wu2023", EVERY[0]),
+    "claims wu2023 wearable_stress": lambda: claims("wu2023", EVERY[1]),
+    "claims strizhkova2024 stress_predict": lambda: claims("strizhkova2024", EVERY[0]),
+    "claims vazquez2022 eegmat": lambda: claims("vazquez2022", EVERY[5]),
+    "claims woo2023 eegmat": lambda: claims("woo2023", EVERY[5]),
+    **{of.__name__: of for of in (facts, groups, above, pretraining, leak, elsewhere, choice, noise)},
 }
 _MARKED = re.compile(f"({BEGIN.format('(?P<name>[^:]+)')})\n(?P<table>.*?)\n({END})", re.DOTALL)
 
