@@ -12,13 +12,36 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from bench.boards import BOARDS, ROOT
+from bench.boards import ROOT
+from bench.boards.published import (
+    CLOCKS,
+    EVERY,
+    MOVEMENT,
+    WITHIN,
+    Board,
+    Score,
+    entries,
+    figure,
+    headline,
+    is_features,
+    is_open,
+    low,
+    method,
+    metric_of,
+    modalities,
+    of_control,
+    pretrained,
+    record_of,
+    rows_of,
+    shown,
+    table,
+)
 from bench.boards.rows import ALL, BOTH, ESTIMATORS, FAST, FIXED, GROUPS, LEGACY, STRICT
 from embench.claims import Claim, select_claims
 from embench.claims.asked import Asked
@@ -27,154 +50,15 @@ from embench.claims.subjects import gap_by_subject, score_by_subject
 from embench.claims.verdict import direction_verdict
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.entries import LeaderboardEntry, load_entries
-from embench.leaderboard.rows import describe_differences
-from embench.records.predictions import MODEL, Predictions
-from embench.records.record import Record, read_record
+from embench.leaderboard.entries import LeaderboardEntry
+from embench.records.predictions import MODEL
 from embench.records.wording import bare_name
 from embench.statistics.comparison import Comparison, compare
-from embench.statistics.intervals import Estimate
 from embench.statistics.ranking import Ranking, Summands, rank_methods
 from embench.statistics.significance import holm
 from embench.statistics.summands import headline_summands
 
 BEGIN, END = "<!-- table {}: begin -->", "<!-- table: end -->"
-WITHIN = "auroc_within"
-Score = Mapping[str, Any]
-"""A number as `scores.json` holds it: mean, low, high."""
-
-
-class Board(NamedTuple):
-    """Rows of one dataset and target under the fixed protocol."""
-
-    dataset: str
-    target: str
-
-    @property
-    def title(self) -> str:
-        return f"`{self.dataset}`, {self.target}"
-
-
-EVERY = (
-    Board("stress_predict", "stress"),
-    Board("wearable_stress", "stress"),
-    Board("wearable_stress", "rating_high"),
-    Board("hku956", "valence"),
-    Board("hku956", "arousal"),
-    Board("eegmat", "task"),
-)
-CLOCKS, MOVEMENT = ("elapsed_time", "session_position"), "movement"
-
-
-# Entries
-
-
-@cache
-def entries() -> list[LeaderboardEntry]:
-    return load_entries(BOARDS)
-
-
-def rows_of(board: Board, protocol: str = FIXED, trained_on: str | None = None) -> list[LeaderboardEntry]:
-    """The rows of a board that were trained on a dataset, by default its own, with the labels of all subjects."""
-    return [
-        entry
-        for entry in entries()
-        if (entry.board, entry.run.protocol.name) == (board.dataset, protocol)
-        and board.target in entry.targets
-        and (bare_name(entry.run.config["train_dataset"] or "") or None) == trained_on
-        and not entry.run.config["label_subjects"]
-    ]
-
-
-def metric_of(board: Board) -> str:
-    """The headline, or the score within a subject where no row has a headline."""
-    headlines = {
-        e.scores["headlines"][board.target] for e in rows_of(board) if e.score(board.target, headline(e, board))
-    }
-    return headlines.pop() if headlines else WITHIN
-
-
-def headline(entry: LeaderboardEntry, board: Board) -> str:
-    return str(entry.scores["headlines"][board.target])
-
-
-def is_features(entry: LeaderboardEntry) -> bool:
-    return set(map(bare_name, entry.run.method.encoders.values())) == {"handcrafted"}
-
-
-def method(entry: LeaderboardEntry) -> str:
-    """Encoders, fusion and what sets the row apart, without its modalities and what it was pretrained on."""
-    encoders = "/".join(dict.fromkeys(map(bare_name, entry.run.method.encoders.values())))
-    fusion = bare_name(entry.run.method.fusion or "")
-    name = encoders if fusion == "single" else f"{encoders} + {fusion}"
-    apart = [
-        f"`{each.removeprefix('--set ')}`" if "--set" in each else each for each in describe_differences(entry.run)
-    ]
-    return ", ".join([name, *apart])
-
-
-def modalities(entry: LeaderboardEntry) -> str:
-    return ",".join(entry.run.method.modalities)
-
-
-def pretrained(entry: LeaderboardEntry) -> str:
-    """The pretrainer, with its source where that is another dataset."""
-    sources = entry.run.config["pretrained_on"]
-    names = [bare_name(name) for name in entry.run.method.pretrainers]
-    return (
-        ", ".join(f"{n}, on {bare_name(s)}" for n, s in zip(names, sources, strict=True))
-        if sources
-        else ", ".join(names)
-    )
-
-
-@lru_cache(16)
-def record_of(folder: Path) -> Record:
-    return read_record(folder)
-
-
-def of_control(record: Record, control: str) -> Record:
-    """A record whose method is one of its controls."""
-    rows = record.predictions.take(record.predictions.rows_with(method=control))
-    columns = {**{name: rows[name] for name in rows.columns}, "method": np.full(len(rows), MODEL)}
-    return replace(record, predictions=Predictions(columns))
-
-
-def is_open(entry: LeaderboardEntry) -> bool:
-    """Whether the entry holds predictions, of which others can be compared with it."""
-    return entry.run.card.labels_public == "yes"
-
-
-# Numbers
-
-
-def figure(value: float, spec: str = ".3f") -> str:
-    """A number below 1 without its zero.
-
-    >>> figure(0.6174), figure(-0.018), figure(1.0), figure(0.0321, "+.3f")
-    ('.617', '-.018', '1.000', '+.032')
-    """
-    return re.sub(r"\b0\.", ".", format(value, spec))
-
-
-def shown(score: Score | Estimate | None, spec: str = ".3f") -> str:
-    """A score with its interval; a dash where it is undefined."""
-    number = score.as_json() if isinstance(score, Estimate) else score
-    if number is None or "mean" not in number:
-        return "—"
-    text = figure(number["mean"], spec)
-    return text if number.get("low") is None else f"{text} [{figure(number['low'])}, {figure(number['high'])}]"
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in [heads, ["---"] * len(heads), *rows])
-
-
-def low(score: Score | None) -> float:
-    """The lower end of an interval; below everything where there is none."""
-    return float("-inf") if score is None or score.get("low") is None else float(score["low"])
-
-
 # What a board shows
 
 
@@ -274,7 +158,8 @@ def above(boards: Sequence[Board] = EVERY) -> str:
         for name in (*CLOCKS, MOVEMENT):
             gaps = [gap for e in rows if (gap := gap_to_control(e.folder, board, metric, name))]
             cells.append(f"{sum(low(gap) > 0 for gap in gaps)} of {len(gaps)}" if gaps else "—")
-        lines.append([*cells, str(sum(not _not_cleared(e, board) for e in rows))])
+        clear = sum(not _not_cleared(e, board) for e in rows)
+        lines.append([*cells, str(clear) if metric == headline(rows[0], board) else "—"])
     names = [f"above `{name}`" for name in (*CLOCKS, MOVEMENT)]
     return table(["board", "score", "rows", "above chance", *names, "clear all"], lines)
 
@@ -295,7 +180,11 @@ def gap_to_control(folder: Path, board: Board, metric: str, control: str) -> Sco
     ):
         return None
     record = record_of(folder)
-    return compare(record, of_control(record, control), board.target, metric).difference.as_json()
+    sides = {
+        name: Asked(of, folder, board.target, metric)
+        for name, of in (("a", record), ("b", of_control(record, control)))
+    }
+    return _difference(sides)
 
 
 def pretraining(boards: Sequence[Board] = EVERY) -> str:
@@ -353,9 +242,14 @@ def _gap(one: LeaderboardEntry | None, other: LeaderboardEntry | None, board: Bo
     if one is None or other is None or not is_open(one):
         return "—"
     sides = {e.run.id: Asked(record_of(e.folder), e.folder, board.target, WITHIN) for e in (one, other)}
+    return shown(_difference(sides), "+.3f")
+
+
+def _difference(sides: Mapping[str, Asked]) -> Score | None:
+    """How much higher the first side scores in each subject."""
     (gap,) = gap_by_subject(sides).values()
     found = gap.estimate()
-    return "—" if isinstance(found, Undefined) else shown(found, "+.3f")
+    return None if isinstance(found, Undefined) else found.as_json()
 
 
 def elsewhere() -> str:

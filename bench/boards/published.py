@@ -1,0 +1,156 @@
+"""The published entries as the tables ask for them: rows of a board, their names, their records and their numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.boards import BOARDS
+from bench.boards.rows import FIXED
+from embench.leaderboard.entries import LeaderboardEntry, load_entries
+from embench.leaderboard.rows import describe_differences
+from embench.records.predictions import MODEL, Predictions
+from embench.records.record import Record, read_record
+from embench.records.wording import bare_name
+from embench.statistics.intervals import Estimate
+
+WITHIN = "auroc_within"
+Score = Mapping[str, Any]
+"""A number as `scores.json` holds it: mean, low, high."""
+
+
+class Board(NamedTuple):
+    """Rows of one dataset and target under the fixed protocol."""
+
+    dataset: str
+    target: str
+
+    @property
+    def title(self) -> str:
+        return f"`{self.dataset}`, {self.target}"
+
+
+EVERY = (
+    Board("stress_predict", "stress"),
+    Board("wearable_stress", "stress"),
+    Board("wearable_stress", "rating_high"),
+    Board("hku956", "valence"),
+    Board("hku956", "arousal"),
+    Board("eegmat", "task"),
+)
+CLOCKS, MOVEMENT = ("elapsed_time", "session_position"), "movement"
+
+
+# Entries
+
+
+@cache
+def entries() -> list[LeaderboardEntry]:
+    return load_entries(BOARDS)
+
+
+def rows_of(board: Board, protocol: str = FIXED, trained_on: str | None = None) -> list[LeaderboardEntry]:
+    """The rows of a board that were trained on a dataset, by default its own, with the labels of all subjects."""
+    return [
+        entry
+        for entry in entries()
+        if (entry.board, entry.run.protocol.name) == (board.dataset, protocol)
+        and board.target in entry.targets
+        and (bare_name(entry.run.config["train_dataset"] or "") or None) == trained_on
+        and not entry.run.config["label_subjects"]
+    ]
+
+
+def metric_of(board: Board) -> str:
+    """The headline, or the score within a subject where no row has a headline."""
+    headlines = {
+        e.scores["headlines"][board.target] for e in rows_of(board) if e.score(board.target, headline(e, board))
+    }
+    return headlines.pop() if headlines else WITHIN
+
+
+def headline(entry: LeaderboardEntry, board: Board) -> str:
+    return str(entry.scores["headlines"][board.target])
+
+
+def is_features(entry: LeaderboardEntry) -> bool:
+    return set(map(bare_name, entry.run.method.encoders.values())) == {"handcrafted"}
+
+
+def method(entry: LeaderboardEntry) -> str:
+    """Encoders, fusion and what sets the row apart, without its modalities and what it was pretrained on."""
+    encoders = "/".join(dict.fromkeys(map(bare_name, entry.run.method.encoders.values())))
+    fusion = bare_name(entry.run.method.fusion or "")
+    name = encoders if fusion == "single" else f"{encoders} + {fusion}"
+    apart = [
+        f"`{each.removeprefix('--set ')}`" if "--set" in each else each for each in describe_differences(entry.run)
+    ]
+    return ", ".join([name, *apart])
+
+
+def modalities(entry: LeaderboardEntry) -> str:
+    return ",".join(entry.run.method.modalities)
+
+
+def pretrained(entry: LeaderboardEntry) -> str:
+    """The pretrainer, with its source where that is another dataset."""
+    sources = entry.run.config["pretrained_on"]
+    names = [bare_name(name) for name in entry.run.method.pretrainers]
+    return (
+        ", ".join(f"{n}, on {bare_name(s)}" for n, s in zip(names, sources, strict=True))
+        if sources
+        else ", ".join(names)
+    )
+
+
+@lru_cache(16)
+def record_of(folder: Path) -> Record:
+    return read_record(folder)
+
+
+def of_control(record: Record, control: str) -> Record:
+    """A record whose method is one of its controls."""
+    rows = record.predictions.take(record.predictions.rows_with(method=control))
+    columns = {**{name: rows[name] for name in rows.columns}, "method": np.full(len(rows), MODEL)}
+    return replace(record, predictions=Predictions(columns))
+
+
+def is_open(entry: LeaderboardEntry) -> bool:
+    """Whether the entry holds predictions, of which others can be compared with it."""
+    return entry.run.card.labels_public == "yes"
+
+
+# Numbers
+
+
+def figure(value: float, spec: str = ".3f") -> str:
+    """A number below 1 without its zero.
+
+    >>> figure(0.6174), figure(-0.018), figure(1.0), figure(0.0321, "+.3f")
+    ('.617', '-.018', '1.000', '+.032')
+    """
+    return re.sub(r"\b0\.", ".", format(value, spec))
+
+
+def shown(score: Score | Estimate | None, spec: str = ".3f") -> str:
+    """A score with its interval; a dash where it is undefined."""
+    number = score.as_json() if isinstance(score, Estimate) else score
+    if number is None or "mean" not in number:
+        return "—"
+    text = figure(number["mean"], spec)
+    return text if number.get("low") is None else f"{text} [{figure(number['low'])}, {figure(number['high'])}]"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |" for line in [heads, ["---"] * len(heads), *rows])
+
+
+def low(score: Score | None) -> float:
+    """The lower end of an interval; below everything where there is none."""
+    return float("-inf") if score is None or score.get("low") is None else float(score["low"])
