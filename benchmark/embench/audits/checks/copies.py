@@ -38,6 +38,9 @@ POWER_FLOOR = 1e-3
 """Share of a window's strongest power below which a bin is filtered noise."""
 MIN_COPIED_WINDOWS = 3
 """Non-overlapping windows that must be copies before two subjects count as having the same signals."""
+COPIED_SHARE, CERTAIN = 0.75, 0.8
+"""Two regular pulses of one rate align by chance now and then, with up to .7 in real recordings. Copies below `CERTAIN`
+therefore count only if they are this share of all that were aligned, from the most alike down to the last copy."""
 
 
 @dataclass(frozen=True)
@@ -220,15 +223,24 @@ def _matches(ours: Windows, theirs: Windows, m: str, *, inside: bool) -> list[Ma
             continue
         tried[pair] += 1
         peak, lag = align(ours.x[i], theirs.x[j], ours.used[i] & theirs.used[j])
-        if peak > SAME:
-            offset = float(ours.start[i] - theirs.start[j] + lag / rate)
-            pairs.setdefault(pair, []).append((peak, i, j, offset))
+        offset = float(ours.start[i] - theirs.start[j] + lag / rate)
+        pairs.setdefault(pair, []).append((peak, i, j, offset))
     found = []
-    for (one, other), same in sorted(pairs.items()):
+    for (one, other), aligned in sorted(pairs.items()):
+        same = _copies_among(aligned)
         apart = _apart(same, ours, theirs)
-        if apart >= min(MIN_COPIED_WINDOWS, _apart_at_most(ours, one), _apart_at_most(theirs, other)):
+        if same and apart >= min(MIN_COPIED_WINDOWS, _apart_at_most(ours, one), _apart_at_most(theirs, other)):
             found.append(Match(one, other, m, apart, float(np.median([peak for peak, *_ in same]))))
     return found
+
+
+def _copies_among(aligned: Sequence[tuple[float, int, int, float]]) -> list[tuple[float, int, int, float]]:
+    """The copies among aligned windows, of which the most alike come first."""
+    peaks = np.array([peak for peak, *_ in aligned])
+    share = np.cumsum(peaks > SAME) / np.arange(1, len(peaks) + 1)
+    most = np.flatnonzero((peaks > SAME) & (share >= COPIED_SHARE))
+    among = np.arange(len(peaks)) <= most.max(initial=-1)
+    return [row for row, copied in zip(aligned, (peaks > CERTAIN) | ((peaks > SAME) & among), strict=True) if copied]
 
 
 def _apart(same: Sequence[tuple[float, int, int, float]], ours: Windows, theirs: Windows) -> int:
@@ -266,10 +278,19 @@ def _apart_at_most(windows: Windows, subject: str) -> int:
 
 def align(one: np.ndarray, other: np.ndarray, used: np.ndarray) -> tuple[float, int]:
     """Phase correlation of two windows (n,) over some of their bins: the height of its peak, 1 for the same signal, and
-    how many samples earlier the second one has it."""
-    n = len(one) - 1
-    taper = get_window("hann", n)
-    spectra = [np.fft.rfft(_steps(x) * taper)[1 : len(used) + 1] for x in (one, other)]
+    how many samples earlier the second one has it. Where the windows overlap by half at least, the height is that of
+    what they have in common then: of a copy, the rest is something else."""
+    height, lag = _phase_correlation(one, other, used, len(one) - 1)
+    if 0 < 2 * abs(lag) <= len(one):
+        common = one[max(0, lag) : len(one) + min(0, lag)], other[max(0, -lag) : len(one) - max(0, lag)]
+        height, _ = _phase_correlation(*common, used, len(one) - 1)
+    return height, lag
+
+
+def _phase_correlation(one: np.ndarray, other: np.ndarray, used: np.ndarray, n: int) -> tuple[float, int]:
+    """As `align`, of all of two windows (at most n + 1,); `used` are bins of windows as long as that."""
+    taper = get_window("hann", len(one) - 1)
+    spectra = [np.fft.rfft(_steps(x) * taper, n)[1 : len(used) + 1] for x in (one, other)]
     cross = spectra[0] * np.conj(spectra[1])
     whole = np.zeros(n // 2 + 1, complex)
     whole[1 : len(used) + 1] = np.where(used, cross / np.maximum(np.abs(cross), 1e-30), 0)
