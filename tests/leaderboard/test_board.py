@@ -262,6 +262,18 @@ def test_the_front_page_names_the_first_of_each_board(tmp_path: Path) -> None:
     assert "cnn_tf + late, after masked_value on ppg, eda: 0.610 [0.560, 0.660]" in front
 
 
+def test_rows_trained_on_another_dataset_are_ranked_among_themselves(tmp_path: Path) -> None:
+    for run_id, mean, source in (("home", 0.6, None), ("away", 0.7, "embench_plugins/case"), ("far", 0.65, "own/mine")):
+        put(tmp_path, run_id, mean, config={"train_dataset": source, "pretrained": {}})
+    found = {
+        s["trained_on"]: [r["id"] for r in s["rows"] if r["kind"] == "method"] for s in leaderboard_sections(tmp_path)
+    }
+    assert found == {None: ["home"], "case": ["away"], "own-mine": ["far"]}
+    page, front = (path.read_text() for path in build_leaderboards(tmp_path))
+    assert "## stress, subject-independent-v2, trained on case\n" in page
+    assert "| subject-independent-v2, trained on case | stress | 1 |" in front
+
+
 def test_asking_for_a_board_that_is_not_there(tmp_path: Path) -> None:
     put(tmp_path, "a")
     assert len(leaderboard_sections(tmp_path, dataset="stress_predict", target="stress")) == 1

@@ -34,7 +34,8 @@ def show(
     for section in sections:
         leaks = ", leaks" if section["leaks"] else ""
         old = f" (superseded by {section['superseded_by']})" if section["superseded_by"] else ""
-        title = f"{section['dataset']}, {section['protocol']}{old}{leaks}, target {section['target']}"
+        other = f", trained on {section['trained_on']}" if section["trained_on"] else ""
+        title = f"{section['dataset']}, {section['protocol']}{other}{old}{leaks}, target {section['target']}"
         headline = section["rows"][0]["headline"]
         heads = ["rank", "method", "modalities", "recipe", "subjects", headline, "controls", *cost.COST_COLUMNS, "run"]
         console.table(heads, [_cells(row) for row in section["rows"]], title=title)

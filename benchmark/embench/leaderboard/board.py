@@ -10,6 +10,7 @@ from typing import Any
 from embench.errors import MachineError, UsageError
 from embench.files import write_text
 from embench.leaderboard.entries import LeaderboardEntry, drop_unshared, load_entries
+from embench.leaderboard.export import board_name
 from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow, ranked_rows
 from embench.protocols import superseded_by
 from embench.records.cost import COST_COLUMNS, format_cost
@@ -50,8 +51,9 @@ LEGEND = """\
 def leaderboard_sections(
     root: Path, dataset: str | None = None, protocol: str | None = None, target: str | None = None
 ) -> list[dict[str, Any]]:
-    """Sections {dataset, protocol, superseded_by, target, leaks, fixed_order, rows, rankings}, the last two as in
-    `ranked_rows`: all, or one's choice. Those of superseded protocols come after the others.
+    """Sections {dataset, protocol, superseded_by, trained_on, target, leaks, fixed_order, rows, rankings}, the last two
+    as in `ranked_rows`: all, or one's choice. Those of superseded protocols come after the others. Rows that were
+    trained on another dataset (`trained_on`) have sections of their own.
 
     Raises:
         UsageError: there is no such section.
@@ -96,16 +98,17 @@ def build_leaderboards(root: Path) -> list[Path]:
 def _sections(entries: Sequence[LeaderboardEntry]) -> list[dict[str, Any]]:
     sections = []
 
-    def place(entry: LeaderboardEntry) -> tuple[str, bool, str, str]:
-        about = entry.run.protocol
-        return entry.board, about.leaks, superseded_by(about.name) or "", about.name
+    def place(entry: LeaderboardEntry) -> tuple[str, bool, str, str, str]:
+        about, trained_on = entry.run.protocol, entry.run.config.get("train_dataset")
+        other = board_name(trained_on) if trained_on else ""
+        return entry.board, about.leaks, superseded_by(about.name) or "", about.name, other
 
     keyed = sorted(entries, key=lambda e: (*place(e), e.run.id))
-    for (board, leaks, successor, protocol), group in groupby(keyed, key=place):
+    for (board, leaks, successor, protocol, other), group in groupby(keyed, key=place):
         of_protocol = list(group)
         for target in sorted({target for entry in of_protocol for target in entry.targets}):
             about: dict[str, Any] = {"dataset": board, "protocol": protocol, "superseded_by": successor or None}
-            about |= {"target": target, "leaks": leaks}
+            about |= {"trained_on": other or None, "target": target, "leaks": leaks}
             about["fixed_order"] = any(entry.run.card.fixed_order for entry in of_protocol)
             rows, rankings = ranked_rows(of_protocol, target)
             sections.append({**about, "rows": rows, "rankings": rankings})
@@ -119,7 +122,13 @@ def _page(dataset: str, sections: Sequence[dict[str, Any]]) -> str:
     ]
     for section in sections:
         old = ", superseded" if section["superseded_by"] else ""
-        parts.append(f"## {markdown(section['target'])}, {markdown(section['protocol'])}{old}\n")
+        other = f", trained on {markdown(section['trained_on'])}" if section["trained_on"] else ""
+        parts.append(f"## {markdown(section['target'])}, {markdown(section['protocol'])}{other}{old}\n")
+        if other:
+            parts.append(
+                "All subjects of this dataset are tested by models of another one. Controls, which are fitted on "
+                "labels of the dataset that is tested, do not apply.\n"
+            )
         if section["superseded_by"]:
             parts.append(
                 f"**Superseded by `{section['superseded_by']}`**, which takes the new runs. These rows stay as they "
@@ -129,7 +138,7 @@ def _page(dataset: str, sections: Sequence[dict[str, Any]]) -> str:
             parts.append("**This protocol leaks**: training has seen part of the test data. Nothing is ranked.\n")
         methods = [row for row in section["rows"] if row["kind"] == "method"]
         controls = [row for row in section["rows"] if row["kind"] == "control"]
-        if section["fixed_order"]:
+        if section["fixed_order"] and controls:
             parts.append(_clock(methods[0]["headline"], controls))
         for access, rows in groupby(methods, key=lambda row: row["target_access"]):
             parts.append(
@@ -178,6 +187,7 @@ def _front(sections: Sequence[dict[str, Any]]) -> str:
         link = f"[{section['dataset']}]({section['dataset']}/README.md)"
         headline = methods[0]["headline"]
         old = f", superseded by {section['superseded_by']}" if section["superseded_by"] else ""
+        old += f", trained on {section['trained_on']}" if section["trained_on"] else ""
         lines.append([link, section["protocol"] + old, section["target"], str(len(methods)), headline, leader])
     heads = ["dataset", "protocol", "target", "rows", "headline", "first"]
     table = _table(lines, heads) if lines else "No entries yet."
