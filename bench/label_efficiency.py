@@ -97,7 +97,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="The label-efficiency curves of docs/stress-predict.md.")
+    parser = argparse.ArgumentParser(description="The label-efficiency curves of docs/boards/stress_predict_v1.md.")
     parser.add_argument("--data-root", type=Path, default=os.environ.get("EMBENCH_TEST_DATA"))
     arguments = parser.parse_args()
     try:

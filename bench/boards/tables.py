@@ -419,7 +419,9 @@ def filled(page: str) -> str:
 
 
 def pages() -> list[Path]:
-    return [*sorted((ROOT / "docs" / "boards").glob("*.md")), ROOT / "docs" / "findings.md"]
+    """Those that show tables; not the page of superseded rows."""
+    boards = [path for path in sorted((ROOT / "docs" / "boards").glob("*.md")) if not path.stem.endswith("_v1")]
+    return [*boards, ROOT / "docs" / "findings.md", ROOT / "README.md"]
 
 
 def main() -> int:
