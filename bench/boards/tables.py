@@ -397,6 +397,10 @@ TABLES: dict[str, Callable[[], str]] = {
         for of in (features, networks, controls)
         for board in EVERY
     },
+    **{
+        f"facts {dataset}": (lambda dataset=dataset: facts([board for board in EVERY if board.dataset == dataset]))  # type: ignore[misc]
+        for dataset in dict.fromkeys(board.dataset for board in EVERY)
+    },
     "subjects apart": lambda: subjects_apart(EVERY[0]),
     "claims wu2023 stress_predict": lambda: claims("wu2023", EVERY[0]),
     "claims wu2023 wearable_stress": lambda: claims("wu2023", EVERY[1]),
