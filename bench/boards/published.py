@@ -148,6 +148,9 @@ def shown(score: Score | Estimate | None, spec: str = ".3f") -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """In Markdown; a sentence where there are no rows yet."""
+    if not rows:
+        return "*None of these rows has been run yet.*"
     return "\n".join(f"| {' | '.join(line)} |" for line in [heads, ["---"] * len(heads), *rows])
 
 

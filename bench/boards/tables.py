@@ -80,9 +80,9 @@ def facts(boards: Sequence[Board] = EVERY) -> str:
     return table(heads, lines)
 
 
-def features(board: Board) -> str:
+def features(board: Board, metric: str | None = None) -> str:
     """Estimators on handcrafted features, by modality; bold: the interval lies above chance."""
-    metric = metric_of(board)
+    metric = metric or metric_of(board)
     found = {(bare_name(e.run.method.fusion or ""), modalities(e)): e for e in rows_of(board) if is_features(e)}
     columns = [m for m in ("ppg", "eda", "temp", "eeg", "ecg", ALL, BOTH) if any(key[1] == m for key in found)]
     lines = []
@@ -370,7 +370,7 @@ def claims(paper: str, board: Board) -> str:
     """A paper's claims on a board: both sides, their difference, and the verdict. Holm's correction is over the claims
     of the paper on this board that both sides of were run."""
     metric, found = metric_of(board), []
-    for claim in (c for c in select_claims(paper) if isinstance(c, Claim)):
+    for claim in (c for c in select_claims(paper, ()) if isinstance(c, Claim)):
         stated = [{"protocol": FIXED, **claim.options(side, board.dataset)} for side in ("a", "b")]
         sides = [published().get(question(vars(claimed_request(board.dataset, own, (), {})))) for own in stated]
         if all(sides):
@@ -401,6 +401,7 @@ TABLES: dict[str, Callable[[], str]] = {
         f"facts {dataset}": (lambda dataset=dataset: facts([board for board in EVERY if board.dataset == dataset]))  # type: ignore[misc]
         for dataset in dict.fromkeys(board.dataset for board in EVERY)
     },
+    "features within stress_predict stress": lambda: features(EVERY[0], WITHIN),
     "subjects apart": lambda: subjects_apart(EVERY[0]),
     "claims wu2023 stress_predict": lambda: claims("wu2023", EVERY[0]),
     "claims wu2023 wearable_stress": lambda: claims("wu2023", EVERY[1]),
