@@ -71,6 +71,18 @@ def test_equal_methods_share_all_ranks_and_the_best_leads_by_what_luck_gives() -
     assert lead > 0.03
 
 
+def test_a_row_that_predicts_fewer_units_does_not_cost_the_others_their_paired_comparison() -> None:
+    scores, summands = a_board(np.random.default_rng(0), 6, lead=0.25)
+    whole, untold = rank_methods(scores, summands), rank_methods(scores, [None] * 6)
+    mixed = rank_methods(
+        scores, [replace(s, fits="fewer units") if s and k == 3 else s for k, s in enumerate(summands)]
+    )
+    assert [ranking.ranks[0] for ranking in (whole, mixed, untold)] == [(1, 1), (1, 2), (1, 4)]
+    assert mixed.ranks[3][0] == 1  # of which the first can't be told apart without pairing
+    assert whole.luck < mixed.luck < untold.luck  # type: ignore[operator]
+    assert not mixed.paired
+
+
 def test_what_seeds_disagree_about_keeps_methods_together() -> None:
     steady = rank_methods(*a_board(np.random.default_rng(0), 6, lead=0.3))
     shaken = rank_methods(*a_board(np.random.default_rng(0), 6, lead=0.3, wander=1.0))
@@ -96,8 +108,8 @@ def test_without_summands_of_the_same_units_intervals_decide_with_more_care() ->
     assert paired.ranks[0] == (1, 1)
     assert all(low <= a and b <= high for (a, b), (low, high) in zip(paired.ranks, alone.ranks, strict=True))
     assert alone.luck > paired.luck  # type: ignore[operator]
-    other = [replace(s, fits="other folds") if s and k == 3 else s for k, s in enumerate(summands)]
-    assert rank_methods(scores, other) == alone
+    apart = [replace(s, fits=f"folds {k}") if s else s for k, s in enumerate(summands)]
+    assert rank_methods(scores, apart) == alone
     far = rank_methods(*a_board(np.random.default_rng(0), 6, lead=0.9, told=False))
     assert far.ranks[0] == (1, 1)
 

@@ -5,6 +5,7 @@ Arithmetic on published numbers alone, with numpy: boards are also printed by a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -58,7 +59,7 @@ class Ranking:
             apart from.
         lead: of the first over the mean of all. `luck`: by how much the best of as many equal methods would lead;
             None where a method has no interval.
-        paired: whether methods were compared subject by subject. Where not, `luck` is a bound from above.
+        paired: whether all methods were compared subject by subject. Where not, `luck` is a bound from above.
     """
 
     ranks: tuple[tuple[int, int], ...]
@@ -71,25 +72,43 @@ def rank_methods(scores: Sequence[Mapping[str, Any]], summands: Sequence[Summand
     """The ranking of methods, best first, of scores of which more is better.
 
     Every two are compared. Two are told apart at 95 % for all comparisons together, by a test of the greatest of the
-    standardised differences: of sign flips over groups of subjects where all methods have summands of the same units,
-    else of independent means with the methods' own intervals.
+    standardised differences: of sign flips over groups of subjects among the methods that have summands of the same
+    units (most of them), and of independent means with the methods' own intervals for all others. Where both tests are
+    needed, each has half of the 5 %.
 
     Args:
         scores: as `scores.json` holds them.
     """
     means = np.array([score["mean"] for score in scores])
-    known = [s for s in summands if s is not None]
-    paired = len(known) == len(scores) and len({s.fits for s in known}) == 1
-    standardised, greatest, luck = _paired(known) if paired else _unpaired(means, scores)
-    p = 1 - np.searchsorted(np.sort(greatest), np.abs(standardised) - 1e-9) / len(greatest)
-    above = (p < ALPHA) & (standardised > 0)
+    alike = _same_units(summands)
+    known = [s for s, same in zip(summands, alike, strict=True) if same and s is not None]
+    level = ALPHA
+    if alike.all():
+        p, standardised, noise = _paired(known)
+    else:
+        p, standardised, noise = _unpaired(means, scores)
+        if known:
+            level, both = ALPHA / 2, np.ix_(alike, alike)
+            p[both], standardised[both], own_noise = _paired(known)
+            noise = noise[: len(own_noise)]
+            noise[:, alike] = own_noise
+    above = (p < level) & (standardised > 0)
     ranks = tuple((1 + int(n), len(means) - int(m)) for n, m in zip(above.sum(0), above.sum(1), strict=True))
-    return Ranking(ranks, float(means[0] - means.mean()), luck, paired)
+    luck = float((noise.max(1) - noise.mean(1)).mean())
+    return Ranking(ranks, float(means[0] - means.mean()), None if np.isnan(luck) else luck, bool(alike.all()))
 
 
-_Compared = tuple[np.ndarray, np.ndarray, float | None]
-"""(M, M) standardised differences, row less column; (R,) draws of the greatest of them among equal methods; what the
-best of these leads by."""
+def _same_units(summands: Sequence[Summands | None]) -> np.ndarray:
+    """(M,) the methods with summands of the same units: the most there are, none where no two of several have."""
+    counts = Counter(s.fits for s in summands if s is not None)
+    [(fits, count)] = counts.most_common(1) or [("", 0)]
+    enough = count > 1 or count == len(summands)
+    return np.array([enough and s is not None and s.fits == fits for s in summands])
+
+
+_Compared = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""(M, M) p of each difference, corrected for all pairs; (M, M) standardised differences, row less column; (R, M) draws
+of what equal methods score beyond what they should."""
 
 
 def _paired(summands: Sequence[Summands]) -> _Compared:
@@ -108,7 +127,7 @@ def _paired(summands: Sequence[Summands]) -> _Compared:
         some = turned[k : k + 2048]
         values = np.abs(some[:, one] - some[:, other]) / np.sqrt(own[one, other])
         greatest[k : k + 2048] = values.max(1, initial=0.0)
-    return standardised, greatest, float((signs @ _centred(summands, adds).T).max(1).mean())
+    return _corrected(standardised, greatest), standardised, signs @ _centred(summands, adds).T
 
 
 def _shared(summands: Sequence[Summands], own: np.ndarray) -> np.ndarray:
@@ -153,5 +172,10 @@ def _unpaired(means: np.ndarray, scores: Sequence[Mapping[str, Any]]) -> _Compar
     drawn = rng.standard_normal((DRAWS, len(means)))
     greatest = np.ptp(drawn, axis=1) / np.sqrt(2 * rng.chisquare(df, DRAWS) / df)
     noise = drawn * errors
-    luck = float((noise.max(1) - noise.mean(1)).mean())
-    return standardised, greatest, None if np.isnan(luck) else luck
+    return _corrected(standardised, greatest), standardised, noise
+
+
+def _corrected(standardised: np.ndarray, greatest: np.ndarray) -> np.ndarray:
+    """(M, M) p of differences, among draws (R,) of the greatest of them where all methods are equal."""
+    below = np.searchsorted(np.sort(greatest), np.abs(standardised) - 1e-9)
+    return np.asarray(1 - below / len(greatest))
