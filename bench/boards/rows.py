@@ -160,9 +160,9 @@ CHEAP = {
         row
         for here, there in (("stress_predict", "wearable_stress"), ("wearable_stress", "stress_predict"))
         for row in (
-            *handcrafted(there, (ALL,), train=here),
-            Row(there, "tcn", "shared_tf", ALL, train=here),
-            Row(there, "cnn_tf", "single", "eda", train=here),
+            *handcrafted(there, (ALL,), targets="stress", train=here),
+            Row(there, "tcn", "shared_tf", ALL, targets="stress", train=here),
+            Row(there, "cnn_tf", "single", "eda", targets="stress", train=here),
         )
     ],
 }

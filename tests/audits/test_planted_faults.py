@@ -242,6 +242,13 @@ def test_pretraining_on_a_corpus_that_holds_test_subjects(tmp_path):
     assert "contain signals of 12 test subjects" in found["pretraining"]
 
 
+def test_people_of_two_datasets_who_have_the_same_names_are_others(tmp_path):
+    root = world(tmp_path / "w")
+    shutil.copytree(world(tmp_path / "o", seed=1) / "Tiny", root / "Other")
+    result = method(root, plugin("Pool"), fusion="single", train_dataset=plugin("Other"))
+    assert severe(audit_run(result.folder, out=tmp_path)) == {}
+
+
 @pytest.mark.slow
 def test_labels_that_still_tell_when_training_labels_are_permuted(tmp_path):
     """A method that knew the answer before: the tone of the signal names the label, and nothing is learned."""

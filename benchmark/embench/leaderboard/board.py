@@ -23,9 +23,10 @@ CLOCKLESS = ("auroc_crossed_time", "auroc_crossed_matched")
 """The scores that hold the clock constant."""
 LEGEND = """\
 ## How to read this
-- Rows are in the order of the headline (bold) alone, among rows with the same access to data of the test subjects. In
-  brackets: the 95 % interval over subjects. *rank*: the ranks that a row may have, at 95 % for all comparisons of rows
-  together; rows that can't be told apart share ranks. *By luck*: see `docs/statistics.md`, "Many rows".
+- Rows are in the order of the headline (bold) alone, among rows with the same access to data of the test subjects;
+  where it is undefined, nothing is ranked, and rows are in the order of `auroc_within`. In brackets: the 95 % interval
+  over subjects. *rank*: the ranks that a row may have, at 95 % for all comparisons of rows together; rows that can't be
+  told apart share ranks. *By luck*: see `docs/statistics.md`, "Many rows".
 - `auroc_within` compares moments within a subject. `auroc_within_stimulus` holds the stimulus constant, `auroc_crossed`
   subject and stimulus, `auroc_crossed_time` subject and clock, and `auroc_crossed_matched` subject, clock and length of
   the session. Chance is .5 in all of them. `f1_weighted` depends on the decision threshold and on the prevalence of the

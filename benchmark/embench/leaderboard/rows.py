@@ -52,10 +52,11 @@ def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> tuple[list[
     `rank` is the best and the worst rank that a method may have among rows of one `target_access`, which are kept
     together. Not ranked, with the reason in `mark`: rows of a protocol that leaks, rows pretrained on labels of the
     target or on unknown subjects, rows of other seeds than `BOARD_SEEDS`, and rows whose headline is undefined or one
-    of `CUT_METRICS`. They are in the order of their headline all the same.
+    of `CUT_METRICS`. They are in the order of their headline all the
+    same, or of `auroc_within` where it is undefined.
     """
     rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
-    rows.sort(key=lambda row: (row["target_access"], row["unranked"], -_mean(row), row["id"]))
+    rows.sort(key=lambda row: (row["target_access"], row["unranked"], -_mean(row), -_within(row), row["id"]))
     summands = {entry.run.id: entry.summands.get(target) for entry in entries}
     rankings = {}
     for access, group in groupby((r for r in rows if not r["unranked"]), key=lambda row: row["target_access"]):
@@ -185,6 +186,11 @@ def _control_rows(entries: Sequence[LeaderboardEntry], target: str) -> list[Boar
 
 def _mean(row: BoardRow) -> float:
     return float(row["score"]["mean"]) if row["score"] else float("-inf")
+
+
+def _within(row: BoardRow) -> float:
+    number = row["scores"].get("auroc_within")
+    return float(number["mean"]) if number else float("-inf")
 
 
 def _of(count: Any, target: str) -> Any:

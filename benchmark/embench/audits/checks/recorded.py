@@ -232,10 +232,10 @@ def overlap_findings(e: Evidence) -> list[AuditFinding]:
         severity, what = _OVERLAP[overlap]
         todo = "pretrain on other subjects, or on each fold's training subjects (no source after the pretrainer's name)"
         findings.append(AuditFinding(severity, what, {"pretrain_overlap": overlap}, todo))
-    family = _family(e.manifest.dataset.name)
+    family = family_of(e.manifest.dataset.name)
     started = (e.record.run.get("started_from") or {}).get("manifest") or {}
     seen = [*e.manifest.pretraining, *started.get("seen", [])]
-    own = [s for s in seen if _family(str(s.get("dataset"))) == family or s.get("store") == e.store.key]
+    own = [s for s in seen if family_of(str(s.get("dataset"))) == family or s.get("store") == e.store.key]
     if own and overlap == "none":
         what = "pretraining used the tested dataset, but the record states no overlap"
         evidence = {"sources": [s.get("dataset") for s in own], "people": [s.get("people") for s in own]}
@@ -243,6 +243,6 @@ def overlap_findings(e: Evidence) -> list[AuditFinding]:
     return findings
 
 
-def _family(dataset: str) -> str:
+def family_of(dataset: str) -> str:
     """A dataset's name without its variant, which is of the same subjects."""
     return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])

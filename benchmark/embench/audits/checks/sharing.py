@@ -6,6 +6,7 @@ from collections import defaultdict
 from itertools import pairwise
 
 from embench.audits.checks.evidence import Evidence, first_names
+from embench.audits.checks.recorded import family_of
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult, Severity
 
@@ -16,15 +17,18 @@ def check_shared_subjects(e: Evidence) -> CheckResult | Undefined:
     """No subject is tested by a network that learned from it, or from a subject recorded together with it.
 
     Folds list the training subjects; a subject (or group) whose units are tested in several folds of a seed was
-    trained on too.
+    trained on too. Subjects of another dataset are others, whatever their names; `copies` and `pretraining` compare
+    signals.
     """
     if e.manifest.dev:
         return Undefined("--dev scores validation subjects")
     severity: Severity = "note" if e.protocol.leaks else "severe"
     findings = []
     sides: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    source = e.record.run["config"].get("train_dataset")
+    elsewhere = bool(source) and family_of(source) != family_of(e.manifest.dataset.name)
     for row in e.record.folds:
-        if row["role"]:
+        if row["role"] and not (elsewhere and row["role"] != "test"):
             part = "test" if row["role"] == "test" else "learned"
             sides[str(row["seed"]), str(row["fold"])][part].add(row["subject"])
     shared = {p for fold in sides.values() for p in fold["test"] & fold["learned"]}
