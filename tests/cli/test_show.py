@@ -63,7 +63,7 @@ def test_board_rows(embench, monkeypatch):
     control = {"kind": "control", "control": "prior", "people": 24, "score": None, "id": "r1"}
     section = {"dataset": "d", "protocol": "p", "target": "t", "leaks": True, "rows": [method, control]}
     section["rankings"] = {"none": Ranking(((1, 5),) * 5, 0.02, 0.015, paired=True)}
-    section["superseded_by"] = "p-v2"
+    section |= {"superseded_by": "p-v2", "trained_on": None}
     monkeypatch.setattr("embench.leaderboard.leaderboard_sections", lambda *_: [section])
     done = embench("leaderboard", "show")
     assert "d, p (superseded by p-v2), leaks, target t" in done.out

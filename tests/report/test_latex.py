@@ -21,7 +21,7 @@ from embench.report.latex import bibliography
 from embench.report.latex.tex import escape
 
 ROOT = Path(__file__).parents[2]
-ENTRIES = sorted(path.parent for path in (ROOT / "leaderboards").glob("*/subject-independent-v?/*/run.yaml"))
+ENTRIES = sorted(path.parent for path in (ROOT / "leaderboards").glob("stress_predict/*-independent-v?/*/run.yaml"))
 NAMES = ["{}", "a & b", "50 % \\ of_it", "#1 {best} ~ $x^2$ <y>"]
 
 
