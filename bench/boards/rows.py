@@ -1,4 +1,4 @@
-"""Which runs make the boards. They were chosen before any of them was run.
+"""Which runs make the boards. They were chosen before any of these runs.
 
 `GROUPS` are in the order in which they are run and published: features of all datasets, then networks, from the cheap
 ones to those that take hours. `make board` runs the groups down to `MORE`, `make board-more` the others as well.
