@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,18 @@ import torch
 
 from embench.cli.grid import grid_points
 from embench.errors import UsageError
+from embench.planning.request import command_of
+from embench.records.record import read_manifest
 
+BOARDS = Path(__file__).parents[2] / "leaderboards"
+ENTRIES = [
+    next(BOARDS.glob(f"{place}-*"))
+    for place in (
+        "hku956/subject-independent-v2/handcrafted-lda",
+        "stress_predict/subject-independent-v2/unet_se_cnn_tf-modality_aware",
+        "wearable_stress/subject-independent-v2/tcn-shared_tf",
+    )
+]
 LINE = ("run", "--dataset", "amigos", "--encoder", "eeg=tcn", "--encoder", "ecg=cnn_tf")
 
 
@@ -34,6 +47,31 @@ def test_every_option_reaches_the_request(embench, runner):
     assert (request.train_dataset, request.drop, request.label_subjects) == ("deap", "eda", "1,2,all")
     assert request.label_fraction == "0.1"
     assert (request.device, request.pretrained) == ("cpu", "w.safetensors")
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_an_entry_is_repeated_and_prints_the_command_that_does_so(embench, runner, entry):
+    record = read_manifest(entry)
+    assert embench("run", "--from", str(entry), "--runs", "r").code == 0
+    assert (
+        embench(*shlex.split(command_of({**record.config["request"], "recipe": "small"}))[1:], "--runs", "r").code == 0
+    )
+    repeated, stated = runner
+    assert repeated == replace(stated, seeds="0,1,2")
+    assert repeated.dataset == record.config["request"]["dataset"]
+
+
+def test_what_stands_on_the_command_line_wins_over_an_entry(embench, runner):
+    embench("run", "--from", str(ENTRIES[0]), "--seeds", "1", "--protocol", "leave-one-subject-out-v2")
+    (request,) = runner
+    assert (request.seeds, request.protocol) == ("1", "leave-one-subject-out-v2")
+    assert request.fusion == read_manifest(ENTRIES[0]).config["request"]["fusion"]
+
+
+def test_a_folder_that_is_no_record_cannot_be_repeated(embench, tmp_path):
+    done = embench("run", "--from", str(tmp_path))
+    assert done.code == 3
+    assert str(tmp_path) in done.err
 
 
 def test_a_device_that_nobody_has_tried_is_said_to_be_so_once(embench, runner):

@@ -152,6 +152,36 @@ Config = Annotated[
 ]
 
 
+def _read_request(context: typer.Context, path: Path | None) -> Path | None:
+    """Makes what a record asked for the command's defaults, so that what stands on the command line wins."""
+    if path is not None:
+        from embench.planning.request import OF_THE_MACHINE
+        from embench.records.record import read_manifest
+
+        run = read_manifest(path)
+        request = run.config.get("request")
+        if request is None:
+            raise UsageError("the record is a submission, which embench cannot repeat", where=str(path))
+        stated = {**request, "recipe": run.recipe.preset, "seeds": run.seeds}
+        own = {p.name or "": p for p in context.command.params}
+        wanted = {name: p for name, p in own.items() if name in stated and name not in OF_THE_MACHINE}
+        values = {name: _as_option(p, stated[name]) for name, p in wanted.items() if stated[name] not in (None, [])}
+        context.default_map = {**(context.default_map or {}), **values}
+    return path
+
+
+From = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        callback=_read_request,
+        is_eager=True,
+        metavar="<path>",
+        help="Folder of a run or of a leaderboard entry: repeat it; the command line overrides what it says.",
+    ),
+]
+
+
 def read_options(path: Path) -> Mapping[str, Any]:
     """A YAML file that holds a mapping. Raises UsageError where it is missing or holds anything else."""
     import yaml

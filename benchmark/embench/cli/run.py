@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from embench.cli import console
-from embench.cli.options import Config, DryRun, Json, takes
+from embench.cli.options import Config, DryRun, From, Json, takes
 
 
-@takes(before={"_config": "dev"})
-def run(*, _config: Config = None, dry_run: DryRun = False, as_json: Json = False, **options: Any) -> None:
+@takes(before={"_config": "dev", "_from": "dev"})
+def run(
+    *, _config: Config = None, _from: From = None, dry_run: DryRun = False, as_json: Json = False, **options: Any
+) -> None:
     """Run one method on one dataset under a protocol, and write its record."""
     with console.stdout_kept(as_json):
         from embench.cli import show

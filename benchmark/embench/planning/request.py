@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,6 +191,26 @@ def _fitting(hint: Any, value: Any) -> Any:
     if hint == str | None and value is not None:
         return ",".join(value) if isinstance(value, list | tuple) else str(value)
     return Path(value) if hint == Path | None and value is not None else value
+
+
+OF_THE_MACHINE = ("data_root", "runs", "workers", "observers")
+"""Fields of a request that say where and how it is run, and not what."""
+
+
+def command_of(request: Mapping[str, Any]) -> str:
+    """The command that asks for what a recorded request asked for, on any machine.
+
+    >>> command_of({"dataset": "deap", "encoders": ["tcn"], "seeds": "0,1,2", "settings": ["fusion.lr=1e-4"]})
+    'embench run --dataset deap --encoder tcn --set fusion.lr=1e-4'
+    """
+    words = ["embench", "run"]
+    for option in (o for o in OPTIONS if o.field not in OF_THE_MACHINE):
+        value = request.get(option.field)
+        if value is None or (not option.required and value == getattr(Request, option.field)):
+            continue
+        values = [value] if isinstance(value, str | bool | int | Path) else value
+        words += [w for each in values for w in (f"--{option.name}", *([] if each is True else [str(each)]))]
+    return shlex.join(words)
 
 
 def assign(texts: Sequence[str], modalities: Sequence[str], what: str) -> dict[str, str]:

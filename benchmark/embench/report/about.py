@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.rows import describe_differences
+from embench.planning.request import command_of
 from embench.records import audit as audits
 from embench.records import cost as costs
 from embench.records.wording import bare_name, format_figure, format_interval, format_value, method_name, metric_name
@@ -120,7 +121,9 @@ def facts_section(run: RunView) -> Markup:
     gone = [
         f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in about.cohort.left_out
     ]
+    request = about.config.get("request")
     rows = [
+        *([("command", command_of({**request, "recipe": about.recipe.preset}))] if request else []),
         ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
         ("reader verified on real data", _recorded(record["dataset"].get("verified_on_real", "not recorded"))),
         ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
