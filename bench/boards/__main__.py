@@ -28,9 +28,9 @@ from embench.records.record import RUN_FILE, read_manifest
 from embench.runs import run as runner
 
 
-def planned(row: Row, data_root: Path | None) -> Plan:
+def planned(row: Row, data_root: Path | None, workers: int | None = None) -> Plan:
     """The plan of a row. Raises CheckFailed where its data are synthetic."""
-    plan = runner.plan(row.request(data_root=data_root, runs=RUNS))
+    plan = runner.plan(row.request(data_root=data_root, runs=RUNS, workers=workers))
     if plan.test.store.synthetic is not None:
         raise CheckFailed(
             "a leaderboard holds real recordings only, and these data are synthetic",
@@ -75,11 +75,10 @@ def show(groups: Mapping[str, Sequence[Row]], data_root: Path | None) -> None:
     for name, rows in groups.items():
         print(name)
         for row in rows:
-            plan = planned(row, data_root)
+            plan = planned(row, data_root, workers=1)
             if finished(plan):
                 hours = f"{read_manifest(plan.folder).cost.wall_s / 3600:5.2f} h, done    "
             else:
-                plan = runner.plan(row.request(data_root=data_root, runs=RUNS, workers=1))
                 hours = f"{plan.describe()['expected_s'] / 3600:5.2f} h, expected"
             print(f"    {hours} {row.title}", flush=True)
 
@@ -97,19 +96,21 @@ def main() -> int:
     chosen = arguments.only or [name for name in GROUPS if arguments.more or name not in MORE]
     groups = {name: GROUPS[name] for name in chosen}
     failures: dict[str, EmbenchError] = {}
+    plans: dict[str, list[Plan]] = {}
     try:
         if arguments.list:
             show(groups, arguments.data_root)
             return 0
         for name, rows in groups.items():
             began = time.monotonic()
-            plans = [planned(row, arguments.data_root) for row in rows]
-            plans = [plan for plan in plans if finished(plan) or not arguments.finished]
-            print(f"{name}: {len(plans)} runs", flush=True)
-            failures |= run_group(plans, arguments.data_root)
+            plans[name] = [planned(row, arguments.data_root) for row in rows]
+            wanted = [plan for plan in plans[name] if finished(plan) or not arguments.finished]
+            print(f"{name}: {len(wanted)} runs", flush=True)
+            failures |= run_group(wanted, arguments.data_root)
             print(f"{name}: done in {format_duration(time.monotonic() - began)}", flush=True)
         if not arguments.only:
-            drop_others([planned(row, arguments.data_root) for rows in GROUPS.values() for row in rows])
+            others = [planned(row, arguments.data_root) for name in GROUPS if name not in plans for row in GROUPS[name]]
+            drop_others([*others, *(plan for group in plans.values() for plan in group)])
     except EmbenchError as error:
         print(f"{error.label}: {error}", file=sys.stderr)
         return error.exit_code

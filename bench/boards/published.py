@@ -75,6 +75,12 @@ def metric_of(board: Board) -> str:
     return headlines.pop() if headlines else WITHIN
 
 
+def best_first(board: Board) -> list[tuple[LeaderboardEntry, Score]]:
+    """The rows of a board that have a score, with it."""
+    scored = [(e, score) for e in rows_of(board) if (score := e.score(board.target, metric_of(board)))]
+    return sorted(scored, key=lambda row: -row[1]["mean"])
+
+
 def headline(entry: LeaderboardEntry, board: Board) -> str:
     return str(entry.scores["headlines"][board.target])
 

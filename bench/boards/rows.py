@@ -1,7 +1,7 @@
 """Which runs make the boards. They were chosen before any of these runs.
 
 `GROUPS` are in the order in which they are run and published: features of all datasets, then networks, from the cheap
-ones to those that take hours. `make board` runs the groups down to `MORE`, `make board-more` the others as well.
+ones to those that take hours. `make board` runs all but those of `MORE`, `make board-more` these as well.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from bench.boards.published import (
     WITHIN,
     Board,
     Score,
+    best_first,
     entries,
     figure,
     headline,
@@ -59,6 +60,8 @@ from embench.statistics.significance import holm
 from embench.statistics.summands import headline_summands
 
 BEGIN, END = "<!-- table {}: begin -->", "<!-- table: end -->"
+
+
 # What a board shows
 
 
@@ -94,12 +97,10 @@ def features(board: Board, metric: str | None = None) -> str:
 
 def networks(board: Board) -> str:
     """Rows of networks and what they cost, best first."""
-    metric = metric_of(board)
-    rows = [e for e in rows_of(board) if not is_features(e)]
-    rows.sort(key=lambda e: -((e.score(board.target, metric) or {}).get("mean", -1)))
-    lines = []
-    for entry in rows:
-        score = entry.score(board.target, metric)
+    metric, lines = metric_of(board), []
+    for entry, score in best_first(board):
+        if is_features(entry):
+            continue
         cost = entry.run.cost
         cells = [method(entry), modalities(entry), pretrained(entry) or "—"]
         cells += [f"**{shown(score)}**" if low(score) > 0.5 else shown(score)]
@@ -149,7 +150,7 @@ def _apart(folder: Path, target: str, name: str) -> list[str]:
 
 
 def above(boards: Sequence[Board] = EVERY) -> str:
-    """How many rows of each board lie above chance and above controls, and the best difference to movement."""
+    """How many rows of each board lie above chance, clocks and movement."""
     lines = []
     for board in boards:
         metric, rows = metric_of(board), rows_of(board)
@@ -193,7 +194,7 @@ def pretraining(boards: Sequence[Board] = EVERY) -> str:
     for board in boards:
         rows = rows_of(board)
         scratch = {_without_pretraining(e): e for e in rows if not e.run.method.pretrainers}
-        for entry in [e for e in rows if e.run.method.pretrainers and "frozen" not in str(e.run.recipe.settings)]:
+        for entry in [e for e in rows if e.run.method.pretrainers]:
             if plain := scratch.get(_without_pretraining(entry)):
                 name = f"{method(entry)}, {modalities(entry)}"
                 lines.append([board.title, name, pretrained(entry), *gap_cells(entry, plain, board)])
@@ -271,20 +272,17 @@ def choice(boards: Sequence[Board] = EVERY) -> str:
     """The first row of each board, its lead over the mean of all, and how much of it choosing explains."""
     lines = []
     for board in boards:
-        metric, rows = metric_of(board), rows_of(board)
-        rows = [e for e in rows if e.score(board.target, metric)]
-        rows.sort(key=lambda e: -e.score(board.target, metric)["mean"])  # type: ignore[index]
-        found = ranking(board)
+        rows, found = best_first(board), ranking(board)
         if found.luck is None:
             continue
-        first = rows[0]
-        mean = first.score(board.target, metric)["mean"]  # type: ignore[index]
+        first, score = rows[0]
+        mean = score["mean"]
         bound = "" if found.paired else "at most "
         least = "" if found.paired else "at least "
         told = sum(worst < len(rows) or best > 1 for best, worst in found.ranks)
         name = f"{method(first)}, {modalities(first)}"
         lines.append([
-            board.title, f"`{metric}`", str(len(rows)), name, figure(mean), figure(found.lead),
+            board.title, f"`{metric_of(board)}`", str(len(rows)), name, figure(mean), figure(found.lead),
             bound + figure(found.luck), least + figure(mean - found.luck),
             f"{found.ranks[0][0]}-{found.ranks[0][1]}", str(told),
         ])  # fmt: skip
@@ -292,13 +290,9 @@ def choice(boards: Sequence[Board] = EVERY) -> str:
     return table([*heads, "rows told apart from any other"], lines)
 
 
-@cache
 def ranking(board: Board) -> Ranking:
-    metric = metric_of(board)
-    rows = [e for e in rows_of(board) if e.score(board.target, metric)]
-    rows.sort(key=lambda e: -e.score(board.target, metric)["mean"])  # type: ignore[index]
-    scores: list[Score] = [e.score(board.target, metric) or {} for e in rows]
-    return rank_methods(scores, [summands_of(e.folder, board, metric) for e in rows])
+    rows, metric = best_first(board), metric_of(board)
+    return rank_methods([score for _, score in rows], [summands_of(e.folder, board, metric) for e, _ in rows])
 
 
 @cache
@@ -316,15 +310,13 @@ def noise(boards: Sequence[Board] = EVERY) -> str:
     """How much scores vary between seeds and between rows, and how wide their intervals are."""
     lines = []
     for board in boards:
-        metric = metric_of(board)
-        rows = [e for e in rows_of(board) if e.score(board.target, metric)]
-        scores = [e.score(board.target, metric) or {} for e in rows]
-        widths = [(s["high"] - s["low"]) / 2 for s in scores if s.get("low") is not None]
-        summands = [s for e in rows if (s := summands_of(e.folder, board, metric))]
+        metric, rows = metric_of(board), best_first(board)
+        widths = [(s["high"] - s["low"]) / 2 for _, s in rows if s.get("low") is not None]
+        summands = [s for e, _ in rows if (s := summands_of(e.folder, board, metric))]
         seeds = [np.std(np.nansum(s.by_seed, 1), ddof=1) for s in summands]
         gaps = [_detectable(a, b) for k, a in enumerate(summands) for b in summands[:k] if a.fits == b.fits]
         lines.append([
-            board.title, f"`{metric}`", str(len(rows)), figure(np.std([s["mean"] for s in scores], ddof=1)),
+            board.title, f"`{metric}`", str(len(rows)), figure(np.std([s["mean"] for _, s in rows], ddof=1)),
             figure(float(np.median(widths))), figure(float(np.median(seeds))) if seeds else "—",
             figure(float(np.median(gaps))) if gaps else "—",
         ])  # fmt: skip
