@@ -14,6 +14,7 @@ from embench.files import sha256
 from embench.planning.method import FUSION, Method
 from embench.records import record
 from embench.records.manifest import Overlap
+from embench.records.names import family_of
 
 FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
 
@@ -67,12 +68,12 @@ class Weights:
             return "unknown"
         if self.manifest is not None and not self.manifest["seen"]:  # of converted weights that nobody knows
             return "unknown"
-        ours = [entry for entry in self.seen() if _family(entry["dataset"]) == _family(dataset)]
+        ours = [entry for entry in self.seen() if family_of(entry["dataset"]) == family_of(dataset)]
         if any(entry.get("labels") == "source" for entry in ours):
             return "labelled_target"
         shared = self.manifest and set(self.manifest["files"]) & set(marks)
         pretrained_on = self.run["config"]["pretrained_on"] if self.run else ()
-        if ours or shared or any(_family(name) == _family(dataset) for name in pretrained_on):
+        if ours or shared or any(family_of(name) == family_of(dataset) for name in pretrained_on):
             return "unlabelled_target"
         return "none"
 
@@ -166,11 +167,6 @@ def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
     """An entry of what was seen with the number of subjects in place of their names; None where it is not known."""
     subjects = entry["people"]
     return {**entry, "people": len(subjects) if isinstance(subjects, list) else subjects}
-
-
-def _family(dataset: str) -> str:
-    """A dataset's full name without its variant; a plugin of a file has none."""
-    return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])
 
 
 def _short(plugin: str) -> str:

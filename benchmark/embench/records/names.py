@@ -61,3 +61,8 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
 def private_fields(content: Any) -> list[str]:
     """The fields of a record's file that name a class in a file, or a place on a machine: nobody else has it."""
     return [field for field, text in texts_in(content) if names_code(text) or names_place(text)]
+
+
+def family_of(dataset: str) -> str:
+    """A dataset's full name without its variant, which is of the same subjects; a class in a file has none."""
+    return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])

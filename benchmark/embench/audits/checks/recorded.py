@@ -12,6 +12,7 @@ from embench.leaderboard.verify import wrong_scores, wrong_statements
 from embench.records.audit import AuditFinding, CheckResult, Severity
 from embench.records.differences import TOLERANCE
 from embench.records.ledger import looks_at
+from embench.records.names import family_of
 from embench.records.predictions import Labels
 
 
@@ -241,8 +242,3 @@ def overlap_findings(e: Evidence) -> list[AuditFinding]:
         evidence = {"sources": [s.get("dataset") for s in own], "people": [s.get("people") for s in own]}
         findings.append(AuditFinding("severe", what, evidence, "pretrain on other subjects"))
     return findings
-
-
-def family_of(dataset: str) -> str:
-    """A dataset's name without its variant, which is of the same subjects."""
-    return dataset if ":" in dataset else "/".join(dataset.split("/")[:2])

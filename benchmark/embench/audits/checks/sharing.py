@@ -6,9 +6,9 @@ from collections import defaultdict
 from itertools import pairwise
 
 from embench.audits.checks.evidence import Evidence, first_names
-from embench.audits.checks.recorded import family_of
 from embench.interfaces.metric import Undefined
 from embench.records.audit import AuditFinding, CheckResult, Severity
+from embench.records.names import family_of
 
 _SPLIT = "split by subject and group, then train and score again"
 
