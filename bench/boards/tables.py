@@ -107,7 +107,7 @@ def networks(board: Board) -> str:
         cells += [] if metric == WITHIN else [shown(entry.score(board.target, WITHIN))]
         lines.append([*cells, f"{cost.parameters:,}", f"{cost.wall_s / 3600:.2f}"])
     within = [] if metric == WITHIN else [f"`{WITHIN}`"]
-    heads = ["network", "modalities", "pretrained by", f"`{metric}`", *within, "parameters", "core-hours"]
+    heads = ["method", "modalities", "pretrained by", f"`{metric}`", *within, "parameters", "core-hours"]
     return table(heads, lines)
 
 
@@ -336,14 +336,17 @@ def _detectable(a: Summands, b: Summands) -> float:
 def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
     """What a request asks for, whoever states it: a row, a claim or an entry."""
     encoders, settings = (tuple(request.get(name) or ()) for name in ("encoders", "settings"))
-    named = ("dataset", "fusion", "modalities", "targets", "protocol", "train_dataset", "label_subjects")
-    return encoders, tuple(sorted(settings)), tuple(request.get("pretrainers") or ()), *map(request.get, named)
+    modalities = tuple(sorted(request["modalities"].split(",")))  # a claim has them in the order of the dataset
+    named = ("dataset", "fusion", "targets", "protocol", "train_dataset", "label_subjects")
+    pretrainers = tuple(request.get("pretrainers") or ())
+    return encoders, modalities, tuple(sorted(settings)), pretrainers, *map(request.get, named)
 
 
 @cache
 def published() -> dict[tuple[Any, ...], LeaderboardEntry]:
-    """What was asked -> the entry."""
-    return {question(entry.run.config["request"]): entry for entry in entries()}
+    """What was asked -> the entry. Its request has no pretrainers, which may name places; its configuration does."""
+    configs = [(entry, entry.run.config) for entry in entries()]
+    return {question({**c["request"], "pretrainers": c["pretrainers"]}): entry for entry, c in configs}
 
 
 def groups() -> str:
@@ -359,19 +362,22 @@ def groups() -> str:
 
 
 def claims(paper: str, board: Board) -> str:
-    """A paper's claims on a board: both sides, their difference, and the verdict. Holm's correction is over the claims
-    of the paper on this board that both sides of were run."""
-    metric, found = metric_of(board), []
+    """A paper's claims on a board: both sides, their difference, and the verdict. Claims on the same two rows, of which
+    the paper has several scores, are one. Holm's correction is over the claims of which both sides were run."""
+    metric, alike = metric_of(board), dict[tuple[str, ...], tuple[list[Claim], LeaderboardEntry, LeaderboardEntry]]()
     for claim in (c for c in select_claims(paper, ()) if isinstance(c, Claim)):
         stated = [{"protocol": FIXED, **claim.options(side, board.dataset)} for side in ("a", "b")]
         sides = [published().get(question(vars(claimed_request(board.dataset, own, (), {})))) for own in stated]
         if all(sides):
-            found.append((claim, *sides))
+            key = (*(side.run.id for side in sides), claim.direction)
+            alike.setdefault(key, ([], *sides))[0].append(claim)
+    found = list(alike.values())
     gaps = [compared(a.folder, b.folder, board.target, metric) for _, a, b in found]
     asked = {(gap.one, gap.other): gap.p for gap in gaps}
     corrected = dict(zip(asked, holm(list(asked.values())), strict=True))
     lines = []
-    for (claim, *sides), gap in zip(found, gaps, strict=True):
+    for (same, *sides), gap in zip(found, gaps, strict=True):
+        claim = same[0]
         p, estimate = corrected[gap.one, gap.other], gap.difference
         allowed = gap.over == "folds" or estimate.shared is not None
         verdict = direction_verdict(
@@ -379,7 +385,8 @@ def claims(paper: str, board: Board) -> str:
         )
         scores = [shown(side.score(board.target, metric)) for side in sides]
         detectable = "—" if gap.smallest is None else figure(gap.smallest)
-        lines.append([f"{claim.id}: {claim.claim}", *scores, shown(estimate, "+.3f"), figure(p), verdict, detectable])
+        names = ", ".join(one.id for one in same)
+        lines.append([f"{names}: {claim.claim}", *scores, shown(estimate, "+.3f"), figure(p), verdict, detectable])
     return table([f"claim, `{metric}`", "a", "b", "a less b", "p, Holm", "verdict", "detectable"], lines)
 
 

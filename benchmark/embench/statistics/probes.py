@@ -97,6 +97,7 @@ def _read(x: np.ndarray, y: np.ndarray, apart: np.ndarray, *, binary: bool) -> t
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300))
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # as of subjects with few rows
         predicted = cross_val_predict(model, x, y, cv=ways, method="decision_function" if two else "predict")
     if not two:
         return float(balanced_accuracy_score(y, predicted)), 1 / len(several)
