@@ -14,8 +14,9 @@ from typing import Any
 from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
-from embench.files import sha256
-from embench.leaderboard.entries import LeaderboardEntry, read_summands, shared_files
+from embench.files import digest
+from embench.leaderboard.attestations import entry_digest
+from embench.leaderboard.entries import LeaderboardEntry, read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
@@ -43,7 +44,7 @@ def verify_entries(entries: Iterable[LeaderboardEntry], progress: ProgressCallba
     """
     known, verifier = list(entries), _verifier()
     for i, entry in enumerate(known, 1):
-        mark = cache_root() / "verified" / _digest_of(entry, verifier)
+        mark = cache_root() / "verified" / digest([entry_digest(entry.folder, entry.run), verifier])
         if not mark.is_file():
             if found := _findings(entry.folder):
                 more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
@@ -212,16 +213,6 @@ def _wrong_summands(folder: Path, record: Record) -> Iterator[str]:
     made = {target: summands.as_json() for target, summands in found.items() if summands}
     for difference in differences(read_summands(folder), made):
         yield f"{SUMMANDS_FILE}: {difference}"
-
-
-def _digest_of(entry: LeaderboardEntry, verifier: str) -> str:
-    """Of all that an entry consists of, and of the code that verifies it."""
-    own = [path for path in sorted(entry.folder.iterdir()) if path.is_file()]
-    shared = shared_files(entry.folder, entry.run.entry) if entry.run.entry else []
-    made = hashlib.sha256(verifier.encode())
-    for path in (*own, *shared):
-        made.update(f"{path.name} {sha256(path) if path.is_file() else 'missing'}\n".encode())
-    return made.hexdigest()
 
 
 def _verifier() -> str:
