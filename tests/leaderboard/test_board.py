@@ -376,7 +376,7 @@ def test_looks_without_the_seal_of_the_ledger_are_unknown(tmp_path: Path) -> Non
 def test_rows_that_nobody_else_has_run_have_no_rank_and_are_in_order(tmp_path: Path) -> None:
     put(tmp_path, "self", 0.9, attested=False)
     attest(put(tmp_path, "checked", 0.8, attested=False), "verified")
-    put(tmp_path, "low", 0.6)
+    put(tmp_path, "low", 0.66)
     put(tmp_path, "high", 0.7)
     assert ranks(tmp_path) == {"high": (1, 2), "low": (1, 2), "self": None, "checked": None}
     [section] = leaderboard_sections(tmp_path)
@@ -407,7 +407,7 @@ def test_the_highest_attestation_that_is_of_the_entry_as_it_is_counts(tmp_path: 
     [
         ({"level": "best"}, "level: Input should be"),
         ({"by": "Somebody Else"}, "is not what its file name says"),
-        ({"nonce": "1"}, "stages of a spot check|a spot check has a nonce"),
+        ({"nonce": "1"}, "a spot check has a nonce"),
         ({"extra": 1}, "extra: unknown key"),
     ],
 )

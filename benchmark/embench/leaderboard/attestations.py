@@ -65,7 +65,7 @@ class Attestation(BaseModel):
 
     @model_validator(mode="after")
     def _fits_its_level(self) -> Self:
-        if (self.level == "spot_checked") != (self.stages is not None and self.nonce is not None):
+        if {self.nonce is not None, self.stages is not None} != {self.level == "spot_checked"}:
             raise ValueError("a spot check has a nonce and the stages that follow from it, and nothing else has")
         return self
 
