@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from embench.cli import console
+from embench.cli import console, leaderboard_reproduce, leaderboard_verify
 from embench.cli.options import DataRoot
 from embench.errors import DataError
 from embench.records import cost
@@ -22,6 +22,9 @@ from embench.records.wording import (
 )
 
 leaderboard_app = typer.Typer(help="Show published entries and build their tables.", no_args_is_help=True)
+
+leaderboard_app.command("verify")(leaderboard_verify.verify)
+leaderboard_app.command("reproduce")(leaderboard_reproduce.reproduce)
 
 BoardsFolder = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
 

@@ -14,16 +14,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError, model_validator
 
-from embench.errors import CheckFailed, DataError, MachineError, breaks_schema, faults
+import embench
+from embench.errors import CheckFailed, DataError, MachineError, UsageError, breaks_schema, faults
 from embench.files import parse_json, read_text, sha256, write_text
 from embench.records.entry import shared_files
 from embench.records.manifest import Line, Manifest, Word, check_texts
-from embench.records.record import read_folds
+from embench.records.record import read_folds, read_manifest
 from embench.records.superseded import SUPERSEDED_FILE
+from embench.system import version_of
 
 ATTESTATIONS_FOLDER = "attestations"
 
@@ -112,6 +114,29 @@ def best_attestation(found: Iterable[Found]) -> Attestation | None:
     """The one of the highest level that counts; of several, the first that was made."""
     valid = [each.attestation for each in found if not each.stale]
     return min(valid, key=lambda a: (-LEVELS.index(a.level), a.on, a.by), default=None)
+
+
+def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **figures: Any) -> Path:
+    """Writes what `by` checked today of the entry in `folder`; the path of the file.
+
+    Args:
+        out: the file to write; by default in its place beside the board's entries.
+        figures: further fields of `Attestation`.
+
+    Raises:
+        UsageError: `by` is no name. MachineError: the file cannot be written.
+    """
+    run = read_manifest(folder)
+    versions = {"embench": embench.__version__} | {name: version_of(name) for name in ("torch", "numpy")}
+    stated = {"protocol": run.protocol.name, "entry": run.id, "digest": entry_digest(folder, run), "level": level}
+    try:
+        made = Attestation.model_validate(
+            {**stated, "by": by, "on": dt.datetime.now(dt.UTC).date(), "versions": versions, **figures}
+        )
+    except ValidationError as error:
+        found = faults(error)
+        raise UsageError(breaks_schema("the attestation", found), where=f"--by {by}", expected="a name") from error
+    return write_attestation(folder, run, made, out)
 
 
 def write_attestation(folder: Path, run: Manifest, made: Attestation, out: Path | None = None) -> Path:
