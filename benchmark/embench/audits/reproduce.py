@@ -19,12 +19,14 @@ import numpy as np
 from embench.audits.collect import rebuild_plan
 from embench.callbacks import EventCallback
 from embench.data import find
+from embench.data.labelled import labels_of
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, UsageError
 from embench.files import digest
 from embench.leaderboard.attestations import Level, Stage, entry_digest, picked_stages, tested_stages
 from embench.leaderboard.checks import check_entry, entry_name, failures
+from embench.leaderboard.own_data import labels_apart
 from embench.leaderboard.recompute import recomputed_scores
 from embench.leaderboard.sealing import sealed_scores
 from embench.leaderboard.verify import means_in
@@ -35,7 +37,6 @@ from embench.records.differences import ABSENT, TOLERANCE, Difference, differenc
 from embench.records.manifest import Manifest
 from embench.records.predictions import MODEL, Predictions
 from embench.records.record import Record, read_record
-from embench.records.wording import compared_metric
 from embench.registry.trust import installed_only
 from embench.runs import evaluate
 from embench.runs.manifest import cost_of
@@ -44,7 +45,7 @@ from embench.statistics.evaluation import model_rows
 from embench.system import version_of
 
 SCORE_TOLERANCE = 0.005
-"""By how much a headline may differ where other versions of libraries, other code or another device computed it."""
+"""By how much a score may differ where other versions of libraries, other code or another device computed it."""
 _MOST_NAMED = 3
 
 
@@ -148,6 +149,9 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, made: Reproducti
     if isinstance(run.cohort.people, list):
         stated["people"], here["people"] = sorted(run.cohort.people), sorted(planned.test.subjects)
     made.wrong += [f"run.yaml: {difference}" for difference in differences(stated, here)]
+    if record.labels is not None:
+        index = planned.test.positions
+        made.wrong += labels_apart(record.labels, labels_of(planned.test, planned.test.targets, planned.folds, index))
     if _folds(record.folds) != _folds(evaluate.fold_rows(planned)):
         made.wrong.append("folds: the protocol deals these subjects out otherwise")
     for name, version in _versions().items():
@@ -228,36 +232,31 @@ def _compare_predictions(record: Record, theirs: Predictions, mine: Predictions,
             )
         return
     before, after = (recomputed_scores(replace(record, predictions=part)) for part in (theirs, mine))
-    _compare_headlines(before, after, made)
+    _compare_scores(before, after, made)
 
 
 def _sorted(predictions: Predictions) -> Predictions:
     return predictions.take(np.lexsort([predictions[name] for name in ("seed", "unit", "target")]))
 
 
-def _compare_headlines(before: Mapping[str, Any], after: Mapping[str, Any], made: Reproduction) -> None:
-    """Each target's headline, or the score within subjects where it is undefined."""
-    gaps = {}
-    for target, headline in before["headlines"].items():
-        name = compared_metric(headline, before["scores"][target])
-        one, other = (scores["scores"][target].get(name, {}).get("mean") for scores in (before, after))
-        if one is None or other is None:
-            made.wrong.append(f"scores: {name} of {target} is undefined in what was run again, and cannot be compared")
-            continue
-        gaps[f"{target}: {name}"] = abs(one - other)
-    made.greatest["scores"] = max(gaps.values(), default=0.0)
-    made.wrong += [
-        f"scores: {name} differs by {gap:.3f}, more than {SCORE_TOLERANCE}"
-        for name, gap in gaps.items()
-        if gap > SCORE_TOLERANCE
-    ]
+def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], made: Reproduction) -> None:
+    """All scores of the method that are defined in both."""
+    one, other = dict(means_in(before["scores"])), dict(means_in(after["scores"]))
+    gaps = {name: abs(one[name] - other[name]) for name in one.keys() & other.keys()}
+    if not gaps:
+        made.wrong.append("scores: none is defined in what was run again, so that nothing can be compared")
+        return
+    name = max(gaps, key=lambda each: gaps[each])
+    made.greatest["scores"] = gaps[name]
+    if gaps[name] > SCORE_TOLERANCE:
+        made.wrong.append(f"scores: {name} differs by {gaps[name]:.3f}, more than {SCORE_TOLERANCE}")
 
 
 def _compare_sealed(record: Record, scores: Mapping[str, Any], made: Reproduction) -> None:
     """On the digits that are published."""
     again = sealed_scores(scores)
     if made.notes:
-        _compare_headlines(record.scores, again, made)
+        _compare_scores(record.scores, again, made)
         return
     made.tolerances = {"scores": TOLERANCE}
     found = list(differences(json.loads(json.dumps(record.scores)), json.loads(json.dumps(again))))

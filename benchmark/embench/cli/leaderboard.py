@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from embench.cli import console, leaderboard_reproduce, leaderboard_verify
+from embench.cli import console, leaderboard_reproduce, leaderboard_submit, leaderboard_verify
+from embench.cli.leaderboard_submit import BoardsFolder
 from embench.cli.options import DataRoot
 from embench.errors import DataError
 from embench.records import cost
@@ -21,12 +22,12 @@ from embench.records.wording import (
     short_row_method_name,
 )
 
-leaderboard_app = typer.Typer(help="Show published entries and build their tables.", no_args_is_help=True)
+leaderboard_app = typer.Typer(help="Show, send, check and reproduce published entries.", no_args_is_help=True)
 
+leaderboard_app.command("submit")(leaderboard_submit.submit)
+leaderboard_app.command("supersede")(leaderboard_submit.supersede)
 leaderboard_app.command("verify")(leaderboard_verify.verify)
 leaderboard_app.command("reproduce")(leaderboard_reproduce.reproduce)
-
-BoardsFolder = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
 
 
 @leaderboard_app.command("show")

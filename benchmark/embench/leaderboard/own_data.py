@@ -42,7 +42,12 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
         return [] if found == "same" else [f"{SEAL_FILE}: the seal is not that of the labels of the data"]
     if cohort.store.key != run.dataset.fingerprint:
         return Undefined("not compared with the data: the files here, or the code that prepares them, are others")
-    theirs, here = _by_unit(record.labels), _by_unit(mine)
+    return labels_apart(record.labels, mine)
+
+
+def labels_apart(recorded: Labels, mine: Labels) -> list[str]:
+    """In words, how many labels of a record are not those of the data."""
+    theirs, here = _by_unit(recorded), _by_unit(mine)
     different = sorted(name for name in theirs.keys() | here.keys() if theirs.get(name) != here.get(name))
     if not different:
         return []
