@@ -24,7 +24,7 @@ from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, UsageError
 from embench.files import digest
-from embench.leaderboard.attestations import Level, Stage, entry_digest, picked_stages, tested_stages
+from embench.leaderboard.attestations import Level, Stage, entry_digest, picked_stages, stages_of
 from embench.leaderboard.checks import check_entry, entry_name, failures
 from embench.leaderboard.own_data import labels_apart
 from embench.leaderboard.recompute import recomputed_scores
@@ -35,7 +35,7 @@ from embench.planning.plan import Plan, assumed
 from embench.records import ledger
 from embench.records.differences import ABSENT, TOLERANCE, Difference, differences
 from embench.records.manifest import Manifest
-from embench.records.predictions import MODEL, Predictions
+from embench.records.predictions import MODEL, Labels, Predictions
 from embench.records.record import Record, read_record
 from embench.registry.trust import installed_only
 from embench.runs import evaluate
@@ -106,7 +106,7 @@ def reproduce_entry(
                 expected="a whole reproduction, whose scores are compared",
             )
         made.level, made.nonce = "spot_checked", nonce if nonce is not None else secrets.token_hex(8)
-        made.stages = picked_stages(entry_digest(folder, run), made.nonce, stages, tested_stages(folder, run))
+        made.stages = picked_stages(entry_digest(folder, run), made.nonce, stages, stages_of(folder, run))
     with _folder(runs) as place, installed_only(str(folder / "run.yaml")):
         planned, reason = rebuild_plan(record, data_root, place)
         if planned is None:
@@ -147,11 +147,13 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, made: Reproducti
     stated: dict[str, Any] = {"pretrain_overlap": run.pretrain_overlap, "assumed": list(run.recipe.assumed)}
     here: dict[str, Any] = {"pretrain_overlap": planned.overlap, "assumed": assumed(planned.method)}
     if isinstance(run.cohort.people, list):
-        stated["people"], here["people"] = sorted(run.cohort.people), sorted(planned.test.subjects)
+        theirs, mine = set(run.cohort.people), set(planned.test.subjects)
+        if theirs != mine:
+            other = ", ".join(sorted(theirs ^ mine)[:_MOST_NAMED])
+            made.wrong.append(f"run.yaml: cohort.people: {len(theirs)}, but {len(mine)} in the data here ({other} ..)")
     made.wrong += [f"run.yaml: {difference}" for difference in differences(stated, here)]
     if record.labels is not None:
-        index = planned.test.positions
-        made.wrong += labels_apart(record.labels, labels_of(planned.test, planned.test.targets, planned.folds, index))
+        made.wrong += labels_apart(record.labels, _labels(planned))
     if _folds(record.folds) != _folds(evaluate.fold_rows(planned)):
         made.wrong.append("folds: the protocol deals these subjects out otherwise")
     for name, version in _versions().items():
@@ -160,6 +162,12 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, made: Reproducti
     if planned.setting.device != "cpu":
         made.notes.append(f"run on {planned.setting.device}")
     made.tolerances = {"scores": SCORE_TOLERANCE} if made.notes else {"predictions": TOLERANCE}
+
+
+def _labels(planned: Plan) -> Labels:
+    """Those of the tested units, made by the card's rules; the folds are of the dataset that is trained on."""
+    cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
+    return labels_of(cohort, cohort.targets, folds, cohort.positions)
 
 
 def _versions() -> dict[str, Any]:

@@ -98,7 +98,7 @@ def attestations_of(folder: Path, run: Manifest) -> list[Found]:
             )
         stale = "" if known.digest == entry_digest(folder, run) else "the entry has changed since"
         if not stale and known.stages is not None:
-            expected = picked_stages(known.digest, str(known.nonce), len(known.stages), tested_stages(folder, run))
+            expected = picked_stages(known.digest, str(known.nonce), len(known.stages), stages_of(folder, run))
             if known.stages != expected:
                 raise CheckFailed(
                     "the stages of a spot check do not follow from the entry and the nonce",
@@ -178,7 +178,7 @@ def entry_digest(folder: Path, run: Manifest) -> str:
     return made.hexdigest()
 
 
-def tested_stages(folder: Path, run: Manifest) -> list[Stage]:
+def stages_of(folder: Path, run: Manifest) -> list[Stage]:
     """The (seed, fold) in which an entry has test subjects."""
     return sorted({(int(row["seed"]), int(row["fold"])) for row in read_folds(folder, run) if row["role"] == "test"})
 

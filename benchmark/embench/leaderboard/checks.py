@@ -92,8 +92,8 @@ def _form(of: _Subject) -> Iterator[str]:
             yield f"{name} names files that nobody else has: {', '.join(places[:3])}"
 
 
-def _shared(of: _Subject) -> Found:
-    """That the files which it shares are there and are what their names say."""
+def _contents(of: _Subject) -> Found:
+    """That its tables can be read, and the files which it shares are there and are what their names say."""
     _ = of.record  # reading it compares them
     return []
 
@@ -157,7 +157,7 @@ _READING: dict[str, Callable[[_Subject], Found]] = {
     "files": _files,
     "texts": _texts,
     "form": _form,
-    "shared files": _shared,
+    "contents": _contents,
 }
 """Without these, nothing else can be checked."""
 _CHECKS: dict[str, Callable[[_Subject], Found]] = {
