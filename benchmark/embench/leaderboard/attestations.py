@@ -160,7 +160,7 @@ def write_attestation(folder: Path, run: Manifest, made: Attestation, out: Path 
 
 def attestation_folder(folder: Path) -> Path:
     """Where the attestations lie of the entry `<board>/<protocol>/<id>`."""
-    return Path(folder).resolve().parent.parent / ATTESTATIONS_FOLDER
+    return Path(folder).absolute().parent.parent / ATTESTATIONS_FOLDER
 
 
 def attestation_name(protocol: str, entry: str, by: str) -> str:
