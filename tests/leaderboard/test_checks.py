@@ -55,6 +55,7 @@ def test_a_board_is_verified_as_a_whole(two: tuple[Path, Path], capsys: pytest.C
     assert "a file that the entries of a board share is missing" in out
     assert "2 entries, 2 with a check that failed" in out
     assert verify(boards / "nothing") == 2
+    assert verify(boards / "acme-own") == verify(two[0].parent) == 1  # a board, a protocol
 
 
 def test_nothing_is_attested_but_what_passed(two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,6 +103,19 @@ def test_entries_may_be_added_and_superseded(
     capsys.readouterr()
     assert verify(boards, "--against", earlier) == 1
     assert f"{added.name}--a-reader.json came with the entry" in capsys.readouterr().out
+
+
+def test_what_is_added_to_an_entry_that_did_not_change_is_checked(
+    two: tuple[Path, Path], earlier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boards, folder = two[0].parents[2], two[0].parents[1] / "attestations"
+    wrong = attest(two[1], "verified", "Somebody Else")
+    wrong.write_text(wrong.read_text().replace("verified", "best"))
+    assert verify(boards, "--against", earlier) == 1
+    assert "level: Input should be 'verified'" in capsys.readouterr().out
+    wrong.rename(folder / "subject-independent-v2--another--somebody-else.json")
+    assert verify(boards, "--against", earlier) == 1
+    assert "it is of no entry" in capsys.readouterr().out
 
 
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -34,10 +34,13 @@ def reproduce(
         Path | None, typer.Option("--out", help="File for the attestation; default: beside the board's entries.")
     ] = None,
 ) -> None:
-    """Run the request of entries again and compare; write an attestation of each that is reproduced."""
+    """Run the request of entries again and compare; write an attestation of each that is reproduced.
+
+    Of several entries, those that you attested before are passed over, and the others go on after a failure.
+    """
     from embench.audits.reproduce import reproduce_entry
     from embench.cli.progress import Progress
-    from embench.leaderboard.attestations import attest
+    from embench.leaderboard.attestations import attest, attested_by
     from embench.leaderboard.checks import entry_name, folders_at
 
     folders = [folder for path in entries for folder in folders_at(path)]
@@ -47,6 +50,9 @@ def reproduce(
         raise UsageError("a nonce picks the folds of a spot check", where="--nonce", expected="--stages N as well")
     failed = 0
     for folder in folders:
+        if len(folders) > 1 and attested_by(folder, by, "reproduced" if stages is None else "spot_checked"):
+            console.note(f"attested by {by} already: {entry_name(folder)}")
+            continue
         try:
             with Progress() as progress:
                 found = reproduce_entry(

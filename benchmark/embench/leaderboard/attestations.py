@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
@@ -19,7 +20,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError, model_validator
 
 import embench
-from embench.errors import CheckFailed, DataError, MachineError, UsageError, breaks_schema, faults
+from embench.errors import CheckFailed, DataError, EmbenchError, MachineError, UsageError, breaks_schema, faults
 from embench.files import parse_json, read_text, sha256, write_text
 from embench.records.entry import shared_files
 from embench.records.manifest import Line, Manifest, Word, check_texts
@@ -137,6 +138,15 @@ def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **fi
         found = faults(error)
         raise UsageError(breaks_schema("the attestation", found), where=f"--by {by}", expected="a name") from error
     return write_attestation(folder, run, made, out)
+
+
+def attested_by(folder: Path, by: str, level: Level) -> bool:
+    """Whether this person attests the entry in `folder` as it is, at this level or a higher one; not where the entry or
+    an attestation cannot be read."""
+    with suppress(EmbenchError):
+        mine = [f.attestation for f in attestations_of(folder, read_manifest(folder)) if not f.stale]
+        return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in mine)
+    return False
 
 
 def write_attestation(folder: Path, run: Manifest, made: Attestation, out: Path | None = None) -> Path:

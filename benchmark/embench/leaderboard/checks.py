@@ -15,7 +15,12 @@ from embench.callbacks import ProgressCallback
 from embench.errors import EmbenchError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard import verify
-from embench.leaderboard.attestations import LEVEL_NAMES, attestation_folder, entry_digest
+from embench.leaderboard.attestations import (
+    ATTESTATIONS_FOLDER,
+    LEVEL_NAMES,
+    attestation_folder,
+    entry_digest,
+)
 from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_entry
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.own_data import wrong_labels
@@ -176,12 +181,21 @@ _CHECKS: dict[str, Callable[[_Subject], Found]] = {
 }
 
 
-def check_entry(folder: Path, data_root: Path | None = None) -> Iterator[EntryCheck]:
-    """All checks of the entry in `folder`; its labels are compared with data below `data_root` where they are there."""
+_ALL = _READING | _CHECKS
+_ADDED = {name: _ALL[name] for name in ("files", "texts", "form", "superseded")}
+"""What may have changed though an entry did not: what is said of it."""
+
+
+def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool = False) -> Iterator[EntryCheck]:
+    """All checks of the entry in `folder`; its labels are compared with data below `data_root` where they are there.
+
+    Args:
+        unchanged: whether the entry was checked before, so that only what others have added is.
+    """
     folder = Path(folder).absolute()
     of, name, broken = _Subject(folder, data_root), entry_name(folder), ""
     with installed_only(str(folder / "run.yaml")):
-        for check, made in (_READING | _CHECKS).items():
+        for check, made in (_ADDED if unchanged else _ALL).items():
             if broken:
                 yield EntryCheck(name, check, "not possible", f"the check `{broken}` failed")
                 continue
@@ -222,12 +236,14 @@ def entry_name(folder: Path) -> str:
 
 
 def folders_at(path: Path) -> list[Path]:
-    """The entry at `path`, or all entries of the boards below it.
+    """The entry at `path`, or all entries of the boards, the board or the protocol there.
 
     Raises:
         UsageError: there is none.
     """
     found = [path] if (path / "run.yaml").is_file() else entry_folders(path)
+    for pattern in ("*/*/run.yaml", "*/run.yaml"):  # of a board, of a protocol
+        found = found or [each.parent for each in sorted(path.glob(pattern))]
     if not found:
         raise UsageError("there is no entry", where=str(path), expected="the folder of an entry, or of leaderboards")
     return found
@@ -239,19 +255,22 @@ def check_boards(
     """All checks of the entry or the boards at `path`.
 
     Args:
-        earlier: boards of before, to which entries may only have been added. Those that are as they were are not
-            checked again.
+        earlier: boards of before, to which entries may only have been added. Of those that are as they were, only what
+            others have added is checked.
 
     Raises:
-        UsageError: there is no entry at `path`.
+        UsageError: there is no entry at `path`, or `earlier` is given and `path` is not the folder of all boards.
     """
     folders = folders_at(path)
+    if earlier and not entry_folders(path):
+        raise UsageError("only the folder of all boards has an earlier state", where=str(path), expected="leaderboards")
     before = {entry_name(folder): folder for folder in entry_folders(earlier)} if earlier else {}
     if earlier:
         yield from check_history(path, earlier)
     for i, folder in enumerate(folders, 1):
-        if not (entry_name(folder) in before and _digest(folder) == _digest(before[entry_name(folder)])):
-            yield from check_entry(folder, data_root)
+        known = before.get(entry_name(folder))
+        unchanged = known is not None and _digest(folder) == _digest(known)
+        yield from check_entry(folder, data_root, unchanged=unchanged)
         if progress:
             progress(i, len(folders), folder.name)
 
@@ -260,6 +279,11 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
     """That every entry and every attestation of the boards `earlier` is still there, the entries unchanged but for what
     took their place, and that no entry comes with an attestation of its own."""
     now = {entry_name(folder): folder for folder in entry_folders(boards)}
+    for path in sorted(boards.glob(f"*/{ATTESTATIONS_FOLDER}/*")):
+        protocol, _, rest = path.name.partition("--")
+        board, id_ = path.parts[-3], rest.rpartition("--")[0]
+        if f"{board}/{protocol}/{id_}" not in now or path.suffix != ".json":
+            yield EntryCheck(f"{board}/{ATTESTATIONS_FOLDER}/{path.name}", "history", "failed", "it is of no entry")
     before = {entry_name(folder): folder for folder in entry_folders(earlier)}
     for name, folder in before.items():
         wrong = _changed(now.get(name), folder)

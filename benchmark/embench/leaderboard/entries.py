@@ -35,11 +35,6 @@ class LeaderboardEntry:
     superseded: Superseded | None = None
 
     @property
-    def name(self) -> str:
-        """What the entry is called below the folder of leaderboards."""
-        return f"{self.board}/{self.run.protocol.name}/{self.run.id}"
-
-    @property
     def evidence(self) -> dict[str, Any]:
         """The highest level of evidence that somebody attests, with who and when; without any, the author's own."""
         best = best_attestation(self.attestations)
