@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import numpy as np
 import pytest
 import yaml
 
+from embench import registry
 from embench.cli import main
 from embench.leaderboard.attestations import entry_digest, picked_stages, stages_of
 from embench.records import entry
 from embench.records.record import read_manifest
 
 from ..attacks.test_forged_entries import FORGERIES, Forger
-from .boards import Place, place
+from .boards import METHOD, Place, place
 from .test_verify import published, record
 
 __all__ = ["place", "published", "record"]
@@ -99,6 +101,34 @@ def test_a_spot_check_finds_predictions_that_were_moved_in_the_folds_that_it_run
     assert reproduce(copied, place, "--stages", "2", "--nonce", miss) == 0
     assert reproduce(copied, place, "--stages", "2", "--nonce", hit) == 1
     assert "seed 1, fold 2" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_entries_without_labels_are_compared_by_their_seal_and_their_published_digits(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader = registry.load("dataset", "stress_predict")
+    monkeypatch.setattr(reader, "card", replace(reader.card, labels_public="no"))
+    data, boards = ["--data-root", str(place.data)], tmp_path / "boards"
+    assert main(["run", *METHOD, "--fusion", "lda", *data, "--runs", str(tmp_path / "runs")]) == 0
+    [run] = (tmp_path / "runs").glob("stress_predict/*")
+    assert main(["leaderboard", "submit", str(run), "--boards", str(boards), *data]) == 0
+    [folder] = boards.glob("stress_predict/*/handcrafted-lda-*")
+    assert not (folder / entry.PREDICTIONS_FILE).exists()
+    capsys.readouterr()
+    assert verify(folder, *data) == 0
+    assert "labels        passed" in capsys.readouterr().out
+    assert reproduce(folder, place, "--stages", "2") == 2  # it holds no predictions of single folds
+    assert reproduce(folder, place) == 0
+    assert "greatest difference of scores: 0" in capsys.readouterr().out
+    Forger(folder).edit_scores(lambda scores: scores["scores"]["stress"]["auroc"].update(mean=0.9))
+    assert verify(folder, *data) == 0  # nothing in it contradicts that
+    assert reproduce(folder, place) == 1
+    assert "scores.stress.auroc.mean: 0.9, but it follows" in capsys.readouterr().out
+    seal = folder / "labels.hmac"
+    seal.write_text(seal.read_text().replace("labels ", "labels 0"))
+    assert verify(folder, *data) == 1
+    assert "the seal is not that of the labels of the data" in capsys.readouterr().out
 
 
 PLANTED: dict[str, Any] = {
