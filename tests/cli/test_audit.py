@@ -93,7 +93,7 @@ def test_an_entry_takes_the_audit_along_and_its_board_shows_it(run, tmp_path, em
     assert "| not audited |" in published()
     assert embench("audit", run.folder, "--trust-code", "--out", folder).code == 0
     counts = json.loads((folder / "audit.json").read_text())
-    assert f"| {audit_status(counts)} |" in published()
+    assert f"| {audit_status(counts)}, **suspicious** |" in published()
     assert len(list(boards.glob("*/*/*/audit.json"))) == 1
 
 

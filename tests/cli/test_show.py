@@ -58,7 +58,8 @@ def test_board_rows(embench, monkeypatch):
         "kind": "method", "rank": (1, 5), "encoders": {"eda": "cnn_tf", "ppg": "cnn_tf"}, "fusion": "late",
         "pretrainers": [], "modalities": ["eda", "ppg"], "recipe": "small", "people": 24, "headline": "auroc_within",
         "score": number, "not_cleared": ["elapsed_time"], "id": "r1", "mark": [], "apart": [],
-        "cost": {"wall_s": 3.0, "parameters": 1200},
+        "cost": {"wall_s": 3.0, "parameters": 1200}, "suspicious": True,
+        "evidence": {"level": "spot_checked", "by": "A. Reader", "on": "2026-11-22"},
     }  # fmt: skip
     control = {"kind": "control", "control": "prior", "people": 24, "score": None, "id": "r1"}
     section = {"dataset": "d", "protocol": "p", "target": "t", "leaks": True, "rows": [method, control]}
@@ -67,6 +68,7 @@ def test_board_rows(embench, monkeypatch):
     monkeypatch.setattr("embench.leaderboard.leaderboard_sections", lambda *_: [section])
     done = embench("leaderboard", "show")
     assert "d, p (superseded by p-v2), leaks, target t" in done.out
+    assert "spot-checked by A. Reader, 2026-11-22, suspicious" in done.out
     assert "3 s" in done.out
     assert "1.2 k" in done.out
     assert "cnn_tf + late" in done.out

@@ -15,6 +15,8 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.leaderboard import build_leaderboards, finished_runs, leaderboard_sections, publish_runs
 from embench.records.predictions import ANY_SEED, Labels, Predictions
 
+from .conftest import attest
+
 
 def number(mean: float, half: float = 0.05) -> dict[str, Any]:
     return {"mean": mean, "std": 0.1, "low": mean - half, "high": mean + half, "people": 24, "over": "people"}
@@ -31,6 +33,7 @@ def put(
     subjects: int = 24,
     not_cleared: tuple[str, ...] = (),
     headline: str = "auroc_crossed_time",
+    attested: bool = True,
     **changed: Any,
 ) -> Path:
     """An entry on the stress board, as an exported run leaves it."""
@@ -79,6 +82,8 @@ def put(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.yaml").write_text(yaml.safe_dump(run))
     (folder / "scores.json").write_text(json.dumps(scores))
+    if attested:
+        attest(folder)
     return folder
 
 
@@ -221,8 +226,9 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells == [
         "1", "cnn_tf + late, after masked_value", "ppg, eda", "small (1 assumed)", "24", "0.612 [0.562, 0.662]",
-        "0.700", "0.650", "**not above elapsed_time**", "not audited", "2 min, cpu", "1.25 M", "not measured",
-        "not measured", "not measured", "3 / 2 / —", "0, 1, 2",
+        "0.700", "0.650", "**not above elapsed_time**", "not audited",
+        "reproduced by A. Reader, 2026-11-22", "2 min, cpu", "1.25 M", "not measured", "not measured", "not measured",
+        "3 / 2 / —", "0, 1, 2",
         "[a](subject-independent-v2/a)",
     ]  # fmt: skip
     [head] = [line for line in page.splitlines() if line.startswith("| rank ")]
@@ -310,7 +316,7 @@ def test_misplaced_and_damaged_entries_are_named(tmp_path: Path) -> None:
 
 def test_an_entry_that_was_being_written_is_passed_over(tmp_path: Path) -> None:
     put(tmp_path, "a")
-    put(tmp_path, ".b.new123")
+    put(tmp_path, ".b.new123", attested=False)
     assert ranks(tmp_path) == {"a": (1, 1)}
 
 
@@ -340,6 +346,8 @@ def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
     entries, refused = publish_runs(finished_runs(tmp_path / "runs"), tmp_path / "boards", key_of)
     assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v2" / "a"]
     assert refused == {tried: ["it scored validation subjects (--dev)"]}
+    assert ranks(tmp_path / "boards") == {"a": None}  # until somebody else has run it
+    attest(entries[0])
     assert ranks(tmp_path / "boards") == {"a": (1, 1)}
 
 
@@ -363,3 +371,49 @@ def test_looks_without_the_seal_of_the_ledger_are_unknown(tmp_path: Path) -> Non
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "looks unknown" in page
     assert "3 / 2" not in page
+
+
+def test_rows_that_nobody_else_has_run_have_no_rank_and_are_in_order(tmp_path: Path) -> None:
+    put(tmp_path, "self", 0.9, attested=False)
+    attest(put(tmp_path, "checked", 0.8, attested=False), "verified")
+    put(tmp_path, "low", 0.66)
+    put(tmp_path, "high", 0.7)
+    assert ranks(tmp_path) == {"high": (1, 2), "low": (1, 2), "self": None, "checked": None}
+    [section] = leaderboard_sections(tmp_path)
+    rows = {row["id"]: row for row in section["rows"] if row["kind"] == "method"}
+    assert [rows[name]["mark"] for name in ("self", "checked", "low")] == [["self-reported"], ["verified"], []]
+    assert rows["checked"]["evidence"] == {"level": "verified", "by": "A. Reader", "on": "2026-11-22"}
+    assert (rows["high"]["letters"], rows["self"]["letters"]) == ("a", "")
+    build_leaderboards(tmp_path)
+    page = (tmp_path / "stress_predict" / "README.md").read_text()
+    assert "| (self-reported) | cnn_tf + late" in page
+    assert "0.700 [0.650, 0.750], not told apart from the next" in (tmp_path / "README.md").read_text()
+
+
+def test_the_highest_attestation_that_is_of_the_entry_as_it_is_counts(tmp_path: Path) -> None:
+    folder = put(tmp_path, "a", attested=False)
+    attest(folder, "verified", "First Reader")
+    attest(folder, "reproduced", "Second Reader")
+    assert attest(folder, "verified", "Second Reader").read_text().count('"reproduced"') == 1  # it is not lowered
+    assert ranks(tmp_path) == {"a": (1, 1)}
+    put(tmp_path, "a", 0.95, attested=False)  # its author changes it
+    assert ranks(tmp_path) == {"a": None}
+    [section] = leaderboard_sections(tmp_path)
+    assert section["rows"][0]["evidence"]["level"] == "self_reported"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"level": "best"}, "level: Input should be"),
+        ({"by": "Somebody Else"}, "is not what its file name says"),
+        ({"nonce": "1"}, "a spot check has a nonce"),
+        ({"extra": 1}, "extra: unknown key"),
+    ],
+)
+def test_a_wrong_attestation_stops_the_board(tmp_path: Path, change: dict[str, Any], says: str) -> None:
+    path = attest(put(tmp_path, "a", attested=False), "verified")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises((CheckFailed, DataError), match=says) as error:
+        leaderboard_sections(tmp_path)
+    assert str(path) == error.value.where

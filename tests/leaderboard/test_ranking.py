@@ -21,6 +21,7 @@ from embench.statistics.scores import compute_scores
 from embench.statistics.significance import SHARED_TRAINING
 
 from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
+from .conftest import attest
 
 GROUPS, SEEDS = 12, 3
 
@@ -164,7 +165,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
         logit = strength * (y - 0.5) + own[k] + 0.2 * noise + 0.1 * rng.normal(size=noise.shape)
         of = recorded(name, 1 / (1 + np.exp(-logit)), y, folds, "auroc_crossed_time", lengths)
         folders[name] = finished(root / name, of)
-    publish_runs(folders.values(), root / "boards", key_of)
+    for entry in publish_runs(folders.values(), root / "boards", key_of)[0]:
+        attest(entry)
     return root / "boards", folders
 
 
@@ -182,6 +184,8 @@ def test_rows_are_told_apart_as_their_runs_are(published: tuple[Path, dict[str, 
     assert ranks["best"] == (1, 1)
     assert ranks["good"] == ranks["alike"] == (2, 3)
     assert ranks["none"] == (4, 4)
+    letters = {row["id"]: row["letters"] for row in section["rows"] if row["kind"] == "method"}
+    assert letters == {"best": "a", "good": "b", "alike": "b", "none": "c"}
 
 
 @pytest.mark.slow
@@ -219,6 +223,7 @@ def test_entries_without_labels_are_compared_by_their_intervals(
     card = {**of.run["card"], "labels_public": "no"}
     record.write_record(tmp_path / "good", replace(of, run={**of.run, "card": card}))
     [entry], _ = publish_runs([tmp_path / "good"], tmp_path / "boards", lambda _: b"key")
+    attest(entry)
     assert not (entry / "summands.json").exists()  # what subjects add to many scores would tell labels
     [section] = leaderboard_sections(tmp_path / "boards")
     [ranking] = section["rankings"].values()

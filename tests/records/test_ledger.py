@@ -56,6 +56,17 @@ def test_the_same_run_counts_once(tmp_path: Path) -> None:
     assert opened(tmp_path / "one") == opened(tmp_path / "two") == first
 
 
+def test_a_reproduction_is_written_down_and_is_no_look(tmp_path: Path, home: Path) -> None:
+    """It shows nothing that was not published; whoever runs the method later all the same, looks."""
+    before = opened(tmp_path / "one")
+    opened(tmp_path / "two", "reproduction of r2", "m2", reproduces="r2")
+    [folder] = (home / "ledger").iterdir()
+    assert [line.get("reproduces") for line in ledger.read_ledger(folder)] == [None, None, "r2", "r2"]
+    after = opened(tmp_path / "one")
+    assert (after.openings, after.tried) == (before.openings, before.tried)
+    assert opened(tmp_path / "two", "r2", "m2").openings["arousal"] == 2
+
+
 def test_dev_looks_are_counted_apart_and_once_each(tmp_path: Path, home: Path) -> None:
     opened(tmp_path / "one")
     for folder in ("one", "two"):

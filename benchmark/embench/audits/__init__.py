@@ -65,7 +65,7 @@ def _audit(
         else:
             checks[name] = found
     if retrained:
-        planned, reason = rebuild_plan(evidence.record, data_root, evidence.folder, dataset)
+        planned, reason = rebuild_plan(evidence.record, data_root, evidence.folder.parent.parent, dataset)
         if planned is None:
             raise UsageError(f"the run cannot be retrained: {reason}", where=f"--retrain {retrained}")
         from embench.audits.retrain import retrain_permuted  # needs torch, which the audit of a submission does without

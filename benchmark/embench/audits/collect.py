@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -10,19 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from embench.audits.checks.evidence import Evidence, FittedStatistics
 from embench.data import find
-from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
+from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
+from embench.data.labelled import labels_of
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
-from embench.interfaces.units import Target
 from embench.leaderboard.recompute import reasons_of_controls
 from embench.leaderboard.sealing import SEAL_FILE, compare_seal
 from embench.planning.request import Request
-from embench.protocols import Fold, Protocol, load_protocol, protocol_names, recorded_protocol
+from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
 from embench.records import embeddings, record
 from embench.records.manifest import Manifest
-from embench.records.predictions import ANY_SEED, Labels
+from embench.records.predictions import Labels
 from embench.statistics.scores import compute_scores
 from embench.store import Store
 from embench.system import lacking, version_of
@@ -50,7 +49,7 @@ def collect_evidence(
     alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     groups = {**cohort.groups, **known.groups}
-    labels = _labels(cohort, targets, dealt)
+    labels = labels_of(cohort, targets, dealt, cohort.eligible)
     rescored: Mapping[str, Any] = {}
     if len(known.predictions):
         rescored = compute_scores(
@@ -64,7 +63,7 @@ def collect_evidence(
             sessions=cohort.sessions,
             not_applicable=reasons_of_controls(known),
         )
-    planned, reason = rebuild_plan(known, data_root, folder, name)
+    planned, reason = rebuild_plan(known, data_root, folder.parent.parent, name)
     differences = [reason] if planned is None else _differences(known.run, planned)
     statistics: Sequence[FittedStatistics] | Undefined
     stages: Sequence[Mapping[str, Any]] | Undefined
@@ -148,33 +147,10 @@ def _own_folds(run: Mapping[str, Any]) -> bool:
     return any("own" in origin for origin in run.get("outside", {}).get("folds", {}).values())
 
 
-def _labels(cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]]) -> Labels:
-    """The labels of all units with one, as the card's rules make them; by seed where training subjects decide the
-    cut."""
-    position = {unit.id: i for i, unit in enumerate(cohort.units)}
-    rows = []
-    for target in targets:
-        made: dict[tuple[int, int], float] = {}
-        if target.rule.cut == "training_mean":
-            keep = set(cohort.positions)
-            for seed, folds in dealt.items():
-                for fold in folds:
-                    train = [position[u] for u in fold.train if position[u] in keep]
-                    label = cohort.labels(target, train)
-                    made |= {(seed, position[u]): label[position[u]] for u in fold.test}
-        else:
-            made = {(ANY_SEED, i): cohort.label[target.name][i] for i in cohort.eligible}
-        for (seed, i), known in made.items():
-            if math.isfinite(known):
-                unit, raw = cohort.units[i], cohort.raw[target.name][i]
-                rows.append((unit.subject, unit.recording, unit.id, target.name, seed, raw, known))
-    return Labels({name: [row[k] for row in rows] for k, name in enumerate(Labels.FIXED)})  # type: ignore[misc]
-
-
 def rebuild_plan(
-    known: record.Record, data_root: Path | None, folder: Path, dataset: str | None = None
+    known: record.Record, data_root: Path | None, runs: Path, dataset: str | None = None
 ) -> tuple[Plan | None, str]:
-    """The plan that the run's request has here, or why it has none."""
+    """The plan that the run's request has here, with this folder of runs; or why it has none."""
     request = known.run["config"].get("request")
     if request is None:
         return None, "its predictions are a submission"
@@ -191,7 +167,7 @@ def rebuild_plan(
     if dataset:
         values["dataset"] = dataset
     values["data_root"] = data_root or _recorded_root(known.run)
-    values["runs"] = folder.parent.parent
+    values["runs"] = runs
     try:
         planned = make(Request(**values))
         decode_videos(planned.cohorts, planned.method, planned.request.workers)  # stages read their frames

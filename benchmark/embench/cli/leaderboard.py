@@ -8,15 +8,26 @@ from typing import Annotated, Any
 
 import typer
 
-from embench.cli import console
+from embench.cli import console, leaderboard_reproduce, leaderboard_submit, leaderboard_verify
+from embench.cli.leaderboard_submit import BoardsFolder
 from embench.cli.options import DataRoot
 from embench.errors import DataError
 from embench.records import cost
-from embench.records.wording import format_control, format_controls, format_rank, format_score, short_row_method_name
+from embench.records.wording import (
+    format_control,
+    format_controls,
+    format_evidence,
+    format_rank,
+    format_score,
+    short_row_method_name,
+)
 
-leaderboard_app = typer.Typer(help="Show published entries and build their tables.", no_args_is_help=True)
+leaderboard_app = typer.Typer(help="Show, send, check and reproduce published entries.", no_args_is_help=True)
 
-BoardsFolder = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
+leaderboard_app.command("submit")(leaderboard_submit.submit)
+leaderboard_app.command("supersede")(leaderboard_submit.supersede)
+leaderboard_app.command("verify")(leaderboard_verify.verify)
+leaderboard_app.command("reproduce")(leaderboard_reproduce.reproduce)
 
 
 @leaderboard_app.command("show")
@@ -37,7 +48,8 @@ def show(
         other = f", trained on {section['trained_on']}" if section["trained_on"] else ""
         title = f"{section['dataset']}, {section['protocol']}{other}{old}{leaks}, target {section['target']}"
         headline = section["rows"][0]["headline"]
-        heads = ["rank", "method", "modalities", "recipe", "subjects", headline, "controls", *cost.COST_COLUMNS, "run"]
+        heads = ["rank", "method", "modalities", "recipe", "subjects", headline, "controls", "evidence"]
+        heads += [*cost.COST_COLUMNS, "run"]
         console.table(heads, [_cells(row) for row in section["rows"]], title=title)
         for sentence in filter(None, map(luck_sentence, section["rankings"].values())):
             console.echo(sentence)
@@ -53,6 +65,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
             str(row["people"]),
             format_control(row["score"]),
             "",
+            "",
             *[""] * len(cost.COST_COLUMNS),
             row["id"],
         ]
@@ -66,6 +79,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         str(row["people"]),
         score,
         controls,
+        format_evidence(row["evidence"]) + (", suspicious" if row["suspicious"] else ""),
     ]
     return [*cells, *cost.format_cost(row["cost"]).values(), row["id"]]
 

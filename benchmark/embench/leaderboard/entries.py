@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,25 +10,37 @@ from typing import Any
 from embench.errors import CheckFailed, DataError
 from embench.files import parse_json, read_text
 from embench.leaderboard import sealing
+from embench.leaderboard.attestations import Found, attestations_of, best_attestation
 from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
-from embench.records.entry import SHARED_FOLDER, SHARED_KINDS, shared_folder, shared_path
-from embench.records.manifest import EntryPart, Manifest
+from embench.records.entry import SHARED_FOLDER, shared_files
+from embench.records.manifest import Manifest
 from embench.records.names import private_fields
-from embench.records.record import read_manifest, read_scores
+from embench.records.record import RUN_FILE, read_manifest, read_scores
+from embench.records.superseded import Superseded, read_superseded
 from embench.statistics.ranking import Summands
 
 
 @dataclass(frozen=True)
 class LeaderboardEntry:
     """One published run; `audit` is None where it was not audited, `summands` (by target) empty where the entry does
-    not hold them."""
+    not hold them, `attestations` what others say of it, `superseded` None where no entry took its place."""
 
     folder: Path
     run: Manifest
     scores: dict[str, Any]
     audit: dict[str, Any] | None = None
     summands: Mapping[str, Summands] = field(default_factory=dict)
+    attestations: Sequence[Found] = ()
+    superseded: Superseded | None = None
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """The highest level of evidence that somebody attests, with who and when; without any, the author's own."""
+        best = best_attestation(self.attestations)
+        if best is None:
+            return {"level": "self_reported", "by": None, "on": None}
+        return {"level": best.level, "by": best.by, "on": best.on.isoformat()}
 
     @property
     def board(self) -> str:
@@ -57,27 +69,33 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
         DataError: one is damaged, or lies in a folder of another dataset, protocol or run.
         CheckFailed: one may not be published at all.
     """
-    entries = []
-    for path in sorted(Path(root).glob("*/*/*/run.yaml")):
-        folder = path.parent
-        if folder.name.startswith("."):
-            continue  # one that was being written when its process died
-        run = read_manifest(folder)
-        scores, audit = read_scores(folder, run.entry), audits.read_audit(folder)
-        named = board_name(run.dataset.name), run.protocol.name, run.id
-        if folder.parts[-3:] != named:
-            raise DataError("an entry lies in the wrong folder", where=str(folder), expected="/".join(named))
-        if places := private_fields(run.content()):
-            raise CheckFailed(
-                "an entry names files that nobody else has",
-                where=f"{path}, {', '.join(places)}",
-                expected="no such field",
-            )
-        if reasons := why_not_publishable(run):
-            raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
-        _check_labels(folder, run, scores, audit)
-        entries.append(LeaderboardEntry(folder, run, scores, audit, _summands(folder)))
-    return entries
+    return [load_entry(folder) for folder in entry_folders(root)]
+
+
+def entry_folders(root: Path) -> list[Path]:
+    """The folders of all entries below `root`, in the order of their names, but those that were being written when
+    their process died."""
+    return [p.parent for p in sorted(Path(root).glob("*/*/*/run.yaml")) if not p.parent.name.startswith(".")]
+
+
+def load_entry(folder: Path) -> LeaderboardEntry:
+    """The entry in `folder`, which is <board>/<protocol>/<run-id>. Raises as `load_entries` does."""
+    run = read_manifest(folder)
+    scores, audit = read_scores(folder, run.entry), audits.read_audit(folder)
+    named = board_name(run.dataset.name), run.protocol.name, run.id
+    if folder.absolute().parts[-3:] != named:
+        raise DataError("an entry lies in the wrong folder", where=str(folder), expected="/".join(named))
+    if places := private_fields(run.content()):
+        raise CheckFailed(
+            "an entry names files that nobody else has",
+            where=f"{folder / RUN_FILE}, {', '.join(places)}",
+            expected="no such field",
+        )
+    if reasons := why_not_publishable(run):
+        raise CheckFailed(f"this entry cannot be on a leaderboard: {'; '.join(reasons)}", where=str(folder))
+    _check_labels(folder, run, scores, audit)
+    found, superseded = attestations_of(folder, run), read_superseded(folder)
+    return LeaderboardEntry(folder, run, scores, audit, _summands(folder), found, superseded)
 
 
 def drop_unshared(root: Path, entries: Iterable[LeaderboardEntry]) -> None:
@@ -86,12 +104,6 @@ def drop_unshared(root: Path, entries: Iterable[LeaderboardEntry]) -> None:
     for path in Path(root).resolve().glob(f"*/{SHARED_FOLDER}/*-*.*"):
         if path not in named and not path.name.startswith("."):
             path.unlink()
-
-
-def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
-    """Those that an entry names, whether they are there or not."""
-    names = {kind: getattr(parts, kind) for kind in SHARED_KINDS}
-    return (shared_path(shared_folder(folder), kind, name) for kind, name in names.items() if name)
 
 
 def _check_labels(folder: Path, run: Manifest, scores: Mapping[str, Any], audit: Mapping[str, Any] | None) -> None:

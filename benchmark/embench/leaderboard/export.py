@@ -18,6 +18,7 @@ from embench.records.entry import shared_folder
 from embench.records.manifest import Manifest
 from embench.records.names import private_fields, public_run
 from embench.records.record import Record, read_record, write_entry
+from embench.records.superseded import SUPERSEDED_FILE
 
 SUMMANDS_FILE = "summands.json"
 """What groups of subjects add to the headlines, by which rows are compared."""
@@ -91,7 +92,7 @@ def rewrite_entry(folder: Path, record: Record) -> None:
     """
     with temporary(aside(folder)) as whole:
         write_entry(whole, record, shared_folder(folder))
-        for name in (AUDIT_FILE, SUMMANDS_FILE, sealing.SEAL_FILE):
+        for name in (AUDIT_FILE, SUMMANDS_FILE, sealing.SEAL_FILE, SUPERSEDED_FILE):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, whole / name)
         _replace(folder, whole)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from embench.leaderboard.attestations import LEVEL_NAMES, RANKED_LEVELS
 from embench.leaderboard.entries import LeaderboardEntry, defined_score
 from embench.leaderboard.export import board_name
 from embench.records.audit import audit_status
@@ -50,22 +51,28 @@ def ranked_rows(entries: Sequence[LeaderboardEntry], target: str) -> tuple[list[
     controls; and `target_access` -> the ranking of its methods.
 
     `rank` is the best and the worst rank that a method may have among rows of one `target_access`, which are kept
-    together. Not ranked, with the reason in `mark`: rows of a protocol that leaks, rows pretrained on labels of the
-    target or on unknown subjects, rows of other seeds than `BOARD_SEEDS`, and rows whose headline is undefined or one
-    of `CUT_METRICS`. They are in the order of their headline all the
-    same, or of `auroc_within` where it is undefined.
+    together; rows that share one of their `letters` can't be told apart. Not ranked, with the reason in `mark`: rows of
+    a protocol that leaks, rows pretrained on labels of the target or on unknown subjects, rows of other seeds than
+    `BOARD_SEEDS`, rows whose headline is undefined or one of `CUT_METRICS`, rows that another entry supersedes, which
+    come last, and rows of which nobody but their author has run anything (see `RANKED_LEVELS`). They are in the order
+    of their headline all the same, or of `auroc_within` where it is undefined.
     """
     rows = [_method_row(entry, target) for entry in entries if target in entry.targets]
-    rows.sort(key=lambda row: (row["target_access"], row["unranked"], -_mean(row), -_within(row), row["id"]))
+    rows.sort(key=_order)
     summands = {entry.run.id: entry.summands.get(target) for entry in entries}
     rankings = {}
     for access, group in groupby((r for r in rows if not r["unranked"]), key=lambda row: row["target_access"]):
         ranked = list(group)
         found = rank_methods([row["score"] for row in ranked], [summands[row["id"]] for row in ranked])
         rankings[str(access)] = found
-        for row, rank in zip(ranked, found.ranks, strict=True):
-            row["rank"] = rank
+        for row, rank, letters in zip(ranked, found.ranks, found.letters, strict=True):
+            row |= {"rank": rank, "letters": letters}
     return rows + _control_rows(entries, target), rankings
+
+
+def _order(row: BoardRow) -> tuple[Any, ...]:
+    apart = row["superseded"] is not None
+    return row["target_access"], apart, row["unranked"], -_mean(row), -_within(row), row["id"]
 
 
 def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:
@@ -84,12 +91,21 @@ def _method_row(entry: LeaderboardEntry, target: str) -> BoardRow:
     number = entry.score(target, headline)
     if number is None:
         marks.append(f"{headline} undefined")
+    if entry.superseded:
+        marks.append(f"superseded by {entry.superseded.by}")
+    evidence = entry.evidence
+    if not marks and evidence["level"] not in RANKED_LEVELS:
+        marks.append(LEVEL_NAMES[evidence["level"]])
     failed = [name.split(": ", 1)[1] for name in entry.scores["not_cleared"] if name.startswith(f"{target}: ")]
     return {
         "kind": "method",
         "rank": None,
+        "letters": "",
         "unranked": bool(marks),
         "mark": marks,
+        "evidence": evidence,
+        "superseded": entry.superseded.model_dump(mode="json") if entry.superseded else None,
+        "suspicious": any(found["check"] == "suspicious" for found in (entry.audit or {"findings": []})["findings"]),
         "id": run.id,
         "encoders": {m: bare_name(name) for m, name in run.method.encoders.items()},
         "fusion": bare_name(run.method.fusion) if run.method.fusion else None,

@@ -18,12 +18,13 @@ from embench.records.audit import AUDIT_FILE
 from embench.records.manifest import Manifest
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.records.record import Record
+from embench.records.superseded import SUPERSEDED_FILE
 
 SEAL_FILE = "labels.hmac"
 DIGITS = 3
 FEWEST_UNITS = 24
 """Labelled units that each fold has to test. Of fewer, all labelings can be tried one by one, in seconds."""
-SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE})
+SEALED_FILES = frozenset({"run.yaml", "scores.json", SEAL_FILE, AUDIT_FILE, SUPERSEDED_FILE})
 _KEPT = ("headlines", "level", "scores", "controls", "differences", "cleared_all", "not_cleared", "absent")
 _KEPT_NUMBERS = ("mean", "std", "low", "high", "people", "over")
 CONSTANT_CONTROLS = frozenset({"majority", "prior"})

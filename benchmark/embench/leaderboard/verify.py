@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import embench
 from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
-from embench.files import sha256
-from embench.leaderboard.entries import LeaderboardEntry, read_summands, shared_files
+from embench.files import digest
+from embench.leaderboard.attestations import entry_digest
+from embench.leaderboard.entries import LeaderboardEntry, read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.recompute import FROM_DATA, recomputed_scores
 from embench.protocols import load_protocol, protocol_names, recorded_protocol, superseded_by
@@ -43,7 +46,7 @@ def verify_entries(entries: Iterable[LeaderboardEntry], progress: ProgressCallba
     """
     known, verifier = list(entries), _verifier()
     for i, entry in enumerate(known, 1):
-        mark = cache_root() / "verified" / _digest_of(entry, verifier)
+        mark = cache_root() / "verified" / digest([entry_digest(entry.folder, entry.run), verifier])
         if not mark.is_file():
             if found := _findings(entry.folder):
                 more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
@@ -77,63 +80,82 @@ def _wrong(record: Record, folder: Path) -> Iterator[str]:
     yield from wrong_statements(record)
     if record.labels is None:
         return
+    yield from wrong_score_file(record)
+    yield from wrong_summands(folder, record)
+
+
+def wrong_score_file(record: Record) -> Iterator[str]:
+    """The scores follow from the predictions and labels that a record holds."""
     for difference in wrong_scores(record, recomputed_scores(record)):
         yield f"scores.json: {difference}"
-    if scored_by_this_revision(record):
-        yield from _wrong_summands(folder, record)
-    elif not (superseded_by(record.run["protocol"]["name"]) or record.run["protocol"]["leaks"]):
+    about = record.run["protocol"]
+    if not (scored_by_this_revision(record) or superseded_by(about["name"]) or about["leaks"]):
         yield f"run.yaml: scoring.revision: an earlier one than {SCORING_REVISION}, of which the ranked rows are"
 
 
 def wrong_statements(record: Record) -> Iterator[str]:
     """What a record says of its dataset, protocol, method and folds that does not fit the rest of it, or the published
     card and rules; with file and field."""
-    for found in (*_wrong_card(record.run), *_wrong_rules(record.run), *_wrong_method(record.run)):
-        yield f"run.yaml: {found}"
-    for found in (*_wrong_design(record), *_wrong_folds(record)):
-        yield found
+    run = record.run
+    yield from (*wrong_version(run), *wrong_card(run), *wrong_rules(run), *wrong_method(run))
+    yield from (*wrong_design(record), *wrong_folds(record))
 
 
-def _wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
+def wrong_version(run: Mapping[str, Any]) -> Iterator[str]:
+    """The record is not of a later embench, whose records are not known here."""
+    if _numbers(run["embench_version"]) > _numbers(embench.__version__):
+        yield f"run.yaml: embench_version: {run['embench_version']}, a later one than {embench.__version__}"
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:3]]
+
+
+def wrong_card(run: Mapping[str, Any]) -> Iterator[str]:
     """The card is that of the dataset, where it is installed: what is sealed depends on it."""
     try:
         card = registry.load("dataset", run["dataset"]["name"]).card
     except UsageError:
         return  # a package that is not installed here
     real = {"labels_public": card.labels_public, "fixed_order": card.fixed_order}
-    yield from map(str, differences({name: run["card"][name] for name in real}, real, "card"))
+    yield from in_run(differences({name: run["card"][name] for name in real}, real, "card"))
 
 
-def _wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
+def wrong_rules(run: Mapping[str, Any]) -> Iterator[str]:
     """The rules of the protocol are those that its hash, and the published ones of its name, are of."""
     about = run["protocol"]
     recorded = recorded_protocol(about)
     known = load_protocol(about["name"]) if about["name"] in protocol_names() else recorded
     if recorded is None or known is None or not recorded.hash == known.hash == about["hash"]:
-        yield f"protocol.rules: they are not those of {about['name']}, or not those of protocol.hash"
+        yield f"run.yaml: protocol.rules: they are not those of {about['name']}, or not those of protocol.hash"
     elif recorded.leaks != about["leaks"] or recorded.target_access != run["target_access"]:
-        yield "protocol.leaks or target_access: not as the protocol's rules have them"
+        yield "run.yaml: protocol.leaks or target_access: not as the protocol's rules have them"
 
 
-def _wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
+def wrong_method(run: Mapping[str, Any]) -> Iterator[str]:
     """The method is the one that the configuration holds and the id names."""
     method, parts, config = run["method"], run["config"].get("parts", {}), run["config"]
     if method.get("outside") is not None:
         return  # a submission names itself
     if "fusion" not in parts:
-        yield "config.parts: the configuration does not hold the method"
+        yield "run.yaml: config.parts: the configuration does not hold the method"
         return
     used = {name.partition("[")[2].removesuffix("]"): part["plugin"] for name, part in parts.items() if "[" in name}
     real = {"encoders": {m: used.get(m) for m in method["encoders"]}, "fusion": parts["fusion"]["plugin"]}
-    yield from map(str, differences({name: method[name] for name in real}, real, "method"))
+    yield from in_run(differences({name: method[name] for name in real}, real, "method"))
     names = "_".join(dict.fromkeys(map(name_without_package, method["encoders"].values())))
     if not run["id"].startswith(f"{names}-{name_without_package(method['fusion'])}-"):
-        yield f"id: {run['id']} does not name the method"
+        yield f"run.yaml: id: {run['id']} does not name the method"
     stated = {"seeds": run["seeds"], "modalities": method["modalities"], "preset": run["recipe"]["preset"]}
-    yield from map(str, differences(stated, {name: config[name] for name in stated}, "config"))
+    yield from in_run(differences(stated, {name: config[name] for name in stated}, "config"))
 
 
-def _wrong_design(record: Record) -> Iterator[str]:
+def in_run(found: Iterable[Difference]) -> Iterator[str]:
+    """Differences of what run.yaml holds, in words."""
+    return (f"run.yaml: {difference}" for difference in found)
+
+
+def wrong_design(record: Record) -> Iterator[str]:
     """The design, which decides the headline, is that of the card and of the stimuli that were met."""
     stated, run = record.run["cohort"].get("design"), record.run
     if stated is None or not len(record.predictions):
@@ -147,7 +169,7 @@ def _wrong_design(record: Record) -> Iterator[str]:
         yield f"run.yaml: cohort.design: {stated}, which is not that of the card and of the stimuli met"
 
 
-def _wrong_folds(record: Record) -> Iterator[str]:
+def wrong_folds(record: Record) -> Iterator[str]:
     """Every unit was predicted in the fold that tests its subject, who is one of the cohort."""
     people = record.run["cohort"]["people"]
     if isinstance(people, list) and (
@@ -175,7 +197,7 @@ def wrong_scores(record: Record, again: Mapping[str, Any]) -> Iterator[Differenc
         yield from (difference for difference in found if not _passed_over(difference, foreign))
         return
     for part in ("scores", "controls"):
-        was, now = dict(_means(record.scores[part])), dict(_means(again[part]))
+        was, now = dict(means_in(record.scores[part])), dict(means_in(again[part]))
         for name in was.keys() & now.keys():
             if not abs(was[name] - now[name]) <= ANOTHER_REVISION:
                 yield Difference(f"{part}.{name}", was[name], now[name])
@@ -198,30 +220,24 @@ def _scoring(record: Record) -> Mapping[str, Any]:
     return record.run.get("scoring") or {}
 
 
-def _means(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
+def means_in(table: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
+    """(place, mean) of all scores of a table that have one."""
     for name, value in table.items():
         if isinstance(value, Mapping):
             if "mean" in value:
                 yield f"{place}{name}", value["mean"]
             else:
-                yield from _means(value, f"{place}{name}.")
+                yield from means_in(value, f"{place}{name}.")
 
 
-def _wrong_summands(folder: Path, record: Record) -> Iterator[str]:
+def wrong_summands(folder: Path, record: Record) -> Iterator[str]:
+    """The summands by which a row is ranked follow from its predictions."""
+    if not scored_by_this_revision(record):
+        return  # scored otherwise then
     found = {target: headline_summands(record, target) for target in record.scores["headlines"]}
     made = {target: summands.as_json() for target, summands in found.items() if summands}
     for difference in differences(read_summands(folder), made):
         yield f"{SUMMANDS_FILE}: {difference}"
-
-
-def _digest_of(entry: LeaderboardEntry, verifier: str) -> str:
-    """Of all that an entry consists of, and of the code that verifies it."""
-    own = [path for path in sorted(entry.folder.iterdir()) if path.is_file()]
-    shared = shared_files(entry.folder, entry.run.entry) if entry.run.entry else []
-    made = hashlib.sha256(verifier.encode())
-    for path in (*own, *shared):
-        made.update(f"{path.name} {sha256(path) if path.is_file() else 'missing'}\n".encode())
-    return made.hexdigest()
 
 
 def _verifier() -> str:

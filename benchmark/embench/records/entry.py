@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from embench.errors import DataError
 from embench.files import read_arrays, read_bytes, unzipped, write_whole
+from embench.records.manifest import EntryPart
 from embench.records.predictions import MODEL, Predictions, columns_text, nine_digits, read_columns
 
 ENTRY_VERSION = 2
@@ -48,6 +49,12 @@ def shared_folder(entry: Path) -> Path:
 def shared_path(folder: Path, kind: SharedKind, name: str) -> Path:
     """The file of this kind whose content has the digest `name`."""
     return Path(folder) / f"{kind}-{name}{_SUFFIXES[kind]}"
+
+
+def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
+    """Those that the entry in `folder` names, whether they are there or not."""
+    names = {kind: getattr(parts, kind) for kind in SHARED_KINDS}
+    return (shared_path(shared_folder(folder), kind, name) for kind, name in names.items() if name)
 
 
 def share_text(folder: Path, kind: SharedKind, text: str) -> str:

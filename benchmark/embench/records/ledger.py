@@ -54,7 +54,8 @@ def record_openings(
         data: a digest of the raw files.
         fingerprint: of the prepared data, as records hold it.
         opening: dataset, protocol, run, and method: a digest of the method's configuration; `dev: true` where
-            validation subjects are scored instead of test subjects.
+            validation subjects are scored instead of test subjects; `reproduces: ID` where a published run is run
+            again, which shows nothing that was not published, and is written down and not counted.
 
     Raises:
         CheckFailed: a chain is broken. MachineError: a ledger cannot be written.
@@ -148,7 +149,8 @@ def _looks(lines: Sequence[Mapping[str, Any]], dataset: str, protocol: str, targ
     openings, tried, dev = {}, {}, {}
     for target in targets:
         wanted = (dataset, protocol, target)
-        own = [e for e in (line["entry"] for line in lines) if (e["dataset"], e["protocol"], e["target"]) == wanted]
+        looks = (line["entry"] for line in lines if "reproduces" not in line["entry"])
+        own = [e for e in looks if (e["dataset"], e["protocol"], e["target"]) == wanted]
         tests = [entry for entry in own if not entry.get("dev")]
         openings[target], dev[target] = len(tests), len(own) - len(tests)
         tried[target] = len({json.dumps(entry["method"], sort_keys=True) for entry in tests})

@@ -152,9 +152,18 @@ def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Recor
         )
         place = entry.shared_path(shared, "labels", parts.labels)
         labels = Labels(read_columns(entry.read_shared_text(shared, "labels", parts.labels), place))
-    place = entry.shared_path(shared, "folds", parts.folds)
-    folds = _parse_rows(entry.read_shared_text(shared, "folds", parts.folds), place, FOLD_FIELDS)
-    return Record(run, predictions, labels, folds, read_scores(folder, parts))
+    return Record(run, predictions, labels, _shared_folds(folder, parts), read_scores(folder, parts))
+
+
+def read_folds(folder: Path, run: Manifest) -> list[dict[str, Any]]:
+    """The folds of a run, or of a published entry. Raises DataError where they are missing or damaged."""
+    return _shared_folds(folder, run.entry) if run.entry else _rows(Path(folder) / "folds.csv", FOLD_FIELDS)
+
+
+def _shared_folds(folder: Path, parts: EntryPart) -> list[dict[str, Any]]:
+    shared = entry.shared_folder(folder)
+    text = entry.read_shared_text(shared, "folds", parts.folds)
+    return _parse_rows(text, entry.shared_path(shared, "folds", parts.folds), FOLD_FIELDS)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -224,6 +224,18 @@ def format_rank(row: Mapping[str, Any]) -> str:
     return str(best) if best == worst else f"{best}-{worst}"
 
 
+def format_evidence(evidence: Mapping[str, Any]) -> str:
+    """What others have checked of a row, by whom and when.
+
+    >>> format_evidence({"level": "spot_checked", "by": "A. Reader", "on": "2026-11-22"})
+    'spot-checked by A. Reader, 2026-11-22'
+    >>> format_evidence({"level": "self_reported", "by": None, "on": None})
+    'self-reported'
+    """
+    level = evidence["level"].replace("_", "-")
+    return f"{level} by {evidence['by']}, {evidence['on']}" if evidence["by"] else level
+
+
 def metric_name(metric: str) -> str:
     """What a metric is called in text; its own name where it has no other."""
     return METRIC_NAMES.get(metric, metric)

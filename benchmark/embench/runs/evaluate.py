@@ -26,6 +26,17 @@ from embench.statistics.joined import units_of
 def evaluate(plan: Plan, stages: Path) -> Evaluation:
     """The scores of a plan whose stages are all done: of test subjects, or of validation subjects under `--dev`."""
     cohort = plan.fit if plan.request.dev else plan.test
+    predictions, picked = fold_predictions(plan, stages)
+    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol)
+    if picked:
+        evaluated.scores["picked_epochs"] = picked
+    return evaluated
+
+
+def fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], list[dict[str, Any]]]:
+    """The predictions of a plan whose stages are all done, and under protocols that pick an epoch by its score, which
+    one was picked in each fold."""
+    cohort = plan.fit if plan.request.dev else plan.test
     predictions: list[FoldPredictions] = []
     seen: set[tuple[int, str, int]] = set()
     picked: list[dict[str, Any]] = []
@@ -56,10 +67,7 @@ def evaluate(plan: Plan, stages: Path) -> Evaluation:
             index = np.array(expected.units, np.int64)[first]
             train = expected.train if plan.fit is cohort else None
             predictions.append(FoldPredictions(target, expected.seed, expected.fold, index, train, score, decision))
-    evaluated = evaluation.score_predictions(predictions, cohort, plan.protocol)
-    if picked:
-        evaluated.scores["picked_epochs"] = picked
-    return evaluated
+    return predictions, picked
 
 
 def embeddings_of(plan: Plan, stages: Path) -> Embeddings | None:

@@ -57,7 +57,7 @@ def manifest(
         pretraining=_pretraining_sources(planned, outcome),
         started_from=planned.started.summary() if planned.started else None,
         dev=planned.request.dev,
-        cost=_cost(planned, outcome),
+        cost=cost_of(planned, outcome),
         device=_device(planned.setting.device),
         config={
             **planned.config,
@@ -117,7 +117,7 @@ def _pretraining_sources(planned: Plan, outcome: Outcome) -> list[dict[str, Any]
     return [weights.count_subjects(entry) for entry in (*here, *before)]
 
 
-def _cost(planned: Plan, outcome: Outcome) -> CostPart:
+def cost_of(planned: Plan, outcome: Outcome) -> CostPart:
     """What the run took, stages that it shares with others counted whole; None where one of them was not measured."""
     results = [outcome.results[id_] for id_ in planned.graph.stages]
     predicted = planned.graph.predictions[0].stage

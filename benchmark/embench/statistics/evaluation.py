@@ -267,6 +267,16 @@ def about_units(of_fold: FoldPredictions, cohort: Cohort, index: np.ndarray) -> 
     )
 
 
+def model_rows(by_fold: Sequence[FoldPredictions], cohort: Cohort) -> Predictions:
+    """A method's predictions as rows of the record, without labels or controls."""
+    parts = []
+    for of_fold in by_fold:
+        known = of_fold.predicted
+        about = about_units(of_fold, cohort, of_fold.units[known])
+        parts.append(prediction_rows(MODEL, of_fold.target, about, of_fold.score[known], of_fold.decision[known]))
+    return Predictions.concatenate(parts) if parts else Predictions.none()
+
+
 def prediction_rows(
     method: str, target: Target, about: Columns, values: np.ndarray, decision: np.ndarray
 ) -> Predictions:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from embench.statistics.intervals import SHARED_AT_MOST, shared_variance
-from embench.statistics.significance import ALPHA, group_permutations
+from embench.statistics.significance import ALPHA, group_permutations, rank_groups
 
 DRAWS = 2**15
 _SEED = 20261121
@@ -60,12 +60,14 @@ class Ranking:
         lead: of the first over the mean of all. `luck`: by how much the best of as many equal methods would lead;
             None where a method has no interval.
         paired: whether all methods were compared subject by subject. Where not, `luck` is a bound from above.
+        letters: of each method; those that share one can't be told apart (see `significance.rank_groups`).
     """
 
     ranks: tuple[tuple[int, int], ...]
     lead: float
     luck: float | None
     paired: bool
+    letters: tuple[str, ...] = ()
 
 
 def rank_methods(scores: Sequence[Mapping[str, Any]], summands: Sequence[Summands | None]) -> Ranking:
@@ -95,7 +97,8 @@ def rank_methods(scores: Sequence[Mapping[str, Any]], summands: Sequence[Summand
     above = (p < level) & (standardised > 0)
     ranks = tuple((1 + int(n), len(means) - int(m)) for n, m in zip(above.sum(0), above.sum(1), strict=True))
     luck = float((noise.max(1) - noise.mean(1)).mean())
-    return Ranking(ranks, float(means[0] - means.mean()), None if np.isnan(luck) else luck, bool(alike.all()))
+    letters = tuple(rank_groups(above | above.T))
+    return Ranking(ranks, float(means[0] - means.mean()), None if np.isnan(luck) else luck, bool(alike.all()), letters)
 
 
 def _same_units(summands: Sequence[Summands | None]) -> np.ndarray:

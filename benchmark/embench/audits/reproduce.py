@@ -1,0 +1,284 @@
+"""`embench leaderboard reproduce`: a published entry's request, run again in a folder of its own, and compared.
+
+A spot check runs a few seeds and folds, which follow from the entry's content and a nonce that its author did not know.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embench.audits.collect import rebuild_plan
+from embench.callbacks import EventCallback
+from embench.data import find
+from embench.data.labelled import labels_of
+from embench.engine.executors import Outcome
+from embench.engine.stage import ENGINE_REVISION
+from embench.errors import CheckFailed, UsageError
+from embench.files import digest
+from embench.leaderboard.attestations import Level, Stage, entry_digest, picked_stages, stages_of
+from embench.leaderboard.checks import check_entry, entry_name, failures
+from embench.leaderboard.own_data import labels_apart
+from embench.leaderboard.recompute import recomputed_scores
+from embench.leaderboard.sealing import sealed_scores
+from embench.leaderboard.verify import means_in
+from embench.planning.graph import Graph
+from embench.planning.plan import Plan, assumed
+from embench.records import ledger
+from embench.records.differences import ABSENT, TOLERANCE, Difference, differences
+from embench.records.manifest import Manifest
+from embench.records.predictions import MODEL, Labels, Predictions
+from embench.records.record import Record, read_record
+from embench.registry.trust import installed_only
+from embench.runs import evaluate
+from embench.runs.manifest import cost_of
+from embench.runs.stages import run_stages
+from embench.statistics.evaluation import model_rows
+from embench.system import version_of
+
+SCORE_TOLERANCE = 0.005
+"""By how much a score may differ where other versions of libraries, other code or another device computed it."""
+_MOST_NAMED = 3
+
+
+@dataclass
+class Reproduction:
+    """What came of it. `wrong`: why the entry is not reproduced, empty where it is; `notes`: what was allowed for;
+    the rest as `embench.leaderboard.attestations.Attestation` holds it."""
+
+    entry: str
+    level: Level
+    device: str = "cpu"
+    wrong: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    nonce: str | None = None
+    stages: list[Stage] | None = None
+    tolerances: dict[str, float] = field(default_factory=dict)
+    greatest: dict[str, float] = field(default_factory=dict)
+
+    def figures(self) -> dict[str, Any]:
+        """What an attestation holds beside the entry, the person and the day."""
+        names = ("device", "nonce", "stages", "tolerances", "greatest")
+        return {name: getattr(self, name) for name in names}
+
+
+def reproduce_entry(
+    folder: Path,
+    data_root: Path | None = None,
+    *,
+    runs: Path | None = None,
+    stages: int | None = None,
+    nonce: str | None = None,
+    progress: EventCallback | None = None,
+) -> Reproduction:
+    """Checks the entry in `folder`, runs its request again, or a part of it, and compares the predictions; of an entry
+    without predictions, the published scores.
+
+    Args:
+        runs: a folder for stages; by default a temporary one. Stages of an interrupted reproduction are taken over.
+        stages: how many seeds and folds a spot check runs; by default all.
+        nonce: decides which; by default drawn.
+
+    Raises:
+        UsageError: the options do not fit the entry, or `runs` holds finished runs. CheckFailed: the entry needs a
+            plugin or weights that are not installed. EmbenchError: the data are missing or damaged, or a stage failed.
+    """
+    folder = Path(folder).absolute()
+    made = Reproduction(entry_name(folder), "reproduced")
+    made.wrong = [f"{check.check}: {check.reason}" for check in failures(check_entry(folder, data_root))]
+    if made.wrong:
+        return made
+    record = read_record(folder)
+    run = Manifest.model_validate(record.run)
+    if stages is not None:
+        if record.labels is None:
+            raise UsageError(
+                "the entry holds no predictions, as its labels are not public",
+                where=f"--stages {stages}",
+                expected="a whole reproduction, whose scores are compared",
+            )
+        made.level, made.nonce = "spot_checked", nonce if nonce is not None else secrets.token_hex(8)
+        made.stages = picked_stages(entry_digest(folder, run), made.nonce, stages, stages_of(folder, run))
+    with _folder(runs) as place, installed_only(str(folder / "run.yaml")):
+        planned, reason = rebuild_plan(record, data_root, place)
+        if planned is None:
+            raise CheckFailed(f"the entry cannot be run here: {reason}", where=str(folder))
+        made.device = planned.setting.device
+        _compare_plan(record, run, planned, made)
+        if not made.wrong:
+            _run_and_compare(record, run, planned, place, made, progress)
+    return made
+
+
+@contextmanager
+def _folder(runs: Path | None) -> Iterator[Path]:
+    if runs is None:
+        with tempfile.TemporaryDirectory(prefix="embench-reproduce-") as folder:
+            yield Path(folder)
+        return
+    if any(runs.glob("*/*/run.yaml")):
+        raise UsageError(
+            "the folder holds finished runs, whose stages would be taken over",
+            where=f"--runs {runs}",
+            expected="an empty folder, or that of an interrupted reproduction",
+        )
+    yield runs
+
+
+def _compare_plan(record: Record, run: Manifest, planned: Plan, made: Reproduction) -> None:
+    """Whether the request asks for what the entry says it is, of the same subjects in the same folds; and by how much
+    predictions may differ."""
+    recorded = {name: value for name, value in record.run["config"].items() if name != "request"}
+    for difference in differences(recorded, json.loads(json.dumps(planned.config))):
+        if difference.recorded == ABSENT:
+            continue  # a setting that came later
+        if difference.place.endswith(".code") or difference.place in ("data", "train_data", "device"):
+            made.notes.append(f"config.{difference.place} is another one here")
+        else:
+            made.wrong.append(f"the request gives another configuration: {difference}")
+    stated: dict[str, Any] = {"pretrain_overlap": run.pretrain_overlap, "assumed": list(run.recipe.assumed)}
+    here: dict[str, Any] = {"pretrain_overlap": planned.overlap, "assumed": assumed(planned.method)}
+    if isinstance(run.cohort.people, list):
+        theirs, mine = set(run.cohort.people), set(planned.test.subjects)
+        if theirs != mine:
+            other = ", ".join(sorted(theirs ^ mine)[:_MOST_NAMED])
+            made.wrong.append(f"run.yaml: cohort.people: {len(theirs)}, but {len(mine)} in the data here ({other} ..)")
+    made.wrong += [f"run.yaml: {difference}" for difference in differences(stated, here)]
+    if record.labels is not None:
+        made.wrong += labels_apart(record.labels, _labels(planned))
+    if _folds(record.folds) != _folds(evaluate.fold_rows(planned)):
+        made.wrong.append("folds: the protocol deals these subjects out otherwise")
+    for name, version in _versions().items():
+        if run.versions.get(name) != version:
+            made.notes.append(f"{name} {run.versions.get(name)} there, {version} here")
+    if planned.setting.device != "cpu":
+        made.notes.append(f"run on {planned.setting.device}")
+    made.tolerances = {"scores": SCORE_TOLERANCE} if made.notes else {"predictions": TOLERANCE}
+
+
+def _labels(planned: Plan) -> Labels:
+    """Those of the tested units, made by the card's rules; the folds are of the dataset that is trained on."""
+    cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
+    return labels_of(cohort, cohort.targets, folds, cohort.positions)
+
+
+def _versions() -> dict[str, Any]:
+    """What decides a method's numbers on a CPU."""
+    return {name: version_of(name) for name in ("torch", "numpy", "scikit-learn")} | {"engine": ENGINE_REVISION}
+
+
+def _folds(rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:
+    return {tuple(str(row[name]) for name in ("seed", "fold", "role", "subject", "group")) for row in rows}
+
+
+def _run_and_compare(
+    record: Record, run: Manifest, planned: Plan, place: Path, made: Reproduction, progress: EventCallback | None
+) -> None:
+    if made.stages is not None:
+        planned = replace(planned, graph=_part_of(planned.graph, made.stages))
+    request = planned.request
+    outcome, root = run_stages(list(planned.graph.stages.values()), request, progress)
+    outcome.check(planned.graph.stages)
+    opening = {"dataset": planned.dataset, "protocol": planned.protocol.name, "method": digest(planned.config)}
+    opening |= {"run": f"reproduction of {run.id}", "reproduces": run.id}
+    data = find.raw_digest_of(request.dataset, request.data_root)
+    ledger.record_openings(place, data, planned.test.store.key, opening, list(run.targets))
+    if record.labels is None:
+        _compare_sealed(record, evaluate.evaluate(planned, root).scores, made)
+    else:
+        mine = model_rows(evaluate.fold_predictions(planned, root)[0], planned.test)
+        _compare_predictions(record, _of_stages(record.predictions, made.stages), mine, made)
+    if made.stages is None and not made.notes:
+        _compare_cost(run, planned, outcome, made)
+
+
+def _part_of(graph: Graph, picked: Sequence[Stage]) -> Graph:
+    """The stages that the predictions of some seeds and folds need."""
+    predictions = [expected for expected in graph.predictions if (expected.seed, expected.fold) in picked]
+    needed = {expected.stage for expected in predictions}
+    for id_, stage in reversed(graph.stages.items()):  # each comes after its inputs
+        if id_ in needed:
+            needed |= set(stage.inputs.values())
+    return Graph({id_: stage for id_, stage in graph.stages.items() if id_ in needed}, predictions)
+
+
+def _of_stages(predictions: Predictions, picked: Sequence[Stage] | None) -> Predictions:
+    """The model's predictions, in some seeds and folds or in all."""
+    keep = predictions.rows_with(method=MODEL)
+    if picked is not None:
+        keep &= [stage in picked for stage in zip(predictions["seed"], predictions["fold"], strict=True)]
+    return predictions.take(keep)
+
+
+def _compare_predictions(record: Record, theirs: Predictions, mine: Predictions, made: Reproduction) -> None:
+    theirs, mine = _sorted(theirs), _sorted(mine)
+    names = ("target", "unit", "seed", "fold")
+    if not len(mine) or any(theirs[name].tolist() != mine[name].tolist() for name in names):
+        made.wrong.append("predictions: the entry does not predict the units that its request predicts, in these folds")
+        return
+    columns = [name for name in theirs.columns if name == "decision" or name.startswith("score")]
+    if set(columns) - {"decision"} != {name for name in mine.columns if name.startswith("score")}:
+        made.wrong.append("predictions: of other classes than the request has")
+        return
+    apart = {name: np.nan_to_num(np.abs(theirs[name] - mine[name])) for name in columns}
+    gap = np.max(list(apart.values()), axis=0)
+    made.greatest = {"predictions": float(gap.max())}
+    if "predictions" in made.tolerances:
+        if (wrong := gap > made.tolerances["predictions"]).any():
+            seed, fold = (int(mine[name][wrong][0]) for name in ("seed", "fold"))
+            made.wrong.append(
+                f"predictions: {int(wrong.sum())} of {len(gap)} differ, by up to {gap.max():.3g} (seed {seed}, fold "
+                f"{fold} among others)"
+            )
+        return
+    before, after = (recomputed_scores(replace(record, predictions=part)) for part in (theirs, mine))
+    _compare_scores(before, after, made)
+
+
+def _sorted(predictions: Predictions) -> Predictions:
+    return predictions.take(np.lexsort([predictions[name] for name in ("seed", "unit", "target")]))
+
+
+def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], made: Reproduction) -> None:
+    """All scores of the method that are defined in both."""
+    one, other = dict(means_in(before["scores"])), dict(means_in(after["scores"]))
+    gaps = {name: abs(one[name] - other[name]) for name in one.keys() & other.keys()}
+    if not gaps:
+        made.wrong.append("scores: none is defined in what was run again, so that nothing can be compared")
+        return
+    name = max(gaps, key=lambda each: gaps[each])
+    made.greatest["scores"] = gaps[name]
+    if gaps[name] > SCORE_TOLERANCE:
+        made.wrong.append(f"scores: {name} differs by {gaps[name]:.3f}, more than {SCORE_TOLERANCE}")
+
+
+def _compare_sealed(record: Record, scores: Mapping[str, Any], made: Reproduction) -> None:
+    """On the digits that are published."""
+    again = sealed_scores(scores)
+    if made.notes:
+        _compare_scores(record.scores, again, made)
+        return
+    made.tolerances = {"scores": TOLERANCE}
+    found = list(differences(json.loads(json.dumps(record.scores)), json.loads(json.dumps(again))))
+    before, after = dict(means_in(record.scores["scores"])), dict(means_in(again["scores"]))
+    made.greatest = {"scores": max((abs(before[n] - after[n]) for n in before.keys() & after.keys()), default=0.0)}
+    made.wrong += _in_words("scores.json", found)
+
+
+def _compare_cost(run: Manifest, planned: Plan, outcome: Outcome, made: Reproduction) -> None:
+    """What does not depend on the machine."""
+    here = cost_of(planned, outcome)
+    stated = {name: getattr(run.cost, name) for name in ("parameters", "flops")}
+    made.wrong += _in_words("run.yaml", differences(stated, {name: getattr(here, name) for name in stated}, "cost"))
+
+
+def _in_words(file: str, found: Iterator[Difference] | Sequence[Difference]) -> list[str]:
+    return [f"{file}: {difference}" for difference in list(found)[:_MOST_NAMED]]

@@ -1,0 +1,324 @@
+"""`embench leaderboard verify`: every check of an entry that needs no training, one by one.
+
+Nothing of an entry is executed: its names resolve among installed packages only, and its files hold numbers and texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from embench.callbacks import ProgressCallback
+from embench.errors import EmbenchError, UsageError
+from embench.interfaces.metric import Undefined
+from embench.leaderboard import verify
+from embench.leaderboard.attestations import (
+    ATTESTATIONS_FOLDER,
+    LEVEL_NAMES,
+    attestation_folder,
+    entry_digest,
+)
+from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_entry
+from embench.leaderboard.export import SUMMANDS_FILE
+from embench.leaderboard.own_data import wrong_labels
+from embench.leaderboard.sealing import SEAL_FILE
+from embench.records.audit import AUDIT_FILE
+from embench.records.entry import PREDICTIONS_FILE
+from embench.records.ledger import looks_at
+from embench.records.manifest import Manifest
+from embench.records.names import private_fields
+from embench.records.record import Record, read_manifest, read_record, read_run
+from embench.records.superseded import SUPERSEDED_FILE, read_superseded
+from embench.registry.trust import installed_only
+from embench.texts import names_code, names_place, texts_in
+
+Status = Literal["passed", "failed", "not possible"]
+FILES = frozenset(
+    {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, SUPERSEDED_FILE}
+    | {"predictions.csv.gz", "labels.csv.gz", "folds.csv"}  # of entries from before they shared files
+)
+"""What an entry's folder may hold."""
+
+
+class EntryCheck(NamedTuple):
+    """What came of one check of an entry, which is called `board/protocol/id`."""
+
+    entry: str
+    check: str
+    status: Status
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """An entry that is being checked; what was read is read once."""
+
+    folder: Path
+    data_root: Path | None
+
+    @cached_property
+    def run(self) -> Manifest:
+        return read_manifest(self.folder)
+
+    @cached_property
+    def entry(self) -> LeaderboardEntry:
+        return load_entry(self.folder)
+
+    @cached_property
+    def record(self) -> Record:
+        return read_record(self.folder)
+
+
+Found = Iterable[str] | Undefined
+
+
+def _texts(of: _Subject) -> Iterator[str]:
+    """Before anything else is made of them."""
+    for field, text in texts_in(read_run(of.folder)):
+        if names_code(text) or names_place(text):
+            yield f"run.yaml: {field} names a file that nobody else has: {text[:60]}"
+
+
+def _files(of: _Subject) -> Iterator[str]:
+    for path in sorted(of.folder.iterdir()):
+        if path.name not in FILES:
+            yield f"{path.name} is no file of an entry"
+        elif path.is_symlink() or not path.is_file():
+            yield f"{path.name} is not a regular file"
+
+
+def _form(of: _Subject) -> Iterator[str]:
+    """That it can be read, lies in its place, may be published and, sealed, holds nothing that tells labels."""
+    for name, content in {"scores.json": of.entry.scores, AUDIT_FILE: of.entry.audit}.items():
+        if places := private_fields(content):
+            yield f"{name} names files that nobody else has: {', '.join(places[:3])}"
+
+
+def _contents(of: _Subject) -> Found:
+    """That its tables can be read, and the files which it shares are there and are what their names say."""
+    _ = of.record  # reading it compares them
+    return []
+
+
+def _of_record(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], Found]:
+    return lambda of: check(of.record)
+
+
+def _of_run(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], Found]:
+    return lambda of: check(of.record.run)
+
+
+def _scores(of: _Subject) -> Found:
+    if of.record.labels is None:
+        return Undefined("the labels are not public: only a reproduction can show it")
+    return list(verify.wrong_score_file(of.record))
+
+
+def _summands(of: _Subject) -> Found:
+    if of.record.labels is None:
+        return Undefined("the labels are not public, and the entry holds none")
+    return list(verify.wrong_summands(of.folder, of.record))
+
+
+def _labels(of: _Subject) -> Found:
+    return wrong_labels(of.folder, of.run, of.record, of.data_root)
+
+
+def _audit(of: _Subject) -> Found:
+    audit = of.entry.audit
+    if audit is None:
+        return Undefined("the entry was not audited")
+    found = [] if audit.get("run") == of.run.id else [f"{AUDIT_FILE}: it is of another run, {audit.get('run')}"]
+    severe = [str(f["check"]) for f in audit["findings"] if f["severity"] == "severe"]
+    if len(severe) != audit["counts"]["severe"]:
+        found.append(f"{AUDIT_FILE}: counts.severe is not the number of severe findings")
+    if severe:
+        found.append(f"{AUDIT_FILE}: severe findings: {', '.join(severe)}")
+    return found
+
+
+def _looks(of: _Subject) -> Found:
+    run = of.run
+    if run.ledger is None or not isinstance(run.test_looks, dict):
+        return Undefined("the record has no seal of the ledger")
+    counted = looks_at(run.ledger, run.dataset.name, run.protocol.name, list(run.test_looks))
+    if counted is None:
+        return Undefined("only the author's ledger can show it")
+    recorded = {"openings": run.test_looks, "tried": run.tried, "dev": run.dev_looks}
+    wrong = [name for name, value in recorded.items() if value is not None and getattr(counted, name) != value]
+    return [f"run.yaml: the ledger counts other {', '.join(wrong)}"] if wrong else []
+
+
+def _superseded(of: _Subject) -> Iterator[str]:
+    known = read_superseded(of.folder)
+    if known and not (of.folder.parent / known.by / "run.yaml").is_file():
+        yield f"{SUPERSEDED_FILE}: there is no entry {known.by} beside it"
+
+
+_READING: dict[str, Callable[[_Subject], Found]] = {
+    "files": _files,
+    "texts": _texts,
+    "form": _form,
+    "contents": _contents,
+}
+"""Without these, nothing else can be checked."""
+_CHECKS: dict[str, Callable[[_Subject], Found]] = {
+    "version": _of_run(verify.wrong_version),
+    "card": _of_run(verify.wrong_card),
+    "protocol": _of_run(verify.wrong_rules),
+    "method": _of_run(verify.wrong_method),
+    "design": _of_record(verify.wrong_design),
+    "folds": _of_record(verify.wrong_folds),
+    "scores": _scores,
+    "summands": _summands,
+    "labels": _labels,
+    "audit": _audit,
+    "looks": _looks,
+    "superseded": _superseded,
+}
+
+
+_ALL = _READING | _CHECKS
+_ADDED = {name: _ALL[name] for name in ("files", "texts", "form", "superseded")}
+"""What may have changed though an entry did not: what is said of it."""
+
+
+def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool = False) -> Iterator[EntryCheck]:
+    """All checks of the entry in `folder`; its labels are compared with data below `data_root` where they are there.
+
+    Args:
+        unchanged: whether the entry was checked before, so that only what others have added is.
+    """
+    folder = Path(folder).absolute()
+    of, name, broken = _Subject(folder, data_root), entry_name(folder), ""
+    with installed_only(str(folder / "run.yaml")):
+        for check, made in (_ADDED if unchanged else _ALL).items():
+            if broken:
+                yield EntryCheck(name, check, "not possible", f"the check `{broken}` failed")
+                continue
+            status, reason = _outcome(made, of)
+            if status == "failed" and check in _READING:
+                broken = check
+            yield EntryCheck(name, check, status, reason)
+        if not broken:
+            yield EntryCheck(name, "attestations", "passed", _attested(of))
+
+
+def _outcome(check: Callable[[_Subject], Found], of: _Subject) -> tuple[Status, str]:
+    try:
+        found = check(of)
+        if isinstance(found, Undefined):
+            return "not possible", found.reason
+        wrong = list(found)
+    except EmbenchError as error:
+        return "failed", f"{error.what} ({error.where})" if error.where else error.what
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:  # a document that nobody wrote so
+        return "failed", f"a field is missing or is not what embench writes: {type(error).__name__}: {error}"
+    more = f"; and {len(wrong) - verify.MOST_NAMED} more" if len(wrong) > verify.MOST_NAMED else ""
+    return ("failed", "; ".join(wrong[: verify.MOST_NAMED]) + more) if wrong else ("passed", "")
+
+
+def _attested(of: _Subject) -> str:
+    """In words; wrong ones were found when the entry was read."""
+    parts = [
+        f"{LEVEL_NAMES[a.level]} by {a.by}" + (f" (stale: {stale})" if stale else "")
+        for _, a, stale in of.entry.attestations
+    ]
+    return ", ".join(parts) or "none"
+
+
+def entry_name(folder: Path) -> str:
+    """What an entry in its place is called."""
+    return "/".join(Path(folder).absolute().parts[-3:])
+
+
+def folders_at(path: Path) -> list[Path]:
+    """The entry at `path`, or all entries of the boards, the board or the protocol there.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = [path] if (path / "run.yaml").is_file() else entry_folders(path)
+    for pattern in ("*/*/run.yaml", "*/run.yaml"):  # of a board, of a protocol
+        found = found or [each.parent for each in sorted(path.glob(pattern))]
+    if not found:
+        raise UsageError("there is no entry", where=str(path), expected="the folder of an entry, or of leaderboards")
+    return found
+
+
+def check_boards(
+    path: Path, data_root: Path | None = None, earlier: Path | None = None, progress: ProgressCallback | None = None
+) -> Iterator[EntryCheck]:
+    """All checks of the entry or the boards at `path`.
+
+    Args:
+        earlier: boards of before, to which entries may only have been added. Of those that are as they were, only what
+            others have added is checked.
+
+    Raises:
+        UsageError: there is no entry at `path`, or `earlier` is given and `path` is not the folder of all boards.
+    """
+    folders = folders_at(path)
+    if earlier and not entry_folders(path):
+        raise UsageError("only the folder of all boards has an earlier state", where=str(path), expected="leaderboards")
+    before = {entry_name(folder): folder for folder in entry_folders(earlier)} if earlier else {}
+    if earlier:
+        yield from check_history(path, earlier)
+    for i, folder in enumerate(folders, 1):
+        known = before.get(entry_name(folder))
+        unchanged = known is not None and _digest(folder) == _digest(known)
+        yield from check_entry(folder, data_root, unchanged=unchanged)
+        if progress:
+            progress(i, len(folders), folder.name)
+
+
+def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
+    """That every entry and every attestation of the boards `earlier` is still there, the entries unchanged but for what
+    took their place, and that no entry comes with an attestation of its own."""
+    now = {entry_name(folder): folder for folder in entry_folders(boards)}
+    for path in sorted(boards.glob(f"*/{ATTESTATIONS_FOLDER}/*")):
+        protocol, _, rest = path.name.partition("--")
+        board, id_ = path.parts[-3], rest.rpartition("--")[0]
+        if f"{board}/{protocol}/{id_}" not in now or path.suffix != ".json":
+            yield EntryCheck(f"{board}/{ATTESTATIONS_FOLDER}/{path.name}", "history", "failed", "it is of no entry")
+    before = {entry_name(folder): folder for folder in entry_folders(earlier)}
+    for name, folder in before.items():
+        wrong = _changed(now.get(name), folder)
+        yield EntryCheck(name, "history", "failed" if wrong else "passed", wrong)
+    for name in sorted(now.keys() - before.keys()):
+        _, protocol, id_ = name.split("/")
+        if own := sorted(attestation_folder(now[name]).glob(f"{protocol}--{id_}--*.json")):
+            reason = f"{own[0].name} came with the entry: others attest it once the entry is there"
+            yield EntryCheck(name, "history", "failed", reason)
+
+
+def _changed(now: Path | None, before: Path) -> str:
+    if now is None:
+        return "the entry was deleted"
+    if _digest(now) != _digest(before):
+        return "the entry was changed: publish another one, and mark this one with `embench leaderboard supersede`"
+    old, new = before / SUPERSEDED_FILE, now / SUPERSEDED_FILE
+    if old.is_file() and not (new.is_file() and new.read_bytes() == old.read_bytes()):
+        return f"{SUPERSEDED_FILE} was deleted or changed"
+    protocol, id_ = before.parts[-2:]
+    kept = {path.name for path in attestation_folder(now).glob("*.json")}
+    for path in sorted(attestation_folder(before).glob(f"{protocol}--{id_}--*.json")):
+        if path.name not in kept:
+            return f"its attestation {path.name} was deleted"
+    return ""
+
+
+def _digest(folder: Path) -> str:
+    """Of an entry that can be read; of another, nothing that is equal to anything."""
+    try:
+        return entry_digest(folder, read_manifest(folder))
+    except (EmbenchError, OSError):
+        return f"unreadable: {folder}"
+
+
+def failures(checks: Iterable[EntryCheck]) -> list[EntryCheck]:
+    """Those that failed."""
+    return [check for check in checks if check.status == "failed"]

@@ -1,0 +1,81 @@
+"""An entry's labels, compared with those of the reader's own copy of the data."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from embench.data import find
+from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
+from embench.data.labelled import labels_of
+from embench.errors import DataError, UsageError
+from embench.interfaces.metric import Undefined
+from embench.leaderboard.sealing import SEAL_FILE, compare_seal
+from embench.protocols import Protocol, load_protocol, protocol_names, recorded_protocol
+from embench.records.manifest import Manifest
+from embench.records.predictions import Labels
+from embench.records.record import Record
+
+
+def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | None) -> list[str] | Undefined:
+    """How the labels of an entry, or their seal, differ from those of the data here; undefined where there are no such
+    data. Data that are not prepared yet are prepared.
+
+    Raises:
+        EmbenchError: the data are damaged, or the seal is.
+    """
+    if run.config.get("train_dataset"):
+        return Undefined("the method was trained on another dataset")
+    try:
+        find.open_dataset(run.dataset.name, data_root)
+    except (DataError, UsageError) as error:
+        return Undefined(f"not compared with the data: {error.what}")
+    protocol = protocol_of(run)
+    cohort = _cohort(run.dataset.name, data_root, protocol, tuple(run.targets), tuple(run.method.modalities))
+    mine = labels_of(
+        cohort, cohort.targets, {seed: cohort.folds(protocol, seed) for seed in run.seeds}, cohort.positions
+    )
+    if record.labels is None:
+        found = compare_seal(folder / SEAL_FILE, mine, find.raw_digest_of(run.dataset.name, data_root))
+        if found == "other files":
+            return Undefined("not compared with the data: the files here are not those that were sealed")
+        return [] if found == "same" else [f"{SEAL_FILE}: the seal is not that of the labels of the data"]
+    if cohort.store.key != run.dataset.fingerprint:
+        return Undefined("not compared with the data: the files here, or the code that prepares them, are others")
+    return labels_apart(record.labels, mine)
+
+
+def labels_apart(recorded: Labels, mine: Labels) -> list[str]:
+    """In words, how many labels of a record are not those of the data."""
+    theirs, here = _by_unit(recorded), _by_unit(mine)
+    different = sorted(name for name in theirs.keys() | here.keys() if theirs.get(name) != here.get(name))
+    if not different:
+        return []
+    target, unit, _ = different[0]
+    return [f"labels: {len(different)} are not those of the data, such as {target} of {unit}"]
+
+
+def protocol_of(run: Manifest) -> Protocol:
+    """The published rules of a run's protocol, else those that its record holds. Raises UsageError where it holds
+    none."""
+    about = run.protocol.content()
+    recorded = None if run.protocol.name in protocol_names() else recorded_protocol(about)
+    return recorded or load_protocol(run.protocol.name)
+
+
+@lru_cache(maxsize=16)
+def _cohort(
+    name: str, data_root: Path | None, protocol: Protocol, targets: tuple[str, ...], modalities: tuple[str, ...]
+) -> Cohort:
+    store = find.prepared(name, data_root, protocol)
+    card = card_for_protocol(protocol, find.card_of(name, data_root))
+    return build_cohort(store, card, choose_targets(card, ",".join(targets)), list(modalities), protocol)
+
+
+def _by_unit(labels: Labels) -> dict[tuple[str, str, int], tuple[float, float]]:
+    """(target, unit, seed) -> raw value and label, to nine digits."""
+    names = zip(*(labels[name].tolist() for name in ("target", "unit", "seed")), strict=True)
+    numbers = zip(*(labels[name].tolist() for name in ("raw", "label")), strict=True)
+    return {
+        name: (float(f"{raw:.9g}"), float(f"{label:.9g}")) for name, (raw, label) in zip(names, numbers, strict=True)
+    }

@@ -1,0 +1,88 @@
+"""From finished runs to the files of a pull request: only what a board takes, checked before it is written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from embench.errors import CheckFailed
+from embench.leaderboard.checks import check_boards, failures
+from embench.leaderboard.export import DatasetKey, entry_folder, export_entry, why_not_publishable
+from embench.leaderboard.publish import publish_runs
+from embench.leaderboard.rows import BOARD_SEEDS
+from embench.protocols import protocol_names, superseded_by
+from embench.records.audit import read_audit
+from embench.records.entry import shared_folder
+from embench.records.manifest import Manifest
+from embench.records.record import read_manifest
+
+
+def why_not_submitted(run: Manifest, boards: Path, *, leaking: bool = False) -> list[str]:
+    """The reasons why a run cannot be sent to a board, if any, as far as they show without an audit.
+
+    Args:
+        leaking: whether its author knows that its protocol leaks.
+    """
+    reasons, protocol = why_not_publishable(run), run.protocol.name
+    if run.entry is not None:
+        return ["it is an entry already; submit takes the folder of a run"]
+    if entry_folder(boards, run).exists():
+        reasons.append(f"{boards} has this entry already")
+    if protocol not in protocol_names():
+        reasons.append(f"its protocol {protocol} is not one of the published ones")
+    elif successor := superseded_by(protocol):
+        reasons.append(f"its protocol {protocol} is superseded by {successor}")
+    if run.protocol.leaks and not leaking:
+        reasons.append(f"its protocol {protocol} leaks; with --leaking it is listed all the same, without a rank")
+    if sorted(run.seeds) != list(BOARD_SEEDS):
+        reasons.append(f"its seeds are {', '.join(map(str, run.seeds))} instead of {', '.join(map(str, BOARD_SEEDS))}")
+    if run.config.get("pretrained"):
+        reasons.append("it starts from weights that nobody else has")
+    return reasons
+
+
+def severe_findings(audit: Mapping[str, Any] | None) -> list[str]:
+    """What an audit has found that keeps a run from a board."""
+    found = (audit or {"findings": []})["findings"]
+    return [f"its audit is severe: {f['what']} [{f['check']}]" for f in found if f["severity"] == "severe"]
+
+
+def submit_runs(folders: Sequence[Path], boards: Path, key: DatasetKey, data_root: Path | None = None) -> list[Path]:
+    """Writes the entries of audited runs, once all of them have passed every check, and returns the files that are new.
+
+    Args:
+        key: see `embench.leaderboard.export.export_entry`.
+
+    Raises:
+        CheckFailed: a run is refused; nothing is written. MachineError: the disk refuses.
+    """
+    reasons = {folder: severe_findings(read_audit(folder)) for folder in folders}
+    refuse({folder: found for folder, found in reasons.items() if found})
+    with tempfile.TemporaryDirectory(prefix="embench-submit-") as trial:
+        refuse(publish_runs(folders, Path(trial), key)[1])
+        if wrong := failures(check_boards(Path(trial), data_root)):
+            raise CheckFailed(
+                "; ".join(f"{check.check}: {check.reason}" for check in wrong),
+                where=wrong[0].entry,
+                expected="an entry that passes `embench leaderboard verify`",
+                hint="run the same command again into another folder",
+            )
+    new: list[Path] = []
+    for folder in folders:
+        shared = shared_folder(entry_folder(boards, read_manifest(folder)))
+        before = set(shared.glob("*"))
+        entry = export_entry(folder, boards, key=key)
+        new += [*sorted(entry.iterdir()), *sorted(set(shared.glob("*")) - before)]
+    return new
+
+
+def refuse(reasons: Mapping[Path, Sequence[str]]) -> None:
+    """Raises CheckFailed where a run has any reasons."""
+    if reasons:
+        raise CheckFailed(
+            "; ".join(f"{folder.name}: {reason}" for folder, found in reasons.items() for reason in found),
+            where=", ".join(map(str, reasons)),
+            expected="finished runs that a board takes; nothing was written",
+        )

@@ -1,0 +1,133 @@
+"""The way of somebody who has never met the project, as CONTRIBUTING shows it: repeats a row, checks one, sends one."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embench.cli import main
+from embench.records.audit import write_audit
+from embench.records.predictions import MODEL
+from embench.records.record import read_record
+
+from ..attacks.test_forged_entries import Forger
+from .boards import METHOD, Place, place
+
+__all__ = ["place"]
+pytestmark = pytest.mark.slow
+PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+
+
+def model_scores(folder: Path) -> tuple[list[str], list[float]]:
+    p = read_record(folder).predictions
+    p = p.take(p["method"] == MODEL)
+    p = p.take(np.lexsort([p["seed"], p["unit"]]))
+    return p["unit"].tolist(), p["score"].tolist()
+
+
+def test_a_row_is_repeated_verified_and_seen_when_it_is_forged(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data-root", str(place.data)]
+    assert main(["run", "--from", str(place.entry), *data, "--runs", str(tmp_path / "runs")]) == 0
+    again = tmp_path / "runs" / "stress_predict" / place.entry.name
+    assert model_scores(again) == model_scores(place.entry)
+    assert main(["leaderboard", "verify", str(place.entry), *data]) == 0
+    shutil.copytree(place.boards, tmp_path / "boards")
+    forged = tmp_path / "boards" / place.entry.relative_to(place.boards)
+    Forger(forged).edit_scores(lambda scores: scores["scores"]["stress"]["auroc"].update(mean=0.99))
+    capsys.readouterr()
+    assert main(["leaderboard", "verify", str(tmp_path / "boards"), *data]) == 1
+    assert "scores.json: scores.stress.auroc.mean: 0.99" in capsys.readouterr().out
+
+
+def documented() -> list[list[str]]:
+    """The commands that CONTRIBUTING shows for a row of one's own."""
+    section = PAGE.read_text().partition("## Sending a row")[2].partition("\n## ")[0]
+    return [shlex.split(line.removeprefix("$ ")) for line in section.splitlines() if line.startswith("$ embench")]
+
+
+def test_the_way_of_contributing_ends_with_a_row(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(place.boards, "leaderboards")
+    shutil.copytree("leaderboards", "earlier")
+    commands = documented()
+    assert [words[1] for words in commands] == ["run", "audit", "leaderboard", "leaderboard"]
+    for words in commands:
+        found = [path.name for path in Path().glob("runs/stress_predict/*")]
+        line = [word.replace("RUN", found[0] if found else "") for word in words[1:]]
+        assert main([str(place.data) if word == "DIR" else word for word in line]) == 0
+    assert "commit these files" in capsys.readouterr().out
+    [entry] = Path("leaderboards/stress_predict/subject-independent-v2").glob("handcrafted-naive_bayes-*")
+    # What maintainers do with the pull request, and afterwards.
+    assert main(["leaderboard", "verify", "leaderboards", "--against", "earlier"]) == 0
+    assert main(["leaderboard", "build"]) == 0
+    assert "(self-reported) | handcrafted + naive_bayes" in Path("leaderboards/stress_predict/README.md").read_text()
+    check = ["leaderboard", "reproduce", str(entry), "--stages", "2", "--by", "A. Reader"]
+    assert main([*check, "--data-root", str(place.data)]) == 0
+    assert main(["leaderboard", "build"]) == 0
+    assert "spot-checked by A. Reader" in Path("leaderboards/stress_predict/README.md").read_text()
+
+
+def submit(*arguments: object) -> int:
+    return main(["leaderboard", "submit", *map(str, arguments)])
+
+
+def test_what_no_board_takes_is_refused_with_reasons_and_nothing_is_written(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, runs = ["--data-root", str(place.data)], tmp_path / "runs"
+    for more in (["--fusion", "lda", "--seeds", "0"], ["--fusion", "lda", "--seeds", "0", "--dev"]):
+        assert main(["run", *METHOD, *more, *data, "--runs", str(runs)]) == 0
+    leaking = ["--fusion", "lda", "--protocol", "segment-random-legacy", "--runs", str(tmp_path / "legacy")]
+    assert main(["run", *METHOD, *leaking, *data]) == 0
+    made, boards = sorted(runs.glob("stress_predict/*")), tmp_path / "boards"
+    [leaks], [published] = (
+        list((root / "stress_predict").glob("handcrafted-lda-*")) for root in (tmp_path / "legacy", place.root / "runs")
+    )
+    capsys.readouterr()
+    assert submit(*made, leaks, published, "--boards", boards, *data) == 1
+    said = capsys.readouterr().err
+    assert "it scored validation subjects (--dev)" in said
+    assert "its seeds are 0 instead of 0, 1, 2" in said
+    assert "its protocol segment-random-legacy leaks; with --leaking" in said
+    assert not boards.exists()
+    assert submit(published, "--boards", place.boards, *data) == 1
+    assert "has this entry already" in capsys.readouterr().err
+    assert submit(place.entry, "--boards", boards) == 1
+    assert "it is an entry already" in capsys.readouterr().err
+    assert submit(leaks, "--leaking", "--boards", boards, *data) == 0
+    assert (leaks / "audit.json").is_file()  # it was audited on the way
+    [entry] = boards.glob("stress_predict/segment-random-legacy/*")
+    assert main(["leaderboard", "verify", str(entry), *data]) == 0
+
+
+def test_a_severe_finding_keeps_a_run_from_a_board(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [run] = (place.root / "runs" / "stress_predict").glob("handcrafted-lda-*")
+    shutil.copytree(run, tmp_path / run.name)
+    audit = json.loads((run / "audit.json").read_text())
+    finding = {"check": "copies", "severity": "severe", "what": "two subjects are one", "evidence": {}, "todo": "-"}
+    audit = {**audit, "findings": [finding], "counts": {"severe": 1, "warning": 0, "note": 0}}
+    write_audit(tmp_path / run.name, {name: value for name, value in audit.items() if name != "sealed"})
+    assert submit(tmp_path / run.name, "--boards", tmp_path / "boards", "--data-root", place.data) == 1
+    assert "its audit is severe: two subjects are one [copies]" in capsys.readouterr().err
+    assert not (tmp_path / "boards").exists()
+
+
+def test_a_folder_of_finished_runs_is_not_taken_for_a_reproduction(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["leaderboard", "reproduce", str(place.entry), "--by", "A. Reader", "--data-root", str(place.data)]
+    assert main([*line, "--runs", str(place.root / "runs")]) == 2
+    assert "the folder holds finished runs" in capsys.readouterr().err
+    assert main([*line, "--nonce", "1"]) == 2
+    assert main([*line, "--stages", "1", "--by", ""]) == 2
