@@ -15,6 +15,7 @@ from embench.errors import EmbenchError
 from embench.files import parse_yaml
 from embench.interfaces.dataset import Card
 from embench.records.record import Record
+from embench.records.wording import bare_name
 from embench.report.latex.tex import escape
 
 EMBENCH_KEY = "embench"
@@ -80,6 +81,14 @@ def dataset_paper(name: str) -> Paper:
     fields = {"title": f"{{{escape(card.title)}}}", "howpublished": escape(card.citation), "doi": card.doi}
     lines = [f"  {field} = {{{value}}}" for field, value in fields.items() if value]
     return Paper(own, "@misc{" + ",\n".join([own, *lines]) + "\n}", card.doi or None)
+
+
+def dataset_title(name: str) -> str:
+    """What a dataset is called in text: its card's title, its bare name where its package is not installed here."""
+    try:
+        return str(registry.load("dataset", name).card.title)
+    except EmbenchError:
+        return bare_name(name)
 
 
 def embench_paper() -> Paper:
