@@ -287,5 +287,8 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", run, "--latex", "--methods", "--bibtex", "--out", str(out)]) == 0
     assert all(part in out.read_text() for part in (r"\toprule", "The protocol was", "@article{"))
     assert main(["export", run]) == 2
-    assert "--latex, --methods or --bibtex" in capsys.readouterr().err
+    assert "--latex, --methods, --bibtex, --reforms, --croissant or --hub" in capsys.readouterr().err
+    assert main(["export", run, "--latex", "--columns", "seeds, time"]) == 0
+    assert check_latex(capsys.readouterr().out)[0][1:] == ["seeds", "AUROC crossed in time", "time"]
+    assert main(["export", run, "--methods", "--columns", "seeds"]) == 2
     assert main(["export", str(tmp_path), "--latex"]) == 3

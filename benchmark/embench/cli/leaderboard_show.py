@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -102,7 +100,7 @@ def show(
     if output is Format.json:
         console.document([{name: fields[name] for name in wanted} for _, rows in shown for fields, _ in rows])
     elif output is Format.csv:
-        typer.echo(_csv(wanted, [fields for _, rows in shown for fields, _ in rows]), nl=False)
+        typer.echo(select.as_csv([fields for _, rows in shown for fields, _ in rows], wanted), nl=False)
     else:
         for section, rows in shown:
             _print_board(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
@@ -120,17 +118,6 @@ def _columns(text: str | None, known: Sequence[str], output: Format) -> list[str
         return list(known)
     more = [] if output in (Format.json, Format.csv) else ["entry"]
     return [check_field(name.strip(), [*known, *more], "--columns") for name in text.split(",")]
-
-
-def _csv(heads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Lists have `; ` between their items; what is not known is empty."""
-    from embench.leaderboard.select import as_text
-
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows([as_text(row[name], "; ") for name in heads] for row in rows)
-    return text.getvalue()
 
 
 def _print_board(

@@ -5,6 +5,8 @@ Every row of every board has the same fields, so that tables, CSV and JSON agree
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -185,6 +187,17 @@ def as_text(value: Any, between: str = ", ") -> str:
     if isinstance(value, list):
         return between.join(value)
     return "" if value is None else str(value)
+
+
+def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
+    """A table with a line for each row; by default all fields. Lists have `; ` between their items, and what is not
+    known is empty."""
+    heads = list(rows[0] if columns is None and rows else columns or ())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows([as_text(row[name], "; ") for name in heads] for row in rows)
+    return text.getvalue()
 
 
 def sorted_rows(rows: Sequence[tuple[Fields, BoardRow]], by: str) -> list[tuple[Fields, BoardRow]]:

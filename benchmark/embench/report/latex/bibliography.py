@@ -91,9 +91,15 @@ def dataset_title(name: str) -> str:
         return bare_name(name)
 
 
+def citation_file() -> Mapping[str, Any]:
+    """The content of embench's own CITATION.cff."""
+    cff: Mapping[str, Any] = parse_yaml((resources.files("embench") / "CITATION.cff").read_text(encoding="utf-8"))
+    return cff
+
+
 def embench_paper() -> Paper:
     """The entry of embench itself, from its CITATION.cff."""
-    cff: Mapping[str, Any] = parse_yaml((resources.files("embench") / "CITATION.cff").read_text(encoding="utf-8"))
+    cff = citation_file()
     authors = [
         a["name"] if "name" in a else f"{a['family-names']}, {a.get('given-names', '')}".rstrip(", ")
         for a in cff["authors"]

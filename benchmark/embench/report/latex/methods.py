@@ -28,7 +28,7 @@ from embench.report.latex import bibliography
 from embench.report.latex.tex import cite, code, escape
 from embench.statistics.joined import unit_length
 
-_NORMALISE = {
+NORMALISED = {
     "none": "were not normalised",
     "baseline": "were normalised for each subject by the recorded rest alone",
     "subject_unlabelled": "were z-scored for each subject over all recordings of that subject, including test subjects "
@@ -36,7 +36,7 @@ _NORMALISE = {
     "recording_unlabelled": "were z-scored for each recording and channel separately (facial values keep their level)",
 }
 
-_SPLIT = {
+SPLIT = {
     "group": "subjects were assigned to folds, with those recorded together kept together, so that no subject is in "
     "both training and test",
     "group+stimulus": "subjects and stimuli were assigned to folds, so that test subjects are tested on stimuli "
@@ -154,7 +154,7 @@ def _rules(some: Sequence[Record]) -> list[str]:
     )
     how = "in their order" if rules.split.deal else "at random"
     alone = "the units of each subject were split by themselves: " if rules.split.within else ""
-    sentences.append(f"In it, {alone}{_SPLIT[rules.split.by].format(how=how)} ({folds}).")
+    sentences.append(f"In it, {alone}{SPLIT[rules.split.by].format(how=how)} ({folds}).")
     if rules.stimuli:
         sentences.append("The stimuli that take part, and their parts, are those of the protocol.")
     if run["protocol"]["leaks"]:
@@ -178,7 +178,7 @@ def _rules(some: Sequence[Record]) -> list[str]:
         )
     sentences.append(
         rf"Signals were filtered by the rules {code(rules.preprocess)}, resampled to {rules.rate_hz:g}~Hz, and "
-        f"{_NORMALISE[rules.normalise]}."
+        f"{NORMALISED[rules.normalise]}."
     )
     if rules.select == "peak_on_test":
         sentences.append("As in the paper, the epoch was selected by the test score.")
