@@ -26,7 +26,9 @@ from ..leaderboard.test_board import put
 ROOT = Path(__file__).parents[2]
 BOARD = ROOT / "leaderboards" / "stress_predict"
 NETWORK = next(BOARD.glob("subject-independent-v2/cnn_tf-single-*"))
-DATASETS = [entry.full_name for entry in registry.entries("dataset") if entry.package == registry.BUNDLED]
+OWN = ("corpus", "own")
+"""Recordings of a user, which have no public source."""
+DATASETS = [e.full_name for e in registry.entries("dataset") if e.package == registry.BUNDLED and e.name not in OWN]
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,12 @@ def test_every_dataset_has_croissant_metadata(name: str) -> None:
     assert len(about["distribution"]) == max(1, len(card.downloads))
     assert all(target.label in about["rai:dataAnnotationProtocol"] for target in card.targets)
     assert text == forms.dataset_croissant(name)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_own_recordings_have_none(name: str) -> None:
+    with pytest.raises(UsageError, match="no source that others could get it from"):
+        forms.dataset_croissant(name)
 
 
 def test_a_board_is_described_with_its_table(boards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

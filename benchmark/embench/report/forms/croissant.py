@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embench import registry
+from embench.errors import UsageError
 from embench.interfaces.dataset import Card, Download
 from embench.interfaces.units import Target
 from embench.records.wording import counted, format_value, in_words, metric_name
@@ -47,11 +48,15 @@ def dataset_croissant(name: str) -> str:
     """A dataset's metadata, as its card and its registry entry have them.
 
     Raises:
-        UsageError: there is no such dataset. PluginError: its package cannot be loaded.
+        UsageError: there is no such dataset, or it has no public source. PluginError: its package cannot be loaded.
     """
     entry = registry.find("dataset", name)
     card: Card = registry.load("dataset", entry.full_name).card
     address = entry.address or (f"https://doi.org/{card.doi}" if card.doi else "")
+    if not address:
+        raise UsageError(
+            f"{card.name} has no source that others could get it from", where="--croissant", expected="a public dataset"
+        )
     signals = "; ".join(
         f"{m} ({len(own.channels)} channels, {own.rate:g} Hz, {own.unit})" for m, own in card.modalities.items()
     )
