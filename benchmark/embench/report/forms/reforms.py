@@ -28,6 +28,7 @@ from embench.records.wording import (
     method_name,
     metric_name,
 )
+from embench.report.about import ACCESS
 from embench.report.forms.facts import TO_WRITE, RunFacts
 from embench.report.latex.bibliography import dataset_title
 from embench.report.latex.methods import NORMALISED, SPLIT
@@ -252,10 +253,11 @@ def _baselines(of: RunFacts) -> str:
 def _isolation(of: RunFacts) -> str:
     if of.outside:
         return f"{TO_WRITE}on which subjects everything was fitted. {_audited(of)}"
-    access, overlap = of.run["target_access"], of.run["pretrain_overlap"].replace("_", " ")
+    access = ACCESS.get(of.run["target_access"], of.run["target_access"])
+    overlap = in_words(of.run["pretrain_overlap"])
     return (
         "Everything that is fitted is fitted on the training side of its fold, and test labels are opened once, after "
-        f"the predictions. Data of a test subject that the method used: {access}. Overlap of pretraining with test "
+        f"the predictions. What the method saw of a test subject: {access}. Overlap of pretraining with test "
         f"subjects: {overlap}. {_audited(of)}"
     )
 
