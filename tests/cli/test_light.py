@@ -107,6 +107,9 @@ def test_commands_on_data_and_records_work_without_them(prepared):
         ["export", *ENTRIES, "--latex"],
         ["export", *ENTRIES, "--methods"],
         ["export", *ENTRIES, "--bibtex"],
+        ["export", *ENTRIES, "--reforms"],
+        ["export", "--dataset", "stress_predict", "--croissant"],
+        ["export", "--board", "boards/stress_predict", "--croissant"],
         ["leaderboard", "show", "--boards", "boards", "--all"],
         ["leaderboard", "build", "--boards", "boards"],
     ]

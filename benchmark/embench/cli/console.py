@@ -56,8 +56,7 @@ def narrow_table(
     cut. It is wider only where its longest words are. Cells of the columns `whole` stay on one line."""
     from tabulate import tabulate
 
-    if sys.stdout.isatty():
-        width = min(width, shutil.get_terminal_size().columns)
+    width = _room(width)
     lines = [[visible(cell) for cell in line] for line in (headers, *rows)]
     by_column = list(zip(*lines, strict=True))
     widths = [max(len(head) + 2, *map(len, cells)) for head, *cells in by_column]  # tabulate pads heads by 2
@@ -75,8 +74,12 @@ def narrow_table(
 
 
 def wrapped(text: str, width: int) -> None:
-    """A paragraph on stdout, wrapped between words."""
-    echo(textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False))
+    """A paragraph on stdout within `width` characters, or the terminal's width where that is less."""
+    echo(textwrap.fill(text, _room(width), break_long_words=False, break_on_hyphens=False))
+
+
+def _room(width: int) -> int:
+    return min(width, shutil.get_terminal_size().columns) if sys.stdout.isatty() else width
 
 
 def document(value: Any) -> None:

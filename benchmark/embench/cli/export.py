@@ -57,8 +57,13 @@ def export(
 ) -> None:
     """Write text for a paper about some runs, or descriptions of runs, datasets and boards for other tools.
 
-    Examples: embench export RUN RUN --latex --methods --bibtex; embench export RUN --reforms;
-    embench export --dataset wesad --croissant
+    Examples:
+
+    embench export RUN RUN --latex --methods --bibtex
+
+    embench export RUN --reforms --out reforms.md
+
+    embench export --board leaderboards/stress_predict --croissant --out croissant.json
     """
     chosen = {"--latex": latex, "--methods": methods, "--bibtex": bibtex, "--reforms": reforms}
     chosen |= {"--croissant": croissant, "--hub": hub is not None}

@@ -71,7 +71,11 @@ def show(
 ) -> None:
     """Print the rows of all leaderboards, or of some.
 
-    Example: embench leaderboard show stress_predict --filter modalities~eda --sort -auroc_within
+    Examples:
+
+    embench leaderboard show stress_predict --filter modalities~eda --sort -auroc_within
+
+    embench leaderboard show --target stress --format csv
     """
     from embench import leaderboard
     from embench.leaderboard import select
