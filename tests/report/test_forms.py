@@ -72,7 +72,7 @@ def test_the_checklist_says_what_the_record_says(published: Record) -> None:
     assert sum(counts) == int(re.findall(r"(\d+) labelled units", answers["3e"])[0])
     assert "S01 (no label of any target)" in answers["4a"]
     assert "resampled to 128 Hz" in answers["4c"]
-    assert "five folds; seeds 0, 1, 2" in answers["5c"]
+    assert "five folds; seeds 0, 1 and 2" in answers["5c"]
     assert "elapsed time 0.500 by construction" in answers["5f"]
     assert "Findings of the audit" in answers["6a"]
     assert all(answers[key].startswith(TO_WRITE) for key in ("1b", "1c", "3b", "3c", "3g", "5b", "8b"))

@@ -85,6 +85,8 @@ def _code(of: RunFacts) -> str:
 
 
 def _machine(of: RunFacts) -> str:
+    if of.outside:
+        return f"{TO_WRITE}the machine on which the predictions were made."
     costs = cost.format_cost(of.run["cost"])
     measured = ", ".join(f"{name} {text}" for name, text in costs.items() if text != cost.NOT_MEASURED)
     return f"Device: {format_value(of.run.get('device'), missing=_NEVER_KNOWN)}. Cost: {measured or 'not measured'}."
@@ -199,19 +201,22 @@ def _models(of: RunFacts) -> str:
 
 
 def _evaluation(of: RunFacts) -> str:
-    seeds = ", ".join(map(str, of.run["seeds"]))
+    seeds = f"seed{'s' * (len(of.run['seeds']) > 1)} {join_with_and([str(seed) for seed in of.run['seeds']])}"
     name = f"Protocol `{of.run['protocol']['name']}`"
     if of.rules is None:
-        return f"{name}, seeds {seeds}."
+        return f"{name}, {seeds}."
     folds = "one fold for each" if of.rules.split.folds == "each" else counted(of.rules.split.folds, "fold")
     how = "in their order" if of.rules.split.deal else "at random"
     leaks = " **This split leaks.**" if of.run["protocol"]["leaks"] else ""
-    return f"{name}: {SPLIT[of.rules.split.by].format(how=how)} ({folds}; seeds {seeds}).{leaks}"
+    return f"{name}: {SPLIT[of.rules.split.by].format(how=how)} ({folds}; {seeds}).{leaks}"
 
 
 def _selection(of: RunFacts) -> str:
     looks, tried = _greatest(of.run.get("test_looks")), _greatest(of.run.get("tried"))
-    known = f"The test labels had been opened {looks} times before, by {counted(tried, 'method')}." if looks else ""
+    opened = "once" if looks == 1 else f"{looks} times"
+    known = f"The test labels had been opened {opened} before, by {counted(tried, 'method')}." if looks else ""
+    if of.outside:
+        return f"{TO_WRITE}how the reported model was chosen, and on which subjects. {known}".strip()
     parts: Mapping[str, Any] = of.run["config"].get("parts", {})
     chosen = [f"{part}: {in_words(about['selection'])}" for part, about in parts.items() if "selection" in about]
     epochs = f"How the epoch of a network is chosen: {', '.join(chosen)}." if chosen else ""
@@ -245,7 +250,7 @@ def _baselines(of: RunFacts) -> str:
             if target in by_target:
                 score = of.record.scores["controls"].get(control, {}).get(target, {}).get(metric)
                 verdict = "cleared" if by_target[target]["clears"] else "not cleared"
-                made.append(f"{in_words(control)} {format_control(score)} ({verdict})")
+                made.append(f"{in_words(control)} {format_control(score, missing='undefined')} ({verdict})")
     listed = f"Controls without any signal: {'; '.join(made)}." if made else "No control applies."
     return f"{listed} {TO_WRITE}the published methods that it is compared with."
 
@@ -286,9 +291,13 @@ def _dependencies(of: RunFacts) -> str:
 def _inputs(of: RunFacts) -> str:
     fixed = "The tasks came in the same order for all subjects, so the clock can predict the label. "
     design = fixed if of.run["card"]["fixed_order"] else ""
+    inputs = (
+        f"{', '.join(of.run['method']['modalities'])}; a method gets signals and a mask, no index, time or identity"
+    )
+    if of.outside:
+        inputs = f"those of other code. {TO_WRITE}that none of them tells the subject, the stimulus or the time"
     return (
-        f"Inputs are {', '.join(of.run['method']['modalities']) or 'unknown'}; a method gets signals and a mask, no "
-        f"index, time or identity. {design}Controls that know only the clock, the stimulus, the length or the movement "
+        f"Inputs are {inputs}. {design}Controls that know only the clock, the stimulus, the length or the movement "
         "are scored beside the method (5f)."
     )
 
