@@ -132,6 +132,17 @@ def test_chosen_columns_and_another_metric(show: Any) -> None:
     assert "rank" not in text.splitlines()[1]
 
 
+def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) -> None:
+    assert "access" not in show()
+    put(boards, "rest-ffffffffff", 0.55, access="baseline")
+    lines = show("--target", "stress", "--protocol", "subject-independent-v2").splitlines()
+    assert "access" in lines[1]
+    assert any("baseline" in line and "ffffffffff" in line for line in lines)
+    controls = show("--filter", "kind=control")
+    assert "(elapsed_time)" in controls
+    assert "late" not in controls
+
+
 def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
     rows = json.loads(show("--format", "json"))
     table = list(csv.DictReader(io.StringIO(show("--format", "csv"))))

@@ -18,12 +18,31 @@ from embench.texts import markdown
 
 WIDTH = 100
 """Columns of text that a table takes at most, unless its own columns were chosen and need more."""
-DEFAULT = ("rank", "method", "modalities", "score", "cleared", "recipe", "subjects", "evidence", "suspicious", "marks")
+DEFAULT = (
+    "rank",
+    "method",
+    "modalities",
+    "access",
+    "score",
+    "cleared",
+    "recipe",
+    "subjects",
+    "evidence",
+    "suspicious",
+    "marks",
+)
 """The columns of a table, with `entry` at the end. One that is the same in all rows is named once below its title."""
-FOLDED = ("modalities", "recipe", "subjects", "evidence", "suspicious", "marks")
+FOLDED = ("access", "modalities", "recipe", "subjects", "evidence", "suspicious", "marks")
+_LESS_IS_BETTER = ("rmse",)
 _WHOLE = ("rank", "score", "cleared", "entry")
 _COSTS = {"time_s": "time", "parameters": "parameters", "flops": "FLOPs", "memory_mb": "memory", "energy_j": "energy"}
-_FOR_ALL = {"subjects": "{} subjects", "evidence": "evidence {}", "recipe": "recipe {}", "modalities": "on {}"}
+_FOR_ALL = {
+    "access": "",
+    "subjects": "{} subjects",
+    "evidence": "evidence {}",
+    "recipe": "recipe {}",
+    "modalities": "on {}",
+}
 
 
 class Format(StrEnum):
@@ -98,7 +117,7 @@ def show(
         rows = [row for row in rows if all(keeps(row[0]) for keeps in keep)]
         if not all_boards:
             rows = [row for row in rows if not row[0]["superseded"]]
-        by = sort or (f"-{metric}" if metric else None)
+        by = sort or (metric and f"{'' if metric in _LESS_IS_BETTER else '-'}{metric}")
         if rows:
             shown.append((section, select.sorted_rows(rows, by) if by else rows))
     if output is Format.json:
@@ -179,7 +198,7 @@ def _fold(methods: Sequence[Mapping[str, Any]], *, ranked: bool) -> tuple[list[s
     same = {name: _plain(methods[0][name]) for name in FOLDED if len({_plain(m[name]) for m in methods}) == 1}
     words = [_FOR_ALL.get(name, "{}").format(value) for name, value in same.items() if value]
     empty = [name for name in ("rank", "cleared") if not ranked or not any(map(_has(name), methods))]
-    return [name for name in DEFAULT if name not in (*same, *empty)] + ["entry"], "; ".join(words)
+    return [name for name in DEFAULT if name not in (*same, *empty)] + ["entry"], "; ".join(filter(None, words))
 
 
 def _has(name: str) -> Callable[[Mapping[str, Any]], bool]:
