@@ -3,7 +3,6 @@
 import io
 
 from embench.cli import console, show
-from embench.statistics.ranking import Ranking
 
 from .conftest import DOCUMENT, NUMBER, SCORES
 
@@ -48,34 +47,9 @@ def test_board_without_entries(embench, tmp_path):
     assert done.code == 0
     assert "no published entries" in done.out
     assert embench("leaderboard", "show", "amigos", "--boards", tmp_path).code == 2
+    assert embench("leaderboard", "show", "--format", "json", "--boards", tmp_path).out == "[]\n"
     assert embench("leaderboard", "build", "--boards", tmp_path).code == 0
     assert (tmp_path / "README.md").is_file()
-
-
-def test_board_rows(embench, monkeypatch):
-    number = {"mean": 0.7, "low": 0.6, "high": 0.8}
-    method = {
-        "kind": "method", "rank": (1, 5), "encoders": {"eda": "cnn_tf", "ppg": "cnn_tf"}, "fusion": "late",
-        "pretrainers": [], "modalities": ["eda", "ppg"], "recipe": "small", "people": 24, "headline": "auroc_within",
-        "score": number, "not_cleared": ["elapsed_time"], "id": "r1", "mark": [], "apart": [],
-        "cost": {"wall_s": 3.0, "parameters": 1200}, "suspicious": True,
-        "evidence": {"level": "spot_checked", "by": "A. Reader", "on": "2026-11-22"},
-    }  # fmt: skip
-    control = {"kind": "control", "control": "prior", "people": 24, "score": None, "id": "r1"}
-    section = {"dataset": "d", "protocol": "p", "target": "t", "leaks": True, "rows": [method, control]}
-    section["rankings"] = {"none": Ranking(((1, 5),) * 5, 0.02, 0.015, paired=True)}
-    section |= {"superseded_by": "p-v2", "trained_on": None}
-    monkeypatch.setattr("embench.leaderboard.leaderboard_sections", lambda *_: [section])
-    done = embench("leaderboard", "show")
-    assert "d, p (superseded by p-v2), leaks, target t" in done.out
-    assert "spot-checked by A. Reader, 2026-11-22, suspicious" in done.out
-    assert "3 s" in done.out
-    assert "1.2 k" in done.out
-    assert "cnn_tf + late" in done.out
-    assert "not above elapsed_time" in done.out
-    assert "(prior)" in done.out
-    assert "1-5" in done.out
-    assert "The first of 5 rows leads their mean by 0.020; the best of 5 equal methods would lead by 0.015" in done.out
 
 
 CROSSED = {

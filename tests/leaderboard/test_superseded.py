@@ -47,8 +47,14 @@ def test_their_board_says_what_took_its_place_and_comes_last(boards: Path, capsy
         False,
         True,
     ]
+    title = "subject-independent-v1 (superseded by subject-independent-v2), target stress"
     assert main(["leaderboard", "show", "--boards", str(boards)]) == 0
-    assert "subject-independent-v1 (superseded by subject-independent-v2), target stress" in capsys.readouterr().out
+    done = capsys.readouterr()
+    assert title not in done.out
+    assert "not shown: 1 superseded board; --all shows them" in done.err
+    for more in (["--all"], ["--protocol", "subject-independent-v1"]):
+        assert main(["leaderboard", "show", "--boards", str(boards), *more]) == 0
+        assert title in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ def opened(request, chromium, kinds):
     page, messages, requests = context.new_page(), [], []
     page.on("console", lambda message: messages.append(message.text))
     page.on("pageerror", lambda error: messages.append(str(error)))
-    page.on("request", lambda requests: requests.append(requests.url))
+    page.on("request", lambda asked: requests.append(asked.url))
     page.goto(kinds.html.as_uri())
     yield page, messages, requests
     context.close()
@@ -102,3 +102,23 @@ def test_tables_open_with_the_keyboard(opened):
     page.keyboard.press("Enter")
     assert first.locator("table").is_visible()
     assert first.locator("tbody tr").count() > 1
+
+
+def test_tables_are_whole_on_the_screen_and_on_paper(opened):
+    page, _, _ = opened
+    cut = """() => [...document.querySelectorAll('.scroll')].filter(e => !e.closest('details'))
+        .filter(e => e.scrollHeight > e.clientHeight + 1).map(e => e.getAttribute('aria-label'))"""
+    assert page.evaluate(cut) == []
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 with Chromium's margins
+    beyond = """() => [...document.querySelectorAll('svg.drawing')].filter(e => !e.closest('details'))
+        .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth).length"""
+    assert page.evaluate(cut) == []
+    assert page.evaluate(beyond) == 0
+
+
+def test_the_subjects_picture_is_whole_on_a_narrow_screen(opened):
+    page, _, _ = opened
+    edges = page.locator("#subjects svg.drawing").evaluate_all("all => all.map(e => e.getBoundingClientRect().right)")
+    assert edges
+    assert max(edges) <= 390

@@ -14,6 +14,7 @@ import yaml
 
 from embench import protocols, registry
 from embench.cli import main
+from embench.errors import UsageError
 from embench.records import record
 from embench.records.record import Record
 from embench.report import latex
@@ -64,17 +65,47 @@ def check_latex(text: str) -> list[list[str]]:
 
 
 def test_a_table_holds_the_runs_scores_and_the_controls(published: list[Record]) -> None:
-    rows = check_latex(latex.latex_tables(published))
+    text = latex.latex_tables(published)
+    rows = check_latex(text)
     head, first = rows[0], rows[1]
     scores = published[0].scores["scores"]["stress"]
     headline = scores[published[0].scores["headlines"]["stress"]]
-    assert first[head.index("subjects")] == str(len(published[0].run["cohort"]["people"]))
-    assert first[head.index("seeds")] == str(len(published[0].run["seeds"]))
-    text = f"{headline['mean']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]"
-    assert text in first
-    assert first[head.index("AUROC within subject")] == f"{scores['auroc_within']['mean']:.3f}"
-    assert first[head.index("energy")] == "not measured"
-    assert r"\emph{elapsed\_time}" in [row[0] for row in rows]
+    assert f"{headline['mean']:.3f} [{headline['low']:.3f}, {headline['high']:.3f}]" == first[1]
+    assert first[head.index("AUROC within")] == f"{scores['auroc_within']['mean']:.3f}"
+    assert r"\emph{AUROC within}: AUROC within subject" in text
+    assert "stress on Stress-Predict Dataset (24 subjects, three seeds)" in text
+    assert r"\emph{elapsed time}" in [row[0] for row in rows]
+    assert not re.search(r"stress\\_predict|balanced\\_accuracy|elapsed\\_time", text)
+
+
+def test_a_table_fits_a_page(published: list[Record]) -> None:
+    rows = check_latex(latex.latex_tables(published))
+    readable = [[re.sub(r"\\\w+|[{}]", "", cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*readable, strict=True)]
+    assert sum(widths) + 2 * len(widths) < 110  # letters of a line of 17 cm, the width of two columns
+
+
+def test_columns_are_chosen(published: list[Record]) -> None:
+    columns = ["seeds", "f1_weighted", "parameters", "energy"]
+    rows = check_latex(latex.latex_tables(published, columns))
+    assert rows[0] == ["method", "seeds", "AUROC crossed in time", "weighted F1", "parameters", "energy"]
+    assert (rows[1][1], rows[1][5]) == ("3", "not measured")
+    with pytest.raises(UsageError, match="unknown column `f1`") as found:
+        latex.latex_tables(published, ["f1"])
+    assert "time, parameters, flops" in str(found.value)
+
+
+def test_what_runs_differ_in_has_a_column_and_controls_come_from_the_largest(published: list[Record]) -> None:
+    one, three = changed(published[0], seeds=[0]), published[1]
+    rows = check_latex(latex.latex_tables([one, three]))
+    assert rows[0][:2] == ["method", "seeds"]
+    assert [row[1] for row in rows[1:]] == ["1", *["3"] * (len(rows) - 2)]
+    text = latex.methods_section([one, three])
+    assert text.count("The protocol was") == 1
+    assert "Each seed has its own partition" in text
+    assert "It was run with the seed 0." in text
+    assert "It was run with the seeds 0, 1 and 2." in text
+    assert "There was one seed (0)" in latex.methods_section([one])
 
 
 def test_a_run_that_does_not_clear_a_control_has_a_dagger(published: list[Record]) -> None:
@@ -133,7 +164,7 @@ def test_the_methods_section_agrees_with_record_and_protocol(published: list[Rec
     assert "z-scored for each subject" in text
     assert r"20~\% (at least 4)" in text
     assert r"segments of 10~s" in text
-    assert r"\texttt{elapsed\_time}" in text
+    assert "no physiological signal (elapsed time, " in text
     assert text.count("The protocol was") == 1
     for of in published:
         headline = of.scores["scores"]["stress"][of.scores["headlines"]["stress"]]
@@ -256,5 +287,8 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", run, "--latex", "--methods", "--bibtex", "--out", str(out)]) == 0
     assert all(part in out.read_text() for part in (r"\toprule", "The protocol was", "@article{"))
     assert main(["export", run]) == 2
-    assert "--latex, --methods or --bibtex" in capsys.readouterr().err
+    assert "--latex, --methods, --bibtex, --reforms, --croissant or --hub" in capsys.readouterr().err
+    assert main(["export", run, "--latex", "--columns", "seeds, time"]) == 0
+    assert check_latex(capsys.readouterr().out)[0][1:] == ["seeds", "AUROC crossed in time", "time"]
+    assert main(["export", run, "--methods", "--columns", "seeds"]) == 2
     assert main(["export", str(tmp_path), "--latex"]) == 3

@@ -150,6 +150,20 @@ def test_every_kind_of_target_has_its_curves(content):
     assert "identifies the subject" in content.sections["embeddings"]
 
 
+def test_epochs_are_counted_from_one(content):
+    first = re.search(r"epochnetworks.*?\n?(\d)", content.sections["training"])
+    assert first is not None
+    assert first[1] == "1"
+
+
+def test_commands_are_code_and_classes_have_their_names(kinds, content):
+    html = kinds.html.read_text()
+    assert "run <code>embench audit RUN</code>" in html
+    assert "<code>embench run --dataset" in html
+    assert "`" not in "".join(content.sections.values())
+    assert re.search(r"Predicted probability of the class \w+, in ten equal bins", html)
+
+
 def test_single_modalities_are_found_beside_the_run_and_signals_drawn(kinds, content):
     fusion = content.sections["fusion"]
     assert all(folder.name in fusion for folder in kinds.singles)

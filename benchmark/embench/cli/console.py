@@ -6,7 +6,9 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -45,6 +47,39 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str |
         echo(title)
     echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
     echo()
+
+
+def narrow_table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str, width: int, whole: Sequence[int] = ()
+) -> None:
+    """A table on stdout within `width` characters, or the terminal's width where that is less: cells are wrapped, never
+    cut. It is wider only where its longest words are. Cells of the columns `whole` stay on one line."""
+    from tabulate import tabulate
+
+    width = _room(width)
+    lines = [[visible(cell) for cell in line] for line in (headers, *rows)]
+    by_column = list(zip(*lines, strict=True))
+    widths = [max(len(head) + 2, *map(len, cells)) for head, *cells in by_column]  # tabulate pads heads by 2
+    least = [
+        widths[k] if k in whole else max(len(head) + 2, *(len(word) for cell in cells for word in [*cell.split(), ""]))
+        for k, (head, *cells) in enumerate(by_column)
+    ]
+    while sum(widths) + 2 * (len(widths) - 1) > width:
+        wide = [k for k in range(len(widths)) if widths[k] > least[k]]
+        if not wide:
+            break
+        widths[max(wide, key=lambda k: widths[k])] -= 1
+    echo(title, bold=True)
+    echo(tabulate(lines[1:], lines[0], "simple", disable_numparse=True, maxcolwidths=widths))
+
+
+def wrapped(text: str, width: int) -> None:
+    """A paragraph on stdout within `width` characters, or the terminal's width where that is less."""
+    echo(textwrap.fill(text, _room(width), break_long_words=False, break_on_hyphens=False))
+
+
+def _room(width: int) -> int:
+    return min(width, shutil.get_terminal_size().columns) if sys.stdout.isatty() else width
 
 
 def document(value: Any) -> None:

@@ -1,48 +1,175 @@
-"""`embench export`: what a paper needs of some runs."""
+"""`embench export`: what a paper, a reviewer or a hub needs of runs, a dataset or a board."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from embench.cli import console
-from embench.cli.options import TrustCode
+from embench.cli.options import TrustCode, completes
 from embench.errors import MachineError, UsageError
 from embench.texts import visible
 
 
 def export(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN..", help="Folders of finished runs or leaderboard entries.")
-    ],
+        list[Path] | None, typer.Argument(metavar="[RUN..]", help="Folders of finished runs or leaderboard entries.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            help="Describe a dataset instead of runs (--croissant).",
+            autocompletion=completes("dataset"),
+        ),
+    ] = None,
+    board: Annotated[
+        Path | None,
+        typer.Option("--board", help="Describe this folder of a leaderboard instead (--croissant, --hub)."),
+    ] = None,
     latex: Annotated[bool, typer.Option("--latex", help="Tables of scores (LaTeX package booktabs).")] = False,
+    columns: Annotated[
+        str | None,
+        typer.Option("--columns", help="Columns of --latex besides method and headline, with commas between."),
+    ] = None,
     methods: Annotated[bool, typer.Option("--methods", help="A methods section, with citations.")] = False,
     bibtex: Annotated[
         bool, typer.Option("--bibtex", help="BibTeX entries of the datasets, the methods and embench.")
     ] = False,
+    reforms: Annotated[bool, typer.Option("--reforms", help="The REFORMS checklist of each run, in Markdown.")] = False,
+    croissant: Annotated[
+        bool,
+        typer.Option("--croissant", help="Croissant metadata (JSON-LD) of a dataset, or of a board's table."),
+    ] = False,
+    hub: Annotated[
+        str | None,
+        typer.Option(
+            "--hub",
+            metavar="OWNER/NAME",
+            help="For the Hugging Face Hub's benchmark dataset of this name: results of runs, or eval.yaml of a board.",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; default: standard output.")] = None,
     trust_code: TrustCode = False,
 ) -> None:
-    """Write text for a paper about some runs: tables, a methods section, a bibliography."""
-    if not (latex or methods or bibtex):
-        raise UsageError("no output was chosen", where="embench export", expected="--latex, --methods or --bibtex")
-    from embench.files import write_text
+    """Write text for a paper about some runs, or descriptions of runs, datasets and boards for other tools.
+
+    Examples:
+
+    embench export RUN RUN --latex --methods --bibtex
+
+    embench export RUN --reforms --out reforms.md
+
+    embench export --board leaderboards/stress_predict --croissant --out croissant.json
+    """
+    chosen = {"--latex": latex, "--methods": methods, "--bibtex": bibtex, "--reforms": reforms}
+    chosen |= {"--croissant": croissant, "--hub": hub is not None}
+    _check(runs or [], dataset, board, [name for name, wanted in chosen.items() if wanted], columns)
+    if board is not None:
+        files = _of_board(board, out, hub)
+    elif dataset is not None or croissant:
+        from embench.report import forms
+
+        files = {out: forms.dataset_croissant(dataset or _dataset_of(runs or []))}
+    else:
+        files = {out: _of_runs(runs or [], chosen, columns, hub, trust_code=trust_code)}
+    for path, text in files.items():
+        _write(path, text)
+
+
+def _check(
+    runs: Sequence[Path], dataset: str | None, board: Path | None, wanted: Sequence[str], columns: str | None
+) -> None:
+    """Raises UsageError where what is described, and how, do not go together."""
+    where = "embench export"
+    if named := sum(map(bool, (runs, dataset, board))) - 1:
+        what = "nothing to export was named" if named < 0 else "runs, a dataset and a board are exported one at a time"
+        raise UsageError(what, where=where, expected="RUN.., --dataset or --board")
+    possible = ["--latex", "--methods", "--bibtex", "--reforms", "--croissant", "--hub"]
+    possible = ["--croissant"] if dataset else ["--croissant", "--hub"] if board else possible
+    subject = "a dataset" if dataset else "a board" if board else "runs"
+    if not wanted:
+        raise UsageError("no output was chosen", where=where, expected=f"{', '.join(possible[:-1])} or {possible[-1]}")
+    if wrong := [name for name in wanted if name not in possible]:
+        raise UsageError(f"{subject} cannot be written as {wrong[0]}", where=where, expected=", ".join(possible))
+    documents = [name for name in wanted if name in ("--croissant", "--hub")]
+    if documents and len(wanted) > 1:
+        raise UsageError(f"{documents[0]} is a file of its own", where=where, expected="no other output with it")
+    if columns is not None and "--latex" not in wanted:
+        raise UsageError("only --latex has columns", where="--columns", expected="--latex")
+
+
+def _of_runs(
+    runs: Sequence[Path], chosen: Mapping[str, bool], columns: str | None, hub: str | None, *, trust_code: bool
+) -> str:
     from embench.records import record
     from embench.records.names import names_resolved
+    from embench.report import forms
     from embench.report import latex as paper
 
     records = [record.read_record(folder) for folder in runs]
     named = list(zip(runs, records, strict=True))
-    wanted = ((latex, paper.latex_tables), (methods, paper.methods_section), (bibtex, paper.bibtex))
+    columns_wanted = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
     with names_resolved(named, trust_code=trust_code):
-        text = "\n".join(make(records) for chosen, make in wanted if chosen)
-    if out is None:
+        if hub is not None:
+            return forms.hub_results(records, hub)
+        made = []
+        if chosen["--latex"]:
+            made.append(paper.latex_tables(records, columns_wanted))
+        if chosen["--methods"]:
+            made.append(paper.methods_section(records))
+        if chosen["--bibtex"]:
+            made.append(paper.bibtex(records))
+        if chosen["--reforms"]:
+            made += [forms.reforms_checklist(*each) for each in named]
+        return "\n".join(made)
+
+
+def _dataset_of(runs: Sequence[Path]) -> str:
+    """The one dataset that some runs were tested on."""
+    from embench.records.record import read_manifest
+
+    names = sorted({read_manifest(folder).dataset.name for folder in runs})
+    if len(names) > 1:
+        raise UsageError(
+            "the runs are of several datasets", where="--croissant", expected=f"one of: {', '.join(names)}"
+        )
+    return names[0]
+
+
+def _of_board(board: Path, out: Path | None, hub: str | None) -> dict[Path | None, str]:
+    """File -> its content: with Croissant metadata also the table that they describe, unless they are printed."""
+    from embench import leaderboard
+    from embench.leaderboard.select import as_csv, row_fields, select_sections
+    from embench.report import forms
+    from embench.report.latex.bibliography import dataset_title
+
+    board = board.resolve()
+    sections = leaderboard.leaderboard_sections(board.parent)
+    every = select_sections(sections, dataset=board.name, all_boards=True)
+    if hub is not None:
+        current = select_sections(every)
+        return {out: forms.hub_benchmark(dataset_title(board.name), current or every, hub)}
+    rows: list[dict[str, Any]] = [row_fields(section, row) for section in every for row in section["rows"]]
+    table = as_csv(rows)
+    metadata = forms.board_croissant(board.name, every, rows, table)
+    files: dict[Path | None, str] = {out: metadata}
+    if out is not None:
+        files[out.parent / f"{board.name}.csv"] = table
+    return files
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
         typer.echo(visible(text), nl=False)
         return
+    from embench.files import write_text
+
     try:
-        write_text(out, text)
+        write_text(path, text)
     except OSError as error:
-        raise MachineError(f"the text cannot be written: {error.strerror}", where=str(out)) from error
-    console.echo(f"written: {out}")
+        raise MachineError(f"the text cannot be written: {error.strerror}", where=str(path)) from error
+    console.echo(f"written: {path}")

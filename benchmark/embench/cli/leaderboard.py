@@ -2,86 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from embench.cli import console, leaderboard_reproduce, leaderboard_submit, leaderboard_verify
+from embench.cli import console, leaderboard_reproduce, leaderboard_show, leaderboard_submit, leaderboard_verify
 from embench.cli.leaderboard_submit import BoardsFolder
 from embench.cli.options import DataRoot
 from embench.errors import DataError
-from embench.records import cost
-from embench.records.wording import (
-    format_control,
-    format_controls,
-    format_evidence,
-    format_rank,
-    format_score,
-    short_row_method_name,
-)
 
 leaderboard_app = typer.Typer(help="Show, send, check and reproduce published entries.", no_args_is_help=True)
 
+leaderboard_app.command("show")(leaderboard_show.show)
 leaderboard_app.command("submit")(leaderboard_submit.submit)
 leaderboard_app.command("supersede")(leaderboard_submit.supersede)
 leaderboard_app.command("verify")(leaderboard_verify.verify)
 leaderboard_app.command("reproduce")(leaderboard_reproduce.reproduce)
-
-
-@leaderboard_app.command("show")
-def show(
-    dataset: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="Name of a dataset; default: all.")] = None,
-    boards: BoardsFolder = Path("leaderboards"),
-) -> None:
-    """Print the tables of all datasets, or of one."""
-    from embench import leaderboard
-    from embench.leaderboard.board import luck_sentence
-
-    sections = leaderboard.leaderboard_sections(boards, dataset)
-    if not sections:
-        console.echo(f"no published entries in {boards}")
-    for section in sections:
-        leaks = ", leaks" if section["leaks"] else ""
-        old = f" (superseded by {section['superseded_by']})" if section["superseded_by"] else ""
-        other = f", trained on {section['trained_on']}" if section["trained_on"] else ""
-        title = f"{section['dataset']}, {section['protocol']}{other}{old}{leaks}, target {section['target']}"
-        headline = section["rows"][0]["headline"]
-        heads = ["rank", "method", "modalities", "recipe", "subjects", headline, "controls", "evidence"]
-        heads += [*cost.COST_COLUMNS, "run"]
-        console.table(heads, [_cells(row) for row in section["rows"]], title=title)
-        for sentence in filter(None, map(luck_sentence, section["rankings"].values())):
-            console.echo(sentence)
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    if row["kind"] == "control":
-        return [
-            "",
-            f"({row['control']})",
-            "",
-            "",
-            str(row["people"]),
-            format_control(row["score"]),
-            "",
-            "",
-            *[""] * len(cost.COST_COLUMNS),
-            row["id"],
-        ]
-    score, controls = format_score(row["score"]), format_controls(row["not_cleared"])
-    modalities = ", ".join(row["modalities"])
-    cells = [
-        format_rank(row),
-        short_row_method_name(row),
-        modalities,
-        row["recipe"],
-        str(row["people"]),
-        score,
-        controls,
-        format_evidence(row["evidence"]) + (", suspicious" if row["suspicious"] else ""),
-    ]
-    return [*cells, *cost.format_cost(row["cost"]).values(), row["id"]]
 
 
 @leaderboard_app.command("build")

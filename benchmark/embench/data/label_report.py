@@ -108,7 +108,8 @@ def class_names(target: Target, raw: Sequence[str] | None) -> list[str]:
     if not target.traits.has_classes:
         return []
     if raw is None:
-        return ["low", "high"] if target.n == 2 else [str(k) for k in range(target.n)]
+        two = ["negative", "positive"] if rule.positive else ["low", "high"]
+        return two if target.n == 2 else [str(k) for k in range(target.n)]
     if rule.positive:
         return [" or ".join(raw[k] for k in side) for side in (rule.negative, rule.positive)]
     chosen = rule.classes or tuple(range(target.n))

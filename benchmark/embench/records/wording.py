@@ -15,11 +15,33 @@ METRIC_NAMES = {
     "auroc_crossed": "AUROC with subject and stimulus held constant",
     "auroc_crossed_time": "AUROC with subject and clock held constant",
     "auroc_crossed_matched": "AUROC with subject, clock and session length held constant",
+    "auroc_crossed_balanced": "AUROC with subject and clock held constant, balanced in session length",
     "ccc": "concordance within subject",
     "f1_weighted": "weighted F1",
     "f1_macro": "macro F1",
     "mcc": "Matthews correlation",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "brier": "Brier score",
+    "ece": "calibration error",
+    "precision_macro": "macro precision",
+    "rmse": "RMSE",
+    "sensitivity_specificity": "mean of sensitivity and specificity",
 }
+
+SHORT_METRIC_NAMES = {
+    **METRIC_NAMES,
+    "auroc_within": "AUROC within",
+    "auroc_within_stimulus": "AUROC within stimulus",
+    "auroc_crossed": "AUROC crossed",
+    "auroc_crossed_time": "AUROC crossed in time",
+    "auroc_crossed_matched": "AUROC matched",
+    "auroc_crossed_balanced": "AUROC balanced",
+    "ccc": "concordance",
+    "balanced_accuracy": "bal. acc.",
+    "sensitivity_specificity": "sens./spec.",
+}
+"""For the head of a column, with the whole name elsewhere."""
 
 _NUMBER_WORDS = [
     "no",
@@ -237,8 +259,26 @@ def format_evidence(evidence: Mapping[str, Any]) -> str:
 
 
 def metric_name(metric: str) -> str:
-    """What a metric is called in text; its own name where it has no other."""
-    return METRIC_NAMES.get(metric, metric)
+    """What a metric is called in text; its own name in words where it has no other."""
+    return METRIC_NAMES.get(metric, in_words(metric))
+
+
+def in_words(name: str) -> str:
+    """The name of a control, a target or a metric as words.
+
+    >>> in_words("elapsed_time")
+    'elapsed time'
+    """
+    return name.replace("_", " ")
+
+
+def counted(count: int, noun: str) -> str:
+    """A number in words with its noun.
+
+    >>> counted(1, "seed"), counted(3, "subject"), counted(24, "subject")
+    ('one seed', 'three subjects', '24 subjects')
+    """
+    return f"{number_in_words(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def bare_name(full_name: str) -> str:

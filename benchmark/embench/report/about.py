@@ -12,9 +12,24 @@ from embench.leaderboard.rows import describe_differences
 from embench.planning.request import command_of
 from embench.records import audit as audits
 from embench.records import cost as costs
-from embench.records.wording import bare_name, format_figure, format_interval, format_value, method_name, metric_name
+from embench.records.wording import (
+    bare_name,
+    format_figure,
+    format_interval,
+    format_score,
+    format_value,
+    method_name,
+    metric_name,
+)
 from embench.report.page import fact_list, html_table, join_parts, missing_note, paragraph, render_macro
 from embench.report.run_view import RunView
+
+ACCESS = {
+    "none": "only the unit that is predicted",
+    "baseline": "the recorded rest, for normalisation",
+    "unlabelled": "all recordings of the subject without their labels, for normalisation",
+}
+"""What a method sees of a test subject, by the record's `target_access`."""
 
 OVERLAPS = {"labelled_target": "it saw labels of the test subjects", "unknown": "the subjects that it saw are unknown"}
 """Pretraining that keeps a row from being ranked."""
@@ -103,7 +118,7 @@ def audit_section(run: RunView) -> Markup:
     if content is None:
         return missing_note("this run has not been audited; run `embench audit RUN`")
     found = [
-        (f["severity"], f.get("check", ""), f["what"], _recorded(f.get("evidence", "")), f.get("todo", ""))
+        (f["severity"], f.get("check", ""), f["what"], _recorded(_short(f.get("evidence", ""))), f.get("todo", ""))
         for f in content["findings"]
     ]
     summary = paragraph(f"{audits.audit_status(content).capitalize()}.")
@@ -123,7 +138,7 @@ def facts_section(run: RunView) -> Markup:
     ]
     request = about.config.get("request")
     rows = [
-        *([("command", command_of({**request, "recipe": about.recipe.preset}))] if request else []),
+        *([("command", f"`{command_of({**request, 'recipe': about.recipe.preset})}`")] if request else []),
         ("dataset", f"{about.dataset.name}, data {about.dataset.fingerprint}"),
         ("reader verified on real data", _recorded(record["dataset"].get("verified_on_real", "not recorded"))),
         ("protocol", f"{about.protocol.name}, version {about.protocol.version}, {about.protocol.hash[:12]}"),
@@ -135,7 +150,7 @@ def facts_section(run: RunView) -> Markup:
         ("fusion", about.method.fusion or "none"),
         ("pretraining", ", ".join(about.method.pretrainers) or "none"),
         ("overlap of pretraining with test subjects", about.pretrain_overlap.replace("_", " ")),
-        ("data of a test subject that the method used", about.target_access),
+        ("what the method saw of a test subject", ACCESS.get(about.target_access, about.target_access)),
         ("recipe", about.recipe.preset),
         ("assumed settings that the paper leaves open", ", ".join(about.recipe.assumed) or "nothing"),
         ("changed settings", ", ".join(about.recipe.settings) or "none"),
@@ -174,6 +189,15 @@ def facts_section(run: RunView) -> Markup:
 
 def _dropped(of: Mapping[str, Mapping[str, str]]) -> str:
     return "; ".join(f"{m}: {name} ({why})" for m, features in of.items() for name, why in features.items())
+
+
+def _short(evidence: Any) -> Any:
+    """Evidence with each score as its mean and interval."""
+    if isinstance(evidence, Mapping) and "mean" in evidence:
+        return format_score(evidence)
+    if isinstance(evidence, Mapping):
+        return {name: _short(value) for name, value in evidence.items()}
+    return [_short(value) for value in evidence] if isinstance(evidence, list) else evidence
 
 
 def _recorded(value: Any) -> str:

@@ -129,7 +129,7 @@ def _calibration(run: RunView, target: Target, joined: Joined) -> Markup:
     x, used, counted = mean_of_known(predicted), share.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
     there = np.isfinite(x)
-    what = "of the most probable class" if target.traits.several else f"that {target.name} is {run.classes(target)[1]}"
+    what = "the most probable class" if target.traits.several else f"the class {run.classes(target)[1]}"
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
         bars(
@@ -143,8 +143,8 @@ def _calibration(run: RunView, target: Target, joined: Joined) -> Markup:
         line(x[there], y[there], low[there], high[there], symbol="circle", label="model"),
     ]
     note = (
-        f"Predicted probability {what}, in ten equal bins, against the observed frequency: mean over {_folds(joined)} "
-        f"with at least {MIN_UNITS_IN_BIN} units in a bin; the band contains 80 % of them."
+        f"Predicted probability of {what}, in ten equal bins, against the observed frequency: mean over "
+        f"{_folds(joined)} with at least {MIN_UNITS_IN_BIN} units in a bin; the band contains 80 % of them."
     )
     for metric, called in (("ece", "expected calibration error"), ("brier", "Brier score")):
         if number := run.score(target.name, metric):

@@ -21,6 +21,7 @@ from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, ProbeResult, lin
 MAX_POINTS = 800
 """Units on a map."""
 
+UNLABELLED = "no label"
 MAX_NAMED = 8
 """Values of a colouring that a legend lists; more colours cannot be distinguished."""
 
@@ -73,7 +74,7 @@ def _map(run: RunView, target: Target, ours: Embeddings) -> Markup:
     if run.record.labels is not None:
         label = labels_of(rows, run.record.labels, target)
         classes = run.classes(target)
-        named = [classes[int(v)] if np.isfinite(v) else "no label" for v in label] if classes else _thirds(label)
+        named = [classes[int(v)] if np.isfinite(v) else UNLABELLED for v in label] if classes else _thirds(label)
         marks = {"label": np.array(named), **marks}
     panels = [
         Panel(
@@ -102,7 +103,7 @@ def _map(run: RunView, target: Target, ours: Embeddings) -> Markup:
 def _coloured(flat: np.ndarray, values: np.ndarray) -> list[Any]:
     names = np.unique(values).tolist()
     made = []
-    for k, name in enumerate(names):
+    for k, name in enumerate(name for name in names if name != UNLABELLED):
         chosen = values == name
         symbol = SYMBOLS[k % len(SYMBOLS)] if len(names) <= MAX_NAMED else "circle"
         label = name if len(names) <= MAX_NAMED else ""
@@ -114,7 +115,7 @@ def _thirds(values: np.ndarray) -> list[str]:
     """Values as low, middle or high, in equal parts."""
     edges = np.nanquantile(values, [1 / 3, 2 / 3])
     names = ("low third", "middle third", "high third")
-    return [names[int(np.searchsorted(edges, v))] if np.isfinite(v) else "no label" for v in values]
+    return [names[int(np.searchsorted(edges, v))] if np.isfinite(v) else UNLABELLED for v in values]
 
 
 def _probes(run: RunView, target: Target, embeddings: Embeddings) -> Markup:

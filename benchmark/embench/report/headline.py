@@ -28,6 +28,7 @@ from embench.report.page import (
     render_macro,
 )
 from embench.report.run_view import NO_LABELS, RunView, ScoreValue
+from embench.statistics.controls import NOT_TO_CLEAR
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined
@@ -126,6 +127,8 @@ def _controls(run: RunView, target: Target) -> Markup:
             )
         )
     notes = paragraph(f"Controls that do not apply: {'; '.join(silent)}.") if silent else Markup()
+    extra = [control for control, _ in rows[1:] if control in NOT_TO_CLEAR]
+    notes += paragraph(f"Shown for comparison, and not to be cleared: {', '.join(extra)}.") if extra else Markup()
     notes += _by_construction(run, name, metric, dict(rows[1:]))
     left_out = "; ".join(model["left_out"])
     return (
@@ -219,11 +222,14 @@ def _subjects(run: RunView, target: Target) -> Markup:
     left_out = names[~np.isfinite(model)].tolist()
     beyond = int((model[order] > CHANCE_LEVELS.get(metric, 0.5)).sum())
     note = f"{metric} of each subject, averaged over folds and seeds. {beyond} of {len(order)} are above chance."
+    headline = run.record.scores["headlines"][target.name]
+    if control and theirs is not None and is_by_construction(run.score(target.name, headline, control)):
+        note += f" {control} is at chance in the headline, which holds constant what it knows, and may be high here."
     if left_out:
         note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
-    drawn = figure([panel], f"{metric} of each subject, {target.name}", note, width=1000)
+    drawn = figure([panel], f"{metric} of each subject, {target.name}", note, width=HEADLINE_WIDTH)
     rows = [(names[i], *(float(column[k]) for column in columns)) for k, i in enumerate(order)]
-    return figure_row([figure_with_table(drawn, head, rows, note, wide=True)])
+    return figure_row([figure_with_table(drawn, head, rows, note)])
 
 
 def _tested(joined: Joined) -> np.ndarray:

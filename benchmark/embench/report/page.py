@@ -6,18 +6,29 @@ which is not escaped again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from embench.records.wording import format_figure
 from embench.report.drawing import STYLE, Figure
 
 _TEMPLATES = Environment(loader=PackageLoader("embench.report"), autoescape=True, undefined=StrictUndefined)
 _TEMPLATES.keep_trailing_newline = True
+
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def _code_spans(text: str) -> Markup:
+    """The text, escaped, with what stands in backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
+
+
+_TEMPLATES.filters["code"] = _code_spans
 
 LONG_CELL = 30
 """Letters of a cell that is given room on a narrow screen."""

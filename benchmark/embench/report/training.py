@@ -1,4 +1,4 @@
-"""Learning curves: what the stages reported, epoch by epoch."""
+"""Learning curves: what the stages reported, epoch by epoch; the first epoch is 1, as in the progress of a run."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ def training_section(run: RunView) -> Markup:
 def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     last = max(int(row["epoch"]) for rows in stages for row in rows)
     epochs = np.arange(last + 1)
+    few = tuple(map(str, epochs + 1)) if last < 10 else ()  # no half epochs
+    at = epochs if few else epochs + 1  # an axis of names counts from 0
     marks, head, columns = [], ["epoch", "networks"], []
     for k, (name, (label, dashed)) in enumerate(LOSSES.items()):
         curves = np.full((len(stages), last + 1), np.nan)
@@ -42,15 +44,14 @@ def _learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
                 curves[i, int(row["epoch"])] = float(row.get(name) or "nan")
         if np.isfinite(curves).any():
             mean, low, high = mean_and_band(curves)
-            marks.append(line(epochs, mean, low, high, colour=k, dashed=dashed, label=label))
+            marks.append(line(at, mean, low, high, colour=k, dashed=dashed, label=label))
             head += [label, "10 %", "90 %"]
             columns += [mean, low, high]
     trained = np.array([sum(any(int(r["epoch"]) == e for r in rows) for rows in stages) for e in epochs])
     note = f"Loss of {len(stages)} networks (folds and seeds): the mean, with a band that contains 80 % of them"
     note += ". At each epoch, only networks still in training count." if trained[-1] < len(stages) else "."
-    few = tuple(map(str, epochs)) if last < 10 else ()  # no half epochs
     panel = Panel(title, marks, Axis("epoch", names=few), Axis("loss"), 200)
-    cells = [(int(e), int(trained[e]), *(float(c[e]) for c in columns)) for e in epochs]
+    cells = [(int(e) + 1, int(trained[e]), *(float(c[e]) for c in columns)) for e in epochs]
     return figure_with_table(
         figure([panel], f"Learning curves: {title}", note, width=TRAINING_WIDTH), head, cells, note
     )

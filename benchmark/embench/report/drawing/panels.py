@@ -15,6 +15,8 @@ from embench.report.drawing.shapes import Figure, Shape
 SMALL, TITLE = 11.0, 13.0
 _LETTER = 0.56
 """Mean width of a letter, of its height: there is no font to measure here."""
+_MARGIN = 16.0
+"""Right of a plot: half of the number at the end of its axis."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def figure(
         row = panels[start : start + columns]
         plot, foot = top + max(_head(panel, each) for panel in row), top
         for k, panel in enumerate(row):
-            made, end = _panel(panel, k * each, top, each - 10, k * each + lefts[k], plot)
+            made, end = _panel(panel, k * each, top, each - _MARGIN, k * each + lefts[k], plot)
             shapes += made
             foot = max(foot, end)
         top = foot + 10
@@ -125,7 +127,7 @@ def _legend(panel: Panel, width: float) -> list[list[tuple[Mark, float]]]:
 
 
 def _head(panel: Panel, width: float) -> float:
-    return (20 if panel.title else 6) + 17 * len(_legend(panel, width - 10)) + 4
+    return (20 if panel.title else 6) + 17 * len(_legend(panel, width - _MARGIN)) + 4
 
 
 def _left(panel: Panel) -> float:

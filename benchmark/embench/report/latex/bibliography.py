@@ -15,6 +15,7 @@ from embench.errors import EmbenchError
 from embench.files import parse_yaml
 from embench.interfaces.dataset import Card
 from embench.records.record import Record
+from embench.records.wording import bare_name
 from embench.report.latex.tex import escape
 
 EMBENCH_KEY = "embench"
@@ -82,9 +83,23 @@ def dataset_paper(name: str) -> Paper:
     return Paper(own, "@misc{" + ",\n".join([own, *lines]) + "\n}", card.doi or None)
 
 
+def dataset_title(name: str) -> str:
+    """What a dataset is called in text: its card's title, its bare name where its package is not installed here."""
+    try:
+        return str(registry.load("dataset", name).card.title)
+    except EmbenchError:
+        return bare_name(name)
+
+
+def citation_file() -> Mapping[str, Any]:
+    """The content of embench's own CITATION.cff."""
+    cff: Mapping[str, Any] = parse_yaml((resources.files("embench") / "CITATION.cff").read_text(encoding="utf-8"))
+    return cff
+
+
 def embench_paper() -> Paper:
     """The entry of embench itself, from its CITATION.cff."""
-    cff: Mapping[str, Any] = parse_yaml((resources.files("embench") / "CITATION.cff").read_text(encoding="utf-8"))
+    cff = citation_file()
     authors = [
         a["name"] if "name" in a else f"{a['family-names']}, {a.get('given-names', '')}".rstrip(", ")
         for a in cff["authors"]

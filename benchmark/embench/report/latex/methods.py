@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from embench import protocols, registry
+from embench import protocols
 from embench.errors import EmbenchError
 from embench.interfaces.kinds import KINDS
 from embench.records import cost
@@ -15,8 +15,10 @@ from embench.records.predictions import MODEL
 from embench.records.record import Record
 from embench.records.wording import (
     bare_name,
+    counted,
     format_figure,
     format_interval,
+    in_words,
     join_with_and,
     method_name,
     metric_name,
@@ -26,7 +28,7 @@ from embench.report.latex import bibliography
 from embench.report.latex.tex import cite, code, escape
 from embench.statistics.joined import unit_length
 
-_NORMALISE = {
+NORMALISED = {
     "none": "were not normalised",
     "baseline": "were normalised for each subject by the recorded rest alone",
     "subject_unlabelled": "were z-scored for each subject over all recordings of that subject, including test subjects "
@@ -34,7 +36,7 @@ _NORMALISE = {
     "recording_unlabelled": "were z-scored for each recording and channel separately (facial values keep their level)",
 }
 
-_SPLIT = {
+SPLIT = {
     "group": "subjects were assigned to folds, with those recorded together kept together, so that no subject is in "
     "both training and test",
     "group+stimulus": "subjects and stimuli were assigned to folds, so that test subjects are tested on stimuli "
@@ -67,14 +69,14 @@ _JACKKNIFE = r"with 95~\% $t$ intervals from the jackknife over groups of subjec
 
 
 def methods_section(records: Sequence[Record]) -> str:
-    """A paragraph on the data, protocol and scores that several runs share, and one for each run."""
+    """A paragraph on the data, protocol and scores that several runs share, whatever their seeds, and one for each
+    run."""
     groups: dict[str, list[Record]] = {}
     for of in records:
         run = of.run
         alike = [
             run["dataset"]["name"],
             run["protocol"]["hash"],
-            run["seeds"],
             run["cohort"],
             run["targets"],
             run["dev"],
@@ -82,8 +84,8 @@ def methods_section(records: Sequence[Record]) -> str:
         groups.setdefault(str(alike), []).append(of)
     paragraphs = []
     for some in groups.values():
-        paragraphs.append(" ".join([*_data(some[0]), *_rules(some[0]), *_scoring(some[0])]))
-        paragraphs += [" ".join(_method(of)) for of in some]
+        paragraphs.append(" ".join([*_data(some[0]), *_rules(some), *_scoring(some)]))
+        paragraphs += [" ".join(_method(of, several_seeds=_seeds_differ(some))) for of in some]
     versions = sorted({str(of.run["embench_version"]) for of in records})
     ours = f"All results were computed with embench {', '.join(versions)}{cite(bibliography.EMBENCH_KEY)}."
     return "\n\n".join([*paragraphs, ours]) + "\n"
@@ -91,12 +93,7 @@ def methods_section(records: Sequence[Record]) -> str:
 
 def _data(of: Record) -> list[str]:
     run, name = of.run, of.run["dataset"]["name"]
-    short = escape(bare_name(name))
-    try:
-        title = escape(registry.load("dataset", name).card.title)
-        key = bibliography.dataset_paper(name).key
-    except EmbenchError:  # of a package that is not installed here
-        title, key = short, None
+    title, key = escape(bibliography.dataset_title(name)), _dataset_key(name)
     sentences = []
     if run["dataset"]["synthetic"] is not None:
         sentences.append(r"\textbf{The data are synthetic: no number below says anything about real subjects.}")
@@ -107,18 +104,20 @@ def _data(of: Record) -> list[str]:
         ids = np.unique(of.predictions["unit"][mine & (of.predictions["target"] == target)])
         length = unit_length(ids)
         what = "whole recordings" if np.isnan(length) else rf"segments of {length:g}~s"
-        how_many = f"; {len(ids)} {what}" if len(ids) else ""  # entries whose labels are not public hold no units
-        parts.append(f"{escape(target)} ({_kind(run, target)}{how_many})")
+        how_many = f"; {len(ids):,} {what}" if len(ids) else ""  # entries whose labels are not public hold no units
+        parts.append(f"{_words(target)} ({_kind(run, target)}{how_many})")
     count = subjects if isinstance(subjects, int) else len(subjects)
     sentences.append(
-        f"The data were {title}{cite(key)}, with {count} subjects. Predicted targets: {join_with_and(parts)}."
+        f"The data were those of {title}{cite(key)}, with {counted(count, 'subject')}. Predicted "
+        f"target{'s' * (len(parts) > 1)}: {join_with_and(parts)}."
     )
     left_out: dict[str, int] = {}
     for row in run["cohort"]["left_out"]:
         left_out[row["reason"]] = left_out.get(row["reason"], 0) + 1
     if left_out:
-        reasons = join_with_and([f"{number} ({escape(reason)})" for reason, number in left_out.items()])
-        sentences.append(f"Excluded subjects: {reasons}.")
+        reasons = [f"{counted(number, 'subject')} ({escape(reason)})" for reason, number in left_out.items()]
+        who, verb = join_with_and(reasons), "was" if sum(left_out.values()) == 1 else "were"
+        sentences.append(f"{who[0].upper()}{who[1:]} {verb} excluded.")
     return sentences
 
 
@@ -138,8 +137,13 @@ def _kind(run: Mapping[str, Any], target: str) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _rules(of: Record) -> list[str]:
-    run, rules = of.run, protocols.recorded_protocol(of.run["protocol"])
+def _seeds_differ(some: Sequence[Record]) -> bool:
+    return len({tuple(of.run["seeds"]) for of in some}) > 1
+
+
+def _rules(some: Sequence[Record]) -> list[str]:
+    run = some[0].run
+    rules = protocols.recorded_protocol(run["protocol"])
     name = run["protocol"]["name"]
     paper = cite(bibliography.paper_of_protocol(name))
     sentences = [f"The protocol was {code(name)}{paper}."]
@@ -150,18 +154,21 @@ def _rules(of: Record) -> list[str]:
     )
     how = "in their order" if rules.split.deal else "at random"
     alone = "the units of each subject were split by themselves: " if rules.split.within else ""
-    sentences.append(f"In it, {alone}{_SPLIT[rules.split.by].format(how=how)} ({folds}).")
+    sentences.append(f"In it, {alone}{SPLIT[rules.split.by].format(how=how)} ({folds}).")
     if rules.stimuli:
         sentences.append("The stimuli that take part, and their parts, are those of the protocol.")
     if run["protocol"]["leaks"]:
         sentences.append(
             rf"\textbf{{This split leaks}}: {escape('; '.join(run['protocol'].get('gives_up', {}).values()))}."
         )
-    seeds = run["seeds"]
-    plural = "seeds" if len(seeds) > 1 else "seed"
-    sentences.append(
-        f"There were {number_in_words(len(seeds))} {plural}, each with its own partition and initialisation."
-    )
+    if _seeds_differ(some):
+        sentences.append("Each seed has its own partition and initialisation.")
+    elif len(run["seeds"]) == 1:
+        sentences.append(f"There was one seed ({run['seeds'][0]}), for the partition and the initialisation.")
+    else:
+        seeds = join_with_and([str(seed) for seed in run["seeds"]])
+        how_many = counted(len(run["seeds"]), "seed")
+        sentences.append(f"There were {how_many} ({seeds}), each with its own partition and initialisation.")
     if "outside" in run:
         return sentences
     if rules.validation.fraction or rules.validation.at_least:
@@ -171,15 +178,15 @@ def _rules(of: Record) -> list[str]:
         )
     sentences.append(
         rf"Signals were filtered by the rules {code(rules.preprocess)}, resampled to {rules.rate_hz:g}~Hz, and "
-        f"{_NORMALISE[rules.normalise]}."
+        f"{NORMALISED[rules.normalise]}."
     )
     if rules.select == "peak_on_test":
         sentences.append("As in the paper, the epoch was selected by the test score.")
     return sentences
 
 
-def _scoring(of: Record) -> list[str]:
-    sentences = []
+def _scoring(some: Sequence[Record]) -> list[str]:
+    of, sentences = some[0], []
     for metric in dict.fromkeys(of.scores["headlines"].values()):
         paper = cite(bibliography.paper_of("metric", metric))
         intervals = _BOOTSTRAP if "replicates" in of.scores else _JACKKNIFE
@@ -189,18 +196,18 @@ def _scoring(of: Record) -> list[str]:
             averaged = "" if what else ", computed for each fold and seed and averaged over seeds, then over folds"
             what = f"{what or escape(metric_name(metric))}{averaged}, {intervals}{drawn}"
         sentences.append(f"Methods are compared by {what}{paper}.")
-    scored = sorted({name for by_target in of.scores["differences"].values() for name in by_target})
-    controls = [code(name) for name in of.scores["differences"]]
-    if controls and scored:
+    controls = sorted({name for each in some for name, by in each.scores["differences"].items() if by})
+    if controls:
+        named = ", ".join(map(_words, controls))
         sentences.append(
-            f"Controls that use no physiological signal ({', '.join(controls)}) were fitted on the same training "
+            f"Controls that use no physiological signal ({named}) were fitted on the same training "
             "subjects. A method clears a control if the interval of the paired difference of headlines lies above 0; "
             "this interval is widened to allow for subjects who train each other's models."
         )
     return sentences
 
 
-def _method(of: Record) -> list[str]:
+def _method(of: Record, *, several_seeds: bool) -> list[str]:
     run = of.run
     if run["method"].get("outside"):
         submission = run["outside"]
@@ -211,9 +218,8 @@ def _method(of: Record) -> list[str]:
         if missing:
             sentences.append(f"{missing} predictions were missing.")
     else:
-        papers = [bibliography.paper_of(kind, name) for _, kind, name in bibliography.run_plugins(run)]
         preset = code(run["recipe"]["preset"])
-        sentences = [rf"\emph{{{escape(method_name(run))}}}{cite(*papers)} used the recipe {preset}{_training(of)}."]
+        sentences = [rf"\emph{{{escape(method_name(run))}}} used the recipe {preset}{_training(of)}.", *_sources(run)]
         if run["recipe"].get("settings"):
             sentences.append(f"Changed settings: {join_with_and([code(s) for s in run['recipe']['settings']])}.")
         if run["recipe"]["assumed"]:
@@ -221,29 +227,51 @@ def _method(of: Record) -> list[str]:
                 f"Assumed (left open by the paper): {join_with_and([code(a) for a in run['recipe']['assumed']])}."
             )
         sentences += _pretraining(run)
+    if several_seeds:
+        seeds = [str(seed) for seed in run["seeds"]]
+        sentences.append(f"It was run with the seed{'s' * (len(seeds) > 1)} {join_with_and(seeds)}.")
     for target, metric in of.scores["headlines"].items():
         score = of.scores["scores"][target].get(metric, {})
         name = escape(metric_name(metric))
         if score.get("mean") is None:
-            sentences.append(f"Its {name} on {escape(target)} is undefined: {escape(score.get('undefined', ''))}.")
+            sentences.append(f"Its {name} on {_words(target)} is undefined: {escape(score.get('undefined', ''))}.")
             continue
         interval = "" if score["low"] is None else rf" (95~\% interval {format_interval(score, '{} to {}')})"
         clears = {c: by[target]["clears"] for c, by in of.scores["differences"].items() if target in by}
-        if failed := [code(c) for c, cleared in clears.items() if not cleared]:
+        if failed := [_words(c) for c, cleared in clears.items() if not cleared]:
             verdict = f"it is not shown to be better than {join_with_and(failed)}"
         else:
             verdict = "it clears all controls" if clears else "no control applies"
-        sentences.append(f"Its {name} on {escape(target)} is {format_figure(score['mean'])}{interval}; {verdict}.")
+        sentences.append(f"Its {name} on {_words(target)} is {format_figure(score['mean'])}{interval}; {verdict}.")
     measured = [f"{name} {text}" for name, text in cost.format_cost(run["cost"]).items() if text != cost.NOT_MEASURED]
     if measured:
         sentences.append(f"Cost: {escape('; '.join(measured))}.")
     looks = [n for n in _values(run.get("test_looks")) if n]
     if looks and not run["dev"]:
         tried = max(_values(run.get("tried")), default=0)
-        sentences.append(f"Earlier openings of the test labels: {max(looks)}; methods tried: {tried}.")
+        opened = "once" if max(looks) == 1 else f"{max(looks)} times"
+        sentences.append(f"The test labels had been opened {opened} before, by {counted(tried, 'method')}.")
     if run["dev"]:
         sentences.append("The scores are those of validation subjects; the test labels stayed closed.")
     return sentences
+
+
+def _sources(run: Mapping[str, Any]) -> list[str]:
+    """Which part of the method is whose: a paper is that of a part, not of what parts are combined here."""
+    parts_by_paper: dict[str, list[str]] = {}
+    for _, kind, name in bibliography.run_plugins(run):
+        if paper := bibliography.paper_of(kind, name):
+            parts_by_paper.setdefault(paper, []).append(code(bare_name(name)))
+    sentences = []
+    for paper, parts in parts_by_paper.items():
+        distinct = list(dict.fromkeys(parts))
+        follows = "follows" if len(distinct) == 1 else "follow"
+        sentences.append(f"{join_with_and(distinct)} {follows}{cite(paper)}.")
+    return sentences
+
+
+def _words(name: str) -> str:
+    return escape(in_words(name))
 
 
 def _training(of: Record) -> str:

@@ -4,57 +4,84 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from embench.errors import UsageError
 from embench.records import cost
 from embench.records.record import Record
-from embench.records.wording import bare_name, format_score, method_name, metric_name
+from embench.records.wording import (
+    SHORT_METRIC_NAMES,
+    counted,
+    format_control,
+    format_score,
+    in_words,
+    method_name,
+    metric_name,
+)
+from embench.registry.naming import did_you_mean
+from embench.report.latex.bibliography import dataset_title
 from embench.report.latex.tex import code, escape
 
-PAPER_METRICS = (
-    "auroc_within", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched", "auroc", "balanced_accuracy",
-    "f1_weighted", "ccc", "rmse",
-)  # fmt: skip
-"""The columns next to the headline, where any of a table's runs has them."""
-
+DEFAULT_COLUMNS = ("subjects", "seeds", "auroc_within", "auroc", "balanced_accuracy", "ccc", "rmse")
+"""The columns besides method and headline: metrics where any of a table's runs has them; subjects and seeds where the
+runs differ in them, and in the caption where they don't. As wide as a page of a journal."""
+_COSTS = {name.lower(): name for name in cost.COST_COLUMNS}
+_COUNTS = ("subjects", "seeds")
 EN_DASH = "--"
 
 
-def latex_tables(records: Sequence[Record]) -> str:
-    """All tables of some runs. A run that is not shown to be better than every control has a dagger."""
+def latex_tables(records: Sequence[Record], columns: Sequence[str] | None = None) -> str:
+    """All tables of some runs. A run that is not shown to be better than every control has a dagger.
+
+    Args:
+        columns: those besides method and headline: `subjects`, `seeds`, metrics of the runs, and `time`, `parameters`,
+            `flops`, `memory`, `energy`; by default those of `DEFAULT_COLUMNS`.
+
+    Raises:
+        UsageError: a column is none of these.
+    """
+    _check(records, columns or ())
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for of in records:
         for target in of.scores["headlines"]:
             groups.setdefault((of.run["dataset"]["name"], of.run["protocol"]["name"], target), []).append(of)
-    made = [_table(*key, some) for key, some in groups.items()]
+    made = [_table(*key, some, columns) for key, some in groups.items()]
     return "% needs \\usepackage{booktabs}\n" + "\n\n".join(made) + "\n"
 
 
-def _table(dataset: str, protocol: str, target: str, records: Sequence[Record]) -> str:
+def _check(records: Sequence[Record], columns: Sequence[str]) -> None:
+    metrics = {name for of in records for by_metric in of.scores["scores"].values() for name in by_metric}
+    known = [*_COUNTS, *sorted(metrics), *_COSTS]
+    for name in columns:
+        if name not in known:
+            raise UsageError(
+                f"unknown column `{name}`",
+                where="--columns",
+                expected=f"one of: {', '.join(known)}",
+                hint=did_you_mean(name, known),
+            )
+
+
+def _table(dataset: str, protocol: str, target: str, records: Sequence[Record], columns: Sequence[str] | None) -> str:
     headline = records[0].scores["headlines"][target]
-    secondary = [
-        name
-        for name in PAPER_METRICS
-        if name != headline and any("mean" in of.scores["scores"][target].get(name, {}) for of in records)
-    ]
+    chosen = _default(records, target) if columns is None else columns
+    chosen = [name for name in chosen if name != headline]
+    before = [name for name in _COUNTS if name in chosen]
+    after = [name for name in chosen if name not in _COUNTS]
     heads = [
         "method",
-        "subjects",
-        "seeds",
-        metric_name(headline),
-        *(metric_name(n) for n in secondary),
-        *cost.COST_COLUMNS,
+        *before,
+        *(_COSTS.get(n) or SHORT_METRIC_NAMES.get(n) or in_words(n) for n in [headline, *after]),
     ]
-    body = [_line(_cells(of, target, headline, secondary)) for of in records]
-    controls = _controls(records, target, headline, secondary)
-    failed = any(_failed(of, target) for of in records)
+    controls = _controls(records, target, headline, before, after)
+    caption = _caption(dataset, protocol, target, [headline, *after], records, alike=not before)
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_caption(dataset, protocol, target, headline, records, failed=failed)}}}",
+        rf"\caption{{{caption}}}",
         rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
         r"\toprule",
         _line([escape(head) for head in heads]),
         r"\midrule",
-        *body,
+        *[_line(_cells(of, target, headline, before, after)) for of in records],
         *([r"\midrule", *map(_line, controls)] if controls else []),
         r"\bottomrule",
         r"\end{tabular}",
@@ -63,58 +90,86 @@ def _table(dataset: str, protocol: str, target: str, records: Sequence[Record]) 
     return "\n".join(lines)
 
 
+def _default(records: Sequence[Record], target: str) -> list[str]:
+    differ = {name for name in _COUNTS if len({_counts(of)[name] for of in records}) > 1}
+    defined = {name for of in records for name, score in of.scores["scores"][target].items() if "mean" in score}
+    return [name for name in DEFAULT_COLUMNS if name in differ | defined]
+
+
 def _caption(
-    dataset: str, protocol: str, target: str, headline: str, records: Sequence[Record], *, failed: bool
+    dataset: str, protocol: str, target: str, metrics: Sequence[str], records: Sequence[Record], *, alike: bool
 ) -> str:
-    where = f"{escape(target)} on {escape(bare_name(dataset))}, protocol {code(protocol)}"
-    sentences = [rf"{where}, compared by {escape(metric_name(headline))}. In brackets: 95~\% intervals."]
+    counts = _counts(records[0])
+    how_many = f" ({counted(counts['subjects'], 'subject')}, {counted(counts['seeds'], 'seed')})" if alike else ""
+    where = f"{escape(in_words(target))} on {escape(dataset_title(dataset))}{how_many}"
+    named = [
+        rf"\emph{{{escape(_short(name))}}}: {escape(metric_name(name))}"
+        for name in metrics
+        if name not in _COSTS and _short(name) != metric_name(name)
+    ]
+    sentences = [rf"Prediction of {where}, protocol {code(protocol)}. In brackets: 95~\% intervals."]
+    sentences += [f"{'; '.join(named)}."] if named else []
     if any(of.run["dataset"]["synthetic"] is not None for of in records):
         sentences.append(r"\textbf{Synthetic data: these numbers say nothing about real subjects.}")
     if records[0].run["protocol"]["leaks"]:
         sentences.append("This protocol leaks: training has seen part of the test data.")
     if any(of.run["dev"] for of in records):
         sentences.append("Scores of validation subjects.")
-    if failed:
+    if any(_failed(of, target) for of in records):
         sentences.append(r"\textdagger: not shown to be better than every control.")
     return " ".join(sentences)
 
 
-def _cells(of: Record, target: str, headline: str, secondary: Sequence[str]) -> list[str]:
-    scores = of.scores["scores"][target]
-    name = escape(method_name(of.run))
-    numbers = [
-        format_score(scores.get(headline), missing=EN_DASH),
-        *(format_score(scores.get(metric), missing=EN_DASH, interval=False) for metric in secondary),
-    ]
-    subjects = of.run["cohort"]["people"]
-    costs = [escape(text) for text in cost.format_cost(of.run["cost"]).values()]
+def _cells(of: Record, target: str, headline: str, before: Sequence[str], after: Sequence[str]) -> list[str]:
+    scores, costs = of.scores["scores"][target], cost.format_cost(of.run["cost"])
     mark = r"\textsuperscript{\textdagger}" if _failed(of, target) else ""
-    return [name + mark, _count(subjects), str(len(of.run["seeds"])), *numbers, *costs]
+    return [
+        escape(method_name(of.run)) + mark,
+        *(str(_counts(of)[name]) for name in before),
+        format_score(scores.get(headline), missing=EN_DASH),
+        *(
+            escape(costs[_COSTS[name]])
+            if name in _COSTS
+            else format_score(scores.get(name), missing=EN_DASH, interval=False)
+            for name in after
+        ),
+    ]
 
 
-def _controls(records: Sequence[Record], target: str, headline: str, secondary: Sequence[str]) -> list[list[str]]:
-    """Each control once, as it scored in the run with most subjects."""
-    of = max(records, key=lambda r: int(_count(r.run["cohort"]["people"])))
+def _controls(
+    records: Sequence[Record], target: str, headline: str, before: Sequence[str], after: Sequence[str]
+) -> list[list[str]]:
+    """Each control once, as it scored in the run with most subjects, then most seeds."""
+    of = max(records, key=lambda r: (_counts(r)["subjects"], _counts(r)["seeds"]))
     rows = []
     for name, by_target in of.scores["controls"].items():
         scores = by_target.get(target, {"undefined": ""})
         if "undefined" not in scores:
-            numbers = [
-                format_score(scores.get(headline), missing=EN_DASH),
-                *(format_score(scores.get(n), missing=EN_DASH, interval=False) for n in secondary),
+            others = [
+                "" if metric in _COSTS else format_score(scores.get(metric), missing=EN_DASH, interval=False)
+                for metric in after
             ]
-            subjects, seeds = _count(of.run["cohort"]["people"]), str(len(of.run["seeds"]))
-            rows.append([rf"\emph{{{escape(name)}}}", subjects, seeds, *numbers, *[""] * len(cost.COST_COLUMNS)])
+            counts = [str(_counts(of)[count]) for count in before]
+            first = format_control(scores.get(headline), missing=EN_DASH)
+            rows.append([rf"\emph{{{escape(in_words(name))}}}", *counts, first, *others])
     return rows
+
+
+def _short(metric: str) -> str:
+    return SHORT_METRIC_NAMES.get(metric) or in_words(metric)
+
+
+def _counts(of: Record) -> dict[str, int]:
+    subjects = of.run["cohort"]["people"]
+    return {
+        "subjects": subjects if isinstance(subjects, int) else len(subjects),
+        "seeds": len(of.run["seeds"]),
+    }
 
 
 def _failed(of: Record, target: str) -> bool:
     cleared = [c[target]["clears"] for c in of.scores["differences"].values() if target in c]
     return not cleared or not all(cleared)
-
-
-def _count(subjects: int | Sequence[str]) -> str:
-    return str(subjects if isinstance(subjects, int) else len(subjects))
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,0 +1,219 @@
+"""Which boards and rows of the leaderboards are shown: rows as flat records with readable fields, filtered and sorted.
+
+Every row of every board has the same fields, so that tables, CSV and JSON agree.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from embench.errors import UsageError
+from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow
+from embench.records.wording import short_row_method_name
+from embench.registry.naming import did_you_mean
+
+Section = Mapping[str, Any]
+Fields = dict[str, Any]
+"""Field -> text, number, truth value, list of texts, or None where it is not known or does not apply."""
+
+_ABOUT = ("dataset", "protocol", "target", "trained_on", "superseded_by", "leaks")
+_PARTS = re.compile(r"(\w+)\s*(!=|>=|<=|=|~)\s*(.*)", re.DOTALL)
+_FORMS = "FIELD=VALUE, FIELD!=VALUE, FIELD>=NUMBER, FIELD<=NUMBER or FIELD~TEXT (contains)"
+
+
+def select_sections(
+    sections: Sequence[Section],
+    *,
+    dataset: str | None = None,
+    protocol: str | None = None,
+    target: str | None = None,
+    all_boards: bool = False,
+) -> list[Section]:
+    """The boards of a dataset, protocol and target, None standing for any. Boards of superseded protocols are among
+    them only where `protocol` names theirs, or `all_boards` is true.
+
+    Args:
+        sections: as `leaderboard_sections` gives them.
+
+    Raises:
+        UsageError: no board is of that dataset, protocol or target.
+    """
+    chosen = list(sections)
+    for field, wanted in (("dataset", dataset), ("protocol", protocol), ("target", target)):
+        if wanted is None:
+            continue
+        known = sorted({section[field] for section in chosen})
+        if wanted not in known:
+            raise UsageError(
+                f"no leaderboard has the {field} `{wanted}`",
+                where=f"--{field}",
+                expected=f"one of: {', '.join(known)}" if known else "a folder with published entries (--boards)",
+                hint=did_you_mean(wanted, known),
+            )
+        chosen = [section for section in chosen if section[field] == wanted]
+    if all_boards or protocol is not None:
+        return chosen
+    return [section for section in chosen if not section["superseded_by"]]
+
+
+def row_fields(section: Section, row: BoardRow) -> Fields:
+    """One row of a board as a flat record. Scores have their ends in `<metric>_low` and `<metric>_high`; `score` is the
+    headline. Times are in s, memory in MB (of 1024 kB), energy in J."""
+    method = row["kind"] == "method"
+    best, worst = row["rank"] or (None, None)
+    cost, evidence = row.get("cost") or {}, row.get("evidence") or {}
+    numbers = {**row["scores"], row["headline"]: row["score"]}
+    not_cleared = list(row.get("not_cleared", []))
+    scored = max(row["controls"], len(not_cleared)) if method else None
+    return {
+        **{field: section[field] for field in _ABOUT},
+        "kind": row["kind"],
+        "rank": best,
+        "rank_worst": worst,
+        "method": short_row_method_name(row) if method else row["control"],
+        "encoders": [f"{modality}={name}" for modality, name in row.get("encoders", {}).items()],
+        "fusion": row.get("fusion"),
+        "pretrainers": row.get("pretrainers", []),
+        "modalities": row.get("modalities", []),
+        "recipe": row.get("recipe"),
+        "access": row.get("target_access"),
+        "pretrain_overlap": row.get("pretrain_overlap"),
+        "subjects": row["people"],
+        "headline": row["headline"],
+        **_ends("score", row["score"]),
+        "controls": scored,
+        "cleared": None if scored is None else scored - len(not_cleared),
+        "not_cleared": not_cleared,
+        "evidence": evidence.get("level", "self_reported") if method else None,
+        "evidence_by": evidence.get("by"),
+        "evidence_on": evidence.get("on"),
+        "suspicious": _texts(row.get("suspicious")),
+        "audit": row.get("audit"),
+        "marks": row.get("mark", []),
+        "superseded": _texts(row.get("superseded")),
+        "time_s": cost.get("wall_s"),
+        "parameters": cost.get("parameters"),
+        "flops": cost.get("flops"),
+        "memory_mb": cost.get("peak_memory_mb"),
+        "energy_j": cost.get("energy_j"),
+        "device": cost.get("device"),
+        "openings": row.get("test_looks"),
+        "tried": row.get("tried"),
+        "dev": row.get("dev_looks"),
+        "seeds": [str(seed) for seed in row["seeds"]],
+        "assumed": row.get("assumed", []),
+        "id": row["id"],
+        **{name: value for metric in SECONDARY_METRICS for name, value in _ends(metric, numbers.get(metric)).items()},
+    }
+
+
+def _ends(name: str, score: Mapping[str, Any] | None) -> Fields:
+    score = score or {}
+    return {name: score.get("mean"), f"{name}_low": score.get("low"), f"{name}_high": score.get("high")}
+
+
+def _texts(value: Any) -> list[str]:
+    """Reasons as a list, whatever a row holds: nothing, `True`, one text, or several."""
+    if not value:
+        return []
+    return (
+        [str(item) for item in value] if isinstance(value, list | tuple) else ["yes" if value is True else str(value)]
+    )
+
+
+def check_field(field: str, known: Sequence[str], option: str) -> str:
+    """`field` where it is one of those known. Raises UsageError that names the option, the choices and the nearest."""
+    if field in known:
+        return field
+    names = [name for name in known if not name.endswith(("_low", "_high"))]
+    ends = "; the ends of a score's interval: its name with _low or _high" if len(names) < len(known) else ""
+    expected = f"one of: {', '.join(names)}{ends}"
+    raise UsageError(f"unknown field `{field}`", where=option, expected=expected, hint=did_you_mean(field, names))
+
+
+def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
+    """What a filter such as `fusion=svm`, `score>=0.6` or `modalities~eda` keeps; a list is compared as its texts with
+    commas between, and case does not count. A field without a value is kept by `field=` alone, and by `!=`.
+
+    Args:
+        known: the fields that rows have.
+
+    Raises:
+        UsageError: the text is no filter, names no field, or compares with what is no number.
+    """
+    found = _PARTS.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"cannot read the filter `{text}`", where="--filter", expected=_FORMS)
+    field, sign, wanted = check_field(found[1], known, "--filter"), found[2], found[3].strip()
+    if sign in (">=", "<="):
+        limit = _number(wanted)
+        if limit is None:
+            raise UsageError(f"`{wanted}` is not a number", where=f"--filter {field}{sign}", expected="a number")
+
+        def within(fields: Fields) -> bool:
+            value = fields[field]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return False
+            return value >= limit if sign == ">=" else value <= limit
+
+        return within
+    if sign == "~":
+        return lambda fields: wanted.lower() in as_text(fields[field], ",").lower()
+    return lambda fields: _same(fields[field], wanted) == (sign == "=")
+
+
+def _same(value: Any, wanted: str) -> bool:
+    number = _number(wanted)
+    if number is not None and isinstance(value, int | float) and not isinstance(value, bool):
+        return value == number
+    return as_text(value, ",").lower() == wanted.replace(", ", ",").lower()
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def as_text(value: Any, between: str = ", ") -> str:
+    """A field's value as text: lists with `between` between their items, `yes` and `no`, empty for None."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return between.join(value)
+    return "" if value is None else str(value)
+
+
+def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
+    """A table with a line for each row; by default all fields. Lists have `; ` between their items, and what is not
+    known is empty."""
+    heads = list(rows[0] if columns is None and rows else columns or ())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows([as_text(row[name], "; ") for name in heads] for row in rows)
+    return text.getvalue()
+
+
+def sorted_rows(rows: Sequence[tuple[Fields, BoardRow]], by: str) -> list[tuple[Fields, BoardRow]]:
+    """Rows by a field, from the least, or by `-field` from the greatest; rows without a value come last, and equal ones
+    stay in their order. Raises UsageError where no row has such a field."""
+    field, down = by.removeprefix("-"), by.startswith("-")
+    if rows:
+        check_field(field, list(rows[0][0]), "--sort")
+    there = [row for row in rows if _known(row[0][field])]
+    there.sort(key=lambda row: _order(row[0][field]), reverse=down)
+    return [*there, *(row for row in rows if not _known(row[0][field]))]
+
+
+def _known(value: Any) -> bool:
+    return value is not None and value != []
+
+
+def _order(value: Any) -> Any:
+    return value if isinstance(value, int | float) else as_text(value).lower()

@@ -1,0 +1,192 @@
+"""`embench leaderboard show`: which boards and rows are shown, in which order, and how they are printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embench.cli import main
+from embench.errors import UsageError
+from embench.leaderboard import leaderboard_sections
+from embench.leaderboard.select import read_filter, row_fields, select_sections, sorted_rows
+
+from .test_board import put
+
+PUBLISHED = Path(__file__).parents[2] / "leaderboards"
+
+
+@pytest.fixture
+def boards(tmp_path: Path) -> Path:
+    """Three methods on one board, one of which took long, and a board that leaks."""
+    encoders, fusion = {"eda": "embench_plugins/handcrafted"}, "embench_plugins/svm"
+    svm = {"encoders": encoders, "fusion": fusion, "pretrainers": [], "modalities": ["eda"]}
+    put(tmp_path, "late-aaaaaaaaaa", 0.61)
+    put(tmp_path, "svm-bbbbbbbbbb", 0.64, method=svm, not_cleared=("elapsed_time",))
+    slow = {"wall_s": 9000.0, "parameters": 10, "flops": None, "device": "cpu", "peak_memory_mb": None}
+    put(tmp_path, "svm-cccccccccc", 0.58, method=svm, cost=slow, subjects=23)
+    put(tmp_path, "late-dddddddddd", 0.99, leaks=True)
+    return tmp_path
+
+
+@pytest.fixture
+def show(boards: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    def shown(*options: str, code: int = 0) -> str:
+        assert main(["leaderboard", "show", "--boards", str(boards), *options]) == code
+        done = capsys.readouterr()
+        return done.err if code else done.out
+
+    return shown
+
+
+def fields(boards: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    section = leaderboard_sections(boards)[0]
+    return [(row_fields(section, row), row) for row in section["rows"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("fusion=svm", "bc"),
+        ("fusion!=svm", "a"),
+        ("modalities~PP", "a"),
+        ("modalities=ppg, eda", "a"),
+        ("score>=0.61", "ab"),
+        ("time_s<=125", "ab"),
+        ("subjects=23", "c"),
+        ("not_cleared=elapsed_time", "b"),
+        ("not_cleared=", "ac"),
+        ("evidence=self_reported", "abc"),
+    ],
+)
+def test_filters_keep_rows_by_their_fields(boards: Path, text: str, ids: str) -> None:
+    rows = [row for row, _ in fields(boards) if row["kind"] == "method"]
+    keeps = read_filter(text, list(rows[0]))
+    assert {row["id"][-1] for row in rows if keeps(row)} == set(ids)
+
+
+def test_rows_are_sorted_and_those_without_a_value_come_last(boards: Path) -> None:
+    rows = fields(boards)
+    assert [row["id"][-1] for row, _ in sorted_rows(rows, "-time_s")] == ["c", "b", "a", "a"]
+    assert [row["id"][-1] for row, _ in sorted_rows(rows, "score") if row["kind"] == "method"] == ["c", "a", "b"]
+    assert sorted_rows(rows, "time_s")[-1][0]["kind"] == "control"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["stres_predict"], ["no leaderboard has the dataset `stres_predict`", "did you mean stress_predict?"]),
+        (["--protocol", "subject-independent-v9"], ["the protocol `subject", "segment-random-legacy, subject-indep"]),
+        (["--target", "arousal"], ["the target `arousal`", "one of: stress"]),
+        (["stress_predict", "--dataset", "wesad"], ["two datasets"]),
+        (["--filter", "fusio=svm"], ["unknown field `fusio`", "--filter", "did you mean fusion?", "modalities"]),
+        (["--filter", "fusion"], ["cannot read the filter `fusion`", "FIELD=VALUE"]),
+        (["--filter", "score>=high"], ["`high` is not a number", "score>="]),
+        (["--sort", "-scor"], ["unknown field `scor`", "--sort", "did you mean score?"]),
+        (["--columns", "rank,methods"], ["unknown field `methods`", "did you mean method?"]),
+        (["--metric", "auroc_withn"], ["--metric", "did you mean auroc_within or"]),
+    ],
+)
+def test_mistakes_name_the_field_the_choices_and_the_nearest(show: Any, options: list[str], words: list[str]) -> None:
+    error = show(*options, code=2)
+    assert all(word in error for word in words), error
+
+
+def test_the_default_table_is_narrow_and_names_once_what_all_rows_share(show: Any) -> None:
+    text = show()
+    assert max(map(len, text.splitlines())) <= 100
+    assert "stress_predict, segment-random-legacy, leaks, target stress" in text
+    first = text.split("\n\n")[0]
+    assert "All methods: recipe small; evidence self reported." in first
+    [svm] = [line for line in first.splitlines() if "bbbbbbbbbb" in line]
+    assert svm.split()[:4] == ["1-3", "handcrafted", "+", "svm"]
+    assert "0.640 [0.590, 0.690]" in svm
+    assert "0 of 1" in svm
+    assert "(elapsed_time)" in first
+    assert "0.500 by construction" in first
+
+
+def test_long_names_are_wrapped_and_never_cut(boards: Path, show: Any) -> None:
+    settings = [f"encoder[ppg].build.width_{k}=64" for k in range(5)]
+    put(
+        boards,
+        "late-eeeeeeeeee",
+        0.6,
+        recipe={"preset": "small", "on_board": True, "assumed": [], "settings": settings},
+    )
+    text = show("--columns", "method,score,entry")
+    assert max(map(len, text.splitlines())) <= 100
+    assert all(setting in "".join(text.split()) for setting in settings)
+
+
+def test_chosen_columns_and_another_metric(show: Any) -> None:
+    head = show("--columns", "method,time_s,auroc_high,id").splitlines()[1].split()
+    assert head == ["method", "time", "auroc_high", "id"]
+    text = show("--metric", "auroc")
+    assert "The scores are auroc, which ranks nothing." in text
+    assert "0.700 [0.650, 0.750]" in text
+    assert "rank" not in text.splitlines()[1]
+
+
+def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) -> None:
+    assert "access" not in show()
+    put(boards, "rest-ffffffffff", 0.55, access="baseline")
+    lines = show("--target", "stress", "--protocol", "subject-independent-v2").splitlines()
+    assert "access" in lines[1]
+    assert any("baseline" in line and "ffffffffff" in line for line in lines)
+    controls = show("--filter", "kind=control")
+    assert "(elapsed_time)" in controls
+    assert "late" not in controls
+
+
+def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
+    rows = json.loads(show("--format", "json"))
+    table = list(csv.DictReader(io.StringIO(show("--format", "csv"))))
+    assert len(rows) == len(table) == 6  # four methods, and a control of each board
+    assert [list(row) for row in rows] == [list(row) for row in table]
+    [row] = [row for row in rows if row["id"] == "svm-bbbbbbbbbb"]
+    assert (row["score"], row["score_low"], row["score_high"]) == (0.64, 0.59, pytest.approx(0.69))
+    assert (row["auroc_crossed_time"], row["modalities"], row["seeds"]) == (0.64, ["eda"], ["0", "1", "2"])
+    assert (row["controls"], row["cleared"], row["not_cleared"]) == (1, 0, ["elapsed_time"])
+    [line] = [line for line in table if line["id"] == "svm-bbbbbbbbbb"]
+    assert (line["seeds"], line["leaks"], line["energy_j"], line["score"]) == ("0; 1; 2", "no", "", "0.64")
+    assert list(json.loads(show("--format", "json", "--columns", "id,score"))[0]) == ["id", "score"]
+    assert json.loads(show("--format", "json", "--filter", "id=nothing")) == []
+    assert "no row matches" in show("--filter", "id=nothing")
+
+
+def test_markdown_is_one_table_for_each_board(show: Any) -> None:
+    lines = show("--format", "markdown", "--columns", "method,score").splitlines()
+    assert lines[0] == "## stress_predict, subject-independent-v2, target stress"
+    assert lines[2:5] == [
+        "| method | auroc_crossed_time |",
+        "| --- | --- |",
+        r"| handcrafted + svm | 0.640 \[0.590, 0.690\] |",
+    ]
+
+
+def test_what_readers_of_rows_add_is_shown(boards: Path) -> None:
+    section = leaderboard_sections(boards)[0]
+    row = {**section["rows"][0], "evidence": {"level": "reproduced", "by": "a lab", "on": "2026-11-30"}}
+    found = row_fields(section, {**row, "suspicious": ["too good"], "superseded": True})
+    assert (found["evidence"], found["evidence_by"], found["evidence_on"]) == ("reproduced", "a lab", "2026-11-30")
+    assert (found["suspicious"], found["superseded"]) == (["too good"], ["yes"])
+
+
+def test_published_boards_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", "show", "stress_predict", "--boards", str(PUBLISHED)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert not [line for line in lines if "superseded" in line]
+
+
+def test_superseded_boards_are_left_out(boards: Path) -> None:
+    old = {**leaderboard_sections(boards)[0], "protocol": "rules-v1", "superseded_by": "rules-v2"}
+    assert select_sections([old]) == []
+    assert select_sections([old], protocol="rules-v1") == select_sections([old], all_boards=True) == [old]
+    with pytest.raises(UsageError, match="dataset"):
+        select_sections([], dataset="amigos")
