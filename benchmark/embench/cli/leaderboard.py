@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from embench.cli import console
+from embench.cli import console, leaderboard_site
 from embench.cli.options import DataRoot
 from embench.errors import DataError
 from embench.records import cost
 from embench.records.wording import format_control, format_controls, format_rank, format_score, short_row_method_name
 
 leaderboard_app = typer.Typer(help="Show published entries and build their tables.", no_args_is_help=True)
+leaderboard_app.command("site")(leaderboard_site.site)
 
 BoardsFolder = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
 
