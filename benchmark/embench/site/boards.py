@@ -12,7 +12,7 @@ from embench.leaderboard.board import luck_sentence
 from embench.leaderboard.entries import LeaderboardEntry
 from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow
 from embench.records.cost import COST_COLUMNS, format_cost
-from embench.records.wording import format_rank, is_by_construction, metric_name, row_method_name
+from embench.records.wording import format_controls, format_rank, is_by_construction, metric_name, row_method_name
 from embench.site.pages import link
 
 FEATURE_ENCODERS = ("handcrafted", "amigos_features", "differential_entropy")
@@ -83,11 +83,13 @@ class Board:
             "first": row_method_name(first) if first else None,
             "first_modalities": ", ".join(first["modalities"]) if first else "",
             "first_score": first["score"] if first else None,
+            "highest": self.rows[0] if self.metric != self.headline else None,
+            "highest_score": _score(self.rows[0], self.metric),
             "alike": first["rank"][1] - first["rank"][0] if first else 0,
             "above_chance": None if level is None else sum(s[1] is not None and s[1] > level for s in scores),
             "scored": len(scores),
-            "clears": sum(1 for row in self.rows if row["controls"] and not row["not_cleared"]),
-            "has_controls": any(row["controls"] for row in self.rows),
+            "clears": sum(1 for row in self.shown if row["controls"] and not row["not_cleared"]),
+            "has_controls": any(row["controls"] for row in self.shown),
             "evidence": Counter(row["evidence"]["level"] for row in self.shown),
         }
 
@@ -160,6 +162,15 @@ def chance(metric: str) -> float | None:
     return 0.5 if metric.startswith("auroc") else 0.0 if metric in ("ccc", "mcc") else None
 
 
+def controls_text(row: Mapping[str, Any]) -> str:
+    """Which controls a row lies above, in words."""
+    if not row["controls"]:
+        return "no control was scored"
+    if not row["score"]:
+        return "not compared with controls, as the headline is undefined"
+    return format_controls(row["not_cleared"], row["controls"]) + ("" if row["not_cleared"] else " controls")
+
+
 def method_slug_parts(row: Mapping[str, Any]) -> tuple[str, ...]:
     """What a method is: its encoders, each once, and its fusion."""
     return (*dict.fromkeys(row["encoders"].values()), *filter(None, [row["fusion"]]))
@@ -213,8 +224,8 @@ def _shown(row: BoardRow, metric: str, entry: LeaderboardEntry, section: Mapping
         "s": _triple(_score(row, metric)),
         "undefined": "" if number is None else number.get("undefined", ""),
         "o": {name: _triple(score) for name, score in others.items() if score and name not in ("headline", metric)},
-        "controls": row["controls"],
-        "not_cleared": row["not_cleared"],
+        "controls": row["controls"] if row["score"] else 0,
+        "not_cleared": row["not_cleared"] if row["score"] else [],
         "audit": row["audit"],
         "evidence": evidence_of(row),
         "superseded": superseded_text(row),

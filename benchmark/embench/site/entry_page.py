@@ -15,7 +15,7 @@ from embench.planning.request import command_of
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
 from embench.records.wording import format_value, is_by_construction, metric_name
-from embench.site.boards import Board, evidence_of, method_slug_parts, superseded_text
+from embench.site.boards import Board, controls_text, evidence_of, method_slug_parts, superseded_text
 from embench.site.methods import method_slug
 from embench.site.pages import render, write_page
 
@@ -63,7 +63,7 @@ def _placed(board: Board, row: Mapping[str, Any]) -> dict[str, Any]:
     """Where an entry stands on a board."""
     name = next(shown["name"] for shown in board.shown if shown["id"] == row["id"])
     ranked = sum(1 for other in board.rows if other["rank"])
-    return {"board": board, "row": row, "name": name, "ranked": ranked}
+    return {"board": board, "row": row, "name": name, "ranked": ranked, "controls": controls_text(row)}
 
 
 def _target(entry: LeaderboardEntry, target: str) -> dict[str, Any]:

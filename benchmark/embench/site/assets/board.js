@@ -2,7 +2,7 @@
 // A board's page: its table, whose sorting, filters and columns table-core keeps, and what the reader chose.
 
 const NARROW = window.matchMedia("(max-width: 40rem)").matches;
-const BAR = {width: 230, height: 22, pad: 6};
+const BAR = {width: NARROW ? 160 : 230, height: 22, pad: 6};
 const COST = ["time", "parameters", "FLOPs", "memory", "energy"];
 let board, table, axis, elements;
 
@@ -14,20 +14,20 @@ const COLUMNS = () => [
     cell: row => (row.rank ? safe(row.rank_text) : `<span class="none">—</span><small>${safe(row.why.join("; "))}</small>`)},
   {id: "method", title: "method", fixed: true, head: true, value: row => row.name,
     about: "Encoder and fusion, with what sets the row apart. The name leads to the row's own page.",
-    cell: row => `<a href="${safe(row.href)}">${safe(row.name)}</a>${row.suspicious ? ' <span class="badge bad">suspicious</span>' : ""}${row.superseded ? ` <span class="badge old">${safe(row.superseded)}</span>` : ""}`},
-  {id: "modalities", title: "modalities", value: row => row.mods.join(", "), about: "The signals that the method reads; b+c are joined as channels of one input.", cell: row => safe(row.mods.join(", "))},
+    cell: row => `<a href="${safe(row.href)}">${safe(row.name)}</a>${row.suspicious ? ' <span class="badge bad">suspicious</span>' : ""}${row.superseded ? ` <span class="badge old">${safe(row.superseded)}</span>` : ""}${NARROW ? `<small>${safe(row.mods.join(", "))}</small>` : ""}`},
+  {id: "modalities", title: "modalities", narrow: true, value: row => row.mods.join(", "), about: "The signals that the method reads; b+c are joined as channels of one input.", cell: row => safe(row.mods.join(", "))},
   {id: "score", title: board.metric, number: true, value: row => row.s?.[0], about: `${board.metric_name}. The bar is the 95 % interval over subjects; all bars have one axis. ${board.chance == null ? "" : `Chance is ${board.chance}.`}`,
     cell: row => (row.s ? `<span class="num"><b>${three(row.s[0])}</b> <small>${interval(row.s)}</small></span>${bar(row.s)}` : `<span class="none">undefined</span><small>${safe(row.undefined)}</small>`)},
   ...board.secondary.map(name => ({id: `o-${name}`, title: name, number: true, off: true, value: row => row.o[name]?.[0],
     about: OTHER[name] ?? "Another score of the same predictions.", cell: row => (row.o[name] ? `<span title="${interval(row.o[name])}">${three(row.o[name][0])}</span>` : "—")})),
   {id: "controls", title: "controls", value: row => (row.controls ? row.not_cleared.length : undefined),
-    about: "Controls use no physiological signal. A row clears one if the interval of the paired difference lies above 0. A method that does not clear every control gives no evidence of a physiological effect.",
-    cell: row => (!row.controls ? '<span class="none">none scored</span>' : row.not_cleared.length ? `not above ${safe(row.not_cleared.join(", "))}` : `above all ${row.controls}`)},
+    about: "Controls use no physiological signal. A row clears one if the interval of the paired difference lies above 0. A method that does not clear every control gives no evidence of a physiological effect. —: no control applies, or the headline is undefined.",
+    cell: row => (!row.controls ? '<span class="none">—</span>' : row.not_cleared.length ? `clears ${row.controls - row.not_cleared.length} of ${row.controls}${row.not_cleared.length < row.controls ? `<small>not ${safe(row.not_cleared.join(", "))}</small>` : ""}` : `<span class="badge e-verified">clears all ${row.controls}</span>`)},
   {id: "evidence", title: "evidence", narrow: true, value: row => row.evidence.level, about: "Who has checked the row. Self-reported: its author published it. Verified: its scores were recomputed from its published predictions. Spot-checked: parts of it were run again. Reproduced: all of it was.",
     cell: row => `<span class="badge e-${safe(row.evidence.level)}">${safe(row.evidence.label)}</span>${row.evidence.by ? `<small>by ${safe(row.evidence.by)}</small>` : ""}${row.evidence.on ? `<small>${safe(row.evidence.on)}</small>` : ""}`},
-  {id: "audit", title: "audit", narrow: true, value: row => row.audit, about: "How many findings the audit has. Severe: the scores do not mean what they seem to mean. The row's page lists them.", cell: row => safe(row.audit)},
+  {id: "audit", title: "audit", narrow: true, value: row => row.audit, about: "How many findings the audit has. Severe: the scores do not mean what they seem to mean. The row's page lists them.", cell: row => `<span class="num">${safe(row.audit)}</span>`},
   ...COST.map((name, k) => ({id: name, title: name, number: true, narrow: true, off: k > 1, value: row => row.cost[name] ?? undefined,
-    about: ["Time: the sum over all stages.", "Parameters of the method of one fold.", "Operations for the prediction of one row by the method of one fold.", "The highest use of memory of a stage.", "Energy of the GPU."][k], cell: row => safe(row.cost_text[k])})),
+    about: ["Time: the sum over all stages.", "Parameters of the method of one fold.", "Operations for the prediction of one row by the method of one fold.", "The highest use of memory of a stage.", "Energy of the GPU."][k], cell: row => safe(row.cost_text[k].replace(/,.*/, ""))})),
   {id: "recipe", title: "recipe", off: true, value: row => row.recipe, about: "The size of networks and training; assumed: settings that a paper leaves open.", cell: row => safe(row.recipe)},
   {id: "subjects", title: "subjects", number: true, off: true, value: row => row.people, about: "Subjects who were tested.", cell: row => row.people},
   {id: "looks", title: "openings / tried / dev", off: true, value: row => row.looks, about: "How often the test labels had been opened when the entry was made, by how many methods, and how often validation subjects had been scored. Whoever looks often can choose what looks best.", cell: row => safe(row.looks)},

@@ -48,6 +48,11 @@ const Charts = (() => {
 
   const width = place => Math.max(300, Math.min(1100, place.clientWidth || 900));
 
+  function span(points, chance) {
+    const ends = points.flatMap(row => row.s).concat(chance).filter(value => value != null);
+    return [Math.min(...ends), Math.max(...ends)];
+  }
+
   function cost(place, table, board, axis) {
     const points = board.rows.filter(row => row.s && row.cost[axis]).sort((a, b) => a.cost[axis] - b.cost[axis]);
     const called = axis === "time" ? "time of all stages, s" : "parameters";
@@ -62,8 +67,9 @@ const Charts = (() => {
     const colour = row => (row.kind === "network" ? "var(--d-1)" : "var(--d-0)");
     const plot = Plot.plot({
       width: width(place), height: 360, marginLeft: 52, marginBottom: 42, style: {background: "none", fontSize: "12px"},
+      insetLeft: 10, insetRight: 10,
       x: {type: "log", label: `${called} (log scale) →`, grid: true, tickFormat: "~s"},
-      y: {label: `↑ ${board.metric}`, grid: true},
+      y: {label: `↑ ${board.metric}`, grid: true, nice: true, domain: span(points, board.chance)},
       marks: [
         ...(board.chance == null ? [] : [Plot.ruleY([board.chance], {stroke: "var(--d-muted)", strokeDasharray: "2 3"})]),
         Plot.ruleX(points.filter(row => row.s[1] != null), {x: row => row.cost[axis], y1: row => row.s[1], y2: row => row.s[2], stroke: colour, strokeOpacity: 0.35}),

@@ -31,7 +31,7 @@ const Compare = (() => {
     const facts = [["A less B", signed(found.difference)], ["95 % interval", range]];
     let verdict, notes;
     if (found.paired) {
-      facts.push(["p", pText(found.p)], ["groups of subjects", found.groups]);
+      facts.push(["p", pText(found.p).replace("= ", "")], ["groups of subjects", found.groups]);
       if (found.smallest != null) facts.push(["could be seen", three(found.smallest)]);
       const better = found.difference > 0 ? "A" : "B", worse = better === "A" ? "B" : "A";
       verdict = found.p < 0.05
