@@ -29,11 +29,15 @@ UNDEFINED_INSTEAD = "auroc_within"
 
 @dataclass(frozen=True)
 class Board:
-    """Args:
-    metric: the score shown: the headline, or `auroc_within` where no row has a headline.
-    rows: of methods, in the order of the leaderboard. `shown`: (R,) what the page's table shows of each. `pairs`: (R,)
-        what comparisons of rows need, None where there is nothing (see `pairing`). `fits`: what rows share of it.
-    luck: how far the best row would lead by luck, as a sentence; empty where nothing is ranked.
+    """Rows that are shown in one table.
+
+    Args:
+        metric: the score shown: the headline, or `auroc_within` where no row has a headline.
+        rows: of methods, in the order of the leaderboard. `shown`: (R,) what the page's table shows of each. `pairs`:
+            (R,) what comparisons of rows need, None where there is nothing (see `pairing`). `fits`: what rows share
+            of it.
+        luck: how far the best row would lead by luck, as a sentence; empty where nothing is ranked.
+        several_access: whether the section has rows of another access to data of the test subjects.
     """
 
     dataset: str
@@ -137,7 +141,7 @@ def _of_section(
         rows.sort(key=lambda row: 0 if row["rank"] else 1)  # stable: those without a rank keep their order below
         if metric != headline:
             rows.sort(key=lambda row: -_mean(_score(row, metric)))
-        found = [paired.get((row["id"], section["target"])) for row in rows] if metric == headline else [None] * len(rows)
+        found = [paired.get((row["id"], section["target"])) if metric == headline else None for row in rows]
         keys = {pair["fits"]: pair["shared"] for pair in found if pair}
         boards.append(
             Board(
@@ -160,6 +164,15 @@ def _of_section(
 def chance(metric: str) -> float | None:
     """What a method without any information gets; None where that depends on the labels."""
     return 0.5 if metric.startswith("auroc") else 0.0 if metric in ("ccc", "mcc") else None
+
+
+def rank_text(row: Mapping[str, Any]) -> str:
+    """The ranks that a row may have; a dash where it has none.
+
+    >>> rank_text({"rank": (3, 3)}), rank_text({"rank": None})
+    ('3', '—')
+    """
+    return format_rank(row).replace("-", "\N{EN DASH}") if row["rank"] else "—"
 
 
 def controls_text(row: Mapping[str, Any]) -> str:
@@ -219,7 +232,7 @@ def _shown(row: BoardRow, metric: str, entry: LeaderboardEntry, section: Mapping
         "recipe": row["recipe"] + (f" ({len(row['assumed'])} assumed)" if row["assumed"] else ""),
         "people": row["people"],
         "rank": row["rank"] and list(row["rank"]),
-        "rank_text": format_rank(row).replace("-", "–") if row["rank"] else "—",
+        "rank_text": rank_text(row),
         "why": list(row["mark"]),
         "s": _triple(_score(row, metric)),
         "undefined": "" if number is None else number.get("undefined", ""),

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from importlib.resources import as_file, files
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from embench.errors import DataError, MachineError, UsageError
 from embench.files import aside, temporary
@@ -24,16 +22,13 @@ MARK = "embench-site.json"
 """The file by which an earlier site is told from a folder of other things."""
 ASSETS = ("site.css", "common.js", "board.js", "compare.js", "statistics.js", "charts.js")
 
-Report = Callable[[int, int, str], object]
 
-
-def build_site(boards: Path, out: Path, *, notes_folder: Path | None = None, progress: Report | None = None) -> Path:
+def build_site(boards: Path, out: Path, *, notes_folder: Path | None = None) -> Path:
     """Writes the site of the entries below `boards` into the folder `out`, in place of an earlier site, and returns the
     path of its first page. The same entries give the same bytes.
 
     Args:
         notes_folder: Markdown pages, `<dataset>.md`, that are shown on the dataset's page.
-        progress: called with the number of finished pages of entries, of all, and a word.
 
     Raises:
         DataError: there are no entries, or one is damaged. UsageError: `out` is a file or holds something else than an
@@ -54,11 +49,9 @@ def build_site(boards: Path, out: Path, *, notes_folder: Path | None = None, pro
         with temporary(aside(out)) as whole:
             whole.mkdir()
             _write_assets(whole)
-            _write_boards(whole, made, notes_folder, paired)
-            for n, entry in enumerate(entries, 1):
+            _write_boards(whole, made, notes_folder)
+            for entry in entries:
                 entry_page.write(whole, entry, made)
-                if progress:
-                    progress(n, len(entries), "written")
             methods.write(whole, made)
             for name, page in (("index", overview), ("transfer", transfer), ("published", published)):
                 write_page(whole / f"{name}.html", page.page(made))
@@ -100,7 +93,7 @@ def _write_assets(whole: Path) -> None:
         shutil.copytree(folder / "vendor", whole / "assets" / "vendor", copy_function=shutil.copyfile)
 
 
-def _write_boards(whole: Path, made: list[Board], notes_folder: Path | None, paired: Any) -> None:
+def _write_boards(whole: Path, made: list[Board], notes_folder: Path | None) -> None:
     groups = set()
     for dataset, of_dataset in groupby(made, key=lambda board: board.dataset):
         boards = list(of_dataset)

@@ -15,7 +15,7 @@ from embench.planning.request import command_of
 from embench.records.audit import audit_status
 from embench.records.cost import format_cost
 from embench.records.wording import format_value, is_by_construction, metric_name
-from embench.site.boards import Board, controls_text, evidence_of, method_slug_parts, superseded_text
+from embench.site.boards import Board, controls_text, evidence_of, method_slug_parts, rank_text, superseded_text
 from embench.site.methods import method_slug
 from embench.site.pages import render, write_page
 
@@ -63,7 +63,8 @@ def _placed(board: Board, row: Mapping[str, Any]) -> dict[str, Any]:
     """Where an entry stands on a board."""
     name = next(shown["name"] for shown in board.shown if shown["id"] == row["id"])
     ranked = sum(1 for other in board.rows if other["rank"])
-    return {"board": board, "row": row, "name": name, "ranked": ranked, "controls": controls_text(row)}
+    about = {"rank": rank_text(row), "ranked": ranked, "controls": controls_text(row)}
+    return {"board": board, "row": row, "name": name, **about}
 
 
 def _target(entry: LeaderboardEntry, target: str) -> dict[str, Any]:
@@ -87,7 +88,8 @@ def _fixed(score: Mapping[str, Any] | None) -> bool:
 
 def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
     run = entry.run
-    gone = [f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in run.cohort.left_out]
+    out = run.cohort.left_out
+    gone = [f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in out]
     return [
         ("dataset", f"{entry.board}, data {run.dataset.fingerprint}"),
         ("protocol", f"{run.protocol.name}, version {run.protocol.version}"),
@@ -129,5 +131,3 @@ def _files(folder: Path) -> list[tuple[str, int, str]]:
     """Name, bytes and SHA-256 of each file of an entry."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     return [(path.name, path.stat().st_size, sha256(path)) for path in files]
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from embench.files import read_text
 from embench.site.pages import link
 
 
-def read(folder: Path | None, dataset: str, datasets: Set[str]) -> Markup:
+def read(folder: Path | None, dataset: str, datasets: AbstractSet[str]) -> Markup:
     """The page `<dataset>.md` of a folder as HTML, without its title; empty where there is none.
 
     Headings stand one level below those of the page. Links to notes of other `datasets` lead to their pages; of other
@@ -32,7 +32,7 @@ def read(folder: Path | None, dataset: str, datasets: Set[str]) -> Markup:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"a note cannot be read: {error}", where=str(path)) from error
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = [token for token in markdown.parse(_without_comments(text)) if token.type != "html_block"]
+    tokens = markdown.parse(_without_comments(text))
     if tokens and tokens[0].type == "heading_open" and tokens[0].tag == "h1":
         tokens = tokens[3:]
     for token in tokens:
@@ -50,7 +50,7 @@ def _without_comments(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("<!--"))
 
 
-def _kept(tokens: list[Token], datasets: Set[str]) -> list[Token]:
+def _kept(tokens: list[Token], datasets: AbstractSet[str]) -> list[Token]:
     """The parts of a line without links that lead nowhere, and without pictures."""
     kept: list[Token] = []
     dropped = []
@@ -71,7 +71,7 @@ def _kept(tokens: list[Token], datasets: Set[str]) -> list[Token]:
     return kept
 
 
-def _target(href: str, datasets: Set[str]) -> str | None:
+def _target(href: str, datasets: AbstractSet[str]) -> str | None:
     """Where a link leads from a dataset's page; None where that is not in the site."""
     place = urlsplit(href)
     if place.scheme in ("http", "https"):

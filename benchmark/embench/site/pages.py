@@ -11,7 +11,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from embench.records.wording import METRIC_NAMES, format_figure, format_interval, format_rank, format_score
+from embench.records.wording import METRIC_NAMES, format_figure, format_interval, format_score
 
 
 def render(template: str, depth: int, **values: Any) -> str:
@@ -54,7 +54,6 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters |= {
     "figure": format_figure,
     "interval": format_interval,
-    "rank": format_rank,
     "score": score_cell,
     "script_json": script_json,
 }

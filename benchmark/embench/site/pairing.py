@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ _DIGITS = 9
 
 def pairings(entries: Sequence[LeaderboardEntry]) -> dict[tuple[str, str], dict[str, Any]]:
     """(run id, target) -> what groups of subjects add to the headline (`adds`, and `by_seed`), and either the score
-    `without` each group or the `values` of subjects; `fits` is equal for rows that can be paired, which have `shared` in
-    common. Rows without summands are not in it.
+    `without` each group or the `values` of subjects; `fits` is equal for rows that can be paired, which have `shared`
+    in common. Rows without summands are not in it.
 
     Raises:
         DataError: an entry is damaged.
@@ -121,6 +122,7 @@ def _listed(values: np.ndarray) -> list[float | None]:
     return [None if x != x else round(float(x), _DIGITS) for x in values]
 
 
+@cache
 def _quantiles(groups: int) -> Mapping[str, list[float]]:
     """Degrees of freedom -> the 97.5 % quantile of t, and the smallest difference that shows with 80 % power, in
     standard errors."""

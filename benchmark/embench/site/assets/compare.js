@@ -35,7 +35,7 @@ const Compare = (() => {
       if (found.smallest != null) facts.push(["could be seen", three(found.smallest)]);
       const better = found.difference > 0 ? "A" : "B", worse = better === "A" ? "B" : "A";
       verdict = found.p < 0.05
-        ? `${better} is better than ${worse} by ${three(Math.abs(found.difference))} of ${board.metric}.`
+        ? `${better} is better than ${worse} by ${three(Math.abs(found.difference))} of ${safe(board.metric)}.`
         : "A and B can't be told apart.";
       notes = `p is that of sign flips over ${found.groups} groups of subjects, with an allowance for subjects who train each other's models, as in <code>embench compare</code>. It holds for one comparison chosen beforehand: whoever tries many pairs finds some by luck. `;
       if (found.smallest != null) notes += `So many subjects would show a true difference of ${three(found.smallest)} with 80 % power; smaller ones could not be seen. `;
