@@ -11,7 +11,7 @@ const COLUMNS = () => [
     `<input type="checkbox" data-compare="${safe(row.id)}" aria-label="compare ${safe(rowTitle(row))}">`},
   {id: "rank", title: "rank", number: true, value: row => (row.rank ? row.rank[0] * 10000 + row.rank[1] : undefined),
     about: "The ranks that a row may have, at 95 % for all comparisons of rows together. Rows that can't be told apart share them: 1–23 means that the row may be the best, or have 22 better ones. A row without a rank says why.",
-    cell: row => (row.rank ? safe(row.rank_text) : `<span class="none">—</span><small>${safe(row.why.join("; "))}</small>`)},
+    cell: row => (row.rank ? safe(row.rank_text) : `<span class="none">—</span><small>${safe(row.why.filter(reason => reason !== `${board.headline} undefined` || board.metric === board.headline).join("; "))}</small>`)},
   {id: "method", title: "method", fixed: true, head: true, value: row => row.name,
     about: "Encoder and fusion, with what sets the row apart. The name leads to the row's own page.",
     cell: row => `<a href="${safe(row.href)}">${safe(row.name)}</a>${row.suspicious ? ' <span class="badge bad">suspicious</span>' : ""}${row.superseded ? ` <span class="badge old">${safe(row.superseded)}</span>` : ""}${NARROW ? `<small>${safe(row.mods.join(", "))}</small>` : ""}`},
@@ -26,7 +26,7 @@ const COLUMNS = () => [
   {id: "evidence", title: "evidence", narrow: true, value: row => row.evidence.level, about: "Who has checked the row. Self-reported: its author published it. Verified: its scores were recomputed from its published predictions. Spot-checked: parts of it were run again. Reproduced: all of it was.",
     cell: row => `<span class="badge e-${safe(row.evidence.level)}">${safe(row.evidence.label)}</span>${row.evidence.by ? `<small>by ${safe(row.evidence.by)}</small>` : ""}${row.evidence.on ? `<small>${safe(row.evidence.on)}</small>` : ""}`},
   {id: "audit", title: "audit", narrow: true, value: row => row.audit, about: "How many findings the audit has. Severe: the scores do not mean what they seem to mean. The row's page lists them.", cell: row => `<span class="num">${safe(row.audit)}</span>`},
-  ...COST.map((name, k) => ({id: name, title: name, number: true, narrow: true, off: k > 1, value: row => row.cost[name] ?? undefined,
+  ...COST.map((name, k) => ({id: name, title: name, number: true, narrow: true, off: k > 0, value: row => row.cost[name] ?? undefined,
     about: ["Time: the sum over all stages.", "Parameters of the method of one fold.", "Operations for the prediction of one row by the method of one fold.", "The highest use of memory of a stage.", "Energy of the GPU."][k], cell: row => safe(row.cost_text[k].replace(/,.*/, ""))})),
   {id: "recipe", title: "recipe", off: true, value: row => row.recipe, about: "The size of networks and training; assumed: settings that a paper leaves open.", cell: row => safe(row.recipe)},
   {id: "subjects", title: "subjects", number: true, off: true, value: row => row.people, about: "Subjects who were tested.", cell: row => row.people},
@@ -56,11 +56,12 @@ function setAxis() {
 }
 
 const drawn = () => board.controls.filter(control => control.s && !control.fixed);
-const controlColour = k => `var(--d-${1 + (k % 6)})`;
+const NAMES = [...new Set(DATA.flatMap(each => each.controls.map(control => control.name)))].sort();
+const controlColour = control => `var(--d-${1 + (NAMES.indexOf(control.name) % 6)})`; // the same on all boards of a page
 
 function rules(height) {
   const line = (value, colour, dash) => `<path d="M${x(value).toFixed(1)} 0V${height}" style="stroke:${colour}" stroke-width="1.5" stroke-dasharray="${dash}"/>`;
-  return drawn().map((control, k) => line(control.s[0], controlColour(k), "3 2")).join("") + (board.chance == null ? "" : line(board.chance, "var(--d-muted)", "none"));
+  return drawn().map(control => line(control.s[0], controlColour(control), "3 2")).join("") + (board.chance == null ? "" : line(board.chance, "var(--d-muted)", "none"));
 }
 
 function bar(s) {
@@ -70,9 +71,9 @@ function bar(s) {
 }
 
 function axisLabels() {
-  const marks = [0, 0.5, 1].map(t => axis[0] + t * (axis[1] - axis[0]));
-  const place = ["start", "middle", "end"];
-  return `<svg class="axis" width="${BAR.width}" height="14" aria-hidden="true">${marks.map((v, k) => `<text x="${[0, BAR.width / 2, BAR.width][k]}" y="11" font-size="11" text-anchor="${place[k]}" style="fill:var(--d-muted)">${v.toFixed(2)}</text>`).join("")}</svg>`;
+  const texts = d3.ticks(axis[0], axis[1], NARROW ? 2 : 4).map(value =>
+    `<text x="${x(value).toFixed(1)}" y="11" font-size="11" text-anchor="middle" style="fill:var(--d-muted)">${Number(value.toFixed(6))}</text>`);
+  return `<svg class="axis" width="${BAR.width}" height="14" aria-hidden="true">${texts.join("")}</svg>`;
 }
 
 function legend() {
@@ -83,7 +84,7 @@ function legend() {
     const at = still.filter(control => Math.abs(control.s[0] - board.chance) < 1e-6).map(control => control.name);
     parts.push(`<span>${sample("var(--d-muted)", "none")}chance${at.length ? `, and by construction ${safe(at.join(", "))}` : ""}</span>`);
   }
-  drawn().forEach((control, k) => parts.push(`<span>${sample(controlColour(k), "3 2")}${safe(control.name)} ${three(control.s[0])}</span>`));
+  drawn().forEach(control => parts.push(`<span>${sample(controlColour(control), "3 2")}${safe(control.name)} ${three(control.s[0])}</span>`));
   byId("legend").innerHTML = parts.join("");
 }
 
