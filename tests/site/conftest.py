@@ -1,10 +1,14 @@
 """A site of a few real entries: ranked, trained elsewhere, leaking, superseded, without a headline, and sealed ones."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from embench.leaderboard import leaderboard_sections
+from embench.records.audit import read_audit, write_audit
 from embench.site import build_site
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +20,9 @@ CHOSEN = {
     "wearable_stress/subject-independent-v2": ["handcrafted-knn-*", "cnn_tf-single-*"],
     "hku956/subject-independent-v2": ["handcrafted-forest-*"],
 }
+
+
+EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 
 
 def link_entries(root, chosen):
@@ -52,3 +59,27 @@ def site(boards, notes, tmp_path_factory):
 @pytest.fixture(scope="session")
 def sections(boards):
     return leaderboard_sections(boards)
+
+
+@pytest.fixture(scope="session")
+def evil_site(tmp_path_factory):
+    """The site of an entry that has HTML wherever an entry may have any text."""
+    folder = tmp_path_factory.mktemp("evil")
+    root = link_entries(folder / "boards", {"wearable_stress/subject-independent-v2": ["handcrafted-lda-*"]})
+    source = next(PUBLISHED.glob("stress_predict/subject-independent-v2/handcrafted-lda-*"))
+    place = root / "stress_predict" / "subject-independent-v2" / source.name
+    shutil.copytree(source, place)
+    shutil.copytree(PUBLISHED / "stress_predict" / "shared", root / "stress_predict" / "shared")
+    run = yaml.safe_load((place / "run.yaml").read_text())
+    run["recipe"] |= {"settings": [EVIL], "assumed": [EVIL]}
+    run["method"]["pretrainers"] = [EVIL]
+    run["device"] = EVIL
+    run["config"]["request"]["settings"] = [EVIL]
+    (place / "run.yaml").write_text(yaml.safe_dump(run))
+    scores = json.loads((place / "scores.json").read_text())
+    scores["scores"]["stress"] |= {"kappa": {"undefined": EVIL}}
+    (place / "scores.json").write_text(json.dumps(scores))
+    audit = read_audit(place)
+    audit["findings"] = [{"check": EVIL, "severity": "severe", "what": EVIL, "evidence": {}, "todo": EVIL}]
+    write_audit(place, audit)
+    return build_site(root, folder / "out").parent

@@ -4,21 +4,16 @@ import csv
 import hashlib
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
-import yaml
 
 from embench.cli import main
-from embench.records.audit import read_audit, write_audit
 from embench.site import build_site
 
-from .conftest import PUBLISHED, link_entries
-
-EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
+from .conftest import EVIL, PUBLISHED
 
 
 class Page(HTMLParser):
@@ -192,33 +187,15 @@ def test_notes_keep_their_words_and_lose_links_that_lead_nowhere(site):
     assert "<h3>Below</h3>" in text
 
 
-def test_texts_of_an_entry_are_never_read_as_html(tmp_path):
-    root = link_entries(tmp_path / "boards", {"wearable_stress/subject-independent-v2": ["handcrafted-lda-*"]})
-    source = next(PUBLISHED.glob("stress_predict/subject-independent-v2/handcrafted-lda-*"))
-    place = root / "stress_predict" / "subject-independent-v2" / source.name
-    shutil.copytree(source, place)
-    shutil.copytree(PUBLISHED / "stress_predict" / "shared", root / "stress_predict" / "shared")
-    run = yaml.safe_load((place / "run.yaml").read_text())
-    run["recipe"] |= {"settings": [EVIL], "assumed": [EVIL]}
-    run["method"]["pretrainers"] = [EVIL]
-    run["device"] = EVIL
-    run["config"]["request"]["settings"] = [EVIL]
-    (place / "run.yaml").write_text(yaml.safe_dump(run))
-    scores = json.loads((place / "scores.json").read_text())
-    scores["scores"]["stress"] |= {"kappa": {"undefined": EVIL}}
-    (place / "scores.json").write_text(json.dumps(scores))
-    audit = read_audit(place)
-    audit["findings"] = [{"check": EVIL, "severity": "severe", "what": EVIL, "evidence": {}, "todo": EVIL}]
-    write_audit(place, audit)
-    site = build_site(root, tmp_path / "out").parent
+def test_texts_of_an_entry_are_never_read_as_html(evil_site):
     seen = 0
-    for path, page in pages(site).items():
+    for path, page in pages(evil_site).items():
         assert page.count("img") == 0, path
         scripts = [found for tag, found in page.elements if tag == "script"]
         assert all("src" in found or found["type"] == "application/json" for found in scripts), path
         seen += "alert(2)" in path.read_text()
     assert seen >= 3  # it is shown, as text: on the board, the method's page and the entry's
-    assert EVIL in board_data(site, "stress_predict")[0]["rows"][0]["name"]
+    assert EVIL in board_data(evil_site, "stress_predict")[0]["rows"][0]["name"]
 
 
 def test_evidence_and_suspicion_of_rows_are_shown(boards, tmp_path, monkeypatch):

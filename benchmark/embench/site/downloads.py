@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.leaderboard.rows import SECONDARY_METRICS
+from embench.site.boards import superseded_text
 from embench.site.pages import write_page
 
 _ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "fixed_order")
@@ -58,7 +59,7 @@ def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         line |= {name: row.get("cost", {}).get(name) for name in _COST}
         evidence = row.get("evidence") or {}
         line |= {f"evidence_{part}": evidence.get(part) for part in ("level", "by", "on")}
-        line |= {"suspicious": row.get("suspicious"), "superseded": row.get("superseded")}
+        line |= {"suspicious": row.get("suspicious"), "superseded": superseded_text(row)}
         yield line
 
 

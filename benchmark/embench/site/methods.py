@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from embench.files import digest
-from embench.site.boards import Board, controls_text, entry_link, evidence_of, method_slug_parts, rank_text
+from embench.site.boards import (
+    Board,
+    controls_text,
+    entry_link,
+    evidence_of,
+    method_slug_parts,
+    rank_text,
+    superseded_text,
+)
 from embench.site.pages import render, write_page
 
 
@@ -40,4 +48,5 @@ def _placed(row: Mapping[str, Any], board: Board) -> dict[str, Any]:
     score = row["score"] if board.metric == row["headline"] else row["scores"].get(board.metric)
     href = entry_link(board.dataset, board.protocol, row["id"])
     about = {"evidence": evidence_of(row), "controls": controls_text(row), "rank": rank_text(row)}
+    about |= {"suspicious": bool(row.get("suspicious", False)), "superseded": superseded_text(row)}
     return {"row": row, "board": board, "score": score, "href": href, **about}
