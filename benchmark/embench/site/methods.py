@@ -47,6 +47,14 @@ def method_slug(parts: Sequence[str]) -> str:
 def _placed(row: Mapping[str, Any], board: Board) -> dict[str, Any]:
     score = row["score"] if board.metric == row["headline"] else row["scores"].get(board.metric)
     href = entry_link(board.dataset, board.protocol, row["id"])
-    about = {"evidence": evidence_of(row), "controls": controls_text(row), "rank": rank_text(row)}
-    about |= {"suspicious": bool(row.get("suspicious", False)), "superseded": superseded_text(row)}
-    return {"row": row, "board": board, "score": score, "href": href, **about}
+    return {
+        "row": row,
+        "board": board,
+        "score": score,
+        "href": href,
+        "rank": rank_text(row),
+        "controls": controls_text(row),
+        "evidence": evidence_of(row),
+        "suspicious": bool(row.get("suspicious", False)),
+        "superseded": superseded_text(row),
+    }

@@ -2,7 +2,7 @@
 // A board's page: its table, whose sorting, filters and columns table-core keeps, and what the reader chose.
 
 const NARROW = window.matchMedia("(max-width: 40rem)").matches;
-const BAR = {width: NARROW ? 160 : 230, height: 22, pad: 6};
+const BAR = {width: NARROW ? 130 : 230, height: 22, pad: 6};
 const COST = ["time", "parameters", "FLOPs", "memory", "energy"];
 let board, table, axis, elements;
 
