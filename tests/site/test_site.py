@@ -4,16 +4,19 @@ import csv
 import hashlib
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
+import numpy as np
 import pytest
 
 from embench.cli import main
+from embench.records.entry import write_numbers
 from embench.site import build_site
 
-from .conftest import EVIL, PUBLISHED
+from .conftest import EVIL, PUBLISHED, link_entries
 
 
 class Page(HTMLParser):
@@ -246,6 +249,19 @@ def test_missing_entries_and_notes_are_said(boards, tmp_path, capsys):
     assert main(line) == 2
     assert "no such folder of notes" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_predictions_that_do_not_fit_are_said(tmp_path, capsys):
+    chosen = {"stress_predict/subject-independent-v2": ["handcrafted-lda-*", "handcrafted-mlp-*"]}
+    root = link_entries(tmp_path / "boards", chosen)
+    place = sorted(root.glob("*/*/*"))[-1]
+    source = place.resolve()
+    place.unlink()
+    shutil.copytree(source, place)
+    shutil.copytree(PUBLISHED / "stress_predict" / "shared", root / "stress_predict" / "shared")
+    write_numbers(place / "predictions.npz", {"score": np.zeros(3, np.float32), "decision": np.zeros(3, np.uint8)})
+    assert main(["leaderboard", "site", "--boards", str(root), "--out", str(tmp_path / "out")]) == 3
+    assert "do not fit the rows" in capsys.readouterr().err
 
 
 def test_a_disk_that_refuses_is_the_machines_fault(boards, tmp_path, capsys, monkeypatch):

@@ -34,7 +34,7 @@ def build_site(boards: Path, out: Path, *, notes_folder: Path | None = None) -> 
         DataError: there are no entries, or one is damaged. UsageError: `out` is a file or holds something else than an
             earlier site, or there is no such folder of notes. MachineError: the site cannot be written.
     """
-    out = Path(out)
+    out = Path(out).resolve()
     _check_place(out)
     if notes_folder is not None and not Path(notes_folder).is_dir():
         raise UsageError("there is no such folder of notes", where=f"--notes {notes_folder}")

@@ -45,7 +45,7 @@ def write(whole: Path, entry: LeaderboardEntry, boards: Sequence[Board]) -> None
         differences=describe_differences(run),
         placed=placed,
         targets=[_target(entry, target) for target in entry.targets],
-        audit=entry.audit,
+        findings=_findings(entry.audit),
         audit_status=audit_status(entry.audit),
         cost=format_cost(run.cost.model_dump()),
         facts=_facts(entry),
@@ -80,6 +80,15 @@ def _target(entry: LeaderboardEntry, target: str) -> dict[str, Any]:
             controls.append({"name": name, "score": score, "fixed": _fixed(score), "difference": difference})
     return {"name": target, "headline": headline, "headline_name": metric_name(headline), "scores": ordered,
             "controls": controls}  # fmt: skip
+
+
+def _findings(audit: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
+    """The findings of an audit, whatever its file holds in their place; None where there was no audit."""
+    if audit is None:
+        return None
+    listed = audit["findings"] if isinstance(audit["findings"], list) else []
+    found = [each for each in listed if isinstance(each, Mapping)]
+    return [{name: str(each.get(name) or "") for name in ("severity", "check", "what", "todo")} for each in found]
 
 
 def _fixed(score: Mapping[str, Any] | None) -> bool:

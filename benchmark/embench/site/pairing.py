@@ -39,7 +39,7 @@ def pairings(entries: Sequence[LeaderboardEntry]) -> dict[tuple[str, str], dict[
     in common. Rows without summands are not in it.
 
     Raises:
-        DataError: an entry is damaged.
+        DataError: an entry's predictions, or what it shares with others, are damaged.
     """
     joins: dict[tuple[str, ...], _Frame | None] = {}
     found = {}
@@ -58,6 +58,7 @@ class _Frame:
     joined: Joined
     target: Target
     jackknife: Jackknife
+    rows: int
 
 
 def _pairing(
@@ -100,15 +101,15 @@ def _frame(entry: LeaderboardEntry, name: str) -> _Frame | None:
         return None
     numbered = Predictions({**model.columns, "score": np.arange(len(model), dtype=float)})
     target, groups = recorded_target(record, name), record.groups
-    try:
-        [joined] = joined_on_common([replace(record, predictions=numbered)], target, groups)
-    except DataError:
-        return None
-    return _Frame(joined, target, leave_one_out(joined.tested_subjects(), groups))
+    [joined] = joined_on_common([replace(record, predictions=numbered)], target, groups)
+    return _Frame(joined, target, leave_one_out(joined.tested_subjects(), groups), len(model))
 
 
 def _estimate(entry: LeaderboardEntry, name: str, frame: _Frame) -> Estimate | Undefined | None:
-    numbers = read_numbers(entry.folder / PREDICTIONS_FILE)
+    path = entry.folder / PREDICTIONS_FILE
+    numbers = read_numbers(path)
+    if "score" not in numbers or len(numbers["score"]) != frame.rows:
+        raise DataError("the numbers do not fit the rows that were predicted", where=str(path))
     score = nine_digits(numbers["score"].astype(np.float64))
     seeds = {
         seed: {fold: replace(units, score=score[units.score.astype(int)]) for fold, units in folds.items()}
