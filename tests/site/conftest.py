@@ -42,6 +42,12 @@ def boards(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def few(tmp_path_factory):
+    """Entries of one board, of which none can be paired: their site is written at once."""
+    return link_entries(tmp_path_factory.mktemp("few"), {"hku956/subject-independent-v2": ["handcrafted-forest-*"]})
+
+
+@pytest.fixture(scope="session")
 def notes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notes")
     (folder / "stress_predict.md").write_text(
@@ -77,7 +83,7 @@ def evil_site(tmp_path_factory):
     run["config"]["request"]["settings"] = [EVIL]
     (place / "run.yaml").write_text(yaml.safe_dump(run))
     scores = json.loads((place / "scores.json").read_text())
-    scores["scores"]["stress"] |= {"kappa": {"undefined": EVIL}}
+    scores["scores"]["stress"] |= {"kappa": {"undefined": EVIL}, "gamma": {"mean": 0.5}}
     (place / "scores.json").write_text(json.dumps(scores))
     audit = read_audit(place)
     audit["findings"] = [{"check": EVIL, "severity": "severe", "what": EVIL, "evidence": {}, "todo": EVIL}]

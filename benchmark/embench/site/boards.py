@@ -278,7 +278,7 @@ def _triple(score: Mapping[str, Any] | None) -> list[float | None] | None:
     """Mean and interval, with as many digits as anybody needs."""
     if not score:
         return None
-    return [None if score[k] is None else round(score[k], 6) for k in ("mean", "low", "high")]
+    return [None if score.get(k) is None else round(score[k], 6) for k in ("mean", "low", "high")]
 
 
 def _span(numbers: Sequence[int]) -> str:

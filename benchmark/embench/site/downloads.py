@@ -55,7 +55,7 @@ def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         scores = {"score": row["score"]} | {name: row["scores"].get(name) for name in SECONDARY_METRICS}
         for name, score in scores.items():
             for part, key in (("", "mean"), ("_low", "low"), ("_high", "high")):
-                line[name + part] = score and score[key]
+                line[name + part] = score and score.get(key)
         line |= {name: row.get("cost", {}).get(name) for name in _COST}
         evidence = row.get("evidence") or {}
         line |= {f"evidence_{part}": evidence.get(part) for part in ("level", "by", "on")}
