@@ -222,6 +222,22 @@ def test_rows_that_cannot_be_paired_are_compared_by_intervals_and_say_so(visit):
     assert "\np\n" not in text
 
 
+def test_bars_show_every_control_that_is_not_at_chance(visit):
+    page = visit(BOARD)
+    expected = page.evaluate("board.controls.filter(c => c.s && Math.abs(c.s[0] - .5) > 1e-6).map(c => c.name)")
+    assert {"movement", "session_position"} <= set(expected)
+    lines = page.locator("#rows tbody tr").first.locator("svg path[stroke-dasharray='3 2']")
+    assert lines.count() == len(expected)
+    legend = page.locator("#legend").inner_text()
+    assert all(name in legend for name in expected)
+
+
+def test_a_clock_that_is_always_right_is_drawn_too(visit):
+    page = visit(BOARD)
+    page.evaluate("board.controls = [{name: 'elapsed_time', s: [1, 1, 1], fixed: true, o: {}}]; setAxis(); legend()")
+    assert "elapsed_time 1.000" in page.locator("#legend").inner_text()
+
+
 def test_texts_of_an_entry_run_nothing(visit, evil_site):
     page = visit(f"{evil_site.as_uri()}/{BOARD}#cols=rank,method,score,audit,recipe,run")
     [row] = rows(page)

@@ -55,7 +55,8 @@ function setAxis() {
   axis = lines.length ? [low - room, high + room] : [0, 1];
 }
 
-const drawn = () => board.controls.filter(control => control.s && !control.fixed);
+const atChance = control => control.fixed && board.chance != null && Math.abs(control.s[0] - board.chance) < 1e-6;
+const drawn = () => board.controls.filter(control => control.s && !atChance(control));
 const NAMES = [...new Set(DATA.flatMap(each => each.controls.map(control => control.name)))].sort();
 const controlColour = control => `var(--d-${1 + (NAMES.indexOf(control.name) % 6)})`; // the same on all boards of a page
 
@@ -79,10 +80,9 @@ function axisLabels() {
 function legend() {
   const sample = (colour, dash) => `<svg width="10" height="16" aria-hidden="true"><path d="M5 0V16" style="stroke:${colour}" stroke-width="2" stroke-dasharray="${dash}"/></svg>`;
   const parts = [`<span><svg width="34" height="12" aria-hidden="true"><path d="M2 6H32" style="stroke:var(--d-0)" stroke-width="3" opacity=".55"/><circle cx="17" cy="6" r="4.5" style="fill:var(--d-0)"/></svg>score and 95 % interval</span>`];
-  const still = board.controls.filter(control => control.s && control.fixed);
   if (board.chance != null) {
-    const at = still.filter(control => Math.abs(control.s[0] - board.chance) < 1e-6).map(control => control.name);
-    parts.push(`<span>${sample("var(--d-muted)", "none")}chance${at.length ? `, and by construction ${safe(at.join(", "))}` : ""}</span>`);
+    const still = board.controls.filter(control => control.s && atChance(control)).map(control => control.name);
+    parts.push(`<span>${sample("var(--d-muted)", "none")}chance${still.length ? `, and by construction ${safe(still.join(", "))}` : ""}</span>`);
   }
   drawn().forEach(control => parts.push(`<span>${sample(controlColour(control), "3 2")}${safe(control.name)} ${three(control.s[0])}</span>`));
   byId("legend").innerHTML = parts.join("");
