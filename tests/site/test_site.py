@@ -147,6 +147,13 @@ def test_current_boards_come_first_and_others_are_marked(site):
     assert [b["key"].split("/")[1] for b in board_data(site, "stress_predict")][-1] == "segment-random-legacy"
 
 
+def test_the_first_page_names_the_highest_control(site, sections):
+    text = (site / "index.html").read_text()
+    section = next(s for s in sections if s["dataset"] == "stress_predict" and not s["leaks"] and not s["trained_on"])
+    control = next(row for row in section["rows"] if row["kind"] == "control")  # they are in the order of their scores
+    assert f"Highest control: {control['control']} {control['score']['mean']:.3f}" in text
+
+
 def test_a_board_without_a_headline_shows_the_score_within_subjects_and_ranks_nothing(site):
     for board in board_data(site, "hku956"):
         assert board["headline"] == "auroc_crossed"

@@ -81,6 +81,7 @@ class Board:
         scores = [row["s"] for row in self.shown if row["s"]]
         level = chance(self.metric)
         first = next((row for row in self.rows if row["rank"]), None)
+        control = max(self.controls, key=lambda row: _mean(_score(row, self.metric)), default=None)
         return {
             "rows": len(self.rows),
             "subjects": _span([row["people"] for row in self.rows]),
@@ -89,6 +90,8 @@ class Board:
             "first_score": first["score"] if first else None,
             "highest": self.rows[0] if self.metric != self.headline else None,
             "highest_score": _score(self.rows[0], self.metric),
+            "control": control and control["control"],
+            "control_score": control and _score(control, self.metric),
             "alike": first["rank"][1] - first["rank"][0] if first else 0,
             "above_chance": None if level is None else sum(s[1] is not None and s[1] > level for s in scores),
             "scored": len(scores),
