@@ -15,7 +15,7 @@ import pytest
 from embench.cli import main
 
 HEAVY = ["av", "cv2", "neurokit2", "safetensors", "soxr", "timm", "torch", "torchvision", "transformers"]
-ROOMS = ["records", "statistics", "leaderboard", "report"]
+ROOMS = ["records", "statistics", "leaderboard", "report", "site"]
 BOARDS = Path(__file__).parents[2] / "leaderboards"
 ENTRIES = [str(path) for path in sorted((BOARDS / "stress_predict").glob("subject-independent-v?/*"))[:2]]
 
@@ -111,12 +111,13 @@ def test_commands_on_data_and_records_work_without_them(prepared):
         ["export", "--dataset", "stress_predict", "--croissant"],
         ["export", "--board", "boards/stress_predict", "--croissant"],
         ["leaderboard", "show", "--boards", "boards", "--all"],
+        ["leaderboard", "site", "--boards", "boards", "--out", "site"],
         ["leaderboard", "build", "--boards", "boards"],
     ]
     results = without_them(lines, prepared, EMBENCH_CACHE=str(prepared / "cache"))
     for line, (code, out, err) in zip(lines, results, strict=True):
         assert code == 0, (line, out, err)
-    assert Path(ENTRIES[0]).name.rpartition("-")[2] in results[-2][1]
+    assert Path(ENTRIES[0]).name.rpartition("-")[2] in results[-3][1]
     assert {path.name for path in (prepared / "scored").iterdir()} >= {"run.yaml", "scores.json", "audit.json"}
 
 

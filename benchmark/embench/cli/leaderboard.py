@@ -7,14 +7,21 @@ from typing import Annotated
 
 import typer
 
-from embench.cli import console, leaderboard_reproduce, leaderboard_show, leaderboard_submit, leaderboard_verify
-from embench.cli.leaderboard_submit import BoardsFolder
-from embench.cli.options import DataRoot
+from embench.cli import (
+    console,
+    leaderboard_reproduce,
+    leaderboard_show,
+    leaderboard_site,
+    leaderboard_submit,
+    leaderboard_verify,
+)
+from embench.cli.options import Boards, DataRoot
 from embench.errors import DataError
 
 leaderboard_app = typer.Typer(help="Show, send, check and reproduce published entries.", no_args_is_help=True)
 
 leaderboard_app.command("show")(leaderboard_show.show)
+leaderboard_app.command("site")(leaderboard_site.site)
 leaderboard_app.command("submit")(leaderboard_submit.submit)
 leaderboard_app.command("supersede")(leaderboard_submit.supersede)
 leaderboard_app.command("verify")(leaderboard_verify.verify)
@@ -23,7 +30,7 @@ leaderboard_app.command("reproduce")(leaderboard_reproduce.reproduce)
 
 @leaderboard_app.command("build")
 def build(
-    boards: BoardsFolder = Path("leaderboards"),
+    boards: Boards = Path("leaderboards"),
     runs: Annotated[
         Path | None, typer.Option("--from", help="Folder of runs; first publish those that qualify.")
     ] = None,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from embench.cli import console
-from embench.cli.options import completes
+from embench.cli.options import Boards, completes
 from embench.errors import UsageError
 from embench.records import cost
 from embench.records.wording import format_control, format_figure, format_score
@@ -86,7 +86,7 @@ def show(
     all_boards: Annotated[
         bool, typer.Option("--all", help="Also boards of superseded protocols, and superseded rows.")
     ] = False,
-    boards: Annotated[Path, typer.Option("--boards", help="Folder of published entries.")] = Path("leaderboards"),
+    boards: Boards = Path("leaderboards"),
 ) -> None:
     """Print the rows of all leaderboards, or of some.
 

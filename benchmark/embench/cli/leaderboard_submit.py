@@ -9,15 +9,13 @@ from typing import Annotated
 import typer
 
 from embench.cli import console
-from embench.cli.options import DataRoot
+from embench.cli.options import Boards, DataRoot
 from embench.errors import UsageError
-
-BoardsFolder = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
 
 
 def submit(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN..", help="Folders of finished runs.")],
-    boards: BoardsFolder = Path("leaderboards"),
+    boards: Boards = Path("leaderboards"),
     leaking: Annotated[
         bool, typer.Option("--leaking", help="Also submit runs of a protocol that leaks, which get no rank.")
     ] = False,

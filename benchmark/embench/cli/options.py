@@ -120,6 +120,7 @@ def _plain(value: Any) -> Any:
 
 
 _HELP = {option.name: option.help for option in OPTIONS}
+Boards = Annotated[Path, typer.Option("--boards", help="Folder of published entries.")]
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help=_HELP["data-root"])]
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Import classes in files that a record names; do you know who wrote it?")

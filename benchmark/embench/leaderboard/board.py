@@ -74,7 +74,7 @@ def leaderboard_sections(
         UsageError: there is no such section.
     """
     wanted = (dataset, protocol, target)
-    found = _sections(load_entries(root))
+    found = sections_of(load_entries(root))
     chosen = [
         section
         for section in found
@@ -95,7 +95,7 @@ def build_leaderboards(root: Path) -> list[Path]:
     """
     root = Path(root)
     entries = load_entries(root)
-    sections = _sections(entries)
+    sections = sections_of(entries)
     written = []
     try:
         drop_unshared(root, entries)
@@ -110,7 +110,8 @@ def build_leaderboards(root: Path) -> list[Path]:
     return [*written, root / "README.md"]
 
 
-def _sections(entries: Sequence[LeaderboardEntry]) -> list[dict[str, Any]]:
+def sections_of(entries: Sequence[LeaderboardEntry]) -> list[dict[str, Any]]:
+    """All sections of these entries, as `leaderboard_sections` gives them."""
     sections = []
 
     def place(entry: LeaderboardEntry) -> tuple[str, bool, str, str, str]:

@@ -1,0 +1,53 @@
+"use strict";
+// "Is A better than B?": two rows of the board, compared in the page.
+
+const Compare = (() => {
+  function choices(board) {
+    const options = board.rows.map(row => `<option value="${safe(row.id)}">${safe(`${row.rank_text === "—" ? "" : row.rank_text + "  "}${rowTitle(row)}`)} (${safe(row.id.slice(-6))})</option>`);
+    for (const id of ["row-a", "row-b"]) byId(id).innerHTML = '<option value="">choose a row</option>' + options.join("");
+  }
+
+  function show(board, a, b) {
+    byId("row-a").value = a;
+    byId("row-b").value = b;
+    const place = byId("comparison"), chart = byId("comparison-chart");
+    chart.replaceChildren();
+    const i = board.rows.findIndex(row => row.id === a), j = board.rows.findIndex(row => row.id === b);
+    if (i < 0 || j < 0) {
+      place.innerHTML = "";
+      return;
+    }
+    if (i === j) {
+      place.innerHTML = '<p class="note">A and B are the same row.</p>';
+      return;
+    }
+    const found = Statistics.compare(board, i, j);
+    place.innerHTML = found ? words(board, board.rows[i], board.rows[j], found) : '<p class="note">One of the two has no score.</p>';
+    if (found && found.paired) Charts.groups(chart, found, board.metric);
+  }
+
+  function words(board, one, other, found) {
+    const range = found.low == null ? "unknown" : `${signed(found.low)} to ${signed(found.high)}`;
+    const facts = [["A less B", signed(found.difference)], ["95 % interval", range]];
+    let verdict, notes;
+    if (found.paired) {
+      facts.push(["p", pText(found.p).replace("= ", "")], ["groups of subjects", found.groups]);
+      if (found.smallest != null) facts.push(["could be seen", three(found.smallest)]);
+      const better = found.difference > 0 ? "A" : "B", worse = better === "A" ? "B" : "A";
+      verdict = found.p < 0.05
+        ? `${better} is better than ${worse} by ${three(Math.abs(found.difference))} of ${safe(board.metric)}.`
+        : "A and B can't be told apart.";
+      notes = `p is that of sign flips over ${found.groups} groups of subjects, with an allowance for subjects who train each other's models, as in <code>embench compare</code>. It holds for one comparison chosen beforehand: whoever tries many pairs finds some by luck. `;
+      if (found.smallest != null) notes += `So many subjects would show a true difference of ${three(found.smallest)} with 80 % power; smaller ones are often missed. `;
+      notes += "The interval lets labels vary with subjects and the test does not, so at the edge the two may disagree; the test decides.";
+    } else {
+      const apart = found.low != null && (found.low > 0 || found.high < 0);
+      verdict = apart ? `The intervals tell them apart: ${found.difference > 0 ? "A" : "B"} is better.` : "The intervals do not tell A and B apart.";
+      notes = "These two rows can't be compared subject by subject here: an entry does not hold what subjects add to this score, or the rows were tested on other units. The interval takes the two scores as independent, which is careful; there is no p. If both runs are at hand, <code>embench compare</code> pairs them.";
+    }
+    return `<p class="verdict">${verdict}</p><p>A: ${safe(rowTitle(one))}, ${one.s ? three(one.s[0]) : "—"}<br>B: ${safe(rowTitle(other))}, ${other.s ? three(other.s[0]) : "—"}</p>` +
+      `<dl class="facts">${facts.map(([name, value]) => `<div><dt>${name}</dt><dd>${safe(value)}</dd></div>`).join("")}</dl><p class="note">${notes}</p>`;
+  }
+
+  return {choices, show};
+})();

@@ -1,0 +1,108 @@
+"""All pages of the site, and the folder that they are written to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.resources import as_file, files
+from itertools import groupby
+from pathlib import Path
+
+from embench.errors import DataError, MachineError, UsageError
+from embench.files import aside, temporary
+from embench.leaderboard.board import sections_of
+from embench.leaderboard.entries import load_entries
+from embench.report.drawing import STYLE
+from embench.site import downloads, entry_page, methods, notes, overview, published, transfer
+from embench.site.boards import Board, boards_of
+from embench.site.pages import render, write_page
+from embench.site.pairing import flips_script, pairings
+
+MARK = "embench-site.json"
+"""The file by which an earlier site is told from a folder of other things."""
+ASSETS = ("site.css", "common.js", "board.js", "compare.js", "statistics.js", "charts.js")
+
+
+def build_site(boards: Path, out: Path, *, notes_folder: Path | None = None) -> Path:
+    """Writes the site of the entries below `boards` into the folder `out`, in place of an earlier site, and returns the
+    path of its first page. The same entries give the same bytes.
+
+    Args:
+        notes_folder: Markdown pages, `<dataset>.md`, that are shown on the dataset's page.
+
+    Raises:
+        DataError: there are no entries, or one is damaged. UsageError: `out` is a file or holds something else than an
+            earlier site, or there is no such folder of notes. MachineError: the site cannot be written.
+    """
+    out = Path(out).resolve()
+    _check_place(out)
+    if notes_folder is not None and not Path(notes_folder).is_dir():
+        raise UsageError("there is no such folder of notes", where=f"--notes {notes_folder}")
+    entries = load_entries(Path(boards))
+    if not entries:
+        raise DataError("no published entries found", where=str(boards), expected="<dataset>/<protocol>/<run>/run.yaml")
+    sections = sections_of(entries)
+    paired = pairings(entries)
+    made = boards_of(sections, entries, paired)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with temporary(aside(out)) as whole:
+            whole.mkdir()
+            _write_assets(whole)
+            _write_boards(whole, made, notes_folder)
+            for entry in entries:
+                entry_page.write(whole, entry, made)
+            methods.write(whole, made)
+            for name, page in (("index", overview), ("transfer", transfer), ("published", published)):
+                write_page(whole / f"{name}.html", page.page(made))
+            downloads.write(whole, sections)
+            write_page(whole / MARK, json.dumps({"made_by": "embench leaderboard site"}) + "\n")
+            _replace(out, whole)
+    except OSError as error:
+        raise MachineError(f"the site cannot be written: {error.strerror}", where=str(out)) from error
+    return out / "index.html"
+
+
+def _check_place(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UsageError("the site needs a folder, and this is a file", where=f"--out {out}", expected="a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
+        raise UsageError(
+            "the folder holds other files than an earlier site, which a new one would replace",
+            where=f"--out {out}",
+            expected="a new folder, an empty one, or an earlier site",
+        )
+
+
+def _replace(out: Path, whole: Path) -> None:
+    """Renames the folder `whole` to `out`."""
+    old = whole.with_name(f"{whole.name}-old")
+    if out.exists():
+        out.rename(old)
+    whole.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_assets(whole: Path) -> None:
+    with as_file(files("embench.site") / "assets") as folder:
+        for name in ASSETS:
+            target = whole / "assets" / name
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(folder / name, target)
+        write_page(whole / "assets" / "theme.css", STYLE + "\n")
+        shutil.copytree(folder / "vendor", whole / "assets" / "vendor", copy_function=shutil.copyfile)
+
+
+def _write_boards(whole: Path, made: list[Board], notes_folder: Path | None) -> None:
+    groups = set()
+    for dataset, of_dataset in groupby(made, key=lambda board: board.dataset):
+        boards = list(of_dataset)
+        counts = sorted({len(pair["adds"]) for board in boards for pair in board.pairs if pair})
+        groups |= set(counts)
+        note = notes.read(notes_folder, dataset, {board.dataset for board in made})
+        scripts = [f"assets/flips-{count}.js" for count in counts if flips_script(count)]
+        page = render("board.html", 1, dataset=dataset, boards=boards, note=note, scripts=scripts)
+        write_page(whole / dataset / "index.html", page)
+    for count in groups:
+        if script := flips_script(count):
+            write_page(whole / "assets" / f"flips-{count}.js", script)

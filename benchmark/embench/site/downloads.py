@@ -1,0 +1,68 @@
+"""Everything that the pages show, as CSV and JSON: all rows, and those of each dataset."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from embench.leaderboard.rows import SECONDARY_METRICS
+from embench.site.boards import superseded_text
+from embench.site.pages import write_page
+
+_ABOUT = ("dataset", "protocol", "target", "trained_on", "leaks", "superseded_by", "fixed_order")
+_PLAIN = (
+    *("kind", "id", "control", "fusion", "recipe", "target_access", "pretrain_overlap", "people", "headline"),
+    *("controls", "audit", "test_looks", "tried", "dev_looks"),
+)
+_LISTS = ("modalities", "pretrainers", "apart", "mark", "not_cleared", "assumed", "seeds")
+_COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j")
+
+
+def write(whole: Path, sections: Sequence[Mapping[str, Any]]) -> None:
+    """Writes `data/rows.csv`, `data/rows.json`, and the same for each dataset. Raises OSError."""
+    chosen = {"rows": list(sections)}
+    for dataset, of_dataset in groupby(sections, key=lambda section: section["dataset"]):
+        chosen[dataset] = list(of_dataset)
+    for name, some in chosen.items():
+        write_page(whole / "data" / f"{name}.json", json.dumps([_plain(section) for section in some], indent=1) + "\n")
+        write_page(whole / "data" / f"{name}.csv", _csv(some))
+
+
+def _plain(section: Mapping[str, Any]) -> dict[str, Any]:
+    return {**section, "rankings": {access: vars(ranking) for access, ranking in section["rankings"].items()}}
+
+
+def _csv(sections: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    lines = [line for section in sections for line in _lines(section)]
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _harmless(value) for name, value in line.items()} for line in lines)
+    return text.getvalue()
+
+
+def _lines(section: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for row in section["rows"]:
+        line = {name: section[name] for name in _ABOUT} | {name: row.get(name) for name in _PLAIN}
+        line["encoders"] = "; ".join(f"{m}={name}" for m, name in row.get("encoders", {}).items())
+        line |= {name: "; ".join(map(str, row.get(name, ()))) for name in _LISTS}
+        line["best_rank"], line["worst_rank"] = row["rank"] or (None, None)
+        scores = {"score": row["score"]} | {name: row["scores"].get(name) for name in SECONDARY_METRICS}
+        for name, score in scores.items():
+            for part, key in (("", "mean"), ("_low", "low"), ("_high", "high")):
+                line[name + part] = score and score.get(key)
+        line |= {name: row.get("cost", {}).get(name) for name in _COST}
+        evidence = row.get("evidence") or {}
+        line |= {f"evidence_{part}": evidence.get(part) for part in ("level", "by", "on")}
+        line |= {"suspicious": row.get("suspicious"), "superseded": superseded_text(row)}
+        yield line
+
+
+def _harmless(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,0 +1,142 @@
+"""The page of an entry: all that its record says, and how to repeat it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from embench.files import read_text, sha256
+from embench.leaderboard.entries import LeaderboardEntry
+from embench.leaderboard.rows import describe_differences
+from embench.planning.request import command_of
+from embench.records.audit import audit_status
+from embench.records.cost import format_cost
+from embench.records.wording import format_value, is_by_construction, metric_name
+from embench.site.boards import Board, controls_text, evidence_of, method_slug_parts, rank_text, superseded_text
+from embench.site.methods import method_slug
+from embench.site.pages import render, write_page
+
+COPIED = ("run.yaml", "scores.json")
+"""Files that lie beside the page, so that they open."""
+
+
+def write(whole: Path, entry: LeaderboardEntry, boards: Sequence[Board]) -> None:
+    """Writes the page, and copies of `COPIED` into a folder of the entry's name. Raises OSError."""
+    run = entry.run
+    board_folder = whole / entry.board / run.protocol.name
+    placed = [_placed(board, row) for board in boards for row in board.rows if row["id"] == run.id]
+    row = placed[0]["row"]
+    name = placed[0]["name"]
+    page = render(
+        "entry.html",
+        2,
+        run=run,
+        dataset=entry.board,
+        name=name,
+        method_page=f"methods/{method_slug(method_slug_parts(row))}.html",
+        method=" + ".join(method_slug_parts(row)),
+        row=row,
+        evidence=evidence_of(row),
+        superseded=superseded_text(row),
+        suspicious=bool(row.get("suspicious", False)),
+        differences=describe_differences(run),
+        placed=placed,
+        targets=[_target(entry, target) for target in entry.targets],
+        findings=_findings(entry.audit),
+        audit_status=audit_status(entry.audit),
+        cost=format_cost(run.cost.model_dump()),
+        facts=_facts(entry),
+        commands=_commands(entry),
+        files=_files(entry.folder),
+        run_yaml=read_text(entry.folder / "run.yaml"),
+    )
+    write_page(board_folder / f"{run.id}.html", page)
+    (board_folder / run.id).mkdir(parents=True, exist_ok=True)
+    for file in COPIED:
+        shutil.copyfile(entry.folder / file, board_folder / run.id / file)
+
+
+def _placed(board: Board, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Where an entry stands on a board."""
+    name = next(shown["name"] for shown in board.shown if shown["id"] == row["id"])
+    ranked = sum(1 for other in board.rows if other["rank"])
+    about = {"rank": rank_text(row), "ranked": ranked, "controls": controls_text(row)}
+    return {"board": board, "row": row, "name": name, **about}
+
+
+def _target(entry: LeaderboardEntry, target: str) -> dict[str, Any]:
+    scores = entry.scores["scores"].get(target, {})
+    headline = entry.scores["headlines"][target]
+    ordered = sorted(scores.items(), key=lambda pair: (pair[0] != headline, "undefined" in pair[1]))
+    controls = []
+    for name, by_target in sorted(entry.scores["controls"].items()):
+        if target in by_target:
+            metrics = by_target[target]
+            difference = entry.scores["differences"].get(name, {}).get(target)
+            score = metrics.get(headline) if "undefined" not in metrics else metrics
+            controls.append({"name": name, "score": score, "fixed": _fixed(score), "difference": difference})
+    return {"name": target, "headline": headline, "headline_name": metric_name(headline), "scores": ordered,
+            "controls": controls}  # fmt: skip
+
+
+def _findings(audit: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
+    """The findings of an audit, whatever its file holds in their place; None where there was no audit."""
+    if audit is None:
+        return None
+    listed = audit["findings"] if isinstance(audit["findings"], list) else []
+    found = [each for each in listed if isinstance(each, Mapping)]
+    return [{name: str(each.get(name) or "") for name in ("severity", "check", "what", "todo")} for each in found]
+
+
+def _fixed(score: Mapping[str, Any] | None) -> bool:
+    return bool(score) and "undefined" not in (score or {}) and is_by_construction(score)
+
+
+def _facts(entry: LeaderboardEntry) -> list[tuple[str, str]]:
+    run = entry.run
+    out = run.cohort.left_out
+    gone = [f"{row['subject']} ({row['reason']})" if isinstance(row, Mapping) else str(row) for row in out]
+    return [
+        ("dataset", f"{entry.board}, data {run.dataset.fingerprint}"),
+        ("protocol", f"{run.protocol.name}, version {run.protocol.version}"),
+        ("protocol deviations", "; ".join(run.protocol.gives_up.values()) or "none"),
+        ("subjects", str(run.cohort.size)),
+        ("excluded subjects", "; ".join(gone) or "none"),
+        ("encoders", ", ".join(f"{m}: {name}" for m, name in run.method.encoders.items()) or "unknown"),
+        ("fusion", run.method.fusion or "none"),
+        ("pretraining", ", ".join(run.method.pretrainers) or "none"),
+        ("overlap of pretraining with test subjects", run.pretrain_overlap.replace("_", " ")),
+        ("data of test subjects that the method used", run.target_access),
+        ("recipe", run.recipe.preset),
+        ("assumed settings that the paper leaves open", ", ".join(run.recipe.assumed) or "none"),
+        ("changed settings", ", ".join(run.recipe.settings) or "none"),
+        ("seeds", ", ".join(map(str, run.seeds))),
+        ("openings of the test labels", format_value(run.test_looks, missing="not recorded")),
+        ("methods that had opened them", format_value(run.tried, missing="not recorded")),
+        ("scorings of validation subjects", format_value(run.dev_looks, missing="not recorded")),
+        ("embench", run.embench_version),
+        ("versions", format_value(run.versions, missing="not recorded")),
+        ("device", format_value(run.device, missing="not recorded")),
+    ]
+
+
+def _commands(entry: LeaderboardEntry) -> dict[str, str]:
+    """How to repeat the run, check it, and write its report, in a clone of the repository."""
+    run, place = entry.run, f"leaderboards/{entry.board}/{entry.run.protocol.name}/{entry.run.id}"
+    request = run.config.get("request")
+    repeat = command_of({**request, "recipe": run.recipe.preset}) if request else ""
+    return {
+        "run": repeat,
+        "from": shlex.join(["embench", "run", "--from", place]),
+        "report": shlex.join(["embench", "report", place]),
+        "audit": shlex.join(["embench", "audit", place]),
+    }
+
+
+def _files(folder: Path) -> list[tuple[str, int, str]]:
+    """Name, bytes and SHA-256 of each file of an entry."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return [(path.name, path.stat().st_size, sha256(path)) for path in files]

@@ -1,0 +1,60 @@
+"""A page for each method: its rows on every board."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from embench.files import digest
+from embench.site.boards import (
+    Board,
+    controls_text,
+    entry_link,
+    evidence_of,
+    method_slug_parts,
+    rank_text,
+    superseded_text,
+)
+from embench.site.pages import render, write_page
+
+
+def write(whole: Path, boards: Sequence[Board]) -> None:
+    """Writes `methods/index.html` and a page for each method. Raises OSError."""
+    methods: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for board in boards:
+        for row in board.rows:
+            methods.setdefault(method_slug_parts(row), []).append(_placed(row, board))
+    listed = sorted(methods.items())
+    pages = [(" + ".join(parts), method_slug(parts), rows) for parts, rows in listed]
+    write_page(whole / "methods" / "index.html", render("methods.html", 1, pages=pages))
+    for name, slug, rows in pages:
+        write_page(whole / "methods" / f"{slug}.html", render("method.html", 1, name=name, rows=rows))
+
+
+def method_slug(parts: Sequence[str]) -> str:
+    """The name of a method's page: its parts where these are plain, else with a digest.
+
+    >>> method_slug(["cnn_tf", "late"])
+    'cnn_tf-late'
+    """
+    plain = "-".join(parts)
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")[:80]
+    return slug if slug == plain and slug != "index" else f"{slug}-{digest(list(parts))[:8]}"
+
+
+def _placed(row: Mapping[str, Any], board: Board) -> dict[str, Any]:
+    score = row["score"] if board.metric == row["headline"] else row["scores"].get(board.metric)
+    href = entry_link(board.dataset, board.protocol, row["id"])
+    return {
+        "row": row,
+        "board": board,
+        "score": score,
+        "href": href,
+        "rank": rank_text(row),
+        "controls": controls_text(row),
+        "evidence": evidence_of(row),
+        "suspicious": bool(row.get("suspicious", False)),
+        "superseded": superseded_text(row),
+    }

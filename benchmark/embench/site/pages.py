@@ -1,0 +1,60 @@
+"""Pages from templates: what is the same on each of them, links, and data for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from embench.records.wording import METRIC_NAMES, format_figure, format_interval, format_score
+
+
+def render(template: str, depth: int, **values: Any) -> str:
+    """A page that lies `depth` folders below the site's first page."""
+    return _TEMPLATES.get_template(template).render(root="../" * depth, **values)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Writes a text file, and the folders above it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def link(*parts: str) -> str:
+    """A relative address of these names of folders and files, each of which may hold any character."""
+    return "/".join(quote(part, safe="") for part in parts)
+
+
+def script_json(value: Any) -> Markup:
+    """`value` as JSON inside a script element, which no text in it can end."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)  # noqa: S704  nothing is left in it that HTML could read
+
+
+def score_cell(score: Mapping[str, Any] | None) -> str:
+    """A score with its interval, as tables show it."""
+    return format_score(score, missing="—")
+
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("embench.site"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_TEMPLATES.filters |= {
+    "figure": format_figure,
+    "interval": format_interval,
+    "score": score_cell,
+    "script_json": script_json,
+}
+_TEMPLATES.globals |= {"link": link, "metric_names": METRIC_NAMES}

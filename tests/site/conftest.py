@@ -1,0 +1,91 @@
+"""A site of a few real entries: ranked, trained elsewhere, leaking, superseded, without a headline, and sealed ones."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from embench.leaderboard import leaderboard_sections
+from embench.records.audit import read_audit, write_audit
+from embench.site import build_site
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "leaderboards"
+CHOSEN = {
+    "stress_predict/subject-independent-v2": ["handcrafted-svm-*", "unet_se-single-*", "cnn_tf-single-*"],
+    "stress_predict/subject-independent-v1": ["handcrafted-svm-*"],
+    "stress_predict/segment-random-legacy": ["handcrafted-svm-*"],
+    "wearable_stress/subject-independent-v2": ["handcrafted-knn-*", "cnn_tf-single-*"],
+    "hku956/subject-independent-v2": ["handcrafted-forest-*"],
+}
+
+
+EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
+
+
+def link_entries(root, chosen):
+    """Published entries below `root`, as links: what they share is found where they are."""
+    for board, patterns in chosen.items():
+        for pattern in patterns:
+            for entry in sorted((PUBLISHED / board).glob(pattern)):
+                place = root / board / entry.name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(entry, target_is_directory=True)
+    return root
+
+
+@pytest.fixture(scope="session")
+def boards(tmp_path_factory):
+    return link_entries(tmp_path_factory.mktemp("published"), CHOSEN)
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory):
+    """Entries of one board, of which none can be paired: their site is written at once."""
+    return link_entries(tmp_path_factory.mktemp("few"), {"hku956/subject-independent-v2": ["handcrafted-forest-*"]})
+
+
+@pytest.fixture(scope="session")
+def notes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("notes")
+    (folder / "stress_predict.md").write_text(
+        "# A title\n\nA [board](hku956.md), [data](../datasets/x.md), [out](https://example.org) and `code`.\n\n"
+        "| a | b |\n| --- | --- |\n| 1 | <b>2</b> |\n\n![a picture](no.png)\n\n<script>alert(1)</script>\n\n## Below\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(boards, notes, tmp_path_factory):
+    return build_site(boards, tmp_path_factory.mktemp("site") / "out", notes_folder=notes).parent
+
+
+@pytest.fixture(scope="session")
+def sections(boards):
+    return leaderboard_sections(boards)
+
+
+@pytest.fixture(scope="session")
+def evil_site(tmp_path_factory):
+    """The site of an entry that has HTML wherever an entry may have any text."""
+    folder = tmp_path_factory.mktemp("evil")
+    root = link_entries(folder / "boards", {"wearable_stress/subject-independent-v2": ["handcrafted-lda-*"]})
+    source = next(PUBLISHED.glob("stress_predict/subject-independent-v2/handcrafted-lda-*"))
+    place = root / "stress_predict" / "subject-independent-v2" / source.name
+    shutil.copytree(source, place)
+    shutil.copytree(PUBLISHED / "stress_predict" / "shared", root / "stress_predict" / "shared")
+    run = yaml.safe_load((place / "run.yaml").read_text())
+    run["recipe"] |= {"settings": [EVIL], "assumed": [EVIL]}
+    run["method"]["pretrainers"] = [EVIL]
+    run["device"] = EVIL
+    run["config"]["request"]["settings"] = [EVIL]
+    (place / "run.yaml").write_text(yaml.safe_dump(run))
+    scores = json.loads((place / "scores.json").read_text())
+    scores["scores"]["stress"] |= {"kappa": {"undefined": EVIL}, "gamma": {"mean": 0.5}}
+    (place / "scores.json").write_text(json.dumps(scores))
+    audit = read_audit(place)
+    audit["findings"] = [{"check": EVIL, "severity": "severe", "what": EVIL, "evidence": {}, "todo": EVIL}]
+    write_audit(place, audit)
+    return build_site(root, folder / "out").parent

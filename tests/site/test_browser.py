@@ -1,0 +1,319 @@
+"""The site in a real Chromium from a disk, without a network: its table, its comparison, its address, its look."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from embench.statistics import comparison
+
+from .conftest import EVIL, PUBLISHED
+
+pytestmark = pytest.mark.slow
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+FLAGS += "--disable-component-update --disable-sync"
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+BOARD = "stress_predict/index.html"
+KINDS = ("index.html", BOARD, "hku956/index.html", "transfer.html", "published.html", "methods/index.html")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
+    path = os.environ.get("EMBENCH_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("there is no Chromium here (Debian's package `chromium`)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, site, evil_site):
+    """Opens a page of the site. What it says on the console, or asks for from elsewhere, fails the test."""
+    contexts, messages, requests = [], [], []
+
+    def opened(page, scheme="light", width=1280, bypass_csp=False):
+        context = chromium.new_context(
+            color_scheme=scheme, offline=True, viewport={"width": width, "height": 900}, bypass_csp=bypass_csp
+        )
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("console", lambda message: messages.append(message.text))
+        tab.on("pageerror", lambda error: messages.append(str(error)))
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.goto(page if page.startswith("file:") else f"{site.as_uri()}/{page}")
+        return tab
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert messages == []
+    assert [url for url in requests if not url.startswith(("data:", site.as_uri(), evil_site.as_uri()))] == []
+
+
+def entry_page(site):
+    return next(site.glob("stress_predict/subject-independent-v2/handcrafted-svm-*.html")).relative_to(site).as_posix()
+
+
+def rows(page):
+    return page.locator("#rows tbody tr").evaluate_all("all => all.map(row => row.dataset.row)")
+
+
+def scores(page):
+    texts = page.locator("#rows tbody tr").evaluate_all(
+        "all => all.map(row => row.querySelector('.num b')?.textContent ?? '')"
+    )
+    return [float(text) for text in texts if text]
+
+
+def test_columns_sort_with_mouse_and_keyboard(visit):
+    page = visit(BOARD)
+    usual = rows(page)
+    head = page.locator("#rows th", has=page.locator("[data-sort=score]"))
+    assert head.get_attribute("aria-sort") == "none"
+    page.locator("[data-sort=score]").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert scores(page) == sorted(scores(page), reverse=True)
+    page.keyboard.press("Enter")  # the head that was clicked still has the focus
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert scores(page) == sorted(scores(page))
+    page.keyboard.press("Enter")
+    assert rows(page) == usual
+
+
+def test_filters_and_search_keep_the_rows_that_fit(visit):
+    page = visit(BOARD)
+    every = rows(page)
+    page.select_option("#f-kind", "network")
+    networks = rows(page)
+    assert 0 < len(networks) < len(every)
+    assert all(re.match("unet_se|cnn_tf", row) for row in networks)
+    page.select_option("#f-modality", "eda")
+    assert {row.partition("-")[0] for row in rows(page)} == {"cnn_tf"}
+    assert page.locator("#found").inner_text() == f"1 of {len(every)} rows"
+    page.get_by_role("button", name="Reset").click()
+    assert rows(page) == every
+    page.fill("#search", "SVM eda")
+    assert 0 < len(rows(page)) < len(every)
+    page.fill("#search", "")
+    page.check("#f-clears")
+    assert rows(page) == []  # no row is above every control
+
+
+def test_columns_can_be_chosen(visit):
+    page = visit(BOARD)
+    assert "auroc_within" not in page.locator("#rows thead").inner_text()
+    page.locator("#columns summary").click()
+    page.get_by_role("checkbox", name="auroc_within", exact=True).check()
+    page.get_by_role("checkbox", name="audit", exact=True).uncheck()
+    head = page.locator("#rows thead").inner_text()
+    assert "auroc_within" in head
+    assert "audit" not in head
+    assert "cols=" in page.url
+
+
+def test_every_column_is_explained_on_the_page(visit):
+    page = visit(BOARD)
+    named = page.locator("#explained dt").all_inner_texts()
+    assert {"rank", "controls", "evidence", "openings / tried / dev", "auroc_within"} <= set(named)
+    assert all(len(text) > 10 for text in page.locator("#explained dd").all_inner_texts())
+
+
+def test_an_address_restores_what_was_chosen(visit):
+    page = visit(BOARD)
+    page.select_option("#board", label=page.locator("#board option", has_text="wearable_stress").inner_text())
+    page.fill("#search", "svm")
+    page.locator("[data-sort=method]").click()
+    page.locator("#columns summary").click()
+    page.get_by_role("checkbox", name="seeds", exact=True).check()
+    again = visit(page.url)
+    assert again.locator("#board").input_value() == page.locator("#board").input_value() != ""
+    assert again.locator("#rows").inner_text() == page.locator("#rows").inner_text()
+    assert again.locator("th[aria-sort=ascending]").inner_text().startswith("method")
+    assert "svm" in again.locator("#search").input_value()
+
+
+def with_summands(page):
+    """Rows that were tested on the same units, and say what groups of subjects add to their score."""
+    return page.evaluate(
+        """() => {
+            const fits = board.pairs.filter(pair => pair).map(pair => pair.fits);
+            const most = fits.sort((a, b) => fits.filter(f => f === b).length - fits.filter(f => f === a).length)[0];
+            return board.rows.filter((row, k) => board.pairs[k]?.fits === most).map(row => row.id);
+        }"""
+    )
+
+
+def test_two_rows_compare_as_in_python(visit):
+    page = visit(BOARD)
+    names = with_summands(page)
+    assert len(names) >= 5
+    folder = PUBLISHED / "stress_predict" / "subject-independent-v2"
+    for one, other in ((0, 1), (1, 3), (4, 2), (0, 4)):
+        a, b = names[one], names[other]
+        found = page.evaluate(
+            "([a, b]) => Statistics.compare(board, ...[a, b].map(id => board.rows.findIndex(row => row.id === id)))",
+            [a, b],
+        )
+        expected = comparison.compare(folder / a, folder / b)
+        assert found["p"] == pytest.approx(expected.p, abs=5e-4)
+        for name in ("low", "high"):
+            assert found[name] == pytest.approx(getattr(expected.difference, name), abs=5e-6)
+        assert found["difference"] == pytest.approx(expected.difference.mean, abs=5e-6)
+        assert found["smallest"] == pytest.approx(expected.smallest, abs=5e-6)
+
+
+def test_means_over_subjects_are_paired_as_in_python(visit):
+    """A score of which entries hold the values of subjects: a t interval over groups, which need not be single."""
+    import numpy as np
+
+    from embench.statistics.intervals import mean_over_subjects, paired_difference, shared_variance, widen
+    from embench.statistics.significance import shared_training_test, sign_flips, smallest_detectable
+
+    rng = np.random.default_rng(3)
+    groups = np.array([0, 0, 1, 2, 2, 3, 4, 5, 6, 7])
+    values = rng.normal(0.6, 0.1, (2, 10))
+    values[1] -= 0.05
+    by_seed = rng.normal(0.075, 0.02, (2, 3, 8))
+    trained = rng.random((3, 8, 8)) < 0.7
+    one, other = (mean_over_subjects(v, groups) for v in values)
+    shared = shared_variance(by_seed[0] - by_seed[1], trained)
+    gap = widen(paired_difference(one, other, groups), shared)
+    adds = np.array([np.bincount(groups, v) / 10 for v in values])
+    pairs = [
+        {"fits": "f", "adds": a.tolist(), "by_seed": s.tolist(), "values": v.tolist()}
+        for a, s, v in zip(adds, by_seed, values, strict=True)
+    ]
+    from embench.site.pairing import _quantiles
+
+    fit = {"trained": [["".join(map(str, map(int, row))) for row in seed] for seed in trained],
+           "codes": groups.tolist(), "quantiles": _quantiles(8)}  # fmt: skip
+    found = visit(BOARD).evaluate(
+        "([pairs, fit]) => Statistics.compare({pairs, rows: [], fits: {f: fit}}, 0, 1)", [pairs, fit]
+    )
+    assert found["p"] == pytest.approx(shared_training_test(sign_flips(adds[0] - adds[1]), shared), abs=1e-9)
+    assert [found["low"], found["high"]] == pytest.approx([gap.low, gap.high], abs=1e-8)
+    assert found["smallest"] == pytest.approx(smallest_detectable(gap.error, gap.df), abs=1e-8)
+
+
+def test_two_ticked_rows_are_compared_in_words_and_as_a_picture(visit):
+    page = visit(BOARD)
+    for name in with_summands(page)[:2]:
+        page.locator(f"[data-compare='{name}']").check()
+    text = page.locator("#comparison").inner_text()
+    assert re.search("can't be told apart|is better than", text)
+    assert "80 % power" in text
+    assert "34" in text
+    assert page.locator("#comparison-chart rect").count() >= 30
+    assert "a=" in page.url
+    assert "b=" in page.url
+
+
+def test_rows_that_cannot_be_paired_are_compared_by_intervals_and_say_so(visit):
+    page = visit("hku956/index.html")
+    page.select_option("#row-a", index=1)
+    page.select_option("#row-b", index=2)
+    text = page.locator("#comparison").inner_text()
+    assert "can't be compared subject by subject" in text
+    assert "\np\n" not in text
+
+
+def test_bars_show_every_control_that_is_not_at_chance(visit):
+    page = visit(BOARD)
+    expected = page.evaluate("board.controls.filter(c => c.s && Math.abs(c.s[0] - .5) > 1e-6).map(c => c.name)")
+    assert {"movement", "session_position"} <= set(expected)
+    lines = page.locator("#rows tbody tr").first.locator("svg path[stroke-dasharray='3 2']")
+    assert lines.count() == len(expected)
+    legend = page.locator("#legend").inner_text()
+    assert all(name in legend for name in expected)
+
+
+def test_a_clock_that_is_always_right_is_drawn_too(visit):
+    page = visit(BOARD)
+    page.evaluate("board.controls = [{name: 'elapsed_time', s: [1, 1, 1], fixed: true, o: {}}]; setAxis(); legend()")
+    assert "elapsed_time 1.000" in page.locator("#legend").inner_text()
+
+
+def test_texts_of_an_entry_run_nothing(visit, evil_site):
+    page = visit(f"{evil_site.as_uri()}/{BOARD}#cols=rank,method,score,audit,recipe,run")
+    [row] = rows(page)
+    assert EVIL in page.locator(f"[data-row='{row}']").inner_text()
+    page.select_option("#row-a", row)
+    page.locator(f"[data-compare='{row}']").focus()
+    page.locator("#cost-chart circle[tabindex]").first.focus()
+    assert EVIL in page.locator("#cost-chart .tip").inner_text()
+    assert page.locator("img, script:not([src]):not(#data)").count() == 0
+
+
+def test_dots_of_the_chart_can_be_reached_and_say_what_they_are(visit):
+    page = visit(BOARD)
+    dots = page.locator("#cost-chart circle[tabindex]")
+    assert dots.count() == len(rows(page))
+    dots.first.focus()
+    page.keyboard.press("ArrowRight")
+    tip = page.locator("#cost-chart .tip")
+    assert tip.is_visible()
+    assert tip.inner_text() == dots.nth(1).get_attribute("aria-label")
+    page.select_option("#cost-axis", "parameters")
+    assert "cost=parameters" in page.url
+    page.locator("summary", has_text="Data of the chart").click()
+    assert page.locator("#cost-table tbody tr").count() == dots.count()
+
+
+def test_a_row_leads_to_its_entry_and_the_entry_to_its_files(visit):
+    page = visit(BOARD)
+    page.locator("#rows tbody th a").first.click()
+    page.wait_for_url("**/handcrafted-svm-*.html")
+    assert "Repeat it" in page.locator("main").inner_text()
+    page.locator("summary", has_text="run.yaml").click()
+    assert page.locator("details pre").is_visible()
+    page.get_by_role("link", name="scores.json").click()
+    page.wait_for_url("**/scores.json")
+    assert '"headlines"' in page.locator("body").inner_text()
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "methods/handcrafted-svm.html", "entry"])
+def test_pages_fit_a_phone(visit, site, kind):
+    page = visit(entry_page(site) if kind == "entry" else kind, width=390)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("kind", [*KINDS, "methods/handcrafted-svm.html", "entry"])
+def test_axe_finds_nothing_serious(visit, site, kind, scheme):
+    page = visit(entry_page(site) if kind == "entry" else kind, scheme, bypass_csp=True)
+    if kind == BOARD:
+        for name in with_summands(page)[:2]:
+            page.locator(f"[data-compare='{name}']").check()
+        page.locator("#columns summary").click()
+    for summary in page.locator("details:not(#columns) > summary").all():
+        summary.click()
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("axe.run({preload: false})")  # which would read style sheets as no page from a disk may
+    bad = [
+        (issue["id"], issue["help"], [node["html"][:150] for node in issue["nodes"][:3]])
+        for issue in found["violations"]
+        if issue["impact"] in ("serious", "critical")
+    ]
+    assert bad == []
+
+
+def test_dark_pages_are_dark(visit):
+    grounds = {}
+    for scheme in ("light", "dark"):
+        colour = visit("index.html", scheme).evaluate("getComputedStyle(document.body).backgroundColor")
+        grounds[scheme] = sum(map(int, re.findall(r"\d+", colour)[:3]))
+    assert grounds["dark"] < 120 < 600 < grounds["light"]
+
+
+def test_the_first_stop_of_the_keyboard_skips_to_the_content(visit):
+    page = visit(BOARD)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Tab")
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"

@@ -1,0 +1,288 @@
+"""The site as files: every page is there, every link leads somewhere, nothing of an entry is read as HTML."""
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import numpy as np
+import pytest
+
+from embench.cli import main
+from embench.records.entry import write_numbers
+from embench.site import build_site
+
+from .conftest import EVIL, PUBLISHED, link_entries
+
+
+class Page(HTMLParser):
+    """Elements of a page, and the addresses and ids in it."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.addresses, self.ids, self.texts = [], [], set(), []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        self.elements.append((tag, found))
+        self.addresses += [found[name] for name in ("href", "src") if name in found]
+        self.ids |= {found["id"]} if "id" in found else set()
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def count(self, tag):
+        return sum(name == tag for name, _ in self.elements)
+
+
+def pages(site):
+    return {path: Page(path) for path in sorted(site.rglob("*.html"))}
+
+
+def test_every_entry_board_and_method_has_a_page(site, sections):
+    for section in sections:
+        assert (site / section["dataset"] / "index.html").is_file()
+        for row in section["rows"]:
+            folder = site / section["dataset"] / section["protocol"]
+            assert (folder / f"{row['id']}.html").is_file()
+            source = PUBLISHED / section["dataset"] / section["protocol"] / row["id"]
+            for name in ("scores.json", "run.yaml"):
+                assert (folder / row["id"] / name).read_bytes() == (source / name).read_bytes()
+    for name in ("index.html", "transfer.html", "published.html", "methods/index.html", "methods/handcrafted-svm.html"):
+        assert (site / name).is_file()
+
+
+def test_every_link_leads_somewhere_inside_the_site(site):
+    for path, page in pages(site).items():
+        for address in page.addresses:
+            place, _ = urldefrag(address)
+            if address.startswith(("data:", "https://example.org")):
+                continue
+            assert not re.match(r"[a-z]+:|/", place), f"{path}: {address}"
+            assert not place or (path.parent / unquote(place)).resolve().is_file(), f"{path}: {address}"
+
+
+def test_pages_have_a_language_a_title_of_their_own_and_one_heading(site):
+    titles = []
+    for path, page in pages(site).items():
+        assert ("html", {"lang": "en"}) in page.elements, path
+        assert page.count("h1") == 1, path
+        titles.append(re.search("<title>(.*?)</title>", path.read_text())[1])
+    assert len(set(titles)) > len(titles) / 3
+    assert all(titles)
+
+
+def test_no_page_asks_for_anything_but_its_own_files(site):
+    for path in sorted([*site.rglob("*.html"), *site.glob("assets/*.*")]):
+        text = path.read_text()
+        assert "fetch(" not in text, path
+        assert 'type="module"' not in text, path
+        if path.suffix != ".html":
+            assert not re.search(r"https?://(?!www\.w3\.org)", text), path
+
+
+def digests(folder):
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_the_same_entries_give_the_same_bytes_and_replace_an_earlier_site(site, boards, notes, tmp_path):
+    out = tmp_path / "again"
+    out.mkdir()
+    (out / "embench-site.json").write_text("{}")
+    (out / "old.html").write_text("of an earlier site")
+    build_site(boards, out, notes_folder=notes)
+    assert digests(out) == digests(site)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_json_holds_what_the_leaderboard_holds(site, sections):
+    found = json.loads((site / "data" / "rows.json").read_text())
+    plain = json.loads(json.dumps([{k: v for k, v in s.items() if k != "rankings"} for s in sections]))
+    assert [{k: v for k, v in section.items() if k != "rankings"} for section in found] == plain
+    one = json.loads((site / "data" / "hku956.json").read_text())
+    assert one == [section for section in found if section["dataset"] == "hku956"]
+
+
+def test_csv_has_a_line_for_each_row(site, sections):
+    lines = list(csv.DictReader((site / "data" / "rows.csv").open()))
+    rows = [(section, row) for section in sections for row in section["rows"]]
+    assert len(lines) == len(rows)
+    for line, (section, row) in zip(lines, rows, strict=True):
+        assert (line["dataset"], line["target"], line["id"]) == (section["dataset"], section["target"], row["id"])
+        assert line["score"] == ("" if row["score"] is None else str(row["score"]["mean"]))
+        assert line["best_rank"] == ("" if row["rank"] is None else str(row["rank"][0]))
+        within = row["scores"].get("auroc_within")
+        assert line["auroc_within_low"] == ("" if within is None else str(within["low"]))
+
+
+def board_data(site, dataset):
+    text = (site / dataset / "index.html").read_text()
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_a_board_shows_ranks_as_the_leaderboard_does_and_says_why_rows_have_none(site, sections):
+    shown = {board["key"]: board for board in board_data(site, "stress_predict")}
+    here = "stress_predict", "subject-independent-v2", None
+    [section] = [s for s in sections if (s["dataset"], s["protocol"], s["trained_on"]) == here]
+    rows = {row["id"]: row for row in section["rows"] if row["kind"] == "method"}
+    board = shown["stress/subject-independent-v2"]
+    assert {row["id"]: row["rank"] and tuple(row["rank"]) for row in board["rows"]} == {
+        id_: row["rank"] for id_, row in rows.items()
+    }
+    leaking = shown["stress/segment-random-legacy"]["rows"]
+    assert all(row["rank"] is None and "leaks" in row["why"] for row in leaking)
+    assert {c["name"] for c in board["controls"]} == {r["control"] for r in section["rows"] if r["kind"] == "control"}
+
+
+def test_current_boards_come_first_and_others_are_marked(site):
+    text = (site / "stress_predict" / "index.html").read_text()
+    places = [text.index(f'<optgroup label="{label}">') for label in ("Current", "Superseded", "Leaking")]
+    assert places == sorted(places)
+    assert [b["key"].split("/")[1] for b in board_data(site, "stress_predict")][-1] == "segment-random-legacy"
+
+
+def test_the_first_page_names_the_highest_control(site, sections):
+    text = (site / "index.html").read_text()
+    section = next(s for s in sections if s["dataset"] == "stress_predict" and not s["leaks"] and not s["trained_on"])
+    control = next(row for row in section["rows"] if row["kind"] == "control")  # they are in the order of their scores
+    assert f"Highest control: {control['control']} {control['score']['mean']:.3f}" in text
+
+
+def test_a_board_without_a_headline_shows_the_score_within_subjects_and_ranks_nothing(site):
+    for board in board_data(site, "hku956"):
+        assert board["headline"] == "auroc_crossed"
+        assert board["metric"] == "auroc_within"
+        assert all(row["rank"] is None and row["s"] for row in board["rows"])
+        assert not any(board["pairs"])  # sealed entries hold nothing of subjects
+
+
+def test_transfer_shows_both_trainings_of_a_method_side_by_side(site):
+    text = " ".join((site / "transfer.html").read_text().split())
+    row = re.search(r'<tr><th scope="row">handcrafted \+ svm on ppg, eda, temp</th>(.*?)</tr>', text)[1]
+    assert re.findall(r"<b>(0\.\d+)</b>", row) == ["0.617", "0.577"]
+
+
+def test_an_entry_page_says_how_to_repeat_it(site):
+    [path] = site.glob("stress_predict/subject-independent-v2/unet_se-single-*.html")
+    text = path.read_text()
+    place = f"leaderboards/stress_predict/subject-independent-v2/{path.stem}"
+    for command in ("embench run --dataset stress_predict --encoder unet_se", f"embench run --from {place}",
+                    f"embench report {place}", f"embench audit {place}"):  # fmt: skip
+        assert command in text
+    for name in ("predictions.npz", "summands.json"):
+        assert hashlib.sha256((PUBLISHED.parent / place / name).read_bytes()).hexdigest() in text
+
+
+def test_published_numbers_share_no_page_with_rows(site):
+    assert "-0.030" in (site / "published.html").read_text()  # strizhkova2024 S5, valence on DEAP
+    assert not re.search(r"data-row|subject-independent", (site / "published.html").read_text())
+
+
+def test_notes_keep_their_words_and_lose_links_that_lead_nowhere(site):
+    text = (site / "stress_predict" / "index.html").read_text().partition('id="notes-title"')[2]
+    assert '<a href="../hku956/index.html">board</a>' in text
+    assert '<a href="https://example.org">out</a>' in text
+    assert re.search(r"(?<!>)data, ", text)
+    assert "&lt;b&gt;2&lt;/b&gt;" in text
+    assert "a picture" in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<script>alert" not in text
+    assert "A title" not in text
+    assert "<h3>Below</h3>" in text
+
+
+def test_texts_of_an_entry_are_never_read_as_html(evil_site):
+    seen = 0
+    for path, page in pages(evil_site).items():
+        assert page.count("img") == 0, path
+        scripts = [found for tag, found in page.elements if tag == "script"]
+        assert all("src" in found or found["type"] == "application/json" for found in scripts), path
+        seen += "alert(2)" in path.read_text()
+    assert seen >= 3  # it is shown, as text: on the board, the method's page and the entry's
+    assert EVIL in board_data(evil_site, "stress_predict")[0]["rows"][0]["name"]
+
+
+def test_evidence_and_suspicion_of_rows_are_shown(few, tmp_path, monkeypatch):
+    from embench.leaderboard import board
+
+    ranked = board.ranked_rows
+
+    def checked(entries, target):
+        rows, rankings = ranked(entries, target)
+        for row in rows:
+            row["evidence"] = {"level": "reproduced", "by": "another group", "on": "2026-11-01"}
+            row["suspicious"] = True
+            row["superseded"] = {"by": "x-1", "why": "a fault", "on": "2026-11-02"}
+        return rows, rankings
+
+    monkeypatch.setattr(board, "ranked_rows", checked)
+    site = build_site(few, tmp_path / "out").parent
+    row = board_data(site, "hku956")[0]["rows"][0]
+    assert row["evidence"]["level"] == "reproduced"
+    assert row["suspicious"]
+    text = next(site.glob("hku956/*/handcrafted-forest-*.html")).read_text()
+    for words in ("by another group 2026-11-01", "all of it was run again", "Suspicious", "superseded by x-1, a fault"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "words"),
+    [
+        (lambda out: out.write_text("a file"), 2, "this is a file"),
+        (lambda out: (out.mkdir(), (out / "thesis.tex").write_text("x")), 2, "holds other files than an earlier site"),
+    ],
+)
+def test_a_place_with_other_things_is_refused_and_kept(make, code, words, boards, tmp_path, capsys):
+    out = tmp_path / "out"
+    make(out)
+    before = digests(tmp_path)
+    assert main(["leaderboard", "site", "--boards", str(boards), "--out", str(out)]) == code
+    assert words in capsys.readouterr().err
+    assert digests(tmp_path) == before
+
+
+def test_missing_entries_and_notes_are_said(boards, tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(["leaderboard", "site", "--boards", str(empty), "--out", str(tmp_path / "out")]) == 3
+    assert "no published entries found" in capsys.readouterr().err
+    line = ["leaderboard", "site", "--boards", str(boards), "--out", str(tmp_path / "out"), "--notes", "nowhere"]
+    assert main(line) == 2
+    assert "no such folder of notes" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_predictions_that_do_not_fit_are_said(tmp_path, capsys):
+    chosen = {"stress_predict/subject-independent-v2": ["handcrafted-lda-*", "handcrafted-mlp-*"]}
+    root = link_entries(tmp_path / "boards", chosen)
+    place = max(root.glob("*/*/*"))
+    source = place.resolve()
+    place.unlink()
+    shutil.copytree(source, place)
+    shutil.copytree(PUBLISHED / "stress_predict" / "shared", root / "stress_predict" / "shared")
+    write_numbers(place / "predictions.npz", {"score": np.zeros(3, np.float32), "decision": np.zeros(3, np.uint8)})
+    assert main(["leaderboard", "site", "--boards", str(root), "--out", str(tmp_path / "out")]) == 3
+    assert "do not fit the rows" in capsys.readouterr().err
+
+
+def test_a_disk_that_refuses_is_the_machines_fault(few, tmp_path, capsys, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("embench.site.downloads.write", refuse)
+    assert main(["leaderboard", "site", "--boards", str(few), "--out", str(tmp_path / "out")]) == 5
+    assert "No space left on device" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_libraries_are_those_that_the_note_names_with_their_licences(site):
+    vendor = site / "assets" / "vendor"
+    named = re.findall(r"^\| `([\w.-]+)` \|", (vendor / "README.md").read_text(), re.MULTILINE)
+    assert sorted(named) == sorted(path.name for path in vendor.glob("*.js"))
+    assert all((vendor / f"{Path(name).stem}.LICENSE").is_file() for name in named)
