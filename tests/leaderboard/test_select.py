@@ -60,7 +60,7 @@ def fields(boards: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         ("subjects=23", "c"),
         ("not_cleared=elapsed_time", "b"),
         ("not_cleared=", "ac"),
-        ("evidence=self_reported", "abc"),
+        ("evidence=reproduced", "abc"),
     ],
 )
 def test_filters_keep_rows_by_their_fields(boards: Path, text: str, ids: str) -> None:
@@ -101,7 +101,7 @@ def test_the_default_table_is_narrow_and_names_once_what_all_rows_share(show: An
     assert max(map(len, text.splitlines())) <= 100
     assert "stress_predict, segment-random-legacy, leaks, target stress" in text
     first = text.split("\n\n")[0]
-    assert "All methods: recipe small; evidence self reported." in first
+    assert "All methods: recipe small; evidence reproduced; suspicious: no." in first
     [svm] = [line for line in first.splitlines() if "bbbbbbbbbb" in line]
     assert svm.split()[:4] == ["1-3", "handcrafted", "+", "svm"]
     assert "0.640 [0.590, 0.690]" in svm
@@ -172,9 +172,9 @@ def test_markdown_is_one_table_for_each_board(show: Any) -> None:
 def test_what_readers_of_rows_add_is_shown(boards: Path) -> None:
     section = leaderboard_sections(boards)[0]
     row = {**section["rows"][0], "evidence": {"level": "reproduced", "by": "a lab", "on": "2026-11-30"}}
-    found = row_fields(section, {**row, "suspicious": ["too good"], "superseded": True})
+    found = row_fields(section, {**row, "suspicious": True, "superseded": {"by": "r2", "why": "a bug", "on": "2026"}})
     assert (found["evidence"], found["evidence_by"], found["evidence_on"]) == ("reproduced", "a lab", "2026-11-30")
-    assert (found["suspicious"], found["superseded"]) == (["too good"], ["yes"])
+    assert (found["suspicious"], found["replaced_by"]) == (True, "r2")
 
 
 def test_published_boards_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -49,6 +50,10 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str |
     echo()
 
 
+_BREAKS = re.compile(r"\s+|(?<=\w-)(?=\w)")
+"""Where a line of a cell may end."""
+
+
 def narrow_table(
     headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str, width: int, whole: Sequence[int] = ()
 ) -> None:
@@ -61,7 +66,7 @@ def narrow_table(
     by_column = list(zip(*lines, strict=True))
     widths = [max(len(head) + 2, *map(len, cells)) for head, *cells in by_column]  # tabulate pads heads by 2
     least = [
-        widths[k] if k in whole else max(len(head) + 2, *(len(word) for cell in cells for word in [*cell.split(), ""]))
+        widths[k] if k in whole else max(len(head) + 2, *(len(word) for cell in cells for word in _BREAKS.split(cell)))
         for k, (head, *cells) in enumerate(by_column)
     ]
     while sum(widths) + 2 * (len(widths) - 1) > width:

@@ -40,6 +40,7 @@ _FOR_ALL = {
     "access": "",
     "subjects": "{} subjects",
     "evidence": "evidence {}",
+    "suspicious": "suspicious: {}",
     "recipe": "recipe {}",
     "modalities": "on {}",
 }
@@ -116,7 +117,7 @@ def show(
     for section, rows in several:
         rows = [row for row in rows if all(keeps(row[0]) for keeps in keep)]
         if not all_boards:
-            rows = [row for row in rows if not row[0]["superseded"]]
+            rows = [row for row in rows if not row[0]["replaced_by"]]
         by = sort or (metric and f"{'' if metric in _LESS_IS_BETTER else '-'}{metric}")
         if rows:
             shown.append((section, select.sorted_rows(rows, by) if by else rows))
@@ -206,9 +207,11 @@ def _has(name: str) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def _plain(value: Any) -> str:
+    from embench.leaderboard.attestations import LEVEL_NAMES
     from embench.leaderboard.select import as_text
 
-    return as_text(value).replace("_", " ") if value == "self_reported" else as_text(value)
+    text = as_text(value)
+    return dict(LEVEL_NAMES).get(text, text)
 
 
 def _cell(name: str, fields: Mapping[str, Any], row: Mapping[str, Any], scored: str) -> str:

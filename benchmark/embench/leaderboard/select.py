@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from embench.errors import UsageError
+from embench.leaderboard.attestations import LEVEL_NAMES
 from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow
 from embench.records.wording import short_row_method_name
 from embench.registry.naming import did_you_mean
@@ -65,7 +66,7 @@ def row_fields(section: Section, row: BoardRow) -> Fields:
     headline. Times are in s, memory in MB (of 1024 kB), energy in J."""
     method = row["kind"] == "method"
     best, worst = row["rank"] or (None, None)
-    cost, evidence = row.get("cost") or {}, row.get("evidence") or {}
+    cost, evidence, superseded = (row.get(name) or {} for name in ("cost", "evidence", "superseded"))
     numbers = {**row["scores"], row["headline"]: row["score"]}
     not_cleared = list(row.get("not_cleared", []))
     scored = max(row["controls"], len(not_cleared)) if method else None
@@ -88,13 +89,14 @@ def row_fields(section: Section, row: BoardRow) -> Fields:
         "controls": scored,
         "cleared": None if scored is None else scored - len(not_cleared),
         "not_cleared": not_cleared,
-        "evidence": evidence.get("level", "self_reported") if method else None,
+        "letters": row.get("letters"),
+        "evidence": evidence.get("level"),
         "evidence_by": evidence.get("by"),
         "evidence_on": evidence.get("on"),
-        "suspicious": _texts(row.get("suspicious")),
+        "suspicious": row.get("suspicious"),
         "audit": row.get("audit"),
-        "marks": row.get("mark", []),
-        "superseded": _texts(row.get("superseded")),
+        "marks": [mark for mark in row.get("mark", []) if mark not in LEVEL_NAMES.values()],
+        "replaced_by": superseded.get("by"),
         "time_s": cost.get("wall_s"),
         "parameters": cost.get("parameters"),
         "flops": cost.get("flops"),
@@ -114,15 +116,6 @@ def row_fields(section: Section, row: BoardRow) -> Fields:
 def _ends(name: str, score: Mapping[str, Any] | None) -> Fields:
     score = score or {}
     return {name: score.get("mean"), f"{name}_low": score.get("low"), f"{name}_high": score.get("high")}
-
-
-def _texts(value: Any) -> list[str]:
-    """Reasons as a list, whatever a row holds: nothing, `True`, one text, or several."""
-    if not value:
-        return []
-    return (
-        [str(item) for item in value] if isinstance(value, list | tuple) else ["yes" if value is True else str(value)]
-    )
 
 
 def check_field(field: str, known: Sequence[str], option: str) -> str:
