@@ -211,7 +211,7 @@ def _plain(value: Any) -> str:
     from embench.leaderboard.select import as_text
 
     text = as_text(value)
-    return dict(LEVEL_NAMES).get(text, text)
+    return next((name for level, name in LEVEL_NAMES.items() if level == text), text)
 
 
 def _cell(name: str, fields: Mapping[str, Any], row: Mapping[str, Any], scored: str) -> str:
