@@ -373,12 +373,10 @@ def claims(paper: str, board: Board) -> str:
             alike.setdefault(key, ([], *sides))[0].append(claim)
     found = list(alike.values())
     gaps = [compared(a.folder, b.folder, board.target, metric) for _, a, b in found]
-    asked = {(gap.one, gap.other): gap.p for gap in gaps}
-    corrected = dict(zip(asked, holm(list(asked.values())), strict=True))
+    corrected = holm([gap.p for gap in gaps])
     lines = []
-    for (same, *sides), gap in zip(found, gaps, strict=True):
-        claim = same[0]
-        p, estimate = corrected[gap.one, gap.other], gap.difference
+    for (same, *sides), gap, p in zip(found, gaps, corrected, strict=True):
+        claim, estimate = same[0], gap.difference
         allowed = gap.over == "folds" or estimate.shared is not None
         verdict = direction_verdict(
             estimate.low, estimate.high, p, claim.direction, seeds=len(gap.seeds), allowance=allowed
