@@ -171,5 +171,10 @@ NETWORKS = {
     **{f"eegmat, {name}": group for name, group in EEG.items()},
     **{f"{dataset}, {name}": group for dataset, groups in WRISTBANDS.items() for name, group in groups.items()},
 }
-MORE = ("hku956, joining", "hku956, claims", "hku956, cnn_mlp", "stress_predict, cnn_mlp")
+MORE = (
+    "wearable_stress, fusions",
+    "wearable_stress, cnn_mlp",
+    *(f"hku956, {name}" for name in WRISTBANDS["hku956"] if name != "networks"),
+    *(f"stress_predict, {name}" for name in ("pretrained", "one modality", "joining", "cnn_mlp")),
+)
 GROUPS = {**CHEAP, **NETWORKS}
