@@ -40,9 +40,10 @@ def reproduce(
     """
     from embench.audits.reproduce import reproduce_entry
     from embench.cli.progress import Progress
-    from embench.leaderboard.attestations import attest, attested_by
+    from embench.leaderboard.attestations import attest, attested_by, check_name
     from embench.leaderboard.checks import entry_name, folders_at
 
+    check_name(by)
     folders = [folder for path in entries for folder in folders_at(path)]
     if out is not None and len(folders) > 1:
         raise UsageError("one file for several entries", where=f"--out {out}", expected="one entry")

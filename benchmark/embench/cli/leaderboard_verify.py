@@ -32,8 +32,11 @@ def verify(
     """Check entries without training; exit with 1 if a check fails. Labels are compared with your data, if found."""
     with console.stdout_kept(as_json):
         from embench.cli.progress import Steps
+        from embench.leaderboard.attestations import check_name
         from embench.leaderboard.checks import check_boards, failures
 
+        if by is not None:
+            check_name(by)
         if against is not None and not against.is_dir():
             raise UsageError(f"{against} is no folder", where="--against", expected="a folder of leaderboards")
         made: list[EntryCheck] = []

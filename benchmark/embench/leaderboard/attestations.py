@@ -17,7 +17,16 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 import embench
 from embench.errors import CheckFailed, DataError, EmbenchError, MachineError, UsageError, breaks_schema, faults
@@ -121,23 +130,26 @@ def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **fi
     """Writes what `by` checked today of the entry in `folder`; the path of the file.
 
     Args:
+        by: see `check_name`.
         out: the file to write; by default in its place beside the board's entries.
         figures: further fields of `Attestation`.
 
     Raises:
-        UsageError: `by` is no name. MachineError: the file cannot be written.
+        MachineError: the file cannot be written.
     """
     run = read_manifest(folder)
     versions = {"embench": embench.__version__} | {name: version_of(name) for name in ("torch", "numpy")}
     stated = {"protocol": run.protocol.name, "entry": run.id, "digest": entry_digest(folder, run), "level": level}
+    made = {**stated, "by": check_name(by), "on": dt.datetime.now(dt.UTC).date(), "versions": versions, **figures}
+    return write_attestation(folder, run, Attestation.model_validate(made), out)
+
+
+def check_name(by: str) -> str:
+    """The name of a person, before anything is run for it. Raises UsageError where it is none."""
     try:
-        made = Attestation.model_validate(
-            {**stated, "by": by, "on": dt.datetime.now(dt.UTC).date(), "versions": versions, **figures}
-        )
+        return TypeAdapter(Name).validate_python(by)
     except ValidationError as error:
-        found = faults(error)
-        raise UsageError(breaks_schema("the attestation", found), where=f"--by {by}", expected="a name") from error
-    return write_attestation(folder, run, made, out)
+        raise UsageError(f"`{by}` is no name", where="--by", expected="your name, on one line") from error
 
 
 def attested_by(folder: Path, by: str, level: Level) -> bool:
