@@ -275,7 +275,7 @@ def test_a_disk_that_refuses_is_the_machines_fault(few, tmp_path, capsys, monkey
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("embench.site.downloads.write", refuse)
+    monkeypatch.setattr("embench.site.build.write_downloads", refuse)
     assert main(["leaderboard", "site", "--boards", str(few), "--out", str(tmp_path / "out")]) == 5
     assert "No space left on device" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

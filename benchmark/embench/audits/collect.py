@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from embench.audits.checks.evidence import Evidence, FittedStatistics
 from embench.data import find
 from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
-from embench.data.labelled import labels_of
+from embench.data.labelled import cohort_labels
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
 from embench.files import digest
@@ -49,7 +49,7 @@ def collect_evidence(
     alone = not known.run["config"].get("train_dataset") and not _own_folds(known.run)
     dealt = {seed: cohort.folds(protocol, seed) for seed in manifest.seeds} if alone else {}
     groups = {**cohort.groups, **known.groups}
-    labels = labels_of(cohort, targets, dealt, cohort.eligible)
+    labels = cohort_labels(cohort, targets, dealt, cohort.eligible)
     rescored: Mapping[str, Any] = {}
     if len(known.predictions):
         rescored = compute_scores(

@@ -19,12 +19,12 @@ import numpy as np
 from embench.audits.collect import rebuild_plan
 from embench.callbacks import EventCallback
 from embench.data import find
-from embench.data.labelled import labels_of
+from embench.data.labelled import cohort_labels
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
 from embench.errors import CheckFailed, UsageError
 from embench.files import digest
-from embench.leaderboard.attestations import Level, Stage, entry_digest, picked_stages, stages_of
+from embench.leaderboard.attestations import Level, PickedFold, entry_digest, picked_stages, stages_of
 from embench.leaderboard.checks import check_entry, entry_name, failures
 from embench.leaderboard.own_data import labels_apart
 from embench.leaderboard.recompute import recomputed_scores
@@ -60,7 +60,7 @@ class Reproduction:
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     nonce: str | None = None
-    stages: list[Stage] | None = None
+    stages: list[PickedFold] | None = None
     tolerances: dict[str, float] = field(default_factory=dict)
     greatest: dict[str, float] = field(default_factory=dict)
 
@@ -167,7 +167,7 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, made: Reproducti
 def _labels(planned: Plan) -> Labels:
     """Those of the tested units, made by the card's rules; the folds are of the dataset that is trained on."""
     cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
-    return labels_of(cohort, cohort.targets, folds, cohort.positions)
+    return cohort_labels(cohort, cohort.targets, folds, cohort.positions)
 
 
 def _versions() -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _run_and_compare(
         _compare_cost(run, planned, outcome, made)
 
 
-def _part_of(graph: Graph, picked: Sequence[Stage]) -> Graph:
+def _part_of(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
     """The stages that the predictions of some seeds and folds need."""
     predictions = [expected for expected in graph.predictions if (expected.seed, expected.fold) in picked]
     needed = {expected.stage for expected in predictions}
@@ -210,7 +210,7 @@ def _part_of(graph: Graph, picked: Sequence[Stage]) -> Graph:
     return Graph({id_: stage for id_, stage in graph.stages.items() if id_ in needed}, predictions)
 
 
-def _of_stages(predictions: Predictions, picked: Sequence[Stage] | None) -> Predictions:
+def _of_stages(predictions: Predictions, picked: Sequence[PickedFold] | None) -> Predictions:
     """The model's predictions, in some seeds and folds or in all."""
     keep = predictions.rows_with(method=MODEL)
     if picked is not None:

@@ -24,7 +24,7 @@ leaderboard_app.command("show")(leaderboard_show.show)
 leaderboard_app.command("site")(leaderboard_site.site)
 leaderboard_app.command("submit")(leaderboard_submit.submit)
 leaderboard_app.command("supersede")(leaderboard_submit.supersede)
-leaderboard_app.command("verify")(leaderboard_verify.verify)
+leaderboard_app.command("verify")(leaderboard_verify.verify_leaderboards)
 leaderboard_app.command("reproduce")(leaderboard_reproduce.reproduce)
 
 

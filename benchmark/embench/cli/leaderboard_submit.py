@@ -49,15 +49,15 @@ def supersede(
     why: Annotated[str, typer.Option("--why", help="The reason, in a sentence.")],
 ) -> None:
     """Mark an entry as superseded by another: it stays as it is, without a rank."""
-    from embench.leaderboard.entries import load_entry
+    from embench.leaderboard.entries import load_leaderboard_entry
     from embench.records.superseded import Superseded, write_superseded
 
-    old = load_entry(entry)
+    old = load_leaderboard_entry(entry)
     if by == old.run.id or not (entry.absolute().parent / by / "run.yaml").is_file():
         have = sorted(path.parent.name for path in entry.absolute().parent.glob("*/run.yaml"))
         others = ", ".join(name for name in have if name != old.run.id) or "another entry, which is published first"
         raise UsageError(f"there is no other entry {by} beside it", where="--by", expected=others)
-    new = load_entry(entry.absolute().parent / by)
+    new = load_leaderboard_entry(entry.absolute().parent / by)
     if new.superseded is not None:
         raise UsageError(f"{by} is superseded itself", where="--by", expected=new.superseded.by)
     if not why.strip() or "\n" in why:

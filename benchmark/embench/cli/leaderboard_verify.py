@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 By = Annotated[str | None, typer.Option("--by", help="Your name, for an attestation of each entry that passes.")]
 
 
-def verify(
+def verify_leaderboards(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH..", help="An entry, or a folder of leaderboards.")],
     data_root: DataRoot = None,
     against: Annotated[

@@ -11,7 +11,7 @@ from embench.protocols import Fold
 from embench.records.predictions import ANY_SEED, Labels
 
 
-def labels_of(
+def cohort_labels(
     cohort: Cohort, targets: Sequence[Target], dealt: Mapping[int, Sequence[Fold]], index: Collection[int]
 ) -> Labels:
     """The labels of the units at `index` that have one, as the card's rules make them; by seed where training subjects

@@ -46,9 +46,9 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 RANKED_LEVELS: tuple[Level, ...] = ("spot_checked", "reproduced")
 LEVEL_NAMES: Mapping[Level, str] = {level: level.replace("_", "-") for level in LEVELS}
 
-Stage = tuple[int, int]
+PickedFold = tuple[int, int]
 """A seed and a fold."""
-Name = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*\w[^\r\n\t]*$", max_length=100)]
+PersonName = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*\w[^\r\n\t]*$", max_length=100)]
 
 
 class Attestation(BaseModel):
@@ -66,12 +66,12 @@ class Attestation(BaseModel):
     entry: Word
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     level: Literal["verified", "spot_checked", "reproduced"]
-    by: Name
+    by: PersonName
     on: dt.date
     versions: dict[Word, Line]
     device: Line | None = None
     nonce: Line | None = None
-    stages: Annotated[list[Stage], Field(min_length=1)] | None = None
+    stages: Annotated[list[PickedFold], Field(min_length=1)] | None = None
     tolerances: dict[Word, FiniteFloat] = {}
     greatest: dict[Word, FiniteFloat] = {}
 
@@ -82,7 +82,7 @@ class Attestation(BaseModel):
         return self
 
 
-class Found(NamedTuple):
+class FoundAttestation(NamedTuple):
     """An attestation's file; `stale` says why it no longer counts, empty where it does."""
 
     path: Path
@@ -90,7 +90,7 @@ class Found(NamedTuple):
     stale: str
 
 
-def attestations_of(folder: Path, run: Manifest) -> list[Found]:
+def attestations_of(folder: Path, run: Manifest) -> list[FoundAttestation]:
     """The attestations of the entry in `folder`, by name.
 
     Raises:
@@ -116,11 +116,11 @@ def attestations_of(folder: Path, run: Manifest) -> list[Found]:
                     expected=f"stages: {json.dumps(expected)}",
                     hint="make it with `embench leaderboard reproduce`",
                 )
-        found.append(Found(path, known, stale))
+        found.append(FoundAttestation(path, known, stale))
     return found
 
 
-def best_attestation(found: Iterable[Found]) -> Attestation | None:
+def best_attestation(found: Iterable[FoundAttestation]) -> Attestation | None:
     """The one of the highest level that counts; of several, the first that was made."""
     valid = [each.attestation for each in found if not each.stale]
     return min(valid, key=lambda a: (-LEVELS.index(a.level), a.on, a.by), default=None)
@@ -147,7 +147,7 @@ def attest(folder: Path, level: Level, by: str, *, out: Path | None = None, **fi
 def check_name(by: str) -> str:
     """The name of a person, before anything is run for it. Raises UsageError where it is none."""
     try:
-        return TypeAdapter(Name).validate_python(by)
+        return TypeAdapter(PersonName).validate_python(by)
     except ValidationError as error:
         raise UsageError(f"`{by}` is no name", where="--by", expected="your name, on one line") from error
 
@@ -200,16 +200,16 @@ def entry_digest(folder: Path, run: Manifest) -> str:
     return made.hexdigest()
 
 
-def stages_of(folder: Path, run: Manifest) -> list[Stage]:
+def stages_of(folder: Path, run: Manifest) -> list[PickedFold]:
     """The (seed, fold) in which an entry has test subjects."""
     return sorted({(int(row["seed"]), int(row["fold"])) for row in read_folds(folder, run) if row["role"] == "test"})
 
 
-def picked_stages(digest: str, nonce: str, count: int, stages: Sequence[Stage]) -> list[Stage]:
+def picked_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFold]) -> list[PickedFold]:
     """The `count` of these stages that a spot check runs again: whoever made the entry cannot know them, since they
     follow from its digest and a nonce that is chosen later."""
 
-    def lot(stage: Stage) -> str:
+    def lot(stage: PickedFold) -> str:
         return hashlib.sha256(f"{digest}/{nonce}/{stage[0]}/{stage[1]}".encode()).hexdigest()
 
     return sorted(sorted(stages, key=lot)[:count])

@@ -21,7 +21,7 @@ from embench.leaderboard.attestations import (
     attestation_folder,
     entry_digest,
 )
-from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_entry
+from embench.leaderboard.entries import LeaderboardEntry, entry_folders, load_leaderboard_entry
 from embench.leaderboard.export import SUMMANDS_FILE
 from embench.leaderboard.own_data import wrong_labels
 from embench.leaderboard.sealing import SEAL_FILE
@@ -35,8 +35,8 @@ from embench.records.superseded import SUPERSEDED_FILE, read_superseded
 from embench.registry.trust import installed_only
 from embench.texts import names_code, names_place, texts_in
 
-Status = Literal["passed", "failed", "not possible"]
-FILES = frozenset(
+CheckStatus = Literal["passed", "failed", "not possible"]
+ENTRY_FILES = frozenset(
     {"run.yaml", "scores.json", PREDICTIONS_FILE, SUMMANDS_FILE, AUDIT_FILE, SEAL_FILE, SUPERSEDED_FILE}
     | {"predictions.csv.gz", "labels.csv.gz", "folds.csv"}  # of entries from before they shared files
 )
@@ -48,7 +48,7 @@ class EntryCheck(NamedTuple):
 
     entry: str
     check: str
-    status: Status
+    status: CheckStatus
     reason: str = ""
 
 
@@ -65,14 +65,14 @@ class _Subject:
 
     @cached_property
     def entry(self) -> LeaderboardEntry:
-        return load_entry(self.folder)
+        return load_leaderboard_entry(self.folder)
 
     @cached_property
     def record(self) -> Record:
         return read_record(self.folder)
 
 
-Found = Iterable[str] | Undefined
+_Found = Iterable[str] | Undefined
 
 
 def _texts(of: _Subject) -> Iterator[str]:
@@ -84,7 +84,7 @@ def _texts(of: _Subject) -> Iterator[str]:
 
 def _files(of: _Subject) -> Iterator[str]:
     for path in sorted(of.folder.iterdir()):
-        if path.name not in FILES:
+        if path.name not in ENTRY_FILES:
             yield f"{path.name} is no file of an entry"
         elif path.is_symlink() or not path.is_file():
             yield f"{path.name} is not a regular file"
@@ -97,37 +97,37 @@ def _form(of: _Subject) -> Iterator[str]:
             yield f"{name} names files that nobody else has: {', '.join(places[:3])}"
 
 
-def _contents(of: _Subject) -> Found:
+def _contents(of: _Subject) -> _Found:
     """That its tables can be read, and the files which it shares are there and are what their names say."""
     _ = of.record  # reading it compares them
     return []
 
 
-def _of_record(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], Found]:
+def _of_record(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
     return lambda of: check(of.record)
 
 
-def _of_run(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], Found]:
+def _of_run(check: Callable[[Any], Iterable[str]]) -> Callable[[_Subject], _Found]:
     return lambda of: check(of.record.run)
 
 
-def _scores(of: _Subject) -> Found:
+def _scores(of: _Subject) -> _Found:
     if of.record.labels is None:
         return Undefined("the labels are not public: only a reproduction can show it")
     return list(verify.wrong_score_file(of.record))
 
 
-def _summands(of: _Subject) -> Found:
+def _summands(of: _Subject) -> _Found:
     if of.record.labels is None:
         return Undefined("the labels are not public, and the entry holds none")
     return list(verify.wrong_summands(of.folder, of.record))
 
 
-def _labels(of: _Subject) -> Found:
+def _labels(of: _Subject) -> _Found:
     return wrong_labels(of.folder, of.run, of.record, of.data_root)
 
 
-def _audit(of: _Subject) -> Found:
+def _audit(of: _Subject) -> _Found:
     audit = of.entry.audit
     if audit is None:
         return Undefined("the entry was not audited")
@@ -140,7 +140,7 @@ def _audit(of: _Subject) -> Found:
     return found
 
 
-def _looks(of: _Subject) -> Found:
+def _looks(of: _Subject) -> _Found:
     run = of.run
     if run.ledger is None or not isinstance(run.test_looks, dict):
         return Undefined("the record has no seal of the ledger")
@@ -158,14 +158,14 @@ def _superseded(of: _Subject) -> Iterator[str]:
         yield f"{SUPERSEDED_FILE}: there is no entry {known.by} beside it"
 
 
-_READING: dict[str, Callable[[_Subject], Found]] = {
+_READING: dict[str, Callable[[_Subject], _Found]] = {
     "files": _files,
     "texts": _texts,
     "form": _form,
     "contents": _contents,
 }
 """Without these, nothing else can be checked."""
-_CHECKS: dict[str, Callable[[_Subject], Found]] = {
+_CHECKS: dict[str, Callable[[_Subject], _Found]] = {
     "version": _of_run(verify.wrong_version),
     "card": _of_run(verify.wrong_card),
     "protocol": _of_run(verify.wrong_rules),
@@ -207,7 +207,7 @@ def check_entry(folder: Path, data_root: Path | None = None, *, unchanged: bool 
             yield EntryCheck(name, "attestations", "passed", _attested(of))
 
 
-def _outcome(check: Callable[[_Subject], Found], of: _Subject) -> tuple[Status, str]:
+def _outcome(check: Callable[[_Subject], _Found], of: _Subject) -> tuple[CheckStatus, str]:
     try:
         found = check(of)
         if isinstance(found, Undefined):

@@ -10,7 +10,7 @@ from typing import Any
 from embench.errors import CheckFailed, DataError
 from embench.files import parse_json, read_text
 from embench.leaderboard import sealing
-from embench.leaderboard.attestations import Found, attestations_of, best_attestation
+from embench.leaderboard.attestations import FoundAttestation, attestations_of, best_attestation
 from embench.leaderboard.export import SUMMANDS_FILE, board_name, why_not_publishable
 from embench.records import audit as audits
 from embench.records.entry import SHARED_FOLDER, shared_files
@@ -31,7 +31,7 @@ class LeaderboardEntry:
     scores: dict[str, Any]
     audit: dict[str, Any] | None = None
     summands: Mapping[str, Summands] = field(default_factory=dict)
-    attestations: Sequence[Found] = ()
+    attestations: Sequence[FoundAttestation] = ()
     superseded: Superseded | None = None
 
     @property
@@ -69,7 +69,7 @@ def load_entries(root: Path) -> list[LeaderboardEntry]:
         DataError: one is damaged, or lies in a folder of another dataset, protocol or run.
         CheckFailed: one may not be published at all.
     """
-    return [load_entry(folder) for folder in entry_folders(root)]
+    return [load_leaderboard_entry(folder) for folder in entry_folders(root)]
 
 
 def entry_folders(root: Path) -> list[Path]:
@@ -78,7 +78,7 @@ def entry_folders(root: Path) -> list[Path]:
     return [p.parent for p in sorted(Path(root).glob("*/*/*/run.yaml")) if not p.parent.name.startswith(".")]
 
 
-def load_entry(folder: Path) -> LeaderboardEntry:
+def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
     """The entry in `folder`, which is <board>/<protocol>/<run-id>. Raises as `load_entries` does."""
     run = read_manifest(folder)
     scores, audit = read_scores(folder, run.entry), audits.read_audit(folder)

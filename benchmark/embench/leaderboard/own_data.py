@@ -7,7 +7,7 @@ from pathlib import Path
 
 from embench.data import find
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
-from embench.data.labelled import labels_of
+from embench.data.labelled import cohort_labels
 from embench.errors import DataError, UsageError
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.sealing import SEAL_FILE, compare_seal
@@ -32,7 +32,7 @@ def wrong_labels(folder: Path, run: Manifest, record: Record, data_root: Path | 
         return Undefined(f"not compared with the data: {error.what}")
     protocol = protocol_of(run)
     cohort = _cohort(run.dataset.name, data_root, protocol, tuple(run.targets), tuple(run.method.modalities))
-    mine = labels_of(
+    mine = cohort_labels(
         cohort, cohort.targets, {seed: cohort.folds(protocol, seed) for seed in run.seeds}, cohort.positions
     )
     if record.labels is None:

@@ -17,7 +17,7 @@ from embench.leaderboard.rows import SECONDARY_METRICS, BoardRow
 from embench.records.wording import short_row_method_name
 from embench.registry.naming import did_you_mean
 
-Section = Mapping[str, Any]
+BoardSection = Mapping[str, Any]
 Fields = dict[str, Any]
 """Field -> text, number, truth value, list of texts, or None where it is not known or does not apply."""
 
@@ -27,13 +27,13 @@ _FORMS = "FIELD=VALUE, FIELD!=VALUE, FIELD>=NUMBER, FIELD<=NUMBER or FIELD~TEXT 
 
 
 def select_sections(
-    sections: Sequence[Section],
+    sections: Sequence[BoardSection],
     *,
     dataset: str | None = None,
     protocol: str | None = None,
     target: str | None = None,
     all_boards: bool = False,
-) -> list[Section]:
+) -> list[BoardSection]:
     """The boards of a dataset, protocol and target, None standing for any. Boards of superseded protocols are among
     them only where `protocol` names theirs, or `all_boards` is true.
 
@@ -61,7 +61,7 @@ def select_sections(
     return [section for section in chosen if not section["superseded_by"]]
 
 
-def row_fields(section: Section, row: BoardRow) -> Fields:
+def row_fields(section: BoardSection, row: BoardRow) -> Fields:
     """One row of a board as a flat record. Scores have their ends in `<metric>_low` and `<metric>_high`; `score` is the
     headline. Times are in s, memory in MB (of 1024 kB), energy in J."""
     method = row["kind"] == "method"

@@ -13,10 +13,16 @@ from embench.files import aside, temporary
 from embench.leaderboard.board import sections_of
 from embench.leaderboard.entries import load_entries
 from embench.report.drawing import STYLE
-from embench.site import downloads, entry_page, methods, notes, overview, published, transfer
+from embench.site import notes
 from embench.site.boards import Board, boards_of
+from embench.site.downloads import write_downloads
+from embench.site.entry_page import write_entry_page
+from embench.site.methods import write_method_pages
+from embench.site.overview import overview_page
 from embench.site.pages import render, write_page
 from embench.site.pairing import flips_script, pairings
+from embench.site.published import published_page
+from embench.site.transfer import transfer_page
 
 MARK = "embench-site.json"
 """The file by which an earlier site is told from a folder of other things."""
@@ -51,11 +57,11 @@ def build_site(boards: Path, out: Path, *, notes_folder: Path | None = None) -> 
             _write_assets(whole)
             _write_boards(whole, made, notes_folder)
             for entry in entries:
-                entry_page.write(whole, entry, made)
-            methods.write(whole, made)
-            for name, page in (("index", overview), ("transfer", transfer), ("published", published)):
-                write_page(whole / f"{name}.html", page.page(made))
-            downloads.write(whole, sections)
+                write_entry_page(whole, entry, made)
+            write_method_pages(whole, made)
+            for name, page in (("index", overview_page), ("transfer", transfer_page), ("published", published_page)):
+                write_page(whole / f"{name}.html", page(made))
+            write_downloads(whole, sections)
             write_page(whole / MARK, json.dumps({"made_by": "embench leaderboard site"}) + "\n")
             _replace(out, whole)
     except OSError as error:

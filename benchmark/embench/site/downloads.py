@@ -23,7 +23,7 @@ _LISTS = ("modalities", "pretrainers", "apart", "mark", "not_cleared", "assumed"
 _COST = ("wall_s", "parameters", "flops", "device", "peak_memory_mb", "energy_j")
 
 
-def write(whole: Path, sections: Sequence[Mapping[str, Any]]) -> None:
+def write_downloads(whole: Path, sections: Sequence[Mapping[str, Any]]) -> None:
     """Writes `data/rows.csv`, `data/rows.json`, and the same for each dataset. Raises OSError."""
     chosen = {"rows": list(sections)}
     for dataset, of_dataset in groupby(sections, key=lambda section: section["dataset"]):

@@ -23,7 +23,7 @@ COPIED = ("run.yaml", "scores.json")
 """Files that lie beside the page, so that they open."""
 
 
-def write(whole: Path, entry: LeaderboardEntry, boards: Sequence[Board]) -> None:
+def write_entry_page(whole: Path, entry: LeaderboardEntry, boards: Sequence[Board]) -> None:
     """Writes the page, and copies of `COPIED` into a folder of the entry's name. Raises OSError."""
     run = entry.run
     board_folder = whole / entry.board / run.protocol.name

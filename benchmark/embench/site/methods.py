@@ -20,7 +20,7 @@ from embench.site.boards import (
 from embench.site.pages import render, write_page
 
 
-def write(whole: Path, boards: Sequence[Board]) -> None:
+def write_method_pages(whole: Path, boards: Sequence[Board]) -> None:
     """Writes `methods/index.html` and a page for each method. Raises OSError."""
     methods: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for board in boards:

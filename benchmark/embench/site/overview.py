@@ -10,7 +10,7 @@ from embench.site.boards import EVIDENCE, Board
 from embench.site.pages import render
 
 
-def page(boards: Sequence[Board]) -> str:
+def overview_page(boards: Sequence[Board]) -> str:
     """The first page of the site."""
     datasets = {name: list(group) for name, group in groupby(boards, key=lambda board: board.dataset)}
     return render("index.html", 0, datasets=datasets, evidence=EVIDENCE, short_name=row_method_name)

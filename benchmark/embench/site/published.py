@@ -12,7 +12,7 @@ from embench.site.boards import Board
 from embench.site.pages import render
 
 
-def page(boards: Sequence[Board]) -> str:  # noqa: ARG001  all pages of the site are made alike
+def published_page(boards: Sequence[Board]) -> str:  # noqa: ARG001  all pages of the site are made alike
     """The page of published numbers, from the claims of installed packages."""
     rows = [row for claim in installed_claims() for row in _rows(claim)]
     papers = [(paper, list(group)) for paper, group in groupby(rows, key=lambda row: row["paper"])]

@@ -10,7 +10,7 @@ from embench.site.boards import UNDEFINED_INSTEAD, Board, entry_link
 from embench.site.pages import render
 
 
-def page(boards: Sequence[Board]) -> str:
+def transfer_page(boards: Sequence[Board]) -> str:
     """The page of rows that were trained on another dataset, beside those trained where they are tested."""
     return render("transfer.html", 0, tables=_tables(boards))
 
