@@ -105,9 +105,9 @@ gpu: setup
 install: setup
 	$(BIN)/python -m tests.install
 
-# Reports in a Chromium of the system's own.
+# Reports and the site in a Chromium of the system's own.
 browser: setup
-	$(BIN)/pytest -m slow tests/report/test_browser.py
+	$(BIN)/pytest -m slow tests/report/test_browser.py tests/site/test_browser.py
 
 # An independent reader on synthetic files.
 interop: setup .venv-peer/installed

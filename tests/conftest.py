@@ -1,3 +1,5 @@
+import os
+import shutil
 import sys
 
 import pytest
@@ -8,6 +10,23 @@ from .packages import installing as installer
 
 _PACKAGES = ("embench_acme", "embench_broken", "embench_mine", "embench_other", "embench_file_", "acme_space")
 """What tests install in folders of their own, which are gone with the test."""
+
+
+CHROMIUM_FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+CHROMIUM_FLAGS += "--disable-component-update --disable-sync"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """The system's own Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
+    path = os.environ.get("EMBENCH_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("there is no Chromium here (Debian's package `chromium`)")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS.split())
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

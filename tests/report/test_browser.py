@@ -1,25 +1,8 @@
 """A report in a real Chromium without a network: nothing asked of anybody, no error, every picture there."""
 
-import os
-import shutil
-
 import pytest
 
 pytestmark = pytest.mark.slow
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-FLAGS += "--disable-component-update --disable-sync"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
-    path = os.environ.get("EMBENCH_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        pytest.skip("there is no Chromium here (Debian's package `chromium`)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=FLAGS.split())
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -1,8 +1,6 @@
 """The site in a real Chromium from a disk, without a network: its table, its comparison, its address, its look."""
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,23 +10,9 @@ from embench.statistics import comparison
 from .conftest import EVIL, PUBLISHED
 
 pytestmark = pytest.mark.slow
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-FLAGS += "--disable-component-update --disable-sync"
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 BOARD = "stress_predict/index.html"
 KINDS = ("index.html", BOARD, "hku956/index.html", "transfer.html", "published.html", "methods/index.html")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
-    path = os.environ.get("EMBENCH_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not path:
-        pytest.skip("there is no Chromium here (Debian's package `chromium`)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=FLAGS.split())
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
