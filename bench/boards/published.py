@@ -106,13 +106,9 @@ def modalities(entry: LeaderboardEntry) -> str:
 
 def pretrained(entry: LeaderboardEntry) -> str:
     """The pretrainer, with its source where that is another dataset."""
+    names = [bare_name(name.partition(":")[0]) for name in entry.run.method.pretrainers]
     sources = entry.run.config["pretrained_on"]
-    names = [bare_name(name) for name in entry.run.method.pretrainers]
-    return (
-        ", ".join(f"{n}, on {bare_name(s)}" for n, s in zip(names, sources, strict=True))
-        if sources
-        else ", ".join(names)
-    )
+    return ", ".join([f"{n} on {bare_name(s)}" for n, s in zip(names, sources, strict=True)] if sources else names)
 
 
 @lru_cache(16)

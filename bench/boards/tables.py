@@ -193,12 +193,17 @@ def pretraining(boards: Sequence[Board] = EVERY) -> str:
     lines = []
     for board in boards:
         rows = rows_of(board)
-        scratch = {_without_pretraining(e): e for e in rows if not e.run.method.pretrainers}
+        scratch = _from_scratch(rows)
         for entry in [e for e in rows if e.run.method.pretrainers]:
             if plain := scratch.get(_without_pretraining(entry)):
                 name = f"{method(entry)}, {modalities(entry)}"
                 lines.append([board.title, name, pretrained(entry), *gap_cells(entry, plain, board)])
     return table(["board", "network", "pretrained by", "score", "pretrained", "from scratch", "difference", "p"], lines)
+
+
+def _from_scratch(rows: Sequence[LeaderboardEntry]) -> dict[tuple[str, str], LeaderboardEntry]:
+    """(method, modalities) -> the row without pretraining."""
+    return {_without_pretraining(e): e for e in rows if not e.run.method.pretrainers}
 
 
 def _without_pretraining(entry: LeaderboardEntry) -> tuple[str, str]:
@@ -257,7 +262,7 @@ def elsewhere() -> str:
     """Trained on one dataset and tested on another, beside the same methods trained where they are tested."""
     lines = []
     for board, other in ((EVERY[0], "wearable_stress"), (EVERY[1], "stress_predict")):
-        at_home = {_without_pretraining(e): e for e in rows_of(board)}
+        at_home = _from_scratch(rows_of(board))
         for entry in rows_of(board, trained_on=other):
             name = method(entry).split(", trained on")[0]
             home = at_home.get((name, modalities(entry)))
