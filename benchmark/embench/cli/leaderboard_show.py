@@ -220,6 +220,8 @@ def _cell(name: str, fields: Mapping[str, Any], row: Mapping[str, Any], scored: 
         return str(fields["id"]).rpartition("-")[2]
     if name == "method" and fields["kind"] == "control":
         return f"({value})"
+    if name == "method":
+        return str(value).replace(":", ": ")  # a pretrainer's source is a word of its own, at which a line may end
     if name == "score":
         numbers = row["score"] if scored in ("score", fields["headline"]) else row["scores"].get(scored)
         return format_control(numbers) if fields["kind"] == "control" else format_score(numbers)
