@@ -69,6 +69,15 @@ def aside(path: Path) -> Path:
     return path.with_name(f".{os.getpid()}-{path.name}")
 
 
+def replace_folder(folder: Path, whole: Path) -> None:
+    """Renames the folder `whole` to `folder`, in place of one that is there. Raises OSError."""
+    old = whole.with_name(f"{whole.name}-old")
+    if folder.exists():
+        folder.rename(old)
+    whole.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def flush(path: Path) -> None:
     """To the disk, so that not even a power cut leaves a finished name on an unfinished file."""
     with path.open("r+b") as file:  # Windows flushes only what may be written

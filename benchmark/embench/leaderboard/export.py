@@ -11,7 +11,7 @@ from typing import Any
 
 from embench import registry
 from embench.errors import CheckFailed, DataError, MachineError
-from embench.files import aside, temporary, write_text
+from embench.files import aside, replace_folder, temporary, write_text
 from embench.leaderboard import sealing
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.entry import shared_folder
@@ -67,7 +67,7 @@ def export_entry(run_folder: Path, boards: Path, *, key: DatasetKey) -> Path:
                 write_summands(whole, record)
             if audit:
                 write_audit(whole, audit)
-            _replace(entry, whole)
+            replace_folder(entry, whole)
     except OSError as error:
         raise MachineError(f"the entry cannot be written: {error.strerror}", where=str(entry)) from error
     return entry
@@ -95,16 +95,7 @@ def rewrite_entry(folder: Path, record: Record) -> None:
         for name in (AUDIT_FILE, SUMMANDS_FILE, sealing.SEAL_FILE, SUPERSEDED_FILE):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, whole / name)
-        _replace(folder, whole)
-
-
-def _replace(folder: Path, whole: Path) -> None:
-    """Renames the folder `whole` to `folder`."""
-    old = whole.with_name(f"{whole.name}-old")
-    if folder.exists():
-        folder.rename(old)
-    whole.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+        replace_folder(folder, whole)
 
 
 def write_summands(folder: Path, record: Record) -> None:

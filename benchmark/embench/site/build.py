@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from embench.errors import DataError, MachineError, UsageError
-from embench.files import aside, temporary
+from embench.files import aside, replace_folder, temporary
 from embench.leaderboard.board import sections_of
 from embench.leaderboard.entries import load_entries
 from embench.report.drawing import STYLE
@@ -63,7 +63,7 @@ def build_site(boards: Path, out: Path, *, notes_folder: Path | None = None) -> 
                 write_page(whole / f"{name}.html", page(made))
             write_downloads(whole, sections)
             write_page(whole / MARK, json.dumps({"made_by": "embench leaderboard site"}) + "\n")
-            _replace(out, whole)
+            replace_folder(out, whole)
     except OSError as error:
         raise MachineError(f"the site cannot be written: {error.strerror}", where=str(out)) from error
     return out / "index.html"
@@ -78,15 +78,6 @@ def _check_place(out: Path) -> None:
             where=f"--out {out}",
             expected="a new folder, an empty one, or an earlier site",
         )
-
-
-def _replace(out: Path, whole: Path) -> None:
-    """Renames the folder `whole` to `out`."""
-    old = whole.with_name(f"{whole.name}-old")
-    if out.exists():
-        out.rename(old)
-    whole.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write_assets(whole: Path) -> None:
