@@ -22,6 +22,6 @@ def site(
     from embench.cli.progress import Steps
     from embench.site import build_site
 
-    with Steps("entries"):
-        first = build_site(boards, out, notes_folder=notes)
+    with Steps("entries") as steps:
+        first = build_site(boards, out, notes_folder=notes, progress=steps)
     console.echo(str(first))

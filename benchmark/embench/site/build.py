@@ -8,6 +8,7 @@ from importlib.resources import as_file, files
 from itertools import groupby
 from pathlib import Path
 
+from embench.callbacks import ProgressCallback
 from embench.errors import DataError, MachineError, UsageError
 from embench.files import aside, replace_folder, temporary
 from embench.leaderboard.board import sections_of
@@ -29,12 +30,15 @@ MARK = "embench-site.json"
 ASSETS = ("site.css", "common.js", "board.js", "compare.js", "statistics.js", "charts.js")
 
 
-def build_site(boards: Path, out: Path, *, notes_folder: Path | None = None) -> Path:
+def build_site(
+    boards: Path, out: Path, *, notes_folder: Path | None = None, progress: ProgressCallback | None = None
+) -> Path:
     """Writes the site of the entries below `boards` into the folder `out`, in place of an earlier site, and returns the
     path of its first page. The same entries give the same bytes.
 
     Args:
         notes_folder: Markdown pages, `<dataset>.md`, that are shown on the dataset's page.
+        progress: called with (entries whose pages are written, entries in all, what is done).
 
     Raises:
         DataError: there are no entries, or one is damaged. UsageError: `out` is a file or holds something else than an
@@ -56,8 +60,10 @@ def build_site(boards: Path, out: Path, *, notes_folder: Path | None = None) -> 
             whole.mkdir()
             _write_assets(whole)
             _write_boards(whole, made, notes_folder)
-            for entry in entries:
+            for done, entry in enumerate(entries, 1):
                 write_entry_page(whole, entry, made)
+                if progress:
+                    progress(done, len(entries), "written")
             write_method_pages(whole, made)
             for name, page in (("index", overview_page), ("transfer", transfer_page), ("published", published_page)):
                 write_page(whole / f"{name}.html", page(made))
