@@ -16,6 +16,7 @@ from embench.data.physical import outside_range
 from embench.errors import DataError
 from embench.interfaces.dataset import Card, Dataset, Finding
 from embench.interfaces.recording import Label, Recording, Signal, Video
+from embench.registry import added_modalities
 from embench.signals.video import probe
 from embench.store.fingerprint import FileHashes, synthetic
 from embench.store.folders import damaged_folders
@@ -96,8 +97,9 @@ def check_dataset_files(
 
     Raises:
         DataError: the folder is not this dataset.
-        PluginError: the reader fails.
+        PluginError: the reader fails, or the card has a modality that is not defined so.
     """
+    added_modalities(dataset.card, name)
     with reader_faults(name, "subjects"):
         subjects = dataset.subjects()
     with reader_faults(name, "verify"):

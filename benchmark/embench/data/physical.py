@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from embench.interfaces.recording import Signal
+from embench.registry import modality_of
 
 PHYSICAL_RANGES: dict[str, tuple[float, float]] = {
     "uS": (-5.0, 200.0),
@@ -22,11 +23,13 @@ _SPELLINGS = {"µS": "uS", "μS": "uS", "°C": "degC", "C": "degC", "µV": "uV",
 
 
 def outside_range(modality: str, signal: Signal) -> str | None:
-    """What is wrong with a signal of which some values are outside the range of its unit; None where none is."""
+    """What is wrong with a signal of which some values are outside the range of its modality, where a package defines
+    one, else of its unit; None where none is."""
     unit = _SPELLINGS.get(signal.unit, signal.unit)
-    if unit not in PHYSICAL_RANGES:
+    limits = modality_of(modality).limits or PHYSICAL_RANGES.get(unit)
+    if limits is None:
         return None
-    low, high = PHYSICAL_RANGES[unit]
+    low, high = limits
     data = np.asarray(signal.data)
     wrong = data[np.isfinite(data) & ((data < low) | (data > high))]
     if not wrong.size:

@@ -29,6 +29,7 @@ from embench.errors import EmbenchError
 from embench.files import sha256
 from embench.interfaces.metric import Undefined
 from embench.protocols import UnitId
+from embench.registry import modality_of
 from embench.signals import beats
 from embench.store import Store
 from embench.store.kept import kept
@@ -126,7 +127,8 @@ def _seconds(store: Store, modality: str) -> Mapping[str, np.ndarray] | Undefine
     entry = store.modalities.get(modality)
     if entry is None or modality == "video":
         return Undefined("it has no samples in the prepared data")
-    if modality == "eeg_bands" or (modality in _SLOW and (modality, entry.unit) not in _LIMITS):
+    unknown = modality == "eeg_bands" or modality_of(modality).linear  # every second of which is straight
+    if unknown or (modality in _SLOW and (modality, entry.unit) not in _LIMITS):
         return Undefined(f"nothing tells how good {modality} in {entry.unit} is")
     libraries = ["numpy", *(["neurokit2"] if modality in _PEAKS else [])]
     code = [sha256(Path(__file__)), *([sha256(Path(beats.__file__))] if modality in _PEAKS else [])]

@@ -230,7 +230,7 @@ def _signal_feed(part: _Part, budget: int) -> tuple[ResidentFeed | StreamedFeed,
     spans, needed = part.placed({name: span for name, span in derived.spans.items() if name in scaled})
     length = round(part.length_s * derived.rate)
     size = 4 * derived.array.shape[0] * (sum(w[1] for w in needed if w) + 2 * length)
-    spec = signal_spec(m, derived.channels, derived.rate, part.length_s, part.level)
+    spec = signal_spec(m, part.encoder, derived.channels, derived.rate, part.length_s, part.level)
     if size > budget:
         rows = part.rows(derived.rate, spans)
         return StreamedFeed(rows, device, derived.array, mean, gain, part.grid.recording), spec, 0
@@ -308,7 +308,7 @@ def _feature_table(part: _Part, everything: Grid, stored: Mapping[str, np.ndarra
         known, owner = (
             (values, subject) if source.rest is None else _at_rest(source, m, encoder, part.code, part.length_s)
         )
-        values = _standardise(values, subject, known, owner, encoder.shared_axes(without_channels(m)))
+        values = _standardise(values, subject, known, owner, encoder.shared_axes(derive.name_for(encoder, m)))
     return _Table(values, {at: i for i, at in enumerate(_in_ms(everything))})
 
 

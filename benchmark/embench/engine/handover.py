@@ -56,7 +56,7 @@ def input_spec(site: Site, m: str, part: Part) -> InputSpec:
         else:
             streams = encoder.reads == "stream"
             signal = derive.stream_of(store, m, encoder, recording) if streams else derived.signal(recording)
-            spec = signal_spec(m, tuple(signal.channels), signal.rate, length_s)
+            spec = signal_spec(m, encoder, tuple(signal.channels), signal.rate, length_s)
             rows = np.zeros((1, *spec.shape), np.float32)
         return spec_with_stats(spec, encoder, part.name, np.nan_to_num(rows), None)
     raise DataError(f"no recording has {m}", where=site.name, hint="choose other --modalities")

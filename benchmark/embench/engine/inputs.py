@@ -12,7 +12,7 @@ from embench import registry
 from embench.engine.specs import Part
 from embench.errors import PluginError
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import VIDEO_CHANNELS, without_channels
+from embench.interfaces.recording import VIDEO_CHANNELS
 from embench.interfaces.tokens import InputSpec
 from embench.interfaces.units import View
 from embench.store import Clips, Store, derive
@@ -33,11 +33,16 @@ def view_of(encoder: Encoder, name: str) -> View:
 
 
 def signal_spec(
-    m: str, channels: tuple[str, ...], rate: float, length_s: float, fitted: Mapping[str, np.ndarray] | None = None
+    m: str,
+    encoder: Encoder,
+    channels: tuple[str, ...],
+    rate: float,
+    length_s: float,
+    fitted: Mapping[str, np.ndarray] | None = None,
 ) -> InputSpec:
     """Of windows of `length_s` of a signal, or of what the encoder streams, at `rate` Hz."""
     shape = (len(channels), round(length_s * rate))
-    return InputSpec(without_channels(m), shape, channels, rate, fitted=fitted or {})
+    return InputSpec(derive.name_for(encoder, m), shape, channels, rate, fitted=fitted or {})
 
 
 def clip_spec(m: str, clips: Clips, length_s: float) -> InputSpec:
@@ -48,7 +53,7 @@ def clip_spec(m: str, clips: Clips, length_s: float) -> InputSpec:
 
 def feature_spec(m: str, store: Store, encoder: Encoder, shape: tuple[int, ...]) -> InputSpec:
     """Of rows of features of this `shape`, with their names where the encoder has any."""
-    first, name = derive.joined(store, m.split("+", 1)[0]), without_channels(m)
+    first, name = derive.joined(store, m.split("+", 1)[0]), derive.name_for(encoder, m)
     return InputSpec(name, shape, encoder.feature_names(name, first.channels))
 
 

@@ -221,7 +221,7 @@ def load_specs(folder: Folder) -> dict[str, InputSpec]:
     with np.load(folder.file("stats.npz")) as arrays:
         return {
             m: InputSpec(
-                without_channels(m),
+                without_channels(s["modality"]),
                 tuple(s["shape"]),
                 tuple(s["channels"]),
                 s["rate"],

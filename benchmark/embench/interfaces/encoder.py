@@ -16,13 +16,16 @@ from embench.interfaces.recording import Signal
 from embench.interfaces.renamed import UNTIL
 from embench.interfaces.tokens import InputSpec, OutputSpec, TokenSpec
 
+ANY_SIGNAL = frozenset({"any signal"})
+"""What an encoder `accepts` that reads every modality but videos, also those that packages add."""
+
 
 class Encoder(ABC):
     """Turns what one modality recorded into tokens.
 
     Class attributes:
-        accepts: modality names it can read; a joined modality (`ecg+eda`) is accepted when all its parts are, by an
-            encoder with features if it offers `joined`.
+        accepts: modality names it can read, or `ANY_SIGNAL`; a joined modality (`ecg+eda`) is accepted when all its
+            parts are, by an encoder with features if it offers `joined`.
         offers: capabilities that others may need: `token_per_sample`, `summary`; `features` where estimators are to
             be fitted on those, and not on the hidden layer of a fitted network; `joined` where features can be of
             several modalities at once.

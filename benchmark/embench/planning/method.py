@@ -20,7 +20,7 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.recipe import PRESETS, Recipe
-from embench.interfaces.recording import MODALITIES, names_in, parts_of
+from embench.interfaces.recording import names_in, parts_of
 from embench.planning.request import Request, assign
 from embench.planning.settings import applied
 from embench.registry.naming import did_you_mean
@@ -97,7 +97,9 @@ def resolve_method(request: Request, card: Card, available: Sequence[str], devic
 
     Raises:
         UsageError: a name is unknown, or parts do not fit; the error names what is missing.
+        PluginError: the card has a modality that is not defined so.
     """
+    registry.added_modalities(card, card.name)
     if request.recipe and request.recipe not in PRESETS:
         raise UsageError(
             f"no recipe `{request.recipe}`",
@@ -137,12 +139,12 @@ def chosen_modalities(request: Request, card: Card, available: Sequence[str]) ->
     """The modalities of a request, by default the card's. Raises UsageError where one is not available."""
     chosen = request.modalities.split(",") if request.modalities else list(card.default_modalities)
     chosen = [m.strip() for m in chosen if m.strip()]
+    known = {modality.name for modality in registry.modalities()}
     for joined in chosen:
         for m, channel in _parts(joined):
             if m not in available:
                 raise UsageError(
-                    f"{card.name} has no modality `{m}`"
-                    + ("" if m in MODALITIES else ", and no modality is called that"),
+                    f"{card.name} has no modality `{m}`" + ("" if m in known else ", and no modality is called that"),
                     where="--modalities",
                     expected=", ".join(available),
                     hint=did_you_mean(m, list(available)),
@@ -243,9 +245,9 @@ def without_paths(text: str) -> str:
 def _check(method: Method, kind: type[Any]) -> None:
     for m, part in method.encoders.items():
         encoder: type[Encoder] = registry.load("encoder", part.name)
-        missing = [p for p in names_in(m) if p not in encoder.accepts]
+        missing = [p for p in names_in(m) if registry.known_as(encoder.accepts, p) is None]
         if missing:
-            readers = [name for name, kind in _plugins("encoder") if set(names_in(m)) <= kind.accepts]
+            readers = [name for name, kind in _plugins("encoder") if registry.known_as(kind.accepts, m)]
             raise UsageError(
                 f"encoder {part.short} does not read {', '.join(missing)}",
                 where=f"modality {m}",
@@ -319,7 +321,7 @@ def _lacks(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
 
 def _encoders_for(pretrainer: type[Pretrainer], modality: str, preset: str) -> list[str]:
     """The encoders of a modality that a pretrainer can train."""
-    found = ((name, kind) for name, kind in _plugins("encoder") if set(names_in(modality)) <= kind.accepts)
+    found = ((name, kind) for name, kind in _plugins("encoder") if registry.known_as(kind.accepts, modality))
     return [n for n, kind in found if preset in kind.recipes and not _lacks(pretrainer, kind(kind.recipes[preset]))]
 
 

@@ -4,19 +4,27 @@ from embench.registry.catalogue import entries, find, names, refresh, shipped
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry
 from embench.registry.identity import code_identity
 from embench.registry.loading import converters, describer, has_synthesizer, load, origin, source_file, synthesizer
+from embench.registry.modalities import added_modalities, known_as, modalities, modality_of
+from embench.registry.modality import MODALITY, Modality
 
 __all__ = [
     "BROKEN_PACKAGE",
     "BUNDLED",
+    "MODALITY",
     "PLUGIN_KINDS",
     "Entry",
+    "Modality",
+    "added_modalities",
     "code_identity",
     "converters",
     "describer",
     "entries",
     "find",
     "has_synthesizer",
+    "known_as",
     "load",
+    "modalities",
+    "modality_of",
     "names",
     "origin",
     "refresh",

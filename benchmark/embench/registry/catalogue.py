@@ -12,6 +12,7 @@ from pathlib import Path
 
 from embench.errors import PluginError, UsageError
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry, Package, folders, packages
+from embench.registry.modality import MODALITY
 from embench.registry.naming import did_you_mean
 from embench.registry.trust import refuse_file
 
@@ -38,14 +39,15 @@ def shipped(pattern: str) -> list[Path]:
 def entries(kind: str | None = None) -> list[Entry]:
     """All entries, broken ones too, by kind and name; those of one kind if `kind` is set.
 
-    Packages that can't be read at all are entries of kind `package` and come last.
+    Modalities that can't be used are entries of kind `modality`, packages that can't be read at all of kind `package`;
+    these come last.
 
     Raises:
         UsageError: there is no such kind.
     """
     if kind is not None:
         _check_kind(kind)
-    order = (*PLUGIN_KINDS, BROKEN_PACKAGE)
+    order = (*PLUGIN_KINDS, MODALITY, BROKEN_PACKAGE)
     found = [e for package in installed().values() for e in package.entries if kind in (None, e.kind)]
     return sorted(found, key=lambda e: (order.index(e.kind), e.name, e.package != BUNDLED, e.package))
 

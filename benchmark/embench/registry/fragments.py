@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from embench.files import SafeLoader
+from embench.registry.modality import MODALITY, Modality, clash_with_bundled, read_modality
 from embench.registry.naming import did_you_mean
 
 GROUP = "embench"
@@ -95,12 +96,23 @@ class Package:
     version: str
     distribution: Distribution | None
     entries: tuple[Entry, ...]
+    modalities: tuple[Modality, ...] = ()
 
 
 def packages() -> list[Package]:
     """All packages that offer plugins, the bundled one first, then by name."""
-    found = {point.value: point for point in reversed(list(entry_points(group=GROUP)))}
-    return [_read(found[name]) for name in sorted(found, key=lambda name: (name != BUNDLED, name))]
+    points = {point.value: point for point in reversed(list(entry_points(group=GROUP)))}
+    found = [_read(points[name]) for name in sorted(points, key=lambda name: (name != BUNDLED, name))]
+    bundled = {m.name: m for package in found if package.name == BUNDLED for m in package.modalities}
+    return [package if package.name == BUNDLED else _beside(bundled, package) for package in found]
+
+
+def _beside(bundled: Mapping[str, Modality], package: Package) -> Package:
+    """A package whose modalities clash with no bundled one; those that do are broken."""
+    clashes = [(m, clash_with_bundled(m, bundled)) for m in package.modalities]
+    broken = tuple(_broken(MODALITY, m.name, m.package, m.version, m.source, clash) for m, clash in clashes if clash)
+    fine = tuple(m for m, clash in clashes if not clash)
+    return replace(package, entries=package.entries + broken, modalities=fine)
 
 
 def module_file(module: str) -> Path | None:
@@ -153,22 +165,26 @@ def _read(point: EntryPoint) -> Package:
         found = tuple(_parse(source.read_text(encoding="utf-8"), name, version, source))
     except Exception as error:  # noqa: BLE001  # the plugin boundary: whatever one package does, others are listed
         found = (_broken(BROKEN_PACKAGE, name, name, version, source, _one_line(error)),)
-    return Package(name, version, distribution, found)
+    entries = tuple(one for one in found if isinstance(one, Entry))
+    return Package(name, version, distribution, entries, tuple(one for one in found if isinstance(one, Modality)))
 
 
-def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entry]:
+def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entry | Modality]:
     content = _Loader(text).get_single_data()
     if not isinstance(content, Mapping):
         raise TypeError("it is not a mapping of kinds")
+    sections = (*PLUGIN_KINDS, MODALITY)
     for kind, plugins in content.items():
-        if kind not in PLUGIN_KINDS:
-            problem = (
-                f"`{kind}` is not a kind of plugin ({did_you_mean(str(kind), PLUGIN_KINDS) or ', '.join(PLUGIN_KINDS)})"
-            )
+        if kind not in sections:
+            problem = f"`{kind}` is not a kind of plugin ({did_you_mean(str(kind), sections) or ', '.join(sections)})"
             yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
         elif not isinstance(plugins, Mapping):
             problem = f"`{kind}` is not a mapping of names"
             yield _broken(BROKEN_PACKAGE, package, package, version, source, problem)
+        elif kind == MODALITY:
+            for name, fields in plugins.items():
+                made = read_modality(str(name), fields, package, version, source)
+                yield _broken(MODALITY, str(name), package, version, source, made) if isinstance(made, str) else made
         else:
             for name, fields in plugins.items():
                 yield _entry(str(kind), str(name), fields, plugins, package, version, source)

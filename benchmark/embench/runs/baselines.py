@@ -27,7 +27,8 @@ def baselines(
     card = card_for_protocol(rules, find.card_of(dataset, options.get("data_root")))
     accepts = registry.load("encoder", "handcrafted").accepts
     chosen = options.pop("modalities", None)
-    wanted = chosen.split(",") if chosen else [m for m in card.default_modalities if m in accepts]
+    known = [m for m in card.default_modalities if "+" not in m and registry.known_as(accepts, m)]
+    wanted = chosen.split(",") if chosen else known
     sets = [*wanted, ",".join(wanted)] if len(wanted) > 1 else wanted
     passed = {k: v for k, v in options.items() if v is not None}
     kinds = {target.kind for target in choose_targets(card, passed.get("targets"))}

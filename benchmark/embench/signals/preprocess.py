@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from embench.interfaces.recording import Signal
 from embench.signals import filters
 from embench.signals.gaps import Unusable, fill_gaps
 from embench.signals.resample import resample, resample_linear
+
+if TYPE_CHECKING:
+    from embench.registry import Modality
 
 PREPROCESS_REVISION = 1
 """Rises whenever the numbers that come out change: part of the address of prepared data."""
@@ -118,6 +122,7 @@ def preprocess(
     mains_hz: float,
     applied: tuple[float | None, float | None] = (None, None),
     rules: str = "standard-v1",
+    added: Modality | None = None,
 ) -> Signal:
     """A signal as the protocol wants it: gaps bridged, filtered, at `rate_hz` (`face_au` always at 18 Hz).
 
@@ -128,6 +133,7 @@ def preprocess(
         rules: a name in `RULES`.
         mains_hz: frequency of the power line where it was recorded.
         applied: edges (high-pass, low-pass) of filters already in the files; one at least as strict is not repeated.
+        added: the definition of a modality that a package adds, which says its filter and its rate itself.
 
     Raises:
         Unusable: where the signal is too broken, or too slow for what its modality needs.
@@ -137,11 +143,13 @@ def preprocess(
     (1, 1280)
     """
     x = fill_gaps(np.moveaxis(signal.data, signal.time_axis, -1), signal.channels)
-    if modality in LINEAR:
-        target = VIDEO_FEATURES_HZ if modality == "face_au" else rate_hz
-        return Signal(resample_linear(x, signal.rate, target), target, signal.channels, signal.unit)
+    rate_hz = VIDEO_FEATURES_HZ if modality == "face_au" else rate_hz
+    if added is not None and added.rate_hz is not None:
+        rate_hz = added.rate_hz
+    if modality in LINEAR or (added is not None and added.linear):
+        return Signal(resample_linear(x, signal.rate, rate_hz), rate_hz, signal.channels, signal.unit)
     chosen = RULES[rules]
-    rule = chosen.filters.get(modality, Rule())
+    rule = Rule(**dict(added.filter)) if added is not None else chosen.filters.get(modality, Rule())
     if chosen.stack:
         applied = (None, None)
     if signal.rate < rate_hz or chosen.filter_first:

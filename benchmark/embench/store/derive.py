@@ -16,6 +16,7 @@ import numpy as np
 from embench.errors import EmbenchError, PluginError, UsageError
 from embench.files import folder_digest
 from embench.interfaces.recording import Signal, names_in, parts_of, without_channels
+from embench.registry import known_as
 from embench.signals import preprocess
 from embench.signals.normalise import Moments
 from embench.store.arrays import RowWriter, open_rows
@@ -143,7 +144,7 @@ def stream_of(store: Store, modality: str, encoder: Encoder, recording: str) -> 
 
 def _streamed(source: Derived, modality: str, encoder: Encoder, recording: str) -> Signal:
     with _encoder(encoder, recording):
-        made = encoder.stream(_private_copy(source.signal(recording), modality))
+        made = encoder.stream(_private_copy(source.signal(recording), modality, encoder))
         data = np.moveaxis(np.asarray(made.data, np.float32), made.time_axis, -1)
         made = Signal(data, float(made.rate), tuple(made.channels), made.unit)
     if data.ndim != 2 or len(data) != len(made.channels):
@@ -215,7 +216,7 @@ def _rows(
     source: Derived, modality: str, encoder: Encoder, recording: str, own: np.ndarray, standardised: bool
 ) -> np.ndarray | None:
     """Features (n, *shape) of one recording's spans, None where no span has a sample in it."""
-    signal, t0 = _private_copy(source.signal(recording), modality), source.spans[recording].t0
+    signal, t0 = _private_copy(source.signal(recording), modality, encoder), source.spans[recording].t0
     inside = np.clip(own - t0, 0.0, signal.duration_s)  # an encoder's time begins with its first sample
     there = np.rint(inside[:, 1] * source.rate) > np.rint(inside[:, 0] * source.rate)
     if not there.any():
@@ -235,9 +236,15 @@ def _rows(
     return rows
 
 
-def _private_copy(signal: Signal, modality: str) -> Signal:
+def _private_copy(signal: Signal, modality: str, encoder: Encoder) -> Signal:
     """A copy for an encoder: from a slice of the map the whole store could be reached, and its labels' file."""
-    return replace(signal, data=np.array(signal.data, order="C", subok=False), modality=without_channels(modality))
+    data = np.array(signal.data, order="C", subok=False)
+    return replace(signal, data=data, modality=name_for(encoder, modality))
+
+
+def name_for(encoder: Encoder, modality: str) -> str:
+    """The name by which an encoder knows a run's modality."""
+    return known_as(encoder.accepts, modality) or without_channels(modality)
 
 
 def _made_by(store: Store, encoder: Encoder, code: str) -> list[object]:

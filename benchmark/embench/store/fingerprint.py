@@ -18,6 +18,7 @@ from typing import Any, Self, TypeVar
 from embench.errors import DataError
 from embench.files import folder_digest, sha256
 from embench.interfaces.dataset import Dataset
+from embench.registry import added_modalities
 from embench.signals import preprocess
 from embench.system import cores, version_of
 
@@ -45,8 +46,14 @@ def store_key(
     cache: Path,
     rules: str = STANDARD,
 ) -> str:
-    """16 hex digits: the same for the same file contents, code and preprocessing, whatever the machine or place."""
+    """16 hex digits: the same for the same file contents, code, preprocessing and definitions of modalities, whatever
+    the machine or place.
+
+    Raises:
+        PluginError: a modality of the card is not defined as the card has it.
+    """
     files = _contents(dataset, subjects, cache)
+    added = {m: modality.definition() for m, modality in added_modalities(dataset.card, name).items()}
     return folder_digest(
         {
             "format": FORMAT,
@@ -60,6 +67,7 @@ def store_key(
             "files": files,
             # Left out for the preparation that is older than this field, so that its addresses stay what they are.
             **({} if rules == STANDARD else {"rules": asdict(preprocess.RULES[rules])}),
+            **({"modalities": added} if added else {}),
         }
     )
 

@@ -20,6 +20,7 @@ from embench.errors import DataError, MachineError, PluginError
 from embench.files import folder_mode
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
+from embench.registry import Modality, added_modalities
 from embench.signals.face import read_boxes
 from embench.signals.gaps import Unusable, fill_gaps
 from embench.signals.preprocess import RULES, preprocess
@@ -71,7 +72,8 @@ def prepare(
 
     Raises:
         DataError: where files are missing, damaged or of another dataset.
-        PluginError: where the reader fails, or gives something else than its card says.
+        PluginError: where the reader fails, or gives something else than its card says, or the card has a modality that
+            is not defined so.
         MachineError: where the cache cannot be written, or a worker died.
     """
     with reader_faults(name, "subjects"):
@@ -85,7 +87,7 @@ def prepare(
     target = Path(cache) / "store" / f"{short.replace('/', '-')}-{key}"
 
     def build(folder: Path) -> None:
-        job = _Job(dataset, name, rate_hz, filtered, rules, folder)
+        job = _Job(dataset, name, rate_hz, filtered, rules, folder, added_modalities(dataset.card, name))
         content = _collect(job, subjects, workers, progress)
         store = Store(
             path=folder,
@@ -116,6 +118,7 @@ class _Job:
     filtered: bool
     rules: str
     folder: Path
+    added: Mapping[str, Modality]
 
     def array(self, modality: str) -> Path:
         return self.folder / f"{modality}.npy"
@@ -387,7 +390,13 @@ def _ready(job: _Job, recording: Recording, modality: str) -> tuple[Signal, floa
     signal = Signal(x[:, skipped:], signal.rate, promised.channels, signal.unit)
     if job.filtered:
         ready = preprocess(
-            signal, modality, rate_hz=job.rate_hz, mains_hz=card.mains_hz, applied=promised.applied, rules=job.rules
+            signal,
+            modality,
+            rate_hz=job.rate_hz,
+            mains_hz=card.mains_hz,
+            applied=promised.applied,
+            rules=job.rules,
+            added=job.added.get(modality),
         )
     else:
         ready = Signal(fill_gaps(signal.data, signal.channels), signal.rate, signal.channels, signal.unit)

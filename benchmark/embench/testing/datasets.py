@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from embench.errors import CheckFailed, DataError
+from embench import registry
+from embench.errors import CheckFailed, DataError, PluginError
 from embench.interfaces.dataset import Card, Dataset
-from embench.interfaces.recording import MODALITIES, VIDEO_CHANNELS, Label, Recording, Signal, Video
+from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal, Video
 from embench.signals.face import read_boxes
 from embench.signals.video import probe
 from embench.testing.require import Check
@@ -62,8 +63,10 @@ def check_dataset(cls: type[Dataset], root: Path) -> None:
 def _card(check: Check, card: Card) -> None:
     for name in ("name", "title", "citation", "licence", "obtain"):
         check.that(bool(getattr(card, name)), f"the card's `{name}` is empty", expected="text")
-    unknown = set(card.modalities) - set(MODALITIES)
-    check.that(not unknown, f"the card has modalities {sorted(unknown)}", expected=f"names of {', '.join(MODALITIES)}")
+    try:
+        registry.added_modalities(card, card.name)
+    except PluginError as error:
+        raise CheckFailed(error.what, where=check.where, expected=error.expected) from error
     parts = {part for name in card.default_modalities for part in name.split("+")}
     fine = bool(parts) and parts <= set(card.modalities)
     check.that(fine, f"`default_modalities` is {card.default_modalities}", expected="some of the card's modalities")

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from embench.interfaces.encoder import Encoder
-from embench.interfaces.recording import MODALITIES
+from embench import registry
+from embench.interfaces.encoder import ANY_SIGNAL, Encoder
 from embench.interfaces.tokens import InputSpec, Output, Tokens, TokenSpec
 from embench.testing import samples
 from embench.testing.require import CLOSE_ENOUGH, Check, projected, seeded
@@ -32,10 +32,11 @@ def check_encoder(cls: type[Encoder]) -> None:
         issubclass(cls, Encoder), "it is not an Encoder", expected="a subclass of embench.interfaces.encoder.Encoder"
     )
     accepts = getattr(cls, "accepts", None)
-    fine = isinstance(accepts, frozenset) and bool(accepts) and accepts <= set(MODALITIES)
-    check.that(fine, f"`accepts` is {accepts!r}", expected=f"a frozenset of {', '.join(MODALITIES)}")
+    known = list(dict.fromkeys(modality.name for modality in registry.modalities()))
+    fine = isinstance(accepts, frozenset) and bool(accepts) and accepts <= {*known, *ANY_SIGNAL}
+    check.that(fine, f"`accepts` is {accepts!r}", expected=f"ANY_SIGNAL, or a frozenset of {', '.join(known)}")
     recipes = check.recipes()
-    readable = [m for m in MODALITIES if m in cls.accepts]
+    readable = [m for m in known if m in cls.accepts or (cls.accepts >= ANY_SIGNAL and m != "video")]
     for preset, recipe in recipes.items():
         if preset == "paper" and cls(recipe).reads == "clips":
             continue

@@ -14,6 +14,7 @@ from embench.interfaces.recording import VIDEO_CHANNELS, Signal
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.nn import over_time
+from embench.registry import modality_of
 
 RATE_HZ = 128.0
 VIEW_S = 10.0
@@ -30,15 +31,17 @@ _CHANNELS = {
 
 
 def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
-    """A z-scored signal at the protocol's rate: slow waves and noise, with a heart's beats where there is a heart.
+    """A z-scored signal at the protocol's rate, or that of a modality that has its own: slow waves and noise, with a
+    heart's beats where there is a heart.
 
     >>> signal("ecg", seconds=2.0).data.shape
     (2, 256)
     """
     random = np.random.default_rng([seed, *modality.encode()])
     channels = _CHANNELS.get(modality, (modality,))
-    n = round(seconds * RATE_HZ)
-    t = np.arange(n) / RATE_HZ
+    rate = modality_of(modality).rate_hz or RATE_HZ
+    n = round(seconds * rate)
+    t = np.arange(n) / rate
     data = 0.3 * random.standard_normal((len(channels), n))
     for hz in (0.1, 0.3, 2.0, 10.0):
         phase = random.uniform(0, 2 * np.pi, (len(channels), 1))
@@ -48,7 +51,7 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
         width = 0.02 if modality == "ecg" else 0.12
         data += 6 * np.exp(-0.5 * ((t[None, :] - beats[:, None]) / width) ** 2).sum(0)
     data = (data - data.mean(1, keepdims=True)) / data.std(1, keepdims=True)
-    return Signal(data.astype(np.float32), RATE_HZ, channels, "z", modality=modality)
+    return Signal(data.astype(np.float32), rate, channels, "z", modality=modality)
 
 
 def take_rows(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
