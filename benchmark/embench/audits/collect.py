@@ -7,12 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from embench import registry
 from embench.audits.checks.evidence import Evidence, FittedStatistics
 from embench.data import find
 from embench.data.cohort import build_cohort, card_for_protocol, choose_targets
 from embench.data.labelled import cohort_labels
 from embench.engine.stage import ENGINE_REVISION
-from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
+from embench.errors import CheckFailed, DataError, EmbenchError, PluginError, UsageError
 from embench.files import digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.recompute import reasons_of_controls
@@ -40,6 +41,7 @@ def collect_evidence(
     protocol = _protocol(known.run)
     root = data_root or _recorded_root(known.run)
     name = dataset or _recorded_place(known.run, root)
+    redefined = _redefined(manifest)
     _check_same(name, root, manifest)
     store = find.prepared(name, root, protocol)
     card = card_for_protocol(protocol, find.card_of(name, root))
@@ -64,7 +66,7 @@ def collect_evidence(
             not_applicable=reasons_of_controls(known),
         )
     planned, reason = rebuild_plan(known, data_root, folder.parent.parent, name)
-    differences = [reason] if planned is None else _differences(known.run, planned)
+    differences = [reason] if planned is None else _differences(known.run, planned) + redefined
     statistics: Sequence[FittedStatistics] | Undefined
     stages: Sequence[Mapping[str, Any]] | Undefined
     statistics = stages = Undefined("\n".join(differences))
@@ -117,6 +119,22 @@ def _check_same(name: str, root: Path | None, manifest: Manifest) -> None:
     """Refuses to audit a record on the data of another dataset."""
     if (found := find.full_name(name, root)) != manifest.dataset.name:
         raise UsageError(f"the record is of {manifest.dataset.name}, not of {found}", where=f"--dataset {name}")
+
+
+def _redefined(manifest: Manifest) -> list[str]:
+    """The modalities that packages add and that are defined otherwise here, in words. Raises PluginError where one is
+    not defined at all."""
+    found = []
+    for name, recorded in manifest.dataset.modalities.items():
+        if not any(modality.name == name for modality in registry.modalities()):
+            raise PluginError(
+                f"the run's modality `{name}` is defined by {recorded.package} {recorded.version}, which is not here",
+                where=f"run {manifest.id}, dataset {manifest.dataset.name}",
+                hint=f"install {recorded.package} {recorded.version}; embench list modality",
+            )
+        if fields := registry.modality_of(name).difference(recorded.content()):
+            found.append(f"modality {name} is defined otherwise here: {', '.join(fields)}")
+    return found
 
 
 def _seal(

@@ -11,23 +11,23 @@ from embench.cli.options import Json
 from embench.errors import UsageError
 
 if TYPE_CHECKING:
-    from embench.registry import Entry
+    from embench.registry import Entry, Modality
 
 KindArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[KIND]", help="Kind of plugin: dataset, encoder, pretrainer, fusion, metric, ..."),
+    typer.Argument(metavar="[KIND]", help="Kind: dataset, encoder, pretrainer, fusion, metric, observer, modality."),
 ]
 
 
 def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
-    """List the available plugins, and broken ones with the reason."""
+    """List the available plugins and modalities, and broken ones with the reason."""
     from embench import registry
 
-    found = registry.entries(kind)
+    found, modalities = registry.entries(kind), registry.modalities() if kind in (None, registry.MODALITY) else []
     if as_json:
-        console.document([_facts(entry) for entry in found])
+        console.document([*map(_facts, found), *map(_facts_of_modality, modalities)])
         return
-    if not found:
+    if not found and not modalities:
         console.echo(f"no {kind or 'plugin'} is installed")
     for group in dict.fromkeys(e.kind for e in found if not e.broken):
         rows = [
@@ -36,6 +36,9 @@ def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
             if e.kind == group and not e.broken
         ]
         console.table(["name", "summary", "modalities", "package"], rows, title=group)
+    if modalities:
+        rows = [[m.name, m.summary, m.unit or "", m.read_as or "", m.home] for m in modalities]
+        console.table(["name", "summary", "unit", "read as", "package"], rows, title=registry.MODALITY)
     broken = [[e.kind, e.full_name, e.broken or "", str(e.source)] for e in found if e.broken]
     if broken:
         console.table(["kind", "name", "reason", "file"], broken, title="broken")
@@ -46,15 +49,37 @@ def info(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a plu
     from embench import registry
     from embench.registry.naming import did_you_mean
 
-    known = registry.entries()
+    known, modalities = registry.entries(), registry.modalities()
     found = [e for e in known if name in (e.name, e.full_name)]
-    if not found:
-        hint = did_you_mean(name, {e.name for e in known}) or "embench list"
+    defined = [m for m in modalities if m.name == name]
+    if not found and not defined:
+        hint = did_you_mean(name, {e.name for e in (*known, *modalities)}) or "embench list"
         raise UsageError(f"no plugin is called `{name}`", hint=hint)
     for entry in found:
         facts = {**_facts(entry), "origin": registry.origin(entry)}
-        rows = [[key, ", ".join(v) if isinstance(v, list) else str(v)] for key, v in facts.items() if v]
+        rows = [[key, _told(value)] for key, value in facts.items() if value]
         console.table(["field", "value"], rows, title=entry.full_name)
+    for modality in defined:
+        rows = [[key, _told(value)] for key, value in _facts_of_modality(modality).items() if value]
+        console.table(["field", "value"], rows, title=modality.name)
+
+
+def _told(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {part}" for key, part in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _facts_of_modality(modality: Modality) -> dict[str, object]:
+    return {
+        "kind": "modality",
+        "name": modality.name,
+        "package": modality.package,
+        "version": modality.version,
+        "summary": modality.summary,
+        **modality.definition(),
+        "source": str(modality.source),
+    }
 
 
 def _facts(entry: Entry) -> dict[str, object]:

@@ -66,16 +66,33 @@ class _Part(BaseModel):
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     return value.content() if isinstance(value, _Part) else value
 
 
+class AddedModalityPart(_Part):
+    """The package that defines a modality, and what it says; see `embench.registry.Modality`."""
+
+    package: Line
+    version: Line
+    unit: Line | None = None
+    limits: list[Number] | None = None
+    rate_hz: Number | None = None
+    linear: bool = False
+    filter: dict[Word, Number] = {}
+    read_as: Word | None = None
+
+
 class DatasetPart(_Part):
-    """`synthetic` holds what the generator left in the folder; None for real subjects' data."""
+    """`synthetic` holds what the generator left in the folder; None for real subjects' data. `modalities`: the
+    definitions of those that packages add."""
 
     name: PluginName
     fingerprint: Word
     synthetic: dict[str, Any] | None
     verified_on_real: str | dict[str, Any] = "never"
+    modalities: dict[Word, AddedModalityPart] = {}
 
 
 class ProtocolPart(_Part):

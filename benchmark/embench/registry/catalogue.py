@@ -45,7 +45,7 @@ def entries(kind: str | None = None) -> list[Entry]:
     Raises:
         UsageError: there is no such kind.
     """
-    if kind is not None:
+    if kind not in (None, MODALITY):
         _check_kind(kind)
     order = (*PLUGIN_KINDS, MODALITY, BROKEN_PACKAGE)
     found = [e for package in installed().values() for e in package.entries if kind in (None, e.kind)]
@@ -147,7 +147,9 @@ def _from_file(kind: str, path: Path, cls: str) -> Entry:
 
 def _check_kind(kind: str) -> None:
     if kind not in PLUGIN_KINDS:
-        hint = did_you_mean(kind, PLUGIN_KINDS)
+        kinds = (*PLUGIN_KINDS, MODALITY)
         raise UsageError(
-            f"there is no kind of plugin `{kind}`", expected=f"one of {', '.join(PLUGIN_KINDS)}", hint=hint
+            f"there is no kind of plugin `{kind}`",
+            expected=f"one of {', '.join(kinds)}",
+            hint=did_you_mean(kind, kinds),
         )

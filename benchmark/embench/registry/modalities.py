@@ -36,14 +36,14 @@ def modality_of(name: str, where: str = "") -> Modality:
     if not same:
         raise _undefined(name, where)
     first = same[0]
-    if other := next((m for m in same if m.definition() != first.definition()), None):
-        fields = [key for key, value in first.definition().items() if value != other.definition()[key]]
-        raise PluginError(
-            f"modality `{name}` is defined differently by {first.home} and {other.home}: {', '.join(fields)}",
-            where=where or f"{first.source} and {other.source}",
-            expected="one definition of a modality",
-            hint=f"compare {first.source} with {other.source}; uninstall one of the packages, or ask their authors",
-        )
+    for other in same[1:]:
+        if fields := first.difference(other.definition()):
+            raise PluginError(
+                f"modality `{name}` is defined differently by {first.home} and {other.home}: {', '.join(fields)}",
+                where=where,
+                expected="one definition of a modality",
+                hint=f"uninstall one of the packages; the definitions stand in {first.source} and {other.source}",
+            )
     return first
 
 

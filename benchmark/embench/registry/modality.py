@@ -56,6 +56,11 @@ class Modality:
         plain = {key: value for key, value in asdict(self).items() if key not in left_out}
         return {**plain, "limits": self.limits and list(self.limits), "filter": dict(self.filter)}
 
+    def difference(self, recorded: Mapping[str, Any]) -> list[str]:
+        """The fields of a definition in which it differs from this one."""
+        own = self.definition()
+        return [key for key in own if own[key] != recorded.get(key)]
+
 
 def read_modality(name: str, fields: Any, package: str, version: str, source: Path) -> Modality | str:
     """A modality from its fields in a `registry.yaml`, or what is wrong with them."""

@@ -25,7 +25,15 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.protocols import Fold, Protocol, connected_groups, roles
 from embench.records.columns import Columns, TextColumn
-from embench.records.manifest import CardPart, Circumstances, CohortPart, DatasetPart, ProtocolPart, RuleOfTargetPart
+from embench.records.manifest import (
+    AddedModalityPart,
+    CardPart,
+    Circumstances,
+    CohortPart,
+    DatasetPart,
+    ProtocolPart,
+    RuleOfTargetPart,
+)
 from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
 from embench.statistics import SCORING_REVISION
 from embench.statistics.controls import CONTROLS, control_scores
@@ -178,6 +186,10 @@ def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up
     """
     card, store, rules = cohort.card, cohort.store, label_rules(cohort.card)
     read = card.verified_on_real
+    added = {
+        m: AddedModalityPart.model_validate({"package": own.package, "version": own.version, **own.definition()})
+        for m, own in registry.added_modalities(card, dataset).items()
+    }
     return Circumstances(
         embench_version=embench.__version__,
         dataset=DatasetPart(
@@ -185,6 +197,7 @@ def run_circumstances(dataset: str, cohort: Cohort, protocol: Protocol, gives_up
             fingerprint=store.key,
             synthetic=None if store.synthetic is None else dict(store.synthetic),
             verified_on_real=read if isinstance(read, str) else dict(read),
+            **({"modalities": added} if added else {}),
         ),
         protocol=ProtocolPart(
             name=protocol.name,
