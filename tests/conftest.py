@@ -8,7 +8,9 @@ from embench import registry
 
 from .packages import installing as installer
 
-_PACKAGES = ("embench_acme", "embench_broken", "embench_mine", "embench_other", "embench_file_", "acme_space")
+_PACKAGES = (
+    "embench_acme", "embench_broken", "embench_file_", "embench_mine", "embench_optics", "embench_other", "acme_space",
+)  # fmt: skip
 """What tests install in folders of their own, which are gone with the test."""
 
 
@@ -74,6 +76,14 @@ def acme(site):
     installer.install("embench_acme", site)
     registry.refresh()
     return site / "embench_acme"
+
+
+@pytest.fixture
+def optics(site):
+    """An outside package that adds modalities, with a dataset that has them; the folder of its modules."""
+    installer.install("embench_optics", site)
+    registry.refresh()
+    return site / "embench_optics"
 
 
 @pytest.fixture
