@@ -52,15 +52,17 @@ class Metric(ABC):
         """What the best prediction that knows nothing of the units would score, given the labels' shares."""
 
     def resampled(self, units: Units, subjects: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """The score of samples of subjects: (R,), NaN where undefined. Override it where sums do it faster.
+        """The score of samples of subjects: (R,), NaN where undefined. As it is here, it calls the metric for each
+        sample that is unlike the others. Override it where sums do it faster.
 
         Args:
             subjects: (P,) the subjects, in the order of `counts`' columns.
             counts: (R, P) how often each subject stands in each sample; every time as another subject.
         """
         rows = [np.flatnonzero(units.subject == s) for s in subjects]
-        scores = np.full(len(counts), np.nan)
-        for r, count in enumerate(counts):
+        distinct, which = np.unique(counts, axis=0, return_inverse=True)
+        scores = np.full(len(distinct), np.nan)
+        for r, count in enumerate(distinct):
             copies = [rows[p] for p in np.repeat(np.arange(len(subjects)), count.astype(int))]
             if not copies:
                 continue
@@ -68,7 +70,7 @@ class Metric(ABC):
             names = np.repeat(np.arange(len(copies)), [len(copy) for copy in copies])
             value = self(replace(sample, subject=names))
             scores[r] = np.nan if isinstance(value, Undefined) else value
-        return scores
+        return scores[which.reshape(len(counts))]
 
 
 class ConfusionMetric(Metric):

@@ -3,6 +3,7 @@ fits."""
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -37,6 +38,9 @@ WITHIN_SUBJECT_SCORES = {"auroc_within": auroc_by_subject, "ccc": concordance_by
 WITHOUT_STIMULUS = {"auroc_within": auroc_without_stimulus, "ccc": concordance_without_stimulus}
 """The same without the units of each stimulus: (units, subjects (P,), stimuli (K,)) -> (K, P)."""
 
+SLOW_S = 5.0
+"""Seconds from which on a metric is named that could be faster."""
+
 ROUNDING = 1e-9
 """How far a sum may lie outside a metric's range."""
 
@@ -45,16 +49,19 @@ Tables = list[Pairs] | Undefined
 
 
 def estimate_all(
-    joined: Joined, target: Target, headline: str, jackknife: Jackknife
+    joined: Joined, target: Target, headline: str, jackknife: Jackknife, took: dict[str, float]
 ) -> tuple[dict[str, Score], list[dict[str, Any]]]:
-    """(metric -> its estimate, one row for each seed and fold with the value of each metric, None where undefined)."""
+    """(metric -> its estimate, one row for each seed and fold with the value of each metric, None where undefined).
+    `took` is added to: metric -> seconds."""
     scores: dict[str, Score] = {}
     folds: list[dict[str, Any]] = [
         {"seed": seed, "fold": fold, "units": len(units), "people": len(units.subjects[0])}
         for seed, fold, units in joined
     ]
     for name in dict.fromkeys([target.traits.within, *conditioned.CONDITIONED, *registry.names("metric")]):
+        began = time.perf_counter()
         score, by_fold = estimate(name, joined, target, jackknife)
+        took[name] = took.get(name, 0.0) + time.perf_counter() - began
         if score is None:
             continue
         scores[name] = score
@@ -108,6 +115,22 @@ def metric_of(name: str) -> Metric | Undefined:
         warnings.warn(f"the metric {entry.full_name} is left out: {error}", stacklevel=2)
         return Undefined(f"the metric {entry.full_name} can't be loaded")
     return made
+
+
+def name_slow(took: Mapping[str, float]) -> None:
+    """Warns of metrics that took long because they leave `Metric.resampled` as it is.
+
+    Args:
+        took: metric -> seconds.
+    """
+    whole = sum(took.values())
+    for name in [name for name, seconds in took.items() if seconds >= SLOW_S and name in registry.names("metric")]:
+        if getattr(type(metric_of(name)), "resampled", None) is Metric.resampled:
+            warnings.warn(
+                f"the metric {registry.find('metric', name).full_name} took {took[name]:.0f} of {whole:.0f} s of "
+                "scoring: define `resampled`, as docs/plugin-guide.md shows under `A metric`",
+                stacklevel=2,
+            )
 
 
 def nature(metric: str) -> tuple[bool, bool]:
@@ -218,9 +241,9 @@ def _over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jackknife)
     for i, ((seed, of_seed), tested_in) in enumerate(zip(joined.seeds.items(), joined.tested_subjects(), strict=True)):
         for fold, units in of_seed.items():
             found = _value(name, metric, units)
-            values[seed, fold] = None if isinstance(found, Undefined) else _finite(found)
-            if isinstance(found, Undefined) or not np.isfinite(found):
-                reasons.append(found.reason if isinstance(found, Undefined) else "not a finite number")
+            values[seed, fold] = None if isinstance(found, Undefined) else found
+            if isinstance(found, Undefined):
+                reasons.append(found.reason)
                 continue
             at = i, folds.index(fold)
             tested = np.isin(jackknife.subjects, tested_in[fold])
@@ -332,12 +355,14 @@ def _guarded(name: str, call: Callable[..., Any], *args: Any) -> Any:
 
 
 def _value(name: str, metric: Metric, units: Units) -> float | Undefined:
-    """The score of some units; NaN or a number in the metric's range."""
+    """The score of some units: a number in the metric's range."""
     found = _guarded(name, metric, units)
     if isinstance(found, Undefined):
         return found
     if not isinstance(found, Real):
         raise _fault(name, f"gave {type(found).__name__}", "a number, or Undefined(reason)")
+    if not np.isfinite(float(found)):
+        raise _fault(name, f"gave {float(found)}", "a finite number, or Undefined(reason)")
     return float(_in_range(name, metric, np.array([found], np.float64))[0])
 
 

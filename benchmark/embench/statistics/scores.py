@@ -16,7 +16,7 @@ from embench.interfaces.units import Target, Units
 from embench.protocols import Design
 from embench.records.predictions import MODEL, Labels, Predictions
 from embench.statistics.controls import NOT_TO_CLEAR
-from embench.statistics.estimates import Score, estimate_all, metric_of
+from embench.statistics.estimates import Score, estimate_all, metric_of, name_slow
 from embench.statistics.intervals import (
     LEVEL,
     Estimate,
@@ -77,6 +77,7 @@ def compute_scores(
         "folds": [],
     }
     not_cleared = []
+    took: dict[str, float] = {}
     for target in targets:
         headline = headlines[target.name]
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
@@ -91,7 +92,7 @@ def compute_scores(
         jackknife = leave_one_out(methods[MODEL].tested_subjects(), groups, shared_stimuli(design, methods[MODEL]))
         scored: dict[str, dict[str, Score]] = {}
         for method, joined in methods.items():
-            scored[method], folds = _estimated(joined, target, headline, jackknife)
+            scored[method], folds = _estimated(joined, target, headline, jackknife, took)
             out["folds"] += [{"method": method, "target": target.name, **fold} for fold in folds]
         out["scores"][target.name] = {name: _json(value) for name, value in scored[MODEL].items()}
         trained = methods[MODEL].trained(jackknife)
@@ -108,13 +109,14 @@ def compute_scores(
             out["differences"].setdefault(control, {})[target.name] = compared
             if not compared["clears"]:
                 not_cleared.append(f"{target.name}: {control}")
+    name_slow(took)
     out["cleared_all"] = bool(out["differences"]) and not not_cleared
     out["not_cleared"] = not_cleared
     return out
 
 
 def _estimated(
-    joined: Joined, target: Target, headline: str, jackknife: Jackknife
+    joined: Joined, target: Target, headline: str, jackknife: Jackknife, took: dict[str, float]
 ) -> tuple[dict[str, Score], list[dict[str, Any]]]:
     """`estimate_all`, or what it made of the same content in this process: the methods of a split share the controls,
     and an audit computes again what stands in a record that was just written."""
@@ -125,7 +127,7 @@ def _estimated(
     if key not in _ESTIMATED:
         if len(_ESTIMATED) == _MOST_ESTIMATED:
             del _ESTIMATED[next(iter(_ESTIMATED))]
-        _ESTIMATED[key] = estimate_all(joined, target, headline, jackknife)
+        _ESTIMATED[key] = estimate_all(joined, target, headline, jackknife, took)
     return _ESTIMATED[key]
 
 
