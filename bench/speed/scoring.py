@@ -11,6 +11,8 @@ import numpy as np
 
 from bench.speed import data
 from bench.speed.measure import Row, Setting, Took, alone, embench, figure, share, timed, turns
+from embench import registry
+from embench.interfaces.metric import Metric
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.statistics import permutation
 from embench.statistics.estimates import estimate
@@ -23,7 +25,7 @@ TARGET = Target("stress", "binary", LabelRule(), "stress")
 
 
 def rows(setting: Setting) -> list[Row]:
-    return [*_submissions(setting), *_intervals(setting)]
+    return [*_submissions(setting), *_intervals(setting), _plain_metric(setting)]
 
 
 def written(units: list[dict[str, str]], seeds: int, path: Path) -> int:
@@ -93,15 +95,36 @@ def made_up(units: int, seed: int) -> Joined:
     return Joined(seeds)
 
 
+def _alone(joined: Joined) -> dict[str, str]:
+    """The groups of subjects, each of whom was recorded alone."""
+    folds = [of_fold for of_seed in joined.tested_subjects() for of_fold in of_seed.values()]
+    return {subject: subject for members in folds for subject in members.tolist()}
+
+
+def _plain_metric(setting: Setting) -> Row:
+    """The samples of subjects that a metric's interval needs: from sums, and as a plain metric scores them."""
+    joined = made_up(setting.size(UNITS, 40), 0)
+    jackknife = leave_one_out(joined.tested_subjects(), _alone(joined))
+    summed: type[Metric] = registry.load("metric", "brier")
+    plain = type("Plain", (summed,), {"resampled": Metric.resampled})
+
+    def resampled(metric: Metric) -> None:
+        for folds, tested_in in zip(joined.seeds.values(), joined.tested_subjects(), strict=True):
+            for fold, units in folds.items():
+                tested = np.isin(jackknife.subjects, tested_in[fold])
+                metric.resampled(units, jackknife.subjects[tested], jackknife.counts[:, tested])
+
+    times = turns(
+        {"summed": timed(lambda: resampled(summed())), "plain": timed(lambda: resampled(plain()))}, setting.size(5, 1)
+    )
+    what = "samples of subjects scored by `brier`, 12,000 units, 3 seeds"
+    return share(what, times["summed"], times["plain"], "without its `resampled`")
+
+
 def _intervals(setting: Setting) -> list[Row]:
     """40 subjects with 300 units each, five folds, three seeds: 12,000 units, each predicted three times."""
     joined, films, other = made_up(setting.size(UNITS, 40), 0), made_up(STIMULI, 1), made_up(setting.size(UNITS, 40), 2)
-    groups = {
-        subject: subject
-        for folds in joined.tested_subjects()
-        for members in folds.values()
-        for subject in members.tolist()
-    }
+    groups = _alone(joined)
     subjects = leave_one_out(joined.tested_subjects(), groups).subjects
     codes = np.arange(N_SUBJECTS)
 

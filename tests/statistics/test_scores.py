@@ -19,10 +19,12 @@ from embench.interfaces.metric import Metric
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import Design, load_protocol
 from embench.records.predictions import Labels, Predictions
+from embench.statistics import estimates
 from embench.statistics.estimates import estimate
 from embench.statistics.intervals import Estimate, jackknife_error, leave_one_out, shared_variance
 from embench.statistics.joined import join
 from embench.statistics.scores import compute_scores
+from embench.testing import samples
 
 PROTOCOL = load_protocol("subject-independent-v2")
 LENGTHS = {f"s{p:02d}": 3000.0 + 5 * p for p in range(12)}
@@ -397,6 +399,8 @@ def test_a_metric_that_raises_is_named(make_run: MakeRun, binary: Target, monkey
     [
         (1.2, None, "gave 1.2"),
         (-0.5, None, "gave -0.5"),
+        (float("nan"), None, "gave nan"),
+        (float("inf"), None, "gave inf"),
         (np.array([0.5, 0.5]), None, "gave ndarray"),
         (None, None, "gave NoneType"),
         (0.5, lambda n: np.full(n, 7.0), "gave 7"),
@@ -421,6 +425,45 @@ def test_a_metric_keeps_its_range_and_its_shape(
         scored(make_run(), binary)
     assert fault in error.value.what
     assert error.value.exit_code == 4
+
+
+def test_a_plain_metric_scores_each_distinct_sample_once() -> None:
+    class Plain(registry.load("metric", "brier")):
+        resampled = Metric.resampled
+        calls = 0
+
+        def __call__(self, units: Units) -> Any:
+            self.calls += 1
+            return super().__call__(units)
+
+    units = samples.units("binary", subjects=4)
+    subjects = np.array(["p02", "p00", "p01", "p03"])
+    counts = np.array([[1, 1, 1, 1], [2, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0], [2, 0, 1, 1], [0, 3, 0, 1]])
+    plain, summed = Plain(), registry.load("metric", "brier")()
+    assert plain.resampled(units, subjects, counts) == pytest.approx(
+        summed.resampled(units, subjects, counts), nan_ok=True
+    )
+    assert plain.calls == 3  # the empty one is not scored
+
+
+def test_a_slow_plain_metric_is_named_and_changes_no_score(
+    make_run: MakeRun, binary: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Plain(registry.load("metric", "brier")):
+        resampled = Metric.resampled
+
+    run, load = make_run(), registry.load
+    before = scored(run, binary)
+    monkeypatch.setattr(registry, "load", lambda kind, name: Plain if name == "brier" else load(kind, name))
+    monkeypatch.setattr(estimates, "SLOW_S", 0.0)
+    with pytest.warns(UserWarning, match="define `resampled`") as warned:
+        after = scored(run, binary)
+    (text,) = [str(warning.message) for warning in warned]
+    assert text.startswith("the metric embench_plugins/brier took ")
+    plain, summed = (out["scores"]["stress"].pop("brier") for out in (after, before))
+    assert {**plain, "left_out": 0} == pytest.approx({**summed, "left_out": 0})
+    assert after["scores"] == before["scores"]
+    assert set(after) == set(before)
 
 
 @pytest.mark.parametrize("fault", ["import", "init"])
