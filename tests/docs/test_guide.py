@@ -8,7 +8,7 @@ import yaml
 from embench import registry
 from embench.testing import check
 
-from .pages import ROOT, commands
+from .pages import ROOT, blocks, commands
 
 GUIDE = ROOT / "docs" / "plugin-guide.md"
 
@@ -27,6 +27,17 @@ def test_dataset_conforms(mine, tmp_path):
     check("dataset", cls, tmp_path / "made")
 
 
+def test_modalities_of_the_guide_are_defined(site, installing):
+    (text,) = [block.body for block in blocks(GUIDE) if block.body.startswith("modality:")]
+    package = site / "embench_other"
+    package.mkdir()
+    (package / "registry.yaml").write_text(text)
+    installing.write(site, "embench-other", "1", {"plugins": "embench_other"})
+    registry.refresh()
+    assert {m.name for m in registry.modalities() if m.package == "embench_other"} == {"fnirs", "pupil"}
+    assert registry.known_as(registry.load("encoder", "handcrafted").accepts, "fnirs") == "temp"
+
+
 @pytest.mark.slow
 def test_package_runs(mine, shell, workplace):
     for words in commands(GUIDE):
@@ -38,5 +49,5 @@ def test_package_runs(mine, shell, workplace):
     assert run["dataset"]["name"] == f"{mine.name}/my_dataset"
     assert run["dataset"]["synthetic"] == {"seed": 0, "effect": 1.0}
     assert set(run["method"]["encoders"].values()) == {f"{mine.name}/my_encoder"}
-    assert "my_metric" in json.loads((folder / "scores.json").read_text())["scores"]["arousal"]
+    assert {"my_metric", "my_log_loss"} <= json.loads((folder / "scores.json").read_text())["scores"]["arousal"].keys()
     assert (workplace / "epochs.jsonl").read_text().count("\n") > 0
