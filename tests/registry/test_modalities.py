@@ -140,7 +140,7 @@ def second(site, installing, change):
 
 @pytest.mark.usefixtures("glances")
 def test_packages_may_agree_on_a_modality(site, installing, call):
-    second(site, installing, lambda modality: modality["fnirs"].update(summary="In other words."))
+    second(site, installing, lambda m: m["pupil"].update(summary="In other words.", rate_hz=32.0, filter={"low": 4.0}))
     code, said = call("data", "prepare", "glances")
     assert (code, "128 Hz" in said) == (0, True), said
 

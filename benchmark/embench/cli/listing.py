@@ -53,7 +53,7 @@ def info(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a plu
     found = [e for e in known if name in (e.name, e.full_name)]
     defined = [m for m in modalities if m.name == name]
     if not found and not defined:
-        hint = did_you_mean(name, {e.name for e in (*known, *modalities)}) or "embench list"
+        hint = did_you_mean(name, {*(e.name for e in known), *(m.name for m in modalities)}) or "embench list"
         raise UsageError(f"no plugin is called `{name}`", hint=hint)
     for entry in found:
         facts = {**_facts(entry), "origin": registry.origin(entry)}

@@ -42,7 +42,7 @@ class Modality:
     limits: tuple[float, float] | None = None
     rate_hz: float | None = None
     linear: bool = False
-    filter: tuple[tuple[str, float], ...] = ()
+    filter: tuple[tuple[str, Any], ...] = ()
     read_as: str | None = None
 
     @property
@@ -67,6 +67,7 @@ def read_modality(name: str, fields: Any, package: str, version: str, source: Pa
     if problem := _problem(name, fields):
         return problem
     edges = {"order": 4, **fields["filter"]} if "filter" in fields else {}
+    edges |= {key: float(edges[key]) for key in ("high", "low") if key in edges}
     low, high = fields.get("range", (None, None))
     return Modality(
         name=name,
