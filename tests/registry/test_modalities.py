@@ -91,6 +91,7 @@ def test_listing_modalities_imports_no_package(site, installing):
         ("modality: {a: {summary: s}, a: {summary: s}}", "appears twice"),
         ("modality: {a: 1}", "not a mapping of fields"),
         ("modality: {A-b: {summary: s}}", "small letters"),
+        ("modality: {keys: {summary: Keystrokes.}}", "choose another name"),
         ("modality: {a: {unit: uM}}", "`summary` is missing"),
         ("modality: {a: {summary: s, units: uM}}", "did you mean unit"),
         ("modality: {a: {summary: s, unit: 5}}", "`unit` is 5, expected text"),
@@ -247,6 +248,10 @@ def test_a_run_on_added_modalities(glances, call, tmp_path):
     assert code == 0, said
     code, said = call("leaderboard", "submit", folder)
     assert (code, "synthetic" in said) == (1, True)
+
+    sentence = "as embench_optics 2.0.0 defines it: filter high 0.01, low 0.5, order 2, read as temp."
+    assert f"The modality fnirs was prepared {sentence}" in call("export", folder, "--reforms")[1].replace("\n", " ")
+    assert "embench\\_optics 2.0.0 defines it" in call("export", folder, "--methods")[1].replace("\n", " ")
 
     edit(glances, lambda content: content["modality"]["fnirs"].update(read_as="eda"))
     code, said = call("audit", folder)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from embench.interfaces.recording import names_in
+
 METRIC_NAMES = {
     "auroc": "AUROC",
     "auroc_within": "AUROC within subject",
@@ -213,6 +215,22 @@ def format_value(value: Any, spec: str = ".3f", missing: str = "") -> str:
     if isinstance(value, list | tuple):
         return ", ".join(format_value(item, spec, missing) for item in value)
     return format_figure(value, spec) if isinstance(value, float) else str(value)
+
+
+def describe_added_modalities(run: Mapping[str, Any]) -> list[str]:
+    """Sentences on the modalities of a run that packages add, which no protocol's rules prepare."""
+    used = {part for m in run["method"]["modalities"] for part in names_in(m)}
+    sentences = []
+    for name, own in (run["dataset"].get("modalities") or {}).items():
+        if name in used:
+            filtered = "interpolated linearly" if own.get("linear") else "not filtered"
+            said = [f"filter {format_value(own['filter'], 'g')}" if own.get("filter") else filtered]
+            said += [f"{own['rate_hz']:g} Hz"] if own.get("rate_hz") else []
+            said += [f"read as {own['read_as']}"] if own.get("read_as") else []
+            sentences.append(
+                f"The modality {name} was prepared as {own['package']} {own['version']} defines it: {', '.join(said)}."
+            )
+    return sentences
 
 
 def number_in_words(count: int) -> str:

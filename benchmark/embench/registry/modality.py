@@ -16,6 +16,7 @@ MODALITY = "modality"
 _FIELDS = ("summary", "unit", "range", "rate_hz", "interpolate", "filter", "read_as")
 _EDGES = ("high", "low", "order", "notch")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TAKEN = ("fusion", "training", "type")
 _NOT_READ_AS = "video"
 
 
@@ -98,6 +99,8 @@ def clash_with_bundled(modality: Modality, bundled: Mapping[str, Modality]) -> s
 def _problem(name: str, fields: Any) -> str | None:
     if not _NAME.fullmatch(name):
         return "the name of a modality is small letters, digits and `_`, and begins with a letter"
+    if hasattr(dict, name) or name in _TAKEN:
+        return f"`{name}` means something else where networks are put together: choose another name"
     if not isinstance(fields, Mapping):
         return "it is not a mapping of fields"
     for key in fields:

@@ -20,6 +20,7 @@ from embench.records.record import Record
 from embench.records.wording import (
     bare_name,
     counted,
+    describe_added_modalities,
     format_control,
     format_score,
     format_value,
@@ -182,10 +183,11 @@ def _transformed(of: RunFacts) -> str:
     if of.outside:
         return f"{TO_WRITE}all steps from the raw data to the predictions, which other code made."
     dropped = sum(len(features) for features in of.run.get("dropped", {}).values())
+    added = "".join(f" {sentence}" for sentence in describe_added_modalities(of.run))
     gone = f" {counted(dropped, 'feature').capitalize()} dropped in some fold before fitting." if dropped else ""
     return (
         f"Signals were filtered by the rules `{of.rules.preprocess}`, resampled to {of.rules.rate_hz:g} Hz, and "
-        f"{NORMALISED[of.rules.normalise]}.{gone}"
+        f"{NORMALISED[of.rules.normalise]}.{added}{gone}"
     )
 
 

@@ -16,6 +16,7 @@ from embench.records.record import Record
 from embench.records.wording import (
     bare_name,
     counted,
+    describe_added_modalities,
     format_figure,
     format_interval,
     in_words,
@@ -180,6 +181,7 @@ def _rules(some: Sequence[Record]) -> list[str]:
         rf"Signals were filtered by the rules {code(rules.preprocess)}, resampled to {rules.rate_hz:g}~Hz, and "
         f"{NORMALISED[rules.normalise]}."
     )
+    sentences += map(escape, describe_added_modalities(run))
     if rules.select == "peak_on_test":
         sentences.append("As in the paper, the epoch was selected by the test score.")
     return sentences
