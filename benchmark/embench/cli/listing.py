@@ -11,7 +11,7 @@ from embench.cli.options import Json
 from embench.errors import UsageError
 
 if TYPE_CHECKING:
-    from embench.registry import Entry, Modality
+    from embench.registry import Entry, ModalityDefinition
 
 KindArgument = Annotated[
     str | None,
@@ -70,7 +70,7 @@ def _told(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _facts_of_modality(modality: Modality) -> dict[str, object]:
+def _facts_of_modality(modality: ModalityDefinition) -> dict[str, object]:
     return {
         "kind": "modality",
         "name": modality.name,

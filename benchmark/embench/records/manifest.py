@@ -72,7 +72,7 @@ def _plain(value: Any) -> Any:
 
 
 class AddedModalityPart(_Part):
-    """The package that defines a modality, and what it says; see `embench.registry.Modality`."""
+    """The package that defines a modality, and what it says; see `embench.registry.ModalityDefinition`."""
 
     package: Line
     version: Line

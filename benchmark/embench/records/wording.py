@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from embench.interfaces.recording import names_in
-
 METRIC_NAMES = {
     "auroc": "AUROC",
     "auroc_within": "AUROC within subject",
@@ -219,6 +217,8 @@ def format_value(value: Any, spec: str = ".3f", missing: str = "") -> str:
 
 def describe_added_modalities(run: Mapping[str, Any]) -> list[str]:
     """Sentences on the modalities of a run that packages add, which no protocol's rules prepare."""
+    from embench.interfaces.recording import names_in
+
     used = {part for m in run["method"]["modalities"] for part in names_in(m)}
     sentences = []
     for name, own in (run["dataset"].get("modalities") or {}).items():

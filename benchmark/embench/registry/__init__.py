@@ -5,7 +5,7 @@ from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, En
 from embench.registry.identity import code_identity
 from embench.registry.loading import converters, describer, has_synthesizer, load, origin, source_file, synthesizer
 from embench.registry.modalities import added_modalities, known_as, modalities, modality_of
-from embench.registry.modality import MODALITY, Modality
+from embench.registry.modality import MODALITY, ModalityDefinition
 
 __all__ = [
     "BROKEN_PACKAGE",
@@ -13,7 +13,7 @@ __all__ = [
     "MODALITY",
     "PLUGIN_KINDS",
     "Entry",
-    "Modality",
+    "ModalityDefinition",
     "added_modalities",
     "code_identity",
     "converters",

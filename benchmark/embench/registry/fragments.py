@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from embench.files import SafeLoader
-from embench.registry.modality import MODALITY, Modality, clash_with_bundled, read_modality
+from embench.registry.modality import MODALITY, ModalityDefinition, clash_with_bundled, read_modality
 from embench.registry.naming import did_you_mean
 
 GROUP = "embench"
@@ -96,7 +96,7 @@ class Package:
     version: str
     distribution: Distribution | None
     entries: tuple[Entry, ...]
-    modalities: tuple[Modality, ...] = ()
+    modalities: tuple[ModalityDefinition, ...] = ()
 
 
 def packages() -> list[Package]:
@@ -107,7 +107,7 @@ def packages() -> list[Package]:
     return [package if package.name == BUNDLED else _beside(bundled, package) for package in found]
 
 
-def _beside(bundled: Mapping[str, Modality], package: Package) -> Package:
+def _beside(bundled: Mapping[str, ModalityDefinition], package: Package) -> Package:
     """A package whose modalities clash with no bundled one; those that do are broken."""
     clashes = [(m, clash_with_bundled(m, bundled)) for m in package.modalities]
     broken = tuple(_broken(MODALITY, m.name, m.package, m.version, m.source, clash) for m, clash in clashes if clash)
@@ -166,10 +166,12 @@ def _read(point: EntryPoint) -> Package:
     except Exception as error:  # noqa: BLE001  # the plugin boundary: whatever one package does, others are listed
         found = (_broken(BROKEN_PACKAGE, name, name, version, source, _one_line(error)),)
     entries = tuple(one for one in found if isinstance(one, Entry))
-    return Package(name, version, distribution, entries, tuple(one for one in found if isinstance(one, Modality)))
+    return Package(
+        name, version, distribution, entries, tuple(one for one in found if isinstance(one, ModalityDefinition))
+    )
 
 
-def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entry | Modality]:
+def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entry | ModalityDefinition]:
     content = _Loader(text).get_single_data()
     if not isinstance(content, Mapping):
         raise TypeError("it is not a mapping of kinds")

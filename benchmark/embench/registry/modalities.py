@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 from embench.errors import PluginError
 from embench.registry.catalogue import entries, installed
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED
-from embench.registry.modality import MODALITY, Modality
+from embench.registry.modality import MODALITY, ModalityDefinition
 from embench.registry.naming import did_you_mean
 
 if TYPE_CHECKING:
     from embench.interfaces.dataset import Card
 
 
-def modalities() -> list[Modality]:
+def modalities() -> list[ModalityDefinition]:
     """All modalities, the bundled ones first; one that two packages define stands here twice."""
     return [modality for package in installed().values() for modality in package.modalities]
 
 
-def modality_of(name: str, where: str = "") -> Modality:
+def modality_of(name: str, where: str = "") -> ModalityDefinition:
     """The modality of this name.
 
     Args:
@@ -47,7 +47,7 @@ def modality_of(name: str, where: str = "") -> Modality:
     return first
 
 
-def added_modalities(card: Card, where: str) -> dict[str, Modality]:
+def added_modalities(card: Card, where: str) -> dict[str, ModalityDefinition]:
     """Those modalities of a dataset's card that packages add to the bundled ones.
 
     Raises:

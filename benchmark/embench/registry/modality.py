@@ -21,7 +21,7 @@ _NOT_READ_AS = "video"
 
 
 @dataclass(frozen=True)
-class Modality:
+class ModalityDefinition:
     """A modality and how it is prepared. What a package leaves open of one of its own is: any unit, no limits, the
     protocol's rate, no filter. Of the bundled ones, the protocols' rules say it.
 
@@ -63,14 +63,14 @@ class Modality:
         return [key for key in own if own[key] != recorded.get(key)]
 
 
-def read_modality(name: str, fields: Any, package: str, version: str, source: Path) -> Modality | str:
+def read_modality(name: str, fields: Any, package: str, version: str, source: Path) -> ModalityDefinition | str:
     """A modality from its fields in a `registry.yaml`, or what is wrong with them."""
     if problem := _problem(name, fields):
         return problem
     edges = {"order": 4, **fields["filter"]} if "filter" in fields else {}
     edges |= {key: float(edges[key]) for key in ("high", "low") if key in edges}
     low, high = fields.get("range", (None, None))
-    return Modality(
+    return ModalityDefinition(
         name=name,
         package=package,
         version=version,
@@ -85,7 +85,7 @@ def read_modality(name: str, fields: Any, package: str, version: str, source: Pa
     )
 
 
-def clash_with_bundled(modality: Modality, bundled: Mapping[str, Modality]) -> str | None:
+def clash_with_bundled(modality: ModalityDefinition, bundled: Mapping[str, ModalityDefinition]) -> str | None:
     """What is wrong with a package's modality beside the bundled ones, or None."""
     if modality.name in bundled:
         return f"`{modality.name}` is a modality of {bundled[modality.name].home}, which no package can define anew"

@@ -14,7 +14,7 @@ from embench.signals.gaps import Unusable, fill_gaps
 from embench.signals.resample import resample, resample_linear
 
 if TYPE_CHECKING:
-    from embench.registry import Modality
+    from embench.registry import ModalityDefinition
 
 PREPROCESS_REVISION = 1
 """Rises whenever the numbers that come out change: part of the address of prepared data."""
@@ -122,7 +122,7 @@ def preprocess(
     mains_hz: float,
     applied: tuple[float | None, float | None] = (None, None),
     rules: str = "standard-v1",
-    added: Modality | None = None,
+    added: ModalityDefinition | None = None,
 ) -> Signal:
     """A signal as the protocol wants it: gaps bridged, filtered, at `rate_hz` (`face_au` always at 18 Hz).
 

@@ -20,7 +20,7 @@ from embench.errors import DataError, MachineError, PluginError
 from embench.files import folder_mode
 from embench.interfaces.dataset import Dataset
 from embench.interfaces.recording import VIDEO_CHANNELS, Label, Recording, Signal
-from embench.registry import Modality, added_modalities
+from embench.registry import ModalityDefinition, added_modalities
 from embench.signals.face import read_boxes
 from embench.signals.gaps import Unusable, fill_gaps
 from embench.signals.preprocess import RULES, preprocess
@@ -118,7 +118,7 @@ class _Job:
     filtered: bool
     rules: str
     folder: Path
-    added: Mapping[str, Modality]
+    added: Mapping[str, ModalityDefinition]
 
     def array(self, modality: str) -> Path:
         return self.folder / f"{modality}.npy"
