@@ -85,7 +85,7 @@ def test_user_guide_names_every_exit_code():
 def test_readme_says_what_exists():
     table = README.read_text().partition("| | exists |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([^`]+)`", table))
-    kinds = ("dataset", "encoder", "pretrainer", "fusion")
+    kinds = ("dataset", "encoder", "pretrainer", "fusion", "observer")
     bundled = {e.name for e in registry.entries() if e.package == registry.BUNDLED and e.kind in kinds}
     assert named == {name for name in bundled if "/" not in name} | set(protocols.protocol_names())
 
