@@ -101,9 +101,10 @@ pairs-gpu: setup
 gpu: setup
 	PYTHON=$(CURDIR)/$(BIN)/python bash bench/gpu/trial.sh
 
-# The wheel and the archive of sources in empty environments, and the light installation.
+# The wheel and the archive of sources in empty environments, the light installation, and the packages of examples/.
 install: setup
 	$(BIN)/python -m tests.install
+	$(BIN)/python -m tests.install_examples
 
 # Reports and the site in a Chromium of the system's own.
 browser: setup

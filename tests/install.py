@@ -27,10 +27,10 @@ WHOLE = [
 LIGHT = [["list"], ["leaderboard", "show", "--boards", str(BOARDS)], ["compare", *ENTRIES]]
 
 
-def build(folder: Path) -> Path:
-    """The wheel of this folder."""
+def build(folder: Path, source: Path = ROOT) -> Path:
+    """The wheel of the sources, written to a folder."""
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)],
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)],
         check=True,
     )
     (wheel,) = folder.glob("*.whl")

@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
+from itertools import count, pairwise
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
+LINKED = sorted([*PAGES, ROOT / "CHANGELOG.md", *ROOT.glob("examples/**/*.md"), *ROOT.glob("bench/**/*.md")])
+"""Pages whose links are checked."""
 
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r'title="([^"]+)"')
-_LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 SHELLS = {"console", "bash", "sh", "shell"}
 
 
@@ -50,7 +57,26 @@ def files(page: Path) -> dict[str, str]:
     return {block.title: block.body for block in blocks(page) if block.title}
 
 
-def links(page: Path) -> Iterator[Path]:
-    """Where the page's links inside the project lead."""
-    for target in _LINK.findall(page.read_text(encoding="utf-8")):
-        yield (page.parent / target).resolve()
+def links(page: Path) -> Iterator[str]:
+    """Where the page's links and pictures lead, as they are written."""
+    for token in _tokens(page):
+        for part in token.children or ():
+            if target := part.attrGet("href") or part.attrGet("src"):
+                yield unquote(str(target))
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """What a link to a part of the page may say behind `#`: its headings, as GitHub writes them."""
+    found: set[str] = set()
+    tokens = _tokens(page)
+    for opening, heading in pairwise(tokens):
+        if opening.type == "heading_open":
+            words = "".join(part.content for part in heading.children or () if part.type in ("text", "code_inline"))
+            name = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
+            found.add(next(n for k in count() if (n := f"{name}-{k}" if k else name) not in found))
+    return found
+
+
+def _tokens(page: Path) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))

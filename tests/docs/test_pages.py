@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 import typer
@@ -10,7 +11,7 @@ import typer
 from embench import errors, protocols, registry
 from embench.cli import app
 
-from .pages import PAGES, ROOT, files, links
+from .pages import LINKED, PAGES, ROOT, anchors, files, links
 
 README, GUIDE = ROOT / "README.md", ROOT / "docs" / "user-guide.md"
 
@@ -26,10 +27,37 @@ def commands_of(group, prefix=""):
 COMMANDS = dict(commands_of(typer.main.get_command(app)))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def leads_nowhere(page, link):
+    """Whether a link inside the project has no file or heading, or one outside it cannot be an address."""
+    if re.match(r"[a-z]+:", link):
+        parts = urlsplit(link)
+        return parts.scheme != "mailto" and (parts.scheme not in ("https", "http") or "." not in (parts.hostname or ""))
+    path, _, part = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    outside = not target.is_relative_to(ROOT)
+    return outside or not target.exists() or bool(part and target.suffix == ".md" and part not in anchors(target))
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page):
-    missing = [str(target) for target in links(page) if not target.exists()]
-    assert not missing
+    assert [link for link in links(page) if leads_nowhere(page, link)] == []
+
+
+@pytest.mark.parametrize(
+    ("link", "fine"),
+    [
+        ("other.md", True), ("other.md#two-words", True), ("#here", True), ("https://doi.org/10.1/x", True),
+        ("gone.md", False), ("other.md#three", False), ("#there", False), ("htps://example.org", False),
+        ("https://example", False), ("../../../etc/passwd", False),
+    ],
+)  # fmt: skip
+def test_a_link_that_leads_nowhere_is_found(tmp_path, monkeypatch, link, fine):
+    page, other = tmp_path / "page.md", tmp_path / "other.md"
+    page.write_text(f"# Here\n\n| a | b |\n|---|---|\n| [a table's]({link}) | `[code](is.none)` |\n")
+    other.write_text("## *Two* words\n")
+    monkeypatch.setitem(leads_nowhere.__globals__, "ROOT", tmp_path)
+    (found,) = links(page)
+    assert leads_nowhere(page, found) is not fine
 
 
 def test_nobody_is_told_to_install_another_project_of_this_name():
@@ -57,7 +85,7 @@ def test_user_guide_names_every_exit_code():
 def test_readme_says_what_exists():
     table = README.read_text().partition("| | exists |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([^`]+)`", table))
-    kinds = ("dataset", "encoder", "pretrainer", "fusion")
+    kinds = ("dataset", "encoder", "pretrainer", "fusion", "observer")
     bundled = {e.name for e in registry.entries() if e.package == registry.BUNDLED and e.kind in kinds}
     assert named == {name for name in bundled if "/" not in name} | set(protocols.protocol_names())
 

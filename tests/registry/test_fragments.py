@@ -97,7 +97,9 @@ GOOD = "{target: 'embench_other.m:M', revision: 1, summary: s}"
         ("dataset: {a: {target: 'm:C', revision: 1, summary: s, address: 5}}", "expected text"),
         ("encoder: {a: {target: 'm:C', revision: 1, summary: s, hours: 5}}", "unknown field `hours`"),
         (f"encoder: {{a: {GOOD}, b: {{alias_of: c}}}}", "not a plugin itself"),
-        (f"encoder: {{a: {GOOD}, b: {{alias_of: a, revision: 2}}}}", "no other field than"),
+        (f"encoder: {{a: {GOOD}, b: {{alias_of: a, revision: 2}}}}", "no other fields than"),
+        (f"encoder: {{a: {GOOD}, b: {{alias_of: a, until: 2.0}}}}", "a version as text"),
+        (f"encoder: {{a: {{{GOOD[1:-1]}, until: '2.0'}}}}", "unknown field `until`"),
     ],
 )
 def test_faults_of_a_fragment_are_named(site, text, problem, installing):

@@ -137,7 +137,8 @@ def test_what_subjects_share_widens_the_interval_around_the_estimate() -> None:
     wider = widen(estimate, 1.25 * estimate.error**2)
     assert (wider.mean, wider.shared) == (estimate.mean, 1.25 * estimate.error**2)
     assert wider.high - wider.mean == pytest.approx(1.5 * (estimate.high - estimate.mean))
-    assert widen(estimate, 9 * estimate.error**2) == widen(estimate, 2 * estimate.error**2)
+    widest, same = (widen(estimate, factor * estimate.error**2) for factor in (9, 2))
+    assert (widest.low, widest.high, widest.shared) == (same.low, same.high, same.shared)
     assert wider.mean - wider.low == pytest.approx(wider.high - wider.mean)
     assert widen(estimate, None) == estimate
 

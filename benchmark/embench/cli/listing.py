@@ -31,7 +31,7 @@ def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
         console.echo(f"no {kind or 'plugin'} is installed")
     for group in dict.fromkeys(e.kind for e in found if not e.broken):
         rows = [
-            [e.name, f"alias of {e.alias_of}" if e.alias_of else e.summary, ", ".join(e.modalities), e.home]
+            [e.name, _alias(e) if e.alias_of else e.summary, ", ".join(e.modalities), e.home]
             for e in found
             if e.kind == group and not e.broken
         ]
@@ -82,6 +82,12 @@ def _facts_of_modality(modality: ModalityDefinition) -> dict[str, object]:
     }
 
 
+def _alias(entry: Entry) -> str:
+    if entry.until:
+        return f"old name of {entry.alias_of}, until {entry.package} {entry.until}"
+    return f"alias of {entry.alias_of}"
+
+
 def _facts(entry: Entry) -> dict[str, object]:
     return {
         "kind": entry.kind,
@@ -100,6 +106,7 @@ def _facts(entry: Entry) -> dict[str, object]:
         "target": entry.target,
         "revision": entry.revision,
         "alias_of": entry.alias_of,
+        "until": entry.until,
         "broken": entry.broken,
         "source": str(entry.source),
     }

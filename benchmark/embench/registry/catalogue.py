@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from embench.errors import PluginError, UsageError
@@ -29,6 +29,7 @@ def refresh() -> None:
     """Forgets what was read, for a process in which a package was installed meanwhile."""
     importlib.invalidate_caches()
     installed.cache_clear()
+    _warn_of_old_name.cache_clear()
 
 
 def shipped(pattern: str) -> list[Path]:
@@ -53,7 +54,8 @@ def entries(kind: str | None = None) -> list[Entry]:
 
 
 def names(kind: str) -> list[str]:
-    """What can be written for a plugin of this kind: bare names, and `package/name` where a bare name won't do.
+    """What can be written for a plugin of this kind: bare names, and `package/name` where a bare name won't do. Old
+    names are left out.
 
     >>> "auroc_within" in names("metric")
     True
@@ -65,12 +67,14 @@ def names(kind: str) -> list[str]:
     found = []
     for name, same in by_name.items():
         bare = len(same) == 1 or same[0].package == BUNDLED
-        found += [name, *(e.full_name for e in same[1:])] if bare else [e.full_name for e in same]
+        current = [e for e in same if not e.until]
+        found += [name if bare and e is same[0] else e.full_name for e in current]
     return sorted(found)
 
 
 def find(kind: str, name: str) -> Entry:
-    """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`; an alias gives what it stands for.
+    """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`; an alias gives what it stands for,
+    with a warning where it is an old name.
 
     Raises:
         UsageError: there is none (the nearest names are offered), or two third-party packages offer it.
@@ -86,7 +90,16 @@ def find(kind: str, name: str) -> Entry:
     entry = _choose(kind, name)
     if entry.broken:
         raise PluginError(f"{kind} `{entry.name}` of {entry.home} is broken: {entry.broken}", where=str(entry.source))
-    return replace(entry, name=entry.alias_of, alias_of=None) if entry.alias_of else entry
+    if entry.until:
+        _warn_of_old_name(entry)
+    return replace(entry, name=entry.alias_of, alias_of=None, until=None) if entry.alias_of else entry
+
+
+@cache
+def _warn_of_old_name(entry: Entry) -> None:
+    """Once a process, however often a plan asks for the name."""
+    gone = f"{entry.package} {entry.until} no longer has the old name"
+    warnings.warn(f"{entry.kind} `{entry.name}` is called `{entry.alias_of}` now; {gone}", FutureWarning, stacklevel=4)
 
 
 def _choose(kind: str, name: str) -> Entry:

@@ -46,6 +46,7 @@ class Entry:
         source: the `registry.yaml` it stands in, or the file of the class.
         broken: why it can't be used, or None. A package that can't be read at all is one entry of kind `package`.
         alias_of: the name it is another name for, or None.
+        until: of an old name, the version of the package that no longer has it; None of all others.
         synthesizer: `module:function` that writes synthetic files of a dataset, or None.
         describer: `module:function` that writes the first description of a folder of own recordings, or None.
         converter: `module:function` that converts checkpoints of other code for an encoder or what a pretrainer trains,
@@ -69,6 +70,7 @@ class Entry:
     licence: str | None = None
     broken: str | None = None
     alias_of: str | None = None
+    until: str | None = None
     synthesizer: str | None = None
     describer: str | None = None
     converter: str | None = None
@@ -200,8 +202,10 @@ def _entry(
     problem = _problem(kind, name, real)
     if alias_of is not None and (alias_of not in others or (isinstance(real, Mapping) and "alias_of" in real)):
         problem = f"`alias_of` says {alias_of}, which is not a plugin itself ({did_you_mean(str(alias_of), others)})"
-    elif alias_of is not None and len(fields) > 1:
-        problem = "an alias has no other field than `alias_of`"
+    elif alias_of is not None and (
+        not set(fields) <= {"alias_of", "until"} or type(fields.get("until", "")) is not str
+    ):
+        problem = "an alias has no other fields than `alias_of` and `until`, a version as text"
     if problem:
         return _broken(kind, name, package, version, source, problem)
     entry = Entry(
@@ -221,7 +225,7 @@ def _entry(
         converter=real.get("converter"),
         **{field: real[field] for field in _OF_DATASETS if field in real},
     )
-    return replace(entry, alias_of=alias_of)
+    return replace(entry, alias_of=alias_of, until=fields.get("until")) if alias_of is not None else entry
 
 
 def _problem(kind: str, name: str, fields: Any) -> str | None:

@@ -36,7 +36,8 @@ class LifecycleSpec:
 
     @hookspec
     def stage_started(self, stage: Mapping[str, Any]) -> None:
-        """A stage begins; `stage` has `id`, `kind` and, where they apply, `fold`, `seed`, `modality`, `target`."""
+        """A stage begins; `stage` has `id`, `kind`, `runs` (the ids of the runs that need it: in a grid, runs share
+        stages) and, where they apply, `fold`, `seed`, `modality`, `target`."""
 
     @hookspec
     def epoch_ended(self, stage: Mapping[str, Any], epoch: int, figures: Mapping[str, Any]) -> None:

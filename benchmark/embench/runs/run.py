@@ -81,14 +81,16 @@ def grid(
     """
     executors.find_executor(executor)  # a wrong name is reported before data are prepared
     on_event = progress or (lambda _: None)
-    plans = [plan(request, on_event) for request in requests]
+    # One that cannot be made is reported before data are prepared, too.
     observers = Observers.named(tuple(dict.fromkeys(name for r in requests for name in r.observers)))
+    plans = [plan(request, on_event) for request in requests]
     for planned in plans:
         observers.run_started({"id": planned.id, **planned.config})
     conformance = [guards.conformance(planned.method, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
-    watched, outcome, root = _with_observers(on_event, observers), Outcome(), stage_folder(requests[0].runs_folder)
+    outcome, root = Outcome(), stage_folder(requests[0].runs_folder)
+    watched = _with_observers(on_event, observers, plans)
     results: list[Result] = []
     failures: dict[str, EmbenchError] = {}
     waiting = deque(zip(plans, conformance, videos, strict=True))
@@ -112,17 +114,20 @@ def grid(
     return GridResult(tuple(results), failures)
 
 
-def _with_observers(on_event: EventCallback, observers: Observers) -> EventCallback:
+def _with_observers(on_event: EventCallback, observers: Observers, plans: Sequence[Plan]) -> EventCallback:
     def watch(event: Mapping[str, Any]) -> None:
         on_event(event)
         kind = event["event"]
+        if kind not in ("stage_started", "epoch_ended", "stage_ended"):
+            return
+        stage = {**event["stage"], "runs": [p.id for p in plans if event["stage"]["id"] in p.graph.stages]}
         if kind == "stage_started":
-            observers.stage_started(event["stage"])
+            observers.stage_started(stage)
         elif kind == "epoch_ended":
             figures = {k: v for k, v in event.items() if k not in ("event", "stage", "epoch")}
-            observers.epoch_ended(event["stage"], event["epoch"], figures)
-        elif kind == "stage_ended":
-            observers.stage_ended(event["stage"], event["figures"])
+            observers.epoch_ended(stage, event["epoch"], figures)
+        else:
+            observers.stage_ended(stage, event["figures"])
 
     return watch
 

@@ -9,7 +9,8 @@ from embench.errors import CheckFailed
 from embench.registry.hooks import Observers
 from embench.testing.require import Check
 
-_STAGE = {"id": "0" * 20, "kind": "fusion", "fold": 0, "seed": 0, "target": "arousal"}
+_RUN = {"id": "r", "dataset": "amigos"}
+_STAGE = {"id": "0" * 20, "kind": "fusion", "fold": 0, "seed": 0, "target": "arousal", "runs": ["r"]}
 _SCORES = {"headlines": {"arousal": "auroc_within"}, "scores": {"arousal": {"auroc_within": {"mean": 0.5}}}}
 
 
@@ -24,10 +25,10 @@ def check_observer(cls: type[Any]) -> None:
         observers = Observers([cls()])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        observers.run_started({"run": "r", "dataset": "amigos"})
+        observers.run_started(_RUN)
         observers.stage_started(_STAGE)
         observers.epoch_ended(_STAGE, 1, {"loss": 0.7})
         observers.stage_ended(_STAGE, {"seconds": 1.0})
-        observers.run_ended({"run": "r", "dataset": "amigos"}, _SCORES)
+        observers.run_ended(_RUN, _SCORES)
     if caught:
         raise CheckFailed(str(caught[0].message), where=check.where, expected="hooks that raise nothing")

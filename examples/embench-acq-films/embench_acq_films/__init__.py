@@ -1,0 +1,1 @@
+"""Film studies recorded with BIOPAC AcqKnowledge, as a dataset for embench."""

@@ -1,0 +1,1 @@
+"""A lab notebook of runs, as an observer for embench."""

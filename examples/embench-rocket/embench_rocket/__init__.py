@@ -1,0 +1,1 @@
+"""ROCKET, random convolutional kernels, as an encoder for embench."""
