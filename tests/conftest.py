@@ -11,6 +11,7 @@ from .packages import installing as installer
 _PACKAGES = ("embench_acme", "embench_broken", "embench_mine", "embench_other", "embench_file_", "acme_space")
 """What tests install in folders of their own, which are gone with the test."""
 
+os.environ["COLUMNS"] = "500"  # a row of a table is a line, but in tests of how tables fit a terminal
 
 CHROMIUM_FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
 CHROMIUM_FLAGS += "--disable-component-update --disable-sync"

@@ -20,6 +20,11 @@ from .test_board import put
 PUBLISHED = Path(__file__).parents[2] / "leaderboards"
 
 
+@pytest.fixture(autouse=True)
+def unknown_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+
+
 @pytest.fixture
 def boards(tmp_path: Path) -> Path:
     """Three methods on one board, one of which took long, and a board that leaks."""

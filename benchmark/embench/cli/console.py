@@ -1,4 +1,4 @@
-"""How things are printed: rich tables on a terminal, aligned text elsewhere, one JSON document with `--json`."""
+"""How things are printed: tables and paragraphs that fit the terminal, one JSON document with `--json`."""
 
 from __future__ import annotations
 
@@ -28,63 +28,47 @@ def note(text: str) -> None:
     typer.echo(visible(text), err=True)
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
-    """A table on stdout. Cells are text; a first cell that ends with `*` marks a row to stand out."""
-    headers, rows = [visible(head) for head in headers], [[visible(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        grid = Table(title=_escape(visible(title)) if title else None, title_justify="left", title_style="bold")
-        for header in headers:
-            grid.add_column(_escape(header), overflow="fold")
-        for row in rows:
-            grid.add_row(*(_escape(cell) for cell in row), style="bold" if row[0].endswith("*") else None)
-        Console().print(grid)
-        return
-    from tabulate import tabulate
-
-    if title:
-        echo(title)
-    echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
-    echo()
-
+_WIDTH = 100
+"""Characters of a line where stdout is no terminal and $COLUMNS does not say otherwise."""
 
 _BREAKS = re.compile(r"\s+|(?<=\w-)(?=\w)")
 """Where a line of a cell may end."""
 
 
-def narrow_table(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str, width: int, whole: Sequence[int] = ()
+def table(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None, whole: Sequence[int] = ()
 ) -> None:
-    """A table on stdout within `width` characters, or the terminal's width where that is less: cells are wrapped, never
-    cut. It is wider only where its longest words are. Cells of the columns `whole` stay on one line."""
+    """A table on stdout that fits the terminal: cells are wrapped, never cut. It is wider only where its longest words
+    are. Cells of the columns `whole` stay on one line."""
     from tabulate import tabulate
 
-    width = _room(width)
     lines = [[visible(cell) for cell in line] for line in (headers, *rows)]
     by_column = list(zip(*lines, strict=True))
-    widths = [max(len(head) + 2, *map(len, cells)) for head, *cells in by_column]  # tabulate pads heads by 2
-    least = [
-        widths[k] if k in whole else max(len(head) + 2, *(len(word) for cell in cells for word in _BREAKS.split(cell)))
-        for k, (head, *cells) in enumerate(by_column)
-    ]
-    while sum(widths) + 2 * (len(widths) - 1) > width:
+    heads = [len(head) + 2 for head in lines[0]]  # as tabulate pads them
+    widths = [max([head, *map(len, cells)]) for head, (_, *cells) in zip(heads, by_column, strict=True)]
+    words = [[len(word) for cell in cells for word in _BREAKS.split(cell)] for _, *cells in by_column]
+    least = [width if k in whole else max([heads[k], *words[k]]) for k, width in enumerate(widths)]
+    while sum(widths) + 2 * (len(widths) - 1) > _room():
         wide = [k for k in range(len(widths)) if widths[k] > least[k]]
         if not wide:
             break
         widths[max(wide, key=lambda k: widths[k])] -= 1
-    echo(title, bold=True)
+    if title:
+        echo(title, bold=True)
     echo(tabulate(lines[1:], lines[0], "simple", disable_numparse=True, maxcolwidths=widths))
+    echo()
 
 
-def wrapped(text: str, width: int) -> None:
-    """A paragraph on stdout within `width` characters, or the terminal's width where that is less."""
-    echo(textwrap.fill(text, _room(width), break_long_words=False, break_on_hyphens=False))
+def paragraph(text: str, *, bold: bool = False, colour: str | None = None) -> None:
+    """Text on stdout, in lines that fit the terminal and are at most 100 characters long; no word is cut."""
+    width = min(_WIDTH, _room())
+    echo(textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False), bold=bold, colour=colour)
 
 
-def _room(width: int) -> int:
-    return min(width, shutil.get_terminal_size().columns) if sys.stdout.isatty() else width
+def _room() -> int:
+    """Characters of a line: those of the terminal, $COLUMNS if it is set, else 100."""
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return shutil.get_terminal_size((_WIDTH, 24)).columns if known else _WIDTH
 
 
 def document(value: Any) -> None:
@@ -126,9 +110,3 @@ def _json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _escape(cell: str) -> str:
-    from rich.markup import escape
-
-    return escape(cell)

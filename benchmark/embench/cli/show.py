@@ -30,7 +30,7 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     """One run: `document` as `run --json` gives it, `scores` as `scores.json` holds them."""
     synthetic = bool(document.get("synthetic"))
     if synthetic:
-        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.paragraph(SYNTHETIC_SCORES, bold=True, colour="yellow")
     for target, headline in scores["headlines"].items():
         _scores(target, headline, scores, _folds(scores, target))
         _controls(target, headline, scores)
@@ -39,7 +39,7 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     console.echo(f"run: {document['run']}")
     console.echo(f"files: {document['folder']}")
     if synthetic:
-        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.paragraph(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def results(documents: Sequence[Mapping[str, Any]]) -> None:
@@ -57,7 +57,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
             )  # fmt: skip
     console.table(["run", "target", "headline", "score", *cost.COST_COLUMNS, "files"], rows)
     if any(document.get("synthetic") for document in documents):
-        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.paragraph(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
@@ -135,9 +135,9 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
         console.table(["control", headline, "difference", "cleared"], rows, title=f"target {target}, controls")
     scored = {name: by_target.get(target, {}) for name, by_target in scores.get("controls", {}).items()}
     if note := control_note(headline, own, scored):
-        console.echo(note)
+        console.paragraph(note)
     if failed:
-        console.echo(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
+        console.paragraph(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
 
 
 def _side_by_side(target: str, headline: str, metric: str, scores: Mapping[str, Any]) -> None:
@@ -150,7 +150,7 @@ def _side_by_side(target: str, headline: str, metric: str, scores: Mapping[str, 
         rows.append([name, told or score_or_reason(control.get(metric, {}))])
     console.table(["method or control", metric], rows, title=f"target {target}, method and controls side by side")
     why = f"{headline} is undefined ({own[headline]['undefined']})"
-    console.echo(f"{target}: {why}, so no control is cleared and nothing is ranked", bold=True, colour="red")
+    console.paragraph(f"{target}: {why}, so no control is cleared and nothing is ranked", bold=True, colour="red")
 
 
 def _cost(measured: Mapping[str, Any]) -> None:
