@@ -80,7 +80,8 @@ def test_a_clock_that_cannot_win_says_so_and_why(capsys):
     out = capsys.readouterr().out
     assert "0.500 by construction" in out
     assert "0.560 [0.550, 0.674]" in out
-    assert "elapsed_time has an auroc_within of 0.950, the method 0.700: the headline compares moments" in out
+    why = "elapsed_time has an auroc_within of 0.950, the method 0.700: the headline compares moments"
+    assert why in out.replace("\n", " ")
 
 
 def test_where_the_headline_is_undefined_method_and_clock_stand_side_by_side_in_another_score(capsys):
@@ -94,7 +95,8 @@ def test_where_the_headline_is_undefined_method_and_clock_stand_side_by_side_in_
         "0.700",
         "1.000",
     ]
-    assert "auroc_crossed_matched is undefined (the release hides when units were recorded), so no control" in out
+    why = "auroc_crossed_matched is undefined (the release hides when units were recorded), so no control"
+    assert why in out.replace("\n", " ")
 
 
 def test_a_control_at_chance_needs_no_explanation(capsys):

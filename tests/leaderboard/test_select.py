@@ -105,7 +105,7 @@ def test_the_default_table_is_narrow_and_names_once_what_all_rows_share(show: An
     text = show()
     assert max(map(len, text.splitlines())) <= 100
     assert "stress_predict, segment-random-legacy, leaks, target stress" in text
-    first = text.split("\n\n")[0]
+    first = text.split("\n\n\n")[0]
     assert "All methods: recipe small; evidence reproduced; suspicious: no." in first
     [svm] = [line for line in first.splitlines() if "bbbbbbbbbb" in line]
     assert svm.split()[:4] == ["1-3", "handcrafted", "+", "svm"]
