@@ -75,13 +75,38 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
 def print_plan(description: Mapping[str, Any]) -> None:
     """A plan: facts as lines, lists of mappings as tables."""
     for key, item in description.items():
+        name = _PLAN_WORDS.get(key, key.replace("_", " "))
         if isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             headers = list(dict.fromkeys(name for row in item for name in row))
-            console.table(
-                headers, [[format_value(row.get(name, ""), ".4g") for name in headers] for row in item], title=key
-            )
-        else:
-            console.echo(f"{key}: {format_value(item, '.4g') or 'none'}")
+            rows = [[format_value(row.get(name, ""), ".4g") for name in headers] for row in item]
+            console.table(headers, rows, title=name)
+        elif key != "smallest_difference_note":
+            note = f" ({description['smallest_difference_note']})" if key == "smallest_difference" else ""
+            console.paragraph(f"{name}: {_plan_value(key, item)}{note}")
+
+
+_PLAN_WORDS = {
+    "people": "subjects",
+    "left_out": "excluded",
+    "gives_up": "protocol deviations",
+    "assumed": "settings that the papers leave open",
+    "flops": "FLOPs",
+    "expected_s": "expected time",
+    "smallest_difference": "smallest detectable difference",
+}
+
+
+def _plan_value(key: str, item: Any) -> str:
+    """A value of a plan in the form that it has in the table of a run."""
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if key in ("parameters", "flops", "expected_s") and not item:
+        return "none: no network is trained" if key != "expected_s" else "not estimated where no network is trained"
+    if key == "expected_s":
+        return f"about {cost.format_duration(item)}"
+    if key in ("parameters", "flops"):
+        return cost.format_cost({key: item})["FLOPs" if key == "flops" else key]
+    return format_value(item, ".4g") or "none"
 
 
 def _scores(target: str, headline: str, scores: Mapping[str, Any], folds: int) -> None:
