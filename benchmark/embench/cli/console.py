@@ -31,8 +31,8 @@ def note(text: str) -> None:
 _WIDTH = 100
 """Characters of a line where stdout is no terminal and $COLUMNS does not say otherwise."""
 
-_BREAKS = re.compile(r"\s+|(?<=\w-)(?=\w)")
-"""Where a line of a cell may end."""
+_WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))\S)*")
+"""A piece of a cell that is never cut: it ends at a blank, or with a hyphen inside a word."""
 
 
 def table(
@@ -42,21 +42,47 @@ def table(
     are. Cells of the columns `whole` stay on one line."""
     from tabulate import tabulate
 
-    lines = [[visible(cell) for cell in line] for line in (headers, *rows)]
-    by_column = list(zip(*lines, strict=True))
-    heads = [len(head) + 2 for head in lines[0]]  # as tabulate pads them
-    widths = [max([head, *map(len, cells)]) for head, (_, *cells) in zip(heads, by_column, strict=True)]
-    words = [[len(word) for cell in cells for word in _BREAKS.split(cell)] for _, *cells in by_column]
-    least = [width if k in whole else max([heads[k], *words[k]]) for k, width in enumerate(widths)]
+    columns = list(zip(*([visible(cell) for cell in line] for line in (headers, *rows)), strict=True))
+    widths = [max([len(head) + _PAD, *map(len, cells)]) for head, *cells in columns]
+    least = [
+        width if k in whole else max([_longest(head) + _PAD, *map(_longest, cells)])
+        for k, ((head, *cells), width) in enumerate(zip(columns, widths, strict=True))
+    ]
     while sum(widths) + 2 * (len(widths) - 1) > _room():
         wide = [k for k in range(len(widths)) if widths[k] > least[k]]
         if not wide:
             break
         widths[max(wide, key=lambda k: widths[k])] -= 1
+    heads = [_folded(head, width - _PAD) for (head, *_), width in zip(columns, widths, strict=True)]
+    body = zip(*([_folded(cell, width) for cell in cells] for (_, *cells), width in zip(columns, widths, strict=True)))
     if title:
         echo(title, bold=True)
-    echo(tabulate(lines[1:], lines[0], "simple", disable_numparse=True, maxcolwidths=widths))
+    # Its cells have control characters written out already, and lines of their own.
+    typer.echo(tabulate(list(body), heads, "simple", disable_numparse=True))
     echo()
+
+
+_PAD = 2
+"""Blanks that tabulate adds to a head."""
+
+
+def _longest(cell: str) -> int:
+    return max(map(len, _WORD.findall(cell)), default=0)
+
+
+def _folded(cell: str, width: int) -> str:
+    """A cell in lines of at most `width` characters, or as its longest word is; whole where it fits."""
+    if len(cell) <= width:
+        return cell
+    lines, at = [""], 0
+    for found in _WORD.finditer(cell):
+        gap = cell[at : found.start()] and " "
+        at = found.end()
+        if lines[-1] and len(lines[-1]) + len(gap) + len(found[0]) > width:
+            lines.append(found[0])
+        else:
+            lines[-1] += gap + found[0] if lines[-1] else found[0]
+    return "\n".join(lines)
 
 
 def paragraph(text: str, *, bold: bool = False, colour: str | None = None) -> None:

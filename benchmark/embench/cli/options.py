@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 import embench
+from embench import registry
 from embench.cli import console
 from embench.errors import UsageError
 from embench.planning.request import OPTIONS, Option, Request
@@ -37,8 +38,8 @@ def _devices(incomplete: str) -> list[str]:
     return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
 
 
-def completes(kind: str) -> Callable[[str], list[str]]:
-    """What Tab offers for an option: names of plugins of a kind, after `eeg=` too, or of protocols."""
+def completes(kind: str | None) -> Callable[[str], list[str]]:
+    """What Tab offers: names of plugins of a kind (None: of all kinds), after `eeg=` too, or of protocols."""
 
     def offered(incomplete: str) -> list[str]:
         if kind == "protocol":  # found without their package, which needs pydantic
@@ -46,7 +47,7 @@ def completes(kind: str) -> Callable[[str], list[str]]:
             known = sorted({latest_version(name, names) for name in names})
         else:
             with warnings.catch_warnings(action="ignore"):  # the line that is being written has no place for them
-                known = embench.names(kind)
+                known = embench.names(kind) if kind else sorted({e.name for e in registry.entries()})
         before = incomplete[: incomplete.rfind("=") + 1]
         return [before + name for name in known if (before + name).startswith(incomplete)]
 
