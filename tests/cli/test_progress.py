@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from embench.cli import console
 from embench.cli import progress as module
 from embench.cli.progress import Progress, Steps, format_duration
 
@@ -59,6 +60,14 @@ def test_bars_on_a_terminal(monkeypatch):
         for event in EVENTS:
             progress.event(event)
     assert "preparing [amigos]" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("flags", "lines"), [({"quiet": True}, 0), ({"verbose": True}, 8), ({}, 6)])
+def test_quiet_and_verbose(capsys, flags, lines):
+    with console.mode(**{"quiet": False, "verbose": False, "colour": True, **flags}), Progress() as progress:
+        for event in EVENTS:
+            progress.event(event)
+    assert len(capsys.readouterr().err.splitlines()) == lines
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(4, "4 s"), (61, "1 min"), (5000, "83 min"), (9000, "2.5 h")])

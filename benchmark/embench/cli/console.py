@@ -11,6 +11,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -18,14 +19,45 @@ import typer
 from embench.texts import visible
 
 
-def echo(text: str = "", *, bold: bool = False, colour: str | None = None) -> None:
-    """A line on stdout."""
-    typer.secho(visible(text), bold=bold or None, fg=colour)
+@dataclass
+class _Mode:
+    """What the flags of a command line ask for: `quiet` prints no notes and no progress, `verbose` more of it."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+asked = _Mode()
+
+
+@contextlib.contextmanager
+def mode(*, quiet: bool, verbose: bool, colour: bool) -> Iterator[None]:
+    """While it lasts, `asked` says how much is printed, and without `colour` NO_COLOR is set, which libraries and
+    workers follow as well."""
+    before = os.environ.get("NO_COLOR")
+    asked.quiet, asked.verbose = quiet, verbose
+    if not colour:
+        os.environ["NO_COLOR"] = "1"
+    try:
+        yield
+    finally:
+        asked.quiet = asked.verbose = False
+        if not colour and before is None:
+            del os.environ["NO_COLOR"]
+
+
+def echo(text: str = "", *, bold: bool = False, colour: str | None = None, err: bool = False) -> None:
+    """A line on stdout, or on stderr."""
+    if os.environ.get("NO_COLOR") or not (bold or colour):
+        typer.echo(visible(text), err=err)
+    else:
+        typer.secho(visible(text), bold=bold or None, fg=colour, err=err)
 
 
 def note(text: str) -> None:
     """A line on stderr, for what is not the result itself."""
-    typer.echo(visible(text), err=True)
+    if not asked.quiet:
+        typer.echo(visible(text), err=True)
 
 
 _WIDTH = 100
@@ -33,6 +65,9 @@ _WIDTH = 100
 
 _WORD = re.compile(r"\S(?:(?!(?<=\w-)(?=\w))\S)*")
 """A piece of a cell that is never cut: it ends at a blank, or with a hyphen inside a word."""
+
+_NAME = re.compile(r"[^\s_]*_+|[^\s_]+")
+"""A piece of a head, which may also end with an underscore: heads are long names over short numbers."""
 
 
 def table(
@@ -45,7 +80,7 @@ def table(
     columns = list(zip(*([visible(cell) for cell in line] for line in (headers, *rows)), strict=True))
     widths = [max([len(head) + _PAD, *map(len, cells)]) for head, *cells in columns]
     least = [
-        width if k in whole else max([_longest(head) + _PAD, *map(_longest, cells)])
+        width if k in whole else max([_longest(head, _NAME) + _PAD, *map(_longest, cells)])
         for k, ((head, *cells), width) in enumerate(zip(columns, widths, strict=True))
     ]
     while sum(widths) + 2 * (len(widths) - 1) > _room():
@@ -53,12 +88,15 @@ def table(
         if not wide:
             break
         widths[max(wide, key=lambda k: widths[k])] -= 1
-    heads = [_folded(head, width - _PAD) for (head, *_), width in zip(columns, widths, strict=True)]
-    body = zip(*([_folded(cell, width) for cell in cells] for (_, *cells), width in zip(columns, widths, strict=True)))
+    heads = [_folded(head, width - _PAD, _NAME) for (head, *_), width in zip(columns, widths, strict=True)]
+    body = [
+        [_folded(cell, width) for cell, width in zip(row, widths, strict=True)]
+        for row in zip(*(cells for _, *cells in columns), strict=True)
+    ]
     if title:
-        echo(title, bold=True)
+        paragraph(title, bold=True)
     # Its cells have control characters written out already, and lines of their own.
-    typer.echo(tabulate(list(body), heads, "simple", disable_numparse=True))
+    typer.echo(tabulate(body, heads, "simple", disable_numparse=True))
     echo()
 
 
@@ -66,16 +104,16 @@ _PAD = 2
 """Blanks that tabulate adds to a head."""
 
 
-def _longest(cell: str) -> int:
-    return max(map(len, _WORD.findall(cell)), default=0)
+def _longest(cell: str, word: re.Pattern[str] = _WORD) -> int:
+    return max(map(len, word.findall(cell)), default=0)
 
 
-def _folded(cell: str, width: int) -> str:
+def _folded(cell: str, width: int, word: re.Pattern[str] = _WORD) -> str:
     """A cell in lines of at most `width` characters, or as its longest word is; whole where it fits."""
     if len(cell) <= width:
         return cell
     lines, at = [""], 0
-    for found in _WORD.finditer(cell):
+    for found in word.finditer(cell):
         gap = cell[at : found.start()] and " "
         at = found.end()
         if lines[-1] and len(lines[-1]) + len(gap) + len(found[0]) > width:
@@ -85,10 +123,14 @@ def _folded(cell: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def paragraph(text: str, *, bold: bool = False, colour: str | None = None) -> None:
+def paragraph(text: str, *, bold: bool = False, colour: str | None = None, indent: str = "") -> None:
     """Text on stdout, in lines that fit the terminal and are at most 100 characters long; no word is cut."""
-    width = min(_WIDTH, _room())
-    echo(textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False), bold=bold, colour=colour)
+    margins = {"initial_indent": indent, "subsequent_indent": f"{indent}  " if indent else ""}
+    lines = textwrap.wrap(
+        visible(text), min(_WIDTH, _room()), break_long_words=False, break_on_hyphens=False, **margins
+    )
+    for line in lines:
+        echo(line, bold=bold, colour=colour)
 
 
 def _room() -> int:

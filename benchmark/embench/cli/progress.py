@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from embench.cli import console
 from embench.records.cost import format_duration
 from embench.texts import visible
 
@@ -39,7 +40,7 @@ class _Display:
         self._first = 0
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not console.asked.quiet:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bars
@@ -57,8 +58,14 @@ class _Display:
         if self._bars is not None:
             self._bars.stop()
 
+    def _due(self) -> bool:
+        """Whether the last line is long enough ago for another one of no great weight."""
+        return console.asked.verbose or time.monotonic() - self._last >= _QUIET_S
+
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
+        if console.asked.quiet:
+            return
         if self._bars is not None:
             self._bars.console.print(visible(text), markup=False, highlight=False)
         else:
@@ -214,7 +221,7 @@ class Progress(_Display):
         if name == "plan":
             expected = self._forecast if self._total else ""
             self._line(f"{self._total} stages to run, {event['done']} already done{expected}")
-        elif name == "stage_started" and event["stage"].get("kind") in _LONG:
+        elif name == "stage_started" and (console.asked.verbose or event["stage"].get("kind") in _LONG):
             self._line(f"started {_title(event['stage'])}")
         elif name == "stage_ended":
             remaining = _about(self._pace.of_all()) if self._done < self._total else ""
@@ -223,7 +230,7 @@ class Progress(_Display):
             self._line(f"failed {_title(event['stage'])}: {event['error']}")
         elif name == "epoch_ended":
             last = event["epoch"] == event.get("epochs")
-            if last or time.monotonic() - self._last >= _QUIET_S:
+            if last or self._due():
                 of = f" of {event['epochs']}" if event.get("epochs") else ""
                 told = f"{_title(event['stage'])}: epoch {event['epoch']}{of} {_loss(event)}".rstrip()
                 self._line(told + ("" if last else _about(self._pace.of_all())))
@@ -257,7 +264,7 @@ class Steps(_Display):
         text = f"{what}: {done / scale:,.0f}{of} {self._unit}"
         if self._bars is not None and self._task is not None:
             self._bars.update(self._task, description=text, total=total or None, completed=done)
-        elif done == total or time.monotonic() - self._last >= _QUIET_S:
+        elif done == total or self._due():
             self._line(text + self._time_left(done, total))
 
     def _time_left(self, done: int, total: int | None) -> str:

@@ -67,7 +67,7 @@ def score(
     show.result(document, result.scores)
     _print_submission(result.manifest)
     console.echo()
-    audit.print_audit(audited)
+    audit.print_audit(audited, skipped=console.asked.verbose)
 
 
 def _warn_of_headlines(manifest: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
