@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import shlex
 import subprocess
@@ -173,6 +174,25 @@ def test_quiet_may_stand_anywhere_and_leaves_the_result(embench, tmp_path, line)
     assert loud.err
     done = embench(*line, "--data-root", tmp_path / "amigos")
     assert (done.code, done.out, done.err) == (0, loud.out, "")
+
+
+def test_a_warning_is_shown_once_however_often_it_comes(embench, monkeypatch):
+    import warnings
+
+    def warn(_=None):
+        for text in ("two packages have it", "two packages have it", "another"):
+            warnings.warn(text, UserWarning, stacklevel=1)
+        warnings.warn_explicit("two packages have it", UserWarning, "elsewhere.py", 3)
+        return []
+
+    monkeypatch.setattr("embench.registry.entries", warn)
+    assert embench("list").err.splitlines() == ["warning: two packages have it", "warning: another"]
+
+
+def test_doctor_has_a_document(embench):
+    found = {row["what"]: row for row in json.loads(embench("doctor", "--json").out)}
+    assert found["embench"]["broken"] is False
+    assert "device" in found
 
 
 @pytest.mark.parametrize("how", ["--no-color", "NO_COLOR"])

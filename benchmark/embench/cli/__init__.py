@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in flags
     shown = console.mode(quiet="--quiet" in flags, verbose="--verbose" in flags, colour="--no-color" not in flags)
     with shown, warnings.catch_warnings(), _terminable() as terminated:
-        warnings.showwarning = _show_warning  # type: ignore[assignment]  # a line for users, not for programmers
+        warnings.showwarning = _show_once()  # type: ignore[assignment]  # a line for users, not for programmers
         try:
             code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
             if code == _INTERRUPTED:  # typer keeps the interrupt to itself and hands back its code
@@ -201,5 +201,13 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
-    console.echo(f"warning: {message}", colour="yellow", err=True)
+def _show_once() -> Callable[..., None]:
+    """Shows each warning of a command line once, however many places it comes from."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: object) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            console.echo(f"warning: {message}", colour="yellow", err=True)
+
+    return show
