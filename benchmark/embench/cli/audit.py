@@ -78,11 +78,11 @@ def print_audit(made: Audit, *, skipped: bool = True) -> None:
     from embench.records.audit import format_counts, skipped_lines
 
     for name, finding in made.findings:
-        console.paragraph(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
+        console.wrapped(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
         for key, value in finding.evidence.items():
-            console.paragraph(f"{key}: {_short(value)}", indent="    ")
-        console.paragraph(f"what to do: {finding.todo}", indent="    ")
-    console.paragraph(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
+            console.wrapped(f"{key}: {_short(value)}", indent="    ")
+        console.wrapped(f"what to do: {finding.todo}", indent="    ")
+    console.wrapped(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
     lines = skipped_lines(made.skipped)
     for line in lines if skipped else []:
         console.note(line)

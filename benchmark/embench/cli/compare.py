@@ -45,13 +45,13 @@ def _show(table: Table, *, every: bool) -> None:
     title = f"target {table.target}, {metric_name(table.metric)} ({table.metric})"
     if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
         listed = join_with_and([str(seed) for seed in more.seeds])
-        console.paragraph(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
+        console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
     rows = [
         [s.name, format_score(s.score.as_json()), s.group, "-" if s.tried is None else str(s.tried), s.run]
         for s in table.standings
     ]
     console.table(["method", table.metric, "group", "tried", "run"], rows, title=title)
-    console.paragraph(
+    console.wrapped(
         "Methods that share a letter are not significantly different. tried: methods that opened these test labels."
     )
     console.echo()
@@ -62,7 +62,7 @@ def _show(table: Table, *, every: bool) -> None:
         tests = [[p.one, p.other, name, format_figure(value, ".4f")] for p in pairs for name, value in p.tests.items()]
         console.table(["one", "other", "test", "p"], tests)
     for pair in pairs if len(pairs) <= 3 else pairs[: len(table.standings) - 1]:
-        console.paragraph(pair.sentence)
+        console.wrapped(pair.sentence)
     if not every:
         console.note("--all shows the other tests and the smallest difference that these subjects could show")
     console.echo()

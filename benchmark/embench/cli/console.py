@@ -94,7 +94,7 @@ def table(
         for row in zip(*(cells for _, *cells in columns), strict=True)
     ]
     if title:
-        paragraph(title, bold=True)
+        wrapped(title, bold=True)
     # Its cells have control characters written out already, and lines of their own.
     typer.echo(tabulate(body, heads, "simple", disable_numparse=True))
     echo()
@@ -123,11 +123,15 @@ def _folded(cell: str, width: int, word: re.Pattern[str] = _WORD) -> str:
     return "\n".join(lines)
 
 
-def paragraph(text: str, *, bold: bool = False, colour: str | None = None, indent: str = "") -> None:
+def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent: str = "") -> None:
     """Text on stdout, in lines that fit the terminal and are at most 100 characters long; no word is cut."""
-    margins = {"initial_indent": indent, "subsequent_indent": f"{indent}  " if indent else ""}
     lines = textwrap.wrap(
-        visible(text), min(_WIDTH, _room()), break_long_words=False, break_on_hyphens=False, **margins
+        visible(text),
+        min(_WIDTH, _room()),
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  " if indent else "",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     for line in lines:
         echo(line, bold=bold, colour=colour)

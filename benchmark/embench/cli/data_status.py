@@ -73,7 +73,7 @@ def _show(facts: list[dict[str, Any]], card: bool) -> None:
         elif fact["state"] == "missing":
             missing.setdefault(fact["get"], []).append(fact["dataset"])
     for get, names in missing.items():  # variants share a download
-        console.paragraph(f"{', '.join(names)}: {get}")
+        console.wrapped(f"{', '.join(names)}: {get}")
 
 
 def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:

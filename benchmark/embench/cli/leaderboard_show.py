@@ -180,7 +180,7 @@ def _print_board(
     keep = [k for k, name in enumerate(heads) if name in _WHOLE]
     console.table(titles, cells, title=_title(section), whole=keep)
     for sentence in sentences:
-        console.paragraph(sentence)
+        console.wrapped(sentence)
     console.echo()
 
 

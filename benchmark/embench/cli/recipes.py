@@ -45,18 +45,18 @@ def print_recipes(kind: str, recipes: Mapping[str, Recipe], dataset: str | None,
         console.table(["--set", *facts], rows, title=f"recipes{where}")
     if trained and (rest := [path for path in paths if path not in own]):
         same = ", ".join(f"{path}={_as_set(usual, path)}" for path in rest)
-        console.paragraph(f"The same in {'all' if len(facts) > 2 else 'these'} recipes: {same}.")
+        console.wrapped(f"The same in {'all' if len(facts) > 2 else 'these'} recipes: {same}.")
     elif not rows:
-        console.paragraph("recipes: no setting of its own")
+        console.wrapped("recipes: no setting of its own")
     if rows:
         example = next((path for path in own if path.endswith((".lr", ".epochs"))), own[0])
         value = _as_set(next(settings for settings in facts.values() if example in settings), example)
         of_one = f" {kind}[eda].{example.partition('.')[2]} changes that of eda alone." if kind == "encoder" else ""
-        console.paragraph(f"To change one: embench run ... --set {example}={value}.{of_one}")
+        console.wrapped(f"To change one: embench run ... --set {example}={value}.{of_one}")
     for preset, recipe in {} if dataset else recipes.items():
         for name, changes in recipe.datasets.items():
             said = ", ".join(f"{path}={_text(value)}" for path, value in _flat(kind, changes))
-            console.paragraph(f"{preset} on {name}: {said}")
+            console.wrapped(f"{preset} on {name}: {said}")
     console.echo()
 
 
@@ -86,11 +86,11 @@ def print_reading(facts: Mapping[str, Any]) -> None:
     if rows:
         console.table(["modality", "channels", "recorded", "read", "band"], rows, title=title)
     else:
-        console.paragraph(f"{title}: it accepts none of the modalities of {facts['dataset']}", bold=True, colour="red")
+        console.wrapped(f"{title}: it accepts none of the modalities of {facts['dataset']}", bold=True, colour="red")
     if facts["not_read"]:
-        console.paragraph(f"{facts['dataset']} has, and the encoder does not read: {', '.join(facts['not_read'])}")
+        console.wrapped(f"{facts['dataset']} has, and the encoder does not read: {', '.join(facts['not_read'])}")
     if facts["lacking"]:
-        console.paragraph(f"the encoder would read, and {facts['dataset']} lacks: {', '.join(facts['lacking'])}")
+        console.wrapped(f"the encoder would read, and {facts['dataset']} lacks: {', '.join(facts['lacking'])}")
     console.echo()
 
 

@@ -77,7 +77,7 @@ def _warn_of_headlines(manifest: Mapping[str, Any], scores: Mapping[str, Any]) -
     absent = sum(row["reason"] == "no prediction in the file" for row in cohort["left_out"])
     for target, headline in scores["headlines"].items():
         if reason := scores["scores"][target].get(headline, {}).get("undefined"):
-            console.paragraph(
+            console.wrapped(
                 f"{target}: no headline. The file predicts {predicted} of {predicted + absent} labelled subjects, and "
                 f"{headline} is {reason if reason.startswith('not ') else f'undefined: {reason}'}.",
                 bold=True,
@@ -90,20 +90,20 @@ def _print_submission(manifest: Mapping[str, Any]) -> None:
     submission, subjects = manifest["outside"], manifest["cohort"]["people"]
     folds = " and ".join(sorted(set(submission["folds"].values())))
     count = f"{len(subjects)} subject{'s' * (len(subjects) != 1)}"
-    console.paragraph(f"{submission['name']}: {submission['rows']} predictions of {count}; folds: {folds}")
+    console.wrapped(f"{submission['name']}: {submission['rows']} predictions of {count}; folds: {folds}")
     for target, missing in submission["missing"].items():
         by_subject = _some([f"{subject} {count}" for subject, count in missing["people"].items()])
         line = f"{target}: {missing['units']} units have no prediction; {missing['labelled']} of them have a label"
-        console.paragraph(f"{line} ({by_subject})", colour="yellow")
+        console.wrapped(f"{line} ({by_subject})", colour="yellow")
     excluded: dict[str, list[str]] = {}
     for row in manifest["cohort"]["left_out"]:
         excluded.setdefault(row["reason"], []).append(row["subject"])
     for reason, names in excluded.items():
-        console.paragraph(f"not scored: {_some(names)}: {reason}")
+        console.wrapped(f"not scored: {_some(names)}: {reason}")
     if manifest["protocol"]["leaks"]:
         broken = "; ".join(manifest["protocol"]["gives_up"].values())
-        console.paragraph(f"{manifest['protocol']['name']} leaks: {broken}")
-    console.paragraph("submission: training data are as declared by its author, not checked")
+        console.wrapped(f"{manifest['protocol']['name']} leaks: {broken}")
+    console.wrapped("submission: training data are as declared by its author, not checked")
 
 
 def _some(items: Sequence[str]) -> str:

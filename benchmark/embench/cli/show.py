@@ -30,7 +30,7 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     """One run: `document` as `run --json` gives it, `scores` as `scores.json` holds them."""
     synthetic = bool(document.get("synthetic"))
     if synthetic:
-        console.paragraph(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
     for target, headline in scores["headlines"].items():
         _scores(target, headline, scores, _folds(scores, target))
         _controls(target, headline, scores)
@@ -39,7 +39,7 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     console.echo(f"run: {document['run']}")
     console.echo(f"files: {document['folder']}")
     if synthetic:
-        console.paragraph(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def results(documents: Sequence[Mapping[str, Any]]) -> None:
@@ -57,7 +57,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
             )  # fmt: skip
     console.table(["run", "target", "headline", "score", *cost.COST_COLUMNS, "files"], rows)
     if any(document.get("synthetic") for document in documents):
-        console.paragraph(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
@@ -82,7 +82,7 @@ def print_plan(description: Mapping[str, Any]) -> None:
             console.table(headers, rows, title=name)
         elif key != "smallest_difference_note":
             note = f" ({description['smallest_difference_note']})" if key == "smallest_difference" else ""
-            console.paragraph(f"{name}: {_plan_value(key, item)}{note}")
+            console.wrapped(f"{name}: {_plan_value(key, item)}{note}")
 
 
 _PLAN_WORDS = {
@@ -160,9 +160,9 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
         console.table(["control", headline, "difference", "cleared"], rows, title=f"target {target}, controls")
     scored = {name: by_target.get(target, {}) for name, by_target in scores.get("controls", {}).items()}
     if note := control_note(headline, own, scored):
-        console.paragraph(note)
+        console.wrapped(note)
     if failed:
-        console.paragraph(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
+        console.wrapped(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
 
 
 def _side_by_side(target: str, headline: str, metric: str, scores: Mapping[str, Any]) -> None:
@@ -175,7 +175,7 @@ def _side_by_side(target: str, headline: str, metric: str, scores: Mapping[str, 
         rows.append([name, told or score_or_reason(control.get(metric, {}))])
     console.table(["method or control", metric], rows, title=f"target {target}, method and controls side by side")
     why = f"{headline} is undefined ({own[headline]['undefined']})"
-    console.paragraph(f"{target}: {why}, so no control is cleared and nothing is ranked", bold=True, colour="red")
+    console.wrapped(f"{target}: {why}, so no control is cleared and nothing is ranked", bold=True, colour="red")
 
 
 def _cost(measured: Mapping[str, Any]) -> None:
