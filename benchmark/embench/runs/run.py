@@ -120,7 +120,8 @@ def _foretell(plans: Sequence[Plan], workers: int | None, on_event: EventCallbac
     here fails in its stage as well, which says whose fault it is."""
     from embench.planning.forecast import forecast
 
-    root, seconds, seen = stage_folder(plans[0].request.runs_folder), 0.0, set()
+    root, seconds = stage_folder(plans[0].request.runs_folder), 0.0
+    seen: set[str] = set()
     for planned in plans:
         stages = planned.graph.stages
         done = seen | {id_ for id_ in stages if Folder(root, id_).done}
