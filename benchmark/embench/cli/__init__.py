@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in flags
     shown = console.mode(quiet="--quiet" in flags, verbose="--verbose" in flags, colour="--no-color" not in flags)
     with shown, warnings.catch_warnings(), _terminable() as terminated:
-        warnings.showwarning = _show_once()  # type: ignore[assignment]  # a line for users, not for programmers
+        warnings.showwarning = _show_once()  # a line for users, not for programmers
         try:
             code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
             if code == _INTERRUPTED:  # typer keeps the interrupt to itself and hands back its code
