@@ -14,6 +14,7 @@ _PACKAGES = (
 )  # fmt: skip
 """What tests install in folders of their own, which are gone with the test."""
 
+os.environ["COLUMNS"] = "500"  # a row of a table is a line, but in tests of how tables fit a terminal
 
 CHROMIUM_FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
 CHROMIUM_FLAGS += "--disable-component-update --disable-sync"

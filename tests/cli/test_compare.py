@@ -55,9 +55,27 @@ def test_a_table_and_sentences_to_quote(folders: list[str], capsys: pytest.Captu
     assert main(["compare", *folders]) == 0
     out = capsys.readouterr().out
     assert "target stress, AUROC within subject (auroc_within)" in out
+    assert "differ in seeds" not in out
+    out = " ".join(out.split())
     assert out.count("Holm-corrected, 14 subjects") == 3
     assert "is better than c by" in out
     assert "can't be told apart" in out
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_fits_a_terminal_and_has_all_tests_with_all(
+    folders: list[str], width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["compare", *folders]) == 0
+    short = capsys.readouterr().out
+    assert max(map(len, short.splitlines())) <= width
+    assert "different" in short
+    assert "wilcoxon" not in short
+    assert main(["compare", *folders, "--all"]) == 0
+    full = capsys.readouterr().out
+    assert max(map(len, full.splitlines())) <= width
+    assert {"wilcoxon", "permutation", "detectable"} <= set(full.split())
 
 
 def test_one_document_says_the_same(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +122,9 @@ def test_runs_of_other_seeds_are_compared_on_those_that_all_have(
     [pair] = table["comparisons"]
     assert pair["seeds"] == [1, 2]
     assert pair["sentence"].endswith("; on the seeds that all have, 1 and 2.")
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "The runs differ in seeds: compared on those that all have (1 and 2)."
     same = compare(with_seeds(one, 1, 2), with_seeds(other, 1, 2))
     assert pair["difference"]["mean"] == pytest.approx(same.difference.mean)
     assert pair["p"] == same.p

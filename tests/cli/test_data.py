@@ -366,3 +366,17 @@ def test_prepare_once(embench, root):
 
 def test_unknown_protocol(embench, root):
     assert embench("data", "prepare", "amigos", "--data-root", root, "--protocol", "subject").code == 2
+
+
+@pytest.mark.parametrize("command", [("data", "status"), ("data", "verify", "amigos"), ("doctor",)])
+def test_a_data_root_one_level_too_deep_is_said_in_a_line(embench, tmp_path, command):
+    (tmp_path / "amigos" / "Data_preprocessed").mkdir(parents=True)
+    done = embench(*command, "--data-root", tmp_path / "amigos")
+    [line] = [line for line in (done.out + done.err).splitlines() if "name the one above it" in line]
+    assert line.rstrip().endswith(str(tmp_path))
+
+
+def test_a_data_root_that_does_not_exist_is_said_once(embench, tmp_path):
+    done = embench("data", "status", "--data-root", tmp_path / "nowhere")
+    assert done.code == 0
+    assert done.err == f"--data-root is {tmp_path / 'nowhere'}, which does not exist\n"

@@ -1,14 +1,19 @@
 """Exit codes and messages: what goes wrong ends with the right code and one message that says what to do."""
 
 import errno
+import io
+import json
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
+import typer
 
 from embench import errors
-from embench.cli import doctor, listing, main
+from embench.cli import app, doctor, listing, main
+from embench.cli.examples import EXAMPLES
 
 
 @pytest.fixture
@@ -133,6 +138,82 @@ def test_help_of_every_command(embench):
         assert embench(command, "--help").code == 0
     for group in (("data", "status"), ("data", "labels"), ("leaderboard", "build")):
         assert embench(*group, "--help").code == 0
+
+
+def _commands(group, words=()):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*words, name))
+        else:
+            yield " ".join((*words, name)), command
+
+
+def test_every_command_has_examples_whose_options_it_has(embench):
+    group = typer.main.get_command(app)
+    for name, command in _commands(group):
+        options = {text for param in command.params for text in param.opts} | {"--dry-run"}
+        lines = EXAMPLES[name]
+        assert lines, name
+        for line in lines:
+            words = shlex.split(line)
+            assert words[: 1 + len(name.split())] == ["embench", *name.split()], line
+            assert {word for word in words if word.startswith("--")} <= options, line
+        assert lines[0] in embench(*name.split(), "--help").out
+
+
+def test_options_of_run_stand_in_groups_and_keep_their_brackets(embench):
+    out = embench("run", "--help").out
+    assert [out.count(f" {title} ") for title in ("Method and data", "Experiments", "Files", "Machine")] == [1] * 4
+    assert "ecg[left]" in out
+
+
+@pytest.mark.parametrize("line", [("-q", "data", "status"), ("data", "status", "--quiet"), ("data", "-q", "status")])
+def test_quiet_may_stand_anywhere_and_leaves_the_result(embench, tmp_path, line):
+    (tmp_path / "amigos").mkdir()
+    loud = embench("data", "status", "--data-root", tmp_path / "amigos")
+    assert loud.err
+    done = embench(*line, "--data-root", tmp_path / "amigos")
+    assert (done.code, done.out, done.err) == (0, loud.out, "")
+
+
+def test_a_warning_is_shown_once_however_often_it_comes(embench, monkeypatch):
+    import warnings
+
+    def warn(_=None):
+        for text in ("two packages have it", "two packages have it", "another"):
+            warnings.warn(text, UserWarning, stacklevel=1)
+        warnings.warn_explicit("two packages have it", UserWarning, "elsewhere.py", 3)
+        return []
+
+    monkeypatch.setattr("embench.registry.entries", warn)
+    assert embench("list").err.splitlines() == ["warning: two packages have it", "warning: another"]
+
+
+def test_doctor_has_a_document(embench):
+    found = {row["what"]: row for row in json.loads(embench("doctor", "--json").out)}
+    assert found["embench"]["broken"] is False
+    assert "device" in found
+
+
+@pytest.mark.parametrize("how", ["--no-color", "NO_COLOR"])
+def test_without_colour_a_terminal_gets_no_escapes(monkeypatch, how):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def printed(*flags):
+        terminal = Terminal()
+        monkeypatch.setattr("sys.stderr", terminal)
+        assert main(["info", "cnn_ft", *flags]) == 2
+        return terminal.getvalue()
+
+    assert "\x1b[" in printed()
+    if how == "NO_COLOR":
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert "\x1b[" not in printed()
+    else:
+        assert "\x1b[" not in printed(how)
+        assert "\x1b[" in printed()  # it holds for one line alone
 
 
 def test_warnings_are_one_line(embench, acme):

@@ -4,12 +4,13 @@ import io
 
 import pytest
 
+from embench.cli import console
 from embench.cli import progress as module
 from embench.cli.progress import Progress, Steps, format_duration
 
 STAGE = {"id": "a", "kind": "unimodal", "fold": 1, "seed": 0, "modality": "eda", "target": "arousal"}
 EVENTS = [
-    {"event": "plan", "total": 2, "done": 3},
+    {"event": "plan", "total": 2, "done": 3, "stages": [STAGE, {"id": "b", "kind": "predict"}]},
     {"event": "note", "text": "preparing [amigos]"},
     {"event": "stage_started", "stage": STAGE},
     {"event": "epoch_ended", "stage": STAGE, "epoch": 1, "epochs": 2, "loss": 0.7},
@@ -61,6 +62,14 @@ def test_bars_on_a_terminal(monkeypatch):
     assert "preparing [amigos]" in terminal.getvalue()
 
 
+@pytest.mark.parametrize(("flags", "lines"), [({"quiet": True}, 0), ({"verbose": True}, 8), ({}, 6)])
+def test_quiet_and_verbose(capsys, flags, lines):
+    with console.mode(**{"quiet": False, "verbose": False, "colour": True, **flags}), Progress() as progress:
+        for event in EVENTS:
+            progress.event(event)
+    assert len(capsys.readouterr().err.splitlines()) == lines
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(4, "4 s"), (61, "1 min"), (5000, "83 min"), (9000, "2.5 h")])
 def test_duration(seconds, text):
     assert format_duration(seconds) == text
@@ -88,3 +97,70 @@ def test_a_download_that_goes_on_is_timed_by_what_it_gains(capsys, monkeypatch):
         steps(920_000_000, 1_000_000_000, "downloading x.zip")
         steps(10, None, "downloading y.zip")
     assert capsys.readouterr().err.splitlines() == ["downloading x.zip: 920 of 1,000 MB, about 1 min left"]
+
+
+def stages(*kinds):
+    return [{"id": f"{kind} {k}", "kind": kind, "fold": k} for k in range(5) for kind in kinds]
+
+
+def test_time_left_comes_from_stages_of_the_same_kind_and_not_from_what_came_before_them(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    todo = stages("estimator", "predict")
+    with Progress() as progress:
+        progress.event({"event": "plan", "total": 10, "done": 0, "stages": todo})
+        now[0] = 300.0  # features are computed
+        for done, stage in enumerate(todo, 1):
+            progress.event({"event": "stage_started", "stage": stage})
+            now[0] += 20.0 if stage["kind"] == "estimator" else 1.0
+            progress.event({"event": "stage_ended", "stage": stage, "figures": {}, "done": done, "total": 10})
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("finished")]
+    assert lines[0] == "finished estimator fold 0 (1 of 10, about 1 min left)"  # 4 others of 20 s
+    assert lines[1] == "finished predict fold 0 (2 of 10, about 1 min left)"
+    assert lines[8] == "finished estimator fold 4 (9 of 10, about 1 s left)"
+    assert lines[9] == "finished predict fold 4 (10 of 10)"
+
+
+def test_epochs_tell_the_time_left_before_the_first_stage_is_over_and_workers_share_it(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    todo = stages("fusion")
+    with Progress() as progress:
+        progress.event({"event": "plan", "total": 5, "done": 0, "stages": todo})
+        for stage in todo[:2]:
+            progress.event({"event": "stage_started", "stage": stage})
+        now[0] = 60.0
+        progress.event({"event": "epoch_ended", "stage": todo[0], "epoch": 1, "epochs": 10, "loss": 0.5})
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == "fusion fold 0: epoch 1 of 10 loss 0.5000, about 24 min left"  # (5 x 600 s - 2 x 60 s) / 2
+
+
+def test_a_long_job_is_foretold_with_ways_to_make_it_smaller(capsys):
+    with Progress(["--recipe quick", "--seeds 0"]) as progress:
+        progress.event({"event": "forecast", "seconds": 500.0})
+        progress.event({"event": "plan", "total": 2, "done": 0})
+        progress.event({"event": "forecast", "seconds": 5691.0})
+        progress.event({"event": "plan", "total": 15, "done": 0})
+    assert capsys.readouterr().err.splitlines() == [
+        "2 stages to run, 0 already done, about 8 min",
+        "warning: this takes about 1.6 h on this machine; to make it smaller: --recipe quick, --seeds 0",
+        "15 stages to run, 0 already done, about 1.6 h",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "ways"),
+    [
+        ({}, ["--recipe quick", "--seeds 0", "--modalities with one of them"]),
+        ({"recipe": "quick", "seeds": "2", "modalities": "eda"}, []),
+        (
+            {"recipe": "small", "seeds": "0", "modalities": "eda,ppg"},
+            ["--recipe quick", "--modalities with one of them"],
+        ),
+    ],
+)
+def test_ways_to_make_a_run_smaller_are_those_that_it_has_left(options, ways):
+    from embench.cli.run import smaller
+    from embench.planning.request import request_of
+
+    assert smaller(request_of(dataset="deap", encoder="tcn", **options)) == ways

@@ -129,7 +129,8 @@ def test_dry_run_prints_the_plan_and_runs_nothing(embench, runner):
     done = embench(*LINE, "--dry-run")
     assert len(runner) == 1
     assert "dataset: amigos" in done.out
-    assert "expected_s: 1.5" in done.out
+    assert "expected time: about 2 s" in done.out
+    assert "warning" not in done.err
     assert json.loads(embench(*LINE, "--dry-run", "--json").out)["folds"] == [{"seed": 0, "test": 4}]
 
 

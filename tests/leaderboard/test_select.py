@@ -20,6 +20,11 @@ from .test_board import put
 PUBLISHED = Path(__file__).parents[2] / "leaderboards"
 
 
+@pytest.fixture(autouse=True)
+def unknown_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+
+
 @pytest.fixture
 def boards(tmp_path: Path) -> Path:
     """Three methods on one board, one of which took long, and a board that leaks."""
@@ -100,7 +105,7 @@ def test_the_default_table_is_narrow_and_names_once_what_all_rows_share(show: An
     text = show()
     assert max(map(len, text.splitlines())) <= 100
     assert "stress_predict, segment-random-legacy, leaks, target stress" in text
-    first = text.split("\n\n")[0]
+    first = text.split("\n\n\n")[0]
     assert "All methods: recipe small; evidence reproduced; suspicious: no." in first
     [svm] = [line for line in first.splitlines() if "bbbbbbbbbb" in line]
     assert svm.split()[:4] == ["1-3", "handcrafted", "+", "svm"]

@@ -249,14 +249,14 @@ def test_folds_of_the_file_are_what_controls_are_fitted_in(arousal, scored):
     assert roles["p00", "1"] == "train"
 
 
-def test_one_fold_of_some_subjects_is_trained_on_the_others_and_of_all_on_nobody(arousal, scored):
+def test_one_fold_of_some_subjects_is_trained_on_the_others_and_of_all_on_nobody(arousal, scored, tmp_path):
     rows = [{**row, "fold": 0} for row in rows_of(arousal.folder / "predictions.csv.gz")]
     tested = ("p00", "p01", "p02")
     made = scored([row for row in rows if row["subject"] in tested])
     folds = record.read_record(made.folder).folds
     assert {row["subject"] for row in folds if row["role"] == "train"} == {f"p0{n}" for n in range(3, 8)}
     assert made.scores["controls"]["prior"]["arousal"]["auroc_within"]["mean"] == 0.5
-    unlabelled = scored(rows)
+    unlabelled = scored(rows, out=tmp_path / "out" / "all")
     reasons = {name: c["arousal"].get("undefined") for name, c in unlabelled.scores["controls"].items()}
     assert set(reasons.values()) == {"no training unit has a label"}
     assert unlabelled.scores["cleared_all"] is False

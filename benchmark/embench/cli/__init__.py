@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -24,8 +24,10 @@ from embench.cli import (
     baselines,
     claims,
     compare,
+    console,
     data,
     doctor,
+    examples,
     export,
     grid,
     leaderboard,
@@ -61,6 +63,7 @@ app.command("report")(report.report)
 app.add_typer(data.data_app, name="data")
 app.add_typer(weights.weights_app, name="weights")
 app.add_typer(leaderboard.leaderboard_app, name="leaderboard")
+examples.add_examples(app)
 
 # What a machine does when it gives out: no space or quota left, a read-only or refused place, too many open files.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
@@ -81,9 +84,25 @@ def _global(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only: no progress.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print every epoch and every stage, and every skipped check.")
+    ] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Print without colours, as NO_COLOR=1 does.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback when something fails.")] = False,
 ) -> None:
-    """Options that stand before the command; `main` reads `--debug` wherever it stands."""
+    """Options that hold for every command; `main` reads all but `--version` wherever they stand."""
+
+
+_ANYWHERE = {"-q": "--quiet", "-v": "--verbose", "--quiet": "", "--verbose": "", "--no-color": "", "--debug": ""}
+"""Flags that may stand anywhere before `--`, and what short ones are short for."""
+
+
+def _take_flags(arguments: Sequence[str]) -> tuple[list[str], set[str]]:
+    """The arguments without the flags that may stand anywhere, and those flags."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    flags = {_ANYWHERE[argument] or argument for argument in arguments[:end] if argument in _ANYWHERE}
+    return [a for k, a in enumerate(arguments) if k >= end or a not in _ANYWHERE], flags
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,10 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.platform == "win32" and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # a pipe there has 256 characters otherwise, and no bars among them
     raw = list(sys.argv[1:] if arguments is None else arguments)
-    parsed = [argument for argument in raw if argument != "--debug"]
-    debug = len(parsed) < len(raw)
-    with warnings.catch_warnings(), _terminable() as terminated:
-        warnings.showwarning = _show_warning  # type: ignore[assignment]  # a line for users, not for programmers
+    parsed, flags = _take_flags(raw)
+    debug = "--debug" in flags
+    shown = console.mode(quiet="--quiet" in flags, verbose="--verbose" in flags, colour="--no-color" not in flags)
+    with shown, warnings.catch_warnings(), _terminable() as terminated:
+        warnings.showwarning = _show_once()  # a line for users, not for programmers
         try:
             code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
             if code == _INTERRUPTED:  # typer keeps the interrupt to itself and hands back its code
@@ -175,11 +195,19 @@ def _one_line(error: BaseException) -> str:
 
 def _fail(message: str, code: int) -> int:
     first, _, rest = visible(message).partition("\n")
-    typer.secho(first, fg=typer.colors.RED, err=True)
+    console.echo(first, colour="red", err=True)
     if rest:
         typer.echo(rest, err=True)
     return code
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
-    typer.secho(visible(f"warning: {message}"), fg=typer.colors.YELLOW, err=True)
+def _show_once() -> Callable[..., None]:
+    """Shows each warning of a command line once, however many places it comes from."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: object) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            console.echo(f"warning: {message}", colour="yellow", err=True)
+
+    return show

@@ -73,18 +73,21 @@ def _scored(file: Path, dataset: str | None, data_root: Path | None) -> Path:
     return external.score(file, dataset, data_root=data_root).folder
 
 
-def print_audit(made: Audit) -> None:
-    """The findings, the severe ones first, and the skipped checks."""
+def print_audit(made: Audit, *, skipped: bool = True) -> None:
+    """The findings, the severe ones first, and the `skipped` checks, or how many they are."""
     from embench.records.audit import format_counts, skipped_lines
 
     for name, finding in made.findings:
-        console.echo(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
+        console.wrapped(f"{finding.severity}: {finding.what} [{name}]", colour=_COLOURS[finding.severity])
         for key, value in finding.evidence.items():
-            console.echo(f"    {key}: {_short(value)}")
-        console.echo(f"    what to do: {finding.todo}")
-    console.echo(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
-    for line in skipped_lines(made.skipped):
+            console.wrapped(f"{key}: {_short(value)}", indent="    ")
+        console.wrapped(f"what to do: {finding.todo}", indent="    ")
+    console.wrapped(f"{made.run}: {len(made.checks)} checks, {format_counts(made.counts)}")
+    lines = skipped_lines(made.skipped)
+    for line in lines if skipped else []:
         console.note(line)
+    if lines and not skipped:
+        console.note(f"{len(lines)} checks were skipped; --verbose shows why")
 
 
 def _short(value: object) -> str:

@@ -110,29 +110,29 @@ def _print(
     every: Sequence[ClaimResult | Measured] = [*rows, *values]
     generated = any(row.synthetic for row in every)
     if generated:
-        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
     heads = ["dataset", "target", "protocol", "score", "published", "measured (a - b)", "p, Holm", "verdict", "size"]
     for claim in tested:
         own = [row for row in rows if row.claim is claim]
         compared = [row for row in own if row.status == "compared"]
-        console.echo(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
+        console.wrapped(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
         console.echo(f"a: {_line(claim.options('a', _first(claim, own)))}")
         console.echo(f"b: {_line(claim.options('b', _first(claim, own)))}")
         if compared:
             console.table([*heads, "cost", "recipe"], [_cells(row) for row in compared])
         for line in _not_compared([row for row in own if row.status != "compared"]):
-            console.echo(line)
+            console.wrapped(line)
         if claim.remarks:
-            console.echo(claim.remarks)
+            console.wrapped(claim.remarks)
         console.echo()
     _print_measured(values)
     for what_to_do in dict.fromkeys(row.what_to_do for row in every if row.what_to_do):
-        console.echo(f"what to do: {what_to_do}")
+        console.wrapped(f"what to do: {what_to_do}")
     _print_untested(untested)
     if any(row.status in ("compared", "measured") for row in every):
-        console.echo(MEANING)
+        console.wrapped(MEANING)
     if generated:
-        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def _print_measured(values: Sequence[Measured]) -> None:
@@ -141,19 +141,19 @@ def _print_measured(values: Sequence[Measured]) -> None:
     for paper, claim in dict.fromkeys((row.claim.paper, row.claim.id) for row in values):
         own = [row for row in values if (row.claim.paper, row.claim.id) == (paper, claim)]
         about = own[0].claim
-        console.echo(f"{paper} {claim}: {about.claim}", bold=True)
+        console.wrapped(f"{paper} {claim}: {about.claim}", bold=True)
         for name, run in about.runs.items():
             console.echo(f"{name}: {_line(run.stated)}")
         if known := [_measured_cells(row) for row in own if row.status == "measured"]:
             console.table([*heads, "size"], known)
         for protocol, what in {name: text for row in own for name, text in row.leaks.items()}.items():
-            console.echo(f"{protocol} leaks: {what}")
+            console.wrapped(f"{protocol} leaks: {what}")
         for row in own:
             if row.status != "measured":
                 where = " ".join(filter(None, [row.dataset, row.target]))
-                console.echo(f"{row.status}: {where}" + (f": {row.reason}" if row.reason else ""))
+                console.wrapped(f"{row.status}: {where}" + (f": {row.reason}" if row.reason else ""))
         if about.remarks:
-            console.echo(about.remarks)
+            console.wrapped(about.remarks)
         console.echo()
 
 

@@ -20,6 +20,9 @@ def compare(
     ],
     target: Annotated[str | None, typer.Option("--target", help="Targets, comma-separated; default: all.")] = None,
     metric: Annotated[str | None, typer.Option("--metric", help="Metric to compare instead of the headline.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every test, its p, and the difference that is detectable.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare runs in pairs, on the units that all of them predicted."""
@@ -33,48 +36,50 @@ def compare(
         console.document({"targets": [table.as_json() for table in tables]})
         return
     for table in tables:
-        _show(table)
+        _show(table, every=every)
 
 
-def _show(table: Table) -> None:
-    from embench.records.wording import format_score, metric_name
+def _show(table: Table, *, every: bool) -> None:
+    from embench.records.wording import format_figure, format_score, join_with_and, metric_name
 
     title = f"target {table.target}, {metric_name(table.metric)} ({table.metric})"
+    if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
+        listed = join_with_and([str(seed) for seed in more.seeds])
+        console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
     rows = [
         [s.name, format_score(s.score.as_json()), s.group, "-" if s.tried is None else str(s.tried), s.run]
         for s in table.standings
     ]
     console.table(["method", table.metric, "group", "tried", "run"], rows, title=title)
-    console.echo(
+    console.wrapped(
         "Methods that share a letter are not significantly different. tried: methods that opened these test labels."
     )
     console.echo()
     pairs = table.comparisons
-    tests = list(dict.fromkeys(name for pair in pairs for name in pair.tests))
-    heads = ["one", "other", "difference", "p, Holm", *(f"p, {name}" for name in tests), "detectable", ""]
-    console.table(heads, [_cells(pair, tests) for pair in pairs])
+    heads = ["one", "other", "difference", "p, Holm", *(["detectable"] if every else []), "verdict"]
+    console.table(heads, [_cells(pair, every=every) for pair in pairs])
+    if every:
+        tests = [[p.one, p.other, name, format_figure(value, ".4f")] for p in pairs for name, value in p.tests.items()]
+        console.table(["one", "other", "test", "p"], tests)
     for pair in pairs if len(pairs) <= 3 else pairs[: len(table.standings) - 1]:
-        console.echo(pair.sentence)
+        console.wrapped(pair.sentence)
+    if not every:
+        console.note("--all shows the other tests and the smallest difference that these subjects could show")
     console.echo()
 
 
-def _cells(pair: Comparison, tests: list[str]) -> list[str]:
+def _cells(pair: Comparison, *, every: bool) -> list[str]:
     from embench.records.wording import format_figure, format_score
 
-    figures = [format_figure(pair.tests.get(name), ".4f") for name in tests]
-    detectable = format_figure(pair.smallest)
     verdicts = [
-        *(["different"] if pair.different else []),
-        *(["equivalent"] if pair.equivalent else []),
+        "different" if pair.different else "equivalent" if pair.equivalent else "not told apart",
         *(["unequal tuning"] if pair.unequal_tuning else []),
     ]
-    difference = format_score(pair.difference.as_json())
     return [
         pair.one,
         pair.other,
-        difference,
+        format_score(pair.difference.as_json()),
         format_figure(pair.holm, ".4f"),
-        *figures,
-        detectable,
+        *([format_figure(pair.smallest)] if every else []),
         ", ".join(verdicts),
     ]

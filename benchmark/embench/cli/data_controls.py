@@ -54,7 +54,7 @@ def controls(
     from embench.cli import show
 
     if found["synthetic"]:
-        console.echo(show.SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.wrapped(show.SYNTHETIC_SCORES, bold=True, colour="yellow")
     for name, headline in found["headlines"].items():
         _show(name, headline, found)
 
@@ -84,5 +84,5 @@ def _show(target: str, headline: str, found: Mapping[str, Any]) -> None:
                 reasons.setdefault(number["undefined"], []).append(name)
         for reason, names in reasons.items():
             of = "" if len(names) == len(scored) else f" of {join_with_and(names)}"
-            console.echo(f"{metric}{of} is undefined: {reason}")
+            console.wrapped(f"{metric}{of} is undefined: {reason}")
     console.echo()

@@ -76,19 +76,19 @@ def labels(
 
 
 def _show(described: Mapping[str, Any]) -> None:
-    console.echo(f"{described['target']} ({described['kind']}, from {described['label']})", bold=True)
+    console.wrapped(f"{described['target']} ({described['kind']}, from {described['label']})", bold=True)
     if described["units"]:
         dropped = ", ".join(f"{reason}: {count}" for reason, count in described["dropped"].items())
         unit = "whole recordings" if described["unit_s"] is None else f"units of {described['unit_s']:g} s"
-        console.echo(
+        console.wrapped(
             f"{described['units']} {unit}, {described['labelled']} with a label" + (f" ({dropped})" if dropped else "")
         )
         _subjects(described)
-        console.echo(_variance(described["variance"]))
+        console.wrapped(_variance(described["variance"]))
         for found in described["agreement"]:
             _agreement(found)
     for warning in described["warnings"]:
-        console.echo(f"warning: {warning}", colour="yellow")
+        console.wrapped(f"warning: {warning}", colour="yellow")
     console.echo()
 
 
@@ -104,7 +104,7 @@ def _show_quality(judged: Sequence[Mapping[str, Any]], described: Mapping[str, A
     console.table(heads, rows, title=f"quality of signals, 0 to 1, {unit}")
     for one in judged:
         if "undefined" in one:
-            console.echo(f"{one['modality']}: no index of quality: {one['undefined']}")
+            console.wrapped(f"{one['modality']}: no index of quality: {one['undefined']}")
     console.echo()
 
 
@@ -128,10 +128,10 @@ def _subjects(described: Mapping[str, Any]) -> None:
     console.table(heads, rows)
     for key, what in (("one_class_only", "labels do not vary"), ("without_any_label", "no label at all")):
         if described[key]:
-            console.echo(f"{what}: {', '.join(described[key])}")
+            console.wrapped(f"{what}: {', '.join(described[key])}")
     at_cut = described["at_cut"]
     if at_cut:
-        console.echo(f"on the cut of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
+        console.wrapped(f"on the cut of {at_cut['cut']:g}: {at_cut['units']} units ({at_cut['share']:.1%})")
 
 
 def _legend(described: Mapping[str, Any]) -> list[str]:
@@ -161,7 +161,7 @@ def _variance(variance: Mapping[str, Any]) -> str:
 
 def _agreement(found: Mapping[str, Any]) -> None:
     alpha = format_figure(found["alpha"], missing=found.get("undefined", "-"))
-    console.echo(f"agreement of {', '.join(found['labels'])} on {found['units']} units:")
+    console.wrapped(f"agreement of {', '.join(found['labels'])} on {found['units']} units:")
     console.echo(f"Krippendorff's alpha ({found['metric']}): {alpha}")
     heads = [head for head in ("one", "other", "units", "spearman", "ccc", "equal") if head in found["pairs"][0]]
     console.table(heads, [[format_value(row[head], missing="-") for head in heads] for row in found["pairs"]])

@@ -56,18 +56,24 @@ def status(
 
 
 def _show(facts: list[dict[str, Any]], card: bool) -> None:
-    columns = ("dataset", "state", "verified", "labels_public", "licence", "folder")
+    columns = ["dataset", "state", "verified", "labels_public", "licence", *(["folder"] if card else [])]
     rows = [[str(fact.get(column) or "") for column in columns] for fact in facts]
-    console.table(["dataset", "state", "verified", "labels public", "licence", "folder"], rows)
+    console.table([column.replace("_", " ") for column in columns], rows)
     if card:
         console.table(["card", ""], [[key.replace("_", " "), str(facts[0][key])] for key in _CARD if facts[0][key]])
         if "people" in facts[0]:
             console.echo(f"{facts[0]['people']} subjects")
-    for fact in [] if card else facts:  # one that is named ends with its own error
+    if card:  # one that is named ends with its own error
+        return
+    console.echo(f"data root: {Path(facts[0]['folder']).parent}")
+    missing: dict[str, list[str]] = {}
+    for fact in facts:
         if fact["broken"]:
             console.note(f"{fact['dataset']}: {fact['broken']}")
         elif fact["state"] == "missing":
-            console.echo(f"{fact['dataset']}: {fact['get']}")
+            missing.setdefault(fact["get"], []).append(fact["dataset"])
+    for get, names in missing.items():  # variants share a download
+        console.wrapped(f"{', '.join(names)}: {get}")
 
 
 def _status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import embench
 from embench.cli import console
-from embench.cli.options import DataRoot
+from embench.cli.options import DataRoot, Json
 from embench.errors import CheckFailed, EmbenchError
 
 _LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "pydantic", "soxr", "neurokit2")
@@ -27,11 +27,15 @@ class Diagnosis(NamedTuple):
     broken: bool = False
 
 
-def doctor(data_root: DataRoot = None) -> None:
+def doctor(data_root: DataRoot = None, as_json: Json = False) -> None:
     """Check versions, device, disk, data and plugins; exit with 1 if something is broken."""
-    found = [*_versions(), *_device(), *_disk(), *_data(data_root), *_plugins()]
-    rows = [[f.what, "BROKEN" if f.broken else "ok", f.detail] for f in found]
-    console.table(["what", "state", "detail"], rows)
+    with console.stdout_kept(as_json):
+        found = [*_versions(), *_device(), *_disk(), *_data(data_root), *_plugins()]
+    if as_json:
+        console.document([f._asdict() for f in found])
+    else:
+        rows = [[f.what, "BROKEN" if f.broken else "ok", f.detail] for f in found]
+        console.table(["what", "state", "detail"], rows)
     broken = [f.what for f in found if f.broken]
     if broken:
         raise CheckFailed(f"{len(broken)} broken: {', '.join(broken)}", where="embench doctor")

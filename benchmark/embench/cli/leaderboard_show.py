@@ -16,8 +16,6 @@ from embench.records import cost
 from embench.records.wording import format_control, format_figure, format_score
 from embench.texts import markdown
 
-_WIDTH = 100
-"""Columns of text that a table takes at most, unless its own columns were chosen and need more."""
 DEFAULT = (
     "rank",
     "method",
@@ -180,9 +178,9 @@ def _print_board(
         typer.echo("\n" + "\n".join(map(markdown, sentences)) + "\n")
         return
     keep = [k for k, name in enumerate(heads) if name in _WHOLE]
-    console.narrow_table(titles, cells, title=_title(section), width=_WIDTH, whole=keep)
+    console.table(titles, cells, title=_title(section), whole=keep)
     for sentence in sentences:
-        console.wrapped(sentence, _WIDTH)
+        console.wrapped(sentence)
     console.echo()
 
 

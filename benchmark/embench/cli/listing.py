@@ -1,14 +1,17 @@
-"""`embench list` and `embench info`: what registry files say, nothing imported."""
+"""`embench list`, which shows what registry files say and imports nothing, and `embench info`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from embench.cli import console
-from embench.cli.options import Json
-from embench.errors import UsageError
+from embench.cli.options import DataRoot, Json, completes
+from embench.errors import EmbenchError, UsageError
+from embench.planning.request import Request
 
 if TYPE_CHECKING:
     from embench.registry import Entry, ModalityDefinition
@@ -44,8 +47,23 @@ def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
         console.table(["kind", "name", "reason", "file"], broken, title="broken")
 
 
-def info(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a plugin, or package/name.")]) -> None:
-    """Describe a plugin: kind, summary, paper, licence, source."""
+def info(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of a plugin, or package/name.", autocompletion=completes(None))
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset", autocompletion=completes("dataset"), help="Show how an encoder reads this dataset as well."
+        ),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option("--protocol", autocompletion=completes("protocol"), help="Protocol whose filters apply.")
+    ] = Request.protocol,
+    data_root: DataRoot = None,
+    as_json: Json = False,
+) -> None:
+    """Describe a plugin: kind, summary, paper, licence, source; its recipes and the settings that `--set` changes."""
     from embench import registry
     from embench.registry.naming import did_you_mean
 
@@ -55,13 +73,22 @@ def info(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a plu
     if not found and not defined:
         hint = did_you_mean(name, {*(e.name for e in known), *(m.name for m in modalities)}) or "embench list"
         raise UsageError(f"no plugin is called `{name}`", hint=hint)
-    for entry in found:
-        facts = {**_facts(entry), "origin": registry.origin(entry)}
-        rows = [[key, _told(value)] for key, value in facts.items() if value]
-        console.table(["field", "value"], rows, title=entry.full_name)
+    if dataset and not any(entry.kind == "encoder" for entry in found):
+        kind = found[0].kind if found else registry.MODALITY
+        raise UsageError(f"{name} is a {kind}, which reads no dataset by itself", where="--dataset")
+    with console.stdout_kept(as_json):
+        documents = [_described(entry, dataset, protocol, data_root) for entry in found]
+    if as_json:
+        console.document([*documents, *map(_facts_of_modality, defined)])
+        return
+    for entry, document in zip(found, documents, strict=True):
+        _print_plugin(entry, document, dataset)
     for modality in defined:
-        rows = [[key, _told(value)] for key, value in _facts_of_modality(modality).items() if value]
-        console.table(["field", "value"], rows, title=modality.name)
+        _print_facts(_facts_of_modality(modality), modality.name)
+
+
+def _print_facts(facts: Mapping[str, object], title: str) -> None:
+    console.table(["field", "value"], [[key, _told(value)] for key, value in facts.items() if value], title=title)
 
 
 def _told(value: object) -> str:
@@ -86,6 +113,43 @@ def _alias(entry: Entry) -> str:
     if entry.until:
         return f"old name of {entry.alias_of}, until {entry.package} {entry.until}"
     return f"alias of {entry.alias_of}"
+
+
+def _described(entry: Entry, dataset: str | None, protocol: str, data_root: Path | None) -> dict[str, Any]:
+    """What is known of a plugin: of its registry file, and where it has recipes, of its class."""
+    from embench import registry
+    from embench.cli import recipes
+
+    document: dict[str, Any] = {**_facts(entry), "origin": registry.origin(entry)}
+    if entry.kind not in recipes.WITH_RECIPES or entry.broken:
+        return document
+    try:
+        plugin = registry.load(entry.kind, entry.full_name)
+    except (EmbenchError, ImportError) as error:
+        return {**document, "not_loaded": str(error).partition("\n")[0]}
+    document["recipes"] = recipes.recipe_facts(entry.kind, plugin.recipes, dataset)
+    if dataset and entry.kind == "encoder":
+        preset = "small" if "small" in plugin.recipes else next(iter(plugin.recipes))
+        document["reading"] = recipes.reading_facts(plugin, preset, dataset, data_root, protocol)
+    return document
+
+
+def _print_plugin(entry: Entry, document: dict[str, Any], dataset: str | None) -> None:
+    from embench import registry
+    from embench.cli import recipes
+
+    facts = {key: value for key, value in document.items() if key not in ("recipes", "reading", "not_loaded")}
+    _print_facts(facts, entry.full_name)
+    if "not_loaded" in document:
+        console.note(f"recipes are not shown: {document['not_loaded']}")
+    if "recipes" in document:
+        from embench.interfaces.fusion import Estimator
+
+        plugin = registry.load(entry.kind, entry.full_name)
+        trained = not issubclass(plugin, Estimator)
+        recipes.print_recipes(entry.kind, plugin.recipes, dataset, trained=trained)
+    if "reading" in document:
+        recipes.print_reading(document["reading"])
 
 
 def _facts(entry: Entry) -> dict[str, object]:

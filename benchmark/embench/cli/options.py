@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from copy import copy
 from enum import StrEnum
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 import embench
+from embench import registry
 from embench.cli import console
 from embench.errors import UsageError
 from embench.planning.request import OPTIONS, Option, Request
@@ -37,8 +40,8 @@ def _devices(incomplete: str) -> list[str]:
     return [name for name in ("auto", "cpu", "cuda", "mps") if name.startswith(incomplete)]
 
 
-def completes(kind: str) -> Callable[[str], list[str]]:
-    """What Tab offers for an option: names of plugins of a kind, after `eeg=` too, or of protocols."""
+def completes(kind: str | None) -> Callable[[str], list[str]]:
+    """What Tab offers: names of plugins of a kind (None: of all kinds), after `eeg=` too, or of protocols."""
 
     def offered(incomplete: str) -> list[str]:
         if kind == "protocol":  # found without their package, which needs pydantic
@@ -46,7 +49,7 @@ def completes(kind: str) -> Callable[[str], list[str]]:
             known = sorted({latest_version(name, names) for name in names})
         else:
             with warnings.catch_warnings(action="ignore"):  # the line that is being written has no place for them
-                known = embench.names(kind)
+                known = embench.names(kind) if kind else sorted({e.name for e in registry.entries()})
         before = incomplete[: incomplete.rfind("=") + 1]
         return [before + name for name in known if (before + name).startswith(incomplete)]
 
@@ -91,6 +94,7 @@ def takes(
             order += [p for p in own if (before or {}).get(p.name) == option.name]
             order.append(_parameter(option, (help_texts or {}).get(option.name), points))
         order += [p for p in own if p.name not in (before or {})]
+        order = order if names else [_in_panel(p) for p in order]  # few options need no panels
 
         @wraps(command)
         def wrapper(**values: Any) -> None:
@@ -111,8 +115,28 @@ def _parameter(option: Option, help_text: str | None, points: bool) -> Parameter
         hint, default, text = (list[Preset] if option.name == "recipe" else list[str]) | None, None, option.points
     elif hint == tuple[str, ...]:
         hint, default = (list[str], default) if option.required else (list[str] | None, None)
+    text = text.replace("[", "\\[")  # rich would take it for markup
     info = typer.Option(f"--{option.name}", help=text, **_MORE.get(option.name, {}))
     return Parameter(option.field, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info])
+
+
+_PANELS = {
+    "Method and data": "dataset encoders pretrainers fusion modalities targets protocol recipe seeds settings",
+    "Experiments": "dev train_dataset drop label_subjects label_fraction pretrained",
+    "Files": "data_root runs _config _from",
+    "Machine": "device workers stack executor observers",
+}
+"""Panels of the help of commands that have all options, and their parameters."""
+
+
+def _in_panel(parameter: Parameter) -> Parameter:
+    title = next((title for title, names in _PANELS.items() if parameter.name in names.split()), None)
+    hint, *infos = get_args(parameter.annotation)
+    if title is None or not infos or not isinstance(infos[0], OptionInfo):
+        return parameter
+    info = copy(infos[0])
+    info.rich_help_panel = title
+    return parameter.replace(annotation=Annotated[hint, info])
 
 
 def _plain(value: Any) -> Any:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from embench.cli import console
 from embench.records.cost import format_duration
 from embench.texts import visible
 
@@ -24,6 +26,10 @@ _QUIET_S = 10.0
 """Seconds between two epoch lines where lines are plain, so that a log stays readable."""
 
 
+_LONG_S = 600.0
+"""Seconds above which a job warns before it begins."""
+
+
 class _Display:
     """Progress of a job: bars on a terminal for as long as the `with` block lasts, plain lines elsewhere."""
 
@@ -34,13 +40,14 @@ class _Display:
         self._first = 0
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not console.asked.quiet:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bars
 
-            counts = (MofNCompleteColumn(), TextColumn("{task.fields[loss]}")) if self._counts else ()
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn())
+            counts = (MofNCompleteColumn(), TextColumn("{task.fields[loss]}"), TextColumn("{task.fields[left]}"))
+            last = counts if self._counts else (TimeRemainingColumn(),)
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), *last)
             self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
             self._bars.start()
         return self
@@ -51,32 +58,106 @@ class _Display:
         if self._bars is not None:
             self._bars.stop()
 
+    def _due(self) -> bool:
+        """Whether the last line is long enough ago for another one of no great weight."""
+        return console.asked.verbose or time.monotonic() - self._last >= _QUIET_S
+
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
+        if console.asked.quiet:
+            return
         if self._bars is not None:
             self._bars.console.print(visible(text), markup=False, highlight=False)
         else:
             print(visible(text), file=sys.stderr, flush=True)
 
-    def _time_left(self, done: int, total: int | None) -> str:
-        """How long the rest takes if it goes on as what was done since the beginning."""
-        if not total or not self._first < done < total:
-            return ""
-        seconds = (time.monotonic() - self._began) / (done - self._first) * (total - done)
-        return f", about {format_duration(seconds)} left"
+
+class _Pace:
+    """How long the stages that are left take, from what stages like them took."""
+
+    def __init__(self, stages: Sequence[Mapping[str, Any]]) -> None:
+        self._left = Counter(map(_like, stages))
+        self._took: dict[_Like, list[float]] = {}
+        self._began: dict[str, tuple[_Like, float]] = {}
+        self._share: dict[str, float] = {}
+        self._at_once = 1
+
+    def begin(self, stage: Mapping[str, Any]) -> None:
+        self._began[stage["id"]] = _like(stage), time.monotonic()
+        self._at_once = max(self._at_once, len(self._began))
+
+    def epoch(self, stage: Mapping[str, Any], share: float) -> None:
+        """Takes note that this share of a stage's epochs is over."""
+        if stage["id"] in self._began:
+            self._share[stage["id"]] = share
+
+    def end(self, stage: Mapping[str, Any]) -> None:
+        like, began = self._began.pop(stage["id"], (_like(stage), time.monotonic()))
+        self._share.pop(stage["id"], None)
+        self._took.setdefault(like, []).append(time.monotonic() - began)
+        self._left[like] -= 1
+
+    def of_stage(self, stage: Mapping[str, Any]) -> float | None:
+        """Seconds until a stage that is being trained is over; None before its first epoch is."""
+        share, (_, began) = self._share.get(stage["id"], 0.0), self._began.get(stage["id"], ("", 0.0))
+        return (time.monotonic() - began) * (1 - share) / share if share and began else None
+
+    def of_all(self) -> float | None:
+        """Seconds until all stages are over; None where nothing is known yet."""
+        known = {like: sum(took) / len(took) for like, took in self._took.items()}
+        for id_, share in sorted(self._share.items(), key=lambda item: item[1]):  # the most certain comes last
+            like, began = self._began[id_]
+            if like not in self._took:
+                known[like] = (time.monotonic() - began) / share
+        if not known:
+            return None
+        seconds = sum(count * _of_kind(known, like) for like, count in self._left.items())
+        for like, began in self._began.values():
+            seconds -= min(time.monotonic() - began, _of_kind(known, like))
+        return seconds / min(self._at_once, max(1, self._left.total()))
+
+
+_Like = tuple[str, str]
+"""Kind and modality: stages that are alike in these take about as long."""
+
+
+def _like(stage: Mapping[str, Any]) -> _Like:
+    return str(stage.get("kind")), str(stage.get("modality"))
+
+
+def _of_kind(known: Mapping[_Like, float], like: _Like) -> float:
+    """What a stage takes: as those of its modality did, else as all of its kind; nothing where none was seen."""
+    of_kind = [seconds for (kind, _), seconds in known.items() if kind == like[0]]
+    return known.get(like, sum(of_kind) / len(of_kind) if of_kind else 0.0)
+
+
+def _about(seconds: float | None) -> str:
+    return "" if seconds is None else f", about {format_duration(max(seconds, 1))} left"
+
+
+def long_warning(seconds: float, smaller: Sequence[str]) -> str:
+    """What to say before a job of many seconds, with options that make it smaller; nothing of a short one."""
+    if seconds <= _LONG_S:
+        return ""
+    ways = f"; to make it smaller: {', '.join(smaller)}" if smaller else ""
+    return f"warning: this takes about {format_duration(seconds)} on this machine{ways}"
 
 
 class Progress(_Display):
     """Receives the events of a run.
 
-    An event is a mapping with `event`: `plan` (`total` stages to run; `done` were done before), `stage_started`,
-    `epoch_ended` (`epoch` from 1, `epochs`, `loss`), `stage_ended` (`done` of `total`), `stage_failed` (the same, and
-    the `error`), `note` (`text`). The stage's events have `stage`: `id`, `kind`, and where they apply `fold`, `seed`,
-    `modality`, `target`.
+    An event is a mapping with `event`: `forecast` (`seconds` that training will take), `plan` (`total` stages to run,
+    the `stages`; `done` were done before), `stage_started`, `epoch_ended` (`epoch` from 1, `epochs`, `loss`),
+    `stage_ended` (`done` of `total`), `stage_failed` (the same, and the `error`), `note` (`text`). The stage's events
+    have `stage`: `id`, `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
+
+    Args:
+        smaller: options that make the job smaller, which a long one is told.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, smaller: Sequence[str] = ()) -> None:
         super().__init__(counts=True)
+        self._smaller, self._pace, self._forecast = smaller, _Pace(()), ""
         self._tasks: dict[str, TaskID] = {}
         self._all: TaskID | None = None
         self._done = self._total = 0
@@ -86,11 +167,18 @@ class Progress(_Display):
         """Shows one event; an unknown one is passed over."""
         name = event["event"]
         if name == "plan":
-            self._done, self._total, self._began = 0, int(event["total"]), time.monotonic()
+            self._done, self._total, self._pace = 0, int(event["total"]), _Pace(event.get("stages", ()))
+        elif name == "stage_started":
+            self._pace.begin(event["stage"])
+        elif name == "epoch_ended" and event.get("epochs"):
+            self._pace.epoch(event["stage"], event["epoch"] / event["epochs"])
         elif name in _OVER:
             self._done, self._total = int(event["done"]), int(event["total"])
+            self._pace.end(event["stage"])
         if name == "note":
             self._note(str(event.get("text", "")))
+        elif name == "forecast":
+            self._foretell(float(event["seconds"]))
         elif self._bars is not None:
             self._draw(self._bars, name, event)
         else:
@@ -102,10 +190,17 @@ class Progress(_Display):
             self._noted.add(text)
             self._line(text)
 
+    def _foretell(self, seconds: float) -> None:
+        """Keeps how long it will take for the first line, and warns of what takes long."""
+        self._forecast = f", about {format_duration(seconds)}"
+        if warning := long_warning(seconds, self._smaller):
+            self._line(warning)
+
     def _draw(self, bars: Bars, name: str, event: Mapping[str, Any]) -> None:
         if self._all is None:
-            self._all = bars.add_task("stages", total=self._total or None, loss="")
-        bars.update(self._all, total=self._total or None, completed=self._done)
+            self._all = bars.add_task("stages", total=self._total or None, loss="", left="")
+        left = _about(self._pace.of_all())[2:]
+        bars.update(self._all, total=self._total or None, completed=self._done, left=left)
         if name == "plan":
             return
         key = _title(event["stage"])
@@ -116,25 +211,29 @@ class Progress(_Display):
                 self._line(f"failed {key}: {event['error']}")
             return
         if key not in self._tasks:
-            self._tasks[key] = bars.add_task(key, total=event.get("epochs"), loss="")
+            self._tasks[key] = bars.add_task(key, total=event.get("epochs"), loss="", left="")
         if name == "epoch_ended":
-            bars.update(self._tasks[key], total=event.get("epochs"), completed=event["epoch"], loss=_loss(event))
+            left = _about(self._pace.of_stage(event["stage"]))[2:]
+            task, done = self._tasks[key], int(event["epoch"])
+            bars.update(task, total=event.get("epochs"), completed=done, loss=_loss(event), left=left)
 
     def _print(self, name: str, event: Mapping[str, Any]) -> None:
         if name == "plan":
-            self._line(f"{self._total} stages to run, {event['done']} already done")
-        elif name == "stage_started" and event["stage"].get("kind") in _LONG:
+            expected = self._forecast if self._total else ""
+            self._line(f"{self._total} stages to run, {event['done']} already done{expected}")
+        elif name == "stage_started" and (console.asked.verbose or event["stage"].get("kind") in _LONG):
             self._line(f"started {_title(event['stage'])}")
         elif name == "stage_ended":
-            remaining = self._time_left(self._done, self._total)
+            remaining = _about(self._pace.of_all()) if self._done < self._total else ""
             self._line(f"finished {_title(event['stage'])} ({self._done} of {self._total}{remaining})")
         elif name == "stage_failed":
             self._line(f"failed {_title(event['stage'])}: {event['error']}")
         elif name == "epoch_ended":
             last = event["epoch"] == event.get("epochs")
-            if last or time.monotonic() - self._last >= _QUIET_S:
+            if last or self._due():
                 of = f" of {event['epochs']}" if event.get("epochs") else ""
-                self._line(f"{_title(event['stage'])}: epoch {event['epoch']}{of} {_loss(event)}".rstrip())
+                told = f"{_title(event['stage'])}: epoch {event['epoch']}{of} {_loss(event)}".rstrip()
+                self._line(told + ("" if last else _about(self._pace.of_all())))
 
 
 class Steps(_Display):
@@ -165,8 +264,14 @@ class Steps(_Display):
         text = f"{what}: {done / scale:,.0f}{of} {self._unit}"
         if self._bars is not None and self._task is not None:
             self._bars.update(self._task, description=text, total=total or None, completed=done)
-        elif done == total or time.monotonic() - self._last >= _QUIET_S:
+        elif done == total or self._due():
             self._line(text + self._time_left(done, total))
+
+    def _time_left(self, done: int, total: int | None) -> str:
+        """How long the rest takes if it goes on as what was done since the beginning."""
+        if not total or not self._first < done < total:
+            return ""
+        return _about((time.monotonic() - self._began) / (done - self._first) * (total - done))
 
 
 def _title(stage: Mapping[str, Any]) -> str:

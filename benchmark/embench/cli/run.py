@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embench.cli import console
 from embench.cli.options import Config, DryRun, From, Json, takes
+
+if TYPE_CHECKING:
+    from embench.planning.request import Request
 
 
 @takes(before={"_config": "dev", "_from": "dev"})
@@ -15,7 +18,7 @@ def run(
     """Run one method on one dataset under a protocol, and write its record."""
     with console.stdout_kept(as_json):
         from embench.cli import show
-        from embench.cli.progress import Progress
+        from embench.cli.progress import Progress, long_warning
         from embench.planning.request import request_of
         from embench.runs import run as runner
 
@@ -23,12 +26,24 @@ def run(
         if dry_run:
             document = runner.plan(request).describe()
         else:
-            with Progress() as progress:
+            with Progress(smaller(request)) as progress:
                 result = runner.run(request, progress=progress.event)
             document = result.json()
     if as_json:
         console.document(document)
     elif dry_run:
         show.print_plan(document)
+        if warning := long_warning(document["expected_s"], smaller(request)):
+            console.note(warning)
     else:
         show.result(document, result.scores)
+
+
+def smaller(request: Request) -> list[str]:
+    """Options that make a run smaller than it was requested."""
+    ways = {
+        "--recipe quick": request.recipe != "quick",
+        "--seeds 0": len(request.seed_list) > 1,
+        "--modalities with one of them": not request.modalities or "," in request.modalities,
+    }
+    return [way for way, helps in ways.items() if helps]

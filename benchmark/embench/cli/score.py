@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,23 +63,52 @@ def score(
         return
     from embench.cli import audit, show
 
+    _warn_of_headlines(result.manifest, result.scores)
     show.result(document, result.scores)
     _print_submission(result.manifest)
     console.echo()
-    audit.print_audit(audited)
+    audit.print_audit(audited, skipped=console.asked.verbose)
+
+
+def _warn_of_headlines(manifest: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
+    """Says of each target whose headline the file cannot give why, and how much of the dataset the file predicts."""
+    cohort = manifest["cohort"]
+    predicted = len(cohort["people"])
+    absent = sum(row["reason"] == "no prediction in the file" for row in cohort["left_out"])
+    for target, headline in scores["headlines"].items():
+        if reason := scores["scores"][target].get(headline, {}).get("undefined"):
+            console.wrapped(
+                f"{target}: no headline. The file predicts {predicted} of {predicted + absent} labelled subjects, and "
+                f"{headline} is {reason if reason.startswith('not ') else f'undefined: {reason}'}.",
+                bold=True,
+                colour="red",
+            )
 
 
 def _print_submission(manifest: Mapping[str, Any]) -> None:
     """What a reader must know of a submission."""
     submission, subjects = manifest["outside"], manifest["cohort"]["people"]
     folds = " and ".join(sorted(set(submission["folds"].values())))
-    console.echo(f"{submission['name']}: {submission['rows']} predictions of {len(subjects)} subjects; folds: {folds}")
+    count = f"{len(subjects)} subject{'s' * (len(subjects) != 1)}"
+    console.wrapped(f"{submission['name']}: {submission['rows']} predictions of {count}; folds: {folds}")
     for target, missing in submission["missing"].items():
-        by_subject = ", ".join(f"{subject} {count}" for subject, count in missing["people"].items())
+        by_subject = _some([f"{subject} {count}" for subject, count in missing["people"].items()])
         line = f"{target}: {missing['units']} units have no prediction; {missing['labelled']} of them have a label"
-        console.echo(f"{line} ({by_subject})", colour="yellow")
+        console.wrapped(f"{line} ({by_subject})", colour="yellow")
+    excluded: dict[str, list[str]] = {}
     for row in manifest["cohort"]["left_out"]:
-        console.echo(f"not scored: {row['subject']}: {row['reason']}")
+        excluded.setdefault(row["reason"], []).append(row["subject"])
+    for reason, names in excluded.items():
+        console.wrapped(f"not scored: {_some(names)}: {reason}")
     if manifest["protocol"]["leaks"]:
-        console.echo(f"{manifest['protocol']['name']} leaks: {'; '.join(manifest['protocol']['gives_up'].values())}")
-    console.echo("submission: training data are as declared by its author, not checked")
+        broken = "; ".join(manifest["protocol"]["gives_up"].values())
+        console.wrapped(f"{manifest['protocol']['name']} leaks: {broken}")
+    console.wrapped("submission: training data are as declared by its author, not checked")
+
+
+def _some(items: Sequence[str]) -> str:
+    """A list for a line: its first items, and how many there are in all."""
+    return ", ".join(items) if len(items) <= _SHOWN else f"{', '.join(items[: _SHOWN - 1])} ... ({len(items)} in all)"
+
+
+_SHOWN = 6

@@ -30,7 +30,7 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     """One run: `document` as `run --json` gives it, `scores` as `scores.json` holds them."""
     synthetic = bool(document.get("synthetic"))
     if synthetic:
-        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
     for target, headline in scores["headlines"].items():
         _scores(target, headline, scores, _folds(scores, target))
         _controls(target, headline, scores)
@@ -39,7 +39,7 @@ def result(document: Mapping[str, Any], scores: Mapping[str, Any]) -> None:
     console.echo(f"run: {document['run']}")
     console.echo(f"files: {document['folder']}")
     if synthetic:
-        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def results(documents: Sequence[Mapping[str, Any]]) -> None:
@@ -57,7 +57,7 @@ def results(documents: Sequence[Mapping[str, Any]]) -> None:
             )  # fmt: skip
     console.table(["run", "target", "headline", "score", *cost.COST_COLUMNS, "files"], rows)
     if any(document.get("synthetic") for document in documents):
-        console.echo(SYNTHETIC_SCORES, bold=True, colour="yellow")
+        console.wrapped(SYNTHETIC_SCORES, bold=True, colour="yellow")
 
 
 def curve(found: Curve, files: Sequence[Path]) -> None:
@@ -75,13 +75,38 @@ def curve(found: Curve, files: Sequence[Path]) -> None:
 def print_plan(description: Mapping[str, Any]) -> None:
     """A plan: facts as lines, lists of mappings as tables."""
     for key, item in description.items():
+        name = _PLAN_WORDS.get(key, key.replace("_", " "))
         if isinstance(item, list) and item and all(isinstance(row, Mapping) for row in item):
             headers = list(dict.fromkeys(name for row in item for name in row))
-            console.table(
-                headers, [[format_value(row.get(name, ""), ".4g") for name in headers] for row in item], title=key
-            )
-        else:
-            console.echo(f"{key}: {format_value(item, '.4g') or 'none'}")
+            rows = [[format_value(row.get(name, ""), ".4g") for name in headers] for row in item]
+            console.table(headers, rows, title=name)
+        elif key != "smallest_difference_note":
+            note = f" ({description['smallest_difference_note']})" if key == "smallest_difference" else ""
+            console.wrapped(f"{name}: {_plan_value(key, item)}{note}")
+
+
+_PLAN_WORDS = {
+    "people": "subjects",
+    "left_out": "excluded",
+    "gives_up": "protocol deviations",
+    "assumed": "settings that the papers leave open",
+    "flops": "FLOPs",
+    "expected_s": "expected time",
+    "smallest_difference": "smallest detectable difference",
+}
+
+
+def _plan_value(key: str, item: Any) -> str:
+    """A value of a plan in the form that it has in the table of a run."""
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    if key in ("parameters", "flops", "expected_s") and not item:
+        return "none: no network is trained" if key != "expected_s" else "not estimated where no network is trained"
+    if key == "expected_s":
+        return f"about {cost.format_duration(item)}"
+    if key in ("parameters", "flops"):
+        return cost.format_cost({key: item})["FLOPs" if key == "flops" else key]
+    return format_value(item, ".4g") or "none"
 
 
 def _scores(target: str, headline: str, scores: Mapping[str, Any], folds: int) -> None:
@@ -135,9 +160,9 @@ def _controls(target: str, headline: str, scores: Mapping[str, Any]) -> None:
         console.table(["control", headline, "difference", "cleared"], rows, title=f"target {target}, controls")
     scored = {name: by_target.get(target, {}) for name, by_target in scores.get("controls", {}).items()}
     if note := control_note(headline, own, scored):
-        console.echo(note)
+        console.wrapped(note)
     if failed:
-        console.echo(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
+        console.wrapped(f"{target}: not shown to be better than {', '.join(failed)}", bold=True, colour="red")
 
 
 def _side_by_side(target: str, headline: str, metric: str, scores: Mapping[str, Any]) -> None:
@@ -150,7 +175,7 @@ def _side_by_side(target: str, headline: str, metric: str, scores: Mapping[str, 
         rows.append([name, told or score_or_reason(control.get(metric, {}))])
     console.table(["method or control", metric], rows, title=f"target {target}, method and controls side by side")
     why = f"{headline} is undefined ({own[headline]['undefined']})"
-    console.echo(f"{target}: {why}, so no control is cleared and nothing is ranked", bold=True, colour="red")
+    console.wrapped(f"{target}: {why}, so no control is cleared and nothing is ranked", bold=True, colour="red")
 
 
 def _cost(measured: Mapping[str, Any]) -> None:

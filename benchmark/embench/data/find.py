@@ -131,17 +131,17 @@ def open_dataset(name: str, data_root: Path | None) -> Dataset:
                 expected=f"recordings, and beside them {' or '.join(DESCRIPTIONS)}",
                 hint=f"{reader.card.obtain}",
             )
+        generated = registry.has_synthesizer(entry.full_name)
+        instead = (
+            f"; to try embench without them: embench data synthesize {folder.name} --out {folder}" if generated else ""
+        )
         if wrong := wrong_root(data_root):
             raise DataError(
                 f"no data of {reader.card.title}: {wrong}",
                 where=str(folder),
                 expected="the folder of all datasets, in --data-root, $EMBENCH_DATA or the default folder",
-                hint="correct the variable, or name the folder with --data-root",
+                hint=f"correct its name; if the data are not there yet: {reader.card.obtain}{instead}",
             )
-        generated = registry.has_synthesizer(entry.full_name)
-        instead = (
-            f"; to try embench without them: embench data synthesize {folder.name} --out {folder}" if generated else ""
-        )
         raise DataError(
             f"no data of {reader.card.title} here",
             where=str(folder),

@@ -19,11 +19,21 @@ def data_root(chosen: Path | None = None) -> Path:
 
 
 def wrong_root(chosen: Path | None = None) -> str | None:
-    """What is wrong with `$EMBENCH_DATA`, in a line, where data are looked for in it; else None."""
+    """What is wrong with the folder that `--data-root` or else `$EMBENCH_DATA` names, in a line: it does not exist, or
+    is the folder of one dataset. None where nothing is, and where neither names one."""
     root = data_root(chosen)
-    if chosen is not None or not os.environ.get("EMBENCH_DATA") or root.is_dir():
+    if chosen is None and not os.environ.get("EMBENCH_DATA"):
         return None
-    return f"$EMBENCH_DATA is {root}, which {'is not a folder' if root.exists() else 'does not exist'}"
+    named = "$EMBENCH_DATA" if chosen is None else "--data-root"
+    if not root.is_dir():
+        return f"{named} is {root}, which {'is not a folder' if root.exists() else 'does not exist'}"
+    from embench import registry
+
+    known = {name.partition("/")[0] for name in registry.names("dataset")}
+    if root.resolve().name in known and not any((root / name).is_dir() for name in known):
+        parent = root.resolve().parent
+        return f"{named} is {root}, which seems to be the folder of one dataset; name the one above it: {parent}"
+    return None
 
 
 def data_folder(dataset: Entry, chosen: Path | None = None) -> Path:

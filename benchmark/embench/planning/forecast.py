@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -21,10 +22,12 @@ from embench.nn import Model
 from embench.planning.graph import Graph
 
 ROWS = 2  # on a CPU, where a row of a paper's network takes seconds
+_LONG_STEP_S = 10.0
+"""Seconds of a step on a CPU that are too long to wait for."""
 
 
-def forecast(graph: Graph, workers: int) -> dict[str, Any]:
-    """`parameters` and `flops` (one row, forward) of one fold's networks, `expected_s` of all stages.
+def forecast(graph: Graph, workers: int, done: Collection[str] = ()) -> dict[str, Any]:
+    """`parameters` and `flops` (one row, forward) of one fold's networks, `expected_s` of all stages but those `done`.
 
     A pretraining row is taken to cost what a fitting row of the same encoders costs; stages over frozen nets cost next
     to nothing beside the nets themselves and are excluded.
@@ -38,17 +41,24 @@ def forecast(graph: Graph, workers: int) -> dict[str, Any]:
         if kind not in measured:
             measured[kind] = _measure(stage)
     seconds = sum(
-        measured[frozenset(s.params.modalities)][2] * int((s.task["role"] == 0).sum()) * s.params.recipe.epochs
+        measured[frozenset(s.params.modalities)][2] * _training_rows(s) * s.params.recipe.epochs
         for s in fitting
+        if s.id not in done
     )
     for stage in graph.stages.values():
-        if stage.kind == "pretrain":
+        if stage.kind == "pretrain" and stage.id not in done:
             seconds += _pretraining_s(stage, measured)
     return {
         "parameters": sum(m[0] for m in measured.values()),
         "flops": sum(m[1] for m in measured.values()),
         "expected_s": round(seconds / max(workers, 1), 1),
     }
+
+
+def _training_rows(stage: Stage[FitParams]) -> int:
+    units = stage.task["role"] == 0
+    where = (stage.task[name][units] for name in ("recording", "start", "stop"))
+    return len(grid_of(stage.params.modalities, stage.params.recipe.view, *where))
 
 
 def _pretraining_s(stage: Stage[FitParams], measured: dict[frozenset[str], tuple[int, int, float]]) -> float:
@@ -78,10 +88,11 @@ def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     flops = flops_of(model, data, train)
     model.train()
     fullest = train[np.argsort(~data.present[train].all(1), kind="stable")]
-    if data.device == "cpu":
-        return network.parameter_count(model), flops, _step_s(model, data, np.resize(fullest, ROWS)) / ROWS
-    rows = np.resize(fullest, params.recipe.batch)  # a GPU takes hardly longer for these than for two
-    _step_s(model, data, rows)  # its first step loads libraries and kernels
+    rows = np.resize(fullest, params.recipe.batch)  # which take hardly longer than two, where networks are small
+    first = rows if data.device != "cpu" else rows[:ROWS]
+    seconds = _step_s(model, data, first)  # the first step loads libraries and kernels
+    if data.device == "cpu" and seconds / len(first) * len(rows) > _LONG_STEP_S:
+        return network.parameter_count(model), flops, seconds / len(first)
     return network.parameter_count(model), flops, _step_s(model, data, rows) / len(rows)
 
 

@@ -59,7 +59,7 @@ def score(
 
     Raises:
         DataError: the file can't be read, or names what the dataset does not have. CheckFailed: its folds are not what
-            the protocol declares. UsageError: names don't fit.
+            the protocol declares. UsageError: names don't fit, or `out` holds another record.
     """
     rules = load_current_protocol(protocol)
     card = card_for_protocol(rules, find.card_of(dataset, data_root))
@@ -312,6 +312,7 @@ def _write_record(
     method = digest([submission["name"], submission["sha256"], targets])
     run_id = f"outside-{re.sub(r'[^A-Za-z0-9_.]+', '-', submission['name'])}-{_id(method, facts)}"
     folder = out or LEDGER / name_without_package(full).replace("/", "-") / run_id
+    _check_free(folder, run_id)
     opening = {"dataset": full, "protocol": protocol.name, "run": run_id, "method": method}
     data = find.raw_digest_of(dataset, data_root)
     looks = ledger.record_openings(out.parent if out else LEDGER, data, cohort.store.key, opening, targets)
@@ -338,6 +339,16 @@ def _write_record(
     rows = [*rows, *evaluation.excluded_rows(cohort, rows)]
     record.write_record(folder, record.Record(content, evaluated.predictions, evaluated.labels, rows, evaluated.scores))
     return Result(run_id, folder, content, evaluated.scores)
+
+
+def _check_free(folder: Path, run_id: str) -> None:
+    """Refuses a folder that holds another record; the same one may be made again."""
+    if (folder / record.RUN_FILE).exists() and (held := record.read_manifest(folder).id) != run_id:
+        raise UsageError(
+            f"the folder holds another record, {held}",
+            where=f"--out {folder}",
+            hint="choose another --out; or delete the folder, if nobody needs that record",
+        )
 
 
 def _id(method: str, facts: Circumstances) -> str:

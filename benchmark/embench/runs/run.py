@@ -15,10 +15,11 @@ from embench.callbacks import EventCallback
 from embench.data import find
 from embench.engine import executors
 from embench.engine.executors import Outcome
+from embench.engine.stage import Folder
 from embench.errors import EmbenchError, Unfinished, UsageError
 from embench.files import digest, folder_mode, make_folder
 from embench.planning.graph import stage_folder
-from embench.planning.plan import Plan, make
+from embench.planning.plan import Plan, default_workers, make
 from embench.planning.request import Request, by_field, request_of
 from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
@@ -89,6 +90,8 @@ def grid(
     conformance = [guards.conformance(planned.method, on_event) for planned in plans]
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
+    if progress:
+        _foretell(plans, workers, progress)
     outcome, root = Outcome(), stage_folder(requests[0].runs_folder)
     watched = _with_observers(on_event, observers, plans)
     results: list[Result] = []
@@ -112,6 +115,28 @@ def grid(
     while waiting:
         conclude_first()
     return GridResult(tuple(results), failures)
+
+
+def _foretell(plans: Sequence[Plan], workers: int | None, on_event: EventCallback) -> None:
+    """Reports how long the networks that are to be trained will take, where a CPU trains them. A network that fails
+    here fails in its stage as well, which says whose fault it is."""
+    from embench.planning.forecast import forecast
+
+    root, seconds = stage_folder(plans[0].request.runs_folder), 0.0
+    seen: set[str] = set()
+    for planned in plans:
+        stages = planned.graph.stages
+        done = seen | {id_ for id_ in stages if Folder(root, id_).done}
+        trained = {id_ for id_, stage in stages.items() if stage.kind not in ("estimator", "predict")} - done
+        if trained and planned.setting.device == "cpu":
+            count = workers or planned.request.workers or default_workers({"cpu"})
+            try:
+                seconds += forecast(planned.graph, count, done)["expected_s"]
+            except Exception:  # noqa: BLE001  # of a plugin, of any kind
+                return
+        seen |= set(stages)
+    if seconds:
+        on_event({"event": "forecast", "seconds": seconds})
 
 
 def _with_observers(on_event: EventCallback, observers: Observers, plans: Sequence[Plan]) -> EventCallback:

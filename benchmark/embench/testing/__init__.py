@@ -8,6 +8,7 @@ Each takes a class and raises `CheckFailed`, which says what was expected and wh
         check_encoder(MyEncoder)
 """
 
+from embench.errors import CheckFailed
 from embench.testing.checks import check
 from embench.testing.datasets import check_dataset
 from embench.testing.encoders import check_encoder
@@ -18,6 +19,7 @@ from embench.testing.observers import check_observer
 from embench.testing.pretrainers import check_pretrainer
 
 __all__ = [
+    "CheckFailed",
     "check",
     "check_dataset",
     "check_encoder",

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.callbacks import EventCallback
+from embench.engine.executors.events import stage_facts
 from embench.engine.specs import Params
 from embench.engine.stage import Folder, Stage
 from embench.errors import EmbenchError, UsageError
@@ -88,7 +89,8 @@ def run_graph(
             todo.append(stage)
         else:
             outcome.results[stage.id] = result
-    on_event({"event": "plan", "total": len(todo), "done": len(outcome.results)})
+    facts = [stage_facts(stage) for stage in todo]
+    on_event({"event": "plan", "total": len(todo), "done": len(outcome.results), "stages": facts})
     execute(todo, outcome, root, workers, on_event)
     return outcome
 

@@ -1,0 +1,150 @@
+"""What `embench info` shows beside the registry: a plugin's recipes as paths of `--set`, and how an encoder reads a
+dataset. These are of the class, which is imported for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embench.cli import console
+
+if TYPE_CHECKING:
+    from embench.interfaces.dataset import ModalityCard
+    from embench.interfaces.encoder import Encoder
+    from embench.interfaces.recipe import Recipe
+    from embench.protocols import Protocol
+
+WITH_RECIPES = ("encoder", "pretrainer", "fusion")
+_NOT_SET = ("assumed", "datasets")
+
+
+def recipe_facts(kind: str, recipes: Mapping[str, Recipe], dataset: str | None = None) -> dict[str, dict[str, Any]]:
+    """Preset -> path as `--set` takes it -> value, as it holds for a dataset where one is named."""
+    known = {preset: recipe.on(dataset) if dataset else recipe for preset, recipe in recipes.items()}
+    return {preset: dict(_settings(kind, recipe)) for preset, recipe in known.items()}
+
+
+def print_recipes(kind: str, recipes: Mapping[str, Recipe], dataset: str | None, *, trained: bool) -> None:
+    """A table of the settings that a recipe of the plugin has of its own, and a sentence with the others.
+
+    Args:
+        trained: whether the plugin is trained by gradients, so that the settings of training say something.
+    """
+    from embench.interfaces.recipe import Recipe
+
+    facts = recipe_facts(kind, recipes, dataset)
+    usual = dict(_settings(kind, Recipe()))
+    paths = list(dict.fromkeys(path for settings in facts.values() for path in settings))
+    own = [p for p in paths if p not in usual or any(settings.get(p) != usual[p] for settings in facts.values())]
+    rows = [[path, *(_as_set(settings, path) for settings in facts.values())] for path in own]
+    where = f" on {dataset}" if dataset else ""
+    if rows:
+        console.table(["--set", *facts], rows, title=f"recipes{where}")
+    if trained and (rest := [path for path in paths if path not in own]):
+        same = ", ".join(f"{path}={_as_set(usual, path)}" for path in rest)
+        console.wrapped(f"The same in {'all' if len(facts) > 2 else 'these'} recipes: {same}.")
+    elif not rows:
+        console.wrapped("recipes: no setting of its own")
+    if rows:
+        example = next((path for path in own if path.endswith((".lr", ".epochs"))), own[0])
+        value = _as_set(next(settings for settings in facts.values() if example in settings), example)
+        of_one = f" {kind}[eda].{example.partition('.')[2]} changes that of eda alone." if kind == "encoder" else ""
+        console.wrapped(f"To change one: embench run ... --set {example}={value}.{of_one}")
+    for preset, recipe in {} if dataset else recipes.items():
+        for name, changes in recipe.datasets.items():
+            said = ", ".join(f"{path}={_text(value)}" for path, value in _flat(kind, changes))
+            console.wrapped(f"{preset} on {name}: {said}")
+    console.echo()
+
+
+def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: Path | None, protocol: str) -> Any:
+    """How an encoder reads a dataset under a protocol: a row for each modality that the encoder accepts, and the
+    modalities that the dataset lacks, or the encoder does not read."""
+    from embench.data import find
+    from embench.protocols import load_protocol
+
+    rules, card = load_protocol(protocol), find.card_of(dataset, data_root)
+    recipe = encoder.recipes[preset].on(card.name)
+    read = [m for m in card.modalities if m in encoder.accepts]
+    return {
+        "dataset": card.name,
+        "protocol": rules.name,
+        "recipe": preset,
+        "modalities": {m: _reading(m, card.modalities[m], encoder(recipe), rules) for m in read},
+        "lacking": sorted(encoder.accepts - set(card.modalities)),
+        "not_read": [m for m in card.modalities if m not in encoder.accepts],
+    }
+
+
+def print_reading(facts: Mapping[str, Any]) -> None:
+    """How an encoder reads a dataset."""
+    title = f"how it reads {facts['dataset']}, {facts['protocol']}, recipe {facts['recipe']}"
+    rows = [[m, *row.values()] for m, row in facts["modalities"].items()]
+    if rows:
+        console.table(["modality", "channels", "recorded", "read", "band"], rows, title=title)
+    else:
+        console.wrapped(f"{title}: it accepts none of the modalities of {facts['dataset']}", bold=True, colour="red")
+    if facts["not_read"]:
+        console.wrapped(f"{facts['dataset']} has, and the encoder does not read: {', '.join(facts['not_read'])}")
+    if facts["lacking"]:
+        console.wrapped(f"the encoder would read, and {facts['dataset']} lacks: {', '.join(facts['lacking'])}")
+    console.echo()
+
+
+def _reading(modality: str, card: ModalityCard, encoder: Encoder, protocol: Protocol) -> dict[str, str]:
+    from embench.signals.preprocess import LINEAR, RULES, VIDEO_FEATURES_HZ, Rule
+
+    count = len(card.channels)
+    channels = ", ".join(card.channels) if count <= 4 else f"{count}: {card.channels[0]} to {card.channels[-1]}"
+    recorded = "varies" if math.isnan(card.rate) else f"{card.rate:g} Hz"
+    if modality == "video":
+        frames = encoder.recipe.prepare.get("frames_hz")
+        return {
+            "channels": channels,
+            "recorded": recorded,
+            "read": f"{frames:g} frames/s" if frames else "",
+            "band": "",
+        }
+    prepared = VIDEO_FEATURES_HZ if modality == "face_au" else protocol.rate_hz
+    own = encoder.recipe.prepare.get("rate_hz") if encoder.reads == "stream" and modality != "face_au" else None
+    read = "features of " if encoder.reads == "features" else ""
+    rate = min(r for r in (card.rate, prepared, own or prepared) if not math.isnan(r))
+    rule = Rule() if modality in LINEAR else RULES[protocol.preprocess].filters.get(modality, Rule())
+    high = max(rule.high or 0.0, card.applied[0] or 0.0)
+    low = min(edge for edge in (rule.low, card.applied[1], rate / 2) if edge is not None)
+    return {
+        "channels": channels,
+        "recorded": recorded,
+        "read": f"{read}{own or prepared:g} Hz",
+        "band": f"{high:g} to {low:g} Hz" if modality not in LINEAR else "not filtered",
+    }
+
+
+def _settings(kind: str, recipe: Recipe) -> Iterator[tuple[str, Any]]:
+    return _flat(kind, {name: value for name, value in vars(recipe).items() if name not in _NOT_SET})
+
+
+def _flat(kind: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Fields of a recipe as `--set` names them, those of `view`, `prepare` and `build` one by one."""
+    for name, value in fields.items():
+        parts = asdict(value) if name == "view" and value is not None else value
+        if isinstance(parts, Mapping):
+            yield from ((f"{kind}.{name}.{key}", item) for key, item in parts.items())
+        else:
+            yield f"{kind}.{name}", value
+
+
+def _as_set(settings: Mapping[str, Any], path: str) -> str:
+    return _text(settings[path]) if path in settings else "-"
+
+
+def _text(value: Any) -> str:
+    """A value as YAML has it, without spaces, which a shell would split."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_text, value))}]"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value)

@@ -1,0 +1,89 @@
+"""`embench info`: recipes as paths of `--set`, and how an encoder reads a dataset."""
+
+import json
+
+import pytest
+
+from embench import registry
+from embench.planning.settings import applied
+
+PRESETS = ("paper", "small", "quick")
+
+
+def document(embench, *arguments):
+    done = embench("info", *arguments, "--json")
+    assert done.code == 0, done.err
+    [found] = json.loads(done.out)
+    return found
+
+
+@pytest.mark.parametrize("name", ["cnn_tf", "logreg", "cross_attn", "masked_value", "handcrafted"])
+def test_recipes_fit_the_terminal(embench, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "100")
+    done = embench("info", name)
+    assert done.code == 0
+    assert max(map(len, done.out.splitlines())) <= 100
+    assert "recipes" in done.out
+
+
+def test_settings_are_shown_as_set_takes_them_with_their_values(embench):
+    lines = embench("info", "cnn_tf").out.splitlines()
+    assert next(line.split() for line in lines if line.startswith("--set ")) == ["--set", *PRESETS]
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.startswith("encoder.")}
+    assert rows["encoder.lr"] == ["0.0001", "0.001", "0.001"]
+    assert rows["encoder.build.layers"] == ["2", "1", "1"]
+    assert rows["encoder.build.widths"] == ["[64,128,256]", "[16,32,32]", "[16,32,32]"]
+    assert rows["encoder.prepare.rate_hz"] == ["-", "32", "32"]
+    assert rows["encoder.view.length_s"] == ["10.0", "10.0", "10.0"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_setting_shown_can_be_set_to_the_value_shown(embench, preset):
+    from embench.cli.recipes import _text
+    from embench.engine.specs import Part
+    from embench.planning.method import Method
+
+    recipe = registry.load("encoder", "cnn_tf").recipes[preset]
+    part, fusion = Part("cnn_tf", "", recipe), Part("single", "", registry.load("fusion", "single").recipes[preset])
+    method = Method(("eda",), {"eda": part}, fusion, "unimodal", "tokens", (), preset, "cpu")
+    shown = document(embench, "cnn_tf")["recipes"][preset]
+    assert len(shown) > 25
+    for path, value in shown.items():
+        assert applied(method, [f"{path}={_text(value)}"]).encoders["eda"].recipe == recipe, path
+
+
+def test_recipes_on_a_dataset_and_how_the_encoder_reads_it(embench):
+    found = document(embench, "cnn_tf", "--dataset", "stress_predict")
+    assert found["recipes"]["small"]["encoder.epochs"] == 8
+    reading = found["reading"]
+    assert reading["modalities"]["ppg"] == {
+        "channels": "bvp",
+        "recorded": "64 Hz",
+        "read": "16 Hz",
+        "band": "0.5 to 8 Hz",
+    }
+    assert "ecg" in reading["lacking"]
+    assert reading["not_read"] == []
+    out = embench("info", "unet_se", "--dataset", "amigos").out.replace("\n", " ")
+    assert "amigos has, and the encoder does not read: eda, face_au, video" in out
+    assert "the encoder would read, and amigos lacks: ppg" in out
+
+
+def test_a_dataset_of_which_the_encoder_reads_nothing(embench):
+    done = embench("info", "videomae", "--dataset", "stress_predict")
+    assert done.code == 0
+    assert "it accepts none of the modalities of stress_predict" in done.out.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (("logreg", "--dataset", "amigos"), "logreg is a fusion, which reads no dataset by itself"),
+        (("cnn_tf", "--dataset", "amigoz"), "did you mean amigos"),
+        (("cnn_tf", "--dataset", "amigos", "--protocol", "nonsense"), "nonsense"),
+    ],
+)
+def test_mistakes(embench, line, words):
+    done = embench("info", *line)
+    assert done.code == 2
+    assert words in done.err

@@ -1,0 +1,57 @@
+"""`embench score` on the command line: what it says first, and what it leaves alone."""
+
+import csv
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Nine synthetic subjects, and the list of their units."""
+    from embench.cli import main
+
+    root = tmp_path_factory.mktemp("data")
+    line = ["data", "synthesize", "stress_predict", "--out", root / "stress_predict", "--subjects", 9]
+    assert main([str(word) for word in [*line, "--length-s", 90]]) == 0
+    line = ["data", "labels", "stress_predict", "--data-root", root, "--units", root / "units.csv"]
+    assert main([str(word) for word in line]) == 0
+    return root
+
+
+@pytest.fixture
+def predictions(data, tmp_path):
+    """Writes a file that predicts the first `subjects` subjects."""
+
+    def write(name, subjects):
+        rows = list(csv.DictReader((data / "units.csv").open()))
+        kept = sorted({row["subject"] for row in rows if row["label"]})[:subjects]
+        with (tmp_path / name).open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["subject", "recording", "unit", "target", "score"])
+            for k, row in enumerate(row for row in rows if row["subject"] in kept):
+                writer.writerow([row[key] for key in ("subject", "recording", "unit", "target")] + [k % 7 / 7])
+        return tmp_path / name
+
+    return write
+
+
+def test_a_file_without_a_headline_says_so_first(embench, data, predictions, tmp_path):
+    file = predictions("few.csv", 1)
+    done = embench("score", file, "--dataset", "stress_predict", "--data-root", data, "--out", tmp_path / "few")
+    lines = done.out.splitlines()
+    assert lines[0].startswith("stress: no headline. The file predicts 1 of 8 labelled subjects, and auroc_")
+    [line] = [line for line in lines if line.endswith("no prediction in the file")]
+    assert "(7 in all)" in line
+
+
+def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_path):
+    line = ("--dataset", "stress_predict", "--data-root", data, "--out", tmp_path / "mine")
+    first, second = predictions("first.csv", 8), predictions("second.csv", 7)
+    assert embench("score", first, *line).code == 0
+    held = (tmp_path / "mine" / "run.yaml").read_bytes()
+    done = embench("score", second, *line)
+    assert done.code == 2
+    assert "the folder holds another record, outside-first-" in done.err
+    assert "what to do: choose another --out" in done.err
+    assert (tmp_path / "mine" / "run.yaml").read_bytes() == held
+    assert embench("score", first, *line).code == 0  # the same record may be made again
