@@ -64,6 +64,14 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         lock.release()
 
 
+@cache
+def process_start_s() -> float:
+    """When this process began, in s of the clock by which files are dated."""
+    import psutil
+
+    return float(psutil.Process().create_time())
+
+
 def cores() -> int:
     """How many processors this process may use."""
     import psutil

@@ -3,13 +3,23 @@
 from embench.registry.catalogue import entries, find, names, refresh, shipped
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry
 from embench.registry.identity import code_identity
-from embench.registry.loading import converters, describer, has_synthesizer, load, origin, source_file, synthesizer
+from embench.registry.loading import (
+    code_files,
+    converters,
+    describer,
+    has_synthesizer,
+    load,
+    origin,
+    source_file,
+    synthesizer,
+)
 
 __all__ = [
     "BROKEN_PACKAGE",
     "BUNDLED",
     "PLUGIN_KINDS",
     "Entry",
+    "code_files",
     "code_identity",
     "converters",
     "describer",
