@@ -32,9 +32,8 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return function(*arguments, **named)
         except EmbenchError as error:
-            error.what, error.where, error.expected, error.hint = (
-                in_python(text) for text in (error.what, error.where, error.expected, error.hint)
-            )
+            error.what = str(in_python(error.what))
+            error.where, error.expected, error.hint = map(in_python, (error.where, error.expected, error.hint))
             raise
 
     return called

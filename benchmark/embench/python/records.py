@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from embench.errors import DataError, UsageError
 from embench.planning.request import Request
@@ -67,7 +67,13 @@ def score(
     """
     from embench.runs import external
 
-    about = {"name": name, "protocol": protocol, "targets": target, "data_root": _path(data_root), "out": _path(out)}
+    about: dict[str, Any] = {
+        "name": name,
+        "protocol": protocol,
+        "targets": target,
+        "data_root": _path(data_root),
+        "out": _path(out),
+    }
     if isinstance(file, str | Path):
         return remember_own(external.score(Path(file), dataset, **about))
     from tempfile import TemporaryDirectory
@@ -183,7 +189,7 @@ def _path(value: str | Path | None) -> Path | None:
 
 
 def _folder(run: Result | str | Path) -> Path:
-    folder = Path(getattr(run, "folder", run))
+    folder = run.folder if isinstance(run, Result) else Path(run)
     if not folder.is_dir():
         raise DataError("there is no such folder", where=str(folder), expected="the folder of a finished run")
     return folder

@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from embench import registry
-from embench.data.cohort import card_for_protocol, choose_targets
+from embench.data.cohort import card_for_protocol
 from embench.data.find import card_of
 from embench.errors import UsageError
 from embench.planning.request import Request, request_of
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from embench.interfaces.pretrainer import Pretrainer
     from embench.statistics.result import Result
 
-    AnyEncoder = str | type[Encoder]
-    AnyPretrainer = str | type[Pretrainer]
-    AnyFusion = str | type[Fusion] | type[Estimator] | BaseEstimator
-    Texts = str | Sequence[str]
+    AnyEncoder: TypeAlias = str | type[Encoder]
+    AnyPretrainer: TypeAlias = str | type[Pretrainer]
+    AnyFusion: TypeAlias = str | type[Fusion | Estimator] | BaseEstimator
+    Texts: TypeAlias = str | Sequence[str]
 
 _BASES = {
     "encoder": ("embench.interfaces.encoder", ("Encoder",)),
@@ -148,10 +148,10 @@ def benchmark(
     """
     rest: dict[str, Any] = {name: value for name, value in locals().items() if name not in ("model", "modalities")}
     names = registry.names("encoder")
-    is_encoder = model in names if isinstance(model, str) else isinstance(model, type) and hasattr(model, "accepts")
+    is_encoder = model in names if isinstance(model, str) else hasattr(model, "accepts")
     encoder: Any = model if is_encoder else "handcrafted"
     if modalities is None:
-        accepts = (encoder if isinstance(encoder, type) else registry.load("encoder", encoder)).accepts
+        accepts = registry.load("encoder", encoder).accepts if isinstance(encoder, str) else encoder.accepts
         card = card_for_protocol(load_protocol(protocol), card_of(dataset, Path(data_root) if data_root else None))
         wanted = [m for m in card.default_modalities if m in accepts]
         if not wanted:

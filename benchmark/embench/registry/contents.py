@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pickle import whichmodule
+from pickle import whichmodule  # type: ignore[attr-defined]
 from typing import Any
 
 import numpy as np
@@ -221,7 +221,7 @@ class _Walk:
         module = getattr(value, "__module__", None)
         self.texts(type(value).__name__, getattr(value, "__qualname__", value.__name__), module or "")
         if isinstance(owner, types.ModuleType) or module:
-            name = module or owner.__name__
+            name = str(module or getattr(owner, "__name__", ""))
             if name != "builtins" and self._home(name) is None:
                 raise self._fault(value, f"code that was compiled: install {name} as a package")
         if owner is not None and not isinstance(owner, types.ModuleType):
