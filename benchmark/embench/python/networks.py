@@ -109,7 +109,7 @@ def network(
             expected="a function make(channels, samples) that returns a new torch.nn.Module",
             hint=f"embench.network(lambda channels, samples: {type(make).__name__}(...))",
         )
-    title: str = name or getattr(make, "__name__", type(make).__name__)
+    title = str(name or getattr(make, "__name__", type(make).__name__))
     recipe = Recipe(
         lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=_weighing(class_weight),
         view=View("window", float(window_s), float(step_s or window_s)),

@@ -238,8 +238,8 @@ def _described(given: Any) -> str:
             text = given.__repr__(N_CHAR_MAX=100_000)
         except TypeError:
             text = repr(given)
-    elif hasattr(given, "make"):
-        text = f"embench.network({given.__name__}): {next(iter(given.recipes.values()))}"
+    elif recipes := hasattr(given, "make") and vars(given).get("recipes"):
+        text = f"embench.network({given.__name__}): {recipes['paper']}"
     else:
         text = f"class {given.__qualname__}({', '.join(base.__name__ for base in given.__bases__)})"
     return re.sub(r" at 0x[0-9a-f]+", "", text)
