@@ -200,7 +200,8 @@ def test_a_module_of_ones_own_counts_as_it_is_in_memory(loose, cell, change):
     assert content_of(run_cell(cell)["run"]).digest != before.digest
 
 
-def test_a_module_that_is_imported_when_called_is_refused(loose):
+@pytest.mark.usefixtures("loose")
+def test_a_module_that_is_imported_when_called_is_refused():
     with pytest.raises(UsageError, match="imports embench_mine_models when it is called"):
         content_of(run_cell("def f(x):\n    import embench_mine_models\n    return x")["f"])
     assert content_of(run_cell("def f(x):\n    import numpy\n    return x")["f"])
@@ -208,7 +209,7 @@ def test_a_module_that_is_imported_when_called_is_refused(loose):
 
 def test_a_network_that_exists_is_refused_wherever_it_hides():
     net = torch.nn.Linear(2, 2)
-    for hidden in (lambda c, s: net, [{"x": net}], FunctionTransformer(net.forward), net.weight):
+    for hidden in (lambda: net, [{"x": net}], FunctionTransformer(net.forward), net.weight):
         with pytest.raises(UsageError, match="exists already") as caught:
             content_of(hidden)
     with pytest.raises(UsageError, match="exists already") as caught:

@@ -13,6 +13,7 @@ from embench.registry.loading import (
     source_file,
     synthesizer,
 )
+from embench.registry.objects import is_object, object_facts
 
 __all__ = [
     "BROKEN_PACKAGE",
@@ -26,8 +27,10 @@ __all__ = [
     "entries",
     "find",
     "has_synthesizer",
+    "is_object",
     "load",
     "names",
+    "object_facts",
     "origin",
     "refresh",
     "shipped",
