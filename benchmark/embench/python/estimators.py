@@ -22,14 +22,15 @@ class GivenEstimator(Estimator):
     """Fits a clone of `given` in each fold, with the stage's seed for every `random_state` that is None.
 
     Missing values (NaN) go in as they are where the estimator takes them; else each becomes the median of its column in
-    the training rows. Weights go in where the last step takes them and rows differ in weight. Where all training rows
-    have one class or value, that is predicted.
+    the training rows. A column without any value there is 0. Weights go in where the last step takes them and rows
+    differ in weight. Where all training rows have one class or value, that is predicted.
     """
 
     given: ClassVar[Any]
     recipes: ClassVar[Mapping[str, Recipe]] = dict.fromkeys(PRESETS, Recipe())
     _model: Any = None
     _only: float | None = None
+    _known: np.ndarray
 
     def fit(
         self,
@@ -44,6 +45,7 @@ class GivenEstimator(Estimator):
         if len(found) == 1:
             self._only, self._model = float(found[0]), None
             return
+        self._known = np.isfinite(X).any(0)
         model = clone(self.given)
         seeds = [name for name, value in model.get_params().items() if _is_open_seed(name, value)]
         model.set_params(**dict.fromkeys(seeds, self.seed))
@@ -52,7 +54,7 @@ class GivenEstimator(Estimator):
         named = weight_parameter(model) if np.ptp(weight) > 0 else None
         labels = y if self.kind == "value" else y.astype(int)
         try:
-            self._model = model.fit(X, labels, **({named: weight} if named else {}))
+            self._model = model.fit(self._filled(X), labels, **({named: weight} if named else {}))
         except ValueError as error:
             if "NaN" not in str(error):
                 raise
@@ -66,13 +68,20 @@ class GivenEstimator(Estimator):
         if self._model is None and self._only is None:
             raise RuntimeError("score was called before fit")
         if self.kind == "value":
-            return np.full(len(X), self._only) if self._model is None else np.asarray(self._model.predict(X), float)
+            return (
+                np.full(len(X), self._only)
+                if self._model is None
+                else np.asarray(self._model.predict(self._filled(X)), float)
+            )
         share = np.zeros((len(X), self.classes))  # a class that no training row has keeps a probability of 0
         if self._model is None:
             share[:, int(self._only or 0)] = 1.0
         else:
-            share[:, self._model.classes_.astype(int)] = self._model.predict_proba(X)
+            share[:, self._model.classes_.astype(int)] = self._model.predict_proba(self._filled(X))
         return share if self.kind == "classes" else share[:, 1]
+
+    def _filled(self, X: np.ndarray) -> np.ndarray:
+        return np.where(self._known, X, 0.0)
 
 
 def is_estimator(value: Any) -> bool:
