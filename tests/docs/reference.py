@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,15 +40,11 @@ def reference() -> str:
 
 
 def _signature(name: str, found: object) -> str:
-    if not callable(found):
+    if not inspect.isfunction(found) and not inspect.isclass(found):  # of another library's version
         return f"embench.{name}"
-    try:
-        taken = inspect.signature(found)
-    except ValueError:
-        return f"embench.{name}"
-    plain = [p.replace(annotation=inspect.Parameter.empty) for p in taken.parameters.values()]
-    text = f"embench.{name}{inspect.Signature(plain)}"
-    return "\n".join(textwrap.wrap(text, 110, subsequent_indent="    ", break_long_words=False))
+    taken = inspect.signature(found).parameters.values()
+    text = f"embench.{name}{inspect.Signature([p.replace(annotation=p.empty) for p in taken])}"
+    return "\n".join(textwrap.wrap(text, 110, subsequent_indent="    ", break_on_hyphens=False))
 
 
 def _names(path: Path) -> Iterator[tuple[str, str]]:
@@ -73,8 +70,8 @@ def _names(path: Path) -> Iterator[tuple[str, str]]:
 
 def _first(text: str) -> str:
     """The first sentence of a docstring, in lines of at most 118 characters."""
-    paragraph = " ".join(text.split("\n\n")[0].split())
-    sentence = paragraph.split(". ")[0].rstrip(".")
+    paragraph = " ".join(text.partition("\n\n")[0].split())
+    sentence = re.split(r"\.\s+(?=[A-Z`(])", paragraph)[0].rstrip(".")
     return "\n".join(textwrap.wrap(sentence + ".", 118)) if sentence else ""
 
 
