@@ -75,6 +75,7 @@ def test_a_pipeline_scored_inside_has_the_digits_of_score(features, tmp_path):
     assert json.loads((tmp_path / "cli" / "scores.json").read_text()) == inside.scores
 
 
+@pytest.mark.slow
 def test_equal_objects_share_stages_and_others_do_not(features, shared):
     embench.run(fusion=PIPELINE, **features)
     before = shared.stages()
@@ -85,12 +86,14 @@ def test_equal_objects_share_stages_and_others_do_not(features, shared):
     PIPELINE.set_params(logisticregression__C=1.0)
 
 
+@pytest.mark.slow
 def test_a_fitted_estimator_is_the_same_as_a_fresh_one(features):
     fresh = embench.run(fusion=LogisticRegression(), **features)
     fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     assert embench.run(fusion=fitted, **features).id == fresh.id
 
 
+@pytest.mark.slow
 def test_a_forest_is_seeded_by_its_stage(features):
     forest = RandomForestClassifier(5)
     first = embench.run(fusion=forest, **features)
@@ -103,14 +106,7 @@ def test_a_forest_is_seeded_by_its_stage(features):
     assert embench.run(fusion=RandomForestClassifier(5), **features).scores == first.scores
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_network_is_trained_anew_in_every_fold(bench, workers):
-    made = options(bench, modalities="eda", recipe="quick", workers=workers)
-    result = embench.run(encoder=embench.network(small, window_s=4, name=f"small{workers}"), **made)
-    assert result.id.startswith(f"small{workers}-single-")
-    assert np.isfinite(result.to_pandas("predictions")["score"]).all()
-
-
+@pytest.mark.slow
 def test_workers_give_what_this_process_gives(bench, tmp_path):
     made = options(bench, modalities="eda", recipe="quick")
     alone = embench.run(encoder=embench.network(small, window_s=4), **made)
@@ -119,6 +115,9 @@ def test_workers_give_what_this_process_gives(bench, tmp_path):
     )
     assert alone.to_pandas("predictions").equals(others.to_pandas("predictions"))
     assert alone.id == others.id
+    assert alone.id.startswith("small-single-")
+    (about,) = alone.manifest["objects"].values()
+    assert about["source"][0].startswith("def small(channels, samples):")
 
 
 class Mine(Encoder):
@@ -148,6 +147,7 @@ class Always(Estimator):
         return np.full(len(X), self.share) + 1e-6 * np.nan_to_num(X[:, 0])
 
 
+@pytest.mark.slow
 def test_classes_of_plugins_and_names_mix(bench):
     made = options(bench, modalities=["ecg", "eda"], recipe="quick")
     with pytest.warns(UserWarning, match="encoder object:.*does not conform"):  # it reads what was not recorded
@@ -158,6 +158,7 @@ def test_classes_of_plugins_and_names_mix(bench):
     assert result.manifest["conformance"]["encoder[ecg]"].startswith("failed")
 
 
+@pytest.mark.slow
 def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp_path, capsys):
     result = embench.run(fusion=PIPELINE, **features)
     run = yaml.safe_load((result.folder / "run.yaml").read_text())
@@ -169,13 +170,6 @@ def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp
     assert "is an object of the Python process that made it" in capsys.readouterr().err
     assert main(["report", str(result.folder), "--out", str(tmp_path / "r.html")]) == 1
     assert embench.write_report(result, tmp_path / "r.html").is_file()  # made by this process
-
-
-def test_the_source_of_a_function_is_recorded(bench):
-    made = options(bench, modalities="eda", recipe="quick")
-    result = embench.run(encoder=embench.network(small, window_s=4), **made)
-    (about,) = result.manifest["objects"].values()
-    assert about["source"][0] == "def small(channels, samples):  # noqa: ARG001  what every such function is given"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
@@ -140,7 +141,7 @@ def _from_file(kind: str, path: Path, cls: str) -> Entry:
         kind=kind,
         name=f"{text}:{cls}",
         package="",
-        version="",
+        version=hashlib.sha256(path.read_bytes()).hexdigest()[:8],  # an edited file is another plugin
         target=f"{text}:{cls}",
         revision=1,
         summary=f"{cls} from {text}",

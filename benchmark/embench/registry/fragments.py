@@ -40,6 +40,7 @@ class Entry:
     Args:
         package: the package that offers it; empty for a class from a file (`./my_file.py:MyEncoder`) or one that was
             given from Python (`object:DIGEST:MyEncoder`), whose `name` is that text.
+        version: of the package; of a file, or an object, a digest of its content.
         target: `module:Class`, `file.py:Class`, or the name of an object.
         revision: rises when the plugin's results change; part of its code identity in an installed wheel.
         source: the `registry.yaml` it stands in, or the file of the class.

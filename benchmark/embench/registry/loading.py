@@ -175,7 +175,7 @@ def _import(entry: Entry) -> ModuleType:
     with _naming(entry):
         if entry.package:
             return importlib.import_module(entry.target.rpartition(":")[0])
-        return _import_file(entry.source)
+        return _import_file(entry.source, entry.version)
 
 
 @contextmanager
@@ -189,8 +189,8 @@ def _naming(entry: Entry) -> Iterator[None]:
         raise _fault(entry, f"{type(error).__name__}: {error}{_place(error)}", hint=_remedy(entry, error)) from error
 
 
-def _import_file(path: Path) -> ModuleType:
-    name = f"embench_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+def _import_file(path: Path, version: str) -> ModuleType:
+    name = f"embench_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{version}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import pickle
 import re
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 from embench.errors import MachineError, UsageError
 from embench.files import PRIVATE, cache_root, make_folder, write_text, write_whole
 from embench.registry.fragments import Entry
+from embench.system import others_can_write
 
 _OBJECT = "object:"
 _NAME = re.compile(r"object:(?P<digest>[0-9a-f]{20}):[A-Za-z_]\w*")
@@ -151,11 +151,8 @@ def _file(digest: str, suffix: str) -> Path:
 
 def _check_own(path: Path) -> None:
     """Refuses a file that somebody else could have written: loading it runs code."""
-    if not hasattr(os, "getuid"):
-        return
     for place in (path, path.parent):
-        status = place.stat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o022:
+        if others_can_write(place):
             raise MachineError(
                 "others can write the folder of stored objects, so it is not read",
                 where=str(place),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
 
-SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
+_SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
 _COLUMNS = ("method", "target", "metric", "headline", "mean", "low", "high", "sd", "cleared", "undefined")
 
 
@@ -153,14 +153,14 @@ class Result:
 
     def __repr__(self) -> str:
         lines = [f"Result {self.id}", *(f"  {target}: {line}" for target, line in self._headlines())]
-        return "\n".join([*lines, *([f"  {SYNTHETIC}"] if self.synthetic else []), f"  files: {self.folder}"])
+        return "\n".join([*lines, *([f"  {_SYNTHETIC}"] if self.synthetic else []), f"  files: {self.folder}"])
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the headline of every target against the controls."""
         from html import escape
 
         frame = self.to_pandas()
-        parts = [f"<p><b>{escape(self.id)}</b>{f' ({SYNTHETIC})' if self.synthetic else ''}</p>"]
+        parts = [f"<p><b>{escape(self.id)}</b>{f' ({_SYNTHETIC})' if self.synthetic else ''}</p>"]
         for target, line in self._headlines():
             metric = self._compared(target)
             rows = frame[(frame["target"] == target) & (frame["metric"] == metric)]
