@@ -53,6 +53,7 @@ def features(shared):
     return options(shared, encoder=plugin("Moments"), modalities="ecg,eda")
 
 
+@pytest.mark.slow
 def test_a_pipeline_gives_the_predictions_of_the_same_bundled_method(features):
     given = embench.run(fusion=PIPELINE, **features)
     named = embench.run(fusion="logreg", set="fusion.class_weight=none", **features)

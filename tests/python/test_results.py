@@ -118,6 +118,7 @@ def test_the_plot_has_a_point_for_every_method(entry):
         entry.plot(metric="acuracy")
 
 
+@pytest.mark.slow
 def test_a_board_is_a_table(entry):
     frame = embench.board("stress_predict", protocol="subject-independent-v2", boards=BOARDS)
     assert entry.id in set(frame["id"])

@@ -26,7 +26,6 @@ from embench.registry.trust import installed_only
 CELL = """
 import math
 import numpy as np
-from torch import nn
 
 WIDTH = 8
 TABLE = {"a": [1, 2], "b": {3.0, 4.0}}
@@ -45,7 +44,7 @@ class Net(Base):
     def __init__(self, channels, samples, kernel=9, *, stride=4):
         self.scale = scaled(0.5)
         self.inner = [lambda x: x + 1 for _ in range(3)]
-        self.layers = nn.Conv1d(channels, WIDTH, kernel, stride=stride), TABLE["a"], math.pi
+        self.layers = np.zeros((channels, WIDTH, kernel, stride)), TABLE["a"], math.pi
 
     @property
     def doubled(self):
@@ -232,6 +231,7 @@ def given(tmp_path, monkeypatch):
     objects._GIVEN.clear()
 
 
+@pytest.mark.slow
 def test_a_given_class_is_itself_here_and_a_copy_elsewhere(given):
     name, cls = given
     assert registry.load("fusion", name) is cls
