@@ -25,6 +25,8 @@ from embench.registry.trust import installed_only
 
 CELL = """
 import math
+import dataclasses, enum, re, typing
+from collections import namedtuple
 import numpy as np
 
 WIDTH = 8
@@ -35,8 +37,21 @@ def scaled(by):
         return x * by
     return scale
 
-class Base:
+@dataclasses.dataclass(frozen=True)
+class Conf:
+    sizes: list = dataclasses.field(default_factory=lambda: [1, 2])
+    rate: int | None = 5
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+Pair = namedtuple("Pair", "x y")
+T = typing.TypeVar("T")
+
+class Base(typing.Generic[T]):
     depth = 2
+    conf, colour, pair, pattern = Conf(), Colour.BLUE, Pair(1, 2), re.compile("a+")
 
 class Net(Base):
     size = 4
@@ -71,6 +86,8 @@ def ident(text, name="Net"):
 
 def test_the_same_cell_gives_the_same_digest_wherever_it_stands():
     assert ident(CELL) == ident(CELL)
+    cell = run_cell(CELL)
+    assert content_of(cell["Net"]).digest == content_of(cell["Net"]).digest == ident(CELL)
     assert ident(CELL) == content_of(run_cell("\n\n" + CELL, "/x/9.py")["Net"]).digest
 
 
@@ -86,6 +103,12 @@ def test_the_same_cell_gives_the_same_digest_wherever_it_stands():
         ("x * by", "x / by"),
         ("x + 1", "x - 1"),
         ("depth = 2", "depth = 3"),
+        ("rate: int | None = 5", "rate: int | None = 6"),
+        ("lambda: [1, 2]", "lambda: [1, 3]"),
+        ("Colour.BLUE", "Colour.RED"),
+        ("BLUE = 2", "BLUE = 3"),
+        ("Pair(1, 2)", "Pair(1, 3)"),
+        ('compile("a+")', 'compile("a*")'),
         ("size = 4", "size = 5"),
         ("2 * self.size", "3 * self.size"),
         ("np.abs", "np.sign"),
@@ -220,6 +243,8 @@ def test_what_cannot_be_stored_is_named():
     with pytest.raises(UsageError, match="cannot be stored") as caught:
         content_of(run_cell("import threading\nlock = threading.Lock()\ndef f():\n    return lock")["f"])
     assert "global lock" in caught.value.where
+    with pytest.raises(UsageError, match="by its name alone"):
+        content_of(run_cell("import functools\n@functools.cache\ndef f(x):\n    return x\ng = lambda: f(1)")["g"])
 
 
 @pytest.fixture

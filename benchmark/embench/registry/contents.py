@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pickle import whichmodule  # type: ignore[attr-defined]
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,8 +32,8 @@ _OF_C = (
     types.GetSetDescriptorType, types.MemberDescriptorType, types.ClassMethodDescriptorType,
 )  # fmt: skip
 _NOT_OF_CLASSES = {
-    "__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__", "_abc_impl",
-    "__annotations_cache__",
+    "__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__", "__annotations_cache__",
+    "__slotnames__", "_abc_impl",
 }  # fmt: skip
 """What Python itself keeps in a class, and which decides nothing."""
 
@@ -260,8 +260,13 @@ class _Walk:
         )
 
     def cached(self, value: Any) -> None:
-        self.texts("lru_cache", repr(value.cache_parameters()))
-        self.visit(value.__wrapped__)
+        if self._home(value.__module__) is None:
+            raise self._fault(value, f"pickle knows {value.__qualname__} by its name alone")
+        self.texts("lru_cache", str(value.__module__), value.__qualname__, str(self._home(value.__module__)))
+
+    def type_variable(self, value: TypeVar) -> None:
+        self.texts("type variable", value.__name__, repr((value.__covariant__, value.__contravariant__)))
+        self._each((value.__bound__, value.__constraints__))
 
     def object_(self, value: Any) -> None:
         """As pickle takes it apart."""
@@ -328,6 +333,7 @@ _WALKS: tuple[tuple[type[Any] | tuple[type[Any], ...], Callable[[_Walk, Any], No
     (property, _Walk.property_),
     ((classmethod, staticmethod), _Walk.bound_to_class),
     (types.MappingProxyType, _Walk.mapping),
+    (TypeVar, _Walk.type_variable),
 )
 _EXACT: dict[type[Any], Callable[[_Walk, Any], None]] = {
     dict: _Walk.mapping,
