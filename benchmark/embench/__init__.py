@@ -51,7 +51,12 @@ __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604  a list of texts, in the one
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        try:
+            return getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            from embench.system import lacking
+
+            raise lacking(error) or error from error
     if name == "__version__":
         from importlib.metadata import version
 
