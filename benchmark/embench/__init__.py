@@ -9,34 +9,54 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from embench.python.networks import network as network
+    from embench.python.records import audit as audit
+    from embench.python.records import board as board
+    from embench.python.records import dataset as dataset
+    from embench.python.records import open as open  # noqa: A004
+    from embench.python.records import score as score
+    from embench.python.records import write_report as write_report
+    from embench.python.running import benchmark as benchmark
+    from embench.python.running import run as run
     from embench.registry import load as load
     from embench.registry import names as names
     from embench.registry.hooks import hookimpl as hookimpl
-    from embench.runs.run import call as run
     from embench.statistics.comparison import compare as compare
-    from embench.statistics.evaluation import Result as Result
+    from embench.statistics.result import Result as Result
 
     __version__: str
 
 DISTRIBUTION = "embench-affect"
 """What pip calls this package; another project has the plain name."""
 
-__all__ = ["Result", "__version__", "compare", "hookimpl", "load", "names", "run"]
-
 _HOMES = {
-    "Result": "embench.statistics.evaluation:Result",
-    "compare": "embench.statistics.comparison:compare",
-    "hookimpl": "embench.registry.hooks:hookimpl",
-    "load": "embench.registry:load",
-    "names": "embench.registry:names",
-    "run": "embench.runs.run:call",
+    "Result": "embench.statistics.result",
+    "audit": "embench.python.records",
+    "benchmark": "embench.python.running",
+    "board": "embench.python.records",
+    "compare": "embench.statistics.comparison",
+    "dataset": "embench.python.records",
+    "hookimpl": "embench.registry.hooks",
+    "load": "embench.registry",
+    "names": "embench.registry",
+    "network": "embench.python.networks",
+    "open": "embench.python.records",
+    "run": "embench.python.running",
+    "score": "embench.python.records",
+    "write_report": "embench.python.records",
 }
+
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604  a list of texts, in the one place that has them
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        module, _, attribute = _HOMES[name].partition(":")
-        return getattr(import_module(module), attribute)
+        try:
+            return getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            from embench.system import lacking
+
+            raise lacking(error) or error from error
     if name == "__version__":
         from importlib.metadata import version
 

@@ -97,6 +97,14 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, lambda whole: whole.write_text(text, encoding="utf-8", newline="\n"))
 
 
+def cache_root() -> Path:
+    """Where prepared data are kept: `$EMBENCH_CACHE`, else the user's cache folder."""
+    import platformdirs
+
+    chosen = os.environ.get("EMBENCH_CACHE")
+    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("embench"))
+
+
 PRIVATE, SHARED = 0o700, 0o777
 """Permissions of a folder: for its owner alone; or for whomever the system is set to allow."""
 

@@ -64,6 +64,21 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         lock.release()
 
 
+def others_can_write(path: Path) -> bool:
+    """Whether a file or folder is another user's, or can be written by one; False where the system has no such
+    permissions."""
+    status = path.stat()
+    return hasattr(os, "getuid") and (status.st_uid != os.getuid() or bool(status.st_mode & 0o022))
+
+
+@cache
+def process_start_s() -> float:
+    """When this process began, in s of the clock by which files are dated."""
+    import psutil
+
+    return float(psutil.Process().create_time())
+
+
 def cores() -> int:
     """How many processors this process may use."""
     import psutil

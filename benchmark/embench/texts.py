@@ -9,7 +9,7 @@ from typing import Any
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 """What steers a terminal, or turns the direction of a line; a tab and the end of a line do not."""
 
-_CODE = re.compile(r"\.py:\s*[^\W\d]")
+_CODE = re.compile(r"\.py:\s*[^\W\d]|\bobject:[0-9a-f]{20}:")
 _PLACE = re.compile(r"(?:^|[\s=:,;'\"(\[])(?:/[^\s/]|~[\w.-]*[/\\]|\.{1,2}[/\\]|[A-Za-z]:[\\/][^/]|\\\\)")
 
 
@@ -41,7 +41,7 @@ def has_control(text: str) -> bool:
 
 
 def names_code(text: str) -> bool:
-    """Whether a text names a class in a file.
+    """Whether a text names a class in a file, or one that was given from Python.
 
     >>> names_code("eeg=./mine.py:Net"), names_code("embench_plugins/cnn_tf")
     (True, False)

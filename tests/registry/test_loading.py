@@ -72,6 +72,19 @@ class Other: ...
 """
 
 
+def test_a_file_that_was_edited_is_read_again(tmp_path):
+    """As in a notebook, where one process lives long: a new identity must not run old code."""
+    path = tmp_path / "mine.py"
+    text = "from embench_plugins.fusions.logreg import LogReg\n\nclass Mine(LogReg):\n    answer = 1\n"
+    path.write_text(text)
+    name = f"{path}:Mine"
+    before = registry.code_identity("fusion", name), registry.load("fusion", name).answer
+    path.write_text(text.replace("answer = 1", "answer = 2"))
+    after = registry.code_identity("fusion", name), registry.load("fusion", name).answer
+    assert before[0] != after[0]
+    assert (before[1], after[1]) == (1, 2)
+
+
 def test_class_from_a_file(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(FILE)

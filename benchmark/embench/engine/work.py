@@ -152,4 +152,4 @@ def _plugin_files(stage: Stage[Params], root: Path) -> dict[str, str]:
         named.append(("fusion", params.fusion.name))
     if isinstance(params, PretrainParams):
         named.append(("pretrainer", params.pretrainer.name))
-    return {str(registry.source_file(registry.find(kind, name))): f"{kind} {name}" for kind, name in named}
+    return {file: f"{kind} {name}" for kind, name in named for file in registry.code_files(registry.find(kind, name))}

@@ -115,6 +115,11 @@ class Dataset(ABC):
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
+    def __repr__(self) -> str:
+        about = self.card
+        targets = ", ".join(target.name for target in about.targets) or "none"
+        return f"{about.title} in {self.root}\n  modalities: {', '.join(about.modalities)}\n  targets: {targets}"
+
     @abstractmethod
     def subjects(self) -> list[str]:
         """The subjects found, in a fixed order. Raises DataError where the folder is not this dataset."""

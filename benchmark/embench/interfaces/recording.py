@@ -56,7 +56,7 @@ VIDEO_CHANNELS = ("red", "green", "blue")
 """The channels of a video, on cards too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Signal:
     """Evenly sampled values that start with the recording.
 
@@ -80,6 +80,11 @@ class Signal:
         """Length in s: samples over `rate`."""
         return self.data.shape[self.time_axis] / self.rate
 
+    def __repr__(self) -> str:
+        names = self.channels if len(self.channels) <= 8 else (*self.channels[:6], f"{len(self.channels) - 6} more")
+        shape = "x".join(map(str, self.data.shape))
+        return f"Signal({', '.join(names)}: {shape} at {self.rate:g} Hz, {self.duration_s:.1f} s, {self.unit})"
+
 
 @dataclass(frozen=True, slots=True)
 class Video:
@@ -99,7 +104,7 @@ class Video:
     boxes: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Label:
     """A raw label, never thresholded.
 
@@ -112,8 +117,12 @@ class Label:
     times: np.ndarray | None = None
     classes: tuple[str, ...] | None = None
 
+    def __repr__(self) -> str:
+        many = f"{self.values[0]:g}" if len(self.values) == 1 else f"{len(self.values)} values"
+        return f"Label({self.kind}: {many}{' of ' + ', '.join(self.classes) if self.classes else ''})"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Recording:
     """One uninterrupted recording of one subject. A modality that is missing is absent from `signals`, never zeros.
 
@@ -132,3 +141,8 @@ class Recording:
     signals: Mapping[str, Signal] = field(default_factory=dict)
     video: Video | None = None
     labels: Mapping[str, Label] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        lines = [f"Recording {self.id} of {self.subject}, stimulus {self.stimulus}, {self.duration_s:.1f} s"]
+        lines += [f"  {name}: {item!r}" for name, item in (*self.signals.items(), *self.labels.items())]
+        return "\n".join([*lines, *([f"  video: {self.video.path}"] if self.video else [])])

@@ -123,7 +123,7 @@ def why_not_publishable(run: Manifest) -> list[str]:
     elif run.recipe.preset == "quick" or not run.recipe.on_board:
         reasons.append(f"the recipe {run.recipe.preset} never enters a leaderboard")
     if places := private_fields(public_run(run.content())):
-        reasons.append(f"it names files that nobody else has: {', '.join(places)} of run.yaml")
+        reasons.append(f"it names code or files that nobody else has: {', '.join(places)} of run.yaml")
     return reasons
 
 

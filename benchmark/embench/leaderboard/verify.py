@@ -16,7 +16,7 @@ import embench
 from embench import registry
 from embench.callbacks import ProgressCallback
 from embench.errors import CheckFailed, DataError, MachineError, UsageError
-from embench.files import digest
+from embench.files import cache_root, digest
 from embench.leaderboard.attestations import entry_digest
 from embench.leaderboard.entries import LeaderboardEntry, read_summands
 from embench.leaderboard.export import SUMMANDS_FILE
@@ -28,7 +28,6 @@ from embench.records.record import Record, read_record
 from embench.records.wording import name_without_package
 from embench.statistics import SCORING_REVISION, evaluation
 from embench.statistics.summands import headline_summands
-from embench.store.folders import cache_root
 
 MOST_NAMED = 3
 """How many differences of an entry a message names."""

@@ -34,8 +34,10 @@ Modality = Annotated[str, StringConstraints(pattern=rf"^{_INPUT}(\+{_INPUT})*$",
 _INSTALLED = r"^([\w.]+/)?[\w][\w.-]*(/[\w][\w.-]*)?$"
 InstalledName = Annotated[str, StringConstraints(pattern=_INSTALLED, max_length=200)]
 """`name` or `package/name`, with a variant or not."""
-PluginName = Annotated[str, StringConstraints(pattern=_INSTALLED + r"|^[^\r\n\t]+\.py:\w+$", max_length=4096)]
-"""The same, or `path.py:Class` of a class in a file, which no board takes."""
+_OWN_CODE = r"^[^\r\n\t]+\.py:\w+$|^object:[0-9a-f]{20}:\w+$"
+PluginName = Annotated[str, StringConstraints(pattern=f"{_INSTALLED}|{_OWN_CODE}", max_length=4096)]
+"""The same, or `path.py:Class` of a class in a file, or `object:DIGEST:Class` of one that was given from Python; no
+board takes these two."""
 Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n\t]*$", max_length=2000)]
 """Any text on one line."""
 Number = int | FiniteFloat
@@ -230,7 +232,8 @@ class Manifest(Circumstances):
     the file of a submission holds. `ledger`: the seal of the ledger's line that `test_looks`, `tried` and `dev_looks`
     count up to; without it, they are not known. `conformance`: part of the method whose plugin is not bundled ->
     `passed`, or which conformance check failed. `dropped`: modality -> feature -> why it was dropped in some fold
-    before anything was fitted to it. `entry`: what a published entry shares with others."""
+    before anything was fitted to it. `objects`: the name of a plugin that was given from Python -> its `repr`, and the
+    lines of its `source` where they are known. `entry`: what a published entry shares with others."""
 
     id: Word
     trained_on: TrainedOnPart | None = None
@@ -250,6 +253,7 @@ class Manifest(Circumstances):
     ledger: str | None = None
     conformance: dict[Line, Line] = {}
     dropped: dict[Modality, dict[Line, Line]] = {}
+    objects: dict[PluginName, dict[str, Any]] = {}
     device: Any
     config: dict[str, Any]
     entry: EntryPart | None = None

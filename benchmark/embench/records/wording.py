@@ -300,8 +300,8 @@ def counted(count: int, noun: str) -> str:
 
 
 def bare_name(full_name: str) -> str:
-    """The last part of `package/name` or `package/name/variant`."""
-    return full_name.rpartition("/")[2]
+    """The last part of `package/name`, `package/name/variant` or `object:DIGEST:Class`."""
+    return full_name.rpartition("/")[2] if not full_name.startswith("object:") else full_name.rpartition(":")[2]
 
 
 def name_without_package(full_name: str) -> str:

@@ -3,9 +3,19 @@
 from embench.registry.catalogue import entries, find, names, refresh, shipped
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry
 from embench.registry.identity import code_identity
-from embench.registry.loading import converters, describer, has_synthesizer, load, origin, source_file, synthesizer
+from embench.registry.loading import (
+    code_files,
+    converters,
+    describer,
+    has_synthesizer,
+    load,
+    origin,
+    source_file,
+    synthesizer,
+)
 from embench.registry.modalities import added_modalities, known_as, modalities, modality_of
 from embench.registry.modality import MODALITY, ModalityDefinition
+from embench.registry.objects import is_object, object_facts
 
 __all__ = [
     "BROKEN_PACKAGE",
@@ -15,17 +25,20 @@ __all__ = [
     "Entry",
     "ModalityDefinition",
     "added_modalities",
+    "code_files",
     "code_identity",
     "converters",
     "describer",
     "entries",
     "find",
     "has_synthesizer",
+    "is_object",
     "known_as",
     "load",
     "modalities",
     "modality_of",
     "names",
+    "object_facts",
     "origin",
     "refresh",
     "shipped",

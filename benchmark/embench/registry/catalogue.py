@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
@@ -14,6 +15,7 @@ from embench.errors import PluginError, UsageError
 from embench.registry.fragments import BROKEN_PACKAGE, BUNDLED, PLUGIN_KINDS, Entry, Package, folders, packages
 from embench.registry.modality import MODALITY
 from embench.registry.naming import did_you_mean
+from embench.registry.objects import is_object, object_entry
 from embench.registry.trust import refuse_file
 
 _FILE = re.compile(r"(?P<path>.+\.py):(?P<cls>[A-Za-z_]\w*)")
@@ -74,7 +76,7 @@ def names(kind: str) -> list[str]:
 
 def find(kind: str, name: str) -> Entry:
     """The entry that `name` means: a bare name, `package/name` or `./file.py:Class`; an alias gives what it stands for,
-    with a warning where it is an old name.
+    with a warning where it is an old name. Inside a run of `embench.run`, also an object that it was given.
 
     Raises:
         UsageError: there is none (the nearest names are offered), or two third-party packages offer it.
@@ -87,6 +89,9 @@ def find(kind: str, name: str) -> Entry:
     if match := _FILE.fullmatch(name):
         refuse_file(kind, name)
         return _from_file(kind, Path(match["path"]), match["cls"])
+    if is_object(name):
+        refuse_file(kind, name)
+        return object_entry(kind, name)
     entry = _choose(kind, name)
     if entry.broken:
         raise PluginError(f"{kind} `{entry.name}` of {entry.home} is broken: {entry.broken}", where=str(entry.source))
@@ -150,7 +155,7 @@ def _from_file(kind: str, path: Path, cls: str) -> Entry:
         kind=kind,
         name=f"{text}:{cls}",
         package="",
-        version="",
+        version=hashlib.sha256(path.read_bytes()).hexdigest()[:8],  # an edited file is another plugin
         target=f"{text}:{cls}",
         revision=1,
         summary=f"{cls} from {text}",

@@ -39,9 +39,10 @@ class Entry:
     """A plugin as its `registry.yaml` describes it.
 
     Args:
-        package: the package that offers it; empty for a class from a file (`./my_file.py:MyEncoder`), whose `name` is
-            that text.
-        target: `module:Class`, or `file.py:Class`.
+        package: the package that offers it; empty for a class from a file (`./my_file.py:MyEncoder`) or one that was
+            given from Python (`object:DIGEST:MyEncoder`), whose `name` is that text.
+        version: of the package; of a file, or an object, a digest of its content.
+        target: `module:Class`, `file.py:Class`, or the name of an object.
         revision: rises when the plugin's results change; part of its code identity in an installed wheel.
         source: the `registry.yaml` it stands in, or the file of the class.
         broken: why it can't be used, or None. A package that can't be read at all is one entry of kind `package`.
@@ -87,7 +88,9 @@ class Entry:
     @property
     def home(self) -> str:
         """Package and version, for readers."""
-        return f"{self.package} {self.version}" if self.package else "file"
+        if self.package:
+            return f"{self.package} {self.version}"
+        return "Python" if self.target.startswith("object:") else "file"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from embench.errors import PluginError
 from embench.registry.catalogue import find, installed
 from embench.registry.fragments import Entry, module_file
 from embench.registry.loading import source_file
+from embench.registry.objects import is_object
 
 
 def code_identity(kind: str, name: str) -> str:
@@ -27,6 +28,8 @@ def code_identity(kind: str, name: str) -> str:
         PluginError: its source can't be found or read.
     """
     entry = find(kind, name)
+    if is_object(entry.target):
+        return f"object {entry.target.split(':')[1]}"  # made of all that decides what it does
     target = entry.target.rpartition(":")
     if _from_wheel(entry):
         return f"{entry.package} {entry.version} {entry.target} revision {entry.revision}"
@@ -51,7 +54,7 @@ def _source_digest(entry: Entry) -> str:
     digest = hashlib.sha256()
     module = entry.target.rpartition(":")[0] if entry.package else ""
     try:
-        codes = _closure(module) if entry.package else {"": _read(path)[0]}
+        codes = source_closure(module)[0] if entry.package else {"": _read(path)[0]}
     except (OSError, SyntaxError, ValueError) as error:
         raise PluginError(
             f"the source of {entry.kind} `{entry.name}` can't be read: {error}", where=str(path)
@@ -61,19 +64,28 @@ def _source_digest(entry: Entry) -> str:
     return digest.hexdigest()[:20]
 
 
-def _closure(module: str) -> dict[str, str]:
-    """Module name -> its code, of a module and all it needs of its own top-level package, nothing imported."""
+def source_closure(module: str) -> tuple[dict[str, str], list[Path]]:
+    """Module name -> its code, of a module and all it needs of its own top-level package, and their files; nothing is
+    imported."""
     top, codes, waiting = module.partition(".")[0], dict[str, str](), [module]
+    files: list[Path] = []
     while waiting:
         name = waiting.pop()
         path = None if name in codes else module_file(name)
         if path is None:
             continue
         codes[name], imported = _read(path, name)
+        files.append(path)
         parts = name.split(".")
         waiting += [".".join(parts[:n]) for n in range(1, len(parts))]  # importing a.b.c runs a and a.b first
         waiting += [i for i in imported if i == top or i.startswith(f"{top}.")]
-    return codes
+    return codes, files
+
+
+def bare_code(module: str) -> str:
+    """The code of a module without comments and docstrings, empty where it has no source."""
+    path = module_file(module)
+    return "" if path is None else _read(path, module)[0]
 
 
 def _read(path: Path, module: str = "") -> tuple[str, tuple[str, ...]]:

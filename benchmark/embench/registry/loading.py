@@ -9,6 +9,8 @@ import importlib.util
 import inspect
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,7 @@ from embench.errors import EmbenchError, PluginError, UsageError
 from embench.registry.catalogue import entries, find
 from embench.registry.fragments import Entry, module_file
 from embench.registry.naming import did_you_mean
+from embench.registry.objects import is_object, object_class, object_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +53,17 @@ def load(kind: str, name: str) -> type[Any]:
     return load_entry(find(kind, name))
 
 
-@cache
 def load_entry(entry: Entry) -> type[Any]:
     """The class of an entry; see `load`."""
+    if not is_object(entry.target):
+        return _load_module(entry)
+    with _naming(entry):
+        found = object_class(entry)
+    return _checked(entry, found)
+
+
+@cache
+def _load_module(entry: Entry) -> type[Any]:
     module, name = _import(entry), entry.target.rpartition(":")[2]
     found = getattr(module, name, None)
     if found is None:
@@ -60,6 +71,12 @@ def load_entry(entry: Entry) -> type[Any]:
         raise _fault(entry, f"{module.__name__} has no class {name}", hint=hint)
     if not isinstance(found, type):
         raise _fault(entry, f"{name} is not a class but {type(found).__name__}")
+    return _checked(entry, found)
+
+
+def _checked(entry: Entry, found: type[Any]) -> type[Any]:
+    """The class, which has the base class of its kind and all of its methods."""
+    name = found.__name__
     bases = tuple(
         getattr(importlib.import_module(b.partition(":")[0]), b.partition(":")[2]) for b in _BASES[entry.kind]
     )
@@ -147,19 +164,33 @@ def _class_place(entry: Entry) -> tuple[Path | None, int | None]:
     return path, next((n.lineno for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
 
 
+def code_files(entry: Entry) -> tuple[str, ...]:
+    """The files in which a plugin's own code stands, as tracebacks name them."""
+    if is_object(entry.target):
+        return tuple(object_facts(entry.target)["files"])
+    return (str(source_file(entry)),)
+
+
 def _import(entry: Entry) -> ModuleType:
-    try:
+    with _naming(entry):
         if entry.package:
             return importlib.import_module(entry.target.rpartition(":")[0])
-        return _import_file(entry.source)
+        return _import_file(entry.source, entry.version)
+
+
+@contextmanager
+def _naming(entry: Entry) -> Iterator[None]:
+    """Turns whatever importing a plugin raises into a PluginError that names it."""
+    try:
+        yield
     except EmbenchError:
         raise
     except (Exception, SystemExit) as error:  # the plugin boundary: whatever its import does, say whose it is
         raise _fault(entry, f"{type(error).__name__}: {error}{_place(error)}", hint=_remedy(entry, error)) from error
 
 
-def _import_file(path: Path) -> ModuleType:
-    name = f"embench_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+def _import_file(path: Path, version: str) -> ModuleType:
+    name = f"embench_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{version}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

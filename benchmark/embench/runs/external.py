@@ -30,7 +30,8 @@ from embench.records.manifest import Circumstances, CostPart, Manifest, MethodPa
 from embench.records.submission import NO_FOLD, Faults, SubmittedRow, read_submission
 from embench.records.wording import name_without_package
 from embench.statistics import evaluation
-from embench.statistics.evaluation import FoldPredictions, Result
+from embench.statistics.evaluation import FoldPredictions
+from embench.statistics.result import Result
 from embench.store import Store
 from embench.texts import has_control
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from embench import registry
 from embench.data.cohort import label_rules
 from embench.engine.executors import Outcome
 from embench.engine.stage import ENGINE_REVISION
@@ -18,6 +19,7 @@ from embench.planning.request import Request
 from embench.records.ledger import Looks
 from embench.records.manifest import CostPart, Manifest, MethodPart, RecipePart, RuleOfTargetPart, TrainedOnPart
 from embench.statistics import evaluation
+from embench.texts import visible
 
 
 def manifest(
@@ -69,6 +71,7 @@ def manifest(
         ledger=looks.chain,
         conformance=dict(conformance),
         dropped=_dropped(planned, outcome),
+        **_objects(planned),
     )
 
 
@@ -85,6 +88,16 @@ def _elsewhere(planned: Plan) -> dict[str, Any]:
         label_rules=[RuleOfTargetPart.model_validate(rule) for rule in rules],
     )
     return {"trained_on": trained_on}
+
+
+def _objects(planned: Plan) -> dict[str, Any]:
+    """`objects`, of a method with plugins that were given from Python."""
+    found = {}
+    for name in {part.name for _, part in planned.method.parts() if registry.is_object(part.name)}:
+        facts = registry.object_facts(name)
+        source = visible(facts["source"] or "").splitlines()
+        found[name] = {"repr": visible(facts["repr"]), **({"source": source} if source else {})}
+    return {"objects": found} if found else {}
 
 
 def _dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, str]]:

@@ -1,13 +1,10 @@
-"""One run, or a grid of runs, from plan to record.
-
-`call` is what users call as `embench.run(dataset="amigos", encoder="cnn_tf", fusion="cross_attn")`.
-"""
+"""One run, or a grid of runs, from plan to record."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +13,11 @@ from embench.data import find
 from embench.engine import executors
 from embench.engine.executors import Outcome
 from embench.engine.stage import Folder
-from embench.errors import EmbenchError, Unfinished, UsageError
+from embench.errors import EmbenchError, Unfinished
 from embench.files import digest, folder_mode, make_folder
 from embench.planning.graph import stage_folder
 from embench.planning.plan import Plan, default_workers, make
-from embench.planning.request import Request, by_field, request_of
+from embench.planning.request import Request
 from embench.protocols import load_current_protocol
 from embench.records import embeddings, ledger, record
 from embench.registry.hooks import Observers
@@ -29,7 +26,7 @@ from embench.runs.manifest import manifest
 from embench.runs.stages import run_stages
 from embench.runs.videos import decode_videos
 from embench.statistics import evaluation
-from embench.statistics.evaluation import Result
+from embench.statistics.result import Result
 
 
 @dataclass(frozen=True)
@@ -203,32 +200,3 @@ def _conclude(
     record.write_record(planned.folder, written)
     observers.run_ended({"id": planned.id, **planned.config}, evaluated.scores)
     return Result(planned.id, planned.folder, content, evaluated.scores)
-
-
-def call(*, encoder: str | Sequence[str], pretrainer: str | Sequence[str] = (), **options: Any) -> Result:
-    """Runs one method, writes its record and returns its scores; `embench.run` is this function.
-
-    Args:
-        encoder: a name for all modalities, or one a modality: `["eeg=cnn_tf", "eda=tcn"]`.
-        pretrainer: names of pretrainers in the order in which they run.
-        options: further options of `embench run`, with `_` for `-`; `dataset` is required.
-
-    Raises:
-        UsageError: an option is unknown, or names something that does not exist or does not fit.
-        DataError: the data are missing or damaged.
-        EmbenchError: of another kind, where a plugin or the machine failed; finished stages are kept.
-
-    >>> import embench
-    >>> data = {"dataset": "amigos", "modalities": "eda", "target": "arousal", "seeds": "0"}
-    >>> run = embench.run(encoder="handcrafted", fusion="logreg", **data)
-    >>> 0 <= run.scores["scores"]["arousal"]["auroc_within"]["mean"] <= 1
-    True
-    >>> other = embench.run(encoder="handcrafted", fusion="lda", **data)
-    >>> embench.compare(run, other, metric="auroc_within").metric
-    'auroc_within'
-    """
-    values, known = by_field(options), {f.name for f in fields(Request)}
-    for name in values:
-        if name not in known:
-            raise UsageError(f"no option `{name}`", where="embench.run", expected=", ".join(sorted(known)))
-    return run(request_of(encoder=encoder, pretrainer=pretrainer, **values))

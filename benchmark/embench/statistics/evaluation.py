@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,43 +74,6 @@ class Evaluation:
     predictions: Predictions
     labels: Labels
     scores: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Result:
-    """A scored method, as `embench.run` returns it.
-
-    Args:
-        id: of the run, unique to its configuration.
-        folder: where the run's record lies.
-        manifest: the content of its `run.yaml`.
-        scores: the content of its `scores.json`: `scores[target][metric]` has `mean`, `low` and `high`, or `undefined`
-            with the reason; `controls[control][target][metric]` likewise.
-    """
-
-    id: str
-    folder: Path
-    manifest: Mapping[str, Any]
-    scores: Mapping[str, Any]
-
-    @cached_property
-    def predictions(self) -> Predictions:
-        """The run's predictions, read from its folder. Raises DataError where they are missing or damaged."""
-        return Predictions.read(self.folder / "predictions.csv.gz")
-
-    def json(self) -> dict[str, Any]:
-        """What `embench run --json` prints."""
-        headlines = self.scores["headlines"]
-        return {
-            "run": self.id,
-            "folder": str(self.folder),
-            "synthetic": self.manifest["dataset"]["synthetic"] is not None,
-            "headline": next(iter(headlines.values())),
-            "scores": self.scores["scores"],
-            "controls": self.scores["controls"],
-            "not_cleared": self.scores["not_cleared"],
-            "cost": self.manifest["cost"],
-        }
 
 
 def decide(target: Target, table: np.ndarray, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:

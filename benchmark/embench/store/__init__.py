@@ -1,8 +1,8 @@
 """Prepared data on disk: content-addressed, memory-mapped, labels apart."""
 
+from embench.files import cache_root
 from embench.store.clips import Clips, blank_clips, clips, decoder_versions
 from embench.store.derive import Derived, features, joined, stream
-from embench.store.folders import cache_root
 from embench.store.prepare import prepare
 from embench.store.store import ModalityEntry, RecordingEntry, Span, Store, VideoEntry, open_store
 

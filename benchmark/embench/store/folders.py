@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import platformdirs
 
 from embench.checksums import DamagedError, check_files, read_sealed_json, sealed_json, sums_of
 from embench.errors import MachineError
@@ -26,12 +23,6 @@ _HINTS = {
     errno.ENOSPC: "free some space, or point EMBENCH_CACHE at a larger disk",
     errno.EDQUOT: "your disk quota is full: free some space, or point EMBENCH_CACHE at another disk",
 }
-
-
-def cache_root() -> Path:
-    """Where prepared data are kept: `$EMBENCH_CACHE`, else the user's cache folder."""
-    chosen = os.environ.get("EMBENCH_CACHE")
-    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("embench"))
 
 
 def build_once(target: Path, build: Callable[[Path], None], mode: int) -> Path:

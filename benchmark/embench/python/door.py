@@ -1,0 +1,50 @@
+"""What all names for Python share: errors that name Python's arguments, and wrong ones answered with the nearest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
+from typing import ParamSpec, TypeVar
+
+from embench.errors import EmbenchError, UsageError
+from embench.registry.naming import did_you_mean
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)(?: (?=[^\s,;:.]))?")
+
+
+def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """The function, whose errors speak of arguments where the command line has options."""
+    known = [p.name for p in signature(function).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+
+    @wraps(function)
+    def called(*arguments: _P.args, **named: _P.kwargs) -> _R:
+        for name in named:
+            if name not in known:
+                raise UsageError(
+                    f"embench.{function.__name__} has no argument `{name}`",
+                    expected=", ".join(known),
+                    hint=did_you_mean(name, known),
+                )
+        try:
+            return function(*arguments, **named)
+        except EmbenchError as error:
+            error.what = str(in_python(error.what))
+            error.where, error.expected, error.hint = map(in_python, (error.where, error.expected, error.hint))
+            raise
+
+    return called
+
+
+def in_python(text: str | None) -> str | None:
+    """A message's text with arguments in place of options; commands stay what they are.
+
+    >>> in_python("--seeds 0,x"), in_python("or another --protocol"), in_python("embench grid --drop each")
+    ('seeds=0,x', 'or another protocol=', 'embench grid --drop each')
+    """
+    if text is None or "embench " in text:
+        return text
+    return _OPTION.sub(lambda found: f"{found[1].replace('-', '_')}=", text)

@@ -1,0 +1,125 @@
+"""A torch network over windows of a signal as an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+from weakref import WeakSet
+
+from torch import Tensor, nn
+
+from embench.errors import PluginError, UsageError
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.recipe import Recipe
+from embench.interfaces.recording import MODALITIES
+from embench.interfaces.tokens import InputSpec, Tokens
+from embench.interfaces.units import View
+from embench.nn import hide
+
+MakeNetwork = Callable[[int, int], nn.Module]
+
+
+class GivenNetwork(Encoder):
+    """What `embench.network` makes a class of: windows go through `make(channels, samples)`, whose output is one token
+    (B, D) or several (B, L, D). Samples at which nothing was recorded are 0, the mean of a z-scored signal."""
+
+    accepts: ClassVar[frozenset[str]] = frozenset(MODALITIES) - {"video"}
+    make: ClassVar[MakeNetwork]
+    _made: ClassVar[WeakSet[nn.Module]] = WeakSet()
+
+    def build(self, spec: InputSpec) -> nn.Module:
+        """A new network for windows of `spec.shape`. Raises PluginError where `make` returns no module, or one that it
+        returned before."""
+        channels, samples = spec.shape
+        network = type(self).make(channels, samples)
+        title = type(self).__name__
+        if not isinstance(network, nn.Module):
+            raise PluginError(
+                f"{title}: make({channels}, {samples}) returned a {type(network).__name__}",
+                expected="a torch.nn.Module that maps (B, channels, samples) to (B, D) or (B, L, D)",
+            )
+        if any(part in self._made for part in network.modules()):
+            raise PluginError(
+                f"{title}: make({channels}, {samples}) returned a network, or a part of one, that it returned before",
+                expected="a new network each time, so that every fold and seed starts from new weights",
+            )
+        self._made.update(network.modules())
+        return GivenWindows(network, title)
+
+
+class GivenWindows(nn.Module):
+    """x (B, C, T), mask (B, T) or None -> Tokens of the network inside."""
+
+    def __init__(self, network: nn.Module, title: str) -> None:
+        super().__init__()
+        self.network, self.title = network, title
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
+        """Raises PluginError where the network's output has another shape."""
+        out = self.network(hide(x, mask))
+        if not isinstance(out, Tensor) or out.ndim not in (2, 3) or len(out) != len(x):
+            found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+            raise PluginError(
+                f"{self.title} maps {tuple(x.shape)} to {found}",
+                expected=f"({len(x)}, D), or ({len(x)}, L, D) for L tokens",
+            )
+        return Tokens(out[:, None] if out.ndim == 2 else out)
+
+
+def network(
+    make: MakeNetwork,
+    *,
+    window_s: float = 10.0,
+    step_s: float | None = None,
+    epochs: int = 10,
+    lr: float = 1e-3,
+    batch: int = 64,
+    weight_decay: float = 0.0,
+    class_weight: str = "balanced",
+    name: str | None = None,
+) -> type[Encoder]:
+    """An encoder made of a torch network, for `embench.run(encoder=...)`.
+
+    embench trains the network anew in each fold and seed, with Adam, and puts its own classification head on top.
+
+    Args:
+        make: `make(channels, samples)` returns a new `torch.nn.Module` that maps windows (B, channels, samples) to
+            (B, D), or to (B, L, D) for L tokens. Windows are z-scored for each subject, at the protocol's rate. A class
+            of networks with these two arguments serves, too.
+        window_s, step_s: length of a window in s, and from one to the next; by default they touch.
+        epochs: passes over the training windows; the recipe `quick` makes at most 2.
+        lr, batch, weight_decay: learning rate, windows in a step, coupled L2 of Adam.
+        class_weight: `balanced` weighs classes inversely to their share, `none` alike.
+        name: in tables and ids; by default that of `make`.
+
+    Raises:
+        UsageError: `make` is a network that exists already: it may have learned from subjects that a fold tests.
+
+    >>> from torch import nn
+    >>> def small(channels, samples):
+    ...     return nn.Sequential(nn.Conv1d(channels, 8, 9), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+    >>> network(small, window_s=8, epochs=5).__name__
+    'small'
+    """
+    if isinstance(make, nn.Module) or not callable(make):
+        found = f"a network that exists already ({type(make).__name__})" if callable(make) else type(make).__name__
+        raise UsageError(
+            f"{found}: every fold and seed must start from new weights",
+            where="make=",
+            expected="a function make(channels, samples) that returns a new torch.nn.Module",
+            hint=f"embench.network(lambda channels, samples: {type(make).__name__}(...))",
+        )
+    title = str(name or getattr(make, "__name__", type(make).__name__))
+    recipe = Recipe(
+        lr=lr, epochs=epochs, batch=batch, weight_decay=weight_decay, class_weight=_weighing(class_weight),
+        view=View("window", float(window_s), float(step_s or window_s)),
+    )  # fmt: skip
+    recipes = {"paper": recipe, "small": recipe, "quick": recipe.but(epochs=min(epochs, 2))}
+    content = {"make": staticmethod(make), "recipes": recipes, "__module__": __name__, "__doc__": make.__doc__}
+    return type("network" if title == "<lambda>" else title, (GivenNetwork,), content)
+
+
+def _weighing(class_weight: str) -> Any:
+    if class_weight not in ("balanced", "none"):
+        raise UsageError(f"class_weight is {class_weight!r}", where="class_weight=", expected="'balanced' or 'none'")
+    return class_weight

@@ -1,0 +1,199 @@
+"""Records of runs and entries, boards and datasets, opened from Python by the functions behind the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embench.errors import DataError, UsageError
+from embench.planning.request import Request
+from embench.python.door import from_python
+from embench.statistics.result import Result
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from embench.interfaces.dataset import Dataset
+    from embench.records.audit import Audit
+
+_OWN: set[Path] = set()
+"""The folders of records that this process made: the names in them are the user's own."""
+
+
+def remember_own(result: Result) -> Result:
+    """The result, whose record may name code of the user's own from now on."""
+    _OWN.add(result.folder.resolve())
+    return result
+
+
+@from_python
+def open(folder: str | Path) -> Result:  # noqa: A001  as `PIL.Image.open` is called
+    """The result of an earlier run, of scored predictions, or of a leaderboard entry.
+
+    Args:
+        folder: the one that `Result.folder` names, or an entry's.
+
+    Raises:
+        DataError: it holds no record, or a damaged one. CheckFailed: a file was edited.
+    """
+    return Result.read(Path(folder))
+
+
+@from_python
+def score(
+    file: str | Path | DataFrame,
+    dataset: str,
+    *,
+    name: str | None = None,
+    protocol: str = Request.protocol,
+    target: str | None = None,
+    data_root: str | Path | None = None,
+    out: str | Path | None = None,
+) -> Result:
+    """Scores predictions made by other code as `embench.run` scores its own: headline, intervals and controls.
+
+    Args:
+        file: a CSV file with the columns subject, recording, unit, target and score, or such a table of pandas.
+        dataset: that it predicts.
+        name: what the method is called; by default as the file.
+        protocol: name of a protocol, or a YAML file.
+        target: targets to score, with commas between; by default all that the file has.
+        data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
+        out: folder of the record; by default a new one in `runs`.
+
+    Raises:
+        DataError: the file cannot be read, or names what the dataset does not have. CheckFailed: its folds are not what
+            the protocol declares. UsageError: names do not fit.
+    """
+    from embench.runs import external
+
+    about: dict[str, Any] = {
+        "name": name,
+        "protocol": protocol,
+        "targets": target,
+        "data_root": _path(data_root),
+        "out": _path(out),
+    }
+    if isinstance(file, str | Path):
+        return remember_own(external.score(Path(file), dataset, **about))
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="embench-score-") as folder:
+        path = Path(folder, "predictions.csv")
+        file.to_csv(path, index=False, float_format="%.17g")
+        return remember_own(external.score(path, dataset, **about))
+
+
+@from_python
+def write_report(
+    run: Result | str | Path,
+    out: str | Path | None = None,
+    *,
+    data_root: str | Path | None = None,
+    trust_code: bool = False,
+) -> Path:
+    """Writes a run as one HTML file that works offline, and returns its path.
+
+    Args:
+        run: a result, or the folder of a run or of a leaderboard entry.
+        out: the file; by default `RUN.html` in the working folder.
+        data_root: where the dataset lies; without its data no signals are drawn.
+        trust_code: whether code that another's record names is imported.
+
+    Raises:
+        DataError: the folder holds no record, or a damaged one. CheckFailed: the record names code.
+    """
+    from embench import report
+
+    folder = _folder(run)
+    path = Path(out) if out is not None else Path(f"{folder.resolve().name}.html")
+    return report.write_report(folder, path, data_root=_path(data_root), trust_code=trust_code or _is_own(folder))
+
+
+@from_python
+def audit(
+    run: Result | str | Path,
+    *,
+    data_root: str | Path | None = None,
+    retrain: int = 0,
+    trust_code: bool = False,
+) -> Audit:
+    """Looks for faults in a run, or in predictions that `embench.score` scored; writes `audit.json` beside the record.
+
+    Args:
+        run: a result, or the folder of a run or of a leaderboard entry.
+        data_root: where the data lie; by default where the run had them.
+        retrain: how often the method is trained on permuted labels; scores above chance then indicate a leak.
+        trust_code: whether code that another's record names is imported.
+
+    Raises:
+        DataError: the record is incomplete, or the data are missing. CheckFailed: the record names code.
+    """
+    from embench.audits import audit_run
+
+    folder = _folder(run)
+    return audit_run(folder, data_root=_path(data_root), retrained=retrain, trust_code=trust_code or _is_own(folder))
+
+
+@from_python
+def board(
+    dataset: str | None = None,
+    *,
+    protocol: str | None = None,
+    target: str | None = None,
+    boards: str | Path = "leaderboards",
+) -> DataFrame:
+    """The rows of published leaderboards as a table of pandas, with the fields of `embench leaderboard show --columns
+    all`; boards of superseded protocols are among them only if `protocol` names theirs.
+
+    Args:
+        dataset, protocol, target: those whose boards are wanted; by default all.
+        boards: folder of published entries.
+
+    Raises:
+        UsageError: no board is of that dataset, protocol or target.
+    """
+    import pandas as pd
+
+    from embench.leaderboard import leaderboard_sections
+    from embench.leaderboard.select import row_fields, select_sections
+
+    if not Path(boards).is_dir():
+        raise UsageError(
+            "there is no such folder of leaderboards",
+            where=f"boards={boards}",
+            expected="a folder of published entries, such as `leaderboards` in a clone of the repository",
+        )
+    sections = select_sections(leaderboard_sections(Path(boards)), dataset=dataset, protocol=protocol, target=target)
+    return pd.DataFrame([row_fields(section, row) for section in sections for row in section["rows"]])
+
+
+@from_python
+def dataset(name: str, *, data_root: str | Path | None = None) -> Dataset:
+    """A dataset's reader on its files: `card`, `subjects()` and `recordings(subject)`.
+
+    Args:
+        name: of a dataset, or `./FOLDER` of your own data.
+        data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
+
+    Raises:
+        UsageError: there is no such dataset. DataError: its files are not here; the error says how to obtain them.
+    """
+    from embench.data.find import open_dataset
+
+    return open_dataset(name, _path(data_root))
+
+
+def _path(value: str | Path | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _folder(run: Result | str | Path) -> Path:
+    folder = run.folder if isinstance(run, Result) else Path(run)
+    if not folder.is_dir():
+        raise DataError("there is no such folder", where=str(folder), expected="the folder of a finished run")
+    return folder
+
+
+def _is_own(folder: Path) -> bool:
+    return folder.resolve() in _OWN

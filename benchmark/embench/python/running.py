@@ -1,0 +1,258 @@
+"""`embench.run` and `embench.benchmark`: a method, given by names or as objects, on a dataset."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from embench import registry
+from embench.data.cohort import card_for_protocol
+from embench.data.find import card_of
+from embench.errors import UsageError
+from embench.planning.request import Request, request_of
+from embench.protocols import load_protocol
+from embench.python.door import from_python
+from embench.python.records import remember_own
+from embench.registry.objects import give
+from embench.runs import run as runner
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from embench.interfaces.encoder import Encoder
+    from embench.interfaces.fusion import Estimator, Fusion
+    from embench.interfaces.pretrainer import Pretrainer
+    from embench.statistics.result import Result
+
+    AnyEncoder: TypeAlias = str | type[Encoder]
+    AnyPretrainer: TypeAlias = str | type[Pretrainer]
+    AnyFusion: TypeAlias = str | type[Fusion | Estimator] | BaseEstimator
+    Texts: TypeAlias = str | Sequence[str]
+
+_BASES = {
+    "encoder": ("embench.interfaces.encoder", ("Encoder",)),
+    "pretrainer": ("embench.interfaces.pretrainer", ("Pretrainer",)),
+    "fusion": ("embench.interfaces.fusion", ("Fusion", "Estimator")),
+}
+
+
+@from_python
+def run(
+    *,
+    dataset: str,
+    encoder: AnyEncoder | Sequence[str] | Mapping[str, AnyEncoder],
+    pretrainer: AnyPretrainer | Sequence[AnyPretrainer] = (),
+    fusion: AnyFusion | None = None,
+    modalities: Texts | None = None,
+    target: Texts | None = None,
+    protocol: str = Request.protocol,
+    recipe: str | None = None,
+    seeds: str | int | Sequence[int] = "0,1,2",
+    device: str = "auto",
+    data_root: str | Path | None = None,
+    runs: str | Path | None = None,
+    set: Texts = (),  # noqa: A002  the option is called so
+    dev: bool = False,
+    train_dataset: str | None = None,
+    drop: Texts | None = None,
+    label_subjects: str | int | None = None,
+    label_fraction: str | float | None = None,
+    pretrained: str | Path | None = None,
+    workers: int | None = None,
+    stack: int | None = None,
+    observer: Texts = (),
+) -> Result:
+    """Runs one method on one dataset under a protocol, writes its record and returns its scores.
+
+    Args:
+        dataset: name of a dataset, or `./FOLDER` of your own data; see `embench.names("dataset")`.
+        encoder: a name for all modalities; a class of encoders, such as `embench.network` makes; or one for each
+            modality, as in `{"eeg": "cnn_tf", "eda": MyEncoder}` or `["eeg=cnn_tf", "eda=tcn"]`.
+        pretrainer: names or classes of pretrainers, in the order in which they run.
+        fusion: a name, a class, or a scikit-learn estimator or Pipeline, which each fold fits to the encoders'
+            features; by default `single` for one modality.
+        modalities: such as `"eda,ecg"` or `["eda", "ecg+resp", "ecg[left]"]`; by default the card's.
+        target: targets; by default those of the dataset's card.
+        protocol: name of a protocol, or a YAML file.
+        recipe: `paper`, `small` or `quick`: the size of networks and training; by default `paper` on a GPU, `small` on
+            a CPU. Runs with `quick` never enter a leaderboard.
+        seeds: as a text, a number or several; each seed has its own folds.
+        device: on which networks are trained: `auto`, `cpu`, `cuda`, `cuda:1` for the second GPU, or `mps`.
+        data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
+        runs: folder to which runs are written; by default `runs` in the working folder.
+        set: settings to change, as in `["fusion.lr=1e-4"]`.
+        dev: scores the validation subjects, and does not open the test labels.
+        train_dataset: trains on this dataset, and tests on `dataset`.
+        drop: modalities to remove at test time.
+        label_subjects: number of training subjects with labels, or `"all"`.
+        label_fraction: share of the labels of each training subject that is used: above 0, at most 1.
+        pretrained: weights to start from: a file, a run, or a result of `embench pretrain`.
+        workers: number of parallel processes; by default one per CPU core.
+        stack: number of small networks (folds, seeds, targets) that are trained as one; by default each alone.
+        observer: observers to notify of events.
+
+    Raises:
+        UsageError: an argument names something that does not exist or does not fit.
+        DataError: the data are missing or damaged.
+        EmbenchError: of another kind, where a plugin or the machine failed; finished stages are kept.
+
+    >>> import embench
+    >>> data = {"dataset": "amigos", "modalities": "eda", "target": "arousal", "seeds": 0}
+    >>> run = embench.run(encoder="handcrafted", fusion="logreg", **data)
+    >>> 0 <= run.scores["scores"]["arousal"]["auroc_within"]["mean"] <= 1
+    True
+    >>> from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    >>> other = embench.run(encoder="handcrafted", fusion=LinearDiscriminantAnalysis(), **data)
+    >>> embench.compare(run, other, metric="auroc_within").metric
+    'auroc_within'
+    """
+    values = dict(locals())
+    # What texts say is checked as texts; the names of objects, which no text may hold, come in afterwards.
+    request = request_of(**{**values, "encoder": (), "pretrainer": (), "fusion": None})
+    request = replace(
+        request, encoders=_encoders(encoder), pretrainers=_pretrainers(pretrainer), fusion=_name("fusion", fusion)
+    )
+    return remember_own(runner.run(request, progress=_warn))
+
+
+@from_python
+def benchmark(
+    model: AnyEncoder | AnyFusion,
+    dataset: str,
+    *,
+    modalities: Texts | None = None,
+    target: Texts | None = None,
+    protocol: str = Request.protocol,
+    recipe: str | None = None,
+    seeds: str | int | Sequence[int] = "0,1,2",
+    data_root: str | Path | None = None,
+    runs: str | Path | None = None,
+    workers: int | None = None,
+) -> Result:
+    """A first number for a model: `embench.run` with what the model lacks filled in.
+
+    Args:
+        model: a scikit-learn estimator or Pipeline, fitted to the features of the encoder `handcrafted` of all default
+            modalities that it reads; an encoder, such as `embench.network` makes, on the first default modality that it
+            reads; or the name of either.
+        dataset: see `embench.run`, as for all other arguments.
+        modalities: others than those. Several need an encoder that reads them joined, as in `"ecg+eda"`.
+
+    Raises:
+        UsageError, DataError, EmbenchError: as `embench.run`.
+    """
+    rest: dict[str, Any] = {name: value for name, value in locals().items() if name not in ("model", "modalities")}
+    names = registry.names("encoder")
+    is_encoder = model in names if isinstance(model, str) else hasattr(model, "accepts")
+    encoder: Any = model if is_encoder else "handcrafted"
+    if modalities is None:
+        accepts = registry.load("encoder", encoder).accepts if isinstance(encoder, str) else encoder.accepts
+        card = card_for_protocol(load_protocol(protocol), card_of(dataset, Path(data_root) if data_root else None))
+        wanted = [m for m in card.default_modalities if m in accepts]
+        if not wanted:
+            raise UsageError(
+                f"{card.name} has no default modality that the encoder reads",
+                where="modalities=",
+                expected=f"some of {', '.join(sorted(set(card.modalities) & accepts)) or 'another encoder'}",
+            )
+        modalities = wanted[:1] if is_encoder else wanted
+    return run(encoder=encoder, fusion=None if is_encoder else model, modalities=modalities, **rest)
+
+
+def _encoders(encoder: Any) -> tuple[str, ...]:
+    if isinstance(encoder, Mapping):
+        return tuple(f"{modality}={_name('encoder', each)}" for modality, each in encoder.items())
+    several = encoder if isinstance(encoder, list | tuple) else [encoder]
+    return tuple(str(_name("encoder", each)) for each in several)
+
+
+def _pretrainers(pretrainer: Any) -> tuple[str, ...]:
+    several = pretrainer if isinstance(pretrainer, list | tuple) else [pretrainer]
+    return tuple(str(_name("pretrainer", each)) for each in several if each is not None)
+
+
+def _name(kind: str, given: Any) -> str | None:
+    """The name of what was given as a plugin of a kind; that of an object, which is stored for workers.
+
+    Raises:
+        UsageError: it is nothing that can be run.
+    """
+    if given is None or isinstance(given, str | Path):
+        return None if given is None else str(given)
+    module, names = _BASES[kind]
+    interface = __import__(module, fromlist=names)
+    bases = tuple(getattr(interface, name) for name in names)
+    where = f"{kind}="
+    if isinstance(given, type) and issubclass(given, bases):
+        return give(kind, given, text=_described(given), source=_source(getattr(given, "make", given)))
+    if isinstance(given, bases):
+        raise UsageError(
+            f"an object of {type(given).__name__}", where=where, expected="the class itself: each fold makes its own"
+        )
+    if kind == "fusion":
+        from embench.python.estimators import estimator_class, is_estimator
+
+        if is_estimator(given):
+            return give(kind, estimator_class(given), text=_described(given))
+        if isinstance(given, type) and is_estimator_class(given):
+            raise UsageError(f"{given.__name__} is a class", where=where, expected=f"an estimator: {given.__name__}()")
+    from torch import nn
+
+    if isinstance(given, nn.Module):
+        raise UsageError(
+            f"a network that exists already ({type(given).__name__}): it may have learned from subjects that a fold "
+            "tests, and all folds would train the same weights",
+            where=where,
+            expected="what makes a new network for each fold and seed",
+            hint=f"embench.network(lambda channels, samples: {type(given).__name__}(...))",
+        )
+    if kind == "encoder" and callable(given):
+        raise UsageError(
+            f"{getattr(given, '__name__', type(given).__name__)} is no encoder",
+            where=where,
+            expected=f"a name, or a subclass of {module}.Encoder",
+            hint="if it makes networks: embench.network(it)",
+        )
+    raise UsageError(
+        f"a {type(given).__name__} is no {kind}",
+        where=where,
+        expected=f"a name, or a subclass of {' or '.join(f'{module}.{name}' for name in names)}"
+        + (", or a scikit-learn estimator" if kind == "fusion" else ""),
+    )
+
+
+def is_estimator_class(given: type[Any]) -> bool:
+    """Whether a class is one of scikit-learn estimators."""
+    return all(hasattr(given, name) for name in ("fit", "predict", "get_params"))
+
+
+def _described(given: Any) -> str:
+    """What was given, in words for the record."""
+    if not isinstance(given, type):
+        try:
+            text = given.__repr__(N_CHAR_MAX=100_000)
+        except TypeError:
+            text = repr(given)
+    elif recipes := hasattr(given, "make") and vars(given).get("recipes"):
+        text = f"embench.network({given.__name__}): {recipes['paper']}"
+    else:
+        text = f"class {given.__qualname__}({', '.join(base.__name__ for base in given.__bases__)})"
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
+
+
+def _source(given: Any) -> str | None:
+    try:
+        return inspect.getsource(given)
+    except (OSError, TypeError):
+        return None
+
+
+def _warn(event: Mapping[str, Any]) -> None:
+    """Tells what would surprise later; how far a run is, it does not say."""
+    if event["event"] == "note" and "no leaderboard takes" in str(event["text"]):
+        warnings.warn(str(event["text"]), stacklevel=2)

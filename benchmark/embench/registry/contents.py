@@ -1,0 +1,366 @@
+"""What decides how an object behaves, as one digest: the same in every process, another one after any change.
+
+Code that no installed distribution holds (a notebook's cells, scripts, loose modules) counts by value: its bytecode
+without file names and line numbers, defaults, closures, and the globals that it reads. Installed code counts by name
+and version, that of editable packages by its source. Files that the code opens, and modules that it imports by hand
+(`import_module`), are not seen.
+"""
+
+from __future__ import annotations
+
+import builtins
+import copyreg
+import dis
+import hashlib
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pickle import whichmodule  # type: ignore[attr-defined]
+from typing import Any, TypeVar
+
+import numpy as np
+
+from embench.errors import UsageError
+from embench.registry.installs import installed_code
+
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
+_GLOBAL = ("LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+_OF_C = (
+    types.BuiltinFunctionType, types.MethodWrapperType, types.MethodDescriptorType, types.WrapperDescriptorType,
+    types.GetSetDescriptorType, types.MemberDescriptorType, types.ClassMethodDescriptorType,
+)  # fmt: skip
+_NOT_OF_CLASSES = {
+    "__dict__", "__weakref__", "__module__", "__firstlineno__", "__static_attributes__", "__annotations_cache__",
+    "__slotnames__", "_abc_impl",
+}  # fmt: skip
+"""What Python itself keeps in a class, and which decides nothing."""
+
+
+@dataclass(frozen=True)
+class ObjectContent:
+    """Of an object: the digest of all that decides its behaviour, the files in which its code stands, and the loose
+    modules whose code is part of it."""
+
+    digest: str
+    files: tuple[str, ...]
+    loose: tuple[str, ...]
+
+
+def content_of(value: Any) -> ObjectContent:
+    """The content of an object that a user gives.
+
+    Raises:
+        UsageError: it holds what cannot be told by value (an open file, a lock), or a network that exists already and
+            may have learned from test subjects; the error names the place inside the object.
+    """
+    walk = _Walk()
+    walk.texts(f"python {sys.version_info.major}.{sys.version_info.minor}")
+    try:
+        walk.visit(value)
+    except RecursionError as error:
+        raise UsageError("the object is nested too deeply to be stored", where=walk.place()) from error
+    found = walk.hash.hexdigest()[:20]
+    return ObjectContent(found, tuple(sorted(walk.files)), tuple(sorted(walk.loose)))
+
+
+class _Walk:
+    """Feeds all of an object into one hash, in an order that depends on nothing but its content."""
+
+    def __init__(self) -> None:
+        self.hash = hashlib.sha256()
+        self.files: set[str] = set()
+        self.loose: set[str] = set()
+        self._seen: dict[int, int] = {}
+        self._alive: list[Any] = []  # so that no id is given twice
+        self._path: list[str] = []
+
+    def texts(self, *parts: str | bytes) -> None:
+        for part in parts:
+            data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+            self.hash.update(len(data).to_bytes(8, "big") + data)
+
+    def place(self) -> str:
+        return ", ".join(self._path)
+
+    @contextmanager
+    def _inside(self, name: str) -> Iterator[None]:
+        self._path.append(name)
+        yield
+        self._path.pop()  # not where something was raised: the path then says where
+
+    def visit(self, value: Any) -> None:
+        kind = type(value)
+        if kind in _PLAIN:
+            text = format(value, "x") if kind is int else value if kind in (str, bytes) else repr(value)
+            self.texts(kind.__name__, text)
+            return
+        if kind is tuple:
+            self.texts("tuple", str(len(value)))
+            self._each(value)
+            return
+        if id(value) in self._seen:
+            self.texts("again", str(self._seen[id(value)]))
+            return
+        self._seen[id(value)] = len(self._seen)
+        self._alive.append(value)
+        _of(value)(self, value)
+
+    def _each(self, values: Iterable[Any]) -> None:
+        for value in values:
+            self.visit(value)
+
+    def mapping(self, value: Mapping[Any, Any], what: str = "item") -> None:
+        self.texts("mapping", str(len(value)))
+        for key, item in value.items():
+            self.visit(key)
+            with self._inside(f"{what} {str(key)[:60]}"):
+                self.visit(item)
+
+    def sequence(self, value: Any) -> None:
+        self.texts("list", str(len(value)))
+        self._each(value)
+
+    def set_(self, value: Any) -> None:
+        found = []
+        for item in value:
+            own = _Walk()
+            own._seen, own._alive, own._path = dict(self._seen), self._alive, self._path
+            own.files, own.loose = self.files, self.loose
+            own.visit(item)
+            found.append(own.hash.hexdigest())
+        self.texts(type(value).__name__, *sorted(found))
+
+    def module(self, value: types.ModuleType) -> None:
+        home = self._home(value.__name__)
+        self.texts("module", value.__name__, home or "")
+        if home is None:
+            own = {name: item for name, item in sorted(vars(value).items()) if not name.startswith("__")}
+            self.mapping(own, value.__name__)
+
+    def function(self, value: types.FunctionType) -> None:
+        if self._named(value):
+            return
+        code, of = value.__code__, vars(sys.modules.get(value.__module__ or "", types.ModuleType("")))
+        with self._inside(value.__qualname__):
+            self.texts("function", value.__qualname__)
+            self.code(code)
+            for what, part in (("default", value.__defaults__), ("default", value.__kwdefaults__)):
+                with self._inside(what):
+                    self.visit(part)
+            for name, cell in zip(code.co_freevars, value.__closure__ or (), strict=True):
+                with self._inside(f"variable {name}"):
+                    self.visit(cell)
+            if value.__globals__ is not of or self._home(value.__module__) is None:
+                self._globals(code, value.__globals__)
+            with self._inside("attributes"):
+                self.visit(dict(vars(value)))
+                self.visit(dict(value.__annotations__))
+
+    def _globals(self, code: types.CodeType, known: Mapping[str, Any]) -> None:
+        for name in sorted(set(_global_names(code))):
+            if name in known:
+                self.texts("global", name)
+                with self._inside(f"global {name}"):
+                    self.visit(known[name])
+            else:
+                self.texts("builtin" if hasattr(builtins, name) else "unknown", name)
+
+    def code(self, value: types.CodeType) -> None:
+        self.files.add(value.co_filename)
+        numbers = (
+            value.co_argcount, value.co_posonlyargcount, value.co_kwonlyargcount, value.co_flags, value.co_stacksize,
+        )  # fmt: skip
+        self.texts("code", value.co_qualname, repr(numbers), value.co_code, value.co_exceptiontable)
+        for names in (value.co_names, value.co_varnames, value.co_freevars, value.co_cellvars):
+            self.visit(names)
+        for constant in value.co_consts:
+            if isinstance(constant, types.CodeType):
+                self.code(constant)
+            else:
+                self.visit(constant)
+        for step in dis.get_instructions(value):
+            if step.opname == "IMPORT_NAME" and self._home(str(step.argval)) is None:
+                raise UsageError(
+                    f"`{value.co_qualname}` imports {step.argval or 'a neighbour'} when it is called, so that a later "
+                    "edit of that module would not be seen",
+                    where=self.place(),
+                    expected="modules of your own imported at the top of the cell or file",
+                )
+
+    def cell(self, value: types.CellType) -> None:
+        try:
+            content = value.cell_contents
+        except ValueError:  # not assigned yet
+            self.texts("empty")
+            return
+        self.visit(content)
+
+    def class_(self, value: type[Any]) -> None:
+        if self._named(value):
+            return
+        with self._inside(value.__qualname__):
+            self.texts("class", value.__qualname__)
+            self.visit(type(value))
+            self.visit(value.__bases__)
+            for name, item in vars(value).items():
+                own = isinstance(item, types.GetSetDescriptorType | types.MemberDescriptorType)
+                if name not in _NOT_OF_CLASSES:
+                    self.texts(name)
+                    if not own:  # of `__slots__`, which stand there themselves
+                        with self._inside(name):
+                            self.visit(item)
+
+    def method(self, value: types.MethodType) -> None:
+        self.texts("method")
+        self._each((value.__func__, value.__self__))
+
+    def of_c(self, value: Any) -> None:
+        owner = getattr(value, "__objclass__", None) or getattr(value, "__self__", None)
+        module = getattr(value, "__module__", None)
+        self.texts(type(value).__name__, getattr(value, "__qualname__", value.__name__), module or "")
+        if isinstance(owner, types.ModuleType) or module:
+            name = str(module or getattr(owner, "__name__", ""))
+            if name != "builtins" and self._home(name) is None:
+                raise self._fault(value, f"code that was compiled: install {name} as a package")
+        if owner is not None and not isinstance(owner, types.ModuleType):
+            self.visit(owner)
+
+    def property_(self, value: property) -> None:
+        self.texts("property")
+        self._each((value.fget, value.fset, value.fdel))
+
+    def bound_to_class(self, value: Any) -> None:
+        self.texts(type(value).__name__)
+        self.visit(value.__func__)
+
+    def array(self, value: np.ndarray) -> None:
+        self.texts("array", value.dtype.str, repr(value.shape))
+        if value.dtype.hasobject:
+            self._each(value.ravel().tolist())
+        else:
+            self.visit(value.dtype)
+            self.texts(np.ascontiguousarray(value).tobytes())
+
+    def tensor(self, value: Any) -> None:
+        import torch
+
+        plain = value.detach().cpu().contiguous().reshape(-1)
+        self.texts("tensor", str(value.dtype), repr(tuple(value.shape)), str(value.requires_grad))
+        self.texts(plain.view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
+
+    def network(self, value: Any) -> None:
+        raise UsageError(
+            f"a network that exists already ({type(value).__name__}): its weights may have learned from subjects that "
+            "a fold tests, and all folds would train the same ones",
+            where=self.place(),
+            expected="code that makes a new network for each fold and seed",
+            hint="embench.network(make), where make(channels, samples) returns a new network each time",
+        )
+
+    def cached(self, value: Any) -> None:
+        if self._home(value.__module__) is None:
+            raise self._fault(value, f"pickle knows {value.__qualname__} by its name alone")
+        self.texts("lru_cache", str(value.__module__), value.__qualname__, str(self._home(value.__module__)))
+
+    def type_variable(self, value: TypeVar) -> None:
+        self.texts("type variable", value.__name__, repr((value.__covariant__, value.__contravariant__)))
+        self._each((value.__bound__, value.__constraints__))
+
+    def object_(self, value: Any) -> None:
+        """As pickle takes it apart."""
+        kind = type(value)
+        try:
+            reduce = copyreg.dispatch_table.get(kind)
+            parts = reduce(value) if reduce else value.__reduce_ex__(4)
+        except (TypeError, AttributeError, RuntimeError, NotImplementedError) as error:
+            raise self._fault(value, str(error)) from error
+        if isinstance(parts, str):
+            home = getattr(value, "__module__", None) or whichmodule(value, parts)
+            if self._home(home) is None:
+                raise self._fault(value, f"it is known by its name, {parts}, alone")
+            self.texts("object", kind.__module__, kind.__qualname__, parts)
+            return
+        self.texts("object", str(len(parts)))
+        make, arguments, state, items, pairs, *more = (*parts, None, None, None, None)[:6]
+        self._each((make, arguments))
+        with self._inside(kind.__name__):
+            if isinstance(state, dict):
+                self.mapping(state, "attribute")
+            else:
+                self.visit(state)
+            self.visit(None if items is None else list(items))
+            self.visit(None if pairs is None else [list(pair) for pair in pairs])
+            self._each(more)
+
+    def _named(self, value: Any) -> bool:
+        """Whether installed code holds a class or function under its name; then that and the version are all."""
+        module = getattr(value, "__module__", None)
+        found: Any = sys.modules.get(module or "")
+        for part in value.__qualname__.split("."):
+            found = getattr(found, part, None)
+        home = self._home(module) if found is value else None
+        if home is not None:
+            self.texts("name", str(module), value.__qualname__, home)
+        elif found is value and module != "__main__":
+            self.loose.add(str(module).partition(".")[0])
+        return home is not None
+
+    def _home(self, module: str | None) -> str | None:
+        found = installed_code(module) if module else None
+        if found is None and module and module in sys.modules and module != "__main__":
+            self.loose.add(module.partition(".")[0])
+        return found
+
+    def _fault(self, value: Any, why: str) -> UsageError:
+        return UsageError(
+            f"a {type(value).__name__} cannot be stored with the object: {why}",
+            where=self.place(),
+            expected="functions, classes, numbers, texts, arrays, and objects that pickle can store",
+            hint="make it inside the function that needs it",
+        )
+
+
+_WALKS: tuple[tuple[type[Any] | tuple[type[Any], ...], Callable[[_Walk, Any], None]], ...] = (
+    (types.FunctionType, _Walk.function),
+    (type, _Walk.class_),
+    (types.ModuleType, _Walk.module),
+    (types.CodeType, _Walk.code),
+    (types.CellType, _Walk.cell),
+    (types.MethodType, _Walk.method),
+    (_OF_C, _Walk.of_c),
+    (property, _Walk.property_),
+    ((classmethod, staticmethod), _Walk.bound_to_class),
+    (types.MappingProxyType, _Walk.mapping),
+    (TypeVar, _Walk.type_variable),
+)
+_EXACT: dict[type[Any], Callable[[_Walk, Any], None]] = {
+    dict: _Walk.mapping,
+    list: _Walk.sequence,
+    set: _Walk.set_,
+    frozenset: _Walk.set_,
+    np.ndarray: _Walk.array,
+}
+
+
+def _of(value: Any) -> Callable[[_Walk, Any], None]:
+    if type(value) in _EXACT:
+        return _EXACT[type(value)]
+    if callable(getattr(value, "cache_parameters", None)) and hasattr(value, "__wrapped__"):
+        return _Walk.cached
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.nn.Module | torch.nn.Parameter):
+        return _Walk.network
+    if torch is not None and isinstance(value, torch.Tensor):
+        return _Walk.tensor
+    return next((walk for kinds, walk in _WALKS if isinstance(value, kinds)), _Walk.object_)
+
+
+def _global_names(code: types.CodeType) -> Iterator[str]:
+    for step in dis.get_instructions(code):
+        if step.opname in _GLOBAL:
+            yield str(step.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _global_names(constant)

@@ -1,0 +1,232 @@
+"""A scored method as Python users hold it: in a line, as tables of pandas, and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from embench.errors import UsageError
+from embench.records.predictions import ANY_SEED, MODEL, Labels, Predictions
+from embench.records.record import read_record
+from embench.records.wording import compared_metric, format_control, format_score
+from embench.registry.naming import did_you_mean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+
+_SYNTHETIC = "synthetic data: these numbers say nothing about real subjects"
+_COLUMNS = ("method", "target", "metric", "headline", "mean", "low", "high", "sd", "cleared", "undefined")
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """A scored method, as `embench.run`, `embench.score` and `embench.open` return it.
+
+    Args:
+        id: of the run, unique to its configuration.
+        folder: where the run's record lies.
+        manifest: the content of its `run.yaml`.
+        scores: the content of its `scores.json`: `scores[target][metric]` has `mean`, `low` and `high`, or `undefined`
+            with the reason; `controls[control][target][metric]` likewise.
+    """
+
+    id: str
+    folder: Path
+    manifest: Mapping[str, Any]
+    scores: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Result:
+        """That of a run's folder, or of a published entry's. Raises DataError where it is no record, or damaged,
+        CheckFailed where it was edited."""
+        known = read_record(folder)
+        return cls(str(known.run["id"]), Path(folder), known.run, known.scores)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The predictions of the method and of all controls, read from its folder; see `to_pandas`. Raises DataError
+        where they are missing or damaged."""
+        return read_record(self.folder).predictions
+
+    @cached_property
+    def labels(self) -> Labels | None:
+        """The labels of the predicted units; None in an entry of a dataset whose labels are not public."""
+        return read_record(self.folder).labels
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether its data are synthetic."""
+        return self.manifest["dataset"]["synthetic"] is not None
+
+    def json(self) -> dict[str, Any]:
+        """What `embench run --json` prints."""
+        headlines = self.scores["headlines"]
+        return {
+            "run": self.id,
+            "folder": str(self.folder),
+            "synthetic": self.synthetic,
+            "headline": next(iter(headlines.values())),
+            "scores": self.scores["scores"],
+            "controls": self.scores["controls"],
+            "not_cleared": self.scores["not_cleared"],
+            "cost": self.manifest["cost"],
+        }
+
+    def to_pandas(self, what: Literal["scores", "predictions"] = "scores", *, method: str | None = None) -> DataFrame:
+        """A tidy table.
+
+        Args:
+            what: `scores` has a row for each method (`model`, and every control), target and metric, with the mean and
+                the ends of its 95 % interval, or why it is undefined; `cleared` says of a control whether the model is
+                shown to be better. `predictions` has a row for each seed and unit, with the label where it is public.
+            method: `model`, the name of a control, or `all`; by default `all` for scores, and `model` for predictions,
+                where rows of controls stand among those of the model.
+
+        Raises:
+            UsageError: there is no such table or method. DataError: the predictions are missing or damaged.
+        """
+        import pandas as pd
+
+        if what not in ("scores", "predictions"):
+            raise UsageError(f"no table `{what}`", where="what=", expected="scores or predictions")
+        if what == "scores":
+            frame = pd.DataFrame(self._rows(), columns=list(_COLUMNS))
+        else:
+            frame = self._labelled(pd.DataFrame(dict(self.predictions.columns)))
+        wanted = method or ("all" if what == "scores" else MODEL)
+        known = [MODEL, *sorted(self.scores["controls"])]
+        if wanted not in ("all", *known):
+            raise UsageError(
+                f"no method `{wanted}`",
+                where="method=",
+                expected=", ".join(["all", *known]),
+                hint=did_you_mean(wanted, known),
+            )
+        return frame if wanted == "all" else frame[frame["method"] == wanted].reset_index(drop=True)
+
+    def plot(self, target: str | None = None, metric: str | None = None, ax: Axes | None = None) -> Axes:
+        """Draws the score with its 95 % interval against those of the controls.
+
+        Args:
+            target: by default the first. metric: by default the target's headline.
+            ax: axes of matplotlib to draw on; by default new ones.
+
+        Returns:
+            The axes.
+
+        Raises:
+            UsageError: there is no such target or metric.
+        """
+        from matplotlib import pyplot as plt
+
+        target = target or next(iter(self.scores["headlines"]))
+        own = self.scores["scores"].get(target)
+        if own is None:
+            raise UsageError(f"no target `{target}`", where="target=", expected=", ".join(self.scores["scores"]))
+        metric = metric or self._compared(target)
+        if metric not in own:
+            hint = did_you_mean(metric, own)
+            raise UsageError(f"no metric `{metric}`", where="metric=", expected=", ".join(own), hint=hint)
+        frame = self.to_pandas()
+        rows = frame[(frame["target"] == target) & (frame["metric"] == metric) & frame["mean"].notna()]
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6, 0.6 + 0.4 * len(rows)), layout="constrained")
+        ends = np.abs(rows[["low", "high"]].to_numpy(float).T - rows["mean"].to_numpy(float))
+        for k, (method, mean, below, above) in enumerate(zip(rows["method"], rows["mean"], *ends, strict=True)):
+            colour = "C0" if method == MODEL else "0.4"
+            ax.errorbar(
+                mean, k, xerr=[[np.nan_to_num(below)], [np.nan_to_num(above)]], fmt="o", color=colour, capsize=3
+            )
+        ax.set_yticks(range(len(rows)), list(rows["method"]))
+        ax.invert_yaxis()
+        ax.set_xlabel(f"{metric}, 95 % interval")
+        ax.set_title(f"{self.manifest['dataset']['name'].partition('/')[2]}, {target}" + self._mark)
+        if metric.startswith("auroc"):
+            ax.axvline(0.5, color="0.8", zorder=0)
+        return ax
+
+    def __repr__(self) -> str:
+        lines = [f"Result {self.id}", *(f"  {target}: {line}" for target, line in self._headlines())]
+        return "\n".join([*lines, *([f"  {_SYNTHETIC}"] if self.synthetic else []), f"  files: {self.folder}"])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the headline of every target against the controls."""
+        from html import escape
+
+        frame = self.to_pandas()
+        parts = [f"<p><b>{escape(self.id)}</b>{f' ({_SYNTHETIC})' if self.synthetic else ''}</p>"]
+        for target, line in self._headlines():
+            metric = self._compared(target)
+            rows = frame[(frame["target"] == target) & (frame["metric"] == metric)]
+            shown = [
+                {
+                    "method": row["method"],
+                    metric: (format_score if row["method"] == MODEL else format_control)(_plain(row)),
+                    "cleared": {True: "yes", False: "no"}.get(row["cleared"], ""),
+                }
+                for _, row in rows.iterrows()
+            ]
+            body = "".join(
+                "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row.values()) + "</tr>" for row in shown
+            )
+            heads = "".join(f"<th>{escape(name)}</th>" for name in ("method", metric, "cleared"))
+            parts.append(f"<p>{escape(target)}: {escape(line)}</p><table><tr>{heads}</tr>{body}</table>")
+        return "".join([*parts, f"<p>files: <code>{escape(str(self.folder))}</code></p>"])
+
+    @property
+    def _mark(self) -> str:
+        return " (synthetic data)" if self.synthetic else ""
+
+    def _compared(self, target: str) -> str:
+        return compared_metric(self.scores["headlines"][target], self.scores["scores"][target])
+
+    def _headlines(self) -> Iterator[tuple[str, str]]:
+        """Each target with its headline in words: the score, and the controls above which it is not shown to be."""
+        for target, metric in self.scores["headlines"].items():
+            score = self.scores["scores"][target].get(metric, {})
+            if "undefined" in score or not score:
+                yield target, f"{metric} is undefined: {score.get('undefined', 'not computed')}"
+                continue
+            cleared = {c: of.get(target, {}).get("clears") for c, of in self.scores.get("differences", {}).items()}
+            failed = [control for control, clears in cleared.items() if clears is False]
+            known = [control for control, clears in cleared.items() if clears is not None]
+            said = f"not shown to be better than {', '.join(failed)}" if failed else f"clears {', '.join(known)}"
+            yield target, f"{metric} {format_score(score)}" + (f", {said}" if known else "")
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        methods = {MODEL: self.scores["scores"], **self.scores["controls"]}
+        for method, by_target in methods.items():
+            for target, metrics in by_target.items():
+                headline = self.scores["headlines"].get(target)
+                clears = self.scores.get("differences", {}).get(method, {}).get(target, {}).get("clears")
+                if "undefined" in metrics:  # a control that does not apply
+                    metrics = {headline: metrics}
+                for metric, score in metrics.items():
+                    yield {
+                        "method": method, "target": target, "metric": metric, "headline": metric == headline,
+                        **{name: score.get(name) for name in ("mean", "low", "high", "undefined")},
+                        "sd": score.get("std"), "cleared": clears if metric == headline else None,
+                    }  # fmt: skip
+
+    def _labelled(self, frame: DataFrame) -> DataFrame:
+        if self.labels is None:
+            return frame
+        import pandas as pd
+
+        labels = pd.DataFrame({name: self.labels[name] for name in ("target", "unit", "seed", "label")})
+        on = ["target", "unit"]
+        if (labels["seed"] == ANY_SEED).all():
+            labels = labels.drop(columns="seed")
+        else:
+            on.append("seed")
+        return frame.merge(labels, how="left", on=on, validate="many_to_one")
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {name: None if row[name] != row[name] else row[name] for name in ("mean", "low", "high")}

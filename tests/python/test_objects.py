@@ -1,0 +1,238 @@
+"""Objects as methods: what they score, that nothing of them is shared between folds, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from torch import nn
+
+import embench
+from embench.cli import main
+from embench.errors import PluginError, UsageError
+from embench.interfaces.encoder import Encoder
+from embench.interfaces.fusion import Estimator
+from embench.interfaces.recipe import PRESETS, Recipe
+from embench.interfaces.tokens import Tokens
+from embench.interfaces.units import View
+from embench.leaderboard.export import why_not_publishable
+from embench.python.estimators import estimator_class, needs_imputing, weight_parameter
+from embench.records.manifest import Manifest
+from embench.registry import objects
+from embench.testing import check_encoder, check_estimator
+
+from ..tiny.world import plugin
+
+PIPELINE = make_pipeline(
+    SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler(), LogisticRegression(max_iter=2000)
+)
+
+
+def small(channels, samples):  # noqa: ARG001  what every such function is given
+    return nn.Sequential(nn.Conv1d(channels, 4, 9, stride=4), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
+
+
+def options(bench, **more):
+    return {
+        "dataset": plugin("Tiny"), "data_root": bench.data, "runs": bench.runs, "target": "arousal", "seeds": 0,
+        "device": "cpu", "workers": 1, **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def features(shared):
+    return options(shared, encoder=plugin("Moments"), modalities="ecg,eda")
+
+
+@pytest.mark.slow
+def test_a_pipeline_gives_the_predictions_of_the_same_bundled_method(features):
+    given = embench.run(fusion=PIPELINE, **features)
+    named = embench.run(fusion="logreg", set="fusion.class_weight=none", **features)
+    one, other = (result.to_pandas("predictions") for result in (given, named))
+    assert one.equals(other)
+    assert given.scores["scores"] == named.scores["scores"]
+    assert given.id != named.id
+
+
+def test_a_pipeline_scored_inside_has_the_digits_of_score(features, tmp_path):
+    inside = embench.run(fusion=PIPELINE, **features)
+    predictions = inside.to_pandas("predictions")[["subject", "recording", "unit", "target", "seed", "score"]]
+    again = embench.score(
+        predictions, plugin("Tiny"), data_root=features["data_root"], out=tmp_path / "out", name="mine"
+    )
+    assert again.scores == inside.scores
+    predictions.to_csv(tmp_path / "mine.csv", index=False)
+    line = ["score", tmp_path / "mine.csv", "--dataset", plugin("Tiny"), "--data-root", features["data_root"]]
+    assert main([str(word) for word in [*line, "--out", tmp_path / "cli", "--name", "mine"]]) == 0
+    assert json.loads((tmp_path / "cli" / "scores.json").read_text()) == inside.scores
+
+
+@pytest.mark.slow
+def test_equal_objects_share_stages_and_others_do_not(features, shared):
+    embench.run(fusion=PIPELINE, **features)
+    before = shared.stages()
+    embench.run(fusion=make_pipeline(*(step for _, step in PIPELINE.steps)), **features)
+    assert shared.stages() == before
+    embench.run(fusion=PIPELINE.set_params(logisticregression__C=0.5), **features)
+    assert shared.stages() > before
+    PIPELINE.set_params(logisticregression__C=1.0)
+
+
+@pytest.mark.slow
+def test_a_fitted_estimator_is_the_same_as_a_fresh_one(features):
+    fresh = embench.run(fusion=LogisticRegression(), **features)
+    fitted = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    assert embench.run(fusion=fitted, **features).id == fresh.id
+
+
+@pytest.mark.slow
+def test_a_forest_is_seeded_by_its_stage(features):
+    forest = RandomForestClassifier(5)
+    first = embench.run(fusion=forest, **features)
+    assert forest.random_state is None
+    seeded = estimator_class(forest)(Recipe(), seed=7)
+    seeded.fit(np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2.0, np.zeros(20), np.ones(20))
+    assert {
+        tree.random_state for tree in [seeded._model[-1] if hasattr(seeded._model, "steps") else seeded._model]
+    } == {7}
+    assert embench.run(fusion=RandomForestClassifier(5), **features).scores == first.scores
+
+
+@pytest.mark.slow
+def test_workers_give_what_this_process_gives(bench, tmp_path):
+    made = options(bench, modalities="eda", recipe="quick")
+    alone = embench.run(encoder=embench.network(small, window_s=4), **made)
+    others = embench.run(
+        encoder=embench.network(small, window_s=4), **{**made, "workers": 2, "runs": tmp_path / "others"}
+    )
+    assert alone.to_pandas("predictions").equals(others.to_pandas("predictions"))
+    assert alone.id == others.id
+    assert alone.id.startswith("small-single-")
+    (about,) = alone.manifest["objects"].values()
+    assert about["source"][0].startswith("def small(channels, samples):")
+
+
+class Mine(Encoder):
+    accepts = frozenset({"ecg", "eda"})
+    recipes = dict.fromkeys(PRESETS, Recipe(epochs=1, view=View("window", 4.0, 4.0)))
+
+    def build(self, spec):
+        return Mean(spec.shape[0])
+
+
+class Mean(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.linear = nn.Linear(channels, 4)
+
+    def forward(self, x, mask=None):
+        return Tokens(self.linear(x.mean(2))[:, None])
+
+
+class Always(Estimator):
+    recipes = dict.fromkeys(PRESETS, Recipe())
+
+    def fit(self, X, y, subjects, weight, val=None):
+        self.share = y.mean()
+
+    def score(self, X):
+        return np.full(len(X), self.share) + 1e-6 * np.nan_to_num(X[:, 0])
+
+
+@pytest.mark.slow
+def test_classes_of_plugins_and_names_mix(bench):
+    made = options(bench, modalities=["ecg", "eda"], recipe="quick")
+    with pytest.warns(UserWarning, match="encoder object:.*does not conform"):  # it reads what was not recorded
+        result = embench.run(encoder={"ecg": Mine, "eda": plugin("Pool")}, fusion="late", **made)
+    method = result.manifest["method"]
+    assert method["encoders"]["ecg"].endswith(":Mine")
+    assert method["encoders"]["eda"].endswith("plugins.py:Pool")
+    assert result.manifest["conformance"]["encoder[ecg]"].startswith("failed")
+
+
+@pytest.mark.slow
+def test_the_record_says_what_the_object_was_and_no_board_takes_it(features, tmp_path, capsys):
+    result = embench.run(fusion=PIPELINE, **features)
+    run = yaml.safe_load((result.folder / "run.yaml").read_text())
+    (about,) = run["objects"].values()
+    assert "LogisticRegression(max_iter=2000)" in about["repr"]
+    assert any("code or files that nobody else has" in why for why in why_not_publishable(Manifest.model_validate(run)))
+    objects._GIVEN.clear()  # as in another process
+    assert main(["run", "--from", str(result.folder), "--data-root", str(features["data_root"])]) == 2
+    assert "is an object of the Python process that made it" in capsys.readouterr().err
+    assert main(["report", str(result.folder), "--out", str(tmp_path / "r.html")]) == 1
+    assert embench.write_report(result, tmp_path / "r.html").is_file()  # made by this process
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"encoder": nn.Linear(2, 2)}, "a network that exists already"),
+        ({"encoder": small}, "embench.network"),
+        ({"encoder": Mine(Recipe())}, "the class itself"),
+        ({"fusion": LinearSVC()}, "CalibratedClassifierCV"),
+        ({"fusion": LogisticRegression}, r"LogisticRegression\(\)"),
+        ({"fusion": StandardScaler()}, "no fusion|neither"),
+        ({"fusion": CalibratedClassifierCV(FrozenEstimator(LogisticRegression()))}, "fitted already"),
+        ({"fusion": 3}, "a int is no fusion"),
+        ({"fusion": Ridge()}, "does not predict two classes"),
+        ({"fusoin": "late"}, "fusion"),
+        ({"seeds": "x"}, "seeds="),
+        ({"fusion": "object:00000000000000000000:Net"}, "object of the Python process"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_in_pythons_words(features, wrong, said):
+    with pytest.raises(UsageError, match=f"(?s){said}") as caught:
+        embench.run(**{**features, "fusion": "logreg", **wrong})
+    assert "--" not in str(caught.value)
+
+
+def test_a_network_that_make_returns_again_is_refused(bench):
+    def hidden():
+        kept = []
+
+        def make(channels, samples):
+            if not kept:
+                kept.append(small(channels, samples))
+            return kept[0]
+
+        return make
+
+    encoder = embench.network(hidden(), window_s=4)
+    instance = encoder(encoder.recipes["quick"])
+    from embench.testing.samples import rows
+
+    spec = rows(instance, "eda").spec
+    instance.build(spec)
+    with pytest.raises(PluginError, match="returned before"):
+        encoder(encoder.recipes["quick"]).build(spec)
+    with pytest.raises(UsageError, match="exists already"):
+        embench.run(encoder=encoder, **options(bench, modalities="eda"))
+    with pytest.raises(UsageError, match="exists already"):
+        embench.network(small(1, 8))
+
+
+def test_wrapped_objects_conform():
+    check_estimator(estimator_class(PIPELINE))
+    check_estimator(estimator_class(HistGradientBoostingClassifier(max_iter=5)))
+    check_estimator(estimator_class(Ridge()))
+    check_encoder(embench.network(small, window_s=4))
+
+
+def test_missing_values_are_imputed_only_where_nothing_else_takes_them():
+    assert needs_imputing(LogisticRegression())
+    assert needs_imputing(make_pipeline(StandardScaler(), LogisticRegression()))
+    assert not needs_imputing(PIPELINE)
+    assert not needs_imputing(GridSearchCV(PIPELINE, {"logisticregression__C": [1]}))
+    assert not needs_imputing(make_pipeline(StandardScaler(), HistGradientBoostingClassifier()))
+    assert weight_parameter(PIPELINE) == "logisticregression__sample_weight"
+    assert weight_parameter(make_pipeline(StandardScaler(), GridSearchCV(LogisticRegression(), {"C": [1]}))) is None

@@ -1,0 +1,160 @@
+"""What notebooks show: results as lines, tables and plots, old ones too; datasets without their arrays."""
+
+import inspect
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import embench
+from embench.errors import DataError, UsageError
+from embench.planning.request import OPTIONS, Request
+
+from ..tiny.world import plugin
+
+ROOT = Path(__file__).parents[2]
+BOARDS = ROOT / "leaderboards"
+ENTRY = next((BOARDS / "stress_predict" / "subject-independent-v2").glob("handcrafted-lda-*"))
+
+
+@pytest.fixture(scope="module")
+def entry():
+    return embench.open(ENTRY)
+
+
+def test_the_signature_is_that_of_the_options():
+    found = inspect.signature(embench.run).parameters
+    assert list(found) == [option.name.replace("-", "_") for option in OPTIONS]
+    for option in OPTIONS:
+        parameter = found[option.name.replace("-", "_")]
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert (parameter.default is inspect.Parameter.empty) == option.required
+        if not option.required:
+            assert parameter.default == getattr(Request, option.field), option.name
+        assert f"{parameter.name}: " in inspect.getdoc(embench.run)
+    assert embench.run.__name__ == "run"
+
+
+def test_help_reads_the_signature_through_the_lazy_module():
+    program = "import embench; help(embench.run)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "run(*, dataset: 'str', encoder:" in done.stdout
+
+
+def test_a_wrong_argument_is_answered_with_the_nearest_name():
+    with pytest.raises(UsageError) as caught:
+        embench.run(dataset="amigos", encoder="cnn_tf", modality="eda")
+    assert "did you mean modalities?" in caught.value.hint
+    assert not {"encoders", "settings", "observers"} & set(caught.value.expected.split(", "))
+    with pytest.raises(UsageError, match=r"embench\.score has no argument"):
+        embench.score("x.csv", "amigos", names="x")
+
+
+def test_an_old_result_is_read_again(entry):
+    assert entry.id == ENTRY.name
+    text = repr(entry)
+    assert len(text) < 500
+    assert "auroc_crossed_matched 0." in text
+    assert str(ENTRY) in text
+    with pytest.raises(DataError, match="missing"):
+        embench.open(ROOT)
+
+
+def test_scores_are_a_tidy_table(entry):
+    frame = entry.to_pandas()
+    row = frame[(frame["method"] == "model") & frame["headline"]]
+    assert len(row) == 1
+    stated = entry.scores["scores"]["stress"]["auroc_crossed_matched"]
+    assert row.iloc[0][["mean", "low", "high"]].tolist() == [stated[k] for k in ("mean", "low", "high")]
+    assert set(frame["method"]) == {"model", *entry.scores["controls"]}
+    assert not frame.duplicated(["method", "target", "metric"]).any()
+    with pytest.raises(UsageError, match="no table"):
+        entry.to_pandas("score")
+
+
+def test_predictions_are_those_of_the_model_unless_asked(entry):
+    own = entry.to_pandas("predictions")
+    assert set(own["method"]) == {"model"}
+    assert not own.duplicated(["target", "seed", "unit"]).any()
+    assert set(own["label"].dropna()) == {0.0, 1.0}  # and units without a label, which are predicted
+    every = entry.to_pandas("predictions", method="all")
+    assert len(every) > len(own)
+    assert entry.to_pandas("predictions", method="prior")["method"].eq("prior").all()
+    with pytest.raises(UsageError, match="no method"):
+        entry.to_pandas("predictions", method="modle")
+
+
+class Cells(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_data(self, data):
+        self.found.append(data)
+
+
+def test_a_notebook_shows_a_table(entry):
+    shown = Cells(entry._repr_html_()).found
+    assert "model" in shown
+    assert "movement" in shown
+    assert {"yes", "no"} & set(shown)
+
+
+def test_the_plot_has_a_point_for_every_method(entry):
+    mpl.use("agg")
+    ax = entry.plot()
+    frame = entry.to_pandas()
+    there = frame[frame["headline"] & frame["mean"].notna()]["method"].tolist()
+    assert [label.get_text() for label in ax.get_yticklabels()] == there
+    assert "auroc_crossed_matched" in ax.get_xlabel()
+    assert entry.plot(metric="accuracy", ax=ax) is ax
+    with pytest.raises(UsageError, match="no metric"):
+        entry.plot(metric="acuracy")
+
+
+@pytest.mark.slow
+def test_a_board_is_a_table(entry):
+    frame = embench.board("stress_predict", protocol="subject-independent-v2", boards=BOARDS)
+    assert entry.id in set(frame["id"])
+    assert set(frame["dataset"]) == {"stress_predict"}
+    with pytest.raises(UsageError, match="no leaderboard has the dataset") as caught:
+        embench.board("stres_predict", boards=BOARDS)
+    assert caught.value.where == "dataset="
+
+
+def test_records_are_compared_and_reported_by_folder(entry, tmp_path):
+    other = next(ENTRY.parent.glob("handcrafted-logreg-*"))
+    assert embench.compare(entry, other).target == "stress"
+    assert embench.write_report(entry, tmp_path / "r.html").read_text().startswith("<!")
+    with pytest.raises(DataError, match="no such folder"):
+        embench.write_report(tmp_path / "nothing")
+
+
+def test_datasets_print_no_arrays(six):
+    dataset = embench.dataset(plugin("Tiny"), data_root=six)
+    recording = next(dataset.recordings(dataset.subjects()[0]))
+    assert "arousal" in repr(dataset)
+    assert "at 64 Hz" in repr(recording)
+    assert "array" not in repr(recording)
+    assert len(repr(recording)) < 600
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    names = ", ".join(f"'{name}'" for name in dir(embench))
+    program = f"import embench, sys; dir(embench); assert {{{names}}} == set(dir(embench)); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    assert not {"torch", "numpy", "pandas", "pydantic", "sklearn", "cloudpickle"} & set(done.stdout.split())
+
+
+def test_every_name_is_there():
+    for name in embench.__all__:
+        assert getattr(embench, name) is not None
+    assert not any(np.isscalar(getattr(embench, name)) for name in embench.__all__ if name != "__version__")
