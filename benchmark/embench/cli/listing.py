@@ -23,7 +23,9 @@ def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
     """List the available plugins, and broken ones with the reason."""
     from embench import registry
 
-    found = registry.entries(kind)
+    found, written = registry.entries(kind), registry.written_name
+    if kind is not None:  # a package that can't be read may have offered some
+        found += [entry for entry in registry.entries() if entry.kind == registry.BROKEN_PACKAGE]
     if as_json:
         console.document([_facts(entry) for entry in found])
         return
@@ -31,7 +33,7 @@ def list_plugins(kind: KindArgument = None, as_json: Json = False) -> None:
         console.echo(f"no {kind or 'plugin'} is installed")
     for group in dict.fromkeys(e.kind for e in found if not e.broken):
         rows = [
-            [e.name, f"alias of {e.alias_of}" if e.alias_of else e.summary, ", ".join(e.modalities), e.home]
+            [written(e), f"alias of {e.alias_of}" if e.alias_of else e.summary, ", ".join(e.modalities), e.home]
             for e in found
             if e.kind == group and not e.broken
         ]

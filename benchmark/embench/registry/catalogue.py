@@ -28,6 +28,7 @@ def refresh() -> None:
     """Forgets what was read, for a process in which a package was installed meanwhile."""
     importlib.invalidate_caches()
     installed.cache_clear()
+    _warn_once.cache_clear()
 
 
 def shipped(pattern: str) -> list[Path]:
@@ -56,15 +57,14 @@ def names(kind: str) -> list[str]:
     >>> "auroc_within" in names("metric")
     True
     """
-    by_name: dict[str, list[Entry]] = {}
-    for entry in entries(kind):
-        if not entry.broken:
-            by_name.setdefault(entry.name, []).append(entry)
-    found = []
-    for name, same in by_name.items():
-        bare = len(same) == 1 or same[0].package == BUNDLED
-        found += [name, *(e.full_name for e in same[1:])] if bare else [e.full_name for e in same]
-    return sorted(found)
+    return sorted(written_name(entry) for entry in entries(kind) if not entry.broken)
+
+
+def written_name(entry: Entry) -> str:
+    """What can be written for an entry: its bare name if that means this entry, else `package/name`."""
+    same = [e for e in entries(entry.kind) if e.name == entry.name and not e.broken]
+    bare = len(same) == 1 or entry.package == BUNDLED
+    return entry.name if bare else entry.full_name
 
 
 def find(kind: str, name: str) -> Entry:
@@ -108,8 +108,14 @@ def _choose(kind: str, name: str) -> Entry:
         )
     if others:
         also = ", ".join(f"{e.full_name} ({e.home})" for e in others)
-        warnings.warn(f"{kind} `{name}` means {first.full_name} ({first.home}); there is also {also}", stacklevel=3)
+        _warn_once(f"{kind} `{name}` means {first.full_name} ({first.home}); there is also {also}")
     return first
+
+
+@lru_cache
+def _warn_once(text: str) -> None:
+    """Warns once a process: a command looks a name up in many places."""
+    warnings.warn(text, stacklevel=4)
 
 
 def _unknown(kind: str, name: str) -> UsageError:

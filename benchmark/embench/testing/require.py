@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from safetensors.torch import load as unpack
 from safetensors.torch import save as pack
@@ -132,6 +134,23 @@ def seeded(make: Callable[[], _T], seed: int = 1) -> _T:
     """What `make` gives when torch's generator starts from `seed`."""
     torch.manual_seed(seed)
     return make()
+
+
+def set_seeds(seed: int) -> None:
+    """Starts all global generators from `seed`."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  the very generator that a plugin must leave alone
+    torch.manual_seed(seed)
+
+
+def random_states() -> dict[str, object]:
+    """The states of the global generators, by the name of their library; equal states draw equal numbers."""
+    numpy = np.random.get_state()  # noqa: NPY002  the very generator that a plugin must leave alone
+    return {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "numpy": (numpy[1].tobytes(), *numpy[2:]),
+        "random": random.getstate(),
+    }
 
 
 def projected(*tensors: Tensor | None) -> Tensor:
