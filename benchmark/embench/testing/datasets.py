@@ -13,7 +13,7 @@ from embench.interfaces.dataset import Card, Dataset
 from embench.interfaces.recording import MODALITIES, VIDEO_CHANNELS, Label, Recording, Signal, Video
 from embench.signals.face import read_boxes
 from embench.signals.video import probe
-from embench.testing.require import Check
+from embench.testing.require import Check, conformance
 
 _OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
@@ -22,6 +22,7 @@ _SUBJECTS = 3
 """Subjects whose recordings are read, so that the check of a large dataset ends."""
 
 
+@conformance
 def check_dataset(cls: type[Dataset], root: Path) -> None:
     """Checks that a reader keeps its interface and its card's word, on the first subjects found in `root`.
 
