@@ -8,7 +8,15 @@ from embench import registry
 
 from .packages import installing as installer
 
-_PACKAGES = ("embench_acme", "embench_broken", "embench_mine", "embench_other", "embench_file_", "acme_space")
+_PACKAGES = (
+    "embench_acme",
+    "embench_broken",
+    "embench_mine",
+    "embench_other",
+    "embench_faulty",
+    "embench_file_",
+    "acme_space",
+)
 """What tests install in folders of their own, which are gone with the test."""
 
 

@@ -64,7 +64,7 @@ def _check(check: Check, make: Callable[[], Estimator], kind: KindName, reads: s
         estimator.fit(*table, val=(val.X, val.y))
     untouched = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(table, before, strict=True))
     check.that(untouched, "fitting changed its inputs", expected="arrays left as they are")
-    # Rows first, so that the batch can't be remembered; copies, as in a run, since scikit-learn's imputer fills them in.
+    # Rows first, so that no batch is remembered; copies, as in a run, since scikit-learn's imputer fills them in.
     alone = np.concatenate([np.asarray(one.score(test.X[[row]])) for row in range(len(test.X))])
     score = _scored(check, one, test, kind)
     check.that(_near(other.score(test.X.copy()), score), "two fits of one seed differ", expected="one seed, one result")
