@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from embench import registry
@@ -30,6 +31,7 @@ SLOW_S = 1.0
 _LIBRARIES = "embench.testing"
 """What the processes have imported before they import a plugin."""
 
+_LENGTH_S = 30.0
 _SUBJECTS = 4
 """Synthetic subjects on which a dataset's reader is tried."""
 
@@ -83,7 +85,7 @@ def _installed(target: str) -> list[Entry]:
     name, _, plugin = target.partition("/")
     package = installed().get(name) or _of_distribution(name)
     if package is None:
-        known = [package for package in installed() if package != registry.BUNDLED]
+        known = [offered for offered in installed() if offered != registry.BUNDLED]
         hint = did_you_mean(name, known) or "install it first, with pip install -e FOLDER"
         raise UsageError(f"no installed package `{name}` offers plugins", expected=_expected(known), hint=hint)
     if not plugin:
@@ -247,10 +249,11 @@ def _conformance(entry: Entry, root: Path | None) -> str | None:
     if not registry.has_synthesizer(entry.full_name):
         return "no data were found for it, and it has no synthesizer: name a folder with --data-root"
     write = registry.synthesizer(entry.full_name)
-    short = {"length_s": 30.0} if "length_s" in inspect.signature(write).parameters else {}
+    if "length_s" in inspect.signature(write).parameters:
+        write = partial(write, length_s=_LENGTH_S)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "made"
-        write(folder, subjects=_SUBJECTS, seed=0, effect=1.0, **short)
+        write(folder, subjects=_SUBJECTS, seed=0, effect=1.0)
         check("dataset", cls, folder)
     return None
 

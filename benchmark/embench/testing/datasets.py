@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ class _Seen:
                 known.setdefault(key, [np.nan] * before).append(new.get(key, np.nan))
 
 
-_FIGURES = {"mean": np.mean, "least value": np.min, "greatest value": np.max}
+_FIGURES: dict[str, Callable[[np.ndarray], Any]] = {"mean": np.mean, "least value": np.min, "greatest value": np.max}
 
 
 def _mean(values: np.ndarray) -> float:

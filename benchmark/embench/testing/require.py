@@ -9,7 +9,7 @@ import io
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from embench.errors import CheckFailed, EmbenchError
 from embench.interfaces.recipe import PRESETS, Recipe
 from embench.nn import FillAbsent
 
-_T, _C, _P = TypeVar("_T"), TypeVar("_C"), ParamSpec("_P")
+_T = TypeVar("_T")
+_Checks = TypeVar("_Checks", bound=Callable[..., None])
 CLOSE_ENOUGH = 1e-5
 """How far two predictions of the same row may lie apart, as in a run."""
 
@@ -169,23 +170,23 @@ class Check:
             self.finite(p.grad, f"the gradient of `{name}`")
 
 
-def conformance(checked: Callable[Concatenate[type[_C], _P], None]) -> Callable[Concatenate[type[_C], _P], None]:
+def conformance(checked: _Checks) -> _Checks:
     """What all conformance checks share: they leave the global random numbers as they were, and the class must print
     nothing meanwhile."""
 
     @functools.wraps(checked)
-    def check(cls: type[_C], *args: _P.args, **kwargs: _P.kwargs) -> None:
+    def check(cls: type[Any], *args: Any) -> None:
         printed = io.StringIO()
         try:
             with _random_state_kept(), contextlib.redirect_stdout(printed):
-                checked(cls, *args, **kwargs)
+                checked(cls, *args)
         finally:
             sys.stdout.write(printed.getvalue())
         if text := _first_line(printed.getvalue()):
             expected = "nothing on the standard output, which is the command's: there are `warnings` and `logging`"
             raise CheckFailed(f"it prints: {text}", where=Check(cls).where, expected=expected)
 
-    return check
+    return cast("_Checks", check)
 
 
 @contextlib.contextmanager
@@ -218,7 +219,7 @@ def set_seeds(seed: int) -> None:
 
 def random_states() -> dict[str, object]:
     """The states of the global generators, by the name of their library; equal states draw equal numbers."""
-    numpy = np.random.get_state()  # noqa: NPY002  the very generator that a plugin must leave alone
+    numpy: Any = np.random.get_state()  # noqa: NPY002  the very generator that a plugin must leave alone
     return {
         "torch": torch.get_rng_state().numpy().tobytes(),
         "numpy": (numpy[1].tobytes(), *numpy[2:]),
