@@ -92,8 +92,8 @@ def _installed(target: str) -> list[Entry]:
         return list(package.entries)
     found = [entry for entry in package.entries if entry.name == plugin]
     if not found:
-        hint = did_you_mean(plugin, [entry.name for entry in package.entries])
-        raise UsageError(f"{name} offers no plugin `{plugin}`", hint=hint or f"embench plugin check {name}")
+        near = did_you_mean(plugin, [entry.name for entry in package.entries])
+        raise UsageError(f"{name} offers no plugin `{plugin}`", hint=near or f"embench plugin check {name}")
     return found
 
 
