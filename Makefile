@@ -101,7 +101,7 @@ pairs-gpu: setup
 gpu: setup
 	PYTHON=$(CURDIR)/$(BIN)/python bash bench/gpu/trial.sh
 
-# The wheel and the archive of sources in empty environments, and the light installation.
+# The wheel in an empty environment, with new plugins of every kind, and the light installation in another one.
 install: setup
 	$(BIN)/python -m tests.install
 
