@@ -42,8 +42,8 @@ def new_plugin(
         console.note(f"put your name in place of `{NO_AUTHOR}` in LICENSE and pyproject.toml")
     place = made.folder.as_posix()
     path = shlex.quote(place if made.folder.is_absolute() else f"./{place}")
-    console.echo("next:")
-    for line in (f"pip install -e {path}", f"embench plugin check {made.package}", *made.try_it):
+    console.echo(f"next:\n  pip install -e {path}")
+    for line in (f"embench plugin check {made.package}", *made.try_it):
         console.echo(f"  {line}")
 
 

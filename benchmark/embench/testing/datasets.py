@@ -17,7 +17,7 @@ from embench.interfaces.recording import MODALITIES, VIDEO_CHANNELS, Label, Reco
 from embench.signals.copies import SeenSignals
 from embench.signals.face import read_boxes
 from embench.signals.video import probe
-from embench.testing.require import Check, conformance
+from embench.testing.require import Check, leaves_no_trace
 
 _OVERHANG_S = 1.0
 """Devices do not stop all their channels at one sample."""
@@ -32,7 +32,7 @@ _SUBJECTS = 3
 """Subjects whose recordings are read, so that the check of a large dataset ends."""
 
 
-@conformance
+@leaves_no_trace
 def check_dataset(cls: type[Dataset], root: Path) -> None:
     """Checks that a reader keeps its interface and its card's word, on the first subjects found in `root`.
 

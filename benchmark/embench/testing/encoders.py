@@ -13,10 +13,10 @@ from embench.interfaces.encoder import Encoder
 from embench.interfaces.recording import MODALITIES
 from embench.interfaces.tokens import InputSpec, Output, Tokens, TokenSpec
 from embench.testing import samples
-from embench.testing.require import CLOSE_ENOUGH, Check, conformance, projected, seeded
+from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace, projected, seeded
 
 
-@conformance
+@leaves_no_trace
 def check_encoder(cls: type[Encoder]) -> None:
     """Checks that an encoder keeps its interface: all presets on one modality, then `quick` on each it accepts. Of an
     encoder of clips, `paper` is excluded: such a network takes minutes on a CPU.

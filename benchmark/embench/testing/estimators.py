@@ -11,7 +11,7 @@ import numpy as np
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.kinds import KINDS, KindName
 from embench.interfaces.recipe import Recipe
-from embench.testing.require import CLOSE_ENOUGH, Check, conformance
+from embench.testing.require import CLOSE_ENOUGH, Check, leaves_no_trace
 
 _CLASSES = 3
 
@@ -23,7 +23,7 @@ class _Table(NamedTuple):
     weight: np.ndarray
 
 
-@conformance
+@leaves_no_trace
 def check_estimator(cls: type[Estimator]) -> None:
     """Checks that an estimator keeps its interface, in all presets and for every kind of target that it predicts.
 

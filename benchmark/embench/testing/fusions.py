@@ -13,14 +13,14 @@ from embench.interfaces.fusion import Estimator, Fusion
 from embench.interfaces.tokens import Output, Tokens, TokenSpec
 from embench.testing import samples
 from embench.testing.estimators import check_estimator
-from embench.testing.require import Check, conformance, projected, seeded
+from embench.testing.require import Check, leaves_no_trace, projected, seeded
 
 _OUTPUTS = samples.targets("binary", "binary", "classes")
 _NAMES = ("eda", "ppg", "temp")
 _SIZE = 5
 
 
-@conformance
+@leaves_no_trace
 def check_fusion(cls: type[Fusion | Estimator]) -> None:
     """Checks that a fusion keeps its interface, in all presets; an estimator is handed to `check_estimator`.
 

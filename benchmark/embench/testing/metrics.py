@@ -10,10 +10,10 @@ from embench.interfaces.kinds import KINDS
 from embench.interfaces.metric import Metric, Undefined
 from embench.interfaces.units import Units
 from embench.testing import samples
-from embench.testing.require import Check, conformance
+from embench.testing.require import Check, leaves_no_trace
 
 
-@conformance
+@leaves_no_trace
 def check_metric(cls: type[Metric]) -> None:
     """Checks that a metric keeps its interface, for every kind of target it scores.
 

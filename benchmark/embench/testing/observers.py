@@ -7,13 +7,13 @@ from typing import Any
 
 from embench.errors import CheckFailed
 from embench.registry.hooks import Observers
-from embench.testing.require import Check, conformance
+from embench.testing.require import Check, leaves_no_trace
 
 _STAGE = {"id": "0" * 20, "kind": "fusion", "fold": 0, "seed": 0, "target": "arousal"}
 _SCORES = {"headlines": {"arousal": "auroc_within"}, "scores": {"arousal": {"auroc_within": {"mean": 0.5}}}}
 
 
-@conformance
+@leaves_no_trace
 def check_observer(cls: type[Any]) -> None:
     """Checks that an observer can be made without arguments, watches hooks that there are, and gets through a run.
 

@@ -12,14 +12,14 @@ from embench.interfaces.pretrainer import Pretrainer
 from embench.interfaces.tokens import Batch, InputSpec, Output, Tokens, TokenSpec
 from embench.nn import FillAbsent, Head, Model
 from embench.testing import samples
-from embench.testing.require import Check, conformance, seeded
+from embench.testing.require import Check, leaves_no_trace, seeded
 
 _CHANNELS = {"eda": ("eda",), "acc": ("x", "y", "z")}
 _LENGTH, _DIM, _SIZE = 320, 16, 6
 _OUTPUTS = samples.targets("binary")
 
 
-@conformance
+@leaves_no_trace
 def check_pretrainer(cls: type[Pretrainer]) -> None:
     """Checks that a pretrainer keeps its interface, in all presets, on a small network of its own.
 

@@ -170,7 +170,7 @@ class Check:
             self.finite(p.grad, f"the gradient of `{name}`")
 
 
-def conformance(checked: _Checks) -> _Checks:
+def leaves_no_trace(checked: _Checks) -> _Checks:
     """What all conformance checks share: they leave the global random numbers as they were, and the class must print
     nothing meanwhile."""
 
